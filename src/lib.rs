@@ -1,0 +1,4 @@
+//! msd-gpu
+pub mod error;
+
+pub use error::{Error, Result};
