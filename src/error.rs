@@ -46,7 +46,9 @@ pub enum Error {
         problem: String,
     },
     /// No device fits the request.
-    #[error("no device matches '{wanted}': found {found}; choose one of these by index or part of its name, or --device cpu")]
+    #[error(
+        "no device matches '{wanted}': found {found}; choose one of these by index or part of its name, or --device cpu"
+    )]
     NoDevice {
         /// What was asked for.
         wanted: String,

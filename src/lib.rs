@@ -1,4 +1,8 @@
 //! msd-gpu
+pub mod engine;
 pub mod error;
+pub mod network;
+pub mod reference;
+pub mod schedule;
 
 pub use error::{Error, Result};

@@ -1,0 +1,199 @@
+//! The trait that every engine implements, and the data that goes in and out.
+//!
+//! An engine holds one network's parameters, their gradients and Adam's moments, and runs schedules over
+//! batches of images. Gradients of several batches, also of different sizes, add up until
+//! [`Engine::update`] uses them. Work may be queued: only what returns numbers waits for it.
+
+use crate::network::Architecture;
+use crate::schedule::Shape;
+use crate::{Error, Result};
+
+/// The class of a pixel that does not count.
+pub const IGNORED: u32 = u32::MAX;
+
+/// What an engine runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// The device's name, as the driver gives it.
+    pub name: String,
+    /// `cpu`, `vulkan`, `metal`, `dx12` or `gl`.
+    pub backend: String,
+    /// What kind of device it is.
+    pub kind: DeviceKind,
+    /// The driver and its version, where there is one.
+    pub driver: String,
+}
+
+/// Kinds of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The processor, by this crate's own kernels.
+    Cpu,
+    /// A graphics processor.
+    Gpu,
+    /// A program that plays a graphics processor on the processor: for tests, not for people.
+    Software,
+}
+
+/// A batch of images of one size, already normalised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Images {
+    /// Number and size of the images.
+    pub shape: Shape,
+    /// Pixels, `[image][channel][y][x]`.
+    pub pixels: Vec<f32>,
+}
+
+/// What the outputs should be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// The class of each pixel, `[image][y][x]`, or [`IGNORED`]; the loss is the cross-entropy of the
+    /// softmax over the outputs.
+    Classes(Vec<u32>),
+    /// The wanted outputs, `[image][output][y][x]`; the loss is the squared error.
+    Values(Vec<f32>),
+}
+
+impl Targets {
+    /// Number of terms in the loss: pixels with a class, or values.
+    pub fn terms(&self) -> usize {
+        match self {
+            Targets::Classes(classes) => classes.iter().filter(|&&class| class != IGNORED).count(),
+            Targets::Values(values) => values.len(),
+        }
+    }
+}
+
+/// One step of Adam (Kingma & Ba 2015, algorithm 1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub epsilon: f64,
+    /// Number of this step, from 1.
+    pub step: u64,
+}
+
+impl Adam {
+    /// The authors' defaults at the given rate and step.
+    pub fn new(learning_rate: f64, step: u64) -> Self {
+        Self { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step }
+    }
+
+    /// `learning_rate / (1 - beta1^step)`: the learning rate with the first moment's start corrected.
+    pub fn corrected_rate(&self) -> f64 {
+        self.learning_rate / (1.0 - self.beta1.powf(self.step as f64))
+    }
+
+    /// `1 / sqrt(1 - beta2^step)`: the factor that corrects the root of the second moment's start.
+    pub fn root_correction(&self) -> f64 {
+        1.0 / (1.0 - self.beta2.powf(self.step as f64)).sqrt()
+    }
+}
+
+/// Adam's two moments, each in the order of the parameters.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Moments {
+    /// Decaying mean of the gradients.
+    pub first: Vec<f32>,
+    /// Decaying mean of their squares.
+    pub second: Vec<f32>,
+}
+
+/// The planes that can be read back for a cross-check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plane {
+    /// The feature map of a channel, inputs counted in.
+    Map(usize),
+    /// The gradient map of a hidden channel, inputs counted in.
+    Gradient(usize),
+    /// An output.
+    Output(usize),
+    /// The gradient of an output.
+    OutputGradient(usize),
+}
+
+/// Runs one network on one device.
+pub trait Engine: Send {
+    /// What it runs on.
+    fn device(&self) -> &DeviceInfo;
+
+    /// The network.
+    fn architecture(&self) -> &Architecture;
+
+    /// Replaces all parameters, in the order of [`crate::network::ParameterLayout`].
+    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
+
+    /// Reads all parameters.
+    fn parameters(&mut self) -> Result<Vec<f32>>;
+
+    /// Replaces Adam's moments.
+    fn set_moments(&mut self, moments: &Moments) -> Result<()>;
+
+    /// Reads Adam's moments.
+    fn moments(&mut self) -> Result<Moments>;
+
+    /// The outputs for a batch, `[image][output][y][x]`.
+    fn forward(&mut self, images: &Images) -> Result<Vec<f32>>;
+
+    /// Adds a batch to the step: its loss, and the gradients of all parameters. The loss is the sum over all
+    /// terms times `scale`; give one over the number of terms of the whole step to get the mean.
+    fn accumulate(&mut self, images: &Images, targets: &Targets, scale: f32) -> Result<()>;
+
+    /// Ends the step: moves the parameters along the gradients added since the last update, and clears them.
+    fn update(&mut self, adam: &Adam) -> Result<()>;
+
+    /// Losses of ended steps that were not handed out yet, in order. Without `wait` only those that are at hand.
+    fn losses(&mut self, wait: bool) -> Result<Vec<f32>>;
+
+    /// The gradients added since the last update.
+    fn gradients(&mut self) -> Result<Vec<f32>>;
+
+    /// Reads one plane `[y][x]` of image `image` as the last pass left it, for a cross-check.
+    fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>>;
+
+    /// Bytes of memory that a pass over `shape` takes, with gradients if `training`.
+    fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;
+}
+
+/// Checks that a batch fits a network before any of it is used.
+///
+/// # Errors
+/// [`Error::Mismatch`] or [`Error::Setting`] saying what was found and wanted.
+pub fn check_batch(architecture: &Architecture, images: &Images, targets: Option<&Targets>) -> Result<()> {
+    let Shape { batch, extent } = images.shape;
+    let numbers = |channels: usize| {
+        let plane = extent.z.checked_mul(extent.y).and_then(|n| n.checked_mul(extent.x));
+        plane.and_then(|n| n.checked_mul(batch)).and_then(|n| n.checked_mul(channels)).filter(|&n| n > 0)
+    };
+    let check = |what: &str, found: usize, channels: usize| match numbers(channels) {
+        Some(wanted) if wanted == found => Ok(()),
+        wanted => Err(Error::Mismatch(format!(
+            "the batch has {found} {what}, but {batch} images of {}x{}x{} with {channels} channels need {}",
+            extent.z,
+            extent.y,
+            extent.x,
+            wanted.map_or("at least one pixel and a countable number".into(), |n| n.to_string()),
+        ))),
+    };
+    check("pixels", images.pixels.len(), architecture.inputs)?;
+    match targets {
+        None => Ok(()),
+        Some(Targets::Values(values)) => check("target values", values.len(), architecture.outputs),
+        Some(Targets::Classes(classes)) => {
+            check("target pixels", classes.len(), 1)?;
+            let known = architecture.outputs as u32;
+            match classes.iter().find(|&&class| class >= known && class != IGNORED) {
+                None => Ok(()),
+                Some(class) => Err(Error::Mismatch(format!(
+                    "a target pixel has class {class}, but the network has {known} outputs; classes count from 0"
+                ))),
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A trained network with all that is needed to apply it: its task, its normalisation, its origin.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Architecture, ParameterLayout};
+use crate::{Error, Result};
+
+/// A class of a segmentation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// The value that the class has in label images.
+    pub value: i64,
+    /// The name that people read.
+    pub name: String,
+}
+
+/// What the outputs of a network mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Task {
+    /// One output for each class; the softmax over them gives probabilities.
+    Segment {
+        /// The classes, in the order of the outputs.
+        classes: Vec<Class>,
+    },
+    /// One output for each channel of the target image.
+    Regress,
+}
+
+/// Mean and standard deviation of each channel, by which images enter (and leave) a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Normalisation {
+    /// Mean of each channel, in the units of the image.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, in the units of the image; never 0.
+    pub deviation: Vec<f32>,
+}
+
+impl Normalisation {
+    /// The normalisation that changes nothing.
+    pub fn identity(channels: usize) -> Self {
+        Self { mean: vec![0.0; channels], deviation: vec![1.0; channels] }
+    }
+
+    /// Brings `values` of channel `channel` to mean 0 and deviation 1.
+    pub fn apply(&self, channel: usize, values: &mut [f32]) {
+        let (mean, scale) = (self.mean[channel], 1.0 / self.deviation[channel]);
+        values.iter_mut().for_each(|v| *v = (*v - mean) * scale);
+    }
+
+    /// Brings `values` of channel `channel` back to the units of the image.
+    pub fn undo(&self, channel: usize, values: &mut [f32]) {
+        let (mean, deviation) = (self.mean[channel], self.deviation[channel]);
+        values.iter_mut().for_each(|v| *v = *v * deviation + mean);
+    }
+
+    fn usable(&self, channels: usize) -> bool {
+        self.mean.len() == channels
+            && self.deviation.len() == channels
+            && self.mean.iter().all(|m| m.is_finite())
+            && self.deviation.iter().all(|d| d.is_finite() && *d > 0.0)
+    }
+}
+
+/// A network ready to be applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// The shape of the network.
+    pub architecture: Architecture,
+    /// All parameters, in the order of [`ParameterLayout`].
+    pub parameters: Vec<f32>,
+    /// What the outputs mean.
+    pub task: Task,
+    /// How input images are normalised.
+    pub input: Normalisation,
+    /// How regression targets were normalised; `None` for a segmentation.
+    pub target: Option<Normalisation>,
+    /// Where the model comes from: crate version, data, seed, device, scores; for people to read.
+    pub provenance: BTreeMap<String, String>,
+}
+
+impl Model {
+    /// Checks that the parts fit each other.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] or [`Error::Mismatch`] naming the part that does not.
+    pub fn validate(&self) -> Result<()> {
+        self.architecture.validate()?;
+        let wanted = ParameterLayout::of(&self.architecture).count();
+        if self.parameters.len() != wanted {
+            let found = self.parameters.len();
+            return Err(Error::Mismatch(format!(
+                "the model has {found} parameters where its architecture has {wanted}; train it again"
+            )));
+        }
+        if let Some(at) = self.parameters.iter().position(|p| !p.is_finite()) {
+            return Err(Error::Mismatch(format!(
+                "parameter {at} of the model is {}, not a finite number; train it again",
+                self.parameters[at]
+            )));
+        }
+        let outputs = self.architecture.outputs;
+        let fits = match (&self.task, &self.target) {
+            (Task::Segment { classes }, None) => classes.len() == outputs,
+            (Task::Regress, Some(target)) => target.usable(outputs),
+            _ => false,
+        };
+        if !fits || !self.input.usable(self.architecture.inputs) {
+            return Err(Error::Mismatch(
+                "the model's classes or normalisation do not fit its inputs and outputs; train it again"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The classes of a segmentation; none for a regression.
+    pub fn classes(&self) -> &[Class] {
+        match &self.task {
+            Task::Segment { classes } => classes,
+            Task::Regress => &[],
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The equations of an MS-D network in float64, written as the paper writes them and nothing clever.
+//!
+//! This is the judge of both engines and of the schedule, so it uses neither: no margins, no blocks, no
+//! pages, one image at a time, and the boundary looked up for every tap.
+//!
+//! With z the channels (the input's first), h the filters, b the biases and s the dilations,
+//!
+//! ```text
+//! z_m(p)  = ReLU( b_m + sum_k sum_t h_mkt z_k(p + s_m t) )      k: all channels of earlier layers
+//! y_o(p)  = b'_o + sum_k w'_ok z_k(p)                           k: all channels
+//! ```
+//!
+//! (Pelt & Sethian 2018, equations 4 and 5). The gradients are those of these equations, term by term.
+
+mod losses;
+
+pub use losses::{adam, cross_entropy, squared_error};
+
+use crate::network::{Architecture, ParameterLayout};
+use crate::schedule::Extent;
+
+/// What a forward pass leaves behind.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// All channels, `[channel][y][x]`, the inputs first.
+    pub maps: Vec<Vec<f64>>,
+    /// The outputs, `[output][y][x]`.
+    pub outputs: Vec<Vec<f64>>,
+}
+
+/// What a backward pass gives.
+#[derive(Debug, Clone)]
+pub struct Backward {
+    /// Gradients of the parameters, in their order.
+    pub parameters: Vec<f64>,
+    /// Gradients with respect to each channel `[channel][y][x]`: for hidden ones before the ReLU, for inputs as they are.
+    pub maps: Vec<Vec<f64>>,
+}
+
+/// The 9 offsets of a filter's taps, `(y, x)`, in their order.
+const OFFSETS: [(isize, isize); 9] =
+    [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1), (1, -1), (1, 0), (1, 1)];
+
+/// For each pixel and tap of a convolution with dilation `s`: calls `visit(pixel, tap, source pixel)`.
+fn taps(architecture: &Architecture, extent: Extent, s: usize, mut visit: impl FnMut(usize, usize, usize)) {
+    let (s, boundary) = (s as isize, architecture.boundary);
+    for y in 0..extent.y {
+        for x in 0..extent.x {
+            for (tap, (dy, dx)) in OFFSETS.into_iter().enumerate() {
+                let from_y = boundary.source(y as isize + s * dy, extent.y);
+                let from_x = boundary.source(x as isize + s * dx, extent.x);
+                if let (Some(from_y), Some(from_x)) = (from_y, from_x) {
+                    visit(y * extent.x + x, tap, from_y * extent.x + from_x);
+                }
+            }
+        }
+    }
+}
+
+/// The forward pass over one image `[channel][y][x]`.
+pub fn forward(architecture: &Architecture, parameters: &[f64], image: &[f64], extent: Extent) -> Forward {
+    let layout = ParameterLayout::of(architecture);
+    let pixels = extent.pixels();
+    let mut maps: Vec<Vec<f64>> = image.chunks(pixels).map(<[f64]>::to_vec).collect();
+    assert_eq!(maps.len(), architecture.inputs, "the image has the network's input channels");
+    for hidden in 0..architecture.hidden() {
+        let mut sum = vec![parameters[layout.biases().start + hidden]; pixels];
+        for source in architecture.sources(architecture.layer_of(hidden)) {
+            let filter = &parameters[layout.filter(hidden, source)];
+            let map = &maps[source];
+            taps(architecture, extent, architecture.dilation(hidden), |p, tap, from| {
+                sum[p] += filter[tap] * map[from]
+            });
+        }
+        maps.push(sum.into_iter().map(|v| v.max(0.0)).collect());
+    }
+    let outputs = (0..architecture.outputs).map(|output| {
+        let weights = &parameters[layout.mix(output)];
+        let bias = parameters[layout.output_biases().start + output];
+        (0..pixels).map(|p| bias + maps.iter().zip(weights).map(|(map, w)| w * map[p]).sum::<f64>()).collect()
+    });
+    let outputs = outputs.collect();
+    Forward { maps, outputs }
+}
+
+/// The gradients of a loss whose gradient with respect to the outputs is `output_gradient`.
+pub fn backward(
+    architecture: &Architecture,
+    parameters: &[f64],
+    forward: &Forward,
+    output_gradient: &[Vec<f64>],
+    extent: Extent,
+) -> Backward {
+    let layout = ParameterLayout::of(architecture);
+    let mut gradients = vec![0.0; layout.count()];
+    let mut maps = vec![vec![0.0; extent.pixels()]; architecture.channels()];
+    for (output, dy) in output_gradient.iter().enumerate() {
+        gradients[layout.output_biases().start + output] = dy.iter().sum();
+        for (channel, weight) in layout.mix(output).enumerate() {
+            gradients[weight] = dy.iter().zip(&forward.maps[channel]).map(|(d, z)| d * z).sum();
+            maps[channel].iter_mut().zip(dy).for_each(|(g, d)| *g += parameters[weight] * d);
+        }
+    }
+    for hidden in (0..architecture.hidden()).rev() {
+        let channel = architecture.inputs + hidden;
+        let mut delta = std::mem::take(&mut maps[channel]);
+        delta.iter_mut().zip(&forward.maps[channel]).for_each(|(d, z)| *d = if *z > 0.0 { *d } else { 0.0 });
+        gradients[layout.biases().start + hidden] = delta.iter().sum();
+        for source in architecture.sources(architecture.layer_of(hidden)) {
+            let filter = layout.filter(hidden, source);
+            let (map, into) = (&forward.maps[source], &mut maps[source]);
+            taps(architecture, extent, architecture.dilation(hidden), |p, tap, from| {
+                gradients[filter.start + tap] += delta[p] * map[from];
+                into[from] += parameters[filter.start + tap] * delta[p];
+            });
+        }
+        maps[channel] = delta;
+    }
+    Backward { parameters: gradients, maps }
+}

@@ -1,0 +1,203 @@
+//! How images, feature maps and gradient maps lie in memory.
+//!
+//! A *plane* is one channel of one image. Feature maps carry a margin as wide as the largest dilation, in
+//! which the writer of a plane repeats its mirror images, so that no convolution has to look where the edge is.
+//! Gradient maps have no margin above and below; beside each row they have zeros that are at least two
+//! margins wide, shared between the end of a row and the start of the next.
+//!
+//! Planes lie in *pages*: buffers of consecutive channels, `[image][channel][row][column]`, none larger than
+//! a device can bind.
+
+use std::ops::Range;
+
+use crate::{Error, Result};
+
+/// The size of an image in pixels. A two-dimensional image has `z` 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Extent {
+    /// Slices.
+    pub z: usize,
+    /// Rows.
+    pub y: usize,
+    /// Columns.
+    pub x: usize,
+}
+
+impl Extent {
+    /// A two-dimensional image of `y` rows and `x` columns.
+    pub fn plane(y: usize, x: usize) -> Self {
+        Self { z: 1, y, x }
+    }
+
+    /// Number of pixels.
+    pub fn pixels(&self) -> usize {
+        self.z * self.y * self.x
+    }
+}
+
+/// A batch of images of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Number of images.
+    pub batch: usize,
+    /// Size of each image.
+    pub extent: Extent,
+}
+
+/// How the rows of a plane lie in memory, counted in numbers (not bytes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PlaneForm {
+    /// Rows of margin above the first row, and as many below the last.
+    pub above: usize,
+    /// Numbers before column 0 of each row.
+    pub left: usize,
+    /// Distance between rows.
+    pub pitch: usize,
+    /// Rows, margins included.
+    pub rows: usize,
+    /// Numbers before the first plane of a page and after its last one, so that a read beside a row stays inside.
+    pub guard: usize,
+}
+
+impl PlaneForm {
+    /// The form of feature maps with a margin of `margin` pixels, rows aligned to `alignment` numbers.
+    pub fn maps(extent: Extent, margin: usize, alignment: usize) -> Result<Self> {
+        Self::new(extent, margin, margin, alignment)
+    }
+
+    /// The form of gradient maps, outputs and output gradients: no margin above and below.
+    pub fn gradients(extent: Extent, margin: usize, alignment: usize) -> Result<Self> {
+        Self::new(extent, 0, margin, alignment)
+    }
+
+    fn new(extent: Extent, above: usize, margin: usize, alignment: usize) -> Result<Self> {
+        if extent.z != 1 || extent.y == 0 || extent.x == 0 {
+            let found = format!("{}x{}x{}", extent.z, extent.y, extent.x);
+            return Err(Error::setting(
+                "the image size (slices x rows x columns)",
+                found,
+                "it must be 1 slice of at least 1x1 pixels",
+            ));
+        }
+        let left = margin.next_multiple_of(alignment);
+        let form = (|| {
+            let pitch =
+                extent.x.checked_add(left)?.checked_add(margin)?.checked_next_multiple_of(alignment)?;
+            let rows = extent.y.checked_add(2 * above)?;
+            // The widest read beside a row: two margins, and the unused lanes of a vector.
+            let guard = (2 * margin + 64).next_multiple_of(alignment);
+            pitch.checked_mul(rows)?.checked_add(2 * guard)?;
+            Some(Self { above, left, pitch, rows, guard })
+        })();
+        form.ok_or_else(|| too_large(extent))
+    }
+
+    /// Numbers in one plane.
+    pub fn plane(&self) -> usize {
+        self.pitch * self.rows
+    }
+
+    /// Place of row 0, column 0 within a plane.
+    pub fn origin(&self) -> usize {
+        self.above * self.pitch + self.left
+    }
+}
+
+fn too_large(extent: Extent) -> Error {
+    let found = format!("{}x{}", extent.y, extent.x);
+    Error::setting(
+        "the image size",
+        found,
+        "its planes must be countable on this machine; cut it into tiles with --tile",
+    )
+}
+
+/// A buffer of consecutive channels, for all images of the batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The channels it holds, inputs counted in.
+    pub channels: Range<usize>,
+    /// Numbers in the buffer, guards included.
+    pub length: usize,
+}
+
+impl Page {
+    /// Place of row 0, column 0 of channel `channel` of image `image`.
+    pub fn origin(&self, form: &PlaneForm, image: usize, channel: usize) -> usize {
+        let plane = image * self.channels.len() + (channel - self.channels.start);
+        form.guard + plane * form.plane() + form.origin()
+    }
+}
+
+/// Cuts `channels` into as few pages as `most_bytes` for a buffer of 4-byte numbers allows.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] when not even one channel fits.
+pub fn pages(
+    what: &str,
+    channels: Range<usize>,
+    form: &PlaneForm,
+    batch: usize,
+    most_bytes: u64,
+) -> Result<Vec<Page>> {
+    let plane = (form.plane() as u128) * batch as u128;
+    let guards = 2 * form.guard as u128;
+    let most = (most_bytes / 4) as u128;
+    let fitting = most.saturating_sub(guards) / plane.max(1);
+    if fitting == 0 && !channels.is_empty() {
+        return Err(Error::OutOfMemory {
+            buffer: format!("one channel of the {what}"),
+            wanted: u64::try_from(4 * (plane + guards)).unwrap_or(u64::MAX),
+            limit_name: "the largest buffer of this device".into(),
+            limit: most_bytes,
+            way_out: "use smaller images, --tile, --crop or a smaller --batch".into(),
+        });
+    }
+    let count = (channels.len() as u128).div_ceil(fitting.max(1)).max(1) as usize;
+    let per_page = channels.len().div_ceil(count).max(1);
+    let page = |start: usize| {
+        let end = (start + per_page).min(channels.end);
+        let length = (end - start) as u128 * plane + guards;
+        Page { channels: start..end, length: length as usize }
+    };
+    Ok(channels.clone().step_by(per_page).map(page).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_aligned_and_far_enough_apart() {
+        for (x, margin) in [(1, 1), (256, 10), (17, 300), (512, 16)] {
+            let form = PlaneForm::maps(Extent::plane(9, x), margin, 16).unwrap();
+            assert_eq!(form.left % 16, 0);
+            assert_eq!(form.pitch % 16, 0);
+            assert!(form.left >= margin && form.pitch >= form.left + x + margin);
+            assert_eq!(form.rows, 9 + 2 * margin);
+        }
+    }
+
+    #[test]
+    fn pages_hold_every_channel_once_and_stay_under_the_limit() {
+        let form = PlaneForm::maps(Extent::plane(8, 8), 2, 4).unwrap();
+        let limit = 4 * (3 * 2 * form.plane() + 2 * form.guard) as u64;
+        let pages = pages("feature maps", 2..9, &form, 2, limit).unwrap();
+        assert_eq!(pages.iter().map(|p| p.channels.clone()).collect::<Vec<_>>(), [2..5, 5..8, 8..9]);
+        assert!(pages.iter().all(|p| 4 * p.length as u64 <= limit));
+        assert_eq!(pages[1].origin(&form, 1, 6), form.guard + 4 * form.plane() + form.origin());
+    }
+
+    #[test]
+    fn a_limit_below_one_channel_is_an_error_with_the_bytes() {
+        let form = PlaneForm::maps(Extent::plane(8, 8), 2, 4).unwrap();
+        let error = pages("feature maps", 0..1, &form, 1, 64).unwrap_err().to_string();
+        assert!(error.contains("64 bytes") && error.contains("--tile"), "{error}");
+    }
+
+    #[test]
+    fn sizes_that_overflow_are_refused() {
+        assert!(PlaneForm::maps(Extent::plane(usize::MAX / 2, 100), 10, 16).is_err());
+        assert!(PlaneForm::maps(Extent::plane(0, 100), 10, 16).is_err());
+    }
+}
