@@ -1,4 +1,5 @@
 //! msd-gpu
+pub mod cpu;
 pub mod engine;
 pub mod error;
 pub mod network;
