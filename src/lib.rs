@@ -1,4 +1,5 @@
 //! msd-gpu
+pub mod data;
 pub mod error;
 
 pub use error::{Error, Result};
