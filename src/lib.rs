@@ -1,5 +1,6 @@
 //! msd-gpu
 pub mod cpu;
+pub mod data;
 pub mod engine;
 pub mod error;
 pub mod network;

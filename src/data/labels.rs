@@ -1,0 +1,160 @@
+//! Label values as people draw them, to class indices as networks count them, and back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ndarray::Array2;
+
+use crate::error::{Error, Result};
+
+/// More classes than this are taken for a grey image given by mistake.
+const MOST_CLASSES: usize = 256;
+/// How many values a message lists.
+const LISTED: usize = 12;
+
+/// Which label value each class stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelMapping {
+    /// The values in ascending order: class `i` has the label value `values[i]`.
+    pub values: Vec<i64>,
+}
+
+impl LabelMapping {
+    /// Collects the values of all label images, each given with its name for messages.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for more than 256 different values, a single one, or no label image at all.
+    pub fn from_labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a Array2<i64>)>) -> Result<Self> {
+        let mut values = BTreeSet::new();
+        let mut images = 0_usize;
+        let mut too_many_in = None;
+        for (name, image) in labels {
+            images += 1;
+            let mut last = None;
+            for value in image {
+                // Neighbours are mostly equal: looking back once spares most of the look-ups.
+                if last != Some(*value) {
+                    values.insert(*value);
+                    last = Some(*value);
+                }
+            }
+            if values.len() > MOST_CLASSES && too_many_in.is_none() {
+                too_many_in = Some(name);
+            }
+        }
+        if let Some(name) = too_many_in {
+            return Err(Error::Mismatch(format!(
+                "found {} different values in the label images ({name} among them), but wanted at most {MOST_CLASSES} classes; is this a grey image rather than a label image?",
+                values.len()
+            )));
+        }
+        match values.len() {
+            0 => Err(Error::Mismatch(format!(
+                "found no pixel in {images} label images; wanted at least two classes"
+            ))),
+            1 => Err(Error::Mismatch(format!(
+                "every pixel of the {images} label images is {}; wanted at least two classes, check that these are the targets",
+                values.first().copied().unwrap_or_default()
+            ))),
+            _ => Ok(LabelMapping { values: values.into_iter().collect() }),
+        }
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Label values of shape `[y][x]` to class indices; `name` is the image's name for messages.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the first value that is no class, its pixels and the known values.
+    pub fn encode(&self, name: &str, labels: &Array2<i64>) -> Result<Array2<u32>> {
+        let mut unknown = BTreeMap::<i64, usize>::new();
+        let mut last = None;
+        let classes = labels.mapv(|value| {
+            if let Some((known, class)) = last
+                && known == value
+            {
+                return class;
+            }
+            match self.values.binary_search(&value) {
+                Ok(class) => {
+                    last = Some((value, class as u32));
+                    class as u32
+                }
+                Err(_) => {
+                    *unknown.entry(value).or_default() += 1;
+                    0
+                }
+            }
+        });
+        let Some((value, pixels)) = unknown.first_key_value() else {
+            return Ok(classes);
+        };
+        let others = match unknown.len() - 1 {
+            0 => String::new(),
+            others => format!(" (and {others} more unknown values)"),
+        };
+        Err(Error::input(
+            name,
+            format!(
+                "has the label {value} in {pixels} of {} pixels{others}, but the classes are {}; relabel the image, or add one with this class to the training images",
+                labels.len(),
+                self.listed()
+            ),
+        ))
+    }
+
+    /// Class indices of shape `[y][x]` to label values.
+    ///
+    /// # Panics
+    /// For an index that is no class, which no network with this mapping gives.
+    pub fn decode(&self, classes: &Array2<u32>) -> Array2<i64> {
+        classes.mapv(|class| self.values[class as usize])
+    }
+
+    fn listed(&self) -> String {
+        let values: Vec<_> = self.values.iter().take(LISTED).map(i64::to_string).collect();
+        let more = if self.values.len() > LISTED { ", ..." } else { "" };
+        values.join(", ") + more
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn values_become_classes_and_come_back() {
+        let (a, b) = (array![[255, 0], [0, 7]], array![[-1, -1]]);
+        let mapping = LabelMapping::from_labels([("a", &a), ("b", &b)]).unwrap();
+        assert_eq!(mapping.values, [-1, 0, 7, 255]);
+        let classes = mapping.encode("a", &a).unwrap();
+        assert_eq!(classes, array![[3, 1], [1, 2]]);
+        assert_eq!(mapping.decode(&classes), a);
+    }
+
+    #[test]
+    fn one_value_or_a_thousand_are_errors() {
+        let flat = Array2::from_elem((2, 2), 3);
+        let error = LabelMapping::from_labels([("a", &flat)]).unwrap_err().to_string();
+        assert!(error.contains("is 3; wanted at least two classes"), "{error}");
+        let grey = Array2::from_shape_fn((10, 100), |(y, x)| (y * 100 + x) as i64);
+        let error = LabelMapping::from_labels([("a", &grey)]).unwrap_err().to_string();
+        assert!(error.contains("1000 different values") && error.contains("grey image"), "{error}");
+        assert!(LabelMapping::from_labels([]).is_err());
+        let most = Array2::from_shape_fn((1, 256), |(_, x)| x as i64);
+        assert_eq!(LabelMapping::from_labels([("a", &most)]).unwrap().classes(), 256);
+    }
+
+    #[test]
+    fn a_class_that_only_validation_has_is_named() {
+        let mapping = LabelMapping { values: vec![0, 1] };
+        let error = mapping.encode("val/z3.png", &array![[0, 2, 2], [5, 2, 1]]).unwrap_err().to_string();
+        for part in ["val/z3.png", "3 of 6 pixels", "label 2", "1 more unknown", "0, 1"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

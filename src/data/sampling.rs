@@ -1,0 +1,343 @@
+//! Which image, crop and symmetry the n-th draw of a training run takes.
+//!
+//! A draw depends on the seed and its number alone: a resumed run goes on with the draws that the
+//! unbroken run would have made, on any number of threads. The random numbers are counted off here from
+//! the ChaCha8 stream and not by a library's shuffle, whose order may change with its version.
+
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{Array2, Array3, ArrayBase, Axis, Data, Dimension, RemoveAxis, s};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::dataset::{Sample, Target};
+use crate::error::{Error, Result};
+
+/// Keeps the streams for different uses of one seed apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stream {
+    Epoch = 1,
+    Draw = 2,
+    Split = 3,
+}
+
+/// The random numbers for one use of `seed`.
+pub(super) fn stream(seed: u64, stream: Stream, number: u64) -> ChaCha8Rng {
+    let mut key = [0_u8; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(stream as u64).to_le_bytes());
+    key[16..24].copy_from_slice(&number.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}
+
+/// A random number below `bound`, each equally likely.
+fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
+    let bound = bound as u64;
+    // Numbers past the last whole multiple of the bound would favour the small ones.
+    let usable = u64::MAX - u64::MAX % bound;
+    loop {
+        let number = random.next_u64();
+        if number < usable {
+            return (number % bound) as usize;
+        }
+    }
+}
+
+/// The numbers below `count` in random order.
+pub(super) fn permutation(random: &mut ChaCha8Rng, count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    for last in (1..count).rev() {
+        order.swap(last, below(random, last + 1));
+    }
+    order
+}
+
+/// One of the eight ways to turn and mirror a square onto itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Symmetry(u8);
+
+impl Symmetry {
+    /// Leaves everything as it is.
+    pub const IDENTITY: Symmetry = Symmetry(0);
+    /// All eight, the identity first; the first four keep the shape of a rectangle.
+    pub const ALL: [Symmetry; 8] = [
+        Symmetry(0),
+        Symmetry(1),
+        Symmetry(2),
+        Symmetry(3),
+        Symmetry(4),
+        Symmetry(5),
+        Symmetry(6),
+        Symmetry(7),
+    ];
+
+    fn mirrors_y(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    fn mirrors_x(self) -> bool {
+        self.0 & 2 != 0
+    }
+
+    /// Whether y and x change places, which comes before the mirroring.
+    pub fn transposes(self) -> bool {
+        self.0 & 4 != 0
+    }
+
+    /// The symmetry that undoes this one.
+    pub fn inverse(self) -> Symmetry {
+        if self.transposes() {
+            Symmetry(4 | u8::from(self.mirrors_x()) | u8::from(self.mirrors_y()) << 1)
+        } else {
+            self
+        }
+    }
+
+    /// Turns an image of shape `[channel][y][x]`; the result is contiguous.
+    pub fn apply3<T: Clone>(self, image: &Array3<T>) -> Array3<T> {
+        self.apply(image)
+    }
+
+    /// Turns an image of shape `[y][x]`; the result is contiguous.
+    pub fn apply2<T: Clone>(self, image: &Array2<T>) -> Array2<T> {
+        self.apply(image)
+    }
+
+    fn apply<T: Clone, S: Data<Elem = T>, D: Dimension + RemoveAxis>(
+        self,
+        image: &ArrayBase<S, D>,
+    ) -> ndarray::Array<T, D> {
+        let (y, x) = (image.ndim() - 2, image.ndim() - 1);
+        let mut view = image.view();
+        if self.transposes() {
+            view.swap_axes(y, x);
+        }
+        if self.mirrors_y() {
+            view.invert_axis(Axis(y));
+        }
+        if self.mirrors_x() {
+            view.invert_axis(Axis(x));
+        }
+        view.as_standard_layout().into_owned()
+    }
+}
+
+/// A rectangle of an image, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crop {
+    /// The first row.
+    pub y: usize,
+    /// The first column.
+    pub x: usize,
+    /// The number of rows.
+    pub height: usize,
+    /// The number of columns.
+    pub width: usize,
+}
+
+/// What one draw takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draw {
+    /// The image, as an index into the dataset.
+    pub index: usize,
+    /// The part of it, cut before turning; `None` for all of it.
+    pub crop: Option<Crop>,
+    /// How it is turned.
+    pub symmetry: Symmetry,
+}
+
+/// The endless series of draws of a training run.
+#[derive(Debug)]
+pub struct Sampler {
+    sizes: Vec<(usize, usize)>,
+    crop: Option<usize>,
+    augment: bool,
+    seed: u64,
+    /// The epoch drawn from last and its order, as neighbouring draws are mostly of one epoch.
+    order: Mutex<Option<(u64, Vec<usize>)>>,
+}
+
+impl Sampler {
+    /// Draws from images of the given `(height, width)`, in pixels.
+    ///
+    /// With `crop`, each draw takes a random square of that side; where an image is smaller, all of it in
+    /// that direction. With `augment`, each draw is turned by a random symmetry: one of all eight for
+    /// square pieces, one of the four that keep the shape for others, so that shapes stay equal over
+    /// a batch.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for no images, [`Error::Setting`] for a crop of 0 pixels.
+    pub fn new(sizes: Vec<(usize, usize)>, crop: Option<usize>, augment: bool, seed: u64) -> Result<Self> {
+        if sizes.is_empty() {
+            return Err(Error::Mismatch("found no images to draw from, wanted at least one".into()));
+        }
+        if crop == Some(0) {
+            return Err(Error::setting(
+                "--crop",
+                0,
+                "wanted at least 1 pixel; leave it out for whole images",
+            ));
+        }
+        Ok(Sampler { sizes, crop, augment, seed, order: Mutex::new(None) })
+    }
+
+    /// The draws of one epoch, in which every image is drawn once.
+    pub fn epoch_length(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// The n-th draw of the run, counted from 0.
+    pub fn draw(&self, n: u64) -> Draw {
+        let index = self.index(n);
+        let (height, width) = self.sizes[index];
+        let mut random = stream(self.seed, Stream::Draw, n);
+        let crop = self.crop.map(|side| {
+            let (crop_height, crop_width) = (side.min(height), side.min(width));
+            Crop {
+                y: below(&mut random, height - crop_height + 1),
+                x: below(&mut random, width - crop_width + 1),
+                height: crop_height,
+                width: crop_width,
+            }
+        });
+        let (height, width) = crop.map_or((height, width), |crop| (crop.height, crop.width));
+        let symmetry = match self.augment {
+            true => Symmetry::ALL[below(&mut random, if height == width { 8 } else { 4 })],
+            false => Symmetry::IDENTITY,
+        };
+        Draw { index, crop, symmetry }
+    }
+
+    fn index(&self, n: u64) -> usize {
+        let length = self.sizes.len();
+        let epoch = n / length as u64;
+        let place = (n % length as u64) as usize;
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        match order.as_ref() {
+            Some((cached, order)) if *cached == epoch => order[place],
+            _ => {
+                let fresh = permutation(&mut stream(self.seed, Stream::Epoch, epoch), length);
+                let index = fresh[place];
+                *order = Some((epoch, fresh));
+                index
+            }
+        }
+    }
+}
+
+/// The piece of `sample` that `draw` takes, image and target alike; both are contiguous.
+///
+/// # Panics
+/// For a crop that does not lie inside the image, which the sampler of its size does not draw.
+pub fn cut(sample: &Sample, draw: &Draw) -> Sample {
+    let (_, height, width) = sample.image.dim();
+    let crop = draw.crop.unwrap_or(Crop { y: 0, x: 0, height, width });
+    let (rows, columns) = (crop.y..crop.y + crop.height, crop.x..crop.x + crop.width);
+    let piece =
+        |values: &Array3<f32>| draw.symmetry.apply(&values.slice(s![.., rows.clone(), columns.clone()]));
+    Sample {
+        name: sample.name.clone(),
+        image: piece(&sample.image),
+        target: match &sample.target {
+            Target::Values(values) => Target::Values(piece(values)),
+            Target::Classes(classes) => {
+                Target::Classes(draw.symmetry.apply(&classes.slice(s![rows.clone(), columns.clone()])))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn there_are_eight_symmetries_and_each_has_its_inverse() {
+        let image = array![[1, 2, 3], [4, 5, 6]];
+        let turned: HashSet<_> =
+            Symmetry::ALL.iter().map(|s| s.apply2(&image).into_raw_vec_and_offset().0).collect();
+        assert_eq!(turned.len(), 8);
+        for symmetry in Symmetry::ALL {
+            let there = symmetry.apply2(&image);
+            assert_eq!(there.dim() == (3, 2), symmetry.transposes());
+            assert!(there.is_standard_layout());
+            assert_eq!(symmetry.inverse().apply2(&there), image);
+        }
+        assert_eq!(Symmetry(1).apply2(&image), array![[4, 5, 6], [1, 2, 3]]);
+        assert_eq!(Symmetry(2).apply2(&image), array![[3, 2, 1], [6, 5, 4]]);
+        assert_eq!(Symmetry(4).apply2(&image), array![[1, 4], [2, 5], [3, 6]]);
+    }
+
+    #[test]
+    fn image_and_target_are_cut_alike() {
+        let image = Array3::from_shape_fn((2, 7, 9), |(c, y, x)| (c * 100 + y * 9 + x) as f32);
+        let classes = Array2::from_shape_fn((7, 9), |(y, x)| (y * 9 + x) as u32);
+        let sampler = Sampler::new(vec![(7, 9)], Some(4), true, 5).unwrap();
+        for n in 0..50 {
+            let draw = sampler.draw(n);
+            let sample =
+                Sample { name: "a".into(), image: image.clone(), target: Target::Classes(classes.clone()) };
+            let piece = cut(&sample, &draw);
+            assert!(piece.image.is_standard_layout());
+            assert_eq!(piece.image.dim(), (2, 4, 4));
+            let Target::Classes(target) = &piece.target else { panic!("wanted classes") };
+            assert_eq!(piece.image.index_axis(Axis(0), 0), target.mapv(|v| v as f32));
+            let values = Sample { target: Target::Values(image.clone()), ..sample };
+            assert_eq!(cut(&values, &draw).target, Target::Values(piece.image));
+        }
+    }
+
+    #[test]
+    fn draws_depend_on_seed_and_number_only() {
+        let sizes = vec![(20, 30), (16, 16), (8, 40), (20, 20)];
+        let sampler = Sampler::new(sizes.clone(), Some(16), true, 9).unwrap();
+        let forward: Vec<_> = (0..40).map(|n| sampler.draw(n)).collect();
+        let again = Sampler::new(sizes.clone(), Some(16), true, 9).unwrap();
+        for n in (0..40).rev() {
+            assert_eq!(again.draw(n), forward[n as usize]);
+        }
+        let other = Sampler::new(sizes, Some(16), true, 10).unwrap();
+        assert_ne!((0..40).map(|n| other.draw(n)).collect::<Vec<_>>(), forward);
+    }
+
+    #[test]
+    fn every_image_is_drawn_once_an_epoch_in_changing_order() {
+        let sampler = Sampler::new(vec![(4, 4); 12], None, false, 1).unwrap();
+        let epochs: Vec<Vec<usize>> =
+            (0..3).map(|epoch| (0..12).map(|n| sampler.draw(epoch * 12 + n).index).collect()).collect();
+        for epoch in &epochs {
+            let mut sorted = epoch.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..12).collect::<Vec<_>>());
+        }
+        assert_ne!(epochs[0], epochs[1]);
+        assert_eq!(sampler.draw(3).crop, None);
+        assert_eq!(sampler.draw(3).symmetry, Symmetry::IDENTITY);
+    }
+
+    #[test]
+    fn crops_reach_every_place_and_shrink_to_small_images() {
+        let sampler = Sampler::new(vec![(5, 2)], Some(3), true, 2).unwrap();
+        let draws: Vec<_> = (0..200).map(|n| sampler.draw(n)).collect();
+        let places: HashSet<_> = draws.iter().map(|draw| draw.crop.unwrap().y).collect();
+        assert_eq!(places, HashSet::from([0, 1, 2]));
+        for draw in &draws {
+            let crop = draw.crop.unwrap();
+            assert_eq!((crop.x, crop.height, crop.width), (0, 3, 2));
+            assert!(!draw.symmetry.transposes());
+        }
+        let square = Sampler::new(vec![(5, 5)], Some(3), true, 2).unwrap();
+        let all: HashSet<_> = (0..200).map(|n| square.draw(n).symmetry).collect();
+        assert_eq!(all.len(), 8);
+    }
+
+    #[test]
+    fn nothing_to_draw_from_is_an_error() {
+        assert!(Sampler::new(vec![], None, false, 0).is_err());
+        assert!(Sampler::new(vec![(3, 3)], Some(0), false, 0).is_err());
+    }
+}

@@ -1,0 +1,321 @@
+//! One suite for every engine: random networks against the float64 reference.
+//!
+//! An engine is a function that opens it with a block size and a page limit. Tolerances are written here, once
+//! for each quantity, relative to the size of what is compared.
+
+#![allow(dead_code)]
+
+use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Plane, Targets};
+use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout, initialise};
+use msd_gpu::reference;
+use msd_gpu::schedule::{Extent, Shape};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Largest error of a plane or gradient, relative to the largest value it is compared with plus a floor of
+/// that quantity's usual size.
+mod tolerance {
+    /// Feature maps and outputs: a few hundred multiply-adds in float32.
+    pub const FORWARD: f64 = 2e-5;
+    /// Gradient maps: two passes through the network.
+    pub const GRADIENT_MAP: f64 = 5e-5;
+    /// Gradients of parameters: sums over all pixels on top.
+    pub const PARAMETER_GRADIENT: f64 = 1e-4;
+    /// The loss.
+    pub const LOSS: f64 = 1e-5;
+    /// Parameters after a few steps of Adam, relative to the learning rate.
+    pub const ADAM: f64 = 2e-2;
+    /// Each point of a curve of twenty training steps.
+    pub const CURVE: f64 = 1e-3;
+}
+
+/// How an engine is to be opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    pub block: usize,
+    pub most_page_bytes: u64,
+}
+
+/// Opens an engine for a network.
+pub type Open = dyn Fn(&Architecture, &[f32], Setting) -> Box<dyn Engine>;
+
+/// A network with parameters, a batch and its targets.
+#[derive(Debug)]
+pub struct Case {
+    pub architecture: Architecture,
+    pub parameters: Vec<f32>,
+    pub images: Images,
+    pub targets: Targets,
+}
+
+impl Case {
+    /// A random one: odd sizes down to 1x1, every boundary, dilations beyond the image.
+    pub fn random(seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut pick = |from: usize, to: usize| random.random_range(from..=to);
+        let side = |n: usize, pick: &mut dyn FnMut(usize, usize) -> usize| match n {
+            0 => pick(1, 3),
+            1 => pick(4, 20),
+            _ => pick(21, 45),
+        };
+        let (rows, columns) = (pick(0, 2), pick(0, 2));
+        let extent = Extent::plane(side(rows, &mut pick), side(columns, &mut pick));
+        let dilations = match pick(0, 3) {
+            0 => (1..=10).collect(),
+            1 => vec![1],
+            2 => (0..pick(1, 4)).map(|_| pick(1, 8)).collect(),
+            _ => vec![1, pick(10, 60), pick(2, 5)],
+        };
+        let architecture = Architecture {
+            inputs: pick(1, 3),
+            outputs: pick(1, 6),
+            width: pick(1, 4),
+            depth: pick(1, 7),
+            dilations,
+            dilation_mode: [DilationMode::Channel, DilationMode::Layer][pick(0, 1)],
+            boundary: [Boundary::Reflect, Boundary::Symmetric, Boundary::Zeros][pick(0, 2)],
+        };
+        let batch = pick(1, 3);
+        let segments = pick(0, 1) == 0;
+        Self::new(architecture, Shape { batch, extent }, segments, seed)
+    }
+
+    /// One of a given architecture and shape.
+    pub fn new(architecture: Architecture, shape: Shape, segments: bool, seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
+        let pixels = shape.batch * shape.extent.pixels();
+        let mut parameters = initialise(&architecture, seed);
+        // Biases and mixing weights start at zero; here they must not, or half of the gradients would be zero too.
+        let filters = ParameterLayout::of(&architecture).filters().end;
+        parameters[filters..].fill_with(|| random.random_range(-0.5..0.5));
+        let images = (0..pixels * architecture.inputs).map(|_| random.random_range(-2.0..2.0)).collect();
+        let outputs = architecture.outputs;
+        let targets = if segments {
+            let class = |random: &mut ChaCha8Rng| match random.random_range(0..=outputs as u32) {
+                class if class == outputs as u32 => IGNORED,
+                class => class,
+            };
+            Targets::Classes((0..pixels).map(|_| class(&mut random)).collect())
+        } else {
+            Targets::Values((0..pixels * outputs).map(|_| random.random_range(-1.0..1.0)).collect())
+        };
+        Self { architecture, parameters, images: Images { shape, pixels: images }, targets }
+    }
+
+    /// One over the number of terms: the scale of a mean.
+    pub fn scale(&self) -> f32 {
+        1.0 / self.targets.terms().max(1) as f32
+    }
+}
+
+/// What the reference makes of a case with the given parameters.
+pub struct Expected {
+    pub images: Vec<(reference::Forward, reference::Backward, Vec<Vec<f64>>)>,
+    pub loss: f64,
+    pub gradients: Vec<f64>,
+}
+
+pub fn expected(case: &Case, parameters: &[f64]) -> Expected {
+    let Case { architecture, images, targets, .. } = case;
+    let extent = images.shape.extent;
+    let pixels = extent.pixels();
+    let mut all = Expected { images: Vec::new(), loss: 0.0, gradients: vec![0.0; parameters.len()] };
+    for (index, image) in images.pixels.chunks(pixels * architecture.inputs).enumerate() {
+        let image: Vec<f64> = image.iter().map(|&v| f64::from(v)).collect();
+        let forward = reference::forward(architecture, parameters, &image, extent);
+        let scale = f64::from(case.scale());
+        let (loss, output_gradient) = match targets {
+            Targets::Classes(classes) => reference::cross_entropy(
+                &forward.outputs,
+                &classes[index * pixels..(index + 1) * pixels],
+                scale,
+            ),
+            Targets::Values(values) => {
+                let one = pixels * architecture.outputs;
+                let values: Vec<f64> =
+                    values[index * one..(index + 1) * one].iter().map(|&v| f64::from(v)).collect();
+                reference::squared_error(&forward.outputs, &values, scale)
+            }
+        };
+        let backward = reference::backward(architecture, parameters, &forward, &output_gradient, extent);
+        all.loss += loss;
+        all.gradients.iter_mut().zip(&backward.parameters).for_each(|(sum, g)| *sum += g);
+        all.images.push((forward, backward, output_gradient));
+    }
+    all
+}
+
+/// Fails unless every number is within `tolerance` of the largest wanted one; what is not a number fails first.
+pub fn compare(what: &str, found: &[f32], wanted: &[f64], tolerance: f64, context: &dyn std::fmt::Debug) {
+    assert_eq!(found.len(), wanted.len(), "{what}: other length; {context:?}");
+    let largest = wanted.iter().fold(0.0f64, |largest, w| largest.max(w.abs())).max(1e-6);
+    for (i, (&f, &w)) in found.iter().zip(wanted).enumerate() {
+        let error = (f64::from(f) - w).abs() / largest;
+        assert!(
+            error <= tolerance,
+            "{what}[{i}] is {f}, wanted {w}: error {error:.2e} of {largest:.2e}; {context:?}"
+        );
+    }
+}
+
+/// A ReLU whose sum is within rounding of 0 may go either way; such a case says nothing about gradients.
+fn near_a_kink(expected: &Expected, architecture: &Architecture, parameters: &[f64], case: &Case) -> bool {
+    // Two evaluations that differ by float32 rounding of the parameters must agree on every sign.
+    let nudged: Vec<f64> = parameters.iter().map(|p| p * (1.0 + 1e-6) + 1e-7).collect();
+    let extent = case.images.shape.extent;
+    case.images.pixels.chunks(extent.pixels() * architecture.inputs).zip(&expected.images).any(
+        |(image, (forward, ..))| {
+            let image: Vec<f64> = image.iter().map(|&v| f64::from(v)).collect();
+            let other = reference::forward(architecture, &nudged, &image, extent);
+            let signs = |maps: &[Vec<f64>]| {
+                maps[architecture.inputs..].concat().iter().map(|&v| v > 0.0).collect::<Vec<_>>()
+            };
+            signs(&other.maps) != signs(&forward.maps)
+        },
+    )
+}
+
+/// Forward, loss, every map and every gradient of one case.
+pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) {
+    let parameters: Vec<f64> = case.parameters.iter().map(|&p| f64::from(p)).collect();
+    let expected = expected(case, &parameters);
+    let a = &case.architecture;
+    let context = (seed, a, case.images.shape, setting);
+    let mut engine = open(a, &case.parameters, setting);
+
+    let outputs = engine.forward(&case.images).unwrap();
+    let wanted: Vec<f64> =
+        expected.images.iter().flat_map(|(forward, ..)| forward.outputs.concat()).collect();
+    compare("outputs", &outputs, &wanted, tolerance::FORWARD, &context);
+
+    engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+    let kink = near_a_kink(&expected, a, &parameters, case);
+    let last = case.images.shape.batch - 1;
+    // An engine that takes a batch image by image has only the last image's planes left.
+    let left = if engine.read_plane(Plane::Map(0), last).is_ok() { last } else { 0 };
+    let in_reference = last;
+    let (forward, backward, output_gradient) = &expected.images[in_reference];
+    for channel in 0..a.channels() {
+        let map = engine.read_plane(Plane::Map(channel), left).unwrap();
+        compare(&format!("map {channel}"), &map, &forward.maps[channel], tolerance::FORWARD, &context);
+    }
+    for (output, wanted) in output_gradient.iter().enumerate() {
+        let found = engine.read_plane(Plane::OutputGradient(output), left).unwrap();
+        compare("output gradient", &found, wanted, tolerance::FORWARD, &context);
+    }
+    let gradients = engine.gradients().unwrap();
+    if !kink {
+        for channel in a.inputs..a.channels() {
+            let found = engine.read_plane(Plane::Gradient(channel), left).unwrap();
+            let what = format!("gradient map {channel}");
+            compare(&what, &found, &backward.maps[channel], tolerance::GRADIENT_MAP, &context);
+        }
+        compare("gradients", &gradients, &expected.gradients, tolerance::PARAMETER_GRADIENT, &context);
+    }
+
+    // Batches add up, and an update closes the step with the loss of all of them.
+    engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+    let doubled = engine.gradients().unwrap();
+    let twice: Vec<f64> = gradients.iter().map(|&g| 2.0 * f64::from(g)).collect();
+    compare("gradients of two batches", &doubled, &twice, tolerance::LOSS, &context);
+    engine.update(&Adam::new(1e-3, 1)).unwrap();
+    let losses = engine.losses(true).unwrap();
+    compare("loss", &losses, &[2.0 * expected.loss], tolerance::LOSS, &context);
+    assert!(engine.gradients().unwrap().iter().all(|&g| g == 0.0), "an update clears the gradients");
+}
+
+/// Random networks, each with another block size and page limit.
+pub fn random_networks_agree(open: &Open, cases: std::ops::Range<u64>) {
+    for seed in cases {
+        let case = Case::random(seed);
+        let setting = Setting {
+            block: [1, 2, 3, 10][seed as usize % 4],
+            most_page_bytes: [u64::MAX, 1 << 17][seed as usize / 4 % 2],
+        };
+        check_case(open, seed, &case, setting);
+    }
+}
+
+/// Twenty steps: the loss follows float64, and a second run gives the same bits.
+pub fn training_follows_float64(open: &Open, segments: bool) {
+    let architecture = Architecture::new(1, if segments { 3 } else { 1 }, 12);
+    let shape = Shape { batch: 2, extent: Extent::plane(24, 31) };
+    let mut case = Case::new(architecture, shape, segments, 11);
+    case.parameters = initialise(&case.architecture, 3);
+    let setting = Setting { block: 4, most_page_bytes: u64::MAX };
+    let run = || {
+        let mut engine = open(&case.architecture, &case.parameters, setting);
+        for step in 1..=20 {
+            engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+            engine.update(&Adam::new(1e-2, step)).unwrap();
+        }
+        (engine.losses(true).unwrap(), engine.parameters().unwrap(), engine.moments().unwrap())
+    };
+    let first = run();
+    let second = run();
+    assert_eq!(first.0.len(), 20);
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&first.0), bits(&second.0), "losses differ between two runs");
+    assert_eq!(bits(&first.1), bits(&second.1), "parameters differ between two runs");
+    assert_eq!(first.2, second.2, "moments differ between two runs");
+
+    let mut parameters: Vec<f64> = case.parameters.iter().map(|&p| f64::from(p)).collect();
+    let (mut m, mut v) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
+    let mut curve = Vec::new();
+    for step in 1..=20 {
+        let expected = expected(&case, &parameters);
+        curve.push(expected.loss);
+        reference::adam(&mut parameters, &expected.gradients, &mut m, &mut v, &Adam::new(1e-2, step));
+    }
+    for (step, (found, wanted)) in first.0.iter().zip(&curve).enumerate() {
+        let error = (f64::from(*found) / wanted - 1.0).abs();
+        assert!(error <= tolerance::CURVE, "step {}: loss {found}, wanted {wanted}: {error:.1e}", step + 1);
+    }
+    assert!(curve[19] < 0.95 * curve[0], "the network learns: {} to {}", curve[0], curve[19]);
+}
+
+/// Adam moves parameters and moments as the reference does.
+pub fn adam_agrees(open: &Open) {
+    let shape = Shape { batch: 1, extent: Extent::plane(9, 12) };
+    let case = Case::new(Architecture { width: 2, ..Architecture::new(2, 2, 3) }, shape, false, 5);
+    let mut engine =
+        open(&case.architecture, &case.parameters, Setting { block: 2, most_page_bytes: u64::MAX });
+    let mut parameters: Vec<f64> = case.parameters.iter().map(|&p| f64::from(p)).collect();
+    let (mut m, mut v) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
+    let rate = 1e-2;
+    for step in 1..=3 {
+        engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+        let gradients: Vec<f64> = engine.gradients().unwrap().iter().map(|&g| f64::from(g)).collect();
+        engine.update(&Adam::new(rate, step)).unwrap();
+        reference::adam(&mut parameters, &gradients, &mut m, &mut v, &Adam::new(rate, step));
+        for (found, wanted) in engine.parameters().unwrap().iter().zip(&parameters) {
+            assert!((f64::from(*found) - wanted).abs() <= tolerance::ADAM * rate, "{found} is not {wanted}");
+        }
+    }
+    let moments = engine.moments().unwrap();
+    compare("first moments", &moments.first, &m, tolerance::FORWARD, &"");
+    compare("second moments", &moments.second, &v, tolerance::FORWARD, &"");
+    // What is read can be put back.
+    let parameters = engine.parameters().unwrap();
+    let mut other =
+        open(&case.architecture, &case.parameters, Setting { block: 1, most_page_bytes: u64::MAX });
+    other.set_parameters(&parameters).unwrap();
+    other.set_moments(&moments).unwrap();
+    assert_eq!(other.parameters().unwrap(), parameters);
+    assert_eq!(other.moments().unwrap(), moments);
+}
+
+/// Batches that do not fit the network are refused, not computed.
+pub fn wrong_batches_are_refused(open: &Open) {
+    let shape = Shape { batch: 1, extent: Extent::plane(4, 5) };
+    let case = Case::new(Architecture::new(1, 2, 2), shape, true, 1);
+    let mut engine =
+        open(&case.architecture, &case.parameters, Setting { block: 1, most_page_bytes: u64::MAX });
+    let short = Images { shape, pixels: vec![0.0; 19] };
+    assert!(engine.forward(&short).is_err());
+    let empty = Images { shape: Shape { batch: 0, ..shape }, pixels: vec![] };
+    assert!(engine.forward(&empty).is_err());
+    assert!(engine.accumulate(&case.images, &Targets::Classes(vec![2; 20]), 1.0).is_err());
+    assert!(engine.accumulate(&case.images, &Targets::Values(vec![0.0; 39]), 1.0).is_err());
+    assert!(engine.set_parameters(&[0.0]).is_err());
+}
