@@ -82,6 +82,7 @@ _ 0000000000001F
 * 0004150E150400
 / 00010204081000
 % 18190204081303
+@ 0E1117151E100E
 ( 02040808080402
 ) 08040202020408
 [ 0E08080808080E
@@ -121,7 +122,7 @@ mod tests {
         let characters: Vec<char> = ('a'..='z')
             .chain('A'..='Z')
             .chain('0'..='9')
-            .chain(".,:;!?-+=_*/%()[]<>#&'\"|~".chars())
+            .chain(".,:;!?-+=_*/%@()[]<>#&'\"|~".chars())
             .collect();
         let glyphs: HashSet<_> = characters.iter().map(|&c| glyph(c).unwrap()).collect();
         assert_eq!(glyphs.len(), characters.len(), "two characters look alike");
