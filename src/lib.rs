@@ -3,7 +3,10 @@ pub mod cpu;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod metrics;
 pub mod network;
+pub mod phantom;
+pub mod pictures;
 pub mod reference;
 pub mod schedule;
 

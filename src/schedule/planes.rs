@@ -81,8 +81,10 @@ impl PlaneForm {
         }
         let left = margin.next_multiple_of(alignment);
         let form = (|| {
+            // Whole vectors of columns, and a margin beside the last of them: no lane reads beyond its row.
+            let columns = extent.x.checked_next_multiple_of(alignment)?;
             let pitch =
-                extent.x.checked_add(left)?.checked_add(margin)?.checked_next_multiple_of(alignment)?;
+                columns.checked_add(left)?.checked_add(margin)?.checked_next_multiple_of(alignment)?;
             let rows = extent.y.checked_add(2 * above)?;
             // The widest read beside a row: two margins, and the unused lanes of a vector.
             let guard = (2 * margin + 64).next_multiple_of(alignment);

@@ -1,0 +1,18 @@
+//! Arrays as pictures for human eyes: grey values, labels, overlays, montages and charts.
+//!
+//! Everything comes back as an array or as text; nothing here writes files. A picture is an array
+//! `[y][x][3]` of red, green and blue.
+
+pub mod chart;
+mod font;
+pub mod grey;
+pub mod montage;
+pub mod overlay;
+pub mod palette;
+mod ticks;
+
+pub use chart::{Chart, Series, charts_to_svg};
+pub use grey::{grey_picture, range_of, stretch, stretch_with};
+pub use montage::montage;
+pub use overlay::{label_picture, overlay};
+pub use palette::{class_colour, hex, line_colour};

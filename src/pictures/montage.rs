@@ -1,0 +1,152 @@
+//! Pictures side by side in rows, with a caption over every column.
+
+use ndarray::{Array3, s};
+
+use super::font;
+
+/// White pixels between and around pictures.
+const GAP: usize = 6;
+/// Side that small pictures are enlarged to, in pixels.
+const SMALLEST_SIDE: usize = 192;
+/// Pixels of the picture for one pixel of the font.
+const TEXT_SCALE: usize = 2;
+/// From one character to the next, in pixels.
+const TEXT_STEP: usize = (font::WIDTH + 1) * TEXT_SCALE;
+const TEXT_HEIGHT: usize = font::HEIGHT * TEXT_SCALE;
+
+/// Lays out rows of pictures `[y][x][3]` on white under the captions of their columns.
+///
+/// Small pictures are enlarged by a whole factor without smoothing, so that the longer side has about 192
+/// pixels or more. Rows and pictures may differ in length and size; a column is as wide as its widest
+/// picture or caption.
+pub fn montage(columns: &[&str], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
+    let rows: Vec<Vec<Array3<u8>>> = rows.iter().map(|row| row.iter().map(enlarged).collect()).collect();
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0).max(columns.len());
+    let widths: Vec<usize> = (0..count)
+        .map(|column| {
+            let caption = columns.get(column).map_or(0, |text| text_width(text));
+            let widest = rows.iter().filter_map(|row| row.get(column)).map(|p| p.dim().1).max();
+            widest.unwrap_or(0).max(caption)
+        })
+        .collect();
+    let heights: Vec<usize> =
+        rows.iter().map(|row| row.iter().map(|picture| picture.dim().0).max().unwrap_or(0)).collect();
+    let header = if columns.iter().any(|text| !text.is_empty()) { TEXT_HEIGHT + GAP } else { 0 };
+
+    let width = GAP + widths.iter().map(|w| w + GAP).sum::<usize>();
+    let height = GAP + header + heights.iter().map(|h| h + GAP).sum::<usize>();
+    let mut canvas = Array3::from_elem((height, width, 3), 255);
+    let mut left = GAP;
+    for (column, &column_width) in widths.iter().enumerate() {
+        if let Some(text) = columns.get(column) {
+            draw_text(&mut canvas, GAP, left + (column_width - text_width(text)) / 2, text);
+        }
+        let mut top = GAP + header;
+        for (row, row_height) in rows.iter().zip(&heights) {
+            if let Some(picture) = row.get(column) {
+                let (h, w, _) = picture.dim();
+                let x = left + (column_width - w) / 2;
+                canvas.slice_mut(s![top..top + h, x..x + w, ..]).assign(picture);
+            }
+            top += row_height + GAP;
+        }
+        left += column_width + GAP;
+    }
+    canvas
+}
+
+/// The picture with three channels (a single one is grey) and at least about the smallest side.
+fn enlarged(picture: &Array3<u8>) -> Array3<u8> {
+    let (height, width, channels) = picture.dim();
+    let longer = height.max(width);
+    if longer == 0 || channels == 0 {
+        return Array3::zeros((0, 0, 3));
+    }
+    // A picture that is a tenth too small is left as it is: doubling it would show nothing more.
+    let factor = ((SMALLEST_SIDE as f32 / longer as f32) - 0.1).ceil().max(1.0) as usize;
+    Array3::from_shape_fn((height * factor, width * factor, 3), |(y, x, c)| {
+        picture[[y / factor, x / factor, c.min(channels - 1)]]
+    })
+}
+
+fn text_width(text: &str) -> usize {
+    (text.chars().count() * TEXT_STEP).saturating_sub(TEXT_SCALE)
+}
+
+/// Writes text in black with its upper left corner at (top, left).
+fn draw_text(canvas: &mut Array3<u8>, top: usize, left: usize, text: &str) {
+    for (i, character) in text.chars().enumerate() {
+        let Some(rows) = font::glyph(character) else { continue };
+        let left = left + i * TEXT_STEP;
+        for (y, row) in rows.iter().enumerate() {
+            for x in 0..font::WIDTH {
+                if row >> (font::WIDTH - 1 - x) & 1 == 1 {
+                    let (y, x) = (top + y * TEXT_SCALE, left + x * TEXT_SCALE);
+                    canvas.slice_mut(s![y..y + TEXT_SCALE, x..x + TEXT_SCALE, ..]).fill(0);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(height: usize, width: usize, value: u8) -> Array3<u8> {
+        Array3::from_elem((height, width, 3), value)
+    }
+
+    #[test]
+    fn pictures_lie_on_a_grid_with_gaps() {
+        let rows = [vec![picture(200, 300, 10), picture(250, 200, 20)], vec![picture(192, 192, 30)]];
+        let made = montage(&[], &rows);
+        assert_eq!(made.dim(), (GAP + 250 + GAP + 192 + GAP, GAP + 300 + GAP + 200 + GAP, 3));
+        assert_eq!(made[[GAP, GAP, 0]], 10);
+        assert_eq!(made[[GAP - 1, GAP, 0]], 255);
+        assert_eq!(made[[GAP + 200, GAP, 0]], 255, "below the lower of two pictures");
+        assert_eq!(made[[GAP, GAP + 300, 0]], 255);
+        assert_eq!(made[[GAP, GAP + 300 + GAP, 0]], 20);
+        // Centred in its column.
+        assert_eq!(made[[GAP + 250 + GAP, GAP + 54, 2]], 30);
+        assert_eq!(made[[GAP + 250 + GAP, GAP + 53, 2]], 255);
+        for (value, pixels) in [(10, 200 * 300), (20, 250 * 200), (30, 192 * 192)] {
+            assert_eq!(made.iter().filter(|&&v| v == value).count(), 3 * pixels);
+        }
+    }
+
+    #[test]
+    fn small_pictures_grow_by_whole_factors() {
+        let mut small = picture(50, 100, 0);
+        small[[49, 99, 1]] = 77;
+        let large = enlarged(&small);
+        assert_eq!(large.dim(), (100, 200, 3));
+        assert_eq!(large.iter().filter(|&&v| v == 77).count(), 4);
+        assert_eq!((large[[98, 198, 1]], large[[99, 199, 1]]), (77, 77));
+        assert_eq!(enlarged(&picture(180, 180, 0)).dim(), (180, 180, 3));
+        assert_eq!(enlarged(&picture(1, 1, 0)).dim(), (192, 192, 3));
+        assert_eq!(enlarged(&picture(512, 512, 0)).dim(), (512, 512, 3));
+    }
+
+    #[test]
+    fn captions_stand_over_their_columns_and_widen_them() {
+        let long = "a caption that is wider than its picture";
+        let made = montage(&["I", long], &[vec![picture(192, 192, 9), picture(192, 192, 9)]]);
+        let width = text_width(long);
+        assert!(width > 192);
+        assert_eq!(made.dim(), (2 * GAP + TEXT_HEIGHT + GAP + 192, 3 * GAP + 192 + width, 3));
+        // Nothing but the letter I over the first column: its 11 pixels, each enlarged.
+        let over_first = made.slice(s![..GAP + TEXT_HEIGHT, ..GAP + 192, 0]);
+        assert_eq!(over_first.iter().filter(|&&v| v == 0).count(), 11 * TEXT_SCALE * TEXT_SCALE);
+        assert!(made.slice(s![..GAP, .., ..]).iter().all(|&v| v == 255));
+    }
+
+    #[test]
+    fn odd_input_is_no_trouble() {
+        assert_eq!(montage(&[], &[]).dim(), (GAP, GAP, 3));
+        let rows =
+            [vec![], vec![Array3::zeros((0, 0, 3)), Array3::zeros((4, 4, 0)), Array3::zeros((8, 8, 1))]];
+        let made = montage(&["\u{3b8}", "", "a", "b", "c"], &rows);
+        assert!(made.dim().1 > 192);
+    }
+}
