@@ -620,10 +620,12 @@ impl Engine for CpuEngine {
     fn update(&mut self, adam: &Adam) -> Result<()> {
         let (rate, root) = (adam.corrected_rate() as f32, adam.root_correction() as f32);
         let (beta1, beta2, epsilon) = (adam.beta1 as f32, adam.beta2 as f32, adam.epsilon as f32);
+        // Taken in float64: in float32, 1 - 0.999 is wrong in the fifth digit.
+        let (share1, share2) = ((1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32);
         let moments = self.moments.first.iter_mut().zip(&mut self.moments.second);
         for ((p, g), (m, v)) in self.parameters.iter_mut().zip(&mut self.gradients).zip(moments) {
-            *m = beta1 * *m + (1.0 - beta1) * *g;
-            *v = beta2 * *v + (1.0 - beta2) * *g * *g;
+            *m = beta1 * *m + share1 * *g;
+            *v = beta2 * *v + share2 * *g * *g;
             *p -= rate * *m / (v.sqrt() * root + epsilon);
             *g = 0.0;
         }

@@ -12,15 +12,14 @@ use msd_gpu::schedule::{Extent, Shape};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Largest error of a plane or gradient, relative to the largest value it is compared with plus a floor of
-/// that quantity's usual size.
+/// Largest errors, relative to the largest value of the quantity in the network.
 mod tolerance {
     /// Feature maps and outputs: a few hundred multiply-adds in float32.
-    pub const FORWARD: f64 = 2e-5;
+    pub const FORWARD: f64 = 5e-6;
     /// Gradient maps: two passes through the network.
-    pub const GRADIENT_MAP: f64 = 5e-5;
+    pub const GRADIENT_MAP: f64 = 1e-5;
     /// Gradients of parameters: sums over all pixels on top.
-    pub const PARAMETER_GRADIENT: f64 = 1e-4;
+    pub const PARAMETER_GRADIENT: f64 = 1e-5;
     /// The loss.
     pub const LOSS: f64 = 1e-5;
     /// Parameters after a few steps of Adam, relative to the learning rate.
@@ -145,15 +144,27 @@ pub fn expected(case: &Case, parameters: &[f64]) -> Expected {
     all
 }
 
-/// Fails unless every number is within `tolerance` of the largest wanted one; what is not a number fails first.
-pub fn compare(what: &str, found: &[f32], wanted: &[f64], tolerance: f64, context: &dyn std::fmt::Debug) {
+/// The largest magnitude in a set of planes: what errors in any of them are measured by, since each is made of
+/// the others and a plane that happens to cancel to almost nothing keeps their rounding.
+fn largest(planes: &[Vec<f64>]) -> f64 {
+    planes.iter().flatten().fold(1e-9, |largest, v| largest.max(v.abs()))
+}
+
+/// Fails unless every number is within `tolerance` times `size`; what is not a number fails too.
+pub fn compare(
+    what: &str,
+    found: &[f32],
+    wanted: &[f64],
+    size: f64,
+    tolerance: f64,
+    context: &dyn std::fmt::Debug,
+) {
     assert_eq!(found.len(), wanted.len(), "{what}: other length; {context:?}");
-    let largest = wanted.iter().fold(0.0f64, |largest, w| largest.max(w.abs())).max(1e-6);
     for (i, (&f, &w)) in found.iter().zip(wanted).enumerate() {
-        let error = (f64::from(f) - w).abs() / largest;
+        let error = (f64::from(f) - w).abs() / size;
         assert!(
             error <= tolerance,
-            "{what}[{i}] is {f}, wanted {w}: error {error:.2e} of {largest:.2e}; {context:?}"
+            "{what}[{i}] is {f}, wanted {w}: error {error:.2e} of {size:.2e}; {context:?}"
         );
     }
 }
@@ -186,7 +197,14 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) {
     let outputs = engine.forward(&case.images).unwrap();
     let wanted: Vec<f64> =
         expected.images.iter().flat_map(|(forward, ..)| forward.outputs.concat()).collect();
-    compare("outputs", &outputs, &wanted, tolerance::FORWARD, &context);
+    compare(
+        "outputs",
+        &outputs,
+        &wanted,
+        largest(std::slice::from_ref(&wanted)),
+        tolerance::FORWARD,
+        &context,
+    );
 
     engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
     let kink = near_a_kink(&expected, a, &parameters, case);
@@ -197,30 +215,58 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) {
     let (forward, backward, output_gradient) = &expected.images[in_reference];
     for channel in 0..a.channels() {
         let map = engine.read_plane(Plane::Map(channel), left).unwrap();
-        compare(&format!("map {channel}"), &map, &forward.maps[channel], tolerance::FORWARD, &context);
+        compare(
+            &format!("map {channel}"),
+            &map,
+            &forward.maps[channel],
+            largest(&forward.maps),
+            tolerance::FORWARD,
+            &context,
+        );
     }
     for (output, wanted) in output_gradient.iter().enumerate() {
         let found = engine.read_plane(Plane::OutputGradient(output), left).unwrap();
-        compare("output gradient", &found, wanted, tolerance::FORWARD, &context);
+        compare("output gradient", &found, wanted, largest(output_gradient), tolerance::FORWARD, &context);
     }
     let gradients = engine.gradients().unwrap();
     if !kink {
         for channel in a.inputs..a.channels() {
             let found = engine.read_plane(Plane::Gradient(channel), left).unwrap();
             let what = format!("gradient map {channel}");
-            compare(&what, &found, &backward.maps[channel], tolerance::GRADIENT_MAP, &context);
+            compare(
+                &what,
+                &found,
+                &backward.maps[channel],
+                largest(&backward.maps[a.inputs..]),
+                tolerance::GRADIENT_MAP,
+                &context,
+            );
         }
-        compare("gradients", &gradients, &expected.gradients, tolerance::PARAMETER_GRADIENT, &context);
+        compare(
+            "gradients",
+            &gradients,
+            &expected.gradients,
+            largest(std::slice::from_ref(&expected.gradients)),
+            tolerance::PARAMETER_GRADIENT,
+            &context,
+        );
     }
 
     // Batches add up, and an update closes the step with the loss of all of them.
     engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
     let doubled = engine.gradients().unwrap();
     let twice: Vec<f64> = gradients.iter().map(|&g| 2.0 * f64::from(g)).collect();
-    compare("gradients of two batches", &doubled, &twice, tolerance::LOSS, &context);
+    compare(
+        "gradients of two batches",
+        &doubled,
+        &twice,
+        largest(std::slice::from_ref(&twice)),
+        tolerance::LOSS,
+        &context,
+    );
     engine.update(&Adam::new(1e-3, 1)).unwrap();
     let losses = engine.losses(true).unwrap();
-    compare("loss", &losses, &[2.0 * expected.loss], tolerance::LOSS, &context);
+    compare("loss", &losses, &[2.0 * expected.loss], 2.0 * expected.loss + 1e-9, tolerance::LOSS, &context);
     assert!(engine.gradients().unwrap().iter().all(|&g| g == 0.0), "an update clears the gradients");
 }
 
@@ -293,8 +339,15 @@ pub fn adam_agrees(open: &Open) {
         }
     }
     let moments = engine.moments().unwrap();
-    compare("first moments", &moments.first, &m, tolerance::FORWARD, &"");
-    compare("second moments", &moments.second, &v, tolerance::FORWARD, &"");
+    compare("first moments", &moments.first, &m, largest(std::slice::from_ref(&m)), tolerance::FORWARD, &"");
+    compare(
+        "second moments",
+        &moments.second,
+        &v,
+        largest(std::slice::from_ref(&v)),
+        tolerance::FORWARD,
+        &"",
+    );
     // What is read can be put back.
     let parameters = engine.parameters().unwrap();
     let mut other =

@@ -1,0 +1,76 @@
+//! The command line: one file for each subcommand.
+//!
+//! Results go to standard output, everything else to standard error. With `--json` the output is one JSON
+//! object a line.
+
+mod bench;
+mod console;
+mod demo;
+mod devices;
+mod evaluate;
+mod inspect;
+mod predict;
+mod train;
+
+use clap::{Parser, Subcommand};
+
+use crate::Result;
+
+/// Train and apply Mixed-Scale Dense networks for scientific images, on any GPU or on a plain CPU.
+#[derive(Debug, Parser)]
+#[command(name = "msd-gpu", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Say less (-q: only warnings) on standard error
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more on standard error
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make images, train on them for two minutes and show the result; needs no data
+    Demo(demo::DemoArguments),
+    /// List the devices that networks can run on
+    Devices(devices::DevicesArguments),
+    /// Train a network on images and targets
+    Train(train::TrainArguments),
+    /// Apply a trained network to images
+    Predict(predict::PredictArguments),
+    /// Compare a trained network's output with targets
+    Evaluate(evaluate::EvaluateArguments),
+    /// Say what a model is, and what it takes to apply it
+    Inspect(inspect::InspectArguments),
+    /// Measure the speed of this machine on MS-D networks
+    Bench(bench::BenchArguments),
+}
+
+/// Sends log lines to standard error: information by default, `RUST_LOG` decides where it is set.
+pub fn start_logging(arguments: &Arguments) {
+    let level = match (arguments.quiet, arguments.verbose) {
+        (true, _) => "warn",
+        (_, true) => "msd_gpu=debug,info",
+        _ => "msd_gpu=info,warn",
+    };
+    let environment = env_logger::Env::default().default_filter_or(level);
+    env_logger::Builder::from_env(environment).format_timestamp(None).format_target(false).init();
+}
+
+/// Runs the command that the arguments name.
+///
+/// # Errors
+/// As the command; see [`crate::Error::exit_code`].
+pub fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Devices(arguments) => devices::run(arguments),
+        Command::Train(arguments) => train::run(arguments),
+        Command::Predict(arguments) => predict::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+    }
+}

@@ -1,0 +1,78 @@
+//! The devices of this machine, and opening an engine on one of them.
+
+use crate::cpu::{self, CpuEngine, CpuOptions};
+use crate::engine::{DeviceInfo, DeviceKind, Engine};
+use crate::network::Architecture;
+use crate::{Error, Result};
+
+/// A device that a network can run on.
+#[derive(Debug, Clone)]
+pub struct Device {
+    /// What it is.
+    pub info: DeviceInfo,
+}
+
+impl Device {
+    /// An engine for `architecture` on this device.
+    ///
+    /// # Errors
+    /// When the architecture is unusable or the device refuses.
+    pub fn open(&self, architecture: &Architecture, parameters: &[f32]) -> Result<Box<dyn Engine>> {
+        Ok(Box::new(CpuEngine::new(architecture, parameters, &CpuOptions::default())?))
+    }
+}
+
+/// All devices, best first: hardware GPUs, the CPU, and then programs that play a GPU.
+pub fn list() -> Vec<Device> {
+    let mut devices = vec![Device { info: cpu::device() }];
+    devices.sort_by_key(|device| match device.info.kind {
+        DeviceKind::Gpu => 0,
+        DeviceKind::Cpu => 1,
+        DeviceKind::Software => 2,
+    });
+    devices
+}
+
+/// The device that `wish` names: `auto` (the best hardware GPU, else the CPU), `cpu`, `gpu` (the best GPU, a
+/// program that plays one if there is no other), an index of [`list`], or part of a name in it.
+///
+/// # Errors
+/// [`Error::NoDevice`] with what is there when nothing fits.
+pub fn choose(wish: &str) -> Result<Device> {
+    if wish == "cpu" {
+        return Ok(Device { info: cpu::device() });
+    }
+    let devices = list();
+    let lower = wish.to_lowercase();
+    let fits = |(index, device): &(usize, &Device)| match (wish, wish.parse::<usize>()) {
+        ("auto", _) => device.info.kind != DeviceKind::Software,
+        ("gpu", _) => device.info.kind != DeviceKind::Cpu,
+        (_, Ok(number)) => *index == number,
+        _ => !lower.is_empty() && device.info.name.to_lowercase().contains(&lower),
+    };
+    if let Some((_, device)) = devices.iter().enumerate().find(fits) {
+        if wish == "auto" && device.info.kind == DeviceKind::Cpu {
+            log::info!("no hardware GPU was found: using the {}", device.info.name);
+        }
+        return Ok(device.clone());
+    }
+    let found: Vec<String> =
+        devices.iter().enumerate().map(|(index, device)| format!("{index}: {}", device.info.name)).collect();
+    Err(Error::NoDevice { wanted: wish.into(), found: found.join(", ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there_and_nonsense_is_named() {
+        assert_eq!(choose("cpu").unwrap().info.kind, DeviceKind::Cpu);
+        assert_ne!(choose("auto").unwrap().info.kind, DeviceKind::Software);
+        for nonsense in ["no such thing", "", "999"] {
+            let error = choose(nonsense).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("CPU"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Whole images and tiles through a trained model.
