@@ -12,5 +12,6 @@ pub mod phantom;
 pub mod pictures;
 pub mod reference;
 pub mod schedule;
+pub mod training;
 
 pub use error::{Error, Result};

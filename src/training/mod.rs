@@ -1,0 +1,25 @@
+//! Training: from images with targets to a model, in one loop.
+//!
+//! - [`Settings`]: everything that a run depends on, as it stands in its `config.toml`.
+//! - [`Prepared`]: the images, normalised, with the model that is to be filled in.
+//! - [`train`]: the loop. What it leaves behind goes into a [`RunFolder`]; who wants to watch is a [`Watcher`].
+//!
+//! The n-th image that a run shows to the network depends on the seed and n alone, so a run that was
+//! stopped goes on from its checkpoint as if it had not been.
+
+mod batches;
+mod checkpoint;
+mod history;
+mod prepare;
+mod preview;
+mod run_folder;
+mod scores;
+mod settings;
+mod trainer;
+
+pub use history::{Epoch, History};
+pub use prepare::Prepared;
+pub use run_folder::{RunFolder, read_settings};
+pub use scores::Scores;
+pub use settings::{Settings, TaskKind};
+pub use trainer::{Outcome, StopReason, Watcher, train};
