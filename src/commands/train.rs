@@ -1,14 +1,337 @@
-//! `msd-gpu train`.
+//! `msd-gpu train`: from images and targets to a model.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use log::info;
 
-use crate::Result;
+use crate::devices;
+use crate::network::Boundary;
+use crate::training::{
+    History, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher, read_settings, train,
+};
+use crate::{Error, Result};
 
-/// Arguments of `train`.
+/// Arguments of `train`. What is not given comes from `--config`, and else from the defaults in brackets.
 #[derive(Debug, Args)]
-pub struct TrainArguments {}
+pub struct TrainArguments {
+    /// What to learn: the class of each pixel, or its values (denoising and the like)
+    #[arg(value_enum)]
+    task: Option<TaskKind>,
+    /// Training images: a folder, a glob in quotes, or a stack (PNG, TIFF)
+    #[arg(long)]
+    images: Option<String>,
+    /// Their targets, of the same names: label images, or the wanted images
+    #[arg(long)]
+    targets: Option<String>,
+    /// Validation images; the model that is best on them is kept
+    #[arg(long)]
+    val_images: Option<String>,
+    /// Targets of the validation images
+    #[arg(long)]
+    val_targets: Option<String>,
+    /// Set this share of the training images aside for validation instead
+    #[arg(long)]
+    val_fraction: Option<f64>,
+    /// Number of layers [50]
+    #[arg(long)]
+    depth: Option<usize>,
+    /// Channels of each layer [1]
+    #[arg(long)]
+    width: Option<usize>,
+    /// Dilations of the layers, like 1..10 or 1,2,4,8 [1..10]
+    #[arg(long)]
+    dilations: Option<String>,
+    /// What is seen beyond the edge of an image [reflect]
+    #[arg(long, value_enum)]
+    boundary: Option<Boundary>,
+    /// Images in each step [1]
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Show random pieces of N x N pixels; 0 for whole images [256]
+    #[arg(long, value_name = "N")]
+    crop: Option<usize>,
+    /// Show images only as they are, not in all eight flips and rotations
+    #[arg(long)]
+    no_symmetries: bool,
+    /// Learning rate of Adam [0.001]
+    #[arg(long)]
+    lr: Option<f64>,
+    /// Stop after this many epochs [1000 when no limit is given]
+    #[arg(long)]
+    max_epochs: Option<u64>,
+    /// Stop after this many minutes
+    #[arg(long)]
+    max_minutes: Option<f64>,
+    /// Stop after this many steps
+    #[arg(long)]
+    max_steps: Option<u64>,
+    /// Stop after this many epochs without a better model; 0 for never [100]
+    #[arg(long)]
+    patience: Option<u64>,
+    /// Where all random numbers start from [1]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices` [auto]
+    #[arg(long)]
+    device: Option<String>,
+    /// Take settings from this file, such as the config.toml of another run
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Folder for the model, the curves and the checkpoint
+    #[arg(long, value_name = "RUN", required_unless_present = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder; limits, patience and device may be given anew
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config"])]
+    resume: Option<PathBuf>,
+}
+
+/// Epochs when nothing else ends a run.
+const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
 
 /// Runs the command.
-pub fn run(_arguments: TrainArguments) -> Result<()> {
+pub fn run(arguments: TrainArguments) -> Result<()> {
+    let mut settings = match (&arguments.resume, &arguments.config) {
+        (Some(folder), _) => RunFolder::open(folder)?.settings()?,
+        (_, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|e| Error::input(file, format!("cannot be read ({e}); name a file of settings")))?;
+            read_settings(&text, file)?
+        }
+        _ => from_arguments(&arguments)?,
+    };
+    if arguments.resume.is_some() {
+        refuse_changes(&arguments)?;
+    }
+    override_settings(&mut settings, &arguments);
+    if !settings.has_limit() {
+        settings.max_epochs = Some(EPOCHS_WITHOUT_LIMIT);
+    }
+    settings.validate()?;
+    let device = devices::choose(&settings.device)?;
+    let prepared = Prepared::load(&settings)?;
+    let folder = match (&arguments.resume, &arguments.out) {
+        (Some(folder), _) => RunFolder::open(folder)?,
+        (None, Some(out)) => RunFolder::create(out)?,
+        (None, None) => return Err(Error::setting("--out", "missing", "it must name a folder for the run")),
+    };
+    describe(&prepared, &settings, &device.info.name);
+    let stop = stop_on_interrupt();
+    let mut watcher = ProgressWatcher::new();
+    let outcome =
+        train(&prepared, &settings, &folder, &device, arguments.resume.is_some(), &stop, &mut watcher)?;
+    watcher.finish();
+    report(&outcome, &folder);
     Ok(())
+}
+
+fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
+    let missing =
+        |what: &str| Error::setting(what, "missing", "it must be given here or in a file with --config");
+    let task = arguments.task.ok_or_else(|| missing("the task (segment or regress)"))?;
+    let images = arguments.images.clone().ok_or_else(|| missing("--images"))?;
+    let targets = arguments.targets.clone().ok_or_else(|| missing("--targets"))?;
+    Ok(Settings::new(task, images, targets))
+}
+
+/// What a run has learnt depends on these; changing them would make it another run.
+fn refuse_changes(arguments: &TrainArguments) -> Result<()> {
+    let given = [
+        ("the task", arguments.task.is_some()),
+        ("--images", arguments.images.is_some()),
+        ("--targets", arguments.targets.is_some()),
+        ("--val-images", arguments.val_images.is_some()),
+        ("--val-targets", arguments.val_targets.is_some()),
+        ("--val-fraction", arguments.val_fraction.is_some()),
+        ("--depth", arguments.depth.is_some()),
+        ("--width", arguments.width.is_some()),
+        ("--dilations", arguments.dilations.is_some()),
+        ("--boundary", arguments.boundary.is_some()),
+        ("--batch", arguments.batch.is_some()),
+        ("--crop", arguments.crop.is_some()),
+        ("--no-symmetries", arguments.no_symmetries),
+        ("--lr", arguments.lr.is_some()),
+        ("--seed", arguments.seed.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let wanted = "a resumed run keeps its settings, but for limits, patience and device; start a new one with --out";
+            Err(Error::setting(*name, "given beside --resume", wanted))
+        }
+    }
+}
+
+fn override_settings(settings: &mut Settings, arguments: &TrainArguments) {
+    fn set<T: Clone>(setting: &mut T, given: &Option<T>) {
+        if let Some(given) = given {
+            setting.clone_from(given);
+        }
+    }
+    fn set_some<T: Clone>(setting: &mut Option<T>, given: &Option<T>) {
+        if given.is_some() {
+            setting.clone_from(given);
+        }
+    }
+    let a = arguments;
+    set(&mut settings.task, &a.task);
+    set(&mut settings.images, &a.images);
+    set(&mut settings.targets, &a.targets);
+    set_some(&mut settings.val_images, &a.val_images);
+    set_some(&mut settings.val_targets, &a.val_targets);
+    set_some(&mut settings.val_fraction, &a.val_fraction);
+    set(&mut settings.depth, &a.depth);
+    set(&mut settings.width, &a.width);
+    set(&mut settings.dilations, &a.dilations);
+    set(&mut settings.boundary, &a.boundary);
+    set(&mut settings.batch, &a.batch);
+    set(&mut settings.crop, &a.crop);
+    settings.symmetries &= !a.no_symmetries;
+    set(&mut settings.lr, &a.lr);
+    set_some(&mut settings.max_epochs, &a.max_epochs);
+    set_some(&mut settings.max_minutes, &a.max_minutes);
+    set_some(&mut settings.max_steps, &a.max_steps);
+    set(&mut settings.patience, &a.patience);
+    set(&mut settings.seed, &a.seed);
+    set(&mut settings.device, &a.device);
+}
+
+fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
+    let a = &prepared.model.architecture;
+    let validation = match &prepared.validation {
+        Some(set) => format!("{} to validate", set.samples.len()),
+        None => "none to validate (the best model is judged by the training loss)".into(),
+    };
+    info!("images: {} to train, {validation}", prepared.training.samples.len());
+    if !prepared.model.classes().is_empty() {
+        let names: Vec<&str> = prepared.model.classes().iter().map(|class| class.name.as_str()).collect();
+        info!("classes (values in the label images): {}", names.join(", "));
+    }
+    let parameters = prepared.model.parameters.len();
+    info!(
+        "network: depth {}, width {}, {} in, {} out, {parameters} parameters",
+        a.depth, a.width, a.inputs, a.outputs
+    );
+    let pieces = match settings.crop {
+        0 => "whole images".into(),
+        crop => format!("pieces of up to {crop}x{crop}"),
+    };
+    info!("steps of {} {pieces} on {device}", settings.batch);
+}
+
+/// A flag that Ctrl-C (or a polite kill) sets; a second one ends the program at once.
+pub(super) fn stop_on_interrupt() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let handler = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping at the end of this step; the best model so far is kept");
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        log::warn!("Ctrl-C will end the run at once: {error}");
+    }
+    stop
+}
+
+/// Says in one sentence what a run came to.
+pub(super) fn report(outcome: &Outcome, folder: &RunFolder) {
+    let why = match outcome.reason {
+        StopReason::Limit => "the limit was reached",
+        StopReason::Patience => "no better model came",
+        StopReason::Asked => "it was asked to stop",
+    };
+    let scores = match &outcome.best_scores {
+        Some(scores) => {
+            let metrics: Vec<String> = scores
+                .metrics
+                .iter()
+                .map(|(name, value)| format!("{} {value:.4}", name.replace('_', " ")))
+                .collect();
+            format!(", validation loss {:.4}, {}", scores.loss, metrics.join(", "))
+        }
+        None => String::new(),
+    };
+    info!("{why} after {} steps; best model from epoch {}{scores}", outcome.steps, outcome.best_epoch);
+    info!("model, curves and preview are in {}", folder.path().display());
+}
+
+/// A progress bar on a terminal, and a line now and then elsewhere.
+pub(super) struct ProgressWatcher {
+    bar: Option<ProgressBar>,
+    started: Instant,
+    last_line: Option<Instant>,
+}
+
+/// Steps of the progress bar.
+const BAR_LENGTH: u64 = 1000;
+/// Seconds between lines where there is no terminal.
+const LINE_SECONDS: f64 = 10.0;
+
+impl ProgressWatcher {
+    pub(super) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(BAR_LENGTH);
+            // The template is fixed text; were it wrong, the plain bar does as well.
+            let style =
+                ProgressStyle::with_template("{bar:24} {percent:>3}%  {elapsed} gone, {prefix} left  {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self { bar, started: Instant::now(), last_line: None }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Watcher for ProgressWatcher {
+    fn started(&mut self, steps_in_epoch: u64, bytes: u64) {
+        info!(
+            "an epoch is {steps_in_epoch} steps; training takes {:.0} MiB",
+            bytes as f64 / (1 << 20) as f64
+        );
+        self.started = Instant::now();
+    }
+
+    fn step(&mut self, step: u64, loss: f32, done: f64) {
+        let Some(bar) = &self.bar else { return };
+        let done = if done.is_nan() { 0.0 } else { done.min(1.0) };
+        bar.set_position((done * BAR_LENGTH as f64) as u64);
+        let left = self.started.elapsed().as_secs_f64() * (1.0 - done) / done.max(1e-3);
+        bar.set_prefix(format!("{}:{:02}", left as u64 / 60, left as u64 % 60));
+        bar.set_message(format!("step {step}, loss {loss:.4}"));
+    }
+
+    fn epoch(&mut self, history: &History) {
+        let Some(epoch) = history.epochs.last() else { return };
+        let due = self.last_line.is_none_or(|at| at.elapsed().as_secs_f64() > LINE_SECONDS);
+        if !due {
+            return;
+        }
+        self.last_line = Some(Instant::now());
+        let mut line = format!("epoch {}, step {}: loss {:.4}", epoch.epoch, epoch.step, epoch.training_loss);
+        if !epoch.validation_loss.is_nan() {
+            line += &format!(", validation {:.4}", epoch.validation_loss);
+        }
+        for (name, value) in history.metrics.iter().zip(&epoch.metrics).filter(|(_, value)| !value.is_nan()) {
+            line += &format!(", {} {value:.3}", name.replace('_', " "));
+        }
+        if epoch.best {
+            line += " (best)";
+        }
+        match &self.bar {
+            Some(bar) => bar.suspend(|| info!("{line}")),
+            None => info!("{line}"),
+        }
+    }
 }
