@@ -1,0 +1,143 @@
+//! The float64 reference, judged by mathematics: finite differences, linearity, shifts, and a case by hand.
+
+use msd_gpu::engine::{Adam, IGNORED};
+use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout};
+use msd_gpu::reference::{adam, backward, cross_entropy, forward, squared_error};
+use msd_gpu::schedule::Extent;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn random(count: usize, seed: u64) -> Vec<f64> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
+fn architectures() -> Vec<Architecture> {
+    let of = |boundary, width, dilations: &[usize], dilation_mode| Architecture {
+        width,
+        dilations: dilations.to_vec(),
+        dilation_mode,
+        boundary,
+        ..Architecture::new(2, 3, 3)
+    };
+    vec![
+        of(Boundary::Reflect, 1, &[1, 2, 9], DilationMode::Channel),
+        of(Boundary::Symmetric, 2, &[3, 1, 20], DilationMode::Channel),
+        of(Boundary::Zeros, 2, &[2, 1], DilationMode::Layer),
+    ]
+}
+
+/// Every gradient is the limit of differences of the loss: parameters, and the input image.
+#[test]
+fn gradients_are_finite_differences() {
+    let extent = Extent::plane(4, 5);
+    for (case, a) in architectures().iter().enumerate() {
+        let parameters = random(ParameterLayout::of(a).count(), case as u64);
+        let image = random(a.inputs * extent.pixels(), 100 + case as u64);
+        let classes: Vec<u32> = (0..20).map(|i| if i == 7 { IGNORED } else { i % 3 }).collect();
+        let values = random(a.outputs * extent.pixels(), 200);
+        for segments in [true, false] {
+            let loss = |parameters: &[f64], image: &[f64]| {
+                let forward = forward(a, parameters, image, extent);
+                let (loss, gradient) = match segments {
+                    true => cross_entropy(&forward.outputs, &classes, 0.3),
+                    false => squared_error(&forward.outputs, &values, 0.3),
+                };
+                (loss, gradient, forward)
+            };
+            let (_, output_gradient, pass) = loss(&parameters, &image);
+            let found = backward(a, &parameters, &pass, &output_gradient, extent);
+            let step = 1e-6;
+            let difference = |numbers: &[f64], i: usize, at: &dyn Fn(&[f64]) -> f64| {
+                let mut moved = numbers.to_vec();
+                moved[i] += step;
+                let above = at(&moved);
+                moved[i] -= 2.0 * step;
+                (above - at(&moved)) / (2.0 * step)
+            };
+            for i in 0..parameters.len() {
+                let wanted = difference(&parameters, i, &|p| loss(p, &image).0);
+                assert!(
+                    (found.parameters[i] - wanted).abs() < 1e-6,
+                    "parameter {i}: {} {wanted}",
+                    found.parameters[i]
+                );
+            }
+            for i in 0..image.len() {
+                let wanted = difference(&image, i, &|x| loss(&parameters, x).0);
+                let found = found.maps[i / extent.pixels()][i % extent.pixels()];
+                assert!((found - wanted).abs() < 1e-6, "pixel {i}: {found} {wanted}");
+            }
+        }
+    }
+}
+
+/// <conv x, y> = <x, adjoint y>, borders included: with one layer whose sums stay above 0, the network is linear.
+#[test]
+fn the_input_gradient_is_the_adjoint_of_the_convolution() {
+    for boundary in [Boundary::Reflect, Boundary::Symmetric, Boundary::Zeros] {
+        for (rows, columns, dilation) in [(7, 6, 2), (3, 4, 5), (1, 1, 3)] {
+            let extent = Extent::plane(rows, columns);
+            let a = Architecture { dilations: vec![dilation], boundary, ..Architecture::new(1, 1, 1) };
+            let layout = ParameterLayout::of(&a);
+            let mut parameters = random(layout.count(), 1);
+            let bias = 100.0;
+            parameters[layout.biases().start] = bias;
+            let mix = layout.mix(0);
+            (parameters[mix.start], parameters[mix.start + 1]) = (0.0, 1.0);
+            parameters[layout.output_biases().start] = -bias;
+            let (x, y) = (random(extent.pixels(), 2), random(extent.pixels(), 3));
+            let pass = forward(&a, &parameters, &x, extent);
+            let back = backward(&a, &parameters, &pass, std::slice::from_ref(&y), extent);
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let (left, right) = (dot(&pass.outputs[0], &y), dot(&x, &back.maps[0]));
+            assert!(
+                (left - right).abs() < 1e-10 * bias,
+                "{boundary:?} {rows}x{columns} {dilation}: {left} {right}"
+            );
+        }
+    }
+}
+
+/// Away from the edges, a shifted image gives the shifted output.
+#[test]
+fn the_inside_moves_with_the_image() {
+    let (n, shift) = (40, 3);
+    let a = Architecture::new(1, 1, 4);
+    let reach = (a.receptive_field() - 1) / 2;
+    let parameters = random(ParameterLayout::of(&a).count(), 5);
+    let image = random(n * n, 6);
+    let moved: Vec<f64> =
+        (0..n * n).map(|i| image[(i / n + n - shift) % n * n + (i % n + n - shift) % n]).collect();
+    let extent = Extent::plane(n, n);
+    let (one, two) = (forward(&a, &parameters, &image, extent), forward(&a, &parameters, &moved, extent));
+    for y in reach..n - reach - shift {
+        for x in reach..n - reach - shift {
+            let (here, there) = (one.outputs[0][y * n + x], two.outputs[0][(y + shift) * n + x + shift]);
+            assert!((here - there).abs() < 1e-12);
+        }
+    }
+}
+
+/// One layer on three pixels in a row, with the numbers worked out by hand.
+#[test]
+fn a_small_network_by_hand() {
+    let a = Architecture { dilations: vec![1], ..Architecture::new(1, 1, 1) };
+    // Taps left, middle and right of the middle row are 1, 10 and 100; the bias is -112.
+    let mut parameters = vec![0.0, 0.0, 0.0, 1.0, 10.0, 100.0, 0.0, 0.0, 0.0, -112.0];
+    // The output is twice the image plus three times the layer, plus 5.
+    parameters.extend([2.0, 3.0, 5.0]);
+    let pass = forward(&a, &parameters, &[1.0, 2.0, 3.0], Extent::plane(1, 3));
+    // Mirrored: 2 | 1 2 3 | 2. Sums: 2+10+200-112 = 100, 1+20+300-112 = 209, 2+30+200-112 = 120.
+    assert_eq!(pass.maps[1], [100.0, 209.0, 120.0]);
+    assert_eq!(pass.outputs[0], [307.0, 636.0, 371.0]);
+}
+
+/// The first step of Adam moves every parameter by the learning rate against its gradient.
+#[test]
+fn the_first_step_of_adam_has_the_length_of_the_learning_rate() {
+    let gradients = [3.0, -0.001, 0.0];
+    let (mut p, mut m, mut v) = ([1.0, 1.0, 1.0], [0.0; 3], [0.0; 3]);
+    adam(&mut p, &gradients, &mut m, &mut v, &Adam::new(0.1, 1));
+    assert!((p[0] - 0.9).abs() < 1e-8 && (p[1] - 1.1).abs() < 1e-5 && p[2] == 1.0, "{p:?}");
+}
