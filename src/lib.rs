@@ -1,4 +1,52 @@
-//! msd-gpu
+//! Train and apply Mixed-Scale Dense (MS-D) networks on scientific images, on any GPU or on a plain CPU.
+//!
+//! MS-D networks (Pelt & Sethian, PNAS 2018, doi 10.1073/pnas.1715832114) learn to segment and to denoise
+//! from a handful of examples: every layer is one dilated 3x3 convolution over *all* earlier feature maps,
+//! nothing is scaled down or up, and a 1x1 mix of all maps is the output. A hundred layers have fifty
+//! thousand parameters.
+//!
+//! # A tour
+//!
+//! Rooms are listed from the ground up; each uses only those before it.
+//!
+//! - [`network`]: what a network is. [`network::Architecture`], its parameters in one flat order, and
+//!   [`network::Model`] with its file.
+//! - [`reference`]: the paper's equations in float64, slow on purpose: what everything else is judged by.
+//! - [`schedule`]: how a network is computed, as a list of steps that both engines run.
+//! - [`engine`]: the trait [`engine::Engine`] and what goes in and out.
+//! - [`cpu`] and [`gpu`]: the engines. [`devices`] lists what is there and opens one.
+//! - [`data`]: images in and out, label values, random draws. [`phantom`]: images we make ourselves.
+//!   [`metrics`]: IoU, Dice, PSNR, SSIM. [`pictures`]: arrays turned into pictures for people.
+//! - [`training`] and [`inference`]: from images to a model, and from a model to images.
+//! - [`commands`]: the command line.
+//!
+//! # In a few lines
+//!
+//! ```
+//! use msd_gpu::engine::{Adam, Images, Targets};
+//! use msd_gpu::network::{Architecture, initialise};
+//! use msd_gpu::schedule::{Extent, Shape};
+//!
+//! // A network with one input channel, two classes and ten layers, on the CPU.
+//! let architecture = Architecture::new(1, 2, 10);
+//! let device = msd_gpu::devices::choose("cpu")?;
+//! let mut engine = device.open(&architecture, &initialise(&architecture, 1))?;
+//!
+//! // One image of 16x16 pixels whose right half is the second class.
+//! let right = |i: usize| i % 16 >= 8;
+//! let shape = Shape { batch: 1, extent: Extent::plane(16, 16) };
+//! let images = Images { shape, pixels: (0..256).map(|i| if right(i) { 1.0 } else { -1.0 }).collect() };
+//! let targets = Targets::Classes((0..256).map(|i| u32::from(right(i))).collect());
+//!
+//! for step in 1..=20 {
+//!     engine.accumulate(&images, &targets, 1.0 / 256.0)?;
+//!     engine.update(&Adam::new(0.01, step))?;
+//! }
+//! let losses = engine.losses(true)?;
+//! assert!(losses[19] < 0.1 * losses[0]);
+//! # Ok::<(), msd_gpu::Error>(())
+//! ```
+
 pub mod commands;
 pub mod cpu;
 pub mod data;
