@@ -80,7 +80,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     log::info!("applying {} on {}", arguments.model.display(), predictor.device().name);
 
     let progress = Progress::over(pages.len());
-    std::thread::scope(|scope| {
+    std::thread::scope(|scope| -> Result<()> {
         // The next image is read while the present one is computed, and no more than that.
         let (sender, receiver) = mpsc::sync_channel(0);
         let to_read = &pages;
@@ -97,7 +97,15 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
             progress.done(format!("{} -> {}", page.name(), written.join(", ")));
         }
         Ok(())
-    })
+    })?;
+    drop(progress);
+    let count = pages.len();
+    log::info!(
+        "{count} image{} done; the results are in {}",
+        if count == 1 { "" } else { "s" },
+        arguments.out.display()
+    );
+    Ok(())
 }
 
 /// The files that are to be written for each image.

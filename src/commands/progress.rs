@@ -16,7 +16,7 @@ impl Progress {
         let wanted = count > 1 && std::io::stderr().is_terminal() && log::log_enabled!(log::Level::Info);
         let bar = wanted.then(|| {
             let bar = ProgressBar::new(count as u64);
-            if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {wide_bar} {eta} left  {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len}, {eta} left  {wide_msg}") {
                 bar.set_style(style);
             }
             bar

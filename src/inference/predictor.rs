@@ -245,7 +245,7 @@ mod tests {
 
     fn image(channels: usize, height: usize, width: usize) -> Array3<f32> {
         Array3::from_shape_fn((channels, height, width), |(c, y, x)| {
-            ((c * 7919 + y * 104_729 + x * 1_299_709) * 2_654_435_761 >> 7 & 255) as f32
+            (((c * 7919 + y * 104_729 + x * 1_299_709) * 2_654_435_761) >> 7 & 255) as f32
         })
     }
 
