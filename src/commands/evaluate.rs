@@ -1,14 +1,259 @@
-//! `msd-gpu evaluate`.
+//! `msd-gpu evaluate`: a trained model's outputs against targets.
+
+use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::{Value, json};
 
-use crate::Result;
+use super::progress::Progress;
+use super::{console, table};
+use crate::data::{self, Dataset, LabelMapping, Sample, Target};
+use crate::inference::Predictor;
+use crate::metrics::{ClassScores, ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
+use crate::network::{Class, Model, Task};
+use crate::{Error, Result, devices};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
-pub struct EvaluateArguments {}
+pub struct EvaluateArguments {
+    /// Run folder or model file
+    #[arg(long, value_name = "M")]
+    model: PathBuf,
+    /// Images: a folder, a TIFF stack or a quoted pattern
+    #[arg(long, value_name = "P")]
+    images: String,
+    /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'
+    #[arg(long, value_name = "P")]
+    targets: String,
+    /// Range of values that PSNR and SSIM refer to, such as 255 [default: largest minus smallest target]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    data_range: Option<f64>,
+    /// Compute large images in tiles of N x N pixels: less memory, same result
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    tile: Option<usize>,
+    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Print one JSON object with all digits; scores that are undefined are null
+    #[arg(long)]
+    json: bool,
+}
 
-/// Runs the command.
-pub fn run(_arguments: EvaluateArguments) -> Result<()> {
+/// More classes than this make a confusion matrix that no screen shows.
+const MOST_COLUMNS: usize = 16;
+
+/// Predicts every image and prints the scores against its target.
+pub fn run(arguments: EvaluateArguments) -> Result<()> {
+    let model = Model::read(&arguments.model)?;
+    let range = arguments.data_range.map(|range| data_range(range, &model)).transpose()?;
+    let device = devices::choose(&arguments.device)?;
+    let mut predictor = Predictor::new(model, &device, arguments.tile)?;
+    // All images have the channels of the first one: that is checked when they are loaded.
+    if let Some(first) = data::discover(&arguments.images)?.first() {
+        predictor.check_channels(&first.name(), data::page_size(first)?.0)?;
+    }
+    log::info!("evaluating {} on {}", arguments.model.display(), predictor.device().name);
+    match predictor.model().task {
+        Task::Segment { .. } => segmentation(&arguments, &mut predictor),
+        Task::Regress => regression(&arguments, &mut predictor, range),
+    }
+}
+
+fn data_range(range: f64, model: &Model) -> Result<DataRange> {
+    if model.task != Task::Regress {
+        let wanted = "the scores of a segmentation have no range; leave it out";
+        return Err(Error::setting("--data-range", range, wanted));
+    }
+    DataRange::given(range)
+        .map_err(|_| Error::setting("--data-range", range, "it must be a number above 0, such as 255"))
+}
+
+/// What went wrong with one image, with its name.
+fn named<T>(sample: &Sample, result: Result<T>) -> Result<T> {
+    result.map_err(|error| match error {
+        Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", sample.name)),
+        other => other,
+    })
+}
+
+fn segmentation(arguments: &EvaluateArguments, predictor: &mut Predictor) -> Result<()> {
+    let classes = predictor.model().classes().to_vec();
+    // The mapping counts classes by ascending value; the model's outputs may come in another order.
+    let mut order: Vec<usize> = (0..classes.len()).collect();
+    order.sort_by_key(|&output| classes[output].value);
+    let known = LabelMapping { values: order.iter().map(|&output| classes[output].value).collect() };
+    let (dataset, _) = data::load_segmentation(&arguments.images, &arguments.targets, Some(&known))?;
+
+    let mut matrix = ConfusionMatrix::new(classes.len());
+    let progress = Progress::over(dataset.samples.len());
+    for sample in &dataset.samples {
+        let Target::Classes(target) = &sample.target else { continue };
+        let target = target.mapv(|class| order.get(class as usize).map_or(class, |&output| output as u32));
+        let predicted = named(sample, predictor.classes(&sample.image))?;
+        let mut own = ConfusionMatrix::new(classes.len());
+        named(sample, own.add(target.view(), predicted.view()))?;
+        matrix.merge(&own)?;
+        progress.done(format!("{}  mean IoU {}", sample.name, score(own.mean_iou())));
+    }
+    drop(progress);
+    if arguments.json {
+        console::json(&segmentation_json(&dataset, &classes, &matrix, predictor));
+    } else {
+        segmentation_table(&dataset, &classes, &matrix).iter().for_each(console::line);
+    }
     Ok(())
+}
+
+fn segmentation_json(
+    dataset: &Dataset,
+    classes: &[Class],
+    matrix: &ConfusionMatrix,
+    predictor: &Predictor,
+) -> Value {
+    let per_class = classes.iter().zip(matrix.per_class()).map(|(class, scores)| {
+        let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
+        json!({
+            "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision, "iou": iou,
+            "dice": dice, "target_pixels": target_pixels,
+        })
+    });
+    let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
+    json!({
+        "task": "segment", "device": predictor.device().name, "images": dataset.samples.len(),
+        "pixels": matrix.counts().sum(), "global_accuracy": matrix.global_accuracy(),
+        "class_accuracy": matrix.class_accuracy(), "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(),
+        "classes": per_class.collect::<Vec<_>>(), "confusion_matrix": rows,
+    })
+}
+
+/// The scores for people: a row for each class, their means, and the confusion matrix.
+fn segmentation_table(dataset: &Dataset, classes: &[Class], matrix: &ConfusionMatrix) -> Vec<String> {
+    let header = ["class", "value", "accuracy", "precision", "IoU", "Dice", "target pixels"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for (class, scores) in classes.iter().zip(matrix.per_class()) {
+        rows.push(vec![
+            class.name.clone(),
+            class.value.to_string(),
+            score(scores.accuracy),
+            score(scores.precision),
+            score(scores.iou),
+            score(scores.dice),
+            scores.target_pixels.to_string(),
+        ]);
+    }
+    let images = dataset.samples.len();
+    let mut lines = vec![format!("{images} image{}", if images == 1 { "" } else { "s" }), String::new()];
+    lines.extend(table::lines(&rows));
+    lines.push(String::new());
+    let means = [
+        ("global accuracy", matrix.global_accuracy(), "of all pixels, those with the right class"),
+        ("class accuracy", matrix.class_accuracy(), "mean over the classes of the targets"),
+        ("mean IoU", matrix.mean_iou(), "mean over the classes of targets and predictions"),
+        ("mean Dice", matrix.mean_dice(), "mean over the classes of targets and predictions"),
+    ];
+    let width = means.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    lines.extend(means.map(|(name, value, meaning)| format!("{name:<width$}  {}  {meaning}", score(value))));
+    lines.push(String::new());
+    if classes.len() > MOST_COLUMNS {
+        lines.push(format!("the confusion matrix of {} classes is in --json", classes.len()));
+        return lines;
+    }
+    lines.push("confusion matrix in pixels: rows are targets, columns predictions".into());
+    let names = classes.iter().map(|class| class.name.clone());
+    let mut rows: Vec<Vec<String>> = vec![std::iter::once(String::new()).chain(names).collect()];
+    for (class, counts) in classes.iter().zip(matrix.counts().rows()) {
+        let counts = counts.iter().map(u64::to_string);
+        rows.push(std::iter::once(class.name.clone()).chain(counts).collect());
+    }
+    lines.extend(table::lines(&rows));
+    lines
+}
+
+fn score(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{value:.4}"))
+}
+
+fn regression(
+    arguments: &EvaluateArguments,
+    predictor: &mut Predictor,
+    given: Option<DataRange>,
+) -> Result<()> {
+    let dataset = data::load_regression(&arguments.images, &arguments.targets)?;
+    let (outputs, targets) = (predictor.model().architecture.outputs, dataset.target_channels());
+    if let Some(found) = targets.filter(|&found| found != outputs) {
+        return Err(Error::Mismatch(format!(
+            "the targets in {} have {found} channels, but the model gives {outputs}; give targets like those that it was trained on",
+            arguments.targets
+        )));
+    }
+    let range = given.unwrap_or_else(|| {
+        let mut limits = TargetLimits::default();
+        for sample in &dataset.samples {
+            if let Target::Values(target) = &sample.target {
+                limits.include(target.view());
+            }
+        }
+        limits.data_range()
+    });
+    let mut after = RegressionScores::new(range);
+    // What the network gained can be told where the input is already a guess at the target.
+    let mut before = (dataset.channels() == outputs).then(|| RegressionScores::new(range));
+    let progress = Progress::over(dataset.samples.len());
+    for sample in &dataset.samples {
+        let Target::Values(target) = &sample.target else { continue };
+        let predicted = named(sample, predictor.values(&sample.image))?;
+        let mut own = RegressionScores::new(range);
+        named(sample, own.add(target.view(), predicted.view()))?;
+        named(sample, after.add(target.view(), predicted.view()))?;
+        if let Some(before) = &mut before {
+            named(sample, before.add(target.view(), sample.image.view()))?;
+        }
+        progress.done(format!("{}  PSNR {}", sample.name, decibels(own.psnr())));
+    }
+    drop(progress);
+    if arguments.json {
+        let scores = |scores: &RegressionScores| {
+            json!({
+                "mse": scores.mse(), "mae": scores.mae(),
+                "psnr": scores.psnr().filter(|psnr| psnr.is_finite()), "ssim": scores.ssim(),
+            })
+        };
+        let from = if given.is_some() { "given" } else { "targets" };
+        console::json(&json!({
+            "task": "regress", "device": predictor.device().name, "images": dataset.samples.len(),
+            "data_range": range.value(), "data_range_from": from, "output": scores(&after),
+            "input": before.as_ref().map(scores),
+        }));
+    } else {
+        regression_table(&dataset, &after, before.as_ref()).iter().for_each(console::line);
+    }
+    Ok(())
+}
+
+/// The scores for people: of the model's output, and of its input where that can be compared.
+fn regression_table(
+    dataset: &Dataset,
+    after: &RegressionScores,
+    before: Option<&RegressionScores>,
+) -> Vec<String> {
+    let header = ["", "MSE", "PSNR", "SSIM"].map(str::to_owned).to_vec();
+    let row = |name: &str, scores: &RegressionScores| {
+        let mse = scores.mse().map_or("-".into(), |mse| format!("{mse:.6e}"));
+        vec![name.into(), mse, decibels(scores.psnr()), score(scores.ssim())]
+    };
+    let mut rows = vec![header];
+    rows.extend(before.map(|before| row("input", before)));
+    rows.push(row("output", after));
+    let images = dataset.samples.len();
+    let mut lines = vec![
+        format!("{images} image{}", if images == 1 { "" } else { "s" }),
+        format!("PSNR and SSIM refer to a data range of {}", after.data_range()),
+        String::new(),
+    ];
+    lines.extend(table::lines(&rows));
+    lines
+}
+
+fn decibels(psnr: Option<f64>) -> String {
+    psnr.map_or("-".into(), |psnr| format!("{psnr:.2} dB"))
 }

@@ -1,14 +1,188 @@
-//! `msd-gpu inspect`.
+//! `msd-gpu inspect`: what a model is, and what it takes to apply it.
+
+use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::{Value, json};
 
-use crate::Result;
+use super::console;
+use crate::cpu::{CpuEngine, CpuOptions};
+use crate::engine::Engine;
+use crate::network::{Architecture, DilationMode, Model, Normalisation, Task};
+use crate::schedule::{Extent, Shape};
+use crate::{Error, Result};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
-pub struct InspectArguments {}
+pub struct InspectArguments {
+    /// Run folder or model file
+    #[arg(value_name = "M")]
+    model: PathBuf,
+    /// Say what memory an image of H rows and W columns takes, such as 512x640
+    #[arg(long, value_name = "HxW")]
+    size: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
 
-/// Runs the command.
-pub fn run(_arguments: InspectArguments) -> Result<()> {
+/// Memory for one image on the CPU, in bytes.
+struct Memory {
+    height: usize,
+    width: usize,
+    apply: u64,
+    train: u64,
+}
+
+/// Prints what the model file says, and what follows from it.
+pub fn run(arguments: InspectArguments) -> Result<()> {
+    let size = arguments.size.as_deref().map(parse_size).transpose()?;
+    let model = Model::read(&arguments.model)?;
+    let memory = size.map(|size| memory(&model, size)).transpose()?;
+    if arguments.json {
+        console::json(&as_json(&model, memory.as_ref()));
+    } else {
+        for line in table_of(&arguments, &model, memory.as_ref()) {
+            console::line(line);
+        }
+    }
     Ok(())
+}
+
+/// Reads `HxW`, two whole numbers above 0.
+fn parse_size(text: &str) -> Result<(usize, usize)> {
+    let number = |part: &str| {
+        // `parse` alone would take a sign too.
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| part.parse().ok()).flatten().filter(|&number: &usize| number > 0)
+    };
+    let size = text.split_once('x').and_then(|(rows, columns)| Some((number(rows)?, number(columns)?)));
+    size.ok_or_else(|| {
+        Error::setting("--size", format!("'{text}'"), "it must be rows x columns in pixels, such as 512x640")
+    })
+}
+
+fn memory(model: &Model, (height, width): (usize, usize)) -> Result<Memory> {
+    let engine = CpuEngine::new(&model.architecture, &model.parameters, &CpuOptions::default())?;
+    let shape = Shape { batch: 1, extent: Extent::plane(height, width) };
+    Ok(Memory { height, width, apply: engine.bytes(shape, false)?, train: engine.bytes(shape, true)? })
+}
+
+fn as_json(model: &Model, memory: Option<&Memory>) -> Value {
+    let memory = memory.map(|memory| {
+        json!({
+            "height": memory.height, "width": memory.width, "device": "cpu", "apply_bytes": memory.apply,
+            "train_bytes": memory.train,
+        })
+    });
+    json!({
+        "task": model.task, "architecture": model.architecture, "parameters": model.parameters.len(),
+        "receptive_field": model.architecture.receptive_field(), "input": model.input, "target": model.target,
+        "provenance": model.provenance, "memory": memory,
+    })
+}
+
+fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&Memory>) -> Vec<String> {
+    let architecture = &model.architecture;
+    let mut entries = vec![("model".to_owned(), arguments.model.display().to_string())];
+    let mut say = |name: &str, text: String| entries.push((name.to_owned(), text));
+    match &model.task {
+        Task::Regress => say("task", "regress".into()),
+        Task::Segment { classes } => {
+            say("task", format!("segment into {} classes", classes.len()));
+            for class in classes {
+                say(&format!("class {}", class.value), class.name.clone());
+            }
+        }
+    }
+    say("inputs", channels(architecture.inputs));
+    say("outputs", channels(architecture.outputs));
+    say("layers", format!("{} of width {}", architecture.depth, architecture.width));
+    say("dilations", dilations(architecture));
+    say("boundary", architecture.boundary.name().into());
+    say("parameters", model.parameters.len().to_string());
+    let field = architecture.receptive_field();
+    say("receptive field", format!("{field} x {field} pixels"));
+    let sides = [("input", Some(&model.input)), ("target", model.target.as_ref())];
+    for (side, normalisation) in sides {
+        for (channel, text) in normalisation.map(normalisations).unwrap_or_default().into_iter().enumerate() {
+            say(&format!("{side} channel {channel}"), text);
+        }
+    }
+    for (name, text) in &model.provenance {
+        say(name, text.clone());
+    }
+    if let Some(memory) = memory {
+        let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64);
+        let size = format!(
+            "for one image of {} x {} pixels (rows x columns), on the CPU",
+            memory.height, memory.width
+        );
+        say("memory to apply", format!("{} {size}", mebibytes(memory.apply)));
+        say("memory to train", format!("{} {size}", mebibytes(memory.train)));
+    }
+    let width = entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    entries.iter().map(|(name, text)| format!("{name:<width$}  {text}")).collect()
+}
+
+fn channels(count: usize) -> String {
+    format!("{count} channel{}", if count == 1 { "" } else { "s" })
+}
+
+/// The dilations as the command line takes them, and what they cycle over.
+fn dilations(architecture: &Architecture) -> String {
+    let list = &architecture.dilations;
+    let text = match list[..] {
+        [first, .., last] if list.iter().copied().eq(first..=last) => format!("{first}..{last}"),
+        _ => list.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
+    };
+    match architecture.dilation_mode {
+        DilationMode::Channel => format!("{text}, one for each channel in turn"),
+        DilationMode::Layer => format!("{text}, one for each layer in turn"),
+    }
+}
+
+/// Mean and deviation of each channel, in words.
+fn normalisations(normalisation: &Normalisation) -> Vec<String> {
+    let pairs = normalisation.mean.iter().zip(&normalisation.deviation);
+    pairs.map(|(mean, deviation)| format!("mean {mean}, standard deviation {deviation}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_strictly() {
+        assert_eq!(parse_size("512x640").unwrap(), (512, 640));
+        for bad in [
+            "",
+            "x",
+            "512",
+            "512x",
+            "x640",
+            "0x5",
+            "5x0",
+            "+5x5",
+            "-5x5",
+            "5X5",
+            "5x5x5",
+            "5 x 5",
+            "5.0x5",
+            "99999999999999999999x1",
+        ] {
+            let error = parse_size(bad).unwrap_err().to_string();
+            assert!(error.contains(&format!("--size is '{bad}'")), "{error}");
+        }
+    }
+
+    #[test]
+    fn dilations_read_as_they_are_given() {
+        let of = |list: &[usize]| {
+            dilations(&Architecture { dilations: list.to_vec(), ..Architecture::new(1, 1, 1) })
+        };
+        assert!(of(&[1, 2, 3]).starts_with("1..3,"));
+        assert!(of(&[1, 2, 4]).starts_with("1,2,4,"));
+        assert!(of(&[7]).starts_with("7,"));
+    }
 }

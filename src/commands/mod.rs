@@ -10,6 +10,8 @@ mod devices;
 mod evaluate;
 mod inspect;
 mod predict;
+mod progress;
+mod table;
 mod train;
 
 use clap::{Parser, Subcommand};

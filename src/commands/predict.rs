@@ -1,14 +1,247 @@
-//! `msd-gpu predict`.
+//! `msd-gpu predict`: a trained model applied to images.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 use clap::Args;
+use ndarray::{Array3, Axis};
 
-use crate::Result;
+use super::progress::Progress;
+use crate::data::{self, LabelFormat, Page};
+use crate::inference::{Predictor, argmax, softmax};
+use crate::network::{Model, Task};
+use crate::{Error, Result, devices, pictures};
 
 /// Arguments of `predict`.
 #[derive(Debug, Args)]
-pub struct PredictArguments {}
+pub struct PredictArguments {
+    /// Run folder or model file
+    #[arg(long, value_name = "M")]
+    model: PathBuf,
+    /// Images: folders, TIFF stacks, files or quoted patterns such as 'slices/*.tif'
+    #[arg(required = true)]
+    input: Vec<String>,
+    /// Folder for the results; it is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Write each class's probability too, as NAME_probabilities.tif with one channel for each class
+    #[arg(long)]
+    probabilities: bool,
+    /// Write the labels in colours over the image too, as NAME_overlay.png
+    #[arg(long)]
+    overlay: bool,
+    /// Compute large images in tiles of N x N pixels: less memory, same result
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    tile: Option<usize>,
+    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
 
-/// Runs the command.
-pub fn run(_arguments: PredictArguments) -> Result<()> {
+/// How much of the class's colour an overlay shows.
+const OPACITY: f32 = 0.5;
+
+/// A file that is written for each image.
+#[derive(Debug, Clone, Copy)]
+enum Product {
+    Labels(LabelFormat),
+    Values,
+    Probabilities,
+    Overlay,
+}
+
+impl Product {
+    fn file_name(self, stem: &str) -> String {
+        match self {
+            Product::Labels(format) => format!("{stem}.{}", format.ending()),
+            Product::Values => format!("{stem}.tif"),
+            Product::Probabilities => format!("{stem}_probabilities.tif"),
+            Product::Overlay => format!("{stem}_overlay.png"),
+        }
+    }
+}
+
+/// Applies the model to every image and writes the results, one image after the other.
+///
+/// All that can be known before the first image is computed is checked before.
+pub fn run(arguments: PredictArguments) -> Result<()> {
+    let model = Model::read(&arguments.model)?;
+    let products = products(&model, &arguments)?;
+    let device = devices::choose(&arguments.device)?;
+    let mut predictor = Predictor::new(model, &device, arguments.tile)?;
+    let pages = pages(&arguments.input)?;
+    for page in &pages {
+        predictor.check_channels(&page.name(), data::page_size(page)?.0)?;
+    }
+    check_names(&pages, &products)?;
+    check_place(&arguments.out, &pages)?;
+    prepare_folder(&arguments.out)?;
+    log::info!("applying {} on {}", arguments.model.display(), predictor.device().name);
+
+    let progress = Progress::over(pages.len());
+    std::thread::scope(|scope| -> Result<()> {
+        // The next image is read while the present one is computed, and no more than that.
+        let (sender, receiver) = mpsc::sync_channel(0);
+        let to_read = &pages;
+        scope.spawn(move || {
+            for page in to_read {
+                // The other end is gone when a result could not be computed or written.
+                if sender.send(data::read_image(page)).is_err() {
+                    break;
+                }
+            }
+        });
+        for (page, image) in pages.iter().zip(receiver) {
+            let written = predict(&mut predictor, page, &image?, &products, &arguments.out)?;
+            progress.done(format!("{} -> {}", page.name(), written.join(", ")));
+        }
+        Ok(())
+    })?;
+    drop(progress);
+    let count = pages.len();
+    log::info!(
+        "{count} image{} done; the results are in {}",
+        if count == 1 { "" } else { "s" },
+        arguments.out.display()
+    );
     Ok(())
+}
+
+/// The files that are to be written for each image.
+fn products(model: &Model, arguments: &PredictArguments) -> Result<Vec<Product>> {
+    if model.task == Task::Regress {
+        for (flag, wanted) in [("--probabilities", arguments.probabilities), ("--overlay", arguments.overlay)]
+        {
+            if wanted {
+                let found = "given for a regression model";
+                return Err(Error::setting(flag, found, "it shows classes; leave it out"));
+            }
+        }
+        return Ok(vec![Product::Values]);
+    }
+    let values = model.classes().iter().map(|class| class.value);
+    let format = LabelFormat::holding(values).ok_or_else(|| {
+        Error::model(
+            &arguments.model,
+            "has classes with values beyond 32 bits, which no label image holds; train on smaller label values",
+        )
+    })?;
+    let mut products = vec![Product::Labels(format)];
+    products.extend(arguments.probabilities.then_some(Product::Probabilities));
+    products.extend(arguments.overlay.then_some(Product::Overlay));
+    Ok(products)
+}
+
+/// All images that the inputs name, each once, however many of the inputs name it.
+fn pages(inputs: &[String]) -> Result<Vec<Page>> {
+    let mut seen = BTreeSet::new();
+    let mut pages = Vec::new();
+    for input in inputs {
+        for page in data::discover(input)? {
+            if seen.insert((real(&page.path), page.page)) {
+                pages.push(page);
+            }
+        }
+    }
+    Ok(pages)
+}
+
+/// The path without links and dots where there is such a file, else as it is.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Refuses images whose results would get the same file name.
+fn check_names(pages: &[Page], products: &[Product]) -> Result<()> {
+    let mut owners = BTreeMap::new();
+    for page in pages {
+        for product in products {
+            let name = product.file_name(&page.stem);
+            if let Some(other) = owners.insert(name.clone(), page) {
+                return Err(Error::Mismatch(format!(
+                    "{} and {} would both be written to {name}; rename one, or predict them into different folders",
+                    other.name(),
+                    page.name()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a folder for the results that holds inputs: a label image could take the place of its image.
+fn check_place(out: &Path, pages: &[Page]) -> Result<()> {
+    let Ok(place) = out.canonicalize() else { return Ok(()) };
+    match pages.iter().find(|page| real(&page.path).parent() == Some(&place)) {
+        None => Ok(()),
+        Some(page) => Err(Error::setting(
+            "--out",
+            out.display(),
+            format!(
+                "the input {} is in that folder and could be overwritten; name another folder",
+                page.name()
+            ),
+        )),
+    }
+}
+
+/// Makes the folder and sees whether it takes files, before hours go into results that have no place.
+fn prepare_folder(out: &Path) -> Result<()> {
+    std::fs::create_dir_all(out).map_err(|error| {
+        Error::output(out, format!("the folder cannot be made: {error}; name another with --out"))
+    })?;
+    let trial = tempfile::Builder::new().prefix(".msd-gpu-").tempfile_in(out);
+    trial.map(drop).map_err(|error| {
+        Error::output(out, format!("the folder takes no files: {error}; name another with --out"))
+    })
+}
+
+/// Computes one image and writes its files; gives their paths.
+fn predict(
+    predictor: &mut Predictor,
+    page: &Page,
+    image: &Array3<f32>,
+    products: &[Product],
+    out: &Path,
+) -> Result<Vec<String>> {
+    let named = |error| match error {
+        Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", page.name())),
+        other => other,
+    };
+    let path = |product: Product| out.join(product.file_name(&page.stem));
+    if predictor.model().task == Task::Regress {
+        let path = path(Product::Values);
+        data::write_tiff_f32(&path, &predictor.values(image).map_err(named)?)?;
+        return Ok(vec![path.display().to_string()]);
+    }
+    let outputs = predictor.outputs(image).map_err(named)?;
+    let classes = argmax(&outputs);
+    // Probabilities take the outputs' place in memory; nothing else needs them.
+    let mut outputs = Some(outputs);
+    let mut written = Vec::new();
+    for &product in products {
+        let path = path(product);
+        match product {
+            Product::Labels(format) => {
+                let values = predictor.model().classes();
+                data::write_labels_as(&path, &classes.mapv(|class| values[class as usize].value), format)?;
+            }
+            Product::Probabilities => {
+                if let Some(outputs) = outputs.take() {
+                    data::write_tiff_f32(&path, &softmax(outputs))?;
+                }
+            }
+            Product::Overlay => {
+                // Colours over colours could not be told apart: the image is shown grey.
+                if let Some(grey) = image.mean_axis(Axis(0)) {
+                    let picture = pictures::overlay(grey.view(), classes.view(), OPACITY)?;
+                    data::write_png_rgb8(&path, &picture)?;
+                }
+            }
+            Product::Values => {}
+        }
+        written.push(path.display().to_string());
+    }
+    Ok(written)
 }

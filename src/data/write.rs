@@ -148,45 +148,89 @@ fn write_png(path: &Path, bytes: &[u8], size: (usize, usize), colour: ExtendedCo
     })
 }
 
+/// How label images are stored: the smallest format that holds their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelFormat {
+    /// 8-bit PNG, for labels within 0 to 255.
+    Png8,
+    /// 16-bit PNG, for labels within 0 to 65 535.
+    Png16,
+    /// int32 TIFF, for all others.
+    Tiff32,
+}
+
+impl LabelFormat {
+    /// The smallest format that holds all of `values`; `None` where one of them is no int32.
+    pub fn holding(values: impl IntoIterator<Item = i64>) -> Option<Self> {
+        let (least, most) = values.into_iter().fold((0, 0), |(least, most), v| (v.min(least), v.max(most)));
+        if least >= 0 && most <= i64::from(u8::MAX) {
+            Some(LabelFormat::Png8)
+        } else if least >= 0 && most <= i64::from(u16::MAX) {
+            Some(LabelFormat::Png16)
+        } else if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) {
+            Some(LabelFormat::Tiff32)
+        } else {
+            None
+        }
+    }
+
+    /// The ending of the file's name, without the dot.
+    pub fn ending(self) -> &'static str {
+        match self {
+            LabelFormat::Png8 | LabelFormat::Png16 => "png",
+            LabelFormat::Tiff32 => "tif",
+        }
+    }
+}
+
 /// Writes labels of shape `[y][x]` exactly, in the smallest format that holds them, and returns the path.
 ///
-/// Labels within 0 to 255 give an 8-bit PNG, within 0 to 65 535 a 16-bit PNG, all others an int32 TIFF.
 /// The ending of `path` is set to match: `.png`, `.tif` or `.tiff` is replaced, anything else kept before it.
 ///
 /// # Errors
 /// [`Error::Output`] for labels that are no int32, an empty image or a file that cannot be written.
 pub fn write_labels(path: impl AsRef<Path>, labels: &Array2<i64>) -> Result<PathBuf> {
-    let path = path.as_ref();
-    let (least, most) = labels.iter().fold((0, 0), |(least, most), v| (*v.min(&least), *v.max(&most)));
-    if least >= 0 && most <= i64::from(u8::MAX) {
-        let path = with_ending(path, "png");
-        write_png_grey8(&path, &labels.mapv(|v| v as u8))?;
-        return Ok(path);
-    }
-    if least >= 0 && most <= i64::from(u16::MAX) {
-        let path = with_ending(path, "png");
-        let values: Vec<u16> = labels.iter().map(|v| *v as u16).collect();
-        write_png(&path, bytemuck::cast_slice(&values), labels.dim(), ExtendedColorType::L16)?;
-        return Ok(path);
-    }
-    let path = with_ending(path, "tif");
-    if least < i64::from(i32::MIN) || most > i64::from(i32::MAX) {
+    let wanted = LabelFormat::holding(labels.iter().copied());
+    // Labels that no format holds are refused by the largest one, by their values.
+    write_labels_as(path, labels, wanted.unwrap_or(LabelFormat::Tiff32))
+}
+
+/// As [`write_labels`], in a given format: so that all images of a run are stored alike, whichever of the
+/// classes each of them shows.
+///
+/// # Errors
+/// [`Error::Output`] for labels that `format` does not hold, an empty image or a file that cannot be written.
+pub fn write_labels_as(path: impl AsRef<Path>, labels: &Array2<i64>, format: LabelFormat) -> Result<PathBuf> {
+    let path = with_ending(path.as_ref(), format.ending());
+    let (least, most) = match format {
+        LabelFormat::Png8 => (0, u8::MAX.into()),
+        LabelFormat::Png16 => (0, u16::MAX.into()),
+        LabelFormat::Tiff32 => (i32::MIN.into(), i32::MAX.into()),
+    };
+    if let Some(value) = labels.iter().find(|&&value| value < least || value > most) {
         return Err(Error::output(
             &path,
             format!(
-                "found labels from {least} to {most}, but label files hold {} to {}; use smaller class numbers",
-                i32::MIN,
-                i32::MAX
+                "found the label {value}, but this kind of label file holds {least} to {most}; use smaller class numbers"
             ),
         ));
     }
-    let (height, width) = (side(&path, labels.dim().0)?, side(&path, labels.dim().1)?);
-    let values: Vec<i32> = labels.iter().map(|v| *v as i32).collect();
-    write_atomic(&path, |file| {
-        TiffEncoder::new(file)
-            .and_then(|mut encoder| encoder.write_image::<GrayI32>(width, height, &values))
-            .map_err(|error| error.to_string())
-    })?;
+    match format {
+        LabelFormat::Png8 => write_png_grey8(&path, &labels.mapv(|v| v as u8))?,
+        LabelFormat::Png16 => {
+            let values: Vec<u16> = labels.iter().map(|v| *v as u16).collect();
+            write_png(&path, bytemuck::cast_slice(&values), labels.dim(), ExtendedColorType::L16)?;
+        }
+        LabelFormat::Tiff32 => {
+            let (height, width) = (side(&path, labels.dim().0)?, side(&path, labels.dim().1)?);
+            let values: Vec<i32> = labels.iter().map(|v| *v as i32).collect();
+            write_atomic(&path, |file| {
+                TiffEncoder::new(file)
+                    .and_then(|mut encoder| encoder.write_image::<GrayI32>(width, height, &values))
+                    .map_err(|error| error.to_string())
+            })?;
+        }
+    }
     Ok(path)
 }
 
@@ -267,6 +311,13 @@ mod tests {
         }
         let error = write_labels(folder.path().join("b"), &array![[1_i64 << 40]]).unwrap_err().to_string();
         assert!(error.contains("1099511627776") && !folder.path().join("b.tif").exists(), "{error}");
+        // All images of a run alike, also those that show small labels only.
+        let format = LabelFormat::holding([0, 1, 300]).unwrap();
+        assert_eq!((format, format.ending()), (LabelFormat::Png16, "png"));
+        let path = write_labels_as(folder.path().join("c.tif"), &array![[1, 0]], format).unwrap();
+        assert_eq!(path, folder.path().join("c.png"));
+        assert!(write_labels_as(&path, &array![[-1]], format).unwrap_err().to_string().contains("label -1"));
+        assert_eq!(LabelFormat::holding([1 << 31]), None);
         assert_eq!(with_ending(Path::new("d/s.3"), "png"), Path::new("d/s.3.png"));
         assert_eq!(with_ending(Path::new("d/s.TIFF"), "png"), Path::new("d/s.png"));
     }

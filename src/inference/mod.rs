@@ -1,1 +1,14 @@
-//! Whole images and tiles through a trained model.
+//! Whole images through a trained model, in one piece or in tiles.
+//!
+//! - [`Predictor`]: a model opened on a device. It normalises an image as the model was trained, runs the
+//!   engine and gives raw outputs, class indices, probabilities, or values in the units of the targets.
+//! - `tiles`: how an image is cut where it is too large for the memory of the device. Every tile is computed
+//!   with all the pixels around it that it depends on, so tiles do not change the result.
+//! - [`argmax`] and [`softmax`]: what raw outputs of a segmentation mean.
+//!
+//! Images are arrays `[channel][y][x]` in the file's own units, as [`crate::data::read_image`] gives them.
+
+mod predictor;
+mod tiles;
+
+pub use predictor::{Predictor, argmax, softmax};

@@ -1,0 +1,332 @@
+//! A model on a device, and images through it.
+
+use ndarray::{Array2, Array3, ArrayView3, Axis, s};
+
+use super::tiles::{Span, spans};
+use crate::devices::Device;
+use crate::engine::{DeviceInfo, Engine, Images};
+use crate::network::{Model, Task};
+use crate::schedule::{Extent, Shape};
+use crate::{Error, Result};
+
+/// Applies a model to images of any size.
+pub struct Predictor {
+    model: Model,
+    engine: Box<dyn Engine>,
+    tile: Option<usize>,
+    /// How far, in pixels, an output looks to either side.
+    reach: usize,
+}
+
+impl Predictor {
+    /// Opens `model` on `device`. With `tile`, images are computed in tiles of at most that many rows and
+    /// columns, which takes less memory and gives the same result; without it, each in one piece.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for tiles of 0 pixels; else as [`Model::validate`] and [`Device::open`].
+    pub fn new(model: Model, device: &Device, tile: Option<usize>) -> Result<Self> {
+        if tile == Some(0) {
+            let wanted = "it must be at least 1 pixel; leave it out to compute each image in one piece";
+            return Err(Error::setting("--tile", 0, wanted));
+        }
+        model.validate()?;
+        let engine = device.open(&model.architecture, &model.parameters)?;
+        let reach = (model.architecture.receptive_field() - 1) / 2;
+        Ok(Self { model, engine, tile, reach })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What it runs on.
+    pub fn device(&self) -> &DeviceInfo {
+        self.engine.device()
+    }
+
+    /// Checks that an image of `channels` channels is what the model takes; `name` is the image's name.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] naming the image, its channels and the model's.
+    pub fn check_channels(&self, name: &str, channels: usize) -> Result<()> {
+        let wanted = self.model.architecture.inputs;
+        if channels == wanted {
+            return Ok(());
+        }
+        Err(Error::Mismatch(format!(
+            "{name} has {}, but the model takes images of {wanted}; convert the image, or use a model trained on images like it",
+            counted(channels)
+        )))
+    }
+
+    /// The network's raw outputs for an image in the file's own units: `[output][y][x]`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for another number of channels than the model takes, an empty image, and one whose
+    /// values are so large that the outputs are not finite; what the device refuses, such as
+    /// [`Error::OutOfMemory`].
+    pub fn outputs(&mut self, image: &Array3<f32>) -> Result<Array3<f32>> {
+        let (channels, height, width) = image.dim();
+        self.check_channels("the image", channels)?;
+        if image.is_empty() {
+            let found = format!("the image is {width} x {height} pixels; wanted at least 1 x 1");
+            return Err(Error::Mismatch(found));
+        }
+        let cut = |length| match self.tile {
+            Some(tile) => spans(length, tile, self.reach),
+            None => vec![Span::whole(length)],
+        };
+        let (rows, columns) = (cut(height), cut(width));
+        let outputs = if rows.len() * columns.len() == 1 {
+            self.compute(image.view())?
+        } else {
+            let mut outputs = Array3::zeros((self.model.architecture.outputs, height, width));
+            for y in &rows {
+                for x in &columns {
+                    let patch = self.compute(image.slice(s![.., y.patch.clone(), x.patch.clone()]))?;
+                    outputs.slice_mut(s![.., y.core.clone(), x.core.clone()]).assign(&patch.slice(s![
+                        ..,
+                        y.core_in_patch(),
+                        x.core_in_patch()
+                    ]));
+                }
+            }
+            outputs
+        };
+        if outputs.iter().all(|value| value.is_finite()) {
+            return Ok(outputs);
+        }
+        let most = image.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        Err(Error::Mismatch(format!(
+            "the network's outputs are not finite numbers: the image has values up to {most:e}, where the model was trained on images of mean {:e}; check the image for extreme values",
+            self.model.input.mean.first().copied().unwrap_or_default()
+        )))
+    }
+
+    /// The class index of each pixel, `[y][x]`: the largest output, the lower index where two are equal.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a regression model; else as [`Predictor::outputs`].
+    pub fn classes(&mut self, image: &Array3<f32>) -> Result<Array2<u32>> {
+        self.check_task(true)?;
+        Ok(argmax(&self.outputs(image)?))
+    }
+
+    /// The probability of each class, `[class][y][x]`; they sum to 1 in each pixel.
+    ///
+    /// # Errors
+    /// As [`Predictor::classes`].
+    pub fn probabilities(&mut self, image: &Array3<f32>) -> Result<Array3<f32>> {
+        self.check_task(true)?;
+        Ok(softmax(self.outputs(image)?))
+    }
+
+    /// The predicted values, `[channel][y][x]`, in the units of the targets.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a segmentation model; else as [`Predictor::outputs`].
+    pub fn values(&mut self, image: &Array3<f32>) -> Result<Array3<f32>> {
+        self.check_task(false)?;
+        let mut values = self.outputs(image)?;
+        if let Some(target) = &self.model.target {
+            for (channel, mut plane) in values.axis_iter_mut(Axis(0)).enumerate() {
+                if let Some(plane) = plane.as_slice_mut() {
+                    target.undo(channel, plane);
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    fn check_task(&self, segmentation: bool) -> Result<()> {
+        match (&self.model.task, segmentation) {
+            (Task::Segment { .. }, true) | (Task::Regress, false) => Ok(()),
+            (Task::Regress, true) => Err(Error::Mismatch(
+                "the model is a regression, which has no classes; use a model trained with msd-gpu train segment"
+                    .into(),
+            )),
+            (Task::Segment { .. }, false) => Err(Error::Mismatch(
+                "the model is a segmentation, which has no values; use a model trained with msd-gpu train regress"
+                    .into(),
+            )),
+        }
+    }
+
+    /// Normalises a patch and runs it through the network.
+    fn compute(&mut self, patch: ArrayView3<f32>) -> Result<Array3<f32>> {
+        let (_, height, width) = patch.dim();
+        let mut pixels: Vec<f32> = patch.iter().copied().collect();
+        for (channel, plane) in pixels.chunks_exact_mut(height * width).enumerate() {
+            self.model.input.apply(channel, plane);
+        }
+        let images = Images { shape: Shape { batch: 1, extent: Extent::plane(height, width) }, pixels };
+        let outputs = self.engine.forward(&images)?;
+        let (found, shape) = (outputs.len(), (self.model.architecture.outputs, height, width));
+        Array3::from_shape_vec(shape, outputs).map_err(|_| Error::Device {
+            device: self.engine.device().name.clone(),
+            doing: "computing the outputs".into(),
+            problem: format!(
+                "it gave {found} numbers for {} x {width} x {height}; try --device cpu",
+                shape.0
+            ),
+        })
+    }
+}
+
+fn counted(channels: usize) -> String {
+    format!("{channels} channel{}", if channels == 1 { "" } else { "s" })
+}
+
+/// The index of the largest output of each pixel, `[output][y][x]` to `[y][x]`; the lower index where two
+/// are equal.
+pub fn argmax(outputs: &Array3<f32>) -> Array2<u32> {
+    let (_, height, width) = outputs.dim();
+    let mut best = Array2::from_elem((height, width), f32::NEG_INFINITY);
+    let mut classes = Array2::zeros((height, width));
+    for (class, plane) in outputs.axis_iter(Axis(0)).enumerate() {
+        ndarray::Zip::from(&mut best).and(&mut classes).and(plane).for_each(|best, chosen, &value| {
+            if value > *best {
+                (*best, *chosen) = (value, class as u32);
+            }
+        });
+    }
+    classes
+}
+
+/// The softmax over the outputs of each pixel, `[output][y][x]`; it does not overflow, however large they are.
+pub fn softmax(mut outputs: Array3<f32>) -> Array3<f32> {
+    let largest = outputs.fold_axis(Axis(0), f32::NEG_INFINITY, |&most, &value| most.max(value));
+    outputs -= &largest.insert_axis(Axis(0));
+    outputs.mapv_inplace(f32::exp);
+    let sums = outputs.sum_axis(Axis(0)).insert_axis(Axis(0));
+    outputs /= &sums;
+    outputs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ndarray::array;
+
+    use super::*;
+    use crate::devices;
+    use crate::network::{Architecture, Boundary, Class, DilationMode, Normalisation, initialise};
+
+    /// A regression with biases and mixing weights that are not zero either.
+    fn model(architecture: Architecture) -> Model {
+        let mut parameters = initialise(&architecture, 3);
+        for (index, parameter) in parameters.iter_mut().enumerate().filter(|(_, p)| **p == 0.0) {
+            *parameter = ((index * 37 % 23) as f32 - 9.0) / 60.0;
+        }
+        Model {
+            parameters,
+            task: Task::Regress,
+            input: Normalisation {
+                mean: vec![100.0; architecture.inputs],
+                deviation: vec![60.0; architecture.inputs],
+            },
+            target: Some(Normalisation::identity(architecture.outputs)),
+            provenance: BTreeMap::new(),
+            architecture,
+        }
+    }
+
+    fn segmentation(outputs: usize) -> Model {
+        let classes = (0..outputs).map(|i| Class { value: i as i64, name: i.to_string() }).collect();
+        let regression = model(Architecture::new(1, outputs, 3));
+        Model { task: Task::Segment { classes }, target: None, ..regression }
+    }
+
+    fn open(model: Model, tile: Option<usize>) -> Predictor {
+        Predictor::new(model, &devices::choose("cpu").unwrap(), tile).unwrap()
+    }
+
+    fn image(channels: usize, height: usize, width: usize) -> Array3<f32> {
+        Array3::from_shape_fn((channels, height, width), |(c, y, x)| {
+            (((c * 7919 + y * 104_729 + x * 1_299_709) * 2_654_435_761) >> 7 & 255) as f32
+        })
+    }
+
+    #[test]
+    fn tiles_give_what_the_whole_image_gives() {
+        let shapes = [
+            (vec![1, 2, 3], 2, DilationMode::Channel),
+            (vec![5, 1], 1, DilationMode::Channel),
+            (vec![4, 9], 3, DilationMode::Layer),
+        ];
+        for boundary in [Boundary::Reflect, Boundary::Symmetric, Boundary::Zeros] {
+            for (dilations, width, dilation_mode) in shapes.clone() {
+                let architecture =
+                    Architecture { width, dilations, dilation_mode, boundary, ..Architecture::new(2, 3, 4) };
+                let model = model(architecture);
+                for (height, columns) in [(61, 83), (64, 9), (1, 70), (5, 4)] {
+                    let image = image(2, height, columns);
+                    let whole = open(model.clone(), None).outputs(&image).unwrap();
+                    for tile in [1, 7, 16, 60, 1000] {
+                        // A tile of one pixel computes each pixel's whole neighbourhood: on few pixels only.
+                        if tile == 1 && image.len() > 200 {
+                            continue;
+                        }
+                        let tiled = open(model.clone(), Some(tile)).outputs(&image).unwrap();
+                        let apart = (&tiled - &whole).mapv(f32::abs).fold(0.0_f32, |a, &b| a.max(b));
+                        assert!(
+                            apart <= 1e-6,
+                            "{boundary:?}, {:?}, {height}x{columns}, tiles of {tile}: {apart} apart",
+                            model.architecture.dilations
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn images_are_normalised_and_values_come_back_in_the_targets_units() {
+        let mut model = model(Architecture::new(1, 1, 1));
+        // Only the mix of the input is left: the network hands its input on.
+        model.parameters.fill(0.0);
+        let mix = crate::network::ParameterLayout::of(&model.architecture).mix(0).start;
+        model.parameters[mix] = 1.0;
+        model.target = Some(Normalisation { mean: vec![-5.0], deviation: vec![2.0] });
+        let mut predictor = open(model, None);
+        let image = array![[[40.0, 100.0, 160.0]]];
+        assert_eq!(predictor.outputs(&image).unwrap(), array![[[-1.0, 0.0, 1.0]]]);
+        assert_eq!(predictor.values(&image).unwrap(), array![[[-7.0, -5.0, -3.0]]]);
+        assert!(predictor.classes(&image).unwrap_err().to_string().contains("regression"));
+    }
+
+    #[test]
+    fn classes_are_the_largest_probabilities_and_ties_go_to_the_lower_index() {
+        assert_eq!(
+            argmax(&array![[[1.0, 2.0, -9.0]], [[1.0, 3.0, -8.0]], [[0.0, 3.0, -7.0]]]),
+            array![[0, 1, 2]]
+        );
+        let sure = softmax(array![[[3e38, -3e38]], [[-3e38, -3e38]]]);
+        assert_eq!(sure, array![[[1.0, 0.5]], [[0.0, 0.5]]]);
+        let mut predictor = open(segmentation(4), Some(9));
+        let image = image(1, 20, 31);
+        let probabilities = predictor.probabilities(&image).unwrap();
+        assert!(probabilities.sum_axis(Axis(0)).iter().all(|sum| (sum - 1.0).abs() < 1e-5));
+        assert_eq!(predictor.classes(&image).unwrap(), argmax(&probabilities));
+        assert!(predictor.values(&image).unwrap_err().to_string().contains("segmentation"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let device = devices::choose("cpu").unwrap();
+        let error = Predictor::new(segmentation(2), &device, Some(0)).err().map(|e| e.to_string());
+        assert!(error.unwrap_or_default().contains("--tile is 0"));
+        let mut predictor = open(segmentation(2), None);
+        let error = predictor.outputs(&image(3, 4, 4)).unwrap_err().to_string();
+        assert!(error.contains("3 channels") && error.contains("images of 1"), "{error}");
+        assert!(predictor.outputs(&Array3::zeros((1, 0, 4))).is_err());
+        let mut small = segmentation(2);
+        small.input.deviation = vec![1e-6];
+        let error = open(small, None).outputs(&Array3::from_elem((1, 4, 4), 3e38)).unwrap_err().to_string();
+        assert!(error.contains("not finite") && error.contains("3e38"), "{error}");
+        let error = predictor.check_channels("a.png", 2).unwrap_err().to_string();
+        assert!(error.starts_with("a.png has 2 channels"), "{error}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The subcommands that apply models, as a person at a terminal sees them.
+
+mod support;
+
+#[path = "commands/bad_input.rs"]
+mod bad_input;
+#[path = "commands/evaluate.rs"]
+mod evaluate;
+#[path = "commands/inspect.rs"]
+mod inspect;
+#[path = "commands/predict.rs"]
+mod predict;

@@ -1,0 +1,110 @@
+//! `msd-gpu evaluate` on input as it should be.
+
+use ndarray::{Array3, Axis};
+use serde_json::Value;
+
+use crate::support::{Bench, class_of, pattern, regression, segmentation};
+
+const CALL: &str = "evaluate --model m.safetensors --images images --targets targets --device cpu";
+
+/// Two images that a model segments without a fault, into classes that are not in the order of their values.
+fn segmented() -> Bench {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[7, 2]));
+    for (name, size) in [("a", (20, 31)), ("b", (9, 12))] {
+        bench.grey(&format!("images/{name}.png"), size);
+        bench.labels(&format!("targets/{name}"), &pattern(size).mapv(|pixel| [7, 2][class_of(pixel, 2)]));
+    }
+    bench
+}
+
+fn json(text: &str) -> Value {
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_perfect_segmentation_scores_one_everywhere() {
+    let scores = json(&segmented().succeeds(&format!("{CALL} --json")));
+    for name in ["global_accuracy", "class_accuracy", "mean_iou", "mean_dice"] {
+        assert_eq!(scores[name], 1.0, "{name}");
+    }
+    assert_eq!((&scores["images"], &scores["pixels"]), (&2.into(), &(20 * 31 + 9 * 12).into()));
+    assert_eq!(
+        (&scores["classes"][0]["value"], &scores["classes"][1]["name"]),
+        (&7.into(), &"class 2".into())
+    );
+}
+
+#[test]
+fn scores_are_those_counted_by_hand() {
+    let bench = segmented();
+    // In b, 6 pixels of value 7 (class 0) are said to be of value 2.
+    let mut labels = bench.read_labels("targets/b.png");
+    let mut changed = 0;
+    for label in labels.iter_mut().filter(|label| **label == 7) {
+        if changed < 6 {
+            *label = 2;
+            changed += 1;
+        }
+    }
+    assert_eq!(changed, 6);
+    bench.labels("targets/b", &labels);
+    let all = bench.read_labels("targets/a.png").iter().chain(&labels).filter(|v| **v == 2).count() as f64;
+    let scores = json(&bench.succeeds(&format!("{CALL} --json --tile 8")));
+    let matrix = &scores["confusion_matrix"];
+    assert_eq!((matrix[1][0].as_f64(), matrix[0][1].as_f64()), (Some(6.0), Some(0.0)));
+    let class = &scores["classes"][1];
+    assert_eq!(class["target_pixels"].as_f64(), Some(all));
+    assert_eq!(class["precision"], 1.0);
+    assert_eq!(class["accuracy"].as_f64(), Some((all - 6.0) / all));
+    assert_eq!(class["iou"].as_f64(), Some((all - 6.0) / all));
+
+    let table = bench.succeeds(CALL);
+    for part in ["2 images", "class 7", "target pixels", "mean IoU", "confusion matrix"] {
+        assert!(table.contains(part), "{table}");
+    }
+    let accuracy = format!("{:.4}", (all - 6.0) / all);
+    let row: Vec<_> =
+        table.lines().find(|line| line.starts_with("class 2")).unwrap().split_whitespace().collect();
+    assert_eq!(row[..5], ["class", "2", "2", &accuracy, "1.0000"], "{table}");
+}
+
+#[test]
+fn a_regression_is_compared_with_its_input() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &regression(1, 1));
+    let image = pattern((12, 14));
+    bench.floats("images/a.tif", &image.clone().insert_axis(Axis(0)));
+    // The model gives x / 2 + 1: each pixel of its output is 2 too low, the input off by x / 2 - 3.
+    bench.floats("targets/a.tif", &image.mapv(|x| x / 2.0 + 3.0).insert_axis(Axis(0)));
+    let scores = json(&bench.succeeds(&format!("{CALL} --json")));
+    let close = |found: &Value, wanted: f64| {
+        let found = found.as_f64().unwrap();
+        assert!((found / wanted - 1.0).abs() < 1e-4, "{found}, wanted {wanted}");
+    };
+    close(&scores["output"]["mse"], 4.0);
+    let before = image.iter().map(|&x| f64::from(x / 2.0 - 3.0).powi(2)).sum::<f64>() / image.len() as f64;
+    close(&scores["input"]["mse"], before);
+    assert_eq!(scores["data_range_from"], "targets");
+    let span = image.iter().fold(f32::MIN, |a, &b| a.max(b)) - image.iter().fold(f32::MAX, |a, &b| a.min(b));
+    close(&scores["data_range"], f64::from(span) / 2.0);
+    let given = json(&bench.succeeds(&format!("{CALL} --json --data-range 100")));
+    close(&given["output"]["psnr"], 10.0 * (100.0 * 100.0 / 4.0_f64).log10());
+    assert_eq!((&given["data_range"], &given["data_range_from"]), (&100.0.into(), &"given".into()));
+    let table = bench.succeeds(&format!("{CALL} --data-range 100"));
+    for part in ["1 image\n", "data range of 100 (as given)", "33.98 dB", "input ", "output"] {
+        assert!(table.contains(part), "{table}");
+    }
+}
+
+#[test]
+fn undefined_scores_are_null_and_inputs_of_other_channels_are_not_compared() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &regression(1, 2));
+    bench.floats("images/a.tif", &Array3::zeros((1, 9, 9)));
+    bench.floats("targets/a.tif", &Array3::from_elem((2, 9, 9), 4.0));
+    let scores = json(&bench.succeeds(&format!("{CALL} --json")));
+    assert_eq!((&scores["input"], &scores["output"]["psnr"]), (&Value::Null, &Value::Null));
+    assert!(bench.succeeds(CALL).contains('-'));
+}

@@ -1,0 +1,97 @@
+//! `msd-gpu predict` on input as it should be.
+
+use ndarray::{Array3, Axis, s};
+
+use crate::support::{Bench, class_of, pattern, regression, segmentation};
+
+#[test]
+fn labels_are_written_in_the_targets_own_values() {
+    let bench = Bench::new();
+    bench.model("run/model.safetensors", &segmentation(&[0, 128, 255]));
+    bench.grey("images/a.png", (20, 31));
+    bench.floats("images/b.tif", &pattern((9, 12)).insert_axis(Axis(0)));
+    let stdout = bench.succeeds("predict --model run images --out results/first --device cpu");
+    assert!(stdout.is_empty(), "{stdout}");
+    assert_eq!(bench.names("results/first"), ["a.png", "b.png"]);
+    for (name, size) in [("a", (20, 31)), ("b", (9, 12))] {
+        let wanted = pattern(size).mapv(|pixel| [0, 128, 255][class_of(pixel, 3)]);
+        assert_eq!(bench.read_labels(&format!("results/first/{name}.png")), wanted);
+    }
+    // Once more, over what is there: the same again.
+    bench.succeeds("predict --model run/model.safetensors images/a.png --out results/first --device cpu");
+    assert_eq!(bench.names("results/first"), ["a.png", "b.png"]);
+}
+
+#[test]
+fn values_that_no_png_holds_give_a_tiff_for_every_image() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 1, 70_000]));
+    bench.grey("images/a.png", (20, 31));
+    // No pixel of this one is of the class that needs a TIFF.
+    bench.floats("images/dark.tif", &Array3::zeros((1, 5, 6)));
+    bench.succeeds("predict --model m.safetensors images --out out --device cpu");
+    assert_eq!(bench.names("out"), ["a.tif", "dark.tif"]);
+    assert!(bench.read_labels("out/a.tif").iter().any(|&value| value == 70_000));
+    assert!(bench.read_labels("out/dark.tif").iter().all(|&value| value == 0));
+}
+
+#[test]
+fn probabilities_and_overlay_come_beside_the_labels_and_tiles_change_nothing() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 1, 2]));
+    bench.grey("images/a.png", (40, 53));
+    for (out, tile) in [("whole", ""), ("tiled", "--tile 16")] {
+        bench.succeeds(&format!(
+            "predict --model m.safetensors images --out {out} --probabilities --overlay --device cpu {tile}"
+        ));
+        assert_eq!(bench.names(out), ["a.png", "a_overlay.png", "a_probabilities.tif"]);
+    }
+    let probabilities = bench.read("whole/a_probabilities.tif");
+    assert_eq!(probabilities.dim(), (3, 40, 53));
+    assert!(probabilities.sum_axis(Axis(0)).iter().all(|sum| (sum - 1.0).abs() < 1e-5));
+    let labels = bench.read_labels("whole/a.png");
+    for ((y, x), &label) in labels.indexed_iter() {
+        let pixel = probabilities.slice(s![.., y, x]);
+        assert!(pixel.iter().all(|&p| p <= pixel[label as usize]), "{pixel} is not {label}");
+    }
+    assert_eq!(bench.read("whole/a_overlay.png").dim(), (3, 40, 53));
+    assert_eq!(bench.read_labels("tiled/a.png"), labels);
+    let apart = (bench.read("tiled/a_probabilities.tif") - probabilities).mapv(f32::abs);
+    assert!(apart.iter().all(|&apart| apart <= 1e-6));
+}
+
+#[test]
+fn a_regression_gives_float_images_in_the_targets_units() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &regression(1, 2));
+    bench.grey("images/a.png", (8, 9));
+    bench.succeeds("predict --model m.safetensors images/*.png --out out --device cpu");
+    assert_eq!(bench.names("out"), ["a.tif"]);
+    let wanted = pattern((8, 9)).mapv(|pixel| pixel / 2.0 + 1.0);
+    for plane in bench.read("out/a.tif").axis_iter(Axis(0)) {
+        assert!((&plane - &wanted).iter().all(|apart| apart.abs() < 1e-3));
+    }
+}
+
+#[test]
+fn a_constant_image_and_one_of_a_single_pixel_work() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[3, 9]));
+    bench.floats("images/flat.tif", &Array3::from_elem((1, 11, 7), 200.0));
+    bench.floats("images/pixel.tif", &Array3::from_elem((1, 1, 1), 5.0));
+    bench.succeeds("predict --model m.safetensors images --out out --device cpu --overlay");
+    assert!(bench.read_labels("out/flat.png").iter().all(|&value| value == 9));
+    assert_eq!(bench.read_labels("out/pixel.png")[[0, 0]], 3);
+}
+
+#[test]
+fn each_image_has_a_line_and_an_image_named_twice_is_computed_once() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 1]));
+    bench.grey("images/a.png", (8, 9));
+    bench.grey("images/b.png", (8, 9));
+    let arguments = "predict --model m.safetensors images/a.png images ./images/a.png --out out --device cpu";
+    let stderr = bench.run(arguments).stderr;
+    assert_eq!(stderr.lines().filter(|line| line.contains(" -> out")).count(), 2, "{stderr}");
+    assert!(bench.run(&format!("{arguments} -q")).stderr.is_empty());
+}
