@@ -1,14 +1,231 @@
-//! `msd-gpu demo`.
+//! `msd-gpu demo`: the whole way from images to a trained network, on images that it makes itself.
+//!
+//! The images are written as files and read back like anybody's, so that the commands it prints at the end do
+//! the same with the user's own.
 
-use clap::Args;
+use std::path::{Path, PathBuf};
 
-use crate::Result;
+use clap::{Args, ValueEnum};
+use log::info;
+use ndarray::{Array2, Array3, Axis};
+
+use super::console;
+use super::train::{ProgressWatcher, report, stop_on_interrupt};
+use crate::data::LabelMapping;
+use crate::data::{
+    Dataset, Target, load_regression, load_segmentation, write_bytes_atomic, write_labels, write_png_rgb8,
+    write_tiff_f32,
+};
+use crate::devices::{self, Device};
+use crate::engine::DeviceKind;
+use crate::inference::Predictor;
+use crate::metrics::{ConfusionMatrix, DataRange, RegressionScores};
+use crate::network::Model;
+use crate::phantom::{foam, shapes};
+use crate::pictures::{grey_picture, label_picture, montage, range_of, stretch, stretch_with};
+use crate::training::{Outcome, Prepared, RunFolder, Settings, TaskKind, train};
+use crate::{Error, Result};
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
-pub struct DemoArguments {}
+pub struct DemoArguments {
+    /// What to show: finding shapes in noise, or cleaning up tomograms made from few projections
+    #[arg(value_enum, default_value = "segment")]
+    what: What,
+    /// Folder for the images, the model and the pictures
+    #[arg(long, value_name = "DIR", default_value = "msd-demo")]
+    out: PathBuf,
+    /// Minutes of training
+    #[arg(long, default_value_t = 1.5)]
+    minutes: f64,
+    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// What a demo shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Shapes of several sizes and textures in strong noise, by class
+    Segment,
+    /// Foam, reconstructed from few noisy projections
+    Denoise,
+}
+
+/// Images for training, for validation, and for the final judgement.
+const SETS: [(&str, u64); 3] = [("train", 24), ("validation", 4), ("test", 4)];
+/// Rows and columns of the shapes, and of the foam.
+const SHAPES_SIZE: usize = 128;
+const FOAM_SIZE: usize = 192;
+/// Deviation of the noise on the shapes.
+const SHAPES_NOISE: f32 = 0.25;
+/// Projections of the clean and of the noisy tomograms, and photons a ray of the noisy ones.
+const FOAM_ANGLES: (usize, usize) = (384, 48);
+const FOAM_PHOTONS: f64 = 1e4;
+/// Rows of the picture.
+const PICTURES: usize = 3;
 
 /// Runs the command.
-pub fn run(_arguments: DemoArguments) -> Result<()> {
+pub fn run(arguments: DemoArguments) -> Result<()> {
+    let device = devices::choose(&arguments.device)?;
+    if device.info.kind == DeviceKind::Cpu {
+        info!("running on the {}", device.info.name);
+    }
+    let out = &arguments.out;
+    let (kind, images, settings) = match arguments.what {
+        What::Segment => ("segment", "labels", TaskKind::Segment),
+        What::Denoise => ("regress", "targets", TaskKind::Regress),
+    };
+    let folder = RunFolder::create(out.join("run"))?;
+    info!("making images in {}", out.display());
+    make_images(out, arguments.what)?;
+
+    let place = |set: &str, what: &str| out.join(set).join(what).display().to_string();
+    let settings = Settings {
+        val_images: Some(place("validation", "images")),
+        val_targets: Some(place("validation", images)),
+        depth: 30,
+        batch: 2,
+        crop: 128,
+        lr: 3e-3,
+        max_minutes: Some(arguments.minutes),
+        device: arguments.device.clone(),
+        ..Settings::new(settings, place("train", "images"), place("train", images))
+    };
+    let prepared = Prepared::load(&settings)?;
+    let mut watcher = ProgressWatcher::new();
+    let outcome = train(&prepared, &settings, &folder, &device, false, &stop_on_interrupt(), &mut watcher)?;
+    watcher.finish();
+    report(&outcome, &folder);
+
+    let (text, picture) = judge(out, arguments.what, &outcome, &device)?;
+    write_png_rgb8(out.join("picture.png"), &picture)?;
+    write_bytes_atomic(out.join("metrics.txt"), text.as_bytes())?;
+    console::line(text.trim_end());
+    console::line(format!(
+        "
+Input, target and output side by side: {picture}
+
+With your own images (PNG or TIFF, targets of the same names):
+  msd-gpu train {kind} --images IMAGES --targets TARGETS --val-fraction 0.2 --max-minutes 20 --out RUN
+  msd-gpu predict --model RUN MORE_IMAGES --out RESULTS
+  msd-gpu evaluate --model RUN --images TEST_IMAGES --targets TEST_TARGETS",
+        picture = out.join("picture.png").display(),
+    ));
     Ok(())
+}
+
+/// Writes the images of all sets with their targets.
+fn make_images(out: &Path, what: What) -> Result<()> {
+    let mut seed = 0;
+    for (set, count) in SETS {
+        let targets = match what {
+            What::Segment => "labels",
+            What::Denoise => "targets",
+        };
+        let (images, targets) = (out.join(set).join("images"), out.join(set).join(targets));
+        for folder in [&images, &targets] {
+            std::fs::create_dir_all(folder).map_err(|e| {
+                Error::output(folder, format!("{e}; name a folder that can be made with --out"))
+            })?;
+        }
+        for number in 0..count {
+            seed += 1;
+            let image = images.join(format!("{number:02}.tif"));
+            match what {
+                What::Segment => {
+                    let phantom = shapes::phantom(SHAPES_SIZE, SHAPES_NOISE, seed);
+                    write_tiff_f32(image, &one_channel(phantom.image))?;
+                    write_labels(targets.join(format!("{number:02}.png")), &phantom.labels.mapv(i64::from))?;
+                }
+                What::Denoise => {
+                    let (clean, noisy) = FOAM_ANGLES;
+                    let (input, target) = foam::denoising_pair(FOAM_SIZE, clean, noisy, FOAM_PHOTONS, seed)?;
+                    write_tiff_f32(image, &one_channel(input))?;
+                    write_tiff_f32(targets.join(format!("{number:02}.tif")), &one_channel(target))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn one_channel(image: Array2<f32>) -> Array3<f32> {
+    image.insert_axis(Axis(0))
+}
+
+/// Applies the best model to the test images: a few lines of metrics, and the picture.
+fn judge(out: &Path, what: What, outcome: &Outcome, device: &Device) -> Result<(String, Array3<u8>)> {
+    let model = &outcome.model;
+    let place = |what: &str| out.join("test").join(what).display().to_string();
+    let mut predictor = Predictor::new(model.clone(), device, None)?;
+    match what {
+        What::Segment => {
+            let mapping = LabelMapping { values: model.classes().iter().map(|class| class.value).collect() };
+            let (test, _) = load_segmentation(&place("images"), &place("labels"), Some(&mapping))?;
+            judge_classes(&mut predictor, &test, model)
+        }
+        What::Denoise => judge_values(&mut predictor, &load_regression(&place("images"), &place("targets"))?),
+    }
+}
+
+fn judge_classes(predictor: &mut Predictor, test: &Dataset, model: &Model) -> Result<(String, Array3<u8>)> {
+    let mut matrix = ConfusionMatrix::new(model.classes().len());
+    let mut rows = Vec::new();
+    for sample in &test.samples {
+        let found = predictor.classes(&sample.image)?;
+        if let Target::Classes(wanted) = &sample.target {
+            matrix.add(wanted.view(), found.view())?;
+            rows.push(vec![grey(&sample.image), label_picture(wanted.view()), label_picture(found.view())]);
+        }
+    }
+    let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+    let mut text = format!("On {} images that were not trained on:\n", test.samples.len());
+    for (class, scores) in model.classes().iter().zip(matrix.per_class()) {
+        let name = usize::try_from(class.value).ok().and_then(|value| shapes::CLASS_NAMES.get(value));
+        text += &format!("  {:<17} IoU {}\n", name.unwrap_or(&class.name.as_str()), number(scores.iou));
+    }
+    text += &format!(
+        "  {:<17} IoU {}, class accuracy {}\n",
+        "mean",
+        number(matrix.mean_iou()),
+        number(matrix.class_accuracy())
+    );
+    rows.truncate(PICTURES);
+    Ok((text, montage(&["input", "target", "output"], &rows)))
+}
+
+fn judge_values(predictor: &mut Predictor, test: &Dataset) -> Result<(String, Array3<u8>)> {
+    let range = DataRange::given(1.0)?;
+    let (mut before, mut after) = (RegressionScores::new(range), RegressionScores::new(range));
+    let mut rows = Vec::new();
+    for sample in &test.samples {
+        let found = predictor.values(&sample.image)?;
+        if let Target::Values(wanted) = &sample.target {
+            before.add(wanted.view(), sample.image.view())?;
+            after.add(wanted.view(), found.view())?;
+            let wanted = wanted.index_axis(Axis(0), 0);
+            let greys = range_of(wanted).unwrap_or((0.0, 1.0));
+            let show =
+                |image: &Array3<f32>| grey_picture(stretch_with(image.index_axis(Axis(0), 0), greys).view());
+            rows.push(vec![
+                show(&sample.image),
+                grey_picture(stretch_with(wanted, greys).view()),
+                show(&found),
+            ]);
+        }
+    }
+    let line = |name: &str, scores: &RegressionScores| {
+        let (psnr, ssim) = (scores.psnr().unwrap_or(f64::NAN), scores.ssim().unwrap_or(f64::NAN));
+        format!("  {name:<7} PSNR {psnr:.2} dB, SSIM {ssim:.3}\n")
+    };
+    let mut text = format!("On {} images that were not trained on (data range 1):\n", test.samples.len());
+    text += &line("input", &before);
+    text += &line("output", &after);
+    rows.truncate(PICTURES);
+    Ok((text, montage(&["input", "target", "output"], &rows)))
+}
+
+fn grey(image: &Array3<f32>) -> Array3<u8> {
+    grey_picture(stretch(image.index_axis(Axis(0), 0)).view())
 }

@@ -39,7 +39,7 @@ enum Command {
     /// List the devices that networks can run on
     Devices(devices::DevicesArguments),
     /// Train a network on images and targets
-    Train(train::TrainArguments),
+    Train(Box<train::TrainArguments>),
     /// Apply a trained network to images
     Predict(predict::PredictArguments),
     /// Compare a trained network's output with targets
@@ -69,7 +69,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
-        Command::Train(arguments) => train::run(arguments),
+        Command::Train(arguments) => train::run(*arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),

@@ -96,6 +96,7 @@ impl ConvolveBand<'_> {
     }
 
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "one index goes through rows of sums and pointers alike")]
     unsafe fn tile<L: Lanes, const ROWS: usize, const REGISTERS: usize>(
         &mut self,
         row: usize,

@@ -167,7 +167,7 @@ impl Settings {
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return Err(Error::setting("--lr", self.lr, "it must be a number above 0, such as 0.001"));
         }
-        if self.max_minutes.is_some_and(|minutes| !(minutes > 0.0)) {
+        if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
             let found = self.max_minutes.unwrap_or_default();
             return Err(Error::setting("--max-minutes", found, "it must be a number above 0"));
         }
