@@ -1,6 +1,7 @@
 //! msd-gpu
 pub mod engine;
 pub mod error;
+pub mod gpu;
 pub mod network;
 pub mod reference;
 pub mod schedule;
