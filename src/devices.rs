@@ -2,6 +2,7 @@
 
 use crate::cpu::{self, CpuEngine, CpuOptions};
 use crate::engine::{DeviceInfo, DeviceKind, Engine};
+use crate::gpu::{self, GpuAdapter, GpuEngine, GpuOptions};
 use crate::network::Architecture;
 use crate::{Error, Result};
 
@@ -10,6 +11,8 @@ use crate::{Error, Result};
 pub struct Device {
     /// What it is.
     pub info: DeviceInfo,
+    /// The GPU; `None` for the CPU.
+    adapter: Option<GpuAdapter>,
 }
 
 impl Device {
@@ -18,13 +21,23 @@ impl Device {
     /// # Errors
     /// When the architecture is unusable or the device refuses.
     pub fn open(&self, architecture: &Architecture, parameters: &[f32]) -> Result<Box<dyn Engine>> {
-        Ok(Box::new(CpuEngine::new(architecture, parameters, &CpuOptions::default())?))
+        Ok(match &self.adapter {
+            Some(adapter) => {
+                Box::new(GpuEngine::open(adapter, architecture, parameters, GpuOptions::default())?)
+            }
+            None => Box::new(CpuEngine::new(architecture, parameters, &CpuOptions::default())?),
+        })
+    }
+
+    fn cpu() -> Self {
+        Self { info: cpu::device(), adapter: None }
     }
 }
 
 /// All devices, best first: hardware GPUs, the CPU, and then programs that play a GPU.
 pub fn list() -> Vec<Device> {
-    let mut devices = vec![Device { info: cpu::device() }];
+    let gpus = gpu::adapters().into_iter().map(|(adapter, info)| Device { info, adapter: Some(adapter) });
+    let mut devices: Vec<Device> = gpus.chain([Device::cpu()]).collect();
     devices.sort_by_key(|device| match device.info.kind {
         DeviceKind::Gpu => 0,
         DeviceKind::Cpu => 1,
@@ -40,7 +53,7 @@ pub fn list() -> Vec<Device> {
 /// [`Error::NoDevice`] with what is there when nothing fits.
 pub fn choose(wish: &str) -> Result<Device> {
     if wish == "cpu" {
-        return Ok(Device { info: cpu::device() });
+        return Ok(Device::cpu());
     }
     let devices = list();
     let lower = wish.to_lowercase();

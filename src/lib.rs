@@ -53,6 +53,8 @@ pub mod data;
 pub mod devices;
 pub mod engine;
 pub mod error;
+pub mod gpu;
+
 pub mod inference;
 pub mod metrics;
 pub mod network;

@@ -32,3 +32,18 @@ fn adam_agrees() {
 fn wrong_batches_are_refused() {
     cross_check::wrong_batches_are_refused(&open);
 }
+
+#[test]
+fn larger_images_agree() {
+    cross_check::larger_images_agree(&open);
+}
+
+#[test]
+fn changing_sizes_add_up() {
+    cross_check::changing_sizes_add_up(&open);
+}
+
+#[test]
+fn memory_is_known() {
+    cross_check::memory_is_known(&open);
+}

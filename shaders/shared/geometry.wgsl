@@ -1,0 +1,39 @@
+// How the planes of the present schedule lie in memory; each shader's params begin with it.
+// Keep in sync with `Geometry` in src/gpu/params.rs.
+struct Geometry {
+    // Rows and columns of an image.
+    rows: u32,
+    columns: u32,
+    // Images in the batch.
+    batch: u32,
+    // Width of the margins around feature maps: the largest dilation.
+    margin: u32,
+    // Distance between rows, of all planes.
+    pitch: u32,
+    // Numbers in a plane, and place of row 0, column 0 of a page's first plane: feature maps ...
+    map_plane: u32,
+    map_origin: u32,
+    // ... and gradient maps, outputs and output gradients, which have no margin above.
+    gradient_plane: u32,
+    gradient_origin: u32,
+    // 0 zeros, 1 reflect, 2 symmetric.
+    boundary: u32,
+    // The network: channels of the image, of each layer, of the output, and inputs plus hidden ones.
+    inputs: u32,
+    width: u32,
+    outputs: u32,
+    channels: u32,
+    unused_0: u32,
+    unused_1: u32,
+}
+
+// Place of row 0, column 0 of a feature map in a page that holds `page_channels` channels from `page_start`.
+fn map_place(page_start: u32, page_channels: u32, image: u32, channel: u32) -> u32 {
+    return params.geometry.map_origin + (image * page_channels + channel - page_start) * params.geometry.map_plane;
+}
+
+// The same for gradient maps, outputs and output gradients.
+fn gradient_place(page_start: u32, page_channels: u32, image: u32, channel: u32) -> u32 {
+    return params.geometry.gradient_origin
+        + (image * page_channels + channel - page_start) * params.geometry.gradient_plane;
+}

@@ -1,0 +1,79 @@
+// sum_partials: adds the partial sums [group][chunk][number] over the chunks in order, and adds the sums to
+// where they belong among the gradients, or to the loss.
+//
+// Bindings: 1 partials, 2 gradients of the parameters (or the loss); with FILTERS: 3 hidden channels.
+// Tiling: a thread for each number of each group, over x and y.
+
+//#if FILTERS
+//#include hidden
+//#end
+
+// Keep in sync with `SumPartialsParams` in src/gpu/params.rs.
+struct SumPartialsParams {
+    // Numbers in all: groups times elements.
+    count: u32,
+    // Numbers in a group, and chunks.
+    elements: u32,
+    chunks: u32,
+    // Where number 0 of group 0 goes, or the start of a table of which these are a part.
+    target_start: u32,
+    // A group is a row of tiles; in each, `across` columns of numbers: channels that filters or weights read from.
+    tiles: u32,
+    across: u32,
+    // Those channels.
+    source_start: u32,
+    source_end: u32,
+    // The rows of the table: gradient channels from here on, or outputs by `down` a tile.
+    row_start: u32,
+    row_end: u32,
+    down: u32,
+    // Distance between rows in the table of mixing weights.
+    row_length: u32,
+    // Channels of the image, which precede the hidden ones.
+    inputs: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: SumPartialsParams;
+@group(0) @binding(1) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(2) var<storage, read_write> sums: array<f32>;
+//#if FILTERS
+@group(0) @binding(3) var<storage, read> hidden: array<HiddenChannel>;
+//#end
+
+@compute @workgroup_size(64)
+fn sum_partials(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = (workgroup.y * workgroups.x + workgroup.x) * 64u + lane;
+    if index >= params.count {
+        return;
+    }
+    let group = index / params.elements;
+    let element = index % params.elements;
+    let tile = group % params.tiles;
+    // Numbers of a tile that reaches beyond the table are nobody's.
+    //#if FILTERS
+    let channel = hidden[params.row_start + group / params.tiles - params.inputs];
+    let source = params.source_start + tile * params.across + element / 9u;
+    if source >= min(params.source_end, channel.sources) {
+        return;
+    }
+    let place = 9u * (channel.first_filter + source) + element % 9u;
+    //#else
+    let source = params.source_start + tile * params.across + element % params.across;
+    let row = params.row_start + group / params.tiles * params.down + element / params.across;
+    if source >= params.source_end || row >= params.row_end {
+        return;
+    }
+    let place = params.target_start + row * params.row_length + source;
+    //#end
+    var sum = 0.0;
+    var at = group * params.chunks * params.elements + element;
+    for (var chunk = 0u; chunk < params.chunks; chunk += 1u) {
+        sum += partials[at];
+        at += params.elements;
+    }
+    sums[place] += sum;
+}

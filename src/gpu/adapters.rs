@@ -1,0 +1,73 @@
+//! Finds the devices of this machine.
+
+use crate::engine::{DeviceInfo, DeviceKind};
+
+/// A device that can be opened with [`super::GpuEngine::open`].
+#[derive(Debug, Clone)]
+pub struct GpuAdapter(pub(super) wgpu::Adapter);
+
+impl GpuAdapter {
+    /// What it is.
+    pub fn info(&self) -> DeviceInfo {
+        device_info(&self.0.get_info())
+    }
+}
+
+/// The devices of this machine that have a Vulkan, Metal or DX12 driver, each once: discrete ones first, then
+/// integrated ones, then software. Empty on a machine without any.
+pub fn adapters() -> Vec<(GpuAdapter, DeviceInfo)> {
+    // OpenGL is left out: its devices show up under the other drivers as well, and its compute shaders are too limited.
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    // The drivers' own validation prints to the terminal of whoever has it installed; wgpu validates in any case.
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    let instance = wgpu::Instance::new(descriptor);
+    let found = pollster::block_on(instance.enumerate_adapters(backends));
+    let mut found: Vec<_> = found.into_iter().map(|adapter| (adapter.get_info(), adapter)).collect();
+    found.sort_by_key(|(info, _)| (kind_rank(info.device_type), backend_rank(info.backend)));
+    let mut kept: Vec<(wgpu::AdapterInfo, wgpu::Adapter)> = Vec::new();
+    for (info, adapter) in found {
+        // Two cards of one model look the same, but never under two backends: so only another backend is a repetition.
+        let same = |(other, _): &(wgpu::AdapterInfo, _)| {
+            (other.vendor, other.device) == (info.vendor, info.device) && other.backend != info.backend
+        };
+        if info.backend != wgpu::Backend::Noop && !kept.iter().any(same) {
+            kept.push((info, adapter));
+        }
+    }
+    kept.into_iter().map(|(info, adapter)| (GpuAdapter(adapter), device_info(&info))).collect()
+}
+
+fn kind_rank(kind: wgpu::DeviceType) -> u8 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::VirtualGpu => 1,
+        wgpu::DeviceType::IntegratedGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+fn backend_rank(backend: wgpu::Backend) -> u8 {
+    match backend {
+        wgpu::Backend::Vulkan => 0,
+        wgpu::Backend::Metal => 1,
+        _ => 2,
+    }
+}
+
+fn device_info(info: &wgpu::AdapterInfo) -> DeviceInfo {
+    let kind = match info.device_type {
+        wgpu::DeviceType::Cpu => DeviceKind::Software,
+        _ => DeviceKind::Gpu,
+    };
+    let driver = [info.driver.as_str(), info.driver_info.as_str()];
+    let driver: Vec<&str> = driver.into_iter().filter(|part| !part.is_empty()).collect();
+    DeviceInfo {
+        name: info.name.clone(),
+        backend: info.backend.to_str().into(),
+        kind,
+        driver: driver.join(" "),
+    }
+}

@@ -1,0 +1,84 @@
+//! An open device, and what went wrong on it.
+
+use std::sync::{Arc, Mutex};
+
+use super::GpuAdapter;
+use crate::engine::DeviceInfo;
+use crate::{Error, Result};
+
+/// An open device and its queue. wgpu tells of most errors later than the call that caused them, so they are
+/// kept here until the next call asks.
+pub(super) struct Device {
+    pub info: DeviceInfo,
+    pub wgpu: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub limits: wgpu::Limits,
+    problem: Arc<Mutex<Option<String>>>,
+}
+
+impl Device {
+    pub fn open(adapter: &GpuAdapter) -> Result<Self> {
+        let info = adapter.info();
+        // An adapter gives its device once; a copy of the handle would be refused the second time by some backends.
+        let limits = adapter.0.limits();
+        let request = adapter.0.request_device(&wgpu::DeviceDescriptor {
+            label: Some("msd-gpu"),
+            required_limits: limits.clone(),
+            ..Default::default()
+        });
+        let (wgpu, queue) = pollster::block_on(request).map_err(|e| Error::Device {
+            device: info.name.clone(),
+            doing: "opening it".into(),
+            problem: format!("{e}; update its driver, or use --device cpu"),
+        })?;
+        let problem: Arc<Mutex<Option<String>>> = Arc::default();
+        // The first problem is kept: those that follow are mostly its consequences.
+        let keep = |problem: Arc<Mutex<Option<String>>>| {
+            move |message: String| {
+                let mut kept = problem.lock().unwrap_or_else(|e| e.into_inner());
+                kept.get_or_insert(message);
+            }
+        };
+        let error = keep(problem.clone());
+        wgpu.on_uncaptured_error(Arc::new(move |e: wgpu::Error| error(describe(&e))));
+        let lost = keep(problem.clone());
+        wgpu.set_device_lost_callback(move |reason, message| {
+            // Dropping the device is no loss.
+            if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
+                lost(format!("the device was lost ({message}); start again, or use --device cpu"));
+            }
+        });
+        Ok(Self { info, wgpu, queue, limits, problem })
+    }
+
+    /// An [`Error::Device`] of this device.
+    pub fn error(&self, doing: &str, problem: impl std::fmt::Display) -> Error {
+        Error::Device { device: self.info.name.clone(), doing: doing.into(), problem: problem.to_string() }
+    }
+
+    /// Fails when something went wrong since the device was opened.
+    pub fn check(&self, doing: &str) -> Result<()> {
+        match &*self.problem.lock().unwrap_or_else(|e| e.into_inner()) {
+            Some(problem) => Err(self.error(doing, problem)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until `submission` is done, or all that was submitted.
+    pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>, doing: &str) -> Result<()> {
+        let waited = self.wgpu.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
+        self.check(doing)?;
+        waited.map(|_| ()).map_err(|e| self.error(doing, e))
+    }
+}
+
+/// A wgpu error in one line.
+pub(super) fn describe(error: &wgpu::Error) -> String {
+    let text = match error {
+        wgpu::Error::OutOfMemory { .. } => {
+            "out of memory; use smaller images, --tile, --crop or a smaller --batch".into()
+        }
+        other => other.to_string(),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,323 @@
+//! The engine: one network on one device.
+
+use std::collections::VecDeque;
+
+use super::GpuAdapter;
+use super::device::Device;
+use super::memory::{self, Use};
+use super::params::{AdamParams, LossCall};
+use super::passes::{Current, Fixed};
+use super::pipelines::Pipelines;
+use super::plan::{self, Pass, Plan, Tuning};
+use super::readback::{self, Losses};
+use super::recorder::{self, bind_group};
+use super::shaders::{self, Kernel};
+use crate::engine::{Adam, DeviceInfo, DeviceKind, Engine, Images, Moments, Plane, Targets, check_batch};
+use crate::network::{Architecture, ParameterLayout};
+use crate::schedule::{Options, Schedule, Shape};
+use crate::{Error, Result};
+
+/// Numbers to which the rows of planes are aligned: 64 bytes, a cache line.
+const ALIGNMENT: usize = 16;
+/// Submissions under way before another waits for the oldest, so that uploads do not pile up.
+const SUBMISSIONS_UNDER_WAY: usize = 6;
+/// Threads of a workgroup of adam.
+const LANES: u32 = 64;
+
+/// What may be chosen about a [`GpuEngine`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Layers in a block of the schedule; `None` for what suits the device.
+    pub block: Option<usize>,
+    /// Largest buffer of maps in bytes; `None` for as much as the device can bind.
+    pub most_page_bytes: Option<u64>,
+}
+
+/// An engine on a graphics processor.
+pub struct GpuEngine {
+    device: Device,
+    architecture: Architecture,
+    layout: ParameterLayout,
+    options: Options,
+    tuning: Tuning,
+    pipelines: Pipelines,
+    fixed: Fixed,
+    adam_uniform: wgpu::Buffer,
+    adam_bindings: wgpu::BindGroup,
+    /// The buffers and recordings of the shape that was used last.
+    current: Option<Current>,
+    losses: Losses,
+    under_way: VecDeque<wgpu::SubmissionIndex>,
+}
+
+/// The tiles that suit a device; see benches/ for how they were measured.
+fn tuning(info: &DeviceInfo, limits: &wgpu::Limits) -> Tuning {
+    let software = info.kind == DeviceKind::Software;
+    Tuning {
+        block: 10,
+        convolve_rows: 8,
+        gradient_rows: 4,
+        gradient_channels: 4,
+        filter_channels: 4,
+        workgroups: if software { 32 } else { 2048 },
+        most_workgroups: limits.max_compute_workgroups_per_dimension.max(1),
+    }
+}
+
+impl GpuEngine {
+    /// Opens a device for a network with the given parameters.
+    ///
+    /// # Errors
+    /// When the architecture or the number of parameters is wrong, or the device cannot be opened or has no memory.
+    pub fn open(
+        adapter: &GpuAdapter,
+        architecture: &Architecture,
+        parameters: &[f32],
+        options: GpuOptions,
+    ) -> Result<Self> {
+        architecture.validate()?;
+        let layout = ParameterLayout::of(architecture);
+        let device = Device::open(adapter)?;
+        let tuning = tuning(&device.info, &device.limits);
+        let most = memory::most_page_bytes(&device.limits);
+        let options = Options {
+            block: options.block.unwrap_or(tuning.block).max(1),
+            most_page_bytes: options.most_page_bytes.map_or(most, |bytes| bytes.min(most)),
+            alignment: ALIGNMENT,
+        };
+        let fixed = Fixed::new(&device, architecture)?;
+        let mut pipelines = Pipelines::default();
+        let adam = pipelines.get(&device, &Kernel::new(&shaders::ADAM, &[]))?;
+        let size = size_of::<AdamParams>();
+        let adam_uniform = memory::buffer(&device, "Adam's settings", size as u64, Use::Uniform)?;
+        let buffers = [&fixed.parameters, &fixed.gradients, &fixed.first_moments, &fixed.second_moments];
+        let adam_bindings = bind_group(&device, "adam", &adam, (&adam_uniform, 0, size), &buffers);
+        let mut engine = Self {
+            device,
+            architecture: architecture.clone(),
+            layout,
+            options,
+            tuning,
+            pipelines,
+            fixed,
+            adam_uniform,
+            adam_bindings,
+            current: None,
+            losses: Losses::default(),
+            under_way: VecDeque::new(),
+        };
+        engine.set_parameters(parameters)?;
+        Ok(engine)
+    }
+
+    /// The schedule for `shape` as dispatches.
+    fn plan(&self, shape: Shape, pass: Pass) -> Result<Plan> {
+        let schedule = match pass {
+            Pass::Forward => Schedule::forward(&self.architecture, shape, &self.options)?,
+            Pass::Classes | Pass::Values => Schedule::training(&self.architecture, shape, &self.options)?,
+        };
+        plan::plan(schedule, pass, &self.tuning)
+    }
+
+    /// Makes the buffers and the recording for a pass over `shape` the current ones. Those of another shape are freed
+    /// first: feature maps are most of what a device holds.
+    fn prepare(&mut self, shape: Shape, pass: Pass) -> Result<()> {
+        if self.current.as_ref().is_some_and(|current| current.is_ready(shape, pass)) {
+            return Ok(());
+        }
+        let plan = self.plan(shape, pass)?;
+        let mut current = match self.current.take() {
+            Some(current) if current.shape() == shape => current,
+            other => {
+                if let Some(old) = other {
+                    self.device.wait(None, "finishing the images of another size")?;
+                    old.free();
+                }
+                Current::new(&self.device, &self.architecture, &plan.schedule)?
+            }
+        };
+        let added = current.add(&self.device, &mut self.pipelines, &self.fixed, plan, pass);
+        // What is there stays usable when there is no memory for more.
+        self.current = Some(current);
+        added
+    }
+
+    /// Uploads `images` and records the pass over them.
+    fn start(&mut self, images: &Images, pass: Pass) -> Result<(&Current, Vec<wgpu::CommandBuffer>)> {
+        self.prepare(images.shape, pass)?;
+        let device = &self.device;
+        let current = self.current.as_ref().filter(|current| current.is_ready(images.shape, pass));
+        let current = current.ok_or_else(|| device.error("preparing a pass", "nothing was prepared"))?;
+        // The write is staged now and copied when the queue comes to it, after the steps under way: so one buffer is
+        // enough for uploading the next images while these are in use.
+        device.queue.write_buffer(current.images(), 0, bytemuck::cast_slice(&images.pixels));
+        Ok((current, current.record(device, pass)))
+    }
+
+    /// Keeps the number of submissions under way bounded.
+    fn submitted(&mut self, submission: wgpu::SubmissionIndex, doing: &str) -> Result<()> {
+        self.under_way.push_back(submission);
+        if self.under_way.len() > SUBMISSIONS_UNDER_WAY {
+            let oldest = self.under_way.pop_front();
+            self.device.wait(oldest, doing)?;
+        }
+        self.device.check(doing)
+    }
+
+    fn read_numbers(&self, buffer: &wgpu::Buffer, doing: &str) -> Result<Vec<f32>> {
+        self.device.check(doing)?;
+        readback::read(&self.device, Vec::new(), buffer, 0..self.layout.count(), doing)
+    }
+
+    /// Replaces numbers that are one for each parameter.
+    fn write_numbers(&self, buffer: &wgpu::Buffer, what: &str, numbers: &[f32]) -> Result<()> {
+        let wanted = self.layout.count();
+        if numbers.len() != wanted {
+            let found = numbers.len();
+            return Err(Error::Mismatch(format!(
+                "there are {found} {what}, but the network has {wanted} parameters; give one for each"
+            )));
+        }
+        let doing = format!("writing the {what}");
+        self.device.check(&doing)?;
+        self.device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(numbers));
+        self.device.check(&doing)
+    }
+}
+
+impl Engine for GpuEngine {
+    fn device(&self) -> &DeviceInfo {
+        &self.device.info
+    }
+
+    fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
+        self.write_numbers(&self.fixed.parameters, "parameters", parameters)
+    }
+
+    fn parameters(&mut self) -> Result<Vec<f32>> {
+        self.read_numbers(&self.fixed.parameters, "reading the parameters")
+    }
+
+    fn set_moments(&mut self, moments: &Moments) -> Result<()> {
+        self.write_numbers(&self.fixed.first_moments, "first moments", &moments.first)?;
+        self.write_numbers(&self.fixed.second_moments, "second moments", &moments.second)
+    }
+
+    fn moments(&mut self) -> Result<Moments> {
+        let first = self.read_numbers(&self.fixed.first_moments, "reading the first moments")?;
+        let second = self.read_numbers(&self.fixed.second_moments, "reading the second moments")?;
+        Ok(Moments { first, second })
+    }
+
+    fn forward(&mut self, images: &Images) -> Result<Vec<f32>> {
+        let doing = "applying the network";
+        check_batch(&self.architecture, images, None)?;
+        self.device.check(doing)?;
+        let (_, commands) = self.start(images, Pass::Forward)?;
+        let current =
+            self.current.as_ref().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
+        let (buffer, length) = current.outputs();
+        let padded = readback::read(&self.device, commands, buffer, 0..length, doing)?;
+        Ok(current.compact(&padded))
+    }
+
+    fn accumulate(&mut self, images: &Images, targets: &Targets, scale: f32) -> Result<()> {
+        let doing = "computing gradients";
+        check_batch(&self.architecture, images, Some(targets))?;
+        self.device.check(doing)?;
+        let (pass, bytes): (Pass, &[u8]) = match targets {
+            Targets::Classes(classes) => (Pass::Classes, bytemuck::cast_slice(classes)),
+            Targets::Values(values) => (Pass::Values, bytemuck::cast_slice(values)),
+        };
+        let (current, commands) = self.start(images, pass)?;
+        let target_buffer = current.targets().cloned();
+        let call = LossCall { scale, ..Default::default() };
+        if let Some(buffer) = target_buffer {
+            self.device.queue.write_buffer(&buffer, 0, bytes);
+        }
+        self.device.queue.write_buffer(&self.fixed.call, 0, bytemuck::bytes_of(&call));
+        let submission = self.device.queue.submit(commands);
+        self.submitted(submission, doing)
+    }
+
+    fn update(&mut self, adam: &Adam) -> Result<()> {
+        let doing = "updating the parameters";
+        self.device.check(doing)?;
+        let count = self.layout.count() as u32;
+        let params = AdamParams {
+            rate: adam.corrected_rate() as f32,
+            beta1: adam.beta1 as f32,
+            one_minus_beta1: (1.0 - adam.beta1) as f32,
+            beta2: adam.beta2 as f32,
+            one_minus_beta2: (1.0 - adam.beta2) as f32,
+            root_correction: adam.root_correction() as f32,
+            epsilon: adam.epsilon as f32,
+            count,
+        };
+        let home = self.losses.next(&self.device)?;
+        let pipeline = self.pipelines.get(&self.device, &Kernel::new(&shaders::ADAM, &[]))?;
+        self.device.queue.write_buffer(&self.adam_uniform, 0, bytemuck::bytes_of(&params));
+        let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&pipeline.pipeline);
+            pass.set_bind_group(0, &self.adam_bindings, &[]);
+            let groups = count.div_ceil(LANES);
+            let across = groups.min(self.tuning.most_workgroups);
+            pass.dispatch_workgroups(across, groups.div_ceil(across), 1);
+        }
+        encoder.copy_buffer_to_buffer(&self.fixed.loss, 0, &home, 0, 4);
+        encoder.clear_buffer(&self.fixed.loss, 0, None);
+        let submission = self.device.queue.submit([encoder.finish()]);
+        self.losses.sent(home, submission.clone());
+        self.submitted(submission, doing)
+    }
+
+    fn losses(&mut self, wait: bool) -> Result<Vec<f32>> {
+        self.device.check("reading losses")?;
+        self.losses.take(&self.device, wait)
+    }
+
+    fn gradients(&mut self) -> Result<Vec<f32>> {
+        self.read_numbers(&self.fixed.gradients, "reading the gradients")
+    }
+
+    fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>> {
+        let doing = "reading a plane";
+        self.device.check(doing)?;
+        let found = self.current.as_ref().and_then(|current| Some((current, current.plane(plane, image)?)));
+        let Some((current, (buffer, range))) = found else {
+            return Err(Error::Mismatch(format!(
+                "there is no {plane:?} of image {image}; run a pass that computes it first"
+            )));
+        };
+        let padded = readback::read(&self.device, Vec::new(), buffer, range, doing)?;
+        Ok(current.strip(&padded))
+    }
+
+    fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
+        // Values are the larger targets.
+        let plan = self.plan(shape, if training { Pass::Values } else { Pass::Forward })?;
+        let pixels = shape.batch * shape.extent.pixels();
+        let targets = if training { self.architecture.outputs * pixels } else { 0 };
+        let uploads = 4 * (self.architecture.inputs * pixels + targets) as u64;
+        let parameters = 4 * 4 * self.layout.count() as u64;
+        let params = recorder::uniform_bytes(&plan, &self.device.limits);
+        Ok(plan.schedule.bytes() + uploads + 4 * plan.partials + parameters + params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_can_move_between_threads() {
+        fn is_send<T: Send>() {}
+        is_send::<GpuEngine>();
+    }
+}

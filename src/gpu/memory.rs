@@ -1,0 +1,75 @@
+//! Makes buffers, each by what it is for, and says beforehand when one is too large.
+
+use wgpu::BufferUsages as Usages;
+
+use super::device::{Device, describe};
+use crate::{Error, Result};
+
+const WAY_OUT: &str = "use smaller images, --tile, --crop or a smaller --batch";
+
+/// What a buffer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Kernels read and write it; it can be written and read back by copies.
+    Storage,
+    /// Parameters of kernels.
+    Uniform,
+    /// The host reads it.
+    Readback,
+}
+
+/// Largest buffer of maps in bytes that the device can make and bind, and that 32-bit indices can reach.
+pub(super) fn most_page_bytes(limits: &wgpu::Limits) -> u64 {
+    let reach = 4 * i32::MAX as u64;
+    limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(reach) / 4 * 4
+}
+
+/// Fails when a buffer of `bytes` bytes is above one of the device's limits.
+pub(super) fn check(limits: &wgpu::Limits, name: &str, bytes: u64, purpose: Use) -> Result<()> {
+    let mut bounds = vec![("max_buffer_size", limits.max_buffer_size)];
+    if purpose == Use::Storage {
+        bounds.push(("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size));
+    }
+    match bounds.into_iter().find(|&(_, limit)| bytes > limit) {
+        None => Ok(()),
+        Some((limit_name, limit)) => Err(Error::OutOfMemory {
+            buffer: format!("the buffer of {name}"),
+            wanted: bytes,
+            limit_name: format!("{limit_name} of this device"),
+            limit,
+            way_out: WAY_OUT.into(),
+        }),
+    }
+}
+
+/// A buffer of zeros.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] when it is above a limit or the driver has no memory for it.
+pub(super) fn buffer(device: &Device, name: &str, bytes: u64, purpose: Use) -> Result<wgpu::Buffer> {
+    let size = bytes.max(16).next_multiple_of(4);
+    check(&device.limits, name, size, purpose)?;
+    let usage = match purpose {
+        Use::Storage => Usages::STORAGE | Usages::COPY_SRC | Usages::COPY_DST,
+        Use::Uniform => Usages::UNIFORM | Usages::COPY_DST,
+        Use::Readback => Usages::MAP_READ | Usages::COPY_DST,
+    };
+    let no_memory = device.wgpu.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let invalid = device.wgpu.push_error_scope(wgpu::ErrorFilter::Validation);
+    let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
+    let buffer = device.wgpu.create_buffer(&descriptor);
+    let (invalid, no_memory) = (pollster::block_on(invalid.pop()), pollster::block_on(no_memory.pop()));
+    if let Some(error) = invalid {
+        return Err(device.error(&format!("making the buffer of {name}"), describe(&error)));
+    }
+    match no_memory {
+        None => Ok(buffer),
+        Some(_) => Err(Error::OutOfMemory {
+            buffer: format!("the buffer of {name}"),
+            wanted: size,
+            limit_name: format!("what is left of the memory of {}, whose largest buffer", device.info.name),
+            limit: device.limits.max_buffer_size,
+            way_out: WAY_OUT.into(),
+        }),
+    }
+}

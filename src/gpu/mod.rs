@@ -1,0 +1,27 @@
+//! Runs a schedule on a graphics processor, through wgpu: Vulkan, Metal or DX12.
+//!
+//! Nothing outside this module knows wgpu. In it, from the ground up:
+//!
+//! - [`template`] writes out the register tiles of the WGSL templates in `shaders/`, and [`shaders`] lists every kernel
+//!   with its bindings and variants; neither needs a device;
+//! - `params` mirrors the structs that kernels share with the host;
+//! - `plan` turns a schedule's steps into dispatches, as plain data;
+//! - `adapters` finds devices, `device` opens one and keeps what went wrong on it, `memory` makes its buffers;
+//! - `pipelines` compiles kernels, `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a shape, `readback` brings numbers home;
+//! - `engine` is the [`crate::engine::Engine`] that puts them together.
+
+mod adapters;
+mod device;
+mod engine;
+mod memory;
+mod params;
+mod passes;
+mod pipelines;
+mod plan;
+mod readback;
+mod recorder;
+pub mod shaders;
+pub mod template;
+
+pub use adapters::{GpuAdapter, adapters};
+pub use engine::{GpuEngine, GpuOptions};

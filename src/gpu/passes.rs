@@ -1,0 +1,227 @@
+//! The buffers that a network's passes work in, and the recordings bound to them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::device::Device;
+use super::memory::{self, Use, buffer};
+use super::params::LossCall;
+use super::pipelines::Pipelines;
+use super::plan::{Pass, Plan, Slot, hidden_channels};
+use super::recorder::Recorder;
+use crate::Result;
+use crate::engine::Plane;
+use crate::network::{Architecture, ParameterLayout};
+use crate::schedule::{Page, PlaneForm, Schedule, Shape};
+
+/// The buffers that stay as long as the network does.
+pub(super) struct Fixed {
+    pub parameters: wgpu::Buffer,
+    pub gradients: wgpu::Buffer,
+    pub first_moments: wgpu::Buffer,
+    pub second_moments: wgpu::Buffer,
+    hidden: wgpu::Buffer,
+    pub call: wgpu::Buffer,
+    pub loss: wgpu::Buffer,
+}
+
+impl Fixed {
+    pub fn new(device: &Device, architecture: &Architecture) -> Result<Self> {
+        let bytes = 4 * ParameterLayout::of(architecture).count() as u64;
+        let table = hidden_channels(architecture);
+        let table: &[u8] = bytemuck::cast_slice(&table);
+        let hidden = buffer(device, "hidden channels", table.len() as u64, Use::Storage)?;
+        device.queue.write_buffer(&hidden, 0, table);
+        Ok(Self {
+            parameters: buffer(device, "parameters", bytes, Use::Storage)?,
+            gradients: buffer(device, "parameter gradients", bytes, Use::Storage)?,
+            first_moments: buffer(device, "first moments", bytes, Use::Storage)?,
+            second_moments: buffer(device, "second moments", bytes, Use::Storage)?,
+            hidden,
+            call: buffer(device, "the loss's scale", size_of::<LossCall>() as u64, Use::Uniform)?,
+            loss: buffer(device, "the loss", 4, Use::Storage)?,
+        })
+    }
+}
+
+/// The buffers and recordings for images of one shape.
+pub(super) struct Current {
+    /// Of the largest pass so far: a training schedule has the maps of a forward one, and more.
+    schedule: Schedule,
+    images: wgpu::Buffer,
+    maps: Vec<wgpu::Buffer>,
+    outputs: wgpu::Buffer,
+    training: Option<Training>,
+    recorders: HashMap<Pass, Recorder>,
+}
+
+/// The buffers that only training needs.
+struct Training {
+    targets: wgpu::Buffer,
+    gradients: Vec<wgpu::Buffer>,
+    output_gradients: wgpu::Buffer,
+    partials: wgpu::Buffer,
+}
+
+fn page_buffers(device: &Device, name: &str, pages: &[Page]) -> Result<Vec<wgpu::Buffer>> {
+    let make = |page: &Page| {
+        let name = format!("{name} {}..{}", page.channels.start, page.channels.end);
+        buffer(device, &name, 4 * page.length as u64, Use::Storage)
+    };
+    pages.iter().map(make).collect()
+}
+
+impl Current {
+    /// The buffers that every pass over the schedule's shape needs.
+    pub fn new(device: &Device, architecture: &Architecture, schedule: &Schedule) -> Result<Self> {
+        let shape = schedule.shape;
+        let pixels = (shape.batch * architecture.inputs * shape.extent.pixels()) as u64;
+        Ok(Self {
+            schedule: schedule.clone(),
+            images: buffer(device, "uploaded images", 4 * pixels, Use::Storage)?,
+            maps: page_buffers(device, "feature maps", &schedule.map_pages)?,
+            outputs: buffer(device, "outputs", 4 * schedule.output_length() as u64, Use::Storage)?,
+            training: None,
+            recorders: HashMap::new(),
+        })
+    }
+
+    /// Adds what `pass` needs, and binds its plan.
+    pub fn add(
+        &mut self,
+        device: &Device,
+        pipelines: &mut Pipelines,
+        fixed: &Fixed,
+        plan: Plan,
+        pass: Pass,
+    ) -> Result<()> {
+        let schedule = &plan.schedule;
+        if schedule.trains() && self.training.is_none() {
+            let shape = schedule.shape;
+            let values = (shape.batch * schedule.architecture.outputs * shape.extent.pixels()) as u64;
+            let outputs = 4 * schedule.output_length() as u64;
+            // All are checked before the first is made, so that a refusal leaves the memory as it was.
+            memory::check(&device.limits, "partial sums", 4 * plan.partials, Use::Storage)?;
+            self.training = Some(Training {
+                targets: buffer(device, "uploaded targets", 4 * values, Use::Storage)?,
+                gradients: page_buffers(device, "gradient maps", &schedule.gradient_pages)?,
+                output_gradients: buffer(device, "output gradients", outputs, Use::Storage)?,
+                partials: buffer(device, "partial sums", 4 * plan.partials, Use::Storage)?,
+            });
+        }
+        let recorder = Recorder::new(device, pipelines, &plan, |slot| self.buffer(fixed, slot))?;
+        self.recorders.insert(pass, recorder);
+        if schedule.trains() {
+            self.schedule = plan.schedule;
+        }
+        Ok(())
+    }
+
+    fn buffer<'a>(&'a self, fixed: &'a Fixed, slot: Slot) -> &'a wgpu::Buffer {
+        // A plan names the buffers of training only when its schedule trains, and then `add` made them.
+        let training = || self.training.as_ref().expect("training buffers were made");
+        match slot {
+            Slot::Call => &fixed.call,
+            Slot::Parameters => &fixed.parameters,
+            Slot::ParameterGradients => &fixed.gradients,
+            Slot::Hidden => &fixed.hidden,
+            Slot::Loss => &fixed.loss,
+            Slot::Images => &self.images,
+            Slot::MapPage(page) => &self.maps[page],
+            Slot::Outputs => &self.outputs,
+            Slot::Targets => &training().targets,
+            Slot::GradientPage(page) => &training().gradients[page],
+            Slot::OutputGradients => &training().output_gradients,
+            Slot::Partials => &training().partials,
+        }
+    }
+
+    pub fn shape(&self) -> Shape {
+        self.schedule.shape
+    }
+
+    /// Whether `pass` over `shape` can be recorded.
+    pub fn is_ready(&self, shape: Shape, pass: Pass) -> bool {
+        self.shape() == shape && self.recorders.contains_key(&pass)
+    }
+
+    /// Records `pass`; nothing when it is not ready.
+    pub fn record(&self, device: &Device, pass: Pass) -> Vec<wgpu::CommandBuffer> {
+        self.recorders.get(&pass).map_or_else(Vec::new, |recorder| recorder.record(device))
+    }
+
+    pub fn images(&self) -> &wgpu::Buffer {
+        &self.images
+    }
+
+    pub fn targets(&self) -> Option<&wgpu::Buffer> {
+        self.training.as_ref().map(|training| &training.targets)
+    }
+
+    /// The outputs and their length.
+    pub fn outputs(&self) -> (&wgpu::Buffer, usize) {
+        (&self.outputs, self.schedule.output_length())
+    }
+
+    /// The outputs `[image][output][y][x]` from how they lie on the device.
+    pub fn compact(&self, padded: &[f32]) -> Vec<f32> {
+        let (page, form, shape) = (self.schedule.output_page(), &self.schedule.gradient_form, self.shape());
+        let mut outputs = Vec::with_capacity(shape.batch * page.channels.len() * shape.extent.pixels());
+        for image in 0..shape.batch {
+            for output in page.channels.clone() {
+                let origin = page.origin(form, image, output);
+                for y in 0..shape.extent.y {
+                    let start = origin + y * form.pitch;
+                    outputs.extend_from_slice(&padded[start..start + shape.extent.x]);
+                }
+            }
+        }
+        outputs
+    }
+
+    /// The buffer that holds a plane, and its rows there from row 0, column 0 on.
+    pub fn plane(&self, plane: Plane, image: usize) -> Option<(&wgpu::Buffer, Range<usize>)> {
+        let schedule = &self.schedule;
+        let outputs = schedule.output_page();
+        let at = |buffers: &'_ [wgpu::Buffer], pages: &[Page], channel: usize| {
+            let index = pages.iter().position(|page| page.channels.contains(&channel))?;
+            (index < buffers.len()).then(|| (index, pages[index].clone()))
+        };
+        let (buffer, page, form, channel): (&wgpu::Buffer, Page, &PlaneForm, usize) = match plane {
+            Plane::Map(channel) => {
+                let (index, page) = at(&self.maps, &schedule.map_pages, channel)?;
+                (&self.maps[index], page, &schedule.map_form, channel)
+            }
+            Plane::Gradient(channel) => {
+                let buffers = &self.training.as_ref()?.gradients;
+                let (index, page) = at(buffers, &schedule.gradient_pages, channel)?;
+                (&buffers[index], page, &schedule.gradient_form, channel)
+            }
+            Plane::Output(output) => (&self.outputs, outputs, &schedule.gradient_form, output),
+            Plane::OutputGradient(output) => {
+                (&self.training.as_ref()?.output_gradients, outputs, &schedule.gradient_form, output)
+            }
+        };
+        let extent = self.shape().extent;
+        (image < self.shape().batch && page.channels.contains(&channel)).then(|| {
+            let origin = page.origin(form, image, channel);
+            (buffer, origin..origin + (extent.y - 1) * form.pitch + extent.x)
+        })
+    }
+
+    /// A plane `[y][x]` from its rows on the device.
+    pub fn strip(&self, padded: &[f32]) -> Vec<f32> {
+        let columns = self.shape().extent.x;
+        let rows = padded.chunks(self.schedule.map_form.pitch);
+        rows.flat_map(|row| &row[..columns]).copied().collect()
+    }
+
+    /// Gives the memory back at once; nothing may be under way that uses it.
+    pub fn free(self) {
+        let training = self
+            .training
+            .iter()
+            .flat_map(|t| t.gradients.iter().chain([&t.targets, &t.output_gradients, &t.partials]));
+        self.maps.iter().chain([&self.images, &self.outputs]).chain(training).for_each(wgpu::Buffer::destroy);
+    }
+}

@@ -1,0 +1,109 @@
+//! Binds a plan to buffers, and records it.
+
+use super::device::Device;
+use super::memory::{self, Use};
+use super::pipelines::{Pipeline, Pipelines};
+use super::plan::{Plan, Slot};
+use super::shaders::Binding;
+use crate::Result;
+
+/// A plan bound to buffers, ready to be recorded again and again.
+pub(super) struct Recorder {
+    dispatches: Vec<BoundDispatch>,
+    /// For each command buffer, its dispatches.
+    pieces: Vec<std::ops::Range<usize>>,
+}
+
+struct BoundDispatch {
+    pipeline: wgpu::ComputePipeline,
+    bindings: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+/// Distance in bytes between the parameters of dispatches in their common buffer.
+fn stride(plan: &Plan, limits: &wgpu::Limits) -> u64 {
+    let largest = plan.dispatches.iter().map(|d| d.params.len()).max().unwrap_or(0);
+    (largest as u64).next_multiple_of(u64::from(limits.min_uniform_buffer_offset_alignment.max(16)))
+}
+
+/// Bytes of the parameters of all dispatches of `plan`.
+pub(super) fn uniform_bytes(plan: &Plan, limits: &wgpu::Limits) -> u64 {
+    stride(plan, limits) * plan.dispatches.len() as u64
+}
+
+/// The bind group of a kernel: its parameters at `offset` of `uniform`, then `buffers`.
+pub(super) fn bind_group(
+    device: &Device,
+    label: &str,
+    pipeline: &Pipeline,
+    uniform: (&wgpu::Buffer, u64, usize),
+    buffers: &[&wgpu::Buffer],
+) -> wgpu::BindGroup {
+    let (buffer, offset, size) = uniform;
+    let size = wgpu::BufferSize::new(size as u64);
+    let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
+    let resources = std::iter::once(params).chain(buffers.iter().map(|buffer| buffer.as_entire_binding()));
+    let entries: Vec<_> = resources
+        .enumerate()
+        .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
+        .collect();
+    device.wgpu.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(label),
+        layout: &pipeline.bindings,
+        entries: &entries,
+    })
+}
+
+impl Recorder {
+    /// Binds `plan` to the buffers that `buffer` names.
+    pub fn new<'a>(
+        device: &Device,
+        pipelines: &mut Pipelines,
+        plan: &Plan,
+        buffer: impl Fn(Slot) -> &'a wgpu::Buffer,
+    ) -> Result<Self> {
+        let stride = stride(plan, &device.limits);
+        let mut params = vec![0; uniform_bytes(plan, &device.limits) as usize];
+        let uniform = memory::buffer(device, "kernel parameters", params.len() as u64, Use::Uniform)?;
+        let mut dispatches = Vec::with_capacity(plan.dispatches.len());
+        for (index, dispatch) in plan.dispatches.iter().enumerate() {
+            let offset = stride * index as u64;
+            params[offset as usize..][..dispatch.params.len()].copy_from_slice(&dispatch.params);
+            debug_assert_eq!(dispatch.kernel.shader.bindings[0], Binding::Uniform);
+            debug_assert_eq!(dispatch.kernel.shader.bindings.len(), dispatch.slots.len() + 1);
+            let pipeline = pipelines.get(device, &dispatch.kernel)?;
+            let buffers: Vec<_> = dispatch.slots.iter().map(|&slot| buffer(slot)).collect();
+            let uniform = (&uniform, offset, dispatch.params.len());
+            let bindings = bind_group(device, dispatch.kernel.shader.name, &pipeline, uniform, &buffers);
+            let workgroups = dispatch.workgroups;
+            dispatches.push(BoundDispatch { pipeline: pipeline.pipeline, bindings, workgroups });
+        }
+        device.queue.write_buffer(&uniform, 0, &params);
+        let place = |step: usize| plan.dispatches.partition_point(|dispatch| dispatch.step < step);
+        let pieces = plan
+            .schedule
+            .recordings()
+            .into_iter()
+            .map(|steps| place(steps.start)..place(steps.end))
+            .collect();
+        Ok(Self { dispatches, pieces })
+    }
+
+    /// Records all dispatches, a command buffer for each completed layer.
+    pub fn record(&self, device: &Device) -> Vec<wgpu::CommandBuffer> {
+        let record = |piece: &std::ops::Range<usize>| {
+            let mut encoder = device.wgpu.create_command_encoder(&Default::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                for dispatch in &self.dispatches[piece.clone()] {
+                    pass.set_pipeline(&dispatch.pipeline);
+                    pass.set_bind_group(0, &dispatch.bindings, &[]);
+                    let [x, y, z] = dispatch.workgroups;
+                    pass.dispatch_workgroups(x, y, z);
+                }
+            }
+            encoder.finish()
+        };
+        self.pieces.iter().map(record).collect()
+    }
+}

@@ -1,0 +1,253 @@
+//! The registry of shaders: every kernel with its template, its bindings, its parameters and its variants.
+//!
+//! It knows nothing of wgpu, so that a test without any device can expand, validate and translate all of them.
+
+use super::params::*;
+use super::template::{TemplateError, expand};
+
+/// What a kernel does with a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Binding {
+    /// A small struct of parameters.
+    Uniform,
+    /// A buffer that the kernel reads and no binding of the same dispatch writes.
+    Read,
+    /// A buffer that the kernel writes, or a page that the same dispatch may also write by another binding.
+    ReadWrite,
+}
+
+/// How a struct lies in memory, on this side of the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// The name of the WGSL struct.
+    pub name: &'static str,
+    /// Its size in bytes.
+    pub size: usize,
+    /// Its fields and their offsets in bytes.
+    pub fields: &'static [(&'static str, usize)],
+}
+
+/// The values of a template's names.
+pub type Variant = &'static [(&'static str, u32)];
+
+/// A kernel before a variant of it is chosen.
+#[derive(Debug)]
+pub struct Shader {
+    /// Its file in shaders/, without the extension.
+    pub name: &'static str,
+    /// Its entry point.
+    pub entry: &'static str,
+    /// Its template.
+    pub source: &'static str,
+    /// What is bound in group 0, in order.
+    pub bindings: &'static [Binding],
+    /// The structs that it shares with the host.
+    pub layouts: &'static [Layout],
+    /// The variants that may be used; at least one.
+    pub variants: &'static [Variant],
+}
+
+impl Shader {
+    /// The WGSL of a variant.
+    ///
+    /// # Errors
+    /// When the template is wrong.
+    pub fn expand(&self, variant: Variant) -> Result<String, TemplateError> {
+        expand(self.name, self.source, &shared, variant)
+    }
+}
+
+/// A variant of a shader.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel {
+    /// The shader.
+    pub shader: &'static Shader,
+    /// The index of its variant.
+    pub variant: usize,
+}
+
+impl Kernel {
+    /// The variant of `shader` whose `name` has the value `value`, for each of `values`.
+    pub(super) fn new(shader: &'static Shader, values: &[(&str, u32)]) -> Self {
+        let fits =
+            |variant: &Variant| values.iter().all(|&(n, v)| variant.iter().any(|&(m, w)| (n, v) == (m, w)));
+        // The callers choose among the values listed below, and a test plans with all of them.
+        let variant = shader.variants.iter().position(fits).expect("the registry lists the variant");
+        Self { shader, variant }
+    }
+
+    /// The values of the variant.
+    pub fn values(&self) -> Variant {
+        self.shader.variants[self.variant]
+    }
+
+    /// A name for labels, such as `convolve ROWS=8`.
+    pub fn label(&self) -> String {
+        let values = self.values().iter().map(|(name, value)| format!(" {name}={value}"));
+        std::iter::once(self.shader.name.to_string()).chain(values).collect()
+    }
+}
+
+use Binding::{Read, ReadWrite, Uniform};
+
+macro_rules! source {
+    ($name:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl"))
+    };
+}
+
+/// The text of a piece in shaders/shared/.
+pub fn shared(name: &str) -> Option<&'static str> {
+    match name {
+        "geometry" => Some(source!("shared/geometry")),
+        "hidden" => Some(source!("shared/hidden")),
+        "mirror" => Some(source!("shared/mirror")),
+        "add_lanes" => Some(source!("shared/add_lanes")),
+        "loss" => Some(source!("shared/loss")),
+        _ => None,
+    }
+}
+
+/// Variants without values.
+const PLAIN: &[Variant] = &[&[]];
+
+macro_rules! shader {
+    ($(#[$doc:meta])* $id:ident, $name:literal, $entry:literal, $bindings:expr, $layouts:expr, $variants:expr) => {
+        $(#[$doc])*
+        pub static $id: Shader = Shader {
+            name: $name,
+            entry: $entry,
+            source: source!($name),
+            bindings: $bindings,
+            layouts: $layouts,
+            variants: $variants,
+        };
+    };
+}
+
+shader!(
+    /// Brings images into the input channels.
+    LOAD, "load", "load",
+    &[Uniform, Read, ReadWrite],
+    &[Geometry::LAYOUT, LoadParams::LAYOUT],
+    PLAIN
+);
+shader!(
+    /// Adds dilated convolutions; `ROWS` pixels a thread.
+    CONVOLVE, "convolve", "convolve",
+    &[Uniform, Read, Read, ReadWrite, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
+    &[&[("ROWS", 8)], &[("ROWS", 4)], &[("ROWS", 2)], &[("ROWS", 1)]]
+);
+shader!(
+    /// Adds the 1x1 mix; `OUTPUTS` outputs a thread.
+    MIX, "mix", "mix_maps",
+    &[Uniform, Read, ReadWrite, ReadWrite],
+    &[Geometry::LAYOUT, MixParams::LAYOUT],
+    &[&[("OUTPUTS", 1)], &[("OUTPUTS", 2)], &[("OUTPUTS", 4)]]
+);
+shader!(
+    /// Cross-entropy of the softmax, and its gradient.
+    SOFTMAX_CROSS_ENTROPY, "softmax_cross_entropy", "softmax_cross_entropy",
+    &[Uniform, Uniform, ReadWrite, Read, ReadWrite, ReadWrite],
+    &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT],
+    &[&[("SUMS", 1)]]
+);
+shader!(
+    /// Squared error, and its gradient.
+    SQUARED_ERROR, "squared_error", "squared_error",
+    &[Uniform, Uniform, ReadWrite, Read, ReadWrite, ReadWrite],
+    &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT],
+    &[&[("SUMS", 1)]]
+);
+shader!(
+    /// Starts gradient maps from the output gradients; `CHANNELS` channels a thread.
+    MIX_INPUT_GRADIENT, "mix_input_gradient", "mix_input_gradient",
+    &[Uniform, Read, ReadWrite, ReadWrite, ReadWrite],
+    &[Geometry::LAYOUT, MixInputGradientParams::LAYOUT],
+    &[&[("CHANNELS", 1)], &[("CHANNELS", 2)], &[("CHANNELS", 4)]]
+);
+shader!(
+    /// Hands gradients back through convolutions; `ROWS` pixels of `CHANNELS` channels a thread.
+    INPUT_GRADIENT, "input_gradient", "input_gradient",
+    &[Uniform, Read, Read, ReadWrite, ReadWrite, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, InputGradientParams::LAYOUT],
+    &[
+        &[("ROWS", 1), ("CHANNELS", 1)],
+        &[("ROWS", 1), ("CHANNELS", 2)],
+        &[("ROWS", 1), ("CHANNELS", 4)],
+        &[("ROWS", 2), ("CHANNELS", 1)],
+        &[("ROWS", 2), ("CHANNELS", 2)],
+        &[("ROWS", 2), ("CHANNELS", 4)],
+        &[("ROWS", 4), ("CHANNELS", 1)],
+        &[("ROWS", 4), ("CHANNELS", 2)],
+        &[("ROWS", 4), ("CHANNELS", 4)],
+    ]
+);
+shader!(
+    /// Partial sums of filter gradients; one gradient and `CHANNELS` sources a thread.
+    FILTER_GRADIENT, "filter_gradient", "filter_gradient",
+    &[Uniform, Read, ReadWrite, ReadWrite, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, FilterGradientParams::LAYOUT],
+    &[
+        &[("CHANNELS", 1), ("SUMS", 9)],
+        &[("CHANNELS", 2), ("SUMS", 18)],
+        &[("CHANNELS", 4), ("SUMS", 36)],
+    ]
+);
+shader!(
+    /// Partial sums of the gradients of mixing weights; `OUTPUTS` x `CHANNELS` a thread.
+    MIX_WEIGHT_GRADIENT, "mix_weight_gradient", "mix_weight_gradient",
+    &[Uniform, ReadWrite, ReadWrite, ReadWrite],
+    &[Geometry::LAYOUT, MixWeightGradientParams::LAYOUT],
+    &[
+        &[("OUTPUTS", 1), ("CHANNELS", 4), ("SUMS", 4)],
+        &[("OUTPUTS", 2), ("CHANNELS", 4), ("SUMS", 8)],
+        &[("OUTPUTS", 4), ("CHANNELS", 4), ("SUMS", 16)],
+    ]
+);
+shader!(
+    /// Partial sums of gradient maps or output gradients over the pixels.
+    BIAS_GRADIENT, "bias_gradient", "bias_gradient",
+    &[Uniform, ReadWrite, ReadWrite],
+    &[Geometry::LAYOUT, BiasGradientParams::LAYOUT],
+    &[&[("SUMS", 1)]]
+);
+shader!(
+    /// Adds partial sums to a table of numbers.
+    SUM_PARTIALS, "sum_partials", "sum_partials",
+    &[Uniform, ReadWrite, ReadWrite],
+    &[SumPartialsParams::LAYOUT],
+    PLAIN
+);
+shader!(
+    /// Adds partial sums to the gradients of filters.
+    SUM_FILTER_PARTIALS, "sum_partials", "sum_partials",
+    &[Uniform, ReadWrite, ReadWrite, Read],
+    &[HiddenChannel::LAYOUT, SumPartialsParams::LAYOUT],
+    &[&[("FILTERS", 1)]]
+);
+shader!(
+    /// Moves the parameters.
+    ADAM, "adam", "adam",
+    &[Uniform, ReadWrite, ReadWrite, ReadWrite, ReadWrite],
+    &[AdamParams::LAYOUT],
+    PLAIN
+);
+
+/// Every shader.
+pub static SHADERS: [&Shader; 13] = [
+    &LOAD,
+    &CONVOLVE,
+    &MIX,
+    &SOFTMAX_CROSS_ENTROPY,
+    &SQUARED_ERROR,
+    &MIX_INPUT_GRADIENT,
+    &INPUT_GRADIENT,
+    &FILTER_GRADIENT,
+    &MIX_WEIGHT_GRADIENT,
+    &BIAS_GRADIENT,
+    &SUM_PARTIALS,
+    &SUM_FILTER_PARTIALS,
+    &ADAM,
+];

@@ -1,0 +1,76 @@
+//! The GPU engine against the float64 reference, on whatever adapter is best; a software Vulkan will do.
+
+mod cross_check;
+
+use cross_check::Setting;
+use msd_gpu::Error;
+use msd_gpu::engine::{DeviceKind, Engine};
+use msd_gpu::gpu::{GpuAdapter, GpuEngine, GpuOptions, adapters};
+use msd_gpu::network::{Architecture, initialise};
+use msd_gpu::schedule::{Extent, Shape};
+
+fn adapter() -> GpuAdapter {
+    let (adapter, _) = adapters().into_iter().next().expect(
+        "no Vulkan, Metal or DX12 device was found; install a driver, or a software Vulkan (on Debian: apt-get \
+         install mesa-vulkan-drivers libvulkan1)",
+    );
+    adapter
+}
+
+fn open(architecture: &Architecture, parameters: &[f32], setting: Setting) -> Box<dyn Engine> {
+    let options = GpuOptions { block: Some(setting.block), most_page_bytes: Some(setting.most_page_bytes) };
+    Box::new(GpuEngine::open(&adapter(), architecture, parameters, options).unwrap())
+}
+
+#[test]
+fn random_networks_agree() {
+    cross_check::random_networks_agree(&open, 0..40);
+}
+
+#[test]
+fn training_follows_float64() {
+    cross_check::training_follows_float64(&open, true);
+    cross_check::training_follows_float64(&open, false);
+}
+
+#[test]
+fn adam_agrees() {
+    cross_check::adam_agrees(&open);
+}
+
+#[test]
+fn wrong_batches_are_refused() {
+    cross_check::wrong_batches_are_refused(&open);
+}
+
+#[test]
+fn larger_images_agree() {
+    cross_check::larger_images_agree(&open);
+}
+
+#[test]
+fn changing_sizes_add_up() {
+    cross_check::changing_sizes_add_up(&open);
+}
+
+#[test]
+fn memory_is_known() {
+    cross_check::memory_is_known(&open);
+}
+
+#[test]
+fn images_beyond_the_device_are_refused_in_words() {
+    let architecture = Architecture::new(1, 2, 3);
+    let parameters = initialise(&architecture, 1);
+    let engine = GpuEngine::open(&adapter(), &architecture, &parameters, GpuOptions::default()).unwrap();
+    let huge = Shape { batch: 1, extent: Extent::plane(100_000, 100_000) };
+    let error = engine.bytes(huge, true).unwrap_err();
+    assert!(matches!(error, Error::OutOfMemory { .. }) && error.to_string().contains("--tile"), "{error}");
+}
+
+#[test]
+fn devices_are_listed_best_first() {
+    let kinds: Vec<bool> = adapters().iter().map(|(_, info)| info.kind == DeviceKind::Software).collect();
+    assert!(kinds.is_sorted(), "software before hardware: {:?}", adapters());
+    assert!(adapters().iter().all(|(adapter, info)| *info == adapter.info()));
+}

@@ -1,0 +1,119 @@
+//! Every shader, in every variant, without any device: expanded, parsed, validated, translated for Vulkan,
+//! Metal and DX12, and compared with what the host believes of its bindings and structs.
+
+use msd_gpu::gpu::shaders::{Binding, SHADERS, Shader, Variant};
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+
+/// Calls `check` with every variant of every shader.
+fn each(check: impl Fn(&str, &Shader, &naga::Module, &ModuleInfo)) {
+    for shader in SHADERS {
+        for &variant in shader.variants {
+            let name = format!("{} {variant:?}", shader.name);
+            let module = parse(&name, shader, variant);
+            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::default());
+            let info = validator.validate(&module).unwrap_or_else(|e| {
+                let text = shader.expand(variant).unwrap_or_default();
+                panic!("{name}: {}", e.emit_to_string(&text))
+            });
+            check(&name, shader, &module, &info);
+        }
+    }
+}
+
+fn parse(name: &str, shader: &Shader, variant: Variant) -> naga::Module {
+    let text = shader.expand(variant).unwrap_or_else(|e| panic!("{name}: {e}"));
+    naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)))
+}
+
+#[test]
+fn every_variant_is_valid_and_has_one_entry_point_of_64_threads() {
+    each(|name, shader, module, _| {
+        assert_eq!(module.entry_points.len(), 1, "{name}");
+        assert_eq!(module.entry_points[0].name, shader.entry, "{name}");
+        assert_eq!(module.entry_points[0].workgroup_size, [64, 1, 1], "{name}");
+    });
+}
+
+#[test]
+fn every_variant_can_be_written_for_vulkan() {
+    each(|name, _, module, info| {
+        let words = spv::write_vec(module, info, &spv::Options::default(), None);
+        assert!(!words.unwrap_or_else(|e| panic!("{name}: {e}")).is_empty());
+    });
+}
+
+#[test]
+fn every_variant_can_be_written_for_metal() {
+    each(|name, _, module, info| {
+        let options = msl::Options { fake_missing_bindings: true, ..Default::default() };
+        let (text, _) = msl::write_string(module, info, &options, &msl::PipelineOptions::default())
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(text.contains("kernel void"), "{name}");
+    });
+}
+
+#[test]
+fn every_variant_can_be_written_for_dx12() {
+    each(|name, _, module, info| {
+        let mut text = String::new();
+        let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        let pipeline = hlsl::PipelineOptions::default();
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(module, info, None)
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(text.contains("numthreads(64, 1, 1)"), "{name}");
+    });
+}
+
+#[test]
+fn bindings_are_what_the_host_binds() {
+    each(|name, shader, module, _| {
+        let mut found = vec![None; shader.bindings.len()];
+        for (_, variable) in module.global_variables.iter() {
+            let Some(place) = variable.binding else { continue };
+            assert_eq!(place.group, 0, "{name}");
+            let kind = match variable.space {
+                naga::AddressSpace::Uniform => Binding::Uniform,
+                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => {
+                    Binding::ReadWrite
+                }
+                naga::AddressSpace::Storage { .. } => Binding::Read,
+                other => panic!("{name}: {other:?} is bound"),
+            };
+            found[place.binding as usize] = Some(kind);
+        }
+        let wanted: Vec<_> = shader.bindings.iter().copied().map(Some).collect();
+        assert_eq!(found, wanted, "{name}");
+    });
+}
+
+#[test]
+fn structs_lie_as_the_host_writes_them() {
+    each(|name, shader, module, _| {
+        for layout in shader.layouts {
+            let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(layout.name));
+            let (_, found) = found.unwrap_or_else(|| panic!("{name} has no struct {}", layout.name));
+            let naga::TypeInner::Struct { members, span } = &found.inner else {
+                panic!("{} is no struct", layout.name)
+            };
+            let fields: Vec<_> =
+                members.iter().map(|m| (m.name.as_deref().unwrap_or(""), m.offset as usize)).collect();
+            assert_eq!(fields, layout.fields, "{name}: {}", layout.name);
+            assert_eq!(*span as usize, layout.size, "{name}: {}", layout.name);
+        }
+    });
+}
+
+#[test]
+fn workgroup_memory_fits_every_device() {
+    each(|name, _, module, _| {
+        let bytes: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+            .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+            .sum();
+        assert!(bytes <= 16_384, "{name} takes {bytes} bytes of workgroup memory");
+    });
+}
