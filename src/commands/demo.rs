@@ -17,7 +17,6 @@ use crate::data::{
     write_tiff_f32,
 };
 use crate::devices::{self, Device};
-use crate::engine::DeviceKind;
 use crate::inference::Predictor;
 use crate::metrics::{ConfusionMatrix, DataRange, RegressionScores};
 use crate::network::Model;
@@ -68,9 +67,6 @@ const PICTURES: usize = 3;
 /// Runs the command.
 pub fn run(arguments: DemoArguments) -> Result<()> {
     let device = devices::choose(&arguments.device)?;
-    if device.info.kind == DeviceKind::Cpu {
-        info!("running on the {}", device.info.name);
-    }
     let out = &arguments.out;
     let (kind, images, settings) = match arguments.what {
         What::Segment => ("segment", "labels", TaskKind::Segment),
