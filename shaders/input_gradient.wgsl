@@ -69,17 +69,22 @@ fn input_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     //#end
     //#end
 
+    // Always 1, but not for a compiler to know: Mesa's lavapipe compiles a kernel anew at each dispatch when parameters alone
+    // decide how often a loop runs.
+    let one = min(arrayLength(&hidden), 1u);
+    let boundary = geometry.boundary * one;
+    let gradient_end = params.gradient_end * one;
     let plane = gradient_place(params.gradient_page_start, params.gradient_page_channels, image, params.gradient_start);
-    let left = lowest_image(i32(x), columns, reach, geometry.boundary);
+    let left = lowest_image(i32(x), columns, reach, boundary);
     //#for t in 0..ROWS
-    var image_${t} = lowest_image(i32(min(y + ${t}u, geometry.rows - 1u)), rows, reach, geometry.boundary);
+    var image_${t} = lowest_image(i32(min(y + ${t}u, geometry.rows - 1u)), rows, reach, boundary);
     //#end
     // Each round takes one mirror image of each row: mostly there is one round. Rows that have no more image are far
     // enough out by then to read only zeros.
     loop {
         for (var column = left; column.x < columns + reach; column = next_image(column)) {
             var at = i32(plane) + column.x;
-            for (var gradient = params.gradient_start; gradient < params.gradient_end; gradient += 1u) {
+            for (var gradient = params.gradient_start; gradient < gradient_end; gradient += 1u) {
                 let later = hidden[gradient - geometry.inputs];
                 let s = i32(later.dilation);
                 //#for c in 0..CHANNELS

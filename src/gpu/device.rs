@@ -19,7 +19,6 @@ pub(super) struct Device {
 impl Device {
     pub fn open(adapter: &GpuAdapter) -> Result<Self> {
         let info = adapter.info();
-        // An adapter gives its device once; a copy of the handle would be refused the second time by some backends.
         let limits = adapter.0.limits();
         let request = adapter.0.request_device(&wgpu::DeviceDescriptor {
             label: Some("msd-gpu"),

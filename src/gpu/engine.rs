@@ -50,7 +50,8 @@ pub struct GpuEngine {
     under_way: VecDeque<wgpu::SubmissionIndex>,
 }
 
-/// The tiles that suit a device; see benches/ for how they were measured.
+/// The tiles that suit a device. Those of lavapipe were measured (128x128, depth 30); the number of workgroups for
+/// hardware is an estimate.
 fn tuning(info: &DeviceInfo, limits: &wgpu::Limits) -> Tuning {
     let software = info.kind == DeviceKind::Software;
     Tuning {
@@ -74,6 +75,16 @@ impl GpuEngine {
         architecture: &Architecture,
         parameters: &[f32],
         options: GpuOptions,
+    ) -> Result<Self> {
+        Self::open_tuned(adapter, architecture, parameters, options, tuning)
+    }
+
+    fn open_tuned(
+        adapter: &GpuAdapter,
+        architecture: &Architecture,
+        parameters: &[f32],
+        options: GpuOptions,
+        tuning: impl Fn(&DeviceInfo, &wgpu::Limits) -> Tuning,
     ) -> Result<Self> {
         architecture.validate()?;
         let layout = ParameterLayout::of(architecture);
@@ -314,6 +325,50 @@ impl Engine for GpuEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::Extent;
+
+    /// The kernels' variants that this machine's device would not choose must compute the same.
+    #[test]
+    fn every_tile_size_gives_the_same() {
+        let (adapter, _) = crate::gpu::adapters().into_iter().next().expect(
+            "no Vulkan, Metal or DX12 device was found; install a driver, or a software Vulkan \
+             (on Debian: apt install mesa-vulkan-drivers)",
+        );
+        let architecture = Architecture { width: 3, dilations: vec![1, 2, 7], ..Architecture::new(2, 5, 4) };
+        let mut parameters = crate::network::initialise(&architecture, 1);
+        let biases = ParameterLayout::of(&architecture).biases().start;
+        parameters[biases..].fill(0.1);
+        let shape = Shape { batch: 2, extent: Extent::plane(37, 70) };
+        let pixels = (0..2 * 2 * 37 * 70).map(|i| (i as f32 * 0.37).sin() + 0.7).collect();
+        let images = Images { shape, pixels };
+        // Uneven, so that no sum of gradients is the small difference of large ones.
+        let targets = Targets::Classes((0..2 * 37 * 70).map(|i| i % 7 % 5 % 3).collect());
+        let numbers = |rows: u32, channels: u32, workgroups: u32| {
+            let tune = |info: &DeviceInfo, limits: &wgpu::Limits| Tuning {
+                convolve_rows: 2 * rows,
+                gradient_rows: rows,
+                gradient_channels: channels,
+                filter_channels: channels,
+                workgroups,
+                ..tuning(info, limits)
+            };
+            let options = GpuOptions { block: Some(2), most_page_bytes: None };
+            let engine = GpuEngine::open_tuned(&adapter, &architecture, &parameters, options, tune);
+            let mut engine = engine.unwrap();
+            engine.accumulate(&images, &targets, 1e-3).unwrap();
+            (engine.forward(&images).unwrap(), engine.gradients().unwrap())
+        };
+        let wanted = numbers(4, 4, 1);
+        let close = |found: &[f32], wanted: &[f32]| {
+            let largest = wanted.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            found.iter().zip(wanted).all(|(f, w)| (f - w).abs() <= 1e-5 * largest)
+        };
+        for (rows, channels, workgroups) in [(1, 1, 1), (2, 2, 1), (1, 4, 64), (4, 1, 7), (4, 4, 100_000)] {
+            let found = numbers(rows, channels, workgroups);
+            assert!(close(&found.0, &wanted.0), "outputs with {rows} rows, {channels} channels");
+            assert!(close(&found.1, &wanted.1), "gradients with {rows} rows, {channels} channels");
+        }
+    }
 
     #[test]
     fn the_engine_can_move_between_threads() {

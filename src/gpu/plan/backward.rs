@@ -1,0 +1,240 @@
+//! The dispatches of a backward pass.
+
+use std::ops::Range;
+
+use super::super::params::*;
+use super::super::shaders;
+use super::{Planner, Slot, count, single_numbers, span, tile};
+use crate::Result;
+use crate::schedule::Page;
+
+/// Rows of a lattice that one work item of filter_gradient walks down.
+const SEGMENT: u32 = 16;
+
+impl Planner<'_> {
+    /// Cuts `channels` where the maps of `finishes`, whose signs are the ReLU's mask, lie in another page.
+    pub(super) fn each_map_page(
+        &mut self,
+        channels: &Range<usize>,
+        finishes: &Range<usize>,
+        mut add: impl FnMut(&mut Self, &Range<usize>, usize) -> Result<()>,
+    ) -> Result<()> {
+        let mut start = channels.start;
+        let schedule = self.schedule;
+        let cuts = schedule.map_pages.iter().map(|page| page.channels.start);
+        let cuts = cuts.filter(|cut| finishes.start < *cut && *cut < finishes.end);
+        for end in cuts.chain([channels.end]) {
+            let page = schedule.map_page(end - 1);
+            add(self, &(start..end), page)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    pub(super) fn mix_input_gradient(
+        &mut self,
+        channels: &Range<usize>,
+        finishes: &Range<usize>,
+        map_page: usize,
+    ) -> Result<()> {
+        let size = tile(count(channels), 4);
+        let tiles = count(channels).div_ceil(size);
+        let page = self.schedule.gradient_page(channels.start);
+        let (page_start, page_channels) = span(&self.schedule.gradient_pages[page]);
+        let (map_page_start, map_page_channels) = span(&self.schedule.map_pages[map_page]);
+        let params = MixInputGradientParams {
+            geometry: self.geometry,
+            channel_start: channels.start as u32,
+            channel_end: channels.end as u32,
+            finish_start: finishes.start as u32,
+            finish_end: finishes.end as u32,
+            page_start,
+            page_channels,
+            map_page_start,
+            map_page_channels,
+            mix_start: self.mix_start(),
+            tiles,
+        };
+        let slots =
+            [Slot::Parameters, Slot::OutputGradients, Slot::GradientPage(page), Slot::MapPage(map_page)];
+        let workgroups = [self.columns(), self.geometry.rows, self.geometry.batch * tiles];
+        self.push(&shaders::MIX_INPUT_GRADIENT, &[("CHANNELS", size)], &params, &slots, workgroups)
+    }
+
+    pub(super) fn input_gradient(
+        &mut self,
+        gradients: &Range<usize>,
+        channels: &Range<usize>,
+        finishes: &Range<usize>,
+        map_page: usize,
+    ) -> Result<()> {
+        let architecture = &self.schedule.architecture;
+        let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.inputs)).max();
+        let mut size = tile(count(channels), self.tuning.gradient_channels);
+        let mut rows = tile(self.geometry.rows, self.tuning.gradient_rows);
+        let across = |size: u32| self.columns().saturating_mul(count(channels).div_ceil(size));
+        while rows > 1 && self.too_few(across(size), self.geometry.rows.div_ceil(rows)) {
+            rows /= 2;
+        }
+        while size > 1 && self.too_few(across(size), self.geometry.rows.div_ceil(rows)) {
+            size /= 2;
+        }
+        let from = self.schedule.gradient_page(gradients.start);
+        let into = self.schedule.gradient_page(channels.start);
+        let (gradient_page_start, gradient_page_channels) = span(&self.schedule.gradient_pages[from]);
+        let (channel_page_start, channel_page_channels) = span(&self.schedule.gradient_pages[into]);
+        let (map_page_start, map_page_channels) = span(&self.schedule.map_pages[map_page]);
+        let params = InputGradientParams {
+            geometry: self.geometry,
+            gradient_start: gradients.start as u32,
+            gradient_end: gradients.end as u32,
+            gradient_page_start,
+            gradient_page_channels,
+            channel_start: channels.start as u32,
+            channel_end: channels.end as u32,
+            channel_page_start,
+            channel_page_channels,
+            finish_start: finishes.start as u32,
+            finish_end: finishes.end as u32,
+            map_page_start,
+            map_page_channels,
+            tiles: count(channels).div_ceil(size),
+            reach: reach.unwrap_or(0) as u32,
+        };
+        let slots = [
+            Slot::Parameters,
+            Slot::Hidden,
+            Slot::GradientPage(from),
+            Slot::GradientPage(into),
+            Slot::MapPage(map_page),
+        ];
+        let workgroups = [across(size), self.geometry.rows.div_ceil(rows), self.geometry.batch];
+        let values = [("ROWS", rows), ("CHANNELS", size)];
+        self.push(&shaders::INPUT_GRADIENT, &values, &params, &slots, workgroups)
+    }
+
+    pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) -> Result<()> {
+        let architecture = &self.schedule.architecture;
+        let size = tile(count(sources), self.tuning.filter_channels);
+        let tiles = count(sources).div_ceil(size);
+        let pairs = tiles * count(gradients);
+        // The most work items of any of the gradients, counted as the kernel does.
+        let items = gradients.clone().map(|g| {
+            let s = architecture.dilation(g - architecture.inputs) as u32;
+            let segments = ((self.geometry.rows - 1) / s + 3).div_ceil(SEGMENT);
+            self.geometry.batch * self.columns() * segments * s.min(self.geometry.rows)
+        });
+        let chunks = self.chunks(pairs, items.max().unwrap_or(1));
+        let (from, map) =
+            (self.schedule.gradient_page(gradients.start), self.schedule.map_page(sources.start));
+        let (gradient_page_start, gradient_page_channels) = span(&self.schedule.gradient_pages[from]);
+        let (source_page_start, source_page_channels) = span(&self.schedule.map_pages[map]);
+        let params = FilterGradientParams {
+            geometry: self.geometry,
+            gradient_start: gradients.start as u32,
+            gradient_page_start,
+            gradient_page_channels,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            source_page_start,
+            source_page_channels,
+            tiles,
+            chunks,
+            segment: SEGMENT,
+            column_tiles: self.columns(),
+        };
+        let slots = [Slot::Hidden, Slot::GradientPage(from), Slot::MapPage(map), Slot::Partials];
+        self.push(&shaders::FILTER_GRADIENT, &[("CHANNELS", size)], &params, &slots, [pairs, chunks, 1])?;
+        let sum = SumPartialsParams {
+            count: pairs * 9 * size,
+            elements: 9 * size,
+            chunks,
+            tiles,
+            across: size,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            row_start: gradients.start as u32,
+            inputs: self.geometry.inputs,
+            ..Default::default()
+        };
+        let slots = [Slot::Partials, Slot::ParameterGradients, Slot::Hidden];
+        self.sum_partials(&shaders::SUM_FILTER_PARTIALS, &sum, &slots)
+    }
+
+    pub(super) fn mix_weight_gradient(&mut self, sources: &Range<usize>, biases: bool) -> Result<()> {
+        let (outputs, channels) = (tile(self.geometry.outputs, 4), 4);
+        let tiles = count(sources).div_ceil(channels);
+        let groups = tiles * self.geometry.outputs.div_ceil(outputs);
+        let items = self.lines();
+        let chunks = self.chunks(groups, items);
+        let page = self.schedule.map_page(sources.start);
+        let (page_start, page_channels) = span(&self.schedule.map_pages[page]);
+        let params = MixWeightGradientParams {
+            geometry: self.geometry,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            page_start,
+            page_channels,
+            tiles,
+            chunks,
+            items,
+            column_tiles: self.columns(),
+        };
+        let slots = [Slot::OutputGradients, Slot::MapPage(page), Slot::Partials];
+        let values = [("OUTPUTS", outputs)];
+        self.push(&shaders::MIX_WEIGHT_GRADIENT, &values, &params, &slots, [groups, chunks, 1])?;
+        let sum = SumPartialsParams {
+            count: groups * outputs * channels,
+            elements: outputs * channels,
+            chunks,
+            target_start: self.mix_start(),
+            tiles,
+            across: channels,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            row_end: self.geometry.outputs,
+            down: outputs,
+            row_length: self.geometry.channels,
+            ..Default::default()
+        };
+        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::ParameterGradients])?;
+        if biases {
+            let page = self.schedule.output_page();
+            self.sum_planes(Slot::OutputGradients, &page, &page.channels, self.layout.output_biases().start)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn bias_gradient(&mut self, gradients: &Range<usize>) -> Result<()> {
+        let page = self.schedule.gradient_page(gradients.start);
+        let target = self.layout.biases().start + gradients.start - self.schedule.architecture.inputs;
+        let pages = &self.schedule.gradient_pages;
+        self.sum_planes(Slot::GradientPage(page), &pages[page], gradients, target)
+    }
+
+    /// Adds up the pixels of each of `channels` into consecutive gradients of parameters from `target` on.
+    pub(super) fn sum_planes(
+        &mut self,
+        slot: Slot,
+        page: &Page,
+        channels: &Range<usize>,
+        target: usize,
+    ) -> Result<()> {
+        let items = self.lines();
+        let chunks = self.chunks(count(channels), items).min(256);
+        let (page_start, page_channels) = span(page);
+        let params = BiasGradientParams {
+            geometry: self.geometry,
+            channel_start: channels.start as u32,
+            page_start,
+            page_channels,
+            chunks,
+            items,
+            column_tiles: self.columns(),
+        };
+        let workgroups = [count(channels), chunks, 1];
+        self.push(&shaders::BIAS_GRADIENT, &[], &params, &[slot, Slot::Partials], workgroups)?;
+        let sum = SumPartialsParams { chunks, ..single_numbers(count(channels), target as u32) };
+        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::ParameterGradients])
+    }
+}

@@ -1,0 +1,116 @@
+//! The dispatches of a forward pass and of the loss.
+
+use std::ops::Range;
+
+use super::super::params::*;
+use super::super::shaders;
+use super::{LANES, Pass, Planner, Slot, count, single_numbers, span, tile};
+use crate::Result;
+
+impl Planner<'_> {
+    pub(super) fn load(&mut self) -> Result<()> {
+        let inputs = self.schedule.architecture.inputs;
+        for (index, page) in self.schedule.map_pages.iter().enumerate() {
+            let channels = page.channels.start..page.channels.end.min(inputs);
+            if channels.is_empty() {
+                continue;
+            }
+            let (page_start, page_channels) = span(page);
+            let params = LoadParams {
+                geometry: self.geometry,
+                channel_start: channels.start as u32,
+                channel_count: count(&channels),
+                page_start,
+                page_channels,
+            };
+            let across = (self.geometry.columns + 2 * self.geometry.margin).div_ceil(LANES);
+            let rows = self.geometry.rows + 2 * self.geometry.margin;
+            let workgroups = [across, rows, self.geometry.batch * count(&channels)];
+            self.push(&shaders::LOAD, &[], &params, &[Slot::Images, Slot::MapPage(index)], workgroups)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn convolve(
+        &mut self,
+        sources: &Range<usize>,
+        outputs: &Range<usize>,
+        first: bool,
+        finishes: &Range<usize>,
+    ) -> Result<()> {
+        let architecture = &self.schedule.architecture;
+        let dilations = outputs.clone().map(|o| architecture.dilation(o - architecture.inputs) as u32);
+        let dilations: Vec<u32> = dilations.collect();
+        let most = dilations.iter().copied().max().unwrap_or(1);
+        let (image_rows, across) = (self.geometry.rows, self.columns().saturating_mul(count(outputs)));
+        // Lattice rows in groups of `rows`: each lattice has its own, however short.
+        // The number of groups does not grow steadily with the dilation, so each is asked.
+        let groups = |rows: u32, s: u32| {
+            if image_rows <= rows * s { s.min(image_rows) } else { image_rows.div_ceil(rows * s) * s }
+        };
+        let down = |rows: u32| dilations.iter().map(|&s| groups(rows, s)).max().unwrap_or(1);
+        let lattice = image_rows.div_ceil(most);
+        let mut rows = tile(lattice, self.tuning.convolve_rows);
+        while rows > 1 && self.too_few(across, down(rows)) {
+            rows /= 2;
+        }
+        let (from, into) = (self.schedule.map_page(sources.start), self.schedule.map_page(outputs.start));
+        let (source_page_start, source_page_channels) = span(&self.schedule.map_pages[from]);
+        let (output_page_start, output_page_channels) = span(&self.schedule.map_pages[into]);
+        let params = ConvolveParams {
+            geometry: self.geometry,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            source_page_start,
+            source_page_channels,
+            output_start: outputs.start as u32,
+            output_count: count(outputs),
+            output_page_start,
+            output_page_channels,
+            finish_start: finishes.start as u32,
+            finish_end: finishes.end as u32,
+            first: first.into(),
+            bias_start: self.layout.biases().start as u32,
+        };
+        let slots = [Slot::Parameters, Slot::Hidden, Slot::MapPage(from), Slot::MapPage(into)];
+        let workgroups = [across, down(rows), self.geometry.batch];
+        self.push(&shaders::CONVOLVE, &[("ROWS", rows)], &params, &slots, workgroups)
+    }
+
+    pub(super) fn mix(&mut self, sources: &Range<usize>, first: bool) -> Result<()> {
+        let outputs = tile(self.geometry.outputs, 4);
+        let tiles = self.geometry.outputs.div_ceil(outputs);
+        let page = self.schedule.map_page(sources.start);
+        let (page_start, page_channels) = span(&self.schedule.map_pages[page]);
+        let params = MixParams {
+            geometry: self.geometry,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            page_start,
+            page_channels,
+            first: first.into(),
+            mix_start: self.mix_start(),
+            bias_start: self.layout.output_biases().start as u32,
+            tiles,
+        };
+        let slots = [Slot::Parameters, Slot::MapPage(page), Slot::Outputs];
+        let workgroups = [self.columns(), self.geometry.rows, self.geometry.batch * tiles];
+        self.push(&shaders::MIX, &[("OUTPUTS", outputs)], &params, &slots, workgroups)
+    }
+
+    pub(super) fn loss(&mut self) -> Result<()> {
+        let shader = match self.pass {
+            Pass::Values => &shaders::SQUARED_ERROR,
+            _ => &shaders::SOFTMAX_CROSS_ENTROPY,
+        };
+        let items = self.lines();
+        // One thread adds up the partial losses, so there are not too many.
+        let chunks = self.chunks(1, items).min(256);
+        let params =
+            LossParams { geometry: self.geometry, chunks, items, column_tiles: self.columns(), unused: 0 };
+        let slots = [Slot::Call, Slot::Outputs, Slot::Targets, Slot::OutputGradients, Slot::Partials];
+        self.push(shader, &[], &params, &slots, [chunks, 1, 1])?;
+        let sum = SumPartialsParams { chunks, ..single_numbers(1, 0) };
+        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::Loss])
+    }
+}

@@ -1,0 +1,281 @@
+//! From a schedule's steps to dispatches of kernels, as plain data: which variant, which parameters, which
+//! buffers, how many workgroups. Nothing here needs a device.
+
+mod backward;
+mod forward;
+
+use std::ops::Range;
+
+use super::params::*;
+use super::shaders::{Kernel, Shader};
+use crate::network::{Architecture, Boundary, ParameterLayout};
+use crate::schedule::{Page, Schedule, Step};
+use crate::{Error, Result};
+
+/// Threads of a workgroup, in every kernel: columns of one row.
+const LANES: u32 = 64;
+
+/// A buffer by what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Slot {
+    /// The scale of the present call.
+    Call,
+    Parameters,
+    ParameterGradients,
+    /// The table of hidden channels.
+    Hidden,
+    /// Uploaded images.
+    Images,
+    /// Uploaded classes or values.
+    Targets,
+    MapPage(usize),
+    GradientPage(usize),
+    Outputs,
+    OutputGradients,
+    Partials,
+    /// The loss of the present step.
+    Loss,
+}
+
+/// One dispatch.
+#[derive(Debug, Clone)]
+pub(super) struct Dispatch {
+    pub kernel: Kernel,
+    /// The bytes of binding 0.
+    pub params: Vec<u8>,
+    /// Bindings 1, 2, ...
+    pub slots: Vec<Slot>,
+    pub workgroups: [u32; 3],
+    /// The step of the schedule that it belongs to.
+    pub step: usize,
+}
+
+/// What a pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Pass {
+    Forward,
+    /// Training against classes.
+    Classes,
+    /// Training against values.
+    Values,
+}
+
+/// The sizes of tiles that suit a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tuning {
+    /// Layers in a block.
+    pub block: usize,
+    /// Most pixels a thread in convolve and in input_gradient.
+    pub convolve_rows: u32,
+    pub gradient_rows: u32,
+    /// Most channels a thread in input_gradient and filter_gradient.
+    pub gradient_channels: u32,
+    pub filter_channels: u32,
+    /// Workgroups that keep the device busy: tiles are made smaller, and pixels shared by more workgroups, until there
+    /// are as many.
+    pub workgroups: u32,
+    /// Most workgroups on one axis.
+    pub most_workgroups: u32,
+}
+
+/// A schedule as dispatches.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub schedule: Schedule,
+    pub dispatches: Vec<Dispatch>,
+    /// Numbers in the buffer of partial sums.
+    pub partials: u64,
+}
+
+/// The table of hidden channels.
+pub(super) fn hidden_channels(architecture: &Architecture) -> Vec<HiddenChannel> {
+    let layout = ParameterLayout::of(architecture);
+    let channel = |hidden| HiddenChannel {
+        dilation: architecture.dilation(hidden) as u32,
+        first_filter: layout.first_filter(hidden) as u32,
+        sources: architecture.sources(architecture.layer_of(hidden)).end as u32,
+        unused: 0,
+    };
+    (0..architecture.hidden()).map(channel).collect()
+}
+
+/// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes.
+///
+/// # Errors
+/// When a dispatch would need more workgroups than the device allows.
+pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning) -> Result<Plan> {
+    let mut planner = Planner {
+        layout: ParameterLayout::of(&schedule.architecture),
+        geometry: geometry(&schedule),
+        schedule: &schedule,
+        tuning,
+        pass,
+        dispatches: Vec::new(),
+        partials: 0,
+        step: 0,
+    };
+    for (index, step) in schedule.steps.iter().enumerate() {
+        planner.step = index;
+        planner.add(step)?;
+    }
+    let (dispatches, partials) = (planner.dispatches, planner.partials);
+    Ok(Plan { dispatches, partials, schedule })
+}
+
+fn geometry(schedule: &Schedule) -> Geometry {
+    let (maps, gradients) = (&schedule.map_form, &schedule.gradient_form);
+    let architecture = &schedule.architecture;
+    Geometry {
+        rows: schedule.shape.extent.y as u32,
+        columns: schedule.shape.extent.x as u32,
+        batch: schedule.shape.batch as u32,
+        margin: schedule.margin as u32,
+        pitch: maps.pitch as u32,
+        map_plane: maps.plane() as u32,
+        map_origin: (maps.guard + maps.origin()) as u32,
+        gradient_plane: gradients.plane() as u32,
+        gradient_origin: (gradients.guard + gradients.origin()) as u32,
+        boundary: match architecture.boundary {
+            Boundary::Zeros => 0,
+            Boundary::Reflect => 1,
+            Boundary::Symmetric => 2,
+        },
+        inputs: architecture.inputs as u32,
+        width: architecture.width as u32,
+        outputs: architecture.outputs as u32,
+        channels: architecture.channels() as u32,
+        unused_0: 0,
+        unused_1: 0,
+    }
+}
+
+struct Planner<'a> {
+    schedule: &'a Schedule,
+    layout: ParameterLayout,
+    geometry: Geometry,
+    tuning: &'a Tuning,
+    pass: Pass,
+    dispatches: Vec<Dispatch>,
+    partials: u64,
+    step: usize,
+}
+
+/// The first channel of a page and their number.
+fn span(page: &Page) -> (u32, u32) {
+    (page.channels.start as u32, page.channels.len() as u32)
+}
+
+fn count(range: &Range<usize>) -> u32 {
+    range.len() as u32
+}
+
+/// The smallest of the tile sizes 1, 2, 4, ... that covers `number`, or `most`.
+fn tile(number: u32, most: u32) -> u32 {
+    number.next_power_of_two().min(most)
+}
+
+impl Planner<'_> {
+    fn add(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Load => self.load(),
+            Step::Convolve { sources, outputs, first, finishes } => {
+                self.convolve(sources, outputs, *first, finishes)
+            }
+            Step::Mix { sources, first } => self.mix(sources, *first),
+            Step::Loss => self.loss(),
+            Step::MixWeightGradient { sources, biases } => self.mix_weight_gradient(sources, *biases),
+            Step::MixInputGradient { channels, finishes } => {
+                self.each_map_page(channels, finishes, |planner, channels, page| {
+                    planner.mix_input_gradient(channels, finishes, page)
+                })
+            }
+            Step::InputGradient { gradients, channels, finishes } => {
+                self.each_map_page(channels, finishes, |planner, channels, page| {
+                    planner.input_gradient(gradients, channels, finishes, page)
+                })
+            }
+            Step::FilterGradient { gradients, sources } => self.filter_gradient(gradients, sources),
+            Step::BiasGradient { gradients } => self.bias_gradient(gradients),
+        }
+    }
+
+    fn push(
+        &mut self,
+        shader: &'static Shader,
+        values: &[(&str, u32)],
+        params: &impl bytemuck::Pod,
+        slots: &[Slot],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        let most = self.tuning.most_workgroups;
+        if workgroups.iter().any(|&n| n > most) {
+            let extent = self.schedule.shape.extent;
+            let found = format!("{}x{} in batches of {}", extent.y, extent.x, self.schedule.shape.batch);
+            let wanted = format!(
+                "{} would need {workgroups:?} workgroups and this device runs {most} on an axis; use --tile, --crop or a smaller --batch",
+                shader.name
+            );
+            return Err(Error::setting("the image size", found, wanted));
+        }
+        self.dispatches.push(Dispatch {
+            kernel: Kernel::new(shader, values),
+            params: bytemuck::bytes_of(params).to_vec(),
+            slots: slots.to_vec(),
+            workgroups,
+            step: self.step,
+        });
+        Ok(())
+    }
+
+    fn columns(&self) -> u32 {
+        self.geometry.columns.div_ceil(LANES)
+    }
+
+    /// Rows of 64 columns in the batch.
+    fn lines(&self) -> u32 {
+        self.geometry.batch * self.geometry.rows * self.columns()
+    }
+
+    /// Over how many workgroups to share `items` work items, when `others` others do the same.
+    fn chunks(&self, others: u32, items: u32) -> u32 {
+        self.tuning.workgroups.div_ceil(others).min(items).clamp(1, 1024)
+    }
+
+    /// Whether `across` x `down` workgroups for each image are too few to keep the device busy.
+    fn too_few(&self, across: u32, down: u32) -> bool {
+        let groups = u64::from(across) * u64::from(down) * u64::from(self.geometry.batch);
+        groups < u64::from(self.tuning.workgroups / 8)
+    }
+
+    fn mix_start(&self) -> u32 {
+        self.layout.mix(0).start as u32
+    }
+
+    fn sum_partials(
+        &mut self,
+        shader: &'static Shader,
+        params: &SumPartialsParams,
+        slots: &[Slot],
+    ) -> Result<()> {
+        self.partials = self.partials.max(u64::from(params.count) * u64::from(params.chunks));
+        let groups = params.count.div_ceil(LANES);
+        let across = groups.min(self.tuning.most_workgroups);
+        self.push(shader, &[], params, slots, [across, groups.div_ceil(across), 1])
+    }
+}
+
+/// Sums of one number a group, which go to consecutive places from `target` on.
+fn single_numbers(groups: u32, target: u32) -> SumPartialsParams {
+    SumPartialsParams {
+        count: groups,
+        elements: 1,
+        target_start: target,
+        tiles: 1,
+        across: 1,
+        source_end: 1,
+        row_end: groups,
+        down: 1,
+        row_length: 1,
+        ..Default::default()
+    }
+}
