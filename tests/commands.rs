@@ -8,5 +8,9 @@ mod bad_input;
 mod evaluate;
 #[path = "commands/inspect.rs"]
 mod inspect;
+#[path = "commands/machine.rs"]
+mod machine;
 #[path = "commands/predict.rs"]
 mod predict;
+#[path = "commands/train.rs"]
+mod train;

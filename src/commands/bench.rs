@@ -106,3 +106,18 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     }
     Ok(())
 }
+
+/// Numbers for each pixel, if there is memory for them.
+fn fill<T>(count: usize, number: impl Fn(usize) -> T) -> Result<Vec<T>> {
+    let mut numbers = Vec::new();
+    if numbers.try_reserve_exact(count).is_err() {
+        let wanted = "the images must fit into memory; lower --size or --batch";
+        return Err(Error::setting(
+            "--size",
+            format!("too large for this machine ({count} pixels in all)"),
+            wanted,
+        ));
+    }
+    numbers.extend((0..count).map(number));
+    Ok(numbers)
+}

@@ -83,7 +83,6 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
         depth: 30,
         batch: 2,
         crop: 128,
-        lr: 3e-3,
         max_minutes: Some(arguments.minutes),
         device: arguments.device.clone(),
         ..Settings::new(settings, place("train", "images"), place("train", images))

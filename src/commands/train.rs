@@ -59,7 +59,7 @@ pub struct TrainArguments {
     /// Show images only as they are, not in all eight flips and rotations
     #[arg(long)]
     no_symmetries: bool,
-    /// Learning rate of Adam [0.001]
+    /// Learning rate of Adam [0.003]
     #[arg(long)]
     lr: Option<f64>,
     /// Stop after this many epochs [1000 when no limit is given]

@@ -10,7 +10,7 @@ use super::filter_gradient::{BAND_ROWS, FilterGradient, FilterGradientBand, Read
 use super::input_gradient::{InputGradient, InputGradientBand, Later, Preimages, mask};
 use super::lanes::{Instructions, run};
 use super::losses::LossBand;
-use super::memory::{Margins, Planes};
+use super::memory::{Margins, Planes, check_free};
 use super::mix::{ProductSums, WeightedSums};
 use crate::engine::{Adam, DeviceInfo, DeviceKind, Engine, Images, Moments, Plane, Targets, check_batch};
 use crate::network::{Architecture, ParameterLayout, TAPS};
@@ -110,7 +110,9 @@ impl CpuEngine {
         if !ready {
             // The old planes go before new ones are taken.
             self.pass = None;
-            self.pass = Some(Pass::new(self.schedule(extent, training)?)?);
+            let schedule = self.schedule(extent, training)?;
+            check_free("the planes of this network and image size", schedule.bytes())?;
+            self.pass = Some(Pass::new(schedule)?);
         }
         Ok(())
     }

@@ -28,13 +28,7 @@ impl Planes {
     pub(super) fn new(what: &str, page: &Page, form: &PlaneForm) -> Result<Self> {
         let count = page.length.div_ceil(16);
         let mut lines = Vec::new();
-        lines.try_reserve_exact(count).map_err(|_| Error::OutOfMemory {
-            buffer: format!("the buffer of {what}"),
-            wanted: 64 * count as u64,
-            limit_name: "what the system gives".into(),
-            limit: 0,
-            way_out: "use smaller images, --crop or --tile, or a smaller --depth".into(),
-        })?;
+        lines.try_reserve_exact(count).map_err(|_| out_of_memory(what, 64 * count as u64))?;
         lines.resize(count, Line::zeroed());
         Ok(Self { lines, page: page.clone(), form: *form })
     }
@@ -79,6 +73,33 @@ impl Planes {
         let plane = self.planes(channel..channel + 1);
         (0..extent.y).flat_map(|y| &plane[origin + y * self.form.pitch..][..extent.x]).copied().collect()
     }
+}
+
+/// Checks that the machine has `wanted` bytes free: a system that promises more than it has would end the
+/// program halfway instead of refusing.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] when it has not.
+pub(super) fn check_free(what: &str, wanted: u64) -> Result<()> {
+    if free_bytes().is_some_and(|free| wanted > free) { Err(out_of_memory(what, wanted)) } else { Ok(()) }
+}
+
+fn out_of_memory(what: &str, wanted: u64) -> Error {
+    Error::OutOfMemory {
+        buffer: format!("the memory for {what}"),
+        wanted,
+        limit_name: "what this machine has free".into(),
+        limit: free_bytes().unwrap_or(0),
+        way_out: "use smaller images, --crop or --tile, or a smaller --depth".into(),
+    }
+}
+
+/// Bytes of memory that are free, where the system tells (Linux).
+fn free_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(1024 * kilobytes)
 }
 
 /// Where the margins of a plane get their pixels from.

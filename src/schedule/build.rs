@@ -77,9 +77,9 @@ impl Schedule {
 
     /// Bytes of feature maps, gradient maps, outputs and output gradients; parameters and scratch come on top.
     pub fn bytes(&self) -> u64 {
-        let maps: usize = self.map_pages.iter().chain(&self.gradient_pages).map(|page| page.length).sum();
-        let outputs = self.output_length() * if self.trains() { 2 } else { 1 };
-        4 * (maps + outputs) as u64
+        let pages = self.map_pages.iter().chain(&self.gradient_pages).map(|page| page.length as u128);
+        let outputs = self.output_length() as u128 * if self.trains() { 2 } else { 1 };
+        u64::try_from(4 * (pages.sum::<u128>() + outputs)).unwrap_or(u64::MAX)
     }
 
     /// Numbers in the buffer of outputs, and in that of their gradients.

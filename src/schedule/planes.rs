@@ -88,7 +88,8 @@ impl PlaneForm {
             let rows = extent.y.checked_add(2 * above)?;
             // The widest read beside a row: two margins, and the unused lanes of a vector.
             let guard = (2 * margin + 64).next_multiple_of(alignment);
-            pitch.checked_mul(rows)?.checked_add(2 * guard)?;
+            let bytes = pitch.checked_mul(rows)?.checked_add(2 * guard)?.checked_mul(4)?;
+            isize::try_from(bytes).ok()?;
             Some(Self { above, left, pitch, rows, guard })
         })();
         form.ok_or_else(|| too_large(extent))

@@ -1,0 +1,228 @@
+//! Training as a person does it, and the mistakes that people make.
+
+use msd_gpu::network::Model;
+use ndarray::{Array2, Array3};
+
+use super::support::{Bench, pattern, truncate};
+
+const SHORT: &str = "--depth 3 --device cpu --max-steps 4 --crop 16";
+
+/// Four images with labels 0 and 255 (the right half), and targets that are the negative of the image.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    for (folder, count) in [("images", 4), ("val", 2)] {
+        for i in 0..count {
+            let size = if i == 1 { (20, 25) } else { (24, 24) };
+            let labels = Array2::from_shape_fn(size, |(_, x)| if x > size.1 / 2 { 255 } else { 0 });
+            let image = pattern(size) * 0.2 + labels.mapv(|v: i64| v as f32 * 0.5);
+            bench.floats(&format!("{folder}/{i}.tif"), &image.clone().insert_axis(ndarray::Axis(0)));
+            bench.labels(&format!("{folder}_labels/{i}.png"), &labels);
+            bench.floats(&format!("{folder}_targets/{i}.tif"), &(-image).insert_axis(ndarray::Axis(0)));
+        }
+    }
+    bench
+}
+
+fn model(bench: &Bench, run: &str) -> Model {
+    Model::read(&bench.path(run)).unwrap()
+}
+
+fn segment(more: &str) -> String {
+    format!("train segment --images images --targets images_labels {more}")
+}
+
+#[test]
+fn a_segmentation_is_learnt_and_applied_in_the_labels_own_values() {
+    let bench = bench();
+    let validation = "--val-images val --val-targets val_labels";
+    bench.succeeds(&segment(&format!(
+        "{validation} --depth 4 --device cpu --max-steps 300 --crop 0 --lr 0.01 --out run"
+    )));
+    let names = [
+        "checkpoint.safetensors",
+        "config.toml",
+        "curves.svg",
+        "history.csv",
+        "model.safetensors",
+        "preview.png",
+    ];
+    assert_eq!(bench.names("run"), names);
+    let table = bench.succeeds("evaluate --model run --images val --targets val_labels --device cpu --json");
+    let scores: serde_json::Value = serde_json::from_str(&table).unwrap();
+    assert!(scores["mean_iou"].as_f64().unwrap() > 0.9, "{table}");
+    bench.succeeds("predict --model run val --out results --device cpu");
+    let labels = bench.read_labels("results/0.png");
+    assert!(labels.iter().all(|&v| v == 0 || v == 255) && labels.iter().any(|&v| v == 255));
+    let history = std::fs::read_to_string(bench.path("run/history.csv")).unwrap();
+    assert!(history.starts_with("epoch,step,minutes,training_loss,validation_loss,mean_iou"));
+    assert_eq!(history.lines().count(), 1 + 300 / 4);
+}
+
+#[test]
+fn a_regression_is_learnt_in_the_targets_units() {
+    let bench = bench();
+    let more = "--depth 3 --device cpu --max-steps 400 --crop 0 --lr 0.01 --val-fraction 0.25 --out run";
+    bench.succeeds(&format!("train regress --images images --targets images_targets {more}"));
+    let table = bench.succeeds("evaluate --model run --images val --targets val_targets --device cpu --json");
+    let scores: serde_json::Value = serde_json::from_str(&table).unwrap();
+    assert!(scores["output"]["psnr"].as_f64().unwrap() > 25.0, "{table}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_another_does_not() {
+    let bench = bench();
+    for (run, seed) in [("a", 1), ("b", 1), ("c", 2)] {
+        bench.succeeds(&segment(&format!("{SHORT} --batch 3 --seed {seed} --out {run}")));
+    }
+    assert_eq!(model(&bench, "a").parameters, model(&bench, "b").parameters);
+    assert_ne!(model(&bench, "a").parameters, model(&bench, "c").parameters);
+}
+
+#[test]
+fn a_resumed_run_is_the_run_that_was_not_stopped() {
+    let bench = bench();
+    let more = "--depth 3 --device cpu --crop 16 --val-images val --val-targets val_labels";
+    bench.succeeds(&segment(&format!("{more} --max-epochs 4 --out whole")));
+    bench.succeeds(&segment(&format!("{more} --max-epochs 2 --out parts")));
+    bench.succeeds("train --resume parts --max-epochs 4");
+    assert_eq!(model(&bench, "whole").parameters, model(&bench, "parts").parameters);
+    let bytes = |run: &str| {
+        let file = std::fs::read(bench.path(&format!("{run}/checkpoint.safetensors"))).unwrap();
+        let parameters = 4 * 3 * model(&bench, run).parameters.len();
+        file[file.len() - parameters..].to_vec()
+    };
+    assert_eq!(bytes("whole"), bytes("parts"), "parameters and moments");
+    let losses = |run: &str| {
+        let text = std::fs::read_to_string(bench.path(&format!("{run}/history.csv"))).unwrap();
+        text.lines()
+            .skip(1)
+            .map(|line| line.split(',').skip(3).collect::<Vec<_>>().join(","))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(losses("whole"), losses("parts"));
+    bench.refuses("train --resume parts --depth 4", &["--depth", "--resume"]);
+    bench.refuses("train --resume images", &["images", "no run to resume"]);
+}
+
+#[test]
+fn settings_come_from_a_file_and_are_overridden_by_flags() {
+    let bench = bench();
+    bench.succeeds(&segment(&format!("{SHORT} --lr 0.005 --out run")));
+    bench.succeeds("train --config run/config.toml --seed 9 --out again");
+    let config = std::fs::read_to_string(bench.path("again/config.toml")).unwrap();
+    assert!(
+        config.contains("lr = 0.005") && config.contains("seed = 9") && config.contains("depth = 3"),
+        "{config}"
+    );
+    bench.bytes("wrong.toml", b"task = 'segment'\nimages = 'a'\ntargets = 'b'\ndeepth = 3\n");
+    bench.refuses("train --config wrong.toml --out x", &["wrong.toml", "line 4", "deepth"]);
+    bench.refuses("train --config missing.toml --out x", &["missing.toml"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn control_c_ends_a_run_cleanly() {
+    let bench = bench();
+    let command = segment("--depth 3 --device cpu --crop 16 --max-minutes 5 --patience 0 --out run");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_msd-gpu"))
+        .args(command.split_whitespace())
+        .current_dir(bench.path("."))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !bench.path("run/checkpoint.safetensors").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended too early");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success() && child.wait().unwrap().success());
+    assert!(!model(&bench, "run").parameters.is_empty());
+    assert!(bench.names("run").iter().all(|name| !name.ends_with(".part")));
+}
+
+#[test]
+fn the_gpu_path_trains() {
+    let bench = bench();
+    let more = "--depth 3 --max-steps 60 --crop 16 --batch 2 --lr 0.01";
+    bench.succeeds(&segment(&format!("{more} --device gpu --out gpu")));
+    bench.succeeds(&segment(&format!("{more} --device cpu --out cpu")));
+    let column = |run: &str| {
+        let text = std::fs::read_to_string(bench.path(&format!("{run}/history.csv"))).unwrap();
+        text.lines()
+            .skip(1)
+            .map(|line| line.split(',').nth(3).unwrap().parse::<f64>().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let (gpu, cpu) = (column("gpu"), column("cpu"));
+    assert!(gpu.last().unwrap() < &(0.7 * gpu[0]), "{gpu:?}");
+    assert!((gpu[0] / cpu[0] - 1.0).abs() < 1e-4, "the first epochs agree: {} {}", gpu[0], cpu[0]);
+}
+
+#[test]
+fn mistakes_are_named_in_one_sentence() {
+    let bench = bench();
+    let short = |more: &str| segment(&format!("{SHORT} --out run {more}"));
+    bench.refuses(
+        &format!("train segment --images nowhere --targets images_labels {SHORT} --out run"),
+        &["nowhere"],
+    );
+    bench.refuses(
+        &format!("train segment --images images --targets val_labels {SHORT} --out run"),
+        &["2.tif", "3.tif"],
+    );
+    bench.refuses(&short("--val-images val"), &["--val-targets"]);
+    bench.refuses(&short("").replace("--device cpu", "--device warp9"), &["warp9", "CPU"]);
+    bench.refuses(&short("--batch 0"), &["--batch"]);
+    bench.refuses(&short("--depth 0").replace("--depth 3 ", ""), &["--depth"]);
+    bench.refuses(&short("--lr -1"), &["--lr"]);
+    bench.refuses(&short("--dilations 3..1"), &["3..1"]);
+    bench.refuses(&short("--val-fraction 1.5"), &["--val-fraction", "1.5"]);
+    bench.refuses(&short("--max-minutes 0"), &["--max-minutes"]);
+    bench.refuses(&segment(SHORT).replace("segment ", ""), &["segment or regress"]);
+    bench.bytes("file", b"x");
+    bench.refuses(&segment(&format!("{SHORT} --out file/run")), &["file/run"]);
+    assert!(bench.names("run").is_empty());
+}
+
+#[test]
+fn unusable_images_are_named() {
+    let bench = bench();
+    let one = |images: &str, targets: &str| {
+        format!("train segment --images {images} --targets {targets} {SHORT} --out run")
+    };
+    let image = |value: f32| Array3::from_elem((1, 8, 8), value);
+    let halves = Array2::from_shape_fn((8, 8), |(_, x)| i64::from(x > 3));
+
+    bench.floats("larger/a.tif", &Array3::zeros((1, 9, 8)));
+    bench.floats("nan/a.tif", &image(f32::NAN));
+    bench.floats("constant/a.tif", &image(3.0));
+    bench.floats("truncated/a.tif", &image(3.0));
+    truncate(&bench.path("truncated/a.tif"), 0.5);
+    bench.bytes("empty/a.png", b"");
+    bench.bytes("text/a.tif", b"not an image");
+    bench.labels("halves/a.png", &halves);
+    bench.labels("single/a.png", &Array2::from_elem((8, 8), 3));
+    bench.labels("third/a.png", &halves.mapv(|v| v * 7));
+
+    bench.refuses(&one("larger", "halves"), &["9", "8", "a.tif"]);
+    bench.refuses(&one("nan", "halves"), &["nan/a.tif", "64"]);
+    bench.refuses(&one("truncated", "halves"), &["truncated/a.tif"]);
+    bench.refuses(&one("empty", "halves"), &["empty/a.png"]);
+    bench.refuses(&one("text", "halves"), &["text/a.tif"]);
+    bench.refuses(&one("constant", "single"), &["3", "two classes"]);
+    let validation = format!("{} --val-images constant --val-targets third", one("constant", "halves"));
+    bench.refuses(&validation, &["third/a.png", "7"]);
+    assert!(bench.names("run").is_empty());
+    // A constant image has no deviation, which is taken as 1: it can be trained on.
+    bench.succeeds(&one("constant", "halves"));
+    assert_eq!(model(&bench, "run").input.deviation, [1.0]);
+    bench.refuses(&one("constant", "halves"), &["run", "--resume"]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_says_where() {
+    let bench = bench();
+    let outcome = bench.run("train regress --images images --targets images_targets --depth 3 --device cpu --crop 16 --max-steps 500 --lr 1e30 --out run");
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("at step") && outcome.stderr.contains("--lr"), "{}", outcome.stderr);
+}
