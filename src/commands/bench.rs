@@ -57,9 +57,8 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     // Asking for the memory first finds sizes that cannot be counted before any image is made.
     let peak = [engine.bytes(shape, false)?, engine.bytes(shape, true)?];
     let pixels = shape.batch * shape.extent.pixels();
-    let images =
-        Images { shape, pixels: (0..pixels).map(|i| (i * 7919 % 1009) as f32 / 500.0 - 1.0).collect() };
-    let targets = Targets::Classes((0..pixels).map(|i| (i / 100 % CLASSES) as u32).collect());
+    let images = Images { shape, pixels: fill(pixels, |i| (i % 1009 * 7919 % 1009) as f32 / 500.0 - 1.0)? };
+    let targets = Targets::Classes(fill(pixels, |i| (i / 100 % CLASSES) as u32)?);
     let operations = 18.0 * architecture.filter_count() as f64 * pixels as f64;
 
     for (what, factor, peak) in [("forward", 1.0, peak[0]), ("train_step", 3.0, peak[1])] {
