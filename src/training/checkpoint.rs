@@ -12,7 +12,7 @@ use crate::{Error, Result};
 const FORMAT: &str = "msd-gpu checkpoint 1";
 
 /// The state of a run at the end of an epoch.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Checkpoint {
     pub(super) parameters: Vec<f32>,
     pub(super) moments: Moments,
@@ -22,9 +22,10 @@ pub(super) struct Checkpoint {
     pub(super) epoch: u64,
     /// Minutes of training.
     pub(super) minutes: f64,
-    /// The best loss so far, and the epoch that gave it.
+    /// The best loss so far, the epoch that gave it, and its parameters.
     pub(super) best_loss: f64,
     pub(super) best_epoch: u64,
+    pub(super) best_parameters: Vec<f32>,
 }
 
 impl Checkpoint {
@@ -34,6 +35,7 @@ impl Checkpoint {
             ("parameters", bytes(&self.parameters)),
             ("first_moments", bytes(&self.moments.first)),
             ("second_moments", bytes(&self.moments.second)),
+            ("best_parameters", bytes(&self.best_parameters)),
         ];
         let unusual = |e: safetensors::SafeTensorError| {
             Error::Mismatch(format!("the checkpoint cannot be written: {e}"))
@@ -87,6 +89,7 @@ impl Checkpoint {
             minutes: f64::from_bits(number("minutes")?),
             best_loss: f64::from_bits(number("best_loss")?),
             best_epoch: number("best_epoch")?,
+            best_parameters: array("best_parameters")?,
         })
     }
 }
@@ -105,6 +108,7 @@ mod tests {
             minutes: 0.1 + 0.2,
             best_loss: f64::INFINITY,
             best_epoch: 1,
+            best_parameters: vec![7.0, 8.0],
         };
         let bytes = checkpoint.to_bytes().unwrap();
         assert_eq!(Checkpoint::from_bytes(&bytes, Path::new("c")).unwrap(), checkpoint);

@@ -18,6 +18,8 @@ use crate::engine::{Adam, Engine};
 use crate::network::Model;
 use crate::{Error, Result};
 
+/// Seconds between two savings of the run: its epochs may be much shorter than writing takes.
+const SAVE_SECONDS: f64 = 5.0;
 /// Seconds between two refreshings of the preview.
 const PREVIEW_SECONDS: f64 = 10.0;
 
@@ -83,19 +85,17 @@ pub fn train(
     folder.write_settings(settings)?;
     let shape = run.batches.largest_shape(settings.crop);
     watcher.started(run.steps_in_epoch, run.engine.bytes(shape, true)?);
-    let reason = loop {
-        if let Some(reason) = run.finished(stop) {
-            break reason;
-        }
-        run.step(watcher)?;
-        if run.state.step.is_multiple_of(run.steps_in_epoch) {
-            run.end_epoch(true, watcher)?;
+    let reason = match run.until_finished(stop, watcher) {
+        Ok(reason) => reason,
+        Err(error) => {
+            // The best model outlives what went wrong after it.
+            if run.state.best_epoch > 0 {
+                run.save()?;
+            }
+            return Err(error);
         }
     };
-    if run.epoch_steps > 0 {
-        // An epoch that was cut short is judged too, but is no place to go on from.
-        run.end_epoch(false, watcher)?;
-    }
+    run.save()?;
     run.write_preview()?;
     let best_scores = run.best_scores.clone();
     Ok(Outcome {
@@ -116,6 +116,8 @@ struct Run<'a> {
     batches: Batches<'a>,
     steps_in_epoch: u64,
     state: Checkpoint,
+    /// The state at the end of the last whole epoch: where a resumed run goes on.
+    resumable: Checkpoint,
     /// The best model so far.
     model: Model,
     best_scores: Option<Scores>,
@@ -128,6 +130,7 @@ struct Run<'a> {
     started: Instant,
     /// Minutes that earlier sittings took.
     minutes_before: f64,
+    saved: Instant,
     preview_written: Option<Instant>,
     preview_due: bool,
 }
@@ -150,20 +153,16 @@ impl<'a> Run<'a> {
             engine.set_parameters(&state.parameters)?;
             engine.set_moments(&state.moments)?;
             let history = folder.read_history(metrics, state.epoch as usize)?;
-            model = Model::read(folder.path())?;
+            let saved = Model::read(folder.path())?;
+            if saved.parameters == state.best_parameters {
+                model.provenance = saved.provenance;
+            }
+            model.parameters.clone_from(&state.best_parameters);
+            model.validate()?;
             info!("going on from epoch {}, step {}", state.epoch, state.step);
             (state, history)
         } else {
-            let nothing = Checkpoint {
-                parameters: Vec::new(),
-                moments: Default::default(),
-                step: 0,
-                epoch: 0,
-                minutes: 0.0,
-                best_loss: f64::INFINITY,
-                best_epoch: 0,
-            };
-            (nothing, History::new(metrics))
+            (Checkpoint { best_loss: f64::INFINITY, ..Default::default() }, History::new(metrics))
         };
         model.provenance.insert("device".into(), device.info.name.clone());
         Ok(Self {
@@ -174,6 +173,7 @@ impl<'a> Run<'a> {
             steps_in_epoch: batches.steps_in_epoch(crop),
             batches,
             minutes_before: state.minutes,
+            resumable: state.clone(),
             state,
             model,
             best_scores: None,
@@ -183,6 +183,7 @@ impl<'a> Run<'a> {
             epoch_steps: 0,
             latest_loss: f32::NAN,
             started: Instant::now(),
+            saved: Instant::now(),
             preview_written: None,
             preview_due: false,
         })
@@ -190,6 +191,24 @@ impl<'a> Run<'a> {
 
     fn minutes(&self) -> f64 {
         self.minutes_before + self.started.elapsed().as_secs_f64() / 60.0
+    }
+
+    /// Makes steps until something ends the run.
+    fn until_finished(&mut self, stop: &AtomicBool, watcher: &mut dyn Watcher) -> Result<StopReason> {
+        let reason = loop {
+            if let Some(reason) = self.finished(stop) {
+                break reason;
+            }
+            self.step(watcher)?;
+            if self.state.step.is_multiple_of(self.steps_in_epoch) {
+                self.end_epoch(true, watcher)?;
+            }
+        };
+        if self.epoch_steps > 0 {
+            // An epoch that was cut short is judged too, but is no place to go on from.
+            self.end_epoch(false, watcher)?;
+        }
+        Ok(reason)
     }
 
     /// Whether and why the run is at its end.
@@ -275,6 +294,7 @@ impl<'a> Run<'a> {
         });
         if best {
             (self.state.best_loss, self.state.best_epoch) = (judged, epoch);
+            self.state.best_parameters.clone_from(&parameters);
             self.model.parameters.clone_from(&parameters);
             self.model.provenance.insert("steps".into(), self.state.step.to_string());
             for (name, value) in scores.iter().flat_map(|scores| &scores.metrics) {
@@ -282,41 +302,49 @@ impl<'a> Run<'a> {
             }
             self.best_scores = scores;
             self.preview_due = true;
-            self.folder.write_model(&self.model)?;
         }
-        self.folder.write_history(&self.history)?;
         (self.loss_sum, self.losses, self.epoch_steps) = (0.0, 0, 0);
         self.state.epoch = epoch;
         if whole {
             self.state.minutes = self.minutes();
             self.state.parameters = parameters;
             self.state.moments = self.engine.moments()?;
-            // Last, so that it never stands on something that is not there yet.
-            self.folder.write_checkpoint(&self.state)?;
-        }
-        if self.preview_due
-            && self.preview_written.is_none_or(|at| at.elapsed().as_secs_f64() > PREVIEW_SECONDS)
-        {
-            self.write_preview_now()?;
+            self.resumable.clone_from(&self.state);
+            if epoch == 1 || self.saved.elapsed().as_secs_f64() > SAVE_SECONDS {
+                self.save()?;
+            }
         }
         watcher.epoch(&self.history);
         Ok(())
     }
 
-    /// Writes the preview of the best model.
-    fn write_preview(&mut self) -> Result<()> {
-        if self.preview_due {
-            let parameters = self.model.parameters.clone();
-            self.engine.set_parameters(&parameters)?;
-            self.write_preview_now()?;
+    /// Writes everything down. The checkpoint comes last, so that it never stands on something that is not there yet.
+    fn save(&mut self) -> Result<()> {
+        self.folder.write_model(&self.model)?;
+        self.folder.write_history(&self.history)?;
+        if self.resumable.epoch > 0 {
+            self.folder.write_checkpoint(&self.resumable)?;
+        }
+        self.saved = Instant::now();
+        if self.preview_due
+            && self.preview_written.is_none_or(|at| at.elapsed().as_secs_f64() > PREVIEW_SECONDS)
+        {
+            self.write_preview()?;
         }
         Ok(())
     }
 
-    fn write_preview_now(&mut self) -> Result<()> {
+    /// Writes the preview of the best model.
+    fn write_preview(&mut self) -> Result<()> {
+        if !self.preview_due {
+            return Ok(());
+        }
         let set = self.prepared.validation.as_ref().unwrap_or(&self.prepared.training);
-        let picture = preview(self.engine.as_mut(), set)?;
-        self.folder.write_preview(&picture)?;
+        let present = self.engine.parameters()?;
+        self.engine.set_parameters(&self.model.parameters)?;
+        let picture = preview(self.engine.as_mut(), set);
+        self.engine.set_parameters(&present)?;
+        self.folder.write_preview(&picture?)?;
         self.preview_written = Some(Instant::now());
         self.preview_due = false;
         Ok(())

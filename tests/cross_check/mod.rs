@@ -3,8 +3,6 @@
 //! An engine is a function that opens it with a block size and a page limit. Tolerances are written here, once
 //! for each quantity, relative to the size of what is compared.
 
-#![allow(dead_code)]
-
 use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Plane, Targets};
 use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout, initialise};
 use msd_gpu::reference;
@@ -32,6 +30,7 @@ mod tolerance {
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     pub block: usize,
+    #[allow(dead_code, reason = "the CPU has no limit of pages")]
     pub most_page_bytes: u64,
 }
 
@@ -420,4 +419,45 @@ pub fn memory_is_known(open: &Open) {
     assert!(bytes(64, true).unwrap() > bytes(64, false).unwrap());
     assert!(bytes(128, true).unwrap() > 2 * bytes(64, true).unwrap());
     assert_eq!(bytes(usize::MAX / 2, true).unwrap_err().exit_code(), 2);
+}
+
+/// The tests that every engine has to pass, for the engine that `$open` opens, with `$cases` random networks.
+macro_rules! engine_tests {
+    ($open:expr, $cases:expr) => {
+        #[test]
+        fn random_networks_agree() {
+            crate::cross_check::random_networks_agree(&$open, 0..$cases);
+        }
+
+        #[test]
+        fn larger_images_agree() {
+            crate::cross_check::larger_images_agree(&$open);
+        }
+
+        #[test]
+        fn training_follows_float64() {
+            crate::cross_check::training_follows_float64(&$open, true);
+            crate::cross_check::training_follows_float64(&$open, false);
+        }
+
+        #[test]
+        fn adam_agrees() {
+            crate::cross_check::adam_agrees(&$open);
+        }
+
+        #[test]
+        fn changing_sizes_add_up() {
+            crate::cross_check::changing_sizes_add_up(&$open);
+        }
+
+        #[test]
+        fn memory_is_known() {
+            crate::cross_check::memory_is_known(&$open);
+        }
+
+        #[test]
+        fn wrong_batches_are_refused() {
+            crate::cross_check::wrong_batches_are_refused(&$open);
+        }
+    };
 }

@@ -1,0 +1,371 @@
+//! The steps of a schedule, each handed to its kernel, band by band.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::bands::{self, Band};
+use super::convolve::{ConvolveBand, Start};
+use super::filter_gradient::{BAND_ROWS, FilterGradient, FilterGradientBand, Reader};
+use super::input_gradient::{InputGradient, InputGradientBand, Later, mask};
+use super::lanes::{Instructions, run};
+use super::memory::Planes;
+use super::mix::{ProductSums, WeightedSums};
+use super::pass::{Pass, Target};
+use crate::network::{Architecture, ParameterLayout, TAPS};
+use crate::schedule::{Schedule, Step};
+
+/// Bytes of planes that one core should work on at a time, so that they stay in its cache.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// A network's numbers, as the steps read and write them.
+pub(super) struct Numbers {
+    pub(super) architecture: Architecture,
+    pub(super) layout: ParameterLayout,
+    pub(super) instructions: Instructions,
+    pub(super) parameters: Vec<f32>,
+    /// Gradients added since the last update.
+    pub(super) gradients: Vec<f32>,
+}
+
+impl Numbers {
+    /// Runs the forward steps, or all of them when there are targets, for one image; gives the loss.
+    pub(super) fn run(&mut self, pass: &mut Pass, image: &[f32], target: Option<(Target, f32)>) -> f64 {
+        let mut loss = 0.0;
+        let steps = std::mem::take(&mut pass.schedule.steps);
+        for step in &steps {
+            match step {
+                Step::Load => pass.load(image),
+                Step::Convolve { sources, outputs, first, finishes } => {
+                    self.convolve(pass, sources.clone(), outputs.clone(), *first, finishes.clone());
+                }
+                Step::Mix { sources, first } => self.mix(pass, sources.clone(), *first),
+                Step::Loss => match target {
+                    Some((target, scale)) => loss = pass.loss(target, scale),
+                    None => break,
+                },
+                Step::MixWeightGradient { sources, biases } => {
+                    self.mix_weight_gradient(pass, sources.clone(), *biases);
+                }
+                Step::MixInputGradient { channels, finishes } => {
+                    self.mix_input_gradient(pass, channels.clone(), finishes.clone());
+                }
+                Step::InputGradient { gradients, channels, finishes } => {
+                    self.input_gradient(pass, gradients.clone(), channels.clone(), finishes.clone());
+                }
+                Step::FilterGradient { gradients, sources } => {
+                    self.filter_gradient(pass, gradients.clone(), sources.clone());
+                }
+                Step::BiasGradient { gradients } => self.bias_gradient(pass, gradients.clone()),
+            }
+        }
+        pass.schedule.steps = steps;
+        loss
+    }
+
+    fn convolve(
+        &self,
+        pass: &mut Pass,
+        sources: Range<usize>,
+        outputs: Range<usize>,
+        first: bool,
+        finishes: Range<usize>,
+    ) {
+        let Pass { schedule, maps, margins, .. } = pass;
+        let (form, extent) = (&schedule.map_form, schedule.shape.extent);
+        let height = bands::height_for_threads(extent.y);
+        let at_once = planes_in_cache(form.pitch, height + 2 * schedule.margin);
+        let (inputs, biases) = (self.architecture.inputs, self.layout.biases().start);
+        let (from, into) = maps.read_and_write(sources.clone(), outputs.clone());
+        bands::cut(into, form, extent.y, height).into_par_iter().for_each(|Band { rows, planes }| {
+            let mut planes = planes;
+            // A group of feature maps goes to all outputs before the next group, while it is in cache.
+            for start in sources.clone().step_by(at_once) {
+                let group = start..(start + at_once).min(sources.end);
+                for (plane, channel) in planes.iter_mut().zip(outputs.clone()) {
+                    let hidden = channel - inputs;
+                    let own =
+                        self.architecture.sources(self.architecture.layer_of(hidden)).end.min(sources.end);
+                    let group = group.start..group.end.min(own);
+                    let begin = first && start == sources.start;
+                    let filter = self.layout.filter(hidden, group.start).start;
+                    run(
+                        self.instructions,
+                        ConvolveBand {
+                            sources: &from[(group.start - sources.start) * form.plane()..],
+                            plane: form.plane(),
+                            origin: form.origin(),
+                            pitch: form.pitch,
+                            filters: &self.parameters[filter..filter + group.len() * TAPS],
+                            dilation: self.architecture.dilation(hidden),
+                            columns: extent.x,
+                            rows: rows.clone(),
+                            output: plane,
+                            left: form.left,
+                            start: if begin {
+                                Start::Bias(self.parameters[biases + hidden])
+                            } else {
+                                Start::Running
+                            },
+                            finish: finishes.contains(&channel) && group.end == own,
+                        },
+                    );
+                }
+            }
+            for (plane, channel) in planes.iter_mut().zip(outputs.clone()) {
+                if finishes.contains(&channel) {
+                    margins.fill_beside(plane);
+                }
+            }
+        });
+        for (plane, channel) in into.chunks_exact_mut(form.plane()).zip(outputs) {
+            if finishes.contains(&channel) {
+                margins.fill_above_and_below(plane);
+            }
+        }
+    }
+
+    fn mix(&self, pass: &mut Pass, sources: Range<usize>, first: bool) {
+        let Pass { schedule, maps, outputs, .. } = pass;
+        let (form, extent) = (&schedule.map_form, schedule.shape.extent);
+        let from = maps.planes(sources.clone());
+        let into = outputs.planes_mut(0..self.architecture.outputs);
+        let height = bands::height_for_threads(extent.y);
+        let biases = &self.parameters[self.layout.output_biases()];
+        bands::cut(into, &schedule.gradient_form, extent.y, height).into_par_iter().for_each(|mut band| {
+            run(
+                self.instructions,
+                WeightedSums {
+                    from,
+                    plane: form.plane(),
+                    origin: form.origin(),
+                    pitch: form.pitch,
+                    count: sources.len(),
+                    parameters: &self.parameters,
+                    first_weight: self.layout.mix(0).start + sources.start,
+                    next_result: self.architecture.channels(),
+                    next_plane: 1,
+                    start: first.then_some(biases),
+                    columns: extent.x,
+                    rows: band.rows,
+                    into: &mut band.planes,
+                    left: form.left,
+                },
+            );
+        });
+    }
+
+    fn mix_input_gradient(&self, pass: &mut Pass, channels: Range<usize>, finishes: Range<usize>) {
+        let Pass { schedule, maps, gradients, output_gradients, .. } = pass;
+        let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
+        let from = output_gradients.planes(0..self.architecture.outputs);
+        let into = gradients.planes_mut(channels.clone());
+        let height = bands::height_for_threads(extent.y);
+        let zeros = vec![0.0; channels.len()];
+        bands::cut(into, form, extent.y, height).into_par_iter().for_each(|mut band| {
+            let rows = band.rows.clone();
+            run(
+                self.instructions,
+                WeightedSums {
+                    from,
+                    plane: form.plane(),
+                    origin: form.origin(),
+                    pitch: form.pitch,
+                    count: self.architecture.outputs,
+                    parameters: &self.parameters,
+                    first_weight: self.layout.mix(0).start + channels.start,
+                    next_result: 1,
+                    next_plane: self.architecture.channels(),
+                    start: Some(&zeros),
+                    columns: extent.x,
+                    rows: rows.clone(),
+                    into: &mut band.planes,
+                    left: form.left,
+                },
+            );
+            finish(schedule, maps, &mut band.planes, rows, channels.start, &finishes);
+        });
+    }
+
+    fn input_gradient(
+        &self,
+        pass: &mut Pass,
+        from: Range<usize>,
+        channels: Range<usize>,
+        finishes: Range<usize>,
+    ) {
+        let Pass { schedule, maps, gradients, rows, mirrored, .. } = pass;
+        let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
+        let later = |channel: usize| {
+            let hidden = channel - self.architecture.inputs;
+            let filter = self.layout.filter(hidden, channels.start).start;
+            Later { dilation: self.architecture.dilation(hidden), filter }
+        };
+        let later: Vec<Later> = from.clone().map(later).collect();
+        let height = bands::height_for_threads(extent.y);
+        let (from, into) = gradients.read_and_write(from, channels.clone());
+        let shared = InputGradient {
+            gradients: from,
+            later: &later,
+            at_once: planes_in_cache(form.pitch, height + 2 * schedule.margin),
+            parameters: &self.parameters,
+            plane: form.plane(),
+            pitch: form.pitch,
+            left: form.left,
+            height: extent.y,
+            width: extent.x,
+            margin: schedule.margin,
+            rows,
+            mirrored,
+        };
+        bands::cut(into, form, extent.y, height).into_par_iter().for_each(|mut band| {
+            let rows = band.rows.clone();
+            run(
+                self.instructions,
+                InputGradientBand { shared: &shared, rows: rows.clone(), channels: &mut band.planes },
+            );
+            finish(schedule, maps, &mut band.planes, rows, channels.start, &finishes);
+        });
+    }
+
+    fn filter_gradient(&mut self, pass: &mut Pass, from: Range<usize>, sources: Range<usize>) {
+        let Pass { schedule, maps, gradients, zeros, .. } = pass;
+        let (map_form, form, extent) = (&schedule.map_form, &schedule.gradient_form, schedule.shape.extent);
+        let inputs = self.architecture.inputs;
+        let mut sums = 0;
+        let mut readers = Vec::new();
+        for channel in from.clone() {
+            let hidden = channel - inputs;
+            let own = self.architecture.sources(self.architecture.layer_of(hidden)).end.min(sources.end);
+            let count = own.saturating_sub(sources.start);
+            readers.push(Reader { dilation: self.architecture.dilation(hidden), sources: count, sums });
+            sums += count * TAPS;
+        }
+        let shared = FilterGradient {
+            maps: maps.planes(sources.clone()),
+            map_plane: map_form.plane(),
+            map_origin: map_form.origin(),
+            gradients: gradients.planes(from.clone()),
+            gradient_plane: form.plane(),
+            readers: &readers,
+            left: form.left,
+            pitch: form.pitch,
+            height: extent.y,
+            width: extent.x,
+            zeros,
+        };
+        let margin = schedule.margin as isize;
+        let partial = sum_bands(sums, extent.y + 2 * schedule.margin, |rows, sums| {
+            let rows = rows.start as isize - margin..rows.end as isize - margin;
+            run(self.instructions, FilterGradientBand { shared: &shared, rows, sums });
+        });
+        for (channel, reader) in from.zip(&readers) {
+            let to = self.layout.filter(channel - inputs, sources.start).start;
+            let count = reader.sources * TAPS;
+            add(&mut self.gradients[to..to + count], &partial[reader.sums..reader.sums + count]);
+        }
+    }
+
+    fn mix_weight_gradient(&mut self, pass: &mut Pass, sources: Range<usize>, biases: bool) {
+        let Pass { schedule, maps, output_gradients, .. } = pass;
+        let (map_form, form, extent) = (&schedule.map_form, &schedule.gradient_form, schedule.shape.extent);
+        let outputs = self.architecture.outputs;
+        let products = |right: Option<&[f32]>, right_count: usize| {
+            sum_bands(outputs * right_count, extent.y, |rows, sums| {
+                let kernel = ProductSums {
+                    left: output_gradients.planes(0..outputs),
+                    left_plane: form.plane(),
+                    left_origin: form.origin(),
+                    left_count: outputs,
+                    right,
+                    right_plane: map_form.plane(),
+                    right_origin: map_form.origin(),
+                    right_count,
+                    pitch: form.pitch,
+                    columns: extent.x,
+                    rows,
+                    sums,
+                };
+                run(self.instructions, kernel);
+            })
+        };
+        let weights = products(Some(maps.planes(sources.clone())), sources.len());
+        let output_biases = if biases { products(None, 1) } else { Vec::new() };
+        for (output, weights) in weights.chunks_exact(sources.len()).enumerate() {
+            let to = self.layout.mix(output).start + sources.start;
+            add(&mut self.gradients[to..to + weights.len()], weights);
+        }
+        let to = self.layout.output_biases().start;
+        add(&mut self.gradients[to..to + output_biases.len()], &output_biases);
+    }
+
+    fn bias_gradient(&mut self, pass: &mut Pass, from: Range<usize>) {
+        let Pass { schedule, gradients, .. } = pass;
+        let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
+        let sums = sum_bands(from.len(), extent.y, |rows, sums| {
+            let kernel = ProductSums {
+                left: gradients.planes(from.clone()),
+                left_plane: form.plane(),
+                left_origin: form.origin(),
+                left_count: from.len(),
+                right: None,
+                right_plane: 0,
+                right_origin: 0,
+                right_count: 1,
+                pitch: form.pitch,
+                columns: extent.x,
+                rows,
+                sums,
+            };
+            run(self.instructions, kernel);
+        });
+        let to = self.layout.biases().start + from.start - self.architecture.inputs;
+        add(&mut self.gradients[to..to + sums.len()], &sums);
+    }
+}
+
+/// Planes whose bands of `rows` rows fit into a core's cache together; a few at least.
+fn planes_in_cache(pitch: usize, rows: usize) -> usize {
+    (CACHE_BYTES / (4 * pitch * rows)).max(4)
+}
+
+/// Sends the gradients of finished channels back through the ReLU.
+fn finish(
+    schedule: &Schedule,
+    maps: &Planes,
+    channels: &mut [&mut [f32]],
+    rows: Range<usize>,
+    first: usize,
+    finishes: &Range<usize>,
+) {
+    let (map_form, form, columns) = (&schedule.map_form, &schedule.gradient_form, schedule.shape.extent.x);
+    for (gradient, channel) in channels.iter_mut().zip(first..) {
+        if finishes.contains(&channel) {
+            let map = maps.planes(channel..channel + 1);
+            for (gradient, y) in gradient.chunks_exact_mut(form.pitch).zip(rows.clone()) {
+                let from = map_form.origin() + y * map_form.pitch;
+                mask(&mut gradient[form.left..form.left + columns], &map[from..from + columns]);
+            }
+        }
+    }
+}
+
+/// Fills `count` sums for each band of [`BAND_ROWS`] rows, and adds the bands in order.
+fn sum_bands(count: usize, rows: usize, band: impl Fn(Range<usize>, &mut [f32]) + Sync) -> Vec<f64> {
+    let bands = rows.div_ceil(BAND_ROWS);
+    let mut partial = vec![0.0f32; bands * count];
+    if count > 0 {
+        partial.par_chunks_exact_mut(count).enumerate().for_each(|(index, sums)| {
+            band(index * BAND_ROWS..((index + 1) * BAND_ROWS).min(rows), sums);
+        });
+    }
+    let mut total = vec![0.0f64; count];
+    for sums in partial.chunks_exact(count.max(1)) {
+        total.iter_mut().zip(sums).for_each(|(total, sum)| *total += f64::from(*sum));
+    }
+    total
+}
+
+fn add(gradients: &mut [f32], sums: &[f64]) {
+    gradients.iter_mut().zip(sums).for_each(|(gradient, sum)| *gradient += *sum as f32);
+}
