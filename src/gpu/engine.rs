@@ -327,13 +327,18 @@ mod tests {
     use super::*;
     use crate::schedule::Extent;
 
+    fn adapter() -> GpuAdapter {
+        let (adapter, _) = crate::gpu::adapters().into_iter().next().expect(
+            "no Vulkan, Metal or DX12 device was found; install a driver, or a software Vulkan \
+             (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)",
+        );
+        adapter
+    }
+
     /// The kernels' variants that this machine's device would not choose must compute the same.
     #[test]
     fn every_tile_size_gives_the_same() {
-        let (adapter, _) = crate::gpu::adapters().into_iter().next().expect(
-            "no Vulkan, Metal or DX12 device was found; install a driver, or a software Vulkan \
-             (on Debian: apt install mesa-vulkan-drivers)",
-        );
+        let adapter = adapter();
         let architecture = Architecture { width: 3, dilations: vec![1, 2, 7], ..Architecture::new(2, 5, 4) };
         let mut parameters = crate::network::initialise(&architecture, 1);
         let biases = ParameterLayout::of(&architecture).biases().start;
@@ -367,6 +372,41 @@ mod tests {
             let found = numbers(rows, channels, workgroups);
             assert!(close(&found.0, &wanted.0), "outputs with {rows} rows, {channels} channels");
             assert!(close(&found.1, &wanted.1), "gradients with {rows} rows, {channels} channels");
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_gone_is_an_error_and_no_panic() {
+        let architecture = Architecture::new(1, 2, 3);
+        let parameters = crate::network::initialise(&architecture, 1);
+        let mut engine =
+            GpuEngine::open(&adapter(), &architecture, &parameters, GpuOptions::default()).unwrap();
+        let shape = Shape { batch: 1, extent: Extent::plane(8, 8) };
+        let images = Images { shape, pixels: vec![0.5; 64] };
+        let targets = Targets::Classes(vec![1; 64]);
+        engine.accumulate(&images, &targets, 1.0).unwrap();
+        engine.device.wgpu.destroy();
+        let errors = [
+            engine.forward(&images).err(),
+            engine.accumulate(&images, &targets, 1.0).and_then(|()| engine.update(&Adam::new(1e-3, 1))).err(),
+            engine.gradients().err(),
+            engine.losses(true).err().or(engine.parameters().err()),
+        ];
+        for error in errors {
+            let error = error.expect("a device that is gone cannot answer");
+            assert!(matches!(error, Error::Device { .. }), "{error}");
+            assert_eq!(error.exit_code(), 1);
+            assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_above_a_limit_is_named_with_its_bytes_and_the_limit() {
+        let limits = wgpu::Limits { max_storage_buffer_binding_size: 1000, ..Default::default() };
+        let error = memory::check(&limits, "feature maps", 1004, Use::Storage).unwrap_err().to_string();
+        for part in ["feature maps", "1004 bytes", "1000 bytes", "max_storage_buffer_binding_size", "--tile"]
+        {
+            assert!(error.contains(part), "{error}");
         }
     }
 
