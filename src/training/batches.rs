@@ -1,9 +1,9 @@
 //! The batches of a step, from the draws of a sampler.
 
+use crate::Result;
 use crate::data::{Dataset, Draw, Sample, Sampler, Symmetry, Target, cut};
 use crate::engine::{Images, Targets};
 use crate::schedule::{Extent, Shape};
-use crate::{Error, Result};
 
 /// Draws pieces of the training images, each in one of the symmetries.
 pub(super) struct Batches<'a> {
@@ -97,14 +97,4 @@ fn values(sample: &Sample) -> Vec<f32> {
         Target::Values(values) => values.iter().copied().collect(),
         Target::Classes(_) => Vec::new(),
     }
-}
-
-/// What to do where there is nothing to train on.
-pub(super) fn check_not_empty(set: &Dataset) -> Result<()> {
-    if set.samples.is_empty() {
-        return Err(Error::Mismatch(
-            "there are no training images; name a folder that has some with --images".into(),
-        ));
-    }
-    Ok(())
 }

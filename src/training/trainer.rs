@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use log::info;
 
-use super::batches::{Batches, check_not_empty};
+use super::batches::Batches;
 use super::checkpoint::Checkpoint;
 use super::history::{Epoch, History};
 use super::prepare::Prepared;
@@ -80,7 +80,6 @@ pub fn train(
     stop: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
-    check_not_empty(&prepared.training)?;
     let mut run = Run::new(prepared, settings, folder, device, resume)?;
     folder.write_settings(settings)?;
     let shape = run.batches.largest_shape(settings.crop);
