@@ -11,10 +11,10 @@
 //!
 //! - [`network`]: what a network is. [`network::Architecture`], its parameters in one flat order, and
 //!   [`network::Model`] with its file.
-//! - [`reference`]: the paper's equations in float64, slow on purpose: what everything else is judged by.
+//! - [`mod@reference`]: the paper's equations in float64, slow on purpose: what everything else is judged by.
 //! - [`schedule`]: how a network is computed, as a list of steps that both engines run.
 //! - [`engine`]: the trait [`engine::Engine`] and what goes in and out.
-//! - [`cpu`] and [`gpu`]: the engines. [`devices`] lists what is there and opens one.
+//! - [`cpu`] and [`mod@gpu`]: the engines. [`devices`] lists what is there and opens one.
 //! - [`data`]: images in and out, label values, random draws. [`phantom`]: images we make ourselves.
 //!   [`metrics`]: IoU, Dice, PSNR, SSIM. [`pictures`]: arrays turned into pictures for people.
 //! - [`training`] and [`inference`]: from images to a model, and from a model to images.
