@@ -157,6 +157,12 @@ pub trait Engine: Send {
     /// Reads one plane `[y][x]` of image `image` as the last pass left it, for a cross-check.
     fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>>;
 
+    /// Seconds that each kind of step (see [`crate::schedule::Step::name`]) took since this was last asked; empty where
+    /// the engine cannot tell.
+    fn step_seconds(&mut self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
     /// Bytes of memory that a pass over `shape` takes, with gradients if `training`.
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;
 }

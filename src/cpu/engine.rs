@@ -59,6 +59,7 @@ impl CpuEngine {
                 instructions: Instructions::best(),
                 parameters: vec![0.0; count],
                 gradients: vec![0.0; count],
+                seconds: Default::default(),
             },
             moments: Moments { first: vec![0.0; count], second: vec![0.0; count] },
             running_loss: 0.0,
@@ -205,6 +206,10 @@ impl Engine for CpuEngine {
             return Err(missing());
         }
         Ok(planes.pixels(channel, pass.schedule.shape.extent))
+    }
+
+    fn step_seconds(&mut self) -> Vec<(&'static str, f64)> {
+        std::mem::take(&mut self.numbers.seconds).into_iter().collect()
     }
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {

@@ -16,6 +16,8 @@ mod losses;
 mod memory;
 mod mix;
 mod pass;
+mod peak;
 mod steps;
 
 pub use engine::{CpuEngine, CpuOptions, device};
+pub use peak::{copy_peak, multiply_add_peak};

@@ -1,6 +1,8 @@
 //! The steps of a schedule, each handed to its kernel, band by band.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Instant;
 
 use rayon::prelude::*;
 
@@ -26,6 +28,8 @@ pub(super) struct Numbers {
     pub(super) parameters: Vec<f32>,
     /// Gradients added since the last update.
     pub(super) gradients: Vec<f32>,
+    /// Seconds that each kind of step took.
+    pub(super) seconds: BTreeMap<&'static str, f64>,
 }
 
 impl Numbers {
@@ -34,6 +38,7 @@ impl Numbers {
         let mut loss = 0.0;
         let steps = std::mem::take(&mut pass.schedule.steps);
         for step in &steps {
+            let start = Instant::now();
             match step {
                 Step::Load => pass.load(image),
                 Step::Convolve { sources, outputs, first, finishes } => {
@@ -58,6 +63,7 @@ impl Numbers {
                 }
                 Step::BiasGradient { gradients } => self.bias_gradient(pass, gradients.clone()),
             }
+            *self.seconds.entry(step.name()).or_default() += start.elapsed().as_secs_f64();
         }
         pass.schedule.steps = steps;
         loss

@@ -34,6 +34,11 @@ fn bench_prints_what_the_contract_names() {
     for line in &lines {
         assert!(numbers.iter().all(|name| line[*name].as_f64().is_some_and(|v| v > 0.0)), "{line}");
         assert!(line["device"].is_string() && line["backend"] == "cpu");
+        assert!(line["fraction_of_peak"].as_f64().is_some_and(|v| v > 0.0 && v < 1.0), "{line}");
+    }
+    let steps = bench.succeeds("bench --device cpu --size 16 --depth 3 --repeats 1 --steps");
+    for step in ["convolve", "input_gradient", "filter_gradient", "mix"] {
+        assert!(steps.contains(step), "{steps}");
     }
     bench.refuses("bench --device cpu --size 0", &["size"]);
     bench.refuses("bench --device cpu --depth 0", &["--depth"]);
