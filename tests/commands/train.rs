@@ -61,7 +61,7 @@ fn a_segmentation_is_learnt_and_applied_in_the_labels_own_values() {
 #[test]
 fn a_regression_is_learnt_in_the_targets_units() {
     let bench = bench();
-    let more = "--depth 3 --device cpu --max-steps 400 --crop 0 --lr 0.01 --val-fraction 0.25 --out run";
+    let more = "--depth 3 --device cpu --max-steps 200 --batch 3 --crop 0 --lr 0.01 --val-fraction 0.25 --out run";
     bench.succeeds(&format!("train regress --images images --targets images_targets {more}"));
     let table = bench.succeeds("evaluate --model run --images val --targets val_targets --device cpu --json");
     let scores: serde_json::Value = serde_json::from_str(&table).unwrap();
