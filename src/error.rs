@@ -90,7 +90,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code of the program: 2 when the request or its input is wrong, 1 when running it failed.
+    /// The exit code of the program: 1 when a device failed or training went astray, and 2 when the request, its
+    /// input or the place for its output cannot be used.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Device { .. } | Error::Diverged { .. } => 1,

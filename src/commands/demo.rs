@@ -31,11 +31,11 @@ pub struct DemoArguments {
     /// What to show: finding shapes in noise, or cleaning up tomograms made from few projections
     #[arg(value_enum, default_value = "segment")]
     what: What,
-    /// Folder for the images, the model and the pictures
-    #[arg(long, value_name = "DIR", default_value = "msd-demo")]
-    out: PathBuf,
+    /// Folder for the images, the model and the pictures [demo-segment or demo-denoise]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Minutes of training
-    #[arg(long, default_value_t = 1.5)]
+    #[arg(long, default_value_t = 1.5, allow_negative_numbers = true)]
     minutes: f64,
     /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
     #[arg(long, default_value = "auto")]
@@ -67,15 +67,11 @@ const PICTURES: usize = 3;
 /// Runs the command.
 pub fn run(arguments: DemoArguments) -> Result<()> {
     let device = devices::choose(&arguments.device)?;
-    let out = &arguments.out;
-    let (kind, images, settings) = match arguments.what {
-        What::Segment => ("segment", "labels", TaskKind::Segment),
-        What::Denoise => ("regress", "targets", TaskKind::Regress),
+    let (kind, images, settings, folder) = match arguments.what {
+        What::Segment => ("segment", "labels", TaskKind::Segment, "demo-segment"),
+        What::Denoise => ("regress", "targets", TaskKind::Regress, "demo-denoise"),
     };
-    let folder = RunFolder::create(out.join("run"))?;
-    info!("making images in {}", out.display());
-    make_images(out, arguments.what)?;
-
+    let out = &arguments.out.unwrap_or_else(|| folder.into());
     let place = |set: &str, what: &str| out.join(set).join(what).display().to_string();
     let settings = Settings {
         val_images: Some(place("validation", "images")),
@@ -87,10 +83,14 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
         device: arguments.device.clone(),
         ..Settings::new(settings, place("train", "images"), place("train", images))
     };
+    settings.validate()?;
+    let folder = RunFolder::create(out.join("run"))?;
+    info!("making images in {}", out.display());
+    make_images(out, arguments.what)?;
     let prepared = Prepared::load(&settings)?;
     let mut watcher = ProgressWatcher::new();
     let outcome = train(&prepared, &settings, &folder, &device, false, &stop_on_interrupt(), &mut watcher)?;
-    watcher.finish();
+    drop(watcher);
     report(&outcome, &folder);
 
     let (text, picture) = judge(out, arguments.what, &outcome, &device)?;

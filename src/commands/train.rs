@@ -36,7 +36,7 @@ pub struct TrainArguments {
     #[arg(long)]
     val_targets: Option<String>,
     /// Set this share of the training images aside for validation instead
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     val_fraction: Option<f64>,
     /// Number of layers [50]
     #[arg(long)]
@@ -60,18 +60,18 @@ pub struct TrainArguments {
     #[arg(long)]
     no_symmetries: bool,
     /// Learning rate of Adam [0.003]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Stop after this many epochs [1000 when no limit is given]
     #[arg(long)]
     max_epochs: Option<u64>,
     /// Stop after this many minutes
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     max_minutes: Option<f64>,
     /// Stop after this many steps
     #[arg(long)]
     max_steps: Option<u64>,
-    /// Stop after this many epochs without a better model; 0 for never [100]
+    /// Stop after this many epochs without a better model; 0 for never [100, or never when a limit is given]
     #[arg(long)]
     patience: Option<u64>,
     /// Where all random numbers start from [1]
@@ -84,11 +84,17 @@ pub struct TrainArguments {
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Folder for the model, the curves and the checkpoint
-    #[arg(long, value_name = "RUN", required_unless_present = "resume")]
+    #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
     /// Go on with the run in this folder; limits, patience and device may be given anew
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config"])]
     resume: Option<PathBuf>,
+}
+
+impl TrainArguments {
+    fn has_limit(&self) -> bool {
+        self.max_epochs.is_some() || self.max_minutes.is_some() || self.max_steps.is_some()
+    }
 }
 
 /// Epochs when nothing else ends a run.
@@ -105,8 +111,15 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         }
         _ => from_arguments(&arguments)?,
     };
+    if arguments.resume.is_none() && arguments.out.is_none() {
+        return Err(no_folder());
+    }
     if arguments.resume.is_some() {
         refuse_changes(&arguments)?;
+    }
+    if arguments.resume.is_some() && arguments.has_limit() {
+        // New limits take the place of all old ones: a run is resumed to go further than it did.
+        (settings.max_epochs, settings.max_minutes, settings.max_steps) = (None, None, None);
     }
     override_settings(&mut settings, &arguments);
     if !settings.has_limit() {
@@ -118,16 +131,20 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let folder = match (&arguments.resume, &arguments.out) {
         (Some(folder), _) => RunFolder::open(folder)?,
         (None, Some(out)) => RunFolder::create(out)?,
-        (None, None) => return Err(Error::setting("--out", "missing", "it must name a folder for the run")),
+        (None, None) => return Err(no_folder()),
     };
     describe(&prepared, &settings, &device.info.name);
     let stop = stop_on_interrupt();
     let mut watcher = ProgressWatcher::new();
     let outcome =
         train(&prepared, &settings, &folder, &device, arguments.resume.is_some(), &stop, &mut watcher)?;
-    watcher.finish();
+    drop(watcher);
     report(&outcome, &folder);
     Ok(())
+}
+
+fn no_folder() -> Error {
+    Error::setting("--out", "missing", "it must name a folder for the run, or --resume one to go on with")
 }
 
 fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
@@ -136,7 +153,10 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
     let task = arguments.task.ok_or_else(|| missing("the task (segment or regress)"))?;
     let images = arguments.images.clone().ok_or_else(|| missing("--images"))?;
     let targets = arguments.targets.clone().ok_or_else(|| missing("--targets"))?;
-    Ok(Settings::new(task, images, targets))
+    let settings = Settings::new(task, images, targets);
+    // Who says how long to train wants that long, unless a patience is asked for as well.
+    let patience = if arguments.has_limit() { 0 } else { settings.patience };
+    Ok(Settings { patience, ..settings })
 }
 
 /// What a run has learnt depends on these; changing them would make it another run.
@@ -276,7 +296,8 @@ const LINE_SECONDS: f64 = 10.0;
 
 impl ProgressWatcher {
     pub(super) fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let shown = std::io::stderr().is_terminal() && log::log_enabled!(log::Level::Info);
+        let bar = shown.then(|| {
             let bar = ProgressBar::new(BAR_LENGTH);
             // The template is fixed text; were it wrong, the plain bar does as well.
             let style =
@@ -286,8 +307,10 @@ impl ProgressWatcher {
         });
         Self { bar, started: Instant::now(), last_line: None }
     }
+}
 
-    pub(super) fn finish(&self) {
+impl Drop for ProgressWatcher {
+    fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

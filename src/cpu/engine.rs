@@ -3,7 +3,7 @@
 use super::lanes::Instructions;
 use super::memory::check_free;
 use super::pass::{Pass, Target};
-use super::steps::Numbers;
+use super::steps::{Numbers, scratch_bytes};
 use crate::engine::{Adam, DeviceInfo, DeviceKind, Engine, Images, Moments, Plane, Targets, check_batch};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Extent, Options, Schedule, Shape};
@@ -86,7 +86,10 @@ impl CpuEngine {
             // The old planes go before new ones are taken.
             self.pass = None;
             let schedule = self.schedule(extent, training)?;
-            check_free("the planes of this network and image size", schedule.bytes())?;
+            check_free(
+                "the planes of this network and image size",
+                schedule.bytes().saturating_add(scratch_bytes(&schedule)),
+            )?;
             self.pass = Some(Pass::new(schedule)?);
         }
         Ok(())
@@ -214,6 +217,7 @@ impl Engine for CpuEngine {
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
         let parameters = 4 * 4 * self.numbers.layout.count() as u64;
-        Ok(self.schedule(shape.extent, training)?.bytes() + parameters)
+        let schedule = self.schedule(shape.extent, training)?;
+        Ok(schedule.bytes().saturating_add(scratch_bytes(&schedule)).saturating_add(parameters))
     }
 }

@@ -356,6 +356,16 @@ fn finish(
     }
 }
 
+/// Bytes of the sums of the largest step, for all bands and in total.
+pub(super) fn scratch_bytes(schedule: &Schedule) -> u64 {
+    let bands = (schedule.shape.extent.y + 2 * schedule.margin).div_ceil(BAND_ROWS);
+    let filters = schedule.steps.iter().map(|step| match step {
+        Step::FilterGradient { gradients, sources } => gradients.len() * sources.len() * TAPS,
+        _ => 0,
+    });
+    filters.max().unwrap_or(0) as u64 * (4 * bands as u64 + 8)
+}
+
 /// Fills `count` sums for each band of [`BAND_ROWS`] rows, and adds the bands in order.
 fn sum_bands(count: usize, rows: usize, band: impl Fn(Range<usize>, &mut [f32]) + Sync) -> Vec<f64> {
     let bands = rows.div_ceil(BAND_ROWS);

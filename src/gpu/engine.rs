@@ -318,7 +318,8 @@ impl Engine for GpuEngine {
         let uploads = 4 * (self.architecture.inputs * pixels + targets) as u64;
         let parameters = 4 * 4 * self.layout.count() as u64;
         let params = recorder::uniform_bytes(&plan, &self.device.limits);
-        Ok(plan.schedule.bytes() + uploads + 4 * plan.partials + parameters + params)
+        let rest = uploads + 4 * plan.partials + parameters + params;
+        Ok(plan.schedule.bytes().saturating_add(rest))
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Architecture {
 
 /// Most channels that a network may have in one place; a guard against damaged files and slips of the hand.
 const MOST_CHANNELS: usize = 65_536;
+/// Most filters: their taps, gradients and moments then take 4 GiB.
+const MOST_FILTERS: usize = 1 << 25;
 /// Largest dilation in pixels.
 const MOST_DILATION: usize = 4_096;
 
@@ -82,6 +84,11 @@ impl Architecture {
                 format!("{} x {}", self.width, self.depth),
                 wanted,
             ));
+        }
+        if self.filter_count() > MOST_FILTERS {
+            let found = format!("{} x {}, which has {} filters", self.width, self.depth, self.filter_count());
+            let wanted = format!("a network may have at most {MOST_FILTERS} filters; lower one of them");
+            return Err(Error::setting("--width times --depth", found, wanted));
         }
         if self.dilations.is_empty() {
             return Err(Error::setting(
@@ -203,6 +210,7 @@ mod tests {
         assert!(good.validate().is_ok());
         assert!(Architecture { depth: 0, ..good.clone() }.validate().is_err());
         assert!(Architecture { width: 60_000, depth: 60_000, ..good.clone() }.validate().is_err());
+        assert!(Architecture { depth: 30_000, ..good.clone() }.validate().is_err());
         assert!(Architecture { dilations: vec![], ..good.clone() }.validate().is_err());
         assert!(Architecture { dilations: vec![0], ..good }.validate().is_err());
     }

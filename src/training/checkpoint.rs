@@ -81,6 +81,9 @@ impl Checkpoint {
                 .and_then(|text| text.parse().ok())
                 .ok_or_else(|| damaged(&format!("{name} is missing")))
         };
+        if number("best_epoch")? > number("epoch")?.saturating_add(1) {
+            return Err(damaged(&"its best epoch has not been yet"));
+        }
         Ok(Self {
             parameters: array("parameters")?,
             moments: Moments { first: array("first_moments")?, second: array("second_moments")? },

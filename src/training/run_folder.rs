@@ -27,7 +27,7 @@ impl RunFolder {
         let folder = Self { path: path.into() };
         let taken = ["model.safetensors", "checkpoint.safetensors"];
         if taken.iter().any(|name| folder.path.join(name).exists()) {
-            let problem = "it holds a run already; name another folder with --out, or go on with --resume";
+            let problem = "it holds a run already; name another folder with --out (msd-gpu train --resume goes on with a run)";
             return Err(Error::output(&folder.path, problem));
         }
         std::fs::create_dir_all(&folder.path).map_err(|e| {

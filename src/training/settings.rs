@@ -164,7 +164,8 @@ impl Settings {
         if self.batch == 0 || self.batch > 4096 {
             return Err(Error::setting("--batch", self.batch, "it must be from 1 to 4096"));
         }
-        if !(self.lr.is_finite() && self.lr > 0.0) {
+        // Engines compute in float32.
+        if !((self.lr as f32).is_finite() && self.lr as f32 > 0.0) {
             return Err(Error::setting("--lr", self.lr, "it must be a number above 0, such as 0.003"));
         }
         if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
@@ -174,6 +175,14 @@ impl Settings {
         for (name, limit) in [("--max-epochs", self.max_epochs), ("--max-steps", self.max_steps)] {
             if limit == Some(0) {
                 return Err(Error::setting(name, 0, "it must be at least 1"));
+            }
+        }
+        // The integers of config.toml have a sign.
+        let whole =
+            [("--seed", Some(self.seed)), ("--max-epochs", self.max_epochs), ("--max-steps", self.max_steps)];
+        for (name, value) in whole.into_iter().chain([("--patience", Some(self.patience))]) {
+            if let Some(value) = value.filter(|&value| i64::try_from(value).is_err()) {
+                return Err(Error::setting(name, value, format!("it must be at most {}", i64::MAX)));
             }
         }
         if self.val_images.is_some() != self.val_targets.is_some() {

@@ -89,13 +89,13 @@ pub fn train(
         Err(error) => {
             // The best model outlives what went wrong after it.
             if run.state.best_epoch > 0 {
-                run.save()?;
+                run.save().unwrap_or_else(|second| log::warn!("{second}"));
             }
             return Err(error);
         }
     };
     run.save()?;
-    run.write_preview()?;
+    run.refresh_preview()?;
     let best_scores = run.best_scores.clone();
     Ok(Outcome {
         best_epoch: run.state.best_epoch,
@@ -153,15 +153,20 @@ impl<'a> Run<'a> {
             engine.set_moments(&state.moments)?;
             let history = folder.read_history(metrics, state.epoch as usize)?;
             let saved = Model::read(folder.path())?;
+            check_same_data(&saved, &model)?;
+            if !state.best_parameters.is_empty() {
+                model.parameters.clone_from(&state.best_parameters);
+                model.validate()?;
+            }
             if saved.parameters == state.best_parameters {
                 model.provenance = saved.provenance;
             }
-            model.parameters.clone_from(&state.best_parameters);
-            model.validate()?;
             info!("going on from epoch {}, step {}", state.epoch, state.step);
             (state, history)
         } else {
-            (Checkpoint { best_loss: f64::INFINITY, ..Default::default() }, History::new(metrics))
+            let (parameters, moments) = (model.parameters.clone(), engine.moments()?);
+            let start = Checkpoint { parameters, moments, best_loss: f64::INFINITY, ..Default::default() };
+            (start, History::new(metrics))
         };
         model.provenance.insert("device".into(), device.info.name.clone());
         Ok(Self {
@@ -213,7 +218,7 @@ impl<'a> Run<'a> {
     /// Whether and why the run is at its end.
     fn finished(&self, stop: &AtomicBool) -> Option<StopReason> {
         let s = self.settings;
-        let waited = self.state.epoch - self.state.best_epoch;
+        let waited = self.state.epoch.saturating_sub(self.state.best_epoch);
         if stop.load(Ordering::Relaxed) {
             Some(StopReason::Asked)
         } else if s.max_steps.is_some_and(|most| self.state.step >= most)
@@ -234,7 +239,7 @@ impl<'a> Run<'a> {
         let share = |most: Option<f64>, now: f64| most.map_or(f64::NAN, |most| now / most);
         share(s.max_steps.map(|n| n as f64), self.state.step as f64)
             .max(share(s.max_minutes, self.minutes()))
-            .max(share(s.max_epochs.map(|n| (n * self.steps_in_epoch) as f64), self.state.step as f64))
+            .max(share(s.max_epochs.map(|n| n as f64 * self.steps_in_epoch as f64), self.state.step as f64))
     }
 
     fn step(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
@@ -278,6 +283,10 @@ impl<'a> Run<'a> {
         }
         let epoch = self.state.epoch + 1;
         let parameters = self.engine.parameters()?;
+        if !parameters.iter().all(|p| p.is_finite()) {
+            // The loss of a step is that before its update: the last one may have gone astray unseen.
+            return Err(Error::Diverged { step: self.state.step, loss: f32::NAN });
+        }
         let best = judged < self.state.best_loss;
         let metric_count = self.history.metrics.len();
         let metrics =
@@ -311,7 +320,15 @@ impl<'a> Run<'a> {
             self.resumable.clone_from(&self.state);
             if epoch == 1 || self.saved.elapsed().as_secs_f64() > SAVE_SECONDS {
                 self.save()?;
+                if self.preview_written.is_none_or(|at| at.elapsed().as_secs_f64() > PREVIEW_SECONDS) {
+                    self.refresh_preview()?;
+                }
             }
+        } else if best {
+            // A resumed run steps back to the last whole epoch, but not behind the best model.
+            self.resumable.best_loss = self.state.best_loss;
+            self.resumable.best_epoch = self.state.best_epoch;
+            self.resumable.best_parameters.clone_from(&self.state.best_parameters);
         }
         watcher.epoch(&self.history);
         Ok(())
@@ -321,20 +338,13 @@ impl<'a> Run<'a> {
     fn save(&mut self) -> Result<()> {
         self.folder.write_model(&self.model)?;
         self.folder.write_history(&self.history)?;
-        if self.resumable.epoch > 0 {
-            self.folder.write_checkpoint(&self.resumable)?;
-        }
+        self.folder.write_checkpoint(&self.resumable)?;
         self.saved = Instant::now();
-        if self.preview_due
-            && self.preview_written.is_none_or(|at| at.elapsed().as_secs_f64() > PREVIEW_SECONDS)
-        {
-            self.write_preview()?;
-        }
         Ok(())
     }
 
-    /// Writes the preview of the best model.
-    fn write_preview(&mut self) -> Result<()> {
+    /// Writes the preview of the best model, if there is a better one than it shows.
+    fn refresh_preview(&mut self) -> Result<()> {
         if !self.preview_due {
             return Ok(());
         }
@@ -348,4 +358,23 @@ impl<'a> Run<'a> {
         self.preview_due = false;
         Ok(())
     }
+}
+
+/// Checks that a run goes on with the images that it was started with, as far as the model tells.
+fn check_same_data(saved: &Model, prepared: &Model) -> Result<()> {
+    let images = |model: &Model| model.provenance.get("training_images").cloned().unwrap_or_default();
+    let what = if saved.architecture != prepared.architecture || saved.task != prepared.task {
+        "the classes or channels"
+    } else if saved.input != prepared.input
+        || saved.target != prepared.target
+        || images(saved) != images(prepared)
+    {
+        "the training images"
+    } else {
+        return Ok(());
+    };
+    let problem = format!(
+        "{what} are not those that the run was started with; bring them back, or start a new run with --out"
+    );
+    Err(Error::Mismatch(problem))
 }

@@ -61,7 +61,8 @@ fn a_segmentation_is_learnt_and_applied_in_the_labels_own_values() {
 #[test]
 fn a_regression_is_learnt_in_the_targets_units() {
     let bench = bench();
-    let more = "--depth 3 --device cpu --max-steps 200 --batch 3 --crop 0 --lr 0.01 --val-fraction 0.25 --out run";
+    let more =
+        "--depth 3 --device cpu --max-steps 200 --batch 3 --crop 0 --lr 0.01 --val-fraction 0.25 --out run";
     bench.succeeds(&format!("train regress --images images --targets images_targets {more}"));
     let table = bench.succeeds("evaluate --model run --images val --targets val_targets --device cpu --json");
     let scores: serde_json::Value = serde_json::from_str(&table).unwrap();
@@ -91,6 +92,7 @@ fn a_resumed_run_is_the_run_that_was_not_stopped() {
         let parameters = 4 * 3 * model(&bench, run).parameters.len();
         file[file.len() - parameters..].to_vec()
     };
+    // Tensors lie in the order of their names, the best parameters first.
     assert_eq!(bytes("whole"), bytes("parts"), "parameters and moments");
     let losses = |run: &str| {
         let text = std::fs::read_to_string(bench.path(&format!("{run}/history.csv"))).unwrap();
@@ -100,8 +102,19 @@ fn a_resumed_run_is_the_run_that_was_not_stopped() {
             .collect::<Vec<_>>()
     };
     assert_eq!(losses("whole"), losses("parts"));
+    // One that was stopped in the middle of its first epoch goes on from its start.
+    bench.succeeds(&segment(&format!("{more} --max-steps 2 --out early")));
+    bench.succeeds("train --resume early --max-epochs 4");
+    assert_eq!(bytes("whole"), bytes("early"), "parameters and moments, but not the best model");
     bench.refuses("train --resume parts --depth 4", &["--depth", "--resume"]);
     bench.refuses("train --resume images", &["images", "no run to resume"]);
+    // Other images would be another run.
+    bench.grey("images/9.png", (16, 16));
+    bench.labels(
+        "images_labels/9.png",
+        &Array2::from_shape_fn((16, 16), |(y, _)| if y > 7 { 255 } else { 0 }),
+    );
+    bench.refuses("train --resume parts --max-epochs 5", &["the training images", "--out"]);
 }
 
 #[test]
@@ -123,7 +136,7 @@ fn settings_come_from_a_file_and_are_overridden_by_flags() {
 #[test]
 fn control_c_ends_a_run_cleanly() {
     let bench = bench();
-    let command = segment("--depth 3 --device cpu --crop 16 --max-minutes 5 --patience 0 --out run");
+    let command = segment("--depth 3 --device cpu --crop 16 --max-minutes 5 --out run");
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_msd-gpu"))
         .args(command.split_whitespace())
         .current_dir(bench.path("."))
@@ -175,6 +188,9 @@ fn mistakes_are_named_in_one_sentence() {
     bench.refuses(&short("--batch 0"), &["--batch"]);
     bench.refuses(&short("--depth 0").replace("--depth 3 ", ""), &["--depth"]);
     bench.refuses(&short("--lr -1"), &["--lr"]);
+    bench.refuses(&short("--lr 1e39"), &["--lr"]);
+    bench.refuses(&short("--seed 18446744073709551615"), &["--seed"]);
+    bench.refuses(&short("").replace("--depth 3", "--depth 60000"), &["--depth", "filters"]);
     bench.refuses(&short("--dilations 3..1"), &["3..1"]);
     bench.refuses(&short("--val-fraction 1.5"), &["--val-fraction", "1.5"]);
     bench.refuses(&short("--max-minutes 0"), &["--max-minutes"]);
