@@ -9,8 +9,8 @@ use super::lanes::{Instructions, Kernel, Lanes, run};
 
 /// Independent sums, enough to fill the pipelines of two multiply-add units.
 const SUMS: usize = 12;
-/// Rounds of all sums in one run of the loop.
-const ROUNDS: usize = 200_000;
+/// Rounds of all sums in one run of the loop: tens of milliseconds, so that all threads are at work for most of it.
+const ROUNDS: usize = 10_000_000;
 /// Repetitions; the best counts.
 const REPEATS: usize = 5;
 /// Bytes that each thread copies: far more than its cache.
