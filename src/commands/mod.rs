@@ -34,7 +34,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make images, train on them for two minutes and show the result; needs no data
+    /// Make images, train on them for a minute and a half and show the result; needs no data
     Demo(demo::DemoArguments),
     /// List the devices that networks can run on
     Devices(devices::DevicesArguments),

@@ -9,7 +9,7 @@ use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Extent, Options, Schedule, Shape};
 use crate::{Error, Result};
 
-/// Layers in a block where nothing else is asked for: measured best from 128x128 to 512x512.
+/// Layers in a block where nothing else is asked for: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).
 const BLOCK: usize = 10;
 /// Numbers that rows are aligned to: a cache line.
 const ALIGNMENT: usize = 16;

@@ -45,15 +45,15 @@ impl Normalisation {
     }
 
     /// Brings `values` of channel `channel` to mean 0 and deviation 1.
-    pub fn apply(&self, channel: usize, values: &mut [f32]) {
+    pub fn apply<'a>(&self, channel: usize, values: impl IntoIterator<Item = &'a mut f32>) {
         let (mean, scale) = (self.mean[channel], 1.0 / self.deviation[channel]);
-        values.iter_mut().for_each(|v| *v = (*v - mean) * scale);
+        values.into_iter().for_each(|v| *v = (*v - mean) * scale);
     }
 
     /// Brings `values` of channel `channel` back to the units of the image.
-    pub fn undo(&self, channel: usize, values: &mut [f32]) {
+    pub fn undo<'a>(&self, channel: usize, values: impl IntoIterator<Item = &'a mut f32>) {
         let (mean, deviation) = (self.mean[channel], self.deviation[channel]);
-        values.iter_mut().for_each(|v| *v = *v * deviation + mean);
+        values.into_iter().for_each(|v| *v = *v * deviation + mean);
     }
 
     fn usable(&self, channels: usize) -> bool {

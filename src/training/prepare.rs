@@ -123,13 +123,11 @@ fn normalisation(statistics: ChannelStatistics) -> Normalisation {
 fn normalise(set: &mut Dataset, model: &Model) {
     for sample in &mut set.samples {
         for (channel, mut plane) in sample.image.outer_iter_mut().enumerate() {
-            let (mean, scale) = (model.input.mean[channel], 1.0 / model.input.deviation[channel]);
-            plane.mapv_inplace(|v| (v - mean) * scale);
+            model.input.apply(channel, &mut plane);
         }
         if let (Target::Values(values), Some(target)) = (&mut sample.target, &model.target) {
             for (channel, mut plane) in values.outer_iter_mut().enumerate() {
-                let (mean, scale) = (target.mean[channel], 1.0 / target.deviation[channel]);
-                plane.mapv_inplace(|v| (v - mean) * scale);
+                target.apply(channel, &mut plane);
             }
         }
     }

@@ -93,8 +93,7 @@ pub(super) fn restore(values: &Array3<f32>, model: &Model) -> Array3<f32> {
     let mut restored = values.clone();
     if let Some(target) = &model.target {
         for (channel, mut plane) in restored.outer_iter_mut().enumerate() {
-            let (mean, deviation) = (target.mean[channel], target.deviation[channel]);
-            plane.mapv_inplace(|v| v * deviation + mean);
+            target.undo(channel, &mut plane);
         }
     }
     restored
