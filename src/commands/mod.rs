@@ -8,6 +8,8 @@ mod console;
 mod demo;
 mod devices;
 mod evaluate;
+mod export;
+mod import;
 mod inspect;
 mod predict;
 mod progress;
@@ -46,6 +48,10 @@ enum Command {
     Evaluate(evaluate::EvaluateArguments),
     /// Say what a model is, and what it takes to apply it
     Inspect(inspect::InspectArguments),
+    /// Turn a network of msdnet or msd_pytorch into a model
+    Import(import::ImportArguments),
+    /// Write a model for other programs: ONNX, PyTorch
+    Export(export::ExportArguments),
     /// Measure the speed of this machine on MS-D networks
     Bench(bench::BenchArguments),
 }
@@ -73,6 +79,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
     }
 }
