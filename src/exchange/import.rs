@@ -76,7 +76,14 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Imported> {
             format!("has {} bytes, more than any network; wanted at most {MOST_BYTES}", metadata.len());
         return Err(Error::model(path, problem));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    import_bytes(std::fs::read(path).map_err(unreadable)?, path, options)
+}
+
+/// Reads a network from the bytes of a file; `path` is named in errors and noted in the model.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_bytes(bytes: Vec<u8>, path: &Path, options: &ImportOptions) -> Result<Imported> {
     let problem = |problem: String| Error::model(path, problem);
     let is_hdf5 = bytes.starts_with(msdnet::HDF5_START);
     if is_hdf5 && options.dilations.is_some() {

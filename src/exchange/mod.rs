@@ -14,7 +14,7 @@ mod tensors;
 mod torch_file;
 mod torch_module;
 
-pub use import::{ImportOptions, Imported, TaskKind, import};
+pub use import::{ImportOptions, Imported, TaskKind, import, import_bytes};
 pub use onnx::{OPSET, to_onnx};
 pub use torch_module::to_torch;
 

@@ -421,7 +421,7 @@ mod tests {
             b"\x8d\xff\xff\xff\xff\xff\xff\xff\xffa.",
             b"ctorch",
             b"}(K\x01u.",
-            b"(]q\x000t.",
+            b"](0t.",
             b"\x93.",
             b"K\x01K\x02a.",
             b"(0.",

@@ -74,7 +74,7 @@ pub(super) fn fold_input(
     let mut normalisation = Normalisation::identity(n);
     for channel in 0..n {
         let row: f64 = scaling.rows[channel].iter().map(|(_, factor)| factor).sum();
-        let mean = (-f64::from(scaling.bias[channel]) / row) as f32;
+        let mean = (0.0 - f64::from(scaling.bias[channel]) / row) as f32;
         let deviation = (1.0 / scaling.own(channel).abs()) as f32;
         // The identity does where there is no inverse: the rest is folded below.
         if mean.is_finite() {

@@ -76,16 +76,18 @@ class MixedScaleDense(nn.Module):
         return maps[:, :, n : maps.shape[2] - n, n : maps.shape[3] - n]
 
     def save(self, path):
-        """Writes a model file for msd-gpu; whoever trained it knows best what its provenance is."""
+        """Writes a model file for msd-gpu."""
         filters = torch.cat([f.reshape(-1, 3, 3) for f in self.filters])
         parts = {"filters": filters, "biases": self.biases, "mix": self.mix, "output_biases": self.output_biases}
-        header, data = {"__metadata__": self.metadata}, b""
+        provenance = json.dumps(json.loads(self.metadata["provenance"]) | {"changed_in": "PyTorch"})
+        header, data = {"__metadata__": self.metadata | {"provenance": provenance}}, b""
         for name, tensor in parts.items():
             numbers = tensor.detach().float().cpu()
             offsets = [len(data), len(data) + 4 * numbers.numel()]
             header[name] = {"dtype": "F32", "shape": list(numbers.shape), "data_offsets": offsets}
             data += bytes(numbers.contiguous().view(torch.uint8).flatten().tolist())
         text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
         Path(path).write_bytes(len(text).to_bytes(8, "little") + text + data)
 
 
