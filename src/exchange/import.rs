@@ -61,8 +61,8 @@ pub(super) struct Found {
     pub assumed: Vec<String>,
 }
 
-/// Reads a network of msdnet (HDF5) or of msd_pytorch (`torch.save` of any age, or safetensors with its names).
-/// What kind of file it is shows in its content.
+/// Reads a network of msdnet (HDF5) or of msd_pytorch (`torch.save` of PyTorch 0.4 or later, or safetensors with its
+/// names). What kind of file it is shows in its content.
 ///
 /// # Errors
 /// [`Error::Model`] for a file that is none of these, damaged, of another architecture, or holds anything but tensors

@@ -61,11 +61,13 @@ impl Names {
         }
         let mut networks = all.iter().filter_map(|name| name.strip_suffix("msd_block.weight0"));
         let (Some(network), None) = (networks.next(), networks.next()) else {
-            let some: Vec<String> = all.iter().take(3).map(|name| shortened(name)).collect();
+            let mut some: Vec<String> = all.iter().take(3).map(|name| shortened(name)).collect();
+            if all.len() > some.len() {
+                some.push("...".into());
+            }
             return Err(format!(
-                "has {} tensors ({}), but not those of one msd_pytorch network; wanted one with msd_block and final_layer",
-                all.len(),
-                if some.is_empty() { "none at all".into() } else { some.join(", ") + ", ..." },
+                "has the tensors [{}], which are not those of one msd_pytorch network; wanted one with msd_block and final_layer",
+                some.join(", ")
             ));
         };
         let layer = |name: String| all.contains(format!("{name}.weight").as_str()).then_some(name);

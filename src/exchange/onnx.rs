@@ -1,7 +1,8 @@
 //! Writes a model as an ONNX graph of standard operators.
 //!
 //! `image` `[images, channels, height, width]` in its own units goes in, `values` in the units of the targets or
-//! `probabilities` of the classes come out, in the same layout; all but the channels may be of any size.
+//! `probabilities` of the classes come out, in the same layout; all but the channels may be of any size. The file's metadata
+//! entry `classes` has the classes' values and names as JSON.
 //!
 //! The stack of maps has a margin as wide as the largest dilation, so that each layer is a convolution without padding,
 //! cut to the part that it needs. `Pad` may not mirror further than the image is wide, so mirrored margins are gathered by

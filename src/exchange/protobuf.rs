@@ -1,7 +1,7 @@
 //! Writes protocol buffers: fields of a message, one after the other.
 //!
 //! ONNX needs three kinds of fields and nothing is ever read back, so this takes less text than declaring its
-//! messages for a library would (https://protobuf.dev/programming-guides/encoding/).
+//! messages for a library would (<https://protobuf.dev/programming-guides/encoding/>).
 
 /// The bytes of one message.
 #[derive(Debug, Default)]

@@ -172,10 +172,10 @@ mod tests {
         let apply = |scaling: &Scaling, planes: &[&[f64]]| -> Vec<f64> {
             let mut out = Vec::new();
             for (row, &bias) in scaling.rows.iter().zip(&scaling.bias) {
-                for pixel in 0..planes[0].len() {
+                out.extend((0..planes[0].len()).map(|pixel| {
                     let sum: f64 = row.iter().map(|&(j, factor)| factor * planes[j][pixel]).sum();
-                    out.push(sum + f64::from(bias));
-                }
+                    sum + f64::from(bias)
+                }));
             }
             out
         };

@@ -112,7 +112,7 @@ fn allowed(class: Class) -> bool {
     match class.module {
         "collections" => class.name == "OrderedDict",
         "torch._utils" => matches!(class.name, "_rebuild_tensor_v2" | "_rebuild_parameter"),
-        "torch" => class.name == "Size" || element(class).is_some(),
+        "torch" => element(class).is_some(),
         _ => false,
     }
 }

@@ -148,8 +148,8 @@ fn both_formats_can_be_written_at_once() {
     let bench = Bench::new();
     bench.model("m.safetensors", &regression(2, 1));
     bench.succeeds("export m.safetensors --onnx out.onnx --torch net.py");
-    assert_eq!(bench.names("."), ["m.safetensors", "net.py", "net.safetensors", "out.onnx"]);
+    assert_eq!(bench.names("."), ["m.safetensors", "net.py", "net.weights.safetensors", "out.onnx"]);
     let module = std::fs::read_to_string(bench.path("net.py")).unwrap();
-    assert!(module.contains("/ \"net.safetensors\"\n"), "{module}");
-    assert_eq!(Model::read(&bench.path("net.safetensors")).unwrap(), regression(2, 1));
+    assert!(module.contains("/ \"net.weights.safetensors\"\n"), "{module}");
+    assert_eq!(Model::read(&bench.path("net.weights.safetensors")).unwrap(), regression(2, 1));
 }

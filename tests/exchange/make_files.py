@@ -107,12 +107,13 @@ def write_msd_pytorch():
     output = forward(apply(*before, image), *net, [1, 2, 4, 8], "symmetric")
     keep("segmentation.pt", image, softmax(output))
 
-    # Channels mixed by the scaling, as early versions did; float64; views that are not dense; the state_dict alone.
+    # Channels mixed by the scaling, as early versions did; float64; views that are not dense; a parameter.
     net = network(2, 2, 3, 1)
     before, after = ([[0.02, 0.02], [0.02, 0.02]], [-3.0, -3.0]), ([[40.0, 40.0], [40.0, 40.0]], [90.0, 90.0])
     tensors = {**scale(*before, "0"), **msd_pytorch("1.", *net), **scale(*after, "2")}
     for key, tensor in tensors.items():
         tensors[key] = tensor.double().transpose(0, -1).contiguous().transpose(0, -1)
+    tensors["1.msd_block.bias"] = torch.nn.Parameter(tensors["1.msd_block.bias"])
     torch.save(tensors, FILES / "mixed.pt")
     image = 75 + 50 * normal(2, 8, 8)
     keep("mixed.pt", image, apply(*after, forward(apply(*before, image), *net, range(1, 11), "symmetric")))
