@@ -172,3 +172,73 @@ fn scaling(tensors: &Tensors, layer: &str, channels: usize) -> Problem<Scaling> 
     let matrix = tensors.read(&format!("{layer}.weight"), &[channels, channels, 1, 1])?;
     Ok(Scaling::full(&matrix, tensors.read(&format!("{layer}.bias"), &[channels])?))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::tensors::{Element, Place, dense};
+    use super::*;
+
+    /// What is read from tensors of zeros under these names, all of them views of the same `length` bytes.
+    fn read_zeros(length: usize, tensors: &[(&str, &[usize])]) -> Problem<Found> {
+        let bytes = vec![0; length];
+        let place = |shape: &[usize]| Place {
+            element: Element::Float32,
+            storage: 0..length,
+            offset: 0,
+            shape: shape.to_vec(),
+            strides: dense(shape).unwrap(),
+        };
+        let places = tensors.iter().map(|(name, shape)| ((*name).to_owned(), place(shape)));
+        read(&Tensors::new(&bytes, places.collect::<BTreeMap<_, _>>()), None)
+    }
+
+    /// A network of two layers of width 3 for images of one channel, with three outputs.
+    const NETWORK: [(&str, &[usize]); 5] = [
+        ("msd_block.weight0", &[3, 1, 3, 3]),
+        ("msd_block.weight1", &[3, 4, 3, 3]),
+        ("msd_block.bias", &[6]),
+        ("final_layer.linear.weight", &[3, 7, 1]),
+        ("final_layer.linear.bias", &[3]),
+    ];
+
+    fn refusal(change: impl FnOnce(&mut Vec<(&str, &[usize])>)) -> String {
+        let mut tensors = NETWORK.to_vec();
+        change(&mut tensors);
+        read_zeros(4096, &tensors).err().expect("it was read")
+    }
+
+    #[test]
+    fn a_network_alone_is_read_and_does_not_say_what_it_is_for() {
+        let found = read_zeros(4096, &NETWORK).ok().unwrap();
+        assert!(found.task.is_none());
+        let architecture = &found.model.architecture;
+        assert_eq!(
+            (architecture.inputs, architecture.outputs, architecture.width, architecture.depth),
+            (1, 3, 3, 2)
+        );
+        assert_eq!(found.model.input, Normalisation::identity(1));
+    }
+
+    #[test]
+    fn other_networks_are_named() {
+        assert!(refusal(|t| t.truncate(4)).contains("no tensor final_layer.linear.bias"));
+        assert!(refusal(|t| t[1].1 = &[3, 5, 3, 3]).contains("[3, 5, 3, 3]"));
+        assert!(refusal(|t| t[0].1 = &[3, 1, 5, 5]).contains("[3, 1, 5, 5]"));
+        assert!(refusal(|t| t[0].1 = &[0, 1, 3, 3]).contains("--width"));
+        assert!(refusal(|t| t.push(("msd_block.weight7", &[1]))).contains("msd_block.weight7"));
+        assert!(
+            refusal(|t| t.push(("1.msd_block.weight0", &[3, 1, 3, 3]))).contains("one msd_pytorch network")
+        );
+        let named: Vec<_> = NETWORK.iter().map(|(name, shape)| (format!("1.0.{name}"), *shape)).collect();
+        let mut early: Vec<_> = named.iter().map(|(name, shape)| (name.as_str(), *shape)).collect();
+        early.extend([("2.weight", &[3, 3, 1, 1][..]), ("2.bias", &[3])]);
+        assert!(read_zeros(4096, &early).err().unwrap().contains("ReLU"));
+    }
+
+    #[test]
+    fn a_small_file_that_shows_its_numbers_over_and_over_is_refused() {
+        assert!(read_zeros(540, &NETWORK).err().unwrap().contains("540 bytes"));
+    }
+}
