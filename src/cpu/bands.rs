@@ -4,8 +4,13 @@ use std::ops::Range;
 
 use crate::schedule::PlaneForm;
 
-/// Rows of a band: enough for full register tiles at the usual dilations, few enough to stay in cache.
-const MOST_ROWS: usize = 64;
+/// Rows of a band: few enough for a group of planes to stay in a core's cache.
+const MOST_ROWS: usize = 32;
+/// Columns that are worked on at a time, so that a group of planes stays in cache. A whole number of registers.
+const MOST_COLUMNS: usize = 512;
+
+/// Rows of a band over which sums are made. Fixed, so that their order does not depend on the number of threads.
+pub(super) const SUM_ROWS: usize = 32;
 
 /// A band of rows of several planes, to be written by one core.
 pub(super) struct Band<'a> {
@@ -21,13 +26,18 @@ pub(super) fn height_for_threads(rows: usize) -> usize {
     rows.div_ceil(rayon::current_num_threads()).clamp(1, MOST_ROWS)
 }
 
+/// Cuts `columns` columns into spans.
+pub(super) fn spans(columns: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..columns).step_by(MOST_COLUMNS).map(move |start| start..(start + MOST_COLUMNS).min(columns))
+}
+
 /// Cuts consecutive planes into bands of `height` rows; margins above and below belong to none.
 pub(super) fn cut<'a>(planes: &'a mut [f32], form: &PlaneForm, rows: usize, height: usize) -> Vec<Band<'a>> {
     let mut bands: Vec<Band> = (0..rows)
         .step_by(height)
         .map(|start| Band { rows: start..(start + height).min(rows), planes: Vec::new() })
         .collect();
-    for plane in planes.chunks_exact_mut(form.plane()) {
+    for plane in planes.chunks_exact_mut(form.plane) {
         let (_, mut rest) = plane.split_at_mut(form.above * form.pitch);
         for band in &mut bands {
             let (own, after) = rest.split_at_mut(band.rows.len() * form.pitch);

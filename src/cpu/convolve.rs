@@ -1,14 +1,21 @@
 //! Dilated 3x3 convolutions: the running sums of hidden channels.
 //!
 //! A convolution of dilation s is s*s independent ones on lattices of stride s. A register tile takes up to
-//! [`Lanes::TILE_ROWS`] rows y, y+s, y+2s, ... and two registers of columns through all feature maps: T rows
-//! need T+2 rows of loads instead of 3T, and the sums stay in registers. Margins hold the mirror images, so no
-//! inner loop knows where the edge is.
+//! [`Lanes::TILE_ROWS`] rows y, y+s, y+2s, ... and one register of columns through a group of feature maps: T rows
+//! need T+2 rows of loads instead of 3T. Margins hold the mirror images, so no inner loop knows where the edge is.
+//!
+//! A load that crosses a cache line costs more than two that do not, and at most dilations two of three columns of
+//! taps would need one. So no tap shifts what it loads: each column of taps has sums of its own, where it
+//! reads, and the three are shifted when they are added up, once for a group of maps. One aligned load then
+//! serves nine taps.
 
 use std::ops::Range;
 
 use super::lanes::{Kernel, Lanes};
 use crate::network::TAPS;
+
+/// Columns of taps, each with sums of its own.
+const ACROSS: usize = 3;
 
 /// Where the sums of a convolution start.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +26,7 @@ pub(super) enum Start {
     Running,
 }
 
-/// The part of one output channel that lies in one band of rows.
+/// The part of one output channel that lies in one band of rows and one span of columns.
 pub(super) struct ConvolveBand<'a> {
     /// Planes of the feature maps to read, one after the other.
     pub(super) sources: &'a [f32],
@@ -33,8 +40,8 @@ pub(super) struct ConvolveBand<'a> {
     pub(super) filters: &'a [f32],
     /// Dilation of the output channel.
     pub(super) dilation: usize,
-    /// Number of columns.
-    pub(super) columns: usize,
+    /// The columns to compute; the first is a whole number of registers from column 0.
+    pub(super) columns: Range<usize>,
     /// The rows to compute.
     pub(super) rows: Range<usize>,
     /// Those rows of the output, whole pitches, starting `left` before column 0.
@@ -45,11 +52,17 @@ pub(super) struct ConvolveBand<'a> {
     pub(super) start: Start,
     /// Whether the sums are complete, and go through the ReLU.
     pub(super) finish: bool,
+    /// Room for the sums of a tile's rows; it grows as needed.
+    pub(super) sums: &'a mut Vec<f32>,
 }
 
 impl Kernel for ConvolveBand<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(mut self) {
+        let room = L::TILE_ROWS * ACROSS * self.sums_width::<L>();
+        if self.sums.len() < room {
+            self.sums.resize(room, 0.0);
+        }
         let height = self.rows.len();
         for offset in 0..self.dilation.min(height) {
             let count = (height - offset).div_ceil(self.dilation);
@@ -67,9 +80,7 @@ impl Kernel for ConvolveBand<'_> {
                         3 => self.rows::<L, 3>(row),
                         4 => self.rows::<L, 4>(row),
                         5 => self.rows::<L, 5>(row),
-                        6 => self.rows::<L, 6>(row),
-                        7 => self.rows::<L, 7>(row),
-                        _ => self.rows::<L, 8>(row),
+                        _ => self.rows::<L, 6>(row),
                     }
                 }
                 done += rows;
@@ -79,71 +90,76 @@ impl Kernel for ConvolveBand<'_> {
 }
 
 impl ConvolveBand<'_> {
+    /// Columns beside the span whose sums reach into it.
+    #[inline(always)]
+    fn beside<L: Lanes>(&self) -> usize {
+        self.dilation.next_multiple_of(L::COUNT)
+    }
+
+    /// Numbers in one row of sums: those of the span and of the columns beside it.
+    #[inline(always)]
+    fn sums_width<L: Lanes>(&self) -> usize {
+        self.columns.len().next_multiple_of(L::COUNT) + 2 * self.beside::<L>()
+    }
+
     /// All columns of the `ROWS` rows from `row` (counted within the band) on, a dilation apart.
     #[inline(always)]
     unsafe fn rows<L: Lanes, const ROWS: usize>(&mut self, row: usize) {
-        let mut column = 0;
+        let (width, beside) = (self.sums_width::<L>(), self.beside::<L>());
         // SAFETY: the caller vouches for the instructions.
         unsafe {
-            while column + L::COUNT < self.columns {
-                self.tile::<L, ROWS, 2>(row, column);
-                column += 2 * L::COUNT;
+            // The left taps reach the span from the columns before it, the right ones from those after it.
+            for column in (0..beside).step_by(L::COUNT) {
+                self.tile::<L, ROWS, 1>(row, column, 0);
             }
-            if column < self.columns {
-                self.tile::<L, ROWS, 1>(row, column);
+            for column in (beside..width - beside).step_by(L::COUNT) {
+                self.tile::<L, ROWS, ACROSS>(row, column, 0);
             }
+            for column in (width - beside..width).step_by(L::COUNT) {
+                self.tile::<L, ROWS, 1>(row, column, 2);
+            }
+            self.add_up::<L, ROWS>(row);
         }
     }
 
+    /// Sums of the columns of taps `first..first + COLUMNS`, for the register of columns that starts `column` after
+    /// the first of `sums_width`.
     #[inline(always)]
-    #[expect(clippy::needless_range_loop, reason = "one index goes through rows of sums and pointers alike")]
-    unsafe fn tile<L: Lanes, const ROWS: usize, const REGISTERS: usize>(
+    #[expect(clippy::needless_range_loop, reason = "one index goes through rows of sums and of pixels alike")]
+    unsafe fn tile<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
         &mut self,
         row: usize,
         column: usize,
+        first: usize,
     ) {
         let step = self.dilation * self.pitch;
         let count = self.filters.len() / TAPS;
-        let reach = step + self.dilation;
-        let first = self.origin + (self.rows.start + row) * self.pitch + column;
-        let last = first + (ROWS - 1) * step + REGISTERS * L::COUNT - 1;
-        let into = row * self.pitch + self.left + column;
+        let middle = self.origin + (self.rows.start + row) * self.pitch + self.columns.start + column;
+        let width = self.sums_width::<L>();
+        let from = middle - self.beside::<L>() - step;
         // Planes have a margin at least as wide as the dilation, and rows hold whole registers of columns.
-        debug_assert!(
-            first >= reach && last + reach < self.plane && count * self.plane <= self.sources.len()
-        );
-        debug_assert!(into + (ROWS - 1) * step + REGISTERS * L::COUNT <= self.output.len());
+        debug_assert!(from + (count - 1) * self.plane + (ROWS + 1) * step + L::COUNT <= self.sources.len());
+        debug_assert!(ROWS * ACROSS * width <= self.sums.len());
         // SAFETY: the bounds are as asserted above; the caller vouches for the instructions.
         unsafe {
-            let output = self.output.as_mut_ptr().add(into);
-            let mut sums = [[L::splat(0.0); REGISTERS]; ROWS];
-            for (r, sums) in sums.iter_mut().enumerate() {
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = match self.start {
-                        Start::Bias(bias) => L::splat(bias),
-                        Start::Running => L::load(output.add(r * step + v * L::COUNT)),
-                    };
-                }
-            }
-            let mut source = self.sources.as_ptr().add(first - reach);
-            let mut filter = self.filters.as_ptr();
+            let mut sums = [[L::splat(0.0); COLUMNS]; ROWS];
+            let mut source = self.sources.as_ptr().add(from);
+            let mut filter = self.filters.as_ptr().add(first);
             for _ in 0..count {
-                for across in 0..3 {
-                    let top = L::splat(*filter.add(across));
-                    let middle = L::splat(*filter.add(3 + across));
-                    let bottom = L::splat(*filter.add(6 + across));
-                    let from = source.add(across * self.dilation);
-                    for r in 0..ROWS + 2 {
-                        for v in 0..REGISTERS {
-                            let pixels = L::load(from.add(r * step + v * L::COUNT));
-                            if r < ROWS {
-                                sums[r][v] = pixels.multiply_add(top, sums[r][v]);
-                            }
-                            if (1..=ROWS).contains(&r) {
-                                sums[r - 1][v] = pixels.multiply_add(middle, sums[r - 1][v]);
-                            }
-                            if r >= 2 {
-                                sums[r - 2][v] = pixels.multiply_add(bottom, sums[r - 2][v]);
+                let mut taps = [[L::splat(0.0); COLUMNS]; 3];
+                for (down, taps) in taps.iter_mut().enumerate() {
+                    for (across, tap) in taps.iter_mut().enumerate() {
+                        *tap = L::splat(*filter.add(3 * down + across));
+                    }
+                }
+                for r in 0..ROWS + 2 {
+                    let pixels = L::load(source.add(r * step));
+                    L::fetch_soon(source.wrapping_add(r * step + L::COUNT));
+                    for down in 0..3 {
+                        if r >= down && r - down < ROWS {
+                            for across in 0..COLUMNS {
+                                let sum = &mut sums[r - down][across];
+                                *sum = pixels.multiply_add(taps[down][across], *sum);
                             }
                         }
                     }
@@ -151,10 +167,39 @@ impl ConvolveBand<'_> {
                 source = source.wrapping_add(self.plane);
                 filter = filter.wrapping_add(TAPS);
             }
+            let into = self.sums.as_mut_ptr().add(column);
             for (r, sums) in sums.iter().enumerate() {
-                for (v, sum) in sums.iter().enumerate() {
-                    let sum = if self.finish { sum.relu() } else { *sum };
-                    sum.store(output.add(r * step + v * L::COUNT));
+                for (across, sum) in sums.iter().enumerate() {
+                    sum.store(into.add((r * ACROSS + first + across) * width));
+                }
+            }
+        }
+    }
+
+    /// Shifts the sums of the three columns of taps to where they belong, and adds them to the output.
+    #[inline(always)]
+    unsafe fn add_up<L: Lanes, const ROWS: usize>(&mut self, row: usize) {
+        let step = self.dilation * self.pitch;
+        let (width, beside) = (self.sums_width::<L>(), self.beside::<L>());
+        let whole = self.columns.len().next_multiple_of(L::COUNT);
+        let into = row * self.pitch + self.left + self.columns.start;
+        debug_assert!(into + (ROWS - 1) * step + whole <= self.output.len());
+        // SAFETY: the bounds are as asserted above and in `tile`; the caller vouches for the instructions.
+        unsafe {
+            for r in 0..ROWS {
+                let output = self.output.as_mut_ptr().add(into + r * step);
+                let middle = self.sums.as_ptr().add((r * ACROSS + 1) * width + beside);
+                let left = middle.sub(width + self.dilation);
+                let right = middle.add(width + self.dilation);
+                for column in (0..whole).step_by(L::COUNT) {
+                    let start = match self.start {
+                        Start::Bias(bias) => L::splat(bias),
+                        Start::Running => L::load(output.add(column)),
+                    };
+                    let sides = L::load(left.add(column)).add(L::load(right.add(column)));
+                    let sum = start.add(L::load(middle.add(column)).add(sides));
+                    let sum = if self.finish { sum.relu() } else { sum };
+                    sum.store(output.add(column));
                 }
             }
         }

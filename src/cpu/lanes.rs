@@ -86,7 +86,7 @@ pub(super) fn run(instructions: Instructions, kernel: impl Kernel) {
 pub(super) trait Lanes: Copy {
     /// Numbers in the register.
     const COUNT: usize;
-    /// Most rows of a tile of two columns of registers, so that sums, weights and a load fit the register file.
+    /// Most rows of a tile with three sums for each, so that sums, weights and a load fit the register file.
     const TILE_ROWS: usize;
     /// Registers side by side in a tile of several channels.
     const TILE_COLUMNS: usize;
@@ -100,6 +100,7 @@ pub(super) trait Lanes: Copy {
     unsafe fn splat(value: f32) -> Self;
     /// `self * factor + sum`.
     unsafe fn multiply_add(self, factor: Self, sum: Self) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
     /// The larger of 0 and each number; what is not a number stays so.
     unsafe fn relu(self) -> Self;
     /// The sum of all numbers, in a fixed order.
@@ -116,6 +117,9 @@ pub(super) trait Lanes: Copy {
         }
         numbers[0]
     }
+    /// Starts to bring a cache line into the nearest cache; `from` may point anywhere.
+    #[inline(always)]
+    unsafe fn fetch_soon(_from: *const f32) {}
 }
 
 /// Four numbers that the compiler turns into whatever the build's baseline has (SSE2, NEON).
@@ -151,6 +155,11 @@ impl Lanes for Portable {
         Self(std::array::from_fn(|i| {
             if fused { self.0[i].mul_add(factor.0[i], sum.0[i]) } else { self.0[i] * factor.0[i] + sum.0[i] }
         }))
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
     }
 
     #[inline(always)]
@@ -207,14 +216,24 @@ mod x86 {
             // The second operand is returned when one is not a number.
             unsafe { _mm256_max_ps(_mm256_setzero_ps(), self) }
         }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { _mm256_add_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn fetch_soon(from: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        }
     }
 
     impl Lanes for __m512 {
         const COUNT: usize = 16;
-        const TILE_ROWS: usize = 8;
+        const TILE_ROWS: usize = 6;
         const TILE_COLUMNS: usize = 4;
         const TILE_CHANNELS: usize = 6;
-        const TILE_MAPS: usize = 3;
+        const TILE_MAPS: usize = 2;
 
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
@@ -240,6 +259,21 @@ mod x86 {
         unsafe fn relu(self) -> Self {
             // The second operand is returned when one is not a number.
             unsafe { _mm512_max_ps(_mm512_setzero_ps(), self) }
+        }
+
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            unsafe { _mm512_reduce_add_ps(self) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { _mm512_add_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn fetch_soon(from: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
         }
     }
 }

@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 
 use super::bands;
-use super::filter_gradient::BAND_ROWS;
 use super::input_gradient::Preimages;
 use super::losses::LossBand;
 use super::memory::{Margins, Planes};
@@ -63,8 +62,7 @@ impl Pass {
         let Self { schedule, maps, margins, .. } = self;
         let (form, extent) = (&schedule.map_form, schedule.shape.extent);
         let planes = maps.planes_mut(0..schedule.architecture.inputs);
-        for (plane, image) in
-            planes.chunks_exact_mut(form.plane()).zip(image.chunks_exact(extent.y * extent.x))
+        for (plane, image) in planes.chunks_exact_mut(form.plane).zip(image.chunks_exact(extent.y * extent.x))
         {
             let own = form.above * form.pitch;
             for (row, pixels) in plane[own..].chunks_exact_mut(form.pitch).zip(image.chunks_exact(extent.x)) {
@@ -82,12 +80,12 @@ impl Pass {
         let outputs = outputs.planes(0..count);
         let into = output_gradients.planes_mut(0..count);
         // Bands of a fixed height: the loss is a sum over them.
-        let losses: Vec<f64> = bands::cut(into, form, extent.y, BAND_ROWS)
+        let losses: Vec<f64> = bands::cut(into, form, extent.y, bands::SUM_ROWS)
             .into_par_iter()
             .map(|mut band| {
                 let band = LossBand {
                     outputs,
-                    plane: form.plane(),
+                    plane: form.plane,
                     origin: form.origin(),
                     pitch: form.pitch,
                     columns: extent.x,

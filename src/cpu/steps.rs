@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::bands::{self, Band};
 use super::convolve::{ConvolveBand, Start};
-use super::filter_gradient::{BAND_ROWS, FilterGradient, FilterGradientBand, Reader};
+use super::filter_gradient::{FilterGradient, FilterGradientBand, Reader};
 use super::input_gradient::{InputGradient, InputGradientBand, Later, mask};
 use super::lanes::{Instructions, run};
 use super::memory::Planes;
@@ -19,6 +19,8 @@ use crate::schedule::{Schedule, Step};
 
 /// Bytes of planes that one core should work on at a time, so that they stay in its cache.
 const CACHE_BYTES: usize = 1 << 20;
+/// Feature maps whose contributions to an output are added up before they join its running sum.
+const PLANES_AT_ONCE: usize = 12;
 
 /// A network's numbers, as the steps read and write them.
 pub(super) struct Numbers {
@@ -80,42 +82,46 @@ impl Numbers {
         let Pass { schedule, maps, margins, .. } = pass;
         let (form, extent) = (&schedule.map_form, schedule.shape.extent);
         let height = bands::height_for_threads(extent.y);
-        let at_once = planes_in_cache(form.pitch, height + 2 * schedule.margin);
         let (inputs, biases) = (self.architecture.inputs, self.layout.biases().start);
         let (from, into) = maps.read_and_write(sources.clone(), outputs.clone());
+        let groups = groups(sources.clone());
         bands::cut(into, form, extent.y, height).into_par_iter().for_each(|Band { rows, planes }| {
             let mut planes = planes;
-            // A group of feature maps goes to all outputs before the next group, while it is in cache.
-            for start in sources.clone().step_by(at_once) {
-                let group = start..(start + at_once).min(sources.end);
-                for (plane, channel) in planes.iter_mut().zip(outputs.clone()) {
-                    let hidden = channel - inputs;
-                    let own =
-                        self.architecture.sources(self.architecture.layer_of(hidden)).end.min(sources.end);
-                    let group = group.start..group.end.min(own);
-                    let begin = first && start == sources.start;
-                    let filter = self.layout.filter(hidden, group.start).start;
-                    run(
-                        self.instructions,
-                        ConvolveBand {
-                            sources: &from[(group.start - sources.start) * form.plane()..],
-                            plane: form.plane(),
-                            origin: form.origin(),
-                            pitch: form.pitch,
-                            filters: &self.parameters[filter..filter + group.len() * TAPS],
-                            dilation: self.architecture.dilation(hidden),
-                            columns: extent.x,
-                            rows: rows.clone(),
-                            output: plane,
-                            left: form.left,
-                            start: if begin {
-                                Start::Bias(self.parameters[biases + hidden])
-                            } else {
-                                Start::Running
+            let mut sums = Vec::new();
+            for columns in bands::spans(extent.x) {
+                // A group of feature maps goes to all outputs before the next group, while it is in cache.
+                for (index, group) in groups.iter().enumerate() {
+                    for (plane, channel) in planes.iter_mut().zip(outputs.clone()) {
+                        let hidden = channel - inputs;
+                        let own = self.architecture.sources(self.architecture.layer_of(hidden)).end;
+                        let group = group.start..group.end.min(own);
+                        if group.is_empty() {
+                            continue;
+                        }
+                        let filter = self.layout.filter(hidden, group.start).start;
+                        run(
+                            self.instructions,
+                            ConvolveBand {
+                                sources: &from[(group.start - sources.start) * form.plane..],
+                                plane: form.plane,
+                                origin: form.origin(),
+                                pitch: form.pitch,
+                                filters: &self.parameters[filter..filter + group.len() * TAPS],
+                                dilation: self.architecture.dilation(hidden),
+                                columns: columns.clone(),
+                                rows: rows.clone(),
+                                output: plane,
+                                left: form.left,
+                                start: if first && index == 0 {
+                                    Start::Bias(self.parameters[biases + hidden])
+                                } else {
+                                    Start::Running
+                                },
+                                finish: finishes.contains(&channel) && group.end == own.min(sources.end),
+                                sums: &mut sums,
                             },
-                            finish: finishes.contains(&channel) && group.end == own,
-                        },
-                    );
+                        );
+                    }
                 }
             }
             for (plane, channel) in planes.iter_mut().zip(outputs.clone()) {
@@ -124,7 +130,7 @@ impl Numbers {
                 }
             }
         });
-        for (plane, channel) in into.chunks_exact_mut(form.plane()).zip(outputs) {
+        for (plane, channel) in into.chunks_exact_mut(form.plane).zip(outputs) {
             if finishes.contains(&channel) {
                 margins.fill_above_and_below(plane);
             }
@@ -143,7 +149,7 @@ impl Numbers {
                 self.instructions,
                 WeightedSums {
                     from,
-                    plane: form.plane(),
+                    plane: form.plane,
                     origin: form.origin(),
                     pitch: form.pitch,
                     count: sources.len(),
@@ -174,7 +180,7 @@ impl Numbers {
                 self.instructions,
                 WeightedSums {
                     from,
-                    plane: form.plane(),
+                    plane: form.plane,
                     origin: form.origin(),
                     pitch: form.pitch,
                     count: self.architecture.outputs,
@@ -215,7 +221,7 @@ impl Numbers {
             later: &later,
             at_once: planes_in_cache(form.pitch, height + 2 * schedule.margin),
             parameters: &self.parameters,
-            plane: form.plane(),
+            plane: form.plane,
             pitch: form.pitch,
             left: form.left,
             height: extent.y,
@@ -238,21 +244,21 @@ impl Numbers {
         let Pass { schedule, maps, gradients, zeros, .. } = pass;
         let (map_form, form, extent) = (&schedule.map_form, &schedule.gradient_form, schedule.shape.extent);
         let inputs = self.architecture.inputs;
-        let mut sums = 0;
-        let mut readers = Vec::new();
-        for channel in from.clone() {
-            let hidden = channel - inputs;
-            let own = self.architecture.sources(self.architecture.layer_of(hidden)).end.min(sources.end);
-            let count = own.saturating_sub(sources.start);
-            readers.push(Reader { dilation: self.architecture.dilation(hidden), sources: count, sums });
-            sums += count * TAPS;
-        }
+        let readers: Vec<Reader> = from
+            .clone()
+            .map(|channel| {
+                let layer = self.architecture.layer_of(channel - inputs);
+                let own = self.architecture.sources(layer).end.min(sources.end);
+                let dilation = self.architecture.dilation(channel - inputs);
+                Reader { dilation, sources: own.saturating_sub(sources.start) }
+            })
+            .collect();
         let shared = FilterGradient {
             maps: maps.planes(sources.clone()),
-            map_plane: map_form.plane(),
+            map_plane: map_form.plane,
             map_origin: map_form.origin(),
             gradients: gradients.planes(from.clone()),
-            gradient_plane: form.plane(),
+            gradient_plane: form.plane,
             readers: &readers,
             left: form.left,
             pitch: form.pitch,
@@ -261,14 +267,27 @@ impl Numbers {
             zeros,
         };
         let margin = schedule.margin as isize;
-        let partial = sum_bands(sums, extent.y + 2 * schedule.margin, |rows, sums| {
-            let rows = rows.start as isize - margin..rows.end as isize - margin;
-            run(self.instructions, FilterGradientBand { shared: &shared, rows, sums });
+        let count = sources.len() * TAPS;
+        let total = sum_bands(readers.len() * count, extent.y, |rows, sums| {
+            // Mirrored rows go with those beside them.
+            let start = if rows.start == 0 { -margin } else { rows.start as isize };
+            let end = rows.end as isize + if rows.end == extent.y { margin } else { 0 };
+            for columns in bands::spans(extent.x) {
+                let sums = &mut *sums;
+                let band = FilterGradientBand {
+                    shared: &shared,
+                    rows: start..end,
+                    columns,
+                    sources: sources.len(),
+                    sums,
+                };
+                run(self.instructions, band);
+            }
         });
-        for (channel, reader) in from.zip(&readers) {
+        for ((channel, reader), sums) in from.zip(&readers).zip(total.chunks_exact(count)) {
             let to = self.layout.filter(channel - inputs, sources.start).start;
             let count = reader.sources * TAPS;
-            add(&mut self.gradients[to..to + count], &partial[reader.sums..reader.sums + count]);
+            add(&mut self.gradients[to..to + count], &sums[..count]);
         }
     }
 
@@ -280,11 +299,11 @@ impl Numbers {
             sum_bands(outputs * right_count, extent.y, |rows, sums| {
                 let kernel = ProductSums {
                     left: output_gradients.planes(0..outputs),
-                    left_plane: form.plane(),
+                    left_plane: form.plane,
                     left_origin: form.origin(),
                     left_count: outputs,
                     right,
-                    right_plane: map_form.plane(),
+                    right_plane: map_form.plane,
                     right_origin: map_form.origin(),
                     right_count,
                     pitch: form.pitch,
@@ -311,7 +330,7 @@ impl Numbers {
         let sums = sum_bands(from.len(), extent.y, |rows, sums| {
             let kernel = ProductSums {
                 left: gradients.planes(from.clone()),
-                left_plane: form.plane(),
+                left_plane: form.plane,
                 left_origin: form.origin(),
                 left_count: from.len(),
                 right: None,
@@ -328,6 +347,14 @@ impl Numbers {
         let to = self.layout.biases().start + from.start - self.architecture.inputs;
         add(&mut self.gradients[to..to + sums.len()], &sums);
     }
+}
+
+/// Cuts planes to read into groups of nearly equal size that are added up at once. They depend on nothing but the number
+/// of planes, because sums are rounded where a group ends.
+fn groups(planes: Range<usize>) -> Vec<Range<usize>> {
+    let count = planes.len().div_ceil(PLANES_AT_ONCE);
+    let place = |index: usize| planes.start + index * planes.len() / count.max(1);
+    (0..count).map(|index| place(index)..place(index + 1)).collect()
 }
 
 /// Planes whose bands of `rows` rows fit into a core's cache together; a few at least.
@@ -358,7 +385,7 @@ fn finish(
 
 /// Bytes of the sums of the largest step, for all bands and in total.
 pub(super) fn scratch_bytes(schedule: &Schedule) -> u64 {
-    let bands = (schedule.shape.extent.y + 2 * schedule.margin).div_ceil(BAND_ROWS);
+    let bands = schedule.shape.extent.y.div_ceil(bands::SUM_ROWS);
     let filters = schedule.steps.iter().map(|step| match step {
         Step::FilterGradient { gradients, sources } => gradients.len() * sources.len() * TAPS,
         _ => 0,
@@ -368,11 +395,11 @@ pub(super) fn scratch_bytes(schedule: &Schedule) -> u64 {
 
 /// Fills `count` sums for each band of [`BAND_ROWS`] rows, and adds the bands in order.
 fn sum_bands(count: usize, rows: usize, band: impl Fn(Range<usize>, &mut [f32]) + Sync) -> Vec<f64> {
-    let bands = rows.div_ceil(BAND_ROWS);
+    let bands = rows.div_ceil(bands::SUM_ROWS);
     let mut partial = vec![0.0f32; bands * count];
     if count > 0 {
         partial.par_chunks_exact_mut(count).enumerate().for_each(|(index, sums)| {
-            band(index * BAND_ROWS..((index + 1) * BAND_ROWS).min(rows), sums);
+            band(index * bands::SUM_ROWS..((index + 1) * bands::SUM_ROWS).min(rows), sums);
         });
     }
     let mut total = vec![0.0f64; count];

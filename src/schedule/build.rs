@@ -1,9 +1,9 @@
 //! From a network, a shape and a few options to a list of steps.
 //!
 //! Layers are taken in *blocks*. Every map before a block is final when the block starts, so one step
-//! gathers the contributions of all of them to all layers of the block, and then each layer of the
-//! block only has to add those of the layers just before it: blocked forward substitution. The gradients go
-//! the same way in reverse. A block of one layer is the plain layer-by-layer schedule.
+//! gathers the contributions of all of them to all layers of the block: blocked forward substitution. Inside, the block
+//! is halved again and again: once the earlier half is final, one step adds its contributions to the whole later half.
+//! The gradients go the same way in reverse. A block of one layer is the plain layer-by-layer schedule.
 
 use std::ops::Range;
 
@@ -90,7 +90,7 @@ impl Schedule {
     /// The outputs (and their gradients) as a page of channels `0..outputs`.
     pub fn output_page(&self) -> Page {
         let outputs = self.architecture.outputs;
-        let length = self.shape.batch * outputs * self.gradient_form.plane() + 2 * self.gradient_form.guard;
+        let length = self.shape.batch * outputs * self.gradient_form.plane + 2 * self.gradient_form.guard;
         Page { channels: 0..outputs, length }
     }
 
@@ -148,10 +148,10 @@ impl Schedule {
         for layers in self.blocks(block) {
             let older = self.architecture.sources(layers.start);
             let outputs = self.architecture.layer_channels(layers.clone());
-            self.add_convolve(older.clone(), outputs, true);
-            for layer in layers.start + 1..layers.end {
-                let sources = older.end..self.architecture.sources(layer).end;
-                let outputs = self.architecture.layer_channels(layer..layer + 1);
+            self.add_convolve(older, outputs, true);
+            for (earlier, later) in halves(layers) {
+                let sources = self.architecture.layer_channels(earlier);
+                let outputs = self.architecture.layer_channels(later);
                 self.add_convolve(sources, outputs, false);
             }
         }
@@ -199,9 +199,9 @@ impl Schedule {
             if !later.is_empty() {
                 self.add_input_gradient(later, inside.clone());
             }
-            for layer in (layers.start + 1..layers.end).rev() {
-                let gradients = architecture.layer_channels(layer..layer + 1);
-                self.add_input_gradient(gradients.clone(), inside.start..gradients.start);
+            for (earlier, later) in halves(layers.clone()).into_iter().rev() {
+                let channels = architecture.layer_channels(earlier);
+                self.add_input_gradient(architecture.layer_channels(later), channels);
             }
             for gradients in cut(&self.gradient_pages, &inside) {
                 for sources in cut(&self.map_pages, &architecture.sources(layers.end - 1)) {
@@ -226,6 +226,20 @@ impl Schedule {
             }
         }
     }
+}
+
+/// All pairs of an earlier and a later half that a block is cut into, in the order in which the earlier halves are
+/// final. Together they connect every layer to every earlier one of the block exactly once.
+fn halves(layers: Range<usize>) -> Vec<(Range<usize>, Range<usize>)> {
+    if layers.len() < 2 {
+        return Vec::new();
+    }
+    let middle = layers.start + layers.len() / 2;
+    let (earlier, later) = (layers.start..middle, middle..layers.end);
+    let mut pairs = halves(earlier.clone());
+    pairs.push((earlier, later.clone()));
+    pairs.extend(halves(later));
+    pairs
 }
 
 fn page_of(pages: &[Page], channel: usize) -> usize {

@@ -55,6 +55,9 @@ pub struct PlaneForm {
     pub pitch: usize,
     /// Rows, margins included.
     pub rows: usize,
+    /// Numbers in one plane: its rows, and one alignment more where that makes an odd number of them. Planes a power of
+    /// two apart would compete for the same few places of a cache.
+    pub plane: usize,
     /// Numbers before the first plane of a page and after its last one, so that a read beside a row stays inside.
     pub guard: usize,
 }
@@ -88,16 +91,12 @@ impl PlaneForm {
             let rows = extent.y.checked_add(2 * above)?;
             // The widest read beside a row: two margins, and the unused lanes of a vector.
             let guard = (2 * margin + 64).next_multiple_of(alignment);
-            let bytes = pitch.checked_mul(rows)?.checked_add(2 * guard)?.checked_mul(4)?;
+            let plane = (pitch.checked_mul(rows)? / alignment | 1).checked_mul(alignment)?;
+            let bytes = plane.checked_add(2 * guard)?.checked_mul(4)?;
             isize::try_from(bytes).ok()?;
-            Some(Self { above, left, pitch, rows, guard })
+            Some(Self { above, left, pitch, rows, plane, guard })
         })();
         form.ok_or_else(|| too_large(extent))
-    }
-
-    /// Numbers in one plane.
-    pub fn plane(&self) -> usize {
-        self.pitch * self.rows
     }
 
     /// Place of row 0, column 0 within a plane.
@@ -128,7 +127,7 @@ impl Page {
     /// Place of row 0, column 0 of channel `channel` of image `image`.
     pub fn origin(&self, form: &PlaneForm, image: usize, channel: usize) -> usize {
         let plane = image * self.channels.len() + (channel - self.channels.start);
-        form.guard + plane * form.plane() + form.origin()
+        form.guard + plane * form.plane + form.origin()
     }
 }
 
@@ -143,7 +142,7 @@ pub fn pages(
     batch: usize,
     most_bytes: u64,
 ) -> Result<Vec<Page>> {
-    let plane = (form.plane() as u128) * batch as u128;
+    let plane = (form.plane as u128) * batch as u128;
     let guards = 2 * form.guard as u128;
     let most = (most_bytes / 4) as u128;
     let fitting = most.saturating_sub(guards) / plane.max(1);
@@ -184,11 +183,11 @@ mod tests {
     #[test]
     fn pages_hold_every_channel_once_and_stay_under_the_limit() {
         let form = PlaneForm::maps(Extent::plane(8, 8), 2, 4).unwrap();
-        let limit = 4 * (3 * 2 * form.plane() + 2 * form.guard) as u64;
+        let limit = 4 * (3 * 2 * form.plane + 2 * form.guard) as u64;
         let pages = pages("feature maps", 2..9, &form, 2, limit).unwrap();
         assert_eq!(pages.iter().map(|p| p.channels.clone()).collect::<Vec<_>>(), [2..5, 5..8, 8..9]);
         assert!(pages.iter().all(|p| 4 * p.length as u64 <= limit));
-        assert_eq!(pages[1].origin(&form, 1, 6), form.guard + 4 * form.plane() + form.origin());
+        assert_eq!(pages[1].origin(&form, 1, 6), form.guard + 4 * form.plane + form.origin());
     }
 
     #[test]

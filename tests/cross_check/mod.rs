@@ -276,7 +276,7 @@ fn few_channels(case: &Case) -> u64 {
     // Rows are aligned to at most 16 numbers.
     let maps = PlaneForm::maps(extent, margin, 16).unwrap();
     let outputs = PlaneForm::gradients(extent, margin, 16).unwrap();
-    let planes = (3 * maps.plane()).max(case.architecture.outputs * outputs.plane());
+    let planes = (3 * maps.plane).max(case.architecture.outputs * outputs.plane);
     4 * (batch * planes + 2 * maps.guard) as u64
 }
 

@@ -131,9 +131,9 @@ fn geometry(schedule: &Schedule) -> Geometry {
         batch: schedule.shape.batch as u32,
         margin: schedule.margin as u32,
         pitch: maps.pitch as u32,
-        map_plane: maps.plane() as u32,
+        map_plane: maps.plane as u32,
         map_origin: (maps.guard + maps.origin()) as u32,
-        gradient_plane: gradients.plane() as u32,
+        gradient_plane: gradients.plane as u32,
         gradient_origin: (gradients.guard + gradients.origin()) as u32,
         boundary: match architecture.boundary {
             Boundary::Zeros => 0,
