@@ -4,7 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use msd_gpu::cpu::{CpuEngine, CpuOptions};
-use msd_gpu::engine::{Adam, Engine, Images, Targets};
+use msd_gpu::engine::{Adam, Engine, Images, Loss, Targets};
 use msd_gpu::network::{Architecture, initialise};
 use msd_gpu::schedule::{Extent, Shape};
 
@@ -31,7 +31,7 @@ fn engines(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new("train_step", &name), |b| {
                 b.iter(|| {
                     step += 1;
-                    engine.accumulate(&images, &targets, 1.0 / pixels as f32)?;
+                    engine.accumulate(&images, &targets, Loss::CrossEntropy, 1.0 / pixels as f32)?;
                     engine.update(&Adam::new(1e-3, step))
                 });
             });

@@ -23,7 +23,7 @@
 //! # In a few lines
 //!
 //! ```
-//! use msd_gpu::engine::{Adam, Images, Targets};
+//! use msd_gpu::engine::{Adam, Images, Loss, Targets};
 //! use msd_gpu::network::{Architecture, initialise};
 //! use msd_gpu::schedule::{Extent, Shape};
 //!
@@ -39,7 +39,7 @@
 //! let targets = Targets::classes((0..256).map(|i| u32::from(right(i))).collect());
 //!
 //! for step in 1..=20 {
-//!     engine.accumulate(&images, &targets, 1.0 / 256.0)?;
+//!     engine.accumulate(&images, &targets, Loss::CrossEntropy, 1.0 / 256.0)?;
 //!     engine.update(&Adam::new(0.01, step))?;
 //! }
 //! let losses = engine.losses(true)?;

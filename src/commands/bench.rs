@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::console;
-use crate::engine::{Adam, DeviceKind, Engine, Images, Targets};
+use crate::engine::{Adam, DeviceKind, Engine, Images, Loss, Targets};
 use crate::network::{Architecture, initialise};
 use crate::schedule::{Extent, Shape};
 use crate::{Error, Result, cpu, devices};
@@ -88,7 +88,12 @@ impl Case {
     fn once(&self, engine: &mut dyn Engine, training: bool, step: u64) -> Result<f64> {
         let start = Instant::now();
         if training {
-            engine.accumulate(&self.images, &self.targets, 1.0 / self.images.pixels.len() as f32)?;
+            engine.accumulate(
+                &self.images,
+                &self.targets,
+                Loss::CrossEntropy,
+                1.0 / self.images.pixels.len() as f32,
+            )?;
             engine.update(&Adam::new(1e-3, step))?;
             engine.losses(true)?;
         } else {

@@ -1,11 +1,16 @@
 //! The trait that every engine implements, and the data that goes in and out.
 //!
-//! An engine holds one network's parameters, their gradients and Adam's moments, and runs schedules over
-//! batches of images. Gradients of several batches, also of different sizes, add up until
+//! An engine holds one network's parameters, their gradients, their average and Adam's moments, and runs schedules
+//! over batches of images. Gradients of several batches, also of different sizes, add up until
 //! [`Engine::update`] uses them. Work may be queued: only what returns numbers waits for it.
 
+mod loss;
+mod optimiser;
 mod targets;
 
+pub(crate) use loss::DiceSums;
+pub use loss::{Loss, LossKind};
+pub use optimiser::{Adam, Moments};
 pub use targets::{IGNORED, TargetValues, Targets, check_batch};
 
 use crate::Result;
@@ -45,47 +50,6 @@ pub struct Images {
     pub pixels: Vec<f32>,
 }
 
-/// One step of Adam (Kingma & Ba 2015, algorithm 1).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Adam {
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the denominator.
-    pub epsilon: f64,
-    /// Number of this step, from 1.
-    pub step: u64,
-}
-
-impl Adam {
-    /// The authors' defaults at the given rate and step.
-    pub fn new(learning_rate: f64, step: u64) -> Self {
-        Self { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step }
-    }
-
-    /// `learning_rate / (1 - beta1^step)`: the learning rate with the first moment's start corrected.
-    pub fn corrected_rate(&self) -> f64 {
-        self.learning_rate / (1.0 - self.beta1.powf(self.step as f64))
-    }
-
-    /// `1 / sqrt(1 - beta2^step)`: the factor that corrects the root of the second moment's start.
-    pub fn root_correction(&self) -> f64 {
-        1.0 / (1.0 - self.beta2.powf(self.step as f64)).sqrt()
-    }
-}
-
-/// Adam's two moments, each in the order of the parameters.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Moments {
-    /// Decaying mean of the gradients.
-    pub first: Vec<f32>,
-    /// Decaying mean of their squares.
-    pub second: Vec<f32>,
-}
-
 /// The planes that can be read back for a cross-check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plane {
@@ -119,12 +83,18 @@ pub trait Engine: Send {
     /// Reads Adam's moments.
     fn moments(&mut self) -> Result<Moments>;
 
+    /// Replaces the average of the parameters, which starts as those that the engine was opened with.
+    fn set_average(&mut self, average: &[f32]) -> Result<()>;
+
+    /// Reads the average of the parameters; see [`Adam::average_decay`].
+    fn average(&mut self) -> Result<Vec<f32>>;
+
     /// The outputs for a batch, `[image][output][y][x]`.
     fn forward(&mut self, images: &Images) -> Result<Vec<f32>>;
 
     /// Adds a batch to the step: its loss, and the gradients of all parameters. The loss is the weighted sum over all
     /// terms times `scale`; give one over the total weight of the whole step to get the mean.
-    fn accumulate(&mut self, images: &Images, targets: &Targets, scale: f32) -> Result<()>;
+    fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()>;
 
     /// Ends the step: moves the parameters along the gradients added since the last update, and clears them.
     fn update(&mut self, adam: &Adam) -> Result<()>;

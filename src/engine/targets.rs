@@ -1,6 +1,6 @@
 //! What the outputs should be, and how much each pixel counts.
 
-use super::{Images, Shape};
+use super::{Images, Loss, Shape};
 use crate::network::Architecture;
 use crate::{Error, Result};
 
@@ -61,7 +61,11 @@ impl Targets {
 ///
 /// # Errors
 /// [`Error::Mismatch`] saying what was found and wanted.
-pub fn check_batch(architecture: &Architecture, images: &Images, targets: Option<&Targets>) -> Result<()> {
+pub fn check_batch(
+    architecture: &Architecture,
+    images: &Images,
+    targets: Option<(&Targets, Loss)>,
+) -> Result<()> {
     let Shape { batch, extent } = images.shape;
     let numbers = |channels: usize| {
         let plane = extent.z.checked_mul(extent.y).and_then(|n| n.checked_mul(extent.x));
@@ -78,7 +82,13 @@ pub fn check_batch(architecture: &Architecture, images: &Images, targets: Option
         ))),
     };
     check("pixels", images.pixels.len(), architecture.inputs)?;
-    let Some(targets) = targets else { return Ok(()) };
+    let Some((targets, loss)) = targets else { return Ok(()) };
+    if loss.is_of_classes() != matches!(targets.values, TargetValues::Classes(_)) {
+        let (of, found) = if loss.is_of_classes() { ("classes", "values") } else { ("values", "classes") };
+        return Err(Error::Mismatch(format!(
+            "the loss {loss} is one of {of}, but the targets are {found}; choose another loss"
+        )));
+    }
     if let Some(weights) = &targets.weights {
         check("weights", weights.len(), 1)?;
         if let Some(weight) = weights.iter().find(|w| !w.is_finite() || **w < 0.0) {
@@ -124,7 +134,7 @@ mod tests {
         let images = Images { shape: Shape { batch: 1, extent: Extent::plane(1, 2) }, pixels: vec![0.0; 2] };
         let check = |weights: Vec<f32>| {
             let targets = Targets { weights: Some(weights), ..Targets::classes(vec![0, 1]) };
-            check_batch(&Architecture::new(1, 2, 1), &images, Some(&targets))
+            check_batch(&Architecture::new(1, 2, 1), &images, Some((&targets, Loss::CrossEntropy)))
         };
         assert!(check(vec![0.0, 3.0]).is_ok());
         for weights in [vec![1.0], vec![1.0, -1.0], vec![f32::NAN, 1.0], vec![1.0, f32::INFINITY]] {

@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 
 use super::GpuAdapter;
 use super::device::Device;
-use super::memory::{self, Use};
-use super::params::{AdamParams, LossCall};
+use super::memory;
+use super::optimiser::Optimiser;
+use super::params::LossCall;
 use super::passes::{Current, Fixed};
 use super::pipelines::Pipelines;
 use super::plan::{self, Pass, Plan, Tuning};
 use super::readback::{self, Losses};
-use super::recorder::{self, bind_group};
-use super::shaders::{self, Kernel};
+use super::recorder;
 use crate::engine::{
-    Adam, DeviceInfo, DeviceKind, Engine, Images, Moments, Plane, TargetValues, Targets, check_batch,
+    Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch,
 };
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule, Shape};
@@ -23,8 +23,6 @@ use crate::{Error, Result};
 const ALIGNMENT: usize = 16;
 /// Submissions under way before another waits for the oldest, so that uploads do not pile up.
 const SUBMISSIONS_UNDER_WAY: usize = 6;
-/// Threads of a workgroup of adam.
-const LANES: u32 = 64;
 
 /// What may be chosen about a [`GpuEngine`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,8 +42,7 @@ pub struct GpuEngine {
     tuning: Tuning,
     pipelines: Pipelines,
     fixed: Fixed,
-    adam_uniform: wgpu::Buffer,
-    adam_bindings: wgpu::BindGroup,
+    optimiser: Optimiser,
     /// The buffers and recordings of the shape that was used last.
     current: Option<Current>,
     losses: Losses,
@@ -100,11 +97,7 @@ impl GpuEngine {
         };
         let fixed = Fixed::new(&device, architecture)?;
         let mut pipelines = Pipelines::default();
-        let adam = pipelines.get(&device, &Kernel::new(&shaders::ADAM, &[]))?;
-        let size = size_of::<AdamParams>();
-        let adam_uniform = memory::buffer(&device, "Adam's settings", size as u64, Use::Uniform)?;
-        let buffers = [&fixed.parameters, &fixed.gradients, &fixed.first_moments, &fixed.second_moments];
-        let adam_bindings = bind_group(&device, "adam", &adam, (&adam_uniform, 0, size), &buffers);
+        let optimiser = Optimiser::new(&device, &mut pipelines, &fixed, layout.count())?;
         let mut engine = Self {
             device,
             architecture: architecture.clone(),
@@ -113,13 +106,13 @@ impl GpuEngine {
             tuning,
             pipelines,
             fixed,
-            adam_uniform,
-            adam_bindings,
+            optimiser,
             current: None,
             losses: Losses::default(),
             under_way: VecDeque::new(),
         };
         engine.set_parameters(parameters)?;
+        engine.set_average(parameters)?;
         Ok(engine)
     }
 
@@ -127,7 +120,7 @@ impl GpuEngine {
     fn plan(&self, shape: Shape, pass: Pass) -> Result<Plan> {
         let schedule = match pass {
             Pass::Forward => Schedule::forward(&self.architecture, shape, &self.options)?,
-            Pass::Classes | Pass::Values => Schedule::training(&self.architecture, shape, &self.options)?,
+            Pass::Training(_) => Schedule::training(&self.architecture, shape, &self.options)?,
         };
         plan::plan(schedule, pass, &self.tuning)
     }
@@ -234,6 +227,14 @@ impl Engine for GpuEngine {
         Ok(Moments { first, second })
     }
 
+    fn set_average(&mut self, average: &[f32]) -> Result<()> {
+        self.write_numbers(&self.fixed.average, "averaged parameters", average)
+    }
+
+    fn average(&mut self) -> Result<Vec<f32>> {
+        self.read_numbers(&self.fixed.average, "reading the averaged parameters")
+    }
+
     fn forward(&mut self, images: &Images) -> Result<Vec<f32>> {
         let doing = "applying the network";
         check_batch(&self.architecture, images, None)?;
@@ -246,17 +247,14 @@ impl Engine for GpuEngine {
         Ok(current.compact(&padded))
     }
 
-    fn accumulate(&mut self, images: &Images, targets: &Targets, scale: f32) -> Result<()> {
+    fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {
         let doing = "computing gradients";
-        check_batch(&self.architecture, images, Some(targets))?;
+        check_batch(&self.architecture, images, Some((targets, loss)))?;
         self.device.check(doing)?;
-        let pass = match &targets.values {
-            TargetValues::Classes(_) => Pass::Classes,
-            TargetValues::Values(_) => Pass::Values,
-        };
-        let commands = self.start(images, Some(targets), pass)?;
+        let commands = self.start(images, Some(targets), Pass::Training(loss.kind()))?;
         let weighted = u32::from(targets.weights.is_some());
-        let call = LossCall { scale, weighted, ..Default::default() };
+        let number = loss.number().unwrap_or_default() as f32;
+        let call = LossCall { scale, weighted, number, unused: 0.0 };
         self.device.queue.write_buffer(&self.fixed.call, 0, bytemuck::bytes_of(&call));
         let submission = self.device.queue.submit(commands);
         self.submitted(submission, doing)
@@ -265,29 +263,9 @@ impl Engine for GpuEngine {
     fn update(&mut self, adam: &Adam) -> Result<()> {
         let doing = "updating the parameters";
         self.device.check(doing)?;
-        let count = self.layout.count() as u32;
-        let params = AdamParams {
-            rate: adam.corrected_rate() as f32,
-            beta1: adam.beta1 as f32,
-            one_minus_beta1: (1.0 - adam.beta1) as f32,
-            beta2: adam.beta2 as f32,
-            one_minus_beta2: (1.0 - adam.beta2) as f32,
-            root_correction: adam.root_correction() as f32,
-            epsilon: adam.epsilon as f32,
-            count,
-        };
         let home = self.losses.next(&self.device)?;
-        let pipeline = self.pipelines.get(&self.device, &Kernel::new(&shaders::ADAM, &[]))?;
-        self.device.queue.write_buffer(&self.adam_uniform, 0, bytemuck::bytes_of(&params));
         let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, &self.adam_bindings, &[]);
-            let groups = count.div_ceil(LANES);
-            let across = groups.min(self.tuning.most_workgroups);
-            pass.dispatch_workgroups(across, groups.div_ceil(across), 1);
-        }
+        self.optimiser.record(&self.device, &mut encoder, adam, self.tuning.most_workgroups);
         encoder.copy_buffer_to_buffer(&self.fixed.loss, 0, &home, 0, 4);
         encoder.clear_buffer(&self.fixed.loss, 0, None);
         let submission = self.device.queue.submit([encoder.finish()]);
@@ -318,12 +296,13 @@ impl Engine for GpuEngine {
     }
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
-        // Values are the larger targets.
-        let plan = self.plan(shape, if training { Pass::Values } else { Pass::Forward })?;
+        // Buffers are of one size for all losses.
+        let pass = if training { Pass::Training(LossKind::SquaredError) } else { Pass::Forward };
+        let plan = self.plan(shape, pass)?;
         let pixels = shape.batch * shape.extent.pixels();
         let targets = if training { (self.architecture.outputs + 1) * pixels } else { 0 };
         let uploads = 4 * (self.architecture.inputs * pixels + targets) as u64;
-        let parameters = 4 * 4 * self.layout.count() as u64;
+        let parameters = 5 * 4 * self.layout.count() as u64;
         let params = recorder::uniform_bytes(&plan, &self.device.limits);
         let rest = uploads + 4 * plan.partials + parameters + params;
         Ok(plan.schedule.bytes().saturating_add(rest))
@@ -332,6 +311,7 @@ impl Engine for GpuEngine {
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory::Use;
     use super::*;
     use crate::schedule::Extent;
 
@@ -368,7 +348,7 @@ mod tests {
             let options = GpuOptions { block: Some(2), most_page_bytes: None };
             let engine = GpuEngine::open_tuned(&adapter, &architecture, &parameters, options, tune);
             let mut engine = engine.unwrap();
-            engine.accumulate(&images, &targets, 1e-3).unwrap();
+            engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
             (engine.forward(&images).unwrap(), engine.gradients().unwrap())
         };
         let wanted = numbers(4, 4, 1);
@@ -392,11 +372,14 @@ mod tests {
         let shape = Shape { batch: 1, extent: Extent::plane(8, 8) };
         let images = Images { shape, pixels: vec![0.5; 64] };
         let targets = Targets::classes(vec![1; 64]);
-        engine.accumulate(&images, &targets, 1.0).unwrap();
+        engine.accumulate(&images, &targets, Loss::CrossEntropy, 1.0).unwrap();
         engine.device.wgpu.destroy();
         let errors = [
             engine.forward(&images).err(),
-            engine.accumulate(&images, &targets, 1.0).and_then(|()| engine.update(&Adam::new(1e-3, 1))).err(),
+            engine
+                .accumulate(&images, &targets, Loss::CrossEntropy, 1.0)
+                .and_then(|()| engine.update(&Adam::new(1e-3, 1)))
+                .err(),
             engine.gradients().err(),
             engine.losses(true).err().or(engine.parameters().err()),
         ];

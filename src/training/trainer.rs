@@ -245,7 +245,11 @@ impl<'a> Run<'a> {
     fn step(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
         let (batches, scale) = self.batches.step(self.state.step + 1);
         for (images, targets) in &batches {
-            self.engine.accumulate(images, targets, scale)?;
+            let loss = match targets.values {
+                crate::engine::TargetValues::Classes(_) => crate::engine::Loss::CrossEntropy,
+                _ => crate::engine::Loss::SquaredError,
+            };
+            self.engine.accumulate(images, targets, loss, scale)?;
         }
         self.state.step += 1;
         self.epoch_steps += 1;

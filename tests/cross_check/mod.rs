@@ -3,7 +3,7 @@
 //! An engine is a function that opens it with a block size and a page limit. Tolerances are written here, once
 //! for each quantity, relative to the size of what is compared.
 
-use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Plane, TargetValues, Targets};
+use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Loss, Plane, TargetValues, Targets};
 use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout, initialise};
 use msd_gpu::reference;
 use msd_gpu::schedule::{Extent, PlaneForm, Shape};
@@ -26,6 +26,17 @@ mod tolerance {
     pub const CURVE: f64 = 1e-3;
 }
 
+/// All losses.
+const OF_CLASSES: [Loss; 4] =
+    [Loss::CrossEntropy, Loss::Focal { gamma: 1.5 }, Loss::Dice, Loss::CrossEntropyDice];
+const OF_VALUES: [Loss; 4] = [
+    Loss::SquaredError,
+    Loss::AbsoluteError,
+    Loss::Huber { delta: 0.7 },
+    // A small epsilon would magnify the rounding of the outputs.
+    Loss::Charbonnier { epsilon: 0.5 },
+];
+
 /// How an engine is to be opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -44,6 +55,7 @@ pub struct Case {
     pub parameters: Vec<f32>,
     pub images: Images,
     pub targets: Targets,
+    pub loss: Loss,
 }
 
 impl Case {
@@ -75,7 +87,9 @@ impl Case {
         };
         let batch = pick(1, 3);
         let segments = pick(0, 1) == 0;
-        Self::new(architecture, Shape { batch, extent }, segments, seed)
+        let case = Self::new(architecture, Shape { batch, extent }, segments, seed);
+        let losses = if segments { OF_CLASSES } else { OF_VALUES };
+        Self { loss: losses[seed as usize / 2 % 4], ..case }
     }
 
     /// One of a given architecture and shape.
@@ -101,7 +115,8 @@ impl Case {
         let weight = |random: &mut ChaCha8Rng| f32::max(0.0, random.random_range(-0.3..3.0));
         let weights = (seed % 2 == 1).then(|| (0..pixels).map(|_| weight(&mut random)).collect());
         let targets = Targets { values, weights };
-        Self { architecture, parameters, images: Images { shape, pixels: images }, targets }
+        let loss = if segments { Loss::CrossEntropy } else { Loss::SquaredError };
+        Self { architecture, parameters, images: Images { shape, pixels: images }, targets, loss }
     }
 
     /// One over the total weight: the scale of a mean.
@@ -118,6 +133,16 @@ pub struct Expected {
     pub gradients: Vec<f64>,
 }
 
+/// The part of a batch's targets that belongs to one image.
+fn image_targets(targets: &Targets, index: usize, pixels: usize, outputs: usize) -> Targets {
+    let part = |channels: usize| index * channels * pixels..(index + 1) * channels * pixels;
+    let values = match &targets.values {
+        TargetValues::Classes(classes) => TargetValues::Classes(classes[part(1)].to_vec()),
+        TargetValues::Values(values) => TargetValues::Values(values[part(outputs)].to_vec()),
+    };
+    Targets { values, weights: targets.weights.as_ref().map(|weights| weights[part(1)].to_vec()) }
+}
+
 pub fn expected(case: &Case, parameters: &[f64]) -> Expected {
     let Case { architecture, images, targets, .. } = case;
     let extent = images.shape.extent;
@@ -127,18 +152,8 @@ pub fn expected(case: &Case, parameters: &[f64]) -> Expected {
         let image: Vec<f64> = image.iter().map(|&v| f64::from(v)).collect();
         let forward = reference::forward(architecture, parameters, &image, extent);
         let scale = f64::from(case.scale());
-        let part = |channels: usize| index * channels * pixels..(index + 1) * channels * pixels;
-        let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
-        let weights = targets.weights.as_ref().map_or(vec![1.0; pixels], |weights| wide(&weights[part(1)]));
-        let (loss, output_gradient) = match &targets.values {
-            TargetValues::Classes(classes) => {
-                reference::cross_entropy(&forward.outputs, &classes[part(1)], &weights, scale)
-            }
-            TargetValues::Values(values) => {
-                let values = wide(&values[part(architecture.outputs)]);
-                reference::squared_error(&forward.outputs, &values, &weights, scale)
-            }
-        };
+        let targets = image_targets(targets, index, pixels, architecture.outputs);
+        let (loss, output_gradient) = reference::loss(&forward.outputs, &targets, case.loss, scale);
         let backward = reference::backward(architecture, parameters, &forward, &output_gradient, extent);
         all.loss += loss;
         all.gradients.iter_mut().zip(&backward.parameters).for_each(|(sum, g)| *sum += g);
@@ -209,7 +224,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) {
         &context,
     );
 
-    engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+    engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
     let kink = near_a_kink(&expected, a, &parameters, case);
     let last = case.images.shape.batch - 1;
     // An engine that takes a batch image by image has only the last image's planes left.
@@ -256,7 +271,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) {
     }
 
     // Batches add up, and an update closes the step with the loss of all of them.
-    engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+    engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
     let doubled = engine.gradients().unwrap();
     let twice: Vec<f64> = gradients.iter().map(|&g| 2.0 * f64::from(g)).collect();
     compare(
@@ -304,7 +319,7 @@ pub fn training_follows_float64(open: &Open, segments: bool) {
     let run = || {
         let mut engine = open(&case.architecture, &case.parameters, setting);
         for step in 1..=20 {
-            engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+            engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
             engine.update(&Adam::new(1e-2, step)).unwrap();
         }
         (engine.losses(true).unwrap(), engine.parameters().unwrap(), engine.moments().unwrap())
@@ -323,7 +338,8 @@ pub fn training_follows_float64(open: &Open, segments: bool) {
     for step in 1..=20 {
         let expected = expected(&case, &parameters);
         curve.push(expected.loss);
-        reference::adam(&mut parameters, &expected.gradients, &mut m, &mut v, &Adam::new(1e-2, step));
+        let adam = Adam::new(1e-2, step);
+        reference::adam(&mut parameters, &expected.gradients, &mut m, &mut v, &mut [], &adam);
     }
     for (step, (found, wanted)) in first.0.iter().zip(&curve).enumerate() {
         let error = (f64::from(*found) / wanted - 1.0).abs();
@@ -332,21 +348,37 @@ pub fn training_follows_float64(open: &Open, segments: bool) {
     assert!(curve[19] < 0.95 * curve[0], "the network learns: {} to {}", curve[0], curve[19]);
 }
 
-/// Adam moves parameters and moments as the reference does.
+/// Adam and AdamW, clipped or not, move parameters, moments and average as the reference does.
 pub fn adam_agrees(open: &Open) {
+    let rate = 1e-2;
+    let plain = Adam::new(rate, 1);
+    let all = Adam { weight_decay: 0.3, clip_norm: Some(1e-2), average_decay: Some(0.8), ..plain };
+    // The gradients of the case below are longer than the first norm and shorter than the second.
+    let settings = [plain, Adam { clip_norm: Some(1e6), ..all }, all];
+    for adam in settings {
+        check_adam(open, adam);
+    }
+}
+
+fn check_adam(open: &Open, adam: Adam) {
+    let rate = adam.learning_rate;
     let shape = Shape { batch: 1, extent: Extent::plane(9, 12) };
     let case = Case::new(Architecture { width: 2, ..Architecture::new(2, 2, 3) }, shape, false, 5);
     let mut engine =
         open(&case.architecture, &case.parameters, Setting { block: 2, most_page_bytes: u64::MAX });
     let mut parameters: Vec<f64> = case.parameters.iter().map(|&p| f64::from(p)).collect();
+    let mut average = parameters.clone();
     let (mut m, mut v) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
-    let rate = 1e-2;
     for step in 1..=3 {
-        engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+        let adam = Adam { step, ..adam };
+        engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
         let gradients: Vec<f64> = engine.gradients().unwrap().iter().map(|&g| f64::from(g)).collect();
-        engine.update(&Adam::new(rate, step)).unwrap();
-        reference::adam(&mut parameters, &gradients, &mut m, &mut v, &Adam::new(rate, step));
-        for (found, wanted) in engine.parameters().unwrap().iter().zip(&parameters) {
+        let norm = gradients.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!(norm > 1e-2 && norm < 1e6, "{norm}");
+        engine.update(&adam).unwrap();
+        reference::adam(&mut parameters, &gradients, &mut m, &mut v, &mut average, &adam);
+        let found = [(engine.parameters().unwrap(), &parameters), (engine.average().unwrap(), &average)];
+        for (found, wanted) in found.iter().flat_map(|(found, wanted)| found.iter().zip(wanted.iter())) {
             assert!((f64::from(*found) - wanted).abs() <= tolerance::ADAM * rate, "{found} is not {wanted}");
         }
     }
@@ -366,6 +398,9 @@ pub fn adam_agrees(open: &Open) {
         open(&case.architecture, &case.parameters, Setting { block: 1, most_page_bytes: u64::MAX });
     other.set_parameters(&parameters).unwrap();
     other.set_moments(&moments).unwrap();
+    let average = engine.average().unwrap();
+    other.set_average(&average).unwrap();
+    assert_eq!(other.average().unwrap(), average);
     assert_eq!(other.parameters().unwrap(), parameters);
     assert_eq!(other.moments().unwrap(), moments);
 }
@@ -380,12 +415,46 @@ pub fn wrong_batches_are_refused(open: &Open) {
     assert!(engine.forward(&short).is_err());
     let empty = Images { shape: Shape { batch: 0, ..shape }, pixels: vec![] };
     assert!(engine.forward(&empty).is_err());
-    assert!(engine.accumulate(&case.images, &Targets::classes(vec![2; 20]), 1.0).is_err());
-    assert!(engine.accumulate(&case.images, &Targets::values(vec![0.0; 39]), 1.0).is_err());
-    let weights = Some(vec![1.0; 19]);
-    let weighted = Targets { weights, ..case.targets.clone() };
-    assert!(engine.accumulate(&case.images, &weighted, 1.0).is_err());
+    let mut refuses = |targets: &Targets, loss: Loss| {
+        assert!(engine.accumulate(&case.images, targets, loss, 1.0).is_err(), "{targets:?} {loss}");
+    };
+    refuses(&Targets::classes(vec![2; 20]), Loss::CrossEntropy);
+    refuses(&Targets::classes(vec![1; 20]), Loss::SquaredError);
+    refuses(&Targets::values(vec![0.0; 39]), Loss::SquaredError);
+    refuses(&Targets::values(vec![0.0; 40]), Loss::Dice);
+    refuses(&Targets { weights: Some(vec![1.0; 19]), ..case.targets.clone() }, Loss::CrossEntropy);
     assert!(engine.set_parameters(&[0.0]).is_err());
+}
+
+/// Every loss with and without weights: over several chunks of pixels, a class that one image lacks, an image without any
+/// class, outputs so large that exponentials overflow, and targets of weight 0 that are no numbers.
+pub fn losses_agree(open: &Open) {
+    let architecture = Architecture::new(1, 3, 2);
+    let shape = Shape { batch: 3, extent: Extent::plane(41, 70) };
+    let pixels = shape.extent.pixels();
+    for (loss, weighted) in OF_CLASSES.into_iter().chain(OF_VALUES).flat_map(|l| [(l, false), (l, true)]) {
+        let mut case = Case::new(architecture.clone(), shape, loss.is_of_classes(), u64::from(weighted));
+        case.loss = loss;
+        match &mut case.targets.values {
+            TargetValues::Classes(classes) => {
+                classes[..pixels].iter_mut().filter(|class| **class == 2).for_each(|class| *class = 1);
+                classes[pixels..2 * pixels].fill(IGNORED);
+            }
+            TargetValues::Values(values) => {
+                if let Some(weights) = &case.targets.weights {
+                    let unweighted = weights[..pixels].iter().position(|&w| w == 0.0).unwrap();
+                    values[unweighted] = f32::NAN;
+                }
+            }
+        }
+        check_case(open, 0, &case, Setting { block: 1, most_page_bytes: u64::MAX });
+        // Hundreds apart, with softmax saturated: the same again, to the last digit of the reference.
+        let layout = ParameterLayout::of(&architecture);
+        for output in 0..3 {
+            case.parameters[layout.mix(output).start] = 60.0 * (output as f32 - 1.0);
+        }
+        check_case(open, 1, &case, Setting { block: 2, most_page_bytes: u64::MAX });
+    }
 }
 
 /// Long columns and wide rows in several blocks: register tiles of every size, sums in several pieces.
@@ -409,7 +478,7 @@ pub fn changing_sizes_add_up(open: &Open) {
     let wide: Vec<f64> = parameters.iter().map(|&p| f64::from(p)).collect();
     let mut sum = vec![0.0; wide.len()];
     for case in &cases {
-        engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+        engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
         sum.iter_mut().zip(&expected(case, &wide).gradients).for_each(|(sum, g)| *sum += g);
         // A forward pass between two batches leaves their gradients alone.
         engine.forward(&case.images).unwrap();
@@ -435,6 +504,11 @@ macro_rules! engine_tests {
         #[test]
         fn random_networks_agree() {
             crate::cross_check::random_networks_agree(&$open, 0..$cases);
+        }
+
+        #[test]
+        fn losses_agree() {
+            crate::cross_check::losses_agree(&$open);
         }
 
         #[test]
