@@ -19,6 +19,7 @@ pub(super) enum Stream {
     Epoch = 1,
     Draw = 2,
     Split = 3,
+    Augmentation = 4,
 }
 
 /// The random numbers for one use of `seed`.
