@@ -4,8 +4,9 @@ use ndarray::{Array3, ArrayViewMut2, Axis};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::Strengths;
 use super::geometry::mirrored;
-use super::{Strengths, uniform};
+use crate::data::sampling::uniform;
 
 /// Above so many photons, their number is drawn from the normal distribution of equal mean and variance.
 const MANY_PHOTONS: f64 = 64.0;

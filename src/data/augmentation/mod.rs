@@ -14,12 +14,11 @@ mod geometry;
 mod intensity;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
 use self::geometry::Geometry;
 use super::dataset::Sample;
-use super::sampling::{Draw, Stream, cut, stream};
+use super::sampling::{Draw, Stream, cut, stream, uniform};
 use crate::error::{Error, Result};
 
 /// How strongly samples are changed at most; 0 leaves something as it is.
@@ -136,11 +135,6 @@ impl Augmentation {
             noise: self.noise * even(),
         }
     }
-}
-
-/// A random number from 0 to below 1, each multiple of 2^-53 equally likely.
-fn uniform(random: &mut ChaCha8Rng) -> f64 {
-    (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
