@@ -18,7 +18,7 @@ fn engines(criterion: &mut Criterion) {
         let shape = Shape { batch: 1, extent: Extent::plane(size, size) };
         let images =
             Images { shape, pixels: (0..pixels).map(|i| (i * 7919 % 1009) as f32 / 500.0 - 1.0).collect() };
-        let targets = Targets::Classes((0..pixels).map(|i| (i / 100 % 2) as u32).collect());
+        let targets = Targets::classes((0..pixels).map(|i| (i / 100 % 2) as u32).collect());
         // Multiply-adds of a forward pass.
         group.throughput(Throughput::Elements((9 * architecture.filter_count() * pixels) as u64));
         for block in [1, 10] {

@@ -36,7 +36,7 @@
 //! let right = |i: usize| i % 16 >= 8;
 //! let shape = Shape { batch: 1, extent: Extent::plane(16, 16) };
 //! let images = Images { shape, pixels: (0..256).map(|i| if right(i) { 1.0 } else { -1.0 }).collect() };
-//! let targets = Targets::Classes((0..256).map(|i| u32::from(right(i))).collect());
+//! let targets = Targets::classes((0..256).map(|i| u32::from(right(i))).collect());
 //!
 //! for step in 1..=20 {
 //!     engine.accumulate(&images, &targets, 1.0 / 256.0)?;

@@ -36,12 +36,13 @@ fn gradients_are_finite_differences() {
         let image = random(a.inputs * extent.pixels(), 100 + case as u64);
         let classes: Vec<u32> = (0..20).map(|i| if i == 7 { IGNORED } else { i % 3 }).collect();
         let values = random(a.outputs * extent.pixels(), 200);
+        let weights: Vec<f64> = random(extent.pixels(), 300).iter().map(|w| w.max(-0.5) + 0.5).collect();
         for segments in [true, false] {
             let loss = |parameters: &[f64], image: &[f64]| {
                 let forward = forward(a, parameters, image, extent);
                 let (loss, gradient) = match segments {
-                    true => cross_entropy(&forward.outputs, &classes, 0.3),
-                    false => squared_error(&forward.outputs, &values, 0.3),
+                    true => cross_entropy(&forward.outputs, &classes, &weights, 0.3),
+                    false => squared_error(&forward.outputs, &values, &weights, 0.3),
                 };
                 (loss, gradient, forward)
             };

@@ -19,7 +19,20 @@ struct LossParams {
 // What changes from call to call. Keep in sync with `LossCall` in src/gpu/params.rs.
 struct LossCall {
     scale: f32,
+    // 1 when the pixels have weights; else all weigh 1.
+    weighted: u32,
     unused_0: f32,
     unused_1: f32,
-    unused_2: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: LossParams;
+@group(0) @binding(1) var<uniform> call: LossCall;
+// [image][y][x]
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+
+fn weight_of_pixel(pixel: u32) -> f32 {
+    if call.weighted == 0u {
+        return 1.0;
+    }
+    return weights[pixel];
 }

@@ -70,7 +70,7 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     engine.bytes(shape, true)?;
     let pixels = shape.batch * shape.extent.pixels();
     let images = Images { shape, pixels: fill(pixels, |i| (i % 1009 * 7919 % 1009) as f32 / 500.0 - 1.0)? };
-    let targets = Targets::Classes(fill(pixels, |i| (i / 100 % CLASSES) as u32)?);
+    let targets = Targets::classes(fill(pixels, |i| (i / 100 % CLASSES) as u32)?);
     let peak = (device.info.kind == DeviceKind::Cpu).then(cpu::multiply_add_peak);
     let case = Case { arguments, architecture, images, targets, peak };
     if let (Some(peak), false) = (peak, case.arguments.json) {

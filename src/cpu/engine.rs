@@ -155,13 +155,7 @@ impl Engine for CpuEngine {
         for (index, image) in
             images.pixels.chunks_exact(self.numbers.architecture.inputs * pixels).enumerate()
         {
-            let target = match targets {
-                Targets::Classes(classes) => Target::Classes(&classes[index * pixels..(index + 1) * pixels]),
-                Targets::Values(values) => {
-                    let one = self.numbers.architecture.outputs * pixels;
-                    Target::Values(&values[index * one..(index + 1) * one])
-                }
-            };
+            let target = Target::of(targets, index, pixels, self.numbers.architecture.outputs);
             if let Some(pass) = &mut self.pass {
                 self.running_loss += self.numbers.run(pass, image, Some((target, scale)));
             }

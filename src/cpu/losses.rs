@@ -24,18 +24,25 @@ pub(super) struct LossBand<'a, 'b> {
     pub(super) left: usize,
     /// Factor of the loss.
     pub(super) scale: f32,
+    /// Weights of the image's pixels `[y][x]`; `None` where all are 1.
+    pub(super) weights: Option<&'a [f32]>,
 }
 
 impl LossBand<'_, '_> {
+    fn weight(&self, pixel: usize) -> f32 {
+        self.weights.map_or(1.0, |weights| weights[pixel])
+    }
+
     /// Cross-entropy of the softmax against the class of each pixel `[y][x]`.
     pub(super) fn cross_entropy(self, classes: &[u32]) -> f64 {
         let mut loss = 0.0;
         for (row, y) in self.rows.clone().enumerate() {
             for x in 0..self.columns {
                 let class = classes[y * self.columns + x];
+                let weight = self.weight(y * self.columns + x);
                 let from = self.origin + y * self.pitch + x;
                 let to = row * self.pitch + self.left + x;
-                if class == IGNORED {
+                if class == IGNORED || weight == 0.0 {
                     self.gradients.iter_mut().for_each(|gradient| gradient[to] = 0.0);
                     continue;
                 }
@@ -46,10 +53,10 @@ impl LossBand<'_, '_> {
                     gradient[to] = (output(k) - largest).exp();
                     sum += gradient[to];
                 }
-                loss += f64::from(sum.ln() + largest - output(class as usize));
-                let factor = self.scale / sum;
+                loss += f64::from(weight) * f64::from(sum.ln() + largest - output(class as usize));
+                let factor = self.scale * weight / sum;
                 self.gradients.iter_mut().for_each(|gradient| gradient[to] *= factor);
-                self.gradients[class as usize][to] -= self.scale;
+                self.gradients[class as usize][to] -= self.scale * weight;
             }
         }
         loss * f64::from(self.scale)
@@ -63,10 +70,13 @@ impl LossBand<'_, '_> {
                 let output = &self.outputs[k * self.plane + self.origin + y * self.pitch..][..self.columns];
                 let wanted = &values[(k * height + y) * self.columns..][..self.columns];
                 let into = &mut gradient[row * self.pitch + self.left..][..self.columns];
-                for ((into, output), wanted) in into.iter_mut().zip(output).zip(wanted) {
-                    let difference = output - wanted;
-                    loss += f64::from(difference) * f64::from(difference);
-                    *into = 2.0 * self.scale * difference;
+                let weights = self.weights.map(|weights| &weights[y * self.columns..][..self.columns]);
+                for (x, ((into, output), wanted)) in into.iter_mut().zip(output).zip(wanted).enumerate() {
+                    let weight = weights.map_or(1.0, |weights| weights[x]);
+                    // Without weight, not even a value that is no number counts.
+                    let difference = if weight == 0.0 { 0.0 } else { output - wanted };
+                    loss += f64::from(weight) * f64::from(difference) * f64::from(difference);
+                    *into = 2.0 * self.scale * weight * difference;
                 }
             }
         }

@@ -8,13 +8,33 @@ use super::input_gradient::Preimages;
 use super::losses::LossBand;
 use super::memory::{Margins, Planes};
 use crate::Result;
+use crate::engine::{TargetValues, Targets};
 use crate::schedule::{Page, Schedule};
 
-/// The wanted outputs of one image.
+/// The wanted outputs of one image, and the weights of its pixels.
 #[derive(Clone, Copy)]
-pub(super) enum Target<'a> {
+pub(super) struct Target<'a> {
+    pub(super) values: Wanted<'a>,
+    pub(super) weights: Option<&'a [f32]>,
+}
+
+/// Classes `[y][x]` or values `[output][y][x]`.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
     Classes(&'a [u32]),
     Values(&'a [f32]),
+}
+
+impl<'a> Target<'a> {
+    /// The part of a batch's targets that belongs to image `index` of `pixels` pixels.
+    pub(super) fn of(targets: &'a Targets, index: usize, pixels: usize, outputs: usize) -> Self {
+        let part = |channels: usize| index * channels * pixels..(index + 1) * channels * pixels;
+        let values = match &targets.values {
+            TargetValues::Classes(classes) => Wanted::Classes(&classes[part(1)]),
+            TargetValues::Values(values) => Wanted::Values(&values[part(outputs)]),
+        };
+        Self { values, weights: targets.weights.as_deref().map(|weights| &weights[part(1)]) }
+    }
 }
 
 /// All that one shape of images needs.
@@ -95,10 +115,11 @@ impl Pass {
                     gradients: &mut band.planes,
                     left: form.left,
                     scale,
+                    weights: target.weights,
                 };
-                match target {
-                    Target::Classes(classes) => band.cross_entropy(classes),
-                    Target::Values(values) => band.squared_error(values, extent.y),
+                match target.values {
+                    Wanted::Classes(classes) => band.cross_entropy(classes),
+                    Wanted::Values(values) => band.squared_error(values, extent.y),
                 }
             })
             .collect();

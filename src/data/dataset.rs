@@ -26,6 +26,8 @@ pub struct Sample {
     pub image: Array3<f32>,
     /// What the network is to give for it.
     pub target: Target,
+    /// How much each pixel counts, of shape `[y][x]`, finite and not negative; `None` where all count 1.
+    pub weights: Option<Array2<f32>>,
 }
 
 /// Images of equal channel count, though not always of equal size, with their targets.
@@ -116,7 +118,7 @@ pub fn load_segmentation(
     let mut samples = Vec::with_capacity(pairs.len());
     for (((image, _), name), labels) in pairs.iter().zip(&names).zip(labels) {
         let target = Target::Classes(mapping.encode(name, &labels)?);
-        samples.push(Sample { name: image.name(), image: read_image(image)?, target });
+        samples.push(Sample { name: image.name(), image: read_image(image)?, target, weights: None });
     }
     Ok((Dataset { samples }, mapping))
 }
@@ -135,6 +137,7 @@ pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
             name: image.name(),
             image: read_image(&image)?,
             target: Target::Values(read_image(&target)?),
+            weights: None,
         });
     }
     Ok(Dataset { samples })

@@ -89,6 +89,7 @@ fn numbered(count: usize) -> Dataset {
         name: n.to_string(),
         image: Array3::zeros((1, 1, 1)),
         target: Target::Values(Array3::zeros((1, 1, 1))),
+        weights: None,
     };
     Dataset { samples: (0..count).map(sample).collect() }
 }

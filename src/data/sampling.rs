@@ -252,7 +252,7 @@ impl Sampler {
     }
 }
 
-/// The piece of `sample` that `draw` takes, image and target alike; both are contiguous.
+/// The piece of `sample` that `draw` takes, of image, target and weights alike; all are contiguous.
 ///
 /// # Panics
 /// For a crop that does not lie inside the image, which the sampler of its size does not draw.
@@ -271,6 +271,10 @@ pub fn cut(sample: &Sample, draw: &Draw) -> Sample {
                 Target::Classes(draw.symmetry.apply(&classes.slice(s![rows.clone(), columns.clone()])))
             }
         },
+        weights: sample
+            .weights
+            .as_ref()
+            .map(|weights| draw.symmetry.apply(&weights.slice(s![rows.clone(), columns.clone()]))),
     }
 }
 
@@ -300,19 +304,24 @@ mod tests {
     }
 
     #[test]
-    fn image_and_target_are_cut_alike() {
+    fn image_target_and_weights_are_cut_alike() {
         let image = Array3::from_shape_fn((2, 7, 9), |(c, y, x)| (c * 100 + y * 9 + x) as f32);
         let classes = Array2::from_shape_fn((7, 9), |(y, x)| (y * 9 + x) as u32);
         let sampler = Sampler::new(vec![(7, 9)], Some(4), true, 5).unwrap();
         for n in 0..50 {
             let draw = sampler.draw(n);
-            let sample =
-                Sample { name: "a".into(), image: image.clone(), target: Target::Classes(classes.clone()) };
+            let sample = Sample {
+                name: "a".into(),
+                image: image.clone(),
+                target: Target::Classes(classes.clone()),
+                weights: Some(classes.mapv(|class| class as f32)),
+            };
             let piece = cut(&sample, &draw);
             assert!(piece.image.is_standard_layout());
             assert_eq!(piece.image.dim(), (2, 4, 4));
             let Target::Classes(target) = &piece.target else { panic!("wanted classes") };
             assert_eq!(piece.image.index_axis(Axis(0), 0), target.mapv(|v| v as f32));
+            assert_eq!(piece.weights, Some(target.mapv(|v| v as f32)));
             let values = Sample { target: Target::Values(image.clone()), ..sample };
             assert_eq!(cut(&values, &draw).target, Target::Values(piece.image));
         }

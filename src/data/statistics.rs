@@ -85,6 +85,7 @@ mod tests {
         let samples = images.into_iter().map(|image| Sample {
             name: "x".into(),
             target: Target::Values(image.mapv(|v| 2.0 * v)),
+            weights: None,
             image,
         });
         Dataset { samples: samples.collect() }

@@ -12,7 +12,9 @@ use super::plan::{self, Pass, Plan, Tuning};
 use super::readback::{self, Losses};
 use super::recorder::{self, bind_group};
 use super::shaders::{self, Kernel};
-use crate::engine::{Adam, DeviceInfo, DeviceKind, Engine, Images, Moments, Plane, Targets, check_batch};
+use crate::engine::{
+    Adam, DeviceInfo, DeviceKind, Engine, Images, Moments, Plane, TargetValues, Targets, check_batch,
+};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule, Shape};
 use crate::{Error, Result};
@@ -153,16 +155,24 @@ impl GpuEngine {
         added
     }
 
-    /// Uploads `images` and records the pass over them.
-    fn start(&mut self, images: &Images, pass: Pass) -> Result<(&Current, Vec<wgpu::CommandBuffer>)> {
+    /// Uploads a batch and records the pass over it.
+    fn start(
+        &mut self,
+        images: &Images,
+        targets: Option<&Targets>,
+        pass: Pass,
+    ) -> Result<Vec<wgpu::CommandBuffer>> {
         self.prepare(images.shape, pass)?;
         let device = &self.device;
         let current = self.current.as_ref().filter(|current| current.is_ready(images.shape, pass));
         let current = current.ok_or_else(|| device.error("preparing a pass", "nothing was prepared"))?;
-        // The write is staged now and copied when the queue comes to it, after the steps under way: so one buffer is
+        // Writes are staged now and copied when the queue comes to them, after the steps under way: so one buffer is
         // enough for uploading the next images while these are in use.
         device.queue.write_buffer(current.images(), 0, bytemuck::cast_slice(&images.pixels));
-        Ok((current, current.record(device, pass)))
+        if let Some(targets) = targets {
+            current.upload_targets(device, targets);
+        }
+        Ok(current.record(device, pass))
     }
 
     /// Keeps the number of submissions under way bounded.
@@ -228,7 +238,7 @@ impl Engine for GpuEngine {
         let doing = "applying the network";
         check_batch(&self.architecture, images, None)?;
         self.device.check(doing)?;
-        let (_, commands) = self.start(images, Pass::Forward)?;
+        let commands = self.start(images, None, Pass::Forward)?;
         let current =
             self.current.as_ref().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
         let (buffer, length) = current.outputs();
@@ -240,16 +250,13 @@ impl Engine for GpuEngine {
         let doing = "computing gradients";
         check_batch(&self.architecture, images, Some(targets))?;
         self.device.check(doing)?;
-        let (pass, bytes): (Pass, &[u8]) = match targets {
-            Targets::Classes(classes) => (Pass::Classes, bytemuck::cast_slice(classes)),
-            Targets::Values(values) => (Pass::Values, bytemuck::cast_slice(values)),
+        let pass = match &targets.values {
+            TargetValues::Classes(_) => Pass::Classes,
+            TargetValues::Values(_) => Pass::Values,
         };
-        let (current, commands) = self.start(images, pass)?;
-        let target_buffer = current.targets().cloned();
-        let call = LossCall { scale, ..Default::default() };
-        if let Some(buffer) = target_buffer {
-            self.device.queue.write_buffer(&buffer, 0, bytes);
-        }
+        let commands = self.start(images, Some(targets), pass)?;
+        let weighted = u32::from(targets.weights.is_some());
+        let call = LossCall { scale, weighted, ..Default::default() };
         self.device.queue.write_buffer(&self.fixed.call, 0, bytemuck::bytes_of(&call));
         let submission = self.device.queue.submit(commands);
         self.submitted(submission, doing)
@@ -314,7 +321,7 @@ impl Engine for GpuEngine {
         // Values are the larger targets.
         let plan = self.plan(shape, if training { Pass::Values } else { Pass::Forward })?;
         let pixels = shape.batch * shape.extent.pixels();
-        let targets = if training { self.architecture.outputs * pixels } else { 0 };
+        let targets = if training { (self.architecture.outputs + 1) * pixels } else { 0 };
         let uploads = 4 * (self.architecture.inputs * pixels + targets) as u64;
         let parameters = 4 * 4 * self.layout.count() as u64;
         let params = recorder::uniform_bytes(&plan, &self.device.limits);
@@ -348,7 +355,7 @@ mod tests {
         let pixels = (0..2 * 2 * 37 * 70).map(|i| (i as f32 * 0.37).sin() + 0.7).collect();
         let images = Images { shape, pixels };
         // Uneven, so that no sum of gradients is the small difference of large ones.
-        let targets = Targets::Classes((0..2 * 37 * 70).map(|i| i % 7 % 5 % 3).collect());
+        let targets = Targets::classes((0..2 * 37 * 70).map(|i| i % 7 % 5 % 3).collect());
         let numbers = |rows: u32, channels: u32, workgroups: u32| {
             let tune = |info: &DeviceInfo, limits: &wgpu::Limits| Tuning {
                 convolve_rows: 2 * rows,
@@ -384,7 +391,7 @@ mod tests {
             GpuEngine::open(&adapter(), &architecture, &parameters, GpuOptions::default()).unwrap();
         let shape = Shape { batch: 1, extent: Extent::plane(8, 8) };
         let images = Images { shape, pixels: vec![0.5; 64] };
-        let targets = Targets::Classes(vec![1; 64]);
+        let targets = Targets::classes(vec![1; 64]);
         engine.accumulate(&images, &targets, 1.0).unwrap();
         engine.device.wgpu.destroy();
         let errors = [

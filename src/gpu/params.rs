@@ -69,7 +69,7 @@ params! {
 
 params! {
     /// Keep in sync with shaders/shared/loss.wgsl.
-    LossCall { scale: f32, unused_0: f32, unused_1: f32, unused_2: f32 }
+    LossCall { scale: f32, weighted: u32, unused_0: f32, unused_1: f32 }
 }
 
 params! {

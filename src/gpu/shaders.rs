@@ -149,14 +149,14 @@ shader!(
 shader!(
     /// Cross-entropy of the softmax, and its gradient.
     SOFTMAX_CROSS_ENTROPY, "softmax_cross_entropy", "softmax_cross_entropy",
-    &[Uniform, Uniform, ReadWrite, Read, ReadWrite, ReadWrite],
+    &[Uniform, Uniform, Read, ReadWrite, Read, ReadWrite, ReadWrite],
     &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT],
     &[&[("SUMS", 1)]]
 );
 shader!(
     /// Squared error, and its gradient.
     SQUARED_ERROR, "squared_error", "squared_error",
-    &[Uniform, Uniform, ReadWrite, Read, ReadWrite, ReadWrite],
+    &[Uniform, Uniform, Read, ReadWrite, Read, ReadWrite, ReadWrite],
     &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT],
     &[&[("SUMS", 1)]]
 );

@@ -2,12 +2,18 @@
 
 use crate::engine::{Adam, IGNORED};
 
-/// Cross-entropy of the softmax over the outputs, summed over pixels and times `scale`, and its gradient
-/// with respect to the outputs. Pixels of class [`IGNORED`] do not count.
-pub fn cross_entropy(outputs: &[Vec<f64>], classes: &[u32], scale: f64) -> (f64, Vec<Vec<f64>>) {
+/// Cross-entropy of the softmax over the outputs, summed over pixels by their weights and times `scale`, and its
+/// gradient with respect to the outputs. Pixels of class [`IGNORED`] do not count. `classes` and `weights` are `[y][x]`.
+pub fn cross_entropy(
+    outputs: &[Vec<f64>],
+    classes: &[u32],
+    weights: &[f64],
+    scale: f64,
+) -> (f64, Vec<Vec<f64>>) {
     let mut loss = 0.0;
     let mut gradient = vec![vec![0.0; classes.len()]; outputs.len()];
     for (p, &class) in classes.iter().enumerate().filter(|&(_, &class)| class != IGNORED) {
+        let scale = scale * weights[p];
         let largest = outputs.iter().map(|y| y[p]).fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = outputs.iter().map(|y| (y[p] - largest).exp()).sum();
         loss += scale * (sum.ln() + largest - outputs[class as usize][p]);
@@ -19,15 +25,24 @@ pub fn cross_entropy(outputs: &[Vec<f64>], classes: &[u32], scale: f64) -> (f64,
     (loss, gradient)
 }
 
-/// Squared error of the outputs, summed over pixels and outputs and times `scale`, and its gradient with
-/// respect to the outputs. `values` is `[output][y][x]`.
-pub fn squared_error(outputs: &[Vec<f64>], values: &[f64], scale: f64) -> (f64, Vec<Vec<f64>>) {
+/// Squared error of the outputs, summed over pixels by their weights and over outputs and times `scale`, and its
+/// gradient with respect to the outputs. `values` is `[output][y][x]`, `weights` `[y][x]`.
+pub fn squared_error(
+    outputs: &[Vec<f64>],
+    values: &[f64],
+    weights: &[f64],
+    scale: f64,
+) -> (f64, Vec<Vec<f64>>) {
     let mut loss = 0.0;
     let pairs = outputs.iter().zip(values.chunks(outputs[0].len()));
     let gradient = pairs.map(|(y, target)| {
-        let differences: Vec<f64> = y.iter().zip(target).map(|(y, t)| y - t).collect();
-        loss += scale * differences.iter().map(|d| d * d).sum::<f64>();
-        differences.into_iter().map(|d| 2.0 * scale * d).collect()
+        let terms = y.iter().zip(target).zip(weights).map(|((y, t), w)| (y - t, scale * w));
+        terms
+            .map(|(difference, weight)| {
+                loss += weight * difference * difference;
+                2.0 * weight * difference
+            })
+            .collect()
     });
     let gradient = gradient.collect();
     (loss, gradient)

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::data::{Dataset, Draw, Sample, Sampler, Symmetry, Target, cut};
-use crate::engine::{Images, Targets};
+use crate::engine::{Images, TargetValues, Targets};
 use crate::schedule::{Extent, Shape};
 
 /// Draws pieces of the training images, each in one of the symmetries.
@@ -52,8 +52,8 @@ impl<'a> Batches<'a> {
             }
         }
         let batches: Vec<(Images, Targets)> = groups.iter().map(|group| gather(group)).collect();
-        let terms: usize = batches.iter().map(|(_, targets)| targets.terms()).sum();
-        (batches, 1.0 / terms.max(1) as f32)
+        let weight: f64 = batches.iter().map(|(_, targets)| targets.total_weight()).sum();
+        (batches, if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 })
     }
 
     /// A batch like those of the run, to ask what memory it will take.
@@ -78,23 +78,35 @@ fn gather(samples: &[&Sample]) -> (Images, Targets) {
     let (_, height, width) = samples[0].image.dim();
     let shape = Shape { batch: samples.len(), extent: Extent::plane(height, width) };
     let pixels = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
-    let targets = match samples[0].target {
-        Target::Classes(_) => Targets::Classes(samples.iter().flat_map(|sample| classes(sample)).collect()),
-        Target::Values(_) => Targets::Values(samples.iter().flat_map(|sample| values(sample)).collect()),
-    };
+    let targets = Targets { values: target_values(samples), weights: weights(samples) };
     (Images { shape, pixels }, targets)
 }
 
-fn classes(sample: &Sample) -> Vec<u32> {
-    match &sample.target {
-        Target::Classes(classes) => classes.iter().copied().collect(),
-        Target::Values(_) => Vec::new(),
+fn target_values(samples: &[&Sample]) -> TargetValues {
+    let (mut classes, mut values) = (Vec::new(), Vec::new());
+    for sample in samples {
+        match &sample.target {
+            Target::Classes(image) => classes.extend(image.iter().copied()),
+            Target::Values(image) => values.extend(image.iter().copied()),
+        }
+    }
+    match samples[0].target {
+        Target::Classes(_) => TargetValues::Classes(classes),
+        Target::Values(_) => TargetValues::Values(values),
     }
 }
 
-fn values(sample: &Sample) -> Vec<f32> {
-    match &sample.target {
-        Target::Values(values) => values.iter().copied().collect(),
-        Target::Classes(_) => Vec::new(),
-    }
+/// The weights of all pixels; those of an image without weights are 1, and `None` stands for 1 everywhere.
+fn weights(samples: &[&Sample]) -> Option<Vec<f32>> {
+    samples.iter().any(|sample| sample.weights.is_some()).then(|| {
+        let mut all = Vec::new();
+        for sample in samples {
+            let (_, height, width) = sample.image.dim();
+            match &sample.weights {
+                Some(weights) => all.extend(weights.iter().copied()),
+                None => all.extend(std::iter::repeat_n(1.0, height * width)),
+            }
+        }
+        all
+    })
 }

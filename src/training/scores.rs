@@ -1,18 +1,20 @@
 //! How good the network is on the validation images.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, Array3};
 
 use super::batches::whole;
 use crate::data::{Dataset, Sample, Target};
-use crate::engine::{Engine, IGNORED, Targets};
-use crate::metrics::{ConfusionMatrix, RegressionScores, TargetLimits};
+use crate::engine::{Engine, IGNORED, TargetValues};
+use crate::metrics::{ConfusionMatrix, RegressionScores, TargetLimits, UNLABELLED};
 use crate::network::{Model, Task};
 use crate::{Error, Result};
 
 /// Loss and metrics over all validation images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
-    /// Mean loss over all pixels, as in training.
+    /// Mean loss over all pixels by their weights, as in training.
     pub loss: f64,
     /// Names and values of the metrics, in a fixed order; NaN where one is not defined.
     pub metrics: Vec<(&'static str, f64)>,
@@ -34,29 +36,34 @@ pub(super) fn metric_names(task: &Task) -> &'static [&'static str] {
     }
 }
 
-/// Applies the network to one sample: its output, and the sum of the loss with the number of its terms.
-pub(super) fn apply(engine: &mut dyn Engine, sample: &Sample) -> Result<(Output, f64, usize)> {
+/// Applies the network to one sample: its output, and the weighted sum of the loss with the weight of its terms.
+pub(super) fn apply(engine: &mut dyn Engine, sample: &Sample) -> Result<(Output, f64, f64)> {
     let (images, targets) = whole(sample);
     let outputs = engine.forward(&images)?;
     let (_, height, width) = sample.image.dim();
     let count = outputs.len() / (height * width);
     let outputs = Array3::from_shape_vec((count, height, width), outputs)
         .map_err(|e| Error::Mismatch(format!("the engine gave outputs of another size: {e}")))?;
-    Ok(match &targets {
-        Targets::Classes(classes) => {
-            let (best, loss, terms) = cross_entropy(&outputs, classes);
-            (Output::Classes(best), loss, terms)
+    let weight = |pixel: usize| targets.weights.as_ref().map_or(1.0, |weights| f64::from(weights[pixel]));
+    let (output, loss) = match &targets.values {
+        TargetValues::Classes(classes) => {
+            let (best, loss) = cross_entropy(&outputs, classes, weight);
+            (Output::Classes(best), loss)
         }
-        Targets::Values(values) => {
-            let loss = outputs.iter().zip(values).map(|(y, t)| f64::from(y - t).powi(2)).sum();
-            (Output::Values(outputs), loss, values.len())
+        TargetValues::Values(values) => {
+            let terms = outputs.iter().zip(values).enumerate();
+            let pixels = height * width;
+            let terms = terms.map(|(i, (y, t))| (weight(i % pixels), f64::from(y - t)));
+            let loss = terms.filter(|&(weight, _)| weight > 0.0).map(|(weight, d)| weight * d * d).sum();
+            (Output::Values(outputs), loss)
         }
-    })
+    };
+    Ok((output, loss, targets.total_weight()))
 }
 
 /// The scores over `set`.
 pub(super) fn evaluate(engine: &mut dyn Engine, set: &Dataset, model: &Model) -> Result<Scores> {
-    let (mut loss, mut terms) = (0.0, 0);
+    let (mut loss, mut total) = (0.0, 0.0);
     let mut matrix = ConfusionMatrix::new(model.architecture.outputs);
     let mut limits = TargetLimits::default();
     for sample in &set.samples {
@@ -66,12 +73,12 @@ pub(super) fn evaluate(engine: &mut dyn Engine, set: &Dataset, model: &Model) ->
     }
     let mut regression = RegressionScores::new(limits.data_range());
     for sample in &set.samples {
-        let (output, added, count) = apply(engine, sample)?;
+        let (output, added, weight) = apply(engine, sample)?;
         loss += added;
-        terms += count;
+        total += weight;
         match (&output, &sample.target) {
             (Output::Classes(classes), Target::Classes(target)) => {
-                matrix.add(target.view(), classes.view())?
+                matrix.add(counted(target, sample).view(), classes.view())?
             }
             (Output::Values(values), Target::Values(target)) => {
                 regression.add(restore(target, model).view(), restore(values, model).view())?;
@@ -85,7 +92,19 @@ pub(super) fn evaluate(engine: &mut dyn Engine, set: &Dataset, model: &Model) ->
     };
     let names = metric_names(&model.task).iter().copied();
     let metrics = names.zip(values.into_iter().map(|value| value.unwrap_or(f64::NAN))).collect();
-    Ok(Scores { loss: loss / terms.max(1) as f64, metrics })
+    Ok(Scores { loss: if total > 0.0 { loss / total } else { 0.0 }, metrics })
+}
+
+/// The target classes without those of pixels whose weight is 0.
+fn counted<'a>(target: &'a Array2<u32>, sample: &Sample) -> Cow<'a, Array2<u32>> {
+    match &sample.weights {
+        None => Cow::Borrowed(target),
+        Some(weights) => {
+            let mut counted = target.clone();
+            counted.zip_mut_with(weights, |class, &w| *class = if w > 0.0 { *class } else { UNLABELLED });
+            Cow::Owned(counted)
+        }
+    }
 }
 
 /// Normalised target values in the units of the target images.
@@ -99,10 +118,14 @@ pub(super) fn restore(values: &Array3<f32>, model: &Model) -> Array3<f32> {
     restored
 }
 
-/// The most likely classes, the sum of the cross-entropy, and the number of pixels that count.
-fn cross_entropy(outputs: &Array3<f32>, classes: &[u32]) -> (Array2<u32>, f64, usize) {
+/// The most likely classes, and the weighted sum of the cross-entropy over the pixels that count.
+fn cross_entropy(
+    outputs: &Array3<f32>,
+    classes: &[u32],
+    weight: impl Fn(usize) -> f64,
+) -> (Array2<u32>, f64) {
     let (count, height, width) = outputs.dim();
-    let (mut loss, mut terms) = (0.0, 0);
+    let mut loss = 0.0;
     let mut best = Array2::zeros((height, width));
     for ((y, x), best) in best.indexed_iter_mut() {
         let output = |k: usize| f64::from(outputs[[k, y, x]]);
@@ -111,13 +134,12 @@ fn cross_entropy(outputs: &Array3<f32>, classes: &[u32]) -> (Array2<u32>, f64, u
                 *best = k as u32;
             }
         }
-        let class = classes[y * width + x];
-        if class != IGNORED {
+        let (class, weight) = (classes[y * width + x], weight(y * width + x));
+        if class != IGNORED && weight > 0.0 {
             let largest = output(*best as usize);
             let sum: f64 = (0..count).map(|k| (output(k) - largest).exp()).sum();
-            loss += sum.ln() + largest - output(class as usize);
-            terms += 1;
+            loss += weight * (sum.ln() + largest - output(class as usize));
         }
     }
-    (best, loss, terms)
+    (best, loss)
 }

@@ -3,7 +3,7 @@
 //! An engine is a function that opens it with a block size and a page limit. Tolerances are written here, once
 //! for each quantity, relative to the size of what is compared.
 
-use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Plane, Targets};
+use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Plane, TargetValues, Targets};
 use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout, initialise};
 use msd_gpu::reference;
 use msd_gpu::schedule::{Extent, PlaneForm, Shape};
@@ -88,21 +88,26 @@ impl Case {
         parameters[filters..].fill_with(|| random.random_range(-0.5..0.5));
         let images = (0..pixels * architecture.inputs).map(|_| random.random_range(-2.0..2.0)).collect();
         let outputs = architecture.outputs;
-        let targets = if segments {
+        let values = if segments {
             let class = |random: &mut ChaCha8Rng| match random.random_range(0..=outputs as u32) {
                 class if class == outputs as u32 => IGNORED,
                 class => class,
             };
-            Targets::Classes((0..pixels).map(|_| class(&mut random)).collect())
+            TargetValues::Classes((0..pixels).map(|_| class(&mut random)).collect())
         } else {
-            Targets::Values((0..pixels * outputs).map(|_| random.random_range(-1.0..1.0)).collect())
+            TargetValues::Values((0..pixels * outputs).map(|_| random.random_range(-1.0..1.0)).collect())
         };
+        // Every other case has weights, a few of them 0.
+        let weight = |random: &mut ChaCha8Rng| f32::max(0.0, random.random_range(-0.3..3.0));
+        let weights = (seed % 2 == 1).then(|| (0..pixels).map(|_| weight(&mut random)).collect());
+        let targets = Targets { values, weights };
         Self { architecture, parameters, images: Images { shape, pixels: images }, targets }
     }
 
-    /// One over the number of terms: the scale of a mean.
+    /// One over the total weight: the scale of a mean.
     pub fn scale(&self) -> f32 {
-        1.0 / self.targets.terms().max(1) as f32
+        let weight = self.targets.total_weight();
+        if weight > 0.0 { (1.0 / weight) as f32 } else { 1.0 }
     }
 }
 
@@ -122,17 +127,16 @@ pub fn expected(case: &Case, parameters: &[f64]) -> Expected {
         let image: Vec<f64> = image.iter().map(|&v| f64::from(v)).collect();
         let forward = reference::forward(architecture, parameters, &image, extent);
         let scale = f64::from(case.scale());
-        let (loss, output_gradient) = match targets {
-            Targets::Classes(classes) => reference::cross_entropy(
-                &forward.outputs,
-                &classes[index * pixels..(index + 1) * pixels],
-                scale,
-            ),
-            Targets::Values(values) => {
-                let one = pixels * architecture.outputs;
-                let values: Vec<f64> =
-                    values[index * one..(index + 1) * one].iter().map(|&v| f64::from(v)).collect();
-                reference::squared_error(&forward.outputs, &values, scale)
+        let part = |channels: usize| index * channels * pixels..(index + 1) * channels * pixels;
+        let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let weights = targets.weights.as_ref().map_or(vec![1.0; pixels], |weights| wide(&weights[part(1)]));
+        let (loss, output_gradient) = match &targets.values {
+            TargetValues::Classes(classes) => {
+                reference::cross_entropy(&forward.outputs, &classes[part(1)], &weights, scale)
+            }
+            TargetValues::Values(values) => {
+                let values = wide(&values[part(architecture.outputs)]);
+                reference::squared_error(&forward.outputs, &values, &weights, scale)
             }
         };
         let backward = reference::backward(architecture, parameters, &forward, &output_gradient, extent);
@@ -295,6 +299,7 @@ pub fn training_follows_float64(open: &Open, segments: bool) {
     let shape = Shape { batch: 2, extent: Extent::plane(24, 31) };
     let mut case = Case::new(architecture, shape, segments, 11);
     case.parameters = initialise(&case.architecture, 3);
+    case.targets.weights = None;
     let setting = Setting { block: 4, most_page_bytes: u64::MAX };
     let run = || {
         let mut engine = open(&case.architecture, &case.parameters, setting);
@@ -375,8 +380,11 @@ pub fn wrong_batches_are_refused(open: &Open) {
     assert!(engine.forward(&short).is_err());
     let empty = Images { shape: Shape { batch: 0, ..shape }, pixels: vec![] };
     assert!(engine.forward(&empty).is_err());
-    assert!(engine.accumulate(&case.images, &Targets::Classes(vec![2; 20]), 1.0).is_err());
-    assert!(engine.accumulate(&case.images, &Targets::Values(vec![0.0; 39]), 1.0).is_err());
+    assert!(engine.accumulate(&case.images, &Targets::classes(vec![2; 20]), 1.0).is_err());
+    assert!(engine.accumulate(&case.images, &Targets::values(vec![0.0; 39]), 1.0).is_err());
+    let weights = Some(vec![1.0; 19]);
+    let weighted = Targets { weights, ..case.targets.clone() };
+    assert!(engine.accumulate(&case.images, &weighted, 1.0).is_err());
     assert!(engine.set_parameters(&[0.0]).is_err());
 }
 

@@ -108,7 +108,8 @@ impl Planner<'_> {
         let chunks = self.chunks(1, items).min(256);
         let params =
             LossParams { geometry: self.geometry, chunks, items, column_tiles: self.columns(), unused: 0 };
-        let slots = [Slot::Call, Slot::Outputs, Slot::Targets, Slot::OutputGradients, Slot::Partials];
+        let slots =
+            [Slot::Call, Slot::Weights, Slot::Outputs, Slot::Targets, Slot::OutputGradients, Slot::Partials];
         self.push(shader, &[], &params, &slots, [chunks, 1, 1])?;
         let sum = SumPartialsParams { chunks, ..single_numbers(1, 0) };
         self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::Loss])

@@ -28,6 +28,8 @@ pub(super) enum Slot {
     Images,
     /// Uploaded classes or values.
     Targets,
+    /// Uploaded weights of the pixels.
+    Weights,
     MapPage(usize),
     GradientPage(usize),
     Outputs,

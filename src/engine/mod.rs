@@ -4,12 +4,13 @@
 //! batches of images. Gradients of several batches, also of different sizes, add up until
 //! [`Engine::update`] uses them. Work may be queued: only what returns numbers waits for it.
 
+mod targets;
+
+pub use targets::{IGNORED, TargetValues, Targets, check_batch};
+
+use crate::Result;
 use crate::network::Architecture;
 use crate::schedule::Shape;
-use crate::{Error, Result};
-
-/// The class of a pixel that does not count.
-pub const IGNORED: u32 = u32::MAX;
 
 /// What an engine runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,26 +43,6 @@ pub struct Images {
     pub shape: Shape,
     /// Pixels, `[image][channel][y][x]`.
     pub pixels: Vec<f32>,
-}
-
-/// What the outputs should be.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Targets {
-    /// The class of each pixel, `[image][y][x]`, or [`IGNORED`]; the loss is the cross-entropy of the
-    /// softmax over the outputs.
-    Classes(Vec<u32>),
-    /// The wanted outputs, `[image][output][y][x]`; the loss is the squared error.
-    Values(Vec<f32>),
-}
-
-impl Targets {
-    /// Number of terms in the loss: pixels with a class, or values.
-    pub fn terms(&self) -> usize {
-        match self {
-            Targets::Classes(classes) => classes.iter().filter(|&&class| class != IGNORED).count(),
-            Targets::Values(values) => values.len(),
-        }
-    }
 }
 
 /// One step of Adam (Kingma & Ba 2015, algorithm 1).
@@ -141,8 +122,8 @@ pub trait Engine: Send {
     /// The outputs for a batch, `[image][output][y][x]`.
     fn forward(&mut self, images: &Images) -> Result<Vec<f32>>;
 
-    /// Adds a batch to the step: its loss, and the gradients of all parameters. The loss is the sum over all
-    /// terms times `scale`; give one over the number of terms of the whole step to get the mean.
+    /// Adds a batch to the step: its loss, and the gradients of all parameters. The loss is the weighted sum over all
+    /// terms times `scale`; give one over the total weight of the whole step to get the mean.
     fn accumulate(&mut self, images: &Images, targets: &Targets, scale: f32) -> Result<()>;
 
     /// Ends the step: moves the parameters along the gradients added since the last update, and clears them.
@@ -165,41 +146,4 @@ pub trait Engine: Send {
 
     /// Bytes of memory that a pass over `shape` takes, with gradients if `training`.
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;
-}
-
-/// Checks that a batch fits a network before any of it is used.
-///
-/// # Errors
-/// [`Error::Mismatch`] or [`Error::Setting`] saying what was found and wanted.
-pub fn check_batch(architecture: &Architecture, images: &Images, targets: Option<&Targets>) -> Result<()> {
-    let Shape { batch, extent } = images.shape;
-    let numbers = |channels: usize| {
-        let plane = extent.z.checked_mul(extent.y).and_then(|n| n.checked_mul(extent.x));
-        plane.and_then(|n| n.checked_mul(batch)).and_then(|n| n.checked_mul(channels)).filter(|&n| n > 0)
-    };
-    let check = |what: &str, found: usize, channels: usize| match numbers(channels) {
-        Some(wanted) if wanted == found => Ok(()),
-        wanted => Err(Error::Mismatch(format!(
-            "the batch has {found} {what}, but {batch} images of {}x{}x{} with {channels} channels need {}",
-            extent.z,
-            extent.y,
-            extent.x,
-            wanted.map_or("at least one pixel and a countable number".into(), |n| n.to_string()),
-        ))),
-    };
-    check("pixels", images.pixels.len(), architecture.inputs)?;
-    match targets {
-        None => Ok(()),
-        Some(Targets::Values(values)) => check("target values", values.len(), architecture.outputs),
-        Some(Targets::Classes(classes)) => {
-            check("target pixels", classes.len(), 1)?;
-            let known = architecture.outputs as u32;
-            match classes.iter().find(|&&class| class >= known && class != IGNORED) {
-                None => Ok(()),
-                Some(class) => Err(Error::Mismatch(format!(
-                    "a target pixel has class {class}, but the network has {known} outputs; classes count from 0"
-                ))),
-            }
-        }
-    }
 }
