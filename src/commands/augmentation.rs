@@ -6,7 +6,9 @@ use crate::data::Augmentation;
 
 /// Strengths; each sample draws its own evenly between nothing and these.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Augmentation (each sample draws its own strength, up to what is given) [none]")]
+#[command(
+    next_help_heading = "Augmentation (each sample draws its own strength, up to what is given) [none]"
+)]
 pub struct AugmentationArguments {
     /// Turn by up to this, either way
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]

@@ -14,8 +14,8 @@ use super::augmentation::AugmentationArguments;
 use crate::devices;
 use crate::network::Boundary;
 use crate::training::{
-    History, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
-    preview_augmentation, read_settings, train,
+    History, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher, preview_augmentation,
+    read_settings, train,
 };
 use crate::{Error, Result};
 

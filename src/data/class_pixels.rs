@@ -93,6 +93,7 @@ mod tests {
             name: "a".into(),
             image: Array3::zeros((1, classes.nrows(), classes.ncols())),
             target: Target::Classes(classes),
+            weights: None,
         });
         let pixels = ClassPixels::of(&Dataset { samples: samples.to_vec() }).unwrap();
         let mut counts: BTreeMap<(usize, usize, usize), u32> = BTreeMap::new();

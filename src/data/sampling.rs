@@ -14,6 +14,9 @@ use super::class_pixels::ClassPixels;
 use super::dataset::{Sample, Target};
 use crate::error::{Error, Result};
 
+/// Draws before one that nobody wants is taken.
+const MOST_TRIES: usize = 64;
+
 /// Keeps the streams for different uses of one seed apart.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stream {
@@ -204,11 +207,21 @@ impl Sampler {
 
     /// The n-th draw of the run, counted from 0.
     pub fn draw(&self, n: u64) -> Draw {
+        self.draw_from(&mut stream(self.seed, Stream::Draw, n), n)
+    }
+
+    /// As [`Sampler::draw`], but drawn anew until `wanted` says yes; after 64 in vain, the first.
+    pub fn draw_where(&self, n: u64, wanted: impl Fn(&Draw) -> bool) -> Draw {
         let mut random = stream(self.seed, Stream::Draw, n);
+        let mut draws = (0..MOST_TRIES).map(|_| self.draw_from(&mut random, n));
+        draws.find(wanted).unwrap_or_else(|| self.draw(n))
+    }
+
+    fn draw_from(&self, random: &mut ChaCha8Rng, n: u64) -> Draw {
         let favoured = self
             .favoured
             .as_ref()
-            .and_then(|(pixels, share)| (uniform(&mut random) < *share).then(|| pixels.draw(&mut random)));
+            .and_then(|(pixels, share)| (uniform(random) < *share).then(|| pixels.draw(random)));
         let index = favoured.map_or_else(|| self.index(n), |(index, ..)| index);
         let (height, width) = self.sizes[index];
         let crop = self.crop.map(|side| {
@@ -221,15 +234,15 @@ impl Sampler {
                     (about(y, crop_height, height), about(x, crop_width, width))
                 }
                 None => {
-                    let y = below(&mut random, height - crop_height + 1);
-                    (y, below(&mut random, width - crop_width + 1))
+                    let y = below(random, height - crop_height + 1);
+                    (y, below(random, width - crop_width + 1))
                 }
             };
             Crop { y, x, height: crop_height, width: crop_width }
         });
         let (height, width) = crop.map_or((height, width), |crop| (crop.height, crop.width));
         let symmetry = match self.augment {
-            true => Symmetry::ALL[below(&mut random, if height == width { 8 } else { 4 })],
+            true => Symmetry::ALL[below(random, if height == width { 8 } else { 4 })],
             false => Symmetry::IDENTITY,
         };
         Draw { index, crop, symmetry }
@@ -372,6 +385,18 @@ mod tests {
     }
 
     #[test]
+    fn a_draw_that_is_not_wanted_is_drawn_anew() {
+        let sampler = Sampler::new(vec![(40, 40), (40, 40)], Some(8), true, 5).unwrap();
+        let left = |draw: &Draw| draw.crop.unwrap().x < 4;
+        for n in 0..40 {
+            let draw = sampler.draw_where(n, left);
+            assert!(left(&draw) && draw.index == sampler.draw(n).index);
+            assert_eq!(sampler.draw_where(n, |_| true), sampler.draw(n));
+            assert_eq!(sampler.draw_where(n, |_| false), sampler.draw(n));
+        }
+    }
+
+    #[test]
     fn rare_classes_are_in_the_middle_of_their_share_of_the_crops() {
         // One pixel of class 1 in the second image, 30 pixels from either edge, and one of class 2 in a corner.
         let mut classes = vec![Array2::zeros((64, 64)), Array2::zeros((64, 64))];
@@ -381,6 +406,7 @@ mod tests {
             name: "a".into(),
             image: Array3::zeros((1, 64, 64)),
             target: Target::Classes(target),
+            weights: None,
         };
         let set = super::super::Dataset { samples: classes.into_iter().map(sample).collect() };
         let pixels = ClassPixels::of(&set).unwrap();

@@ -74,6 +74,7 @@ impl Geometry {
             Target::Classes(_) => Target::Classes(Array2::zeros((height, width))),
             Target::Values(values) => Target::Values(Array3::zeros((values.dim().0, height, width))),
         };
+        let mut weights = sample.weights.as_ref().map(|_| Array2::zeros((height, width)));
         let mut sources = vec![Source::default(); width];
         let mut displacements = vec![[0.0; 2]; width];
         for y in 0..height {
@@ -84,6 +85,9 @@ impl Geometry {
                 (Target::Classes(from), Target::Classes(to)) => fetch_row(from, to, y, &sources),
                 _ => {}
             }
+            if let (Some(from), Some(to)) = (&sample.weights, &mut weights) {
+                fetch_row(from, to, y, &sources);
+            }
         }
         Sample {
             name: sample.name.clone(),
@@ -92,6 +96,7 @@ impl Geometry {
                 Target::Classes(classes) => Target::Classes(self.symmetry.apply2(&classes)),
                 Target::Values(values) => Target::Values(self.symmetry.apply3(&values)),
             },
+            weights: weights.map(|weights| self.symmetry.apply2(&weights)),
         }
     }
 

@@ -21,6 +21,7 @@ fn sample(height: usize, width: usize) -> Sample {
     Sample {
         name: "a".into(),
         image: classes.mapv(|class| class as f32).insert_axis(Axis(0)),
+        weights: Some(classes.mapv(|class| class as f32 + 0.5)),
         target: Target::Classes(classes),
     }
 }
@@ -28,7 +29,7 @@ fn sample(height: usize, width: usize) -> Sample {
 /// An image that rises by `down` a row and `right` a column: linear interpolation is exact on it.
 fn slope(height: usize, width: usize, down: f32, right: f32) -> Sample {
     let image = Array3::from_shape_fn((1, height, width), |(_, y, x)| down * y as f32 + right * x as f32);
-    Sample { name: "slope".into(), target: Target::Values(image.clone()), image }
+    Sample { name: "slope".into(), target: Target::Values(image.clone()), weights: None, image }
 }
 
 fn whole(symmetry: Symmetry) -> Draw {
@@ -100,6 +101,7 @@ fn labels_stay_labels_and_fit_the_image() {
     // Blocks of 5 x 5 pixels: inside them, interpolating changes nothing.
     let blocks = Array2::from_shape_fn((50, 60), |(y, x)| ((y / 5 * 7 + x / 5 * 3) % 4) as u32 * 10);
     sample.image = blocks.mapv(|v| v as f32).insert_axis(Axis(0));
+    sample.weights = Some(blocks.mapv(|v| v as f32 + 0.5));
     sample.target = Target::Classes(blocks);
     let crop = Crop { y: 3, x: 20, height: 40, width: 40 };
     for (n, symmetry) in Symmetry::ALL.into_iter().enumerate() {
@@ -107,6 +109,7 @@ fn labels_stay_labels_and_fit_the_image() {
         let strengths = Strengths { degrees: 7.0 * n as f64, factor: 1.1, elastic: 2.0, ..UNCHANGED };
         let piece = changed(&sample, &draw, strengths);
         assert!(classes(&piece).iter().all(|v| v % 10 == 0 && *v <= 30), "a class that is none");
+        assert_eq!(piece.weights, Some(classes(&piece).mapv(|v| v as f32 + 0.5)));
         let mut inside = 0;
         for ((y, x), class) in classes(&piece).indexed_iter() {
             let value = piece.image[[0, y, x]];
