@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. With `--json` the output is one JSON
 //! object a line.
 
+mod augmentation;
 mod bench;
 mod console;
 mod demo;

@@ -10,10 +10,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use log::info;
 
+use super::augmentation::AugmentationArguments;
 use crate::devices;
 use crate::network::Boundary;
 use crate::training::{
-    History, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher, read_settings, train,
+    History, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher, preview_augmentation,
+    read_settings, train,
 };
 use crate::{Error, Result};
 
@@ -59,6 +61,9 @@ pub struct TrainArguments {
     /// Show images only as they are, not in all eight flips and rotations
     #[arg(long)]
     no_symmetries: bool,
+    /// Place this share of the pieces about a pixel of a class drawn evenly [0]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    favour_rare: Option<f64>,
     /// Learning rate of Adam [0.003]
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
@@ -89,6 +94,11 @@ pub struct TrainArguments {
     /// Go on with the run in this folder; limits, patience and device may be given anew
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config"])]
     resume: Option<PathBuf>,
+    /// Write pictures of what the network would be shown into this folder, and end
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    preview_augmentation: Option<PathBuf>,
+    #[command(flatten)]
+    augmentation: AugmentationArguments,
 }
 
 impl TrainArguments {
@@ -111,7 +121,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         }
         _ => from_arguments(&arguments)?,
     };
-    if arguments.resume.is_none() && arguments.out.is_none() {
+    if arguments.resume.is_none() && arguments.out.is_none() && arguments.preview_augmentation.is_none() {
         return Err(no_folder());
     }
     if arguments.resume.is_some() {
@@ -126,6 +136,11 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         settings.max_epochs = Some(EPOCHS_WITHOUT_LIMIT);
     }
     settings.validate()?;
+    if let Some(folder) = &arguments.preview_augmentation {
+        let pictures = preview_augmentation(&Prepared::load(&settings)?, &settings, folder)?;
+        info!("{pictures} pictures of what the network would be shown are in {}", folder.display());
+        return Ok(());
+    }
     let device = devices::choose(&settings.device)?;
     let prepared = Prepared::load(&settings)?;
     let folder = match (&arguments.resume, &arguments.out) {
@@ -175,10 +190,12 @@ fn refuse_changes(arguments: &TrainArguments) -> Result<()> {
         ("--batch", arguments.batch.is_some()),
         ("--crop", arguments.crop.is_some()),
         ("--no-symmetries", arguments.no_symmetries),
+        ("--favour-rare", arguments.favour_rare.is_some()),
         ("--lr", arguments.lr.is_some()),
         ("--seed", arguments.seed.is_some()),
     ];
-    match given.iter().find(|(_, given)| *given) {
+    let augmentation = arguments.augmentation.given().map(|(name, given)| (name, given.is_some()));
+    match given.iter().chain(&augmentation).find(|(_, given)| *given) {
         None => Ok(()),
         Some((name, _)) => {
             let wanted = "a resumed run keeps its settings, but for limits, patience and device; start a new one with --out";
@@ -212,6 +229,8 @@ fn override_settings(settings: &mut Settings, arguments: &TrainArguments) {
     set(&mut settings.batch, &a.batch);
     set(&mut settings.crop, &a.crop);
     settings.symmetries &= !a.no_symmetries;
+    set(&mut settings.favour_rare, &a.favour_rare);
+    a.augmentation.override_settings(&mut settings.augmentation);
     set(&mut settings.lr, &a.lr);
     set_some(&mut settings.max_epochs, &a.max_epochs);
     set_some(&mut settings.max_minutes, &a.max_minutes);

@@ -4,9 +4,10 @@ use ndarray::{Array2, Array3};
 
 use super::labels::LabelMapping;
 use super::read::{page_size, read_image, read_labels};
-use super::sampling::{Stream, permutation, stream};
+use super::sampling::{Crop, Stream, permutation, stream};
 use super::source::{Page, discover, pair};
 use crate::error::{Error, Result};
+use crate::metrics::UNLABELLED;
 
 /// What a network is to give for an image, of the same height and width.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,23 @@ pub struct Sample {
     pub target: Target,
     /// How much each pixel counts, of shape `[y][x]`, finite and not negative; `None` where all count 1.
     pub weights: Option<Array2<f32>>,
+}
+
+impl Sample {
+    /// Whether the piece (all of it for `None`) has a pixel that counts: one with a class or value, and a weight above 0.
+    pub fn counts_in(&self, piece: Option<Crop>) -> bool {
+        let (_, height, width) = self.image.dim();
+        let Crop { y, x, height, width } = piece.unwrap_or(Crop { y: 0, x: 0, height, width });
+        (y..y + height).any(|y| {
+            (x..x + width).any(|x| {
+                let labelled = match &self.target {
+                    Target::Classes(classes) => classes[[y, x]] != UNLABELLED,
+                    Target::Values(_) => true,
+                };
+                labelled && self.weights.as_ref().is_none_or(|weights| weights[[y, x]] > 0.0)
+            })
+        })
+    }
 }
 
 /// Images of equal channel count, though not always of equal size, with their targets.

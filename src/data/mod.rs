@@ -9,11 +9,15 @@
 //! - [`dataset`]: all images of a run with their targets ([`load_segmentation`], [`load_regression`]).
 //! - [`statistics`]: mean and deviation per channel ([`ChannelStatistics`]).
 //! - [`sampling`]: which image, crop and symmetry the n-th draw of a run takes ([`Sampler`]).
+//! - [`class_pixels`]: where the pixels of each class are ([`ClassPixels`]), for draws that favour rare ones.
+//! - [`augmentation`]: random changes of what is drawn ([`Augmentation`]).
 //! - [`mod@write`]: arrays to files that appear whole or not at all.
 //!
 //! Images are `f32` arrays of shape `[channel][y][x]` holding the file's own numbers: an 8-bit image is
 //! 0 to 255. Label images are `i64` arrays of shape `[y][x]`. Images of one dataset may differ in size.
 
+pub mod augmentation;
+pub mod class_pixels;
 pub mod dataset;
 pub mod labels;
 pub mod read;
@@ -25,6 +29,8 @@ pub mod statistics;
 mod tiff_directory;
 pub mod write;
 
+pub use augmentation::Augmentation;
+pub use class_pixels::ClassPixels;
 pub use dataset::{Dataset, Sample, Target, load_regression, load_segmentation};
 pub use labels::LabelMapping;
 pub use read::{page_size, read_image, read_labels};

@@ -7,6 +7,7 @@
 //! The n-th image that a run shows to the network depends on the seed and n alone, so a run that was
 //! stopped goes on from its checkpoint as if it had not been.
 
+mod augmentation_preview;
 mod batches;
 mod checkpoint;
 mod history;
@@ -17,6 +18,7 @@ mod scores;
 mod settings;
 mod trainer;
 
+pub use augmentation_preview::preview_augmentation;
 pub use history::{Epoch, History};
 pub use prepare::Prepared;
 pub use run_folder::{RunFolder, read_settings};

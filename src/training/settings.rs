@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Augmentation;
 use crate::network::{Architecture, Boundary, DilationMode, parse_dilations};
 use crate::{Error, Result};
 
@@ -55,6 +56,9 @@ pub struct Settings {
     /// Whether pieces are shown in all eight flips and rotations.
     #[serde(default = "default::symmetries")]
     pub symmetries: bool,
+    /// Share of the pieces, 0 to 1, that lie about a pixel of a class drawn evenly.
+    #[serde(default)]
+    pub favour_rare: f64,
     /// Learning rate of Adam.
     #[serde(default = "default::lr")]
     pub lr: f64,
@@ -76,6 +80,9 @@ pub struct Settings {
     /// The device: auto, cpu, gpu, an index or part of a name.
     #[serde(default = "default::device")]
     pub device: String,
+    /// Random changes of the pieces.
+    #[serde(default, skip_serializing_if = "Augmentation::is_off")]
+    pub augmentation: Augmentation,
 }
 
 /// Defaults, in one place for `config.toml` and the command line.
@@ -145,6 +152,7 @@ impl Settings {
             batch: default::batch(),
             crop: default::crop(),
             symmetries: default::symmetries(),
+            favour_rare: 0.0,
             lr: default::lr(),
             max_epochs: None,
             max_minutes: None,
@@ -152,6 +160,7 @@ impl Settings {
             patience: default::patience(),
             seed: default::seed(),
             device: default::device(),
+            augmentation: Augmentation::default(),
         }
     }
 
@@ -164,6 +173,8 @@ impl Settings {
         if self.batch == 0 || self.batch > 4096 {
             return Err(Error::setting("--batch", self.batch, "it must be from 1 to 4096"));
         }
+        self.augmentation.validate()?;
+        self.validate_favour_rare()?;
         // Engines compute in float32.
         if !((self.lr as f32).is_finite() && self.lr as f32 > 0.0) {
             return Err(Error::setting("--lr", self.lr, "it must be a number above 0, such as 0.003"));
@@ -199,6 +210,19 @@ impl Settings {
             return Err(Error::setting("--val-fraction", "given beside --val-images", wanted));
         }
         Ok(())
+    }
+
+    fn validate_favour_rare(&self) -> Result<()> {
+        let wanted = if !(0.0..=1.0).contains(&self.favour_rare) {
+            "it must be a share of the pieces, from 0 to 1"
+        } else if self.favour_rare > 0.0 && self.crop == 0 {
+            "whole images (--crop 0) have no pieces to choose; set --crop, or leave it out"
+        } else if self.favour_rare > 0.0 && self.task == TaskKind::Regress {
+            "a regression has no classes; leave it out"
+        } else {
+            return Ok(());
+        };
+        Err(Error::setting("--favour-rare", self.favour_rare, wanted))
     }
 
     /// The architecture for images of `inputs` channels and `outputs` classes or target channels.
@@ -250,6 +274,7 @@ mod tests {
     fn settings_come_back_from_their_text() {
         let all =
             Settings { val_fraction: Some(0.25), max_minutes: Some(1.5), max_steps: Some(7), ..settings() };
+        let all = Settings { augmentation: Augmentation { rotate: 5.0, ..Default::default() }, ..all };
         assert_eq!(toml::from_str::<Settings>(&all.to_toml().unwrap()).unwrap(), all);
         let short = "task = 'segment'\nimages = 'images'\ntargets = 'labels'";
         assert_eq!(toml::from_str::<Settings>(short).unwrap(), settings());
@@ -267,6 +292,12 @@ mod tests {
             ("--max-steps", Settings { max_steps: Some(0), ..settings() }),
             ("--depth", Settings { depth: 0, ..settings() }),
             ("--dilations", Settings { dilations: "x".into(), ..settings() }),
+            ("--favour-rare", Settings { favour_rare: 1.5, ..settings() }),
+            ("--favour-rare", Settings { favour_rare: 0.5, crop: 0, ..settings() }),
+            (
+                "--noise",
+                Settings { augmentation: Augmentation { noise: -1.0, ..Default::default() }, ..settings() },
+            ),
             ("validation", Settings { val_images: Some("v".into()), ..settings() }),
         ];
         for (name, settings) in refusals {

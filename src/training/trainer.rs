@@ -142,8 +142,7 @@ impl<'a> Run<'a> {
         device: &Device,
         resume: bool,
     ) -> Result<Self> {
-        let Settings { batch, crop, symmetries, seed, .. } = *settings;
-        let batches = Batches::new(&prepared.training, batch, crop, symmetries, seed)?;
+        let batches = Batches::new(&prepared.training, settings)?;
         let mut model = prepared.model.clone();
         let mut engine = device.open(&model.architecture, &model.parameters)?;
         let metrics = metric_names(&model.task);
@@ -174,7 +173,7 @@ impl<'a> Run<'a> {
             settings,
             folder,
             engine,
-            steps_in_epoch: batches.steps_in_epoch(crop),
+            steps_in_epoch: batches.steps_in_epoch(settings.crop),
             batches,
             minutes_before: state.minutes,
             resumable: state.clone(),
