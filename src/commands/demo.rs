@@ -156,8 +156,9 @@ fn judge(out: &Path, what: What, outcome: &Outcome, device: &Device) -> Result<(
     let mut predictor = Predictor::new(model.clone(), device, None)?;
     match what {
         What::Segment => {
-            let mapping = LabelMapping { values: model.classes().iter().map(|class| class.value).collect() };
-            let (test, _) = load_segmentation(&place("images"), &place("labels"), Some(&mapping))?;
+            let values = model.classes().iter().map(|class| class.value).collect();
+            let classes = Classes::Known(&LabelMapping { values, ignored: None });
+            let (test, _) = load_segmentation(&place("images"), &place("labels"), classes)?;
             judge_classes(&mut predictor, &test, model)
         }
         What::Denoise => judge_values(&mut predictor, &load_regression(&place("images"), &place("targets"))?),

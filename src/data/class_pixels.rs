@@ -9,7 +9,7 @@ use super::sampling::below;
 use crate::error::{Error, Result};
 use crate::metrics::UNLABELLED;
 
-/// The labelled pixels of a dataset by class.
+/// The pixels of a dataset that count, by class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassPixels {
     /// For each class that the dataset has, its runs in order of images and rows.
@@ -43,6 +43,8 @@ impl ClassPixels {
             for (y, row) in labels.rows().into_iter().enumerate() {
                 let mut last = UNLABELLED;
                 for (x, &class) in row.iter().enumerate() {
+                    let counts = sample.weights.as_ref().is_none_or(|weights| weights[[y, x]] > 0.0);
+                    let class = if counts { class } else { UNLABELLED };
                     if class != UNLABELLED {
                         let runs = classes.entry(class).or_default();
                         match runs.last_mut() {
