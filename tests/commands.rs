@@ -14,3 +14,5 @@ mod machine;
 mod predict;
 #[path = "commands/train.rs"]
 mod train;
+#[path = "commands/train_data.rs"]
+mod train_data;

@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use super::console;
 use crate::cpu::{CpuEngine, CpuOptions};
 use crate::engine::Engine;
-use crate::network::{
-    Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task,
-};
+use crate::network::{Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::schedule::{Extent, Shape};
 use crate::{Error, Result};
 

@@ -6,9 +6,11 @@
 mod augmentation;
 mod bench;
 mod console;
+mod data;
 mod demo;
 mod devices;
 mod evaluate;
+mod folds;
 mod inspect;
 mod predict;
 mod progress;

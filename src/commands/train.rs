@@ -11,6 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use log::info;
 
 use super::augmentation::AugmentationArguments;
+use super::data::DataArguments;
+use super::folds;
 use crate::devices;
 use crate::network::Boundary;
 use crate::training::{
@@ -98,6 +100,8 @@ pub struct TrainArguments {
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     preview_augmentation: Option<PathBuf>,
     #[command(flatten)]
+    data: DataArguments,
+    #[command(flatten)]
     augmentation: AugmentationArguments,
 }
 
@@ -113,7 +117,7 @@ const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
 /// Runs the command.
 pub fn run(arguments: TrainArguments) -> Result<()> {
     let mut settings = match (&arguments.resume, &arguments.config) {
-        (Some(folder), _) => RunFolder::open(folder)?.settings()?,
+        (Some(folder), _) => RunFolder::settings(folder)?,
         (_, Some(file)) => {
             let text = std::fs::read_to_string(file)
                 .map_err(|e| Error::input(file, format!("cannot be read ({e}); name a file of settings")))?;
@@ -140,6 +144,16 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         let pictures = preview_augmentation(&Prepared::load(&settings)?, &settings, folder)?;
         info!("{pictures} pictures of what the network would be shown are in {}", folder.display());
         return Ok(());
+    }
+    if let (Some(folds), None) = (settings.folds, settings.fold) {
+        let out = arguments.resume.as_ref().or(arguments.out.as_ref()).ok_or_else(no_folder)?;
+        if arguments.resume.is_none() && out.join("config.toml").exists() {
+            return Err(Error::output(
+                out,
+                "it holds a run already; name another folder with --out, or go on with it by --resume",
+            ));
+        }
+        return folds::run(&settings, folds, out);
     }
     let device = devices::choose(&settings.device)?;
     let prepared = Prepared::load(&settings)?;
@@ -195,7 +209,7 @@ fn refuse_changes(arguments: &TrainArguments) -> Result<()> {
         ("--seed", arguments.seed.is_some()),
     ];
     let augmentation = arguments.augmentation.given().map(|(name, given)| (name, given.is_some()));
-    match given.iter().chain(&augmentation).find(|(_, given)| *given) {
+    match given.iter().chain(&augmentation).chain(&arguments.data.given()).find(|(_, given)| *given) {
         None => Ok(()),
         Some((name, _)) => {
             let wanted = "a resumed run keeps its settings, but for limits, patience and device; start a new one with --out";
@@ -231,6 +245,7 @@ fn override_settings(settings: &mut Settings, arguments: &TrainArguments) {
     settings.symmetries &= !a.no_symmetries;
     set(&mut settings.favour_rare, &a.favour_rare);
     a.augmentation.override_settings(&mut settings.augmentation);
+    a.data.override_settings(settings);
     set(&mut settings.lr, &a.lr);
     set_some(&mut settings.max_epochs, &a.max_epochs);
     set_some(&mut settings.max_minutes, &a.max_minutes);
@@ -240,7 +255,7 @@ fn override_settings(settings: &mut Settings, arguments: &TrainArguments) {
     set(&mut settings.device, &a.device);
 }
 
-fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
+pub(super) fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
     let a = &prepared.model.architecture;
     let validation = match &prepared.validation {
         Some(set) => format!("{} to validate", set.samples.len()),

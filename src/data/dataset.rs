@@ -185,11 +185,7 @@ impl Dataset {
 /// # Errors
 /// [`Error::Input`] for files that cannot be read and labels that are no class, [`Error::Mismatch`] for
 /// images without target, targets of another size, and images of different channel counts.
-pub fn load_segmentation(
-    images: &str,
-    targets: &str,
-    classes: Classes,
-) -> Result<(Dataset, LabelMapping)> {
+pub fn load_segmentation(images: &str, targets: &str, classes: Classes) -> Result<(Dataset, LabelMapping)> {
     let pairs = checked_pairs(images, targets, false)?;
     let labels = pairs.iter().map(|(_, target)| read_labels(target)).collect::<Result<Vec<_>>>()?;
     let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();

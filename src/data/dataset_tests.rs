@@ -36,7 +36,8 @@ fn segmentation_pairs_encodes_and_allows_different_sizes() {
         grey(&images, stem, size);
         halves(&targets, stem, size, 0, 255);
     }
-    let (data, mapping) = load_segmentation(text(&images), text(&targets), Classes::Found { ignored: None }).unwrap();
+    let (data, mapping) =
+        load_segmentation(text(&images), text(&targets), Classes::Found { ignored: None }).unwrap();
     assert_eq!(mapping.values, [0, 255]);
     assert_eq!(data.sizes(), [(5, 8), (4, 6)]);
     assert!(data.names()[0].ends_with("z2.png"));
@@ -51,7 +52,8 @@ fn a_class_that_only_validation_has_is_an_error() {
     grey(&images, "a", (4, 4));
     halves(&targets, "a", (4, 4), 0, 2);
     let mapping = LabelMapping { values: vec![0, 1], ignored: None };
-    let error = load_segmentation(text(&images), text(&targets), Classes::Known(&mapping)).unwrap_err().to_string();
+    let error =
+        load_segmentation(text(&images), text(&targets), Classes::Known(&mapping)).unwrap_err().to_string();
     assert!(error.contains("a.png") && error.contains("has the label 2 in 8 of 16 pixels"), "{error}");
 }
 
@@ -120,8 +122,12 @@ fn real_micrographs_and_tomograms_load() {
         return;
     }
     let part = |name: &str| data.join(name).to_str().unwrap().to_owned();
-    let (alloy, mapping) =
-        load_segmentation(&part("superalloy/train/images"), &part("superalloy/train/labels"), None).unwrap();
+    let (alloy, mapping) = load_segmentation(
+        &part("superalloy/train/images"),
+        &part("superalloy/train/labels"),
+        Classes::Found { ignored: None },
+    )
+    .unwrap();
     assert_eq!(mapping.values, [0, 1, 2]);
     assert!(alloy.sizes().iter().all(|size| *size == (512, 512)));
     let largest = alloy.samples.iter().flat_map(|sample| sample.image.iter()).fold(0_f32, |a, b| a.max(*b));
@@ -130,8 +136,12 @@ fn real_micrographs_and_tomograms_load() {
     assert_eq!(foam.samples.len(), 24);
     assert!(foam.names()[0].contains("z0"));
     assert_eq!((foam.channels(), foam.target_channels()), (1, Some(1)));
-    let (_, classes) =
-        load_segmentation(&part("foam/train/input"), &part("foam/train/labels"), None).unwrap();
+    let (_, classes) = load_segmentation(
+        &part("foam/train/input"),
+        &part("foam/train/labels"),
+        Classes::Found { ignored: None },
+    )
+    .unwrap();
     assert_eq!(classes.values, [0, 1]);
 }
 

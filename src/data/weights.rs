@@ -91,7 +91,9 @@ impl ClassWeights {
             ClassWeights::Listed(weights) if weights.len() != classes => Err(Error::setting(
                 "--class-weights",
                 format!("{} numbers", weights.len()),
-                format!("there are {classes} classes; give one number for each, in the order of their values"),
+                format!(
+                    "there are {classes} classes; give one number for each, in the order of their values"
+                ),
             )),
             ClassWeights::Listed(weights) => Ok(weights.clone()),
             ClassWeights::Balanced => {
@@ -138,7 +140,9 @@ mod tests {
 
     fn dataset(labels: Array2<u32>, weights: Option<Array2<f32>>) -> Dataset {
         let image = Array3::zeros((1, labels.nrows(), labels.ncols()));
-        Dataset { samples: vec![Sample { name: "a".into(), image, target: Target::Classes(labels), weights }] }
+        Dataset {
+            samples: vec![Sample { name: "a".into(), image, target: Target::Classes(labels), weights }],
+        }
     }
 
     #[test]

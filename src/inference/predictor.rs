@@ -214,7 +214,9 @@ mod tests {
 
     use super::*;
     use crate::devices;
-    use crate::network::{Architecture, Boundary, Class, DilationMode, InputNormalisation, Measure, initialise};
+    use crate::network::{
+        Architecture, Boundary, Class, DilationMode, InputNormalisation, Measure, initialise,
+    };
 
     /// A regression with biases and mixing weights that are not zero either.
     fn model(architecture: Architecture) -> Model {

@@ -147,7 +147,9 @@ fn each(images: &[Counted], channel: usize, mut visit: impl FnMut(f32)) {
         let plane = image.index_axis(Axis(0), channel);
         match weights {
             None => plane.iter().for_each(|&value| visit(value)),
-            Some(weights) => plane.iter().zip(weights).filter(|(_, w)| **w > 0.0).for_each(|(&v, _)| visit(v)),
+            Some(weights) => {
+                plane.iter().zip(weights).filter(|(_, w)| **w > 0.0).for_each(|(&v, _)| visit(v))
+            }
         }
     }
 }
@@ -177,7 +179,8 @@ impl FromStr for Measure {
         if text == "mean" {
             return Ok(Measure::MeanDeviation);
         }
-        let numbers = text.split_once("..").and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
+        let numbers =
+            text.split_once("..").and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
         match numbers {
             Some((low, high)) if 0.0 <= low && low < high && high <= 100.0 => {
                 Ok(Measure::Percentiles { low, high })

@@ -54,15 +54,16 @@ impl RunFolder {
         &self.path
     }
 
-    /// Reads the settings of the run.
+    /// Reads the settings of the run in the folder `path`.
     ///
     /// # Errors
     /// [`Error::Input`] when the file is missing or damaged.
-    pub fn settings(&self) -> Result<Settings> {
-        let path = self.path.join("config.toml");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| Error::input(&path, format!("cannot be read ({e})")))?;
-        read_settings(&text, &path)
+    pub fn settings(path: &Path) -> Result<Settings> {
+        let file = path.join("config.toml");
+        let text = std::fs::read_to_string(&file).map_err(|e| {
+            Error::input(path, format!("holds no run to resume (config.toml: {e}); start one with --out"))
+        })?;
+        read_settings(&text, &file)
     }
 
     pub(super) fn write_settings(&self, settings: &Settings) -> Result<()> {

@@ -1,13 +1,11 @@
 //! How good the network is on the validation images.
 
-use std::borrow::Cow;
-
 use ndarray::{Array2, Array3};
 
 use super::batches::whole;
 use crate::data::{Dataset, Sample, Target};
 use crate::engine::{Engine, IGNORED, TargetValues};
-use crate::metrics::{ConfusionMatrix, RegressionScores, TargetLimits, UNLABELLED};
+use crate::metrics::{ConfusionMatrix, RegressionScores, TargetLimits};
 use crate::network::{Model, Task};
 use crate::{Error, Result};
 
@@ -67,7 +65,7 @@ pub(super) fn evaluate(engine: &mut dyn Engine, set: &Dataset, model: &Model) ->
     let mut matrix = ConfusionMatrix::new(model.architecture.outputs);
     let mut limits = TargetLimits::default();
     for sample in &set.samples {
-        if let Target::Values(values) = &sample.target {
+        if let Target::Values(values) = sample.counted_target().as_ref() {
             limits.include(restore(values, model).view());
         }
     }
@@ -76,9 +74,9 @@ pub(super) fn evaluate(engine: &mut dyn Engine, set: &Dataset, model: &Model) ->
         let (output, added, weight) = apply(engine, sample)?;
         loss += added;
         total += weight;
-        match (&output, &sample.target) {
+        match (&output, sample.counted_target().as_ref()) {
             (Output::Classes(classes), Target::Classes(target)) => {
-                matrix.add(counted(target, sample).view(), classes.view())?
+                matrix.add(target.view(), classes.view())?
             }
             (Output::Values(values), Target::Values(target)) => {
                 regression.add(restore(target, model).view(), restore(values, model).view())?;
@@ -93,18 +91,6 @@ pub(super) fn evaluate(engine: &mut dyn Engine, set: &Dataset, model: &Model) ->
     let names = metric_names(&model.task).iter().copied();
     let metrics = names.zip(values.into_iter().map(|value| value.unwrap_or(f64::NAN))).collect();
     Ok(Scores { loss: if total > 0.0 { loss / total } else { 0.0 }, metrics })
-}
-
-/// The target classes without those of pixels whose weight is 0.
-fn counted<'a>(target: &'a Array2<u32>, sample: &Sample) -> Cow<'a, Array2<u32>> {
-    match &sample.weights {
-        None => Cow::Borrowed(target),
-        Some(weights) => {
-            let mut counted = target.clone();
-            counted.zip_mut_with(weights, |class, &w| *class = if w > 0.0 { *class } else { UNLABELLED });
-            Cow::Owned(counted)
-        }
-    }
 }
 
 /// Normalised target values in the units of the target images.

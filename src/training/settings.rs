@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Augmentation;
-use crate::network::{Architecture, Boundary, DilationMode, parse_dilations};
+use crate::data::{Augmentation, ClassWeights};
+use crate::network::{Architecture, Boundary, DilationMode, Measure, parse_dilations};
 use crate::{Error, Result};
 
 /// What is to be learnt.
@@ -35,6 +35,30 @@ pub struct Settings {
     /// Share of the training images that is set aside for validation instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_fraction: Option<f64>,
+    /// Folds of a cross-validation: each takes its share of the training images for validation instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
+    /// Which of the folds this run is, from 1; without it, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<usize>,
+    /// Value in label images of pixels that nobody labelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore: Option<i64>,
+    /// Images of how much each pixel counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// The same for the validation images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_weights: Option<String>,
+    /// How much each class counts: `balanced`, or numbers such as `1,2,0.5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<String>,
+    /// What images and regression targets are normalised by: `mean`, or percentiles such as `1..99`.
+    #[serde(default = "default::normalise")]
+    pub normalise: String,
+    /// Whether images are normalised each by itself.
+    #[serde(default)]
+    pub normalise_per_image: bool,
     /// Number of layers.
     #[serde(default = "default::depth")]
     pub depth: usize,
@@ -89,6 +113,10 @@ pub struct Settings {
 pub mod default {
     use super::Boundary;
 
+    /// Mean and standard deviation, which every pixel has a part in.
+    pub fn normalise() -> String {
+        "mean".into()
+    }
     /// Layers: half the paper's 100, a quarter of its cost.
     pub fn depth() -> usize {
         50
@@ -145,6 +173,14 @@ impl Settings {
             val_images: None,
             val_targets: None,
             val_fraction: None,
+            folds: None,
+            fold: None,
+            ignore: None,
+            weights: None,
+            val_weights: None,
+            class_weights: None,
+            normalise: default::normalise(),
+            normalise_per_image: false,
             depth: default::depth(),
             width: default::width(),
             dilations: default::dilations(),
@@ -196,6 +232,12 @@ impl Settings {
                 return Err(Error::setting(name, value, format!("it must be at most {}", i64::MAX)));
             }
         }
+        self.validate_validation()?;
+        self.validate_data()
+    }
+
+    /// Checks where validation images come from.
+    fn validate_validation(&self) -> Result<()> {
         if self.val_images.is_some() != self.val_targets.is_some() {
             let found = if self.val_images.is_some() { "--val-images alone" } else { "--val-targets alone" };
             return Err(Error::setting(
@@ -204,12 +246,75 @@ impl Settings {
                 "--val-images and --val-targets go together; give both",
             ));
         }
+        if self.val_weights.is_some() && self.val_images.is_none() {
+            let wanted =
+                "it goes with --val-images; images set aside from the training images keep their --weights";
+            return Err(Error::setting("--val-weights", "given without --val-images", wanted));
+        }
         if self.val_images.is_some() && self.val_fraction.is_some() {
             let wanted =
                 "validation images come either from --val-images or from the training images; drop one";
             return Err(Error::setting("--val-fraction", "given beside --val-images", wanted));
         }
+        if self.folds.is_some() && (self.val_images.is_some() || self.val_fraction.is_some()) {
+            let other = if self.val_images.is_some() { "--val-images" } else { "--val-fraction" };
+            let found = format!("given beside {other}");
+            return Err(Error::setting(
+                "--folds",
+                found,
+                "each fold is validated on its own images; drop one",
+            ));
+        }
+        match (self.folds, self.fold) {
+            (Some(folds), _) if folds < 2 => {
+                Err(Error::setting("--folds", folds, "it must be at least 2, such as 5"))
+            }
+            (None, Some(fold)) => {
+                Err(Error::setting("--fold", fold, "it is one of several; give --folds too"))
+            }
+            (Some(folds), Some(fold)) if !(1..=folds).contains(&fold) => {
+                Err(Error::setting("--fold", fold, format!("it must be from 1 to {folds}, as --folds")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks how images and targets are to be taken.
+    fn validate_data(&self) -> Result<()> {
+        self.measure()?;
+        let class_weights = self.class_weights()?;
+        if self.task == TaskKind::Regress {
+            if let Some(value) = self.ignore {
+                let wanted =
+                    "a regression has no label values; give --weights with 0 where pixels do not count";
+                return Err(Error::setting("--ignore", value, wanted));
+            }
+            if class_weights.is_some() {
+                let wanted = "a regression has no classes; leave it out";
+                return Err(Error::setting("--class-weights", "given for a regression", wanted));
+            }
+            if self.normalise_per_image {
+                let wanted = "a regression gives values in the units of the targets, which an image normalised by itself no longer tells; leave it out";
+                return Err(Error::setting("--normalise-per-image", "given for a regression", wanted));
+            }
+        }
         Ok(())
+    }
+
+    /// What images are normalised by.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a text that is none.
+    pub fn measure(&self) -> Result<Measure> {
+        self.normalise.parse()
+    }
+
+    /// How much classes count, where it was set.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a text that is none.
+    pub fn class_weights(&self) -> Result<Option<ClassWeights>> {
+        self.class_weights.as_deref().map(str::parse).transpose()
     }
 
     fn validate_favour_rare(&self) -> Result<()> {
@@ -297,6 +402,18 @@ mod tests {
             (
                 "--noise",
                 Settings { augmentation: Augmentation { noise: -1.0, ..Default::default() }, ..settings() },
+            ),
+            ("--folds", Settings { folds: Some(1), ..settings() }),
+            ("--folds", Settings { folds: Some(4), val_fraction: Some(0.2), ..settings() }),
+            ("--fold", Settings { fold: Some(1), ..settings() }),
+            ("--fold", Settings { folds: Some(4), fold: Some(5), ..settings() }),
+            ("--val-weights", Settings { val_weights: Some("w".into()), ..settings() }),
+            ("--class-weights", Settings { class_weights: Some("x".into()), ..settings() }),
+            ("--normalise", Settings { normalise: "9..1".into(), ..settings() }),
+            ("--ignore", Settings { ignore: Some(0), task: TaskKind::Regress, ..settings() }),
+            (
+                "--normalise-per-image",
+                Settings { normalise_per_image: true, task: TaskKind::Regress, ..settings() },
             ),
             ("validation", Settings { val_images: Some("v".into()), ..settings() }),
         ];

@@ -1,6 +1,6 @@
 //! Training as a person does it, and the mistakes that people make.
 
-use msd_gpu::network::Model;
+use msd_gpu::network::{Model, Normalisation};
 use ndarray::{Array2, Array3};
 
 use super::support::{Bench, pattern, truncate};
@@ -8,7 +8,7 @@ use super::support::{Bench, pattern, truncate};
 const SHORT: &str = "--depth 3 --device cpu --max-steps 4 --crop 16";
 
 /// Four images with labels 0 and 255 (the right half), and targets that are the negative of the image.
-fn bench() -> Bench {
+pub fn bench() -> Bench {
     let bench = Bench::new();
     for (folder, count) in [("images", 4), ("val", 2)] {
         for i in 0..count {
@@ -23,7 +23,7 @@ fn bench() -> Bench {
     bench
 }
 
-fn model(bench: &Bench, run: &str) -> Model {
+pub fn model(bench: &Bench, run: &str) -> Model {
     Model::read(&bench.path(run)).unwrap()
 }
 
@@ -231,7 +231,8 @@ fn unusable_images_are_named() {
     assert!(bench.names("run").is_empty());
     // A constant image has no deviation, which is taken as 1: it can be trained on.
     bench.succeeds(&one("constant", "halves"));
-    assert_eq!(model(&bench, "run").input.deviation, [1.0]);
+    let unchanged = Normalisation { mean: vec![3.0], deviation: vec![1.0] };
+    assert_eq!(model(&bench, "run").input, unchanged.into());
     bench.refuses(&one("constant", "halves"), &["run", "--resume"]);
 }
 
