@@ -1,5 +1,6 @@
 //! Input that cannot be used: each a sentence that names it, exit code 2, and nothing written.
 
+use msd_gpu::network::Normalisation;
 use ndarray::{Array2, Array3, array};
 
 use crate::support::{Bench, regression, segmentation, truncate};

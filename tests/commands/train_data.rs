@@ -104,7 +104,8 @@ fn evaluation_leaves_out_what_nobody_labelled() {
     let bench = bench();
     bench.succeeds(&segment(&format!("{SHORT} --out run")));
     let pixels = |more: &str| {
-        let json = bench.succeeds(&format!("evaluate --model run --images images --device cpu --json {more}"));
+        let json =
+            bench.succeeds(&format!("evaluate --model run --images images --device cpu --json {more}"));
         serde_json::from_str::<serde_json::Value>(&json).unwrap()["pixels"].as_u64().unwrap()
     };
     label_partly(&bench, 9);
@@ -202,7 +203,8 @@ fn an_image_normalised_by_itself_is_segmented_at_any_brightness() {
     assert_eq!(model(&bench, "run").input, rule);
     assert!(bench.succeeds("inspect run").contains("each image by its own percentiles 2 and 98"));
     for i in 0..2 {
-        bench.floats(&format!("dim/{i}.tif"), &bench.read(&format!("val/{i}.tif")).mapv(|v| 0.125 * v - 32.0));
+        bench
+            .floats(&format!("dim/{i}.tif"), &bench.read(&format!("val/{i}.tif")).mapv(|v| 0.125 * v - 32.0));
     }
     bench.succeeds("predict --model run val --out bright --device cpu");
     bench.succeeds("predict --model run dim --out faint --device cpu --tile 7");
