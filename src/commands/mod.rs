@@ -10,6 +10,7 @@ mod demo;
 mod devices;
 mod evaluate;
 mod inspect;
+mod optimisation;
 mod predict;
 mod progress;
 mod table;

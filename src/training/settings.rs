@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::monitor::Monitor;
+use super::optimisation::Optimisation;
 use crate::data::Augmentation;
+use crate::engine::Loss;
 use crate::network::{Architecture, Boundary, DilationMode, parse_dilations};
 use crate::{Error, Result};
 
@@ -80,6 +83,12 @@ pub struct Settings {
     /// The device: auto, cpu, gpu, an index or part of a name.
     #[serde(default = "default::device")]
     pub device: String,
+    /// What the best model is best in.
+    #[serde(default)]
+    pub monitor: Monitor,
+    /// Loss, optimiser and learning rate.
+    #[serde(default)]
+    pub optimisation: Optimisation,
     /// Random changes of the pieces.
     #[serde(default, skip_serializing_if = "Augmentation::is_off")]
     pub augmentation: Augmentation,
@@ -160,6 +169,8 @@ impl Settings {
             patience: default::patience(),
             seed: default::seed(),
             device: default::device(),
+            monitor: Monitor::default(),
+            optimisation: Optimisation::default(),
             augmentation: Augmentation::default(),
         }
     }
@@ -179,6 +190,9 @@ impl Settings {
         if !((self.lr as f32).is_finite() && self.lr as f32 > 0.0) {
             return Err(Error::setting("--lr", self.lr, "it must be a number above 0, such as 0.003"));
         }
+        self.optimisation.validate(self.lr)?;
+        self.validate_loss()?;
+        self.monitor.validate(self.task)?;
         if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
             let found = self.max_minutes.unwrap_or_default();
             return Err(Error::setting("--max-minutes", found, "it must be a number above 0"));
@@ -210,6 +224,38 @@ impl Settings {
             return Err(Error::setting("--val-fraction", "given beside --val-images", wanted));
         }
         Ok(())
+    }
+
+    /// The loss: the one asked for, or the task's usual one.
+    pub fn loss(&self) -> Loss {
+        self.optimisation.loss.unwrap_or(match self.task {
+            TaskKind::Segment => Loss::CrossEntropy,
+            TaskKind::Regress => Loss::SquaredError,
+        })
+    }
+
+    fn validate_loss(&self) -> Result<()> {
+        let wanted = match (self.task, self.loss().is_of_classes()) {
+            (TaskKind::Segment, false) => {
+                "a segmentation needs a loss of classes: cross-entropy, focal, dice or cross-entropy+dice"
+            }
+            (TaskKind::Regress, true) => "a regression needs a loss of values: l2, l1, huber or charbonnier",
+            _ => return Ok(()),
+        };
+        Err(Error::setting("--loss", self.loss(), wanted))
+    }
+
+    /// Fills in what is taken from the length of the run, given the steps in an epoch.
+    pub(super) fn fit(&mut self, steps_in_epoch: u64) -> Result<()> {
+        self.optimisation.fit(self.lr, self.last_step(steps_in_epoch))?;
+        self.optimisation.loss = Some(self.loss());
+        Ok(())
+    }
+
+    /// The step at which the limits end the run, where they say so.
+    pub(super) fn last_step(&self, steps_in_epoch: u64) -> Option<u64> {
+        let epochs = self.max_epochs.map(|epochs| epochs.saturating_mul(steps_in_epoch));
+        [epochs, self.max_steps].into_iter().flatten().min()
     }
 
     fn validate_favour_rare(&self) -> Result<()> {
@@ -275,6 +321,13 @@ mod tests {
         let all =
             Settings { val_fraction: Some(0.25), max_minutes: Some(1.5), max_steps: Some(7), ..settings() };
         let all = Settings { augmentation: Augmentation { rotate: 5.0, ..Default::default() }, ..all };
+        let optimisation = Optimisation {
+            loss: Some(Loss::Focal { gamma: 1.5 }),
+            ema: Some(0.99),
+            lr_steps: Some(7),
+            ..Default::default()
+        };
+        let all = Settings { optimisation, monitor: Monitor::Dice, ..all };
         assert_eq!(toml::from_str::<Settings>(&all.to_toml().unwrap()).unwrap(), all);
         let short = "task = 'segment'\nimages = 'images'\ntargets = 'labels'";
         assert_eq!(toml::from_str::<Settings>(short).unwrap(), settings());
@@ -297,6 +350,14 @@ mod tests {
             (
                 "--noise",
                 Settings { augmentation: Augmentation { noise: -1.0, ..Default::default() }, ..settings() },
+            ),
+            ("--monitor", Settings { monitor: Monitor::Psnr, ..settings() }),
+            (
+                "--loss",
+                Settings {
+                    optimisation: Optimisation { loss: Some(Loss::SquaredError), ..Default::default() },
+                    ..settings()
+                },
             ),
             ("validation", Settings { val_images: Some("v".into()), ..settings() }),
         ];
