@@ -40,35 +40,19 @@ pub struct AugmentationArguments {
 }
 
 impl AugmentationArguments {
-    /// Each flag with what was given for it.
-    pub(super) fn given(&self) -> [(&'static str, Option<f64>); 9] {
-        [
-            ("--rotate", self.rotate),
-            ("--scale", self.scale),
-            ("--elastic", self.elastic),
-            ("--blur", self.blur),
-            ("--contrast", self.contrast),
-            ("--brightness", self.brightness),
-            ("--gamma", self.gamma),
-            ("--poisson", self.poisson),
-            ("--noise", self.noise),
-        ]
-    }
-
     /// Puts what was given in the place of what is set.
     pub(super) fn override_settings(&self, augmentation: &mut Augmentation) {
-        let settings = [
-            &mut augmentation.rotate,
-            &mut augmentation.scale,
-            &mut augmentation.elastic,
-            &mut augmentation.blur,
-            &mut augmentation.contrast,
-            &mut augmentation.brightness,
-            &mut augmentation.gamma,
-            &mut augmentation.poisson,
-            &mut augmentation.noise,
-        ];
-        for (setting, (_, given)) in settings.into_iter().zip(self.given()) {
+        for (setting, given) in [
+            (&mut augmentation.rotate, self.rotate),
+            (&mut augmentation.scale, self.scale),
+            (&mut augmentation.elastic, self.elastic),
+            (&mut augmentation.blur, self.blur),
+            (&mut augmentation.contrast, self.contrast),
+            (&mut augmentation.brightness, self.brightness),
+            (&mut augmentation.gamma, self.gamma),
+            (&mut augmentation.poisson, self.poisson),
+            (&mut augmentation.noise, self.noise),
+        ] {
             *setting = given.unwrap_or(*setting);
         }
     }

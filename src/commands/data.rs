@@ -36,20 +36,6 @@ pub struct DataArguments {
 }
 
 impl DataArguments {
-    /// Each flag and whether it was given.
-    pub(super) fn given(&self) -> [(&'static str, bool); 8] {
-        [
-            ("--ignore", self.ignore.is_some()),
-            ("--weights", self.weights.is_some()),
-            ("--val-weights", self.val_weights.is_some()),
-            ("--class-weights", self.class_weights.is_some()),
-            ("--normalise", self.normalise.is_some()),
-            ("--normalise-per-image", self.normalise_per_image),
-            ("--folds", self.folds.is_some()),
-            ("--fold", self.fold.is_some()),
-        ]
-    }
-
     /// Puts what was given in the place of what is set.
     pub(super) fn override_settings(&self, settings: &mut Settings) {
         fn set_some<T: Clone>(setting: &mut Option<T>, given: &Option<T>) {

@@ -9,7 +9,7 @@ use super::train::{ProgressWatcher, describe, report, stop_on_interrupt};
 use super::{console, table};
 use crate::data::write_bytes_atomic;
 use crate::devices::{self, Device};
-use crate::training::{History, Prepared, RunFolder, Settings, train};
+use crate::training::{Outcome, Prepared, RunFolder, Settings, train};
 use crate::{Error, Result};
 
 /// What the best model of a fold scores on the images that were set aside for it.
@@ -27,14 +27,17 @@ pub(super) fn run(settings: &Settings, folds: usize, out: &Path) -> Result<()> {
         .map_err(|e| Error::output(out, format!("{e}; name a folder that can be made with --out")))?;
     write_bytes_atomic(out.join("config.toml"), settings.to_toml()?.as_bytes())?;
     let stop = stop_on_interrupt();
-    let mut names = Vec::new();
-    let mut done = Vec::new();
+    let (mut names, mut done) = (Vec::new(), Vec::new());
     for fold in 1..=folds {
         info!("fold {fold} of {folds}");
         let settings = Settings { fold: Some(fold), ..settings.clone() };
-        let history = run_fold(&settings, &out.join(format!("fold-{fold}")), &device, &stop)?;
-        names = std::iter::once("loss".to_owned()).chain(history.metrics.iter().cloned()).collect();
-        done.push(best(&history));
+        let outcome = run_fold(&settings, &out.join(format!("fold-{fold}")), &device, &stop)?;
+        if let Some(scores) = &outcome.best_scores {
+            names = std::iter::once("loss").chain(scores.metrics.iter().map(|(name, _)| *name)).collect();
+            let values = scores.metrics.iter().map(|(_, value)| *value);
+            let scores = std::iter::once(scores.loss).chain(values).collect();
+            done.push(Fold { epoch: outcome.best_epoch, scores });
+        }
         write_bytes_atomic(out.join("folds.csv"), csv(&names, &done).as_bytes())?;
         if stop.load(Ordering::Relaxed) {
             break;
@@ -48,8 +51,8 @@ pub(super) fn run(settings: &Settings, folds: usize, out: &Path) -> Result<()> {
 }
 
 /// Trains one fold, or goes on with it.
-fn run_fold(settings: &Settings, path: &Path, device: &Device, stop: &AtomicBool) -> Result<History> {
-    let begun = path.join("checkpoint.safetensors").is_file();
+fn run_fold(settings: &Settings, path: &Path, device: &Device, stop: &AtomicBool) -> Result<Outcome> {
+    let begun = path.join("config.toml").is_file();
     let folder = if begun { RunFolder::open(path)? } else { RunFolder::create(path)? };
     let prepared = Prepared::load(settings)?;
     describe(&prepared, settings, &device.info.name);
@@ -57,18 +60,7 @@ fn run_fold(settings: &Settings, path: &Path, device: &Device, stop: &AtomicBool
     let outcome = train(&prepared, settings, &folder, device, begun, stop, &mut watcher)?;
     drop(watcher);
     report(&outcome, &folder);
-    Ok(outcome.history)
-}
-
-/// The scores of the epoch whose model was kept.
-fn best(history: &History) -> Fold {
-    match history.epochs.iter().rev().find(|epoch| epoch.best) {
-        None => Fold { epoch: 0, scores: vec![f64::NAN; 1 + history.metrics.len()] },
-        Some(epoch) => Fold {
-            epoch: epoch.epoch,
-            scores: std::iter::once(epoch.validation_loss).chain(epoch.metrics.iter().copied()).collect(),
-        },
-    }
+    Ok(outcome)
 }
 
 /// Mean and (sample) standard deviation over the folds; the deviation of a single one is NaN.
@@ -84,7 +76,7 @@ fn summary(folds: &[Fold]) -> Vec<(f64, f64)> {
 }
 
 /// The text of `folds.csv`; a number that is not defined is left empty.
-fn csv(names: &[String], folds: &[Fold]) -> String {
+fn csv(names: &[&str], folds: &[Fold]) -> String {
     let number = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
     let line = |name: &str, epoch: String, scores: &mut dyn Iterator<Item = f64>| {
         format!("{name},{epoch},{}\n", scores.map(number).collect::<Vec<_>>().join(","))
@@ -101,7 +93,7 @@ fn csv(names: &[String], folds: &[Fold]) -> String {
 }
 
 /// The scores for people.
-fn lines(names: &[String], folds: &[Fold]) -> Vec<String> {
+fn lines(names: &[&str], folds: &[Fold]) -> Vec<String> {
     let number = |value: f64| if value.is_nan() { "-".to_owned() } else { format!("{value:.4}") };
     let header = ["fold", "best epoch"].map(str::to_owned).into_iter();
     let mut rows = vec![header.chain(names.iter().map(|name| name.replace('_', " "))).collect::<Vec<_>>()];
@@ -125,7 +117,7 @@ mod tests {
     fn mean_and_deviation_are_those_of_the_folds() {
         let folds: Vec<Fold> =
             [1.0, 2.0, 6.0].map(|loss| Fold { epoch: 4, scores: vec![loss, f64::NAN] }).into();
-        let names = ["loss".to_owned(), "ssim".to_owned()];
+        let names = ["loss", "ssim"];
         let text = csv(&names, &folds);
         assert_eq!(
             text,

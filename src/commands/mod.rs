@@ -12,6 +12,7 @@ mod devices;
 mod evaluate;
 mod folds;
 mod inspect;
+mod optimisation;
 mod predict;
 mod progress;
 mod table;

@@ -13,11 +13,12 @@ use log::info;
 use super::augmentation::AugmentationArguments;
 use super::data::DataArguments;
 use super::folds;
+use super::optimisation::OptimisationArguments;
 use crate::devices;
 use crate::network::Boundary;
 use crate::training::{
-    History, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher, preview_augmentation,
-    read_settings, train,
+    History, Monitor, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
+    check_same_settings, preview_augmentation, read_settings, train,
 };
 use crate::{Error, Result};
 
@@ -66,7 +67,10 @@ pub struct TrainArguments {
     /// Place this share of the pieces about a pixel of a class drawn evenly [0]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     favour_rare: Option<f64>,
-    /// Learning rate of Adam [0.003]
+    /// What the best model is best in, on the validation images [loss]
+    #[arg(long, value_enum)]
+    monitor: Option<Monitor>,
+    /// Learning rate [0.003]
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Stop after this many epochs [1000 when no limit is given]
@@ -102,6 +106,8 @@ pub struct TrainArguments {
     #[command(flatten)]
     data: DataArguments,
     #[command(flatten)]
+    optimisation: OptimisationArguments,
+    #[command(flatten)]
     augmentation: AugmentationArguments,
 }
 
@@ -128,14 +134,15 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     if arguments.resume.is_none() && arguments.out.is_none() && arguments.preview_augmentation.is_none() {
         return Err(no_folder());
     }
-    if arguments.resume.is_some() {
-        refuse_changes(&arguments)?;
-    }
     if arguments.resume.is_some() && arguments.has_limit() {
         // New limits take the place of all old ones: a run is resumed to go further than it did.
         (settings.max_epochs, settings.max_minutes, settings.max_steps) = (None, None, None);
     }
-    override_settings(&mut settings, &arguments);
+    let started = settings.clone();
+    override_settings(&mut settings, &arguments)?;
+    if arguments.resume.is_some() {
+        check_same_settings(&started, &settings)?;
+    }
     if !settings.has_limit() {
         settings.max_epochs = Some(EPOCHS_WITHOUT_LIMIT);
     }
@@ -188,37 +195,7 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
     Ok(Settings { patience, ..settings })
 }
 
-/// What a run has learnt depends on these; changing them would make it another run.
-fn refuse_changes(arguments: &TrainArguments) -> Result<()> {
-    let given = [
-        ("the task", arguments.task.is_some()),
-        ("--images", arguments.images.is_some()),
-        ("--targets", arguments.targets.is_some()),
-        ("--val-images", arguments.val_images.is_some()),
-        ("--val-targets", arguments.val_targets.is_some()),
-        ("--val-fraction", arguments.val_fraction.is_some()),
-        ("--depth", arguments.depth.is_some()),
-        ("--width", arguments.width.is_some()),
-        ("--dilations", arguments.dilations.is_some()),
-        ("--boundary", arguments.boundary.is_some()),
-        ("--batch", arguments.batch.is_some()),
-        ("--crop", arguments.crop.is_some()),
-        ("--no-symmetries", arguments.no_symmetries),
-        ("--favour-rare", arguments.favour_rare.is_some()),
-        ("--lr", arguments.lr.is_some()),
-        ("--seed", arguments.seed.is_some()),
-    ];
-    let augmentation = arguments.augmentation.given().map(|(name, given)| (name, given.is_some()));
-    match given.iter().chain(&augmentation).chain(&arguments.data.given()).find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let wanted = "a resumed run keeps its settings, but for limits, patience and device; start a new one with --out";
-            Err(Error::setting(*name, "given beside --resume", wanted))
-        }
-    }
-}
-
-fn override_settings(settings: &mut Settings, arguments: &TrainArguments) {
+fn override_settings(settings: &mut Settings, arguments: &TrainArguments) -> Result<()> {
     fn set<T: Clone>(setting: &mut T, given: &Option<T>) {
         if let Some(given) = given {
             setting.clone_from(given);
@@ -247,19 +224,22 @@ fn override_settings(settings: &mut Settings, arguments: &TrainArguments) {
     a.augmentation.override_settings(&mut settings.augmentation);
     a.data.override_settings(settings);
     set(&mut settings.lr, &a.lr);
+    set(&mut settings.monitor, &a.monitor);
+    a.optimisation.override_settings(&mut settings.optimisation)?;
     set_some(&mut settings.max_epochs, &a.max_epochs);
     set_some(&mut settings.max_minutes, &a.max_minutes);
     set_some(&mut settings.max_steps, &a.max_steps);
     set(&mut settings.patience, &a.patience);
     set(&mut settings.seed, &a.seed);
     set(&mut settings.device, &a.device);
+    Ok(())
 }
 
 pub(super) fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
     let a = &prepared.model.architecture;
     let validation = match &prepared.validation {
         Some(set) => format!("{} to validate", set.samples.len()),
-        None => "none to validate (the best model is judged by the training loss)".into(),
+        None => "none to validate (the best model is judged by a few of the training images)".into(),
     };
     info!("images: {} to train, {validation}", prepared.training.samples.len());
     if !prepared.model.classes().is_empty() {
@@ -312,6 +292,13 @@ pub(super) fn report(outcome: &Outcome, folder: &RunFolder) {
         }
         None => String::new(),
     };
+    if outcome.best_epoch == 0 {
+        info!(
+            "{why} before any step was made; go on with: msd-gpu train --resume {}",
+            folder.path().display()
+        );
+        return;
+    }
     info!("{why} after {} steps; best model from epoch {}{scores}", outcome.steps, outcome.best_epoch);
     info!("model, curves and preview are in {}", folder.path().display());
 }

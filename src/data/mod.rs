@@ -41,6 +41,6 @@ pub use sampling::{Crop, Draw, Sampler, Symmetry, cut};
 pub use source::{Page, discover, pair};
 pub use weights::{ClassWeights, load_weights};
 pub use write::{
-    LabelFormat, write_bytes_atomic, write_labels, write_labels_as, write_png_grey8, write_png_rgb8,
-    write_tiff_f32,
+    LabelFormat, remove_unfinished, write_bytes_atomic, write_labels, write_labels_as, write_png_grey8,
+    write_png_rgb8, write_tiff_f32,
 };

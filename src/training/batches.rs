@@ -1,6 +1,6 @@
 //! The batches of a step, from the draws of a sampler.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use rayon::prelude::*;
 
@@ -51,6 +51,13 @@ impl<'a> Batches<'a> {
     pub(super) fn sample(&self, n: u64) -> Sample {
         let draw = self.sampler.draw_where(n, |draw| self.set.samples[draw.index].counts_in(draw.crop));
         self.augmentation.apply(&self.set.samples[draw.index], &draw, self.seed, n)
+    }
+
+    /// The names of the images of step `step`, each once.
+    pub(super) fn names(&self, step: u64) -> String {
+        let first = (step - 1) * self.batch as u64;
+        let names = (first..first + self.batch as u64).map(|n| self.sample(n).name);
+        names.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
     }
 
     /// Step `step`, from 1.

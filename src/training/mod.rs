@@ -10,9 +10,13 @@
 mod augmentation_preview;
 mod batches;
 mod checkpoint;
+mod checks;
 mod history;
+mod monitor;
+mod optimisation;
 mod prepare;
 mod preview;
+mod resume;
 mod run_folder;
 mod scores;
 mod settings;
@@ -20,7 +24,10 @@ mod trainer;
 
 pub use augmentation_preview::preview_augmentation;
 pub use history::{Epoch, History};
+pub use monitor::Monitor;
+pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 pub use prepare::Prepared;
+pub use resume::check_same_settings;
 pub use run_folder::{RunFolder, read_settings};
 pub use scores::Scores;
 pub use settings::{Settings, TaskKind};

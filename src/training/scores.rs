@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3};
 
 use super::batches::whole;
 use crate::data::{Dataset, Sample, Target};
-use crate::engine::{Engine, IGNORED, TargetValues};
+use crate::engine::{Engine, Images, Loss};
 use crate::metrics::{ConfusionMatrix, RegressionScores, TargetLimits};
 use crate::network::{Model, Task};
 use crate::{Error, Result};
@@ -29,39 +29,45 @@ pub(super) enum Output {
 /// The names of the metrics of a task.
 pub(super) fn metric_names(task: &Task) -> &'static [&'static str] {
     match task {
-        Task::Segment { .. } => &["mean_iou", "class_accuracy", "global_accuracy"],
+        Task::Segment { .. } => &["mean_iou", "mean_dice", "class_accuracy", "global_accuracy"],
         Task::Regress => &["psnr", "ssim"],
     }
 }
 
-/// Applies the network to one sample: its output, and the weighted sum of the loss with the weight of its terms.
-pub(super) fn apply(engine: &mut dyn Engine, sample: &Sample) -> Result<(Output, f64, f64)> {
-    let (images, targets) = whole(sample);
-    let outputs = engine.forward(&images)?;
-    let (_, height, width) = sample.image.dim();
-    let count = outputs.len() / (height * width);
-    let outputs = Array3::from_shape_vec((count, height, width), outputs)
-        .map_err(|e| Error::Mismatch(format!("the engine gave outputs of another size: {e}")))?;
-    let weight = |pixel: usize| targets.weights.as_ref().map_or(1.0, |weights| f64::from(weights[pixel]));
-    let (output, loss) = match &targets.values {
-        TargetValues::Classes(classes) => {
-            let (best, loss) = cross_entropy(&outputs, classes, weight);
-            (Output::Classes(best), loss)
-        }
-        TargetValues::Values(values) => {
-            let terms = outputs.iter().zip(values).enumerate();
-            let pixels = height * width;
-            let terms = terms.map(|(i, (y, t))| (weight(i % pixels), f64::from(y - t)));
-            let loss = terms.filter(|&(weight, _)| weight > 0.0).map(|(weight, d)| weight * d * d).sum();
-            (Output::Values(outputs), loss)
-        }
-    };
-    Ok((output, loss, targets.total_weight()))
+/// The outputs of the network for one sample, `[output][y][x]`.
+fn outputs(engine: &mut dyn Engine, images: &Images) -> Result<Array3<f32>> {
+    let outputs = engine.forward(images)?;
+    let extent = images.shape.extent;
+    let count = outputs.len() / extent.pixels();
+    Array3::from_shape_vec((count, extent.y, extent.x), outputs)
+        .map_err(|e| Error::Mismatch(format!("the engine gave outputs of another size: {e}")))
+}
+
+/// What the outputs mean for a sample of this kind.
+fn interpret(outputs: Array3<f32>, target: &Target) -> Output {
+    match target {
+        Target::Classes(_) => Output::Classes(most_likely(&outputs)),
+        Target::Values(_) => Output::Values(outputs),
+    }
+}
+
+/// Applies the network to one sample.
+pub(super) fn apply(engine: &mut dyn Engine, sample: &Sample) -> Result<Output> {
+    Ok(interpret(outputs(engine, &whole(sample).0)?, &sample.target))
 }
 
 /// The scores over `set`.
-pub(super) fn evaluate(engine: &mut dyn Engine, set: &Dataset, model: &Model) -> Result<Scores> {
-    let (mut loss, mut total) = (0.0, 0.0);
+///
+/// # Errors
+/// [`Error::Diverged`] naming the image whose loss is no finite number; `step` is the step made last.
+pub(super) fn evaluate(
+    engine: &mut dyn Engine,
+    set: &Dataset,
+    model: &Model,
+    loss: Loss,
+    step: u64,
+) -> Result<Scores> {
+    let (mut sum, mut total) = (0.0, 0.0);
     let mut matrix = ConfusionMatrix::new(model.architecture.outputs);
     let mut limits = TargetLimits::default();
     for sample in &set.samples {
@@ -71,10 +77,18 @@ pub(super) fn evaluate(engine: &mut dyn Engine, set: &Dataset, model: &Model) ->
     }
     let mut regression = RegressionScores::new(limits.data_range());
     for sample in &set.samples {
-        let (output, added, weight) = apply(engine, sample)?;
-        loss += added;
-        total += weight;
-        match (&output, sample.counted_target().as_ref()) {
+        let (images, targets) = whole(sample);
+        let outputs = outputs(engine, &images)?;
+        let pixels = images.shape.extent.pixels();
+        let count = outputs.dim().0;
+        let flat = outputs.as_slice().unwrap_or_default();
+        let added = loss.of_image(&targets, count, |k, p| f64::from(flat[k * pixels + p]));
+        if !added.is_finite() {
+            return Err(Error::Diverged { step, loss: added as f32, images: sample.name.clone() });
+        }
+        sum += added;
+        total += targets.total_weight();
+        match (&interpret(outputs, &sample.target), sample.counted_target().as_ref()) {
             (Output::Classes(classes), Target::Classes(target)) => {
                 matrix.add(target.view(), classes.view())?
             }
@@ -85,12 +99,14 @@ pub(super) fn evaluate(engine: &mut dyn Engine, set: &Dataset, model: &Model) ->
         }
     }
     let values = match &model.task {
-        Task::Segment { .. } => vec![matrix.mean_iou(), matrix.class_accuracy(), matrix.global_accuracy()],
+        Task::Segment { .. } => {
+            vec![matrix.mean_iou(), matrix.mean_dice(), matrix.class_accuracy(), matrix.global_accuracy()]
+        }
         Task::Regress => vec![regression.psnr(), regression.ssim()],
     };
     let names = metric_names(&model.task).iter().copied();
     let metrics = names.zip(values.into_iter().map(|value| value.unwrap_or(f64::NAN))).collect();
-    Ok(Scores { loss: if total > 0.0 { loss / total } else { 0.0 }, metrics })
+    Ok(Scores { loss: if total > 0.0 { sum / total } else { 0.0 }, metrics })
 }
 
 /// Normalised target values in the units of the target images.
@@ -104,28 +120,10 @@ pub(super) fn restore(values: &Array3<f32>, model: &Model) -> Array3<f32> {
     restored
 }
 
-/// The most likely classes, and the weighted sum of the cross-entropy over the pixels that count.
-fn cross_entropy(
-    outputs: &Array3<f32>,
-    classes: &[u32],
-    weight: impl Fn(usize) -> f64,
-) -> (Array2<u32>, f64) {
+/// The most likely class of each pixel.
+fn most_likely(outputs: &Array3<f32>) -> Array2<u32> {
     let (count, height, width) = outputs.dim();
-    let mut loss = 0.0;
-    let mut best = Array2::zeros((height, width));
-    for ((y, x), best) in best.indexed_iter_mut() {
-        let output = |k: usize| f64::from(outputs[[k, y, x]]);
-        for k in 1..count {
-            if output(k) > output(*best as usize) {
-                *best = k as u32;
-            }
-        }
-        let (class, weight) = (classes[y * width + x], weight(y * width + x));
-        if class != IGNORED && weight > 0.0 {
-            let largest = output(*best as usize);
-            let sum: f64 = (0..count).map(|k| (output(k) - largest).exp()).sum();
-            loss += weight * (sum.ln() + largest - output(class as usize));
-        }
-    }
-    (best, loss)
+    Array2::from_shape_fn((height, width), |(y, x)| {
+        (1..count).fold(0, |best, k| if outputs[[k, y, x]] > outputs[[best, y, x]] { k } else { best }) as u32
+    })
 }

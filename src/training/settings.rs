@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::monitor::Monitor;
+use super::optimisation::Optimisation;
 use crate::data::{Augmentation, ClassWeights};
+use crate::engine::Loss;
 use crate::network::{Architecture, Boundary, DilationMode, Measure, parse_dilations};
 use crate::{Error, Result};
 
@@ -104,6 +107,12 @@ pub struct Settings {
     /// The device: auto, cpu, gpu, an index or part of a name.
     #[serde(default = "default::device")]
     pub device: String,
+    /// What the best model is best in.
+    #[serde(default)]
+    pub monitor: Monitor,
+    /// Loss, optimiser and learning rate.
+    #[serde(default)]
+    pub optimisation: Optimisation,
     /// Random changes of the pieces.
     #[serde(default, skip_serializing_if = "Augmentation::is_off")]
     pub augmentation: Augmentation,
@@ -196,109 +205,10 @@ impl Settings {
             patience: default::patience(),
             seed: default::seed(),
             device: default::device(),
+            monitor: Monitor::default(),
+            optimisation: Optimisation::default(),
             augmentation: Augmentation::default(),
         }
-    }
-
-    /// Checks every number that does not need the images.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] naming the first that cannot be used.
-    pub fn validate(&self) -> Result<()> {
-        self.architecture(1, 1)?;
-        if self.batch == 0 || self.batch > 4096 {
-            return Err(Error::setting("--batch", self.batch, "it must be from 1 to 4096"));
-        }
-        self.augmentation.validate()?;
-        self.validate_favour_rare()?;
-        // Engines compute in float32.
-        if !((self.lr as f32).is_finite() && self.lr as f32 > 0.0) {
-            return Err(Error::setting("--lr", self.lr, "it must be a number above 0, such as 0.003"));
-        }
-        if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
-            let found = self.max_minutes.unwrap_or_default();
-            return Err(Error::setting("--max-minutes", found, "it must be a number above 0"));
-        }
-        for (name, limit) in [("--max-epochs", self.max_epochs), ("--max-steps", self.max_steps)] {
-            if limit == Some(0) {
-                return Err(Error::setting(name, 0, "it must be at least 1"));
-            }
-        }
-        // The integers of config.toml have a sign.
-        let whole =
-            [("--seed", Some(self.seed)), ("--max-epochs", self.max_epochs), ("--max-steps", self.max_steps)];
-        for (name, value) in whole.into_iter().chain([("--patience", Some(self.patience))]) {
-            if let Some(value) = value.filter(|&value| i64::try_from(value).is_err()) {
-                return Err(Error::setting(name, value, format!("it must be at most {}", i64::MAX)));
-            }
-        }
-        self.validate_validation()?;
-        self.validate_data()
-    }
-
-    /// Checks where validation images come from.
-    fn validate_validation(&self) -> Result<()> {
-        if self.val_images.is_some() != self.val_targets.is_some() {
-            let found = if self.val_images.is_some() { "--val-images alone" } else { "--val-targets alone" };
-            return Err(Error::setting(
-                "validation",
-                found,
-                "--val-images and --val-targets go together; give both",
-            ));
-        }
-        if self.val_weights.is_some() && self.val_images.is_none() {
-            let wanted =
-                "it goes with --val-images; images set aside from the training images keep their --weights";
-            return Err(Error::setting("--val-weights", "given without --val-images", wanted));
-        }
-        if self.val_images.is_some() && self.val_fraction.is_some() {
-            let wanted =
-                "validation images come either from --val-images or from the training images; drop one";
-            return Err(Error::setting("--val-fraction", "given beside --val-images", wanted));
-        }
-        if self.folds.is_some() && (self.val_images.is_some() || self.val_fraction.is_some()) {
-            let other = if self.val_images.is_some() { "--val-images" } else { "--val-fraction" };
-            let found = format!("given beside {other}");
-            return Err(Error::setting(
-                "--folds",
-                found,
-                "each fold is validated on its own images; drop one",
-            ));
-        }
-        match (self.folds, self.fold) {
-            (Some(folds), _) if folds < 2 => {
-                Err(Error::setting("--folds", folds, "it must be at least 2, such as 5"))
-            }
-            (None, Some(fold)) => {
-                Err(Error::setting("--fold", fold, "it is one of several; give --folds too"))
-            }
-            (Some(folds), Some(fold)) if !(1..=folds).contains(&fold) => {
-                Err(Error::setting("--fold", fold, format!("it must be from 1 to {folds}, as --folds")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks how images and targets are to be taken.
-    fn validate_data(&self) -> Result<()> {
-        self.measure()?;
-        let class_weights = self.class_weights()?;
-        if self.task == TaskKind::Regress {
-            if let Some(value) = self.ignore {
-                let wanted =
-                    "a regression has no label values; give --weights with 0 where pixels do not count";
-                return Err(Error::setting("--ignore", value, wanted));
-            }
-            if class_weights.is_some() {
-                let wanted = "a regression has no classes; leave it out";
-                return Err(Error::setting("--class-weights", "given for a regression", wanted));
-            }
-            if self.normalise_per_image {
-                let wanted = "a regression gives values in the units of the targets, which an image normalised by itself no longer tells; leave it out";
-                return Err(Error::setting("--normalise-per-image", "given for a regression", wanted));
-            }
-        }
-        Ok(())
     }
 
     /// What images are normalised by.
@@ -317,17 +227,25 @@ impl Settings {
         self.class_weights.as_deref().map(str::parse).transpose()
     }
 
-    fn validate_favour_rare(&self) -> Result<()> {
-        let wanted = if !(0.0..=1.0).contains(&self.favour_rare) {
-            "it must be a share of the pieces, from 0 to 1"
-        } else if self.favour_rare > 0.0 && self.crop == 0 {
-            "whole images (--crop 0) have no pieces to choose; set --crop, or leave it out"
-        } else if self.favour_rare > 0.0 && self.task == TaskKind::Regress {
-            "a regression has no classes; leave it out"
-        } else {
-            return Ok(());
-        };
-        Err(Error::setting("--favour-rare", self.favour_rare, wanted))
+    /// The loss: the one asked for, or the task's usual one.
+    pub fn loss(&self) -> Loss {
+        self.optimisation.loss.unwrap_or(match self.task {
+            TaskKind::Segment => Loss::CrossEntropy,
+            TaskKind::Regress => Loss::SquaredError,
+        })
+    }
+
+    /// Fills in what is taken from the length of the run, given the steps in an epoch.
+    pub(super) fn fit(&mut self, steps_in_epoch: u64) -> Result<()> {
+        self.optimisation.fit(self.lr, self.last_step(steps_in_epoch))?;
+        self.optimisation.loss = Some(self.loss());
+        Ok(())
+    }
+
+    /// The step at which the limits end the run, where they say so.
+    pub(super) fn last_step(&self, steps_in_epoch: u64) -> Option<u64> {
+        let epochs = self.max_epochs.map(|epochs| epochs.saturating_mul(steps_in_epoch));
+        [epochs, self.max_steps].into_iter().flatten().min()
     }
 
     /// The architecture for images of `inputs` channels and `outputs` classes or target channels.
@@ -380,47 +298,18 @@ mod tests {
         let all =
             Settings { val_fraction: Some(0.25), max_minutes: Some(1.5), max_steps: Some(7), ..settings() };
         let all = Settings { augmentation: Augmentation { rotate: 5.0, ..Default::default() }, ..all };
+        let optimisation = Optimisation {
+            loss: Some(Loss::Focal { gamma: 1.5 }),
+            ema: Some(0.99),
+            lr_steps: Some(7),
+            ..Default::default()
+        };
+        let all = Settings { optimisation, monitor: Monitor::Dice, ..all };
         assert_eq!(toml::from_str::<Settings>(&all.to_toml().unwrap()).unwrap(), all);
         let short = "task = 'segment'\nimages = 'images'\ntargets = 'labels'";
         assert_eq!(toml::from_str::<Settings>(short).unwrap(), settings());
         assert!(
             toml::from_str::<Settings>("task = 'segment'\nimages = 'a'\ntargets = 'b'\ndeepth = 3").is_err()
         );
-    }
-
-    #[test]
-    fn unusable_numbers_are_named() {
-        let refusals = [
-            ("--batch", Settings { batch: 0, ..settings() }),
-            ("--lr", Settings { lr: f64::NAN, ..settings() }),
-            ("--max-minutes", Settings { max_minutes: Some(0.0), ..settings() }),
-            ("--max-steps", Settings { max_steps: Some(0), ..settings() }),
-            ("--depth", Settings { depth: 0, ..settings() }),
-            ("--dilations", Settings { dilations: "x".into(), ..settings() }),
-            ("--favour-rare", Settings { favour_rare: 1.5, ..settings() }),
-            ("--favour-rare", Settings { favour_rare: 0.5, crop: 0, ..settings() }),
-            (
-                "--noise",
-                Settings { augmentation: Augmentation { noise: -1.0, ..Default::default() }, ..settings() },
-            ),
-            ("--folds", Settings { folds: Some(1), ..settings() }),
-            ("--folds", Settings { folds: Some(4), val_fraction: Some(0.2), ..settings() }),
-            ("--fold", Settings { fold: Some(1), ..settings() }),
-            ("--fold", Settings { folds: Some(4), fold: Some(5), ..settings() }),
-            ("--val-weights", Settings { val_weights: Some("w".into()), ..settings() }),
-            ("--class-weights", Settings { class_weights: Some("x".into()), ..settings() }),
-            ("--normalise", Settings { normalise: "9..1".into(), ..settings() }),
-            ("--ignore", Settings { ignore: Some(0), task: TaskKind::Regress, ..settings() }),
-            (
-                "--normalise-per-image",
-                Settings { normalise_per_image: true, task: TaskKind::Regress, ..settings() },
-            ),
-            ("validation", Settings { val_images: Some("v".into()), ..settings() }),
-        ];
-        for (name, settings) in refusals {
-            let error = settings.validate().unwrap_err().to_string();
-            assert!(error.starts_with(name), "{error} does not name {name}");
-        }
-        assert!(settings().validate().is_ok());
     }
 }

@@ -134,14 +134,14 @@ fn the_config_alone_repeats_a_run_bit_for_bit() {
     ));
     bench.succeeds("train --config run/config.toml --out again");
     let file = |run: &str, name: &str| std::fs::read(bench.path(&format!("{run}/{name}"))).unwrap();
-    assert_eq!(file("run", "model.safetensors"), file("again", "model.safetensors"));
+    assert_eq!(model(&bench, "run"), model(&bench, "again"));
     assert_eq!(file("run", "config.toml"), file("again", "config.toml"));
     assert_eq!(file("run", "preview.png"), file("again", "preview.png"));
     // Also with another number of threads, which every sample is independent of.
     let mut command = assert_cmd::Command::cargo_bin("msd-gpu").unwrap();
     command.current_dir(bench.path(".")).env("RAYON_NUM_THREADS", "1");
     command.args(["train", "--config", "run/config.toml", "--out", "single"]).assert().success();
-    assert_eq!(file("run", "model.safetensors"), file("single", "model.safetensors"));
+    assert_eq!(model(&bench, "run").parameters, model(&bench, "single").parameters);
     // Without augmentation, or with another, it is another run.
     bench.succeeds("train --config run/config.toml --noise 0.2 --out other");
     assert_ne!(model(&bench, "run").parameters, model(&bench, "other").parameters);
@@ -183,15 +183,16 @@ fn the_model_says_where_it_comes_from() {
 #[test]
 fn a_validation_image_that_is_a_training_image_is_warned_of() {
     let bench = bench();
-    // Under another name.
-    bench.floats("val/1.tif", &bench.read("images/2.tif"));
-    bench.labels("val_labels/1", &bench.read_labels("images_labels/2.png"));
+    // Under another name: the second image is the only one of its size.
+    bench.floats("val/0.tif", &bench.read("images/1.tif"));
+    bench.labels("val_labels/0", &bench.read_labels("images_labels/1.png"));
+    bench.grey("val/1.tif", (20, 25));
     let outcome =
         bench.run(&segment(&format!("{SHORT} --val-images val --val-targets val_labels --out run")));
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     let warnings: Vec<_> = outcome.stderr.lines().filter(|line| line.contains("flatter")).collect();
-    // Image 0 of both sets is the same pattern too.
-    assert!(warnings.iter().any(|w| w.contains("val/1.tif") && w.contains("images/2.tif")), "{warnings:?}");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("val/0.tif") && warnings[0].contains("images/1.tif"), "{warnings:?}");
 }
 
 #[test]
