@@ -11,6 +11,7 @@ mod augmentation_preview;
 mod batches;
 mod checkpoint;
 mod history;
+mod judge;
 mod monitor;
 mod optimisation;
 mod prepare;
