@@ -96,15 +96,14 @@ impl GpuEngine {
             alignment: ALIGNMENT,
         };
         let fixed = Fixed::new(&device, architecture)?;
-        let mut pipelines = Pipelines::default();
-        let optimiser = Optimiser::new(&device, &mut pipelines, &fixed, layout.count())?;
+        let optimiser = Optimiser::new(&device, layout.count())?;
         let mut engine = Self {
             device,
             architecture: architecture.clone(),
             layout,
             options,
             tuning,
-            pipelines,
+            pipelines: Pipelines::default(),
             fixed,
             optimiser,
             current: None,
@@ -263,6 +262,8 @@ impl Engine for GpuEngine {
     fn update(&mut self, adam: &Adam) -> Result<()> {
         let doing = "updating the parameters";
         self.device.check(doing)?;
+        let clips = adam.clip_norm.is_some();
+        self.optimiser.prepare(&self.device, &mut self.pipelines, &self.fixed, clips)?;
         let home = self.losses.next(&self.device)?;
         let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
         self.optimiser.record(&self.device, &mut encoder, adam, self.tuning.most_workgroups);

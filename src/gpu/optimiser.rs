@@ -1,4 +1,4 @@
-//! The kernels that move the parameters, bound once.
+//! The kernels that move the parameters, each compiled and bound when it is first used.
 
 use super::device::Device;
 use super::memory::{self, Use};
@@ -25,20 +25,27 @@ struct Bound {
 pub(super) struct Optimiser {
     count: u32,
     settings: wgpu::Buffer,
-    squares: Bound,
-    clipped: Bound,
-    plain: Bound,
+    plain: Option<Bound>,
+    /// The squares of the gradients, then Adam.
+    clipped: Option<(Bound, Bound)>,
 }
 
 impl Optimiser {
-    /// Compiles the kernels and binds them to the buffers of a network of `count` parameters.
-    pub fn new(device: &Device, pipelines: &mut Pipelines, fixed: &Fixed, count: usize) -> Result<Self> {
-        let (adam_size, squares_size) = (size_of::<AdamParams>(), size_of::<GradientSquaresParams>());
-        let settings = memory::buffer(device, "Adam's settings", adam_size as u64, Use::Uniform)?;
-        let sums = memory::buffer(device, "squared gradients", u64::from(4 * SQUARES), Use::Storage)?;
-        let number = memory::buffer(device, "number of gradients", squares_size as u64, Use::Uniform)?;
-        let params = GradientSquaresParams { count: count as u32, ..Default::default() };
-        device.queue.write_buffer(&number, 0, bytemuck::bytes_of(&params));
+    /// For a network of `count` parameters.
+    pub fn new(device: &Device, count: usize) -> Result<Self> {
+        let settings =
+            memory::buffer(device, "Adam's settings", size_of::<AdamParams>() as u64, Use::Uniform)?;
+        Ok(Self { count: count as u32, settings, plain: None, clipped: None })
+    }
+
+    /// Compiles and binds what a step with or without clipping needs, if it was not yet.
+    pub fn prepare(
+        &mut self,
+        device: &Device,
+        pipelines: &mut Pipelines,
+        fixed: &Fixed,
+        clips: bool,
+    ) -> Result<()> {
         let mut bind =
             |shader: &'static Shader, uniform: (&wgpu::Buffer, usize), buffers: &[&wgpu::Buffer]| {
                 let pipeline = pipelines.get(device, &Kernel::new(shader, &[]))?;
@@ -46,18 +53,25 @@ impl Optimiser {
                 Ok::<_, crate::Error>(Bound { pipeline: pipeline.pipeline, bindings })
             };
         let Fixed { parameters, gradients, first_moments, second_moments, average, .. } = fixed;
-        let state = [parameters, gradients, first_moments, second_moments, average];
-        let with_sums = [parameters, gradients, first_moments, second_moments, average, &sums];
-        Ok(Self {
-            count: count as u32,
-            squares: bind(&GRADIENT_SQUARES, (&number, squares_size), &[gradients, &sums])?,
-            clipped: bind(&CLIPPED_ADAM, (&settings, adam_size), &with_sums)?,
-            plain: bind(&ADAM, (&settings, adam_size), &state)?,
-            settings,
-        })
+        let settings = (&self.settings, size_of::<AdamParams>());
+        if !clips && self.plain.is_none() {
+            let state = [parameters, gradients, first_moments, second_moments, average];
+            self.plain = Some(bind(&ADAM, settings, &state)?);
+        }
+        if clips && self.clipped.is_none() {
+            let size = size_of::<GradientSquaresParams>();
+            let sums = memory::buffer(device, "squared gradients", u64::from(4 * SQUARES), Use::Storage)?;
+            let number = memory::buffer(device, "number of gradients", size as u64, Use::Uniform)?;
+            let params = GradientSquaresParams { count: self.count, ..Default::default() };
+            device.queue.write_buffer(&number, 0, bytemuck::bytes_of(&params));
+            let squares = bind(&GRADIENT_SQUARES, (&number, size), &[gradients, &sums])?;
+            let state = [parameters, gradients, first_moments, second_moments, average, &sums];
+            self.clipped = Some((squares, bind(&CLIPPED_ADAM, settings, &state)?));
+        }
+        Ok(())
     }
 
-    /// Records one step; no axis gets more than `most_workgroups`.
+    /// Records one step, which must have been prepared; no axis gets more than `most_workgroups`.
     pub fn record(
         &self,
         device: &Device,
@@ -88,11 +102,13 @@ impl Optimiser {
         };
         let groups = self.count.div_ceil(LANES);
         let across = groups.min(most_workgroups);
-        if adam.clip_norm.is_some() {
-            dispatch(&self.squares, SQUARES, 1);
-            dispatch(&self.clipped, across, groups.div_ceil(across));
-        } else {
-            dispatch(&self.plain, across, groups.div_ceil(across));
+        match (adam.clip_norm, &self.clipped, &self.plain) {
+            (Some(_), Some((squares, clipped)), _) => {
+                dispatch(squares, SQUARES, 1);
+                dispatch(clipped, across, groups.div_ceil(across));
+            }
+            (None, _, Some(plain)) => dispatch(plain, across, groups.div_ceil(across)),
+            _ => unreachable!("the step was not prepared"),
         }
     }
 }

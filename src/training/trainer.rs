@@ -8,14 +8,14 @@ use log::{info, warn};
 use super::batches::Batches;
 use super::checkpoint::{Checkpoint, Progress};
 use super::history::{Epoch, History};
+use super::judge::{Judge, with_parameters};
 use super::optimisation::RateSchedule;
 use super::prepare::Prepared;
 use super::preview::preview;
 use super::resume::{check_same_data, check_same_settings, fingerprints};
 use super::run_folder::{RunFolder, read_settings};
-use super::scores::{Scores, evaluate, metric_names};
+use super::scores::{Scores, metric_names};
 use super::settings::Settings;
-use crate::data::Dataset;
 use crate::devices::Device;
 use crate::engine::{Engine, Loss};
 use crate::network::Model;
@@ -25,8 +25,6 @@ use crate::{Error, Result};
 const SAVE_SECONDS: f64 = 30.0;
 /// Saving takes at most one in so many seconds: epochs may be much shorter than writing takes.
 const SAVE_SHARE: f64 = 25.0;
-/// Training images that judge the model where there are no validation images: enough to tell, few enough to be quick.
-const MOST_JUDGES: usize = 4;
 /// Seconds between two refreshings of the preview.
 const PREVIEW_SECONDS: f64 = 10.0;
 
@@ -118,8 +116,7 @@ struct Run<'a> {
     folder: &'a RunFolder,
     engine: Box<dyn Engine>,
     batches: Batches<'a>,
-    /// The training images that judge the model where there are no validation images.
-    judges: Dataset,
+    judge: Judge<'a>,
     steps_in_epoch: u64,
     progress: Progress,
     /// The best model so far.
@@ -153,7 +150,6 @@ impl<'a> Run<'a> {
         let mut model = prepared.model.clone();
         let mut engine = device.open(&model.architecture, &model.parameters)?;
         let metrics = metric_names(&model.task);
-        model.provenance.insert("device".into(), device.info.name.clone());
         let fingerprints = fingerprints(&model)?;
         let checkpoint = if resume { folder.read_checkpoint()? } else { None };
         let (mut progress, history) = match checkpoint {
@@ -179,11 +175,11 @@ impl<'a> Run<'a> {
         Ok(Self {
             prepared,
             loss: settings.loss(),
-            settings,
             folder,
             engine,
             batches,
-            judges: judges(&prepared.training),
+            judge: Judge::new(prepared, &settings),
+            settings,
             steps_in_epoch,
             model,
             history,
@@ -312,14 +308,9 @@ impl<'a> Run<'a> {
         if self.settings.optimisation.ema.is_some() {
             candidate = self.engine.average()?;
         }
-        let validation = self.prepared.validation.as_ref();
-        let (set, model) = (validation.unwrap_or(&self.judges), &self.prepared.model);
-        let (loss, step) = (self.loss, self.progress.step);
-        let scores = with_parameters(self.engine.as_mut(), &candidate, |engine| {
-            evaluate(engine, set, model, loss, step)
-        })?;
-        let judged = self.settings.monitor.judge(&scores);
-        let validated = validation.is_some();
+        let step = self.progress.step;
+        let (scores, judged) = self.judge.judge(self.engine.as_mut(), &candidate, step)?;
+        let validated = self.prepared.validation.is_some();
         let minutes = self.minutes();
         let optimisation = &self.settings.optimisation;
         let p = &mut self.progress;
@@ -339,6 +330,8 @@ impl<'a> Run<'a> {
         if best {
             (p.best, p.best_epoch) = (judged, p.epoch);
             self.model.parameters = candidate;
+            // A resumed run may be on another device.
+            self.model.provenance.insert("device".into(), self.engine.device().name.clone());
             self.model.provenance.insert("steps".into(), step.to_string());
             for (name, value) in scores.metrics.iter().filter(|_| validated) {
                 self.model.provenance.insert(format!("validation_{name}"), value.to_string());
@@ -417,24 +410,4 @@ impl<'a> Run<'a> {
         let metrics = metric_names(&self.model.task).iter().copied().zip(epoch.metrics.iter().copied());
         Some(Scores { loss: epoch.validation_loss, metrics: metrics.collect() })
     }
-}
-
-/// Does something with other parameters in the engine, which then gets its own back.
-fn with_parameters<T>(
-    engine: &mut dyn Engine,
-    parameters: &[f32],
-    act: impl FnOnce(&mut dyn Engine) -> Result<T>,
-) -> Result<T> {
-    let present = engine.parameters()?;
-    engine.set_parameters(parameters)?;
-    let result = act(engine);
-    engine.set_parameters(&present)?;
-    result
-}
-
-/// A few images, spread evenly over `set`.
-fn judges(set: &Dataset) -> Dataset {
-    let count = set.samples.len();
-    let chosen = count.min(MOST_JUDGES);
-    Dataset { samples: (0..chosen).map(|i| set.samples[i * count / chosen].clone()).collect() }
 }

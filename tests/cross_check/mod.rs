@@ -3,6 +3,9 @@
 //! An engine is a function that opens it with a block size and a page limit. Tolerances are written here, once
 //! for each quantity, relative to the size of what is compared.
 
+pub mod losses;
+
+use losses::{OF_CLASSES, OF_VALUES};
 use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Loss, Plane, TargetValues, Targets};
 use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout, initialise};
 use msd_gpu::reference;
@@ -25,17 +28,6 @@ mod tolerance {
     /// Each point of a curve of twenty training steps.
     pub const CURVE: f64 = 1e-3;
 }
-
-/// All losses.
-const OF_CLASSES: [Loss; 4] =
-    [Loss::CrossEntropy, Loss::Focal { gamma: 1.5 }, Loss::Dice, Loss::CrossEntropyDice];
-const OF_VALUES: [Loss; 4] = [
-    Loss::SquaredError,
-    Loss::AbsoluteError,
-    Loss::Huber { delta: 0.7 },
-    // A small epsilon would magnify the rounding of the outputs.
-    Loss::Charbonnier { epsilon: 0.5 },
-];
 
 /// How an engine is to be opened.
 #[derive(Debug, Clone, Copy)]
@@ -426,37 +418,6 @@ pub fn wrong_batches_are_refused(open: &Open) {
     assert!(engine.set_parameters(&[0.0]).is_err());
 }
 
-/// Every loss with and without weights: over several chunks of pixels, a class that one image lacks, an image without any
-/// class, outputs so large that exponentials overflow, and targets of weight 0 that are no numbers.
-pub fn losses_agree(open: &Open) {
-    let architecture = Architecture::new(1, 3, 2);
-    let shape = Shape { batch: 3, extent: Extent::plane(41, 70) };
-    let pixels = shape.extent.pixels();
-    for (loss, weighted) in OF_CLASSES.into_iter().chain(OF_VALUES).flat_map(|l| [(l, false), (l, true)]) {
-        let mut case = Case::new(architecture.clone(), shape, loss.is_of_classes(), u64::from(weighted));
-        case.loss = loss;
-        match &mut case.targets.values {
-            TargetValues::Classes(classes) => {
-                classes[..pixels].iter_mut().filter(|class| **class == 2).for_each(|class| *class = 1);
-                classes[pixels..2 * pixels].fill(IGNORED);
-            }
-            TargetValues::Values(values) => {
-                if let Some(weights) = &case.targets.weights {
-                    let unweighted = weights[..pixels].iter().position(|&w| w == 0.0).unwrap();
-                    values[unweighted] = f32::NAN;
-                }
-            }
-        }
-        check_case(open, 0, &case, Setting { block: 1, most_page_bytes: u64::MAX });
-        // Hundreds apart, with softmax saturated: the same again, to the last digit of the reference.
-        let layout = ParameterLayout::of(&architecture);
-        for output in 0..3 {
-            case.parameters[layout.mix(output).start] = 60.0 * (output as f32 - 1.0);
-        }
-        check_case(open, 1, &case, Setting { block: 2, most_page_bytes: u64::MAX });
-    }
-}
-
 /// Long columns and wide rows in several blocks: register tiles of every size, sums in several pieces.
 pub fn larger_images_agree(open: &Open) {
     for (seed, boundary) in [(1, Boundary::Reflect), (2, Boundary::Symmetric), (3, Boundary::Zeros)] {
@@ -508,7 +469,7 @@ macro_rules! engine_tests {
 
         #[test]
         fn losses_agree() {
-            crate::cross_check::losses_agree(&$open);
+            crate::cross_check::losses::losses_agree(&$open);
         }
 
         #[test]
