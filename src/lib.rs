@@ -17,6 +17,7 @@
 //! - [`cpu`] and [`mod@gpu`]: the engines. [`devices`] lists what is there and opens one.
 //! - [`data`]: images in and out, label values, random draws. [`phantom`]: images we make ourselves.
 //!   [`metrics`]: IoU, Dice, PSNR, SSIM. [`pictures`]: arrays turned into pictures for people.
+//! - [`exchange`]: networks that come from other tools, and models that go to them.
 //! - [`training`] and [`inference`]: from images to a model, and from a model to images.
 //! - [`commands`]: the command line.
 //!
@@ -53,6 +54,7 @@ pub mod data;
 pub mod devices;
 pub mod engine;
 pub mod error;
+pub mod exchange;
 pub mod gpu;
 
 pub mod inference;

@@ -10,7 +10,9 @@ mod data;
 mod demo;
 mod devices;
 mod evaluate;
+mod export;
 mod folds;
+mod import;
 mod inspect;
 mod optimisation;
 mod predict;
@@ -50,6 +52,10 @@ enum Command {
     Evaluate(evaluate::EvaluateArguments),
     /// Say what a model is, and what it takes to apply it
     Inspect(inspect::InspectArguments),
+    /// Turn a network of msdnet or msd_pytorch into a model
+    Import(import::ImportArguments),
+    /// Write a model for other programs: ONNX, PyTorch
+    Export(export::ExportArguments),
     /// Measure the speed of this machine on MS-D networks
     Bench(bench::BenchArguments),
 }
@@ -77,6 +83,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
     }
 }

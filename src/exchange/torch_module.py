@@ -1,0 +1,104 @@
+"""A Mixed-Scale Dense network (Pelt & Sethian 2018) in PyTorch, as msd-gpu exported it. Needs only torch.
+
+    network = MixedScaleDense()      # the weights lie beside this file
+    values = network(images)         # [images, channels, y, x] in the images' own units
+    network.save("new.safetensors")  # after training: msd-gpu predict --model new.safetensors ...
+
+A regression gives values in the units of its targets. A segmentation gives one output for each class, for
+torch.nn.functional.cross_entropy; `probabilities` gives their softmax. Dilations may be larger than the image.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+WEIGHTS = Path(__file__).parent / WEIGHTS_FILE_NAME
+
+
+class MixedScaleDense(nn.Module):
+    def __init__(self, path=WEIGHTS):
+        super().__init__()
+        self.metadata, tensors = read(path)
+        a = json.loads(self.metadata["architecture"])
+        self.width, self.depth, self.boundary = a["width"], a["depth"], a["boundary"]
+        by_layer, dilations = a["dilation_mode"] == "layer", a["dilations"]
+        self.dilations = [
+            [dilations[(i if by_layer else i * self.width + j) % len(dilations)] for j in range(self.width)]
+            for i in range(self.depth)
+        ]
+        self.margin = max(map(max, self.dilations))
+        reads = [a["inputs"] + i * self.width for i in range(self.depth)]
+        filters = tensors["filters"].split([self.width * n for n in reads])
+        self.filters = nn.ParameterList(f.reshape(self.width, n, 3, 3) for f, n in zip(filters, reads))
+        self.biases = nn.Parameter(tensors["biases"])
+        self.mix = nn.Parameter(tensors["mix"])
+        self.output_biases = nn.Parameter(tensors["output_biases"])
+        for side in ("input", "target"):
+            scale = json.loads(self.metadata[side]) or {"mean": [0.0], "deviation": [1.0]}
+            for name, numbers in scale.items():
+                self.register_buffer(f"{side}_{name}", torch.tensor(numbers).reshape(-1, 1, 1))
+
+    def forward(self, images):
+        maps = (images - self.input_mean) * (1 / self.input_deviation)
+        rows, columns = (self.seen(n, images.device) for n in images.shape[2:])
+        stack = self.pad(maps, rows, columns)
+        for i, filters in enumerate(self.filters):
+            sums = []
+            for j, s in enumerate(self.dilations[i]):
+                bias = self.biases[i * self.width + j, None]
+                sums.append(self.cut(F.conv2d(stack, filters[j, None], bias, dilation=s), s))
+            stack = torch.cat([stack, self.pad(F.relu(torch.cat(sums, 1)), rows, columns)], 1)
+        outputs = F.conv2d(self.cut(stack, 0), self.mix[:, :, None, None], self.output_biases)
+        return outputs * self.target_deviation + self.target_mean
+
+    def probabilities(self, images):
+        return self(images).softmax(1)
+
+    def seen(self, n, device):
+        """The indices that are seen along an axis of n pixels with its margins."""
+        places = torch.arange(-self.margin, n + self.margin, device=device)
+        if self.boundary == "symmetric":
+            return torch.minimum(places % (2 * n), 2 * n - 1 - places % (2 * n))
+        period = max(2 * n - 2, 1)
+        return torch.minimum(places % period, period - places % period)
+
+    def pad(self, maps, rows, columns):
+        if self.boundary == "zeros":
+            return F.pad(maps, [self.margin] * 4)
+        return maps[:, :, rows][:, :, :, columns]
+
+    def cut(self, maps, dilation):
+        """The part without margins of what a convolution with this dilation made of padded maps."""
+        n = self.margin - dilation
+        return maps[:, :, n : maps.shape[2] - n, n : maps.shape[3] - n]
+
+    def save(self, path):
+        """Writes a model file for msd-gpu."""
+        filters = torch.cat([f.reshape(-1, 3, 3) for f in self.filters])
+        parts = {"filters": filters, "biases": self.biases, "mix": self.mix, "output_biases": self.output_biases}
+        provenance = json.dumps(json.loads(self.metadata["provenance"]) | {"changed_in": "PyTorch"})
+        header, data = {"__metadata__": self.metadata | {"provenance": provenance}}, b""
+        for name, tensor in parts.items():
+            numbers = tensor.detach().float().cpu()
+            offsets = [len(data), len(data) + 4 * numbers.numel()]
+            header[name] = {"dtype": "F32", "shape": list(numbers.shape), "data_offsets": offsets}
+            data += bytes(numbers.contiguous().view(torch.uint8).flatten().tolist())
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        Path(path).write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def read(path):
+    """The metadata and the tensors of a safetensors file of float32 numbers."""
+    data = bytearray(Path(path).read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    metadata, tensors = header.pop("__metadata__"), {}
+    for name, tensor in header.items():
+        first, last = tensor["data_offsets"]
+        numbers = torch.frombuffer(data, dtype=torch.float32, offset=start + first, count=(last - first) // 4)
+        tensors[name] = numbers.reshape(tensor["shape"]).clone()
+    return metadata, tensors
