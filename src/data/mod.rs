@@ -9,6 +9,7 @@
 //! - [`dataset`]: all images of a run with their targets ([`load_segmentation`], [`load_regression`]).
 //! - [`weights`]: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
 //! - [`fingerprint`]: images known again by their content ([`Fingerprint`]).
+//! - `random`: random numbers by seed, use and number.
 //! - [`sampling`]: which image, crop and symmetry the n-th draw of a run takes ([`Sampler`]).
 //! - [`class_pixels`]: where the pixels of each class are ([`ClassPixels`]), for draws that favour rare ones.
 //! - [`augmentation`]: random changes of what is drawn ([`Augmentation`]).
@@ -22,6 +23,7 @@ pub mod class_pixels;
 pub mod dataset;
 pub mod fingerprint;
 pub mod labels;
+mod random;
 pub mod read;
 mod read_png;
 mod read_tiff;
