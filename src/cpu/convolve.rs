@@ -125,7 +125,6 @@ impl ConvolveBand<'_> {
     /// Sums of the columns of taps `first..first + COLUMNS`, for the register of columns that starts `column` after
     /// the first of `sums_width`.
     #[inline(always)]
-    #[expect(clippy::needless_range_loop, reason = "one index goes through rows of sums and of pixels alike")]
     unsafe fn tile<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
         &mut self,
         row: usize,

@@ -14,12 +14,25 @@ mod tensors;
 mod torch_file;
 mod torch_module;
 
+use crate::network::{Model, Normalisation};
+use crate::{Error, Result};
+
 pub use import::{ImportOptions, Imported, TaskKind, import, import_bytes};
 pub use onnx::{OPSET, to_onnx};
 pub use torch_module::to_torch;
 
 /// What a file's reader gives; the error is the rest of a sentence that starts with the file's name.
 type Problem<T> = std::result::Result<T, String>;
+
+/// The normalisation that all images have in `model`, as other tools need it.
+fn shared_normalisation(model: &Model) -> Result<&Normalisation> {
+    model.input.of_set().ok_or_else(|| {
+        Error::Mismatch(
+            "the model normalises each image by itself, which cannot be exported; train one without --normalise-per-image"
+                .into(),
+        )
+    })
+}
 
 /// Why dlsia's networks are refused.
 fn dlsia() -> String {

@@ -91,7 +91,7 @@ impl PlaneForm {
             let rows = extent.y.checked_add(2 * above)?;
             // The widest read beside a row: two margins, and the unused lanes of a vector.
             let guard = (2 * margin + 64).next_multiple_of(alignment);
-            let plane = (pitch.checked_mul(rows)? / alignment | 1).checked_mul(alignment)?;
+            let plane = ((pitch.checked_mul(rows)? / alignment) | 1).checked_mul(alignment)?;
             let bytes = plane.checked_add(2 * guard)?.checked_mul(4)?;
             isize::try_from(bytes).ok()?;
             Some(Self { above, left, pitch, rows, plane, guard })

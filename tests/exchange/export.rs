@@ -26,7 +26,7 @@ fn model(architecture: Architecture, segment: bool) -> Model {
     Model {
         parameters,
         task: if segment { Task::Segment { classes: classes.collect() } } else { Task::Regress },
-        input: scale(inputs, 120.0),
+        input: scale(inputs, 120.0).into(),
         target: (!segment).then(|| scale(outputs, -30.0)),
         provenance: Default::default(),
         architecture,

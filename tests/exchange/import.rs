@@ -53,7 +53,8 @@ fn networks_give_what_they_gave_in_their_tool() {
         (architecture.boundary, architecture.dilation_mode),
         (Boundary::Symmetric, DilationMode::Layer)
     );
-    assert_eq!((model.input.mean[0], model.input.deviation[0]), (75.0, 50.0));
+    let input = model.input.of_set().unwrap();
+    assert_eq!((input.mean[0], input.deviation[0]), (75.0, 50.0));
     let target = model.target.unwrap();
     assert_eq!((target.mean[0], target.deviation[0]), (90.0, 40.0));
     assert_eq!(model.provenance["imported_from"], "regression.torch");
