@@ -17,6 +17,7 @@
 //! - [`cpu`] and [`mod@gpu`]: the engines. [`devices`] lists what is there and opens one.
 //! - [`data`]: images in and out, label values, random draws. [`phantom`]: images we make ourselves.
 //!   [`metrics`]: IoU, Dice, PSNR, SSIM. [`pictures`]: arrays turned into pictures for people.
+//!   [`tensorboard`]: files of events that TensorBoard shows.
 //! - [`exchange`]: networks that come from other tools, and models that go to them.
 //! - [`training`] and [`inference`]: from images to a model, and from a model to images.
 //! - [`commands`]: the command line.
@@ -64,6 +65,7 @@ pub mod phantom;
 pub mod pictures;
 pub mod reference;
 pub mod schedule;
+pub mod tensorboard;
 pub mod training;
 
 pub use error::{Error, Result};

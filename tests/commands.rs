@@ -16,6 +16,8 @@ mod optimisation;
 mod predict;
 #[path = "commands/resume.rs"]
 mod resume;
+#[path = "commands/tensorboard.rs"]
+mod tensorboard;
 #[path = "commands/train.rs"]
 mod train;
 #[path = "commands/train_data.rs"]

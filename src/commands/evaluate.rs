@@ -1,24 +1,22 @@
-//! `msd-gpu evaluate`: a trained model's outputs against targets.
-
-use std::path::PathBuf;
+//! `msd-gpu evaluate`: the outputs of trained models against targets.
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::models::ModelArguments;
 use super::progress::Progress;
 use super::{console, table};
 use crate::data::{self, Classes, Dataset, LabelMapping, Sample, Target};
-use crate::inference::Predictor;
-use crate::metrics::{ClassScores, ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
+use crate::inference::Ensemble;
+use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
 use crate::network::{Class, Model, Task};
-use crate::{Error, Result, devices};
+use crate::{Error, Result};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArguments {
-    /// Run folder or model file
-    #[arg(long, value_name = "M")]
-    model: PathBuf,
+    #[command(flatten)]
+    models: ModelArguments,
     /// Images: a folder, a TIFF stack or a quoted pattern
     #[arg(long, value_name = "P")]
     images: String,
@@ -34,12 +32,6 @@ pub struct EvaluateArguments {
     /// Range of values that PSNR and SSIM refer to, such as 255 [default: largest minus smallest target]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     data_range: Option<f64>,
-    /// Compute large images in tiles of N x N pixels: less memory, same result
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    tile: Option<usize>,
-    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
-    #[arg(long, default_value = "auto")]
-    device: String,
     /// Print one JSON object with all digits; scores that are undefined are null
     #[arg(long)]
     json: bool,
@@ -50,22 +42,26 @@ const MOST_COLUMNS: usize = 16;
 
 /// Predicts every image and prints the scores against its target.
 pub fn run(arguments: EvaluateArguments) -> Result<()> {
-    let model = Model::read(&arguments.model)?;
-    let range = arguments.data_range.map(|range| data_range(range, &model)).transpose()?;
-    if let Some(value) = arguments.ignore.filter(|_| model.task == Task::Regress) {
-        let wanted = "a regression has no label values; give --weights with 0 where pixels do not count";
-        return Err(Error::setting("--ignore", value, wanted));
-    }
-    let device = devices::choose(&arguments.device)?;
-    let mut predictor = Predictor::new(model, &device, arguments.tile)?;
+    let mut range = None;
+    let mut ensemble = arguments.models.open(|model| {
+        range = arguments.data_range.map(|range| data_range(range, model)).transpose()?;
+        match arguments.ignore.filter(|_| model.task == Task::Regress) {
+            None => Ok(()),
+            Some(value) => Err(Error::setting(
+                "--ignore",
+                value,
+                "a regression has no label values; give --weights with 0 where pixels do not count",
+            )),
+        }
+    })?;
     // All images have the channels of the first one: that is checked when they are loaded.
     if let Some(first) = data::discover(&arguments.images)?.first() {
-        predictor.check_channels(&first.name(), data::page_size(first)?.0)?;
+        ensemble.check_channels(&first.name(), data::page_size(first)?.0)?;
     }
-    log::info!("evaluating {} on {}", arguments.model.display(), predictor.device().name);
-    match predictor.model().task {
-        Task::Segment { .. } => segmentation(&arguments, &mut predictor),
-        Task::Regress => regression(&arguments, &mut predictor, range),
+    log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
+    match ensemble.model().task {
+        Task::Segment { .. } => segmentation(&arguments, &mut ensemble),
+        Task::Regress => regression(&arguments, &mut ensemble, range),
     }
 }
 
@@ -93,8 +89,8 @@ fn weigh(arguments: &EvaluateArguments, dataset: &mut Dataset) -> Result<()> {
     }
 }
 
-fn segmentation(arguments: &EvaluateArguments, predictor: &mut Predictor) -> Result<()> {
-    let classes = predictor.model().classes().to_vec();
+fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Result<()> {
+    let classes = ensemble.model().classes().to_vec();
     // The mapping counts classes by ascending value; the model's outputs may come in another order.
     let mut order: Vec<usize> = (0..classes.len()).collect();
     order.sort_by_key(|&output| classes[output].value);
@@ -104,34 +100,37 @@ fn segmentation(arguments: &EvaluateArguments, predictor: &mut Predictor) -> Res
         data::load_segmentation(&arguments.images, &arguments.targets, Classes::Known(&known))?;
     weigh(arguments, &mut dataset)?;
 
-    let mut matrix = ConfusionMatrix::new(classes.len());
+    let (mut matrix, mut calibration) = (ConfusionMatrix::new(classes.len()), Calibration::default());
     let progress = Progress::over(dataset.samples.len());
     for sample in &dataset.samples {
         let counted = sample.counted_target();
         let Target::Classes(target) = counted.as_ref() else { continue };
         let target = target.mapv(|class| order.get(class as usize).map_or(class, |&output| output as u32));
-        let predicted = named(sample, predictor.classes(&sample.image))?;
+        let predicted = named(sample, ensemble.predict(&sample.image, false))?;
+        let found = predicted.classes();
         let mut own = ConfusionMatrix::new(classes.len());
-        named(sample, own.add(target.view(), predicted.view()))?;
+        named(sample, own.add(target.view(), found.view()))?;
+        named(sample, calibration.add(target.view(), predicted.mean.view()))?;
         matrix.merge(&own)?;
         progress.done(format!("{}  mean IoU {}", sample.name, score(own.mean_iou())));
     }
     drop(progress);
     if arguments.json {
-        console::json(&segmentation_json(&dataset, &classes, &matrix, predictor));
+        console::json(&segmentation_json(&dataset, ensemble, &matrix, &calibration));
     } else {
         segmentation_table(&dataset, &classes, &matrix).iter().for_each(console::line);
+        reliability_table(&calibration).iter().for_each(console::line);
     }
     Ok(())
 }
 
 fn segmentation_json(
     dataset: &Dataset,
-    classes: &[Class],
+    ensemble: &Ensemble,
     matrix: &ConfusionMatrix,
-    predictor: &Predictor,
+    calibration: &Calibration,
 ) -> Value {
-    let per_class = classes.iter().zip(matrix.per_class()).map(|(class, scores)| {
+    let per_class = ensemble.model().classes().iter().zip(matrix.per_class()).map(|(class, scores)| {
         let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
         json!({
             "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision, "iou": iou,
@@ -140,10 +139,12 @@ fn segmentation_json(
     });
     let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
     json!({
-        "task": "segment", "device": predictor.device().name, "images": dataset.samples.len(),
+        "task": "segment", "device": ensemble.device().name, "models": ensemble.models(),
+        "predictions": ensemble.predictions(), "images": dataset.samples.len(),
         "pixels": matrix.counts().sum(), "global_accuracy": matrix.global_accuracy(),
         "class_accuracy": matrix.class_accuracy(), "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(),
         "classes": per_class.collect::<Vec<_>>(), "confusion_matrix": rows,
+        "calibration_error": calibration.expected_error(), "reliability": calibration.bins(),
     })
 }
 
@@ -190,18 +191,36 @@ fn segmentation_table(dataset: &Dataset, classes: &[Class], matrix: &ConfusionMa
     lines
 }
 
+/// For people: whether the probabilities can be taken at their word.
+fn reliability_table(calibration: &Calibration) -> Vec<String> {
+    let mut rows = vec![["confidence", "pixels", "mean", "accuracy"].map(str::to_owned).to_vec()];
+    for bin in calibration.bins().iter().filter(|bin| bin.pixels > 0) {
+        let range = format!("{:.3} to {:.3}", bin.above, bin.up_to);
+        rows.push(vec![range, bin.pixels.to_string(), score(bin.confidence), score(bin.accuracy)]);
+    }
+    let error = score(calibration.expected_error());
+    let mut lines = vec![
+        String::new(),
+        format!("expected calibration error  {error}  mean of |accuracy - confidence| by bins of confidence"),
+        String::new(),
+        "reliability: how probable the chosen class was said to be, and how often it was right".into(),
+    ];
+    lines.extend(table::lines(&rows));
+    lines
+}
+
 fn score(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.4}"))
 }
 
 fn regression(
     arguments: &EvaluateArguments,
-    predictor: &mut Predictor,
+    ensemble: &mut Ensemble,
     given: Option<DataRange>,
 ) -> Result<()> {
     let mut dataset = data::load_regression(&arguments.images, &arguments.targets)?;
     weigh(arguments, &mut dataset)?;
-    let (outputs, targets) = (predictor.model().architecture.outputs, dataset.target_channels());
+    let (outputs, targets) = (ensemble.model().architecture.outputs, dataset.target_channels());
     if let Some(found) = targets.filter(|&found| found != outputs) {
         return Err(Error::Mismatch(format!(
             "the targets in {} have {found} channels, but the model gives {outputs}; give targets like those that it was trained on",
@@ -224,7 +243,7 @@ fn regression(
     for sample in &dataset.samples {
         let counted = sample.counted_target();
         let Target::Values(target) = counted.as_ref() else { continue };
-        let predicted = named(sample, predictor.values(&sample.image))?;
+        let predicted = named(sample, ensemble.predict(&sample.image, false))?.mean;
         let mut own = RegressionScores::new(range);
         named(sample, own.add(target.view(), predicted.view()))?;
         named(sample, after.add(target.view(), predicted.view()))?;
@@ -243,7 +262,8 @@ fn regression(
         };
         let from = if given.is_some() { "given" } else { "targets" };
         console::json(&json!({
-            "task": "regress", "device": predictor.device().name, "images": dataset.samples.len(),
+            "task": "regress", "device": ensemble.device().name, "models": ensemble.models(),
+            "predictions": ensemble.predictions(), "images": dataset.samples.len(),
             "data_range": range.value(), "data_range_from": from, "output": scores(&after),
             "input": before.as_ref().map(scores),
         }));

@@ -14,6 +14,7 @@ mod export;
 mod folds;
 mod import;
 mod inspect;
+mod models;
 mod optimisation;
 mod predict;
 mod progress;

@@ -7,18 +7,18 @@ use std::sync::mpsc;
 use clap::Args;
 use ndarray::{Array3, Axis};
 
+use super::models::ModelArguments;
 use super::progress::Progress;
 use crate::data::{self, LabelFormat, Page};
-use crate::inference::{Predictor, argmax, softmax};
+use crate::inference::Ensemble;
 use crate::network::{Model, Task};
-use crate::{Error, Result, devices, pictures};
+use crate::{Error, Result, pictures};
 
 /// Arguments of `predict`.
 #[derive(Debug, Args)]
 pub struct PredictArguments {
-    /// Run folder or model file
-    #[arg(long, value_name = "M")]
-    model: PathBuf,
+    #[command(flatten)]
+    models: ModelArguments,
     /// Images: folders, TIFF stacks, files or quoted patterns such as 'slices/*.tif'
     #[arg(required = true)]
     input: Vec<String>,
@@ -31,12 +31,10 @@ pub struct PredictArguments {
     /// Write the labels in colours over the image too, as NAME_overlay.png
     #[arg(long)]
     overlay: bool,
-    /// Compute large images in tiles of N x N pixels: less memory, same result
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    tile: Option<usize>,
-    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
-    #[arg(long, default_value = "auto")]
-    device: String,
+    /// Write how sure the result is too: NAME_deviation.tif, the standard deviation over models and flips, and for
+    /// classes NAME_entropy.tif, the entropy of their probabilities in nats
+    #[arg(long)]
+    uncertainty: bool,
 }
 
 /// How much of the class's colour an overlay shows.
@@ -49,6 +47,8 @@ enum Product {
     Values,
     Probabilities,
     Overlay,
+    Deviation,
+    Entropy,
 }
 
 impl Product {
@@ -58,26 +58,26 @@ impl Product {
             Product::Values => format!("{stem}.tif"),
             Product::Probabilities => format!("{stem}_probabilities.tif"),
             Product::Overlay => format!("{stem}_overlay.png"),
+            Product::Deviation => format!("{stem}_deviation.tif"),
+            Product::Entropy => format!("{stem}_entropy.tif"),
         }
     }
 }
 
-/// Applies the model to every image and writes the results, one image after the other.
+/// Applies the models to every image and writes the results, one image after the other.
 ///
 /// All that can be known before the first image is computed is checked before.
 pub fn run(arguments: PredictArguments) -> Result<()> {
-    let model = Model::read(&arguments.model)?;
-    let products = products(&model, &arguments)?;
-    let device = devices::choose(&arguments.device)?;
-    let mut predictor = Predictor::new(model, &device, arguments.tile)?;
+    let mut ensemble = arguments.models.open(|model| products(model, &arguments).map(drop))?;
+    let products = products(ensemble.model(), &arguments)?;
     let pages = pages(&arguments.input)?;
     for page in &pages {
-        predictor.check_channels(&page.name(), data::page_size(page)?.0)?;
+        ensemble.check_channels(&page.name(), data::page_size(page)?.0)?;
     }
     check_names(&pages, &products)?;
     check_place(&arguments.out, &pages)?;
     prepare_folder(&arguments.out)?;
-    log::info!("applying {} on {}", arguments.model.display(), predictor.device().name);
+    log::info!("applying {} on {}", arguments.models.description(), ensemble.device().name);
 
     let progress = Progress::over(pages.len());
     std::thread::scope(|scope| -> Result<()> {
@@ -93,7 +93,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
             }
         });
         for (page, image) in pages.iter().zip(receiver) {
-            let written = predict(&mut predictor, page, &image?, &products, &arguments.out)?;
+            let written = predict(&mut ensemble, page, &image?, &products, &arguments.out)?;
             progress.done(format!("{} -> {}", page.name(), written.join(", ")));
         }
         Ok(())
@@ -110,6 +110,8 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
 
 /// The files that are to be written for each image.
 fn products(model: &Model, arguments: &PredictArguments) -> Result<Vec<Product>> {
+    let several = arguments.models.predictions() > 1;
+    let deviation = (arguments.uncertainty && several).then_some(Product::Deviation);
     if model.task == Task::Regress {
         for (flag, wanted) in [("--probabilities", arguments.probabilities), ("--overlay", arguments.overlay)]
         {
@@ -118,18 +120,25 @@ fn products(model: &Model, arguments: &PredictArguments) -> Result<Vec<Product>>
                 return Err(Error::setting(flag, found, "it shows classes; leave it out"));
             }
         }
-        return Ok(vec![Product::Values]);
+        if arguments.uncertainty && !several {
+            let found = "given for a single prediction of values";
+            let wanted = "only several can differ; name more than one --model, or average with --tta";
+            return Err(Error::setting("--uncertainty", found, wanted));
+        }
+        return Ok([Product::Values].into_iter().chain(deviation).collect());
     }
     let values = model.classes().iter().map(|class| class.value);
     let format = LabelFormat::holding(values).ok_or_else(|| {
         Error::model(
-            &arguments.model,
+            arguments.models.first(),
             "has classes with values beyond 32 bits, which no label image holds; train on smaller label values",
         )
     })?;
     let mut products = vec![Product::Labels(format)];
     products.extend(arguments.probabilities.then_some(Product::Probabilities));
     products.extend(arguments.overlay.then_some(Product::Overlay));
+    products.extend(deviation);
+    products.extend(arguments.uncertainty.then_some(Product::Entropy));
     Ok(products)
 }
 
@@ -199,47 +208,43 @@ fn prepare_folder(out: &Path) -> Result<()> {
 
 /// Computes one image and writes its files; gives their paths.
 fn predict(
-    predictor: &mut Predictor,
+    ensemble: &mut Ensemble,
     page: &Page,
     image: &Array3<f32>,
     products: &[Product],
     out: &Path,
 ) -> Result<Vec<String>> {
-    let named = |error| match error {
+    let wants_deviation = products.iter().any(|product| matches!(product, Product::Deviation));
+    let found = ensemble.predict(image, wants_deviation).map_err(|error| match error {
         Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", page.name())),
         other => other,
-    };
-    let path = |product: Product| out.join(product.file_name(&page.stem));
-    if predictor.model().task == Task::Regress {
-        let path = path(Product::Values);
-        data::write_tiff_f32(&path, &predictor.values(image).map_err(named)?)?;
-        return Ok(vec![path.display().to_string()]);
-    }
-    let outputs = predictor.outputs(image).map_err(named)?;
-    let classes = argmax(&outputs);
-    // Probabilities take the outputs' place in memory; nothing else needs them.
-    let mut outputs = Some(outputs);
+    })?;
     let mut written = Vec::new();
     for &product in products {
-        let path = path(product);
+        let path = out.join(product.file_name(&page.stem));
         match product {
             Product::Labels(format) => {
-                let values = predictor.model().classes();
-                data::write_labels_as(&path, &classes.mapv(|class| values[class as usize].value), format)?;
+                let values = ensemble.model().classes();
+                data::write_labels_as(
+                    &path,
+                    &found.classes().mapv(|class| values[class as usize].value),
+                    format,
+                )?;
             }
-            Product::Probabilities => {
-                if let Some(outputs) = outputs.take() {
-                    data::write_tiff_f32(&path, &softmax(outputs))?;
-                }
-            }
+            Product::Values | Product::Probabilities => data::write_tiff_f32(&path, &found.mean)?,
             Product::Overlay => {
                 // Colours over colours could not be told apart: the image is shown grey.
                 if let Some(grey) = image.mean_axis(Axis(0)) {
-                    let picture = pictures::overlay(grey.view(), classes.view(), OPACITY)?;
+                    let picture = pictures::overlay(grey.view(), found.classes().view(), OPACITY)?;
                     data::write_png_rgb8(&path, &picture)?;
                 }
             }
-            Product::Values => {}
+            Product::Deviation => {
+                if let Some(deviation) = &found.deviation {
+                    data::write_tiff_f32(&path, deviation)?;
+                }
+            }
+            Product::Entropy => data::write_tiff_f32(&path, &found.entropy().insert_axis(Axis(0)))?,
         }
         written.push(path.display().to_string());
     }

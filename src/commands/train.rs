@@ -91,6 +91,9 @@ pub struct TrainArguments {
     /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices` [auto]
     #[arg(long)]
     device: Option<String>,
+    /// Write event files into the run's folder, for: tensorboard --logdir RUN
+    #[arg(long)]
+    tensorboard: bool,
     /// Take settings from this file, such as the config.toml of another run
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
@@ -232,6 +235,7 @@ fn override_settings(settings: &mut Settings, arguments: &TrainArguments) -> Res
     set(&mut settings.patience, &a.patience);
     set(&mut settings.seed, &a.seed);
     set(&mut settings.device, &a.device);
+    settings.tensorboard |= a.tensorboard;
     Ok(())
 }
 

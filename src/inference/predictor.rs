@@ -40,6 +40,16 @@ impl Predictor {
         &self.model
     }
 
+    /// Puts another model of the same architecture in the place of this one, in the same memory.
+    ///
+    /// # Errors
+    /// What the device refuses.
+    pub(super) fn replace(&mut self, model: &Model) -> Result<()> {
+        self.engine.set_parameters(&model.parameters)?;
+        self.model.clone_from(model);
+        Ok(())
+    }
+
     /// What it runs on.
     pub fn device(&self) -> &DeviceInfo {
         self.engine.device()

@@ -13,6 +13,6 @@ mod ticks;
 
 pub use chart::{Chart, Series, charts_to_svg};
 pub use grey::{grey_picture, range_of, stretch, stretch_with};
-pub use montage::montage;
+pub use montage::{captioned_montage, montage};
 pub use overlay::{label_picture, overlay};
 pub use palette::{class_colour, hex, line_colour};

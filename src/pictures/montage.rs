@@ -1,4 +1,4 @@
-//! Pictures side by side in rows, with a caption over every column.
+//! Pictures side by side in rows, with captions over columns and rows.
 
 use ndarray::{Array3, s};
 
@@ -20,6 +20,11 @@ const TEXT_HEIGHT: usize = font::HEIGHT * TEXT_SCALE;
 /// pixels or more. Rows and pictures may differ in length and size; a column is as wide as its widest
 /// picture or caption.
 pub fn montage(columns: &[&str], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
+    captioned_montage(columns, &[], rows)
+}
+
+/// As [`montage`], with a caption over each row as well.
+pub fn captioned_montage(columns: &[&str], captions: &[String], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
     let rows: Vec<Vec<Array3<u8>>> = rows.iter().map(|row| row.iter().map(enlarged).collect()).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0).max(columns.len());
     let widths: Vec<usize> = (0..count)
@@ -33,16 +38,28 @@ pub fn montage(columns: &[&str], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
         rows.iter().map(|row| row.iter().map(|picture| picture.dim().0).max().unwrap_or(0)).collect();
     let header = if columns.iter().any(|text| !text.is_empty()) { TEXT_HEIGHT + GAP } else { 0 };
 
-    let width = GAP + widths.iter().map(|w| w + GAP).sum::<usize>();
-    let height = GAP + header + heights.iter().map(|h| h + GAP).sum::<usize>();
+    let caption = |row: usize| captions.get(row).filter(|text| !text.is_empty());
+    let over = |row: usize| caption(row).map_or(0, |_| TEXT_HEIGHT + GAP);
+    let longest = (0..rows.len()).filter_map(caption).map(|text| text_width(text)).max().unwrap_or(0);
+
+    let width = GAP + widths.iter().map(|w| w + GAP).sum::<usize>().max(longest + GAP);
+    let height = GAP + header + heights.iter().enumerate().map(|(row, h)| over(row) + h + GAP).sum::<usize>();
     let mut canvas = Array3::from_elem((height, width, 3), 255);
+    let mut top = GAP + header;
+    for (row, row_height) in heights.iter().enumerate() {
+        if let Some(text) = caption(row) {
+            draw_text(&mut canvas, top, GAP, text);
+        }
+        top += over(row) + row_height + GAP;
+    }
     let mut left = GAP;
     for (column, &column_width) in widths.iter().enumerate() {
         if let Some(text) = columns.get(column) {
             draw_text(&mut canvas, GAP, left + (column_width - text_width(text)) / 2, text);
         }
         let mut top = GAP + header;
-        for (row, row_height) in rows.iter().zip(&heights) {
+        for (index, (row, row_height)) in rows.iter().zip(&heights).enumerate() {
+            top += over(index);
             if let Some(picture) = row.get(column) {
                 let (h, w, _) = picture.dim();
                 let x = left + (column_width - w) / 2;
@@ -139,6 +156,23 @@ mod tests {
         let over_first = made.slice(s![..GAP + TEXT_HEIGHT, ..GAP + 192, 0]);
         assert_eq!(over_first.iter().filter(|&&v| v == 0).count(), 11 * TEXT_SCALE * TEXT_SCALE);
         assert!(made.slice(s![..GAP, .., ..]).iter().all(|&v| v == 255));
+    }
+
+    #[test]
+    fn rows_move_down_under_their_captions() {
+        let rows = [vec![picture(192, 192, 9)], vec![picture(192, 192, 8)]];
+        let plain = montage(&["a"], &rows);
+        let captions = ["I".to_owned(), "a caption that is wider than its row".to_owned()];
+        let made = captioned_montage(&["a"], &captions, &rows);
+        let (height, width, _) = plain.dim();
+        let text = TEXT_HEIGHT + GAP;
+        assert_eq!(made.dim(), (height + 2 * text, (2 * GAP + text_width(&captions[1])).max(width), 3));
+        // The letter I stands over the first row, at its left.
+        let over_first = made.slice(s![GAP + text..GAP + 2 * text, .., 0]);
+        assert_eq!(over_first.iter().filter(|&&v| v == 0).count(), 11 * TEXT_SCALE * TEXT_SCALE);
+        assert_eq!((made[[GAP + 2 * text, GAP, 0]], plain[[GAP + text, GAP, 0]]), (9, 9));
+        assert_eq!(made.iter().filter(|&&v| v == 8).count(), 3 * 192 * 192);
+        assert_eq!(captioned_montage(&["a"], &[String::new()], &rows), plain);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::prepare::Prepared;
-use super::scores::{Scores, evaluate};
+use super::scores::{Judgement, evaluate};
 use super::settings::Settings;
 use crate::Result;
 use crate::data::Dataset;
@@ -36,13 +36,18 @@ impl<'a> Judge<'a> {
         engine: &mut dyn Engine,
         parameters: &[f32],
         step: u64,
-    ) -> Result<(Scores, f64)> {
+    ) -> Result<(Judgement, f64)> {
         let loss = self.settings.loss();
-        let scores = with_parameters(engine, parameters, |engine| {
+        let judgement = with_parameters(engine, parameters, |engine| {
             evaluate(engine, &self.set, self.model, loss, step)
         })?;
-        let judged = self.settings.monitor.judge(&scores);
-        Ok((scores, judged))
+        let judged = self.settings.monitor.judge(&judgement.scores);
+        Ok((judgement, judged))
+    }
+
+    /// The images that judge.
+    pub(super) fn set(&self) -> &Dataset {
+        &self.set
     }
 }
 

@@ -7,9 +7,10 @@ use crate::network::Model;
 use crate::{Error, Result};
 
 /// Settings that do not change what a run has learnt so far.
-const FREE: [&str; 5] = ["max_epochs", "max_minutes", "max_steps", "patience", "device"];
+const FREE: [&str; 6] = ["max_epochs", "max_minutes", "max_steps", "patience", "device", "tensorboard"];
 
-/// Checks that a resumed run keeps the settings that it was started with, but for its limits, patience and device.
+/// Checks that a resumed run keeps the settings that it was started with, but for its limits, patience, device and
+/// what it shows.
 ///
 /// # Errors
 /// [`Error::Mismatch`] with all differences.
@@ -85,6 +86,7 @@ mod tests {
             max_steps: Some(3),
             patience: 1,
             device: "gpu".into(),
+            tensorboard: true,
             ..started.clone()
         };
         assert!(check_same_settings(&started, &longer).is_ok());

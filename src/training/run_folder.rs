@@ -12,7 +12,7 @@ use crate::network::Model;
 use crate::{Error, Result};
 
 /// A folder with `config.toml`, `history.csv`, `curves.svg`, `preview.png`, `model.safetensors` and
-/// `checkpoint.safetensors`.
+/// `checkpoint.safetensors`, and event files where they were asked for.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
@@ -91,8 +91,11 @@ impl RunFolder {
         write_bytes_atomic(self.path.join("model.safetensors"), &model.to_bytes()?)
     }
 
-    pub(super) fn write_preview(&self, picture: &Array3<u8>) -> Result<()> {
-        write_png_rgb8(self.path.join("preview.png"), picture)
+    /// Writes the preview; gives the bytes of its file.
+    pub(super) fn write_preview(&self, picture: &Array3<u8>) -> Result<Vec<u8>> {
+        let path = self.path.join("preview.png");
+        write_png_rgb8(&path, picture)?;
+        std::fs::read(&path).map_err(|e| Error::input(&path, format!("cannot be read ({e})")))
     }
 
     pub(super) fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {

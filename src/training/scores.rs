@@ -18,6 +18,13 @@ pub struct Scores {
     pub metrics: Vec<(&'static str, f64)>,
 }
 
+/// The scores over images, and each image's own loss.
+pub(super) struct Judgement {
+    pub(super) scores: Scores,
+    /// Mean loss over the pixels of each image; NaN where none of them counts.
+    pub(super) image_losses: Vec<f64>,
+}
+
 /// An output for a picture.
 pub(super) enum Output {
     /// The most likely class of each pixel.
@@ -56,7 +63,7 @@ pub(super) fn apply(engine: &mut dyn Engine, sample: &Sample) -> Result<Output> 
     Ok(interpret(outputs(engine, &whole(sample).0)?, &sample.target))
 }
 
-/// The scores over `set`.
+/// Judges the network by the images of `set`.
 ///
 /// # Errors
 /// [`Error::Diverged`] naming the image whose loss is no finite number; `step` is the step made last.
@@ -66,8 +73,9 @@ pub(super) fn evaluate(
     model: &Model,
     loss: Loss,
     step: u64,
-) -> Result<Scores> {
+) -> Result<Judgement> {
     let (mut sum, mut total) = (0.0, 0.0);
+    let mut image_losses = Vec::with_capacity(set.samples.len());
     let mut matrix = ConfusionMatrix::new(model.architecture.outputs);
     let mut limits = TargetLimits::default();
     for sample in &set.samples {
@@ -86,8 +94,10 @@ pub(super) fn evaluate(
         if !added.is_finite() {
             return Err(Error::Diverged { step, loss: added as f32, images: sample.name.clone() });
         }
+        let weight = targets.total_weight();
+        image_losses.push(added / weight);
         sum += added;
-        total += targets.total_weight();
+        total += weight;
         match (&interpret(outputs, &sample.target), sample.counted_target().as_ref()) {
             (Output::Classes(classes), Target::Classes(target)) => {
                 matrix.add(target.view(), classes.view())?
@@ -106,7 +116,8 @@ pub(super) fn evaluate(
     };
     let names = metric_names(&model.task).iter().copied();
     let metrics = names.zip(values.into_iter().map(|value| value.unwrap_or(f64::NAN))).collect();
-    Ok(Scores { loss: if total > 0.0 { sum / total } else { 0.0 }, metrics })
+    let scores = Scores { loss: if total > 0.0 { sum / total } else { 0.0 }, metrics };
+    Ok(Judgement { scores, image_losses })
 }
 
 /// Normalised target values in the units of the target images.

@@ -107,6 +107,9 @@ pub struct Settings {
     /// The device: auto, cpu, gpu, an index or part of a name.
     #[serde(default = "default::device")]
     pub device: String,
+    /// Whether event files for TensorBoard are written.
+    #[serde(default)]
+    pub tensorboard: bool,
     /// What the best model is best in.
     #[serde(default)]
     pub monitor: Monitor,
@@ -205,6 +208,7 @@ impl Settings {
             patience: default::patience(),
             seed: default::seed(),
             device: default::device(),
+            tensorboard: false,
             monitor: Monitor::default(),
             optimisation: Optimisation::default(),
             augmentation: Augmentation::default(),

@@ -8,10 +8,11 @@ use log::{info, warn};
 use super::batches::Batches;
 use super::checkpoint::{Checkpoint, Progress};
 use super::history::{Epoch, History};
-use super::judge::{Judge, with_parameters};
+use super::judge::Judge;
 use super::optimisation::RateSchedule;
+use super::outcome::{Outcome, StopReason, Watcher};
 use super::prepare::Prepared;
-use super::preview::preview;
+use super::reports::Reports;
 use super::resume::{check_same_data, check_same_settings, fingerprints};
 use super::run_folder::{RunFolder, read_settings};
 use super::scores::{Scores, metric_names};
@@ -25,49 +26,6 @@ use crate::{Error, Result};
 const SAVE_SECONDS: f64 = 30.0;
 /// Saving takes at most one in so many seconds: epochs may be much shorter than writing takes.
 const SAVE_SHARE: f64 = 50.0;
-/// Seconds between two refreshings of the preview.
-const PREVIEW_SECONDS: f64 = 10.0;
-
-/// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
-    /// A limit in steps, epochs or minutes was reached.
-    Limit,
-    /// No better model was found for as many epochs as the patience.
-    Patience,
-    /// Somebody asked for it.
-    Asked,
-}
-
-/// What a run came to.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// The best model.
-    pub model: Model,
-    /// Its epoch.
-    pub best_epoch: u64,
-    /// Its scores on the validation images, where there are any.
-    pub best_scores: Option<Scores>,
-    /// All epochs.
-    pub history: History,
-    /// Steps made.
-    pub steps: u64,
-    /// Why it ended.
-    pub reason: StopReason,
-}
-
-/// Is told how a run comes along.
-pub trait Watcher {
-    /// The run is about to start: steps in an epoch, and bytes of memory that training takes.
-    fn started(&mut self, _steps_in_epoch: u64, _bytes: u64) {}
-    /// A step is on its way: its number, the latest loss that is known, and the share of the run that is done.
-    fn step(&mut self, _step: u64, _loss: f32, _done: f64) {}
-    /// An epoch has ended.
-    fn epoch(&mut self, _history: &History) {}
-}
-
-/// A watcher that looks away.
-impl Watcher for () {}
 
 /// Trains until a limit, the patience or `stop` ends it, and leaves the best model in `folder`.
 ///
@@ -131,8 +89,7 @@ struct Run<'a> {
     saved: Instant,
     /// Seconds that saving took.
     save_seconds: f64,
-    preview_written: Option<Instant>,
-    preview_due: bool,
+    reports: Reports<'a>,
 }
 
 impl<'a> Run<'a> {
@@ -172,6 +129,7 @@ impl<'a> Run<'a> {
             }
         };
         (progress.settings, progress.fingerprints) = (settings.to_toml()?, fingerprints);
+        let reports = Reports::new(folder, settings.tensorboard, progress.step)?;
         Ok(Self {
             prepared,
             loss: settings.loss(),
@@ -190,8 +148,7 @@ impl<'a> Run<'a> {
             progress,
             saved: Instant::now(),
             save_seconds: 0.0,
-            preview_written: None,
-            preview_due: false,
+            reports,
         })
     }
 
@@ -213,7 +170,7 @@ impl<'a> Run<'a> {
             }
             if self.save_is_due(ends) {
                 self.save()?;
-                if self.preview_written.is_none_or(|at| at.elapsed().as_secs_f64() > PREVIEW_SECONDS) {
+                if self.reports.preview_may_be_refreshed() {
                     self.refresh_preview()?;
                 }
             }
@@ -309,7 +266,8 @@ impl<'a> Run<'a> {
             candidate = self.engine.average()?;
         }
         let step = self.progress.step;
-        let (scores, judged) = self.judge.judge(self.engine.as_mut(), &candidate, step)?;
+        let (judgement, judged) = self.judge.judge(self.engine.as_mut(), &candidate, step)?;
+        let scores = &judgement.scores;
         let validated = self.prepared.validation.is_some();
         let minutes = self.minutes();
         let optimisation = &self.settings.optimisation;
@@ -337,7 +295,6 @@ impl<'a> Run<'a> {
                 self.model.provenance.insert(format!("validation_{name}"), value.to_string());
             }
             p.best_provenance.clone_from(&self.model.provenance);
-            self.preview_due = true;
         }
         if optimisation.schedule == RateSchedule::Plateau
             && p.epoch - p.best_epoch.max(p.drop_epoch) >= optimisation.lr_patience
@@ -348,6 +305,7 @@ impl<'a> Run<'a> {
             info!("no better model since epoch {}: the learning rate drops to {rate}", p.best_epoch);
         }
         (p.loss_sum, p.epoch_steps, self.losses) = (0.0, 0, 0);
+        self.reports.epoch(&self.history, judgement.image_losses)?;
         watcher.epoch(&self.history);
         Ok(())
     }
@@ -389,18 +347,9 @@ impl<'a> Run<'a> {
         self.folder.write_history(&self.history)
     }
 
-    /// Writes the preview of the best model, if there is a better one than it shows.
+    /// Refreshes the preview, if there is a better model than it shows.
     fn refresh_preview(&mut self) -> Result<()> {
-        if !self.preview_due {
-            return Ok(());
-        }
-        let set = self.prepared.validation.as_ref().unwrap_or(&self.prepared.training);
-        let picture =
-            with_parameters(self.engine.as_mut(), &self.model.parameters, |engine| preview(engine, set))?;
-        self.folder.write_preview(&picture)?;
-        self.preview_written = Some(Instant::now());
-        self.preview_due = false;
-        Ok(())
+        self.reports.refresh_preview(self.engine.as_mut(), &self.model.parameters, self.judge.set())
     }
 
     /// The scores of the best model on the validation images.

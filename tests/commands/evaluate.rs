@@ -108,3 +108,41 @@ fn undefined_scores_are_null_and_inputs_of_other_channels_are_not_compared() {
     assert_eq!((&scores["input"], &scores["output"]["psnr"]), (&Value::Null, &Value::Null));
     assert!(bench.succeeds(CALL).contains('-'));
 }
+
+#[test]
+fn probabilities_are_compared_with_how_often_they_are_right() {
+    let bench = segmented();
+    let scores = json(&bench.succeeds(&format!("{CALL} --json")));
+    let bins = scores["reliability"].as_array().unwrap();
+    assert_eq!(bins.len(), 15);
+    let number = |bin: &Value, name: &str| bin[name].as_f64().unwrap_or_default();
+    let pixels: f64 = bins.iter().map(|bin| number(bin, "pixels")).sum();
+    assert_eq!(pixels, (20 * 31 + 9 * 12) as f64);
+    // Every pixel is right, so the error is what is missing from certainty.
+    let missing = |bin: &Value| number(bin, "pixels") * (number(bin, "accuracy") - number(bin, "confidence"));
+    let wanted = bins.iter().map(missing).sum::<f64>() / pixels;
+    let error = scores["calibration_error"].as_f64().unwrap();
+    assert!(wanted > 0.01 && (error - wanted).abs() < 1e-9, "{error}, wanted {wanted}");
+    assert_eq!((&scores["models"], &scores["predictions"]), (&1.into(), &1.into()));
+    let table = bench.succeeds(CALL);
+    assert!(table.contains(&format!("expected calibration error  {error:.4}")), "{table}");
+    for bin in bins.iter().filter(|bin| number(bin, "pixels") > 0.0) {
+        let row = [
+            format!("{:.3} to {:.3}", number(bin, "above"), number(bin, "up_to")),
+            number(bin, "pixels").to_string(),
+            format!("{:.4}", number(bin, "confidence")),
+            "1.0000".to_owned(),
+        ];
+        let line = table.lines().find(|line| line.starts_with(&row[0])).unwrap();
+        assert_eq!(line.split_whitespace().collect::<Vec<_>>().join(" "), row.join(" "), "{table}");
+    }
+}
+
+#[test]
+fn several_models_in_all_symmetries_are_evaluated_as_one() {
+    let bench = segmented();
+    let call = format!("{CALL} --json --model m.safetensors --tta");
+    let scores = json(&bench.succeeds(&call));
+    assert_eq!((&scores["models"], &scores["predictions"]), (&2.into(), &16.into()));
+    assert_eq!(scores["mean_iou"], 1.0);
+}

@@ -95,3 +95,68 @@ fn each_image_has_a_line_and_an_image_named_twice_is_computed_once() {
     assert_eq!(stderr.lines().filter(|line| line.contains(" -> out")).count(), 2, "{stderr}");
     assert!(bench.run(&format!("{arguments} -q")).stderr.is_empty());
 }
+
+#[test]
+fn several_models_are_averaged_and_say_how_much_they_differ() {
+    let bench = Bench::new();
+    let first = segmentation(&[0, 7]);
+    let mut second = first.clone();
+    second.parameters.iter_mut().for_each(|parameter| *parameter *= 0.5);
+    bench.model("a.safetensors", &first);
+    bench.model("b.safetensors", &second);
+    bench.grey("images/x.png", (12, 17));
+    let call = "predict images --device cpu --probabilities";
+    bench.succeeds(&format!("{call} --model a.safetensors --out a"));
+    bench.succeeds(&format!("{call} --model b.safetensors --out b"));
+    bench.succeeds(&format!(
+        "{call} --model a.safetensors --model b.safetensors --out both --uncertainty --tile 8"
+    ));
+    assert_eq!(bench.names("both"), ["x.png", "x_deviation.tif", "x_entropy.tif", "x_probabilities.tif"]);
+    let read = |name: &str| bench.read(&format!("{name}.tif"));
+    let (a, b, mean) = (read("a/x_probabilities"), read("b/x_probabilities"), read("both/x_probabilities"));
+    let apart = |a: &Array3<f32>, b: &Array3<f32>| (a - b).iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+    assert!(apart(&a, &b) > 0.01);
+    assert!(apart(&mean, &((&a + &b) / 2.0)) < 1e-5);
+    assert!(apart(&read("both/x_deviation"), &((&a - &b).mapv(f32::abs) / 2.0)) < 1e-5);
+    let entropy = mean.mapv(|p| if p > 0.0 { -p * p.ln() } else { 0.0 }).sum_axis(Axis(0));
+    assert!(apart(&read("both/x_entropy"), &entropy.insert_axis(Axis(0))) < 1e-5);
+    // One model alone has nothing to differ from, but it may be unsure.
+    bench.succeeds("predict images --device cpu --model a.safetensors --out alone --uncertainty");
+    assert_eq!(bench.names("alone"), ["x.png", "x_entropy.tif"]);
+}
+
+#[test]
+fn flips_and_rotations_are_turned_back() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &regression(1, 2));
+    bench.grey("images/a.png", (8, 13));
+    bench
+        .succeeds("predict --model m.safetensors images --out out --device cpu --tta --uncertainty --tile 5");
+    assert_eq!(bench.names("out"), ["a.tif", "a_deviation.tif"]);
+    // The model looks at single pixels: turned back rightly, all eight are equal.
+    let wanted = pattern((8, 13)).mapv(|pixel| pixel / 2.0 + 1.0);
+    for plane in bench.read("out/a.tif").axis_iter(Axis(0)) {
+        assert!((&plane - &wanted).iter().all(|apart| apart.abs() < 1e-3));
+    }
+    assert!(bench.read("out/a_deviation.tif").iter().all(|&deviation| deviation < 1e-3));
+}
+
+#[test]
+fn models_that_do_not_go_together_are_refused() {
+    let bench = Bench::new();
+    bench.model("a.safetensors", &segmentation(&[0, 1]));
+    bench.model("b.safetensors", &segmentation(&[0, 2]));
+    bench.model("c.safetensors", &regression(1, 1));
+    bench.grey("images/x.png", (5, 6));
+    for (other, names) in [
+        ("b.safetensors", ["a.safetensors", "the classes 0, 1", "--model"]),
+        ("c.safetensors", ["a.safetensors", "a regression", "--model"]),
+    ] {
+        let models = format!("--model a.safetensors --model {other}");
+        bench.refuses(&format!("predict {models} images --out out --device cpu"), &names);
+        bench.refuses(&format!("evaluate {models} --images images --targets images --device cpu"), &names);
+    }
+    let call = "predict --model c.safetensors images --out out --device cpu --uncertainty";
+    bench.refuses(call, &["--uncertainty", "--model", "--tta"]);
+    assert!(bench.names("out").is_empty());
+}

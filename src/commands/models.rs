@@ -1,0 +1,58 @@
+//! The flags of `predict` and `evaluate` for which models are applied, and how.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::data::Symmetry;
+use crate::inference::Ensemble;
+use crate::network::Model;
+use crate::{Result, devices};
+
+/// Models, and how an image goes through them.
+#[derive(Debug, Args)]
+pub struct ModelArguments {
+    /// Run folder or model file; of several, the mean of their probabilities or values is taken
+    #[arg(long = "model", value_name = "M", required = true)]
+    models: Vec<PathBuf>,
+    /// Average over all eight flips and rotations of each image as well: eight times the work
+    #[arg(long)]
+    tta: bool,
+    /// Compute large images in tiles of N x N pixels: less memory, same result
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    tile: Option<usize>,
+    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+impl ModelArguments {
+    /// Reads and opens the models; `check` sees the first one before a device is opened.
+    pub(super) fn open(&self, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
+        let mut models = Vec::new();
+        for path in &self.models {
+            models.push((path.display().to_string(), Model::read(path)?));
+        }
+        if let Some((_, first)) = models.first() {
+            check(first)?;
+        }
+        Ensemble::new(models, &devices::choose(&self.device)?, self.tile, self.tta)
+    }
+
+    /// The first of the models.
+    pub(super) fn first(&self) -> &Path {
+        self.models.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// From how many predictions a mean is taken.
+    pub(super) fn predictions(&self) -> usize {
+        self.models.len() * if self.tta { Symmetry::ALL.len() } else { 1 }
+    }
+
+    /// The models, for a line of the log.
+    pub(super) fn description(&self) -> String {
+        let names: Vec<_> = self.models.iter().map(|path| path.display().to_string()).collect();
+        let how = if self.tta { " in eight flips and rotations" } else { "" };
+        format!("{}{how}", names.join(", "))
+    }
+}

@@ -1,0 +1,228 @@
+//! One prediction from several: of several models, and of an image in its eight symmetries.
+
+use std::borrow::Cow;
+
+use ndarray::{Array2, Array3, Axis, Zip};
+
+use super::predictor::{Predictor, argmax};
+use crate::data::Symmetry;
+use crate::devices::Device;
+use crate::engine::DeviceInfo;
+use crate::network::{Model, Task};
+use crate::{Error, Result};
+
+/// Models that are applied together, and the symmetries in which they see an image.
+///
+/// What is averaged are the probabilities of the classes, not the raw outputs (Lakshminarayanan, Pritzel & Blundell,
+/// "Simple and scalable predictive uncertainty estimation using deep ensembles", NIPS 2017), or the values in
+/// the units of the targets. An image that is shown in its eight symmetries gives eight predictions, each turned back
+/// (Wang et al., "Aleatoric uncertainty estimation with test-time augmentation", Neurocomputing 338, 2019).
+pub struct Ensemble {
+    /// One for each architecture: models that share one take turns in the same memory.
+    predictors: Vec<Predictor>,
+    /// The models, each with its place in `predictors`.
+    members: Vec<(usize, Model)>,
+    symmetries: &'static [Symmetry],
+}
+
+/// What an [`Ensemble`] gives for an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The mean probability of each class, `[class][y][x]`, or the mean values, `[channel][y][x]`, in the units of the
+    /// targets.
+    pub mean: Array3<f32>,
+    /// Their standard deviation over all predictions (the root of the mean squared distance from the mean), where it was
+    /// asked for.
+    pub deviation: Option<Array3<f32>>,
+}
+
+impl Prediction {
+    /// The most probable class of each pixel, `[y][x]`, of a segmentation.
+    pub fn classes(&self) -> Array2<u32> {
+        argmax(&self.mean)
+    }
+
+    /// The entropy of the mean probabilities of each pixel, `[y][x]`, in nats: 0 where the class is certain, the logarithm
+    /// of the number of classes where all are equally probable.
+    pub fn entropy(&self) -> Array2<f32> {
+        let term = |&p: &f32| if p > 0.0 { -p * p.ln() } else { 0.0 };
+        // Rounding may take the probability of a certain class above 1.
+        self.mean.map_axis(Axis(0), |pixel| pixel.iter().map(term).sum::<f32>().max(0.0))
+    }
+}
+
+impl Ensemble {
+    /// Opens `models`, with the names that errors use, on `device`; each sees an image in all eight `symmetries`, or only
+    /// as it is. `tile` is that of [`Predictor::new`].
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for no models, and for models of different tasks, classes or channels; else as
+    /// [`Predictor::new`].
+    pub fn new(
+        models: Vec<(String, Model)>,
+        device: &Device,
+        tile: Option<usize>,
+        symmetries: bool,
+    ) -> Result<Self> {
+        let Some((first_name, first)) = models.first() else {
+            return Err(Error::Mismatch("found no models to apply; name at least one with --model".into()));
+        };
+        for (name, model) in &models[1..] {
+            check_agreement((first_name, first), (name, model))?;
+        }
+        let (mut predictors, mut members) = (Vec::<Predictor>::new(), Vec::new());
+        for (_, model) in models {
+            let place = predictors.iter().position(|p| p.model().architecture == model.architecture);
+            let place = match place {
+                Some(place) => {
+                    model.validate()?;
+                    place
+                }
+                None => {
+                    predictors.push(Predictor::new(model.clone(), device, tile)?);
+                    predictors.len() - 1
+                }
+            };
+            members.push((place, model));
+        }
+        let symmetries = if symmetries { &Symmetry::ALL[..] } else { &Symmetry::ALL[..1] };
+        Ok(Self { predictors, members, symmetries })
+    }
+
+    /// The first model: its task, classes and channels are those of all.
+    pub fn model(&self) -> &Model {
+        &self.members[0].1
+    }
+
+    /// How many models there are.
+    pub fn models(&self) -> usize {
+        self.members.len()
+    }
+
+    /// From how many predictions the mean is taken.
+    pub fn predictions(&self) -> usize {
+        self.members.len() * self.symmetries.len()
+    }
+
+    /// What it runs on.
+    pub fn device(&self) -> &DeviceInfo {
+        self.predictors[0].device()
+    }
+
+    /// As [`Predictor::check_channels`].
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] naming the image, its channels and the models'.
+    pub fn check_channels(&self, name: &str, channels: usize) -> Result<()> {
+        self.predictors[0].check_channels(name, channels)
+    }
+
+    /// Predicts an image `[channel][y][x]` in the file's own units, with the standard deviation where `deviation` asks
+    /// for it.
+    ///
+    /// # Errors
+    /// As [`Predictor::outputs`].
+    pub fn predict(&mut self, image: &Array3<f32>, deviation: bool) -> Result<Prediction> {
+        let takes_turns = self.members.len() > self.predictors.len();
+        let mut moments: Option<Moments> = None;
+        for (place, model) in &self.members {
+            let predictor = &mut self.predictors[*place];
+            if takes_turns {
+                predictor.replace(model)?;
+            }
+            for symmetry in self.symmetries {
+                let turned = match *symmetry {
+                    Symmetry::IDENTITY => Cow::Borrowed(image),
+                    symmetry => Cow::Owned(symmetry.apply3(image)),
+                };
+                let found = match model.task {
+                    Task::Segment { .. } => predictor.probabilities(&turned)?,
+                    Task::Regress => predictor.values(&turned)?,
+                };
+                let found = match *symmetry {
+                    Symmetry::IDENTITY => found,
+                    symmetry => symmetry.inverse().apply3(&found),
+                };
+                match &mut moments {
+                    None => moments = Some(Moments::of(found, deviation)),
+                    Some(moments) => moments.add(&found),
+                }
+            }
+        }
+        // There is at least one model and one symmetry.
+        let moments = moments.ok_or_else(|| Error::Mismatch("found no models to apply".into()))?;
+        Ok(moments.finish())
+    }
+}
+
+/// Checks that a model gives what the first one gives, for the same images.
+fn check_agreement((first_name, first): (&str, &Model), (name, model): (&str, &Model)) -> Result<()> {
+    let task = |model: &Model| match model.task {
+        Task::Segment { .. } => "a segmentation",
+        Task::Regress => "a regression",
+    };
+    let values = |model: &Model| {
+        let values: Vec<_> = model.classes().iter().map(|class| class.value.to_string()).collect();
+        format!("the classes {}", values.join(", "))
+    };
+    let channels =
+        |count: usize, what: &str| format!("{count} channel{} {what}", if count == 1 { "" } else { "s" });
+    let properties: [&dyn Fn(&Model) -> String; 4] = [
+        &|model| task(model).to_owned(),
+        &|model| channels(model.architecture.inputs, "in its images"),
+        &values,
+        &|model| channels(model.architecture.outputs, "in its results"),
+    ];
+    let differs = properties.iter().find(|property| property(first) != property(model));
+    differs.map_or(Ok(()), |property| {
+        let verb = if task(first) == task(model) { "has" } else { "is" };
+        Err(Error::Mismatch(format!(
+            "{name} {verb} {}, but {first_name} {verb} {}; models that are averaged must agree, name only those that do with --model",
+            property(model),
+            property(first)
+        )))
+    })
+}
+
+/// Mean and squared distances from it, prediction by prediction (Welford, "Note on a method for calculating corrected
+/// sums of squares and products", Technometrics 4, 1962).
+struct Moments {
+    count: f32,
+    mean: Array3<f32>,
+    squares: Option<Array3<f32>>,
+}
+
+impl Moments {
+    fn of(first: Array3<f32>, deviation: bool) -> Self {
+        let squares = deviation.then(|| Array3::zeros(first.raw_dim()));
+        Self { count: 1.0, mean: first, squares }
+    }
+
+    fn add(&mut self, found: &Array3<f32>) {
+        self.count += 1.0;
+        let share = 1.0 / self.count;
+        match &mut self.squares {
+            None => Zip::from(&mut self.mean).and(found).for_each(|mean, &x| *mean += (x - *mean) * share),
+            Some(squares) => {
+                Zip::from(&mut self.mean).and(squares).and(found).for_each(|mean, squares, &x| {
+                    let distance = x - *mean;
+                    *mean += distance * share;
+                    *squares += distance * (x - *mean);
+                });
+            }
+        }
+    }
+
+    fn finish(self) -> Prediction {
+        let Self { count, mean, squares } = self;
+        let root = |mut squares: Array3<f32>| {
+            squares.mapv_inplace(|sum| (sum / count).max(0.0).sqrt());
+            squares
+        };
+        Prediction { mean, deviation: squares.map(root) }
+    }
+}
+
+#[cfg(test)]
+#[path = "ensemble_tests.rs"]
+mod tests;
