@@ -4,7 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use msd_gpu::cpu::{CpuEngine, CpuOptions};
-use msd_gpu::engine::{Adam, Engine, Images, Targets};
+use msd_gpu::engine::{Adam, Engine, Images, Loss, Targets};
 use msd_gpu::network::{Architecture, initialise};
 use msd_gpu::schedule::{Extent, Shape};
 
@@ -18,7 +18,7 @@ fn engines(criterion: &mut Criterion) {
         let shape = Shape { batch: 1, extent: Extent::plane(size, size) };
         let images =
             Images { shape, pixels: (0..pixels).map(|i| (i * 7919 % 1009) as f32 / 500.0 - 1.0).collect() };
-        let targets = Targets::Classes((0..pixels).map(|i| (i / 100 % 2) as u32).collect());
+        let targets = Targets::classes((0..pixels).map(|i| (i / 100 % 2) as u32).collect());
         // Multiply-adds of a forward pass.
         group.throughput(Throughput::Elements((9 * architecture.filter_count() * pixels) as u64));
         for block in [1, 10] {
@@ -31,7 +31,7 @@ fn engines(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new("train_step", &name), |b| {
                 b.iter(|| {
                     step += 1;
-                    engine.accumulate(&images, &targets, 1.0 / pixels as f32)?;
+                    engine.accumulate(&images, &targets, Loss::CrossEntropy, 1.0 / pixels as f32)?;
                     engine.update(&Adam::new(1e-3, step))
                 });
             });

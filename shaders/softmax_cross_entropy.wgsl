@@ -1,19 +1,14 @@
-// softmax_cross_entropy: the cross-entropy of the softmax over the outputs, and its gradient with respect to
-// the outputs. Pixels of class 2^32 - 1 are ignored: no loss, zero gradient.
+// softmax_cross_entropy: the cross-entropy of the softmax over the outputs, with FOCAL its focal form, and its gradient
+// with respect to the outputs.
 //
-//     loss = scale sum_p ( log sum_k exp y_k(p) - y_class(p) ),   dy_k(p) = scale ( softmax_k(p) - [k is class] )
+//     loss = scale sum_p w(p) ( log sum_k exp y_k(p) - y_t(p) ),   dy_k(p) = scale w(p) ( p_k(p) - [k = t] )
 //
-// Bindings: 1 scale, 2 outputs, 3 classes [image][y][x], 4 output gradients, 5 partial losses.
+// In the focal form a pixel's loss is multiplied by q^g, q = 1 - p_t, and its gradient by q^g (1 - g p_t log p_t / q).
+//
+// Bindings: 1 scale, 2 weights, 3 outputs, 4 classes [image][y][x], 5 output gradients, 6 partial losses.
 // Tiling: a thread takes one pixel at a time and goes three times over its outputs; see shared/loss.wgsl.
 
-//#include loss
-
-@group(0) @binding(0) var<uniform> params: LossParams;
-@group(0) @binding(1) var<uniform> call: LossCall;
-@group(0) @binding(2) var<storage, read_write> outputs: array<f32>;
-@group(0) @binding(3) var<storage, read> classes: array<u32>;
-@group(0) @binding(4) var<storage, read_write> output_gradients: array<f32>;
-@group(0) @binding(5) var<storage, read_write> partials: array<f32>;
+//#include class_loss
 
 @compute @workgroup_size(64)
 fn softmax_cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -25,28 +20,36 @@ fn softmax_cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local
         let y = line % geometry.rows;
         let image = line / geometry.rows;
         if x < geometry.columns {
-            let class_of_pixel = classes[(image * geometry.rows + y) * geometry.columns + x];
+            let pixel = pixel_number(image, y, x);
+            let class_of_pixel = classes[pixel];
+            let weight = weight_of_pixel(pixel);
             let first = gradient_place(0u, geometry.outputs, image, 0u) + y * geometry.pitch + x;
-            let counts = class_of_pixel != 0xffffffffu;
-            var largest = outputs[first];
-            for (var k = 1u; k < geometry.outputs; k += 1u) {
-                largest = max(largest, outputs[first + k * geometry.gradient_plane]);
+            let counts = class_of_pixel != ignored && weight > 0.0;
+            let largest = largest_output(first);
+            let sum = sum_of_exponentials(first, largest, geometry.outputs);
+            let scale = select(0.0, call.scale * weight, counts);
+            var added = 0.0;
+            var factor = 1.0;
+            if counts {
+                let difference = outputs[first + class_of_pixel * geometry.gradient_plane] - largest;
+                added = log(sum) - difference;
+                //#if FOCAL
+                let missing = sum_of_exponentials(first, largest, class_of_pixel) / sum;
+                // The first terms of the logarithm's series, where it is mostly rounding; not divided by 0 either way.
+                let series = -(1.0 + missing * (0.5 + missing / 3.0));
+                let ratio = select(-added / max(missing, 0.01), series, missing < 0.01);
+                let power = pow(missing, call.number);
+                added = -power * missing * ratio;
+                factor = power * (1.0 - call.number * exp(difference) / sum * ratio);
+                //#end
+                loss += scale * added;
             }
-            var sum = 0.0;
-            for (var k = 0u; k < geometry.outputs; k += 1u) {
-                sum += exp(outputs[first + k * geometry.gradient_plane] - largest);
-            }
-            let scale = select(0.0, call.scale, counts);
             for (var k = 0u; k < geometry.outputs; k += 1u) {
                 let at = first + k * geometry.gradient_plane;
                 let wanted = select(0.0, 1.0, k == class_of_pixel);
                 // Selected, not only scaled, so that an ignored pixel gives zero even where an output is infinite.
-                let gradient = scale * (exp(outputs[at] - largest) / sum - wanted);
+                let gradient = scale * factor * (exp(outputs[at] - largest) / sum - wanted);
                 output_gradients[at] = select(0.0, gradient, counts);
-            }
-            if counts {
-                let wanted = outputs[first + class_of_pixel * geometry.gradient_plane];
-                loss += call.scale * (log(sum) + (largest - wanted));
             }
         }
     }

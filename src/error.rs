@@ -80,12 +80,16 @@ pub enum Error {
         problem: String,
     },
     /// Training produced a loss that is not a finite number.
-    #[error("the loss is {loss} at step {step}; lower --lr, or check the images for extreme values")]
+    #[error(
+        "the loss is {loss} at step {step}, on {images}; lower --lr, or check the images for extreme values"
+    )]
     Diverged {
         /// The step, from 1.
         step: u64,
         /// The loss.
         loss: f32,
+        /// The images that it was computed on.
+        images: String,
     },
 }
 

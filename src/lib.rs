@@ -24,7 +24,7 @@
 //! # In a few lines
 //!
 //! ```
-//! use msd_gpu::engine::{Adam, Images, Targets};
+//! use msd_gpu::engine::{Adam, Images, Loss, Targets};
 //! use msd_gpu::network::{Architecture, initialise};
 //! use msd_gpu::schedule::{Extent, Shape};
 //!
@@ -37,10 +37,10 @@
 //! let right = |i: usize| i % 16 >= 8;
 //! let shape = Shape { batch: 1, extent: Extent::plane(16, 16) };
 //! let images = Images { shape, pixels: (0..256).map(|i| if right(i) { 1.0 } else { -1.0 }).collect() };
-//! let targets = Targets::Classes((0..256).map(|i| u32::from(right(i))).collect());
+//! let targets = Targets::classes((0..256).map(|i| u32::from(right(i))).collect());
 //!
 //! for step in 1..=20 {
-//!     engine.accumulate(&images, &targets, 1.0 / 256.0)?;
+//!     engine.accumulate(&images, &targets, Loss::CrossEntropy, 1.0 / 256.0)?;
 //!     engine.update(&Adam::new(0.01, step))?;
 //! }
 //! let losses = engine.losses(true)?;

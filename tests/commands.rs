@@ -10,7 +10,13 @@ mod evaluate;
 mod inspect;
 #[path = "commands/machine.rs"]
 mod machine;
+#[path = "commands/optimisation.rs"]
+mod optimisation;
 #[path = "commands/predict.rs"]
 mod predict;
+#[path = "commands/resume.rs"]
+mod resume;
 #[path = "commands/train.rs"]
 mod train;
+#[path = "commands/train_data.rs"]
+mod train_data;

@@ -1,8 +1,8 @@
 //! The float64 reference, judged by mathematics: finite differences, linearity, shifts, and a case by hand.
 
-use msd_gpu::engine::{Adam, IGNORED};
+use msd_gpu::engine::{Adam, IGNORED, Loss, TargetValues, Targets};
 use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout};
-use msd_gpu::reference::{adam, backward, cross_entropy, forward, squared_error};
+use msd_gpu::reference::{adam, backward, forward, loss};
 use msd_gpu::schedule::Extent;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,6 +11,18 @@ fn random(count: usize, seed: u64) -> Vec<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
 }
+
+/// Every loss.
+const LOSSES: [Loss; 8] = [
+    Loss::CrossEntropy,
+    Loss::Focal { gamma: 2.0 },
+    Loss::Dice,
+    Loss::CrossEntropyDice,
+    Loss::SquaredError,
+    Loss::AbsoluteError,
+    Loss::Huber { delta: 0.4 },
+    Loss::Charbonnier { epsilon: 0.1 },
+];
 
 fn architectures() -> Vec<Architecture> {
     let of = |boundary, width, dilations: &[usize], dilation_mode| Architecture {
@@ -34,15 +46,17 @@ fn gradients_are_finite_differences() {
     for (case, a) in architectures().iter().enumerate() {
         let parameters = random(ParameterLayout::of(a).count(), case as u64);
         let image = random(a.inputs * extent.pixels(), 100 + case as u64);
-        let classes: Vec<u32> = (0..20).map(|i| if i == 7 { IGNORED } else { i % 3 }).collect();
-        let values = random(a.outputs * extent.pixels(), 200);
-        for segments in [true, false] {
+        let weights: Vec<f32> =
+            random(extent.pixels(), 300).iter().map(|&w| (w.max(-0.5) + 0.5) as f32).collect();
+        let classes = (0..20).map(|i| if i == 7 { IGNORED } else { i % 2 }).collect();
+        let values = random(a.outputs * extent.pixels(), 200).iter().map(|&v| v as f32).collect();
+        let of = |values| Targets { values, weights: Some(weights.clone()) };
+        let (classes, values) = (of(TargetValues::Classes(classes)), of(TargetValues::Values(values)));
+        for kind in LOSSES {
+            let targets = if kind.is_of_classes() { &classes } else { &values };
             let loss = |parameters: &[f64], image: &[f64]| {
                 let forward = forward(a, parameters, image, extent);
-                let (loss, gradient) = match segments {
-                    true => cross_entropy(&forward.outputs, &classes, 0.3),
-                    false => squared_error(&forward.outputs, &values, 0.3),
-                };
+                let (loss, gradient) = loss(&forward.outputs, targets, kind, 0.3);
                 (loss, gradient, forward)
             };
             let (_, output_gradient, pass) = loss(&parameters, &image);
@@ -59,14 +73,14 @@ fn gradients_are_finite_differences() {
                 let wanted = difference(&parameters, i, &|p| loss(p, &image).0);
                 assert!(
                     (found.parameters[i] - wanted).abs() < 1e-6,
-                    "parameter {i}: {} {wanted}",
+                    "{kind}, parameter {i}: {} {wanted}",
                     found.parameters[i]
                 );
             }
             for i in 0..image.len() {
                 let wanted = difference(&image, i, &|x| loss(&parameters, x).0);
                 let found = found.maps[i / extent.pixels()][i % extent.pixels()];
-                assert!((found - wanted).abs() < 1e-6, "pixel {i}: {found} {wanted}");
+                assert!((found - wanted).abs() < 1e-6, "{kind}, pixel {i}: {found} {wanted}");
             }
         }
     }
@@ -138,6 +152,42 @@ fn a_small_network_by_hand() {
 fn the_first_step_of_adam_has_the_length_of_the_learning_rate() {
     let gradients = [3.0, -0.001, 0.0];
     let (mut p, mut m, mut v) = ([1.0, 1.0, 1.0], [0.0; 3], [0.0; 3]);
-    adam(&mut p, &gradients, &mut m, &mut v, &Adam::new(0.1, 1));
+    adam(&mut p, &gradients, &mut m, &mut v, &mut [], &Adam::new(0.1, 1));
     assert!((p[0] - 0.9).abs() < 1e-8 && (p[1] - 1.1).abs() < 1e-5 && p[2] == 1.0, "{p:?}");
+}
+
+/// AdamW shrinks every parameter by the rate times the decay, whatever its gradient has been.
+#[test]
+fn decay_is_apart_from_the_moments() {
+    let settings = Adam { weight_decay: 0.5, ..Adam::new(0.1, 1) };
+    let (mut p, mut m, mut v) = ([1.0, 1.0], [0.0; 2], [0.0; 2]);
+    adam(&mut p, &[0.0, 1000.0], &mut m, &mut v, &mut [], &settings);
+    assert!((p[0] - 0.95).abs() < 1e-12 && (p[1] - 0.85).abs() < 1e-9, "{p:?}");
+    assert_eq!((m[0], v[0]), (0.0, 0.0));
+}
+
+/// Clipping keeps the direction and bounds the length.
+#[test]
+fn clipped_gradients_have_the_length_asked_for() {
+    let (mut p, mut m, mut v) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+    let settings = Adam { clip_norm: Some(2.5), ..Adam::new(0.1, 1) };
+    adam(&mut p, &[3.0, -4.0], &mut m, &mut v, &mut [], &settings);
+    assert!((m[0] - 0.1 * 1.5).abs() < 1e-12 && (m[1] + 0.1 * 2.0).abs() < 1e-12, "{m:?}");
+    let mut short = [0.0; 2];
+    adam(&mut p, &[0.3, -0.4], &mut short, &mut v, &mut [], &settings);
+    assert!((short[0] - 0.03).abs() < 1e-12 && (short[1] + 0.04).abs() < 1e-12, "{short:?}");
+}
+
+/// The average of parameters that stand still is these, and it forgets its start as fast as its decay allows.
+#[test]
+fn the_average_forgets_its_start() {
+    let mut average = [7.0];
+    let mut kept = 7.0;
+    for step in 1..=300 {
+        let settings = Adam { average_decay: Some(0.9), ..Adam::new(0.1, step) };
+        adam(&mut [0.0], &[0.0], &mut [0.0], &mut [0.0], &mut average, &settings);
+        kept *= if step < 80 { (1.0 + step as f64) / (10.0 + step as f64) } else { 0.9 };
+        assert!((average[0] - kept).abs() < 1e-12, "{step}: {average:?}");
+    }
+    assert!(average[0] < 1e-9);
 }

@@ -1,5 +1,5 @@
-// What the two losses share. Work items are rows of 64 columns of an image; each workgroup takes every
-// so-manieth of them and leaves the sum of its losses in partials[workgroup].
+// What all losses share. Work items are rows of 64 columns of an image; each workgroup takes every so-manieth of them
+// and leaves the sum of its losses in partials[workgroup]. The definitions stand in src/engine/loss.rs.
 
 //#include geometry
 //#include add_lanes
@@ -13,13 +13,33 @@ struct LossParams {
     items: u32,
     // Columns by 64.
     column_tiles: u32,
-    unused: u32,
+    // Where, among the partial sums, the three numbers of Dice for each image and class start.
+    dice_start: u32,
 }
 
 // What changes from call to call. Keep in sync with `LossCall` in src/gpu/params.rs.
 struct LossCall {
     scale: f32,
-    unused_0: f32,
-    unused_1: f32,
-    unused_2: f32,
+    // 1 when the pixels have weights; else all weigh 1.
+    weighted: u32,
+    // Gamma, delta or epsilon, where the loss has one.
+    number: f32,
+    unused: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: LossParams;
+@group(0) @binding(1) var<uniform> call: LossCall;
+// [image][y][x]
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+
+// The number in `weights` of a pixel.
+fn pixel_number(image: u32, y: u32, x: u32) -> u32 {
+    return (image * params.geometry.rows + y) * params.geometry.columns + x;
+}
+
+fn weight_of_pixel(pixel: u32) -> f32 {
+    if call.weighted == 0u {
+        return 1.0;
+    }
+    return weights[pixel];
 }

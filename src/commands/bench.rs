@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::console;
-use crate::engine::{Adam, DeviceKind, Engine, Images, Targets};
+use crate::engine::{Adam, DeviceKind, Engine, Images, Loss, Targets};
 use crate::network::{Architecture, initialise};
 use crate::schedule::{Extent, Shape};
 use crate::{Error, Result, cpu, devices};
@@ -70,7 +70,7 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     engine.bytes(shape, true)?;
     let pixels = shape.batch * shape.extent.pixels();
     let images = Images { shape, pixels: fill(pixels, |i| (i % 1009 * 7919 % 1009) as f32 / 500.0 - 1.0)? };
-    let targets = Targets::Classes(fill(pixels, |i| (i / 100 % CLASSES) as u32)?);
+    let targets = Targets::classes(fill(pixels, |i| (i / 100 % CLASSES) as u32)?);
     let peak = (device.info.kind == DeviceKind::Cpu).then(cpu::multiply_add_peak);
     let case = Case { arguments, architecture, images, targets, peak };
     if let (Some(peak), false) = (peak, case.arguments.json) {
@@ -88,7 +88,12 @@ impl Case {
     fn once(&self, engine: &mut dyn Engine, training: bool, step: u64) -> Result<f64> {
         let start = Instant::now();
         if training {
-            engine.accumulate(&self.images, &self.targets, 1.0 / self.images.pixels.len() as f32)?;
+            engine.accumulate(
+                &self.images,
+                &self.targets,
+                Loss::CrossEntropy,
+                1.0 / self.images.pixels.len() as f32,
+            )?;
             engine.update(&Adam::new(1e-3, step))?;
             engine.losses(true)?;
         } else {

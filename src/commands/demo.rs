@@ -13,8 +13,8 @@ use super::console;
 use super::train::{ProgressWatcher, report, stop_on_interrupt};
 use crate::data::LabelMapping;
 use crate::data::{
-    Dataset, Target, load_regression, load_segmentation, write_bytes_atomic, write_labels, write_png_rgb8,
-    write_tiff_f32,
+    Classes, Dataset, Target, load_regression, load_segmentation, write_bytes_atomic, write_labels,
+    write_png_rgb8, write_tiff_f32,
 };
 use crate::devices::{self, Device};
 use crate::inference::Predictor;
@@ -156,8 +156,9 @@ fn judge(out: &Path, what: What, outcome: &Outcome, device: &Device) -> Result<(
     let mut predictor = Predictor::new(model.clone(), device, None)?;
     match what {
         What::Segment => {
-            let mapping = LabelMapping { values: model.classes().iter().map(|class| class.value).collect() };
-            let (test, _) = load_segmentation(&place("images"), &place("labels"), Some(&mapping))?;
+            let values = model.classes().iter().map(|class| class.value).collect();
+            let mapping = LabelMapping { values, ignored: None };
+            let (test, _) = load_segmentation(&place("images"), &place("labels"), Classes::Known(&mapping))?;
             judge_classes(&mut predictor, &test, model)
         }
         What::Denoise => judge_values(&mut predictor, &load_regression(&place("images"), &place("targets"))?),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::progress::Progress;
 use super::{console, table};
-use crate::data::{self, Dataset, LabelMapping, Sample, Target};
+use crate::data::{self, Classes, Dataset, LabelMapping, Sample, Target};
 use crate::inference::Predictor;
 use crate::metrics::{ClassScores, ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
 use crate::network::{Class, Model, Task};
@@ -25,6 +25,12 @@ pub struct EvaluateArguments {
     /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'
     #[arg(long, value_name = "P")]
     targets: String,
+    /// Value in label images of pixels that nobody labelled, such as 255: they do not count
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    ignore: Option<i64>,
+    /// Images of weights, of the same names as the images: pixels of weight 0 do not count
+    #[arg(long, value_name = "P")]
+    weights: Option<String>,
     /// Range of values that PSNR and SSIM refer to, such as 255 [default: largest minus smallest target]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     data_range: Option<f64>,
@@ -46,6 +52,10 @@ const MOST_COLUMNS: usize = 16;
 pub fn run(arguments: EvaluateArguments) -> Result<()> {
     let model = Model::read(&arguments.model)?;
     let range = arguments.data_range.map(|range| data_range(range, &model)).transpose()?;
+    if let Some(value) = arguments.ignore.filter(|_| model.task == Task::Regress) {
+        let wanted = "a regression has no label values; give --weights with 0 where pixels do not count";
+        return Err(Error::setting("--ignore", value, wanted));
+    }
     let device = devices::choose(&arguments.device)?;
     let mut predictor = Predictor::new(model, &device, arguments.tile)?;
     // All images have the channels of the first one: that is checked when they are loaded.
@@ -76,18 +86,29 @@ fn named<T>(sample: &Sample, result: Result<T>) -> Result<T> {
     })
 }
 
+fn weigh(arguments: &EvaluateArguments, dataset: &mut Dataset) -> Result<()> {
+    match &arguments.weights {
+        Some(weights) => data::load_weights(dataset, &arguments.images, weights),
+        None => Ok(()),
+    }
+}
+
 fn segmentation(arguments: &EvaluateArguments, predictor: &mut Predictor) -> Result<()> {
     let classes = predictor.model().classes().to_vec();
     // The mapping counts classes by ascending value; the model's outputs may come in another order.
     let mut order: Vec<usize> = (0..classes.len()).collect();
     order.sort_by_key(|&output| classes[output].value);
-    let known = LabelMapping { values: order.iter().map(|&output| classes[output].value).collect() };
-    let (dataset, _) = data::load_segmentation(&arguments.images, &arguments.targets, Some(&known))?;
+    let values = order.iter().map(|&output| classes[output].value).collect();
+    let known = LabelMapping { values, ignored: arguments.ignore };
+    let (mut dataset, _) =
+        data::load_segmentation(&arguments.images, &arguments.targets, Classes::Known(&known))?;
+    weigh(arguments, &mut dataset)?;
 
     let mut matrix = ConfusionMatrix::new(classes.len());
     let progress = Progress::over(dataset.samples.len());
     for sample in &dataset.samples {
-        let Target::Classes(target) = &sample.target else { continue };
+        let counted = sample.counted_target();
+        let Target::Classes(target) = counted.as_ref() else { continue };
         let target = target.mapv(|class| order.get(class as usize).map_or(class, |&output| output as u32));
         let predicted = named(sample, predictor.classes(&sample.image))?;
         let mut own = ConfusionMatrix::new(classes.len());
@@ -178,7 +199,8 @@ fn regression(
     predictor: &mut Predictor,
     given: Option<DataRange>,
 ) -> Result<()> {
-    let dataset = data::load_regression(&arguments.images, &arguments.targets)?;
+    let mut dataset = data::load_regression(&arguments.images, &arguments.targets)?;
+    weigh(arguments, &mut dataset)?;
     let (outputs, targets) = (predictor.model().architecture.outputs, dataset.target_channels());
     if let Some(found) = targets.filter(|&found| found != outputs) {
         return Err(Error::Mismatch(format!(
@@ -189,7 +211,7 @@ fn regression(
     let range = given.unwrap_or_else(|| {
         let mut limits = TargetLimits::default();
         for sample in &dataset.samples {
-            if let Target::Values(target) = &sample.target {
+            if let Target::Values(target) = sample.counted_target().as_ref() {
                 limits.include(target.view());
             }
         }
@@ -200,7 +222,8 @@ fn regression(
     let mut before = (dataset.channels() == outputs).then(|| RegressionScores::new(range));
     let progress = Progress::over(dataset.samples.len());
     for sample in &dataset.samples {
-        let Target::Values(target) = &sample.target else { continue };
+        let counted = sample.counted_target();
+        let Target::Values(target) = counted.as_ref() else { continue };
         let predicted = named(sample, predictor.values(&sample.image))?;
         let mut own = RegressionScores::new(range);
         named(sample, own.add(target.view(), predicted.view()))?;

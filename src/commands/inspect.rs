@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::console;
 use crate::cpu::{CpuEngine, CpuOptions};
 use crate::engine::Engine;
-use crate::network::{Architecture, DilationMode, Model, Normalisation, Task};
+use crate::network::{Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::schedule::{Extent, Shape};
 use crate::{Error, Result};
 
@@ -103,8 +103,14 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&Memory>
     say("parameters", model.parameters.len().to_string());
     let field = architecture.receptive_field();
     say("receptive field", format!("{field} x {field} pixels"));
-    let sides = [("input", Some(&model.input)), ("target", model.target.as_ref())];
-    for (side, normalisation) in sides {
+    let input = match &model.input {
+        InputNormalisation::Set(normalisation) => Some(normalisation),
+        InputNormalisation::PerImage { per_image } => {
+            say("input", format!("each image by its own {}", in_words(*per_image)));
+            None
+        }
+    };
+    for (side, normalisation) in [("input", input), ("target", model.target.as_ref())] {
         for (channel, text) in normalisation.map(normalisations).unwrap_or_default().into_iter().enumerate() {
             say(&format!("{side} channel {channel}"), text);
         }
@@ -142,10 +148,17 @@ fn dilations(architecture: &Architecture) -> String {
     }
 }
 
-/// Mean and deviation of each channel, in words.
+fn in_words(measure: Measure) -> String {
+    match measure {
+        Measure::MeanDeviation => "mean and standard deviation".into(),
+        Measure::Percentiles { low, high } => format!("percentiles {low} and {high}"),
+    }
+}
+
+/// What becomes 0 and 1 in each channel, in words.
 fn normalisations(normalisation: &Normalisation) -> Vec<String> {
     let pairs = normalisation.mean.iter().zip(&normalisation.deviation);
-    pairs.map(|(mean, deviation)| format!("mean {mean}, standard deviation {deviation}")).collect()
+    pairs.map(|(mean, deviation)| format!("(x - {mean}) / {deviation}")).collect()
 }
 
 #[cfg(test)]

@@ -3,14 +3,18 @@
 //! Results go to standard output, everything else to standard error. With `--json` the output is one JSON
 //! object a line.
 
+mod augmentation;
 mod bench;
 mod console;
+mod data;
 mod demo;
 mod devices;
 mod evaluate;
 mod export;
+mod folds;
 mod import;
 mod inspect;
+mod optimisation;
 mod predict;
 mod progress;
 mod table;

@@ -10,10 +10,15 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use log::info;
 
+use super::augmentation::AugmentationArguments;
+use super::data::DataArguments;
+use super::folds;
+use super::optimisation::OptimisationArguments;
 use crate::devices;
 use crate::network::Boundary;
 use crate::training::{
-    History, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher, read_settings, train,
+    History, Monitor, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
+    check_same_settings, preview_augmentation, read_settings, train,
 };
 use crate::{Error, Result};
 
@@ -59,7 +64,13 @@ pub struct TrainArguments {
     /// Show images only as they are, not in all eight flips and rotations
     #[arg(long)]
     no_symmetries: bool,
-    /// Learning rate of Adam [0.003]
+    /// Place this share of the pieces about a pixel of a class drawn evenly [0]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    favour_rare: Option<f64>,
+    /// What the best model is best in, on the validation images [loss]
+    #[arg(long, value_enum)]
+    monitor: Option<Monitor>,
+    /// Learning rate [0.003]
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Stop after this many epochs [1000 when no limit is given]
@@ -89,6 +100,15 @@ pub struct TrainArguments {
     /// Go on with the run in this folder; limits, patience and device may be given anew
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config"])]
     resume: Option<PathBuf>,
+    /// Write pictures of what the network would be shown into this folder, and end
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    preview_augmentation: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArguments,
+    #[command(flatten)]
+    optimisation: OptimisationArguments,
+    #[command(flatten)]
+    augmentation: AugmentationArguments,
 }
 
 impl TrainArguments {
@@ -103,7 +123,7 @@ const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
 /// Runs the command.
 pub fn run(arguments: TrainArguments) -> Result<()> {
     let mut settings = match (&arguments.resume, &arguments.config) {
-        (Some(folder), _) => RunFolder::open(folder)?.settings()?,
+        (Some(folder), _) => RunFolder::settings(folder)?,
         (_, Some(file)) => {
             let text = std::fs::read_to_string(file)
                 .map_err(|e| Error::input(file, format!("cannot be read ({e}); name a file of settings")))?;
@@ -111,21 +131,37 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         }
         _ => from_arguments(&arguments)?,
     };
-    if arguments.resume.is_none() && arguments.out.is_none() {
+    if arguments.resume.is_none() && arguments.out.is_none() && arguments.preview_augmentation.is_none() {
         return Err(no_folder());
-    }
-    if arguments.resume.is_some() {
-        refuse_changes(&arguments)?;
     }
     if arguments.resume.is_some() && arguments.has_limit() {
         // New limits take the place of all old ones: a run is resumed to go further than it did.
         (settings.max_epochs, settings.max_minutes, settings.max_steps) = (None, None, None);
     }
-    override_settings(&mut settings, &arguments);
+    let started = settings.clone();
+    override_settings(&mut settings, &arguments)?;
+    if arguments.resume.is_some() {
+        check_same_settings(&started, &settings)?;
+    }
     if !settings.has_limit() {
         settings.max_epochs = Some(EPOCHS_WITHOUT_LIMIT);
     }
     settings.validate()?;
+    if let Some(folder) = &arguments.preview_augmentation {
+        let pictures = preview_augmentation(&Prepared::load(&settings)?, &settings, folder)?;
+        info!("{pictures} pictures of what the network would be shown are in {}", folder.display());
+        return Ok(());
+    }
+    if let (Some(folds), None) = (settings.folds, settings.fold) {
+        let out = arguments.resume.as_ref().or(arguments.out.as_ref()).ok_or_else(no_folder)?;
+        if arguments.resume.is_none() && out.join("config.toml").exists() {
+            return Err(Error::output(
+                out,
+                "it holds a run already; name another folder with --out, or go on with it by --resume",
+            ));
+        }
+        return folds::run(&settings, folds, out);
+    }
     let device = devices::choose(&settings.device)?;
     let prepared = Prepared::load(&settings)?;
     let folder = match (&arguments.resume, &arguments.out) {
@@ -159,35 +195,7 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
     Ok(Settings { patience, ..settings })
 }
 
-/// What a run has learnt depends on these; changing them would make it another run.
-fn refuse_changes(arguments: &TrainArguments) -> Result<()> {
-    let given = [
-        ("the task", arguments.task.is_some()),
-        ("--images", arguments.images.is_some()),
-        ("--targets", arguments.targets.is_some()),
-        ("--val-images", arguments.val_images.is_some()),
-        ("--val-targets", arguments.val_targets.is_some()),
-        ("--val-fraction", arguments.val_fraction.is_some()),
-        ("--depth", arguments.depth.is_some()),
-        ("--width", arguments.width.is_some()),
-        ("--dilations", arguments.dilations.is_some()),
-        ("--boundary", arguments.boundary.is_some()),
-        ("--batch", arguments.batch.is_some()),
-        ("--crop", arguments.crop.is_some()),
-        ("--no-symmetries", arguments.no_symmetries),
-        ("--lr", arguments.lr.is_some()),
-        ("--seed", arguments.seed.is_some()),
-    ];
-    match given.iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let wanted = "a resumed run keeps its settings, but for limits, patience and device; start a new one with --out";
-            Err(Error::setting(*name, "given beside --resume", wanted))
-        }
-    }
-}
-
-fn override_settings(settings: &mut Settings, arguments: &TrainArguments) {
+fn override_settings(settings: &mut Settings, arguments: &TrainArguments) -> Result<()> {
     fn set<T: Clone>(setting: &mut T, given: &Option<T>) {
         if let Some(given) = given {
             setting.clone_from(given);
@@ -212,20 +220,26 @@ fn override_settings(settings: &mut Settings, arguments: &TrainArguments) {
     set(&mut settings.batch, &a.batch);
     set(&mut settings.crop, &a.crop);
     settings.symmetries &= !a.no_symmetries;
+    set(&mut settings.favour_rare, &a.favour_rare);
+    a.augmentation.override_settings(&mut settings.augmentation);
+    a.data.override_settings(settings);
     set(&mut settings.lr, &a.lr);
+    set(&mut settings.monitor, &a.monitor);
+    a.optimisation.override_settings(&mut settings.optimisation)?;
     set_some(&mut settings.max_epochs, &a.max_epochs);
     set_some(&mut settings.max_minutes, &a.max_minutes);
     set_some(&mut settings.max_steps, &a.max_steps);
     set(&mut settings.patience, &a.patience);
     set(&mut settings.seed, &a.seed);
     set(&mut settings.device, &a.device);
+    Ok(())
 }
 
-fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
+pub(super) fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
     let a = &prepared.model.architecture;
     let validation = match &prepared.validation {
         Some(set) => format!("{} to validate", set.samples.len()),
-        None => "none to validate (the best model is judged by the training loss)".into(),
+        None => "none to validate (the best model is judged by a few of the training images)".into(),
     };
     info!("images: {} to train, {validation}", prepared.training.samples.len());
     if !prepared.model.classes().is_empty() {
@@ -278,6 +292,13 @@ pub(super) fn report(outcome: &Outcome, folder: &RunFolder) {
         }
         None => String::new(),
     };
+    if outcome.best_epoch == 0 {
+        info!(
+            "{why} before any step was made; go on with: msd-gpu train --resume {}",
+            folder.path().display()
+        );
+        return;
+    }
     info!("{why} after {} steps; best model from epoch {}{scores}", outcome.steps, outcome.best_epoch);
     info!("model, curves and preview are in {}", folder.path().display());
 }

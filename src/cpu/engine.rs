@@ -2,9 +2,11 @@
 
 use super::lanes::Instructions;
 use super::memory::check_free;
-use super::pass::{Pass, Target};
+use super::pass::{Objective, Pass, Target};
 use super::steps::{Numbers, scratch_bytes};
-use crate::engine::{Adam, DeviceInfo, DeviceKind, Engine, Images, Moments, Plane, Targets, check_batch};
+use crate::engine::{
+    Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, Moments, Plane, Targets, check_batch,
+};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Extent, Options, Schedule, Shape};
 use crate::{Error, Result};
@@ -28,6 +30,7 @@ pub struct CpuEngine {
     block: usize,
     numbers: Numbers,
     moments: Moments,
+    average: Vec<f32>,
     /// Loss added since the last update, and the losses of ended steps.
     running_loss: f64,
     losses: Vec<f32>,
@@ -62,6 +65,7 @@ impl CpuEngine {
                 seconds: Default::default(),
             },
             moments: Moments { first: vec![0.0; count], second: vec![0.0; count] },
+            average: parameters.to_vec(),
             running_loss: 0.0,
             losses: Vec::new(),
             pass: None,
@@ -134,6 +138,16 @@ impl Engine for CpuEngine {
         Ok(self.moments.clone())
     }
 
+    fn set_average(&mut self, average: &[f32]) -> Result<()> {
+        self.check_count("averaged parameters", average.len())?;
+        self.average.copy_from_slice(average);
+        Ok(())
+    }
+
+    fn average(&mut self) -> Result<Vec<f32>> {
+        Ok(self.average.clone())
+    }
+
     fn forward(&mut self, images: &Images) -> Result<Vec<f32>> {
         check_batch(&self.numbers.architecture, images, None)?;
         self.prepare(images.shape.extent, false)?;
@@ -148,22 +162,17 @@ impl Engine for CpuEngine {
         Ok(outputs)
     }
 
-    fn accumulate(&mut self, images: &Images, targets: &Targets, scale: f32) -> Result<()> {
-        check_batch(&self.numbers.architecture, images, Some(targets))?;
+    fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {
+        check_batch(&self.numbers.architecture, images, Some((targets, loss)))?;
         self.prepare(images.shape.extent, true)?;
         let pixels = images.shape.extent.pixels();
         for (index, image) in
             images.pixels.chunks_exact(self.numbers.architecture.inputs * pixels).enumerate()
         {
-            let target = match targets {
-                Targets::Classes(classes) => Target::Classes(&classes[index * pixels..(index + 1) * pixels]),
-                Targets::Values(values) => {
-                    let one = self.numbers.architecture.outputs * pixels;
-                    Target::Values(&values[index * one..(index + 1) * one])
-                }
-            };
+            let target = Target::of(targets, index, pixels, self.numbers.architecture.outputs);
+            let objective = Objective { target, loss, scale };
             if let Some(pass) = &mut self.pass {
-                self.running_loss += self.numbers.run(pass, image, Some((target, scale)));
+                self.running_loss += self.numbers.run(pass, image, Some(objective));
             }
         }
         Ok(())
@@ -172,16 +181,24 @@ impl Engine for CpuEngine {
     fn update(&mut self, adam: &Adam) -> Result<()> {
         let (rate, root) = (adam.corrected_rate() as f32, adam.root_correction() as f32);
         let (beta1, beta2, epsilon) = (adam.beta1 as f32, adam.beta2 as f32, adam.epsilon as f32);
+        let (kept, averaged) = (adam.kept_share() as f32, adam.averaged_share() as f32);
         // Taken in float64: in float32, 1 - 0.999 is wrong in the fifth digit.
         let (share1, share2) = ((1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32);
+        let Numbers { parameters, gradients, .. } = &mut self.numbers;
+        let clip = adam.clip_norm.map_or(1.0, |most| {
+            let norm = gradients.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
+            if norm > most { (most / norm) as f32 } else { 1.0 }
+        });
         let moments = self.moments.first.iter_mut().zip(&mut self.moments.second);
-        for ((p, g), (m, v)) in
-            self.numbers.parameters.iter_mut().zip(&mut self.numbers.gradients).zip(moments)
+        for (((p, gradient), (m, v)), average) in
+            parameters.iter_mut().zip(gradients).zip(moments).zip(&mut self.average)
         {
-            *m = beta1 * *m + share1 * *g;
-            *v = beta2 * *v + share2 * *g * *g;
-            *p -= rate * *m / (v.sqrt() * root + epsilon);
-            *g = 0.0;
+            let g = clip * *gradient;
+            *m = beta1 * *m + share1 * g;
+            *v = beta2 * *v + share2 * g * g;
+            *p = kept * *p - rate * *m / (v.sqrt() * root + epsilon);
+            *average += averaged * (*p - *average);
+            *gradient = 0.0;
         }
         self.losses.push(std::mem::take(&mut self.running_loss) as f32);
         Ok(())
@@ -216,7 +233,7 @@ impl Engine for CpuEngine {
     }
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
-        let parameters = 4 * 4 * self.numbers.layout.count() as u64;
+        let parameters = 5 * 4 * self.numbers.layout.count() as u64;
         let schedule = self.schedule(shape.extent, training)?;
         Ok(schedule.bytes().saturating_add(scratch_bytes(&schedule)).saturating_add(parameters))
     }

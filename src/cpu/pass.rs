@@ -5,16 +5,44 @@ use rayon::prelude::*;
 use super::bands;
 use super::filter_gradient::BAND_ROWS;
 use super::input_gradient::Preimages;
-use super::losses::LossBand;
+use super::losses::Outputs;
 use super::memory::{Margins, Planes};
 use crate::Result;
+use crate::engine::{DiceSums, Loss, TargetValues, Targets};
 use crate::schedule::{Page, Schedule};
 
-/// The wanted outputs of one image.
+/// The wanted outputs of one image, and the weights of its pixels.
 #[derive(Clone, Copy)]
-pub(super) enum Target<'a> {
+pub(super) struct Target<'a> {
+    pub(super) values: Wanted<'a>,
+    pub(super) weights: Option<&'a [f32]>,
+}
+
+/// Classes `[y][x]` or values `[output][y][x]`.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
     Classes(&'a [u32]),
     Values(&'a [f32]),
+}
+
+impl<'a> Target<'a> {
+    /// The part of a batch's targets that belongs to image `index` of `pixels` pixels.
+    pub(super) fn of(targets: &'a Targets, index: usize, pixels: usize, outputs: usize) -> Self {
+        let part = |channels: usize| index * channels * pixels..(index + 1) * channels * pixels;
+        let values = match &targets.values {
+            TargetValues::Classes(classes) => Wanted::Classes(&classes[part(1)]),
+            TargetValues::Values(values) => Wanted::Values(&values[part(outputs)]),
+        };
+        Self { values, weights: targets.weights.as_deref().map(|weights| &weights[part(1)]) }
+    }
+}
+
+/// What is minimised for one image.
+#[derive(Clone, Copy)]
+pub(super) struct Objective<'a> {
+    pub(super) target: Target<'a>,
+    pub(super) loss: Loss,
+    pub(super) scale: f32,
 }
 
 /// All that one shape of images needs.
@@ -75,34 +103,45 @@ impl Pass {
         }
     }
 
-    pub(super) fn loss(&mut self, target: Target, scale: f32) -> f64 {
+    /// Computes the loss, and its gradient with respect to the outputs.
+    pub(super) fn loss(&mut self, objective: Objective) -> f64 {
+        let Objective { target, loss, scale } = objective;
         let Self { schedule, outputs, output_gradients, .. } = self;
         let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
         let count = schedule.architecture.outputs;
-        let outputs = outputs.planes(0..count);
-        let into = output_gradients.planes_mut(0..count);
+        let outputs = Outputs {
+            planes: outputs.planes(0..count),
+            count,
+            plane: form.plane(),
+            origin: form.origin(),
+            pitch: form.pitch,
+            left: form.left,
+            rows: extent.y,
+            columns: extent.x,
+            weights: target.weights,
+        };
         // Bands of a fixed height: the loss is a sum over them.
-        let losses: Vec<f64> = bands::cut(into, form, extent.y, BAND_ROWS)
-            .into_par_iter()
-            .map(|mut band| {
-                let band = LossBand {
-                    outputs,
-                    plane: form.plane(),
-                    origin: form.origin(),
-                    pitch: form.pitch,
-                    columns: extent.x,
-                    rows: band.rows,
-                    gradients: &mut band.planes,
-                    left: form.left,
-                    scale,
-                };
-                match target {
-                    Target::Classes(classes) => band.cross_entropy(classes),
-                    Target::Values(values) => band.squared_error(values, extent.y),
-                }
+        let mut bands = bands::cut(output_gradients.planes_mut(0..count), form, extent.y, BAND_ROWS);
+        let dice = match target.values {
+            Wanted::Classes(classes) if loss.has_dice() => {
+                let sums = bands.par_iter().map(|band| outputs.dice_sums(band.rows.clone(), classes));
+                let parts: Vec<DiceSums> = sums.collect();
+                let mut all = DiceSums::new(count);
+                parts.iter().for_each(|part| all.merge(part));
+                Some(all)
+            }
+            _ => None,
+        };
+        let slopes: Option<Vec<(f32, f32)>> =
+            dice.as_ref().map(|dice| dice.slopes().into_iter().map(|(a, b)| (a as f32, b as f32)).collect());
+        let losses: Vec<f64> = bands
+            .par_iter_mut()
+            .map(|band| match target.values {
+                Wanted::Classes(classes) => outputs.classes(band, classes, loss, scale, slopes.as_deref()),
+                Wanted::Values(values) => outputs.values(band, values, loss, scale),
             })
             .collect();
-        losses.iter().sum()
+        losses.iter().sum::<f64>() + dice.map_or(0.0, |dice| f64::from(scale) * dice.loss())
     }
 
     /// The outputs without the gaps between rows.

@@ -13,7 +13,7 @@ use super::input_gradient::{InputGradient, InputGradientBand, Later, mask};
 use super::lanes::{Instructions, run};
 use super::memory::Planes;
 use super::mix::{ProductSums, WeightedSums};
-use super::pass::{Pass, Target};
+use super::pass::{Objective, Pass};
 use crate::network::{Architecture, ParameterLayout, TAPS};
 use crate::schedule::{Schedule, Step};
 
@@ -34,7 +34,7 @@ pub(super) struct Numbers {
 
 impl Numbers {
     /// Runs the forward steps, or all of them when there are targets, for one image; gives the loss.
-    pub(super) fn run(&mut self, pass: &mut Pass, image: &[f32], target: Option<(Target, f32)>) -> f64 {
+    pub(super) fn run(&mut self, pass: &mut Pass, image: &[f32], objective: Option<Objective>) -> f64 {
         let mut loss = 0.0;
         let steps = std::mem::take(&mut pass.schedule.steps);
         for step in &steps {
@@ -45,8 +45,8 @@ impl Numbers {
                     self.convolve(pass, sources.clone(), outputs.clone(), *first, finishes.clone());
                 }
                 Step::Mix { sources, first } => self.mix(pass, sources.clone(), *first),
-                Step::Loss => match target {
-                    Some((target, scale)) => loss = pass.loss(target, scale),
+                Step::Loss => match objective {
+                    Some(objective) => loss = pass.loss(objective),
                     None => break,
                 },
                 Step::MixWeightGradient { sources, biases } => {

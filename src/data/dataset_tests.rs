@@ -36,7 +36,8 @@ fn segmentation_pairs_encodes_and_allows_different_sizes() {
         grey(&images, stem, size);
         halves(&targets, stem, size, 0, 255);
     }
-    let (data, mapping) = load_segmentation(text(&images), text(&targets), None).unwrap();
+    let (data, mapping) =
+        load_segmentation(text(&images), text(&targets), Classes::Found { ignored: None }).unwrap();
     assert_eq!(mapping.values, [0, 255]);
     assert_eq!(data.sizes(), [(5, 8), (4, 6)]);
     assert!(data.names()[0].ends_with("z2.png"));
@@ -50,8 +51,9 @@ fn a_class_that_only_validation_has_is_an_error() {
     let (_folder, images, targets) = folders();
     grey(&images, "a", (4, 4));
     halves(&targets, "a", (4, 4), 0, 2);
-    let mapping = LabelMapping { values: vec![0, 1] };
-    let error = load_segmentation(text(&images), text(&targets), Some(&mapping)).unwrap_err().to_string();
+    let mapping = LabelMapping { values: vec![0, 1], ignored: None };
+    let error =
+        load_segmentation(text(&images), text(&targets), Classes::Known(&mapping)).unwrap_err().to_string();
     assert!(error.contains("a.png") && error.contains("has the label 2 in 8 of 16 pixels"), "{error}");
 }
 
@@ -89,6 +91,7 @@ fn numbered(count: usize) -> Dataset {
         name: n.to_string(),
         image: Array3::zeros((1, 1, 1)),
         target: Target::Values(Array3::zeros((1, 1, 1))),
+        weights: None,
     };
     Dataset { samples: (0..count).map(sample).collect() }
 }
@@ -119,8 +122,12 @@ fn real_micrographs_and_tomograms_load() {
         return;
     }
     let part = |name: &str| data.join(name).to_str().unwrap().to_owned();
-    let (alloy, mapping) =
-        load_segmentation(&part("superalloy/train/images"), &part("superalloy/train/labels"), None).unwrap();
+    let (alloy, mapping) = load_segmentation(
+        &part("superalloy/train/images"),
+        &part("superalloy/train/labels"),
+        Classes::Found { ignored: None },
+    )
+    .unwrap();
     assert_eq!(mapping.values, [0, 1, 2]);
     assert!(alloy.sizes().iter().all(|size| *size == (512, 512)));
     let largest = alloy.samples.iter().flat_map(|sample| sample.image.iter()).fold(0_f32, |a, b| a.max(*b));
@@ -129,7 +136,46 @@ fn real_micrographs_and_tomograms_load() {
     assert_eq!(foam.samples.len(), 24);
     assert!(foam.names()[0].contains("z0"));
     assert_eq!((foam.channels(), foam.target_channels()), (1, Some(1)));
-    let (_, classes) =
-        load_segmentation(&part("foam/train/input"), &part("foam/train/labels"), None).unwrap();
+    let (_, classes) = load_segmentation(
+        &part("foam/train/input"),
+        &part("foam/train/labels"),
+        Classes::Found { ignored: None },
+    )
+    .unwrap();
     assert_eq!(classes.values, [0, 1]);
+}
+
+#[test]
+fn folds_are_runs_of_neighbours_that_cover_the_set_once() {
+    let mut seen = Vec::new();
+    for fold in 1..=4 {
+        let (training, validation) = numbered(10).split_off_fold(fold, 4).unwrap();
+        let names: Vec<usize> = validation.names().iter().map(|name| name.parse().unwrap()).collect();
+        assert!(names.windows(2).all(|pair| pair[1] == pair[0] + 1) && (2..=3).contains(&names.len()));
+        assert!(training.names().iter().all(|name| !validation.names().contains(name)));
+        assert_eq!(training.samples.len() + names.len(), 10);
+        seen.extend(names);
+    }
+    assert_eq!(seen, (0..10).collect::<Vec<_>>());
+    assert!(numbered(3).split_off_fold(1, 4).is_err());
+    assert!(numbered(3).split_off_fold(1, 1).is_err());
+    assert!(numbered(3).split_off_fold(4, 3).is_err() && numbered(3).split_off_fold(0, 3).is_err());
+}
+
+#[test]
+fn what_does_not_count_is_left_out_for_metrics() {
+    let classes = Sample {
+        target: Target::Classes(Array2::from_shape_vec((1, 3), vec![0, 1, UNLABELLED]).unwrap()),
+        image: Array3::zeros((1, 1, 3)),
+        weights: Some(Array2::from_shape_vec((1, 3), vec![0.0, 2.0, 1.0]).unwrap()),
+        name: "a".into(),
+    };
+    let wanted = Array2::from_shape_vec((1, 3), vec![UNLABELLED, 1, UNLABELLED]).unwrap();
+    assert_eq!(*classes.counted_target(), Target::Classes(wanted));
+    let piece = |x, width| Some(Crop { y: 0, x, height: 1, width });
+    assert!(classes.counts_in(None) && classes.counts_in(piece(0, 2)));
+    assert!(!classes.counts_in(piece(0, 1)) && !classes.counts_in(piece(2, 1)));
+    let values = Sample { target: Target::Values(Array3::ones((2, 1, 3))), ..classes };
+    let Target::Values(counted) = values.counted_target().into_owned() else { panic!("wanted values") };
+    assert!(counted.iter().enumerate().all(|(i, v)| if i % 3 == 0 { v.is_nan() } else { *v == 1.0 }));
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ndarray::Array2;
 
 use crate::error::{Error, Result};
+use crate::metrics::UNLABELLED;
 
 /// More classes than this are taken for a grey image given by mistake.
 const MOST_CLASSES: usize = 256;
@@ -16,14 +17,19 @@ const LISTED: usize = 12;
 pub struct LabelMapping {
     /// The values in ascending order: class `i` has the label value `values[i]`.
     pub values: Vec<i64>,
+    /// The value of pixels that nobody labelled.
+    pub ignored: Option<i64>,
 }
 
 impl LabelMapping {
-    /// Collects the values of all label images, each given with its name for messages.
+    /// Collects the values of all label images, each given with its name for messages; `ignored` is no class.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for more than 256 different values, a single one, or no label image at all.
-    pub fn from_labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a Array2<i64>)>) -> Result<Self> {
+    pub fn from_labels<'a>(
+        labels: impl IntoIterator<Item = (&'a str, &'a Array2<i64>)>,
+        ignored: Option<i64>,
+    ) -> Result<Self> {
         let mut values = BTreeSet::new();
         let mut images = 0_usize;
         let mut too_many_in = None;
@@ -33,7 +39,9 @@ impl LabelMapping {
             for value in image {
                 // Neighbours are mostly equal: looking back once spares most of the look-ups.
                 if last != Some(*value) {
-                    values.insert(*value);
+                    if ignored != Some(*value) {
+                        values.insert(*value);
+                    }
                     last = Some(*value);
                 }
             }
@@ -49,13 +57,13 @@ impl LabelMapping {
         }
         match values.len() {
             0 => Err(Error::Mismatch(format!(
-                "found no pixel in {images} label images; wanted at least two classes"
+                "found no labelled pixel in {images} label images; wanted at least two classes"
             ))),
             1 => Err(Error::Mismatch(format!(
-                "every pixel of the {images} label images is {}; wanted at least two classes, check that these are the targets",
+                "every labelled pixel of the {images} label images is {}; wanted at least two classes, check that these are the targets",
                 values.first().copied().unwrap_or_default()
             ))),
-            _ => Ok(LabelMapping { values: values.into_iter().collect() }),
+            _ => Ok(LabelMapping { values: values.into_iter().collect(), ignored }),
         }
     }
 
@@ -64,7 +72,7 @@ impl LabelMapping {
         self.values.len()
     }
 
-    /// Label values of shape `[y][x]` to class indices; `name` is the image's name for messages.
+    /// Label values of shape `[y][x]` to class indices, or [`UNLABELLED`] for the ignored value; `name` is the image's name for messages.
     ///
     /// # Errors
     /// [`Error::Input`] naming the first value that is no class, its pixels and the known values.
@@ -77,12 +85,17 @@ impl LabelMapping {
             {
                 return class;
             }
-            match self.values.binary_search(&value) {
-                Ok(class) => {
-                    last = Some((value, class as u32));
-                    class as u32
+            let class = match self.values.binary_search(&value) {
+                _ if self.ignored == Some(value) => Some(UNLABELLED),
+                Ok(class) => Some(class as u32),
+                Err(_) => None,
+            };
+            match class {
+                Some(class) => {
+                    last = Some((value, class));
+                    class
                 }
-                Err(_) => {
+                None => {
                     *unknown.entry(value).or_default() += 1;
                     0
                 }
@@ -98,7 +111,7 @@ impl LabelMapping {
         Err(Error::input(
             name,
             format!(
-                "has the label {value} in {pixels} of {} pixels{others}, but the classes are {}; relabel the image, or add one with this class to the training images",
+                "has the label {value} in {pixels} of {} pixels{others}, but the classes are {}; relabel the image, add one with this class to the training images, or say --ignore {value} if it means that nobody labelled the pixel",
                 labels.len(),
                 self.listed()
             ),
@@ -108,7 +121,7 @@ impl LabelMapping {
     /// Class indices of shape `[y][x]` to label values.
     ///
     /// # Panics
-    /// For an index that is no class, which no network with this mapping gives.
+    /// For an index that is no class, [`UNLABELLED`] too, which no network with this mapping gives.
     pub fn decode(&self, classes: &Array2<u32>) -> Array2<i64> {
         classes.mapv(|class| self.values[class as usize])
     }
@@ -129,7 +142,7 @@ mod tests {
     #[test]
     fn values_become_classes_and_come_back() {
         let (a, b) = (array![[255, 0], [0, 7]], array![[-1, -1]]);
-        let mapping = LabelMapping::from_labels([("a", &a), ("b", &b)]).unwrap();
+        let mapping = LabelMapping::from_labels([("a", &a), ("b", &b)], None).unwrap();
         assert_eq!(mapping.values, [-1, 0, 7, 255]);
         let classes = mapping.encode("a", &a).unwrap();
         assert_eq!(classes, array![[3, 1], [1, 2]]);
@@ -137,21 +150,40 @@ mod tests {
     }
 
     #[test]
+    fn the_ignored_value_is_no_class_and_collides_with_none() {
+        // All other values of an 8-bit image are classes.
+        let labels = Array2::from_shape_fn((16, 16), |(y, x)| (y * 16 + x) as i64);
+        let mapping = LabelMapping::from_labels([("a", &labels)], Some(255)).unwrap();
+        assert_eq!((mapping.classes(), mapping.values.contains(&255)), (255, false));
+        let classes = mapping.encode("a", &labels).unwrap();
+        assert_eq!((classes[[15, 14]], classes[[15, 15]]), (254, UNLABELLED));
+        // Also where it is neither the largest value nor positive.
+        let brush = array![[-1, 3, -1], [5, -1, -1]];
+        let mapping = LabelMapping::from_labels([("b", &brush)], Some(-1)).unwrap();
+        assert_eq!(mapping.values, [3, 5]);
+        let classes = mapping.encode("b", &brush).unwrap();
+        assert_eq!(classes, array![[UNLABELLED, 0, UNLABELLED], [1, UNLABELLED, UNLABELLED]]);
+        let empty = Array2::from_elem((2, 2), -1);
+        let error = LabelMapping::from_labels([("c", &empty)], Some(-1)).unwrap_err().to_string();
+        assert!(error.contains("no labelled pixel"), "{error}");
+    }
+
+    #[test]
     fn one_value_or_a_thousand_are_errors() {
         let flat = Array2::from_elem((2, 2), 3);
-        let error = LabelMapping::from_labels([("a", &flat)]).unwrap_err().to_string();
+        let error = LabelMapping::from_labels([("a", &flat)], None).unwrap_err().to_string();
         assert!(error.contains("is 3; wanted at least two classes"), "{error}");
         let grey = Array2::from_shape_fn((10, 100), |(y, x)| (y * 100 + x) as i64);
-        let error = LabelMapping::from_labels([("a", &grey)]).unwrap_err().to_string();
+        let error = LabelMapping::from_labels([("a", &grey)], None).unwrap_err().to_string();
         assert!(error.contains("1000 different values") && error.contains("grey image"), "{error}");
-        assert!(LabelMapping::from_labels([]).is_err());
+        assert!(LabelMapping::from_labels([], None).is_err());
         let most = Array2::from_shape_fn((1, 256), |(_, x)| x as i64);
-        assert_eq!(LabelMapping::from_labels([("a", &most)]).unwrap().classes(), 256);
+        assert_eq!(LabelMapping::from_labels([("a", &most)], None).unwrap().classes(), 256);
     }
 
     #[test]
     fn a_class_that_only_validation_has_is_named() {
-        let mapping = LabelMapping { values: vec![0, 1] };
+        let mapping = LabelMapping { values: vec![0, 1], ignored: None };
         let error = mapping.encode("val/z3.png", &array![[0, 2, 2], [5, 2, 1]]).unwrap_err().to_string();
         for part in ["val/z3.png", "3 of 6 pixels", "label 2", "1 more unknown", "0, 1"] {
             assert!(error.contains(part), "{error}");

@@ -1,4 +1,4 @@
-//! Images in and out, datasets, normalisation and random draws; knows nothing of networks or engines.
+//! Images in and out, datasets and random draws; knows nothing of networks or engines.
 //!
 //! The way through this room, in the order of a training run:
 //!
@@ -7,31 +7,40 @@
 //!   `read_png`, `read_tiff` and `tiff_directory` hold what is particular to each format.
 //! - [`labels`]: label values to class indices and back ([`LabelMapping`]).
 //! - [`dataset`]: all images of a run with their targets ([`load_segmentation`], [`load_regression`]).
-//! - [`statistics`]: mean and deviation per channel ([`ChannelStatistics`]).
+//! - [`weights`]: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
+//! - [`fingerprint`]: images known again by their content ([`Fingerprint`]).
 //! - [`sampling`]: which image, crop and symmetry the n-th draw of a run takes ([`Sampler`]).
+//! - [`class_pixels`]: where the pixels of each class are ([`ClassPixels`]), for draws that favour rare ones.
+//! - [`augmentation`]: random changes of what is drawn ([`Augmentation`]).
 //! - [`mod@write`]: arrays to files that appear whole or not at all.
 //!
 //! Images are `f32` arrays of shape `[channel][y][x]` holding the file's own numbers: an 8-bit image is
 //! 0 to 255. Label images are `i64` arrays of shape `[y][x]`. Images of one dataset may differ in size.
 
+pub mod augmentation;
+pub mod class_pixels;
 pub mod dataset;
+pub mod fingerprint;
 pub mod labels;
 pub mod read;
 mod read_png;
 mod read_tiff;
 pub mod sampling;
 pub mod source;
-pub mod statistics;
 mod tiff_directory;
+pub mod weights;
 pub mod write;
 
-pub use dataset::{Dataset, Sample, Target, load_regression, load_segmentation};
+pub use augmentation::Augmentation;
+pub use class_pixels::ClassPixels;
+pub use dataset::{Classes, Dataset, Sample, Target, load_regression, load_segmentation};
+pub use fingerprint::Fingerprint;
 pub use labels::LabelMapping;
 pub use read::{page_size, read_image, read_labels};
 pub use sampling::{Crop, Draw, Sampler, Symmetry, cut};
 pub use source::{Page, discover, pair};
-pub use statistics::ChannelStatistics;
+pub use weights::{ClassWeights, load_weights};
 pub use write::{
-    LabelFormat, write_bytes_atomic, write_labels, write_labels_as, write_png_grey8, write_png_rgb8,
-    write_tiff_f32,
+    LabelFormat, remove_unfinished, write_bytes_atomic, write_labels, write_labels_as, write_png_grey8,
+    write_png_rgb8, write_tiff_f32,
 };

@@ -10,8 +10,12 @@ use ndarray::{Array2, Array3, ArrayBase, Axis, Data, Dimension, RemoveAxis, s};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use super::class_pixels::ClassPixels;
 use super::dataset::{Sample, Target};
 use crate::error::{Error, Result};
+
+/// Draws before one that nobody wants is taken.
+const MOST_TRIES: usize = 64;
 
 /// Keeps the streams for different uses of one seed apart.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +23,7 @@ pub(super) enum Stream {
     Epoch = 1,
     Draw = 2,
     Split = 3,
+    Augmentation = 4,
 }
 
 /// The random numbers for one use of `seed`.
@@ -31,7 +36,7 @@ pub(super) fn stream(seed: u64, stream: Stream, number: u64) -> ChaCha8Rng {
 }
 
 /// A random number below `bound`, each equally likely.
-fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
+pub(super) fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
     let bound = bound as u64;
     // Numbers past the last whole multiple of the bound would favour the small ones.
     let usable = u64::MAX - u64::MAX % bound;
@@ -41,6 +46,11 @@ fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
             return (number % bound) as usize;
         }
     }
+}
+
+/// A random number from 0 to below 1, each multiple of 2^-53 equally likely.
+pub(super) fn uniform(random: &mut ChaCha8Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// The numbers below `count` in random order.
@@ -153,6 +163,7 @@ pub struct Sampler {
     crop: Option<usize>,
     augment: bool,
     seed: u64,
+    favoured: Option<(ClassPixels, f64)>,
     /// The epoch drawn from last and its order, as neighbouring draws are mostly of one epoch.
     order: Mutex<Option<(u64, Vec<usize>)>>,
 }
@@ -178,7 +189,15 @@ impl Sampler {
                 "wanted at least 1 pixel; leave it out for whole images",
             ));
         }
-        Ok(Sampler { sizes, crop, augment, seed, order: Mutex::new(None) })
+        Ok(Sampler { sizes, crop, augment, seed, favoured: None, order: Mutex::new(None) })
+    }
+
+    /// Takes `share` of the draws, 0 to 1, about a pixel of a class that is drawn evenly, in whichever image it is:
+    /// so that rare classes are shown as often as others.
+    ///
+    /// The pixel is in the middle of the crop, or as near to it as the edge of the image allows.
+    pub fn favouring(self, pixels: ClassPixels, share: f64) -> Self {
+        Self { favoured: Some((pixels, share)), ..self }
     }
 
     /// The draws of one epoch, in which every image is drawn once.
@@ -188,21 +207,42 @@ impl Sampler {
 
     /// The n-th draw of the run, counted from 0.
     pub fn draw(&self, n: u64) -> Draw {
-        let index = self.index(n);
-        let (height, width) = self.sizes[index];
+        self.draw_from(&mut stream(self.seed, Stream::Draw, n), n)
+    }
+
+    /// As [`Sampler::draw`], but drawn anew until `wanted` says yes; after 64 in vain, the first.
+    pub fn draw_where(&self, n: u64, wanted: impl Fn(&Draw) -> bool) -> Draw {
         let mut random = stream(self.seed, Stream::Draw, n);
+        let mut draws = (0..MOST_TRIES).map(|_| self.draw_from(&mut random, n));
+        draws.find(wanted).unwrap_or_else(|| self.draw(n))
+    }
+
+    fn draw_from(&self, random: &mut ChaCha8Rng, n: u64) -> Draw {
+        let favoured = self
+            .favoured
+            .as_ref()
+            .and_then(|(pixels, share)| (uniform(random) < *share).then(|| pixels.draw(random)));
+        let index = favoured.map_or_else(|| self.index(n), |(index, ..)| index);
+        let (height, width) = self.sizes[index];
         let crop = self.crop.map(|side| {
             let (crop_height, crop_width) = (side.min(height), side.min(width));
-            Crop {
-                y: below(&mut random, height - crop_height + 1),
-                x: below(&mut random, width - crop_width + 1),
-                height: crop_height,
-                width: crop_width,
-            }
+            let (y, x) = match favoured {
+                Some((_, y, x)) => {
+                    let about = |pixel: usize, length: usize, whole: usize| {
+                        pixel.saturating_sub(length / 2).min(whole - length)
+                    };
+                    (about(y, crop_height, height), about(x, crop_width, width))
+                }
+                None => {
+                    let y = below(random, height - crop_height + 1);
+                    (y, below(random, width - crop_width + 1))
+                }
+            };
+            Crop { y, x, height: crop_height, width: crop_width }
         });
         let (height, width) = crop.map_or((height, width), |crop| (crop.height, crop.width));
         let symmetry = match self.augment {
-            true => Symmetry::ALL[below(&mut random, if height == width { 8 } else { 4 })],
+            true => Symmetry::ALL[below(random, if height == width { 8 } else { 4 })],
             false => Symmetry::IDENTITY,
         };
         Draw { index, crop, symmetry }
@@ -225,7 +265,7 @@ impl Sampler {
     }
 }
 
-/// The piece of `sample` that `draw` takes, image and target alike; both are contiguous.
+/// The piece of `sample` that `draw` takes, of image, target and weights alike; all are contiguous.
 ///
 /// # Panics
 /// For a crop that does not lie inside the image, which the sampler of its size does not draw.
@@ -244,6 +284,10 @@ pub fn cut(sample: &Sample, draw: &Draw) -> Sample {
                 Target::Classes(draw.symmetry.apply(&classes.slice(s![rows.clone(), columns.clone()])))
             }
         },
+        weights: sample
+            .weights
+            .as_ref()
+            .map(|weights| draw.symmetry.apply(&weights.slice(s![rows.clone(), columns.clone()]))),
     }
 }
 
@@ -273,19 +317,24 @@ mod tests {
     }
 
     #[test]
-    fn image_and_target_are_cut_alike() {
+    fn image_target_and_weights_are_cut_alike() {
         let image = Array3::from_shape_fn((2, 7, 9), |(c, y, x)| (c * 100 + y * 9 + x) as f32);
         let classes = Array2::from_shape_fn((7, 9), |(y, x)| (y * 9 + x) as u32);
         let sampler = Sampler::new(vec![(7, 9)], Some(4), true, 5).unwrap();
         for n in 0..50 {
             let draw = sampler.draw(n);
-            let sample =
-                Sample { name: "a".into(), image: image.clone(), target: Target::Classes(classes.clone()) };
+            let sample = Sample {
+                name: "a".into(),
+                image: image.clone(),
+                target: Target::Classes(classes.clone()),
+                weights: Some(classes.mapv(|class| class as f32)),
+            };
             let piece = cut(&sample, &draw);
             assert!(piece.image.is_standard_layout());
             assert_eq!(piece.image.dim(), (2, 4, 4));
             let Target::Classes(target) = &piece.target else { panic!("wanted classes") };
             assert_eq!(piece.image.index_axis(Axis(0), 0), target.mapv(|v| v as f32));
+            assert_eq!(piece.weights, Some(target.mapv(|v| v as f32)));
             let values = Sample { target: Target::Values(image.clone()), ..sample };
             assert_eq!(cut(&values, &draw).target, Target::Values(piece.image));
         }
@@ -333,6 +382,46 @@ mod tests {
         let square = Sampler::new(vec![(5, 5)], Some(3), true, 2).unwrap();
         let all: HashSet<_> = (0..200).map(|n| square.draw(n).symmetry).collect();
         assert_eq!(all.len(), 8);
+    }
+
+    #[test]
+    fn a_draw_that_is_not_wanted_is_drawn_anew() {
+        let sampler = Sampler::new(vec![(40, 40), (40, 40)], Some(8), true, 5).unwrap();
+        let left = |draw: &Draw| draw.crop.unwrap().x < 4;
+        for n in 0..40 {
+            let draw = sampler.draw_where(n, left);
+            assert!(left(&draw) && draw.index == sampler.draw(n).index);
+            assert_eq!(sampler.draw_where(n, |_| true), sampler.draw(n));
+            assert_eq!(sampler.draw_where(n, |_| false), sampler.draw(n));
+        }
+    }
+
+    #[test]
+    fn rare_classes_are_in_the_middle_of_their_share_of_the_crops() {
+        // One pixel of class 1 in the second image, 30 pixels from either edge, and one of class 2 in a corner.
+        let mut classes = vec![Array2::zeros((64, 64)), Array2::zeros((64, 64))];
+        classes[1][[30, 33]] = 1;
+        classes[1][[0, 63]] = 2;
+        let sample = |target: Array2<u32>| Sample {
+            name: "a".into(),
+            image: Array3::zeros((1, 64, 64)),
+            target: Target::Classes(target),
+            weights: None,
+        };
+        let set = super::super::Dataset { samples: classes.into_iter().map(sample).collect() };
+        let pixels = ClassPixels::of(&set).unwrap();
+        let sampler = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels.clone(), 0.6);
+        let draws: Vec<_> = (0..3000).map(|n| sampler.draw(n)).collect();
+        let share = |y, x| {
+            let crop = Some(Crop { y, x, height: 16, width: 16 });
+            draws.iter().filter(|d| d.index == 1 && d.crop == crop).count() as f64 / 3000.0
+        };
+        for share in [share(22, 25), share(0, 48)] {
+            assert!((share - 0.2).abs() < 0.03, "{share}");
+        }
+        let whole = Sampler::new(set.sizes(), Some(16), true, 3).unwrap();
+        let none = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels, 0.0);
+        assert!((0..50).all(|n| none.draw(n).index == whole.draw(n).index));
     }
 
     #[test]

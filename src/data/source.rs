@@ -181,10 +181,15 @@ fn leading_digits(text: &str) -> (&str, &str) {
 /// [`Error::Mismatch`] naming the images without target and the targets without image, two files of the
 /// same stem on one side, or two stacks of different length.
 pub fn pair(images: &[Page], targets: &[Page]) -> Result<Vec<(Page, Page)>> {
+    pair_as(images, targets, "target")
+}
+
+/// As [`pair`], for partners that messages call `partner`.
+pub(super) fn pair_as(images: &[Page], targets: &[Page], partner: &str) -> Result<Vec<(Page, Page)>> {
     if let (Some(image_stack), Some(target_stack)) = (single_stack(images), single_stack(targets)) {
         if images.len() != targets.len() {
             return Err(Error::Mismatch(format!(
-                "{} has {} pages but {} has {}; wanted one target page for each image page",
+                "{} has {} pages but {} has {}; wanted one {partner} page for each image page",
                 image_stack.display(),
                 images.len(),
                 target_stack.display(),
@@ -194,7 +199,7 @@ pub fn pair(images: &[Page], targets: &[Page]) -> Result<Vec<(Page, Page)>> {
         return Ok(images.iter().cloned().zip(targets.iter().cloned()).collect());
     }
     let images_by_stem = by_stem(images, "images")?;
-    let targets_by_stem = by_stem(targets, "targets")?;
+    let targets_by_stem = by_stem(targets, &format!("{partner}s"))?;
     let lonely_images: Vec<_> =
         images.iter().filter(|page| !targets_by_stem.contains_key(page.stem.as_str())).collect();
     let lonely_targets: Vec<_> =
@@ -202,7 +207,7 @@ pub fn pair(images: &[Page], targets: &[Page]) -> Result<Vec<(Page, Page)>> {
     let mut problems = Vec::new();
     if !lonely_images.is_empty() {
         problems.push(format!(
-            "{} without target: {}",
+            "{} without {partner}: {}",
             counted(&lonely_images, "image"),
             listed(&lonely_images)
         ));
@@ -210,13 +215,13 @@ pub fn pair(images: &[Page], targets: &[Page]) -> Result<Vec<(Page, Page)>> {
     if !lonely_targets.is_empty() {
         problems.push(format!(
             "{} without image: {}",
-            counted(&lonely_targets, "target"),
+            counted(&lonely_targets, partner),
             listed(&lonely_targets)
         ));
     }
     if !problems.is_empty() {
         return Err(Error::Mismatch(format!(
-            "found {}; an image and its target need the same file name but for the ending",
+            "found {}; an image and its {partner} need the same file name but for the ending",
             problems.join(", and ")
         )));
     }

@@ -27,6 +27,23 @@ pub fn write_bytes_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     write_atomic(path.as_ref(), |file| file.write_all(bytes).map_err(|error| error.to_string()))
 }
 
+/// How the names of unfinished files begin and end.
+const UNFINISHED: (&str, &str) = (".msd-gpu-", ".part");
+
+/// Removes the unfinished files that a killed program left in `folder`, as far as that is possible.
+pub fn remove_unfinished(folder: impl AsRef<Path>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(UNFINISHED.0)
+            && name.ends_with(UNFINISHED.1)
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            log::warn!("{} cannot be removed: {error}", entry.path().display());
+        }
+    }
+}
+
 /// Lets `fill` write a temporary file and gives it the name `path` when that succeeded.
 fn write_atomic(
     path: &Path,
@@ -37,7 +54,7 @@ fn write_atomic(
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".msd-gpu-").suffix(".part");
+    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
     // Others at the beamline read the results: give the rights an ordinary new file has.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

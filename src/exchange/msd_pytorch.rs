@@ -24,13 +24,13 @@ pub(super) fn read(tensors: &Tensors, dilations: Option<&[usize]>) -> Problem<Fo
         architecture,
         parameters,
         task: Task::Regress,
-        input: Normalisation::identity(inputs),
+        input: Normalisation::identity(inputs).into(),
         target: Some(Normalisation::identity(outputs)),
         provenance: [("format".to_owned(), "msd_pytorch".to_owned())].into(),
     };
     if let Some(layer) = &names.scale_in {
         let scaling = scaling(tensors, layer, inputs)?;
-        model.input = fold_input(&scaling, &model.architecture, &mut model.parameters)?;
+        model.input = fold_input(&scaling, &model.architecture, &mut model.parameters)?.into();
     }
     if let Some(layer) = &names.scale_out {
         let scaling = scaling(tensors, layer, outputs)?;
@@ -218,7 +218,7 @@ mod tests {
             (architecture.inputs, architecture.outputs, architecture.width, architecture.depth),
             (1, 3, 3, 2)
         );
-        assert_eq!(found.model.input, Normalisation::identity(1));
+        assert_eq!(found.model.input, Normalisation::identity(1).into());
     }
 
     #[test]

@@ -79,8 +79,14 @@ pub(super) fn read(bytes: Vec<u8>) -> Problem<Found> {
         None => Normalisation::identity(outputs),
     };
     let provenance = [("format".to_owned(), "msdnet".to_owned())].into();
-    let model =
-        Model { architecture, parameters, task: Task::Regress, input, target: Some(target), provenance };
+    let model = Model {
+        architecture,
+        parameters,
+        task: Task::Regress,
+        input: input.into(),
+        target: Some(target),
+        provenance,
+    };
     Ok(Found { model, task, assumed: Vec::new() })
 }
 

@@ -9,6 +9,7 @@
 //! indices that the graph computes from the image's size: exact for any size, however large the dilation.
 
 use super::protobuf::Message;
+use super::set_normalisation;
 use crate::network::{Architecture, Boundary, Model, Normalisation, ParameterLayout, Task};
 use crate::{Error, Result};
 
@@ -23,11 +24,12 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// The bytes of the ONNX file of `model`.
 ///
 /// # Errors
-/// As [`Model::validate`]; [`Error::Mismatch`] for a network beyond the 2 GiB of an ONNX file.
+/// As [`Model::validate`]; [`Error::Mismatch`] for a model that normalises each image by itself, and for a network beyond
+/// the 2 GiB of an ONNX file.
 pub fn to_onnx(model: &Model) -> Result<Vec<u8>> {
     model.validate()?;
     let mut graph = Graph::default();
-    let output = network(&mut graph, model);
+    let output = network(&mut graph, model, set_normalisation(model)?);
     let architecture = &model.architecture;
     let graph = Message::default()
         .messages(1, graph.nodes)
@@ -124,16 +126,16 @@ impl Graph {
 }
 
 /// Adds the whole model; gives the name of its output.
-fn network(graph: &mut Graph, model: &Model) -> &'static str {
+fn network(graph: &mut Graph, model: &Model, input: &Normalisation) -> &'static str {
     let architecture = &model.architecture;
     let layout = ParameterLayout::of(architecture);
     let margins = Margins::new(graph, architecture);
     let centred = {
-        let means = per_channel(graph, "input_mean", &model.input.mean);
+        let means = per_channel(graph, "input_mean", &input.mean);
         graph.node("Sub", &["image", &means], [], "image_centred")
     };
     // As the program does it: a multiplication by the inverse.
-    let inverse: Vec<f32> = model.input.deviation.iter().map(|deviation| 1.0 / deviation).collect();
+    let inverse: Vec<f32> = input.deviation.iter().map(|deviation| 1.0 / deviation).collect();
     let factors = per_channel(graph, "input_factor", &inverse);
     let normalised = graph.node("Mul", &[&centred, &factors], [], "image_normalised");
     let mut stack = margins.add(graph, &normalised, "image_normalised");

@@ -4,15 +4,17 @@ use std::collections::VecDeque;
 
 use super::GpuAdapter;
 use super::device::Device;
-use super::memory::{self, Use};
-use super::params::{AdamParams, LossCall};
+use super::memory;
+use super::optimiser::Optimiser;
+use super::params::LossCall;
 use super::passes::{Current, Fixed};
 use super::pipelines::Pipelines;
 use super::plan::{self, Pass, Plan, Tuning};
 use super::readback::{self, Losses};
-use super::recorder::{self, bind_group};
-use super::shaders::{self, Kernel};
-use crate::engine::{Adam, DeviceInfo, DeviceKind, Engine, Images, Moments, Plane, Targets, check_batch};
+use super::recorder;
+use crate::engine::{
+    Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch,
+};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule, Shape};
 use crate::{Error, Result};
@@ -21,8 +23,6 @@ use crate::{Error, Result};
 const ALIGNMENT: usize = 16;
 /// Submissions under way before another waits for the oldest, so that uploads do not pile up.
 const SUBMISSIONS_UNDER_WAY: usize = 6;
-/// Threads of a workgroup of adam.
-const LANES: u32 = 64;
 
 /// What may be chosen about a [`GpuEngine`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,8 +42,7 @@ pub struct GpuEngine {
     tuning: Tuning,
     pipelines: Pipelines,
     fixed: Fixed,
-    adam_uniform: wgpu::Buffer,
-    adam_bindings: wgpu::BindGroup,
+    optimiser: Optimiser,
     /// The buffers and recordings of the shape that was used last.
     current: Option<Current>,
     losses: Losses,
@@ -97,27 +96,22 @@ impl GpuEngine {
             alignment: ALIGNMENT,
         };
         let fixed = Fixed::new(&device, architecture)?;
-        let mut pipelines = Pipelines::default();
-        let adam = pipelines.get(&device, &Kernel::new(&shaders::ADAM, &[]))?;
-        let size = size_of::<AdamParams>();
-        let adam_uniform = memory::buffer(&device, "Adam's settings", size as u64, Use::Uniform)?;
-        let buffers = [&fixed.parameters, &fixed.gradients, &fixed.first_moments, &fixed.second_moments];
-        let adam_bindings = bind_group(&device, "adam", &adam, (&adam_uniform, 0, size), &buffers);
+        let optimiser = Optimiser::new(&device, layout.count())?;
         let mut engine = Self {
             device,
             architecture: architecture.clone(),
             layout,
             options,
             tuning,
-            pipelines,
+            pipelines: Pipelines::default(),
             fixed,
-            adam_uniform,
-            adam_bindings,
+            optimiser,
             current: None,
             losses: Losses::default(),
             under_way: VecDeque::new(),
         };
         engine.set_parameters(parameters)?;
+        engine.set_average(parameters)?;
         Ok(engine)
     }
 
@@ -125,7 +119,7 @@ impl GpuEngine {
     fn plan(&self, shape: Shape, pass: Pass) -> Result<Plan> {
         let schedule = match pass {
             Pass::Forward => Schedule::forward(&self.architecture, shape, &self.options)?,
-            Pass::Classes | Pass::Values => Schedule::training(&self.architecture, shape, &self.options)?,
+            Pass::Training(_) => Schedule::training(&self.architecture, shape, &self.options)?,
         };
         plan::plan(schedule, pass, &self.tuning)
     }
@@ -153,16 +147,24 @@ impl GpuEngine {
         added
     }
 
-    /// Uploads `images` and records the pass over them.
-    fn start(&mut self, images: &Images, pass: Pass) -> Result<(&Current, Vec<wgpu::CommandBuffer>)> {
+    /// Uploads a batch and records the pass over it.
+    fn start(
+        &mut self,
+        images: &Images,
+        targets: Option<&Targets>,
+        pass: Pass,
+    ) -> Result<Vec<wgpu::CommandBuffer>> {
         self.prepare(images.shape, pass)?;
         let device = &self.device;
         let current = self.current.as_ref().filter(|current| current.is_ready(images.shape, pass));
         let current = current.ok_or_else(|| device.error("preparing a pass", "nothing was prepared"))?;
-        // The write is staged now and copied when the queue comes to it, after the steps under way: so one buffer is
+        // Writes are staged now and copied when the queue comes to them, after the steps under way: so one buffer is
         // enough for uploading the next images while these are in use.
         device.queue.write_buffer(current.images(), 0, bytemuck::cast_slice(&images.pixels));
-        Ok((current, current.record(device, pass)))
+        if let Some(targets) = targets {
+            current.upload_targets(device, targets);
+        }
+        Ok(current.record(device, pass))
     }
 
     /// Keeps the number of submissions under way bounded.
@@ -224,11 +226,19 @@ impl Engine for GpuEngine {
         Ok(Moments { first, second })
     }
 
+    fn set_average(&mut self, average: &[f32]) -> Result<()> {
+        self.write_numbers(&self.fixed.average, "averaged parameters", average)
+    }
+
+    fn average(&mut self) -> Result<Vec<f32>> {
+        self.read_numbers(&self.fixed.average, "reading the averaged parameters")
+    }
+
     fn forward(&mut self, images: &Images) -> Result<Vec<f32>> {
         let doing = "applying the network";
         check_batch(&self.architecture, images, None)?;
         self.device.check(doing)?;
-        let (_, commands) = self.start(images, Pass::Forward)?;
+        let commands = self.start(images, None, Pass::Forward)?;
         let current =
             self.current.as_ref().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
         let (buffer, length) = current.outputs();
@@ -236,20 +246,14 @@ impl Engine for GpuEngine {
         Ok(current.compact(&padded))
     }
 
-    fn accumulate(&mut self, images: &Images, targets: &Targets, scale: f32) -> Result<()> {
+    fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {
         let doing = "computing gradients";
-        check_batch(&self.architecture, images, Some(targets))?;
+        check_batch(&self.architecture, images, Some((targets, loss)))?;
         self.device.check(doing)?;
-        let (pass, bytes): (Pass, &[u8]) = match targets {
-            Targets::Classes(classes) => (Pass::Classes, bytemuck::cast_slice(classes)),
-            Targets::Values(values) => (Pass::Values, bytemuck::cast_slice(values)),
-        };
-        let (current, commands) = self.start(images, pass)?;
-        let target_buffer = current.targets().cloned();
-        let call = LossCall { scale, ..Default::default() };
-        if let Some(buffer) = target_buffer {
-            self.device.queue.write_buffer(&buffer, 0, bytes);
-        }
+        let commands = self.start(images, Some(targets), Pass::Training(loss.kind()))?;
+        let weighted = u32::from(targets.weights.is_some());
+        let number = loss.number().unwrap_or_default() as f32;
+        let call = LossCall { scale, weighted, number, unused: 0.0 };
         self.device.queue.write_buffer(&self.fixed.call, 0, bytemuck::bytes_of(&call));
         let submission = self.device.queue.submit(commands);
         self.submitted(submission, doing)
@@ -258,29 +262,11 @@ impl Engine for GpuEngine {
     fn update(&mut self, adam: &Adam) -> Result<()> {
         let doing = "updating the parameters";
         self.device.check(doing)?;
-        let count = self.layout.count() as u32;
-        let params = AdamParams {
-            rate: adam.corrected_rate() as f32,
-            beta1: adam.beta1 as f32,
-            one_minus_beta1: (1.0 - adam.beta1) as f32,
-            beta2: adam.beta2 as f32,
-            one_minus_beta2: (1.0 - adam.beta2) as f32,
-            root_correction: adam.root_correction() as f32,
-            epsilon: adam.epsilon as f32,
-            count,
-        };
+        let clips = adam.clip_norm.is_some();
+        self.optimiser.prepare(&self.device, &mut self.pipelines, &self.fixed, clips)?;
         let home = self.losses.next(&self.device)?;
-        let pipeline = self.pipelines.get(&self.device, &Kernel::new(&shaders::ADAM, &[]))?;
-        self.device.queue.write_buffer(&self.adam_uniform, 0, bytemuck::bytes_of(&params));
         let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, &self.adam_bindings, &[]);
-            let groups = count.div_ceil(LANES);
-            let across = groups.min(self.tuning.most_workgroups);
-            pass.dispatch_workgroups(across, groups.div_ceil(across), 1);
-        }
+        self.optimiser.record(&self.device, &mut encoder, adam, self.tuning.most_workgroups);
         encoder.copy_buffer_to_buffer(&self.fixed.loss, 0, &home, 0, 4);
         encoder.clear_buffer(&self.fixed.loss, 0, None);
         let submission = self.device.queue.submit([encoder.finish()]);
@@ -311,12 +297,13 @@ impl Engine for GpuEngine {
     }
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
-        // Values are the larger targets.
-        let plan = self.plan(shape, if training { Pass::Values } else { Pass::Forward })?;
+        // Buffers are of one size for all losses.
+        let pass = if training { Pass::Training(LossKind::SquaredError) } else { Pass::Forward };
+        let plan = self.plan(shape, pass)?;
         let pixels = shape.batch * shape.extent.pixels();
-        let targets = if training { self.architecture.outputs * pixels } else { 0 };
+        let targets = if training { (self.architecture.outputs + 1) * pixels } else { 0 };
         let uploads = 4 * (self.architecture.inputs * pixels + targets) as u64;
-        let parameters = 4 * 4 * self.layout.count() as u64;
+        let parameters = 5 * 4 * self.layout.count() as u64;
         let params = recorder::uniform_bytes(&plan, &self.device.limits);
         let rest = uploads + 4 * plan.partials + parameters + params;
         Ok(plan.schedule.bytes().saturating_add(rest))
@@ -325,6 +312,7 @@ impl Engine for GpuEngine {
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory::Use;
     use super::*;
     use crate::schedule::Extent;
 
@@ -348,7 +336,7 @@ mod tests {
         let pixels = (0..2 * 2 * 37 * 70).map(|i| (i as f32 * 0.37).sin() + 0.7).collect();
         let images = Images { shape, pixels };
         // Uneven, so that no sum of gradients is the small difference of large ones.
-        let targets = Targets::Classes((0..2 * 37 * 70).map(|i| i % 7 % 5 % 3).collect());
+        let targets = Targets::classes((0..2 * 37 * 70).map(|i| i % 7 % 5 % 3).collect());
         let numbers = |rows: u32, channels: u32, workgroups: u32| {
             let tune = |info: &DeviceInfo, limits: &wgpu::Limits| Tuning {
                 convolve_rows: 2 * rows,
@@ -361,7 +349,7 @@ mod tests {
             let options = GpuOptions { block: Some(2), most_page_bytes: None };
             let engine = GpuEngine::open_tuned(&adapter, &architecture, &parameters, options, tune);
             let mut engine = engine.unwrap();
-            engine.accumulate(&images, &targets, 1e-3).unwrap();
+            engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
             (engine.forward(&images).unwrap(), engine.gradients().unwrap())
         };
         let wanted = numbers(4, 4, 1);
@@ -384,12 +372,15 @@ mod tests {
             GpuEngine::open(&adapter(), &architecture, &parameters, GpuOptions::default()).unwrap();
         let shape = Shape { batch: 1, extent: Extent::plane(8, 8) };
         let images = Images { shape, pixels: vec![0.5; 64] };
-        let targets = Targets::Classes(vec![1; 64]);
-        engine.accumulate(&images, &targets, 1.0).unwrap();
+        let targets = Targets::classes(vec![1; 64]);
+        engine.accumulate(&images, &targets, Loss::CrossEntropy, 1.0).unwrap();
         engine.device.wgpu.destroy();
         let errors = [
             engine.forward(&images).err(),
-            engine.accumulate(&images, &targets, 1.0).and_then(|()| engine.update(&Adam::new(1e-3, 1))).err(),
+            engine
+                .accumulate(&images, &targets, Loss::CrossEntropy, 1.0)
+                .and_then(|()| engine.update(&Adam::new(1e-3, 1)))
+                .err(),
             engine.gradients().err(),
             engine.losses(true).err().or(engine.parameters().err()),
         ];

@@ -7,13 +7,15 @@
 //! - `params` mirrors the structs that kernels share with the host;
 //! - `plan` turns a schedule's steps into dispatches, as plain data;
 //! - `adapters` finds devices, `device` opens one and keeps what went wrong on it, `memory` makes its buffers;
-//! - `pipelines` compiles kernels, `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a shape, `readback` brings numbers home;
+//! - `pipelines` compiles kernels, `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a
+//!   shape, `optimiser` moves the parameters, `readback` brings numbers home;
 //! - `engine` is the [`crate::engine::Engine`] that puts them together.
 
 mod adapters;
 mod device;
 mod engine;
 mod memory;
+mod optimiser;
 mod params;
 mod passes;
 mod pipelines;

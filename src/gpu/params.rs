@@ -64,12 +64,12 @@ params! {
 
 params! {
     /// Keep in sync with shaders/shared/loss.wgsl.
-    LossParams { geometry: Geometry, chunks: u32, items: u32, column_tiles: u32, unused: u32 }
+    LossParams { geometry: Geometry, chunks: u32, items: u32, column_tiles: u32, dice_start: u32 }
 }
 
 params! {
     /// Keep in sync with shaders/shared/loss.wgsl.
-    LossCall { scale: f32, unused_0: f32, unused_1: f32, unused_2: f32 }
+    LossCall { scale: f32, weighted: u32, number: f32, unused: f32 }
 }
 
 params! {
@@ -135,5 +135,11 @@ params! {
     AdamParams {
         rate: f32, beta1: f32, one_minus_beta1: f32, beta2: f32,
         one_minus_beta2: f32, root_correction: f32, epsilon: f32, count: u32,
+        kept_share: f32, clip_norm: f32, averaged_share: f32, unused: f32,
     }
+}
+
+params! {
+    /// Keep in sync with shaders/gradient_squares.wgsl.
+    GradientSquaresParams { count: u32, unused_0: u32, unused_1: u32, unused_2: u32 }
 }

@@ -10,7 +10,7 @@ use super::pipelines::Pipelines;
 use super::plan::{Pass, Plan, Slot, hidden_channels};
 use super::recorder::Recorder;
 use crate::Result;
-use crate::engine::Plane;
+use crate::engine::{Plane, TargetValues, Targets};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Page, PlaneForm, Schedule, Shape};
 
@@ -20,6 +20,7 @@ pub(super) struct Fixed {
     pub gradients: wgpu::Buffer,
     pub first_moments: wgpu::Buffer,
     pub second_moments: wgpu::Buffer,
+    pub average: wgpu::Buffer,
     hidden: wgpu::Buffer,
     pub call: wgpu::Buffer,
     pub loss: wgpu::Buffer,
@@ -37,6 +38,7 @@ impl Fixed {
             gradients: buffer(device, "parameter gradients", bytes, Use::Storage)?,
             first_moments: buffer(device, "first moments", bytes, Use::Storage)?,
             second_moments: buffer(device, "second moments", bytes, Use::Storage)?,
+            average: buffer(device, "averaged parameters", bytes, Use::Storage)?,
             hidden,
             call: buffer(device, "the loss's scale", size_of::<LossCall>() as u64, Use::Uniform)?,
             loss: buffer(device, "the loss", 4, Use::Storage)?,
@@ -58,6 +60,7 @@ pub(super) struct Current {
 /// The buffers that only training needs.
 struct Training {
     targets: wgpu::Buffer,
+    weights: wgpu::Buffer,
     gradients: Vec<wgpu::Buffer>,
     output_gradients: wgpu::Buffer,
     partials: wgpu::Buffer,
@@ -98,12 +101,14 @@ impl Current {
         let schedule = &plan.schedule;
         if schedule.trains() && self.training.is_none() {
             let shape = schedule.shape;
-            let values = (shape.batch * schedule.architecture.outputs * shape.extent.pixels()) as u64;
+            let pixels = (shape.batch * shape.extent.pixels()) as u64;
+            let values = pixels * schedule.architecture.outputs as u64;
             let outputs = 4 * schedule.output_length() as u64;
             // All are checked before the first is made, so that a refusal leaves the memory as it was.
             memory::check(&device.limits, "partial sums", 4 * plan.partials, Use::Storage)?;
             self.training = Some(Training {
                 targets: buffer(device, "uploaded targets", 4 * values, Use::Storage)?,
+                weights: buffer(device, "uploaded weights", 4 * pixels, Use::Storage)?,
                 gradients: page_buffers(device, "gradient maps", &schedule.gradient_pages)?,
                 output_gradients: buffer(device, "output gradients", outputs, Use::Storage)?,
                 partials: buffer(device, "partial sums", 4 * plan.partials, Use::Storage)?,
@@ -130,6 +135,7 @@ impl Current {
             Slot::MapPage(page) => &self.maps[page],
             Slot::Outputs => &self.outputs,
             Slot::Targets => &training().targets,
+            Slot::Weights => &training().weights,
             Slot::GradientPage(page) => &training().gradients[page],
             Slot::OutputGradients => &training().output_gradients,
             Slot::Partials => &training().partials,
@@ -154,8 +160,17 @@ impl Current {
         &self.images
     }
 
-    pub fn targets(&self) -> Option<&wgpu::Buffer> {
-        self.training.as_ref().map(|training| &training.targets)
+    /// Uploads classes or values, and weights where there are some.
+    pub fn upload_targets(&self, device: &Device, targets: &Targets) {
+        let Some(training) = &self.training else { return };
+        let values: &[u8] = match &targets.values {
+            TargetValues::Classes(classes) => bytemuck::cast_slice(classes),
+            TargetValues::Values(values) => bytemuck::cast_slice(values),
+        };
+        device.queue.write_buffer(&training.targets, 0, values);
+        if let Some(weights) = &targets.weights {
+            device.queue.write_buffer(&training.weights, 0, bytemuck::cast_slice(weights));
+        }
     }
 
     /// The outputs and their length.
@@ -218,10 +233,9 @@ impl Current {
 
     /// Gives the memory back at once; nothing may be under way that uses it.
     pub fn free(self) {
-        let training = self
-            .training
-            .iter()
-            .flat_map(|t| t.gradients.iter().chain([&t.targets, &t.output_gradients, &t.partials]));
+        let training = self.training.iter().flat_map(|t| {
+            t.gradients.iter().chain([&t.targets, &t.weights, &t.output_gradients, &t.partials])
+        });
         self.maps.iter().chain([&self.images, &self.outputs]).chain(training).for_each(wgpu::Buffer::destroy);
     }
 }

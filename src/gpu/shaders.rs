@@ -104,6 +104,7 @@ pub fn shared(name: &str) -> Option<&'static str> {
         "mirror" => Some(source!("shared/mirror")),
         "add_lanes" => Some(source!("shared/add_lanes")),
         "loss" => Some(source!("shared/loss")),
+        "class_loss" => Some(source!("shared/class_loss")),
         _ => None,
     }
 }
@@ -146,19 +147,44 @@ shader!(
     &[Geometry::LAYOUT, MixParams::LAYOUT],
     &[&[("OUTPUTS", 1)], &[("OUTPUTS", 2)], &[("OUTPUTS", 4)]]
 );
+/// The bindings of a loss.
+const LOSS_BINDINGS: &[Binding] = &[Uniform, Uniform, Read, ReadWrite, Read, ReadWrite, ReadWrite];
+/// The structs of a loss.
+const LOSS_LAYOUTS: &[Layout] = &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT];
+
 shader!(
-    /// Cross-entropy of the softmax, and its gradient.
-    SOFTMAX_CROSS_ENTROPY, "softmax_cross_entropy", "softmax_cross_entropy",
-    &[Uniform, Uniform, ReadWrite, Read, ReadWrite, ReadWrite],
-    &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT],
+    /// Cross-entropy of the softmax, or its focal form, and its gradient.
+    SOFTMAX_CROSS_ENTROPY, "softmax_cross_entropy", "softmax_cross_entropy", LOSS_BINDINGS, LOSS_LAYOUTS,
+    &[&[("FOCAL", 0), ("SUMS", 1)], &[("FOCAL", 1), ("SUMS", 1)]]
+);
+shader!(
+    /// A loss of values, and its gradient.
+    VALUE_LOSS, "value_loss", "value_loss", LOSS_BINDINGS, LOSS_LAYOUTS,
+    &[
+        &[("SQUARED", 1), ("SUMS", 1)],
+        &[("ABSOLUTE", 1), ("SUMS", 1)],
+        &[("HUBER", 1), ("SUMS", 1)],
+        &[("CHARBONNIER", 1), ("SUMS", 1)],
+    ]
+);
+shader!(
+    /// The probabilities of the classes.
+    SOFTMAX, "softmax", "softmax", LOSS_BINDINGS, LOSS_LAYOUTS, &[&[("SUMS", 1)]]
+);
+shader!(
+    /// Partial sums that Dice is made of.
+    DICE_SUMS, "dice_sums", "dice_sums", LOSS_BINDINGS, LOSS_LAYOUTS, &[&[("SUMS", 3)]]
+);
+shader!(
+    /// Dice from its sums, and the numbers of its gradient.
+    DICE_SLOPES, "dice_slopes", "dice_slopes",
+    &[Uniform, Uniform, Read, ReadWrite, Read, ReadWrite, ReadWrite, ReadWrite], LOSS_LAYOUTS,
     &[&[("SUMS", 1)]]
 );
 shader!(
-    /// Squared error, and its gradient.
-    SQUARED_ERROR, "squared_error", "squared_error",
-    &[Uniform, Uniform, ReadWrite, Read, ReadWrite, ReadWrite],
-    &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT],
-    &[&[("SUMS", 1)]]
+    /// The gradient of Dice, alone or with cross-entropy.
+    DICE_GRADIENT, "dice_gradient", "dice_gradient", LOSS_BINDINGS, LOSS_LAYOUTS,
+    &[&[("CROSS_ENTROPY", 0), ("SUMS", 1)], &[("CROSS_ENTROPY", 1), ("SUMS", 1)]]
 );
 shader!(
     /// Starts gradient maps from the output gradients; `CHANNELS` channels a thread.
@@ -230,18 +256,36 @@ shader!(
 shader!(
     /// Moves the parameters.
     ADAM, "adam", "adam",
-    &[Uniform, ReadWrite, ReadWrite, ReadWrite, ReadWrite],
+    &[Uniform, ReadWrite, ReadWrite, ReadWrite, ReadWrite, ReadWrite],
     &[AdamParams::LAYOUT],
     PLAIN
 );
+shader!(
+    /// Moves the parameters by gradients of bounded length.
+    CLIPPED_ADAM, "adam", "adam",
+    &[Uniform, ReadWrite, ReadWrite, ReadWrite, ReadWrite, ReadWrite, Read],
+    &[AdamParams::LAYOUT],
+    &[&[("CLIP", 1), ("SUMS", 1)]]
+);
+shader!(
+    /// Sums of the squares of all gradients.
+    GRADIENT_SQUARES, "gradient_squares", "gradient_squares",
+    &[Uniform, Read, ReadWrite],
+    &[GradientSquaresParams::LAYOUT],
+    &[&[("SUMS", 1)]]
+);
 
 /// Every shader.
-pub static SHADERS: [&Shader; 13] = [
+pub static SHADERS: [&Shader; 19] = [
     &LOAD,
     &CONVOLVE,
     &MIX,
     &SOFTMAX_CROSS_ENTROPY,
-    &SQUARED_ERROR,
+    &VALUE_LOSS,
+    &SOFTMAX,
+    &DICE_SUMS,
+    &DICE_SLOPES,
+    &DICE_GRADIENT,
     &MIX_INPUT_GRADIENT,
     &INPUT_GRADIENT,
     &FILTER_GRADIENT,
@@ -250,4 +294,6 @@ pub static SHADERS: [&Shader; 13] = [
     &SUM_PARTIALS,
     &SUM_FILTER_PARTIALS,
     &ADAM,
+    &CLIPPED_ADAM,
+    &GRADIENT_SQUARES,
 ];

@@ -5,7 +5,7 @@ use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use super::tiles::{Span, spans};
 use crate::devices::Device;
 use crate::engine::{DeviceInfo, Engine, Images};
-use crate::network::{Model, Task};
+use crate::network::{Model, Normalisation, Task};
 use crate::schedule::{Extent, Shape};
 use crate::{Error, Result};
 
@@ -78,13 +78,15 @@ impl Predictor {
             None => vec![Span::whole(length)],
         };
         let (rows, columns) = (cut(height), cut(width));
+        let normalisation = self.model.input.of(image.view()).into_owned();
         let outputs = if rows.len() * columns.len() == 1 {
-            self.compute(image.view())?
+            self.compute(image.view(), &normalisation)?
         } else {
             let mut outputs = Array3::zeros((self.model.architecture.outputs, height, width));
             for y in &rows {
                 for x in &columns {
-                    let patch = self.compute(image.slice(s![.., y.patch.clone(), x.patch.clone()]))?;
+                    let patch = image.slice(s![.., y.patch.clone(), x.patch.clone()]);
+                    let patch = self.compute(patch, &normalisation)?;
                     outputs.slice_mut(s![.., y.core.clone(), x.core.clone()]).assign(&patch.slice(s![
                         ..,
                         y.core_in_patch(),
@@ -99,8 +101,8 @@ impl Predictor {
         }
         let most = image.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         Err(Error::Mismatch(format!(
-            "the network's outputs are not finite numbers: the image has values up to {most:e}, where the model was trained on images of mean {:e}; check the image for extreme values",
-            self.model.input.mean.first().copied().unwrap_or_default()
+            "the network's outputs are not finite numbers: the image has values up to {most:e}, where {:e} becomes 0 for the network; check the image for extreme values",
+            normalisation.mean.first().copied().unwrap_or_default()
         )))
     }
 
@@ -154,11 +156,11 @@ impl Predictor {
     }
 
     /// Normalises a patch and runs it through the network.
-    fn compute(&mut self, patch: ArrayView3<f32>) -> Result<Array3<f32>> {
+    fn compute(&mut self, patch: ArrayView3<f32>, normalisation: &Normalisation) -> Result<Array3<f32>> {
         let (_, height, width) = patch.dim();
         let mut pixels: Vec<f32> = patch.iter().copied().collect();
         for (channel, plane) in pixels.chunks_exact_mut(height * width).enumerate() {
-            self.model.input.apply(channel, plane);
+            normalisation.apply(channel, plane);
         }
         let images = Images { shape: Shape { batch: 1, extent: Extent::plane(height, width) }, pixels };
         let outputs = self.engine.forward(&images)?;
@@ -212,7 +214,9 @@ mod tests {
 
     use super::*;
     use crate::devices;
-    use crate::network::{Architecture, Boundary, Class, DilationMode, Normalisation, initialise};
+    use crate::network::{
+        Architecture, Boundary, Class, DilationMode, InputNormalisation, Measure, initialise,
+    };
 
     /// A regression with biases and mixing weights that are not zero either.
     fn model(architecture: Architecture) -> Model {
@@ -226,7 +230,8 @@ mod tests {
             input: Normalisation {
                 mean: vec![100.0; architecture.inputs],
                 deviation: vec![60.0; architecture.inputs],
-            },
+            }
+            .into(),
             target: Some(Normalisation::identity(architecture.outputs)),
             provenance: BTreeMap::new(),
             architecture,
@@ -283,6 +288,24 @@ mod tests {
     }
 
     #[test]
+    fn tiles_of_an_image_that_is_normalised_by_itself_take_the_whole_image() {
+        // Left and right differ in brightness, so that tiles would be normalised differently.
+        let image = image(2, 40, 70) + &Array3::from_shape_fn((2, 40, 70), |(_, _, x)| 30.0 * x as f32);
+        for per_image in [Measure::MeanDeviation, Measure::Percentiles { low: 2.0, high: 98.0 }] {
+            let architecture = Architecture { dilations: vec![1, 2], ..Architecture::new(2, 1, 3) };
+            let model = Model { input: InputNormalisation::PerImage { per_image }, ..model(architecture) };
+            let whole = open(model.clone(), None).outputs(&image).unwrap();
+            let tiled = open(model.clone(), Some(16)).outputs(&image).unwrap();
+            let apart = (&tiled - &whole).mapv(f32::abs).fold(0.0_f32, |a, &b| a.max(b));
+            assert!(apart <= 1e-6, "{per_image}: {apart} apart");
+            // Brightness and contrast of the image make no difference.
+            let other = open(model, None).outputs(&image.mapv(|v| 0.5 * v - 100.0)).unwrap();
+            let apart = (&other - &whole).mapv(f32::abs).fold(0.0_f32, |a, &b| a.max(b));
+            assert!(apart <= 1e-4, "{per_image}: {apart} apart");
+        }
+    }
+
+    #[test]
     fn images_are_normalised_and_values_come_back_in_the_targets_units() {
         let mut model = model(Architecture::new(1, 1, 1));
         // Only the mix of the input is left: the network hands its input on.
@@ -323,7 +346,7 @@ mod tests {
         assert!(error.contains("3 channels") && error.contains("images of 1"), "{error}");
         assert!(predictor.outputs(&Array3::zeros((1, 0, 4))).is_err());
         let mut small = segmentation(2);
-        small.input.deviation = vec![1e-6];
+        small.input = Normalisation { mean: vec![100.0], deviation: vec![1e-6] }.into();
         let error = open(small, None).outputs(&Array3::from_elem((1, 4, 4), 3e38)).unwrap_err().to_string();
         assert!(error.contains("not finite") && error.contains("3e38"), "{error}");
         let error = predictor.check_channels("a.png", 2).unwrap_err().to_string();

@@ -92,7 +92,7 @@ impl RegressionScores {
         Self { range, squared: 0.0, absolute: 0.0, values: 0, ssim_sum: 0.0, ssim_images: 0 }
     }
 
-    /// Adds one image, `[channel][y][x]`. Nothing is added if the shapes differ.
+    /// Adds one image, `[channel][y][x]`. Pixels whose target is NaN do not count. Nothing is added if the shapes differ.
     pub fn add(&mut self, target: ArrayView3<f32>, predicted: ArrayView3<f32>) -> Result<()> {
         if target.dim() != predicted.dim() {
             let ((tc, th, tw), (pc, ph, pw)) = (target.dim(), predicted.dim());
@@ -101,12 +101,12 @@ impl RegressionScores {
                  both must be of one shape"
             )));
         }
-        for (&t, &p) in target.iter().zip(predicted.iter()) {
+        for (&t, &p) in target.iter().zip(predicted.iter()).filter(|(t, _)| !t.is_nan()) {
+            self.values += 1;
             let error = f64::from(p) - f64::from(t);
             self.squared += error * error;
             self.absolute += error.abs();
         }
-        self.values += target.len() as u64;
         let channels: Option<Vec<f64>> = target
             .axis_iter(Axis(0))
             .zip(predicted.axis_iter(Axis(0)))
@@ -212,6 +212,31 @@ mod tests {
         let mut scores = RegressionScores::new(limits.data_range());
         scores.add(image.view(), image.view()).unwrap();
         assert_eq!((scores.mse(), scores.psnr(), scores.ssim()), (Some(0.0), None, None));
+    }
+
+    #[test]
+    fn pixels_without_a_target_do_not_count() {
+        let target = Array3::from_shape_fn((1, 20, 20), |(_, y, x)| (y * x % 7) as f32);
+        let mut predicted = target.mapv(|v| v + 0.5);
+        let mut partly = target.clone();
+        for (y, x) in [(3, 4), (19, 19)] {
+            partly[[0, y, x]] = f32::NAN;
+            predicted[[0, y, x]] = 1e9;
+        }
+        let mut scores = RegressionScores::new(DataRange::Given(6.0));
+        scores.add(partly.view(), predicted.view()).unwrap();
+        assert_eq!((scores.mse(), scores.mae()), (Some(0.25), Some(0.5)));
+        // Windows without these pixels have the similarity that they have when all count.
+        let ssim = scores.ssim().unwrap();
+        assert!((0.5..1.0).contains(&ssim), "{ssim}");
+        let none = Array3::from_elem((1, 20, 20), f32::NAN);
+        let mut scores = RegressionScores::new(DataRange::Given(6.0));
+        scores.add(none.view(), predicted.view()).unwrap();
+        assert_eq!((scores.mse(), scores.psnr(), scores.ssim()), (None, None, None));
+        // A prediction that is no number is no way out.
+        let mut scores = RegressionScores::new(DataRange::Given(6.0));
+        scores.add(target.view(), none.view()).unwrap();
+        assert!(scores.mse().unwrap().is_nan() && scores.ssim().unwrap().is_nan());
     }
 
     #[test]

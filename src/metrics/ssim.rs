@@ -14,8 +14,8 @@ const K2: f64 = 0.03;
 
 /// Mean structural similarity of two images `[y][x]` for a data range in their units: 1 for equal images.
 ///
-/// It is the mean over all places where the window lies wholly inside. `None` if the shapes differ, if the
-/// image is smaller than the window or if the range is not above 0.
+/// It is the mean over all places where the window lies wholly inside and holds no target that is NaN. `None` if there is
+/// none, if the shapes differ or if the range is not above 0.
 pub fn ssim(target: ArrayView2<f32>, predicted: ArrayView2<f32>, range: f64) -> Option<f64> {
     let (height, width) = target.dim();
     if target.dim() != predicted.dim() || height < WINDOW || width < WINDOW || range.is_nan() || range <= 0.0
@@ -24,13 +24,14 @@ pub fn ssim(target: ArrayView2<f32>, predicted: ArrayView2<f32>, range: f64) -> 
     }
     let rows = height - WINDOW + 1;
     // Rows are summed in their order afterwards, so that the result does not depend on the threads.
-    let row_sums: Vec<f64> =
+    let row_sums: Vec<(f64, usize)> =
         (0..rows).into_par_iter().map(|y| row_sum(target, predicted, y, range)).collect();
-    Some(row_sums.iter().sum::<f64>() / (rows * (width - WINDOW + 1)) as f64)
+    let (sum, windows) = row_sums.iter().fold((0.0, 0), |(sum, windows), row| (sum + row.0, windows + row.1));
+    (windows > 0).then(|| sum / windows as f64)
 }
 
-/// The sum of the index over all windows whose top row is `top`.
-fn row_sum(target: ArrayView2<f32>, predicted: ArrayView2<f32>, top: usize, range: f64) -> f64 {
+/// The sum of the index over the windows whose top row is `top`, and their number.
+fn row_sum(target: ArrayView2<f32>, predicted: ArrayView2<f32>, top: usize, range: f64) -> (f64, usize) {
     let width = target.ncols();
     // Per column, over the window's rows: the sums of t, p, t t, p p and t p. Summing the columns first
     // makes a pixel cost 14 additions a sum instead of 49, and nothing accumulates across the image.
@@ -52,9 +53,10 @@ fn row_sum(target: ArrayView2<f32>, predicted: ArrayView2<f32>, top: usize, rang
                     *sum += term;
                 }
             }
-            index(sums, range)
+            sums
         })
-        .sum()
+        .filter(|sums| !sums[0].is_nan())
+        .fold((0.0, 0), |(sum, windows), sums| (sum + index(sums, range), windows + 1))
 }
 
 /// Equation 13 of the paper for the sums over one window.

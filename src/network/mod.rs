@@ -7,9 +7,11 @@ mod architecture;
 mod boundary;
 mod model;
 mod model_file;
+mod normalisation;
 mod parameters;
 
 pub use architecture::{Architecture, DilationMode, parse_dilations};
 pub use boundary::Boundary;
-pub use model::{Class, Model, Normalisation, Task};
+pub use model::{Class, Model, Task};
+pub use normalisation::{InputNormalisation, Measure, Normalisation};
 pub use parameters::{ParameterLayout, TAPS, initialise};

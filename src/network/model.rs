@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, ParameterLayout};
+use super::{Architecture, InputNormalisation, Normalisation, ParameterLayout};
 use crate::{Error, Result};
 
 /// A class of a segmentation.
@@ -29,41 +29,6 @@ pub enum Task {
     Regress,
 }
 
-/// Mean and standard deviation of each channel, by which images enter (and leave) a network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Normalisation {
-    /// Mean of each channel, in the units of the image.
-    pub mean: Vec<f32>,
-    /// Standard deviation of each channel, in the units of the image; never 0.
-    pub deviation: Vec<f32>,
-}
-
-impl Normalisation {
-    /// The normalisation that changes nothing.
-    pub fn identity(channels: usize) -> Self {
-        Self { mean: vec![0.0; channels], deviation: vec![1.0; channels] }
-    }
-
-    /// Brings `values` of channel `channel` to mean 0 and deviation 1.
-    pub fn apply<'a>(&self, channel: usize, values: impl IntoIterator<Item = &'a mut f32>) {
-        let (mean, scale) = (self.mean[channel], 1.0 / self.deviation[channel]);
-        values.into_iter().for_each(|v| *v = (*v - mean) * scale);
-    }
-
-    /// Brings `values` of channel `channel` back to the units of the image.
-    pub fn undo<'a>(&self, channel: usize, values: impl IntoIterator<Item = &'a mut f32>) {
-        let (mean, deviation) = (self.mean[channel], self.deviation[channel]);
-        values.into_iter().for_each(|v| *v = *v * deviation + mean);
-    }
-
-    fn usable(&self, channels: usize) -> bool {
-        self.mean.len() == channels
-            && self.deviation.len() == channels
-            && self.mean.iter().all(|m| m.is_finite())
-            && self.deviation.iter().all(|d| d.is_finite() && *d > 0.0)
-    }
-}
-
 /// A network ready to be applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
@@ -74,7 +39,7 @@ pub struct Model {
     /// What the outputs mean.
     pub task: Task,
     /// How input images are normalised.
-    pub input: Normalisation,
+    pub input: InputNormalisation,
     /// How regression targets were normalised; `None` for a segmentation.
     pub target: Option<Normalisation>,
     /// Where the model comes from: crate version, data, seed, device, scores; for people to read.

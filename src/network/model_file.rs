@@ -8,7 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 
-use super::{Architecture, Model, Normalisation, ParameterLayout, Task};
+use super::{Architecture, InputNormalisation, Model, Normalisation, ParameterLayout, Task};
 use crate::{Error, Result};
 
 /// The version that this crate writes and reads.
@@ -107,7 +107,7 @@ impl Model {
             parameters.extend(view.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)));
         }
         let task: Task = text(&metadata, "task", path)?;
-        let input: Normalisation = text(&metadata, "input", path)?;
+        let input: InputNormalisation = text(&metadata, "input", path)?;
         let target: Option<Normalisation> = text(&metadata, "target", path)?;
         let provenance: BTreeMap<String, String> = text(&metadata, "provenance", path)?;
         let model = Self { architecture, parameters, task, input, target, provenance };
@@ -148,7 +148,7 @@ fn text<T: DeserializeOwned>(metadata: &HashMap<String, String>, name: &str, pat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Class, initialise};
+    use crate::network::{Class, Measure, initialise};
 
     fn model() -> Model {
         let architecture = Architecture { width: 2, ..Architecture::new(3, 2, 4) };
@@ -158,7 +158,7 @@ mod tests {
             task: Task::Segment {
                 classes: [0, 255].map(|value| Class { value, name: format!("class {value}") }).to_vec(),
             },
-            input: Normalisation { mean: vec![1.0, 2.0, 3.0], deviation: vec![0.5; 3] },
+            input: Normalisation { mean: vec![1.0, 2.0, 3.0], deviation: vec![0.5; 3] }.into(),
             target: None,
             provenance: BTreeMap::from([("seed".to_string(), "1".to_string())]),
         }
@@ -172,6 +172,9 @@ mod tests {
     fn comes_back_as_it_was() {
         let bytes = model().to_bytes().unwrap();
         assert_eq!(Model::from_bytes(&bytes, Path::new("m")).unwrap(), model());
+        let by_itself = InputNormalisation::PerImage { per_image: Measure::MeanDeviation };
+        let model = Model { input: by_itself, ..model() };
+        assert_eq!(Model::from_bytes(&model.to_bytes().unwrap(), Path::new("m")).unwrap(), model);
     }
 
     #[test]

@@ -13,8 +13,10 @@
 //! (Pelt & Sethian 2018, equations 4 and 5). The gradients are those of these equations, term by term.
 
 mod losses;
+mod optimiser;
 
-pub use losses::{adam, cross_entropy, squared_error};
+pub use losses::loss;
+pub use optimiser::adam;
 
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::Extent;

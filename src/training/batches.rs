@@ -1,27 +1,40 @@
 //! The batches of a step, from the draws of a sampler.
 
+use std::collections::{BTreeSet, VecDeque};
+
+use rayon::prelude::*;
+
+use super::settings::Settings;
 use crate::Result;
-use crate::data::{Dataset, Draw, Sample, Sampler, Symmetry, Target, cut};
-use crate::engine::{Images, Targets};
+use crate::data::{Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, Symmetry, Target, cut};
+use crate::engine::{Images, TargetValues, Targets};
 use crate::schedule::{Extent, Shape};
 
-/// Draws pieces of the training images, each in one of the symmetries.
+/// Pixels of images that are made ready before they are used.
+const MOST_PIXELS_READY: usize = 1 << 25;
+
+/// Draws pieces of the training images, each changed as the settings say.
 pub(super) struct Batches<'a> {
     set: &'a Dataset,
     sampler: Sampler,
+    augmentation: Augmentation,
+    seed: u64,
     batch: usize,
+    /// The steps that come next, by their numbers.
+    ready: VecDeque<(u64, Step)>,
 }
 
+/// The images and targets of a step: one batch for each size among them, and the scale that makes the loss a mean.
+pub(super) type Step = (Vec<(Images, Targets)>, f32);
+
 impl<'a> Batches<'a> {
-    pub(super) fn new(
-        set: &'a Dataset,
-        batch: usize,
-        crop: usize,
-        symmetries: bool,
-        seed: u64,
-    ) -> Result<Self> {
-        let sampler = Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?;
-        Ok(Self { set, sampler, batch })
+    pub(super) fn new(set: &'a Dataset, settings: &Settings) -> Result<Self> {
+        let Settings { batch, crop, symmetries, favour_rare, seed, augmentation, .. } = *settings;
+        let mut sampler = Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?;
+        if favour_rare > 0.0 {
+            sampler = sampler.favouring(ClassPixels::of(set)?, favour_rare);
+        }
+        Ok(Self { set, sampler, augmentation, seed, batch, ready: VecDeque::new() })
     }
 
     /// Steps in an epoch: as many as show about as many pixels as the set holds, but each image at least once.
@@ -34,16 +47,44 @@ impl<'a> Batches<'a> {
         ((draws / self.batch as f64).round() as u64).max(self.set.samples.len().div_ceil(self.batch) as u64)
     }
 
-    /// The images and targets of step `step`, from 1: one batch for each size among them, and the scale that makes
-    /// the loss a mean.
-    pub(super) fn step(&self, step: u64) -> (Vec<(Images, Targets)>, f32) {
+    /// The `n`-th sample of the run, from 0. A piece where no pixel counts would teach nothing: another is drawn.
+    pub(super) fn sample(&self, n: u64) -> Sample {
+        let draw = self.sampler.draw_where(n, |draw| self.set.samples[draw.index].counts_in(draw.crop));
+        self.augmentation.apply(&self.set.samples[draw.index], &draw, self.seed, n)
+    }
+
+    /// The names of the images of step `step`, each once.
+    pub(super) fn names(&self, step: u64) -> String {
         let first = (step - 1) * self.batch as u64;
-        let samples: Vec<Sample> = (first..first + self.batch as u64)
-            .map(|n| {
-                let draw: Draw = self.sampler.draw(n);
-                cut(&self.set.samples[draw.index], &draw)
-            })
-            .collect();
+        let names = (first..first + self.batch as u64).map(|n| self.sample(n).name);
+        names.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Step `step`, from 1.
+    ///
+    /// Steps are made ready by all threads, a few at a time: the engine has the next ones at hand.
+    pub(super) fn step(&mut self, step: u64) -> Step {
+        match self.ready.pop_front() {
+            Some((number, ready)) if number == step => ready,
+            _ => {
+                let first = self.make(step);
+                let pixels = |(images, _): &(Images, Targets)| images.pixels.len();
+                let most = MOST_PIXELS_READY / first.0.iter().map(pixels).sum::<usize>().max(1);
+                let more = most.min(rayon::current_num_threads()) as u64;
+                self.ready = (1..more)
+                    .into_par_iter()
+                    .map(|ahead| (step + ahead, self.make(step + ahead)))
+                    .collect::<Vec<_>>()
+                    .into();
+                first
+            }
+        }
+    }
+
+    fn make(&self, step: u64) -> Step {
+        let first = (step - 1) * self.batch as u64;
+        let samples: Vec<Sample> =
+            (0..self.batch).into_par_iter().map(|index| self.sample(first + index as u64)).collect();
         let mut groups: Vec<Vec<&Sample>> = Vec::new();
         for sample in &samples {
             match groups.iter_mut().find(|group| group[0].image.dim() == sample.image.dim()) {
@@ -52,8 +93,8 @@ impl<'a> Batches<'a> {
             }
         }
         let batches: Vec<(Images, Targets)> = groups.iter().map(|group| gather(group)).collect();
-        let terms: usize = batches.iter().map(|(_, targets)| targets.terms()).sum();
-        (batches, 1.0 / terms.max(1) as f32)
+        let weight: f64 = batches.iter().map(|(_, targets)| targets.total_weight()).sum();
+        (batches, if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 })
     }
 
     /// A batch like those of the run, to ask what memory it will take.
@@ -78,23 +119,35 @@ fn gather(samples: &[&Sample]) -> (Images, Targets) {
     let (_, height, width) = samples[0].image.dim();
     let shape = Shape { batch: samples.len(), extent: Extent::plane(height, width) };
     let pixels = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
-    let targets = match samples[0].target {
-        Target::Classes(_) => Targets::Classes(samples.iter().flat_map(|sample| classes(sample)).collect()),
-        Target::Values(_) => Targets::Values(samples.iter().flat_map(|sample| values(sample)).collect()),
-    };
+    let targets = Targets { values: target_values(samples), weights: weights(samples) };
     (Images { shape, pixels }, targets)
 }
 
-fn classes(sample: &Sample) -> Vec<u32> {
-    match &sample.target {
-        Target::Classes(classes) => classes.iter().copied().collect(),
-        Target::Values(_) => Vec::new(),
+fn target_values(samples: &[&Sample]) -> TargetValues {
+    let (mut classes, mut values) = (Vec::new(), Vec::new());
+    for sample in samples {
+        match &sample.target {
+            Target::Classes(image) => classes.extend(image.iter().copied()),
+            Target::Values(image) => values.extend(image.iter().copied()),
+        }
+    }
+    match samples[0].target {
+        Target::Classes(_) => TargetValues::Classes(classes),
+        Target::Values(_) => TargetValues::Values(values),
     }
 }
 
-fn values(sample: &Sample) -> Vec<f32> {
-    match &sample.target {
-        Target::Values(values) => values.iter().copied().collect(),
-        Target::Classes(_) => Vec::new(),
-    }
+/// The weights of all pixels; those of an image without weights are 1, and `None` stands for 1 everywhere.
+fn weights(samples: &[&Sample]) -> Option<Vec<f32>> {
+    samples.iter().any(|sample| sample.weights.is_some()).then(|| {
+        let mut all = Vec::new();
+        for sample in samples {
+            let (_, height, width) = sample.image.dim();
+            match &sample.weights {
+                Some(weights) => all.extend(weights.iter().copied()),
+                None => all.extend(std::iter::repeat_n(1.0, height * width)),
+            }
+        }
+        all
+    })
 }

@@ -1,31 +1,68 @@
-//! All that is needed to go on with a run: parameters, moments, and how far it had come.
+//! All that is needed to go on with a run: the numbers of the engine, and how far it had come.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::Moments;
 use crate::{Error, Result};
 
 /// The version that this crate writes and reads.
-const FORMAT: &str = "msd-gpu checkpoint 1";
+const FORMAT: &str = "msd-gpu checkpoint 2";
 
-/// The state of a run at the end of an epoch.
+/// The state of a run after a step.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Checkpoint {
     pub(super) parameters: Vec<f32>,
     pub(super) moments: Moments,
+    /// The averaged parameters; none where no average is kept.
+    pub(super) average: Vec<f32>,
+    /// The parameters of the best model; none before the first epoch ended.
+    pub(super) best_parameters: Vec<f32>,
+    pub(super) progress: Progress,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Progress {
+    /// The settings, as text, and the fingerprints of network and images.
+    pub(super) settings: String,
+    pub(super) fingerprints: (String, String),
     /// Steps made.
     pub(super) step: u64,
     /// Epochs ended.
     pub(super) epoch: u64,
+    /// Steps made in the present epoch, and the sum of their losses.
+    pub(super) epoch_steps: u64,
+    #[serde(with = "bits")]
+    pub(super) loss_sum: f64,
     /// Minutes of training.
+    #[serde(with = "bits")]
     pub(super) minutes: f64,
-    /// The best loss so far, the epoch that gave it, and its parameters.
-    pub(super) best_loss: f64,
+    /// What the best model so far was judged by (the smallest is best), the epoch that gave it, and where it comes from.
+    #[serde(with = "bits")]
+    pub(super) best: f64,
     pub(super) best_epoch: u64,
-    pub(super) best_parameters: Vec<f32>,
+    pub(super) best_provenance: BTreeMap<String, String>,
+    /// How often the learning rate dropped on a plateau, and the epoch of the last time.
+    pub(super) drops: u64,
+    pub(super) drop_epoch: u64,
+}
+
+/// Floating point numbers are kept as bits: a run that goes on must be the one that was stopped.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(value.to_bits())
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<f64, D::Error> {
+        u64::deserialize(deserializer).map(f64::from_bits)
+    }
 }
 
 impl Checkpoint {
@@ -35,27 +72,20 @@ impl Checkpoint {
             ("parameters", bytes(&self.parameters)),
             ("first_moments", bytes(&self.moments.first)),
             ("second_moments", bytes(&self.moments.second)),
+            ("average", bytes(&self.average)),
             ("best_parameters", bytes(&self.best_parameters)),
         ];
-        let unusual = |e: safetensors::SafeTensorError| {
-            Error::Mismatch(format!("the checkpoint cannot be written: {e}"))
-        };
+        let unusual =
+            |e: &dyn std::fmt::Display| Error::Mismatch(format!("the checkpoint cannot be written: {e}"));
         let mut tensors = Vec::new();
         for (name, bytes) in &arrays {
-            tensors
-                .push((*name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map_err(unusual)?));
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map_err(|e| unusual(&e))?;
+            tensors.push((*name, view));
         }
-        // Floating point numbers are kept as bits: a run that goes on must be the one that was stopped.
-        let numbers = [
-            ("format", FORMAT.to_string()),
-            ("step", self.step.to_string()),
-            ("epoch", self.epoch.to_string()),
-            ("minutes", self.minutes.to_bits().to_string()),
-            ("best_loss", self.best_loss.to_bits().to_string()),
-            ("best_epoch", self.best_epoch.to_string()),
-        ];
-        let metadata: HashMap<String, String> = numbers.map(|(name, text)| (name.to_string(), text)).into();
-        safetensors::serialize(tensors, Some(metadata)).map_err(unusual)
+        let progress = serde_json::to_string(&self.progress).map_err(|e| unusual(&e))?;
+        let metadata = [("format", FORMAT.to_string()), ("progress", progress)];
+        let metadata: HashMap<String, String> = metadata.map(|(name, text)| (name.to_string(), text)).into();
+        safetensors::serialize(tensors, Some(metadata)).map_err(|e| unusual(&e))
     }
 
     pub(super) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
@@ -75,25 +105,22 @@ impl Checkpoint {
             }
             Ok(view.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
         };
-        let number = |name: &str| -> Result<u64> {
-            metadata
-                .get(name)
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(|| damaged(&format!("{name} is missing")))
-        };
-        if number("best_epoch")? > number("epoch")?.saturating_add(1) {
-            return Err(damaged(&"its best epoch has not been yet"));
+        let text = metadata.get("progress").ok_or_else(|| damaged(&"its progress is missing"))?;
+        let progress: Progress = serde_json::from_str(text).map_err(|e| damaged(&e))?;
+        if progress.best_epoch > progress.epoch || progress.epoch_steps > progress.step {
+            return Err(damaged(&"its epochs contradict each other"));
         }
-        Ok(Self {
+        let checkpoint = Self {
             parameters: array("parameters")?,
             moments: Moments { first: array("first_moments")?, second: array("second_moments")? },
-            step: number("step")?,
-            epoch: number("epoch")?,
-            minutes: f64::from_bits(number("minutes")?),
-            best_loss: f64::from_bits(number("best_loss")?),
-            best_epoch: number("best_epoch")?,
+            average: array("average")?,
             best_parameters: array("best_parameters")?,
-        })
+            progress,
+        };
+        if checkpoint.best_parameters.is_empty() != (checkpoint.progress.best_epoch == 0) {
+            return Err(damaged(&"it has a best epoch without parameters, or the other way round"));
+        }
+        Ok(checkpoint)
     }
 }
 
@@ -106,12 +133,20 @@ mod tests {
         let checkpoint = Checkpoint {
             parameters: vec![0.1, -2.0],
             moments: Moments { first: vec![1e-20, 3.0], second: vec![4.0, 5.0] },
-            step: 7,
-            epoch: 2,
-            minutes: 0.1 + 0.2,
-            best_loss: f64::INFINITY,
-            best_epoch: 1,
+            average: vec![0.3],
             best_parameters: vec![7.0, 8.0],
+            progress: Progress {
+                settings: "depth = 3\n\"quoted\"".into(),
+                step: 7,
+                epoch: 2,
+                epoch_steps: 3,
+                loss_sum: 0.1 + 0.2,
+                minutes: 1.0 / 3.0,
+                best: f64::INFINITY,
+                best_epoch: 1,
+                drops: 2,
+                ..Default::default()
+            },
         };
         let bytes = checkpoint.to_bytes().unwrap();
         assert_eq!(Checkpoint::from_bytes(&bytes, Path::new("c")).unwrap(), checkpoint);

@@ -17,6 +17,8 @@ pub struct Epoch {
     pub validation_loss: f64,
     /// Metrics on the validation images, in the order of [`History::metrics`].
     pub metrics: Vec<f64>,
+    /// The learning rate of its last step.
+    pub learning_rate: f64,
     /// Whether it gave the best model so far.
     pub best: bool,
 }
@@ -38,15 +40,18 @@ impl History {
 
     /// The text of `history.csv`; a number that is not defined is left empty.
     pub fn to_csv(&self) -> String {
-        let mut text =
-            format!("epoch,step,minutes,training_loss,validation_loss,{},best\n", self.metrics.join(","));
+        let mut text = format!(
+            "epoch,step,minutes,training_loss,validation_loss,{},learning_rate,best\n",
+            self.metrics.join(",")
+        );
         let number = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
         for e in &self.epochs {
             let metrics: Vec<String> = e.metrics.iter().copied().map(number).collect();
             let (training, validation) = (number(e.training_loss), number(e.validation_loss));
             let best = u8::from(e.best);
             let line = [e.epoch.to_string(), e.step.to_string(), number(e.minutes), training, validation];
-            text += &format!("{},{},{best}\n", line.join(","), metrics.join(","));
+            let rate = number(e.learning_rate);
+            text += &format!("{},{},{rate},{best}\n", line.join(","), metrics.join(","));
         }
         text
     }
@@ -57,7 +62,7 @@ impl History {
         for line in text.lines().skip(1).take(count) {
             let fields: Vec<&str> = line.split(',').collect();
             let number = |text: &str| if text.is_empty() { Some(f64::NAN) } else { text.parse().ok() };
-            if fields.len() != 6 + metrics.len() {
+            if fields.len() != 7 + metrics.len() {
                 return None;
             }
             history.epochs.push(Epoch {
@@ -70,7 +75,8 @@ impl History {
                     .iter()
                     .map(|text| number(text))
                     .collect::<Option<_>>()?,
-                best: fields[5 + metrics.len()] == "1",
+                learning_rate: number(fields[5 + metrics.len()])?,
+                best: fields[6 + metrics.len()] == "1",
             });
         }
         (history.epochs.len() == count).then_some(history)
@@ -119,6 +125,7 @@ mod tests {
                 training_loss: 1.0 / epoch as f64,
                 validation_loss: 1.5 / epoch as f64,
                 metrics,
+                learning_rate: 0.1 / epoch as f64,
                 best: epoch == 2,
             });
         }

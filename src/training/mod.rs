@@ -7,18 +7,28 @@
 //! The n-th image that a run shows to the network depends on the seed and n alone, so a run that was
 //! stopped goes on from its checkpoint as if it had not been.
 
+mod augmentation_preview;
 mod batches;
 mod checkpoint;
+mod checks;
 mod history;
+mod judge;
+mod monitor;
+mod optimisation;
 mod prepare;
 mod preview;
+mod resume;
 mod run_folder;
 mod scores;
 mod settings;
 mod trainer;
 
+pub use augmentation_preview::preview_augmentation;
 pub use history::{Epoch, History};
+pub use monitor::Monitor;
+pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 pub use prepare::Prepared;
+pub use resume::check_same_settings;
 pub use run_folder::{RunFolder, read_settings};
 pub use scores::Scores;
 pub use settings::{Settings, TaskKind};

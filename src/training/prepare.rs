@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use log::info;
+use log::{info, warn};
+use ndarray::Axis;
 
 use super::settings::{Settings, TaskKind};
-use crate::data::{ChannelStatistics, Dataset, Target, load_regression, load_segmentation};
-use crate::network::{Class, Model, Normalisation, Task, initialise};
+use crate::data::{
+    Classes, Dataset, Fingerprint, Sample, Target, load_regression, load_segmentation, load_weights,
+};
+use crate::network::{Class, InputNormalisation, Model, Normalisation, Task, initialise};
 use crate::{Error, Result};
 
 /// Normalised images with their targets, and the model to be trained on them.
@@ -26,36 +29,21 @@ impl Prepared {
     /// When a file cannot be used, or images, targets and settings do not fit each other.
     pub fn load(settings: &Settings) -> Result<Self> {
         settings.validate()?;
-        let validation = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
-        let (training, validation, task) = match settings.task {
-            TaskKind::Segment => {
-                let (training, mapping) = load_segmentation(&settings.images, &settings.targets, None)?;
-                let validation =
-                    validation.map(|(images, targets)| load_segmentation(images, targets, Some(&mapping)));
-                let classes = mapping.values.iter().map(|&value| Class { value, name: value.to_string() });
-                (
-                    training,
-                    validation.transpose()?.map(|(set, _)| set),
-                    Task::Segment { classes: classes.collect() },
-                )
-            }
-            TaskKind::Regress => {
-                let validation = validation.map(|(images, targets)| load_regression(images, targets));
-                (
-                    load_regression(&settings.images, &settings.targets)?,
-                    validation.transpose()?,
-                    Task::Regress,
-                )
-            }
-        };
-        let (training, validation) = match settings.val_fraction {
-            None => (training, validation),
-            Some(fraction) => {
+        let (training, validation, task) = read(settings)?;
+        let (training, validation) = match (settings.val_fraction, settings.folds.zip(settings.fold)) {
+            (Some(fraction), _) => {
                 let (training, validation) = training.split_off_fraction(fraction, settings.seed)?;
-                info!("set aside for validation: {}", validation.names().join(", "));
                 (training, Some(validation))
             }
+            (None, Some((folds, fold))) => {
+                let (training, validation) = training.split_off_fold(fold, folds)?;
+                (training, Some(validation))
+            }
+            (None, None) => (training, validation),
         };
+        if let Some(set) = validation.as_ref().filter(|_| settings.val_images.is_none()) {
+            info!("set aside for validation: {}", set.names().join(", "));
+        }
         Self::new(settings, training, validation, task)
     }
 
@@ -65,11 +53,12 @@ impl Prepared {
     /// When images, targets and settings do not fit each other.
     pub fn new(
         settings: &Settings,
-        training: Dataset,
-        validation: Option<Dataset>,
+        mut training: Dataset,
+        mut validation: Option<Dataset>,
         task: Task,
     ) -> Result<Self> {
         settings.validate()?;
+        check_labelled(&training)?;
         let inputs = training.channels();
         if let Some(validation) = &validation {
             same_channels("images", inputs, validation.channels())?;
@@ -84,18 +73,22 @@ impl Prepared {
             Task::Regress => training.target_channels().unwrap_or(1),
         };
         let architecture = settings.architecture(inputs, outputs)?;
-        let input = normalisation(ChannelStatistics::of_images(&training)?);
-        let target = match task {
-            Task::Segment { .. } => None,
-            Task::Regress => Some(normalisation(ChannelStatistics::of_targets(&training)?)),
-        };
+        let provenance = provenance(settings, &training, validation.as_ref());
+        if let Some(weights) = settings.class_weights()? {
+            let weights = weights.resolve(&training, outputs)?;
+            info!("weights of the classes: {weights:?}");
+            training.weigh_classes(&weights);
+            validation.iter_mut().for_each(|set| set.weigh_classes(&weights));
+            check_labelled(&training)?;
+        }
+        let (input, target) = normalisations(settings, &training)?;
         let model = Model {
             parameters: initialise(&architecture, settings.seed),
             architecture,
             task,
             input,
             target,
-            provenance: provenance(settings, &training),
+            provenance,
         };
         model.validate()?;
         let ready = |mut set: Dataset| {
@@ -115,15 +108,81 @@ fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {
     )))
 }
 
-fn normalisation(statistics: ChannelStatistics) -> Normalisation {
-    Normalisation { mean: statistics.mean, deviation: statistics.deviation }
+/// Reads the training images, those that are named for validation, and what is to be learnt.
+fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
+    let Settings { images, targets, .. } = settings;
+    let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
+    let (mut training, mut validation, task) = match settings.task {
+        TaskKind::Segment => {
+            let found = Classes::Found { ignored: settings.ignore };
+            let (training, mapping) = load_segmentation(images, targets, found)?;
+            let load = |(images, targets)| load_segmentation(images, targets, Classes::Known(&mapping));
+            let validation = named.map(load).transpose()?.map(|(set, _)| set);
+            let classes = mapping.values.iter().map(|&value| Class { value, name: value.to_string() });
+            (training, validation, Task::Segment { classes: classes.collect() })
+        }
+        TaskKind::Regress => {
+            let training = load_regression(images, targets)?;
+            let validation = named.map(|(images, targets)| load_regression(images, targets)).transpose()?;
+            (training, validation, Task::Regress)
+        }
+    };
+    if let Some(weights) = &settings.weights {
+        load_weights(&mut training, images, weights)?;
+    }
+    if let (Some(set), Some(images), Some(weights)) =
+        (&mut validation, &settings.val_images, &settings.val_weights)
+    {
+        load_weights(set, images, weights)?;
+    }
+    Ok((training, validation, task))
 }
 
-/// Brings images, and regression targets, to mean 0 and deviation 1.
+/// Refuses an image that nothing can be learnt from: most often it was meant to be labelled.
+fn check_labelled(training: &Dataset) -> Result<()> {
+    match training.samples.iter().find(|sample| !sample.counts_in(None)) {
+        None => Ok(()),
+        Some(Sample { name, .. }) => Err(Error::Mismatch(format!(
+            "the training image {name} has no pixel that counts: all are unlabelled or of weight 0; label some of it, or take it out"
+        ))),
+    }
+}
+
+/// How images, and regression targets, are normalised.
+fn normalisations(
+    settings: &Settings,
+    training: &Dataset,
+) -> Result<(InputNormalisation, Option<Normalisation>)> {
+    let measure = settings.measure()?;
+    let images: Vec<_> = training.samples.iter().map(|sample| (sample.image.view(), None)).collect();
+    let input = match settings.normalise_per_image {
+        true => InputNormalisation::PerImage { per_image: measure },
+        false => measure.of(&images).into(),
+    };
+    for channel in 0..training.channels() {
+        let mut values = images.iter().flat_map(|(image, _)| image.index_axis(Axis(0), channel).into_iter());
+        let first = values.next();
+        if let Some(level) = first.filter(|level| values.all(|value| value == *level)) {
+            warn!("channel {channel} of every training image is {level} everywhere: it says nothing");
+        }
+    }
+    let targets = training.samples.iter().filter_map(|sample| match &sample.target {
+        // What does not count may hold anything, and must not move the scale.
+        Target::Values(values) => {
+            Some((values.view(), sample.weights.as_ref().map(|weights| weights.view())))
+        }
+        Target::Classes(_) => None,
+    });
+    let targets: Vec<_> = targets.collect();
+    Ok((input, (settings.task == TaskKind::Regress).then(|| measure.of(&targets))))
+}
+
+/// Normalises images, and regression targets.
 fn normalise(set: &mut Dataset, model: &Model) {
     for sample in &mut set.samples {
+        let input = model.input.of(sample.image.view());
         for (channel, mut plane) in sample.image.outer_iter_mut().enumerate() {
-            model.input.apply(channel, &mut plane);
+            input.apply(channel, &mut plane);
         }
         if let (Target::Values(values), Some(target)) = (&mut sample.target, &model.target) {
             for (channel, mut plane) in values.outer_iter_mut().enumerate() {
@@ -133,13 +192,38 @@ fn normalise(set: &mut Dataset, model: &Model) {
     }
 }
 
-fn provenance(settings: &Settings, training: &Dataset) -> BTreeMap<String, String> {
-    let entries = [
+/// Where the model comes from, before it is trained.
+fn provenance(
+    settings: &Settings,
+    training: &Dataset,
+    validation: Option<&Dataset>,
+) -> BTreeMap<String, String> {
+    let mut entries = vec![
         ("program", format!("msd-gpu {}", env!("CARGO_PKG_VERSION"))),
         ("images", settings.images.clone()),
         ("targets", settings.targets.clone()),
         ("training_images", training.samples.len().to_string()),
+        ("training_fingerprint", Fingerprint::of_dataset(training).to_string()),
         ("seed", settings.seed.to_string()),
     ];
+    if let Some(validation) = validation {
+        warn_of_shared(training, validation);
+        entries.push(("validation_images", validation.samples.len().to_string()));
+        entries.push(("validation_fingerprint", Fingerprint::of_dataset(validation).to_string()));
+    }
     entries.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+/// Warns of validation images that are training images too, whatever their names.
+fn warn_of_shared(training: &Dataset, validation: &Dataset) {
+    let known: BTreeMap<Fingerprint, &str> =
+        training.samples.iter().map(|sample| (Fingerprint::of_image(sample), sample.name.as_str())).collect();
+    for sample in &validation.samples {
+        if let Some(name) = known.get(&Fingerprint::of_image(sample)) {
+            warn!(
+                "the validation image {} is the training image {name}: the scores will flatter the model",
+                sample.name
+            );
+        }
+    }
 }

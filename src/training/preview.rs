@@ -18,7 +18,7 @@ pub(super) fn preview(engine: &mut dyn Engine, set: &Dataset) -> Result<Array3<u
     let mut rows = Vec::new();
     for sample in set.samples.iter().take(MOST_IMAGES) {
         let sample = middle(sample);
-        let (output, ..) = apply(engine, &sample)?;
+        let output = apply(engine, &sample)?;
         let grey = stretch(sample.image.index_axis(Axis(0), 0));
         let mut row = vec![grey_picture(grey.view())];
         match (&sample.target, &output) {

@@ -7,7 +7,7 @@ use ndarray::Array3;
 use super::checkpoint::Checkpoint;
 use super::history::History;
 use super::settings::Settings;
-use crate::data::{write_bytes_atomic, write_png_rgb8};
+use crate::data::{remove_unfinished, write_bytes_atomic, write_png_rgb8};
 use crate::network::Model;
 use crate::{Error, Result};
 
@@ -36,17 +36,20 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Opens the folder of a run that is to go on.
+    /// Opens the folder of a run that is to go on, and removes what a killed run left half-written there.
     ///
     /// # Errors
     /// [`Error::Input`] when it holds none.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let folder = Self { path: path.into() };
-        if folder.path.join("config.toml").is_file() && folder.path.join("checkpoint.safetensors").is_file() {
-            return Ok(folder);
+        if !folder.path.join("config.toml").is_file() {
+            return Err(Error::input(
+                &folder.path,
+                "holds no run to resume (config.toml); start one with --out",
+            ));
         }
-        let problem = "holds no run to resume (config.toml and checkpoint.safetensors); start one with --out";
-        Err(Error::input(&folder.path, problem))
+        remove_unfinished(&folder.path);
+        Ok(folder)
     }
 
     /// Where it is.
@@ -54,15 +57,16 @@ impl RunFolder {
         &self.path
     }
 
-    /// Reads the settings of the run.
+    /// Reads the settings of the run in the folder `path`.
     ///
     /// # Errors
     /// [`Error::Input`] when the file is missing or damaged.
-    pub fn settings(&self) -> Result<Settings> {
-        let path = self.path.join("config.toml");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| Error::input(&path, format!("cannot be read ({e})")))?;
-        read_settings(&text, &path)
+    pub fn settings(path: &Path) -> Result<Settings> {
+        let file = path.join("config.toml");
+        let text = std::fs::read_to_string(&file).map_err(|e| {
+            Error::input(path, format!("holds no run to resume (config.toml: {e}); start one with --out"))
+        })?;
+        read_settings(&text, &file)
     }
 
     pub(super) fn write_settings(&self, settings: &Settings) -> Result<()> {
@@ -95,10 +99,14 @@ impl RunFolder {
         write_bytes_atomic(self.path.join("checkpoint.safetensors"), &checkpoint.to_bytes()?)
     }
 
-    pub(super) fn read_checkpoint(&self) -> Result<Checkpoint> {
+    /// The checkpoint; none in the folder of a run that was stopped before its first.
+    pub(super) fn read_checkpoint(&self) -> Result<Option<Checkpoint>> {
         let path = self.path.join("checkpoint.safetensors");
-        let bytes = std::fs::read(&path).map_err(|e| Error::input(&path, format!("cannot be read ({e})")))?;
-        Checkpoint::from_bytes(&bytes, &path)
+        match std::fs::read(&path) {
+            Ok(bytes) => Checkpoint::from_bytes(&bytes, &path).map(Some),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::input(&path, format!("cannot be read ({e})"))),
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Architecture, Boundary, DilationMode, parse_dilations};
+use super::monitor::Monitor;
+use super::optimisation::Optimisation;
+use crate::data::{Augmentation, ClassWeights};
+use crate::engine::Loss;
+use crate::network::{Architecture, Boundary, DilationMode, Measure, parse_dilations};
 use crate::{Error, Result};
 
 /// What is to be learnt.
@@ -34,6 +38,30 @@ pub struct Settings {
     /// Share of the training images that is set aside for validation instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_fraction: Option<f64>,
+    /// Folds of a cross-validation: each takes its share of the training images for validation instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
+    /// Which of the folds this run is, from 1; without it, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<usize>,
+    /// Value in label images of pixels that nobody labelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore: Option<i64>,
+    /// Images of how much each pixel counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// The same for the validation images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_weights: Option<String>,
+    /// How much each class counts: `balanced`, or numbers such as `1,2,0.5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<String>,
+    /// What images and regression targets are normalised by: `mean`, or percentiles such as `1..99`.
+    #[serde(default = "default::normalise")]
+    pub normalise: String,
+    /// Whether images are normalised each by itself.
+    #[serde(default)]
+    pub normalise_per_image: bool,
     /// Number of layers.
     #[serde(default = "default::depth")]
     pub depth: usize,
@@ -55,6 +83,9 @@ pub struct Settings {
     /// Whether pieces are shown in all eight flips and rotations.
     #[serde(default = "default::symmetries")]
     pub symmetries: bool,
+    /// Share of the pieces, 0 to 1, that lie about a pixel of a class drawn evenly.
+    #[serde(default)]
+    pub favour_rare: f64,
     /// Learning rate of Adam.
     #[serde(default = "default::lr")]
     pub lr: f64,
@@ -76,12 +107,25 @@ pub struct Settings {
     /// The device: auto, cpu, gpu, an index or part of a name.
     #[serde(default = "default::device")]
     pub device: String,
+    /// What the best model is best in.
+    #[serde(default)]
+    pub monitor: Monitor,
+    /// Loss, optimiser and learning rate.
+    #[serde(default)]
+    pub optimisation: Optimisation,
+    /// Random changes of the pieces.
+    #[serde(default, skip_serializing_if = "Augmentation::is_off")]
+    pub augmentation: Augmentation,
 }
 
 /// Defaults, in one place for `config.toml` and the command line.
 pub mod default {
     use super::Boundary;
 
+    /// Mean and standard deviation, which every pixel has a part in.
+    pub fn normalise() -> String {
+        "mean".into()
+    }
     /// Layers: half the paper's 100, a quarter of its cost.
     pub fn depth() -> usize {
         50
@@ -138,6 +182,14 @@ impl Settings {
             val_images: None,
             val_targets: None,
             val_fraction: None,
+            folds: None,
+            fold: None,
+            ignore: None,
+            weights: None,
+            val_weights: None,
+            class_weights: None,
+            normalise: default::normalise(),
+            normalise_per_image: false,
             depth: default::depth(),
             width: default::width(),
             dilations: default::dilations(),
@@ -145,6 +197,7 @@ impl Settings {
             batch: default::batch(),
             crop: default::crop(),
             symmetries: default::symmetries(),
+            favour_rare: 0.0,
             lr: default::lr(),
             max_epochs: None,
             max_minutes: None,
@@ -152,53 +205,47 @@ impl Settings {
             patience: default::patience(),
             seed: default::seed(),
             device: default::device(),
+            monitor: Monitor::default(),
+            optimisation: Optimisation::default(),
+            augmentation: Augmentation::default(),
         }
     }
 
-    /// Checks every number that does not need the images.
+    /// What images are normalised by.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming the first that cannot be used.
-    pub fn validate(&self) -> Result<()> {
-        self.architecture(1, 1)?;
-        if self.batch == 0 || self.batch > 4096 {
-            return Err(Error::setting("--batch", self.batch, "it must be from 1 to 4096"));
-        }
-        // Engines compute in float32.
-        if !((self.lr as f32).is_finite() && self.lr as f32 > 0.0) {
-            return Err(Error::setting("--lr", self.lr, "it must be a number above 0, such as 0.003"));
-        }
-        if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
-            let found = self.max_minutes.unwrap_or_default();
-            return Err(Error::setting("--max-minutes", found, "it must be a number above 0"));
-        }
-        for (name, limit) in [("--max-epochs", self.max_epochs), ("--max-steps", self.max_steps)] {
-            if limit == Some(0) {
-                return Err(Error::setting(name, 0, "it must be at least 1"));
-            }
-        }
-        // The integers of config.toml have a sign.
-        let whole =
-            [("--seed", Some(self.seed)), ("--max-epochs", self.max_epochs), ("--max-steps", self.max_steps)];
-        for (name, value) in whole.into_iter().chain([("--patience", Some(self.patience))]) {
-            if let Some(value) = value.filter(|&value| i64::try_from(value).is_err()) {
-                return Err(Error::setting(name, value, format!("it must be at most {}", i64::MAX)));
-            }
-        }
-        if self.val_images.is_some() != self.val_targets.is_some() {
-            let found = if self.val_images.is_some() { "--val-images alone" } else { "--val-targets alone" };
-            return Err(Error::setting(
-                "validation",
-                found,
-                "--val-images and --val-targets go together; give both",
-            ));
-        }
-        if self.val_images.is_some() && self.val_fraction.is_some() {
-            let wanted =
-                "validation images come either from --val-images or from the training images; drop one";
-            return Err(Error::setting("--val-fraction", "given beside --val-images", wanted));
-        }
+    /// [`Error::Setting`] for a text that is none.
+    pub fn measure(&self) -> Result<Measure> {
+        self.normalise.parse()
+    }
+
+    /// How much classes count, where it was set.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a text that is none.
+    pub fn class_weights(&self) -> Result<Option<ClassWeights>> {
+        self.class_weights.as_deref().map(str::parse).transpose()
+    }
+
+    /// The loss: the one asked for, or the task's usual one.
+    pub fn loss(&self) -> Loss {
+        self.optimisation.loss.unwrap_or(match self.task {
+            TaskKind::Segment => Loss::CrossEntropy,
+            TaskKind::Regress => Loss::SquaredError,
+        })
+    }
+
+    /// Fills in what is taken from the length of the run, given the steps in an epoch.
+    pub(super) fn fit(&mut self, steps_in_epoch: u64) -> Result<()> {
+        self.optimisation.fit(self.lr, self.last_step(steps_in_epoch))?;
+        self.optimisation.loss = Some(self.loss());
         Ok(())
+    }
+
+    /// The step at which the limits end the run, where they say so.
+    pub(super) fn last_step(&self, steps_in_epoch: u64) -> Option<u64> {
+        let epochs = self.max_epochs.map(|epochs| epochs.saturating_mul(steps_in_epoch));
+        [epochs, self.max_steps].into_iter().flatten().min()
     }
 
     /// The architecture for images of `inputs` channels and `outputs` classes or target channels.
@@ -250,29 +297,19 @@ mod tests {
     fn settings_come_back_from_their_text() {
         let all =
             Settings { val_fraction: Some(0.25), max_minutes: Some(1.5), max_steps: Some(7), ..settings() };
+        let all = Settings { augmentation: Augmentation { rotate: 5.0, ..Default::default() }, ..all };
+        let optimisation = Optimisation {
+            loss: Some(Loss::Focal { gamma: 1.5 }),
+            ema: Some(0.99),
+            lr_steps: Some(7),
+            ..Default::default()
+        };
+        let all = Settings { optimisation, monitor: Monitor::Dice, ..all };
         assert_eq!(toml::from_str::<Settings>(&all.to_toml().unwrap()).unwrap(), all);
         let short = "task = 'segment'\nimages = 'images'\ntargets = 'labels'";
         assert_eq!(toml::from_str::<Settings>(short).unwrap(), settings());
         assert!(
             toml::from_str::<Settings>("task = 'segment'\nimages = 'a'\ntargets = 'b'\ndeepth = 3").is_err()
         );
-    }
-
-    #[test]
-    fn unusable_numbers_are_named() {
-        let refusals = [
-            ("--batch", Settings { batch: 0, ..settings() }),
-            ("--lr", Settings { lr: f64::NAN, ..settings() }),
-            ("--max-minutes", Settings { max_minutes: Some(0.0), ..settings() }),
-            ("--max-steps", Settings { max_steps: Some(0), ..settings() }),
-            ("--depth", Settings { depth: 0, ..settings() }),
-            ("--dilations", Settings { dilations: "x".into(), ..settings() }),
-            ("validation", Settings { val_images: Some("v".into()), ..settings() }),
-        ];
-        for (name, settings) in refusals {
-            let error = settings.validate().unwrap_err().to_string();
-            assert!(error.starts_with(name), "{error} does not name {name}");
-        }
-        assert!(settings().validate().is_ok());
     }
 }

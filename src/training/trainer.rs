@@ -3,23 +3,28 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use log::info;
+use log::{info, warn};
 
 use super::batches::Batches;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Progress};
 use super::history::{Epoch, History};
+use super::judge::{Judge, with_parameters};
+use super::optimisation::RateSchedule;
 use super::prepare::Prepared;
 use super::preview::preview;
-use super::run_folder::RunFolder;
-use super::scores::{Scores, evaluate, metric_names};
+use super::resume::{check_same_data, check_same_settings, fingerprints};
+use super::run_folder::{RunFolder, read_settings};
+use super::scores::{Scores, metric_names};
 use super::settings::Settings;
 use crate::devices::Device;
-use crate::engine::{Adam, Engine};
+use crate::engine::{Engine, Loss};
 use crate::network::Model;
 use crate::{Error, Result};
 
-/// Seconds between two savings of the run: its epochs may be much shorter than writing takes.
-const SAVE_SECONDS: f64 = 5.0;
+/// Seconds between two savings within an epoch.
+const SAVE_SECONDS: f64 = 30.0;
+/// Saving takes at most one in so many seconds: epochs may be much shorter than writing takes.
+const SAVE_SHARE: f64 = 25.0;
 /// Seconds between two refreshings of the preview.
 const PREVIEW_SECONDS: f64 = 10.0;
 
@@ -66,11 +71,11 @@ impl Watcher for () {}
 
 /// Trains until a limit, the patience or `stop` ends it, and leaves the best model in `folder`.
 ///
-/// With `resume`, goes on from the folder's checkpoint.
+/// With `resume`, goes on from the folder's checkpoint: to the last bit as if the run had not been stopped.
 ///
 /// # Errors
 /// When the device fails, the loss is no longer a finite number ([`Error::Diverged`]; the best model so far stays in
-/// the folder), or a file cannot be written.
+/// the folder), a resumed run has other settings or images than it was started with, or a file cannot be written.
 pub fn train(
     prepared: &Prepared,
     settings: &Settings,
@@ -81,27 +86,24 @@ pub fn train(
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
     let mut run = Run::new(prepared, settings, folder, device, resume)?;
-    folder.write_settings(settings)?;
+    folder.write_settings(&run.settings)?;
+    run.save()?;
     let shape = run.batches.largest_shape(settings.crop);
     watcher.started(run.steps_in_epoch, run.engine.bytes(shape, true)?);
     let reason = match run.until_finished(stop, watcher) {
         Ok(reason) => reason,
         Err(error) => {
-            // The best model outlives what went wrong after it.
-            if run.state.best_epoch > 0 {
-                run.save().unwrap_or_else(|second| log::warn!("{second}"));
-            }
+            // The best model outlives what went wrong after it; the checkpoint stays at what was saved before.
+            run.write_best().unwrap_or_else(|second| warn!("{second}"));
             return Err(error);
         }
     };
-    run.save()?;
     run.refresh_preview()?;
-    let best_scores = run.best_scores.clone();
     Ok(Outcome {
-        best_epoch: run.state.best_epoch,
-        best_scores,
+        best_epoch: run.progress.best_epoch,
+        best_scores: run.best_scores(),
         history: run.history,
-        steps: run.state.step,
+        steps: run.progress.step,
         model: run.model,
         reason,
     })
@@ -109,27 +111,26 @@ pub fn train(
 
 struct Run<'a> {
     prepared: &'a Prepared,
-    settings: &'a Settings,
+    settings: Settings,
+    loss: Loss,
     folder: &'a RunFolder,
     engine: Box<dyn Engine>,
     batches: Batches<'a>,
+    judge: Judge<'a>,
     steps_in_epoch: u64,
-    state: Checkpoint,
-    /// The state at the end of the last whole epoch: where a resumed run goes on.
-    resumable: Checkpoint,
+    progress: Progress,
     /// The best model so far.
     model: Model,
-    best_scores: Option<Scores>,
     history: History,
-    /// Sum and number of the losses of this epoch that are known, and steps of it that were made.
-    loss_sum: f64,
+    /// Losses of this epoch that are known.
     losses: u64,
-    epoch_steps: u64,
     latest_loss: f32,
     started: Instant,
     /// Minutes that earlier sittings took.
     minutes_before: f64,
     saved: Instant,
+    /// Seconds that saving took.
+    save_seconds: f64,
     preview_written: Option<Instant>,
     preview_due: bool,
 }
@@ -137,57 +138,58 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(
         prepared: &'a Prepared,
-        settings: &'a Settings,
+        settings: &Settings,
         folder: &'a RunFolder,
         device: &Device,
         resume: bool,
     ) -> Result<Self> {
-        let Settings { batch, crop, symmetries, seed, .. } = *settings;
-        let batches = Batches::new(&prepared.training, batch, crop, symmetries, seed)?;
+        let batches = Batches::new(&prepared.training, settings)?;
+        let steps_in_epoch = batches.steps_in_epoch(settings.crop);
+        let mut settings = settings.clone();
+        settings.fit(steps_in_epoch)?;
         let mut model = prepared.model.clone();
         let mut engine = device.open(&model.architecture, &model.parameters)?;
         let metrics = metric_names(&model.task);
-        let (state, history) = if resume {
-            let state = folder.read_checkpoint()?;
-            engine.set_parameters(&state.parameters)?;
-            engine.set_moments(&state.moments)?;
-            let history = folder.read_history(metrics, state.epoch as usize)?;
-            let saved = Model::read(folder.path())?;
-            check_same_data(&saved, &model)?;
-            if !state.best_parameters.is_empty() {
-                model.parameters.clone_from(&state.best_parameters);
-                model.validate()?;
+        let fingerprints = fingerprints(&model)?;
+        let checkpoint = if resume { folder.read_checkpoint()? } else { None };
+        let (mut progress, history) = match checkpoint {
+            None => (Progress { best: f64::INFINITY, ..Default::default() }, History::new(metrics)),
+            Some(checkpoint) => {
+                let progress = checkpoint.progress;
+                check_same_settings(&read_settings(&progress.settings, folder.path())?, &settings)?;
+                check_same_data(&progress.fingerprints, &fingerprints)?;
+                engine.set_parameters(&checkpoint.parameters)?;
+                engine.set_moments(&checkpoint.moments)?;
+                engine.set_average(&checkpoint.average)?;
+                if progress.best_epoch > 0 {
+                    model.parameters = checkpoint.best_parameters;
+                    model.provenance.clone_from(&progress.best_provenance);
+                    model.validate()?;
+                }
+                info!("going on from epoch {}, step {}", progress.epoch, progress.step);
+                let history = folder.read_history(metrics, progress.epoch as usize)?;
+                (progress, history)
             }
-            if saved.parameters == state.best_parameters {
-                model.provenance = saved.provenance;
-            }
-            info!("going on from epoch {}, step {}", state.epoch, state.step);
-            (state, history)
-        } else {
-            let (parameters, moments) = (model.parameters.clone(), engine.moments()?);
-            let start = Checkpoint { parameters, moments, best_loss: f64::INFINITY, ..Default::default() };
-            (start, History::new(metrics))
         };
-        model.provenance.insert("device".into(), device.info.name.clone());
+        (progress.settings, progress.fingerprints) = (settings.to_toml()?, fingerprints);
         Ok(Self {
             prepared,
-            settings,
+            loss: settings.loss(),
             folder,
             engine,
-            steps_in_epoch: batches.steps_in_epoch(crop),
             batches,
-            minutes_before: state.minutes,
-            resumable: state.clone(),
-            state,
+            judge: Judge::new(prepared, &settings),
+            settings,
+            steps_in_epoch,
             model,
-            best_scores: None,
             history,
-            loss_sum: 0.0,
-            losses: 0,
-            epoch_steps: 0,
+            losses: progress.epoch_steps,
             latest_loss: f32::NAN,
             started: Instant::now(),
+            minutes_before: progress.minutes,
+            progress,
             saved: Instant::now(),
+            save_seconds: 0.0,
             preview_written: None,
             preview_due: false,
         })
@@ -197,32 +199,43 @@ impl<'a> Run<'a> {
         self.minutes_before + self.started.elapsed().as_secs_f64() / 60.0
     }
 
-    /// Makes steps until something ends the run.
+    /// Makes steps until something ends the run, and saves it.
     fn until_finished(&mut self, stop: &AtomicBool, watcher: &mut dyn Watcher) -> Result<StopReason> {
+        self.warn_of_short_schedule();
         let reason = loop {
             if let Some(reason) = self.finished(stop) {
                 break reason;
             }
             self.step(watcher)?;
-            if self.state.step.is_multiple_of(self.steps_in_epoch) {
-                self.end_epoch(true, watcher)?;
+            let ends = self.progress.step.is_multiple_of(self.steps_in_epoch);
+            if ends {
+                self.end_epoch(watcher)?;
+            }
+            if self.save_is_due(ends) {
+                self.save()?;
+                if self.preview_written.is_none_or(|at| at.elapsed().as_secs_f64() > PREVIEW_SECONDS) {
+                    self.refresh_preview()?;
+                }
             }
         };
-        if self.epoch_steps > 0 {
-            // An epoch that was cut short is judged too, but is no place to go on from.
-            self.end_epoch(false, watcher)?;
+        self.save()?;
+        if self.progress.epoch_steps > 0 {
+            // An epoch that was cut short is judged too. Its end is no place to go on from: a run that was not stopped
+            // does not come by there.
+            self.end_epoch(watcher)?;
+            self.write_best()?;
         }
         Ok(reason)
     }
 
     /// Whether and why the run is at its end.
     fn finished(&self, stop: &AtomicBool) -> Option<StopReason> {
-        let s = self.settings;
-        let waited = self.state.epoch.saturating_sub(self.state.best_epoch);
+        let (s, p) = (&self.settings, &self.progress);
+        let waited = p.epoch.saturating_sub(p.best_epoch);
         if stop.load(Ordering::Relaxed) {
             Some(StopReason::Asked)
-        } else if s.max_steps.is_some_and(|most| self.state.step >= most)
-            || s.max_epochs.is_some_and(|most| self.state.epoch >= most)
+        } else if s.max_steps.is_some_and(|most| p.step >= most)
+            || s.max_epochs.is_some_and(|most| p.epoch >= most)
             || s.max_minutes.is_some_and(|most| self.minutes() >= most)
         {
             Some(StopReason::Limit)
@@ -235,23 +248,32 @@ impl<'a> Run<'a> {
 
     /// The share of the run that is done by the limit that is nearest; NaN without a limit.
     fn done(&self) -> f64 {
-        let s = self.settings;
-        let share = |most: Option<f64>, now: f64| most.map_or(f64::NAN, |most| now / most);
-        share(s.max_steps.map(|n| n as f64), self.state.step as f64)
-            .max(share(s.max_minutes, self.minutes()))
-            .max(share(s.max_epochs.map(|n| n as f64 * self.steps_in_epoch as f64), self.state.step as f64))
+        let last = self.settings.last_step(self.steps_in_epoch);
+        let steps = last.map_or(f64::NAN, |last| self.progress.step as f64 / last as f64);
+        steps.max(self.settings.max_minutes.map_or(f64::NAN, |most| self.minutes() / most))
+    }
+
+    fn warn_of_short_schedule(&self) {
+        let optimisation = &self.settings.optimisation;
+        let ends = (optimisation.lr_steps, self.settings.last_step(self.steps_in_epoch));
+        if let (RateSchedule::Cosine, (Some(end), Some(last))) = (optimisation.schedule, ends)
+            && end < last
+        {
+            warn!("the learning rate is 0 from step {end} on: the steps from there to {last} teach nothing");
+        }
     }
 
     fn step(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
-        let (batches, scale) = self.batches.step(self.state.step + 1);
+        let (batches, scale) = self.batches.step(self.progress.step + 1);
         for (images, targets) in &batches {
-            self.engine.accumulate(images, targets, scale)?;
+            self.engine.accumulate(images, targets, self.loss, scale)?;
         }
-        self.state.step += 1;
-        self.epoch_steps += 1;
-        self.engine.update(&Adam::new(self.settings.lr, self.state.step))?;
+        self.progress.step += 1;
+        self.progress.epoch_steps += 1;
+        let (step, drops) = (self.progress.step, self.progress.drops);
+        self.engine.update(&self.settings.optimisation.adam(self.settings.lr, step, drops))?;
         self.take_losses(false)?;
-        watcher.step(self.state.step, self.latest_loss, self.done());
+        watcher.step(step, self.latest_loss, self.done());
         Ok(())
     }
 
@@ -260,87 +282,111 @@ impl<'a> Run<'a> {
         for loss in self.engine.losses(wait)? {
             self.losses += 1;
             if !loss.is_finite() {
-                let step = self.state.step - self.epoch_steps + self.losses;
-                return Err(Error::Diverged { step, loss });
+                let step = self.progress.step - self.progress.epoch_steps + self.losses;
+                return Err(Error::Diverged { step, loss, images: self.batches.names(step) });
             }
-            self.loss_sum += f64::from(loss);
+            self.progress.loss_sum += f64::from(loss);
             self.latest_loss = loss;
         }
         Ok(())
     }
 
-    /// Judges the network, keeps it if it is the best, and writes everything down.
-    fn end_epoch(&mut self, whole: bool, watcher: &mut dyn Watcher) -> Result<()> {
-        self.take_losses(true)?;
-        let training_loss = self.loss_sum / self.losses.max(1) as f64;
-        let scores = match &self.prepared.validation {
-            Some(set) => Some(evaluate(self.engine.as_mut(), set, &self.prepared.model)?),
-            None => None,
-        };
-        let judged = scores.as_ref().map_or(training_loss, |scores| scores.loss);
-        if !judged.is_finite() {
-            return Err(Error::Diverged { step: self.state.step, loss: judged as f32 });
-        }
-        let epoch = self.state.epoch + 1;
+    /// The present parameters. The loss of a step is that before its update: the last one may have gone astray unseen.
+    fn finite_parameters(&mut self) -> Result<Vec<f32>> {
         let parameters = self.engine.parameters()?;
-        if !parameters.iter().all(|p| p.is_finite()) {
-            // The loss of a step is that before its update: the last one may have gone astray unseen.
-            return Err(Error::Diverged { step: self.state.step, loss: f32::NAN });
+        if parameters.iter().all(|p| p.is_finite()) {
+            return Ok(parameters);
         }
-        let best = judged < self.state.best_loss;
-        let metric_count = self.history.metrics.len();
-        let metrics =
-            scores.as_ref().map_or(vec![f64::NAN; metric_count], |s| s.metrics.iter().map(|m| m.1).collect());
+        let step = self.progress.step;
+        Err(Error::Diverged { step, loss: f32::NAN, images: self.batches.names(step) })
+    }
+
+    /// Judges the network, and keeps it if it is the best.
+    fn end_epoch(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        self.take_losses(true)?;
+        let mut candidate = self.finite_parameters()?;
+        if self.settings.optimisation.ema.is_some() {
+            candidate = self.engine.average()?;
+        }
+        let step = self.progress.step;
+        let (scores, judged) = self.judge.judge(self.engine.as_mut(), &candidate, step)?;
+        let validated = self.prepared.validation.is_some();
+        let minutes = self.minutes();
+        let optimisation = &self.settings.optimisation;
+        let p = &mut self.progress;
+        p.epoch += 1;
+        let best = p.best_epoch == 0 || judged < p.best;
+        let shown = |value: f64| if validated { value } else { f64::NAN };
         self.history.epochs.push(Epoch {
-            epoch,
-            step: self.state.step,
-            minutes: self.minutes(),
-            training_loss,
-            validation_loss: scores.as_ref().map_or(f64::NAN, |scores| scores.loss),
-            metrics,
+            epoch: p.epoch,
+            step,
+            minutes,
+            training_loss: p.loss_sum / p.epoch_steps.max(1) as f64,
+            validation_loss: shown(scores.loss),
+            metrics: scores.metrics.iter().map(|&(_, value)| shown(value)).collect(),
+            learning_rate: optimisation.rate(self.settings.lr, step, p.drops),
             best,
         });
         if best {
-            (self.state.best_loss, self.state.best_epoch) = (judged, epoch);
-            self.state.best_parameters.clone_from(&parameters);
-            self.model.parameters.clone_from(&parameters);
-            self.model.provenance.insert("steps".into(), self.state.step.to_string());
-            for (name, value) in scores.iter().flat_map(|scores| &scores.metrics) {
+            (p.best, p.best_epoch) = (judged, p.epoch);
+            self.model.parameters = candidate;
+            // A resumed run may be on another device.
+            self.model.provenance.insert("device".into(), self.engine.device().name.clone());
+            self.model.provenance.insert("steps".into(), step.to_string());
+            for (name, value) in scores.metrics.iter().filter(|_| validated) {
                 self.model.provenance.insert(format!("validation_{name}"), value.to_string());
             }
-            self.best_scores = scores;
+            p.best_provenance.clone_from(&self.model.provenance);
             self.preview_due = true;
         }
-        (self.loss_sum, self.losses, self.epoch_steps) = (0.0, 0, 0);
-        self.state.epoch = epoch;
-        if whole {
-            self.state.minutes = self.minutes();
-            self.state.parameters = parameters;
-            self.state.moments = self.engine.moments()?;
-            self.resumable.clone_from(&self.state);
-            if epoch == 1 || self.saved.elapsed().as_secs_f64() > SAVE_SECONDS {
-                self.save()?;
-                if self.preview_written.is_none_or(|at| at.elapsed().as_secs_f64() > PREVIEW_SECONDS) {
-                    self.refresh_preview()?;
-                }
-            }
-        } else if best {
-            // A resumed run steps back to the last whole epoch, but not behind the best model.
-            self.resumable.best_loss = self.state.best_loss;
-            self.resumable.best_epoch = self.state.best_epoch;
-            self.resumable.best_parameters.clone_from(&self.state.best_parameters);
+        if optimisation.schedule == RateSchedule::Plateau
+            && p.epoch - p.best_epoch.max(p.drop_epoch) >= optimisation.lr_patience
+        {
+            p.drops += 1;
+            p.drop_epoch = p.epoch;
+            let rate = optimisation.rate(self.settings.lr, step + 1, p.drops);
+            info!("no better model since epoch {}: the learning rate drops to {rate}", p.best_epoch);
         }
+        (p.loss_sum, p.epoch_steps, self.losses) = (0.0, 0, 0);
         watcher.epoch(&self.history);
         Ok(())
     }
 
+    fn save_is_due(&self, epoch_ended: bool) -> bool {
+        let seconds = self.saved.elapsed().as_secs_f64();
+        let first = epoch_ended && self.progress.epoch == 1;
+        first || seconds > SAVE_SHARE * self.save_seconds && (epoch_ended || seconds > SAVE_SECONDS)
+    }
+
     /// Writes everything down. The checkpoint comes last, so that it never stands on something that is not there yet.
     fn save(&mut self) -> Result<()> {
-        self.folder.write_model(&self.model)?;
-        self.folder.write_history(&self.history)?;
-        self.folder.write_checkpoint(&self.resumable)?;
+        let start = Instant::now();
+        self.take_losses(true)?;
+        let parameters = self.finite_parameters()?;
+        let (moments, average) = (self.engine.moments()?, self.engine.average()?);
+        self.write_best()?;
+        self.progress.minutes = self.minutes();
+        let best_parameters =
+            if self.progress.best_epoch > 0 { self.model.parameters.clone() } else { Vec::new() };
+        let progress = self.progress.clone();
+        self.folder.write_checkpoint(&Checkpoint {
+            parameters,
+            moments,
+            average,
+            best_parameters,
+            progress,
+        })?;
         self.saved = Instant::now();
+        self.save_seconds = start.elapsed().as_secs_f64();
         Ok(())
+    }
+
+    /// Writes the best model, if there is one yet, and the history.
+    fn write_best(&self) -> Result<()> {
+        if self.progress.best_epoch > 0 {
+            self.folder.write_model(&self.model)?;
+        }
+        self.folder.write_history(&self.history)
     }
 
     /// Writes the preview of the best model, if there is a better one than it shows.
@@ -349,32 +395,19 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let set = self.prepared.validation.as_ref().unwrap_or(&self.prepared.training);
-        let present = self.engine.parameters()?;
-        self.engine.set_parameters(&self.model.parameters)?;
-        let picture = preview(self.engine.as_mut(), set);
-        self.engine.set_parameters(&present)?;
-        self.folder.write_preview(&picture?)?;
+        let picture =
+            with_parameters(self.engine.as_mut(), &self.model.parameters, |engine| preview(engine, set))?;
+        self.folder.write_preview(&picture)?;
         self.preview_written = Some(Instant::now());
         self.preview_due = false;
         Ok(())
     }
-}
 
-/// Checks that a run goes on with the images that it was started with, as far as the model tells.
-fn check_same_data(saved: &Model, prepared: &Model) -> Result<()> {
-    let images = |model: &Model| model.provenance.get("training_images").cloned().unwrap_or_default();
-    let what = if saved.architecture != prepared.architecture || saved.task != prepared.task {
-        "the classes or channels"
-    } else if saved.input != prepared.input
-        || saved.target != prepared.target
-        || images(saved) != images(prepared)
-    {
-        "the training images"
-    } else {
-        return Ok(());
-    };
-    let problem = format!(
-        "{what} are not those that the run was started with; bring them back, or start a new run with --out"
-    );
-    Err(Error::Mismatch(problem))
+    /// The scores of the best model on the validation images.
+    fn best_scores(&self) -> Option<Scores> {
+        self.prepared.validation.as_ref()?;
+        let epoch = self.history.epochs.iter().find(|epoch| epoch.epoch == self.progress.best_epoch)?;
+        let metrics = metric_names(&self.model.task).iter().copied().zip(epoch.metrics.iter().copied());
+        Some(Scores { loss: epoch.validation_loss, metrics: metrics.collect() })
+    }
 }

@@ -1,5 +1,6 @@
 //! Input that cannot be used: each a sentence that names it, exit code 2, and nothing written.
 
+use msd_gpu::network::Normalisation;
 use ndarray::{Array2, Array3, array};
 
 use crate::support::{Bench, regression, segmentation, truncate};
@@ -110,7 +111,7 @@ fn an_image_that_fails_late_keeps_the_others_and_leaves_no_half_of_itself() {
 fn values_far_beyond_those_trained_on() {
     let bench = bench();
     let mut model = segmentation(&[0, 255]);
-    model.input.deviation = vec![1e-6];
+    model.input = Normalisation { mean: vec![0.0], deviation: vec![1e-6] }.into();
     bench.model("m.safetensors", &model);
     bench.floats("huge.tif", &Array3::from_elem((1, 5, 5), 3e38));
     predict_refuses(&bench, "huge.tif", "", &["huge.tif", "not finite"]);

@@ -17,7 +17,7 @@ fn a_model_says_what_it_is() {
         "1,2,4",
         "15 x 15 pixels",
         "reflect",
-        "standard deviation 64",
+        "(x - 0) / 64",
         "seed",
     ] {
         assert!(text.contains(part), "'{part}' is missing in: {text}");

@@ -3,7 +3,10 @@
 //! An engine is a function that opens it with a block size and a page limit. Tolerances are written here, once
 //! for each quantity, relative to the size of what is compared.
 
-use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Plane, Targets};
+pub mod losses;
+
+use losses::{OF_CLASSES, OF_VALUES};
+use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Loss, Plane, TargetValues, Targets};
 use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout, initialise};
 use msd_gpu::reference;
 use msd_gpu::schedule::{Extent, PlaneForm, Shape};
@@ -44,6 +47,7 @@ pub struct Case {
     pub parameters: Vec<f32>,
     pub images: Images,
     pub targets: Targets,
+    pub loss: Loss,
 }
 
 impl Case {
@@ -75,7 +79,9 @@ impl Case {
         };
         let batch = pick(1, 3);
         let segments = pick(0, 1) == 0;
-        Self::new(architecture, Shape { batch, extent }, segments, seed)
+        let case = Self::new(architecture, Shape { batch, extent }, segments, seed);
+        let losses = if segments { OF_CLASSES } else { OF_VALUES };
+        Self { loss: losses[seed as usize / 2 % 4], ..case }
     }
 
     /// One of a given architecture and shape.
@@ -88,21 +94,27 @@ impl Case {
         parameters[filters..].fill_with(|| random.random_range(-0.5..0.5));
         let images = (0..pixels * architecture.inputs).map(|_| random.random_range(-2.0..2.0)).collect();
         let outputs = architecture.outputs;
-        let targets = if segments {
+        let values = if segments {
             let class = |random: &mut ChaCha8Rng| match random.random_range(0..=outputs as u32) {
                 class if class == outputs as u32 => IGNORED,
                 class => class,
             };
-            Targets::Classes((0..pixels).map(|_| class(&mut random)).collect())
+            TargetValues::Classes((0..pixels).map(|_| class(&mut random)).collect())
         } else {
-            Targets::Values((0..pixels * outputs).map(|_| random.random_range(-1.0..1.0)).collect())
+            TargetValues::Values((0..pixels * outputs).map(|_| random.random_range(-1.0..1.0)).collect())
         };
-        Self { architecture, parameters, images: Images { shape, pixels: images }, targets }
+        // Every other case has weights, a few of them 0.
+        let weight = |random: &mut ChaCha8Rng| f32::max(0.0, random.random_range(-0.3..3.0));
+        let weights = (seed % 2 == 1).then(|| (0..pixels).map(|_| weight(&mut random)).collect());
+        let targets = Targets { values, weights };
+        let loss = if segments { Loss::CrossEntropy } else { Loss::SquaredError };
+        Self { architecture, parameters, images: Images { shape, pixels: images }, targets, loss }
     }
 
-    /// One over the number of terms: the scale of a mean.
+    /// One over the total weight: the scale of a mean.
     pub fn scale(&self) -> f32 {
-        1.0 / self.targets.terms().max(1) as f32
+        let weight = self.targets.total_weight();
+        if weight > 0.0 { (1.0 / weight) as f32 } else { 1.0 }
     }
 }
 
@@ -111,6 +123,16 @@ pub struct Expected {
     pub images: Vec<(reference::Forward, reference::Backward, Vec<Vec<f64>>)>,
     pub loss: f64,
     pub gradients: Vec<f64>,
+}
+
+/// The part of a batch's targets that belongs to one image.
+fn image_targets(targets: &Targets, index: usize, pixels: usize, outputs: usize) -> Targets {
+    let part = |channels: usize| index * channels * pixels..(index + 1) * channels * pixels;
+    let values = match &targets.values {
+        TargetValues::Classes(classes) => TargetValues::Classes(classes[part(1)].to_vec()),
+        TargetValues::Values(values) => TargetValues::Values(values[part(outputs)].to_vec()),
+    };
+    Targets { values, weights: targets.weights.as_ref().map(|weights| weights[part(1)].to_vec()) }
 }
 
 pub fn expected(case: &Case, parameters: &[f64]) -> Expected {
@@ -122,19 +144,8 @@ pub fn expected(case: &Case, parameters: &[f64]) -> Expected {
         let image: Vec<f64> = image.iter().map(|&v| f64::from(v)).collect();
         let forward = reference::forward(architecture, parameters, &image, extent);
         let scale = f64::from(case.scale());
-        let (loss, output_gradient) = match targets {
-            Targets::Classes(classes) => reference::cross_entropy(
-                &forward.outputs,
-                &classes[index * pixels..(index + 1) * pixels],
-                scale,
-            ),
-            Targets::Values(values) => {
-                let one = pixels * architecture.outputs;
-                let values: Vec<f64> =
-                    values[index * one..(index + 1) * one].iter().map(|&v| f64::from(v)).collect();
-                reference::squared_error(&forward.outputs, &values, scale)
-            }
-        };
+        let targets = image_targets(targets, index, pixels, architecture.outputs);
+        let (loss, output_gradient) = reference::loss(&forward.outputs, &targets, case.loss, scale);
         let backward = reference::backward(architecture, parameters, &forward, &output_gradient, extent);
         all.loss += loss;
         all.gradients.iter_mut().zip(&backward.parameters).for_each(|(sum, g)| *sum += g);
@@ -205,7 +216,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) {
         &context,
     );
 
-    engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+    engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
     let kink = near_a_kink(&expected, a, &parameters, case);
     let last = case.images.shape.batch - 1;
     // An engine that takes a batch image by image has only the last image's planes left.
@@ -252,7 +263,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) {
     }
 
     // Batches add up, and an update closes the step with the loss of all of them.
-    engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+    engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
     let doubled = engine.gradients().unwrap();
     let twice: Vec<f64> = gradients.iter().map(|&g| 2.0 * f64::from(g)).collect();
     compare(
@@ -295,11 +306,12 @@ pub fn training_follows_float64(open: &Open, segments: bool) {
     let shape = Shape { batch: 2, extent: Extent::plane(24, 31) };
     let mut case = Case::new(architecture, shape, segments, 11);
     case.parameters = initialise(&case.architecture, 3);
+    case.targets.weights = None;
     let setting = Setting { block: 4, most_page_bytes: u64::MAX };
     let run = || {
         let mut engine = open(&case.architecture, &case.parameters, setting);
         for step in 1..=20 {
-            engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+            engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
             engine.update(&Adam::new(1e-2, step)).unwrap();
         }
         (engine.losses(true).unwrap(), engine.parameters().unwrap(), engine.moments().unwrap())
@@ -318,7 +330,8 @@ pub fn training_follows_float64(open: &Open, segments: bool) {
     for step in 1..=20 {
         let expected = expected(&case, &parameters);
         curve.push(expected.loss);
-        reference::adam(&mut parameters, &expected.gradients, &mut m, &mut v, &Adam::new(1e-2, step));
+        let adam = Adam::new(1e-2, step);
+        reference::adam(&mut parameters, &expected.gradients, &mut m, &mut v, &mut [], &adam);
     }
     for (step, (found, wanted)) in first.0.iter().zip(&curve).enumerate() {
         let error = (f64::from(*found) / wanted - 1.0).abs();
@@ -327,21 +340,37 @@ pub fn training_follows_float64(open: &Open, segments: bool) {
     assert!(curve[19] < 0.95 * curve[0], "the network learns: {} to {}", curve[0], curve[19]);
 }
 
-/// Adam moves parameters and moments as the reference does.
+/// Adam and AdamW, clipped or not, move parameters, moments and average as the reference does.
 pub fn adam_agrees(open: &Open) {
+    let rate = 1e-2;
+    let plain = Adam::new(rate, 1);
+    let all = Adam { weight_decay: 0.3, clip_norm: Some(1e-2), average_decay: Some(0.8), ..plain };
+    // The gradients of the case below are longer than the first norm and shorter than the second.
+    let settings = [plain, Adam { clip_norm: Some(1e6), ..all }, all];
+    for adam in settings {
+        check_adam(open, adam);
+    }
+}
+
+fn check_adam(open: &Open, adam: Adam) {
+    let rate = adam.learning_rate;
     let shape = Shape { batch: 1, extent: Extent::plane(9, 12) };
     let case = Case::new(Architecture { width: 2, ..Architecture::new(2, 2, 3) }, shape, false, 5);
     let mut engine =
         open(&case.architecture, &case.parameters, Setting { block: 2, most_page_bytes: u64::MAX });
     let mut parameters: Vec<f64> = case.parameters.iter().map(|&p| f64::from(p)).collect();
+    let mut average = parameters.clone();
     let (mut m, mut v) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
-    let rate = 1e-2;
     for step in 1..=3 {
-        engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+        let adam = Adam { step, ..adam };
+        engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
         let gradients: Vec<f64> = engine.gradients().unwrap().iter().map(|&g| f64::from(g)).collect();
-        engine.update(&Adam::new(rate, step)).unwrap();
-        reference::adam(&mut parameters, &gradients, &mut m, &mut v, &Adam::new(rate, step));
-        for (found, wanted) in engine.parameters().unwrap().iter().zip(&parameters) {
+        let norm = gradients.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!(norm > 1e-2 && norm < 1e6, "{norm}");
+        engine.update(&adam).unwrap();
+        reference::adam(&mut parameters, &gradients, &mut m, &mut v, &mut average, &adam);
+        let found = [(engine.parameters().unwrap(), &parameters), (engine.average().unwrap(), &average)];
+        for (found, wanted) in found.iter().flat_map(|(found, wanted)| found.iter().zip(wanted.iter())) {
             assert!((f64::from(*found) - wanted).abs() <= tolerance::ADAM * rate, "{found} is not {wanted}");
         }
     }
@@ -361,6 +390,9 @@ pub fn adam_agrees(open: &Open) {
         open(&case.architecture, &case.parameters, Setting { block: 1, most_page_bytes: u64::MAX });
     other.set_parameters(&parameters).unwrap();
     other.set_moments(&moments).unwrap();
+    let average = engine.average().unwrap();
+    other.set_average(&average).unwrap();
+    assert_eq!(other.average().unwrap(), average);
     assert_eq!(other.parameters().unwrap(), parameters);
     assert_eq!(other.moments().unwrap(), moments);
 }
@@ -375,8 +407,14 @@ pub fn wrong_batches_are_refused(open: &Open) {
     assert!(engine.forward(&short).is_err());
     let empty = Images { shape: Shape { batch: 0, ..shape }, pixels: vec![] };
     assert!(engine.forward(&empty).is_err());
-    assert!(engine.accumulate(&case.images, &Targets::Classes(vec![2; 20]), 1.0).is_err());
-    assert!(engine.accumulate(&case.images, &Targets::Values(vec![0.0; 39]), 1.0).is_err());
+    let mut refuses = |targets: &Targets, loss: Loss| {
+        assert!(engine.accumulate(&case.images, targets, loss, 1.0).is_err(), "{targets:?} {loss}");
+    };
+    refuses(&Targets::classes(vec![2; 20]), Loss::CrossEntropy);
+    refuses(&Targets::classes(vec![1; 20]), Loss::SquaredError);
+    refuses(&Targets::values(vec![0.0; 39]), Loss::SquaredError);
+    refuses(&Targets::values(vec![0.0; 40]), Loss::Dice);
+    refuses(&Targets { weights: Some(vec![1.0; 19]), ..case.targets.clone() }, Loss::CrossEntropy);
     assert!(engine.set_parameters(&[0.0]).is_err());
 }
 
@@ -401,7 +439,7 @@ pub fn changing_sizes_add_up(open: &Open) {
     let wide: Vec<f64> = parameters.iter().map(|&p| f64::from(p)).collect();
     let mut sum = vec![0.0; wide.len()];
     for case in &cases {
-        engine.accumulate(&case.images, &case.targets, case.scale()).unwrap();
+        engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
         sum.iter_mut().zip(&expected(case, &wide).gradients).for_each(|(sum, g)| *sum += g);
         // A forward pass between two batches leaves their gradients alone.
         engine.forward(&case.images).unwrap();
@@ -427,6 +465,11 @@ macro_rules! engine_tests {
         #[test]
         fn random_networks_agree() {
             crate::cross_check::random_networks_agree(&$open, 0..$cases);
+        }
+
+        #[test]
+        fn losses_agree() {
+            crate::cross_check::losses::losses_agree(&$open);
         }
 
         #[test]

@@ -1,10 +1,10 @@
-//! The dispatches of a forward pass and of the loss.
+//! The dispatches of a forward pass.
 
 use std::ops::Range;
 
 use super::super::params::*;
 use super::super::shaders;
-use super::{LANES, Pass, Planner, Slot, count, single_numbers, span, tile};
+use super::{LANES, Planner, Slot, count, span, tile};
 use crate::Result;
 
 impl Planner<'_> {
@@ -96,21 +96,5 @@ impl Planner<'_> {
         let slots = [Slot::Parameters, Slot::MapPage(page), Slot::Outputs];
         let workgroups = [self.columns(), self.geometry.rows, self.geometry.batch * tiles];
         self.push(&shaders::MIX, &[("OUTPUTS", outputs)], &params, &slots, workgroups)
-    }
-
-    pub(super) fn loss(&mut self) -> Result<()> {
-        let shader = match self.pass {
-            Pass::Values => &shaders::SQUARED_ERROR,
-            _ => &shaders::SOFTMAX_CROSS_ENTROPY,
-        };
-        let items = self.lines();
-        // One thread adds up the partial losses, so there are not too many.
-        let chunks = self.chunks(1, items).min(256);
-        let params =
-            LossParams { geometry: self.geometry, chunks, items, column_tiles: self.columns(), unused: 0 };
-        let slots = [Slot::Call, Slot::Outputs, Slot::Targets, Slot::OutputGradients, Slot::Partials];
-        self.push(shader, &[], &params, &slots, [chunks, 1, 1])?;
-        let sum = SumPartialsParams { chunks, ..single_numbers(1, 0) };
-        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::Loss])
     }
 }

@@ -3,11 +3,13 @@
 
 mod backward;
 mod forward;
+mod loss;
 
 use std::ops::Range;
 
 use super::params::*;
 use super::shaders::{Kernel, Shader};
+use crate::engine::LossKind;
 use crate::network::{Architecture, Boundary, ParameterLayout};
 use crate::schedule::{Page, Schedule, Step};
 use crate::{Error, Result};
@@ -28,6 +30,8 @@ pub(super) enum Slot {
     Images,
     /// Uploaded classes or values.
     Targets,
+    /// Uploaded weights of the pixels.
+    Weights,
     MapPage(usize),
     GradientPage(usize),
     Outputs,
@@ -54,10 +58,8 @@ pub(super) struct Dispatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
     Forward,
-    /// Training against classes.
-    Classes,
-    /// Training against values.
-    Values,
+    /// Training with a loss.
+    Training(LossKind),
 }
 
 /// The sizes of tiles that suit a device.

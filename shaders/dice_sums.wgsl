@@ -1,0 +1,43 @@
+// dice_sums: for each image and class k, partial sums of w p_k [t = k], of w p_k and of w [t = k], from which
+// dice_slopes makes Dice.
+//
+// Bindings: 2 weights, 4 classes [image][y][x], 5 probabilities, 6 partials [image][class][chunk][3].
+// Tiling: a workgroup takes one class of one image. Work items are rows of 64 columns; each chunk takes every
+// so-manieth. x: classes; y: chunks; z: images.
+
+//#include class_loss
+
+@compute @workgroup_size(64)
+fn dice_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let geometry = params.geometry;
+    let own_class = group.x;
+    let image = group.z;
+    let place = gradient_place(0u, geometry.outputs, image, own_class);
+    var shared_sum = 0.0;
+    var predicted = 0.0;
+    var wanted = 0.0;
+    for (var item = group.y; item < params.items; item += params.chunks) {
+        let x = item % params.column_tiles * 64u + lane;
+        let y = item / params.column_tiles;
+        if x < geometry.columns {
+            let pixel = pixel_number(image, y, x);
+            let class_of_pixel = classes[pixel];
+            let weight = weight_of_pixel(pixel);
+            if class_of_pixel != ignored && weight > 0.0 {
+                let probability = output_gradients[place + y * geometry.pitch + x];
+                predicted += weight * probability;
+                if class_of_pixel == own_class {
+                    shared_sum += weight * probability;
+                    wanted += weight;
+                }
+            }
+        }
+    }
+    lane_sums[lane] = shared_sum;
+    lane_sums[65u + lane] = predicted;
+    lane_sums[130u + lane] = wanted;
+    workgroupBarrier();
+    if lane < 3u {
+        partials[3u * ((image * geometry.outputs + own_class) * params.chunks + group.y) + lane] = add_lanes(lane);
+    }
+}

@@ -1,0 +1,26 @@
+// softmax: the probabilities of the classes, left where the output gradients will be: the start of Dice.
+//
+// Bindings: 3 outputs, 5 probabilities.
+// Tiling: a thread takes one pixel at a time; see shared/loss.wgsl.
+
+//#include class_loss
+
+@compute @workgroup_size(64)
+fn softmax(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let geometry = params.geometry;
+    for (var item = group.x; item < params.items; item += params.chunks) {
+        let x = item % params.column_tiles * 64u + lane;
+        let line = item / params.column_tiles;
+        let y = line % geometry.rows;
+        let image = line / geometry.rows;
+        if x < geometry.columns {
+            let first = gradient_place(0u, geometry.outputs, image, 0u) + y * geometry.pitch + x;
+            let largest = largest_output(first);
+            let sum = sum_of_exponentials(first, largest, geometry.outputs);
+            for (var k = 0u; k < geometry.outputs; k += 1u) {
+                let at = first + k * geometry.gradient_plane;
+                output_gradients[at] = exp(outputs[at] - largest) / sum;
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Images known again by their content: file names and formats may change, pixels may not.
+
+use std::fmt;
+
+use ndarray::{ArrayBase, Data, Dimension};
+use twox_hash::xxhash3_128::Hasher;
+
+use super::dataset::{Dataset, Sample, Target};
+
+/// A hash of 128 bits (XXH3) of decoded numbers; it is no protection against somebody who wants two sets to look alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(u128);
+
+impl Fingerprint {
+    /// Of a sample's image, without its target: its shape and pixels.
+    pub fn of_image(sample: &Sample) -> Self {
+        let mut hasher = Hasher::new();
+        add(&mut hasher, &sample.image, f32::to_le_bytes);
+        Self(hasher.finish_128())
+    }
+
+    /// Of all images, targets and weights, in their order.
+    pub fn of_dataset(set: &Dataset) -> Self {
+        let mut hasher = Hasher::new();
+        for sample in &set.samples {
+            add(&mut hasher, &sample.image, f32::to_le_bytes);
+            match &sample.target {
+                Target::Classes(classes) => add(&mut hasher, classes, u32::to_le_bytes),
+                Target::Values(values) => add(&mut hasher, values, f32::to_le_bytes),
+            }
+            if let Some(weights) = &sample.weights {
+                add(&mut hasher, weights, f32::to_le_bytes);
+            }
+        }
+        Self(hasher.finish_128())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Adds the shape and the numbers of an array, as little-endian bytes on every machine.
+fn add<T: Copy, S: Data<Elem = T>, D: Dimension>(
+    hasher: &mut Hasher,
+    array: &ArrayBase<S, D>,
+    bytes: impl Fn(T) -> [u8; 4],
+) {
+    for &length in array.shape() {
+        hasher.write(&(length as u64).to_le_bytes());
+    }
+    let mut buffer = Vec::with_capacity(BUFFER);
+    for &value in array {
+        buffer.extend(bytes(value));
+        if buffer.len() == BUFFER {
+            hasher.write(&buffer);
+            buffer.clear();
+        }
+    }
+    hasher.write(&buffer);
+}
+
+/// Bytes that are hashed at a time.
+const BUFFER: usize = 1 << 14;
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Array3};
+
+    use super::*;
+
+    fn sample() -> Sample {
+        let image = Array3::from_shape_fn((1, 70, 90), |(_, y, x)| (y * 90 + x) as f32);
+        let target = Target::Classes(image.index_axis(ndarray::Axis(0), 0).mapv(|v| v as u32 % 3));
+        Sample { name: "a".into(), image, target, weights: None }
+    }
+
+    #[test]
+    fn content_counts_and_nothing_else() {
+        let of = |samples: &[Sample]| Fingerprint::of_dataset(&Dataset { samples: samples.to_vec() });
+        let (one, renamed) = (sample(), Sample { name: "b".into(), ..sample() });
+        assert_eq!(of(std::slice::from_ref(&one)), of(std::slice::from_ref(&renamed)));
+        assert_eq!(Fingerprint::of_image(&one), Fingerprint::of_image(&renamed));
+        let mut image = sample();
+        image.image[[0, 69, 89]] += 1.0;
+        let mut target = sample();
+        target.target = Target::Classes(Array2::zeros((70, 90)));
+        let weights = Sample { weights: Some(Array2::ones((70, 90))), ..sample() };
+        let shape = Sample { image: sample().image.into_shape_with_order((1, 90, 70)).unwrap(), ..sample() };
+        let all = [vec![one.clone()], vec![image.clone()], vec![target.clone()], vec![weights], vec![shape]];
+        let mut prints: Vec<Fingerprint> = all.iter().map(|samples| of(samples)).collect();
+        prints.push(of(&[one.clone(), image.clone()]));
+        prints.push(of(&[image.clone(), one.clone()]));
+        prints.sort();
+        prints.dedup();
+        assert_eq!(prints.len(), 7);
+        assert_ne!(Fingerprint::of_image(&one), Fingerprint::of_image(&image));
+        assert_eq!(Fingerprint::of_image(&one), Fingerprint::of_image(&target));
+        assert_eq!(of(&[one]).to_string().len(), 32);
+    }
+
+    #[test]
+    fn the_hash_is_that_of_its_definition() {
+        // XXH3 of 128 bits over nothing, as its authors publish it.
+        assert_eq!(Fingerprint(Hasher::new().finish_128()).to_string(), "99aa06d3014798d86001c324468d497f");
+    }
+}

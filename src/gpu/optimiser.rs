@@ -1,0 +1,114 @@
+//! The kernels that move the parameters, each compiled and bound when it is first used.
+
+use super::device::Device;
+use super::memory::{self, Use};
+use super::params::{AdamParams, GradientSquaresParams};
+use super::passes::Fixed;
+use super::pipelines::Pipelines;
+use super::recorder::bind_group;
+use super::shaders::{ADAM, CLIPPED_ADAM, GRADIENT_SQUARES, Kernel, Shader};
+use crate::Result;
+use crate::engine::Adam;
+
+/// Threads of a workgroup.
+const LANES: u32 = 64;
+/// Sums that the squares of the gradients are added up into.
+const SQUARES: u32 = 64;
+
+/// A kernel with its bindings.
+struct Bound {
+    pipeline: wgpu::ComputePipeline,
+    bindings: wgpu::BindGroup,
+}
+
+/// Adam with and without clipping.
+pub(super) struct Optimiser {
+    count: u32,
+    settings: wgpu::Buffer,
+    plain: Option<Bound>,
+    /// The squares of the gradients, then Adam.
+    clipped: Option<(Bound, Bound)>,
+}
+
+impl Optimiser {
+    /// For a network of `count` parameters.
+    pub fn new(device: &Device, count: usize) -> Result<Self> {
+        let settings =
+            memory::buffer(device, "Adam's settings", size_of::<AdamParams>() as u64, Use::Uniform)?;
+        Ok(Self { count: count as u32, settings, plain: None, clipped: None })
+    }
+
+    /// Compiles and binds what a step with or without clipping needs, if it was not yet.
+    pub fn prepare(
+        &mut self,
+        device: &Device,
+        pipelines: &mut Pipelines,
+        fixed: &Fixed,
+        clips: bool,
+    ) -> Result<()> {
+        let mut bind =
+            |shader: &'static Shader, uniform: (&wgpu::Buffer, usize), buffers: &[&wgpu::Buffer]| {
+                let pipeline = pipelines.get(device, &Kernel::new(shader, &[]))?;
+                let bindings = bind_group(device, shader.name, &pipeline, (uniform.0, 0, uniform.1), buffers);
+                Ok::<_, crate::Error>(Bound { pipeline: pipeline.pipeline, bindings })
+            };
+        let Fixed { parameters, gradients, first_moments, second_moments, average, .. } = fixed;
+        let settings = (&self.settings, size_of::<AdamParams>());
+        if !clips && self.plain.is_none() {
+            let state = [parameters, gradients, first_moments, second_moments, average];
+            self.plain = Some(bind(&ADAM, settings, &state)?);
+        }
+        if clips && self.clipped.is_none() {
+            let size = size_of::<GradientSquaresParams>();
+            let sums = memory::buffer(device, "squared gradients", u64::from(4 * SQUARES), Use::Storage)?;
+            let number = memory::buffer(device, "number of gradients", size as u64, Use::Uniform)?;
+            let params = GradientSquaresParams { count: self.count, ..Default::default() };
+            device.queue.write_buffer(&number, 0, bytemuck::bytes_of(&params));
+            let squares = bind(&GRADIENT_SQUARES, (&number, size), &[gradients, &sums])?;
+            let state = [parameters, gradients, first_moments, second_moments, average, &sums];
+            self.clipped = Some((squares, bind(&CLIPPED_ADAM, settings, &state)?));
+        }
+        Ok(())
+    }
+
+    /// Records one step, which must have been prepared; no axis gets more than `most_workgroups`.
+    pub fn record(
+        &self,
+        device: &Device,
+        encoder: &mut wgpu::CommandEncoder,
+        adam: &Adam,
+        most_workgroups: u32,
+    ) {
+        let params = AdamParams {
+            rate: adam.corrected_rate() as f32,
+            beta1: adam.beta1 as f32,
+            one_minus_beta1: (1.0 - adam.beta1) as f32,
+            beta2: adam.beta2 as f32,
+            one_minus_beta2: (1.0 - adam.beta2) as f32,
+            root_correction: adam.root_correction() as f32,
+            epsilon: adam.epsilon as f32,
+            count: self.count,
+            kept_share: adam.kept_share() as f32,
+            clip_norm: adam.clip_norm.unwrap_or_default() as f32,
+            averaged_share: adam.averaged_share() as f32,
+            unused: 0.0,
+        };
+        device.queue.write_buffer(&self.settings, 0, bytemuck::bytes_of(&params));
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        let mut dispatch = |bound: &Bound, x: u32, y: u32| {
+            pass.set_pipeline(&bound.pipeline);
+            pass.set_bind_group(0, &bound.bindings, &[]);
+            pass.dispatch_workgroups(x, y, 1);
+        };
+        let groups = self.count.div_ceil(LANES);
+        let across = groups.min(most_workgroups);
+        match (adam.clip_norm, &self.clipped, &self.plain) {
+            (Some(_), Some((squares, clipped)), _) => {
+                dispatch(squares, SQUARES, 1);
+                dispatch(clipped, across, groups.div_ceil(across));
+            }
+            (None, _, Some(plain)) => dispatch(plain, across, groups.div_ceil(across)),
+            _ => unreachable!("the step was not prepared"),
+        }
+    }
+}

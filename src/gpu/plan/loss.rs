@@ -1,0 +1,52 @@
+//! The dispatches of the loss.
+
+use super::super::params::*;
+use super::super::shaders::{self, Shader};
+use super::{Pass, Planner, Slot, single_numbers};
+use crate::Result;
+use crate::engine::LossKind;
+
+/// Most workgroups that share a sum: one thread adds up what they leave.
+const MOST_CHUNKS: u32 = 256;
+/// Sums and slopes of Dice for each image and class.
+const DICE_NUMBERS: u32 = 3;
+
+const SLOTS: [Slot; 6] =
+    [Slot::Call, Slot::Weights, Slot::Outputs, Slot::Targets, Slot::OutputGradients, Slot::Partials];
+
+impl Planner<'_> {
+    pub(super) fn loss(&mut self) -> Result<()> {
+        let Pass::Training(kind) = self.pass else { return Ok(()) };
+        let Geometry { batch, outputs, rows, .. } = self.geometry;
+        let items = self.lines();
+        let chunks = self.chunks(1, items).min(MOST_CHUNKS);
+        let image_items = rows * self.columns();
+        let image_chunks = self.chunks(batch * outputs, image_items).min(MOST_CHUNKS);
+        let dice = DICE_NUMBERS * batch * outputs;
+        let dice_start = chunks.max(dice * image_chunks);
+        // As many for every loss, since passes with different losses share the buffer.
+        self.partials = self.partials.max(u64::from(dice_start) + u64::from(dice));
+        let params =
+            LossParams { geometry: self.geometry, chunks, items, column_tiles: self.columns(), dice_start };
+        let image = LossParams { chunks: image_chunks, items: image_items, ..params };
+        let (last, value): (&'static Shader, _) = match kind {
+            LossKind::CrossEntropy => (&shaders::SOFTMAX_CROSS_ENTROPY, ("FOCAL", 0)),
+            LossKind::Focal => (&shaders::SOFTMAX_CROSS_ENTROPY, ("FOCAL", 1)),
+            LossKind::Dice => (&shaders::DICE_GRADIENT, ("CROSS_ENTROPY", 0)),
+            LossKind::CrossEntropyDice => (&shaders::DICE_GRADIENT, ("CROSS_ENTROPY", 1)),
+            LossKind::SquaredError => (&shaders::VALUE_LOSS, ("SQUARED", 1)),
+            LossKind::AbsoluteError => (&shaders::VALUE_LOSS, ("ABSOLUTE", 1)),
+            LossKind::Huber => (&shaders::VALUE_LOSS, ("HUBER", 1)),
+            LossKind::Charbonnier => (&shaders::VALUE_LOSS, ("CHARBONNIER", 1)),
+        };
+        if matches!(kind, LossKind::Dice | LossKind::CrossEntropyDice) {
+            self.push(&shaders::SOFTMAX, &[], &params, &SLOTS, [chunks, 1, 1])?;
+            self.push(&shaders::DICE_SUMS, &[], &image, &SLOTS, [outputs, image_chunks, batch])?;
+            let slots: Vec<Slot> = SLOTS.into_iter().chain([Slot::Loss]).collect();
+            self.push(&shaders::DICE_SLOPES, &[], &image, &slots, [1, 1, 1])?;
+        }
+        self.push(last, &[value], &params, &SLOTS, [chunks, 1, 1])?;
+        let sum = SumPartialsParams { chunks, ..single_numbers(1, 0) };
+        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::Loss])
+    }
+}

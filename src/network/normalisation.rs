@@ -1,0 +1,326 @@
+//! How images become numbers about 0 for a network, and its outputs numbers in the units of the targets.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use ndarray::{ArrayView2, ArrayView3, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Pixels that percentiles are taken of at most; of larger sets, as many evenly spread ones.
+const MOST_RANKED: usize = 1 << 24;
+
+/// What is taken off each channel, and what it is divided by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Normalisation {
+    /// Mean of each channel, or the middle between its percentiles, in the units of the image.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, or half the distance of its percentiles, in the units of the image; never
+    /// 0.
+    pub deviation: Vec<f32>,
+}
+
+impl Normalisation {
+    /// The normalisation that changes nothing.
+    pub fn identity(channels: usize) -> Self {
+        Self { mean: vec![0.0; channels], deviation: vec![1.0; channels] }
+    }
+
+    /// Brings `values` of channel `channel` to mean 0 and deviation 1.
+    pub fn apply<'a>(&self, channel: usize, values: impl IntoIterator<Item = &'a mut f32>) {
+        let (mean, scale) = (self.mean[channel], 1.0 / self.deviation[channel]);
+        values.into_iter().for_each(|v| *v = (*v - mean) * scale);
+    }
+
+    /// Brings `values` of channel `channel` back to the units of the image.
+    pub fn undo<'a>(&self, channel: usize, values: impl IntoIterator<Item = &'a mut f32>) {
+        let (mean, deviation) = (self.mean[channel], self.deviation[channel]);
+        values.into_iter().for_each(|v| *v = *v * deviation + mean);
+    }
+
+    pub(super) fn usable(&self, channels: usize) -> bool {
+        self.mean.len() == channels
+            && self.deviation.len() == channels
+            && self.mean.iter().all(|m| m.is_finite())
+            && self.deviation.iter().all(|d| d.is_finite() && *d > 0.0)
+    }
+}
+
+/// How input images are normalised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum InputNormalisation {
+    /// All alike, by what was measured over the training images.
+    Set(Normalisation),
+    /// Each by what is measured over itself, all of it, also where it is computed in tiles.
+    PerImage {
+        /// What is measured.
+        per_image: Measure,
+    },
+}
+
+impl InputNormalisation {
+    /// The normalisation of an image `[channel][y][x]`.
+    pub fn of(&self, image: ArrayView3<f32>) -> Cow<'_, Normalisation> {
+        match self {
+            InputNormalisation::Set(normalisation) => Cow::Borrowed(normalisation),
+            InputNormalisation::PerImage { per_image } => Cow::Owned(per_image.of(&[(image, None)])),
+        }
+    }
+
+    pub(super) fn usable(&self, channels: usize) -> bool {
+        match self {
+            InputNormalisation::Set(normalisation) => normalisation.usable(channels),
+            InputNormalisation::PerImage { .. } => true,
+        }
+    }
+}
+
+impl From<Normalisation> for InputNormalisation {
+    fn from(normalisation: Normalisation) -> Self {
+        InputNormalisation::Set(normalisation)
+    }
+}
+
+/// What a normalisation is measured by, for each channel.
+///
+/// A channel of equal pixels has nothing to divide by: its deviation is 1. Percentiles that are equal, as in images
+/// that are mostly empty, give way to mean and deviation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Measure {
+    /// The mean becomes 0 and the (population) standard deviation 1.
+    MeanDeviation,
+    /// The lower percentile becomes -1 and the higher 1, by nearest rank; values beyond are kept.
+    Percentiles {
+        /// The lower one, 0 to 100.
+        low: f64,
+        /// The higher one.
+        high: f64,
+    },
+}
+
+type Counted<'a> = (ArrayView3<'a, f32>, Option<ArrayView2<'a, f32>>);
+
+impl Measure {
+    /// The normalisation of all images, `[channel][y][x]` of equal channels, together. Of an image with weights `[y][x]`,
+    /// the pixels of weight 0 are left out.
+    pub fn of(self, images: &[Counted]) -> Normalisation {
+        let channels = images.first().map_or(0, |(image, _)| image.dim().0);
+        let (mean, deviation) = (0..channels).map(|channel| self.of_channel(images, channel)).unzip();
+        Normalisation { mean, deviation }
+    }
+
+    fn of_channel(self, images: &[Counted], channel: usize) -> (f32, f32) {
+        let (mut sum, mut pixels) = (0.0_f64, 0_usize);
+        let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
+        each(images, channel, |value| {
+            sum += f64::from(value);
+            pixels += 1;
+            (least, most) = (least.min(value), most.max(value));
+        });
+        // Equality decides and not the deviation, which rounding keeps from being exactly 0.
+        if pixels == 0 || least == most {
+            return (if pixels == 0 { 0.0 } else { least }, 1.0);
+        }
+        if let Measure::Percentiles { low, high } = self {
+            let (low, high) = percentiles(images, channel, pixels, (low, high));
+            let half = high / 2.0 - low / 2.0;
+            if half.is_normal() {
+                return (low / 2.0 + high / 2.0, half);
+            }
+        }
+        let mean = sum / pixels as f64;
+        // The second pass keeps the digits that the mean of squares would lose under a large mean.
+        let mut squares = 0.0_f64;
+        each(images, channel, |value| squares += (f64::from(value) - mean).powi(2));
+        let deviation = (squares / pixels as f64).sqrt() as f32;
+        if deviation.is_normal() { (mean as f32, deviation) } else { (mean as f32, 1.0) }
+    }
+}
+
+/// Visits the pixels of one channel that count.
+fn each(images: &[Counted], channel: usize, mut visit: impl FnMut(f32)) {
+    for (image, weights) in images {
+        let plane = image.index_axis(Axis(0), channel);
+        match weights {
+            None => plane.iter().for_each(|&value| visit(value)),
+            Some(weights) => {
+                plane.iter().zip(weights).filter(|(_, w)| **w > 0.0).for_each(|(&v, _)| visit(v))
+            }
+        }
+    }
+}
+
+fn percentiles(images: &[Counted], channel: usize, pixels: usize, (low, high): (f64, f64)) -> (f32, f32) {
+    let step = pixels.div_ceil(MOST_RANKED);
+    let mut values = Vec::with_capacity(pixels.div_ceil(step));
+    let mut index = 0;
+    each(images, channel, |value| {
+        if index % step == 0 {
+            values.push(value);
+        }
+        index += 1;
+    });
+    let last = values.len() - 1;
+    let mut ranked = |percent: f64| {
+        let rank = (percent / 100.0 * last as f64).round() as usize;
+        *values.select_nth_unstable_by(rank.min(last), f32::total_cmp).1
+    };
+    (ranked(low), ranked(high))
+}
+
+impl FromStr for Measure {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "mean" {
+            return Ok(Measure::MeanDeviation);
+        }
+        let numbers =
+            text.split_once("..").and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
+        match numbers {
+            Some((low, high)) if 0.0 <= low && low < high && high <= 100.0 => {
+                Ok(Measure::Percentiles { low, high })
+            }
+            _ => Err(Error::setting(
+                "--normalise",
+                format!("'{text}'"),
+                "it must be 'mean' (and standard deviation) or two percentiles, such as 1..99",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Measure::MeanDeviation => write!(f, "mean"),
+            Measure::Percentiles { low, high } => write!(f, "{low}..{high}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Measure {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Measure> for String {
+    fn from(measure: Measure) -> String {
+        measure.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, array};
+
+    use super::*;
+
+    const PERCENTILES: Measure = Measure::Percentiles { low: 10.0, high: 90.0 };
+
+    fn of(measure: Measure, images: &[Array3<f32>]) -> Normalisation {
+        measure.of(&images.iter().map(|image| (image.view(), None)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn pixels_of_all_images_count_alike() {
+        let images = [Array3::from_elem((1, 1, 3), 1.0), Array3::from_elem((1, 1, 1), 5.0)];
+        let found = of(Measure::MeanDeviation, &images);
+        assert_eq!(found.mean, [2.0]);
+        assert!((found.deviation[0] - 3_f32.sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn percentiles_become_minus_one_and_one_whatever_lies_beyond() {
+        // 0 to 100 in two images, and an outlier in the place of 100.
+        let value = |i: usize| if i == 100 { 1e6 } else { i as f32 };
+        let images = [
+            Array3::from_shape_fn((1, 1, 60), |(_, _, x)| value(x)),
+            Array3::from_shape_fn((1, 1, 41), |(_, _, x)| value(60 + x)),
+        ];
+        let found = of(PERCENTILES, &images);
+        assert_eq!((found.mean[0], found.deviation[0]), (50.0, 40.0));
+        let mut ends = [10.0, 90.0];
+        found.apply(0, &mut ends);
+        assert_eq!(ends, [-1.0, 1.0]);
+        found.undo(0, &mut ends);
+        assert_eq!(ends, [10.0, 90.0]);
+    }
+
+    #[test]
+    fn a_small_deviation_under_a_large_mean_survives() {
+        let image = Array3::from_shape_fn((1, 100, 100), |(_, y, _)| 1e6 + (y % 2) as f32);
+        let found = of(Measure::MeanDeviation, &[image]);
+        assert!((found.deviation[0] - 0.5).abs() < 1e-6, "{found:?}");
+    }
+
+    #[test]
+    fn a_constant_channel_has_deviation_one_and_an_almost_empty_one_its_own() {
+        let image = Array3::from_shape_fn((3, 10, 10), |(c, y, x)| match c {
+            0 => 0.1,
+            1 => y as f32,
+            // One bright pixel in a hundred: both percentiles are 0.
+            _ => f32::from(y == 3 && x == 4),
+        });
+        for measure in [Measure::MeanDeviation, PERCENTILES] {
+            let found = of(measure, std::slice::from_ref(&image));
+            assert_eq!((found.mean[0], found.deviation[0]), (0.1, 1.0));
+            assert_eq!(found.mean[1], 4.5);
+            assert!((found.mean[2] - 0.01).abs() < 1e-6 && (found.deviation[2] - 0.0995).abs() < 1e-4);
+        }
+        assert_eq!(of(PERCENTILES, &[]), Normalisation::identity(0));
+    }
+
+    #[test]
+    fn pixels_of_weight_zero_are_left_out() {
+        let image = array![[[1.0, 3.0, 1e9]]];
+        let weights = array![[0.5, 2.0, 0.0]];
+        for measure in [Measure::MeanDeviation, Measure::Percentiles { low: 0.0, high: 100.0 }] {
+            let found = measure.of(&[(image.view(), Some(weights.view()))]);
+            assert_eq!((found.mean[0], found.deviation[0]), (2.0, 1.0));
+        }
+    }
+
+    #[test]
+    fn an_image_by_itself_forgets_its_brightness() {
+        let image = Array3::from_shape_fn((2, 8, 8), |(c, y, x)| (c * 5 + y * x) as f32);
+        let brighter = image.mapv(|v| 4.0 * v + 64.0);
+        let rule = InputNormalisation::PerImage { per_image: PERCENTILES };
+        let normalised = |image: &Array3<f32>| {
+            let (rule, mut image) = (rule.of(image.view()).into_owned(), image.clone());
+            image.outer_iter_mut().enumerate().for_each(|(c, mut plane)| rule.apply(c, &mut plane));
+            image
+        };
+        assert_eq!(normalised(&image), normalised(&brighter));
+    }
+
+    #[test]
+    fn both_kinds_have_a_text_and_the_older_text_is_read() {
+        let older = r#"{"mean":[1.0],"deviation":[2.0]}"#;
+        let set: InputNormalisation = serde_json::from_str(older).unwrap();
+        assert_eq!(set, Normalisation { mean: vec![1.0], deviation: vec![2.0] }.into());
+        assert_eq!(serde_json::to_string(&set).unwrap(), older);
+        let rule = InputNormalisation::PerImage { per_image: Measure::Percentiles { low: 0.5, high: 99.0 } };
+        let text = serde_json::to_string(&rule).unwrap();
+        assert_eq!(text, r#"{"per_image":"0.5..99"}"#);
+        assert_eq!(serde_json::from_str::<InputNormalisation>(&text).unwrap(), rule);
+        assert!(serde_json::from_str::<InputNormalisation>(r#"{"per_image":"99..1"}"#).is_err());
+    }
+
+    #[test]
+    fn measures_are_read_strictly() {
+        assert_eq!("mean".parse(), Ok(Measure::MeanDeviation));
+        assert_eq!("1..99".parse(), Ok(Measure::Percentiles { low: 1.0, high: 99.0 }));
+        for bad in ["", "median", "1", "1..", "..99", "99..1", "5..5", "-1..99", "1..101", "nan..99"] {
+            let error = bad.parse::<Measure>().unwrap_err().to_string();
+            assert!(error.starts_with("--normalise") && error.contains("1..99"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Runs that are stopped, killed and gone on with.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ndarray::Array2;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::support::Bench;
+use super::train::{bench, model, segment};
+
+/// Everything that a run remembers: averages, a schedule that looks back, a metric to judge by.
+const EVERYTHING: &str = "--depth 3 --device cpu --crop 16 --val-images val --val-targets val_labels --lr 0.01 \
+     --optimizer adamw --clip-norm 1 --ema 0.9 --schedule plateau --lr-patience 2 --lr-factor 0.5 --warmup-steps 5 \
+     --monitor iou --loss cross-entropy+dice";
+
+/// The numbers of a checkpoint: average, best parameters, moments and parameters.
+fn numbers(bench: &Bench, run: &str) -> Vec<u8> {
+    let file = std::fs::read(bench.path(&format!("{run}/checkpoint.safetensors"))).unwrap();
+    let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    assert_eq!(file.len() - 8 - header, 5 * 4 * model(bench, run).parameters.len());
+    file[8 + header..].to_vec()
+}
+
+/// The history but for the minutes.
+fn history(bench: &Bench, run: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(bench.path(&format!("{run}/history.csv"))).unwrap();
+    let without_minutes = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        [&fields[..2], &fields[3..]].concat().join(",")
+    };
+    text.lines().map(without_minutes).collect()
+}
+
+/// Fails unless two runs came to the same.
+fn same(bench: &Bench, a: &str, b: &str) {
+    assert_eq!(model(bench, a).parameters, model(bench, b).parameters, "the best models of {a} and {b}");
+    assert_eq!(model(bench, a).provenance, model(bench, b).provenance, "where {a} and {b} come from");
+    assert!(numbers(bench, a) == numbers(bench, b), "the checkpoints of {a} and {b} differ");
+    assert_eq!(history(bench, a), history(bench, b));
+}
+
+#[test]
+fn a_resumed_run_is_the_run_that_was_not_stopped() {
+    let bench = bench();
+    bench.succeeds(&segment(&format!("{EVERYTHING} --max-epochs 8 --out whole")));
+    bench.succeeds(&segment(&format!("{EVERYTHING} --max-epochs 3 --out parts")));
+    bench.succeeds("train --resume parts --max-epochs 8");
+    same(&bench, "whole", "parts");
+    // In the middle of an epoch, too; what was judged there leaves no trace.
+    bench.succeeds(&segment(&format!("{EVERYTHING} --max-steps 2 --out middle")));
+    for step in [5, 6, 15] {
+        bench.succeeds(&format!("train --resume middle --max-steps {step}"));
+    }
+    bench.succeeds("train --resume middle --max-epochs 8");
+    same(&bench, "whole", "middle");
+}
+
+#[test]
+fn only_what_does_not_change_the_past_may_change() {
+    let bench = bench();
+    bench.succeeds(&segment("--depth 3 --device cpu --crop 16 --max-steps 3 --ema 0.9 --out run"));
+    // The same again is no difference.
+    bench.succeeds("train --resume run --depth 3 --ema 0.9 --max-steps 4 --patience 7 --device cpu");
+    bench.refuses(
+        "train --resume run --depth 4 --ema 0.5",
+        &["depth is 4 and was 3", "ema is 0.5 and was 0.9", "--out"],
+    );
+    bench.refuses("train --resume run --loss dice", &["loss is \"dice\" and was \"cross-entropy\""]);
+    bench.refuses("train --resume images", &["images", "no run to resume"]);
+    // What was edited in the folder is found as well.
+    let config = std::fs::read_to_string(bench.path("run/config.toml")).unwrap();
+    bench.bytes("run/config.toml", config.replace("lr = 0.003", "lr = 0.03").as_bytes());
+    bench.refuses("train --resume run --max-steps 5", &["lr is 0.03 and was 0.003"]);
+    bench.bytes("run/config.toml", config.as_bytes());
+    // Other images would be another run.
+    bench.grey("images/9.png", (16, 16));
+    let labels = Array2::from_shape_fn((16, 16), |(y, _)| if y > 7 { 255 } else { 0 });
+    bench.labels("images_labels/9.png", &labels);
+    bench.refuses("train --resume run --max-steps 5", &["the training images", "--out"]);
+}
+
+fn start(bench: &Bench, arguments: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_msd-gpu"))
+        .args(arguments.split_whitespace())
+        .current_dir(bench.path("."))
+        .env_remove("RUST_LOG")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Twenty times something kills a run without a warning; each time it is gone on with.
+#[cfg(unix)]
+#[test]
+fn a_run_killed_at_any_moment_is_the_run_that_was_not() {
+    const KILLS: usize = 20;
+    let bench = bench();
+    let begin = |run: &str| segment(&format!("{EVERYTHING} --max-epochs 600 --out {run}"));
+    let clock = Instant::now();
+    bench.succeeds(&begin("whole"));
+    let whole = clock.elapsed();
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let (mut kills, mut runs, mut steps) = (0, 0, std::collections::BTreeSet::new());
+    while kills < KILLS {
+        let run = format!("killed{runs}");
+        runs += 1;
+        // A run that was killed before it wrote anything is begun anew, any other resumed.
+        loop {
+            let begun = bench.path(&run).join("config.toml").exists();
+            let mut child = start(&bench, &if begun { format!("train --resume {run}") } else { begin(&run) });
+            if kills < KILLS {
+                let moment = whole.mul_f64(random.random_range(0.0..0.7));
+                let deadline = Instant::now() + moment;
+                while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                child.kill().unwrap();
+            }
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            let from = said.split("going on from epoch ").nth(1).and_then(|rest| rest.split('\n').next());
+            steps.extend(from.map(str::to_owned));
+            if output.status.success() {
+                break;
+            }
+            assert!(output.status.code().is_none(), "{said}");
+            kills += 1;
+        }
+        same(&bench, "whole", &run);
+        assert!(bench.names(&run).iter().all(|name| !name.ends_with(".part")), "{:?}", bench.names(&run));
+    }
+    // How many depends on how fast the disk is.
+    assert!(steps.len() >= 2, "it was resumed from different places: {steps:?}");
+}

@@ -1,0 +1,268 @@
+//! What training makes of images and targets: what counts, what is changed, what is set aside, and where the model says
+//! that it comes from.
+
+use msd_gpu::network::{InputNormalisation, Measure};
+use ndarray::{Array2, Array3, Axis, s};
+
+use crate::support::Bench;
+use crate::train::{bench, model};
+
+const SHORT: &str = "--depth 3 --device cpu --max-steps 6 --crop 16";
+
+fn segment(more: &str) -> String {
+    format!("train segment --images images --targets images_labels {more}")
+}
+
+/// Turns most labels of the training images into `ignored`: brush strokes are left.
+fn label_partly(bench: &Bench, ignored: i64) {
+    for i in 0..4 {
+        let labels = bench.read_labels(&format!("images_labels/{i}.png"));
+        let mut strokes = Array2::from_elem(labels.dim(), ignored);
+        strokes.slice_mut(s![i..i + 3, ..]).assign(&labels.slice(s![i..i + 3, ..]));
+        bench.labels(&format!("strokes/{i}"), &strokes);
+    }
+}
+
+#[test]
+fn a_few_strokes_with_weights_and_class_weights_are_learnt_from() {
+    let bench = bench();
+    label_partly(&bench, 128);
+    for i in 0..4 {
+        // One of the three labelled rows is wrong, and does not count.
+        let path = format!("strokes/{i}.png");
+        let mut labels = bench.read_labels(&path);
+        labels.row_mut(i).mapv_inplace(|label| 255 - label);
+        bench.labels(&path, &labels);
+        let mut weights = Array3::from_elem((1, labels.nrows(), labels.ncols()), 2.5);
+        weights.slice_mut(s![0, i, ..]).fill(0.0);
+        bench.floats(&format!("weights/{i}.tif"), &weights);
+    }
+    let learn = "--depth 4 --device cpu --max-steps 300 --crop 0 --lr 0.01";
+    let command = format!("train segment --images images --targets strokes {learn}");
+    bench.succeeds(&format!("{command} --ignore 128 --weights weights --class-weights balanced --out run"));
+    assert_eq!(model(&bench, "run").classes().iter().map(|class| class.value).collect::<Vec<_>>(), [0, 255]);
+    let table = bench.succeeds("evaluate --model run --images val --targets val_labels --device cpu --json");
+    let scores: serde_json::Value = serde_json::from_str(&table).unwrap();
+    assert!(scores["mean_iou"].as_f64().unwrap() > 0.9, "{table}");
+    // Without saying so, 128 would be a class.
+    bench.succeeds(&format!("train segment --images images --targets strokes {SHORT} --out three"));
+    assert_eq!(model(&bench, "three").classes().len(), 3);
+}
+
+#[test]
+fn an_image_without_a_labelled_pixel_is_named() {
+    let bench = bench();
+    label_partly(&bench, 7);
+    bench.labels("strokes/2", &Array2::from_elem((24, 24), 7));
+    let command = format!("train segment --images images --targets strokes {SHORT} --ignore 7 --out run");
+    bench.refuses(&command, &["images/2.tif", "no pixel that counts"]);
+    // Weights of 0 do the same, also in a regression.
+    bench.floats("weights/0.tif", &Array3::ones((1, 24, 24)));
+    bench.floats("weights/1.tif", &Array3::zeros((1, 20, 25)));
+    for i in 2..4 {
+        bench.floats(&format!("weights/{i}.tif"), &Array3::ones((1, 24, 24)));
+    }
+    let command =
+        format!("train regress --images images --targets images_targets {SHORT} --weights weights --out run");
+    bench.refuses(&command, &["images/1.tif", "no pixel that counts"]);
+    bench.floats("weights/3.tif", &Array3::ones((1, 24, 23)));
+    bench.refuses(&command, &["weights/3.tif", "23 x 24"]);
+    bench.refuses(&segment(&format!("{SHORT} --class-weights 1,2,3 --out run")), &["3 numbers", "2 classes"]);
+    assert!(bench.names("run").is_empty());
+}
+
+#[test]
+fn what_does_not_count_in_a_regression_may_hold_anything() {
+    let bench = bench();
+    for i in 0..4 {
+        let mut target = bench.read(&format!("images_targets/{i}.tif"));
+        let mut weights = Array3::ones(target.dim());
+        // A dead corner.
+        target.slice_mut(s![.., ..6, ..6]).fill(1e6);
+        weights.slice_mut(s![.., ..6, ..6]).fill(0.0);
+        bench.floats(&format!("damaged/{i}.tif"), &target);
+        bench.floats(&format!("weights/{i}.tif"), &weights);
+    }
+    let learn = "--depth 3 --device cpu --max-steps 200 --batch 3 --crop 0 --lr 0.01 --val-fraction 0.25";
+    bench.succeeds(&format!(
+        "train regress --images images --targets damaged --weights weights {learn} --out run"
+    ));
+    let score = |more: &str| {
+        let json = bench.succeeds(&format!("evaluate --model run --device cpu --json {more}"));
+        let scores: serde_json::Value = serde_json::from_str(&json).unwrap();
+        scores["output"]["psnr"].as_f64().unwrap()
+    };
+    assert!(score("--images val --targets val_targets") > 25.0);
+    assert!(score("--images images --targets damaged --weights weights") > 25.0);
+    let history = std::fs::read_to_string(bench.path("run/history.csv")).unwrap();
+    let last: Vec<&str> = history.lines().last().unwrap().split(',').collect();
+    assert!(last[4].parse::<f64>().unwrap() < 1.0, "the validation loss leaves the corner out: {history}");
+}
+
+#[test]
+fn evaluation_leaves_out_what_nobody_labelled() {
+    let bench = bench();
+    bench.succeeds(&segment(&format!("{SHORT} --out run")));
+    let pixels = |more: &str| {
+        let json =
+            bench.succeeds(&format!("evaluate --model run --images images --device cpu --json {more}"));
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()["pixels"].as_u64().unwrap()
+    };
+    label_partly(&bench, 9);
+    assert_eq!(pixels("--targets strokes --ignore 9"), 3 * (24 + 25 + 24 + 24));
+    for i in 0..4 {
+        let labels = bench.read_labels(&format!("strokes/{i}.png"));
+        let weights = labels.mapv(|label| if label == 255 { 0.0 } else { 0.5 }).insert_axis(Axis(0));
+        bench.floats(&format!("weights/{i}.tif"), &weights);
+    }
+    let background = pixels("--targets strokes --ignore 9 --weights weights");
+    assert_eq!(background, 3 * (13 + 13 + 13 + 13), "columns up to the middle");
+    bench.refuses(
+        "evaluate --model run --images images --targets strokes --device cpu",
+        &["the label 9", "--ignore 9"],
+    );
+}
+
+#[test]
+fn the_config_alone_repeats_a_run_bit_for_bit() {
+    let bench = bench();
+    label_partly(&bench, 128);
+    let augmented = "--rotate 20 --scale 0.1 --elastic 2 --blur 1 --contrast 0.2 --brightness 0.2 --gamma 0.2 --poisson 0.1 --noise 0.1";
+    let targets = "--ignore 128 --class-weights balanced --favour-rare 0.5 --normalise 1..99";
+    bench.succeeds(&format!(
+        "train segment --images images --targets strokes {SHORT} --batch 3 --val-fraction 0.25 {augmented} {targets} --out run"
+    ));
+    bench.succeeds("train --config run/config.toml --out again");
+    let file = |run: &str, name: &str| std::fs::read(bench.path(&format!("{run}/{name}"))).unwrap();
+    assert_eq!(model(&bench, "run"), model(&bench, "again"));
+    assert_eq!(file("run", "config.toml"), file("again", "config.toml"));
+    assert_eq!(file("run", "preview.png"), file("again", "preview.png"));
+    // Also with another number of threads, which every sample is independent of.
+    let mut command = assert_cmd::Command::cargo_bin("msd-gpu").unwrap();
+    command.current_dir(bench.path(".")).env("RAYON_NUM_THREADS", "1");
+    command.args(["train", "--config", "run/config.toml", "--out", "single"]).assert().success();
+    assert_eq!(model(&bench, "run").parameters, model(&bench, "single").parameters);
+    // Without augmentation, or with another, it is another run.
+    bench.succeeds("train --config run/config.toml --noise 0.2 --out other");
+    assert_ne!(model(&bench, "run").parameters, model(&bench, "other").parameters);
+}
+
+#[test]
+fn the_model_says_where_it_comes_from() {
+    let bench = bench();
+    let validation = "--val-images val --val-targets val_labels";
+    bench.succeeds(&segment(&format!("{SHORT} {validation} --seed 5 --out run")));
+    let text = bench.succeeds("inspect run");
+    for part in [
+        &format!("msd-gpu {}", env!("CARGO_PKG_VERSION")),
+        "training_fingerprint",
+        "validation_fingerprint",
+        "validation_mean_iou",
+        "device",
+        "seed",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let print = |run: &str, name: &str| model(&bench, run).provenance[name].clone();
+    // Another format and another name of the same pixels are the same data.
+    for i in 0..4 {
+        let labels = bench.read_labels(&format!("images_labels/{i}.png"));
+        bench.floats(&format!("copy_labels/{i}.tif"), &labels.mapv(|v| v as f32).insert_axis(Axis(0)));
+    }
+    let copy = segment(&format!("{SHORT} {validation} --out copy")).replace("images_labels", "copy_labels");
+    bench.succeeds(&copy);
+    assert_eq!(print("run", "training_fingerprint"), print("copy", "training_fingerprint"));
+    let mut image = bench.read("images/3.tif");
+    image[[0, 5, 5]] += 1.0;
+    bench.floats("images/3.tif", &image);
+    bench.succeeds(&segment(&format!("{SHORT} {validation} --out changed")));
+    assert_ne!(print("run", "training_fingerprint"), print("changed", "training_fingerprint"));
+    assert_eq!(print("run", "validation_fingerprint"), print("changed", "validation_fingerprint"));
+}
+
+#[test]
+fn a_validation_image_that_is_a_training_image_is_warned_of() {
+    let bench = bench();
+    // Under another name: the second image is the only one of its size.
+    bench.floats("val/0.tif", &bench.read("images/1.tif"));
+    bench.labels("val_labels/0", &bench.read_labels("images_labels/1.png"));
+    bench.grey("val/1.tif", (20, 25));
+    let outcome =
+        bench.run(&segment(&format!("{SHORT} --val-images val --val-targets val_labels --out run")));
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let warnings: Vec<_> = outcome.stderr.lines().filter(|line| line.contains("flatter")).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("val/0.tif") && warnings[0].contains("images/1.tif"), "{warnings:?}");
+}
+
+#[test]
+fn an_image_normalised_by_itself_is_segmented_at_any_brightness() {
+    let bench = bench();
+    let learn = "--depth 4 --device cpu --max-steps 200 --crop 0 --lr 0.01";
+    bench.succeeds(&segment(&format!("{learn} --normalise 2..98 --normalise-per-image --out run")));
+    let rule = InputNormalisation::PerImage { per_image: Measure::Percentiles { low: 2.0, high: 98.0 } };
+    assert_eq!(model(&bench, "run").input, rule);
+    assert!(bench.succeeds("inspect run").contains("each image by its own percentiles 2 and 98"));
+    for i in 0..2 {
+        bench
+            .floats(&format!("dim/{i}.tif"), &bench.read(&format!("val/{i}.tif")).mapv(|v| 0.125 * v - 32.0));
+    }
+    bench.succeeds("predict --model run val --out bright --device cpu");
+    bench.succeeds("predict --model run dim --out faint --device cpu --tile 7");
+    for i in 0..2 {
+        let name = |folder: &str| format!("{folder}/{i}.png");
+        assert_eq!(bench.read_labels(&name("bright")), bench.read_labels(&name("faint")));
+    }
+    let regress = format!("train regress --images images --targets images_targets {SHORT} --out x");
+    bench.refuses(&format!("{regress} --normalise-per-image"), &["--normalise-per-image", "regression"]);
+}
+
+#[test]
+fn folds_are_trained_one_by_one_and_their_scores_summed_up() {
+    let bench = bench();
+    let table = bench.succeeds(&segment(&format!("{SHORT} --folds 4 --out run")));
+    assert!(table.contains("mean iou") && table.contains("deviation"), "{table}");
+    let rows = |run: &str| -> Vec<Vec<String>> {
+        let text = std::fs::read_to_string(bench.path(&format!("{run}/folds.csv"))).unwrap();
+        text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    };
+    let whole = rows("run");
+    assert_eq!(whole.len(), 7);
+    let loss = |row: usize| whole[row][2].parse::<f64>().unwrap();
+    assert!((loss(5) - (1..=4).map(loss).sum::<f64>() / 4.0).abs() < 1e-12);
+    assert!(loss(6) > 0.0);
+    for fold in 1..=4 {
+        assert!(bench.names(&format!("run/fold-{fold}")).contains(&"model.safetensors".to_owned()));
+    }
+    // A fold by its own config is the same run; and so is one that is asked for alone.
+    bench.succeeds("train --config run/fold-3/config.toml --out again");
+    bench.succeeds(&segment(&format!("{SHORT} --folds 4 --fold 3 --out alone")));
+    assert_eq!(model(&bench, "again").parameters, model(&bench, "run/fold-3").parameters);
+    assert_eq!(model(&bench, "alone").parameters, model(&bench, "run/fold-3").parameters);
+    // What was cut short goes on, and what was done stays.
+    std::fs::remove_dir_all(bench.path("run/fold-4")).unwrap();
+    bench.succeeds("train --resume run");
+    assert_eq!(rows("run"), whole);
+    bench.refuses(&segment(&format!("{SHORT} --folds 4 --out run")), &["run", "--resume"]);
+    bench.refuses(&segment(&format!("{SHORT} --folds 5 --out five")), &["4 images for 5 folds"]);
+    bench.refuses(&segment(&format!("{SHORT} --folds 4 --val-fraction 0.5 --out x")), &["--folds"]);
+}
+
+#[test]
+fn the_preview_shows_what_the_network_would_see() {
+    let bench = bench();
+    let augmented = "--rotate 20 --elastic 3 --noise 0.3 --batch 2";
+    bench.succeeds(&segment(&format!("{SHORT} {augmented} --preview-augmentation shown")));
+    assert_eq!(bench.names("shown").len(), 16);
+    let (first, second) = (bench.read("shown/01.png"), bench.read("shown/02.png"));
+    assert_eq!(first.dim().0, 3);
+    assert_ne!(first, second);
+    // The same seed shows the same; a regression shows its targets.
+    bench.succeeds(&segment(&format!("{SHORT} {augmented} --preview-augmentation again")));
+    assert_eq!(bench.read("again/01.png"), first);
+    bench.succeeds(&format!(
+        "train regress --images images --targets images_targets {SHORT} --preview-augmentation values"
+    ));
+    bench.refuses(&segment(&format!("{SHORT} --rotate 200 --preview-augmentation x")), &["--rotate", "200"]);
+    bench.refuses(&segment(&format!("{SHORT} --favour-rare 2 --out x")), &["--favour-rare", "2"]);
+}

@@ -1,0 +1,49 @@
+//! Every loss of an engine against the reference.
+
+use msd_gpu::engine::{IGNORED, Loss, TargetValues};
+use msd_gpu::network::{Architecture, ParameterLayout};
+use msd_gpu::schedule::{Extent, Shape};
+
+use super::{Case, Open, Setting, check_case};
+
+/// All losses.
+pub const OF_CLASSES: [Loss; 4] =
+    [Loss::CrossEntropy, Loss::Focal { gamma: 1.5 }, Loss::Dice, Loss::CrossEntropyDice];
+pub const OF_VALUES: [Loss; 4] = [
+    Loss::SquaredError,
+    Loss::AbsoluteError,
+    Loss::Huber { delta: 0.7 },
+    // A small epsilon would magnify the rounding of the outputs.
+    Loss::Charbonnier { epsilon: 0.5 },
+];
+
+/// Every loss with and without weights: over several chunks of pixels, a class that one image lacks, an image without any
+/// class, outputs so large that exponentials overflow, and targets of weight 0 that are no numbers.
+pub fn losses_agree(open: &Open) {
+    let architecture = Architecture::new(1, 3, 2);
+    let shape = Shape { batch: 3, extent: Extent::plane(41, 70) };
+    let pixels = shape.extent.pixels();
+    for (loss, weighted) in OF_CLASSES.into_iter().chain(OF_VALUES).flat_map(|l| [(l, false), (l, true)]) {
+        let mut case = Case::new(architecture.clone(), shape, loss.is_of_classes(), u64::from(weighted));
+        case.loss = loss;
+        match &mut case.targets.values {
+            TargetValues::Classes(classes) => {
+                classes[..pixels].iter_mut().filter(|class| **class == 2).for_each(|class| *class = 1);
+                classes[pixels..2 * pixels].fill(IGNORED);
+            }
+            TargetValues::Values(values) => {
+                if let Some(weights) = &case.targets.weights {
+                    let unweighted = weights[..pixels].iter().position(|&w| w == 0.0).unwrap();
+                    values[unweighted] = f32::NAN;
+                }
+            }
+        }
+        check_case(open, 0, &case, Setting { block: 1, most_page_bytes: u64::MAX });
+        // Hundreds apart, with softmax saturated: the same again, to the last digit of the reference.
+        let layout = ParameterLayout::of(&architecture);
+        for output in 0..3 {
+            case.parameters[layout.mix(output).start] = 60.0 * (output as f32 - 1.0);
+        }
+        check_case(open, 1, &case, Setting { block: 2, most_page_bytes: u64::MAX });
+    }
+}
