@@ -123,9 +123,6 @@ impl TrainArguments {
     }
 }
 
-/// Epochs when nothing else ends a run.
-const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
-
 /// Runs the command.
 pub fn run(arguments: TrainArguments) -> Result<()> {
     let mut settings = match (&arguments.resume, &arguments.config) {
@@ -152,9 +149,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     if arguments.resume.is_some() {
         check_same_settings(&started, &settings)?;
     }
-    if !settings.has_limit() {
-        settings.max_epochs = Some(EPOCHS_WITHOUT_LIMIT);
-    }
+    settings.fill_limit();
     settings.validate()?;
     if let Some(folder) = &arguments.preview_augmentation {
         let pictures = preview_augmentation(&Prepared::load(&settings)?, &settings, folder)?;

@@ -7,6 +7,7 @@
 //!   `read_png`, `read_tiff` and `tiff_directory` hold what is particular to each format.
 //! - [`labels`]: label values to class indices and back ([`LabelMapping`]).
 //! - [`dataset`]: all images of a run with their targets ([`load_segmentation`], [`load_regression`]).
+//! - `in_memory`: the same from arrays ([`Dataset::from_memory`]).
 //! - [`weights`]: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
 //! - [`fingerprint`]: images known again by their content ([`Fingerprint`]).
 //! - [`sampling`]: which image, crop and symmetry the n-th draw of a run takes ([`Sampler`]).
@@ -21,6 +22,7 @@ pub mod augmentation;
 pub mod class_pixels;
 pub mod dataset;
 pub mod fingerprint;
+mod in_memory;
 pub mod labels;
 pub mod read;
 mod read_png;

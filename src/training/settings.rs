@@ -125,6 +125,8 @@ pub struct Settings {
     pub augmentation: Augmentation,
 }
 
+/// Epochs when nothing else ends a run.
+const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
 /// The value of `normalise` that keeps what the initial model has.
 pub(super) const INITIAL: &str = "init";
 
@@ -286,6 +288,13 @@ impl Settings {
     /// Whether some limit ends the run. Patience alone may never.
     pub fn has_limit(&self) -> bool {
         self.max_epochs.is_some() || self.max_minutes.is_some() || self.max_steps.is_some()
+    }
+
+    /// Sets the limit of a run that has none.
+    pub fn fill_limit(&mut self) {
+        if !self.has_limit() {
+            self.max_epochs = Some(EPOCHS_WITHOUT_LIMIT);
+        }
     }
 
     /// The text of `config.toml`.
