@@ -53,7 +53,8 @@ check_exported_models() {
 
 # The profile of the tests, whose dependencies are built already.
 check_python_module() {
-  "$python" -m pip install --quiet --no-build-isolation --config-settings=build-args="--profile dev" .
+  PATH="$(realpath "$environment")/bin:$PATH" \
+    "$python" -m pip install --quiet --no-build-isolation --config-settings=build-args="--profile dev" .
   "$python" -m pytest --quiet
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use msd_gpu::data::write_bytes_atomic;
+use msd_gpu::data::{check_finite, write_bytes_atomic};
 use msd_gpu::inference::Predictor;
 use msd_gpu::network::{self, Task};
 use ndarray::{Array, Array3, ArrayD, Axis, Dimension};
@@ -192,7 +192,9 @@ impl Model {
             py.check_signals()?;
             let image = to_image(numbers.at(count.map(|_| index)));
             let image = image.ok_or_else(|| wrong_shape("the image", shape, "(c, y, x)"))?;
-            let one = py.detach(|| compute(&mut self.predictor(), &image)).map_err(raised)?.into_dyn();
+            let compute =
+                || check_finite("the image", &image).and_then(|()| compute(&mut self.predictor(), &image));
+            let one = py.detach(compute).map_err(raised)?.into_dyn();
             let Some(count) = count else {
                 all = if flat && shape.len() == 2 { one.index_axis_move(Axis(0), 0) } else { one };
                 break;

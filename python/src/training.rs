@@ -9,7 +9,7 @@ use msd_gpu::training::{History, Prepared, RunFolder, Settings, TaskKind, Watche
 use ndarray::{Array2, Array3};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyModule};
+use pyo3::types::PyDict;
 use serde_json::{Map, Value, json};
 
 use crate::arrays;
@@ -126,8 +126,10 @@ fn read_settings(py: Python<'_>, task: &str, given: Option<&Bound<'_, PyDict>>) 
 }
 
 fn parse(settings: Value) -> PyResult<Settings> {
-    serde_json::from_value(settings).map_err(|e| {
-        PyValueError::new_err(format!("the settings cannot be used: {e}; they are those of config.toml"))
+    serde_path_to_error::deserialize(settings).map_err(|e| {
+        PyValueError::new_err(format!(
+            "the settings cannot be used: {e}; wanted those of config.toml, as msd-gpu train writes it"
+        ))
     })
 }
 
@@ -139,8 +141,7 @@ fn to_json(py: Python<'_>, given: &Bound<'_, PyDict>) -> PyResult<Map<String, Va
     }
     let options = PyDict::new(py);
     options.set_item("default", py.import("operator")?.call_method1("methodcaller", ("item",))?)?;
-    let text: String =
-        PyModule::import(py, "json")?.call_method("dumps", (given,), Some(&options))?.extract()?;
+    let text: String = py.import("json")?.call_method("dumps", (given,), Some(&options))?.extract()?;
     serde_json::from_str(&text)
         .map_err(|e| PyValueError::new_err(format!("the settings cannot be read: {e}")))
 }
@@ -292,7 +293,7 @@ impl Watcher for PythonWatcher<'_> {
             py.check_signals()?;
             let Some(progress) = &self.progress else { return Ok(true) };
             let answer = progress.call1(py, (step, loss, done, &self.epoch))?;
-            Ok(!answer.bind(py).is(&pyo3::types::PyBool::new(py, false).to_owned()))
+            Ok(!matches!(answer.extract::<bool>(py), Ok(false)))
         });
         self.end(goes_on);
     }

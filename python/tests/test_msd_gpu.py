@@ -116,14 +116,14 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, t
     refuses(ValueError, ["(0, 1, 4, 4)"], segmentation.predict, np.zeros((0, 1, 4, 4)))
     refuses(ValueError, ["3 channels", "images of 1"], segmentation.predict, np.zeros((3, 4, 4)))
     refuses(ValueError, ["0 pixels"], segmentation.predict, np.zeros((1, 0, 4)))
-    refuses(ValueError, ["not finite"], segmentation.predict, np.full((4, 4), np.nan))
+    refuses(ValueError, ["16 numbers", "NaN"], segmentation.predict, np.full((4, 4), np.nan))
     refuses(ValueError, ["probabilities", "regression"], regression.predict, images[0], probabilities=True)
 
     def train(*arguments, **settings):
         return msd_gpu.train(*arguments, **{"task": "segment", "max_steps": 1, **QUICK, **settings})
 
     refuses(ValueError, ["deepth", "config.toml"], train, images, labels, deepth=3)
-    refuses(ValueError, ["depth"], train, images, labels, depth="3")
+    refuses(ValueError, ["depth", "3"], train, images, labels, depth="3")
     refuses(ValueError, ["guess", "segment"], train, images, labels, task="guess")
     refuses(ValueError, ["--lr", "-1"], train, images, labels, lr=-1)
     refuses(ValueError, ["folds"], train, images, labels, folds=3)
@@ -134,7 +134,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, t
     refuses(ValueError, ["two classes"], train, images, np.zeros_like(labels))
     refuses(ValueError, ["at least one"], train, [], [], task="regress")
     refuses(TypeError, ["target 0", "float64", "whole numbers"], train, images, labels * 1.0)
-    refuses(ValueError, ["validation target 0", "9"], train, images, labels, val_images=images, val_targets=labels + 2)
+    refuses(ValueError, ["validation target 0", "label 4"], train, images, labels, val_images=images, val_targets=labels + 2)
     refuses(ValueError, ["val_images", "val_targets"], train, images, labels, val_images=images)
     refuses(ValueError, ["--val-fraction", "2"], train, images, labels, val_fraction=2.0)
     refuses(RuntimeError, ["the loss is", "image"], train, images, images, task="regress", lr=1e30, max_steps=500)

@@ -57,12 +57,12 @@ fn check(sample: &Sample) -> Result<()> {
             )));
         }
     }
-    finite(name, image)?;
+    check_finite(name, image)?;
     if let Target::Values(values) = target {
-        finite(&format!("the target of {name}"), values)?;
+        check_finite(&format!("the target of {name}"), values)?;
     }
     if let Some(weights) = weights {
-        finite(&format!("the weights of {name}"), weights)?;
+        check_finite(&format!("the weights of {name}"), weights)?;
         if let Some(weight) = weights.iter().find(|&&weight| weight < 0.0) {
             return Err(Error::Mismatch(format!(
                 "{name} has a weight of {weight}; wanted numbers from 0 (does not count) upwards"
@@ -72,7 +72,11 @@ fn check(sample: &Sample) -> Result<()> {
     Ok(())
 }
 
-fn finite<S: ndarray::Data<Elem = f32>, D: ndarray::Dimension>(
+/// Checks that an array, which is called `name` in the error, has finite numbers only.
+///
+/// # Errors
+/// [`Error::Mismatch`] with the number of those that are not.
+pub fn check_finite<S: ndarray::Data<Elem = f32>, D: ndarray::Dimension>(
     name: &str,
     numbers: &ArrayBase<S, D>,
 ) -> Result<()> {

@@ -37,6 +37,7 @@ pub use augmentation::Augmentation;
 pub use class_pixels::ClassPixels;
 pub use dataset::{Classes, Dataset, Sample, Target, load_regression, load_segmentation};
 pub use fingerprint::Fingerprint;
+pub use in_memory::check_finite;
 pub use labels::LabelMapping;
 pub use read::{page_size, read_image, read_labels};
 pub use sampling::{Crop, Draw, Sampler, Symmetry, cut};
