@@ -45,8 +45,9 @@ pub fn run(arguments: ExportArguments) -> Result<()> {
                 "it must end in .py, as Python imports it",
             ));
         }
+        let module = to_torch(&model, &weights)?;
         write_bytes_atomic(&weights, &model.to_bytes()?)?;
-        write_bytes_atomic(file, to_torch(&model, &weights)?.as_bytes())?;
+        write_bytes_atomic(file, module.as_bytes())?;
         log::info!("{} -> {} with {}", arguments.model.display(), file.display(), weights.display());
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand_chacha::ChaCha8Rng;
 
 use super::dataset::{Dataset, Target};
-use super::sampling::below;
+use super::random::below;
 use crate::error::{Error, Result};
 use crate::metrics::UNLABELLED;
 
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
     use crate::data::Sample;
-    use crate::data::sampling::{Stream, stream};
+    use crate::data::random::{Stream, stream};
 
     #[test]
     fn classes_are_drawn_evenly_and_so_are_their_pixels() {

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use ndarray::{Array2, Array3};
 
 use super::labels::LabelMapping;
+use super::random::{Stream, permutation, stream};
 use super::read::{page_size, read_image, read_labels};
-use super::sampling::{Crop, Stream, permutation, stream};
+use super::sampling::Crop;
 use super::source::{Page, discover, pair};
 use crate::error::{Error, Result};
 use crate::metrics::UNLABELLED;

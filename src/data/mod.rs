@@ -10,6 +10,7 @@
 //! - `in_memory`: the same from arrays ([`Dataset::from_memory`]).
 //! - [`weights`]: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
 //! - [`fingerprint`]: images known again by their content ([`Fingerprint`]).
+//! - `random`: random numbers by seed, use and number.
 //! - [`sampling`]: which image, crop and symmetry the n-th draw of a run takes ([`Sampler`]).
 //! - [`class_pixels`]: where the pixels of each class are ([`ClassPixels`]), for draws that favour rare ones.
 //! - [`augmentation`]: random changes of what is drawn ([`Augmentation`]).
@@ -24,6 +25,7 @@ pub mod dataset;
 pub mod fingerprint;
 mod in_memory;
 pub mod labels;
+mod random;
 pub mod read;
 mod read_png;
 mod read_tiff;

@@ -1,66 +1,20 @@
 //! Which image, crop and symmetry the n-th draw of a training run takes.
 //!
 //! A draw depends on the seed and its number alone: a resumed run goes on with the draws that the
-//! unbroken run would have made, on any number of threads. The random numbers are counted off here from
-//! the ChaCha8 stream and not by a library's shuffle, whose order may change with its version.
+//! unbroken run would have made, on any number of threads.
 
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array2, Array3, ArrayBase, Axis, Data, Dimension, RemoveAxis, s};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::class_pixels::ClassPixels;
 use super::dataset::{Sample, Target};
+use super::random::{Stream, below, permutation, stream, uniform};
 use crate::error::{Error, Result};
 
 /// Draws before one that nobody wants is taken.
 const MOST_TRIES: usize = 64;
-
-/// Keeps the streams for different uses of one seed apart.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Stream {
-    Epoch = 1,
-    Draw = 2,
-    Split = 3,
-    Augmentation = 4,
-}
-
-/// The random numbers for one use of `seed`.
-pub(super) fn stream(seed: u64, stream: Stream, number: u64) -> ChaCha8Rng {
-    let mut key = [0_u8; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&(stream as u64).to_le_bytes());
-    key[16..24].copy_from_slice(&number.to_le_bytes());
-    ChaCha8Rng::from_seed(key)
-}
-
-/// A random number below `bound`, each equally likely.
-pub(super) fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
-    let bound = bound as u64;
-    // Numbers past the last whole multiple of the bound would favour the small ones.
-    let usable = u64::MAX - u64::MAX % bound;
-    loop {
-        let number = random.next_u64();
-        if number < usable {
-            return (number % bound) as usize;
-        }
-    }
-}
-
-/// A random number from 0 to below 1, each multiple of 2^-53 equally likely.
-pub(super) fn uniform(random: &mut ChaCha8Rng) -> f64 {
-    (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// The numbers below `count` in random order.
-pub(super) fn permutation(random: &mut ChaCha8Rng, count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    for last in (1..count).rev() {
-        order.swap(last, below(random, last + 1));
-    }
-    order
-}
 
 /// One of the eight ways to turn and mirror a square onto itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -14,28 +14,24 @@ mod tensors;
 mod torch_file;
 mod torch_module;
 
+use crate::network::{Model, Normalisation};
+use crate::{Error, Result};
+
 pub use import::{ImportOptions, Imported, TaskKind, import, import_bytes};
 pub use onnx::{OPSET, to_onnx};
 pub use torch_module::to_torch;
 
-use crate::network::{InputNormalisation, Model, Normalisation};
-use crate::{Error, Result};
-
 /// What a file's reader gives; the error is the rest of a sentence that starts with the file's name.
 type Problem<T> = std::result::Result<T, String>;
 
-/// How all images are normalised before they reach the network.
-///
-/// # Errors
-/// [`Error::Mismatch`] for a model that measures each image anew.
-fn set_normalisation(model: &Model) -> Result<&Normalisation> {
-    match &model.input {
-        InputNormalisation::Set(normalisation) => Ok(normalisation),
-        InputNormalisation::PerImage { .. } => Err(Error::Mismatch(
-            "the model normalises each image by itself, which exported networks cannot do; train one without --normalise-per-image"
+/// The normalisation that all images have in `model`, as other tools need it.
+fn shared_normalisation(model: &Model) -> Result<&Normalisation> {
+    model.input.of_set().ok_or_else(|| {
+        Error::Mismatch(
+            "the model normalises each image by itself, which cannot be exported; train one without --normalise-per-image"
                 .into(),
-        )),
-    }
+        )
+    })
 }
 
 /// Why dlsia's networks are refused.

@@ -9,7 +9,7 @@
 //! indices that the graph computes from the image's size: exact for any size, however large the dilation.
 
 use super::protobuf::Message;
-use super::set_normalisation;
+use super::shared_normalisation;
 use crate::network::{Architecture, Boundary, Model, Normalisation, ParameterLayout, Task};
 use crate::{Error, Result};
 
@@ -24,12 +24,12 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// The bytes of the ONNX file of `model`.
 ///
 /// # Errors
-/// As [`Model::validate`]; [`Error::Mismatch`] for a model that normalises each image by itself, and for a network beyond
-/// the 2 GiB of an ONNX file.
+/// As [`Model::validate`]; [`Error::Mismatch`] for a network beyond the 2 GiB of an ONNX file, and for a model that
+/// normalises each image by itself.
 pub fn to_onnx(model: &Model) -> Result<Vec<u8>> {
     model.validate()?;
     let mut graph = Graph::default();
-    let output = network(&mut graph, model, set_normalisation(model)?);
+    let output = network(&mut graph, model, shared_normalisation(model)?);
     let architecture = &model.architecture;
     let graph = Message::default()
         .messages(1, graph.nodes)

@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use super::set_normalisation;
 use crate::network::Model;
 use crate::{Error, Result};
 
@@ -16,10 +15,11 @@ const WEIGHTS: &str = "WEIGHTS_FILE_NAME";
 /// The text of the Python file for `model`, whose model file is `weights`, in the same folder.
 ///
 /// # Errors
-/// As [`Model::validate`]; [`Error::Mismatch`] for a model that normalises each image by itself; [`Error::Setting`] for a file name that is not text.
+/// As [`Model::validate`]; [`Error::Mismatch`] for a model that normalises each image by itself; [`Error::Setting`] for a
+/// file name that is not text.
 pub fn to_torch(model: &Model, weights: &Path) -> Result<String> {
     model.validate()?;
-    set_normalisation(model)?;
+    super::shared_normalisation(model)?;
     let name = weights.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
         Error::setting("--torch", weights.display(), "the file's name must be text, as Python reads it")
     })?;

@@ -70,6 +70,14 @@ impl InputNormalisation {
         }
     }
 
+    /// The normalisation that all images have; `None` where each has its own.
+    pub fn of_set(&self) -> Option<&Normalisation> {
+        match self {
+            InputNormalisation::Set(normalisation) => Some(normalisation),
+            InputNormalisation::PerImage { .. } => None,
+        }
+    }
+
     pub(super) fn usable(&self, channels: usize) -> bool {
         match self {
             InputNormalisation::Set(normalisation) => normalisation.usable(channels),

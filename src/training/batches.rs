@@ -20,6 +20,8 @@ pub(super) struct Batches<'a> {
     augmentation: Augmentation,
     seed: u64,
     batch: usize,
+    /// Steps that are made ready at a time.
+    ahead: u64,
     /// The steps that come next, by their numbers.
     ready: VecDeque<(u64, Step)>,
 }
@@ -34,7 +36,10 @@ impl<'a> Batches<'a> {
         if favour_rare > 0.0 {
             sampler = sampler.favouring(ClassPixels::of(set)?, favour_rare);
         }
-        Ok(Self { set, sampler, augmentation, seed, batch, ready: VecDeque::new() })
+        let mut batches = Self { set, sampler, augmentation, seed, batch, ahead: 1, ready: VecDeque::new() };
+        let pixels = batches.largest_shape(crop).extent.pixels().saturating_mul(batch * set.channels());
+        batches.ahead = (MOST_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads()) as u64;
+        Ok(batches)
     }
 
     /// Steps in an epoch: as many as show about as many pixels as the set holds, but each image at least once.
@@ -47,17 +52,24 @@ impl<'a> Batches<'a> {
         ((draws / self.batch as f64).round() as u64).max(self.set.samples.len().div_ceil(self.batch) as u64)
     }
 
-    /// The `n`-th sample of the run, from 0. A piece where no pixel counts would teach nothing: another is drawn.
+    /// The `n`-th draw of the run, from 0. A piece where no pixel counts would teach nothing: another is drawn.
+    fn draw(&self, n: u64) -> Draw {
+        self.sampler.draw_where(n, |draw| self.set.samples[draw.index].counts_in(draw.crop))
+    }
+
+    /// The `n`-th sample of the run, from 0.
     pub(super) fn sample(&self, n: u64) -> Sample {
-        let draw = self.sampler.draw_where(n, |draw| self.set.samples[draw.index].counts_in(draw.crop));
+        let draw = self.draw(n);
         self.augmentation.apply(&self.set.samples[draw.index], &draw, self.seed, n)
     }
 
     /// The names of the images of step `step`, each once.
     pub(super) fn names(&self, step: u64) -> String {
         let first = (step - 1) * self.batch as u64;
-        let names = (first..first + self.batch as u64).map(|n| self.sample(n).name);
-        names.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+        let names = (first..first + self.batch as u64)
+            .map(|n| self.set.samples[self.draw(n).index].name.as_str())
+            .collect::<BTreeSet<_>>();
+        names.into_iter().collect::<Vec<_>>().join(", ")
     }
 
     /// Step `step`, from 1.
@@ -67,16 +79,12 @@ impl<'a> Batches<'a> {
         match self.ready.pop_front() {
             Some((number, ready)) if number == step => ready,
             _ => {
-                let first = self.make(step);
-                let pixels = |(images, _): &(Images, Targets)| images.pixels.len();
-                let most = MOST_PIXELS_READY / first.0.iter().map(pixels).sum::<usize>().max(1);
-                let more = most.min(rayon::current_num_threads()) as u64;
-                self.ready = (1..more)
-                    .into_par_iter()
-                    .map(|ahead| (step + ahead, self.make(step + ahead)))
-                    .collect::<Vec<_>>()
-                    .into();
-                first
+                let make = |ahead| (step + ahead, self.make(step + ahead));
+                let mut ready: VecDeque<_> =
+                    (0..self.ahead).into_par_iter().map(make).collect::<Vec<_>>().into();
+                let first = ready.pop_front();
+                self.ready = ready;
+                first.map_or_else(|| self.make(step), |(_, step)| step)
             }
         }
     }

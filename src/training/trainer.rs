@@ -24,7 +24,7 @@ use crate::{Error, Result};
 /// Seconds between two savings within an epoch.
 const SAVE_SECONDS: f64 = 30.0;
 /// Saving takes at most one in so many seconds: epochs may be much shorter than writing takes.
-const SAVE_SHARE: f64 = 25.0;
+const SAVE_SHARE: f64 = 50.0;
 /// Seconds between two refreshings of the preview.
 const PREVIEW_SECONDS: f64 = 10.0;
 

@@ -97,7 +97,7 @@ fn start(bench: &Bench, arguments: &str) -> Child {
 fn a_run_killed_at_any_moment_is_the_run_that_was_not() {
     const KILLS: usize = 20;
     let bench = bench();
-    let begin = |run: &str| segment(&format!("{EVERYTHING} --max-epochs 600 --out {run}"));
+    let begin = |run: &str| segment(&format!("{EVERYTHING} --max-epochs 400 --out {run}"));
     let clock = Instant::now();
     bench.succeeds(&begin("whole"));
     let whole = clock.elapsed();
@@ -111,7 +111,7 @@ fn a_run_killed_at_any_moment_is_the_run_that_was_not() {
             let begun = bench.path(&run).join("config.toml").exists();
             let mut child = start(&bench, &if begun { format!("train --resume {run}") } else { begin(&run) });
             if kills < KILLS {
-                let moment = whole.mul_f64(random.random_range(0.0..0.7));
+                let moment = whole.mul_f64(random.random_range(0.0..0.6));
                 let deadline = Instant::now() + moment;
                 while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
                     std::thread::sleep(Duration::from_millis(1));

@@ -213,6 +213,10 @@ fn an_image_normalised_by_itself_is_segmented_at_any_brightness() {
         let name = |folder: &str| format!("{folder}/{i}.png");
         assert_eq!(bench.read_labels(&name("bright")), bench.read_labels(&name("faint")));
     }
+    for format in ["--onnx run.onnx", "--torch run.py"] {
+        bench.refuses(&format!("export run {format}"), &["each image by itself", "--normalise-per-image"]);
+    }
+    assert!(!bench.names(".").iter().any(|name| name.starts_with("run.")));
     let regress = format!("train regress --images images --targets images_targets {SHORT} --out x");
     bench.refuses(&format!("{regress} --normalise-per-image"), &["--normalise-per-image", "regression"]);
 }

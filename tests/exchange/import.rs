@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use msd_gpu::devices;
 use msd_gpu::exchange::{ImportOptions, TaskKind, import};
 use msd_gpu::inference::Predictor;
-use msd_gpu::network::{Boundary, DilationMode, Model, Normalisation, Task};
+use msd_gpu::network::{Boundary, DilationMode, Model, Task};
 use ndarray::Array3;
 use safetensors::SafeTensors;
 
@@ -53,7 +53,8 @@ fn networks_give_what_they_gave_in_their_tool() {
         (architecture.boundary, architecture.dilation_mode),
         (Boundary::Symmetric, DilationMode::Layer)
     );
-    assert_eq!(model.input, Normalisation { mean: vec![75.0], deviation: vec![50.0] }.into());
+    let input = model.input.of_set().unwrap();
+    assert_eq!((input.mean[0], input.deviation[0]), (75.0, 50.0));
     let target = model.target.unwrap();
     assert_eq!((target.mean[0], target.deviation[0]), (90.0, 40.0));
     assert_eq!(model.provenance["imported_from"], "regression.torch");

@@ -78,7 +78,7 @@ fn sum(weights: &[f32; 4], points: [[f32; 2]; 4]) -> [f32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::sampling::{Stream, stream};
+    use crate::data::random::{Stream, stream};
 
     fn rows(height: usize, width: usize, deviation: f32, n: u64) -> Vec<Vec<[f32; 2]>> {
         let field = Displacement::new(height, width, deviation, &mut stream(1, Stream::Augmentation, n));

@@ -6,7 +6,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::Strengths;
 use super::geometry::mirrored;
-use crate::data::sampling::uniform;
+use crate::data::random::uniform;
 
 /// Above so many photons, their number is drawn from the normal distribution of equal mean and variance.
 const MANY_PHOTONS: f64 = 64.0;

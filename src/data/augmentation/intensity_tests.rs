@@ -1,7 +1,7 @@
 use ndarray::{Array2, array};
 
 use super::*;
-use crate::data::sampling::{Stream, stream};
+use crate::data::random::{Stream, stream};
 
 const UNCHANGED: Strengths = Strengths {
     degrees: 0.0,

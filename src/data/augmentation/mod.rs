@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use self::geometry::Geometry;
 use super::dataset::Sample;
-use super::sampling::{Draw, Stream, cut, stream, uniform};
+use super::random::{Stream, stream, uniform};
+use super::sampling::{Draw, cut};
 use crate::error::{Error, Result};
 
 /// How strongly samples are changed at most; 0 leaves something as it is.
