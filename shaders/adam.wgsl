@@ -1,6 +1,6 @@
 // adam: one step of Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2) over all
 // parameters, which then clears the gradients. With CLIP, gradients that are together longer than `clip_norm` are first
-// scaled down to it.
+// scaled down to it. Gradients of frozen parameters have been cleared before.
 //
 // Bindings: 1 parameters, 2 gradients, 3 first moments, 4 second moments, 5 average of the parameters; with CLIP:
 // 6 the 64 sums of gradient_squares.
@@ -27,7 +27,13 @@ struct AdamParams {
     clip_norm: f32,
     // The share of the moved parameters in their average.
     averaged_share: f32,
-    unused: f32,
+    // Parameters before this one stay as they are,
+    frozen_filters: u32,
+    // and those from the first bias to before the second number.
+    biases: u32,
+    frozen_biases: u32,
+    unused_0: u32,
+    unused_1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: AdamParams;
@@ -54,7 +60,8 @@ fn adam(
     clip = select(1.0, params.clip_norm / norm, norm > params.clip_norm);
     //#end
     let index = (workgroup.y * workgroups.x + workgroup.x) * 64u + lane;
-    if index >= params.count {
+    let frozen = index < params.frozen_filters || (params.biases <= index && index < params.frozen_biases);
+    if index >= params.count || frozen {
         return;
     }
     let gradient = clip * gradients[index];

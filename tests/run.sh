@@ -2,7 +2,8 @@
 # The whole test command: formatting, lints, all tests, documentation.
 #
 # Needs Rust and a C compiler. The GPU tests need some Vulkan driver; on a Debian machine without any, this
-# installs lavapipe, a Vulkan that runs on the processor. Python 3 is needed for the checks of exported models alone.
+# installs lavapipe, a Vulkan that runs on the processor. Python 3 is needed for the checks of exported models and
+# of the Python module alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,43 +32,65 @@ if [ "$(uname -s)" = Linux ] && ! has_vulkan_driver; then
   fi
 fi
 
-# Exported models in other programs. numpy and onnxruntime go into an environment of their own, which is kept; PyTorch
-# is used where it is installed. MSD_GPU_ALL_CHECKS=1 makes it a failure that onnxruntime cannot be installed.
-check_exported_models() {
-  local environment="${CARGO_TARGET_DIR:-target}/python-checks"
-  local python="$environment/bin/python"
-  if ! "$python" -c 'import numpy, onnxruntime' 2>/dev/null; then
-    echo "== installing numpy and onnxruntime for the checks of exported models"
+# Python packages go into an environment of their own, which is kept. MSD_GPU_ALL_CHECKS=1 makes it a failure that they
+# cannot be installed.
+environment="${CARGO_TARGET_DIR:-target}/python-checks"
+python="$environment/bin/python"
+
+install_python_packages() {
+  if ! "$python" -c 'import maturin, numpy, onnxruntime, pytest' 2>/dev/null; then
+    echo "== installing Python packages for the checks of exported models and of the Python module"
     if ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
       install_debian_packages python3 python3-venv || true
     fi
-    { python3 -m venv "$environment" && "$python" -m pip install --quiet numpy onnxruntime; } || true
-  fi
-  if "$python" -c 'import numpy, onnxruntime' 2>/dev/null; then
-    MSD_GPU_PYTHON="$python" cargo test --quiet --test exchange -- --ignored onnxruntime
-  else
-    echo "== not checked: ONNX files, as onnxruntime cannot be installed here"
-    [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
-  fi
-  if python3 -c 'import numpy, torch' 2>/dev/null; then
-    MSD_GPU_PYTHON=python3 cargo test --quiet --test exchange -- --ignored pytorch
-  else
-    echo "== not checked: PyTorch modules, as python3 has no torch"
+    python3 -m venv "$environment" && "$python" -m pip install --quiet maturin numpy onnxruntime pytest
   fi
 }
 
+check_exported_models() {
+  MSD_GPU_PYTHON="$python" cargo test --quiet --test exchange -- --ignored onnxruntime
+}
+
+# The profile of the tests, whose dependencies are built already.
+check_python_module() {
+  PATH="$(realpath "$environment")/bin:$PATH" \
+    "$python" -m pip install --quiet --no-build-isolation --config-settings=build-args="--profile dev" .
+  "$python" -m pytest --quiet
+}
+
+# PyTorch is large: it is used where it is installed.
+check_against_pytorch() {
+  MSD_GPU_PYTHON=python3 cargo test --quiet --test exchange -- --ignored pytorch
+  for device in cpu gpu; do
+    python3 benches/peers/learning.py "${CARGO_TARGET_DIR:-target}/debug/msd-gpu" --device "$device"
+  done
+}
+
 echo "== formatting"
-cargo fmt --check
+cargo fmt --all --check
 echo "== lints"
-cargo clippy --all-targets --quiet -- -D warnings
+cargo clippy --workspace --all-targets --quiet -- -D warnings
 echo "== tests"
 cargo test
 echo "== tests of the CPU engine with narrower instruction sets"
 for instructions in baseline avx2; do
   MSD_GPU_INSTRUCTIONS=$instructions cargo test --quiet --test cpu_cross_check
 done
-echo "== exported models in onnxruntime and PyTorch"
-check_exported_models
+if install_python_packages; then
+  echo "== exported models in onnxruntime"
+  check_exported_models
+  echo "== the Python module"
+  check_python_module
+else
+  echo "== not checked: ONNX files and the Python module, as Python packages cannot be installed here"
+  [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
+fi
+if python3 -c 'import numpy, torch' 2>/dev/null; then
+  echo "== exported models and learning in PyTorch"
+  check_against_pytorch
+else
+  echo "== not checked: PyTorch modules and learning as PyTorch does, as python3 has no torch"
+fi
 echo "== documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 echo "== all good"

@@ -20,8 +20,8 @@ pub struct DataArguments {
     /// How much classes count: balanced, or a number for each in the order of their values, like 1,2,0.5 [all 1]
     #[arg(long, value_name = "WEIGHTS", allow_hyphen_values = true)]
     class_weights: Option<String>,
-    /// What becomes 0 and 1: mean (and standard deviation) of each channel, or percentiles like 1..99 (they become -1
-    /// and 1) [mean]
+    /// What becomes 0 and 1: mean (and standard deviation) of each channel, percentiles like 1..99 (they become -1
+    /// and 1), or init for what the model of --init has [mean, or init where there is one]
     #[arg(long, value_name = "MEASURE", allow_hyphen_values = true)]
     normalise: Option<String>,
     /// Normalise each image by itself, not all by the training images

@@ -43,6 +43,12 @@ pub struct TrainArguments {
     /// Set this share of the training images aside for validation instead
     #[arg(long, allow_negative_numbers = true)]
     val_fraction: Option<f64>,
+    /// Start from the parameters of this model (run folder or model file), with its layers and its normalisation
+    #[arg(long, value_name = "M", conflicts_with = "resume")]
+    init: Option<String>,
+    /// Keep the first N layers as --init has them [0]
+    #[arg(long, value_name = "N")]
+    freeze: Option<usize>,
     /// Number of layers [50]
     #[arg(long)]
     depth: Option<usize>,
@@ -120,9 +126,6 @@ impl TrainArguments {
     }
 }
 
-/// Epochs when nothing else ends a run.
-const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
-
 /// Runs the command.
 pub fn run(arguments: TrainArguments) -> Result<()> {
     let mut settings = match (&arguments.resume, &arguments.config) {
@@ -142,13 +145,14 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         (settings.max_epochs, settings.max_minutes, settings.max_steps) = (None, None, None);
     }
     let started = settings.clone();
+    if let Some(path) = &arguments.init {
+        settings.start_from(path)?;
+    }
     override_settings(&mut settings, &arguments)?;
     if arguments.resume.is_some() {
         check_same_settings(&started, &settings)?;
     }
-    if !settings.has_limit() {
-        settings.max_epochs = Some(EPOCHS_WITHOUT_LIMIT);
-    }
+    settings.fill_limit();
     settings.validate()?;
     if let Some(folder) = &arguments.preview_augmentation {
         let pictures = preview_augmentation(&Prepared::load(&settings)?, &settings, folder)?;
@@ -216,6 +220,7 @@ fn override_settings(settings: &mut Settings, arguments: &TrainArguments) -> Res
     set_some(&mut settings.val_images, &a.val_images);
     set_some(&mut settings.val_targets, &a.val_targets);
     set_some(&mut settings.val_fraction, &a.val_fraction);
+    set(&mut settings.freeze, &a.freeze);
     set(&mut settings.depth, &a.depth);
     set(&mut settings.width, &a.width);
     set(&mut settings.dilations, &a.dilations);

@@ -184,21 +184,26 @@ impl Engine for CpuEngine {
         let (kept, averaged) = (adam.kept_share() as f32, adam.averaged_share() as f32);
         // Taken in float64: in float32, 1 - 0.999 is wrong in the fifth digit.
         let (share1, share2) = ((1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32);
-        let Numbers { parameters, gradients, .. } = &mut self.numbers;
+        let Numbers { parameters, gradients, layout, .. } = &mut self.numbers;
+        let [frozen_filters, frozen_biases] = layout.first_layers(adam.frozen_layers);
+        gradients[frozen_filters.clone()].fill(0.0);
+        gradients[frozen_biases.clone()].fill(0.0);
         let clip = adam.clip_norm.map_or(1.0, |most| {
             let norm = gradients.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
             if norm > most { (most / norm) as f32 } else { 1.0 }
         });
-        let moments = self.moments.first.iter_mut().zip(&mut self.moments.second);
-        for (((p, gradient), (m, v)), average) in
-            parameters.iter_mut().zip(gradients).zip(moments).zip(&mut self.average)
-        {
-            let g = clip * *gradient;
-            *m = beta1 * *m + share1 * g;
-            *v = beta2 * *v + share2 * g * g;
-            *p = kept * *p - rate * *m / (v.sqrt() * root + epsilon);
-            *average += averaged * (*p - *average);
-            *gradient = 0.0;
+        for learnt in [frozen_filters.end..frozen_biases.start, frozen_biases.end..parameters.len()] {
+            let numbers = parameters[learnt.clone()].iter_mut().zip(&mut gradients[learnt.clone()]);
+            let (first, second) = (&mut self.moments.first, &mut self.moments.second);
+            let moments = first[learnt.clone()].iter_mut().zip(&mut second[learnt.clone()]);
+            for (((p, gradient), (m, v)), average) in numbers.zip(moments).zip(&mut self.average[learnt]) {
+                let g = clip * *gradient;
+                *m = beta1 * *m + share1 * g;
+                *v = beta2 * *v + share2 * g * g;
+                *p = kept * *p - rate * *m / (v.sqrt() * root + epsilon);
+                *average += averaged * (*p - *average);
+                *gradient = 0.0;
+            }
         }
         self.losses.push(std::mem::take(&mut self.running_loss) as f32);
         Ok(())

@@ -7,6 +7,7 @@
 //!   `read_png`, `read_tiff` and `tiff_directory` hold what is particular to each format.
 //! - [`labels`]: label values to class indices and back ([`LabelMapping`]).
 //! - [`dataset`]: all images of a run with their targets ([`load_segmentation`], [`load_regression`]).
+//! - `in_memory`: the same from arrays ([`Dataset::from_memory`]).
 //! - [`weights`]: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
 //! - [`fingerprint`]: images known again by their content ([`Fingerprint`]).
 //! - `random`: random numbers by seed, use and number.
@@ -22,6 +23,7 @@ pub mod augmentation;
 pub mod class_pixels;
 pub mod dataset;
 pub mod fingerprint;
+mod in_memory;
 pub mod labels;
 mod random;
 pub mod read;
@@ -37,6 +39,7 @@ pub use augmentation::Augmentation;
 pub use class_pixels::ClassPixels;
 pub use dataset::{Classes, Dataset, Sample, Target, load_regression, load_segmentation};
 pub use fingerprint::Fingerprint;
+pub use in_memory::check_finite;
 pub use labels::LabelMapping;
 pub use read::{page_size, read_image, read_labels};
 pub use sampling::{Crop, Draw, Sampler, Symmetry, cut};

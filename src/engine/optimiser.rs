@@ -18,6 +18,8 @@ pub struct Adam {
     pub clip_norm: Option<f64>,
     /// The average of the parameters keeps this share of itself, where one is kept; see [`Self::averaged_share`].
     pub average_decay: Option<f64>,
+    /// The filters and biases of so many layers, the first, stay as they are; their gradients count for nothing.
+    pub frozen_layers: usize,
     /// Number of this step, from 1.
     pub step: u64,
 }
@@ -33,6 +35,7 @@ impl Adam {
             weight_decay: 0.0,
             clip_norm: None,
             average_decay: None,
+            frozen_layers: 0,
             step,
         }
     }

@@ -96,7 +96,7 @@ impl GpuEngine {
             alignment: ALIGNMENT,
         };
         let fixed = Fixed::new(&device, architecture)?;
-        let optimiser = Optimiser::new(&device, layout.count())?;
+        let optimiser = Optimiser::new(&device, layout.clone())?;
         let mut engine = Self {
             device,
             architecture: architecture.clone(),
@@ -266,7 +266,7 @@ impl Engine for GpuEngine {
         self.optimiser.prepare(&self.device, &mut self.pipelines, &self.fixed, clips)?;
         let home = self.losses.next(&self.device)?;
         let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
-        self.optimiser.record(&self.device, &mut encoder, adam, self.tuning.most_workgroups);
+        self.optimiser.record(&self.device, &mut encoder, &self.fixed, adam, self.tuning.most_workgroups);
         encoder.copy_buffer_to_buffer(&self.fixed.loss, 0, &home, 0, 4);
         encoder.clear_buffer(&self.fixed.loss, 0, None);
         let submission = self.device.queue.submit([encoder.finish()]);

@@ -9,6 +9,7 @@ use super::recorder::bind_group;
 use super::shaders::{ADAM, CLIPPED_ADAM, GRADIENT_SQUARES, Kernel, Shader};
 use crate::Result;
 use crate::engine::Adam;
+use crate::network::ParameterLayout;
 
 /// Threads of a workgroup.
 const LANES: u32 = 64;
@@ -23,7 +24,7 @@ struct Bound {
 
 /// Adam with and without clipping.
 pub(super) struct Optimiser {
-    count: u32,
+    layout: ParameterLayout,
     settings: wgpu::Buffer,
     plain: Option<Bound>,
     /// The squares of the gradients, then Adam.
@@ -31,11 +32,11 @@ pub(super) struct Optimiser {
 }
 
 impl Optimiser {
-    /// For a network of `count` parameters.
-    pub fn new(device: &Device, count: usize) -> Result<Self> {
+    /// For a network whose parameters lie so.
+    pub fn new(device: &Device, layout: ParameterLayout) -> Result<Self> {
         let settings =
             memory::buffer(device, "Adam's settings", size_of::<AdamParams>() as u64, Use::Uniform)?;
-        Ok(Self { count: count as u32, settings, plain: None, clipped: None })
+        Ok(Self { layout, settings, plain: None, clipped: None })
     }
 
     /// Compiles and binds what a step with or without clipping needs, if it was not yet.
@@ -62,7 +63,7 @@ impl Optimiser {
             let size = size_of::<GradientSquaresParams>();
             let sums = memory::buffer(device, "squared gradients", u64::from(4 * SQUARES), Use::Storage)?;
             let number = memory::buffer(device, "number of gradients", size as u64, Use::Uniform)?;
-            let params = GradientSquaresParams { count: self.count, ..Default::default() };
+            let params = GradientSquaresParams { count: self.layout.count() as u32, ..Default::default() };
             device.queue.write_buffer(&number, 0, bytemuck::bytes_of(&params));
             let squares = bind(&GRADIENT_SQUARES, (&number, size), &[gradients, &sums])?;
             let state = [parameters, gradients, first_moments, second_moments, average, &sums];
@@ -76,9 +77,16 @@ impl Optimiser {
         &self,
         device: &Device,
         encoder: &mut wgpu::CommandEncoder,
+        fixed: &Fixed,
         adam: &Adam,
         most_workgroups: u32,
     ) {
+        let count = self.layout.count() as u32;
+        let frozen = self.layout.first_layers(adam.frozen_layers);
+        for range in frozen.iter().filter(|range| !range.is_empty()) {
+            encoder.clear_buffer(&fixed.gradients, 4 * range.start as u64, Some(4 * range.len() as u64));
+        }
+        let [filters, biases] = frozen;
         let params = AdamParams {
             rate: adam.corrected_rate() as f32,
             beta1: adam.beta1 as f32,
@@ -87,11 +95,15 @@ impl Optimiser {
             one_minus_beta2: (1.0 - adam.beta2) as f32,
             root_correction: adam.root_correction() as f32,
             epsilon: adam.epsilon as f32,
-            count: self.count,
+            count,
             kept_share: adam.kept_share() as f32,
             clip_norm: adam.clip_norm.unwrap_or_default() as f32,
             averaged_share: adam.averaged_share() as f32,
-            unused: 0.0,
+            frozen_filters: filters.end as u32,
+            biases: biases.start as u32,
+            frozen_biases: biases.end as u32,
+            unused_0: 0,
+            unused_1: 0,
         };
         device.queue.write_buffer(&self.settings, 0, bytemuck::bytes_of(&params));
         let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -100,7 +112,7 @@ impl Optimiser {
             pass.set_bind_group(0, &bound.bindings, &[]);
             pass.dispatch_workgroups(x, y, 1);
         };
-        let groups = self.count.div_ceil(LANES);
+        let groups = count.div_ceil(LANES);
         let across = groups.min(most_workgroups);
         match (adam.clip_norm, &self.clipped, &self.plain) {
             (Some(_), Some((squares, clipped)), _) => {

@@ -135,7 +135,8 @@ params! {
     AdamParams {
         rate: f32, beta1: f32, one_minus_beta1: f32, beta2: f32,
         one_minus_beta2: f32, root_correction: f32, epsilon: f32, count: u32,
-        kept_share: f32, clip_norm: f32, averaged_share: f32, unused: f32,
+        kept_share: f32, clip_norm: f32, averaged_share: f32, frozen_filters: u32,
+        biases: u32, frozen_biases: u32, unused_0: u32, unused_1: u32,
     }
 }
 

@@ -72,6 +72,12 @@ impl ParameterLayout {
         start..start + self.hidden
     }
 
+    /// The filters and the biases of the first `layers` layers.
+    pub fn first_layers(&self, layers: usize) -> [Range<usize>; 2] {
+        let (hidden, start) = (layers * self.width, self.biases().start);
+        [0..TAPS * self.first_filter(hidden), start..start + hidden]
+    }
+
     /// The mixing weights of output `output`, one for each channel.
     pub fn mix(&self, output: usize) -> Range<usize> {
         let channels = self.inputs + self.hidden;
@@ -128,6 +134,8 @@ mod tests {
             }
         }
         assert_eq!(layout.filters(), 0..next);
+        assert_eq!(layout.first_layers(2)[0].end, layout.filter(2 * 3, 0).start);
+        assert_eq!(layout.first_layers(4), [layout.filters(), layout.biases()]);
         assert_eq!(layout.biases().start, next);
         assert_eq!(layout.mix(0).start, layout.biases().end);
         assert_eq!(layout.mix(1).end, layout.output_biases().start);

@@ -2,7 +2,8 @@
 
 use crate::engine::Adam;
 
-/// One step of Adam: moves `parameters`, both moments and the average.
+/// One step of Adam: moves `parameters`, both moments and the average. Knows nothing of layers, so it takes none for
+/// frozen.
 pub fn adam(
     parameters: &mut [f64],
     gradients: &[f64],

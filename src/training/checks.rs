@@ -88,7 +88,7 @@ impl Settings {
 
     /// Checks how images and targets are to be taken.
     fn validate_data(&self) -> Result<()> {
-        self.measure()?;
+        self.validate_initial()?;
         let class_weights = self.class_weights()?;
         if self.task == TaskKind::Regress {
             if let Some(value) = self.ignore {
@@ -104,6 +104,30 @@ impl Settings {
                 let wanted = "a regression gives values in the units of the targets, which an image normalised by itself no longer tells; leave it out";
                 return Err(Error::setting("--normalise-per-image", "given for a regression", wanted));
             }
+        }
+        Ok(())
+    }
+
+    /// Checks what is taken over from another model.
+    fn validate_initial(&self) -> Result<()> {
+        if self.freeze > 0 && self.init.is_none() {
+            let wanted = "layers that were never trained are not worth keeping; give a model with --init";
+            return Err(Error::setting("--freeze", self.freeze, wanted));
+        }
+        if self.freeze > self.depth {
+            let wanted = format!("the network has {} layers; give at most as many", self.depth);
+            return Err(Error::setting("--freeze", self.freeze, wanted));
+        }
+        if self.measure()?.is_some() {
+            return Ok(());
+        }
+        if self.init.is_none() {
+            let wanted = "there is no model to take it from; give one with --init, or say mean or 1..99";
+            return Err(Error::setting("--normalise", &self.normalise, wanted));
+        }
+        if self.normalise_per_image {
+            let wanted = "images are normalised as the model of --init does it; say by what with --normalise";
+            return Err(Error::setting("--normalise-per-image", "given beside --init", wanted));
         }
         Ok(())
     }

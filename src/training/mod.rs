@@ -12,6 +12,7 @@ mod batches;
 mod checkpoint;
 mod checks;
 mod history;
+mod initial;
 mod judge;
 mod monitor;
 mod optimisation;

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use log::{info, warn};
 use ndarray::Axis;
 
+use super::initial::{take_parameters, target_of};
 use super::settings::{Settings, TaskKind};
 use crate::data::{
     Classes, Dataset, Fingerprint, Sample, Target, load_regression, load_segmentation, load_weights,
 };
-use crate::network::{Class, InputNormalisation, Model, Normalisation, Task, initialise};
+use crate::network::{
+    Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
+};
 use crate::{Error, Result};
 
 /// Normalised images with their targets, and the model to be trained on them.
@@ -72,7 +75,11 @@ impl Prepared {
             Task::Segment { classes } => classes.len(),
             Task::Regress => training.target_channels().unwrap_or(1),
         };
-        let architecture = settings.architecture(inputs, outputs)?;
+        let initial = settings.initial_model(inputs)?;
+        let architecture = match &initial {
+            Some(model) => Architecture { outputs, ..model.architecture.clone() },
+            None => settings.architecture(inputs, outputs)?,
+        };
         let provenance = provenance(settings, &training, validation.as_ref());
         if let Some(weights) = settings.class_weights()? {
             let weights = weights.resolve(&training, outputs)?;
@@ -81,8 +88,8 @@ impl Prepared {
             validation.iter_mut().for_each(|set| set.weigh_classes(&weights));
             check_labelled(&training)?;
         }
-        let (input, target) = normalisations(settings, &training)?;
-        let model = Model {
+        let (input, target) = normalisations(settings, &training, initial.as_ref())?;
+        let mut model = Model {
             parameters: initialise(&architecture, settings.seed),
             architecture,
             task,
@@ -90,6 +97,9 @@ impl Prepared {
             target,
             provenance,
         };
+        if let Some(initial) = &initial {
+            take_parameters(&mut model, initial);
+        }
         model.validate()?;
         let ready = |mut set: Dataset| {
             normalise(&mut set, &model);
@@ -152,12 +162,15 @@ fn check_labelled(training: &Dataset) -> Result<()> {
 fn normalisations(
     settings: &Settings,
     training: &Dataset,
+    initial: Option<&Model>,
 ) -> Result<(InputNormalisation, Option<Normalisation>)> {
-    let measure = settings.measure()?;
+    let kept = initial.filter(|_| settings.keeps_normalisation());
+    let measure = settings.measure()?.unwrap_or(Measure::MeanDeviation);
     let images: Vec<_> = training.samples.iter().map(|sample| (sample.image.view(), None)).collect();
-    let input = match settings.normalise_per_image {
-        true => InputNormalisation::PerImage { per_image: measure },
-        false => measure.of(&images).into(),
+    let input = match kept {
+        Some(model) => model.input.clone(),
+        None if settings.normalise_per_image => InputNormalisation::PerImage { per_image: measure },
+        None => measure.of(&images).into(),
     };
     for channel in 0..training.channels() {
         let mut values = images.iter().flat_map(|(image, _)| image.index_axis(Axis(0), channel).into_iter());
@@ -174,7 +187,11 @@ fn normalisations(
         Target::Classes(_) => None,
     });
     let targets: Vec<_> = targets.collect();
-    Ok((input, (settings.task == TaskKind::Regress).then(|| measure.of(&targets))))
+    let target = (settings.task == TaskKind::Regress).then(|| {
+        let outputs = training.target_channels().unwrap_or(1);
+        kept.and_then(|model| target_of(model, outputs)).unwrap_or_else(|| measure.of(&targets))
+    });
+    Ok((input, target))
 }
 
 /// Normalises images, and regression targets.
@@ -206,6 +223,9 @@ fn provenance(
         ("training_fingerprint", Fingerprint::of_dataset(training).to_string()),
         ("seed", settings.seed.to_string()),
     ];
+    if let Some(path) = &settings.init {
+        entries.push(("started_from", path.clone()));
+    }
     if let Some(validation) = validation {
         warn_of_shared(training, validation);
         entries.push(("validation_images", validation.samples.len().to_string()));

@@ -56,7 +56,14 @@ pub struct Settings {
     /// How much each class counts: `balanced`, or numbers such as `1,2,0.5`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<String>,
-    /// What images and regression targets are normalised by: `mean`, or percentiles such as `1..99`.
+    /// Model file or run folder whose parameters the run starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+    /// Layers, the first, whose parameters stay as they are there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub freeze: usize,
+    /// What images and regression targets are normalised by: `mean`, percentiles such as `1..99`, or `init` for what the
+    /// model of `init` has.
     #[serde(default = "default::normalise")]
     pub normalise: String,
     /// Whether images are normalised each by itself.
@@ -119,6 +126,16 @@ pub struct Settings {
     /// Random changes of the pieces.
     #[serde(default, skip_serializing_if = "Augmentation::is_off")]
     pub augmentation: Augmentation,
+}
+
+/// Epochs when nothing else ends a run.
+const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
+/// The value of `normalise` that keeps what the initial model has.
+pub(super) const INITIAL: &str = "init";
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference.
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// Defaults, in one place for `config.toml` and the command line.
@@ -191,6 +208,8 @@ impl Settings {
             weights: None,
             val_weights: None,
             class_weights: None,
+            init: None,
+            freeze: 0,
             normalise: default::normalise(),
             normalise_per_image: false,
             depth: default::depth(),
@@ -215,12 +234,12 @@ impl Settings {
         }
     }
 
-    /// What images are normalised by.
+    /// What images are normalised by; `None` for what the model has that the run starts from.
     ///
     /// # Errors
     /// [`Error::Setting`] for a text that is none.
-    pub fn measure(&self) -> Result<Measure> {
-        self.normalise.parse()
+    pub fn measure(&self) -> Result<Option<Measure>> {
+        if self.normalise == INITIAL { Ok(None) } else { self.normalise.parse().map(Some) }
     }
 
     /// How much classes count, where it was set.
@@ -273,6 +292,13 @@ impl Settings {
     /// Whether some limit ends the run. Patience alone may never.
     pub fn has_limit(&self) -> bool {
         self.max_epochs.is_some() || self.max_minutes.is_some() || self.max_steps.is_some()
+    }
+
+    /// Sets the limit of a run that has none.
+    pub fn fill_limit(&mut self) {
+        if !self.has_limit() {
+            self.max_epochs = Some(EPOCHS_WITHOUT_LIMIT);
+        }
     }
 
     /// The text of `config.toml`.

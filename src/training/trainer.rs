@@ -18,7 +18,7 @@ use super::run_folder::{RunFolder, read_settings};
 use super::scores::{Scores, metric_names};
 use super::settings::Settings;
 use crate::devices::Device;
-use crate::engine::{Engine, Loss};
+use crate::engine::{Adam, Engine, Loss};
 use crate::network::Model;
 use crate::{Error, Result};
 
@@ -228,7 +228,8 @@ impl<'a> Run<'a> {
         self.progress.step += 1;
         self.progress.epoch_steps += 1;
         let (step, drops) = (self.progress.step, self.progress.drops);
-        self.engine.update(&self.settings.optimisation.adam(self.settings.lr, step, drops))?;
+        let adam = self.settings.optimisation.adam(self.settings.lr, step, drops);
+        self.engine.update(&Adam { frozen_layers: self.settings.freeze, ..adam })?;
         self.take_losses(false)?;
         watcher.step(step, self.latest_loss, self.done());
         Ok(())

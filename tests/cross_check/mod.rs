@@ -346,7 +346,9 @@ pub fn adam_agrees(open: &Open) {
     let plain = Adam::new(rate, 1);
     let all = Adam { weight_decay: 0.3, clip_norm: Some(1e-2), average_decay: Some(0.8), ..plain };
     // The gradients of the case below are longer than the first norm and shorter than the second.
-    let settings = [plain, Adam { clip_norm: Some(1e6), ..all }, all];
+    let frozen = Adam { frozen_layers: 2, ..all };
+    let settings =
+        [plain, Adam { clip_norm: Some(1e6), ..all }, all, Adam { frozen_layers: 3, ..plain }, frozen];
     for adam in settings {
         check_adam(open, adam);
     }
@@ -361,15 +363,27 @@ fn check_adam(open: &Open, adam: Adam) {
     let mut parameters: Vec<f64> = case.parameters.iter().map(|&p| f64::from(p)).collect();
     let mut average = parameters.clone();
     let (mut m, mut v) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
+    let frozen =
+        ParameterLayout::of(&case.architecture).first_layers(adam.frozen_layers).into_iter().flatten();
     for step in 1..=3 {
         let adam = Adam { step, ..adam };
         engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
-        let gradients: Vec<f64> = engine.gradients().unwrap().iter().map(|&g| f64::from(g)).collect();
+        let mut gradients: Vec<f64> = engine.gradients().unwrap().iter().map(|&g| f64::from(g)).collect();
+        let moves = frozen.clone().any(|index| gradients[index] != 0.0);
+        assert_eq!(moves, adam.frozen_layers > 0, "what is frozen would move otherwise");
+        frozen.clone().for_each(|index| gradients[index] = 0.0);
         let norm = gradients.iter().map(|g| g * g).sum::<f64>().sqrt();
         assert!(norm > 1e-2 && norm < 1e6, "{norm}");
         engine.update(&adam).unwrap();
         reference::adam(&mut parameters, &gradients, &mut m, &mut v, &mut average, &adam);
-        let found = [(engine.parameters().unwrap(), &parameters), (engine.average().unwrap(), &average)];
+        let found = (engine.parameters().unwrap(), engine.average().unwrap());
+        for index in frozen.clone() {
+            // To the last bit, whatever decays.
+            assert_eq!((found.0[index], found.1[index]), (case.parameters[index], case.parameters[index]));
+            (parameters[index], average[index]) =
+                (f64::from(case.parameters[index]), f64::from(case.parameters[index]));
+        }
+        let found = [(found.0, &parameters), (found.1, &average)];
         for (found, wanted) in found.iter().flat_map(|(found, wanted)| found.iter().zip(wanted.iter())) {
             assert!((f64::from(*found) - wanted).abs() <= tolerance::ADAM * rate, "{found} is not {wanted}");
         }

@@ -5,7 +5,11 @@
 
 use std::process::Command;
 
-use msd_gpu::network::{Architecture, Boundary, Class, DilationMode, Model, Normalisation, Task, initialise};
+use msd_gpu::exchange::{to_onnx, to_torch};
+use msd_gpu::network::{
+    Architecture, Boundary, Class, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task,
+    initialise,
+};
 use ndarray::Array3;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -152,4 +156,13 @@ fn both_formats_can_be_written_at_once() {
     let module = std::fs::read_to_string(bench.path("net.py")).unwrap();
     assert!(module.contains("/ \"net.weights.safetensors\"\n"), "{module}");
     assert_eq!(Model::read(&bench.path("net.weights.safetensors")).unwrap(), regression(2, 1));
+}
+
+#[test]
+fn a_model_that_normalises_each_image_by_itself_is_refused() {
+    let per_image = InputNormalisation::PerImage { per_image: Measure::MeanDeviation };
+    let model = Model { input: per_image, ..model(Architecture::new(1, 1, 2), false) };
+    for error in [to_onnx(&model).err(), to_torch(&model, "m.safetensors".as_ref()).err()] {
+        assert!(error.unwrap().to_string().contains("--normalise-per-image"));
+    }
 }

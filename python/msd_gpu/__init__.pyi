@@ -1,0 +1,71 @@
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+Image = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.uint8] | NDArray[np.uint16]
+Labels = NDArray[np.integer[Any]] | NDArray[np.bool_]
+Progress = Callable[[int, float, float, dict[str, float]], object]
+Path = str | os.PathLike[str]
+
+@final
+class Model:
+    @staticmethod
+    def load(path: Path, *, device: str = "auto", tile: int | None = None) -> Model: ...
+    def save(self, path: Path) -> None: ...
+    def predict(self, array: Image, *, probabilities: bool = False) -> NDArray[Any]: ...
+    @property
+    def task(self) -> Literal["segment", "regress"]: ...
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def classes(self) -> list[tuple[int, str]]: ...
+    @property
+    def provenance(self) -> dict[str, str]: ...
+    @property
+    def device(self) -> str: ...
+
+def devices() -> list[str]: ...
+def train(
+    images: Sequence[Image] | Image,
+    targets: Sequence[Image | Labels] | Image | Labels,
+    *,
+    task: Literal["segment", "regress"],
+    weights: Sequence[Image] | Image | None = None,
+    val_images: Sequence[Image] | Image | None = None,
+    val_targets: Sequence[Image | Labels] | Image | Labels | None = None,
+    val_weights: Sequence[Image] | Image | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    # The settings of config.toml, such as:
+    val_fraction: float = ...,
+    depth: int = ...,
+    width: int = ...,
+    dilations: str = ...,
+    boundary: Literal["reflect", "symmetric", "zeros"] = ...,
+    batch: int = ...,
+    crop: int = ...,
+    symmetries: bool = ...,
+    lr: float = ...,
+    max_epochs: int = ...,
+    max_minutes: float = ...,
+    max_steps: int = ...,
+    patience: int = ...,
+    seed: int = ...,
+    device: str = ...,
+    init: Path = ...,
+    freeze: int = ...,
+    ignore: int = ...,
+    class_weights: str = ...,
+    normalise: str = ...,
+    monitor: str = ...,
+    optimisation: Mapping[str, Any] = ...,
+    augmentation: Mapping[str, Any] = ...,
+    **settings: Any,
+) -> Model: ...

@@ -1,0 +1,319 @@
+//! The function `train`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use msd_gpu::data::{Dataset, LabelMapping, Sample, Target};
+use msd_gpu::network::{Class, Task};
+use msd_gpu::training::{History, Prepared, RunFolder, Settings, TaskKind, Watcher};
+use ndarray::{Array2, Array3};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde_json::{Map, Value, json};
+
+use crate::arrays;
+use crate::errors::{raised, setting};
+use crate::model::Model;
+
+/// Stands in config.toml and in the model for the paths that there are none of.
+const IN_MEMORY: &str = "arrays in memory";
+/// Settings that name files, or that train more than one model.
+const OF_FILES: [&str; 4] = ["images", "targets", "folds", "fold"];
+
+/// Trains a network and gives the best model, on the device that it was trained on.
+///
+/// images: a sequence of arrays (y, x) or (c, y, x) of float32, float64, uint8 or uint16, of equal c; a stack
+/// (n, y, x) or (n, c, y, x) is one, too. They may differ in size.
+/// targets: for task="segment" as many label images (y, x) of whole numbers, whose values are the classes; for
+/// task="regress" the wanted images, (y, x) or (c, y, x).
+/// weights: how much each pixel counts, (y, x) for each image; 0 for not at all.
+/// val_images, val_targets, val_weights: the same, to judge by; the model that is best on them is given. Or set
+/// val_fraction.
+/// out: a folder for the model, the curves and the checkpoint, as msd-gpu train makes it. Without it nothing is kept.
+/// progress: called after each step as progress(step, loss, done, epoch): the latest known loss, the share of the run
+/// that is done (NaN where no limit says so) and the last ended epoch as a dict, empty in the first. It ends the run
+/// by returning False; what it raises ends the run, too.
+/// settings: those of config.toml, such as depth=50, lr=0.003, crop=256, batch=1, max_minutes=10, val_fraction=0.2,
+/// init="model.safetensors", optimisation={"schedule": "cosine"}, augmentation={"rotate": 10}. Without max_minutes,
+/// max_epochs or max_steps, a run ends after 1000 epochs.
+///
+/// Ctrl-C ends the run at the end of a step and raises KeyboardInterrupt; with out, the best model is there.
+///
+/// Raises TypeError for other arrays; ValueError for settings, shapes and values that cannot be used; RuntimeError when
+/// the device fails or the loss is no longer a finite number.
+#[pyfunction]
+#[pyo3(signature = (images, targets, *, task, weights = None, val_images = None, val_targets = None,
+    val_weights = None, out = None, progress = None, **settings))]
+#[allow(clippy::too_many_arguments)] // They are keywords in Python.
+pub fn train<'py>(
+    py: Python<'py>,
+    images: &Bound<'py, PyAny>,
+    targets: &Bound<'py, PyAny>,
+    task: &str,
+    weights: Option<&Bound<'py, PyAny>>,
+    val_images: Option<&Bound<'py, PyAny>>,
+    val_targets: Option<&Bound<'py, PyAny>>,
+    val_weights: Option<&Bound<'py, PyAny>>,
+    out: Option<PathBuf>,
+    progress: Option<Py<PyAny>>,
+    settings: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Model> {
+    let mut settings = read_settings(py, task, settings)?;
+    settings.fill_limit();
+    settings.validate().map_err(raised)?;
+    let training = Pairs::of("", images, targets, weights, settings.task)?;
+    let validation = match (val_images, val_targets) {
+        (Some(images), Some(targets)) => {
+            if settings.val_fraction.is_some() {
+                let wanted = "validation images come either from val_images or from the images; drop one";
+                return Err(setting("val_fraction", "given beside val_images", wanted));
+            }
+            Some(Pairs::of("validation ", images, targets, val_weights, settings.task)?)
+        }
+        (None, None) => None,
+        _ => return Err(setting("validation", "one array alone", "val_images and val_targets go together")),
+    };
+    let stop = AtomicBool::new(false);
+    let mut watcher = PythonWatcher { stop: &stop, progress, epoch: PyDict::new(py).unbind(), raised: None };
+    let model = py.detach(|| {
+        let device = msd_gpu::devices::choose(&settings.device)?;
+        let prepared = prepare(&settings, training, validation)?;
+        // Kept until the run has ended.
+        let (folder, _temporary) = match &out {
+            Some(out) => (RunFolder::create(out)?, None),
+            None => {
+                let temporary = temporary_folder()?;
+                (RunFolder::create(temporary.path())?, Some(temporary))
+            }
+        };
+        let outcome =
+            msd_gpu::training::train(&prepared, &settings, &folder, &device, false, &stop, &mut watcher)?;
+        Model::open(outcome.model, &device, None)
+    });
+    match watcher.raised {
+        Some(error) => Err(error),
+        None => model.map_err(raised),
+    }
+}
+
+fn temporary_folder() -> msd_gpu::Result<tempfile::TempDir> {
+    let no_place = |e| msd_gpu::Error::output(std::env::temp_dir(), format!("{e}; name a folder with out"));
+    tempfile::tempdir().map_err(no_place)
+}
+
+/// The settings: those given, over those of the initial model, over the defaults.
+fn read_settings(py: Python<'_>, task: &str, given: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
+    let mut given = given.map_or_else(|| Ok(Map::new()), |given| to_json(py, given))?;
+    if let Some(name) = OF_FILES.iter().find(|name| given.contains_key(**name)) {
+        return Err(setting(name, "given beside arrays", "it is one of msd-gpu train; leave it out"));
+    }
+    let limited = ["max_epochs", "max_minutes", "max_steps"].iter().any(|limit| given.contains_key(*limit));
+    if limited {
+        // Who says how long to train wants that long.
+        given.entry("patience").or_insert(json!(0));
+    }
+    let start = json!({ "task": task, "images": IN_MEMORY, "targets": IN_MEMORY });
+    let mut settings = parse(start)?;
+    if let Some(Value::String(path)) = given.get("init") {
+        settings.start_from(path).map_err(raised)?;
+    }
+    let mut all = serde_json::to_value(&settings).map_err(|e| PyValueError::new_err(e.to_string()))?;
+    if let Some(all) = all.as_object_mut() {
+        all.append(&mut given);
+    }
+    parse(all)
+}
+
+fn parse(settings: Value) -> PyResult<Settings> {
+    serde_path_to_error::deserialize(settings).map_err(|e| {
+        PyValueError::new_err(format!(
+            "the settings cannot be used: {e}; wanted those of config.toml, as msd-gpu train writes it"
+        ))
+    })
+}
+
+/// A dict as JSON. NumPy's numbers become plain ones, and paths text.
+fn to_json(py: Python<'_>, given: &Bound<'_, PyDict>) -> PyResult<Map<String, Value>> {
+    let given = given.copy()?;
+    if let Some(path) = given.get_item("init")? {
+        given.set_item("init", py.import("os")?.call_method1("fspath", (path,))?)?;
+    }
+    let options = PyDict::new(py);
+    options.set_item("default", py.import("operator")?.call_method1("methodcaller", ("item",))?)?;
+    let text: String = py.import("json")?.call_method("dumps", (given,), Some(&options))?.extract()?;
+    serde_json::from_str(&text)
+        .map_err(|e| PyValueError::new_err(format!("the settings cannot be read: {e}")))
+}
+
+/// Images with what they are to become, as they came from Python.
+struct Pairs {
+    prefix: &'static str,
+    images: Vec<Array3<f32>>,
+    targets: Targets,
+    weights: Option<Vec<Array2<f32>>>,
+}
+
+enum Targets {
+    Labels(Vec<Array2<i64>>),
+    Values(Vec<Array3<f32>>),
+}
+
+impl Pairs {
+    fn of(
+        prefix: &'static str,
+        images: &Bound<'_, PyAny>,
+        targets: &Bound<'_, PyAny>,
+        weights: Option<&Bound<'_, PyAny>>,
+        task: TaskKind,
+    ) -> PyResult<Self> {
+        let images = items(images, &format!("{prefix}image"), arrays::image)?;
+        let target = format!("{prefix}target");
+        let (targets, count) = match task {
+            TaskKind::Segment => {
+                let labels = items(targets, &target, arrays::labels)?;
+                let count = labels.len();
+                (Targets::Labels(labels), count)
+            }
+            TaskKind::Regress => {
+                let values = items(targets, &target, arrays::image)?;
+                let count = values.len();
+                (Targets::Values(values), count)
+            }
+        };
+        let weights =
+            weights.map(|weights| items(weights, &format!("{prefix}weights"), arrays::plane)).transpose()?;
+        for (what, count) in [("targets", Some(count)), ("weights", weights.as_ref().map(Vec::len))] {
+            if let Some(count) = count.filter(|&count| count != images.len()) {
+                return Err(PyValueError::new_err(format!(
+                    "there are {} {prefix}images but {count} {what}; give one for each",
+                    images.len()
+                )));
+            }
+        }
+        Ok(Self { prefix, images, targets, weights })
+    }
+
+    /// Checks what fits what; `mapping` says which labels are which class.
+    fn dataset(self, mapping: Option<&LabelMapping>) -> msd_gpu::Result<Dataset> {
+        let targets: Vec<Target> = match (self.targets, mapping) {
+            (Targets::Labels(labels), Some(mapping)) => {
+                let encode = |(index, labels): (usize, &Array2<i64>)| {
+                    mapping.encode(&format!("{}target {index}", self.prefix), labels).map(Target::Classes)
+                };
+                labels.iter().enumerate().map(encode).collect::<msd_gpu::Result<_>>()?
+            }
+            (Targets::Labels(_), None) => Vec::new(),
+            (Targets::Values(values), _) => values.into_iter().map(Target::Values).collect(),
+        };
+        let mut weights = self.weights.map(Vec::into_iter);
+        let samples = self.images.into_iter().zip(targets).enumerate();
+        Dataset::from_memory(
+            samples
+                .map(|(index, (image, target))| Sample {
+                    name: format!("{}image {index}", self.prefix),
+                    image,
+                    target,
+                    weights: weights.as_mut().and_then(Iterator::next),
+                })
+                .collect(),
+        )
+    }
+}
+
+/// Reads each array of a sequence, or of the first axis of a stack.
+fn items<T>(
+    sequence: &Bound<'_, PyAny>,
+    name: &str,
+    read: impl Fn(&Bound<'_, PyAny>, &str) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
+    sequence
+        .try_iter()?
+        .enumerate()
+        .map(|(index, item)| {
+            sequence.py().check_signals()?;
+            read(&item?, &format!("{name} {index}"))
+        })
+        .collect()
+}
+
+/// Datasets and task to what the training loop takes.
+fn prepare(settings: &Settings, training: Pairs, validation: Option<Pairs>) -> msd_gpu::Result<Prepared> {
+    let mapping = match &training.targets {
+        Targets::Labels(labels) => {
+            let names: Vec<String> = (0..labels.len()).map(|index| format!("target {index}")).collect();
+            let named = names.iter().map(String::as_str).zip(labels);
+            Some(LabelMapping::from_labels(named, settings.ignore)?)
+        }
+        Targets::Values(_) => None,
+    };
+    let task = match &mapping {
+        Some(mapping) => {
+            let class = |&value: &i64| Class { value, name: value.to_string() };
+            Task::Segment { classes: mapping.values.iter().map(class).collect() }
+        }
+        None => Task::Regress,
+    };
+    let training = training.dataset(mapping.as_ref())?;
+    let validation = validation.map(|pairs| pairs.dataset(mapping.as_ref())).transpose()?;
+    let (training, validation) = match settings.val_fraction {
+        Some(fraction) => {
+            let (training, validation) = training.split_off_fraction(fraction, settings.seed)?;
+            (training, Some(validation))
+        }
+        None => (training, validation),
+    };
+    Prepared::new(settings, training, validation, task)
+}
+
+/// Tells Python how the run comes along, and listens to Ctrl-C.
+struct PythonWatcher<'a> {
+    stop: &'a AtomicBool,
+    progress: Option<Py<PyAny>>,
+    /// The last ended epoch.
+    epoch: Py<PyDict>,
+    /// What was raised, by Ctrl-C or by the callback.
+    raised: Option<PyErr>,
+}
+
+impl PythonWatcher<'_> {
+    fn end(&mut self, result: PyResult<bool>) {
+        match result {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => self.raised = Some(error),
+        }
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Watcher for PythonWatcher<'_> {
+    fn step(&mut self, step: u64, loss: f32, done: f64) {
+        let goes_on = Python::attach(|py| {
+            py.check_signals()?;
+            let Some(progress) = &self.progress else { return Ok(true) };
+            let answer = progress.call1(py, (step, loss, done, &self.epoch))?;
+            Ok(!matches!(answer.extract::<bool>(py), Ok(false)))
+        });
+        self.end(goes_on);
+    }
+
+    fn epoch(&mut self, history: &History) {
+        let Some(last) = history.epochs.last() else { return };
+        let numbers = Python::attach(|py| {
+            let epoch = PyDict::new(py);
+            epoch.set_item("epoch", last.epoch)?;
+            epoch.set_item("step", last.step)?;
+            epoch.set_item("training_loss", last.training_loss)?;
+            epoch.set_item("validation_loss", last.validation_loss)?;
+            for (name, value) in history.metrics.iter().zip(&last.metrics) {
+                epoch.set_item(name, value)?;
+            }
+            epoch.set_item("learning_rate", last.learning_rate)?;
+            epoch.set_item("best", last.best)?;
+            self.epoch = epoch.unbind();
+            Ok(true)
+        });
+        self.end(numbers);
+    }
+}

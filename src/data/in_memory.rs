@@ -1,0 +1,126 @@
+//! Images that are in memory already: the checks that reading files would have made.
+
+use ndarray::ArrayBase;
+
+use super::dataset::{Dataset, Sample, Target};
+use crate::error::{Error, Result};
+
+impl Dataset {
+    /// Images that were not read from files, in this order.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for no images, empty ones, different numbers of channels, targets or weights of another size,
+    /// numbers that are not finite, and weights below 0.
+    pub fn from_memory(samples: Vec<Sample>) -> Result<Self> {
+        let Some(first) = samples.first() else {
+            return Err(Error::Mismatch("there are no images; give at least one".into()));
+        };
+        let channels = |sample: &Sample| {
+            let target = match &sample.target {
+                Target::Values(values) => values.dim().0,
+                Target::Classes(_) => 1,
+            };
+            (sample.image.dim().0, target)
+        };
+        let wanted = channels(first);
+        for sample in &samples {
+            check(sample)?;
+            let found = channels(sample);
+            if found != wanted {
+                return Err(Error::Mismatch(format!(
+                    "{} has {} channels and its target {}, but {} has {} and {}; wanted the same number in all",
+                    sample.name, found.0, found.1, first.name, wanted.0, wanted.1
+                )));
+            }
+        }
+        Ok(Self { samples })
+    }
+}
+
+fn check(sample: &Sample) -> Result<()> {
+    let Sample { name, image, target, weights } = sample;
+    let (channels, height, width) = image.dim();
+    if image.is_empty() {
+        return Err(Error::Mismatch(format!(
+            "{name} has {channels} channels of {width} x {height} pixels; wanted at least one of each"
+        )));
+    }
+    let target_size = match target {
+        Target::Classes(classes) => classes.dim(),
+        Target::Values(values) => (values.dim().1, values.dim().2),
+    };
+    let sizes = [("target", Some(target_size)), ("weights", weights.as_ref().map(|weights| weights.dim()))];
+    for (what, size) in sizes {
+        if let Some((h, w)) = size.filter(|&size| size != (height, width)) {
+            return Err(Error::Mismatch(format!(
+                "{name} is {width} x {height} pixels but its {what} {w} x {h}; wanted the same size"
+            )));
+        }
+    }
+    check_finite(name, image)?;
+    if let Target::Values(values) = target {
+        check_finite(&format!("the target of {name}"), values)?;
+    }
+    if let Some(weights) = weights {
+        check_finite(&format!("the weights of {name}"), weights)?;
+        if let Some(weight) = weights.iter().find(|&&weight| weight < 0.0) {
+            return Err(Error::Mismatch(format!(
+                "{name} has a weight of {weight}; wanted numbers from 0 (does not count) upwards"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that an array, which is called `name` in the error, has finite numbers only.
+///
+/// # Errors
+/// [`Error::Mismatch`] with the number of those that are not.
+pub fn check_finite<S: ndarray::Data<Elem = f32>, D: ndarray::Dimension>(
+    name: &str,
+    numbers: &ArrayBase<S, D>,
+) -> Result<()> {
+    let count = numbers.iter().filter(|number| !number.is_finite()).count();
+    if count == 0 {
+        return Ok(());
+    }
+    Err(Error::Mismatch(format!(
+        "{name} has {count} numbers that are NaN, infinite or beyond float32; replace them by finite ones"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Array3};
+
+    use super::*;
+
+    fn sample() -> Sample {
+        Sample {
+            name: "image 0".into(),
+            image: Array3::ones((2, 3, 4)),
+            target: Target::Values(Array3::zeros((1, 3, 4))),
+            weights: Some(Array2::ones((3, 4))),
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        assert!(Dataset::from_memory(vec![sample(), sample()]).is_ok());
+        let nan = Array3::from_elem((2, 3, 4), f32::NAN);
+        let refusals = [
+            ("at least one", vec![]),
+            ("at least one of each", vec![Sample { image: Array3::zeros((2, 0, 4)), ..sample() }]),
+            ("target 5 x 3", vec![Sample { target: Target::Classes(Array2::zeros((3, 5))), ..sample() }]),
+            ("weights 4 x 2", vec![Sample { weights: Some(Array2::ones((2, 4))), ..sample() }]),
+            ("24 numbers", vec![Sample { image: nan.clone(), ..sample() }]),
+            ("the target of image 0", vec![Sample { target: Target::Values(nan), ..sample() }]),
+            ("a weight of -1", vec![Sample { weights: Some(-Array2::ones((3, 4))), ..sample() }]),
+            ("has 3 channels", vec![sample(), Sample { image: Array3::ones((3, 3, 4)), ..sample() }]),
+        ];
+        for (part, samples) in refusals {
+            let error = Dataset::from_memory(samples).unwrap_err().to_string();
+            assert!(error.contains(part), "'{part}' is not in: {error}");
+        }
+    }
+}
