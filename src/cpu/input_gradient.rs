@@ -57,8 +57,8 @@ pub(super) struct InputGradient<'a> {
     pub(super) gradients: &'a [f32],
     /// What belongs to each of them.
     pub(super) later: &'a [Later],
-    /// Gradient maps that are read in one go, so that a band of them stays in cache.
-    pub(super) at_once: usize,
+    /// The gradient maps in groups that are read in one go, so that a band of them stays in cache.
+    pub(super) groups: &'a [Range<usize>],
     /// All parameters.
     pub(super) parameters: &'a [f32],
     /// Numbers in one plane.
@@ -79,6 +79,35 @@ pub(super) struct InputGradient<'a> {
     pub(super) mirrored: &'a [Option<usize>],
 }
 
+/// One row of a gradient map that contributes to a row, through a row of three taps.
+struct Term {
+    /// Place of its column 0.
+    start: isize,
+    dilation: isize,
+    /// Where in the parameters the three taps for the first channel are.
+    taps: usize,
+}
+
+impl InputGradient<'_> {
+    /// All that contributes to `row`: gradient maps, preimages of the row, and rows of taps.
+    fn terms(&self, group: Range<usize>, row: usize, terms: &mut Vec<Term>) {
+        terms.clear();
+        for index in group {
+            let Later { dilation, filter } = self.later[index];
+            let s = dilation as isize;
+            for &seen in self.rows.of(row) {
+                for down in 0..3 {
+                    let from = seen - s * (down as isize - 1);
+                    if (0..self.height as isize).contains(&from) {
+                        let start = (index * self.plane + from as usize * self.pitch + self.left) as isize;
+                        terms.push(Term { start, dilation: s, taps: filter + 3 * down });
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The gradient maps of consecutive channels in one band of rows.
 pub(super) struct InputGradientBand<'a, 'b> {
     pub(super) shared: &'a InputGradient<'a>,
@@ -95,22 +124,16 @@ impl Kernel for InputGradientBand<'_, '_> {
         let mut edge = vec![0.0f32; L::TILE_CHANNELS * edge_columns];
         let count = self.channels.len();
         let tiles = count.div_ceil(L::TILE_CHANNELS);
-        for start in (0..shared.later.len()).step_by(shared.at_once) {
-            let later = start..(start + shared.at_once).min(shared.later.len());
+        let mut terms = Vec::new();
+        for group in shared.groups {
             for row in self.rows.clone() {
+                shared.terms(group.clone(), row, &mut terms);
                 let place = (row - self.rows.start) * shared.pitch;
                 let mut first = 0;
                 for tile in 0..tiles {
                     let size = (count - first).div_ceil(tiles - tile);
-                    let mut work = Tile {
-                        shared,
-                        later: later.clone(),
-                        row,
-                        place,
-                        first,
-                        edge: &mut edge,
-                        edge_columns,
-                    };
+                    let mut work =
+                        Tile { shared, terms: &terms, place, first, edge: &mut edge, edge_columns };
                     let channels = &mut self.channels[first..first + size];
                     // SAFETY: the caller vouches for the instructions.
                     unsafe {
@@ -133,11 +156,9 @@ impl Kernel for InputGradientBand<'_, '_> {
 /// One row of a few channels.
 struct Tile<'a> {
     shared: &'a InputGradient<'a>,
-    /// Which gradient maps to read.
-    later: Range<usize>,
-    /// The row in the image.
-    row: usize,
-    /// Where it starts in the band.
+    /// What is summed.
+    terms: &'a [Term],
+    /// Where the row starts in the band.
     place: usize,
     /// The first channel, counted within the band's.
     first: usize,
@@ -171,11 +192,8 @@ impl Tile<'_> {
             if mirrors {
                 let beyond = shared.margin.next_multiple_of(L::COUNT);
                 for step in (0..beyond).step_by(L::COUNT) {
-                    let sums = self.sums::<L, CHANNELS, 1>(
-                        [[L::splat(0.0)]; CHANNELS],
-                        step as isize - beyond as isize,
-                        0..1,
-                    );
+                    let zero = [[L::splat(0.0)]; CHANNELS];
+                    let sums = self.sums::<L, CHANNELS, 1, 1>(zero, step as isize - beyond as isize, 0);
                     self.keep(sums, step);
                 }
                 for (i, target) in shared.mirrored[..shared.margin].iter().enumerate() {
@@ -188,8 +206,12 @@ impl Tile<'_> {
             let right = shared.width + if mirrors { shared.margin } else { 0 };
             for (index, start) in (whole..right).step_by(L::COUNT).enumerate() {
                 // A register that still has columns of the image needs all taps, one beyond it only those into it.
-                let taps = if start < shared.width { 0..3 } else { 2..3 };
-                let sums = self.sums::<L, CHANNELS, 1>([[L::splat(0.0)]; CHANNELS], start as isize, taps);
+                let zero = [[L::splat(0.0)]; CHANNELS];
+                let sums = if start < shared.width {
+                    self.sums::<L, CHANNELS, 1, 3>(zero, start as isize, 0)
+                } else {
+                    self.sums::<L, CHANNELS, 1, 1>(zero, start as isize, 2)
+                };
                 self.keep(sums, index * L::COUNT);
             }
             for column in whole..right {
@@ -221,7 +243,7 @@ impl Tile<'_> {
                     *sum = L::load(channel.as_ptr().add(at + column + v * L::COUNT));
                 }
             }
-            let sums = self.sums(sums, column as isize, 0..3);
+            let sums = self.sums::<L, CHANNELS, REGISTERS, 3>(sums, column as isize, 0);
             for (sums, channel) in sums.iter().zip(channels.iter_mut()) {
                 for (v, sum) in sums.iter().enumerate() {
                     sum.store(channel.as_mut_ptr().add(at + column + v * L::COUNT));
@@ -230,45 +252,31 @@ impl Tile<'_> {
         }
     }
 
-    /// Sums over gradient maps, preimages of the row, and taps; `across` are the columns of taps that are used.
+    /// Sums over all terms and the columns of taps `first..first + OVER`.
     #[inline(always)]
-    unsafe fn sums<L: Lanes, const CHANNELS: usize, const REGISTERS: usize>(
+    unsafe fn sums<L: Lanes, const CHANNELS: usize, const REGISTERS: usize, const OVER: usize>(
         &self,
         mut sums: [[L; REGISTERS]; CHANNELS],
         column: isize,
-        across: Range<usize>,
+        first: usize,
     ) -> [[L; REGISTERS]; CHANNELS] {
         let shared = self.shared;
-        for index in self.later.clone() {
-            let Later { dilation, filter } = shared.later[index];
-            let s = dilation as isize;
-            let weights = &shared.parameters[filter + self.first * TAPS..][..CHANNELS * TAPS];
-            for &seen in shared.rows.of(self.row) {
-                for down in 0..3 {
-                    let from = seen - s * (down as isize - 1);
-                    if from < 0 || from >= shared.height as isize {
-                        continue;
+        for &Term { start, dilation, taps } in self.terms {
+            let taps = &shared.parameters[taps + self.first * TAPS..][..(CHANNELS - 1) * TAPS + 3];
+            for over in first..first + OVER {
+                let start = start + column - dilation * (over as isize - 1);
+                debug_assert!(start >= 0 && start as usize + REGISTERS * L::COUNT <= shared.gradients.len());
+                // SAFETY: a row has zeros a margin wide on either side; the caller vouches for the instructions.
+                unsafe {
+                    let from = shared.gradients.as_ptr().offset(start);
+                    let mut pixels = [L::splat(0.0); REGISTERS];
+                    for (v, pixels) in pixels.iter_mut().enumerate() {
+                        *pixels = L::load(from.add(v * L::COUNT));
                     }
-                    let row =
-                        (index * shared.plane + from as usize * shared.pitch + shared.left) as isize + column;
-                    for over in across.clone() {
-                        let start = row - s * (over as isize - 1);
-                        debug_assert!(
-                            start >= 0 && start as usize + REGISTERS * L::COUNT <= shared.gradients.len()
-                        );
-                        // SAFETY: a row has zeros a margin wide on either side; the caller vouches for the instructions.
-                        unsafe {
-                            let from = shared.gradients.as_ptr().offset(start);
-                            let mut pixels = [L::splat(0.0); REGISTERS];
-                            for (v, pixels) in pixels.iter_mut().enumerate() {
-                                *pixels = L::load(from.add(v * L::COUNT));
-                            }
-                            for (c, sums) in sums.iter_mut().enumerate() {
-                                let weight = L::splat(*weights.get_unchecked(c * TAPS + 3 * down + over));
-                                for (sum, pixels) in sums.iter_mut().zip(pixels) {
-                                    *sum = pixels.multiply_add(weight, *sum);
-                                }
-                            }
+                    for (c, sums) in sums.iter_mut().enumerate() {
+                        let weight = L::splat(*taps.get_unchecked(c * TAPS + over));
+                        for (sum, pixels) in sums.iter_mut().zip(pixels) {
+                            *sum = pixels.multiply_add(weight, *sum);
                         }
                     }
                 }

@@ -17,9 +17,8 @@ use super::pass::{Objective, Pass};
 use crate::network::{Architecture, ParameterLayout, TAPS};
 use crate::schedule::{Schedule, Step};
 
-/// Bytes of planes that one core should work on at a time, so that they stay in its cache.
-const CACHE_BYTES: usize = 1 << 20;
-/// Feature maps whose contributions to an output are added up before they join its running sum.
+/// Planes that are read in one go, so that a band of them stays in a core's cache; what they contribute is added up before
+/// it joins a running sum.
 const PLANES_AT_ONCE: usize = 12;
 
 /// A network's numbers, as the steps read and write them.
@@ -219,7 +218,7 @@ impl Numbers {
         let shared = InputGradient {
             gradients: from,
             later: &later,
-            at_once: planes_in_cache(form.pitch, height + 2 * schedule.margin),
+            groups: &groups(0..later.len()),
             parameters: &self.parameters,
             plane: form.plane,
             pitch: form.pitch,
@@ -355,11 +354,6 @@ fn groups(planes: Range<usize>) -> Vec<Range<usize>> {
     let count = planes.len().div_ceil(PLANES_AT_ONCE);
     let place = |index: usize| planes.start + index * planes.len() / count.max(1);
     (0..count).map(|index| place(index)..place(index + 1)).collect()
-}
-
-/// Planes whose bands of `rows` rows fit into a core's cache together; a few at least.
-fn planes_in_cache(pitch: usize, rows: usize) -> usize {
-    (CACHE_BYTES / (4 * pitch * rows)).max(4)
 }
 
 /// Sends the gradients of finished channels back through the ReLU.
