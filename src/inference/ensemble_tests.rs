@@ -32,7 +32,7 @@ fn segmentation(values: &[i64], seed: u64) -> Model {
 
 fn image(height: usize, width: usize) -> Array3<f32> {
     Array3::from_shape_fn((1, height, width), |(_, y, x)| {
-        ((y * 104_729 + x * 1_299_709) * 2_654_435_761_usize >> 7 & 255) as f32
+        ((((y * 104_729 + x * 1_299_709) * 2_654_435_761_usize) >> 7) & 255) as f32
     })
 }
 
@@ -124,8 +124,7 @@ fn values_are_averaged_in_the_units_of_the_targets() {
     let second = Model { target: Some(other), ..regression(architecture, 2) };
     let image = image(6, 7);
     let device = devices::choose("cpu").unwrap();
-    let mut alone =
-        |model: &Model| Predictor::new(model.clone(), &device, None).unwrap().values(&image).unwrap();
+    let alone = |model: &Model| Predictor::new(model.clone(), &device, None).unwrap().values(&image).unwrap();
     let (a, b) = (alone(&first), alone(&second));
     let found = open(&[first, second], None, false).predict(&image, true).unwrap();
     assert!(apart(&found.mean, &((&a + &b) / 2.0)) < 1e-4);

@@ -40,9 +40,9 @@ pub fn captioned_montage(columns: &[&str], captions: &[String], rows: &[Vec<Arra
 
     let caption = |row: usize| captions.get(row).filter(|text| !text.is_empty());
     let over = |row: usize| caption(row).map_or(0, |_| TEXT_HEIGHT + GAP);
-    let longest = (0..rows.len()).filter_map(caption).map(|text| text_width(text)).max().unwrap_or(0);
+    let longest = (0..rows.len()).filter_map(caption).map(|text| text_width(text) + GAP).max().unwrap_or(0);
 
-    let width = GAP + widths.iter().map(|w| w + GAP).sum::<usize>().max(longest + GAP);
+    let width = GAP + widths.iter().map(|w| w + GAP).sum::<usize>().max(longest);
     let height = GAP + header + heights.iter().enumerate().map(|(row, h)| over(row) + h + GAP).sum::<usize>();
     let mut canvas = Array3::from_elem((height, width, 3), 255);
     let mut top = GAP + header;

@@ -14,10 +14,24 @@ use crate::tensorboard::EventFile;
 /// Seconds between two refreshings of the preview.
 const PREVIEW_SECONDS: f64 = 10.0;
 
+/// Pictures in the event file are at least this factor apart in steps, as each takes megabytes.
+const PICTURE_GROWTH: f64 = 1.25;
+
+/// The bytes of a preview.
+struct Picture {
+    step: u64,
+    size: (usize, usize),
+    png: Vec<u8>,
+}
+
 /// Writes what people look at.
 pub(super) struct Reports<'a> {
     folder: &'a RunFolder,
     events: Option<EventFile>,
+    /// The step of the last picture in the event file.
+    pictured: u64,
+    /// A later one that is not in it yet.
+    unpictured: Option<Picture>,
     /// The step of the best model and the losses of the images that judged it, where the preview does not show it yet.
     due: Option<(u64, Vec<f64>)>,
     written: Option<Instant>,
@@ -30,7 +44,7 @@ impl<'a> Reports<'a> {
     /// [`crate::Error::Output`] when that file cannot be made.
     pub(super) fn new(folder: &'a RunFolder, tensorboard: bool, step: u64) -> Result<Self> {
         let events = tensorboard.then(|| EventFile::create(folder.path(), step)).transpose()?;
-        Ok(Self { folder, events, due: None, written: None })
+        Ok(Self { folder, events, pictured: 0, unpictured: None, due: None, written: None })
     }
 
     /// The last epoch of `history` has ended; `losses` are those of the images that judged it.
@@ -75,12 +89,25 @@ impl<'a> Reports<'a> {
     ) -> Result<()> {
         let Some((step, losses)) = self.due.take() else { return Ok(()) };
         let picture = with_parameters(engine, best, |engine| preview(engine, set, &losses))?;
+        let (height, width, _) = picture.dim();
         let png = self.folder.write_preview(&picture)?;
-        if let Some(events) = &mut self.events {
-            let (height, width, _) = picture.dim();
-            events.add_png(step, "preview", (height, width), &png)?;
+        self.unpictured = self.events.is_some().then_some(Picture { step, size: (height, width), png });
+        if step as f64 >= PICTURE_GROWTH * self.pictured as f64 {
+            self.finish()?;
         }
         self.written = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Puts the last preview into the event file, if it is not there.
+    ///
+    /// # Errors
+    /// [`crate::Error::Output`] when it cannot be written.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        if let (Some(events), Some(picture)) = (&mut self.events, self.unpictured.take()) {
+            events.add_png(picture.step, "preview", picture.size, &picture.png)?;
+            self.pictured = picture.step;
+        }
         Ok(())
     }
 }

@@ -57,6 +57,7 @@ pub fn train(
         }
     };
     run.refresh_preview()?;
+    run.reports.finish()?;
     Ok(Outcome {
         best_epoch: run.progress.best_epoch,
         best_scores: run.best_scores(),

@@ -20,8 +20,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 /// The records of a file; fails where lengths or checksums are not right.
 fn records(bytes: &[u8]) -> Vec<&[u8]> {
     let check = |bytes: &[u8], found: &[u8]| {
-        let crc = crc32c(bytes);
-        let masked = (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8);
+        let masked = crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8);
         assert_eq!(masked, u32::from_le_bytes(found.try_into().unwrap()));
     };
     let (mut at, mut records) = (0, Vec::new());
