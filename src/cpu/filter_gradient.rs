@@ -1,13 +1,9 @@
 //! Gradients of the filters: for each gradient map and each feature map that its channel reads, nine sums
 //! over the image.
 //!
-//! The nine taps of a filter see a pixel of the feature map together with nine pixels of the gradient map, a dilation
-//! apart. A tile goes down the rows y, y+s, y+2s, ... of one register of columns: then each step needs one new row
-//! of the gradient map, and the two before it are in registers already. The feature map is read where it lies and
-//! the gradient map is shifted, so that few loads cross a cache line: one row of it serves all maps of the tile.
-//!
-//! Columns beside the image hold mirrored pixels of feature maps and zeros in gradient maps: there only the taps that
-//! reach back into the image count.
+//! The nine taps of a filter see a row r of the feature map together with the rows r+s, r and r-s of the
+//! gradient map, so one load of a pixel serves three taps and one load of a gradient serves three columns of taps
+//! of every feature map in the tile. The sums stay in registers for a whole band of rows.
 
 use std::ops::Range;
 
@@ -41,8 +37,6 @@ pub(super) struct FilterGradient<'a> {
     pub(super) pitch: usize,
     /// Number of rows.
     pub(super) height: usize,
-    /// Number of columns.
-    pub(super) width: usize,
     /// A row of zeros, for rows beyond the gradient map.
     pub(super) zeros: &'a [f32],
 }
@@ -52,7 +46,7 @@ pub(super) struct FilterGradientBand<'a> {
     pub(super) shared: &'a FilterGradient<'a>,
     /// Rows of the feature maps, margins above and below included.
     pub(super) rows: Range<isize>,
-    /// Columns of the image; the first is a whole number of registers from column 0.
+    /// Columns of the gradient maps; the first is a whole number of registers from column 0.
     pub(super) columns: Range<usize>,
     /// Number of feature maps.
     pub(super) sources: usize,
@@ -83,101 +77,55 @@ impl FilterGradientBand<'_> {
     #[inline(always)]
     unsafe fn tile<L: Lanes, const MAPS: usize>(&mut self, index: usize, first: usize) {
         let shared = self.shared;
-        let beside = shared.readers[index].dilation.next_multiple_of(L::COUNT) as isize;
-        let whole = self.columns.start as isize..self.columns.end.next_multiple_of(L::COUNT) as isize;
-        let left = if whole.start == 0 { -beside..0 } else { 0..0 };
-        let right = if self.columns.end == shared.width { whole.end..whole.end + beside } else { 0..0 };
-        let mut all = [[0.0; TAPS]; MAPS];
-        // SAFETY: the caller vouches for the instructions.
-        unsafe {
-            self.columns::<L, MAPS, 3>(index, first, whole, 0, &mut all);
-            self.columns::<L, MAPS, 1>(index, first, left, 0, &mut all);
-            self.columns::<L, MAPS, 1>(index, first, right, 2, &mut all);
-        }
-        for (map, sums) in all.iter().enumerate() {
-            let place = (index * self.sources + first + map) * TAPS;
-            self.sums[place..place + TAPS].iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-        }
-    }
-
-    /// Adds what some columns of the feature maps contribute to the columns of taps `over..over + OVER`.
-    #[inline(always)]
-    unsafe fn columns<L: Lanes, const MAPS: usize, const OVER: usize>(
-        &self,
-        index: usize,
-        first: usize,
-        columns: Range<isize>,
-        over: usize,
-        all: &mut [[f32; TAPS]; MAPS],
-    ) {
-        if columns.is_empty() {
-            return;
-        }
-        let shared = self.shared;
         let s = shared.readers[index].dilation as isize;
         let (height, pitch) = (shared.height as isize, shared.pitch as isize);
         let rows = self.rows.start.max(-s)..self.rows.end.min(height + s);
-        let own = (index * shared.gradient_plane) as isize + shared.left as isize;
-        // SAFETY: feature maps have a margin of at least one dilation above, below and beside; gradient maps have as
-        // many zeros beside their rows; rows hold whole registers of columns; the caller vouches for the instructions.
+        let columns = self.columns.start..self.columns.end.next_multiple_of(L::COUNT);
+        // SAFETY: feature maps have a margin of at least one dilation on all sides, rows hold whole registers of columns,
+        // and the caller vouches for the instructions.
         unsafe {
-            // Where the gradient map's row starts, shifted by the first column of taps.
-            let shift = -s * (over as isize - 1);
-            let gradient = |row: isize| {
-                let (plane, start) = if (0..height).contains(&row) {
-                    (shared.gradients, own + row * pitch + shift)
-                } else {
-                    (shared.zeros, shared.left as isize + shift)
+            let mut sums = [[L::splat(0.0); TAPS]; MAPS];
+            for row in rows {
+                // Taps of the lowest row of a filter see the row above.
+                let gradient = |down: isize| {
+                    let seen = row - s * (down - 1);
+                    if (0..height).contains(&seen) {
+                        let start =
+                            index * shared.gradient_plane + seen as usize * shared.pitch + shared.left;
+                        debug_assert!(start + columns.end <= shared.gradients.len());
+                        shared.gradients.as_ptr().add(start)
+                    } else {
+                        debug_assert!(columns.end <= shared.zeros.len());
+                        shared.zeros.as_ptr()
+                    }
                 };
-                debug_assert!(start + columns.start - s * (OVER as isize - 1) >= 0);
-                debug_assert!((start + columns.end) as usize <= plane.len());
-                plane.as_ptr().offset(start)
-            };
-            let load = |from: *const f32| {
-                let mut row = [L::splat(0.0); OVER];
-                for (over, pixels) in row.iter_mut().enumerate() {
-                    *pixels = L::load(from.offset(-s * over as isize));
-                }
-                row
-            };
-            let mut sums = [[[L::splat(0.0); OVER]; 3]; MAPS];
-            for start in rows.start..rows.end.min(rows.start + s) {
+                let (top, middle, bottom) = (gradient(0), gradient(1), gradient(2));
+                let start = (first * shared.map_plane + shared.map_origin) as isize + row * pitch - s;
+                debug_assert!(start >= 0);
+                debug_assert!(
+                    start as usize + (MAPS - 1) * shared.map_plane + 2 * s as usize + columns.end
+                        <= shared.maps.len()
+                );
+                let map = shared.maps.as_ptr().offset(start);
                 for column in columns.clone().step_by(L::COUNT) {
-                    let origin = (first * shared.map_plane + shared.map_origin) as isize;
-                    let mut map = shared.maps.as_ptr().offset(origin + start * pitch + column);
-                    // Taps of the lowest row see the row above: what is newest to a tile that goes down.
-                    let mut seen = [
-                        [L::splat(0.0); OVER],
-                        load(gradient(start).offset(column)),
-                        load(gradient(start - s).offset(column)),
-                    ];
-                    let mut row = start;
-                    while row < rows.end {
-                        let below = gradient(row + s).offset(column);
-                        seen[0] = load(below);
-                        L::fetch_soon(below.wrapping_add(L::COUNT));
-                        for (m, sums) in sums.iter_mut().enumerate() {
-                            let pixels = L::load(map.add(m * shared.map_plane));
-                            L::fetch_soon(map.wrapping_add(m * shared.map_plane + L::COUNT));
-                            for (sums, seen) in sums.iter_mut().zip(&seen) {
-                                for (sum, seen) in sums.iter_mut().zip(seen) {
-                                    *sum = pixels.multiply_add(*seen, *sum);
-                                }
-                            }
+                    let (top, middle, bottom) =
+                        (L::load(top.add(column)), L::load(middle.add(column)), L::load(bottom.add(column)));
+                    for (m, sums) in sums.iter_mut().enumerate() {
+                        for over in 0..3 {
+                            let pixels = L::load(map.add(m * shared.map_plane + over * s as usize + column));
+                            sums[over] = pixels.multiply_add(top, sums[over]);
+                            sums[3 + over] = pixels.multiply_add(middle, sums[3 + over]);
+                            sums[6 + over] = pixels.multiply_add(bottom, sums[6 + over]);
                         }
-                        seen[2] = seen[1];
-                        seen[1] = seen[0];
-                        map = map.wrapping_offset(s * pitch);
-                        row += s;
                     }
                 }
             }
-            for (all, sums) in all.iter_mut().zip(&sums) {
-                for (down, sums) in sums.iter().enumerate() {
-                    for (across, sum) in sums.iter().enumerate() {
-                        all[3 * down + over + across] += sum.sum();
-                    }
-                }
+            for (map, sums) in sums.iter().enumerate() {
+                let place = (index * self.sources + first + map) * TAPS;
+                self.sums[place..place + TAPS]
+                    .iter_mut()
+                    .zip(sums)
+                    .for_each(|(total, sum)| *total += sum.sum());
             }
         }
     }

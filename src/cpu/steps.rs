@@ -262,7 +262,6 @@ impl Numbers {
             left: form.left,
             pitch: form.pitch,
             height: extent.y,
-            width: extent.x,
             zeros,
         };
         let margin = schedule.margin as isize;
