@@ -16,6 +16,8 @@ use crate::network::TAPS;
 
 /// Columns of taps, each with sums of its own.
 const ACROSS: usize = 3;
+/// Columns whose sums are added up while they are still in the nearest cache. A whole number of registers.
+const COLUMNS_AT_ONCE: usize = 128;
 
 /// Where the sums of a convolution start.
 #[derive(Debug, Clone, Copy)]
@@ -106,19 +108,26 @@ impl ConvolveBand<'_> {
     #[inline(always)]
     unsafe fn rows<L: Lanes, const ROWS: usize>(&mut self, row: usize) {
         let (width, beside) = (self.sums_width::<L>(), self.beside::<L>());
+        let whole = width - 2 * beside;
+        let mut done = 0;
         // SAFETY: the caller vouches for the instructions.
         unsafe {
-            // The left taps reach the span from the columns before it, the right ones from those after it.
-            for column in (0..beside).step_by(L::COUNT) {
-                self.tile::<L, ROWS, 1>(row, column, 0);
+            for start in (0..width).step_by(COLUMNS_AT_ONCE) {
+                let end = (start + COLUMNS_AT_ONCE).min(width);
+                for column in (start..end).step_by(L::COUNT) {
+                    // The left taps reach the span from the columns before it, the right ones from those after it.
+                    if column < beside {
+                        self.tile::<L, ROWS, 1>(row, column, 0);
+                    } else if column < width - beside {
+                        self.tile::<L, ROWS, ACROSS>(row, column, 0);
+                    } else {
+                        self.tile::<L, ROWS, 1>(row, column, 2);
+                    }
+                }
+                let ready = end.saturating_sub(2 * beside).min(whole);
+                self.add_up::<L, ROWS>(row, done..ready);
+                done = ready;
             }
-            for column in (beside..width - beside).step_by(L::COUNT) {
-                self.tile::<L, ROWS, ACROSS>(row, column, 0);
-            }
-            for column in (width - beside..width).step_by(L::COUNT) {
-                self.tile::<L, ROWS, 1>(row, column, 2);
-            }
-            self.add_up::<L, ROWS>(row);
         }
     }
 
@@ -175,14 +184,13 @@ impl ConvolveBand<'_> {
         }
     }
 
-    /// Shifts the sums of the three columns of taps to where they belong, and adds them to the output.
+    /// Shifts the sums of the three columns of taps to where they belong, and adds them to some columns of the output.
     #[inline(always)]
-    unsafe fn add_up<L: Lanes, const ROWS: usize>(&mut self, row: usize) {
+    unsafe fn add_up<L: Lanes, const ROWS: usize>(&mut self, row: usize, columns: Range<usize>) {
         let step = self.dilation * self.pitch;
         let (width, beside) = (self.sums_width::<L>(), self.beside::<L>());
-        let whole = self.columns.len().next_multiple_of(L::COUNT);
         let into = row * self.pitch + self.left + self.columns.start;
-        debug_assert!(into + (ROWS - 1) * step + whole <= self.output.len());
+        debug_assert!(into + (ROWS - 1) * step + columns.end <= self.output.len());
         // SAFETY: the bounds are as asserted above and in `tile`; the caller vouches for the instructions.
         unsafe {
             for r in 0..ROWS {
@@ -190,7 +198,7 @@ impl ConvolveBand<'_> {
                 let middle = self.sums.as_ptr().add((r * ACROSS + 1) * width + beside);
                 let left = middle.sub(width + self.dilation);
                 let right = middle.add(width + self.dilation);
-                for column in (0..whole).step_by(L::COUNT) {
+                for column in columns.clone().step_by(L::COUNT) {
                     let start = match self.start {
                         Start::Bias(bias) => L::splat(bias),
                         Start::Running => L::load(output.add(column)),

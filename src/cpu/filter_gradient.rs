@@ -108,9 +108,13 @@ impl FilterGradientBand<'_> {
                 );
                 let map = shared.maps.as_ptr().offset(start);
                 for column in columns.clone().step_by(L::COUNT) {
+                    // Rows are short, and five of them are too many for the hardware to foresee where they go on.
+                    L::fetch_soon(top.wrapping_add(shared.pitch + column));
                     let (top, middle, bottom) =
                         (L::load(top.add(column)), L::load(middle.add(column)), L::load(bottom.add(column)));
                     for (m, sums) in sums.iter_mut().enumerate() {
+                        let below = m * shared.map_plane + shared.pitch + s as usize + column;
+                        L::fetch_soon(map.wrapping_add(below));
                         for over in 0..3 {
                             let pixels = L::load(map.add(m * shared.map_plane + over * s as usize + column));
                             sums[over] = pixels.multiply_add(top, sums[over]);

@@ -272,6 +272,10 @@ impl Tile<'_> {
                     let mut pixels = [L::splat(0.0); REGISTERS];
                     for (v, pixels) in pixels.iter_mut().enumerate() {
                         *pixels = L::load(from.add(v * L::COUNT));
+                        if over == 1 {
+                            // There are too many rows for the hardware to foresee where each goes on.
+                            L::fetch_soon(from.wrapping_add((REGISTERS + v) * L::COUNT));
+                        }
                     }
                     for (c, sums) in sums.iter_mut().enumerate() {
                         let weight = L::splat(*taps.get_unchecked(c * TAPS + over));
