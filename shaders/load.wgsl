@@ -33,7 +33,11 @@ fn source(place: i32, length: i32) -> i32 {
         return 0;
     }
     let period = 2 * (length - 1 + beyond);
-    let phase = ((place % period) + period) % period;
+    // Counted upwards from a mirror on either side: Vulkan leaves remainders of negative numbers open.
+    var phase = place % period;
+    if place < 0 {
+        phase = period - 1 - (-1 - place) % period;
+    }
     return min(phase, period - beyond - phase);
 }
 

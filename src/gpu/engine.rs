@@ -31,6 +31,9 @@ pub struct GpuOptions {
     pub block: Option<usize>,
     /// Largest buffer of maps in bytes; `None` for as much as the device can bind.
     pub most_page_bytes: Option<u64>,
+    /// Whether shaders check indices, loops and divisors while they run; `None` for what the environment variable
+    /// `MSD_GPU_CHECKED_SHADERS` says, and no if it says nothing.
+    pub checked_shaders: Option<bool>,
 }
 
 /// An engine on a graphics processor.
@@ -87,7 +90,7 @@ impl GpuEngine {
     ) -> Result<Self> {
         architecture.validate()?;
         let layout = ParameterLayout::of(architecture);
-        let device = Device::open(adapter)?;
+        let device = Device::open(adapter, options.checked_shaders)?;
         let tuning = tuning(&device.info, &device.limits);
         let most = memory::most_page_bytes(&device.limits);
         let options = Options {
@@ -346,7 +349,7 @@ mod tests {
                 workgroups,
                 ..tuning(info, limits)
             };
-            let options = GpuOptions { block: Some(2), most_page_bytes: None };
+            let options = GpuOptions { block: Some(2), ..Default::default() };
             let engine = GpuEngine::open_tuned(&adapter, &architecture, &parameters, options, tune);
             let mut engine = engine.unwrap();
             engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
