@@ -26,6 +26,8 @@ impl Device {
         let request = adapter.0.request_device(&wgpu::DeviceDescriptor {
             label: Some("msd-gpu"),
             required_limits: limits.clone(),
+            // For timing steps on request.
+            required_features: adapter.0.features() & wgpu::Features::TIMESTAMP_QUERY,
             ..Default::default()
         });
         let (wgpu, queue) = pollster::block_on(request).map_err(|e| Error::Device {

@@ -12,6 +12,7 @@ use super::pipelines::Pipelines;
 use super::plan::{self, Pass, Plan, Tuning};
 use super::readback::{self, Losses};
 use super::recorder;
+use super::timer::Timer;
 use crate::engine::{
     Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch,
 };
@@ -50,6 +51,8 @@ pub struct GpuEngine {
     current: Option<Current>,
     losses: Losses,
     under_way: VecDeque<wgpu::SubmissionIndex>,
+    /// While steps are timed. Passes are then waited for one by one.
+    timer: Option<Timer>,
 }
 
 /// The tiles that suit a device. Those of lavapipe were measured (128x128, depth 30); the number of workgroups for
@@ -112,6 +115,7 @@ impl GpuEngine {
             current: None,
             losses: Losses::default(),
             under_way: VecDeque::new(),
+            timer: None,
         };
         engine.set_parameters(parameters)?;
         engine.set_average(parameters)?;
@@ -167,11 +171,20 @@ impl GpuEngine {
         if let Some(targets) = targets {
             current.upload_targets(device, targets);
         }
-        Ok(current.record(device, pass))
+        let mut commands = current.record(device, pass, self.timer.as_mut())?;
+        if let Some(timer) = &self.timer {
+            let mut encoder = device.wgpu.create_command_encoder(&Default::default());
+            timer.resolve(&mut encoder);
+            commands.push(encoder.finish());
+        }
+        Ok(commands)
     }
 
-    /// Keeps the number of submissions under way bounded.
+    /// Keeps the number of submissions under way bounded, and collects what was timed.
     fn submitted(&mut self, submission: wgpu::SubmissionIndex, doing: &str) -> Result<()> {
+        if let Some(timer) = &mut self.timer {
+            timer.collect(&self.device)?;
+        }
         self.under_way.push_back(submission);
         if self.under_way.len() > SUBMISSIONS_UNDER_WAY {
             let oldest = self.under_way.pop_front();
@@ -245,7 +258,10 @@ impl Engine for GpuEngine {
         let current =
             self.current.as_ref().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
         let (buffer, length) = current.outputs();
-        let padded = readback::read(&self.device, commands, buffer, 0..length, doing)?;
+        let padded: Vec<f32> = readback::read(&self.device, commands, buffer, 0..length, doing)?;
+        if let Some(timer) = &mut self.timer {
+            timer.collect(&self.device)?;
+        }
         Ok(current.compact(&padded))
     }
 
@@ -269,7 +285,12 @@ impl Engine for GpuEngine {
         self.optimiser.prepare(&self.device, &mut self.pipelines, &self.fixed, clips)?;
         let home = self.losses.next(&self.device)?;
         let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
-        self.optimiser.record(&self.device, &mut encoder, &self.fixed, adam, self.tuning.most_workgroups);
+        let span = self.timer.as_mut().map(|timer| timer.span(&self.device, "update")).transpose()?;
+        let most = self.tuning.most_workgroups;
+        self.optimiser.record(&self.device, &mut encoder, &self.fixed, adam, most, span);
+        if let Some(timer) = &self.timer {
+            timer.resolve(&mut encoder);
+        }
         encoder.copy_buffer_to_buffer(&self.fixed.loss, 0, &home, 0, 4);
         encoder.clear_buffer(&self.fixed.loss, 0, None);
         let submission = self.device.queue.submit([encoder.finish()]);
@@ -295,8 +316,17 @@ impl Engine for GpuEngine {
                 "there is no {plane:?} of image {image}; run a pass that computes it first"
             )));
         };
-        let padded = readback::read(&self.device, Vec::new(), buffer, range, doing)?;
+        let padded: Vec<f32> = readback::read(&self.device, Vec::new(), buffer, range, doing)?;
         Ok(current.strip(&padded))
+    }
+
+    fn time_steps(&mut self, on: bool) -> bool {
+        self.timer = if on { Timer::new(&self.device) } else { None };
+        on && self.timer.is_some()
+    }
+
+    fn step_seconds(&mut self) -> Vec<(&'static str, f64)> {
+        self.timer.as_mut().map_or(Vec::new(), Timer::take)
     }
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {

@@ -18,6 +18,8 @@ pub(super) enum Use {
     Uniform,
     /// The host reads it.
     Readback,
+    /// Readings of the device's clock.
+    Queries,
 }
 
 /// Largest buffer of maps in bytes that the device can make and bind, and that 32-bit indices can reach.
@@ -56,6 +58,7 @@ pub(super) fn buffer(device: &Device, name: &str, bytes: u64, purpose: Use) -> R
         Use::Storage => Usages::STORAGE | Usages::COPY_SRC | Usages::COPY_DST,
         Use::Uniform => Usages::UNIFORM | Usages::COPY_DST,
         Use::Readback => Usages::MAP_READ | Usages::COPY_DST,
+        Use::Queries => Usages::QUERY_RESOLVE | Usages::COPY_SRC,
     };
     let no_memory = device.wgpu.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let invalid = device.wgpu.push_error_scope(wgpu::ErrorFilter::Validation);

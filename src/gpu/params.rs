@@ -141,6 +141,11 @@ params! {
 }
 
 params! {
+    /// Keep in sync with shaders/multiply_adds.wgsl.
+    MultiplyAddsParams { factor: f32, more: f32, rounds: u32, unused: u32 }
+}
+
+params! {
     /// Keep in sync with shaders/gradient_squares.wgsl.
     GradientSquaresParams { count: u32, unused_0: u32, unused_1: u32, unused_2: u32 }
 }

@@ -9,6 +9,7 @@ use super::params::LossCall;
 use super::pipelines::Pipelines;
 use super::plan::{Pass, Plan, Slot, hidden_channels};
 use super::recorder::Recorder;
+use super::timer::Timer;
 use crate::Result;
 use crate::engine::{Plane, TargetValues, Targets};
 use crate::network::{Architecture, ParameterLayout};
@@ -151,9 +152,14 @@ impl Current {
         self.shape() == shape && self.recorders.contains_key(&pass)
     }
 
-    /// Records `pass`; nothing when it is not ready.
-    pub fn record(&self, device: &Device, pass: Pass) -> Vec<wgpu::CommandBuffer> {
-        self.recorders.get(&pass).map_or_else(Vec::new, |recorder| recorder.record(device))
+    /// Records `pass`, timed if there is a timer; nothing when it is not ready.
+    pub fn record(
+        &self,
+        device: &Device,
+        pass: Pass,
+        timer: Option<&mut Timer>,
+    ) -> Result<Vec<wgpu::CommandBuffer>> {
+        self.recorders.get(&pass).map_or(Ok(Vec::new()), |recorder| recorder.record(device, timer))
     }
 
     pub fn images(&self) -> &wgpu::Buffer {
