@@ -247,6 +247,12 @@ impl Engine for CpuEngine {
         std::mem::take(&mut self.numbers.seconds).into_iter().collect()
     }
 
+    fn traffic(&self, shape: Shape, training: bool) -> Result<Vec<(&'static str, u64)>> {
+        let schedule = self.schedule(shape.extent, training)?;
+        let batch = shape.batch as u64;
+        Ok(schedule.traffic().into_iter().map(|(step, bytes)| (step, batch * bytes)).collect())
+    }
+
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
         let parameters = 5 * 4 * self.numbers.layout.count() as u64;
         let schedule = self.schedule(shape.extent, training)?;

@@ -132,6 +132,9 @@ pub trait Engine: Send {
         Vec::new()
     }
 
+    /// Bytes that each kind of step of a pass over `shape` must move; see [`crate::schedule::Schedule::traffic`].
+    fn traffic(&self, shape: Shape, training: bool) -> Result<Vec<(&'static str, u64)>>;
+
     /// Bytes of memory that a pass over `shape` takes, with gradients if `training`.
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;
 }

@@ -329,6 +329,11 @@ impl Engine for GpuEngine {
         self.timer.as_mut().map_or(Vec::new(), Timer::take)
     }
 
+    fn traffic(&self, shape: Shape, training: bool) -> Result<Vec<(&'static str, u64)>> {
+        let schedule = if training { Schedule::training } else { Schedule::forward };
+        Ok(schedule(&self.architecture, shape, &self.options)?.traffic())
+    }
+
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
         // Buffers are of one size for all losses.
         let pass = if training { Pass::Training(LossKind::SquaredError) } else { Pass::Forward };
