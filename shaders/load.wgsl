@@ -42,8 +42,9 @@ fn source(place: i32, length: i32) -> i32 {
 }
 
 @compute @workgroup_size(64)
-fn load(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn load(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     let column = group.x * 64u + lane;
     if column >= geometry.columns + 2u * geometry.margin {
         return;

@@ -8,7 +8,7 @@
 //! - `plan` turns a schedule's steps into dispatches, as plain data;
 //! - `adapters` finds devices, `device` opens one and keeps what went wrong on it, `memory` makes its buffers;
 //! - `pipelines` compiles kernels, `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a
-//!   shape, `optimiser` moves the parameters, `readback` brings numbers home, `timer` times steps on request;
+//!   shape and `shapes` those of a few, `optimiser` moves the parameters, `readback` brings numbers home, `timer` times steps on request;
 //! - `engine` is the [`crate::engine::Engine`] that puts them together;
 //! - `peak` measures what a device can do at best.
 
@@ -25,6 +25,7 @@ mod plan;
 mod readback;
 mod recorder;
 pub mod shaders;
+mod shapes;
 pub mod template;
 mod timer;
 

@@ -25,8 +25,8 @@ params! {
     Geometry {
         rows: u32, columns: u32, batch: u32, margin: u32,
         pitch: u32, map_plane: u32, map_origin: u32, gradient_plane: u32,
-        gradient_origin: u32, boundary: u32, inputs: u32, width: u32,
-        outputs: u32, channels: u32, unused_0: u32, unused_1: u32,
+        gradient_origin: u32, boundary: u32, inputs: u32, outputs: u32,
+        channels: u32, first_x: u32, first_y: u32, first_z: u32,
     }
 }
 

@@ -96,7 +96,7 @@ impl Current {
         device: &Device,
         pipelines: &mut Pipelines,
         fixed: &Fixed,
-        plan: Plan,
+        plan: &Plan,
         pass: Pass,
     ) -> Result<()> {
         let schedule = &plan.schedule;
@@ -115,10 +115,10 @@ impl Current {
                 partials: buffer(device, "partial sums", 4 * plan.partials, Use::Storage)?,
             });
         }
-        let recorder = Recorder::new(device, pipelines, &plan, |slot| self.buffer(fixed, slot))?;
+        let recorder = Recorder::new(device, pipelines, plan, |slot| self.buffer(fixed, slot))?;
         self.recorders.insert(pass, recorder);
         if schedule.trains() {
-            self.schedule = plan.schedule;
+            self.schedule = plan.schedule.clone();
         }
         Ok(())
     }
@@ -237,11 +237,20 @@ impl Current {
         rows.flat_map(|row| &row[..columns]).copied().collect()
     }
 
-    /// Gives the memory back at once; nothing may be under way that uses it.
-    pub fn free(self) {
+    fn buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
         let training = self.training.iter().flat_map(|t| {
             t.gradients.iter().chain([&t.targets, &t.weights, &t.output_gradients, &t.partials])
         });
-        self.maps.iter().chain([&self.images, &self.outputs]).chain(training).for_each(wgpu::Buffer::destroy);
+        self.maps.iter().chain([&self.images, &self.outputs]).chain(training)
+    }
+
+    /// Bytes of its buffers.
+    pub fn bytes(&self) -> u64 {
+        self.buffers().map(wgpu::Buffer::size).sum()
+    }
+
+    /// Gives the memory back at once; nothing may be under way that uses it.
+    pub fn free(self) {
+        self.buffers().for_each(wgpu::Buffer::destroy);
     }
 }

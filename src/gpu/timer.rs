@@ -63,7 +63,8 @@ impl Timer {
         let period = f64::from(device.queue.get_timestamp_period()) * 1e-9;
         let spans = std::mem::take(&mut self.spans);
         for (set, names) in self.sets.iter().zip(spans.chunks(SPANS)) {
-            let words: Vec<u32> = readback::read(device, Vec::new(), &set.resolved, 0..4 * names.len(), doing)?;
+            let words: Vec<u32> =
+                readback::read(device, Vec::new(), &set.resolved, 0..4 * names.len(), doing)?;
             let ticks = words.as_chunks::<2>().0.iter();
             let ticks: Vec<u64> = ticks.map(|[low, high]| u64::from(*high) << 32 | u64::from(*low)).collect();
             for (name, [start, end]) in names.iter().zip(ticks.as_chunks::<2>().0) {

@@ -50,7 +50,10 @@ impl Peers {
     /// [`Error::Input`] with the line that is no measurement.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| {
-            Error::input(path, format!("cannot be read ({e}); give a file of lines of JSON, one a measurement"))
+            Error::input(
+                path,
+                format!("cannot be read ({e}); give a file of lines of JSON, one a measurement"),
+            )
         })?;
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let mut runs = Vec::new();
