@@ -246,12 +246,11 @@ impl Engine for GpuEngine {
         let commands = self.start(images, None, Pass::Forward)?;
         let current =
             self.shapes.current().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
-        let (buffer, length) = current.outputs();
-        let padded: Vec<f32> = readback::read(&self.device, commands, buffer, 0..length, doing)?;
+        let outputs = current.run_forward(&self.device, commands, doing)?;
         if let Some(timer) = &mut self.timer {
             timer.collect(&self.device)?;
         }
-        Ok(current.compact(&padded))
+        Ok(outputs)
     }
 
     fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {

@@ -8,6 +8,7 @@ use super::memory::{self, Use, buffer};
 use super::params::LossCall;
 use super::pipelines::Pipelines;
 use super::plan::{Pass, Plan, Slot, hidden_channels};
+use super::readback;
 use super::recorder::Recorder;
 use super::timer::Timer;
 use crate::Result;
@@ -54,6 +55,8 @@ pub(super) struct Current {
     images: wgpu::Buffer,
     maps: Vec<wgpu::Buffer>,
     outputs: wgpu::Buffer,
+    /// What outputs come home through; made for the first forward pass.
+    home: Option<wgpu::Buffer>,
     training: Option<Training>,
     recorders: HashMap<Pass, Recorder>,
 }
@@ -85,6 +88,7 @@ impl Current {
             images: buffer(device, "uploaded images", 4 * pixels, Use::Storage)?,
             maps: page_buffers(device, "feature maps", &schedule.map_pages)?,
             outputs: buffer(device, "outputs", 4 * schedule.output_length() as u64, Use::Storage)?,
+            home: None,
             training: None,
             recorders: HashMap::new(),
         })
@@ -114,6 +118,10 @@ impl Current {
                 output_gradients: buffer(device, "output gradients", outputs, Use::Storage)?,
                 partials: buffer(device, "partial sums", 4 * plan.partials, Use::Storage)?,
             });
+        }
+        if pass == Pass::Forward && self.home.is_none() {
+            let bytes = 4 * schedule.output_length() as u64;
+            self.home = Some(buffer(device, "outputs that are read back", bytes, Use::Readback)?);
         }
         let recorder = Recorder::new(device, pipelines, plan, |slot| self.buffer(fixed, slot))?;
         self.recorders.insert(pass, recorder);
@@ -179,13 +187,23 @@ impl Current {
         }
     }
 
-    /// The outputs and their length.
-    pub fn outputs(&self) -> (&wgpu::Buffer, usize) {
-        (&self.outputs, self.schedule.output_length())
+    /// Runs `commands`, a forward pass, and gives the outputs `[image][output][y][x]`.
+    pub fn run_forward(
+        &self,
+        device: &Device,
+        commands: Vec<wgpu::CommandBuffer>,
+        doing: &str,
+    ) -> Result<Vec<f32>> {
+        let range = 0..self.schedule.output_length();
+        let padded: Vec<f32> = match &self.home {
+            Some(home) => readback::read_through(device, commands, &self.outputs, range, home, doing),
+            None => readback::read(device, commands, &self.outputs, range, doing),
+        }?;
+        Ok(self.compact(&padded))
     }
 
-    /// The outputs `[image][output][y][x]` from how they lie on the device.
-    pub fn compact(&self, padded: &[f32]) -> Vec<f32> {
+    /// The outputs from how they lie on the device.
+    fn compact(&self, padded: &[f32]) -> Vec<f32> {
         let (page, form, shape) = (self.schedule.output_page(), &self.schedule.gradient_form, self.shape());
         let mut outputs = Vec::with_capacity(shape.batch * page.channels.len() * shape.extent.pixels());
         for image in 0..shape.batch {
@@ -241,7 +259,7 @@ impl Current {
         let training = self.training.iter().flat_map(|t| {
             t.gradients.iter().chain([&t.targets, &t.weights, &t.output_gradients, &t.partials])
         });
-        self.maps.iter().chain([&self.images, &self.outputs]).chain(training)
+        self.maps.iter().chain([&self.images, &self.outputs]).chain(&self.home).chain(training)
     }
 
     /// Bytes of its buffers.

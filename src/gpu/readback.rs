@@ -42,18 +42,31 @@ pub(super) fn read<T: bytemuck::Pod>(
     range: Range<usize>,
     doing: &str,
 ) -> Result<Vec<T>> {
-    debug_assert_eq!(size_of::<T>(), 4);
     let bytes = 4 * range.len() as u64;
     let home = memory::buffer(device, "numbers that are read back", bytes, Use::Readback)?;
+    read_through(device, commands, source, range, &home, doing)
+}
+
+/// As [`read`], by way of a buffer that was made before and is large enough.
+pub(super) fn read_through<T: bytemuck::Pod>(
+    device: &Device,
+    commands: Vec<wgpu::CommandBuffer>,
+    source: &wgpu::Buffer,
+    range: Range<usize>,
+    home: &wgpu::Buffer,
+    doing: &str,
+) -> Result<Vec<T>> {
+    debug_assert_eq!(size_of::<T>(), 4);
+    let bytes = 4 * range.len() as u64;
     let mut encoder = device.wgpu.create_command_encoder(&Default::default());
-    encoder.copy_buffer_to_buffer(source, 4 * range.start as u64, &home, 0, bytes);
+    encoder.copy_buffer_to_buffer(source, 4 * range.start as u64, home, 0, bytes);
     let submission = device.queue.submit(commands.into_iter().chain([encoder.finish()]));
-    let state = map(&home);
+    let state = map(home);
     device.wait(Some(submission), doing)?;
     if state.load(Ordering::Acquire) != MAPPED {
         return Err(device.error(doing, "its memory cannot be read; start again, or use --device cpu"));
     }
-    let mut numbers = numbers(device, &home, doing)?;
+    let mut numbers = numbers(device, home, doing)?;
     numbers.truncate(range.len());
     Ok(numbers)
 }

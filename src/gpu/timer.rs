@@ -99,3 +99,32 @@ impl Readings {
         Ok(Self { queries, resolved: memory::buffer(device, "clock readings", bytes, Use::Queries)? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Deep networks in several pages take more spans than a set of queries holds.
+    #[test]
+    fn spans_beyond_one_set_are_counted_too() {
+        let (adapter, _) = crate::gpu::adapters().into_iter().next().expect("there is no Vulkan driver");
+        let device = Device::open(&adapter, None).unwrap();
+        let Some(mut timer) = Timer::new(&device) else { return };
+        let kernels = ["first", "second"];
+        for round in 1..=2 {
+            let mut encoder = device.wgpu.create_command_encoder(&Default::default());
+            for span in 0..SPANS + 3 {
+                let timestamp_writes = Some(timer.span(&device, kernels[span / SPANS]).unwrap());
+                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
+            }
+            timer.resolve(&mut encoder);
+            device.queue.submit([encoder.finish()]);
+            timer.collect(&device).unwrap();
+            assert_eq!((timer.sets.len(), timer.spans.len()), (2, 0), "round {round}");
+        }
+        let seconds = timer.take();
+        assert_eq!(seconds.iter().map(|(name, _)| *name).collect::<Vec<_>>(), kernels);
+        assert!(seconds.iter().all(|(_, sum)| sum.is_finite() && *sum < 60.0), "{seconds:?}");
+        assert!(timer.take().is_empty());
+    }
+}
