@@ -26,8 +26,9 @@ struct BiasGradientParams {
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)
-fn bias_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn bias_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     let channel = params.channel_start + group.x;
     var sum = 0.0;
     for (var item = group.y; item < params.items; item += params.chunks) {

@@ -59,8 +59,9 @@ fn fill_margins(plane: u32, y: u32, x: u32) {
 }
 
 @compute @workgroup_size(64)
-fn convolve(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     let output = params.output_start + group.x % params.output_count;
     let x = group.x / params.output_count * 64u + lane;
     let channel = hidden[output - geometry.inputs];

@@ -8,8 +8,9 @@
 //#include class_loss
 
 @compute @workgroup_size(64)
-fn dice_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn dice_sums(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     let own_class = group.x;
     let image = group.z;
     let place = gradient_place(0u, geometry.outputs, image, own_class);

@@ -42,8 +42,9 @@ struct FilterGradientParams {
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)
-fn filter_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn filter_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     let source = params.source_start + group.x % params.tiles * ${CHANNELS}u;
     let gradient = params.gradient_start + group.x / params.tiles;
     let channel = hidden[gradient - geometry.inputs];

@@ -47,8 +47,9 @@ struct InputGradientParams {
 @group(0) @binding(5) var<storage, read_write> maps: array<f32>;
 
 @compute @workgroup_size(64)
-fn input_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     let channel = params.channel_start + group.x % params.tiles * ${CHANNELS}u;
     let x = group.x / params.tiles * 64u + lane;
     if x >= geometry.columns {

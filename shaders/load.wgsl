@@ -33,13 +33,18 @@ fn source(place: i32, length: i32) -> i32 {
         return 0;
     }
     let period = 2 * (length - 1 + beyond);
-    let phase = ((place % period) + period) % period;
+    // Counted upwards from a mirror on either side: Vulkan leaves remainders of negative numbers open.
+    var phase = place % period;
+    if place < 0 {
+        phase = period - 1 - (-1 - place) % period;
+    }
     return min(phase, period - beyond - phase);
 }
 
 @compute @workgroup_size(64)
-fn load(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn load(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     let column = group.x * 64u + lane;
     if column >= geometry.columns + 2u * geometry.margin {
         return;

@@ -34,8 +34,9 @@ struct MixInputGradientParams {
 @group(0) @binding(4) var<storage, read_write> maps: array<f32>;
 
 @compute @workgroup_size(64)
-fn mix_input_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn mix_input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     let x = group.x * 64u + lane;
     if x >= geometry.columns {
         return;

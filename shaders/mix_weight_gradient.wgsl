@@ -33,8 +33,9 @@ struct MixWeightGradientParams {
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)
-fn mix_weight_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn mix_weight_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     let source = params.source_start + group.x % params.tiles * ${CHANNELS}u;
     let output = group.x / params.tiles * ${OUTPUTS}u;
     //#for o in 0..OUTPUTS

@@ -6,8 +6,9 @@
 //#include class_loss
 
 @compute @workgroup_size(64)
-fn softmax(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn softmax(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     for (var item = group.x; item < params.items; item += params.chunks) {
         let x = item % params.column_tiles * 64u + lane;
         let line = item / params.column_tiles;

@@ -11,8 +11,9 @@
 //#include class_loss
 
 @compute @workgroup_size(64)
-fn softmax_cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn softmax_cross_entropy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
     var loss = 0.0;
     for (var item = group.x; item < params.items; item += params.chunks) {
         let x = item % params.column_tiles * 64u + lane;

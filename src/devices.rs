@@ -1,7 +1,7 @@
 //! The devices of this machine, and opening an engine on one of them.
 
 use crate::cpu::{self, CpuEngine, CpuOptions};
-use crate::engine::{DeviceInfo, DeviceKind, Engine};
+use crate::engine::{DeviceInfo, DeviceKind, Engine, Peaks};
 use crate::gpu::{self, GpuAdapter, GpuEngine, GpuOptions};
 use crate::network::Architecture;
 use crate::{Error, Result};
@@ -27,6 +27,17 @@ impl Device {
             }
             None => Box::new(CpuEngine::new(architecture, parameters, &CpuOptions::default())?),
         })
+    }
+
+    /// Measures what this device can do at best; takes a second or so.
+    ///
+    /// # Errors
+    /// When the device cannot be opened or refuses.
+    pub fn peaks(&self) -> Result<Peaks> {
+        match &self.adapter {
+            Some(adapter) => gpu::peaks(adapter),
+            None => Ok(Peaks { operations: cpu::multiply_add_peak(), copied_bytes: cpu::copy_peak() }),
+        }
     }
 
     fn cpu() -> Self {

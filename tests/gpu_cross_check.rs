@@ -18,12 +18,36 @@ fn adapter() -> GpuAdapter {
     adapter
 }
 
-fn open(architecture: &Architecture, parameters: &[f32], setting: Setting) -> Box<dyn Engine> {
-    let options = GpuOptions { block: Some(setting.block), most_page_bytes: Some(setting.most_page_bytes) };
+fn open_with(
+    architecture: &Architecture,
+    parameters: &[f32],
+    setting: Setting,
+    checked: Option<bool>,
+) -> Box<dyn Engine> {
+    let options = GpuOptions {
+        block: Some(setting.block),
+        most_page_bytes: Some(setting.most_page_bytes),
+        checked_shaders: checked,
+    };
     Box::new(GpuEngine::open(&adapter(), architecture, parameters, options).unwrap())
 }
 
+fn open(architecture: &Architecture, parameters: &[f32], setting: Setting) -> Box<dyn Engine> {
+    open_with(architecture, parameters, setting, None)
+}
+
 engine_tests!(open, 40);
+
+/// Every boundary, several pages and dilations beyond the image among them: an index outside would be another number here.
+#[test]
+fn checked_and_unchecked_shaders_compute_the_same() {
+    for checked in [true, false] {
+        let open = move |architecture: &Architecture, parameters: &[f32], setting| {
+            open_with(architecture, parameters, setting, Some(checked))
+        };
+        cross_check::random_networks_agree(&open, 40..56);
+    }
+}
 
 #[test]
 fn images_beyond_the_device_are_refused_in_words() {

@@ -18,13 +18,19 @@ struct Geometry {
     gradient_origin: u32,
     // 0 zeros, 1 reflect, 2 symmetric.
     boundary: u32,
-    // The network: channels of the image, of each layer, of the output, and inputs plus hidden ones.
+    // The network: channels of the image, of the output, and inputs plus hidden ones.
     inputs: u32,
-    width: u32,
     outputs: u32,
     channels: u32,
-    unused_0: u32,
-    unused_1: u32,
+    // The first workgroup of this dispatch among those of the whole: what is too much for one is cut into several.
+    first_x: u32,
+    first_y: u32,
+    first_z: u32,
+}
+
+// The place of a dispatch's workgroup in the whole.
+fn place_in_whole(workgroup: vec3<u32>) -> vec3<u32> {
+    return workgroup + vec3<u32>(params.geometry.first_x, params.geometry.first_y, params.geometry.first_z);
 }
 
 // Place of row 0, column 0 of a feature map in a page that holds `page_channels` channels from `page_start`.

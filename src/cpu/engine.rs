@@ -1,5 +1,7 @@
 //! The engine: owns the parameters and the planes, and hands each step to its kernel.
 
+use std::time::Instant;
+
 use super::lanes::Instructions;
 use super::memory::check_free;
 use super::pass::{Objective, Pass, Target};
@@ -179,6 +181,7 @@ impl Engine for CpuEngine {
     }
 
     fn update(&mut self, adam: &Adam) -> Result<()> {
+        let start = Instant::now();
         let (rate, root) = (adam.corrected_rate() as f32, adam.root_correction() as f32);
         let (beta1, beta2, epsilon) = (adam.beta1 as f32, adam.beta2 as f32, adam.epsilon as f32);
         let (kept, averaged) = (adam.kept_share() as f32, adam.averaged_share() as f32);
@@ -206,6 +209,7 @@ impl Engine for CpuEngine {
             }
         }
         self.losses.push(std::mem::take(&mut self.running_loss) as f32);
+        *self.numbers.seconds.entry("update").or_default() += start.elapsed().as_secs_f64();
         Ok(())
     }
 
@@ -233,8 +237,20 @@ impl Engine for CpuEngine {
         Ok(planes.pixels(channel, pass.schedule.shape.extent))
     }
 
+    // Two readings of the clock a step cost nothing that could be measured, so steps are always timed.
+    fn time_steps(&mut self, on: bool) -> bool {
+        self.numbers.seconds.clear();
+        on
+    }
+
     fn step_seconds(&mut self) -> Vec<(&'static str, f64)> {
         std::mem::take(&mut self.numbers.seconds).into_iter().collect()
+    }
+
+    fn traffic(&self, shape: Shape, training: bool) -> Result<Vec<(&'static str, u64)>> {
+        let schedule = self.schedule(shape.extent, training)?;
+        let batch = shape.batch as u64;
+        Ok(schedule.traffic().into_iter().map(|(step, bytes)| (step, batch * bytes)).collect())
     }
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {

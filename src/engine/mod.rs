@@ -41,6 +41,15 @@ pub enum DeviceKind {
     Software,
 }
 
+/// What a device can do at best, as measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peaks {
+    /// Float32 operations a second of multiply-adds in registers, each counted as two.
+    pub operations: f64,
+    /// Bytes a second of a copy through memory, reading and writing counted.
+    pub copied_bytes: f64,
+}
+
 /// A batch of images of one size, already normalised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Images {
@@ -108,11 +117,23 @@ pub trait Engine: Send {
     /// Reads one plane `[y][x]` of image `image` as the last pass left it, for a cross-check.
     fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>>;
 
-    /// Seconds that each kind of step (see [`crate::schedule::Step::name`]) took since this was last asked; empty where
-    /// the engine cannot tell.
+    /// Starts timing the kinds of steps anew, or stops it; whether they are timed from now on. An engine may have to run
+    /// step by step for it, so timed passes can be slower in all; where nobody asks, timing costs nothing.
+    fn time_steps(&mut self, on: bool) -> bool {
+        let _ = on;
+        false
+    }
+
+    /// Seconds that each kind of step took since this was last asked, while they are timed: by [`Step::name`], and
+    /// `update` for [`Engine::update`].
+    ///
+    /// [`Step::name`]: crate::schedule::Step::name
     fn step_seconds(&mut self) -> Vec<(&'static str, f64)> {
         Vec::new()
     }
+
+    /// Bytes that each kind of step of a pass over `shape` must move; see [`crate::schedule::Schedule::traffic`].
+    fn traffic(&self, shape: Shape, training: bool) -> Result<Vec<(&'static str, u64)>>;
 
     /// Bytes of memory that a pass over `shape` takes, with gradients if `training`.
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;

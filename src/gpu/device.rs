@@ -13,16 +13,21 @@ pub(super) struct Device {
     pub wgpu: wgpu::Device,
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
+    /// Whether shaders are compiled with wgpu's checks of indices, loops and divisors.
+    pub checked: bool,
     problem: Arc<Mutex<Option<String>>>,
 }
 
 impl Device {
-    pub fn open(adapter: &GpuAdapter) -> Result<Self> {
+    /// Opens `adapter`; `checked` as in [`super::GpuOptions`].
+    pub fn open(adapter: &GpuAdapter, checked: Option<bool>) -> Result<Self> {
         let info = adapter.info();
         let limits = adapter.0.limits();
         let request = adapter.0.request_device(&wgpu::DeviceDescriptor {
             label: Some("msd-gpu"),
             required_limits: limits.clone(),
+            // For timing steps on request.
+            required_features: adapter.0.features() & wgpu::Features::TIMESTAMP_QUERY,
             ..Default::default()
         });
         let (wgpu, queue) = pollster::block_on(request).map_err(|e| Error::Device {
@@ -47,7 +52,8 @@ impl Device {
                 lost(format!("the device was lost ({message}); start again, or use --device cpu"));
             }
         });
-        Ok(Self { info, wgpu, queue, limits, problem })
+        let checked = checked.unwrap_or_else(checks_are_wished);
+        Ok(Self { info, wgpu, queue, limits, checked, problem })
     }
 
     /// An [`Error::Device`] of this device.
@@ -69,6 +75,11 @@ impl Device {
         self.check(doing)?;
         waited.map(|_| ()).map_err(|e| self.error(doing, e))
     }
+}
+
+/// Whether `MSD_GPU_CHECKED_SHADERS=1` asks for checks in shaders.
+fn checks_are_wished() -> bool {
+    std::env::var("MSD_GPU_CHECKED_SHADERS").is_ok_and(|wish| !matches!(wish.as_str(), "" | "0"))
 }
 
 /// A wgpu error in one line.

@@ -7,11 +7,13 @@ use super::device::Device;
 use super::memory;
 use super::optimiser::Optimiser;
 use super::params::LossCall;
-use super::passes::{Current, Fixed};
+use super::passes::Fixed;
 use super::pipelines::Pipelines;
-use super::plan::{self, Pass, Plan, Tuning};
+use super::plan::{self, DispatchLimits, Pass, Plan, Tuning};
 use super::readback::{self, Losses};
 use super::recorder;
+use super::shapes::Shapes;
+use super::timer::Timer;
 use crate::engine::{
     Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch,
 };
@@ -31,6 +33,9 @@ pub struct GpuOptions {
     pub block: Option<usize>,
     /// Largest buffer of maps in bytes; `None` for as much as the device can bind.
     pub most_page_bytes: Option<u64>,
+    /// Whether shaders check indices, loops and divisors while they run; `None` for what the environment variable
+    /// `MSD_GPU_CHECKED_SHADERS` says, and no if it says nothing.
+    pub checked_shaders: Option<bool>,
 }
 
 /// An engine on a graphics processor.
@@ -40,18 +45,20 @@ pub struct GpuEngine {
     layout: ParameterLayout,
     options: Options,
     tuning: Tuning,
+    dispatch_limits: DispatchLimits,
     pipelines: Pipelines,
     fixed: Fixed,
     optimiser: Optimiser,
-    /// The buffers and recordings of the shape that was used last.
-    current: Option<Current>,
+    shapes: Shapes,
     losses: Losses,
     under_way: VecDeque<wgpu::SubmissionIndex>,
+    /// While steps are timed. Passes are then waited for one by one.
+    timer: Option<Timer>,
 }
 
 /// The tiles that suit a device. Those of lavapipe were measured (128x128, depth 30); the number of workgroups for
 /// hardware is an estimate.
-fn tuning(info: &DeviceInfo, limits: &wgpu::Limits) -> Tuning {
+fn tuning(info: &DeviceInfo) -> Tuning {
     let software = info.kind == DeviceKind::Software;
     Tuning {
         block: 10,
@@ -60,7 +67,6 @@ fn tuning(info: &DeviceInfo, limits: &wgpu::Limits) -> Tuning {
         gradient_channels: 4,
         filter_channels: 4,
         workgroups: if software { 32 } else { 2048 },
-        most_workgroups: limits.max_compute_workgroups_per_dimension.max(1),
     }
 }
 
@@ -83,12 +89,13 @@ impl GpuEngine {
         architecture: &Architecture,
         parameters: &[f32],
         options: GpuOptions,
-        tuning: impl Fn(&DeviceInfo, &wgpu::Limits) -> Tuning,
+        tuning: impl Fn(&DeviceInfo) -> Tuning,
     ) -> Result<Self> {
         architecture.validate()?;
         let layout = ParameterLayout::of(architecture);
-        let device = Device::open(adapter)?;
-        let tuning = tuning(&device.info, &device.limits);
+        let device = Device::open(adapter, options.checked_shaders)?;
+        let tuning = tuning(&device.info);
+        let limits = DispatchLimits::new(device.limits.max_compute_workgroups_per_dimension);
         let most = memory::most_page_bytes(&device.limits);
         let options = Options {
             block: options.block.unwrap_or(tuning.block).max(1),
@@ -103,12 +110,14 @@ impl GpuEngine {
             layout,
             options,
             tuning,
+            dispatch_limits: limits,
             pipelines: Pipelines::default(),
             fixed,
             optimiser,
-            current: None,
+            shapes: Shapes::default(),
             losses: Losses::default(),
             under_way: VecDeque::new(),
+            timer: None,
         };
         engine.set_parameters(parameters)?;
         engine.set_average(parameters)?;
@@ -121,30 +130,17 @@ impl GpuEngine {
             Pass::Forward => Schedule::forward(&self.architecture, shape, &self.options)?,
             Pass::Training(_) => Schedule::training(&self.architecture, shape, &self.options)?,
         };
-        plan::plan(schedule, pass, &self.tuning)
+        Ok(plan::plan(schedule, pass, &self.tuning, self.dispatch_limits))
     }
 
-    /// Makes the buffers and the recording for a pass over `shape` the current ones. Those of another shape are freed
-    /// first: feature maps are most of what a device holds.
+    /// Makes the buffers and the recording for a pass over `shape` the current ones.
     fn prepare(&mut self, shape: Shape, pass: Pass) -> Result<()> {
-        if self.current.as_ref().is_some_and(|current| current.is_ready(shape, pass)) {
+        if self.shapes.turn_to(shape, pass) {
             return Ok(());
         }
         let plan = self.plan(shape, pass)?;
-        let mut current = match self.current.take() {
-            Some(current) if current.shape() == shape => current,
-            other => {
-                if let Some(old) = other {
-                    self.device.wait(None, "finishing the images of another size")?;
-                    old.free();
-                }
-                Current::new(&self.device, &self.architecture, &plan.schedule)?
-            }
-        };
-        let added = current.add(&self.device, &mut self.pipelines, &self.fixed, plan, pass);
-        // What is there stays usable when there is no memory for more.
-        self.current = Some(current);
-        added
+        let (device, pipelines) = (&self.device, &mut self.pipelines);
+        self.shapes.add(device, pipelines, &self.fixed, &self.architecture, &plan, pass)
     }
 
     /// Uploads a batch and records the pass over it.
@@ -156,7 +152,7 @@ impl GpuEngine {
     ) -> Result<Vec<wgpu::CommandBuffer>> {
         self.prepare(images.shape, pass)?;
         let device = &self.device;
-        let current = self.current.as_ref().filter(|current| current.is_ready(images.shape, pass));
+        let current = self.shapes.current().filter(|current| current.is_ready(images.shape, pass));
         let current = current.ok_or_else(|| device.error("preparing a pass", "nothing was prepared"))?;
         // Writes are staged now and copied when the queue comes to them, after the steps under way: so one buffer is
         // enough for uploading the next images while these are in use.
@@ -164,11 +160,20 @@ impl GpuEngine {
         if let Some(targets) = targets {
             current.upload_targets(device, targets);
         }
-        Ok(current.record(device, pass))
+        let mut commands = current.record(device, pass, self.timer.as_mut())?;
+        if let Some(timer) = &self.timer {
+            let mut encoder = device.wgpu.create_command_encoder(&Default::default());
+            timer.resolve(&mut encoder);
+            commands.push(encoder.finish());
+        }
+        Ok(commands)
     }
 
-    /// Keeps the number of submissions under way bounded.
+    /// Keeps the number of submissions under way bounded, and collects what was timed.
     fn submitted(&mut self, submission: wgpu::SubmissionIndex, doing: &str) -> Result<()> {
+        if let Some(timer) = &mut self.timer {
+            timer.collect(&self.device)?;
+        }
         self.under_way.push_back(submission);
         if self.under_way.len() > SUBMISSIONS_UNDER_WAY {
             let oldest = self.under_way.pop_front();
@@ -240,10 +245,12 @@ impl Engine for GpuEngine {
         self.device.check(doing)?;
         let commands = self.start(images, None, Pass::Forward)?;
         let current =
-            self.current.as_ref().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
-        let (buffer, length) = current.outputs();
-        let padded = readback::read(&self.device, commands, buffer, 0..length, doing)?;
-        Ok(current.compact(&padded))
+            self.shapes.current().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
+        let outputs = current.run_forward(&self.device, commands, doing)?;
+        if let Some(timer) = &mut self.timer {
+            timer.collect(&self.device)?;
+        }
+        Ok(outputs)
     }
 
     fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {
@@ -266,7 +273,12 @@ impl Engine for GpuEngine {
         self.optimiser.prepare(&self.device, &mut self.pipelines, &self.fixed, clips)?;
         let home = self.losses.next(&self.device)?;
         let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
-        self.optimiser.record(&self.device, &mut encoder, &self.fixed, adam, self.tuning.most_workgroups);
+        let span = self.timer.as_mut().map(|timer| timer.span(&self.device, "update")).transpose()?;
+        let most = self.dispatch_limits.workgroups;
+        self.optimiser.record(&self.device, &mut encoder, &self.fixed, adam, most, span);
+        if let Some(timer) = &self.timer {
+            timer.resolve(&mut encoder);
+        }
         encoder.copy_buffer_to_buffer(&self.fixed.loss, 0, &home, 0, 4);
         encoder.clear_buffer(&self.fixed.loss, 0, None);
         let submission = self.device.queue.submit([encoder.finish()]);
@@ -286,27 +298,37 @@ impl Engine for GpuEngine {
     fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>> {
         let doing = "reading a plane";
         self.device.check(doing)?;
-        let found = self.current.as_ref().and_then(|current| Some((current, current.plane(plane, image)?)));
+        let found = self.shapes.current().and_then(|current| Some((current, current.plane(plane, image)?)));
         let Some((current, (buffer, range))) = found else {
             return Err(Error::Mismatch(format!(
                 "there is no {plane:?} of image {image}; run a pass that computes it first"
             )));
         };
-        let padded = readback::read(&self.device, Vec::new(), buffer, range, doing)?;
+        let padded: Vec<f32> = readback::read(&self.device, Vec::new(), buffer, range, doing)?;
         Ok(current.strip(&padded))
+    }
+
+    fn time_steps(&mut self, on: bool) -> bool {
+        self.timer = if on { Timer::new(&self.device) } else { None };
+        on && self.timer.is_some()
+    }
+
+    fn step_seconds(&mut self) -> Vec<(&'static str, f64)> {
+        self.timer.as_mut().map_or(Vec::new(), Timer::take)
+    }
+
+    fn traffic(&self, shape: Shape, training: bool) -> Result<Vec<(&'static str, u64)>> {
+        let schedule = if training { Schedule::training } else { Schedule::forward };
+        Ok(schedule(&self.architecture, shape, &self.options)?.traffic())
     }
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
         // Buffers are of one size for all losses.
         let pass = if training { Pass::Training(LossKind::SquaredError) } else { Pass::Forward };
         let plan = self.plan(shape, pass)?;
-        let pixels = shape.batch * shape.extent.pixels();
-        let targets = if training { (self.architecture.outputs + 1) * pixels } else { 0 };
-        let uploads = 4 * (self.architecture.inputs * pixels + targets) as u64;
         let parameters = 5 * 4 * self.layout.count() as u64;
         let params = recorder::uniform_bytes(&plan, &self.device.limits);
-        let rest = uploads + 4 * plan.partials + parameters + params;
-        Ok(plan.schedule.bytes().saturating_add(rest))
+        Ok(plan.bytes().saturating_add(parameters + params))
     }
 }
 
@@ -338,15 +360,15 @@ mod tests {
         // Uneven, so that no sum of gradients is the small difference of large ones.
         let targets = Targets::classes((0..2 * 37 * 70).map(|i| i % 7 % 5 % 3).collect());
         let numbers = |rows: u32, channels: u32, workgroups: u32| {
-            let tune = |info: &DeviceInfo, limits: &wgpu::Limits| Tuning {
+            let tune = |info: &DeviceInfo| Tuning {
                 convolve_rows: 2 * rows,
                 gradient_rows: rows,
                 gradient_channels: channels,
                 filter_channels: channels,
                 workgroups,
-                ..tuning(info, limits)
+                ..tuning(info)
             };
-            let options = GpuOptions { block: Some(2), most_page_bytes: None };
+            let options = GpuOptions { block: Some(2), ..Default::default() };
             let engine = GpuEngine::open_tuned(&adapter, &architecture, &parameters, options, tune);
             let mut engine = engine.unwrap();
             engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
@@ -362,6 +384,29 @@ mod tests {
             assert!(close(&found.0, &wanted.0), "outputs with {rows} rows, {channels} channels");
             assert!(close(&found.1, &wanted.1), "gradients with {rows} rows, {channels} channels");
         }
+    }
+
+    /// A dispatch that is too much for a device is cut into several, which must not show.
+    #[test]
+    fn cut_dispatches_give_the_same_bits() {
+        let adapter = adapter();
+        let architecture = Architecture { width: 3, dilations: vec![1, 2, 7], ..Architecture::new(2, 5, 4) };
+        let parameters = crate::network::initialise(&architecture, 1);
+        let shape = Shape { batch: 3, extent: Extent::plane(37, 150) };
+        let pixels = shape.batch * shape.extent.pixels();
+        let images = Images { shape, pixels: (0..2 * pixels).map(|i| (i as f32 * 0.37).sin()).collect() };
+        let targets = Targets::classes((0..pixels as u32).map(|i| i % 7 % 5 % 3).collect());
+        let bits = |workgroups: u32, multiply_adds: u64| {
+            let options = GpuOptions { block: Some(2), ..Default::default() };
+            let mut engine = GpuEngine::open(&adapter, &architecture, &parameters, options).unwrap();
+            engine.dispatch_limits = DispatchLimits { workgroups, multiply_adds };
+            engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
+            let numbers = [engine.forward(&images).unwrap(), engine.gradients().unwrap()];
+            numbers.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let wanted = bits(65_535, u64::MAX);
+        assert!(wanted == bits(4, u64::MAX), "few workgroups along an axis");
+        assert!(wanted == bits(65_535, 200_000), "few multiply-adds a dispatch");
     }
 
     #[test]

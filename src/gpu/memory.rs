@@ -5,6 +5,8 @@ use wgpu::BufferUsages as Usages;
 use super::device::{Device, describe};
 use crate::{Error, Result};
 
+/// Bytes that the 32-bit indices of kernels, some of them signed, can reach.
+const INDEX_REACH: u64 = 4 * i32::MAX as u64;
 const WAY_OUT: &str = "use smaller images, --tile, --crop or a smaller --batch";
 
 /// What a buffer is for.
@@ -16,26 +18,29 @@ pub(super) enum Use {
     Uniform,
     /// The host reads it.
     Readback,
+    /// Readings of the device's clock.
+    Queries,
 }
 
 /// Largest buffer of maps in bytes that the device can make and bind, and that 32-bit indices can reach.
 pub(super) fn most_page_bytes(limits: &wgpu::Limits) -> u64 {
-    let reach = 4 * i32::MAX as u64;
-    limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(reach) / 4 * 4
+    limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(INDEX_REACH) / 4 * 4
 }
 
 /// Fails when a buffer of `bytes` bytes is above one of the device's limits.
 pub(super) fn check(limits: &wgpu::Limits, name: &str, bytes: u64, purpose: Use) -> Result<()> {
-    let mut bounds = vec![("max_buffer_size", limits.max_buffer_size)];
+    let mut bounds = vec![("max_buffer_size of this device", limits.max_buffer_size)];
     if purpose == Use::Storage {
-        bounds.push(("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size));
+        let most = limits.max_storage_buffer_binding_size;
+        bounds.push(("max_storage_buffer_binding_size of this device", most));
+        bounds.push(("what the indices of kernels can reach", INDEX_REACH));
     }
     match bounds.into_iter().find(|&(_, limit)| bytes > limit) {
         None => Ok(()),
         Some((limit_name, limit)) => Err(Error::OutOfMemory {
             buffer: format!("the buffer of {name}"),
             wanted: bytes,
-            limit_name: format!("{limit_name} of this device"),
+            limit_name: limit_name.into(),
             limit,
             way_out: WAY_OUT.into(),
         }),
@@ -53,6 +58,7 @@ pub(super) fn buffer(device: &Device, name: &str, bytes: u64, purpose: Use) -> R
         Use::Storage => Usages::STORAGE | Usages::COPY_SRC | Usages::COPY_DST,
         Use::Uniform => Usages::UNIFORM | Usages::COPY_DST,
         Use::Readback => Usages::MAP_READ | Usages::COPY_DST,
+        Use::Queries => Usages::QUERY_RESOLVE | Usages::COPY_SRC,
     };
     let no_memory = device.wgpu.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let invalid = device.wgpu.push_error_scope(wgpu::ErrorFilter::Validation);

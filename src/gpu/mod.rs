@@ -8,8 +8,9 @@
 //! - `plan` turns a schedule's steps into dispatches, as plain data;
 //! - `adapters` finds devices, `device` opens one and keeps what went wrong on it, `memory` makes its buffers;
 //! - `pipelines` compiles kernels, `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a
-//!   shape, `optimiser` moves the parameters, `readback` brings numbers home;
-//! - `engine` is the [`crate::engine::Engine`] that puts them together.
+//!   shape and `shapes` those of a few, `optimiser` moves the parameters, `readback` brings numbers home, `timer` times steps on request;
+//! - `engine` is the [`crate::engine::Engine`] that puts them together;
+//! - `peak` measures what a device can do at best.
 
 mod adapters;
 mod device;
@@ -18,12 +19,16 @@ mod memory;
 mod optimiser;
 mod params;
 mod passes;
+mod peak;
 mod pipelines;
 mod plan;
 mod readback;
 mod recorder;
 pub mod shaders;
+mod shapes;
 pub mod template;
+mod timer;
 
 pub use adapters::{GpuAdapter, adapters};
 pub use engine::{GpuEngine, GpuOptions};
+pub use peak::peaks;

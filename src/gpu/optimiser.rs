@@ -80,6 +80,7 @@ impl Optimiser {
         fixed: &Fixed,
         adam: &Adam,
         most_workgroups: u32,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
     ) {
         let count = self.layout.count() as u32;
         let frozen = self.layout.first_layers(adam.frozen_layers);
@@ -106,7 +107,8 @@ impl Optimiser {
             unused_1: 0,
         };
         device.queue.write_buffer(&self.settings, 0, bytemuck::bytes_of(&params));
-        let mut pass = encoder.begin_compute_pass(&Default::default());
+        let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
         let mut dispatch = |bound: &Bound, x: u32, y: u32| {
             pass.set_pipeline(&bound.pipeline);
             pass.set_bind_group(0, &bound.bindings, &[]);

@@ -25,8 +25,8 @@ params! {
     Geometry {
         rows: u32, columns: u32, batch: u32, margin: u32,
         pitch: u32, map_plane: u32, map_origin: u32, gradient_plane: u32,
-        gradient_origin: u32, boundary: u32, inputs: u32, width: u32,
-        outputs: u32, channels: u32, unused_0: u32, unused_1: u32,
+        gradient_origin: u32, boundary: u32, inputs: u32, outputs: u32,
+        channels: u32, first_x: u32, first_y: u32, first_z: u32,
     }
 }
 
@@ -138,6 +138,11 @@ params! {
         kept_share: f32, clip_norm: f32, averaged_share: f32, frozen_filters: u32,
         biases: u32, frozen_biases: u32, unused_0: u32, unused_1: u32,
     }
+}
+
+params! {
+    /// Keep in sync with shaders/multiply_adds.wgsl.
+    MultiplyAddsParams { factor: f32, more: f32, rounds: u32, unused: u32 }
 }
 
 params! {

@@ -8,7 +8,9 @@ use super::memory::{self, Use, buffer};
 use super::params::LossCall;
 use super::pipelines::Pipelines;
 use super::plan::{Pass, Plan, Slot, hidden_channels};
+use super::readback;
 use super::recorder::Recorder;
+use super::timer::Timer;
 use crate::Result;
 use crate::engine::{Plane, TargetValues, Targets};
 use crate::network::{Architecture, ParameterLayout};
@@ -53,6 +55,8 @@ pub(super) struct Current {
     images: wgpu::Buffer,
     maps: Vec<wgpu::Buffer>,
     outputs: wgpu::Buffer,
+    /// What outputs come home through; made for the first forward pass.
+    home: Option<wgpu::Buffer>,
     training: Option<Training>,
     recorders: HashMap<Pass, Recorder>,
 }
@@ -84,6 +88,7 @@ impl Current {
             images: buffer(device, "uploaded images", 4 * pixels, Use::Storage)?,
             maps: page_buffers(device, "feature maps", &schedule.map_pages)?,
             outputs: buffer(device, "outputs", 4 * schedule.output_length() as u64, Use::Storage)?,
+            home: None,
             training: None,
             recorders: HashMap::new(),
         })
@@ -95,7 +100,7 @@ impl Current {
         device: &Device,
         pipelines: &mut Pipelines,
         fixed: &Fixed,
-        plan: Plan,
+        plan: &Plan,
         pass: Pass,
     ) -> Result<()> {
         let schedule = &plan.schedule;
@@ -114,10 +119,14 @@ impl Current {
                 partials: buffer(device, "partial sums", 4 * plan.partials, Use::Storage)?,
             });
         }
-        let recorder = Recorder::new(device, pipelines, &plan, |slot| self.buffer(fixed, slot))?;
+        if pass == Pass::Forward && self.home.is_none() {
+            let bytes = 4 * schedule.output_length() as u64;
+            self.home = Some(buffer(device, "outputs that are read back", bytes, Use::Readback)?);
+        }
+        let recorder = Recorder::new(device, pipelines, plan, |slot| self.buffer(fixed, slot))?;
         self.recorders.insert(pass, recorder);
         if schedule.trains() {
-            self.schedule = plan.schedule;
+            self.schedule = plan.schedule.clone();
         }
         Ok(())
     }
@@ -151,9 +160,14 @@ impl Current {
         self.shape() == shape && self.recorders.contains_key(&pass)
     }
 
-    /// Records `pass`; nothing when it is not ready.
-    pub fn record(&self, device: &Device, pass: Pass) -> Vec<wgpu::CommandBuffer> {
-        self.recorders.get(&pass).map_or_else(Vec::new, |recorder| recorder.record(device))
+    /// Records `pass`, timed if there is a timer; nothing when it is not ready.
+    pub fn record(
+        &self,
+        device: &Device,
+        pass: Pass,
+        timer: Option<&mut Timer>,
+    ) -> Result<Vec<wgpu::CommandBuffer>> {
+        self.recorders.get(&pass).map_or(Ok(Vec::new()), |recorder| recorder.record(device, timer))
     }
 
     pub fn images(&self) -> &wgpu::Buffer {
@@ -173,13 +187,23 @@ impl Current {
         }
     }
 
-    /// The outputs and their length.
-    pub fn outputs(&self) -> (&wgpu::Buffer, usize) {
-        (&self.outputs, self.schedule.output_length())
+    /// Runs `commands`, a forward pass, and gives the outputs `[image][output][y][x]`.
+    pub fn run_forward(
+        &self,
+        device: &Device,
+        commands: Vec<wgpu::CommandBuffer>,
+        doing: &str,
+    ) -> Result<Vec<f32>> {
+        let range = 0..self.schedule.output_length();
+        let padded: Vec<f32> = match &self.home {
+            Some(home) => readback::read_through(device, commands, &self.outputs, range, home, doing),
+            None => readback::read(device, commands, &self.outputs, range, doing),
+        }?;
+        Ok(self.compact(&padded))
     }
 
-    /// The outputs `[image][output][y][x]` from how they lie on the device.
-    pub fn compact(&self, padded: &[f32]) -> Vec<f32> {
+    /// The outputs from how they lie on the device.
+    fn compact(&self, padded: &[f32]) -> Vec<f32> {
         let (page, form, shape) = (self.schedule.output_page(), &self.schedule.gradient_form, self.shape());
         let mut outputs = Vec::with_capacity(shape.batch * page.channels.len() * shape.extent.pixels());
         for image in 0..shape.batch {
@@ -231,11 +255,20 @@ impl Current {
         rows.flat_map(|row| &row[..columns]).copied().collect()
     }
 
-    /// Gives the memory back at once; nothing may be under way that uses it.
-    pub fn free(self) {
+    fn buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
         let training = self.training.iter().flat_map(|t| {
             t.gradients.iter().chain([&t.targets, &t.weights, &t.output_gradients, &t.partials])
         });
-        self.maps.iter().chain([&self.images, &self.outputs]).chain(training).for_each(wgpu::Buffer::destroy);
+        self.maps.iter().chain([&self.images, &self.outputs]).chain(&self.home).chain(training)
+    }
+
+    /// Bytes of its buffers.
+    pub fn bytes(&self) -> u64 {
+        self.buffers().map(wgpu::Buffer::size).sum()
+    }
+
+    /// Gives the memory back at once; nothing may be under way that uses it.
+    pub fn free(self) {
+        self.buffers().for_each(wgpu::Buffer::destroy);
     }
 }

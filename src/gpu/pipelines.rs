@@ -35,10 +35,21 @@ fn compile(device: &Device, kernel: &Kernel, label: &str) -> Result<Pipeline> {
     let text = kernel.shader.expand(kernel.values()).map_err(|e| device.error(&doing, e))?;
     let scopes = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation]
         .map(|filter| device.wgpu.push_error_scope(filter));
-    let module = device.wgpu.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some(label),
-        source: wgpu::ShaderSource::Wgsl(text.into()),
-    });
+    let checks = match device.checked {
+        true => wgpu::ShaderRuntimeChecks::checked(),
+        false => wgpu::ShaderRuntimeChecks::unchecked(),
+    };
+    let source = wgpu::ShaderSource::Wgsl(text.into());
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source };
+    // SAFETY: the kernels are this crate's own, and they keep what the checks would enforce.
+    // Indices: whoever has no pixel returns before it touches memory, or repeats the last row, channel or output of its
+    // tile; taps reach at most one margin beside a feature map, where its plane goes on, and two beside a gradient map,
+    // where the next row, plane or guard of its page lies. Channels come from the plan, which cuts ranges where pages end;
+    // classes and the lengths of what is uploaded are checked by `check_batch`; `memory` refuses buffers that 32-bit indices
+    // cannot reach. Loops count up to bounds that do not move, or go from mirror to mirror, at least a pixel at a time.
+    // Divisors (tiles, dilations, rows, outputs) are at least 1, and nothing signed that is divided is negative.
+    // The tests run random networks with the checks on and off.
+    let module = unsafe { device.wgpu.create_shader_module_trusted(descriptor, checks) };
     let entries: Vec<_> = kernel
         .shader
         .bindings

@@ -26,33 +26,47 @@ fn map(buffer: &wgpu::Buffer) -> Arc<AtomicU8> {
     state
 }
 
-fn numbers(device: &Device, buffer: &wgpu::Buffer, doing: &str) -> Result<Vec<f32>> {
+fn numbers<T: bytemuck::Pod>(device: &Device, buffer: &wgpu::Buffer, doing: &str) -> Result<Vec<T>> {
     let view = buffer.get_mapped_range(..).map_err(|e| device.error(doing, e))?;
-    let numbers = view.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let numbers = view.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect();
     drop(view);
     buffer.unmap();
     Ok(numbers)
 }
 
-/// Runs `commands`, then reads the numbers `range` of `source`, waiting for both.
-pub(super) fn read(
+/// Runs `commands`, then reads the 4-byte numbers `range` of `source`, waiting for both.
+pub(super) fn read<T: bytemuck::Pod>(
     device: &Device,
     commands: Vec<wgpu::CommandBuffer>,
     source: &wgpu::Buffer,
     range: Range<usize>,
     doing: &str,
-) -> Result<Vec<f32>> {
+) -> Result<Vec<T>> {
     let bytes = 4 * range.len() as u64;
     let home = memory::buffer(device, "numbers that are read back", bytes, Use::Readback)?;
+    read_through(device, commands, source, range, &home, doing)
+}
+
+/// As [`read`], by way of a buffer that was made before and is large enough.
+pub(super) fn read_through<T: bytemuck::Pod>(
+    device: &Device,
+    commands: Vec<wgpu::CommandBuffer>,
+    source: &wgpu::Buffer,
+    range: Range<usize>,
+    home: &wgpu::Buffer,
+    doing: &str,
+) -> Result<Vec<T>> {
+    debug_assert_eq!(size_of::<T>(), 4);
+    let bytes = 4 * range.len() as u64;
     let mut encoder = device.wgpu.create_command_encoder(&Default::default());
-    encoder.copy_buffer_to_buffer(source, 4 * range.start as u64, &home, 0, bytes);
+    encoder.copy_buffer_to_buffer(source, 4 * range.start as u64, home, 0, bytes);
     let submission = device.queue.submit(commands.into_iter().chain([encoder.finish()]));
-    let state = map(&home);
+    let state = map(home);
     device.wait(Some(submission), doing)?;
     if state.load(Ordering::Acquire) != MAPPED {
         return Err(device.error(doing, "its memory cannot be read; start again, or use --device cpu"));
     }
-    let mut numbers = numbers(device, &home, doing)?;
+    let mut numbers = numbers(device, home, doing)?;
     numbers.truncate(range.len());
     Ok(numbers)
 }
@@ -112,7 +126,8 @@ impl Losses {
                 PENDING => break,
                 MAPPED => {
                     let Some((buffer, ..)) = self.under_way.pop_front() else { break };
-                    self.home.push_back(numbers(device, &buffer, "reading losses")?[0]);
+                    let loss: Vec<f32> = numbers(device, &buffer, "reading losses")?;
+                    self.home.push_back(loss[0]);
                     self.idle.push(buffer);
                 }
                 _ => {

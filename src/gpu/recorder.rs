@@ -5,6 +5,7 @@ use super::memory::{self, Use};
 use super::pipelines::{Pipeline, Pipelines};
 use super::plan::{Plan, Slot};
 use super::shaders::Binding;
+use super::timer::Timer;
 use crate::Result;
 
 /// A plan bound to buffers, ready to be recorded again and again.
@@ -18,6 +19,8 @@ struct BoundDispatch {
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
     workgroups: [u32; 3],
+    /// The step of the schedule that it belongs to, and its name.
+    step: (usize, &'static str),
 }
 
 /// Distance in bytes between the parameters of dispatches in their common buffer.
@@ -76,7 +79,8 @@ impl Recorder {
             let uniform = (&uniform, offset, dispatch.params.len());
             let bindings = bind_group(device, dispatch.kernel.shader.name, &pipeline, uniform, &buffers);
             let workgroups = dispatch.workgroups;
-            dispatches.push(BoundDispatch { pipeline: pipeline.pipeline, bindings, workgroups });
+            let step = (dispatch.step, plan.schedule.steps[dispatch.step].name());
+            dispatches.push(BoundDispatch { pipeline: pipeline.pipeline, bindings, workgroups, step });
         }
         device.queue.write_buffer(&uniform, 0, &params);
         let place = |step: usize| plan.dispatches.partition_point(|dispatch| dispatch.step < step);
@@ -89,21 +93,34 @@ impl Recorder {
         Ok(Self { dispatches, pieces })
     }
 
-    /// Records all dispatches, a command buffer for each completed layer.
-    pub fn record(&self, device: &Device) -> Vec<wgpu::CommandBuffer> {
-        let record = |piece: &std::ops::Range<usize>| {
+    /// Records all dispatches, a command buffer for each completed layer. A timer gets a span for each step of the
+    /// schedule.
+    pub fn record(&self, device: &Device, mut timer: Option<&mut Timer>) -> Result<Vec<wgpu::CommandBuffer>> {
+        let mut commands = Vec::with_capacity(self.pieces.len());
+        for piece in &self.pieces {
+            let dispatches = &self.dispatches[piece.clone()];
             let mut encoder = device.wgpu.create_command_encoder(&Default::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                for dispatch in &self.dispatches[piece.clone()] {
-                    pass.set_pipeline(&dispatch.pipeline);
-                    pass.set_bind_group(0, &dispatch.bindings, &[]);
-                    let [x, y, z] = dispatch.workgroups;
-                    pass.dispatch_workgroups(x, y, z);
+            match timer.as_deref_mut() {
+                None => run(dispatches, &mut encoder.begin_compute_pass(&Default::default())),
+                Some(timer) => {
+                    for step in dispatches.chunk_by(|a, b| a.step == b.step) {
+                        let timestamp_writes = Some(timer.span(device, step[0].step.1)?);
+                        let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                        run(step, &mut encoder.begin_compute_pass(&descriptor));
+                    }
                 }
             }
-            encoder.finish()
-        };
-        self.pieces.iter().map(record).collect()
+            commands.push(encoder.finish());
+        }
+        Ok(commands)
+    }
+}
+
+fn run(dispatches: &[BoundDispatch], pass: &mut wgpu::ComputePass<'_>) {
+    for dispatch in dispatches {
+        pass.set_pipeline(&dispatch.pipeline);
+        pass.set_bind_group(0, &dispatch.bindings, &[]);
+        let [x, y, z] = dispatch.workgroups;
+        pass.dispatch_workgroups(x, y, z);
     }
 }

@@ -274,9 +274,19 @@ shader!(
     &[GradientSquaresParams::LAYOUT],
     &[&[("SUMS", 1)]]
 );
+/// Multiply-adds of each sum in a round of [`MULTIPLY_ADDS`].
+pub(super) const MULTIPLY_ADDS_AT_ONCE: u32 = 32;
+
+shader!(
+    /// Multiply-adds in registers, to measure what a device can do.
+    MULTIPLY_ADDS, "multiply_adds", "multiply_adds",
+    &[Uniform, ReadWrite],
+    &[MultiplyAddsParams::LAYOUT],
+    &[&[("ROUNDS", MULTIPLY_ADDS_AT_ONCE)]]
+);
 
 /// Every shader.
-pub static SHADERS: [&Shader; 19] = [
+pub static SHADERS: [&Shader; 20] = [
     &LOAD,
     &CONVOLVE,
     &MIX,
@@ -296,4 +306,5 @@ pub static SHADERS: [&Shader; 19] = [
     &ADAM,
     &CLIPPED_ADAM,
     &GRADIENT_SQUARES,
+    &MULTIPLY_ADDS,
 ];

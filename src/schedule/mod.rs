@@ -9,7 +9,9 @@ mod build;
 mod planes;
 mod steps;
 mod text;
+mod traffic;
 
 pub use build::{Options, Schedule};
 pub use planes::{Extent, Page, PlaneForm, Shape, pages};
 pub use steps::Step;
+pub use traffic::update_traffic;

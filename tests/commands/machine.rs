@@ -37,7 +37,7 @@ fn bench_prints_what_the_contract_names() {
         assert!(line["fraction_of_peak"].as_f64().is_some_and(|v| v > 0.0 && v < 1.0), "{line}");
     }
     let steps = bench.succeeds("bench --device cpu --size 16 --depth 3 --repeats 1 --steps");
-    for step in ["convolve", "input_gradient", "filter_gradient", "mix"] {
+    for step in ["this device at best", "convolve", "input_gradient", "filter_gradient", "mix", "update"] {
         assert!(steps.contains(step), "{steps}");
     }
     bench.refuses("bench --device cpu --size 0", &["size"]);
@@ -45,6 +45,58 @@ fn bench_prints_what_the_contract_names() {
     bench.refuses("bench --device cpu --repeats 0", &["--repeats"]);
     bench.refuses("bench --device cpu --size 4000000000", &["image size"]);
     bench.refuses("bench --device cpu --size 1000000", &["--size", "memory"]);
+}
+
+#[test]
+fn bench_times_the_steps_of_a_gpu_and_compares_with_peers() {
+    let bench = Bench::new();
+    let peer = |what: &str, size: usize, seconds: f64| {
+        format!(
+            "{{\"peer\": \"torch 2 eager\", \"what\": \"{what}\", \"size\": {size}, \"depth\": 3, \"batch\": 1, \
+             \"device\": \"cpu\", \"seconds\": {seconds}}}\n"
+        )
+    };
+    bench.bytes("peer.json", (peer("forward", 32, 4.0) + &peer("forward", 64, 9.0)).as_bytes());
+    let command = "bench --device gpu --size 32 --depth 3 --repeats 2 --steps --against peer.json";
+    let text = bench.succeeds(&format!("{command} --json"));
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let positive = |line: &serde_json::Value, name: &str| line[name].as_f64().is_some_and(|v| v > 0.0);
+    let passes: Vec<_> = lines.iter().filter(|line| line["what"].is_string()).collect();
+    assert_eq!(passes.len(), 2, "{text}");
+    for line in &passes {
+        for name in ["fraction_of_peak", "peak_gflops", "peak_gbytes_per_second", "seconds"] {
+            assert!(positive(line, name), "{name}: {line}");
+        }
+    }
+    // Every line of the same case, and no other.
+    let seconds = passes[0]["seconds"].as_f64().unwrap();
+    assert_eq!(passes[0]["against"].as_array().map(Vec::len), Some(1), "{text}");
+    assert!((passes[0]["against"][0]["ratio"].as_f64().unwrap() * seconds - 4.0).abs() < 1e-9, "{text}");
+    assert_eq!(passes[1]["against"].as_array().map(Vec::len), Some(0), "{text}");
+    let steps: Vec<_> = lines.iter().filter(|line| line["step"].is_string()).collect();
+    for (of, step) in [
+        ("forward", "load"),
+        ("forward", "convolve"),
+        ("forward", "mix"),
+        ("train_step", "convolve"),
+        ("train_step", "loss"),
+        ("train_step", "input_gradient"),
+        ("train_step", "filter_gradient"),
+        ("train_step", "update"),
+    ] {
+        let line = steps.iter().find(|line| line["of"] == of && line["step"] == step);
+        let line = line.unwrap_or_else(|| panic!("no {step} of {of}: {text}"));
+        for name in ["seconds", "bytes", "gbytes_per_second", "fraction_of_copy_peak"] {
+            assert!(positive(line, name), "{name}: {line}");
+        }
+    }
+    let text = bench.succeeds(command);
+    assert!(text.contains("torch 2 eager on cpu took 4000.00 ms"), "{text}");
+    assert!(text.contains("peer.json has no line for train_step"), "{text}");
+    bench.refuses("bench --device cpu --against nothing.json", &["nothing.json", "cannot be read"]);
+    bench.bytes("damaged.json", b"{}\n");
+    bench.refuses("bench --device cpu --against damaged.json", &["damaged.json", "line 1"]);
 }
 
 #[test]

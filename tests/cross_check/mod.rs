@@ -462,6 +462,30 @@ pub fn changing_sizes_add_up(open: &Open) {
     compare("gradients", &engine.gradients().unwrap(), &sum, size, tolerance::PARAMETER_GRADIENT, &"");
 }
 
+/// One engine goes back and forth between sizes; what it gave and what can be read back is always the last one's.
+pub fn sizes_take_turns(open: &Open) {
+    let architecture = Architecture { width: 2, ..Architecture::new(1, 2, 3) };
+    let sizes = [(9, 12), (20, 5), (7, 7), (1, 30), (25, 26), (3, 2)];
+    let cases = sizes.map(|(y, x)| {
+        Case::new(architecture.clone(), Shape { batch: 1, extent: Extent::plane(y, x) }, true, 3)
+    });
+    let setting = Setting { block: 2, most_page_bytes: u64::MAX };
+    let fresh = |case: &Case| open(&architecture, &case.parameters, setting).forward(&case.images).unwrap();
+    let wanted = cases.each_ref().map(fresh);
+    let mut engine = open(&architecture, &cases[0].parameters, setting);
+    for (turn, index) in [0, 1, 0, 2, 3, 1, 4, 5, 0, 1, 0, 4].into_iter().enumerate() {
+        let case = &cases[index];
+        if turn % 3 == 1 {
+            engine.accumulate(&case.images, &case.targets, case.loss, case.scale()).unwrap();
+            assert!(engine.read_plane(Plane::OutputGradient(0), 0).is_ok());
+        }
+        assert_eq!(engine.forward(&case.images).unwrap(), wanted[index], "size {index} at turn {turn}");
+        let output = engine.read_plane(Plane::Output(1), 0).unwrap();
+        assert_eq!(output, wanted[index][output.len()..], "size {index} at turn {turn}");
+        assert_eq!(engine.read_plane(Plane::Map(0), 0).unwrap(), case.images.pixels);
+    }
+}
+
 /// What a pass takes is known before it runs, grows with it, and is refused when it cannot be.
 pub fn memory_is_known(open: &Open) {
     let architecture = Architecture::new(1, 2, 5);
@@ -505,6 +529,11 @@ macro_rules! engine_tests {
         #[test]
         fn changing_sizes_add_up() {
             crate::cross_check::changing_sizes_add_up(&$open);
+        }
+
+        #[test]
+        fn sizes_take_turns() {
+            crate::cross_check::sizes_take_turns(&$open);
         }
 
         #[test]

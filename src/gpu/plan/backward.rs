@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::super::params::*;
 use super::super::shaders;
 use super::{Planner, Slot, count, single_numbers, span, tile};
-use crate::Result;
 use crate::schedule::Page;
 
 /// Rows of a lattice that one work item of filter_gradient walks down.
@@ -17,18 +16,17 @@ impl Planner<'_> {
         &mut self,
         channels: &Range<usize>,
         finishes: &Range<usize>,
-        mut add: impl FnMut(&mut Self, &Range<usize>, usize) -> Result<()>,
-    ) -> Result<()> {
+        mut add: impl FnMut(&mut Self, &Range<usize>, usize),
+    ) {
         let mut start = channels.start;
         let schedule = self.schedule;
         let cuts = schedule.map_pages.iter().map(|page| page.channels.start);
         let cuts = cuts.filter(|cut| finishes.start < *cut && *cut < finishes.end);
         for end in cuts.chain([channels.end]) {
             let page = schedule.map_page(end - 1);
-            add(self, &(start..end), page)?;
+            add(self, &(start..end), page);
             start = end;
         }
-        Ok(())
     }
 
     pub(super) fn mix_input_gradient(
@@ -36,7 +34,7 @@ impl Planner<'_> {
         channels: &Range<usize>,
         finishes: &Range<usize>,
         map_page: usize,
-    ) -> Result<()> {
+    ) {
         let size = tile(count(channels), 4);
         let tiles = count(channels).div_ceil(size);
         let page = self.schedule.gradient_page(channels.start);
@@ -58,7 +56,8 @@ impl Planner<'_> {
         let slots =
             [Slot::Parameters, Slot::OutputGradients, Slot::GradientPage(page), Slot::MapPage(map_page)];
         let workgroups = [self.columns(), self.geometry.rows, self.geometry.batch * tiles];
-        self.push(&shaders::MIX_INPUT_GRADIENT, &[("CHANNELS", size)], &params, &slots, workgroups)
+        let work = self.per_pixel(self.geometry.outputs, count(channels));
+        self.push(&shaders::MIX_INPUT_GRADIENT, &[("CHANNELS", size)], &params, &slots, workgroups, work);
     }
 
     pub(super) fn input_gradient(
@@ -67,7 +66,7 @@ impl Planner<'_> {
         channels: &Range<usize>,
         finishes: &Range<usize>,
         map_page: usize,
-    ) -> Result<()> {
+    ) {
         let architecture = &self.schedule.architecture;
         let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.inputs)).max();
         let mut size = tile(count(channels), self.tuning.gradient_channels);
@@ -110,10 +109,11 @@ impl Planner<'_> {
         ];
         let workgroups = [across(size), self.geometry.rows.div_ceil(rows), self.geometry.batch];
         let values = [("ROWS", rows), ("CHANNELS", size)];
-        self.push(&shaders::INPUT_GRADIENT, &values, &params, &slots, workgroups)
+        let work = self.per_pixel(9 * count(gradients), count(channels));
+        self.push(&shaders::INPUT_GRADIENT, &values, &params, &slots, workgroups, work);
     }
 
-    pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) -> Result<()> {
+    pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {
         let architecture = &self.schedule.architecture;
         let size = tile(count(sources), self.tuning.filter_channels);
         let tiles = count(sources).div_ceil(size);
@@ -144,7 +144,9 @@ impl Planner<'_> {
             column_tiles: self.columns(),
         };
         let slots = [Slot::Hidden, Slot::GradientPage(from), Slot::MapPage(map), Slot::Partials];
-        self.push(&shaders::FILTER_GRADIENT, &[("CHANNELS", size)], &params, &slots, [pairs, chunks, 1])?;
+        let work = self.per_pixel(9 * count(sources), count(gradients));
+        let (values, workgroups) = ([("CHANNELS", size)], [pairs, chunks, 1]);
+        self.push(&shaders::FILTER_GRADIENT, &values, &params, &slots, workgroups, work);
         let sum = SumPartialsParams {
             count: pairs * 9 * size,
             elements: 9 * size,
@@ -161,7 +163,7 @@ impl Planner<'_> {
         self.sum_partials(&shaders::SUM_FILTER_PARTIALS, &sum, &slots)
     }
 
-    pub(super) fn mix_weight_gradient(&mut self, sources: &Range<usize>, biases: bool) -> Result<()> {
+    pub(super) fn mix_weight_gradient(&mut self, sources: &Range<usize>, biases: bool) {
         let (outputs, channels) = (tile(self.geometry.outputs, 4), 4);
         let tiles = count(sources).div_ceil(channels);
         let groups = tiles * self.geometry.outputs.div_ceil(outputs);
@@ -182,7 +184,8 @@ impl Planner<'_> {
         };
         let slots = [Slot::OutputGradients, Slot::MapPage(page), Slot::Partials];
         let values = [("OUTPUTS", outputs)];
-        self.push(&shaders::MIX_WEIGHT_GRADIENT, &values, &params, &slots, [groups, chunks, 1])?;
+        let work = self.per_pixel(count(sources), self.geometry.outputs);
+        self.push(&shaders::MIX_WEIGHT_GRADIENT, &values, &params, &slots, [groups, chunks, 1], work);
         let sum = SumPartialsParams {
             count: groups * outputs * channels,
             elements: outputs * channels,
@@ -197,15 +200,14 @@ impl Planner<'_> {
             row_length: self.geometry.channels,
             ..Default::default()
         };
-        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::ParameterGradients])?;
+        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::ParameterGradients]);
         if biases {
             let page = self.schedule.output_page();
-            self.sum_planes(Slot::OutputGradients, &page, &page.channels, self.layout.output_biases().start)?;
+            self.sum_planes(Slot::OutputGradients, &page, &page.channels, self.layout.output_biases().start);
         }
-        Ok(())
     }
 
-    pub(super) fn bias_gradient(&mut self, gradients: &Range<usize>) -> Result<()> {
+    pub(super) fn bias_gradient(&mut self, gradients: &Range<usize>) {
         let page = self.schedule.gradient_page(gradients.start);
         let target = self.layout.biases().start + gradients.start - self.schedule.architecture.inputs;
         let pages = &self.schedule.gradient_pages;
@@ -213,13 +215,7 @@ impl Planner<'_> {
     }
 
     /// Adds up the pixels of each of `channels` into consecutive gradients of parameters from `target` on.
-    pub(super) fn sum_planes(
-        &mut self,
-        slot: Slot,
-        page: &Page,
-        channels: &Range<usize>,
-        target: usize,
-    ) -> Result<()> {
+    pub(super) fn sum_planes(&mut self, slot: Slot, page: &Page, channels: &Range<usize>, target: usize) {
         let items = self.lines();
         let chunks = self.chunks(count(channels), items).min(256);
         let (page_start, page_channels) = span(page);
@@ -233,7 +229,8 @@ impl Planner<'_> {
             column_tiles: self.columns(),
         };
         let workgroups = [count(channels), chunks, 1];
-        self.push(&shaders::BIAS_GRADIENT, &[], &params, &[slot, Slot::Partials], workgroups)?;
+        let work = self.per_pixel(1, count(channels));
+        self.push(&shaders::BIAS_GRADIENT, &[], &params, &[slot, Slot::Partials], workgroups, work);
         let sum = SumPartialsParams { chunks, ..single_numbers(count(channels), target as u32) };
         self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::ParameterGradients])
     }

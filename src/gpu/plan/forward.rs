@@ -5,10 +5,9 @@ use std::ops::Range;
 use super::super::params::*;
 use super::super::shaders;
 use super::{LANES, Planner, Slot, count, span, tile};
-use crate::Result;
 
 impl Planner<'_> {
-    pub(super) fn load(&mut self) -> Result<()> {
+    pub(super) fn load(&mut self) {
         let inputs = self.schedule.architecture.inputs;
         for (index, page) in self.schedule.map_pages.iter().enumerate() {
             let channels = page.channels.start..page.channels.end.min(inputs);
@@ -26,9 +25,8 @@ impl Planner<'_> {
             let across = (self.geometry.columns + 2 * self.geometry.margin).div_ceil(LANES);
             let rows = self.geometry.rows + 2 * self.geometry.margin;
             let workgroups = [across, rows, self.geometry.batch * count(&channels)];
-            self.push(&shaders::LOAD, &[], &params, &[Slot::Images, Slot::MapPage(index)], workgroups)?;
+            self.push(&shaders::LOAD, &[], &params, &[Slot::Images, Slot::MapPage(index)], workgroups, 0);
         }
-        Ok(())
     }
 
     pub(super) fn convolve(
@@ -37,7 +35,7 @@ impl Planner<'_> {
         outputs: &Range<usize>,
         first: bool,
         finishes: &Range<usize>,
-    ) -> Result<()> {
+    ) {
         let architecture = &self.schedule.architecture;
         let dilations = outputs.clone().map(|o| architecture.dilation(o - architecture.inputs) as u32);
         let dilations: Vec<u32> = dilations.collect();
@@ -74,10 +72,11 @@ impl Planner<'_> {
         };
         let slots = [Slot::Parameters, Slot::Hidden, Slot::MapPage(from), Slot::MapPage(into)];
         let workgroups = [across, down(rows), self.geometry.batch];
-        self.push(&shaders::CONVOLVE, &[("ROWS", rows)], &params, &slots, workgroups)
+        let work = self.per_pixel(9 * count(sources), count(outputs));
+        self.push(&shaders::CONVOLVE, &[("ROWS", rows)], &params, &slots, workgroups, work);
     }
 
-    pub(super) fn mix(&mut self, sources: &Range<usize>, first: bool) -> Result<()> {
+    pub(super) fn mix(&mut self, sources: &Range<usize>, first: bool) {
         let outputs = tile(self.geometry.outputs, 4);
         let tiles = self.geometry.outputs.div_ceil(outputs);
         let page = self.schedule.map_page(sources.start);
@@ -95,6 +94,7 @@ impl Planner<'_> {
         };
         let slots = [Slot::Parameters, Slot::MapPage(page), Slot::Outputs];
         let workgroups = [self.columns(), self.geometry.rows, self.geometry.batch * tiles];
-        self.push(&shaders::MIX, &[("OUTPUTS", outputs)], &params, &slots, workgroups)
+        let work = self.per_pixel(count(sources), self.geometry.outputs);
+        self.push(&shaders::MIX, &[("OUTPUTS", outputs)], &params, &slots, workgroups, work);
     }
 }

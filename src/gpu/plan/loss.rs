@@ -3,7 +3,6 @@
 use super::super::params::*;
 use super::super::shaders::{self, Shader};
 use super::{Pass, Planner, Slot, single_numbers};
-use crate::Result;
 use crate::engine::LossKind;
 
 /// Most workgroups that share a sum: one thread adds up what they leave.
@@ -15,8 +14,8 @@ const SLOTS: [Slot; 6] =
     [Slot::Call, Slot::Weights, Slot::Outputs, Slot::Targets, Slot::OutputGradients, Slot::Partials];
 
 impl Planner<'_> {
-    pub(super) fn loss(&mut self) -> Result<()> {
-        let Pass::Training(kind) = self.pass else { return Ok(()) };
+    pub(super) fn loss(&mut self) {
+        let Pass::Training(kind) = self.pass else { return };
         let Geometry { batch, outputs, rows, .. } = self.geometry;
         let items = self.lines();
         let chunks = self.chunks(1, items).min(MOST_CHUNKS);
@@ -39,13 +38,15 @@ impl Planner<'_> {
             LossKind::Huber => (&shaders::VALUE_LOSS, ("HUBER", 1)),
             LossKind::Charbonnier => (&shaders::VALUE_LOSS, ("CHARBONNIER", 1)),
         };
+        // An exponential is about ten multiply-adds.
+        let work = self.per_pixel(10, outputs);
         if matches!(kind, LossKind::Dice | LossKind::CrossEntropyDice) {
-            self.push(&shaders::SOFTMAX, &[], &params, &SLOTS, [chunks, 1, 1])?;
-            self.push(&shaders::DICE_SUMS, &[], &image, &SLOTS, [outputs, image_chunks, batch])?;
+            self.push(&shaders::SOFTMAX, &[], &params, &SLOTS, [chunks, 1, 1], work);
+            self.push(&shaders::DICE_SUMS, &[], &image, &SLOTS, [outputs, image_chunks, batch], work);
             let slots: Vec<Slot> = SLOTS.into_iter().chain([Slot::Loss]).collect();
-            self.push(&shaders::DICE_SLOPES, &[], &image, &slots, [1, 1, 1])?;
+            self.push(&shaders::DICE_SLOPES, &[], &image, &slots, [1, 1, 1], 0);
         }
-        self.push(last, &[value], &params, &SLOTS, [chunks, 1, 1])?;
+        self.push(last, &[value], &params, &SLOTS, [chunks, 1, 1], work);
         let sum = SumPartialsParams { chunks, ..single_numbers(1, 0) };
         self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::Loss])
     }

@@ -2,17 +2,19 @@
 //! buffers, how many workgroups. Nothing here needs a device.
 
 mod backward;
+mod cut;
 mod forward;
 mod loss;
 
 use std::ops::Range;
 
+pub(super) use self::cut::DispatchLimits;
+use self::cut::Placed;
 use super::params::*;
 use super::shaders::{Kernel, Shader};
 use crate::engine::LossKind;
 use crate::network::{Architecture, Boundary, ParameterLayout};
 use crate::schedule::{Page, Schedule, Step};
-use crate::{Error, Result};
 
 /// Threads of a workgroup, in every kernel: columns of one row.
 const LANES: u32 = 64;
@@ -76,8 +78,6 @@ pub(super) struct Tuning {
     /// Workgroups that keep the device busy: tiles are made smaller, and pixels shared by more workgroups, until there
     /// are as many.
     pub workgroups: u32,
-    /// Most workgroups on one axis.
-    pub most_workgroups: u32,
 }
 
 /// A schedule as dispatches.
@@ -87,6 +87,17 @@ pub(super) struct Plan {
     pub dispatches: Vec<Dispatch>,
     /// Numbers in the buffer of partial sums.
     pub partials: u64,
+}
+
+impl Plan {
+    /// Bytes of the buffers that belong to its shape: planes, uploads and partial sums.
+    pub fn bytes(&self) -> u64 {
+        let schedule = &self.schedule;
+        let (architecture, shape) = (&schedule.architecture, schedule.shape);
+        let targets = if schedule.trains() { architecture.outputs + 1 } else { 0 };
+        let uploads = shape.batch * shape.extent.pixels() * (architecture.inputs + targets);
+        schedule.bytes().saturating_add(4 * (uploads as u64 + self.partials))
+    }
 }
 
 /// The table of hidden channels.
@@ -102,15 +113,13 @@ pub(super) fn hidden_channels(architecture: &Architecture) -> Vec<HiddenChannel>
 }
 
 /// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes.
-///
-/// # Errors
-/// When a dispatch would need more workgroups than the device allows.
-pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning) -> Result<Plan> {
+pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: DispatchLimits) -> Plan {
     let mut planner = Planner {
         layout: ParameterLayout::of(&schedule.architecture),
         geometry: geometry(&schedule),
         schedule: &schedule,
         tuning,
+        limits,
         pass,
         dispatches: Vec::new(),
         partials: 0,
@@ -118,10 +127,10 @@ pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning) -> Result<Pl
     };
     for (index, step) in schedule.steps.iter().enumerate() {
         planner.step = index;
-        planner.add(step)?;
+        planner.add(step);
     }
     let (dispatches, partials) = (planner.dispatches, planner.partials);
-    Ok(Plan { dispatches, partials, schedule })
+    Plan { dispatches, partials, schedule }
 }
 
 fn geometry(schedule: &Schedule) -> Geometry {
@@ -143,11 +152,11 @@ fn geometry(schedule: &Schedule) -> Geometry {
             Boundary::Symmetric => 2,
         },
         inputs: architecture.inputs as u32,
-        width: architecture.width as u32,
         outputs: architecture.outputs as u32,
         channels: architecture.channels() as u32,
-        unused_0: 0,
-        unused_1: 0,
+        first_x: 0,
+        first_y: 0,
+        first_z: 0,
     }
 }
 
@@ -156,6 +165,7 @@ struct Planner<'a> {
     layout: ParameterLayout,
     geometry: Geometry,
     tuning: &'a Tuning,
+    limits: DispatchLimits,
     pass: Pass,
     dispatches: Vec<Dispatch>,
     partials: u64,
@@ -177,7 +187,7 @@ fn tile(number: u32, most: u32) -> u32 {
 }
 
 impl Planner<'_> {
-    fn add(&mut self, step: &Step) -> Result<()> {
+    fn add(&mut self, step: &Step) {
         match step {
             Step::Load => self.load(),
             Step::Convolve { sources, outputs, first, finishes } => {
@@ -201,24 +211,32 @@ impl Planner<'_> {
         }
     }
 
+    /// Adds dispatches for `workgroups`: one, or several where that would be too many along an axis, or where
+    /// `multiply_adds` are too many for one.
     fn push(
+        &mut self,
+        shader: &'static Shader,
+        values: &[(&str, u32)],
+        params: &impl Placed,
+        slots: &[Slot],
+        workgroups: [u32; 3],
+        multiply_adds: u64,
+    ) {
+        for piece in self.limits.cut(workgroups, multiply_adds) {
+            let params = params.starting_at(piece.first);
+            self.push_whole(shader, values, &params, slots, piece.workgroups);
+        }
+    }
+
+    /// Adds one dispatch.
+    fn push_whole(
         &mut self,
         shader: &'static Shader,
         values: &[(&str, u32)],
         params: &impl bytemuck::Pod,
         slots: &[Slot],
         workgroups: [u32; 3],
-    ) -> Result<()> {
-        let most = self.tuning.most_workgroups;
-        if workgroups.iter().any(|&n| n > most) {
-            let extent = self.schedule.shape.extent;
-            let found = format!("{}x{} in batches of {}", extent.y, extent.x, self.schedule.shape.batch);
-            let wanted = format!(
-                "{} would need {workgroups:?} workgroups and this device runs {most} on an axis; use --tile, --crop or a smaller --batch",
-                shader.name
-            );
-            return Err(Error::setting("the image size", found, wanted));
-        }
+    ) {
         self.dispatches.push(Dispatch {
             kernel: Kernel::new(shader, values),
             params: bytemuck::bytes_of(params).to_vec(),
@@ -226,7 +244,13 @@ impl Planner<'_> {
             workgroups,
             step: self.step,
         });
-        Ok(())
+    }
+
+    /// Multiply-adds of `each` for every pixel of the batch.
+    fn per_pixel(&self, each: u32, times: u32) -> u64 {
+        let Geometry { batch, rows, columns, .. } = self.geometry;
+        let pixels = u64::from(batch) * u64::from(rows) * u64::from(columns);
+        pixels.saturating_mul(u64::from(each) * u64::from(times))
     }
 
     fn columns(&self) -> u32 {
@@ -253,16 +277,11 @@ impl Planner<'_> {
         self.layout.mix(0).start as u32
     }
 
-    fn sum_partials(
-        &mut self,
-        shader: &'static Shader,
-        params: &SumPartialsParams,
-        slots: &[Slot],
-    ) -> Result<()> {
+    fn sum_partials(&mut self, shader: &'static Shader, params: &SumPartialsParams, slots: &[Slot]) {
         self.partials = self.partials.max(u64::from(params.count) * u64::from(params.chunks));
         let groups = params.count.div_ceil(LANES);
-        let across = groups.min(self.tuning.most_workgroups);
-        self.push(shader, &[], params, slots, [across, groups.div_ceil(across), 1])
+        let across = groups.min(self.limits.workgroups);
+        self.push_whole(shader, &[], params, slots, [across, groups.div_ceil(across), 1]);
     }
 }
 

@@ -1,0 +1,122 @@
+//! What a device can do at best: the yardstick for the kernels.
+
+use std::time::Instant;
+
+use super::GpuAdapter;
+use super::device::Device;
+use super::memory::{self, Use};
+use super::params::MultiplyAddsParams;
+use super::pipelines::Pipelines;
+use super::recorder::bind_group;
+use super::shaders::{Kernel, MULTIPLY_ADDS, MULTIPLY_ADDS_AT_ONCE};
+use crate::engine::Peaks;
+use crate::{Error, Result};
+
+/// Workgroups: a million threads, some times what the largest devices hold at once.
+const WORKGROUPS: u32 = 16_384;
+const THREADS: u32 = 64;
+const SUMS: u32 = 12;
+/// Seconds that a run should take: long enough that starting it does not count, short enough for any time limit of a driver.
+const SECONDS: f64 = 0.05;
+/// Runs of that length; the best counts, as devices take a while to raise their clocks.
+const REPEATS: usize = 5;
+/// Bytes that are copied, where there is memory for two buffers of them: far more than any cache.
+const COPY_BYTES: u64 = 256 << 20;
+const LEAST_COPY_BYTES: u64 = 1 << 20;
+
+/// Measures what `adapter` can do at best.
+///
+/// # Errors
+/// When the device cannot be opened or refuses.
+pub fn peaks(adapter: &GpuAdapter) -> Result<Peaks> {
+    let device = Device::open(adapter, None)?;
+    let peaks = Peaks { operations: multiply_add_peak(&device)?, copied_bytes: copy_peak(&device)? };
+    device.check("measuring its peaks")?;
+    Ok(peaks)
+}
+
+/// Operations a second of multiply-adds in registers.
+fn multiply_add_peak(device: &Device) -> Result<f64> {
+    let doing = "measuring multiply-adds";
+    let size = size_of::<MultiplyAddsParams>();
+    let uniform = memory::buffer(device, "the yardstick's parameters", size as u64, Use::Uniform)?;
+    let bytes = u64::from(4 * WORKGROUPS * THREADS);
+    let results = memory::buffer(device, "the yardstick's results", bytes, Use::Storage)?;
+    let pipeline = Pipelines::default().get(device, &Kernel::new(&MULTIPLY_ADDS, &[]))?;
+    let bindings = bind_group(device, MULTIPLY_ADDS.name, &pipeline, (&uniform, 0, size), &[&results]);
+    let each = 2.0 * f64::from(WORKGROUPS * THREADS) * f64::from(SUMS * MULTIPLY_ADDS_AT_ONCE);
+    best_rate(device, doing, |rounds, encoder| {
+        let params = MultiplyAddsParams { factor: 0.999_999, more: 1e-9, rounds, unused: 0 };
+        device.queue.write_buffer(&uniform, 0, bytemuck::bytes_of(&params));
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&pipeline.pipeline);
+        pass.set_bind_group(0, &bindings, &[]);
+        pass.dispatch_workgroups(WORKGROUPS, 1, 1);
+        each * f64::from(rounds)
+    })
+}
+
+/// Bytes a second of copies in the device's memory, reading and writing counted.
+fn copy_peak(device: &Device) -> Result<f64> {
+    let mut bytes = COPY_BYTES.min(device.limits.max_buffer_size);
+    let (from, to) = loop {
+        let make = |name| memory::buffer(device, name, bytes, Use::Storage);
+        match make("a copy's source").and_then(|from| Ok((from, make("a copy")?))) {
+            Ok(buffers) => break buffers,
+            Err(Error::OutOfMemory { .. }) if bytes > LEAST_COPY_BYTES => bytes = bytes / 2 / 4 * 4,
+            Err(error) => return Err(error),
+        }
+    };
+    best_rate(device, "measuring copies", |rounds, encoder| {
+        (0..rounds).for_each(|_| encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes));
+        2.0 * bytes as f64 * f64::from(rounds)
+    })
+}
+
+/// The best of a few runs of about [`SECONDS`]. `record` records work of so many rounds and says how much that is.
+fn best_rate(
+    device: &Device,
+    doing: &str,
+    mut record: impl FnMut(u32, &mut wgpu::CommandEncoder) -> f64,
+) -> Result<f64> {
+    let mut run = |rounds: u32| {
+        let mut encoder = device.wgpu.create_command_encoder(&Default::default());
+        let work = record(rounds, &mut encoder);
+        let commands = encoder.finish();
+        let start = Instant::now();
+        let submission = device.queue.submit([commands]);
+        device.wait(Some(submission), doing)?;
+        Ok::<_, Error>((work, start.elapsed().as_secs_f64()))
+    };
+    // The first run compiles what the driver left for later, and clears memory.
+    run(1)?;
+    let mut rounds = 1u32;
+    loop {
+        let (_, seconds) = run(rounds)?;
+        if seconds >= SECONDS / 2.0 || rounds >= u32::MAX / 16 {
+            break;
+        }
+        // At most sixteenfold: a short run says little about a long one.
+        rounds = (f64::from(rounds) * (SECONDS / seconds).clamp(1.5, 16.0)).ceil() as u32;
+    }
+    let mut best = 0.0f64;
+    for _ in 0..REPEATS {
+        let (work, seconds) = run(rounds)?;
+        best = best.max(work / seconds);
+    }
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peaks_are_those_of_a_device() {
+        let (adapter, _) = crate::gpu::adapters().into_iter().next().expect("there is no Vulkan driver");
+        let peaks = peaks(&adapter).unwrap();
+        // From a software device to the largest accelerators; a loop that was optimised away would be far above.
+        assert!((1e8..1e15).contains(&peaks.operations), "{peaks:?}");
+        assert!((1e8..1e14).contains(&peaks.copied_bytes), "{peaks:?}");
+    }
+}

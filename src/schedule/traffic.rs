@@ -1,0 +1,92 @@
+//! What a schedule must move through memory at least: the other yardstick of its steps, beside their arithmetic.
+
+use super::{Schedule, Step};
+use crate::network::{Architecture, ParameterLayout};
+
+impl Step {
+    /// Planes that the step must read and write, each once, however often its kernels fetch them: the maps and gradients
+    /// that it reads; the sums that it writes, and reads too unless they start here; the maps whose signs are the ReLU's
+    /// mask. Uploaded images and targets count; margins, filters and partial sums do not.
+    pub fn planes_moved(&self, architecture: &Architecture) -> usize {
+        let outputs = architecture.outputs;
+        let sums = |count: usize, first: bool| if first { count } else { 2 * count };
+        match self {
+            Step::Load => 2 * architecture.inputs,
+            Step::Convolve { sources, outputs, first, .. } => sources.len() + sums(outputs.len(), *first),
+            Step::Mix { sources, first } => sources.len() + sums(outputs, *first),
+            // The targets are one plane of classes, or at least one of values.
+            Step::Loss => 2 * outputs + 1,
+            Step::MixWeightGradient { sources, .. } => sources.len() + outputs,
+            Step::MixInputGradient { channels, finishes } => outputs + channels.len() + finishes.len(),
+            Step::InputGradient { gradients, channels, finishes } => {
+                gradients.len() + sums(channels.len(), false) + finishes.len()
+            }
+            Step::FilterGradient { gradients, sources } => gradients.len() + sources.len(),
+            Step::BiasGradient { gradients } => gradients.len(),
+        }
+    }
+}
+
+impl Schedule {
+    /// Bytes that each kind of step must move for the whole batch, by [`Step::name`], in the order of the schedule; see
+    /// [`Step::planes_moved`] for what counts.
+    pub fn traffic(&self) -> Vec<(&'static str, u64)> {
+        let plane = 4 * (self.shape.batch * self.shape.extent.pixels()) as u64;
+        let mut traffic: Vec<(&'static str, u64)> = Vec::new();
+        for step in &self.steps {
+            let bytes = plane * step.planes_moved(&self.architecture) as u64;
+            match traffic.iter_mut().find(|(name, _)| *name == step.name()) {
+                Some((_, sum)) => *sum += bytes,
+                None => traffic.push((step.name(), bytes)),
+            }
+        }
+        traffic
+    }
+}
+
+/// Bytes that the optimiser's step must move: parameters, gradients, two moments and the average, each read and written.
+pub fn update_traffic(architecture: &Architecture) -> u64 {
+    2 * 5 * 4 * ParameterLayout::of(architecture).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Extent, Options, Shape};
+
+    fn traffic(block: usize) -> Vec<(&'static str, u64)> {
+        let shape = Shape { batch: 2, extent: Extent::plane(3, 5) };
+        let options = Options { block, most_page_bytes: u64::MAX, alignment: 4 };
+        Schedule::training(&Architecture::new(1, 2, 4), shape, &options).unwrap().traffic()
+    }
+
+    #[test]
+    fn layer_by_layer_each_layer_reads_all_before_it() {
+        let plane = 4 * 2 * 15;
+        let wanted = [
+            ("load", 2),
+            // Layers 0 to 3 read 1, 2, 3 and 4 maps and write one.
+            ("convolve", 1 + 2 + 3 + 4 + 4),
+            ("mix", 5 + 2),
+            ("loss", 5),
+            ("mix_weight_gradient", 5 + 2),
+            // The last layer is complete after it, and needs its mask.
+            ("mix_input_gradient", 4 * 2 + 4 + 1),
+            // 1, 2 and 3 gradients into one each, which is read, written and masked.
+            ("input_gradient", 1 + 2 + 3 + 3 * 3),
+            ("filter_gradient", 1 + 2 + 3 + 4 + 4),
+            ("bias_gradient", 4),
+        ];
+        let mut found = traffic(1);
+        found.sort();
+        let mut wanted = wanted.map(|(name, planes)| (name, planes * plane)).to_vec();
+        wanted.sort();
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn larger_blocks_move_less() {
+        let sum = |block| traffic(block).iter().map(|(_, bytes)| bytes).sum::<u64>();
+        assert!(sum(4) < sum(1), "{} and {}", sum(4), sum(1));
+    }
+}
