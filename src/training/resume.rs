@@ -33,13 +33,15 @@ pub fn check_same_settings(started: &Settings, now: &Settings) -> Result<()> {
     )))
 }
 
-/// All settings in one table, those of its parts too.
+/// All settings in one table, those of its parts by the names of part and setting.
 fn numbers(settings: &Settings) -> Result<toml::Table> {
     let unusual = |e: toml::ser::Error| Error::Mismatch(format!("the settings cannot be compared: {e}"));
     let mut flat = toml::Table::new();
     for (name, value) in toml::Table::try_from(settings).map_err(unusual)? {
         match value {
-            toml::Value::Table(part) => flat.extend(part),
+            toml::Value::Table(part) => {
+                flat.extend(part.into_iter().map(|(setting, value)| (format!("{name}.{setting}"), value)));
+            }
             value => {
                 flat.insert(name, value);
             }
@@ -93,7 +95,7 @@ mod tests {
         let optimisation = Optimisation { ema: Some(0.9), ..Default::default() };
         let other = Settings { depth: 9, optimisation, ..started.clone() };
         let error = check_same_settings(&started, &other).unwrap_err().to_string();
-        for part in ["depth is 9 and was 50", "ema is 0.9 and was not set", "--out"] {
+        for part in ["depth is 9 and was 50", "optimisation.ema is 0.9 and was not set", "--out"] {
             assert!(error.contains(part), "{error}");
         }
     }
