@@ -6,17 +6,17 @@ use clap::Args;
 use serde_json::json;
 
 use super::console;
+use super::device::DeviceArguments;
 use crate::engine::{Adam, DeviceKind, Engine, Images, Loss, Targets};
 use crate::network::{Architecture, initialise};
 use crate::schedule::{Extent, Shape};
-use crate::{Error, Result, cpu, devices};
+use crate::{Error, Result, cpu};
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
-    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
-    #[arg(long, default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
     /// Rows and columns of the images
     #[arg(long, default_value_t = 256)]
     size: usize,
@@ -64,7 +64,7 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
         Architecture { width: arguments.width, ..Architecture::new(1, CLASSES, arguments.depth) };
     architecture.validate()?;
     let shape = Shape { batch: arguments.batch, extent: Extent::plane(arguments.size, arguments.size) };
-    let device = devices::choose(&arguments.device)?;
+    let device = arguments.device.choose()?.tuned_for(&architecture, shape);
     let mut engine = device.open(&architecture, &initialise(&architecture, 1))?;
     // Asking for the memory first finds sizes that cannot be counted before any image is made.
     engine.bytes(shape, true)?;

@@ -8,6 +8,7 @@ mod bench;
 mod console;
 mod data;
 mod demo;
+mod device;
 mod devices;
 mod evaluate;
 mod export;
@@ -20,6 +21,7 @@ mod predict;
 mod progress;
 mod table;
 mod train;
+mod tune;
 
 use clap::{Parser, Subcommand};
 
@@ -59,6 +61,8 @@ enum Command {
     Export(export::ExportArguments),
     /// Measure the speed of this machine on MS-D networks
     Bench(bench::BenchArguments),
+    /// Find the sizes of tiles with which a GPU is fastest, and keep them
+    Tune(tune::TuneArguments),
 }
 
 /// Sends log lines to standard error: information by default, `RUST_LOG` decides where it is set.
@@ -87,5 +91,6 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Import(arguments) => import::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Tune(arguments) => tune::run(arguments),
     }
 }

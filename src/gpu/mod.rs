@@ -9,7 +9,8 @@
 //! - `adapters` finds devices, `device` opens one and keeps what went wrong on it, `memory` makes its buffers;
 //! - `pipelines` compiles kernels, `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a
 //!   shape, `optimiser` moves the parameters, `readback` brings numbers home;
-//! - `engine` is the [`crate::engine::Engine`] that puts them together.
+//! - `engine` is the [`crate::engine::Engine`] that puts them together;
+//! - `tuning` says which sizes of tiles there are, finds the fastest by trial, and keeps it for the next time.
 
 mod adapters;
 mod device;
@@ -24,6 +25,8 @@ mod readback;
 mod recorder;
 pub mod shaders;
 pub mod template;
+mod tuning;
 
 pub use adapters::{GpuAdapter, adapters};
 pub use engine::{GpuEngine, GpuOptions};
+pub use tuning::{Bucket, Cache, Field, Found, Key, Trial, Tuning, kernel_fingerprint, search};

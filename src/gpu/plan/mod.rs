@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::params::*;
 use super::shaders::{Kernel, Shader};
+use super::tuning::Tuning;
 use crate::engine::LossKind;
 use crate::network::{Architecture, Boundary, ParameterLayout};
 use crate::schedule::{Page, Schedule, Step};
@@ -62,24 +63,6 @@ pub(super) enum Pass {
     Training(LossKind),
 }
 
-/// The sizes of tiles that suit a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tuning {
-    /// Layers in a block.
-    pub block: usize,
-    /// Most pixels a thread in convolve and in input_gradient.
-    pub convolve_rows: u32,
-    pub gradient_rows: u32,
-    /// Most channels a thread in input_gradient and filter_gradient.
-    pub gradient_channels: u32,
-    pub filter_channels: u32,
-    /// Workgroups that keep the device busy: tiles are made smaller, and pixels shared by more workgroups, until there
-    /// are as many.
-    pub workgroups: u32,
-    /// Most workgroups on one axis.
-    pub most_workgroups: u32,
-}
-
 /// A schedule as dispatches.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -101,16 +84,18 @@ pub(super) fn hidden_channels(architecture: &Architecture) -> Vec<HiddenChannel>
     (0..architecture.hidden()).map(channel).collect()
 }
 
-/// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes.
+/// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes, and a device runs
+/// `most_workgroups` on an axis.
 ///
 /// # Errors
 /// When a dispatch would need more workgroups than the device allows.
-pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning) -> Result<Plan> {
+pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, most_workgroups: u32) -> Result<Plan> {
     let mut planner = Planner {
         layout: ParameterLayout::of(&schedule.architecture),
         geometry: geometry(&schedule),
         schedule: &schedule,
         tuning,
+        most_workgroups,
         pass,
         dispatches: Vec::new(),
         partials: 0,
@@ -156,6 +141,8 @@ struct Planner<'a> {
     layout: ParameterLayout,
     geometry: Geometry,
     tuning: &'a Tuning,
+    /// Most workgroups on one axis.
+    most_workgroups: u32,
     pass: Pass,
     dispatches: Vec<Dispatch>,
     partials: u64,
@@ -209,7 +196,7 @@ impl Planner<'_> {
         slots: &[Slot],
         workgroups: [u32; 3],
     ) -> Result<()> {
-        let most = self.tuning.most_workgroups;
+        let most = self.most_workgroups;
         if workgroups.iter().any(|&n| n > most) {
             let extent = self.schedule.shape.extent;
             let found = format!("{}x{} in batches of {}", extent.y, extent.x, self.schedule.shape.batch);
@@ -261,7 +248,7 @@ impl Planner<'_> {
     ) -> Result<()> {
         self.partials = self.partials.max(u64::from(params.count) * u64::from(params.chunks));
         let groups = params.count.div_ceil(LANES);
-        let across = groups.min(self.tuning.most_workgroups);
+        let across = groups.min(self.most_workgroups);
         self.push(shader, &[], params, slots, [across, groups.div_ceil(across), 1])
     }
 }
