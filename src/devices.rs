@@ -96,7 +96,9 @@ impl Device {
         let mut device = self.clone();
         if let (Some(adapter), None) = (&self.adapter, self.tuning) {
             let decided = self.decide(adapter, Bucket::of(architecture, shape));
-            device.tuning = Some(decided.unwrap_or_else(|| Tuning::safe(self.info.kind)));
+            let tuning = decided.unwrap_or_else(|| Tuning::safe(self.info.kind));
+            log::debug!("sizes of tiles: {tuning}");
+            device.tuning = Some(tuning);
         }
         device
     }
@@ -121,7 +123,7 @@ impl Device {
             Decision::Kept => kept,
             // What cannot be kept may be another one the next time, and the same run would not give the same bits.
             Decision::Search => self
-                .find_and_keep(adapter, bucket, &cache, &key)
+                .find_and_keep(adapter, bucket, &cache, &key, AUTOMATIC)
                 .inspect_err(|e| warn!("the default sizes of tiles are used: {e}"))
                 .ok(),
         }
@@ -133,6 +135,7 @@ impl Device {
         bucket: Bucket,
         cache: &Cache,
         key: &Key,
+        limit: Duration,
     ) -> Result<Tuning> {
         cache.prepare()?;
         info!(
@@ -141,7 +144,7 @@ impl Device {
             cache.path().display()
         );
         let (architecture, shape) = bucket.example();
-        let found = gpu::search(adapter, &architecture, shape, AUTOMATIC, &mut |_| ())?;
+        let found = gpu::search(adapter, &architecture, shape, limit, &mut |_| ())?;
         cache.put(key, found.tuning)?;
         Ok(found.tuning)
     }
@@ -264,6 +267,20 @@ mod tests {
             assert_eq!(device.tuned_for(&architecture, shape).tuning(), device.tuning());
         }
         assert_eq!(Device::cpu().tuning(), None);
+    }
+
+    #[test]
+    fn what_is_found_without_being_asked_for_is_kept_or_not_used() {
+        let Some(device) = list().into_iter().find(|device| device.adapter.is_some()) else { return };
+        let adapter = device.adapter.as_ref().unwrap();
+        let bucket = Bucket { side: 64, depth: 8, width: 1 };
+        let key = Key::new(&device.info, gpu::kernel_fingerprint(), bucket);
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().join("tuning.toml"));
+        let found = device.find_and_keep(adapter, bucket, &cache, &key, Duration::ZERO).unwrap();
+        assert_eq!((Some(found), found), (cache.get(&key), Tuning::safe(device.info.kind)));
+        let nowhere = Cache::at(cache.path().join("tuning.toml"));
+        assert!(device.find_and_keep(adapter, bucket, &nowhere, &key, Duration::ZERO).is_err());
     }
 
     #[test]

@@ -62,6 +62,12 @@ enum Command {
     /// Measure the speed of this machine on MS-D networks
     Bench(bench::BenchArguments),
     /// Find the sizes of tiles with which a GPU is fastest, and keep them
+    ///
+    /// The first run on a hardware GPU makes a short search of its own; this is the thorough one. What is found holds for networks
+    /// and batches like those timed (depth, width and pixels to the nearest power of two; from 512x512 pixels and depth 64
+    /// on, for all larger ones), for this GPU, its driver and this version of msd-gpu. It is kept in the user's folder for
+    /// caches, or in the one that MSD_GPU_CACHE names. Results differ by rounding from one tuning to another; a run that is
+    /// resumed keeps the tuning that it was begun with.
     Tune(tune::TuneArguments),
 }
 

@@ -12,12 +12,7 @@ use crate::network::Architecture;
 use crate::schedule::{Extent, Shape};
 use crate::{Error, Result, devices};
 
-/// Finds the sizes of tiles with which a GPU is fastest, and keeps them for all later runs on it.
-///
-/// The first run on a hardware GPU makes a short search of its own; this is the thorough one. What is found holds for
-/// networks and batches like those timed (depth, width and pixels to the nearest power of two; from 512x512 pixels and depth
-/// 64 on, for all larger ones), for this GPU, driver and version of msd-gpu. Results differ by rounding from one tuning to
-/// another, so a resumed run keeps the tuning that it was begun with.
+/// Arguments of `tune`.
 #[derive(Debug, Args)]
 pub struct TuneArguments {
     /// Device: auto, gpu, an index or part of a name from `msd-gpu devices`
@@ -89,10 +84,11 @@ pub fn run(arguments: TuneArguments) -> Result<()> {
     if !found.complete {
         console::line("The time was over before all was tried; --seconds gives more.");
     }
-    let percent = 100.0 * (1.0 - found.seconds / found.seconds_at_start);
-    let gain = match percent {
-        gain if gain >= 0.5 => format!("{gain:.0} % less time than the defaults"),
-        _ => "the defaults are as fast as any".into(),
+    let gain = if found.tuning == found.start {
+        "the defaults, as fast as any".into()
+    } else {
+        let percent = 100.0 * (1.0 - found.seconds / found.seconds_at_start);
+        format!("{percent:.0} % less time than the defaults")
     };
     console::line(format!("Fastest: {} ({gain})", found.tuning));
     console::line(format!("Kept in {path}"));

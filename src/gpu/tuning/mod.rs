@@ -67,7 +67,7 @@ impl Tuning {
         field!(workgroups, [32, 128, 512, 2048, 8192]),
         field!(block, [5, 10, 20]),
         field!(gradient_rows, [4, 2, 1]),
-        field!(gradient_channels, [4, 2, 1]),
+        field!(gradient_channels, [4, 5, 10, 2, 1]),
         field!(filter_channels, [4, 2, 1]),
     ];
 
@@ -112,8 +112,9 @@ impl Tuning {
     /// number of workgroups: what a cross-check has to go through.
     pub fn covering() -> Vec<Self> {
         let [convolve, workgroups, block, rows, channels, filter] = &Self::FIELDS;
-        // Few workgroups, or tiles of small images would be made smaller.
+        // Few workgroups and long blocks, or tiles of small networks and images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
+        let longest = block.values.iter().max().copied().unwrap_or(1);
         let mut all = Vec::new();
         for &gradient_rows in rows.values {
             for &gradient_channels in channels.values {
@@ -121,7 +122,7 @@ impl Tuning {
                 all.push(Self {
                     convolve_rows: next(convolve),
                     workgroups: fewest,
-                    block: next(block),
+                    block: longest,
                     gradient_rows,
                     gradient_channels,
                     filter_channels: next(filter),
@@ -129,7 +130,12 @@ impl Tuning {
             }
         }
         let safe = Self::safe(DeviceKind::Gpu);
-        all.extend(workgroups.values.iter().map(|&workgroups| Self { workgroups, ..safe }));
+        let blocks = block.values.iter().cycle();
+        all.extend(workgroups.values.iter().zip(blocks).map(|(&workgroups, &block)| Self {
+            workgroups,
+            block,
+            ..safe
+        }));
         all
     }
 }

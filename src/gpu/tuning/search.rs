@@ -22,8 +22,9 @@ pub struct Trial {
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// The fastest tuning.
+    /// The fastest tuning, and the one that it was looked for from.
     pub tuning: Tuning,
+    pub start: Tuning,
     /// What a training step and a forward pass take with it, and what they took with the tuning at the start.
     pub seconds: f64,
     pub seconds_at_start: f64,
@@ -43,7 +44,9 @@ pub(super) fn search(
     mut tried: impl FnMut(Trial),
 ) -> Result<Found> {
     let seconds_at_start = seconds(start)?;
-    let mut found = Found { tuning: start, seconds: seconds_at_start, seconds_at_start, complete: true };
+    let mut found =
+        Found { tuning: start, start, seconds: seconds_at_start, seconds_at_start, complete: true };
+    let faster = |this: f64, other: f64| this < other * (1.0 - MARGIN);
     let mut refused = false;
     for field in &Tuning::FIELDS {
         for &value in field.values {
@@ -58,11 +61,11 @@ pub(super) fn search(
             match seconds(candidate) {
                 Ok(first) => {
                     trial.seconds = Some(first);
-                    if first < found.seconds * (1.0 - MARGIN) {
+                    if faster(first, found.seconds) {
                         // Clocks go up and down: both are asked again, one right after the other.
                         found.seconds = seconds(found.tuning)?;
                         let again = seconds(candidate)?;
-                        if again < found.seconds * (1.0 - MARGIN) {
+                        if faster(again, found.seconds) {
                             (found.tuning, found.seconds, trial.faster) = (candidate, again, true);
                         }
                     }
@@ -75,9 +78,13 @@ pub(super) fn search(
             tried(trial);
         }
     }
-    if refused {
-        // A device that was lost refuses everything: then nothing was found out.
-        seconds(found.tuning)?;
+    // Small gains may have been chance. And a device that was lost refuses everything: then nothing was found out.
+    if found.tuning != start || refused {
+        found.seconds_at_start = seconds(start)?;
+        found.seconds = seconds(found.tuning)?;
+        if !faster(found.seconds, found.seconds_at_start) {
+            (found.tuning, found.seconds) = (start, found.seconds_at_start);
+        }
     }
     Ok(found)
 }
