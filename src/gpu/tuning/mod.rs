@@ -97,7 +97,7 @@ impl Tuning {
         })
     }
 
-    /// Reads what [`Tuning::to_string`] wrote; `None` unless every field is there, with a value that it may have.
+    /// Reads what a tuning is shown as; `None` unless every field is there, with a value that it may have.
     pub fn parse(text: &str) -> Option<Self> {
         let mut tuning = Self::safe(DeviceKind::Software);
         let mut words = text.split_whitespace();
@@ -112,9 +112,9 @@ impl Tuning {
     /// number of workgroups: what a cross-check has to go through.
     pub fn covering() -> Vec<Self> {
         let [convolve, workgroups, block, rows, channels, filter] = &Self::FIELDS;
-        // Few workgroups and long blocks, or tiles of small networks and images would be made smaller.
+        // Few workgroups, or tiles of small images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
-        let longest = block.values.iter().max().copied().unwrap_or(1);
+        let safe = Self::safe(DeviceKind::Gpu);
         let mut all = Vec::new();
         for &gradient_rows in rows.values {
             for &gradient_channels in channels.values {
@@ -122,14 +122,13 @@ impl Tuning {
                 all.push(Self {
                     convolve_rows: next(convolve),
                     workgroups: fewest,
-                    block: longest,
                     gradient_rows,
                     gradient_channels,
                     filter_channels: next(filter),
+                    ..safe
                 });
             }
         }
-        let safe = Self::safe(DeviceKind::Gpu);
         let blocks = block.values.iter().cycle();
         all.extend(workgroups.values.iter().zip(blocks).map(|(&workgroups, &block)| Self {
             workgroups,
