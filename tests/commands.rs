@@ -24,3 +24,5 @@ mod tensorboard;
 mod train;
 #[path = "commands/train_data.rs"]
 mod train_data;
+#[path = "commands/tune.rs"]
+mod tune;

@@ -3,10 +3,10 @@
 #[macro_use]
 mod cross_check;
 
-use cross_check::Setting;
+use cross_check::{Case, Setting, check_case};
 use msd_gpu::Error;
 use msd_gpu::engine::{DeviceKind, Engine};
-use msd_gpu::gpu::{GpuAdapter, GpuEngine, GpuOptions, adapters};
+use msd_gpu::gpu::{GpuAdapter, GpuEngine, GpuOptions, Tuning, adapters};
 use msd_gpu::network::{Architecture, initialise};
 use msd_gpu::schedule::{Extent, Shape};
 
@@ -28,6 +28,7 @@ fn open_with(
         block: Some(setting.block),
         most_page_bytes: Some(setting.most_page_bytes),
         checked_shaders: checked,
+        ..Default::default()
     };
     Box::new(GpuEngine::open(&adapter(), architecture, parameters, options).unwrap())
 }
@@ -46,6 +47,23 @@ fn checked_and_unchecked_shaders_compute_the_same() {
             open_with(architecture, parameters, setting, Some(checked))
         };
         cross_check::random_networks_agree(&open, 40..56);
+    }
+}
+
+/// Every kernel that the tuner may choose, in blocks of every size and shared by as many workgroups as it may choose.
+#[test]
+fn every_tuning_agrees() {
+    // A test beside `Tuning` makes sure that these run every kernel on this network and shape.
+    let architecture = Architecture { dilations: vec![1, 2, 4], ..Architecture::new(2, 5, 12) };
+    let shape = Shape { batch: 2, extent: Extent::plane(21, 70) };
+    let case = Case::new(architecture, shape, true, 5);
+    for tuning in Tuning::covering() {
+        let open = move |architecture: &Architecture, parameters: &[f32], _: Setting| -> Box<dyn Engine> {
+            let options = GpuOptions { tuning: Some(tuning), ..Default::default() };
+            let engine = GpuEngine::open(&adapter(), architecture, parameters, options);
+            Box::new(engine.unwrap_or_else(|e| panic!("{tuning}: {e}")))
+        };
+        check_case(&open, 5, &case, Setting { block: 0, most_page_bytes: u64::MAX });
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use msd_gpu::data::{check_finite, write_bytes_atomic};
+use msd_gpu::devices::TuningPolicy;
 use msd_gpu::inference::Predictor;
 use msd_gpu::network::{self, Task};
 use ndarray::{Array, Array3, ArrayD, Axis, Dimension};
@@ -51,7 +52,13 @@ impl Model {
     #[staticmethod]
     #[pyo3(signature = (path, *, device = "auto", tile = None))]
     fn load(py: Python<'_>, path: PathBuf, device: &str, tile: Option<usize>) -> PyResult<Self> {
-        let open = || Self::open(network::Model::read(&path)?, &msd_gpu::devices::choose(device)?, tile);
+        let open = || {
+            Self::open(
+                network::Model::read(&path)?,
+                &msd_gpu::devices::choose(device)?.with_policy(TuningPolicy::Kept),
+                tile,
+            )
+        };
         py.detach(open).map_err(raised)
     }
 

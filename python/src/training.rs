@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use msd_gpu::data::{Dataset, LabelMapping, Sample, Target};
+use msd_gpu::devices::TuningPolicy;
 use msd_gpu::network::{Class, Task};
 use msd_gpu::training::{History, Prepared, RunFolder, Settings, TaskKind, Watcher};
 use ndarray::{Array2, Array3};
@@ -77,7 +78,7 @@ pub fn train<'py>(
     let stop = AtomicBool::new(false);
     let mut watcher = PythonWatcher { stop: &stop, progress, epoch: PyDict::new(py).unbind(), raised: None };
     let model = py.detach(|| {
-        let device = msd_gpu::devices::choose(&settings.device)?;
+        let device = msd_gpu::devices::choose(&settings.device)?.with_policy(TuningPolicy::Kept);
         let prepared = prepare(&settings, training, validation)?;
         // Kept until the run has ended.
         let (folder, _temporary) = match &out {

@@ -10,13 +10,14 @@ use log::info;
 use ndarray::{Array2, Array3, Axis};
 
 use super::console;
+use super::device::DeviceArguments;
 use super::train::{ProgressWatcher, report, stop_on_interrupt};
 use crate::data::LabelMapping;
 use crate::data::{
     Classes, Dataset, Target, load_regression, load_segmentation, write_bytes_atomic, write_labels,
     write_png_rgb8, write_tiff_f32,
 };
-use crate::devices::{self, Device};
+use crate::devices::Device;
 use crate::inference::Predictor;
 use crate::metrics::{ConfusionMatrix, DataRange, RegressionScores};
 use crate::network::Model;
@@ -37,9 +38,8 @@ pub struct DemoArguments {
     /// Minutes of training
     #[arg(long, default_value_t = 1.5, allow_negative_numbers = true)]
     minutes: f64,
-    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
-    #[arg(long, default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
 }
 
 /// What a demo shows.
@@ -66,7 +66,7 @@ const PICTURES: usize = 3;
 
 /// Runs the command.
 pub fn run(arguments: DemoArguments) -> Result<()> {
-    let device = devices::choose(&arguments.device)?;
+    let device = arguments.device.choose()?;
     let (kind, images, settings, folder) = match arguments.what {
         What::Segment => ("segment", "labels", TaskKind::Segment, "demo-segment"),
         What::Denoise => ("regress", "targets", TaskKind::Regress, "demo-denoise"),
@@ -80,7 +80,7 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
         batch: 2,
         crop: 128,
         max_minutes: Some(arguments.minutes),
-        device: arguments.device.clone(),
+        device: arguments.device.name().into(),
         ..Settings::new(settings, place("train", "images"), place("train", images))
     };
     settings.validate()?;
@@ -93,7 +93,8 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
     drop(watcher);
     report(&outcome, &folder);
 
-    let (text, picture) = judge(out, arguments.what, &outcome, &device)?;
+    // A search would take longer than the few images.
+    let (text, picture) = judge(out, arguments.what, &outcome, &device.without_search())?;
     write_png_rgb8(out.join("picture.png"), &picture)?;
     write_bytes_atomic(out.join("metrics.txt"), text.as_bytes())?;
     console::line(text.trim_end());

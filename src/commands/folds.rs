@@ -8,7 +8,7 @@ use log::info;
 use super::train::{ProgressWatcher, describe, report, stop_on_interrupt};
 use super::{console, table};
 use crate::data::write_bytes_atomic;
-use crate::devices::{self, Device};
+use crate::devices::Device;
 use crate::training::{Outcome, Prepared, RunFolder, Settings, train};
 use crate::{Error, Result};
 
@@ -21,8 +21,7 @@ struct Fold {
 
 /// Trains each fold into `fold-1`, `fold-2` and so on in the folder `out`, goes on with those that were begun, and prints
 /// the scores with their mean and deviation, which `folds.csv` keeps.
-pub(super) fn run(settings: &Settings, folds: usize, out: &Path) -> Result<()> {
-    let device = devices::choose(&settings.device)?;
+pub(super) fn run(settings: &Settings, folds: usize, out: &Path, device: &Device) -> Result<()> {
     std::fs::create_dir_all(out)
         .map_err(|e| Error::output(out, format!("{e}; name a folder that can be made with --out")))?;
     write_bytes_atomic(out.join("config.toml"), settings.to_toml()?.as_bytes())?;
@@ -31,7 +30,7 @@ pub(super) fn run(settings: &Settings, folds: usize, out: &Path) -> Result<()> {
     for fold in 1..=folds {
         info!("fold {fold} of {folds}");
         let settings = Settings { fold: Some(fold), ..settings.clone() };
-        let outcome = run_fold(&settings, &out.join(format!("fold-{fold}")), &device, &stop)?;
+        let outcome = run_fold(&settings, &out.join(format!("fold-{fold}")), device, &stop)?;
         if let Some(scores) = &outcome.best_scores {
             names = std::iter::once("loss").chain(scores.metrics.iter().map(|(name, _)| *name)).collect();
             let values = scores.metrics.iter().map(|(_, value)| *value);

@@ -8,6 +8,7 @@ mod bench;
 mod console;
 mod data;
 mod demo;
+mod device;
 mod devices;
 mod evaluate;
 mod export;
@@ -20,6 +21,7 @@ mod predict;
 mod progress;
 mod table;
 mod train;
+mod tune;
 
 use clap::{Parser, Subcommand};
 
@@ -59,6 +61,14 @@ enum Command {
     Export(export::ExportArguments),
     /// Measure the speed of this machine on MS-D networks
     Bench(bench::BenchArguments),
+    /// Find the sizes of tiles with which a GPU is fastest, and keep them
+    ///
+    /// The first run on a hardware GPU makes a short search of its own; this is the thorough one. What is found holds for networks
+    /// and batches like those timed (depth, width and pixels to the nearest power of two; from 512x512 pixels and depth 64
+    /// on, for all larger ones), for this GPU, its driver and this version of msd-gpu. It is kept in the user's folder for
+    /// caches, or in the one that MSD_GPU_CACHE names. Results differ by rounding from one tuning to another; a run that is
+    /// resumed keeps the tuning that it was begun with.
+    Tune(tune::TuneArguments),
 }
 
 /// Sends log lines to standard error: information by default, `RUST_LOG` decides where it is set.
@@ -87,5 +97,6 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Import(arguments) => import::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Tune(arguments) => tune::run(arguments),
     }
 }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::device::DeviceArguments;
+use crate::Result;
 use crate::data::Symmetry;
 use crate::inference::Ensemble;
 use crate::network::Model;
-use crate::{Result, devices};
 
 /// Models, and how an image goes through them.
 #[derive(Debug, Args)]
@@ -21,9 +22,8 @@ pub struct ModelArguments {
     /// Compute large images in tiles of N x N pixels: less memory, same result
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     tile: Option<usize>,
-    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
-    #[arg(long, default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
 }
 
 impl ModelArguments {
@@ -36,7 +36,7 @@ impl ModelArguments {
         if let Some((_, first)) = models.first() {
             check(first)?;
         }
-        Ensemble::new(models, &devices::choose(&self.device)?, self.tile, self.tta)
+        Ensemble::new(models, &self.device.choose()?, self.tile, self.tta)
     }
 
     /// The first of the models.

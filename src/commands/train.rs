@@ -12,9 +12,9 @@ use log::info;
 
 use super::augmentation::AugmentationArguments;
 use super::data::DataArguments;
+use super::device::TuningArguments;
 use super::folds;
 use super::optimisation::OptimisationArguments;
-use crate::devices;
 use crate::network::Boundary;
 use crate::training::{
     History, Monitor, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
@@ -97,6 +97,8 @@ pub struct TrainArguments {
     /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices` [auto]
     #[arg(long)]
     device: Option<String>,
+    #[command(flatten)]
+    tuning: TuningArguments,
     /// Write event files into the run's folder, for: tensorboard --logdir RUN
     #[arg(long)]
     tensorboard: bool,
@@ -167,9 +169,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
                 "it holds a run already; name another folder with --out, or go on with it by --resume",
             ));
         }
-        return folds::run(&settings, folds, out);
+        return folds::run(&settings, folds, out, &arguments.tuning.choose(&settings.device)?);
     }
-    let device = devices::choose(&settings.device)?;
+    let device = arguments.tuning.choose(&settings.device)?;
     let prepared = Prepared::load(&settings)?;
     let folder = match (&arguments.resume, &arguments.out) {
         (Some(folder), _) => RunFolder::open(folder)?,

@@ -9,14 +9,13 @@ use super::optimiser::Optimiser;
 use super::params::LossCall;
 use super::passes::Fixed;
 use super::pipelines::Pipelines;
-use super::plan::{self, DispatchLimits, Pass, Plan, Tuning};
+use super::plan::{self, DispatchLimits, Pass, Plan};
 use super::readback::{self, Losses};
 use super::recorder;
 use super::shapes::Shapes;
 use super::timer::Timer;
-use crate::engine::{
-    Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch,
-};
+use super::tuning::Tuning;
+use crate::engine::{Adam, DeviceInfo, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule, Shape};
 use crate::{Error, Result};
@@ -29,7 +28,9 @@ const SUBMISSIONS_UNDER_WAY: usize = 6;
 /// What may be chosen about a [`GpuEngine`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GpuOptions {
-    /// Layers in a block of the schedule; `None` for what suits the device.
+    /// The sizes of tiles; `None` for those that are safe on the device.
+    pub tuning: Option<Tuning>,
+    /// Layers in a block of the schedule; `None` for those of the tuning.
     pub block: Option<usize>,
     /// Largest buffer of maps in bytes; `None` for as much as the device can bind.
     pub most_page_bytes: Option<u64>,
@@ -56,20 +57,6 @@ pub struct GpuEngine {
     timer: Option<Timer>,
 }
 
-/// The tiles that suit a device. Those of lavapipe were measured (128x128, depth 30); the number of workgroups for
-/// hardware is an estimate.
-fn tuning(info: &DeviceInfo) -> Tuning {
-    let software = info.kind == DeviceKind::Software;
-    Tuning {
-        block: 10,
-        convolve_rows: 8,
-        gradient_rows: 4,
-        gradient_channels: 4,
-        filter_channels: 4,
-        workgroups: if software { 32 } else { 2048 },
-    }
-}
-
 impl GpuEngine {
     /// Opens a device for a network with the given parameters.
     ///
@@ -81,24 +68,14 @@ impl GpuEngine {
         parameters: &[f32],
         options: GpuOptions,
     ) -> Result<Self> {
-        Self::open_tuned(adapter, architecture, parameters, options, tuning)
-    }
-
-    fn open_tuned(
-        adapter: &GpuAdapter,
-        architecture: &Architecture,
-        parameters: &[f32],
-        options: GpuOptions,
-        tuning: impl Fn(&DeviceInfo) -> Tuning,
-    ) -> Result<Self> {
         architecture.validate()?;
         let layout = ParameterLayout::of(architecture);
         let device = Device::open(adapter, options.checked_shaders)?;
-        let tuning = tuning(&device.info);
+        let tuning = options.tuning.unwrap_or_else(|| Tuning::safe(device.info.kind));
         let limits = DispatchLimits::new(device.limits.max_compute_workgroups_per_dimension);
         let most = memory::most_page_bytes(&device.limits);
         let options = Options {
-            block: options.block.unwrap_or(tuning.block).max(1),
+            block: options.block.unwrap_or(tuning.block as usize).max(1),
             most_page_bytes: options.most_page_bytes.map_or(most, |bytes| bytes.min(most)),
             alignment: ALIGNMENT,
         };
@@ -122,6 +99,16 @@ impl GpuEngine {
         engine.set_parameters(parameters)?;
         engine.set_average(parameters)?;
         Ok(engine)
+    }
+
+    /// Takes other sizes of tiles, blocks too; kernels that were compiled stay.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(super) fn retune(&mut self, tuning: Tuning) -> Result<()> {
+        self.shapes.clear(&self.device)?;
+        (self.tuning, self.options.block) = (tuning, tuning.block as usize);
+        Ok(())
     }
 
     /// The schedule for `shape` as dispatches.
@@ -344,46 +331,6 @@ mod tests {
              (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)",
         );
         adapter
-    }
-
-    /// The kernels' variants that this machine's device would not choose must compute the same.
-    #[test]
-    fn every_tile_size_gives_the_same() {
-        let adapter = adapter();
-        let architecture = Architecture { width: 3, dilations: vec![1, 2, 7], ..Architecture::new(2, 5, 4) };
-        let mut parameters = crate::network::initialise(&architecture, 1);
-        let biases = ParameterLayout::of(&architecture).biases().start;
-        parameters[biases..].fill(0.1);
-        let shape = Shape { batch: 2, extent: Extent::plane(37, 70) };
-        let pixels = (0..2 * 2 * 37 * 70).map(|i| (i as f32 * 0.37).sin() + 0.7).collect();
-        let images = Images { shape, pixels };
-        // Uneven, so that no sum of gradients is the small difference of large ones.
-        let targets = Targets::classes((0..2 * 37 * 70).map(|i| i % 7 % 5 % 3).collect());
-        let numbers = |rows: u32, channels: u32, workgroups: u32| {
-            let tune = |info: &DeviceInfo| Tuning {
-                convolve_rows: 2 * rows,
-                gradient_rows: rows,
-                gradient_channels: channels,
-                filter_channels: channels,
-                workgroups,
-                ..tuning(info)
-            };
-            let options = GpuOptions { block: Some(2), ..Default::default() };
-            let engine = GpuEngine::open_tuned(&adapter, &architecture, &parameters, options, tune);
-            let mut engine = engine.unwrap();
-            engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
-            (engine.forward(&images).unwrap(), engine.gradients().unwrap())
-        };
-        let wanted = numbers(4, 4, 1);
-        let close = |found: &[f32], wanted: &[f32]| {
-            let largest = wanted.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-            found.iter().zip(wanted).all(|(f, w)| (f - w).abs() <= 1e-5 * largest)
-        };
-        for (rows, channels, workgroups) in [(1, 1, 1), (2, 2, 1), (1, 4, 64), (4, 1, 7), (4, 4, 100_000)] {
-            let found = numbers(rows, channels, workgroups);
-            assert!(close(&found.0, &wanted.0), "outputs with {rows} rows, {channels} channels");
-            assert!(close(&found.1, &wanted.1), "gradients with {rows} rows, {channels} channels");
-        }
     }
 
     /// A dispatch that is too much for a device is cut into several, which must not show.

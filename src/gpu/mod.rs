@@ -10,6 +10,7 @@
 //! - `pipelines` compiles kernels, `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a
 //!   shape and `shapes` those of a few, `optimiser` moves the parameters, `readback` brings numbers home, `timer` times steps on request;
 //! - `engine` is the [`crate::engine::Engine`] that puts them together;
+//! - `tuning` says which sizes of tiles there are, finds the fastest by trial, and keeps it for the next time;
 //! - `peak` measures what a device can do at best.
 
 mod adapters;
@@ -28,7 +29,9 @@ pub mod shaders;
 mod shapes;
 pub mod template;
 mod timer;
+mod tuning;
 
 pub use adapters::{GpuAdapter, adapters};
 pub use engine::{GpuEngine, GpuOptions};
 pub use peak::peaks;
+pub use tuning::{Bucket, Cache, Field, Found, Key, Trial, Tuning, kernel_fingerprint, search};

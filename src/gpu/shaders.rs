@@ -202,12 +202,18 @@ shader!(
         &[("ROWS", 1), ("CHANNELS", 1)],
         &[("ROWS", 1), ("CHANNELS", 2)],
         &[("ROWS", 1), ("CHANNELS", 4)],
+        &[("ROWS", 1), ("CHANNELS", 5)],
+        &[("ROWS", 1), ("CHANNELS", 10)],
         &[("ROWS", 2), ("CHANNELS", 1)],
         &[("ROWS", 2), ("CHANNELS", 2)],
         &[("ROWS", 2), ("CHANNELS", 4)],
+        &[("ROWS", 2), ("CHANNELS", 5)],
+        &[("ROWS", 2), ("CHANNELS", 10)],
         &[("ROWS", 4), ("CHANNELS", 1)],
         &[("ROWS", 4), ("CHANNELS", 2)],
         &[("ROWS", 4), ("CHANNELS", 4)],
+        &[("ROWS", 4), ("CHANNELS", 5)],
+        &[("ROWS", 4), ("CHANNELS", 10)],
     ]
 );
 shader!(

@@ -72,6 +72,11 @@ impl Shapes {
         }
     }
 
+    /// Frees all buffers.
+    pub fn clear(&mut self, device: &Device) -> Result<()> {
+        self.free(device, self.kept.len())
+    }
+
     /// Frees the buffers of the `count` shapes that have been unused for longest.
     fn free(&mut self, device: &Device, count: usize) -> Result<()> {
         if count > 0 {

@@ -30,6 +30,10 @@ impl Predictor {
             return Err(Error::setting("--tile", 0, wanted));
         }
         model.validate()?;
+        // Not by the images that come: what one gives must not depend on which was first.
+        let side = tile.unwrap_or(usize::MAX);
+        let shape = Shape { batch: 1, extent: Extent::plane(side, side) };
+        let device = device.tuned_for(&model.architecture, shape);
         let engine = device.open(&model.architecture, &model.parameters)?;
         let reach = (model.architecture.receptive_field() - 1) / 2;
         Ok(Self { model, engine, tile, reach })

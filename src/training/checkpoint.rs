@@ -50,6 +50,9 @@ pub(super) struct Progress {
     /// How often the learning rate dropped on a plateau, and the epoch of the last time.
     pub(super) drops: u64,
     pub(super) drop_epoch: u64,
+    /// The GPU, and the sizes of its tiles: other ones would give other bits.
+    #[serde(default)]
+    pub(super) tuning: Option<(String, String)>,
 }
 
 /// Floating point numbers are kept as bits: a run that goes on must be the one that was stopped.
@@ -145,6 +148,7 @@ mod tests {
                 best: f64::INFINITY,
                 best_epoch: 1,
                 drops: 2,
+                tuning: Some(("a card".into(), "block=5".into())),
                 ..Default::default()
             },
         };

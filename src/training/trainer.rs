@@ -20,6 +20,7 @@ use super::settings::Settings;
 use crate::devices::Device;
 use crate::engine::{Adam, Engine, Loss};
 use crate::network::Model;
+use crate::schedule::Shape;
 use crate::{Error, Result};
 
 /// Seconds between two savings within an epoch.
@@ -68,6 +69,16 @@ pub fn train(
     })
 }
 
+/// The device with the sizes of tiles that the run was begun with on it, or that suit the run.
+fn tuned(device: &Device, checkpoint: Option<&Checkpoint>, model: &Model, shape: Shape) -> Device {
+    let earlier = checkpoint.and_then(|checkpoint| checkpoint.progress.tuning.as_ref());
+    let device = match earlier.filter(|(name, _)| *name == device.info.name) {
+        Some((_, tuning)) => device.clone().with_tuning(tuning),
+        None => device.clone(),
+    };
+    device.tuned_for(&model.architecture, shape)
+}
+
 struct Run<'a> {
     prepared: &'a Prepared,
     settings: Settings,
@@ -106,10 +117,11 @@ impl<'a> Run<'a> {
         let mut settings = settings.clone();
         settings.fit(steps_in_epoch)?;
         let mut model = prepared.model.clone();
+        let checkpoint = if resume { folder.read_checkpoint()? } else { None };
+        let device = tuned(device, checkpoint.as_ref(), &model, batches.largest_shape(settings.crop));
         let mut engine = device.open(&model.architecture, &model.parameters)?;
         let metrics = metric_names(&model.task);
         let fingerprints = fingerprints(&model)?;
-        let checkpoint = if resume { folder.read_checkpoint()? } else { None };
         let (mut progress, history) = match checkpoint {
             None => (Progress { best: f64::INFINITY, ..Default::default() }, History::new(metrics)),
             Some(checkpoint) => {
@@ -130,6 +142,7 @@ impl<'a> Run<'a> {
             }
         };
         (progress.settings, progress.fingerprints) = (settings.to_toml()?, fingerprints);
+        progress.tuning = device.tuning().map(|tuning| (device.info.name.clone(), tuning));
         let reports = Reports::new(folder, settings.tensorboard, progress.step)?;
         Ok(Self {
             prepared,

@@ -10,17 +10,17 @@ use serde_json::json;
 
 use self::peers::{Key, Peers};
 use super::console;
+use super::device::DeviceArguments;
 use crate::engine::{Adam, Engine, Images, Loss, Peaks, Targets};
 use crate::network::{Architecture, initialise};
 use crate::schedule::{Extent, Shape, update_traffic};
-use crate::{Error, Result, devices};
+use crate::{Error, Result};
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
-    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
-    #[arg(long, default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
     /// Rows and columns of the images
     #[arg(long, default_value_t = 256)]
     size: usize,
@@ -75,7 +75,7 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     architecture.validate()?;
     let shape = Shape { batch: arguments.batch, extent: Extent::plane(arguments.size, arguments.size) };
     let peers = arguments.against.as_deref().map(Peers::read).transpose()?;
-    let device = devices::choose(&arguments.device)?;
+    let device = arguments.device.choose()?.tuned_for(&architecture, shape);
     let mut engine = device.open(&architecture, &initialise(&architecture, 1))?;
     // Asking for the memory first finds sizes that cannot be counted before any image is made.
     engine.bytes(shape, true)?;

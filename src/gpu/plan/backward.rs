@@ -10,6 +10,19 @@ use crate::schedule::Page;
 /// Rows of a lattice that one work item of filter_gradient walks down.
 const SEGMENT: u32 = 16;
 
+/// Channels a thread in input_gradient, as the registry has them: five and ten fit blocks of layers.
+const CHANNEL_TILES: [u32; 5] = [1, 2, 4, 5, 10];
+
+/// The tile for `number` channels, of at most `most`. A thread loads each gradient and multiplies it for every channel of its
+/// tile, those beyond the last one too: tiles should be few, and full.
+fn channel_tile(number: u32, most: u32) -> u32 {
+    const LOAD: u32 = 2;
+    let cost = |size: u32| number.div_ceil(size) * (size + LOAD);
+    // Of two that are as good, the larger one.
+    let sizes = CHANNEL_TILES.into_iter().rev().filter(|&size| size <= most);
+    sizes.min_by_key(|&size| cost(size)).unwrap_or(1)
+}
+
 impl Planner<'_> {
     /// Cuts `channels` where the maps of `finishes`, whose signs are the ReLU's mask, lie in another page.
     pub(super) fn each_map_page(
@@ -69,14 +82,14 @@ impl Planner<'_> {
     ) {
         let architecture = &self.schedule.architecture;
         let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.inputs)).max();
-        let mut size = tile(count(channels), self.tuning.gradient_channels);
+        let mut size = channel_tile(count(channels), self.tuning.gradient_channels);
         let mut rows = tile(self.geometry.rows, self.tuning.gradient_rows);
         let across = |size: u32| self.columns().saturating_mul(count(channels).div_ceil(size));
         while rows > 1 && self.too_few(across(size), self.geometry.rows.div_ceil(rows)) {
             rows /= 2;
         }
         while size > 1 && self.too_few(across(size), self.geometry.rows.div_ceil(rows)) {
-            size /= 2;
+            size = channel_tile(count(channels), size - 1);
         }
         let from = self.schedule.gradient_page(gradients.start);
         let into = self.schedule.gradient_page(channels.start);
@@ -233,5 +246,23 @@ impl Planner<'_> {
         self.push(&shaders::BIAS_GRADIENT, &[], &params, &[slot, Slot::Partials], workgroups, work);
         let sum = SumPartialsParams { chunks, ..single_numbers(count(channels), target as u32) };
         self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::ParameterGradients])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::shaders::INPUT_GRADIENT;
+    use super::*;
+
+    #[test]
+    fn channel_tiles_are_few_and_full_and_in_the_registry() {
+        let tiles = |number, most| channel_tile(number, most);
+        assert_eq!([1, 2, 3, 4, 5, 10, 20].map(|number| tiles(number, 10)), [1, 2, 4, 4, 5, 10, 10]);
+        assert_eq!([1, 2, 3, 5, 10].map(|number| tiles(number, 5)), [1, 2, 4, 5, 5]);
+        assert_eq!([1, 2, 3, 5, 10].map(|number| tiles(number, 4)), [1, 2, 4, 4, 4]);
+        assert_eq!((tiles(10, 1), tiles(10, 0)), (1, 1));
+        for size in CHANNEL_TILES {
+            assert!(INPUT_GRADIENT.variants.iter().any(|values| values.contains(&("CHANNELS", size))));
+        }
     }
 }

@@ -96,7 +96,8 @@ fn pieces(workgroups: [u32; 3], most: u32, parts: u64) -> Vec<Piece> {
 mod tests {
     use super::*;
     use crate::engine::LossKind;
-    use crate::gpu::plan::{Dispatch, Pass, Plan, Tuning, plan};
+    use crate::gpu::plan::{Dispatch, Pass, Plan, plan};
+    use crate::gpu::tuning::Tuning;
     use crate::network::Architecture;
     use crate::schedule::{Extent, Options, Schedule, Shape};
 

@@ -12,6 +12,7 @@ pub(super) use self::cut::DispatchLimits;
 use self::cut::Placed;
 use super::params::*;
 use super::shaders::{Kernel, Shader};
+use super::tuning::Tuning;
 use crate::engine::LossKind;
 use crate::network::{Architecture, Boundary, ParameterLayout};
 use crate::schedule::{Page, Schedule, Step};
@@ -62,22 +63,6 @@ pub(super) enum Pass {
     Forward,
     /// Training with a loss.
     Training(LossKind),
-}
-
-/// The sizes of tiles that suit a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tuning {
-    /// Layers in a block.
-    pub block: usize,
-    /// Most pixels a thread in convolve and in input_gradient.
-    pub convolve_rows: u32,
-    pub gradient_rows: u32,
-    /// Most channels a thread in input_gradient and filter_gradient.
-    pub gradient_channels: u32,
-    pub filter_channels: u32,
-    /// Workgroups that keep the device busy: tiles are made smaller, and pixels shared by more workgroups, until there
-    /// are as many.
-    pub workgroups: u32,
 }
 
 /// A schedule as dispatches.

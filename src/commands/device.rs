@@ -1,0 +1,45 @@
+//! The flags for where a network runs.
+
+use clap::Args;
+
+use crate::Result;
+use crate::devices::{self, Device, TuningPolicy};
+
+/// Which device, and with which tiles.
+#[derive(Debug, Args)]
+pub(super) struct DeviceArguments {
+    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
+    #[arg(long, default_value = "auto")]
+    device: String,
+    #[command(flatten)]
+    tuning: TuningArguments,
+}
+
+/// With which tiles.
+#[derive(Debug, Args)]
+pub(super) struct TuningArguments {
+    /// Run a GPU with the default sizes of tiles, neither those that `msd-gpu tune` found nor a short search for the best
+    /// (which is made once for each GPU and kind of network, and never where the variable CI is set)
+    #[arg(long)]
+    no_tune: bool,
+}
+
+impl DeviceArguments {
+    /// What `--device` says.
+    pub(super) fn name(&self) -> &str {
+        &self.device
+    }
+
+    /// The device that is asked for.
+    pub(super) fn choose(&self) -> Result<Device> {
+        self.tuning.choose(&self.device)
+    }
+}
+
+impl TuningArguments {
+    /// The device that `wish` names; see [`devices::choose`].
+    pub(super) fn choose(&self, wish: &str) -> Result<Device> {
+        let policy = if self.no_tune { TuningPolicy::Safe } else { TuningPolicy::Search };
+        Ok(devices::choose(wish)?.with_policy(policy))
+    }
+}

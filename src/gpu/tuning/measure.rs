@@ -1,0 +1,107 @@
+//! Times tunings on a device, with images that are made for it.
+
+use std::time::{Duration, Instant};
+
+use super::search::{self, Found, Trial};
+use super::{Bucket, Tuning};
+use crate::engine::{Adam, Engine, Images, Loss, Targets};
+use crate::gpu::{GpuAdapter, GpuEngine, GpuOptions};
+use crate::network::{Architecture, initialise};
+use crate::schedule::{Extent, Shape};
+use crate::{Error, Result};
+
+/// A tuning is timed at least so often, and then until it took so many seconds or was timed as often as makes sense.
+const FEWEST_REPEATS: u32 = 3;
+const MOST_REPEATS: u32 = 15;
+const SECONDS: f64 = 0.1;
+
+/// Looks for the tuning with which `adapter` is fastest, for a training step and a forward pass together, on images of `shape`;
+/// starts from the safe one, begins nothing anew after `limit`, and tells `tried`.
+///
+/// # Errors
+/// When the network or the shape is unusable or too large for the device, or the device fails.
+pub fn search(
+    adapter: &GpuAdapter,
+    architecture: &Architecture,
+    shape: Shape,
+    limit: Duration,
+    tried: &mut dyn FnMut(Trial),
+) -> Result<Found> {
+    let begun = Instant::now();
+    let options = GpuOptions::default();
+    let mut engine = GpuEngine::open(adapter, architecture, &initialise(architecture, 1), options)?;
+    // Finds sizes that cannot be counted before any image is made.
+    engine.bytes(shape, true)?;
+    let case = Case::new(architecture, shape)?;
+    let start = Tuning::safe(adapter.info().kind);
+    let seconds = |tuning| case.seconds(&mut engine, tuning);
+    search::search(start, seconds, || begun.elapsed() < limit, tried)
+}
+
+impl Bucket {
+    /// A network and images that stand for all that are alike.
+    pub fn example(&self) -> (Architecture, Shape) {
+        let architecture = Architecture { width: self.width, ..Architecture::new(1, 2, self.depth) };
+        (architecture, Shape { batch: 1, extent: Extent::plane(self.side, self.side) })
+    }
+}
+
+/// What is timed.
+struct Case {
+    images: Images,
+    targets: Targets,
+}
+
+impl Case {
+    fn new(architecture: &Architecture, shape: Shape) -> Result<Self> {
+        let pixels = shape.batch * shape.extent.pixels();
+        let image = fill(pixels * architecture.inputs, |i| (i % 1009 * 7919 % 1009) as f32 / 500.0 - 1.0)?;
+        let classes = fill(pixels, |i| (i / 100 % architecture.outputs) as u32)?;
+        Ok(Self { images: Images { shape, pixels: image }, targets: Targets::classes(classes) })
+    }
+
+    /// What a training step and a forward pass take, each at best.
+    fn seconds(&self, engine: &mut GpuEngine, tuning: Tuning) -> Result<f64> {
+        engine.retune(tuning)?;
+        // Compiles what was not yet.
+        self.step(engine)?;
+        engine.forward(&self.images)?;
+        let begun = Instant::now();
+        let (mut step, mut forward) = (f64::INFINITY, f64::INFINITY);
+        for repeat in 1..=MOST_REPEATS {
+            let start = Instant::now();
+            self.step(engine)?;
+            step = step.min(start.elapsed().as_secs_f64());
+            let start = Instant::now();
+            engine.forward(&self.images)?;
+            forward = forward.min(start.elapsed().as_secs_f64());
+            if repeat >= FEWEST_REPEATS && begun.elapsed().as_secs_f64() > SECONDS {
+                break;
+            }
+        }
+        Ok(step + forward)
+    }
+
+    fn step(&self, engine: &mut GpuEngine) -> Result<()> {
+        let scale = 1.0 / self.images.shape.extent.pixels() as f32;
+        engine.accumulate(&self.images, &self.targets, Loss::CrossEntropy, scale)?;
+        // Moving nowhere, so that every tuning computes with the same numbers.
+        engine.update(&Adam::new(0.0, 1))?;
+        engine.losses(true).map(drop)
+    }
+}
+
+/// Numbers for each pixel, if there is memory for them.
+fn fill<T>(count: usize, number: impl Fn(usize) -> T) -> Result<Vec<T>> {
+    let mut numbers = Vec::new();
+    if numbers.try_reserve_exact(count).is_err() {
+        let found = format!("too large for this machine ({count} pixels in all)");
+        return Err(Error::setting(
+            "--size",
+            found,
+            "the images must fit into memory; lower --size or --batch",
+        ));
+    }
+    numbers.extend((0..count).map(number));
+    Ok(numbers)
+}

@@ -1,0 +1,160 @@
+//! Looks for a faster tuning, one field after the other. How long a tuning takes is asked of the caller.
+
+use super::Tuning;
+use crate::Result;
+
+/// A tuning must be faster by this share to take the place of another: below it, measurements cannot be trusted.
+const MARGIN: f64 = 0.03;
+
+/// A value that was tried.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trial {
+    /// The field.
+    pub field: &'static str,
+    /// Its value.
+    pub value: u32,
+    /// What a training step and a forward pass took with it; `None` where the device refused.
+    pub seconds: Option<f64>,
+    /// Whether it was kept, at least until another value of its field was faster still.
+    pub faster: bool,
+}
+
+/// What a search came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The fastest tuning, and the one that it was looked for from.
+    pub tuning: Tuning,
+    pub start: Tuning,
+    /// What a training step and a forward pass take with it, and what they took with the tuning at the start.
+    pub seconds: f64,
+    pub seconds_at_start: f64,
+    /// Whether every value was tried; else the time was over before.
+    pub complete: bool,
+}
+
+/// Tries every value of every field, each with what was best of the others so far, while there is time, and tells `tried`.
+/// `seconds` says how long a training step and a forward pass take.
+///
+/// # Errors
+/// Where `seconds` fails for a tuning that it could measure before. A value that it fails for at once is left out.
+pub(super) fn search(
+    start: Tuning,
+    mut seconds: impl FnMut(Tuning) -> Result<f64>,
+    mut has_time: impl FnMut() -> bool,
+    mut tried: impl FnMut(Trial),
+) -> Result<Found> {
+    let seconds_at_start = seconds(start)?;
+    let mut found =
+        Found { tuning: start, start, seconds: seconds_at_start, seconds_at_start, complete: true };
+    let faster = |this: f64, other: f64| this < other * (1.0 - MARGIN);
+    let mut refused = false;
+    for field in &Tuning::FIELDS {
+        for &value in field.values {
+            let Some(candidate) = found.tuning.with(field, value).filter(|c| *c != found.tuning) else {
+                continue;
+            };
+            if !has_time() {
+                found.complete = false;
+                break;
+            }
+            let mut trial = Trial { field: field.name, value, seconds: None, faster: false };
+            match seconds(candidate) {
+                Ok(first) => {
+                    trial.seconds = Some(first);
+                    if faster(first, found.seconds) {
+                        // Clocks go up and down: both are asked again, one right after the other.
+                        found.seconds = seconds(found.tuning)?;
+                        let again = seconds(candidate)?;
+                        if faster(again, found.seconds) {
+                            (found.tuning, found.seconds, trial.faster) = (candidate, again, true);
+                        }
+                    }
+                }
+                Err(error) => {
+                    log::debug!("{}={value} cannot be used here: {error}", field.name);
+                    refused = true;
+                }
+            }
+            tried(trial);
+        }
+    }
+    // Small gains may have been chance. And a device that was lost refuses everything: then nothing was found out.
+    if found.tuning != start || refused {
+        found.seconds_at_start = seconds(start)?;
+        found.seconds = seconds(found.tuning)?;
+        if !faster(found.seconds, found.seconds_at_start) {
+            (found.tuning, found.seconds) = (start, found.seconds_at_start);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use crate::engine::DeviceKind;
+
+    fn safe() -> Tuning {
+        Tuning::safe(DeviceKind::Gpu)
+    }
+
+    /// A device on which some values are faster than others.
+    fn cost(tuning: Tuning) -> f64 {
+        let rows = if tuning.convolve_rows == 4 { 0.5 } else { 1.0 };
+        let workgroups = if tuning.workgroups == 512 { 0.5 } else { 1.0 };
+        // Too little to be believed.
+        let block = if tuning.block == 20 { 0.98 } else { 1.0 };
+        rows * workgroups * block
+    }
+
+    #[test]
+    fn what_is_faster_by_the_margin_is_found_and_all_else_stays() {
+        let mut trials = Vec::new();
+        let found = search(safe(), |t| Ok(cost(t)), || true, |trial| trials.push(trial)).unwrap();
+        assert_eq!(found.tuning, Tuning { convolve_rows: 4, workgroups: 512, ..safe() });
+        assert_eq!((found.seconds_at_start, found.seconds, found.complete), (1.0, 0.25, true));
+        let values: usize = Tuning::FIELDS.iter().map(|field| field.values.len() - 1).sum();
+        assert!(trials.len() >= values, "{trials:?}");
+        assert!(trials.iter().any(|t| (t.field, t.value, t.faster) == ("convolve_rows", 4, true)));
+        assert!(trials.iter().any(|t| (t.field, t.value, t.faster) == ("block", 20, false)));
+    }
+
+    #[test]
+    fn a_device_that_warms_up_is_not_taken_for_a_better_tuning() {
+        let mut calls = 0;
+        let seconds = |_| {
+            calls += 1;
+            Ok(if calls == 1 { 9.0 } else { 1.0 })
+        };
+        let found = search(safe(), seconds, || true, |_| ()).unwrap();
+        assert_eq!((found.tuning, found.seconds), (safe(), 1.0));
+    }
+
+    #[test]
+    fn time_that_is_over_keeps_what_is_best_so_far() {
+        let mut left = 3;
+        let mut has_time = || {
+            left -= 1;
+            left >= 0
+        };
+        let mut trials = 0;
+        let found = search(safe(), |t| Ok(cost(t)), &mut has_time, |_| trials += 1).unwrap();
+        assert_eq!((found.tuning, found.complete, trials), (Tuning { convolve_rows: 4, ..safe() }, false, 3));
+    }
+
+    #[test]
+    fn refused_values_are_left_out_and_a_lost_device_is_an_error() {
+        let refusal = || Error::Mismatch("no".into());
+        let refuses = |t: Tuning| if t.convolve_rows == 4 { Err(refusal()) } else { Ok(cost(t)) };
+        let found = search(safe(), refuses, || true, |_| ()).unwrap();
+        assert_eq!(found.tuning, Tuning { workgroups: 512, ..safe() });
+        let mut calls = 0;
+        let lost = |_| {
+            calls += 1;
+            if calls > 5 { Err(refusal()) } else { Ok(1.0) }
+        };
+        assert!(search(safe(), lost, || true, |_| ()).is_err());
+        assert!(search(safe(), |_| Err(refusal()), || true, |_| ()).is_err());
+    }
+}
