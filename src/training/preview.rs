@@ -19,7 +19,7 @@ pub(super) fn bytes(count: usize, extent: Extent) -> u64 {
     const ROWS: usize = 3;
     let Extent { y, x, .. } = shown(extent);
     let pixels = (COLUMNS * count.min(ROWS) * y * x) as u64;
-    5 * 3 * pixels / 2
+    9 * 3 * pixels / 4
 }
 
 /// How much of an image of `extent` is shown.

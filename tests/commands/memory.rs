@@ -62,7 +62,7 @@ fn what_is_said_beforehand_is_what_is_taken() {
         peak(
             &bench,
             &format!(
-                "train regress --images {folder} --targets {folder} --depth 60 --max-steps 2 --device cpu {more} --out {folder}-run"
+                "train regress --images {folder} --targets {folder} --depth 100 --max-steps 2 --device cpu {more} --out {folder}-run"
             ),
         )
     };
