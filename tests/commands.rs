@@ -12,6 +12,8 @@ mod initial;
 mod inspect;
 #[path = "commands/machine.rs"]
 mod machine;
+#[path = "commands/memory.rs"]
+mod memory;
 #[path = "commands/optimisation.rs"]
 mod optimisation;
 #[path = "commands/predict.rs"]

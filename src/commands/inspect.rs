@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::console;
+use super::{console, pipeline};
 use crate::cpu::{CpuEngine, CpuOptions};
 use crate::engine::Engine;
 use crate::network::{Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::schedule::{Extent, Shape};
-use crate::{Error, Result};
+use crate::{Error, Result, inference, training};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
@@ -26,12 +26,16 @@ pub struct InspectArguments {
     json: bool,
 }
 
-/// Memory for one image on the CPU, in bytes.
+/// Memory for images of one size on the CPU, in bytes; the program itself comes on top.
 struct Memory {
     height: usize,
     width: usize,
-    apply: u64,
-    train: u64,
+    /// The network, and the images and results that are there at a time.
+    apply: [u64; 2],
+    /// The network, and the images of the steps that are made ready.
+    train: [u64; 2],
+    /// Each training image with its target.
+    image: u64,
 }
 
 /// Prints what the model file says, and what follows from it.
@@ -64,15 +68,25 @@ fn parse_size(text: &str) -> Result<(usize, usize)> {
 
 fn memory(model: &Model, (height, width): (usize, usize)) -> Result<Memory> {
     let engine = CpuEngine::new(&model.architecture, &model.parameters, &CpuOptions::default())?;
-    let shape = Shape { batch: 1, extent: Extent::plane(height, width) };
-    Ok(Memory { height, width, apply: engine.bytes(shape, false)?, train: engine.bytes(shape, true)? })
+    let extent = Extent::plane(height, width);
+    let shape = Shape { batch: 1, extent };
+    let steps = training::Memory::of_steps(&engine, &model.task, shape)?;
+    Ok(Memory {
+        height,
+        width,
+        apply: [engine.bytes(shape, false)?, inference::image_bytes(model, extent, pipeline::AHEAD)],
+        train: [steps.network, steps.images],
+        image: training::image_bytes(&model.architecture, &model.task, extent),
+    })
 }
 
 fn as_json(model: &Model, memory: Option<&Memory>) -> Value {
     let memory = memory.map(|memory| {
         json!({
-            "height": memory.height, "width": memory.width, "device": "cpu", "apply_bytes": memory.apply,
-            "train_bytes": memory.train,
+            "height": memory.height, "width": memory.width, "device": "cpu",
+            "apply_bytes": memory.apply.iter().sum::<u64>(), "apply_network_bytes": memory.apply[0],
+            "train_bytes": memory.train.iter().sum::<u64>(), "train_network_bytes": memory.train[0],
+            "bytes_per_training_image": memory.image,
         })
     });
     json!({
@@ -120,12 +134,15 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&Memory>
     }
     if let Some(memory) = memory {
         let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64);
-        let size = format!(
-            "for one image of {} x {} pixels (rows x columns), on the CPU",
-            memory.height, memory.width
-        );
-        say("memory to apply", format!("{} {size}", mebibytes(memory.apply)));
-        say("memory to train", format!("{} {size}", mebibytes(memory.train)));
+        let parts = |[network, images]: [u64; 2]| {
+            let all = mebibytes(network + images);
+            format!("{all}: {} for the network, {} for images", mebibytes(network), mebibytes(images))
+        };
+        let size = format!("{} x {} pixels", memory.height, memory.width);
+        say("memory", format!("for images of {size} (rows x columns), on the CPU, besides the program"));
+        say("  to apply", parts(memory.apply));
+        let each = mebibytes(memory.image);
+        say("  to train", format!("{}, and {each} for each training image", parts(memory.train)));
     }
     let width = entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     entries.iter().map(|(name, text)| format!("{name:<width$}  {text}")).collect()

@@ -17,6 +17,7 @@ mod import;
 mod inspect;
 mod models;
 mod optimisation;
+mod pipeline;
 mod predict;
 mod progress;
 mod table;

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 
 use clap::Args;
 use ndarray::{Array3, Axis};
 
 use super::models::ModelArguments;
+use super::pipeline;
 use super::progress::Progress;
 use crate::data::{self, LabelFormat, Page};
-use crate::inference::Ensemble;
-use crate::network::{Model, Task};
+use crate::inference::Prediction;
+use crate::network::{Class, Model, Task};
 use crate::{Error, Result, pictures};
 
 /// Arguments of `predict`.
@@ -64,7 +64,8 @@ impl Product {
     }
 }
 
-/// Applies the models to every image and writes the results, one image after the other.
+/// Applies the models to every image and writes the results, in order; images are read and results written while
+/// others are computed.
 ///
 /// All that can be known before the first image is computed is checked before.
 pub fn run(arguments: PredictArguments) -> Result<()> {
@@ -80,24 +81,24 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     log::info!("applying {} on {}", arguments.models.description(), ensemble.device().name);
 
     let progress = Progress::over(pages.len());
-    std::thread::scope(|scope| -> Result<()> {
-        // The next image is read while the present one is computed, and no more than that.
-        let (sender, receiver) = mpsc::sync_channel(0);
-        let to_read = &pages;
-        scope.spawn(move || {
-            for page in to_read {
-                // The other end is gone when a result could not be computed or written.
-                if sender.send(data::read_image(page)).is_err() {
-                    break;
-                }
-            }
-        });
-        for (page, image) in pages.iter().zip(receiver) {
-            let written = predict(&mut ensemble, page, &image?, &products, &arguments.out)?;
+    let task =
+        Products { classes: ensemble.model().classes().to_vec(), products, out: arguments.out.clone() };
+    pipeline::run(
+        &pages,
+        data::read_image,
+        |page, image| {
+            let found = ensemble.predict(&image, task.want_deviation()).map_err(|error| match error {
+                Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", page.name())),
+                other => other,
+            })?;
+            Ok((task.wants_image().then_some(image), found))
+        },
+        |page, (image, found)| {
+            let written = task.write(page, image.as_ref(), &found)?;
             progress.done(format!("{} -> {}", page.name(), written.join(", ")));
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     drop(progress);
     let count = pages.len();
     log::info!(
@@ -206,47 +207,51 @@ fn prepare_folder(out: &Path) -> Result<()> {
     })
 }
 
-/// Computes one image and writes its files; gives their paths.
-fn predict(
-    ensemble: &mut Ensemble,
-    page: &Page,
-    image: &Array3<f32>,
-    products: &[Product],
-    out: &Path,
-) -> Result<Vec<String>> {
-    let wants_deviation = products.iter().any(|product| matches!(product, Product::Deviation));
-    let found = ensemble.predict(image, wants_deviation).map_err(|error| match error {
-        Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", page.name())),
-        other => other,
-    })?;
-    let mut written = Vec::new();
-    for &product in products {
-        let path = out.join(product.file_name(&page.stem));
-        match product {
-            Product::Labels(format) => {
-                let values = ensemble.model().classes();
-                data::write_labels_as(
-                    &path,
-                    &found.classes().mapv(|class| values[class as usize].value),
-                    format,
-                )?;
-            }
-            Product::Values | Product::Probabilities => data::write_tiff_f32(&path, &found.mean)?,
-            Product::Overlay => {
-                // Colours over colours could not be told apart: the image is shown grey.
-                if let Some(grey) = image.mean_axis(Axis(0)) {
-                    let picture = pictures::overlay(grey.view(), found.classes().view(), OPACITY)?;
-                    data::write_png_rgb8(&path, &picture)?;
-                }
-            }
-            Product::Deviation => {
-                if let Some(deviation) = &found.deviation {
-                    data::write_tiff_f32(&path, deviation)?;
-                }
-            }
-            Product::Entropy => data::write_tiff_f32(&path, &found.entropy().insert_axis(Axis(0)))?,
-        }
-        written.push(path.display().to_string());
+/// What is written for each image, and where.
+struct Products {
+    /// The classes of a segmentation.
+    classes: Vec<Class>,
+    products: Vec<Product>,
+    out: PathBuf,
+}
+
+impl Products {
+    fn want_deviation(&self) -> bool {
+        self.products.iter().any(|product| matches!(product, Product::Deviation))
     }
-    Ok(written)
+
+    /// Whether a picture shows the image itself too.
+    fn wants_image(&self) -> bool {
+        self.products.iter().any(|product| matches!(product, Product::Overlay))
+    }
+
+    /// Writes the files of one image; gives their paths.
+    fn write(&self, page: &Page, image: Option<&Array3<f32>>, found: &Prediction) -> Result<Vec<String>> {
+        let mut written = Vec::new();
+        for &product in &self.products {
+            let path = self.out.join(product.file_name(&page.stem));
+            match product {
+                Product::Labels(format) => {
+                    let labels = found.classes().mapv(|class| self.classes[class as usize].value);
+                    data::write_labels_as(&path, &labels, format)?;
+                }
+                Product::Values | Product::Probabilities => data::write_tiff_f32(&path, &found.mean)?,
+                Product::Overlay => {
+                    // Colours over colours could not be told apart: the image is shown grey.
+                    if let Some(grey) = image.and_then(|image| image.mean_axis(Axis(0))) {
+                        let picture = pictures::overlay(grey.view(), found.classes().view(), OPACITY)?;
+                        data::write_png_rgb8(&path, &picture)?;
+                    }
+                }
+                Product::Deviation => {
+                    if let Some(deviation) = &found.deviation {
+                        data::write_tiff_f32(&path, deviation)?;
+                    }
+                }
+                Product::Entropy => data::write_tiff_f32(&path, &found.entropy().insert_axis(Axis(0)))?,
+            }
+            written.push(path.display().to_string());
+        }
+        Ok(written)
+    }
 }

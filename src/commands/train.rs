@@ -17,7 +17,7 @@ use super::folds;
 use super::optimisation::OptimisationArguments;
 use crate::network::Boundary;
 use crate::training::{
-    History, Monitor, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
+    History, Memory, Monitor, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
     check_same_settings, preview_augmentation, read_settings, train,
 };
 use crate::{Error, Result};
@@ -350,10 +350,14 @@ impl Drop for ProgressWatcher {
 }
 
 impl Watcher for ProgressWatcher {
-    fn started(&mut self, steps_in_epoch: u64, bytes: u64) {
+    fn started(&mut self, steps_in_epoch: u64, memory: Memory) {
+        let mebibytes = |bytes: u64| bytes as f64 / (1 << 20) as f64;
+        info!("an epoch is {steps_in_epoch} steps");
         info!(
-            "an epoch is {steps_in_epoch} steps; training takes {:.0} MiB",
-            bytes as f64 / (1 << 20) as f64
+            "training takes {:.0} MiB of memory, besides the program: {:.0} for the network, {:.0} for images",
+            mebibytes(memory.total()),
+            mebibytes(memory.network),
+            mebibytes(memory.images)
         );
         self.started = Instant::now();
     }

@@ -10,7 +10,7 @@ use crate::engine::{
     Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, Moments, Plane, Targets, check_batch,
 };
 use crate::network::{Architecture, ParameterLayout};
-use crate::schedule::{Extent, Options, Schedule, Shape};
+use crate::schedule::{Extent, Options, Schedule, Shape, pages};
 use crate::{Error, Result};
 
 /// Layers in a block where nothing else is asked for: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).
@@ -80,7 +80,11 @@ impl CpuEngine {
         let options = Options { block: self.block, most_page_bytes: u64::MAX, alignment: ALIGNMENT };
         let shape = Shape { batch: 1, extent };
         let build = if training { Schedule::training } else { Schedule::forward };
-        build(&self.numbers.architecture, shape, &options)
+        let mut schedule = build(&self.numbers.architecture, shape, &options)?;
+        if training {
+            share_planes(&mut schedule, self.block)?;
+        }
+        Ok(schedule)
     }
 
     /// Gets the planes ready for images of this size.
@@ -225,16 +229,30 @@ impl Engine for CpuEngine {
         let missing =
             || Error::Mismatch(format!("{plane:?} of image {image} was not computed by the last pass"));
         let pass = self.pass.as_ref().filter(|_| image == 0).ok_or_else(missing)?;
-        let (planes, channel) = match plane {
-            Plane::Map(channel) => (&pass.maps, channel),
-            Plane::Gradient(channel) => (&pass.gradients, channel),
-            Plane::Output(output) => (&pass.outputs, output),
-            Plane::OutputGradient(output) => (&pass.output_gradients, output),
+        let Schedule { architecture, map_form, gradient_form, shape, .. } = &pass.schedule;
+        let (channels, outputs) = (0..architecture.channels(), 0..architecture.outputs);
+        let hidden = architecture.inputs..channels.end;
+        let (planes, held, index, form) = match plane {
+            // Gradient maps have taken the places of later feature maps.
+            Plane::Map(c) if pass.went_back => {
+                (&pass.maps, 0..pass.gradient_plane(hidden.start), c, map_form)
+            }
+            Plane::Map(c) => (&pass.maps, channels, c, map_form),
+            Plane::Gradient(c) if pass.went_back && hidden.contains(&c) => {
+                let index = pass.gradient_plane(c);
+                (&pass.maps, index..index + 1, index, gradient_form)
+            }
+            Plane::Gradient(_) => return Err(missing()),
+            Plane::Output(output) => (&pass.outputs, outputs, output, gradient_form),
+            Plane::OutputGradient(output) if pass.went_back => {
+                (&pass.output_gradients, outputs, output, gradient_form)
+            }
+            Plane::OutputGradient(_) => return Err(missing()),
         };
-        if !planes.holds(channel) {
+        if !held.contains(&index) {
             return Err(missing());
         }
-        Ok(planes.pixels(channel, pass.schedule.shape.extent))
+        Ok(planes.pixels(index, form, shape.extent))
     }
 
     // Two readings of the clock a step cost nothing that could be measured, so steps are always timed.
@@ -258,4 +276,20 @@ impl Engine for CpuEngine {
         let schedule = self.schedule(shape.extent, training)?;
         Ok(schedule.bytes().saturating_add(scratch_bytes(&schedule)).saturating_add(parameters))
     }
+}
+
+/// Lets the gradient maps take the places of feature maps.
+///
+/// Once the gradients of a block of layers are final, and those of the filters that lead to it are computed, nothing reads
+/// its feature maps again: they were read by later layers, which are done. So the gradient maps of each block go where the
+/// feature maps of the block after it were, and those of the last block into planes of their own: training takes
+/// one plane for each channel and one block more, instead of two for each.
+fn share_planes(schedule: &mut Schedule, block: usize) -> Result<()> {
+    let architecture = &schedule.architecture;
+    let block = block.clamp(1, architecture.depth) * architecture.width;
+    let planes = 0..architecture.channels() + block;
+    schedule.map_pages = pages("feature maps", planes, &schedule.map_form, 1, u64::MAX)?;
+    schedule.gradient_pages.clear();
+    schedule.gradient_form.plane = schedule.map_form.plane;
+    Ok(())
 }

@@ -37,11 +37,6 @@ impl Planes {
         self.page.origin(&self.form, 0, channel) - self.form.origin()
     }
 
-    /// Whether `channel` is in the page.
-    pub(super) fn holds(&self, channel: usize) -> bool {
-        self.page.channels.contains(&channel)
-    }
-
     /// The planes of `channels`, whole.
     pub(super) fn planes(&self, channels: Range<usize>) -> &[f32] {
         &bytemuck::cast_slice(&self.lines)[self.start(channels.start)..self.start(channels.end)]
@@ -51,6 +46,16 @@ impl Planes {
     pub(super) fn planes_mut(&mut self, channels: Range<usize>) -> &mut [f32] {
         let span = self.start(channels.start)..self.start(channels.end);
         &mut bytemuck::cast_slice_mut(&mut self.lines)[span]
+    }
+
+    /// The planes before `write`, those of `write` to write, and those after.
+    pub(super) fn around(&mut self, write: Range<usize>) -> (&[f32], &mut [f32], &[f32]) {
+        let (first, writing) =
+            (self.start(self.page.channels.start), self.start(write.start)..self.start(write.end));
+        let all: &mut [f32] = bytemuck::cast_slice_mut(&mut self.lines);
+        let (before, rest) = all.split_at_mut(writing.start);
+        let (write, after) = rest.split_at_mut(writing.len());
+        (&before[first..], write, after)
     }
 
     /// Two ranges of channels at once, the one to read wholly before or after the one to write.
@@ -67,11 +72,10 @@ impl Planes {
         }
     }
 
-    /// The pixels of one channel without its margins, `[y][x]`.
-    pub(super) fn pixels(&self, channel: usize, extent: Extent) -> Vec<f32> {
-        let origin = self.form.origin();
-        let plane = self.planes(channel..channel + 1);
-        (0..extent.y).flat_map(|y| &plane[origin + y * self.form.pitch..][..extent.x]).copied().collect()
+    /// The pixels of one plane without its margins, `[y][x]`, where they lie in it as `form` says.
+    pub(super) fn pixels(&self, plane: usize, form: &PlaneForm, extent: Extent) -> Vec<f32> {
+        let plane = self.planes(plane..plane + 1);
+        (0..extent.y).flat_map(|y| &plane[form.origin() + y * form.pitch..][..extent.x]).copied().collect()
     }
 }
 

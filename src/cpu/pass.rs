@@ -1,5 +1,7 @@
 //! All that one shape of images needs: the schedule and its planes.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::bands;
@@ -47,8 +49,10 @@ pub(super) struct Objective<'a> {
 /// All that one shape of images needs.
 pub(super) struct Pass {
     pub(super) schedule: Schedule,
+    /// Feature maps; on the way back gradient maps take their places, see [`Pass::gradient_plane`].
     pub(super) maps: Planes,
-    pub(super) gradients: Planes,
+    /// Whether the last run computed gradients.
+    pub(super) went_back: bool,
     pub(super) outputs: Planes,
     pub(super) output_gradients: Planes,
     pub(super) margins: Margins,
@@ -71,7 +75,7 @@ impl Pass {
         let mirrored = (-m..0).chain(width..width + m).map(|x| boundary.source(x, extent.x)).collect();
         Ok(Self {
             maps: Planes::new("feature maps", &page(&schedule.map_pages), map_form)?,
-            gradients: Planes::new("gradient maps", &page(&schedule.gradient_pages), form)?,
+            went_back: false,
             outputs: Planes::new("outputs", &output_page, form)?,
             output_gradients: Planes::new(
                 "output gradients",
@@ -84,6 +88,18 @@ impl Pass {
             zeros: vec![0.0; form.pitch],
             schedule,
         })
+    }
+
+    /// Which of the planes of feature maps holds the gradient map of `channel`. By then nothing reads the feature map
+    /// that was there.
+    pub(super) fn gradient_plane(&self, channel: usize) -> usize {
+        let planes = self.schedule.map_pages.first().map_or(0, |page| page.channels.end);
+        channel + planes - self.schedule.architecture.channels()
+    }
+
+    /// As [`Pass::gradient_plane`], for consecutive channels.
+    pub(super) fn gradient_planes(&self, channels: Range<usize>) -> Range<usize> {
+        self.gradient_plane(channels.start)..self.gradient_plane(channels.end)
     }
 
     pub(super) fn load(&mut self, image: &[f32]) {
@@ -145,7 +161,8 @@ impl Pass {
     /// The outputs without the gaps between rows.
     pub(super) fn take_outputs(&self, into: &mut Vec<f32>) {
         for output in 0..self.schedule.architecture.outputs {
-            into.extend(self.outputs.pixels(output, self.schedule.shape.extent));
+            let Schedule { gradient_form, shape, .. } = &self.schedule;
+            into.extend(self.outputs.pixels(output, gradient_form, shape.extent));
         }
     }
 }

@@ -11,7 +11,6 @@ use super::convolve::{ConvolveBand, Start};
 use super::filter_gradient::{FilterGradient, FilterGradientBand, Reader};
 use super::input_gradient::{InputGradient, InputGradientBand, Later, mask};
 use super::lanes::{Instructions, run};
-use super::memory::Planes;
 use super::mix::{ProductSums, WeightedSums};
 use super::pass::{Objective, Pass};
 use crate::network::{Architecture, ParameterLayout, TAPS};
@@ -37,6 +36,7 @@ impl Numbers {
     /// Runs the forward steps, or all of them when there are targets, for one image; gives the loss.
     pub(super) fn run(&mut self, pass: &mut Pass, image: &[f32], objective: Option<Objective>) -> f64 {
         let mut loss = 0.0;
+        pass.went_back = objective.is_some();
         let steps = std::mem::take(&mut pass.schedule.steps);
         for step in &steps {
             let start = Instant::now();
@@ -167,14 +167,20 @@ impl Numbers {
     }
 
     fn mix_input_gradient(&self, pass: &mut Pass, channels: Range<usize>, finishes: Range<usize>) {
-        let Pass { schedule, maps, gradients, output_gradients, .. } = pass;
+        let places = pass.gradient_planes(channels.clone());
+        let Pass { schedule, maps, output_gradients, .. } = pass;
         let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
         let from = output_gradients.planes(0..self.architecture.outputs);
-        let into = gradients.planes_mut(channels.clone());
+        let (maps, into, _) = maps.around(places);
         let height = bands::height_for_threads(extent.y);
         let zeros = vec![0.0; channels.len()];
         bands::cut(into, form, extent.y, height).into_par_iter().for_each(|mut band| {
             let rows = band.rows.clone();
+            // Feature maps had their margins where gradient maps have zeros.
+            for row in band.planes.iter_mut().flat_map(|plane| plane.chunks_exact_mut(form.pitch)) {
+                row[..form.left].fill(0.0);
+                row[form.left + extent.x..].fill(0.0);
+            }
             run(
                 self.instructions,
                 WeightedSums {
@@ -205,7 +211,9 @@ impl Numbers {
         channels: Range<usize>,
         finishes: Range<usize>,
     ) {
-        let Pass { schedule, maps, gradients, rows, mirrored, .. } = pass;
+        let (places, later_places) =
+            (pass.gradient_planes(channels.clone()), pass.gradient_planes(from.clone()));
+        let Pass { schedule, maps, rows, mirrored, .. } = pass;
         let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
         let later = |channel: usize| {
             let hidden = channel - self.architecture.inputs;
@@ -214,9 +222,9 @@ impl Numbers {
         };
         let later: Vec<Later> = from.clone().map(later).collect();
         let height = bands::height_for_threads(extent.y);
-        let (from, into) = gradients.read_and_write(from, channels.clone());
+        let (maps, into, after) = maps.around(places.clone());
         let shared = InputGradient {
-            gradients: from,
+            gradients: &after[(later_places.start - places.end) * form.plane..],
             later: &later,
             groups: &groups(0..later.len()),
             parameters: &self.parameters,
@@ -240,7 +248,8 @@ impl Numbers {
     }
 
     fn filter_gradient(&mut self, pass: &mut Pass, from: Range<usize>, sources: Range<usize>) {
-        let Pass { schedule, maps, gradients, zeros, .. } = pass;
+        let places = pass.gradient_planes(from.clone());
+        let Pass { schedule, maps, zeros, .. } = pass;
         let (map_form, form, extent) = (&schedule.map_form, &schedule.gradient_form, schedule.shape.extent);
         let inputs = self.architecture.inputs;
         let readers: Vec<Reader> = from
@@ -256,7 +265,7 @@ impl Numbers {
             maps: maps.planes(sources.clone()),
             map_plane: map_form.plane,
             map_origin: map_form.origin(),
-            gradients: gradients.planes(from.clone()),
+            gradients: maps.planes(places),
             gradient_plane: form.plane,
             readers: &readers,
             left: form.left,
@@ -323,11 +332,12 @@ impl Numbers {
     }
 
     fn bias_gradient(&mut self, pass: &mut Pass, from: Range<usize>) {
-        let Pass { schedule, gradients, .. } = pass;
+        let gradients = pass.maps.planes(pass.gradient_planes(from.clone()));
+        let schedule = &pass.schedule;
         let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
         let sums = sum_bands(from.len(), extent.y, |rows, sums| {
             let kernel = ProductSums {
-                left: gradients.planes(from.clone()),
+                left: gradients,
                 left_plane: form.plane,
                 left_origin: form.origin(),
                 left_count: from.len(),
@@ -358,7 +368,7 @@ fn groups(planes: Range<usize>) -> Vec<Range<usize>> {
 /// Sends the gradients of finished channels back through the ReLU.
 fn finish(
     schedule: &Schedule,
-    maps: &Planes,
+    maps: &[f32],
     channels: &mut [&mut [f32]],
     rows: Range<usize>,
     first: usize,
@@ -367,7 +377,7 @@ fn finish(
     let (map_form, form, columns) = (&schedule.map_form, &schedule.gradient_form, schedule.shape.extent.x);
     for (gradient, channel) in channels.iter_mut().zip(first..) {
         if finishes.contains(&channel) {
-            let map = maps.planes(channel..channel + 1);
+            let map = &maps[channel * map_form.plane..][..map_form.plane];
             for (gradient, y) in gradient.chunks_exact_mut(form.pitch).zip(rows.clone()) {
                 let from = map_form.origin() + y * map_form.pitch;
                 mask(&mut gradient[form.left..form.left + columns], &map[from..from + columns]);

@@ -3,13 +3,14 @@
 //! Everything is written to a hidden temporary file in the same folder and renamed once it is complete,
 //! so that a stopped program leaves no half-written file under a name that somebody will read.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
-use ndarray::{Array2, Array3, ArrayView3, Axis};
+use ndarray::{Array, Array2, Array3, ArrayView3, Axis, Dimension};
 use tiff::encoder::colortype::{Gray32Float, GrayI32};
 use tiff::encoder::{TiffEncoder, TiffKind};
 use tiff::tags::ExtraSamples;
@@ -138,8 +139,7 @@ fn fill_tiff_f32<W: Write + std::io::Seek, K: TiffKind>(
 /// # Errors
 /// [`Error::Output`] for an empty image or a file that cannot be written.
 pub fn write_png_grey8(path: impl AsRef<Path>, image: &Array2<u8>) -> Result<()> {
-    let bytes: Vec<u8> = image.iter().copied().collect();
-    write_png(path.as_ref(), &bytes, image.dim(), ExtendedColorType::L8)
+    write_png(path.as_ref(), &in_order(image), image.dim(), ExtendedColorType::L8)
 }
 
 /// Writes an 8-bit colour PNG from an image of shape `[y][x][3]`, red, green and blue.
@@ -154,8 +154,12 @@ pub fn write_png_rgb8(path: impl AsRef<Path>, image: &Array3<u8>) -> Result<()> 
             format!("an image of {colours} colours; wanted 3: red, green and blue"),
         ));
     }
-    let bytes: Vec<u8> = image.iter().copied().collect();
-    write_png(path.as_ref(), &bytes, (height, width), ExtendedColorType::Rgb8)
+    write_png(path.as_ref(), &in_order(image), (height, width), ExtendedColorType::Rgb8)
+}
+
+/// The numbers of an array in the order of its indices, copied only where they do not lie so.
+fn in_order<D: Dimension>(array: &Array<u8, D>) -> Cow<'_, [u8]> {
+    array.as_slice().map_or_else(|| array.iter().copied().collect(), Cow::Borrowed)
 }
 
 fn write_png(path: &Path, bytes: &[u8], size: (usize, usize), colour: ExtendedColorType) -> Result<()> {

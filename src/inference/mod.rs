@@ -5,13 +5,16 @@
 //! - [`Ensemble`]: several models, and an image in its eight symmetries, averaged; how much they differ.
 //! - `tiles`: how an image is cut where it is too large for the memory of the device. Every tile is computed
 //!   with all the pixels around it that it depends on, so tiles do not change the result.
+//! - [`image_bytes`]: what images take in memory beside the network.
 //! - [`argmax`] and [`softmax`]: what raw outputs of a segmentation mean.
 //!
 //! Images are arrays `[channel][y][x]` in the file's own units, as [`crate::data::read_image`] gives them.
 
 mod ensemble;
+mod memory;
 mod predictor;
 mod tiles;
 
 pub use ensemble::{Ensemble, Prediction};
+pub use memory::image_bytes;
 pub use predictor::{Predictor, argmax, softmax};

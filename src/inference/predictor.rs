@@ -1,6 +1,7 @@
 //! A model on a device, and images through it.
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
+use rayon::prelude::*;
 
 use super::tiles::{Span, spans};
 use crate::devices::Device;
@@ -8,6 +9,9 @@ use crate::engine::{DeviceInfo, Engine, Images};
 use crate::network::{Model, Normalisation, Task};
 use crate::schedule::{Extent, Shape};
 use crate::{Error, Result};
+
+/// Rows of an image that one core takes through the softmax at a time.
+const SOFTMAX_ROWS: usize = 64;
 
 /// Applies a model to images of any size.
 pub struct Predictor {
@@ -212,11 +216,15 @@ pub fn argmax(outputs: &Array3<f32>) -> Array2<u32> {
 
 /// The softmax over the outputs of each pixel, `[output][y][x]`; it does not overflow, however large they are.
 pub fn softmax(mut outputs: Array3<f32>) -> Array3<f32> {
-    let largest = outputs.fold_axis(Axis(0), f32::NEG_INFINITY, |&most, &value| most.max(value));
-    outputs -= &largest.insert_axis(Axis(0));
-    outputs.mapv_inplace(f32::exp);
-    let sums = outputs.sum_axis(Axis(0)).insert_axis(Axis(0));
-    outputs /= &sums;
+    // A device waits for the next image meanwhile: all cores take their part.
+    let bands: Vec<_> = outputs.axis_chunks_iter_mut(Axis(1), SOFTMAX_ROWS).collect();
+    bands.into_par_iter().for_each(|mut band| {
+        let largest = band.fold_axis(Axis(0), f32::NEG_INFINITY, |&most, &value| most.max(value));
+        band -= &largest.insert_axis(Axis(0));
+        band.mapv_inplace(f32::exp);
+        let sums = band.sum_axis(Axis(0)).insert_axis(Axis(0));
+        band /= &sums;
+    });
     outputs
 }
 

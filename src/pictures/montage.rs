@@ -1,5 +1,7 @@
 //! Pictures side by side in rows, with captions over columns and rows.
 
+use std::borrow::Cow;
+
 use ndarray::{Array3, s};
 
 use super::font;
@@ -25,7 +27,7 @@ pub fn montage(columns: &[&str], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
 
 /// As [`montage`], with a caption over each row as well.
 pub fn captioned_montage(columns: &[&str], captions: &[String], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
-    let rows: Vec<Vec<Array3<u8>>> = rows.iter().map(|row| row.iter().map(enlarged).collect()).collect();
+    let rows: Vec<Vec<Cow<Array3<u8>>>> = rows.iter().map(|row| row.iter().map(enlarged).collect()).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0).max(columns.len());
     let widths: Vec<usize> = (0..count)
         .map(|column| {
@@ -63,7 +65,7 @@ pub fn captioned_montage(columns: &[&str], captions: &[String], rows: &[Vec<Arra
             if let Some(picture) = row.get(column) {
                 let (h, w, _) = picture.dim();
                 let x = left + (column_width - w) / 2;
-                canvas.slice_mut(s![top..top + h, x..x + w, ..]).assign(picture);
+                canvas.slice_mut(s![top..top + h, x..x + w, ..]).assign(picture.as_ref());
             }
             top += row_height + GAP;
         }
@@ -73,17 +75,20 @@ pub fn captioned_montage(columns: &[&str], captions: &[String], rows: &[Vec<Arra
 }
 
 /// The picture with three channels (a single one is grey) and at least about the smallest side.
-fn enlarged(picture: &Array3<u8>) -> Array3<u8> {
+fn enlarged(picture: &Array3<u8>) -> Cow<'_, Array3<u8>> {
     let (height, width, channels) = picture.dim();
     let longer = height.max(width);
     if longer == 0 || channels == 0 {
-        return Array3::zeros((0, 0, 3));
+        return Cow::Owned(Array3::zeros((0, 0, 3)));
     }
     // A picture that is a tenth too small is left as it is: doubling it would show nothing more.
     let factor = ((SMALLEST_SIDE as f32 / longer as f32) - 0.1).ceil().max(1.0) as usize;
-    Array3::from_shape_fn((height * factor, width * factor, 3), |(y, x, c)| {
+    if factor == 1 && channels == 3 {
+        return Cow::Borrowed(picture);
+    }
+    Cow::Owned(Array3::from_shape_fn((height * factor, width * factor, 3), |(y, x, c)| {
         picture[[y / factor, x / factor, c.min(channels - 1)]]
-    })
+    }))
 }
 
 fn text_width(text: &str) -> usize {

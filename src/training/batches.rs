@@ -37,8 +37,7 @@ impl<'a> Batches<'a> {
             sampler = sampler.favouring(ClassPixels::of(set)?, favour_rare);
         }
         let mut batches = Self { set, sampler, augmentation, seed, batch, ahead: 1, ready: VecDeque::new() };
-        let pixels = batches.largest_shape(crop).extent.pixels().saturating_mul(batch * set.channels());
-        batches.ahead = (MOST_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads()) as u64;
+        batches.ahead = steps_ahead(batches.largest_shape(crop), set.channels()) as u64;
         Ok(batches)
     }
 
@@ -115,6 +114,12 @@ impl<'a> Batches<'a> {
         let extent = extents.max_by_key(Extent::pixels).unwrap_or(Extent::plane(1, 1));
         Shape { batch: self.batch, extent }
     }
+}
+
+/// Steps that are made ready at a time where the largest is of `shape`.
+pub(super) fn steps_ahead(shape: Shape, channels: usize) -> usize {
+    let pixels = shape.extent.pixels().saturating_mul(shape.batch * channels);
+    (MOST_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads())
 }
 
 /// One whole image as a batch.

@@ -14,6 +14,7 @@ mod checks;
 mod history;
 mod initial;
 mod judge;
+mod memory;
 mod monitor;
 mod optimisation;
 mod outcome;
@@ -28,6 +29,7 @@ mod trainer;
 
 pub use augmentation_preview::preview_augmentation;
 pub use history::{Epoch, History};
+pub use memory::{Memory, image_bytes};
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 pub use outcome::{Outcome, StopReason, Watcher};

@@ -7,9 +7,25 @@ use crate::Result;
 use crate::data::{Dataset, Sample, Target};
 use crate::engine::Engine;
 use crate::pictures::{captioned_montage, grey_picture, label_picture, range_of, stretch, stretch_with};
+use crate::schedule::Extent;
 
 /// Longest side in pixels that is shown of an image; the middle of larger ones.
 const MOST_SIDE: usize = 512;
+
+/// Bytes that the picture takes while it is made, over `count` images of `extent` at the largest: in parts and in one
+/// piece, and then, somewhat more or less, as the bytes of its file.
+pub(super) fn bytes(count: usize, extent: Extent) -> u64 {
+    const COLUMNS: usize = 3;
+    const ROWS: usize = 3;
+    let Extent { y, x, .. } = shown(extent);
+    let pixels = (COLUMNS * count.min(ROWS) * y * x) as u64;
+    9 * 3 * pixels / 4
+}
+
+/// How much of an image of `extent` is shown.
+pub(super) fn shown(extent: Extent) -> Extent {
+    Extent::plane(extent.y.min(MOST_SIDE), extent.x.min(MOST_SIDE))
+}
 
 /// The picture over those images of `set` whose `losses` are the smallest, the median and the largest, `[y][x][3]`.
 pub(super) fn preview(engine: &mut dyn Engine, set: &Dataset, losses: &[f64]) -> Result<Array3<u8>> {
@@ -64,7 +80,7 @@ fn row(engine: &mut dyn Engine, sample: &Sample) -> Result<Vec<Array3<u8>>> {
 fn middle(sample: &Sample) -> Sample {
     use crate::data::{Crop, Draw, Symmetry, cut};
     let (_, height, width) = sample.image.dim();
-    let (rows, columns) = (height.min(MOST_SIDE), width.min(MOST_SIDE));
+    let Extent { y: rows, x: columns, .. } = shown(Extent::plane(height, width));
     let crop = Crop { y: (height - rows) / 2, x: (width - columns) / 2, height: rows, width: columns };
     cut(sample, &Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY })
 }

@@ -9,6 +9,7 @@ use super::batches::Batches;
 use super::checkpoint::{Checkpoint, Progress};
 use super::history::{Epoch, History};
 use super::judge::Judge;
+use super::memory::Memory;
 use super::optimisation::RateSchedule;
 use super::outcome::{Outcome, StopReason, Watcher};
 use super::prepare::Prepared;
@@ -47,8 +48,7 @@ pub fn train(
     let mut run = Run::new(prepared, settings, folder, device, resume)?;
     folder.write_settings(&run.settings)?;
     run.save()?;
-    let shape = run.batches.largest_shape(settings.crop);
-    watcher.started(run.steps_in_epoch, run.engine.bytes(shape, true)?);
+    watcher.started(run.steps_in_epoch, run.memory()?);
     let reason = match run.until_finished(stop, watcher) {
         Ok(reason) => reason,
         Err(error) => {
@@ -164,6 +164,17 @@ impl<'a> Run<'a> {
             save_seconds: 0.0,
             reports,
         })
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        let shape = self.batches.largest_shape(self.settings.crop);
+        Memory::of_run(
+            self.engine.as_ref(),
+            &self.model.task,
+            shape,
+            &self.prepared.training,
+            self.judge.set(),
+        )
     }
 
     fn minutes(&self) -> f64 {

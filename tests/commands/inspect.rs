@@ -24,7 +24,9 @@ fn a_model_says_what_it_is() {
     }
     assert!(!text.contains("MiB"));
     let text = bench.succeeds("inspect run/model.safetensors --size 64x80");
-    assert!(text.contains("MiB for one image of 64 x 80 pixels"), "{text}");
+    for part in ["for images of 64 x 80 pixels", "to apply", "to train", "MiB for each training image"] {
+        assert!(text.contains(part), "'{part}' is missing in: {text}");
+    }
 }
 
 #[test]
@@ -40,7 +42,11 @@ fn json_has_all_of_it_and_the_memory_of_a_size() {
     let memory = json("inspect m.safetensors --json --size 100x200")["memory"].clone();
     let bytes = |name: &str| memory[name].as_u64().unwrap();
     // At least the planes themselves: inputs, layers and output.
-    assert!(bytes("apply_bytes") > 6 * 100 * 200 * 4 && bytes("train_bytes") > bytes("apply_bytes"));
+    assert!(bytes("apply_network_bytes") > 6 * 100 * 200 * 4);
+    assert!(bytes("train_network_bytes") > bytes("apply_network_bytes"));
+    assert!(bytes("apply_bytes") > bytes("apply_network_bytes"));
+    assert!(bytes("train_bytes") > bytes("train_network_bytes"));
+    assert_eq!(bytes("bytes_per_training_image"), (2 + 1) * 4 * 100 * 200);
 }
 
 #[test]

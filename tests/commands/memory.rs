@@ -1,0 +1,83 @@
+//! What `train` and `inspect` say of memory, against what the program takes. Linux tells the largest it ever was.
+
+#![cfg(target_os = "linux")]
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::Bench;
+
+/// How far what is said may be from what is taken.
+const MOST_APART: f64 = 0.05;
+const MEBIBYTE: f64 = (1 << 20) as f64;
+
+/// Runs the program; gives the largest resident memory in MiB, and what it said on standard error.
+fn peak(bench: &Bench, arguments: &str) -> (f64, String) {
+    let errors = bench.path("errors.txt");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_msd-gpu"))
+        .args(arguments.split_whitespace())
+        .current_dir(bench.path("."))
+        // Steps are made ready for each thread.
+        .env("RAYON_NUM_THREADS", "2")
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&errors).unwrap())
+        .spawn()
+        .unwrap();
+    let mut kibibytes = 0.0_f64;
+    let status = loop {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        if let Some(line) = line {
+            kibibytes = kibibytes.max(line.trim().trim_end_matches(" kB").parse().unwrap());
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let errors = std::fs::read_to_string(errors).unwrap();
+    assert!(status.success(), "{arguments}: {errors}");
+    (kibibytes / 1024.0, errors)
+}
+
+fn compare(what: &str, said: f64, taken: f64) {
+    let apart = said / taken - 1.0;
+    println!("{what}: said {said:.1} MiB, taken {taken:.1} MiB, {:.1} % apart", 100.0 * apart);
+    assert!(apart.abs() < MOST_APART, "{what}: said {said:.1} MiB, taken {taken:.1} MiB");
+}
+
+/// The program itself, its code and threads, is taken off: it is what a run takes whose images are tiny.
+#[test]
+fn what_is_said_beforehand_is_what_is_taken() {
+    let bench = Bench::new();
+    for (folder, side) in [("tiny", 8), ("large", 512)] {
+        for name in ["a", "b", "c", "d"] {
+            bench.grey(&format!("{folder}/{name}.png"), (side, side));
+        }
+    }
+    let train = |folder: &str, more: &str| {
+        peak(
+            &bench,
+            &format!(
+                "train regress --images {folder} --targets {folder} --depth 100 --max-steps 2 --device cpu {more} --out {folder}-run"
+            ),
+        )
+    };
+    let apply = |folder: &str| {
+        peak(&bench, &format!("predict --model {folder}-run {folder} --device cpu --out {folder}-out"))
+    };
+    train("tiny", "");
+    let (program, _) = apply("tiny");
+
+    let (taken, errors) = train("large", "--crop 0");
+    let said = errors.split("training takes ").nth(1).and_then(|text| text.split(' ').next()).unwrap();
+    compare("train", said.parse().unwrap(), taken - program);
+
+    let (taken, _) = apply("large");
+    let json: Value =
+        serde_json::from_str(&bench.succeeds("inspect large-run --size 512x512 --json")).unwrap();
+    compare("predict", json["memory"]["apply_bytes"].as_f64().unwrap() / MEBIBYTE, taken - program);
+}
