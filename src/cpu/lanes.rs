@@ -73,6 +73,9 @@ pub(super) trait Kernel {
 pub(super) fn run(instructions: Instructions, kernel: impl Kernel) {
     // SAFETY: `Instructions` beyond the baseline are only made after the processor was asked for them.
     match instructions {
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Baseline => unsafe { kernel.run::<std::arch::x86_64::__m128>() },
+        #[cfg(not(target_arch = "x86_64"))]
         Instructions::Baseline => unsafe { kernel.run::<Portable>() },
         #[cfg(target_arch = "x86_64")]
         Instructions::Avx2 => unsafe { x86::run_avx2(kernel) },
@@ -125,10 +128,12 @@ pub(super) trait Lanes: Copy {
     unsafe fn fetch_soon(_from: *const f32) {}
 }
 
-/// Four numbers that the compiler turns into whatever the build's baseline has (SSE2, NEON).
+/// Four numbers that the compiler turns into whatever the build's baseline has, such as NEON.
+#[cfg(not(target_arch = "x86_64"))]
 #[derive(Clone, Copy)]
 pub(super) struct Portable([f32; 4]);
 
+#[cfg(not(target_arch = "x86_64"))]
 impl Lanes for Portable {
     const COUNT: usize = 4;
     const TILE_ROWS: usize = 4;
@@ -185,6 +190,51 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512vl")]
     pub(super) unsafe fn run_avx512(kernel: impl Kernel) {
         unsafe { kernel.run::<__m512>() }
+    }
+
+    // Every processor of this family has SSE2. Left to the compiler, sums were taken apart into single numbers and spilled.
+    impl Lanes for __m128 {
+        const COUNT: usize = 4;
+        const TILE_ROWS: usize = 4;
+        const TILE_COLUMNS: usize = 2;
+        const TILE_CHANNELS: usize = 4;
+        const TILE_MAPS: usize = 1;
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { _mm_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm_storeu_ps(to, self) }
+        }
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { _mm_set1_ps(value) }
+        }
+
+        #[inline(always)]
+        unsafe fn multiply_add(self, factor: Self, sum: Self) -> Self {
+            unsafe { _mm_add_ps(_mm_mul_ps(self, factor), sum) }
+        }
+
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // The second operand is returned when one is not a number.
+            unsafe { _mm_max_ps(_mm_setzero_ps(), self) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { _mm_add_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn fetch_soon(from: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        }
     }
 
     impl Lanes for __m256 {
