@@ -53,7 +53,7 @@ impl Memory {
     ) -> Result<Self> {
         let mut steps = Self::of_steps(engine, task, shape)?;
         let sets = training.samples.iter().chain(&judging.samples).map(sample_bytes).sum::<u64>();
-        steps.images += sets;
+        steps.images = steps.images.saturating_add(sets);
         let Some(largest) = judging.samples.iter().max_by_key(|sample| sample_bytes(sample)) else {
             return Ok(steps);
         };
@@ -68,21 +68,15 @@ impl Memory {
         };
         let (judging_network, preview_network) = (network_at(whole)?, network_at(shown)?);
         let largest_network = steps.network.max(judging_network);
-        let judged = Self {
-            network: largest_network,
-            images: steps.images + judging_bytes(largest, architecture.outputs),
-        };
-        // Steps that are ready wait meanwhile; what it took to make them is free again.
+        // Steps that are ready wait while others are judged and shown; what it took to make them is free again.
         let ready = (steps_ahead(shape, architecture.inputs) - 1) as u64
             * shape.batch as u64
             * image_bytes(architecture, task, shape.extent);
-        let mut previewed = Self {
-            network: preview_network,
-            images: sets
-                + MODELS * parameter_bytes(architecture)
-                + ready
-                + preview::bytes(judging.samples.len(), whole),
-        };
+        let waiting = sets + MODELS * parameter_bytes(architecture) + ready;
+        let judging_images = waiting + judging_bytes(largest, architecture.outputs);
+        let judged = Self { network: largest_network, images: steps.images.max(judging_images) };
+        let preview_images = waiting + preview::bytes(judging.samples.len(), whole);
+        let mut previewed = Self { network: preview_network, images: preview_images };
         if engine.spare_bytes() > 0 {
             // Planes of several sizes stay, the smaller ones if they are small enough.
             let mut others =
