@@ -8,9 +8,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
 use ndarray::{Array, Array2, Array3, ArrayView3, Axis, Dimension};
+use png::{BitDepth, ColorType};
 use tiff::encoder::colortype::{Gray32Float, GrayI32};
 use tiff::encoder::{TiffEncoder, TiffKind};
 use tiff::tags::ExtraSamples;
@@ -139,7 +138,7 @@ fn fill_tiff_f32<W: Write + std::io::Seek, K: TiffKind>(
 /// # Errors
 /// [`Error::Output`] for an empty image or a file that cannot be written.
 pub fn write_png_grey8(path: impl AsRef<Path>, image: &Array2<u8>) -> Result<()> {
-    write_png(path.as_ref(), &in_order(image), image.dim(), ExtendedColorType::L8)
+    write_png(path.as_ref(), &in_order(image), image.dim(), ColorType::Grayscale, BitDepth::Eight)
 }
 
 /// Writes an 8-bit colour PNG from an image of shape `[y][x][3]`, red, green and blue.
@@ -154,7 +153,7 @@ pub fn write_png_rgb8(path: impl AsRef<Path>, image: &Array3<u8>) -> Result<()> 
             format!("an image of {colours} colours; wanted 3: red, green and blue"),
         ));
     }
-    write_png(path.as_ref(), &in_order(image), (height, width), ExtendedColorType::Rgb8)
+    write_png(path.as_ref(), &in_order(image), (height, width), ColorType::Rgb, BitDepth::Eight)
 }
 
 /// The numbers of an array in the order of its indices, copied only where they do not lie so.
@@ -162,11 +161,29 @@ fn in_order<D: Dimension>(array: &Array<u8, D>) -> Cow<'_, [u8]> {
     array.as_slice().map_or_else(|| array.iter().copied().collect(), Cow::Borrowed)
 }
 
-fn write_png(path: &Path, bytes: &[u8], size: (usize, usize), colour: ExtendedColorType) -> Result<()> {
+/// Writes samples, of 16 bits the upper half first.
+fn write_png(
+    path: &Path,
+    bytes: &[u8],
+    size: (usize, usize),
+    colour: ColorType,
+    depth: BitDepth,
+) -> Result<()> {
     let (height, width) = (side(path, size.0)?, side(path, size.1)?);
-    write_atomic(path, |file| {
-        PngEncoder::new(file).write_image(bytes, width, height, colour).map_err(|error| error.to_string())
-    })
+    let fill = |file: &mut BufWriter<&mut File>| -> std::result::Result<(), png::EncodingError> {
+        let mut encoder = png::Encoder::new(file, width, height);
+        encoder.set_color(colour);
+        encoder.set_depth(depth);
+        encoder.set_compression(png::Compression::Fast);
+        encoder.set_filter(png::Filter::Adaptive);
+        // In one go, the file would be made in memory first.
+        let mut writer = encoder.write_header()?;
+        let mut stream = writer.stream_writer()?;
+        stream.write_all(bytes)?;
+        stream.finish()?;
+        writer.finish()
+    };
+    write_atomic(path, |file| fill(file).map_err(|error| error.to_string()))
 }
 
 /// How label images are stored: the smallest format that holds their values.
@@ -239,8 +256,8 @@ pub fn write_labels_as(path: impl AsRef<Path>, labels: &Array2<i64>, format: Lab
     match format {
         LabelFormat::Png8 => write_png_grey8(&path, &labels.mapv(|v| v as u8))?,
         LabelFormat::Png16 => {
-            let values: Vec<u16> = labels.iter().map(|v| *v as u16).collect();
-            write_png(&path, bytemuck::cast_slice(&values), labels.dim(), ExtendedColorType::L16)?;
+            let bytes: Vec<u8> = labels.iter().flat_map(|v| (*v as u16).to_be_bytes()).collect();
+            write_png(&path, &bytes, labels.dim(), ColorType::Grayscale, BitDepth::Sixteen)?;
         }
         LabelFormat::Tiff32 => {
             let (height, width) = (side(&path, labels.dim().0)?, side(&path, labels.dim().1)?);

@@ -137,4 +137,10 @@ pub trait Engine: Send {
 
     /// Bytes of memory that a pass over `shape` takes, with gradients if `training`.
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;
+
+    /// Most bytes that it keeps for shapes other than the largest of those used last; 0 where it has memory for one shape at
+    /// a time.
+    fn spare_bytes(&self) -> u64 {
+        0
+    }
 }

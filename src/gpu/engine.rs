@@ -12,7 +12,7 @@ use super::pipelines::Pipelines;
 use super::plan::{self, DispatchLimits, Pass, Plan};
 use super::readback::{self, Losses};
 use super::recorder;
-use super::shapes::Shapes;
+use super::shapes::{MOST_SPARE_BYTES, Shapes};
 use super::timer::Timer;
 use super::tuning::Tuning;
 use crate::engine::{Adam, DeviceInfo, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch};
@@ -316,6 +316,10 @@ impl Engine for GpuEngine {
         let parameters = 5 * 4 * self.layout.count() as u64;
         let params = recorder::uniform_bytes(&plan, &self.device.limits);
         Ok(plan.bytes().saturating_add(parameters + params))
+    }
+
+    fn spare_bytes(&self) -> u64 {
+        MOST_SPARE_BYTES
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 const MOST_SHAPES: usize = 4;
 /// Most bytes beyond those of the largest shape. What a pass takes is told by its own shape, and a device that runs out of
 /// memory does not always refuse: it may take the machine's, which is slow. So what is kept to save time must be small.
-const MOST_SPARE_BYTES: u64 = 512 << 20;
+pub(super) const MOST_SPARE_BYTES: u64 = 512 << 20;
 
 /// The buffers of the shapes that were used last.
 #[derive(Default)]

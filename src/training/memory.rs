@@ -31,11 +31,12 @@ impl Memory {
     pub fn of_steps(engine: &dyn Engine, task: &Task, shape: Shape) -> Result<Self> {
         // This finds sizes that cannot be counted.
         let network = engine.bytes(shape, true)?;
-        let architecture = engine.architecture();
+        let (architecture, ahead) = (engine.architecture(), steps_ahead(shape, engine.architecture().inputs));
         let step = shape.batch as u64 * image_bytes(architecture, task, shape.extent);
+        let own = MODELS * parameter_bytes(architecture);
         // Each step is there as images and as batches while it is made.
-        let ready = 2 * steps_ahead(shape, architecture.inputs) as u64 * step;
-        Ok(Self { network, images: ready + checkpoint_bytes(architecture) })
+        let making = 2 * ahead as u64 * step;
+        Ok(Self { network, images: own + making.max(CHECKPOINT * parameter_bytes(architecture)) })
     }
 
     /// Of a run whose steps are of `shape` at the largest, over the images that it is trained on and those that judge it
@@ -51,25 +52,53 @@ impl Memory {
         judging: &Dataset,
     ) -> Result<Self> {
         let mut steps = Self::of_steps(engine, task, shape)?;
-        steps.images += training.samples.iter().chain(&judging.samples).map(sample_bytes).sum::<u64>();
+        let sets = training.samples.iter().chain(&judging.samples).map(sample_bytes).sum::<u64>();
+        steps.images = steps.images.saturating_add(sets);
         let Some(largest) = judging.samples.iter().max_by_key(|sample| sample_bytes(sample)) else {
             return Ok(steps);
         };
-        // An engine has planes of one size at a time, and those for training do for judging too.
-        let extent_of = |sample: &Sample| Extent::plane(sample.image.dim().1, sample.image.dim().2);
-        let whole = extent_of(largest);
-        let forward = |extent| engine.bytes(Shape { batch: 1, extent }, false);
-        let judged = Self {
-            network: steps.network.max(forward(whole)?),
-            images: steps.images + judging_bytes(largest, engine.architecture().outputs),
-        };
+        let architecture = engine.architecture();
+        let (_, height, width) = largest.image.dim();
+        let whole = Extent::plane(height, width);
         let shown = preview::shown(whole);
-        let previewed = Self {
-            network: if shown == shape.extent { steps.network } else { forward(shown)? },
-            images: steps.images + preview::bytes(judging.samples.len(), whole),
+        // Planes for training do for judging too.
+        let network_at = |extent| match extent == shape.extent {
+            true => Ok(steps.network),
+            false => engine.bytes(Shape { batch: 1, extent }, false),
         };
+        let (judging_network, preview_network) = (network_at(whole)?, network_at(shown)?);
+        let largest_network = steps.network.max(judging_network);
+        // Steps that are ready wait while others are judged and shown; what it took to make them is free again.
+        let ready = (steps_ahead(shape, architecture.inputs) - 1) as u64
+            * shape.batch as u64
+            * image_bytes(architecture, task, shape.extent);
+        let waiting = sets + MODELS * parameter_bytes(architecture) + ready;
+        let judging_images = waiting + judging_bytes(largest, architecture.outputs);
+        let judged = Self { network: largest_network, images: steps.images.max(judging_images) };
+        let preview_images = waiting + preview::bytes(judging.samples.len(), whole);
+        let mut previewed = Self { network: preview_network, images: preview_images };
+        if engine.spare_bytes() > 0 {
+            // Planes of several sizes stay, the smaller ones if they are small enough.
+            let mut others =
+                vec![(judging_network, whole), (preview_network, shown), (steps.network, shape.extent)];
+            others.sort_by_key(|&(bytes, _)| bytes);
+            others.dedup();
+            others.pop();
+            let fits =
+                |spare, (bytes, _)| if spare + bytes <= engine.spare_bytes() { spare + bytes } else { spare };
+            previewed.network = largest_network + others.into_iter().fold(0, fits);
+        }
         Ok(if previewed.total() > judged.total() { previewed } else { judged })
     }
+}
+
+/// How often the host has the parameters: in the model to begin with and in the best one.
+const MODELS: u64 = 2;
+/// How often a checkpoint has as many numbers as there are parameters, while it is written: five arrays, thrice.
+const CHECKPOINT: u64 = 15;
+
+fn parameter_bytes(architecture: &Architecture) -> u64 {
+    4 * ParameterLayout::of(architecture).count() as u64
 }
 
 /// Bytes of an image and its target, `weights` not counted: these are 4 for each pixel more.
@@ -99,10 +128,4 @@ fn judging_bytes(sample: &Sample, outputs: usize) -> u64 {
     };
     let batch = sample_bytes(sample);
     batch + batch.max(4 * (y * x * results) as u64)
-}
-
-/// The numbers of the model and of the best one, and of a checkpoint while it is written: five for each parameter,
-/// thrice.
-fn checkpoint_bytes(architecture: &Architecture) -> u64 {
-    4 * 17 * ParameterLayout::of(architecture).count() as u64
 }

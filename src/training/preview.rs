@@ -12,14 +12,13 @@ use crate::schedule::Extent;
 /// Longest side in pixels that is shown of an image; the middle of larger ones.
 const MOST_SIDE: usize = 512;
 
-/// Bytes that the picture takes while it is made, over `count` images of `extent` at the largest: in parts and in one
-/// piece, and then, somewhat more or less, as the bytes of its file.
+/// Bytes that the picture takes while it is made, over `count` images of `extent` at the largest: once in parts and once in
+/// one piece.
 pub(super) fn bytes(count: usize, extent: Extent) -> u64 {
     const COLUMNS: usize = 3;
     const ROWS: usize = 3;
     let Extent { y, x, .. } = shown(extent);
-    let pixels = (COLUMNS * count.min(ROWS) * y * x) as u64;
-    9 * 3 * pixels / 4
+    2 * (COLUMNS * count.min(ROWS) * 3 * y * x) as u64
 }
 
 /// How much of an image of `extent` is shown.
