@@ -54,7 +54,7 @@ enum Command {
     Predict(predict::PredictArguments),
     /// Compare a trained network's output with targets
     Evaluate(evaluate::EvaluateArguments),
-    /// Say what a model is, and what it takes to apply it
+    /// Say what a model is, and what applying and training it take
     Inspect(inspect::InspectArguments),
     /// Turn a network of msdnet or msd_pytorch into a model
     Import(import::ImportArguments),

@@ -162,7 +162,7 @@ impl ConvolveBand<'_> {
                 }
                 for r in 0..ROWS + 2 {
                     let pixels = L::load(source.add(r * step));
-                    L::fetch_soon(source.wrapping_add(r * step + L::COUNT));
+                    L::fetch_soon(source.wrapping_add(r * step + 2 * L::COUNT));
                     for down in 0..3 {
                         if r >= down && r - down < ROWS {
                             for across in 0..COLUMNS {
