@@ -1,4 +1,4 @@
-//! `msd-gpu inspect`: what a model is, and what it takes to apply it.
+//! `msd-gpu inspect`: what a model is, and what applying and training it take.
 
 use std::path::PathBuf;
 

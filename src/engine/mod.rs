@@ -4,10 +4,12 @@
 //! over batches of images. Gradients of several batches, also of different sizes, add up until
 //! [`Engine::update`] uses them. Work may be queued: only what returns numbers waits for it.
 
+mod example;
 mod loss;
 mod optimiser;
 mod targets;
 
+pub use example::example_batch;
 pub(crate) use loss::DiceSums;
 pub use loss::{Loss, LossKind};
 pub use optimiser::{Adam, Moments};

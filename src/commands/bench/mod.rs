@@ -11,7 +11,7 @@ use serde_json::json;
 use self::peers::{Key, Peers};
 use super::console;
 use super::device::DeviceArguments;
-use crate::engine::{Adam, Engine, Images, Loss, Peaks, Targets};
+use crate::engine::{Adam, Engine, Images, Loss, Peaks, Targets, example_batch};
 use crate::network::{Architecture, initialise};
 use crate::schedule::{Extent, Shape, update_traffic};
 use crate::{Error, Result};
@@ -79,9 +79,7 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     let mut engine = device.open(&architecture, &initialise(&architecture, 1))?;
     // Asking for the memory first finds sizes that cannot be counted before any image is made.
     engine.bytes(shape, true)?;
-    let pixels = shape.batch * shape.extent.pixels();
-    let images = Images { shape, pixels: fill(pixels, |i| (i % 1009 * 7919 % 1009) as f32 / 500.0 - 1.0)? };
-    let targets = Targets::classes(fill(pixels, |i| (i / 100 % CLASSES) as u32)?);
+    let (images, targets) = example_batch(&architecture, shape)?;
     let peaks = device.peaks()?;
     let case = Case { arguments, architecture, images, targets, peaks, peers };
     if !case.arguments.json {
@@ -230,19 +228,4 @@ impl Case {
 /// What a pass is called in measurements.
 fn what(training: bool) -> &'static str {
     if training { "train_step" } else { "forward" }
-}
-
-/// Numbers for each pixel, if there is memory for them.
-fn fill<T>(count: usize, number: impl Fn(usize) -> T) -> Result<Vec<T>> {
-    let mut numbers = Vec::new();
-    if numbers.try_reserve_exact(count).is_err() {
-        let wanted = "the images must fit into memory; lower --size or --batch";
-        return Err(Error::setting(
-            "--size",
-            format!("too large for this machine ({count} pixels in all)"),
-            wanted,
-        ));
-    }
-    numbers.extend((0..count).map(number));
-    Ok(numbers)
 }

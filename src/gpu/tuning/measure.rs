@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::search::{self, Found, Trial};
 use super::{Bucket, Tuning};
-use crate::engine::{Adam, Engine, Images, Loss, Targets};
+use crate::Result;
+use crate::engine::{Adam, Engine, Images, Loss, Targets, example_batch};
 use crate::gpu::{GpuAdapter, GpuEngine, GpuOptions};
 use crate::network::{Architecture, initialise};
 use crate::schedule::{Extent, Shape};
-use crate::{Error, Result};
 
 /// A tuning is timed at least so often, and then until it took so many seconds or was timed as often as makes sense.
 const FEWEST_REPEATS: u32 = 3;
@@ -54,10 +54,8 @@ struct Case {
 
 impl Case {
     fn new(architecture: &Architecture, shape: Shape) -> Result<Self> {
-        let pixels = shape.batch * shape.extent.pixels();
-        let image = fill(pixels * architecture.inputs, |i| (i % 1009 * 7919 % 1009) as f32 / 500.0 - 1.0)?;
-        let classes = fill(pixels, |i| (i / 100 % architecture.outputs) as u32)?;
-        Ok(Self { images: Images { shape, pixels: image }, targets: Targets::classes(classes) })
+        let (images, targets) = example_batch(architecture, shape)?;
+        Ok(Self { images, targets })
     }
 
     /// What a training step and a forward pass take, each at best.
@@ -89,19 +87,4 @@ impl Case {
         engine.update(&Adam::new(0.0, 1))?;
         engine.losses(true).map(drop)
     }
-}
-
-/// Numbers for each pixel, if there is memory for them.
-fn fill<T>(count: usize, number: impl Fn(usize) -> T) -> Result<Vec<T>> {
-    let mut numbers = Vec::new();
-    if numbers.try_reserve_exact(count).is_err() {
-        let found = format!("too large for this machine ({count} pixels in all)");
-        return Err(Error::setting(
-            "--size",
-            found,
-            "the images must fit into memory; lower --size or --batch",
-        ));
-    }
-    numbers.extend((0..count).map(number));
-    Ok(numbers)
 }
