@@ -1,7 +1,7 @@
 //! What it costs to make one sample of 256x256 pixels, on one thread.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use msd_gpu::data::{Augmentation, Sample, Sampler, Target};
+use msd_gpu::samples::{Augmentation, Sample, Sampler, Target};
 use ndarray::{Array2, Axis};
 
 fn augmentation(criterion: &mut Criterion) {

@@ -5,8 +5,8 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use msd_gpu::cpu::{CpuEngine, CpuOptions};
 use msd_gpu::engine::{Adam, Engine, Images, Loss, Targets};
+use msd_gpu::geometry::{Extent, Shape};
 use msd_gpu::network::{Architecture, initialise};
-use msd_gpu::schedule::{Extent, Shape};
 
 fn engines(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cpu");

@@ -6,9 +6,9 @@ use log::{info, warn};
 
 use crate::cpu::{self, CpuEngine, CpuOptions};
 use crate::engine::{DeviceInfo, DeviceKind, Engine, Peaks};
+use crate::geometry::Shape;
 use crate::gpu::{self, Bucket, Cache, Found, GpuAdapter, GpuEngine, GpuOptions, Key, Trial, Tuning};
 use crate::network::Architecture;
-use crate::schedule::Shape;
 use crate::{Error, Result};
 
 /// How long an automatic search begins trials.
@@ -268,7 +268,7 @@ mod tests {
     fn the_tiles_of_an_earlier_run_are_taken_and_unknown_ones_are_not() {
         let safe = Tuning::safe(DeviceKind::Software);
         let architecture = Architecture::new(1, 2, 3);
-        let shape = Shape { batch: 1, extent: crate::schedule::Extent::plane(8, 8) };
+        let shape = Shape { batch: 1, extent: crate::geometry::Extent::plane(8, 8) };
         let other = Tuning::covering().into_iter().find(|tuning| *tuning != safe).unwrap().to_string();
         for device in list() {
             let earlier = device.clone().with_tuning(&other).tuned_for(&architecture, shape);

@@ -27,7 +27,7 @@
 //! ```
 //! use msd_gpu::engine::{Adam, Images, Loss, Targets};
 //! use msd_gpu::network::{Architecture, initialise};
-//! use msd_gpu::schedule::{Extent, Shape};
+//! use msd_gpu::geometry::{Extent, Shape};
 //!
 //! // A network with one input channel, two classes and ten layers, on the CPU.
 //! let architecture = Architecture::new(1, 2, 10);
@@ -51,21 +51,25 @@
 
 pub mod commands;
 pub mod cpu;
-pub mod data;
 pub mod devices;
+mod encoding;
 pub mod engine;
 pub mod error;
 pub mod exchange;
+pub mod files;
+pub mod geometry;
 pub mod gpu;
-
+pub mod images;
 pub mod inference;
 pub mod metrics;
 pub mod network;
 pub mod phantom;
 pub mod pictures;
 pub mod reference;
+pub mod samples;
 pub mod schedule;
 pub mod tensorboard;
+pub mod tomography;
 pub mod training;
 
 pub use error::{Error, Result};

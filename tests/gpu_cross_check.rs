@@ -6,9 +6,9 @@ mod cross_check;
 use cross_check::{Case, Setting, check_case};
 use msd_gpu::Error;
 use msd_gpu::engine::{DeviceKind, Engine};
+use msd_gpu::geometry::{Extent, Shape};
 use msd_gpu::gpu::{GpuAdapter, GpuEngine, GpuOptions, Tuning, adapters};
 use msd_gpu::network::{Architecture, initialise};
-use msd_gpu::schedule::{Extent, Shape};
 
 fn adapter() -> GpuAdapter {
     let (adapter, _) = adapters().into_iter().next().expect(

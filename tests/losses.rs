@@ -2,8 +2,8 @@
 
 use msd_gpu::cpu::{CpuEngine, CpuOptions};
 use msd_gpu::engine::{Adam, Engine, Images, Loss, TargetValues, Targets};
+use msd_gpu::geometry::{Extent, Shape};
 use msd_gpu::network::{Architecture, initialise};
-use msd_gpu::schedule::{Extent, Shape};
 
 /// The outputs that are learnt for a black image; only the biases of the outputs can change there.
 fn learnt(loss: Loss, targets: &Targets, outputs: usize) -> Vec<f64> {

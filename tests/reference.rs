@@ -1,9 +1,10 @@
 //! The float64 reference, judged by mathematics: finite differences, linearity, shifts, and a case by hand.
 
 use msd_gpu::engine::{Adam, IGNORED, Loss, TargetValues, Targets};
-use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout};
+use msd_gpu::geometry::Boundary;
+use msd_gpu::geometry::Extent;
+use msd_gpu::network::{Architecture, DilationMode, ParameterLayout};
 use msd_gpu::reference::{adam, backward, forward, loss};
-use msd_gpu::schedule::Extent;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

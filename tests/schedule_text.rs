@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use msd_gpu::geometry::{Extent, Shape};
 use msd_gpu::network::Architecture;
-use msd_gpu::schedule::{Extent, Options, Schedule, Shape};
+use msd_gpu::schedule::{Options, Schedule};
 
 fn check(name: &str, schedule: &Schedule) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));

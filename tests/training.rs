@@ -2,8 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use msd_gpu::data::{Dataset, Sample, Target};
 use msd_gpu::network::{Class, Model, Task};
+use msd_gpu::samples::{Dataset, Sample, Target};
 use msd_gpu::training::{Prepared, RunFolder, Settings, TaskKind, train};
 use msd_gpu::{Error, devices};
 use ndarray::{Array2, Array3};

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use msd_gpu::data::{check_finite, write_bytes_atomic};
 use msd_gpu::devices::TuningPolicy;
+use msd_gpu::files::write_bytes_atomic;
 use msd_gpu::inference::Predictor;
 use msd_gpu::network::{self, Task};
+use msd_gpu::samples::check_finite;
 use ndarray::{Array, Array3, ArrayD, Axis, Dimension};
 use numpy::{Element, PyArray};
 use pyo3::prelude::*;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use msd_gpu::data::{Dataset, LabelMapping, Sample, Target};
 use msd_gpu::devices::TuningPolicy;
 use msd_gpu::network::{Class, Task};
+use msd_gpu::samples::{Dataset, LabelMapping, Sample, Target};
 use msd_gpu::training::{History, Prepared, RunFolder, Settings, TaskKind, Watcher};
 use ndarray::{Array2, Array3};
 use pyo3::exceptions::PyValueError;

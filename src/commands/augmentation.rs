@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::data::Augmentation;
+use crate::samples::Augmentation;
 
 /// Strengths; each sample draws its own evenly between nothing and these.
 #[derive(Debug, Args)]

@@ -12,17 +12,16 @@ use ndarray::{Array2, Array3, Axis};
 use super::console;
 use super::device::DeviceArguments;
 use super::train::{ProgressWatcher, report, stop_on_interrupt};
-use crate::data::LabelMapping;
-use crate::data::{
-    Classes, Dataset, Target, load_regression, load_segmentation, write_bytes_atomic, write_labels,
-    write_png_rgb8, write_tiff_f32,
-};
 use crate::devices::Device;
+use crate::files::write_bytes_atomic;
+use crate::images::{write_labels, write_png_rgb8, write_tiff_f32};
 use crate::inference::Predictor;
 use crate::metrics::{ConfusionMatrix, DataRange, RegressionScores};
 use crate::network::Model;
 use crate::phantom::{foam, shapes};
 use crate::pictures::{grey_picture, label_picture, montage, range_of, stretch, stretch_with};
+use crate::samples::LabelMapping;
+use crate::samples::{Classes, Dataset, Target, load_regression, load_segmentation};
 use crate::training::{Outcome, Prepared, RunFolder, Settings, TaskKind, train};
 use crate::{Error, Result};
 

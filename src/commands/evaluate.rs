@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use super::models::ModelArguments;
 use super::progress::Progress;
 use super::{console, table};
-use crate::data::{self, Classes, Dataset, LabelMapping, Sample, Target};
 use crate::inference::Ensemble;
 use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
 use crate::network::{Class, Model, Task};
+use crate::samples::{Classes, Dataset, LabelMapping, Sample, Target};
 use crate::{Error, Result};
+use crate::{images, samples};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
@@ -55,8 +56,8 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
         }
     })?;
     // All images have the channels of the first one: that is checked when they are loaded.
-    if let Some(first) = data::discover(&arguments.images)?.first() {
-        ensemble.check_channels(&first.name(), data::page_size(first)?.0)?;
+    if let Some(first) = images::discover(&arguments.images)?.first() {
+        ensemble.check_channels(&first.name(), images::page_size(first)?.0)?;
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
     match ensemble.model().task {
@@ -84,7 +85,7 @@ fn named<T>(sample: &Sample, result: Result<T>) -> Result<T> {
 
 fn weigh(arguments: &EvaluateArguments, dataset: &mut Dataset) -> Result<()> {
     match &arguments.weights {
-        Some(weights) => data::load_weights(dataset, &arguments.images, weights),
+        Some(weights) => samples::load_weights(dataset, &arguments.images, weights),
         None => Ok(()),
     }
 }
@@ -97,7 +98,7 @@ fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Resul
     let values = order.iter().map(|&output| classes[output].value).collect();
     let known = LabelMapping { values, ignored: arguments.ignore };
     let (mut dataset, _) =
-        data::load_segmentation(&arguments.images, &arguments.targets, Classes::Known(&known))?;
+        samples::load_segmentation(&arguments.images, &arguments.targets, Classes::Known(&known))?;
     weigh(arguments, &mut dataset)?;
 
     let (mut matrix, mut calibration) = (ConfusionMatrix::new(classes.len()), Calibration::default());
@@ -218,7 +219,7 @@ fn regression(
     ensemble: &mut Ensemble,
     given: Option<DataRange>,
 ) -> Result<()> {
-    let mut dataset = data::load_regression(&arguments.images, &arguments.targets)?;
+    let mut dataset = samples::load_regression(&arguments.images, &arguments.targets)?;
     weigh(arguments, &mut dataset)?;
     let (outputs, targets) = (ensemble.model().architecture.outputs, dataset.target_channels());
     if let Some(found) = targets.filter(|&found| found != outputs) {

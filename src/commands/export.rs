@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::data::write_bytes_atomic;
 use crate::exchange::{OPSET, to_onnx, to_torch};
+use crate::files::write_bytes_atomic;
 use crate::network::Model;
 use crate::{Error, Result};
 

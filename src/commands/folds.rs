@@ -7,8 +7,8 @@ use log::info;
 
 use super::train::{ProgressWatcher, describe, report, stop_on_interrupt};
 use super::{console, table};
-use crate::data::write_bytes_atomic;
 use crate::devices::Device;
+use crate::files::write_bytes_atomic;
 use crate::training::{Outcome, Prepared, RunFolder, Settings, train};
 use crate::{Error, Result};
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::data::write_bytes_atomic;
 use crate::exchange::{self, ImportOptions, Imported, TaskKind};
+use crate::files::write_bytes_atomic;
 use crate::network::parse_dilations;
 use crate::{Error, Result};
 

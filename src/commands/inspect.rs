@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{console, pipeline};
+use super::console;
 use crate::cpu::{CpuEngine, CpuOptions};
 use crate::engine::Engine;
+use crate::geometry::{Extent, Shape};
+use crate::inference::pipeline;
 use crate::network::{Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task};
-use crate::schedule::{Extent, Shape};
 use crate::{Error, Result, inference, training};
 
 /// Arguments of `inspect`.

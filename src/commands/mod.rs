@@ -17,7 +17,6 @@ mod import;
 mod inspect;
 mod models;
 mod optimisation;
-mod pipeline;
 mod predict;
 mod progress;
 mod table;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::device::DeviceArguments;
 use crate::Result;
-use crate::data::Symmetry;
+use crate::geometry::Symmetry;
 use crate::inference::Ensemble;
 use crate::network::Model;
 

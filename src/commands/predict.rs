@@ -7,10 +7,11 @@ use clap::Args;
 use ndarray::{Array3, Axis};
 
 use super::models::ModelArguments;
-use super::pipeline;
 use super::progress::Progress;
-use crate::data::{self, LabelFormat, Page};
+use crate::images;
+use crate::images::{LabelFormat, Page};
 use crate::inference::Prediction;
+use crate::inference::pipeline;
 use crate::network::{Class, Model, Task};
 use crate::{Error, Result, pictures};
 
@@ -73,7 +74,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     let products = products(ensemble.model(), &arguments)?;
     let pages = pages(&arguments.input)?;
     for page in &pages {
-        ensemble.check_channels(&page.name(), data::page_size(page)?.0)?;
+        ensemble.check_channels(&page.name(), images::page_size(page)?.0)?;
     }
     check_names(&pages, &products)?;
     check_place(&arguments.out, &pages)?;
@@ -85,7 +86,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
         Products { classes: ensemble.model().classes().to_vec(), products, out: arguments.out.clone() };
     pipeline::run(
         &pages,
-        data::read_image,
+        images::read_image,
         |page, image| {
             let found = ensemble.predict(&image, task.want_deviation()).map_err(|error| match error {
                 Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", page.name())),
@@ -148,7 +149,7 @@ fn pages(inputs: &[String]) -> Result<Vec<Page>> {
     let mut seen = BTreeSet::new();
     let mut pages = Vec::new();
     for input in inputs {
-        for page in data::discover(input)? {
+        for page in images::discover(input)? {
             if seen.insert((real(&page.path), page.page)) {
                 pages.push(page);
             }
@@ -233,22 +234,22 @@ impl Products {
             match product {
                 Product::Labels(format) => {
                     let labels = found.classes().mapv(|class| self.classes[class as usize].value);
-                    data::write_labels_as(&path, &labels, format)?;
+                    images::write_labels_as(&path, &labels, format)?;
                 }
-                Product::Values | Product::Probabilities => data::write_tiff_f32(&path, &found.mean)?,
+                Product::Values | Product::Probabilities => images::write_tiff_f32(&path, &found.mean)?,
                 Product::Overlay => {
                     // Colours over colours could not be told apart: the image is shown grey.
                     if let Some(grey) = image.and_then(|image| image.mean_axis(Axis(0))) {
                         let picture = pictures::overlay(grey.view(), found.classes().view(), OPACITY)?;
-                        data::write_png_rgb8(&path, &picture)?;
+                        images::write_png_rgb8(&path, &picture)?;
                     }
                 }
                 Product::Deviation => {
                     if let Some(deviation) = &found.deviation {
-                        data::write_tiff_f32(&path, deviation)?;
+                        images::write_tiff_f32(&path, deviation)?;
                     }
                 }
-                Product::Entropy => data::write_tiff_f32(&path, &found.entropy().insert_axis(Axis(0)))?,
+                Product::Entropy => images::write_tiff_f32(&path, &found.entropy().insert_axis(Axis(0)))?,
             }
             written.push(path.display().to_string());
         }

@@ -15,7 +15,7 @@ use super::data::DataArguments;
 use super::device::TuningArguments;
 use super::folds;
 use super::optimisation::OptimisationArguments;
-use crate::network::Boundary;
+use crate::geometry::Boundary;
 use crate::training::{
     History, Memory, Monitor, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
     check_same_settings, preview_augmentation, read_settings, train,

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{console, table};
 use crate::engine::DeviceKind;
+use crate::geometry::{Extent, Shape};
 use crate::gpu::Trial;
 use crate::network::Architecture;
-use crate::schedule::{Extent, Shape};
 use crate::{Error, Result, devices};
 
 /// Arguments of `tune`.

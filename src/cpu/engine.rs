@@ -9,8 +9,9 @@ use super::steps::{Numbers, scratch_bytes};
 use crate::engine::{
     Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, Moments, Plane, Targets, check_batch,
 };
+use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout};
-use crate::schedule::{Extent, Options, Schedule, Shape, pages};
+use crate::schedule::{Options, Schedule, pages};
 use crate::{Error, Result};
 
 /// Layers in a block where nothing else is asked for: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).

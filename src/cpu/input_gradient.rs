@@ -13,7 +13,8 @@
 use std::ops::Range;
 
 use super::lanes::{Kernel, Lanes};
-use crate::network::{Boundary, TAPS};
+use crate::geometry::Boundary;
+use crate::network::TAPS;
 
 /// For each row or column of an image, the places that see it.
 pub(super) struct Preimages {

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use bytemuck::Zeroable;
 
-use crate::network::Boundary;
-use crate::schedule::{Extent, Page, PlaneForm};
+use crate::geometry::Boundary;
+use crate::geometry::Extent;
+use crate::schedule::{Page, PlaneForm};
 use crate::{Error, Result};
 
 /// A cache line, so that column 0 of every row is aligned to one.

@@ -1,8 +1,8 @@
 //! Images and targets for timing an engine: made up, and the same each time.
 
 use super::{Images, Targets};
+use crate::geometry::Shape;
 use crate::network::Architecture;
-use crate::schedule::Shape;
 use crate::{Error, Result};
 
 /// Images and classes of `shape` for a network, with numbers that are neither constant nor 0.

@@ -16,8 +16,8 @@ pub use optimiser::{Adam, Moments};
 pub use targets::{IGNORED, TargetValues, Targets, check_batch};
 
 use crate::Result;
+use crate::geometry::Shape;
 use crate::network::Architecture;
-use crate::schedule::Shape;
 
 /// What an engine runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]

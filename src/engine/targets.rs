@@ -115,7 +115,7 @@ pub fn check_batch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::Extent;
+    use crate::geometry::Extent;
 
     #[test]
     fn the_total_weight_is_that_of_what_counts() {

@@ -8,7 +8,6 @@ mod msd_pytorch;
 mod msdnet;
 mod onnx;
 mod pickle;
-mod protobuf;
 mod scaling;
 mod tensors;
 mod torch_file;

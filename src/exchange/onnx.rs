@@ -8,9 +8,10 @@
 //! cut to the part that it needs. `Pad` may not mirror further than the image is wide, so mirrored margins are gathered by
 //! indices that the graph computes from the image's size: exact for any size, however large the dilation.
 
-use super::protobuf::Message;
 use super::shared_normalisation;
-use crate::network::{Architecture, Boundary, Model, Normalisation, ParameterLayout, Task};
+use crate::encoding::Message;
+use crate::geometry::Boundary;
+use crate::network::{Architecture, Model, Normalisation, ParameterLayout, Task};
 use crate::{Error, Result};
 
 /// The version of the operator set that exported graphs need.

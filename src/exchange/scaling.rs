@@ -151,9 +151,10 @@ pub(super) fn fold_output(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Boundary, initialise};
+    use crate::geometry::Boundary;
+    use crate::geometry::Extent;
+    use crate::network::initialise;
     use crate::reference;
-    use crate::schedule::Extent;
 
     /// The network with the layers before and after it, and the network into which they were folded, on one image.
     fn both(before: Scaling, after: Scaling) -> (Vec<f64>, Vec<f64>) {

@@ -16,8 +16,9 @@ use super::shapes::{MOST_SPARE_BYTES, Shapes};
 use super::timer::Timer;
 use super::tuning::Tuning;
 use crate::engine::{Adam, DeviceInfo, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch};
+use crate::geometry::Shape;
 use crate::network::{Architecture, ParameterLayout};
-use crate::schedule::{Options, Schedule, Shape};
+use crate::schedule::{Options, Schedule};
 use crate::{Error, Result};
 
 /// Numbers to which the rows of planes are aligned: 64 bytes, a cache line.
@@ -327,7 +328,7 @@ impl Engine for GpuEngine {
 mod tests {
     use super::super::memory::Use;
     use super::*;
-    use crate::schedule::Extent;
+    use crate::geometry::Extent;
 
     fn adapter() -> GpuAdapter {
         let (adapter, _) = crate::gpu::adapters().into_iter().next().expect(

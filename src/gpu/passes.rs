@@ -13,8 +13,9 @@ use super::recorder::Recorder;
 use super::timer::Timer;
 use crate::Result;
 use crate::engine::{Plane, TargetValues, Targets};
+use crate::geometry::Shape;
 use crate::network::{Architecture, ParameterLayout};
-use crate::schedule::{Page, PlaneForm, Schedule, Shape};
+use crate::schedule::{Page, PlaneForm, Schedule};
 
 /// The buffers that stay as long as the network does.
 pub(super) struct Fixed {

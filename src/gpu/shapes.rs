@@ -4,8 +4,8 @@ use super::device::Device;
 use super::passes::{Current, Fixed};
 use super::pipelines::Pipelines;
 use super::plan::{Pass, Plan};
+use crate::geometry::Shape;
 use crate::network::Architecture;
-use crate::schedule::Shape;
 use crate::{Error, Result};
 
 /// Most shapes whose buffers are kept.

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use ndarray::{Array2, Array3, Axis, Zip};
 
 use super::predictor::{Predictor, argmax};
-use crate::data::Symmetry;
 use crate::devices::Device;
 use crate::engine::DeviceInfo;
+use crate::geometry::Symmetry;
 use crate::network::{Model, Task};
 use crate::{Error, Result};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::devices;
+use crate::geometry::Boundary;
 use crate::inference::softmax;
-use crate::network::{Architecture, Boundary, Class, Normalisation, initialise};
+use crate::network::{Architecture, Class, Normalisation, initialise};
 
 /// A network in which every parameter has a part, and that knows left from right and up from down.
 fn regression(architecture: Architecture, seed: u64) -> Model {

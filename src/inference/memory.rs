@@ -1,7 +1,7 @@
 //! What memory the images take that go through a model, beside the network.
 
+use crate::geometry::Extent;
 use crate::network::{Model, Task};
-use crate::schedule::Extent;
 
 /// Bytes of images and results of one size, with up to `ahead` images read before they are computed and one result
 /// written while the next image is computed.

@@ -8,12 +8,12 @@
 //! - [`image_bytes`]: what images take in memory beside the network.
 //! - [`argmax`] and [`softmax`]: what raw outputs of a segmentation mean.
 //!
-//! Images are arrays `[channel][y][x]` in the file's own units, as [`crate::data::read_image`] gives them.
+//! Images are arrays `[channel][y][x]` in the file's own units, as [`crate::images::read_image`] gives them.
 
 mod ensemble;
 mod memory;
+pub(crate) mod pipeline;
 mod predictor;
-mod tiles;
 
 pub use ensemble::{Ensemble, Prediction};
 pub use memory::image_bytes;

@@ -3,11 +3,11 @@
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
-use super::tiles::{Span, spans};
 use crate::devices::Device;
 use crate::engine::{DeviceInfo, Engine, Images};
+use crate::geometry::tiles::{Span, spans};
+use crate::geometry::{Extent, Shape};
 use crate::network::{Model, Normalisation, Task};
-use crate::schedule::{Extent, Shape};
 use crate::{Error, Result};
 
 /// Rows of an image that one core takes through the softmax at a time.
@@ -236,9 +236,8 @@ mod tests {
 
     use super::*;
     use crate::devices;
-    use crate::network::{
-        Architecture, Boundary, Class, DilationMode, InputNormalisation, Measure, initialise,
-    };
+    use crate::geometry::Boundary;
+    use crate::network::{Architecture, Class, DilationMode, InputNormalisation, Measure, initialise};
 
     /// A regression with biases and mixing weights that are not zero either.
     fn model(architecture: Architecture) -> Model {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::Boundary;
+use crate::geometry::Boundary;
 use crate::{Error, Result};
 
 /// Whether dilations cycle over the channels or over the layers.

@@ -4,14 +4,12 @@
 //! of the engines; what it should give is written down in [`crate::reference`].
 
 mod architecture;
-mod boundary;
 mod model;
 mod model_file;
 mod normalisation;
 mod parameters;
 
 pub use architecture::{Architecture, DilationMode, parse_dilations};
-pub use boundary::Boundary;
 pub use model::{Class, Model, Task};
 pub use normalisation::{InputNormalisation, Measure, Normalisation};
 pub use parameters::{ParameterLayout, TAPS, initialise};

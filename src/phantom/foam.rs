@@ -6,8 +6,8 @@ use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{add_poisson_noise, filtered_back_projection, project};
 use crate::error::{Error, Result};
+use crate::tomography::{add_poisson_noise, filtered_back_projection, project};
 
 /// Radius of the piece over half the image's side: the rest is air.
 const PIECE: f32 = 0.9;

@@ -18,8 +18,8 @@ mod optimiser;
 pub use losses::loss;
 pub use optimiser::adam;
 
+use crate::geometry::Extent;
 use crate::network::{Architecture, ParameterLayout};
-use crate::schedule::Extent;
 
 /// What a forward pass leaves behind.
 #[derive(Debug, Clone)]

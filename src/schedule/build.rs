@@ -7,9 +7,10 @@
 
 use std::ops::Range;
 
-use super::planes::{Page, PlaneForm, Shape, pages};
+use super::planes::{Page, PlaneForm, pages};
 use super::steps::Step;
 use crate::Result;
+use crate::geometry::Shape;
 use crate::network::Architecture;
 
 /// What an engine asks of a schedule.
@@ -260,7 +261,7 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::Extent;
+    use crate::geometry::Extent;
 
     fn options(block: usize, most_page_bytes: u64) -> Options {
         Options { block, most_page_bytes, alignment: 4 }

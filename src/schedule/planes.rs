@@ -10,39 +10,8 @@
 
 use std::ops::Range;
 
+use crate::geometry::Extent;
 use crate::{Error, Result};
-
-/// The size of an image in pixels. A two-dimensional image has `z` 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Extent {
-    /// Slices.
-    pub z: usize,
-    /// Rows.
-    pub y: usize,
-    /// Columns.
-    pub x: usize,
-}
-
-impl Extent {
-    /// A two-dimensional image of `y` rows and `x` columns.
-    pub fn plane(y: usize, x: usize) -> Self {
-        Self { z: 1, y, x }
-    }
-
-    /// Number of pixels.
-    pub fn pixels(&self) -> usize {
-        self.z * self.y * self.x
-    }
-}
-
-/// A batch of images of one size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Shape {
-    /// Number of images.
-    pub batch: usize,
-    /// Size of each image.
-    pub extent: Extent,
-}
 
 /// How the rows of a plane lie in memory, counted in numbers (not bytes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -52,7 +52,8 @@ pub fn update_traffic(architecture: &Architecture) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{Extent, Options, Shape};
+    use crate::geometry::{Extent, Shape};
+    use crate::schedule::Options;
 
     fn traffic(block: usize) -> Vec<(&'static str, u64)> {
         let shape = Shape { batch: 2, extent: Extent::plane(3, 5) };

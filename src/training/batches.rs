@@ -4,17 +4,18 @@ use std::collections::{BTreeSet, VecDeque};
 
 use rayon::prelude::*;
 
-use super::settings::Settings;
+use super::Settings;
 use crate::Result;
-use crate::data::{Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, Symmetry, Target, cut};
 use crate::engine::{Images, TargetValues, Targets};
-use crate::schedule::{Extent, Shape};
+use crate::geometry::Symmetry;
+use crate::geometry::{Extent, Shape};
+use crate::samples::{Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, Target, cut};
 
 /// Pixels of images that are made ready before they are used.
 const MOST_PIXELS_READY: usize = 1 << 25;
 
 /// Draws pieces of the training images, each changed as the settings say.
-pub(super) struct Batches<'a> {
+pub(in crate::training) struct Batches<'a> {
     set: &'a Dataset,
     sampler: Sampler,
     augmentation: Augmentation,
@@ -27,10 +28,10 @@ pub(super) struct Batches<'a> {
 }
 
 /// The images and targets of a step: one batch for each size among them, and the scale that makes the loss a mean.
-pub(super) type Step = (Vec<(Images, Targets)>, f32);
+pub(in crate::training) type Step = (Vec<(Images, Targets)>, f32);
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(set: &'a Dataset, settings: &Settings) -> Result<Self> {
+    pub(in crate::training) fn new(set: &'a Dataset, settings: &Settings) -> Result<Self> {
         let Settings { batch, crop, symmetries, favour_rare, seed, augmentation, .. } = *settings;
         let mut sampler = Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?;
         if favour_rare > 0.0 {
@@ -42,7 +43,7 @@ impl<'a> Batches<'a> {
     }
 
     /// Steps in an epoch: as many as show about as many pixels as the set holds, but each image at least once.
-    pub(super) fn steps_in_epoch(&self, crop: usize) -> u64 {
+    pub(in crate::training) fn steps_in_epoch(&self, crop: usize) -> u64 {
         let shown = |&(height, width): &(usize, usize)| match crop {
             0 => 1.0,
             _ => (height * width) as f64 / (height.min(crop) * width.min(crop)) as f64,
@@ -57,13 +58,13 @@ impl<'a> Batches<'a> {
     }
 
     /// The `n`-th sample of the run, from 0.
-    pub(super) fn sample(&self, n: u64) -> Sample {
+    pub(in crate::training) fn sample(&self, n: u64) -> Sample {
         let draw = self.draw(n);
         self.augmentation.apply(&self.set.samples[draw.index], &draw, self.seed, n)
     }
 
     /// The names of the images of step `step`, each once.
-    pub(super) fn names(&self, step: u64) -> String {
+    pub(in crate::training) fn names(&self, step: u64) -> String {
         let first = (step - 1) * self.batch as u64;
         let names = (first..first + self.batch as u64)
             .map(|n| self.set.samples[self.draw(n).index].name.as_str())
@@ -74,7 +75,7 @@ impl<'a> Batches<'a> {
     /// Step `step`, from 1.
     ///
     /// Steps are made ready by all threads, a few at a time: the engine has the next ones at hand.
-    pub(super) fn step(&mut self, step: u64) -> Step {
+    pub(in crate::training) fn step(&mut self, step: u64) -> Step {
         match self.ready.pop_front() {
             Some((number, ready)) if number == step => ready,
             _ => {
@@ -105,7 +106,7 @@ impl<'a> Batches<'a> {
     }
 
     /// A batch like those of the run, to ask what memory it will take.
-    pub(super) fn largest_shape(&self, crop: usize) -> Shape {
+    pub(in crate::training) fn largest_shape(&self, crop: usize) -> Shape {
         let piece = |(height, width): (usize, usize)| match crop {
             0 => Extent::plane(height, width),
             _ => Extent::plane(height.min(crop), width.min(crop)),
@@ -117,13 +118,13 @@ impl<'a> Batches<'a> {
 }
 
 /// Steps that are made ready at a time where the largest is of `shape`.
-pub(super) fn steps_ahead(shape: Shape, channels: usize) -> usize {
+pub(in crate::training) fn steps_ahead(shape: Shape, channels: usize) -> usize {
     let pixels = shape.extent.pixels().saturating_mul(shape.batch * channels);
     (MOST_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads())
 }
 
 /// One whole image as a batch.
-pub(super) fn whole(sample: &Sample) -> (Images, Targets) {
+pub(in crate::training) fn whole(sample: &Sample) -> (Images, Targets) {
     let identity = Draw { index: 0, crop: None, symmetry: Symmetry::IDENTITY };
     gather(&[&cut(sample, &identity)])
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use log::info;
 
-use super::settings::{INITIAL, Settings, TaskKind};
+use super::settings::INITIAL;
+use super::{Settings, TaskKind};
 use crate::network::{Architecture, InputNormalisation, Model, Normalisation, ParameterLayout, Task};
 use crate::{Error, Result};
 
@@ -27,7 +28,7 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Model::read`]; [`Error::Setting`] or [`Error::Mismatch`] when settings or images are not those of the model.
-    pub(super) fn initial_model(&self, inputs: usize) -> Result<Option<Model>> {
+    pub(in crate::training) fn initial_model(&self, inputs: usize) -> Result<Option<Model>> {
         let Some(path) = &self.init else { return Ok(None) };
         let model = Model::read(Path::new(path))?;
         let (found, wanted) = (self.architecture(1, 1)?, &model.architecture);
@@ -59,7 +60,7 @@ impl Settings {
     }
 
     /// Whether images are normalised as the model of `--init` does it.
-    pub(super) fn keeps_normalisation(&self) -> bool {
+    pub(in crate::training) fn keeps_normalisation(&self) -> bool {
         self.normalise == INITIAL
     }
 }
@@ -72,7 +73,7 @@ fn same_outputs(model: &Model, initial: &Model) -> bool {
 
 /// Puts the parameters of `initial` in the place of those of `model`, a network of the same layers. Where the outputs
 /// are not the same, the mixing weights stay as they are.
-pub(super) fn take_parameters(model: &mut Model, initial: &Model) {
+pub(in crate::training) fn take_parameters(model: &mut Model, initial: &Model) {
     let outputs = (initial.architecture.outputs, model.architecture.outputs);
     if same_outputs(model, initial) {
         model.parameters.clone_from(&initial.parameters);
@@ -85,6 +86,6 @@ pub(super) fn take_parameters(model: &mut Model, initial: &Model) {
 }
 
 /// The normalisation of targets that goes with the mixing weights of `initial`, where these are kept.
-pub(super) fn target_of(initial: &Model, outputs: usize) -> Option<Normalisation> {
+pub(in crate::training) fn target_of(initial: &Model, outputs: usize) -> Option<Normalisation> {
     initial.target.clone().filter(|_| initial.architecture.outputs == outputs)
 }

@@ -2,26 +2,26 @@
 
 use std::borrow::Cow;
 
+use super::Settings;
 use super::prepare::Prepared;
 use super::scores::{Judgement, evaluate};
-use super::settings::Settings;
 use crate::Result;
-use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::network::Model;
+use crate::samples::Dataset;
 
 /// Training images that judge where there are no validation images: enough to tell, few enough to be quick.
 const MOST_TRAINING_IMAGES: usize = 4;
 
 /// The images that judge, and what they look at.
-pub(super) struct Judge<'a> {
+pub(in crate::training) struct Judge<'a> {
     set: Cow<'a, Dataset>,
     model: &'a Model,
     settings: Settings,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(prepared: &'a Prepared, settings: &Settings) -> Self {
+    pub(in crate::training) fn new(prepared: &'a Prepared, settings: &Settings) -> Self {
         let set = match &prepared.validation {
             Some(set) => Cow::Borrowed(set),
             None => Cow::Owned(spread(&prepared.training)),
@@ -31,7 +31,7 @@ impl<'a> Judge<'a> {
 
     /// The scores of `parameters` after step `step`, and the number that the best model has smallest. The engine gets its
     /// own parameters back.
-    pub(super) fn judge(
+    pub(in crate::training) fn judge(
         &self,
         engine: &mut dyn Engine,
         parameters: &[f32],
@@ -46,13 +46,13 @@ impl<'a> Judge<'a> {
     }
 
     /// The images that judge.
-    pub(super) fn set(&self) -> &Dataset {
+    pub(in crate::training) fn set(&self) -> &Dataset {
         &self.set
     }
 }
 
 /// Does something with other parameters in the engine, which then gets its own back.
-pub(super) fn with_parameters<T>(
+pub(in crate::training) fn with_parameters<T>(
     engine: &mut dyn Engine,
     parameters: &[f32],
     act: impl FnOnce(&mut dyn Engine) -> Result<T>,

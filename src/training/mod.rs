@@ -7,35 +7,19 @@
 //! The n-th image that a run shows to the network depends on the seed and n alone, so a run that was
 //! stopped goes on from its checkpoint as if it had not been.
 
-mod augmentation_preview;
 mod batches;
-mod checkpoint;
-mod checks;
-mod history;
 mod initial;
 mod judge;
-mod memory;
-mod monitor;
-mod optimisation;
-mod outcome;
 mod prepare;
-mod preview;
 mod reports;
-mod resume;
-mod run_folder;
+mod run;
 mod scores;
 mod settings;
-mod trainer;
 
-pub use augmentation_preview::preview_augmentation;
-pub use history::{Epoch, History};
-pub use memory::{Memory, image_bytes};
-pub use monitor::Monitor;
-pub use optimisation::{Optimisation, Optimizer, RateSchedule};
-pub use outcome::{Outcome, StopReason, Watcher};
 pub use prepare::Prepared;
-pub use resume::check_same_settings;
-pub use run_folder::{RunFolder, read_settings};
+pub use reports::{Epoch, History, preview_augmentation};
+pub use run::{
+    Memory, Outcome, RunFolder, StopReason, Watcher, check_same_settings, image_bytes, read_settings, train,
+};
 pub use scores::Scores;
-pub use settings::{Settings, TaskKind};
-pub use trainer::train;
+pub use settings::{Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};

@@ -6,12 +6,12 @@ use log::{info, warn};
 use ndarray::Axis;
 
 use super::initial::{take_parameters, target_of};
-use super::settings::{Settings, TaskKind};
-use crate::data::{
-    Classes, Dataset, Fingerprint, Sample, Target, load_regression, load_segmentation, load_weights,
-};
+use super::{Settings, TaskKind};
 use crate::network::{
     Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
+};
+use crate::samples::{
+    Classes, Dataset, Fingerprint, Sample, Target, load_regression, load_segmentation, load_weights,
 };
 use crate::{Error, Result};
 

@@ -3,10 +3,10 @@
 use ndarray::{Array2, Array3};
 
 use super::batches::whole;
-use crate::data::{Dataset, Sample, Target};
 use crate::engine::{Engine, Images, Loss};
 use crate::metrics::{ConfusionMatrix, RegressionScores, TargetLimits};
 use crate::network::{Model, Task};
+use crate::samples::{Dataset, Sample, Target};
 use crate::{Error, Result};
 
 /// Loss and metrics over all validation images.
@@ -19,14 +19,14 @@ pub struct Scores {
 }
 
 /// The scores over images, and each image's own loss.
-pub(super) struct Judgement {
-    pub(super) scores: Scores,
+pub(in crate::training) struct Judgement {
+    pub(in crate::training) scores: Scores,
     /// Mean loss over the pixels of each image; NaN where none of them counts.
-    pub(super) image_losses: Vec<f64>,
+    pub(in crate::training) image_losses: Vec<f64>,
 }
 
 /// An output for a picture.
-pub(super) enum Output {
+pub(in crate::training) enum Output {
     /// The most likely class of each pixel.
     Classes(Array2<u32>),
     /// Values in the units of the normalised targets.
@@ -34,7 +34,7 @@ pub(super) enum Output {
 }
 
 /// The names of the metrics of a task.
-pub(super) fn metric_names(task: &Task) -> &'static [&'static str] {
+pub(in crate::training) fn metric_names(task: &Task) -> &'static [&'static str] {
     match task {
         Task::Segment { .. } => &["mean_iou", "mean_dice", "class_accuracy", "global_accuracy"],
         Task::Regress => &["psnr", "ssim"],
@@ -59,7 +59,7 @@ fn interpret(outputs: Array3<f32>, target: &Target) -> Output {
 }
 
 /// Applies the network to one sample.
-pub(super) fn apply(engine: &mut dyn Engine, sample: &Sample) -> Result<Output> {
+pub(in crate::training) fn apply(engine: &mut dyn Engine, sample: &Sample) -> Result<Output> {
     Ok(interpret(outputs(engine, &whole(sample).0)?, &sample.target))
 }
 
@@ -67,7 +67,7 @@ pub(super) fn apply(engine: &mut dyn Engine, sample: &Sample) -> Result<Output> 
 ///
 /// # Errors
 /// [`Error::Diverged`] naming the image whose loss is no finite number; `step` is the step made last.
-pub(super) fn evaluate(
+pub(in crate::training) fn evaluate(
     engine: &mut dyn Engine,
     set: &Dataset,
     model: &Model,
@@ -121,7 +121,7 @@ pub(super) fn evaluate(
 }
 
 /// Normalised target values in the units of the target images.
-pub(super) fn restore(values: &Array3<f32>, model: &Model) -> Array3<f32> {
+pub(in crate::training) fn restore(values: &Array3<f32>, model: &Model) -> Array3<f32> {
     let mut restored = values.clone();
     if let Some(target) = &model.target {
         for (channel, mut plane) in restored.outer_iter_mut().enumerate() {

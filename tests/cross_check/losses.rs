@@ -1,8 +1,8 @@
 //! Every loss of an engine against the reference.
 
 use msd_gpu::engine::{IGNORED, Loss, TargetValues};
+use msd_gpu::geometry::{Extent, Shape};
 use msd_gpu::network::{Architecture, ParameterLayout};
-use msd_gpu::schedule::{Extent, Shape};
 
 use super::{Case, Open, Setting, check_case};
 

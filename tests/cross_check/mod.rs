@@ -7,9 +7,11 @@ pub mod losses;
 
 use losses::{OF_CLASSES, OF_VALUES};
 use msd_gpu::engine::{Adam, Engine, IGNORED, Images, Loss, Plane, TargetValues, Targets};
-use msd_gpu::network::{Architecture, Boundary, DilationMode, ParameterLayout, initialise};
+use msd_gpu::geometry::Boundary;
+use msd_gpu::geometry::{Extent, Shape};
+use msd_gpu::network::{Architecture, DilationMode, ParameterLayout, initialise};
 use msd_gpu::reference;
-use msd_gpu::schedule::{Extent, PlaneForm, Shape};
+use msd_gpu::schedule::PlaneForm;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -6,9 +6,9 @@
 use std::process::Command;
 
 use msd_gpu::exchange::{to_onnx, to_torch};
+use msd_gpu::geometry::Boundary;
 use msd_gpu::network::{
-    Architecture, Boundary, Class, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task,
-    initialise,
+    Architecture, Class, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
 };
 use ndarray::Array3;
 use safetensors::tensor::{Dtype, TensorView};

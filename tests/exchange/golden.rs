@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use msd_gpu::exchange::{ImportOptions, import};
 use msd_gpu::inference::Predictor;
-use msd_gpu::{data, devices};
+use msd_gpu::{devices, images};
 use ndarray::Array3;
 
 use super::{TOLERANCE, relative_distance};
@@ -14,7 +14,7 @@ use super::{TOLERANCE, relative_distance};
 const UNIT: f32 = 200.0;
 
 fn image(path: &Path) -> Array3<f32> {
-    data::read_image(&data::discover(path.to_str().unwrap()).unwrap()[0]).unwrap()
+    images::read_image(&images::discover(path.to_str().unwrap()).unwrap()[0]).unwrap()
 }
 
 fn reproduces_the_published_slice(device: &str) {

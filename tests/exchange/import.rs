@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use msd_gpu::devices;
 use msd_gpu::exchange::{ImportOptions, TaskKind, import};
+use msd_gpu::geometry::Boundary;
 use msd_gpu::inference::Predictor;
-use msd_gpu::network::{Boundary, DilationMode, Model, Task};
+use msd_gpu::network::{DilationMode, Model, Task};
 use ndarray::Array3;
 use safetensors::SafeTensors;
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use msd_gpu::data::{self, write_bytes_atomic, write_labels, write_png_grey8, write_tiff_f32};
+use msd_gpu::files::write_bytes_atomic;
+use msd_gpu::images;
+use msd_gpu::images::{write_labels, write_png_grey8, write_tiff_f32};
 use msd_gpu::network::{Architecture, Class, Model, Normalisation, ParameterLayout, Task, initialise};
 use ndarray::{Array2, Array3};
 
@@ -63,12 +65,12 @@ impl Bench {
 
     /// Reads an image back.
     pub fn read(&self, path: &str) -> Array3<f32> {
-        data::read_image(&data::discover(self.path(path).to_str().unwrap()).unwrap()[0]).unwrap()
+        images::read_image(&images::discover(self.path(path).to_str().unwrap()).unwrap()[0]).unwrap()
     }
 
     /// Reads a label image back.
     pub fn read_labels(&self, path: &str) -> Array2<i64> {
-        data::read_labels(&data::discover(self.path(path).to_str().unwrap()).unwrap()[0]).unwrap()
+        images::read_labels(&images::discover(self.path(path).to_str().unwrap()).unwrap()[0]).unwrap()
     }
 
     /// The names in a folder, hidden ones too, in order; none where there is no such folder.

@@ -12,8 +12,9 @@ use self::peers::{Key, Peers};
 use super::console;
 use super::device::DeviceArguments;
 use crate::engine::{Adam, Engine, Images, Loss, Peaks, Targets, example_batch};
+use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, initialise};
-use crate::schedule::{Extent, Shape, update_traffic};
+use crate::schedule::update_traffic;
 use crate::{Error, Result};
 
 /// Arguments of `bench`.

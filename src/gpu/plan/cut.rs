@@ -96,10 +96,11 @@ fn pieces(workgroups: [u32; 3], most: u32, parts: u64) -> Vec<Piece> {
 mod tests {
     use super::*;
     use crate::engine::LossKind;
+    use crate::geometry::{Extent, Shape};
     use crate::gpu::plan::{Dispatch, Pass, Plan, plan};
     use crate::gpu::tuning::Tuning;
     use crate::network::Architecture;
-    use crate::schedule::{Extent, Options, Schedule, Shape};
+    use crate::schedule::{Options, Schedule};
 
     #[test]
     fn pieces_are_the_whole_box_and_keep_to_the_limits() {

@@ -14,7 +14,8 @@ use super::params::*;
 use super::shaders::{Kernel, Shader};
 use super::tuning::Tuning;
 use crate::engine::LossKind;
-use crate::network::{Architecture, Boundary, ParameterLayout};
+use crate::geometry::Boundary;
+use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Page, Schedule, Step};
 
 /// Threads of a workgroup, in every kernel: columns of one row.

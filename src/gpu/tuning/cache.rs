@@ -7,10 +7,10 @@ use log::warn;
 use serde::{Deserialize, Serialize};
 
 use super::Tuning;
-use crate::data::write_bytes_atomic;
 use crate::engine::DeviceInfo;
+use crate::files::write_bytes_atomic;
+use crate::geometry::Shape;
 use crate::network::Architecture;
-use crate::schedule::Shape;
 use crate::{Error, Result};
 
 /// The version of the file.
@@ -180,7 +180,7 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::engine::DeviceKind;
-    use crate::schedule::Extent;
+    use crate::geometry::Extent;
 
     fn key(side: usize) -> Key {
         let device = DeviceInfo {

@@ -6,9 +6,9 @@ use super::search::{self, Found, Trial};
 use super::{Bucket, Tuning};
 use crate::Result;
 use crate::engine::{Adam, Engine, Images, Loss, Targets, example_batch};
+use crate::geometry::{Extent, Shape};
 use crate::gpu::{GpuAdapter, GpuEngine, GpuOptions};
 use crate::network::{Architecture, initialise};
-use crate::schedule::{Extent, Shape};
 
 /// A tuning is timed at least so often, and then until it took so many seconds or was timed as often as makes sense.
 const FEWEST_REPEATS: u32 = 3;

@@ -178,8 +178,9 @@ mod tests {
     use super::super::shaders::{CONVOLVE, FILTER_GRADIENT, INPUT_GRADIENT, Kernel, Shader};
     use super::*;
     use crate::engine::LossKind;
+    use crate::geometry::{Extent, Shape};
     use crate::network::Architecture;
-    use crate::schedule::{Extent, Options, Schedule, Shape};
+    use crate::schedule::{Options, Schedule};
 
     #[test]
     fn text_comes_back_and_nothing_else_is_taken() {

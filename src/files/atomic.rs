@@ -1,0 +1,88 @@
+//! Files that appear whole or not at all.
+//!
+//! Everything is written to a hidden temporary file in the same folder and renamed once it is complete,
+//! so that a stopped program leaves no half-written file under a name that somebody will read.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use super::leftovers::UNFINISHED;
+use crate::error::{Error, Result};
+
+/// Writes `bytes` to the file `path`, whole or not at all, over what was there.
+///
+/// # Errors
+/// [`Error::Output`] when the folder is missing or cannot be written, or the disk is full.
+pub fn write_bytes_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    write_atomic(path.as_ref(), |file| file.write_all(bytes).map_err(|error| error.to_string()))
+}
+
+/// Lets `fill` write a temporary file and gives it the name `path` when that succeeded.
+pub fn write_atomic(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::result::Result<(), String>,
+) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
+    // Others at the beamline read the results: give the rights an ordinary new file has.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(|error| {
+        let way_out =
+            if folder.is_dir() { "choose a folder you may write to" } else { "make the folder first" };
+        Error::output(path, format!("the folder {} takes no files: {error}; {way_out}", folder.display()))
+    })?;
+    let mut writer = BufWriter::with_capacity(1 << 18, file.as_file_mut());
+    fill(&mut writer)
+        .and_then(|()| writer.flush().map_err(|error| error.to_string()))
+        .map_err(|problem| Error::output(path, format!("{problem}; check the free space and try again")))?;
+    drop(writer);
+    // Network file systems report a full disk only now.
+    file.as_file()
+        .sync_all()
+        .map_err(|error| Error::output(path, format!("{error}; check the free space and try again")))?;
+    file.persist(path).map_err(|error| {
+        Error::output(path, format!("{}; remove what is there or choose another name", error.error))
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_an_error_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        write_bytes_atomic(&file, b"x").unwrap();
+        let error = write_bytes_atomic(file.join("in_a_file.csv"), b"y").unwrap_err().to_string();
+        assert!(error.contains("cannot write") && error.contains("make the folder first"), "{error}");
+        // A folder stands where the file should go, so only the renaming fails.
+        std::fs::create_dir_all(folder.path().join("taken/inside")).unwrap();
+        assert!(write_bytes_atomic(folder.path().join("taken"), b"y").is_err());
+        let mut left: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["file", "taken"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_have_the_rights_of_ordinary_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, ordinary) = (folder.path().join("ours"), folder.path().join("ordinary"));
+        write_bytes_atomic(&ours, b"x").unwrap();
+        std::fs::write(&ordinary, b"x").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&ordinary));
+    }
+}

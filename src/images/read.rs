@@ -1,0 +1,180 @@
+//! One [`Page`] to an array, whatever file format, sample type and layout it is stored in.
+//!
+//! What a file is, its first bytes say and not its name: a PNG file named `.tif` is read as PNG.
+
+use ndarray::{Array2, Array3};
+use tiff::decoder::DecodingResult;
+
+use super::decoded::{Decoded, Format, Purpose, detect, not_an_image};
+use super::source::Page;
+use super::{read_png, read_tiff};
+use crate::error::{Error, Result};
+
+/// Above this, not every whole number is a float64, so a label stored as one may have been rounded.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+fn decode(page: &Page, purpose: Purpose) -> Result<Decoded> {
+    match detect(&page.path)? {
+        Format::Png => read_png::decode(page, purpose),
+        Format::Tiff => read_tiff::decode(page, purpose),
+        other => Err(not_an_image(&page.path, other)),
+    }
+}
+
+/// The `(channels, height, width)` of the array that [`read_image`] gives, from the file's header alone.
+///
+/// # Errors
+/// [`Error::Input`] as [`read_image`] gives it for files that are no image or whose header is damaged.
+pub fn page_size(page: &Page) -> Result<(usize, usize, usize)> {
+    match detect(&page.path)? {
+        Format::Png => read_png::size(page),
+        Format::Tiff => read_tiff::size(page),
+        other => Err(not_an_image(&page.path, other)),
+    }
+}
+
+/// Reads an image as float32 of shape `[channel][y][x]`, its numbers as stored (8 bits stay 0 to 255).
+///
+/// PNG: 1 to 16 bits, grey, colour or palette (as its colours). TIFF: unsigned and signed integers of
+/// up to 64 bits and floats of 16, 32 and 64, any number of channels, interleaved or planar; a palette
+/// TIFF gives its stored numbers, as it is mostly a grey image under a look-up table. Alpha is dropped.
+/// Unsigned "white is zero" images are turned so that white is the largest number. Integers above
+/// 16 777 216 are rounded to float32.
+///
+/// # Errors
+/// [`Error::Input`] when the file is missing, empty, no PNG or TIFF, damaged, stored in a way that cannot
+/// be read, larger than 16 GiB decoded, or holds NaN or infinite pixels.
+pub fn read_image(page: &Page) -> Result<Array3<f32>> {
+    let decoded = decode(page, Purpose::Intensities)?;
+    let image = planes(&decoded, page)?;
+    let (_, height, width) = image.dim();
+    let mut first = None;
+    let mut count = 0_usize;
+    for (index, value) in image.iter().enumerate() {
+        if !value.is_finite() {
+            first.get_or_insert((index % width, index / width % height, *value));
+            count += 1;
+        }
+    }
+    match first {
+        None => Ok(image),
+        Some((x, y, value)) => Err(Error::input(
+            page.name(),
+            format!(
+                "{count} of {} values are NaN, infinite or beyond float32, the first ({value}) at x {x}, y {y}; replace them by finite numbers",
+                image.len()
+            ),
+        )),
+    }
+}
+
+/// Reads a label image as whole numbers of shape `[y][x]`, exactly as stored.
+///
+/// Palette images give their palette indices; a grey image stored as three equal colour channels gives
+/// the grey; floating-point images are read where all values are whole numbers.
+///
+/// # Errors
+/// [`Error::Input`] for what [`read_image`] refuses, for more than one channel, and for values that are
+/// not whole numbers.
+pub fn read_labels(page: &Page) -> Result<Array2<i64>> {
+    let decoded = decode(page, Purpose::Labels)?;
+    let values = match &decoded.samples {
+        DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
+        DecodingResult::U16(s) => whole(s, |v| Some(v.into())),
+        DecodingResult::U32(s) => whole(s, |v| Some(v.into())),
+        DecodingResult::U64(s) => whole(s, |v| i64::try_from(v).ok()),
+        DecodingResult::I8(s) => whole(s, |v| Some(v.into())),
+        DecodingResult::I16(s) => whole(s, |v| Some(v.into())),
+        DecodingResult::I32(s) => whole(s, |v| Some(v.into())),
+        DecodingResult::I64(s) => whole(s, Some),
+        DecodingResult::F16(s) => whole(s, |v| whole_float(v.to_f32().into())),
+        DecodingResult::F32(s) => whole(s, |v| whole_float(v.into())),
+        DecodingResult::F64(s) => whole(s, whole_float),
+    };
+    let stored = decoded.stored_channels;
+    let pixels = decoded.height * decoded.width;
+    let values = values.map_err(|index| {
+        let pixel = if decoded.planar { index % pixels } else { index / stored };
+        Error::input(
+            page.name(),
+            format!(
+                "the value at x {}, y {} is not a whole number; wanted a label image: one channel of whole numbers",
+                pixel % decoded.width,
+                pixel / decoded.width
+            ),
+        )
+    })?;
+    let at = |channel: usize, pixel: usize| {
+        values[if decoded.planar { channel * pixels + pixel } else { pixel * stored + channel }]
+    };
+    let grey = match decoded.channels {
+        1 => true,
+        3 => (0..pixels).all(|pixel| at(0, pixel) == at(1, pixel) && at(0, pixel) == at(2, pixel)),
+        _ => false,
+    };
+    if !grey {
+        return Err(Error::input(
+            page.name(),
+            format!(
+                "has {} channels that differ; wanted a label image: one channel of whole numbers, one number for each class",
+                decoded.channels
+            ),
+        ));
+    }
+    let labels = if stored == 1 { values } else { (0..pixels).map(|pixel| at(0, pixel)).collect::<Vec<_>>() };
+    Array2::from_shape_vec((decoded.height, decoded.width), labels).map_err(|_| misfit(page))
+}
+
+/// The samples as whole numbers, or the index of the first that is none.
+fn whole<T: Copy>(samples: &[T], number: impl Fn(T) -> Option<i64>) -> std::result::Result<Vec<i64>, usize> {
+    let mut values = Vec::with_capacity(samples.len());
+    for (index, sample) in samples.iter().enumerate() {
+        values.push(number(*sample).ok_or(index)?);
+    }
+    Ok(values)
+}
+
+fn whole_float(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() <= LARGEST_EXACT).then_some(value as i64)
+}
+
+fn misfit(page: &Page) -> Error {
+    Error::input(page.name(), "holds fewer pixels than its header says; copy or export it again")
+}
+
+fn planes(decoded: &Decoded, page: &Page) -> Result<Array3<f32>> {
+    match &decoded.samples {
+        DecodingResult::U8(s) => arrange(decoded, s, f32::from),
+        DecodingResult::U16(s) => arrange(decoded, s, f32::from),
+        DecodingResult::U32(s) => arrange(decoded, s, |v| v as f32),
+        DecodingResult::U64(s) => arrange(decoded, s, |v| v as f32),
+        DecodingResult::I8(s) => arrange(decoded, s, f32::from),
+        DecodingResult::I16(s) => arrange(decoded, s, f32::from),
+        DecodingResult::I32(s) => arrange(decoded, s, |v| v as f32),
+        DecodingResult::I64(s) => arrange(decoded, s, |v| v as f32),
+        DecodingResult::F16(s) => arrange(decoded, s, |v| v.to_f32()),
+        DecodingResult::F32(s) => arrange(decoded, s, |v| v),
+        DecodingResult::F64(s) => arrange(decoded, s, |v| v as f32),
+    }
+    .ok_or_else(|| misfit(page))
+}
+
+/// The kept channels of `samples`, one after the other; `None` where samples are missing.
+fn arrange<T: Copy>(decoded: &Decoded, samples: &[T], number: impl Fn(T) -> f32) -> Option<Array3<f32>> {
+    let shape = (decoded.channels, decoded.height, decoded.width);
+    let pixels = decoded.height * decoded.width;
+    let stored = decoded.stored_channels;
+    let mut values = Vec::with_capacity(decoded.channels * pixels);
+    if decoded.planar || stored == 1 {
+        values.extend(samples.get(..decoded.channels * pixels)?.iter().map(|v| number(*v)));
+    } else {
+        for channel in 0..decoded.channels {
+            values.extend(samples.chunks_exact(stored).take(pixels).map(|pixel| number(pixel[channel])));
+        }
+    }
+    Array3::from_shape_vec(shape, values).ok()
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

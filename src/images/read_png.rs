@@ -1,0 +1,176 @@
+//! PNG files to the numbers they store.
+
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read, Seek};
+
+use image::codecs::png::PngDecoder;
+use image::{ColorType, ImageDecoder, Limits};
+use tiff::decoder::DecodingResult;
+
+use super::decoded::{Decoded, Purpose, check_bytes, open};
+use super::source::Page;
+use crate::error::{Error, Result};
+
+/// Deflate cannot shrink data further than this, so a smaller file does not hold what its header says.
+const STRONGEST_COMPRESSION: u64 = 1100;
+/// What the decoder may take beyond the image itself, for rows and tables.
+const DECODER_BYTES: u64 = 64 << 20;
+
+const GREY: u8 = 0;
+const PALETTE: u8 = 3;
+
+/// What the first chunk of a PNG file says.
+struct Header {
+    width: usize,
+    height: usize,
+    /// Bits per sample as stored, 1 to 16.
+    bits: u8,
+    colour: u8,
+}
+
+impl Header {
+    /// The channels of the image once palette and alpha are resolved.
+    fn channels(&self) -> usize {
+        if matches!(self.colour, GREY | 4) { 1 } else { 3 }
+    }
+}
+
+fn damaged(page: &Page, what: impl std::fmt::Display) -> Error {
+    Error::input(page.name(), format!("is a damaged or truncated PNG file ({what}); copy or export it again"))
+}
+
+fn header(page: &Page, file: &mut File) -> Result<Header> {
+    let mut bytes = [0_u8; 33];
+    file.read_exact(&mut bytes).map_err(|_| damaged(page, "it ends inside its header"))?;
+    file.rewind().map_err(|error| damaged(page, error))?;
+    let number = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let header = Header {
+        width: number(16) as usize,
+        height: number(20) as usize,
+        bits: bytes[24],
+        colour: bytes[25],
+    };
+    if &bytes[12..16] != b"IHDR" || header.width == 0 || header.height == 0 {
+        return Err(damaged(page, "its header gives no size"));
+    }
+    let samples = check_bytes(page, header.channels(), header.height, header.width, 2)?;
+    let length = file.metadata().map_err(|error| damaged(page, error))?.len();
+    if samples / 8 / STRONGEST_COMPRESSION > length {
+        return Err(damaged(
+            page,
+            format!("{} x {} pixels cannot be in {length} bytes", header.width, header.height),
+        ));
+    }
+    Ok(header)
+}
+
+/// The `(channels, height, width)` that decoding for intensities gives.
+pub(super) fn size(page: &Page) -> Result<(usize, usize, usize)> {
+    let header = header(page, &mut open(&page.path)?)?;
+    Ok((header.channels(), header.height, header.width))
+}
+
+/// Decodes the PNG file of `page`.
+pub(super) fn decode(page: &Page, purpose: Purpose) -> Result<Decoded> {
+    let mut file = open(&page.path)?;
+    let header = header(page, &mut file)?;
+    let indices = purpose == Purpose::Labels && header.colour == PALETTE;
+    let samples = if indices {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| damaged(page, error))?;
+        let grey = palette_as_grey(&bytes).ok_or_else(|| damaged(page, "it ends inside a chunk"))?;
+        pixels(page, Cursor::new(grey), &header)
+    } else {
+        pixels(page, BufReader::new(file), &header)
+    };
+    let (mut samples, stored_channels) = samples?;
+    if indices || header.colour == GREY {
+        undo_expansion(&mut samples, header.bits);
+    }
+    Ok(Decoded {
+        samples,
+        height: header.height,
+        width: header.width,
+        stored_channels,
+        channels: if indices { 1 } else { header.channels() },
+        planar: false,
+    })
+}
+
+fn pixels(
+    page: &Page,
+    file: impl std::io::BufRead + Seek,
+    header: &Header,
+) -> Result<(DecodingResult, usize)> {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some((header.width as u64 * header.height as u64 * 8).saturating_add(DECODER_BYTES));
+    let decoder = PngDecoder::with_limits(file, limits).map_err(|error| damaged(page, error))?;
+    let colour = decoder.color_type();
+    let channels = usize::from(colour.channel_count());
+    let samples = header.width * header.height * channels;
+    if decoder.total_bytes() != (samples * usize::from(colour.bytes_per_pixel()) / channels) as u64 {
+        return Err(damaged(page, "its header and its pixels disagree"));
+    }
+    let samples = match colour {
+        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
+            let mut values = vec![0_u16; samples];
+            decoder.read_image(bytemuck::cast_slice_mut(&mut values)).map(|()| DecodingResult::U16(values))
+        }
+        _ => {
+            let mut values = vec![0_u8; samples];
+            decoder.read_image(&mut values).map(|()| DecodingResult::U8(values))
+        }
+    };
+    Ok((samples.map_err(|error| damaged(page, error))?, channels))
+}
+
+/// Turns 0..=255 back to the stored 1, 2 or 4 bits, which the decoder stretches to look right.
+fn undo_expansion(samples: &mut DecodingResult, bits: u8) {
+    if let (DecodingResult::U8(values), 1 | 2 | 4) = (samples, bits) {
+        let step = 255 / ((1 << bits) - 1) as u8;
+        values.iter_mut().for_each(|value| *value /= step);
+    }
+}
+
+/// The PNG file `bytes` with its palette taken away and its header saying "grey", so that the decoder
+/// gives the palette indices, which it otherwise replaces by colours. `None` for a file cut short.
+fn palette_as_grey(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut grey = bytes.get(..8)?.to_vec();
+    let mut rest = &bytes[8..];
+    while !rest.is_empty() {
+        let length = u32::from_be_bytes(rest.get(..4)?.try_into().ok()?) as usize;
+        let end = length.checked_add(12)?;
+        let chunk = rest.get(..end)?;
+        match &chunk[4..8] {
+            b"IHDR" if length == 13 => {
+                let mut chunk = chunk.to_vec();
+                chunk[17] = GREY;
+                let sum = checksum(&chunk[4..21]);
+                chunk[21..].copy_from_slice(&sum.to_be_bytes());
+                grey.extend(chunk);
+            }
+            b"IDAT" | b"IEND" => grey.extend(chunk),
+            _ => {}
+        }
+        if &chunk[4..8] == b"IEND" {
+            return Some(grey);
+        }
+        rest = &rest[end..];
+    }
+    None
+}
+
+/// The CRC-32 that ends each PNG chunk.
+fn checksum(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 * (sum & 1)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn checksum_of_the_end_chunk() {
+        assert_eq!(super::checksum(b"IEND"), 0xae42_6082);
+    }
+}

@@ -1,0 +1,141 @@
+//! Label images to files, in the smallest format that holds their values.
+
+use std::path::{Path, PathBuf};
+
+use ::png::{BitDepth, ColorType};
+use ndarray::Array2;
+
+use super::write_png::{write_png, write_png_grey8};
+use super::write_tiff::write_tiff_i32;
+use crate::error::{Error, Result};
+
+/// How label images are stored: the smallest format that holds their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelFormat {
+    /// 8-bit PNG, for labels within 0 to 255.
+    Png8,
+    /// 16-bit PNG, for labels within 0 to 65 535.
+    Png16,
+    /// int32 TIFF, for all others.
+    Tiff32,
+}
+
+impl LabelFormat {
+    /// The smallest format that holds all of `values`; `None` where one of them is no int32.
+    pub fn holding(values: impl IntoIterator<Item = i64>) -> Option<Self> {
+        let (least, most) = values.into_iter().fold((0, 0), |(least, most), v| (v.min(least), v.max(most)));
+        if least >= 0 && most <= i64::from(u8::MAX) {
+            Some(LabelFormat::Png8)
+        } else if least >= 0 && most <= i64::from(u16::MAX) {
+            Some(LabelFormat::Png16)
+        } else if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) {
+            Some(LabelFormat::Tiff32)
+        } else {
+            None
+        }
+    }
+
+    /// The ending of the file's name, without the dot.
+    pub fn ending(self) -> &'static str {
+        match self {
+            LabelFormat::Png8 | LabelFormat::Png16 => "png",
+            LabelFormat::Tiff32 => "tif",
+        }
+    }
+}
+
+/// Writes labels of shape `[y][x]` exactly, in the smallest format that holds them, and returns the path.
+///
+/// The ending of `path` is set to match: `.png`, `.tif` or `.tiff` is replaced, anything else kept before it.
+///
+/// # Errors
+/// [`Error::Output`] for labels that are no int32, an empty image or a file that cannot be written.
+pub fn write_labels(path: impl AsRef<Path>, labels: &Array2<i64>) -> Result<PathBuf> {
+    let wanted = LabelFormat::holding(labels.iter().copied());
+    // Labels that no format holds are refused by the largest one, by their values.
+    write_labels_as(path, labels, wanted.unwrap_or(LabelFormat::Tiff32))
+}
+
+/// As [`write_labels`], in a given format: so that all images of a run are stored alike, whichever of the
+/// classes each of them shows.
+///
+/// # Errors
+/// [`Error::Output`] for labels that `format` does not hold, an empty image or a file that cannot be written.
+pub fn write_labels_as(path: impl AsRef<Path>, labels: &Array2<i64>, format: LabelFormat) -> Result<PathBuf> {
+    let path = with_ending(path.as_ref(), format.ending());
+    let (least, most) = match format {
+        LabelFormat::Png8 => (0, u8::MAX.into()),
+        LabelFormat::Png16 => (0, u16::MAX.into()),
+        LabelFormat::Tiff32 => (i32::MIN.into(), i32::MAX.into()),
+    };
+    if let Some(value) = labels.iter().find(|&&value| value < least || value > most) {
+        return Err(Error::output(
+            &path,
+            format!(
+                "found the label {value}, but this kind of label file holds {least} to {most}; use smaller class numbers"
+            ),
+        ));
+    }
+    match format {
+        LabelFormat::Png8 => write_png_grey8(&path, &labels.mapv(|v| v as u8))?,
+        LabelFormat::Png16 => {
+            let bytes: Vec<u8> = labels.iter().flat_map(|v| (*v as u16).to_be_bytes()).collect();
+            write_png(&path, &bytes, labels.dim(), ColorType::Grayscale, BitDepth::Sixteen)?;
+        }
+        LabelFormat::Tiff32 => {
+            write_tiff_i32(&path, &labels.mapv(|v| v as i32))?;
+        }
+    }
+    Ok(path)
+}
+
+/// `path` with its image ending replaced; other dots, as in `sample.3`, belong to the name.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let is_image = path.extension().is_some_and(|old| {
+        ["png", "tif", "tiff"].contains(&old.to_string_lossy().to_ascii_lowercase().as_str())
+    });
+    if is_image {
+        return path.with_extension(ending);
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::images::{discover, read_labels};
+
+    #[test]
+    fn labels_take_the_smallest_format_that_holds_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for (largest, least, name) in [
+            (255, 0, "a.png"),
+            (256, 0, "a.png"),
+            (65_535, 0, "a.png"),
+            (65_536, 0, "a.tif"),
+            (3, -1, "a.tif"),
+        ] {
+            let labels = array![[largest, 0, 1], [2, least, 0]];
+            let path = write_labels(folder.path().join("a"), &labels).unwrap();
+            assert_eq!(path, folder.path().join(name));
+            let page = &discover(path.to_str().unwrap()).unwrap()[0];
+            assert_eq!(read_labels(page).unwrap(), labels);
+        }
+        let error = write_labels(folder.path().join("b"), &array![[1_i64 << 40]]).unwrap_err().to_string();
+        assert!(error.contains("1099511627776") && !folder.path().join("b.tif").exists(), "{error}");
+        // All images of a run alike, also those that show small labels only.
+        let format = LabelFormat::holding([0, 1, 300]).unwrap();
+        assert_eq!((format, format.ending()), (LabelFormat::Png16, "png"));
+        let path = write_labels_as(folder.path().join("c.tif"), &array![[1, 0]], format).unwrap();
+        assert_eq!(path, folder.path().join("c.png"));
+        assert!(write_labels_as(&path, &array![[-1]], format).unwrap_err().to_string().contains("label -1"));
+        assert_eq!(LabelFormat::holding([1 << 31]), None);
+        assert_eq!(with_ending(Path::new("d/s.3"), "png"), Path::new("d/s.3.png"));
+        assert_eq!(with_ending(Path::new("d/s.TIFF"), "png"), Path::new("d/s.png"));
+    }
+}

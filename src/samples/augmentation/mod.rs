@@ -1,0 +1,143 @@
+//! Random changes of what a network is shown, so that few images teach what many would.
+//!
+//! - `geometry`: turning, scaling and bending, of image, target and weights alike, in one interpolation.
+//! - `elastic`: the smooth random displacements that bend.
+//! - `intensity`: blur, contrast, brightness, gamma and noise, of the image alone.
+//!
+//! Each sample draws its own strength evenly between nothing and the strength that is set. What the n-th sample of
+//! a run becomes depends on the seed and n alone.
+//!
+//! The image alone changes in brightness: a regression learns to give the same target whatever the brightness.
+
+mod elastic;
+mod geometry;
+mod intensity;
+
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::augmentation::geometry::Geometry;
+use super::dataset::Sample;
+use super::random::{Stream, stream, uniform};
+use super::sampling::{Draw, cut};
+use crate::error::{Error, Result};
+
+/// How strongly samples are changed at most; 0 leaves something as it is.
+///
+/// Intensities are those of the normalised image, so their unit is its standard deviation.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augmentation {
+    /// Turn by up to so many degrees, either way, about the middle of the piece.
+    pub rotate: f64,
+    /// Enlarge or shrink by a factor between 1 / (1 + this) and 1 + this, its logarithm even, about the middle.
+    pub scale: f64,
+    /// Displace control points by a normal random vector of so many pixels standard deviation along each axis,
+    /// and the pixels between them smoothly.
+    pub elastic: f64,
+    /// Blur with a Gaussian of up to so many pixels standard deviation.
+    pub blur: f64,
+    /// Multiply by a factor between 1 / (1 + this) and 1 + this, its logarithm even.
+    pub contrast: f64,
+    /// Add a number between minus and plus this, the same for all pixels and channels.
+    pub brightness: f64,
+    /// Raise the brightness, from 0 at the darkest to 1 at the brightest pixel of a channel, to a power between
+    /// 1 / (1 + this) and 1 + this, its logarithm even.
+    pub gamma: f64,
+    /// Count photons: noise whose variance grows with the brightness over the darkest pixel of a channel, and is the
+    /// square of up to this at the mean brightness.
+    pub poisson: f64,
+    /// Add normal noise of up to this standard deviation, each pixel its own.
+    pub noise: f64,
+}
+
+/// What one sample drew, all of it, so that one setting does not move the random numbers of another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Strengths {
+    degrees: f64,
+    factor: f64,
+    elastic: f64,
+    blur: f64,
+    contrast: f64,
+    brightness: f64,
+    gamma: f64,
+    poisson: f64,
+    noise: f64,
+}
+
+impl Augmentation {
+    /// Whether nothing is changed.
+    pub fn is_off(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Checks the strengths.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the first that cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        // Beyond a quarter of the control points' distance, displacements would fold the image over itself.
+        let fold = elastic::SPACING as f64 / 4.0;
+        let limits = [
+            ("--rotate", self.rotate, 180.0, "degrees"),
+            ("--scale", self.scale, 1.0, "(1 for a factor of 2)"),
+            ("--elastic", self.elastic, fold, "pixels"),
+            ("--blur", self.blur, 10.0, "pixels"),
+            ("--contrast", self.contrast, 10.0, "(1 for a factor of 2)"),
+            ("--brightness", self.brightness, 10.0, "standard deviations"),
+            ("--gamma", self.gamma, 10.0, "(1 for a power of 2)"),
+            ("--poisson", self.poisson, 10.0, "standard deviations"),
+            ("--noise", self.noise, 10.0, "standard deviations"),
+        ];
+        for (name, strength, most, unit) in limits {
+            if !(0.0..=most).contains(&strength) {
+                return Err(Error::setting(name, strength, format!("it must be from 0 to {most} {unit}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The piece of `sample` that `draw` takes, changed as the `n`-th sample of a run by `seed`.
+    ///
+    /// A piece that is turned, scaled or bent takes in what the image shows around it; beyond the image's edge, image,
+    /// target and weights are mirrored.
+    ///
+    /// # Panics
+    /// For a crop that does not lie inside the image, which the sampler of its size does not draw.
+    pub fn apply(&self, sample: &Sample, draw: &Draw, seed: u64, n: u64) -> Sample {
+        if self.is_off() {
+            return cut(sample, draw);
+        }
+        let mut random = stream(seed, Stream::Augmentation, n);
+        let strengths = self.strengths(&mut random);
+        let mut piece = match Geometry::new(sample, draw, &strengths, &mut random) {
+            Some(geometry) => geometry.apply(sample),
+            None => cut(sample, draw),
+        };
+        intensity::apply(&mut piece.image, &strengths, &mut random);
+        piece
+    }
+
+    fn strengths(&self, random: &mut ChaCha8Rng) -> Strengths {
+        let mut even = || uniform(random);
+        let mut signed = || 2.0 * even() - 1.0;
+        let (degrees, factor) = (self.rotate * signed(), (1.0 + self.scale).powf(signed()));
+        let (contrast, brightness) = ((1.0 + self.contrast).powf(signed()), self.brightness * signed());
+        let gamma = (1.0 + self.gamma).powf(signed());
+        Strengths {
+            degrees,
+            factor,
+            contrast,
+            brightness,
+            gamma,
+            elastic: self.elastic * even(),
+            blur: self.blur * even(),
+            poisson: self.poisson * even(),
+            noise: self.noise * even(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "augmentation_tests.rs"]
+mod tests;

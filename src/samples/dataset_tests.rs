@@ -1,0 +1,181 @@
+//! Tests of loading whole datasets.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::images::{write_labels, write_png_grey8, write_png_rgb8, write_tiff_f32};
+
+/// A folder with `images/` and `targets/`, and their paths.
+fn folders() -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let (images, targets) = (folder.path().join("images"), folder.path().join("targets"));
+    std::fs::create_dir(&images).unwrap();
+    std::fs::create_dir(&targets).unwrap();
+    (folder, images, targets)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn grey(folder: &Path, stem: &str, size: (usize, usize)) {
+    let image = Array2::from_shape_fn(size, |(y, x)| (y * 16 + x) as u8);
+    write_png_grey8(folder.join(format!("{stem}.png")), &image).unwrap();
+}
+
+fn halves(folder: &Path, stem: &str, size: (usize, usize), left: i64, right: i64) {
+    let labels = Array2::from_shape_fn(size, |(_, x)| if x < size.1 / 2 { left } else { right });
+    write_labels(folder.join(stem), &labels).unwrap();
+}
+
+#[test]
+fn segmentation_pairs_encodes_and_allows_different_sizes() {
+    let (_folder, images, targets) = folders();
+    for (stem, size) in [("z10", (4, 6)), ("z2", (5, 8))] {
+        grey(&images, stem, size);
+        halves(&targets, stem, size, 0, 255);
+    }
+    let (data, mapping) =
+        load_segmentation(text(&images), text(&targets), Classes::Found { ignored: None }).unwrap();
+    assert_eq!(mapping.values, [0, 255]);
+    assert_eq!(data.sizes(), [(5, 8), (4, 6)]);
+    assert!(data.names()[0].ends_with("z2.png"));
+    assert_eq!((data.channels(), data.target_channels()), (1, None));
+    let Target::Classes(classes) = &data.samples[1].target else { panic!("wanted classes") };
+    assert_eq!(classes.row(3).to_vec(), [0, 0, 0, 1, 1, 1]);
+}
+
+#[test]
+fn a_class_that_only_validation_has_is_an_error() {
+    let (_folder, images, targets) = folders();
+    grey(&images, "a", (4, 4));
+    halves(&targets, "a", (4, 4), 0, 2);
+    let mapping = LabelMapping { values: vec![0, 1], ignored: None };
+    let error =
+        load_segmentation(text(&images), text(&targets), Classes::Known(&mapping)).unwrap_err().to_string();
+    assert!(error.contains("a.png") && error.contains("has the label 2 in 8 of 16 pixels"), "{error}");
+}
+
+#[test]
+fn different_sizes_and_channels_are_named() {
+    let (_folder, images, targets) = folders();
+    grey(&images, "a", (4, 4));
+    grey(&targets, "a", (4, 5));
+    let error = load_regression(text(&images), text(&targets)).unwrap_err().to_string();
+    assert!(error.contains("4 x 4") && error.contains("5 x 4") && error.contains("a.png"), "{error}");
+    grey(&targets, "a", (4, 4));
+    grey(&targets, "b", (4, 4));
+    write_png_rgb8(images.join("b.png"), &Array3::zeros((4, 4, 3))).unwrap();
+    let error = load_regression(text(&images), text(&targets)).unwrap_err().to_string();
+    assert!(error.contains("b.png has 3 channels") && error.contains("a.png has 1"), "{error}");
+    grey(&images, "b", (4, 4));
+    std::fs::remove_file(targets.join("b.png")).unwrap();
+    write_tiff_f32(targets.join("b.tif"), &Array3::zeros((2, 4, 4))).unwrap();
+    let error = load_regression(text(&images), text(&targets)).unwrap_err().to_string();
+    assert!(error.contains("b.tif has 2 channels"), "{error}");
+}
+
+#[test]
+fn regression_keeps_values() {
+    let (_folder, images, targets) = folders();
+    grey(&images, "a", (4, 4));
+    write_tiff_f32(targets.join("a.tif"), &Array3::from_elem((2, 4, 4), -0.5)).unwrap();
+    let data = load_regression(text(&images), text(&targets)).unwrap();
+    assert_eq!(data.target_channels(), Some(2));
+    assert_eq!(data.samples[0].target, Target::Values(Array3::from_elem((2, 4, 4), -0.5)));
+}
+
+fn numbered(count: usize) -> Dataset {
+    let sample = |n: usize| Sample {
+        name: n.to_string(),
+        image: Array3::zeros((1, 1, 1)),
+        target: Target::Values(Array3::zeros((1, 1, 1))),
+        weights: None,
+    };
+    Dataset { samples: (0..count).map(sample).collect() }
+}
+
+#[test]
+fn splitting_uses_each_image_once_and_follows_the_seed() {
+    let (training, validation) = numbered(20).split_off_fraction(0.25, 3).unwrap();
+    assert_eq!((training.samples.len(), validation.samples.len()), (15, 5));
+    let names: HashSet<_> = training.names().into_iter().chain(validation.names()).collect();
+    assert_eq!(names.len(), 20);
+    let again = numbered(20).split_off_fraction(0.25, 3).unwrap();
+    assert_eq!(again.1.names(), validation.names());
+    let other = numbered(20).split_off_fraction(0.25, 4).unwrap();
+    assert_ne!(other.1.names(), validation.names());
+    assert_eq!(numbered(2).split_off_fraction(0.01, 0).unwrap().1.samples.len(), 1);
+    assert_eq!(numbered(2).split_off_fraction(0.99, 0).unwrap().0.samples.len(), 1);
+    assert!(numbered(1).split_off_fraction(0.5, 0).is_err());
+    for fraction in [0.0, 1.0, -1.0, f64::NAN] {
+        assert!(numbered(5).split_off_fraction(fraction, 0).is_err());
+    }
+}
+
+#[test]
+fn real_micrographs_and_tomograms_load() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    if !data.is_dir() {
+        eprintln!("skipped: {} is not here", data.display());
+        return;
+    }
+    let part = |name: &str| data.join(name).to_str().unwrap().to_owned();
+    let (alloy, mapping) = load_segmentation(
+        &part("superalloy/train/images"),
+        &part("superalloy/train/labels"),
+        Classes::Found { ignored: None },
+    )
+    .unwrap();
+    assert_eq!(mapping.values, [0, 1, 2]);
+    assert!(alloy.sizes().iter().all(|size| *size == (512, 512)));
+    let largest = alloy.samples.iter().flat_map(|sample| sample.image.iter()).fold(0_f32, |a, b| a.max(*b));
+    assert!(largest > 1.0 && largest <= 255.0);
+    let foam = load_regression(&part("foam/train/input"), &part("foam/train/target")).unwrap();
+    assert_eq!(foam.samples.len(), 24);
+    assert!(foam.names()[0].contains("z0"));
+    assert_eq!((foam.channels(), foam.target_channels()), (1, Some(1)));
+    let (_, classes) = load_segmentation(
+        &part("foam/train/input"),
+        &part("foam/train/labels"),
+        Classes::Found { ignored: None },
+    )
+    .unwrap();
+    assert_eq!(classes.values, [0, 1]);
+}
+
+#[test]
+fn folds_are_runs_of_neighbours_that_cover_the_set_once() {
+    let mut seen = Vec::new();
+    for fold in 1..=4 {
+        let (training, validation) = numbered(10).split_off_fold(fold, 4).unwrap();
+        let names: Vec<usize> = validation.names().iter().map(|name| name.parse().unwrap()).collect();
+        assert!(names.windows(2).all(|pair| pair[1] == pair[0] + 1) && (2..=3).contains(&names.len()));
+        assert!(training.names().iter().all(|name| !validation.names().contains(name)));
+        assert_eq!(training.samples.len() + names.len(), 10);
+        seen.extend(names);
+    }
+    assert_eq!(seen, (0..10).collect::<Vec<_>>());
+    assert!(numbered(3).split_off_fold(1, 4).is_err());
+    assert!(numbered(3).split_off_fold(1, 1).is_err());
+    assert!(numbered(3).split_off_fold(4, 3).is_err() && numbered(3).split_off_fold(0, 3).is_err());
+}
+
+#[test]
+fn what_does_not_count_is_left_out_for_metrics() {
+    let classes = Sample {
+        target: Target::Classes(Array2::from_shape_vec((1, 3), vec![0, 1, UNLABELLED]).unwrap()),
+        image: Array3::zeros((1, 1, 3)),
+        weights: Some(Array2::from_shape_vec((1, 3), vec![0.0, 2.0, 1.0]).unwrap()),
+        name: "a".into(),
+    };
+    let wanted = Array2::from_shape_vec((1, 3), vec![UNLABELLED, 1, UNLABELLED]).unwrap();
+    assert_eq!(*classes.counted_target(), Target::Classes(wanted));
+    let piece = |x, width| Some(Crop { y: 0, x, height: 1, width });
+    assert!(classes.counts_in(None) && classes.counts_in(piece(0, 2)));
+    assert!(!classes.counts_in(piece(0, 1)) && !classes.counts_in(piece(2, 1)));
+    let values = Sample { target: Target::Values(Array3::ones((2, 1, 3))), ..classes };
+    let Target::Values(counted) = values.counted_target().into_owned() else { panic!("wanted values") };
+    assert!(counted.iter().enumerate().all(|(i, v)| if i % 3 == 0 { v.is_nan() } else { *v == 1.0 }));
+}

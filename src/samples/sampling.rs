@@ -1,0 +1,287 @@
+//! Which image, crop and symmetry the n-th draw of a training run takes.
+//!
+//! A draw depends on the seed and its number alone: a resumed run goes on with the draws that the
+//! unbroken run would have made, on any number of threads.
+
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{Array3, s};
+use rand_chacha::ChaCha8Rng;
+
+use super::class_pixels::ClassPixels;
+use super::dataset::{Sample, Target};
+use super::random::{Stream, below, permutation, stream, uniform};
+use crate::error::{Error, Result};
+use crate::geometry::{Crop, Symmetry};
+
+/// Draws before one that nobody wants is taken.
+const MOST_TRIES: usize = 64;
+
+/// What one draw takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draw {
+    /// The image, as an index into the dataset.
+    pub index: usize,
+    /// The part of it, cut before turning; `None` for all of it.
+    pub crop: Option<Crop>,
+    /// How it is turned.
+    pub symmetry: Symmetry,
+}
+
+/// The endless series of draws of a training run.
+#[derive(Debug)]
+pub struct Sampler {
+    sizes: Vec<(usize, usize)>,
+    crop: Option<usize>,
+    augment: bool,
+    seed: u64,
+    favoured: Option<(ClassPixels, f64)>,
+    /// The epoch drawn from last and its order, as neighbouring draws are mostly of one epoch.
+    order: Mutex<Option<(u64, Vec<usize>)>>,
+}
+
+impl Sampler {
+    /// Draws from images of the given `(height, width)`, in pixels.
+    ///
+    /// With `crop`, each draw takes a random square of that side; where an image is smaller, all of it in
+    /// that direction. With `augment`, each draw is turned by a random symmetry: one of all eight for
+    /// square pieces, one of the four that keep the shape for others, so that shapes stay equal over
+    /// a batch.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for no images, [`Error::Setting`] for a crop of 0 pixels.
+    pub fn new(sizes: Vec<(usize, usize)>, crop: Option<usize>, augment: bool, seed: u64) -> Result<Self> {
+        if sizes.is_empty() {
+            return Err(Error::Mismatch("found no images to draw from, wanted at least one".into()));
+        }
+        if crop == Some(0) {
+            return Err(Error::setting(
+                "--crop",
+                0,
+                "wanted at least 1 pixel; leave it out for whole images",
+            ));
+        }
+        Ok(Sampler { sizes, crop, augment, seed, favoured: None, order: Mutex::new(None) })
+    }
+
+    /// Takes `share` of the draws, 0 to 1, about a pixel of a class that is drawn evenly, in whichever image it is:
+    /// so that rare classes are shown as often as others.
+    ///
+    /// The pixel is in the middle of the crop, or as near to it as the edge of the image allows.
+    pub fn favouring(self, pixels: ClassPixels, share: f64) -> Self {
+        Self { favoured: Some((pixels, share)), ..self }
+    }
+
+    /// The draws of one epoch, in which every image is drawn once.
+    pub fn epoch_length(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// The n-th draw of the run, counted from 0.
+    pub fn draw(&self, n: u64) -> Draw {
+        self.draw_from(&mut stream(self.seed, Stream::Draw, n), n)
+    }
+
+    /// As [`Sampler::draw`], but drawn anew until `wanted` says yes; after 64 in vain, the first.
+    pub fn draw_where(&self, n: u64, wanted: impl Fn(&Draw) -> bool) -> Draw {
+        let mut random = stream(self.seed, Stream::Draw, n);
+        let mut draws = (0..MOST_TRIES).map(|_| self.draw_from(&mut random, n));
+        draws.find(wanted).unwrap_or_else(|| self.draw(n))
+    }
+
+    fn draw_from(&self, random: &mut ChaCha8Rng, n: u64) -> Draw {
+        let favoured = self
+            .favoured
+            .as_ref()
+            .and_then(|(pixels, share)| (uniform(random) < *share).then(|| pixels.draw(random)));
+        let index = favoured.map_or_else(|| self.index(n), |(index, ..)| index);
+        let (height, width) = self.sizes[index];
+        let crop = self.crop.map(|side| {
+            let (crop_height, crop_width) = (side.min(height), side.min(width));
+            let (y, x) = match favoured {
+                Some((_, y, x)) => {
+                    let about = |pixel: usize, length: usize, whole: usize| {
+                        pixel.saturating_sub(length / 2).min(whole - length)
+                    };
+                    (about(y, crop_height, height), about(x, crop_width, width))
+                }
+                None => {
+                    let y = below(random, height - crop_height + 1);
+                    (y, below(random, width - crop_width + 1))
+                }
+            };
+            Crop { y, x, height: crop_height, width: crop_width }
+        });
+        let (height, width) = crop.map_or((height, width), |crop| (crop.height, crop.width));
+        let symmetry = match self.augment {
+            true => Symmetry::ALL[below(random, if height == width { 8 } else { 4 })],
+            false => Symmetry::IDENTITY,
+        };
+        Draw { index, crop, symmetry }
+    }
+
+    fn index(&self, n: u64) -> usize {
+        let length = self.sizes.len();
+        let epoch = n / length as u64;
+        let place = (n % length as u64) as usize;
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        match order.as_ref() {
+            Some((cached, order)) if *cached == epoch => order[place],
+            _ => {
+                let fresh = permutation(&mut stream(self.seed, Stream::Epoch, epoch), length);
+                let index = fresh[place];
+                *order = Some((epoch, fresh));
+                index
+            }
+        }
+    }
+}
+
+/// The piece of `sample` that `draw` takes, of image, target and weights alike; all are contiguous.
+///
+/// # Panics
+/// For a crop that does not lie inside the image, which the sampler of its size does not draw.
+pub fn cut(sample: &Sample, draw: &Draw) -> Sample {
+    let (_, height, width) = sample.image.dim();
+    let crop = draw.crop.unwrap_or(Crop { y: 0, x: 0, height, width });
+    let (rows, columns) = (crop.y..crop.y + crop.height, crop.x..crop.x + crop.width);
+    let piece =
+        |values: &Array3<f32>| draw.symmetry.apply(&values.slice(s![.., rows.clone(), columns.clone()]));
+    Sample {
+        name: sample.name.clone(),
+        image: piece(&sample.image),
+        target: match &sample.target {
+            Target::Values(values) => Target::Values(piece(values)),
+            Target::Classes(classes) => {
+                Target::Classes(draw.symmetry.apply(&classes.slice(s![rows.clone(), columns.clone()])))
+            }
+        },
+        weights: sample
+            .weights
+            .as_ref()
+            .map(|weights| draw.symmetry.apply(&weights.slice(s![rows.clone(), columns.clone()]))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use ndarray::{Array2, Axis};
+
+    use super::*;
+
+    #[test]
+    fn image_target_and_weights_are_cut_alike() {
+        let image = Array3::from_shape_fn((2, 7, 9), |(c, y, x)| (c * 100 + y * 9 + x) as f32);
+        let classes = Array2::from_shape_fn((7, 9), |(y, x)| (y * 9 + x) as u32);
+        let sampler = Sampler::new(vec![(7, 9)], Some(4), true, 5).unwrap();
+        for n in 0..50 {
+            let draw = sampler.draw(n);
+            let sample = Sample {
+                name: "a".into(),
+                image: image.clone(),
+                target: Target::Classes(classes.clone()),
+                weights: Some(classes.mapv(|class| class as f32)),
+            };
+            let piece = cut(&sample, &draw);
+            assert!(piece.image.is_standard_layout());
+            assert_eq!(piece.image.dim(), (2, 4, 4));
+            let Target::Classes(target) = &piece.target else { panic!("wanted classes") };
+            assert_eq!(piece.image.index_axis(Axis(0), 0), target.mapv(|v| v as f32));
+            assert_eq!(piece.weights, Some(target.mapv(|v| v as f32)));
+            let values = Sample { target: Target::Values(image.clone()), ..sample };
+            assert_eq!(cut(&values, &draw).target, Target::Values(piece.image));
+        }
+    }
+
+    #[test]
+    fn draws_depend_on_seed_and_number_only() {
+        let sizes = vec![(20, 30), (16, 16), (8, 40), (20, 20)];
+        let sampler = Sampler::new(sizes.clone(), Some(16), true, 9).unwrap();
+        let forward: Vec<_> = (0..40).map(|n| sampler.draw(n)).collect();
+        let again = Sampler::new(sizes.clone(), Some(16), true, 9).unwrap();
+        for n in (0..40).rev() {
+            assert_eq!(again.draw(n), forward[n as usize]);
+        }
+        let other = Sampler::new(sizes, Some(16), true, 10).unwrap();
+        assert_ne!((0..40).map(|n| other.draw(n)).collect::<Vec<_>>(), forward);
+    }
+
+    #[test]
+    fn every_image_is_drawn_once_an_epoch_in_changing_order() {
+        let sampler = Sampler::new(vec![(4, 4); 12], None, false, 1).unwrap();
+        let epochs: Vec<Vec<usize>> =
+            (0..3).map(|epoch| (0..12).map(|n| sampler.draw(epoch * 12 + n).index).collect()).collect();
+        for epoch in &epochs {
+            let mut sorted = epoch.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..12).collect::<Vec<_>>());
+        }
+        assert_ne!(epochs[0], epochs[1]);
+        assert_eq!(sampler.draw(3).crop, None);
+        assert_eq!(sampler.draw(3).symmetry, Symmetry::IDENTITY);
+    }
+
+    #[test]
+    fn crops_reach_every_place_and_shrink_to_small_images() {
+        let sampler = Sampler::new(vec![(5, 2)], Some(3), true, 2).unwrap();
+        let draws: Vec<_> = (0..200).map(|n| sampler.draw(n)).collect();
+        let places: HashSet<_> = draws.iter().map(|draw| draw.crop.unwrap().y).collect();
+        assert_eq!(places, HashSet::from([0, 1, 2]));
+        for draw in &draws {
+            let crop = draw.crop.unwrap();
+            assert_eq!((crop.x, crop.height, crop.width), (0, 3, 2));
+            assert!(!draw.symmetry.transposes());
+        }
+        let square = Sampler::new(vec![(5, 5)], Some(3), true, 2).unwrap();
+        let all: HashSet<_> = (0..200).map(|n| square.draw(n).symmetry).collect();
+        assert_eq!(all.len(), 8);
+    }
+
+    #[test]
+    fn a_draw_that_is_not_wanted_is_drawn_anew() {
+        let sampler = Sampler::new(vec![(40, 40), (40, 40)], Some(8), true, 5).unwrap();
+        let left = |draw: &Draw| draw.crop.unwrap().x < 4;
+        for n in 0..40 {
+            let draw = sampler.draw_where(n, left);
+            assert!(left(&draw) && draw.index == sampler.draw(n).index);
+            assert_eq!(sampler.draw_where(n, |_| true), sampler.draw(n));
+            assert_eq!(sampler.draw_where(n, |_| false), sampler.draw(n));
+        }
+    }
+
+    #[test]
+    fn rare_classes_are_in_the_middle_of_their_share_of_the_crops() {
+        // One pixel of class 1 in the second image, 30 pixels from either edge, and one of class 2 in a corner.
+        let mut classes = vec![Array2::zeros((64, 64)), Array2::zeros((64, 64))];
+        classes[1][[30, 33]] = 1;
+        classes[1][[0, 63]] = 2;
+        let sample = |target: Array2<u32>| Sample {
+            name: "a".into(),
+            image: Array3::zeros((1, 64, 64)),
+            target: Target::Classes(target),
+            weights: None,
+        };
+        let set = super::super::Dataset { samples: classes.into_iter().map(sample).collect() };
+        let pixels = ClassPixels::of(&set).unwrap();
+        let sampler = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels.clone(), 0.6);
+        let draws: Vec<_> = (0..3000).map(|n| sampler.draw(n)).collect();
+        let share = |y, x| {
+            let crop = Some(Crop { y, x, height: 16, width: 16 });
+            draws.iter().filter(|d| d.index == 1 && d.crop == crop).count() as f64 / 3000.0
+        };
+        for share in [share(22, 25), share(0, 48)] {
+            assert!((share - 0.2).abs() < 0.03, "{share}");
+        }
+        let whole = Sampler::new(set.sizes(), Some(16), true, 3).unwrap();
+        let none = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels, 0.0);
+        assert!((0..50).all(|n| none.draw(n).index == whole.draw(n).index));
+    }
+
+    #[test]
+    fn nothing_to_draw_from_is_an_error() {
+        assert!(Sampler::new(vec![], None, false, 0).is_err());
+        assert!(Sampler::new(vec![(3, 3)], Some(0), false, 0).is_err());
+    }
+}

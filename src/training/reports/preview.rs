@@ -1,0 +1,105 @@
+//! `preview.png`: the images that a network does best, middling and worst on, with their targets and its outputs.
+
+use ndarray::{Array3, Axis};
+
+use crate::Result;
+use crate::engine::Engine;
+use crate::geometry::Extent;
+use crate::pictures::{captioned_montage, grey_picture, label_picture, range_of, stretch, stretch_with};
+use crate::samples::{Dataset, Sample, Target};
+use crate::training::scores::{Output, apply};
+
+/// Longest side in pixels that is shown of an image; the middle of larger ones.
+const MOST_SIDE: usize = 512;
+
+/// Bytes that the picture takes while it is made, over `count` images of `extent` at the largest: once in parts and once in
+/// one piece.
+pub(in crate::training) fn bytes(count: usize, extent: Extent) -> u64 {
+    const COLUMNS: usize = 3;
+    const ROWS: usize = 3;
+    let Extent { y, x, .. } = shown(extent);
+    2 * (COLUMNS * count.min(ROWS) * 3 * y * x) as u64
+}
+
+/// How much of an image of `extent` is shown.
+pub(in crate::training) fn shown(extent: Extent) -> Extent {
+    Extent::plane(extent.y.min(MOST_SIDE), extent.x.min(MOST_SIDE))
+}
+
+/// The picture over those images of `set` whose `losses` are the smallest, the median and the largest, `[y][x][3]`.
+pub(in crate::training) fn preview(
+    engine: &mut dyn Engine,
+    set: &Dataset,
+    losses: &[f64],
+) -> Result<Array3<u8>> {
+    let (mut captions, mut rows) = (Vec::new(), Vec::new());
+    for (word, index) in best_median_worst(losses) {
+        let Some(sample) = set.samples.get(index) else { continue };
+        let name = sample.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        captions.push(format!("{word}: {name}, loss {:.4}", losses[index]));
+        rows.push(row(engine, &middle(sample))?);
+    }
+    Ok(captioned_montage(&["input", "target", "output"], &captions, &rows))
+}
+
+/// Which images have the smallest, the median (of an even number, the lower) and the largest loss; those of one or
+/// two images are fewer. Images without a loss, in which nothing counts, are left out.
+fn best_median_worst(losses: &[f64]) -> Vec<(&'static str, usize)> {
+    let mut order: Vec<usize> = (0..losses.len()).filter(|&index| !losses[index].is_nan()).collect();
+    order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]));
+    match order[..] {
+        [] => Vec::new(),
+        [only] => vec![("only", only)],
+        [best, worst] => vec![("best", best), ("worst", worst)],
+        _ => vec![
+            ("best", order[0]),
+            ("median", order[(order.len() - 1) / 2]),
+            ("worst", order[order.len() - 1]),
+        ],
+    }
+}
+
+/// Image, target and output side by side.
+fn row(engine: &mut dyn Engine, sample: &Sample) -> Result<Vec<Array3<u8>>> {
+    let output = apply(engine, sample)?;
+    let mut row = vec![grey_picture(stretch(sample.image.index_axis(Axis(0), 0)).view())];
+    match (&sample.target, &output) {
+        (Target::Classes(target), Output::Classes(output)) => {
+            row.push(label_picture(target.view()));
+            row.push(label_picture(output.view()));
+        }
+        (Target::Values(target), Output::Values(output)) => {
+            let (target, output) = (target.index_axis(Axis(0), 0), output.index_axis(Axis(0), 0));
+            // Both in the target's greys, so that a difference is one of the network's making.
+            let range = range_of(target).unwrap_or((0.0, 1.0));
+            row.push(grey_picture(stretch_with(target, range).view()));
+            row.push(grey_picture(stretch_with(output, range).view()));
+        }
+        _ => {}
+    }
+    Ok(row)
+}
+
+fn middle(sample: &Sample) -> Sample {
+    use crate::geometry::{Crop, Symmetry};
+    use crate::samples::{Draw, cut};
+    let (_, height, width) = sample.image.dim();
+    let Extent { y: rows, x: columns, .. } = shown(Extent::plane(height, width));
+    let crop = Crop { y: (height - rows) / 2, x: (width - columns) / 2, height: rows, width: columns };
+    cut(sample, &Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_chosen_by_their_losses() {
+        let losses = [0.5, f64::NAN, 0.1, 0.9, 0.3, 0.7];
+        assert_eq!(best_median_worst(&losses), [("best", 2), ("median", 0), ("worst", 3)]);
+        assert_eq!(best_median_worst(&losses[2..]), [("best", 0), ("median", 2), ("worst", 1)]);
+        assert_eq!(best_median_worst(&[2.0, 1.0]), [("best", 1), ("worst", 0)]);
+        assert_eq!(best_median_worst(&[f64::NAN, 1.0]), [("only", 1)]);
+        assert_eq!(best_median_worst(&[f64::NAN]), []);
+    }
+}

@@ -1,0 +1,134 @@
+//! The folder of a run: each file is written beside its place and renamed into it.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::Array3;
+
+use super::checkpoint::Checkpoint;
+use crate::files::{remove_unfinished, write_bytes_atomic};
+use crate::images::write_png_rgb8;
+use crate::network::Model;
+use crate::training::Settings;
+use crate::training::reports::History;
+use crate::{Error, Result};
+
+/// A folder with `config.toml`, `history.csv`, `curves.svg`, `preview.png`, `model.safetensors` and
+/// `checkpoint.safetensors`, and event files where they were asked for.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder for a new run.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when it cannot be made or written, or holds a run already.
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
+        let folder = Self { path: path.into() };
+        let taken = ["model.safetensors", "checkpoint.safetensors"];
+        if taken.iter().any(|name| folder.path.join(name).exists()) {
+            let problem = "it holds a run already; name another folder with --out (msd-gpu train --resume goes on with a run)";
+            return Err(Error::output(&folder.path, problem));
+        }
+        std::fs::create_dir_all(&folder.path).map_err(|e| {
+            Error::output(&folder.path, format!("{e}; name a folder that can be made with --out"))
+        })?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of a run that is to go on, and removes what a killed run left half-written there.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when it holds none.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let folder = Self { path: path.into() };
+        if !folder.path.join("config.toml").is_file() {
+            return Err(Error::input(
+                &folder.path,
+                "holds no run to resume (config.toml); start one with --out",
+            ));
+        }
+        remove_unfinished(&folder.path);
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the settings of the run in the folder `path`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when the file is missing or damaged.
+    pub fn settings(path: &Path) -> Result<Settings> {
+        let file = path.join("config.toml");
+        let text = std::fs::read_to_string(&file).map_err(|e| {
+            Error::input(path, format!("holds no run to resume (config.toml: {e}); start one with --out"))
+        })?;
+        read_settings(&text, &file)
+    }
+
+    pub(in crate::training) fn write_settings(&self, settings: &Settings) -> Result<()> {
+        write_bytes_atomic(self.path.join("config.toml"), settings.to_toml()?.as_bytes())
+    }
+
+    pub(in crate::training) fn write_history(&self, history: &History) -> Result<()> {
+        write_bytes_atomic(self.path.join("history.csv"), history.to_csv().as_bytes())?;
+        write_bytes_atomic(self.path.join("curves.svg"), history.to_svg().as_bytes())
+    }
+
+    pub(in crate::training) fn read_history(&self, metrics: &[&str], epochs: usize) -> Result<History> {
+        let path = self.path.join("history.csv");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| Error::input(&path, format!("cannot be read ({e})")))?;
+        let wanted =
+            format!("does not hold the {epochs} epochs that the checkpoint stands on; start anew with --out");
+        History::from_csv(&text, metrics, epochs).ok_or_else(|| Error::input(&path, wanted))
+    }
+
+    pub(in crate::training) fn write_model(&self, model: &Model) -> Result<()> {
+        write_bytes_atomic(self.path.join("model.safetensors"), &model.to_bytes()?)
+    }
+
+    /// Writes the preview; gives the bytes of its file.
+    pub(in crate::training) fn write_preview(&self, picture: &Array3<u8>) -> Result<Vec<u8>> {
+        let path = self.path.join("preview.png");
+        write_png_rgb8(&path, picture)?;
+        std::fs::read(&path).map_err(|e| Error::input(&path, format!("cannot be read ({e})")))
+    }
+
+    pub(in crate::training) fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+        write_bytes_atomic(self.path.join("checkpoint.safetensors"), &checkpoint.to_bytes()?)
+    }
+
+    /// The checkpoint; none in the folder of a run that was stopped before its first.
+    pub(in crate::training) fn read_checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let path = self.path.join("checkpoint.safetensors");
+        match std::fs::read(&path) {
+            Ok(bytes) => Checkpoint::from_bytes(&bytes, &path).map(Some),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::input(&path, format!("cannot be read ({e})"))),
+        }
+    }
+}
+
+/// Reads settings from TOML; `path` is named in errors.
+///
+/// # Errors
+/// [`Error::Input`] with the line that is wrong.
+pub fn read_settings(text: &str, path: &Path) -> Result<Settings> {
+    toml::from_str(text).map_err(|e| {
+        let place = e
+            .span()
+            .map_or(String::new(), |span| format!("line {}: ", 1 + text[..span.start].matches('\n').count()));
+        Error::input(
+            path,
+            format!(
+                "{place}{}; wanted the settings of a run, as in any config.toml",
+                e.message().replace('\n', " ")
+            ),
+        )
+    })
+}

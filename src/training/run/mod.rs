@@ -1,0 +1,14 @@
+//! One run: the loop, its checkpoint, and its folder.
+
+mod checkpoint;
+mod folder;
+mod memory;
+mod outcome;
+mod resume;
+mod trainer;
+
+pub use folder::{RunFolder, read_settings};
+pub use memory::{Memory, image_bytes};
+pub use outcome::{Outcome, StopReason, Watcher};
+pub use resume::check_same_settings;
+pub use trainer::train;

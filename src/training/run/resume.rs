@@ -1,0 +1,102 @@
+//! Whether a run may go on with the settings and images that it is given.
+
+use std::collections::BTreeSet;
+
+use crate::network::Model;
+use crate::training::Settings;
+use crate::{Error, Result};
+
+/// Settings that do not change what a run has learnt so far.
+const FREE: [&str; 6] = ["max_epochs", "max_minutes", "max_steps", "patience", "device", "tensorboard"];
+
+/// Checks that a resumed run keeps the settings that it was started with, but for its limits, patience, device and
+/// what it shows.
+///
+/// # Errors
+/// [`Error::Mismatch`] with all differences.
+pub fn check_same_settings(started: &Settings, now: &Settings) -> Result<()> {
+    let (started, now) = (numbers(started)?, numbers(now)?);
+    let names: BTreeSet<&String> = started.keys().chain(now.keys()).collect();
+    let mut differences = Vec::new();
+    for name in names.into_iter().filter(|name| !FREE.contains(&name.as_str())) {
+        let text = |table: &toml::Table| table.get(name).map_or("not set".into(), ToString::to_string);
+        if started.get(name) != now.get(name) {
+            differences.push(format!("{name} is {} and was {}", text(&now), text(&started)));
+        }
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Mismatch(format!(
+        "--resume with other settings would be another run: {}; only limits, patience and device may change, start a new run with --out",
+        differences.join(", ")
+    )))
+}
+
+/// All settings in one table, those of its parts by the names of part and setting.
+fn numbers(settings: &Settings) -> Result<toml::Table> {
+    let unusual = |e: toml::ser::Error| Error::Mismatch(format!("the settings cannot be compared: {e}"));
+    let mut flat = toml::Table::new();
+    for (name, value) in toml::Table::try_from(settings).map_err(unusual)? {
+        match value {
+            toml::Value::Table(part) => {
+                flat.extend(part.into_iter().map(|(setting, value)| (format!("{name}.{setting}"), value)));
+            }
+            value => {
+                flat.insert(name, value);
+            }
+        }
+    }
+    Ok(flat)
+}
+
+/// What a run's images and network are told by, as text: the network, and the images.
+pub(in crate::training) fn fingerprints(model: &Model) -> Result<(String, String)> {
+    let unusual = |e: serde_json::Error| Error::Mismatch(format!("the model cannot be compared: {e}"));
+    let images = ["training_fingerprint", "validation_fingerprint"].map(|name| model.provenance.get(name));
+    Ok((
+        serde_json::to_string(&(&model.architecture, &model.task)).map_err(unusual)?,
+        serde_json::to_string(&(&model.input, &model.target, images)).map_err(unusual)?,
+    ))
+}
+
+/// Checks that a run goes on with the network and images that it was started with, as far as their fingerprints tell.
+pub(in crate::training) fn check_same_data(started: &(String, String), now: &(String, String)) -> Result<()> {
+    let what = if started.0 != now.0 {
+        "the classes or channels"
+    } else if started.1 != now.1 {
+        "the training images"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Mismatch(format!(
+        "{what} are not those that the run was started with; bring them back, or start a new run with --out"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::{Optimisation, TaskKind};
+
+    #[test]
+    fn limits_may_change_and_all_else_is_shown() {
+        let started = Settings::new(TaskKind::Segment, "images", "labels");
+        let longer = Settings {
+            max_epochs: Some(9),
+            max_minutes: Some(1.0),
+            max_steps: Some(3),
+            patience: 1,
+            device: "gpu".into(),
+            tensorboard: true,
+            ..started.clone()
+        };
+        assert!(check_same_settings(&started, &longer).is_ok());
+        let optimisation = Optimisation { ema: Some(0.9), ..Default::default() };
+        let other = Settings { depth: 9, optimisation, ..started.clone() };
+        let error = check_same_settings(&started, &other).unwrap_err().to_string();
+        for part in ["depth is 9 and was 50", "optimisation.ema is 0.9 and was not set", "--out"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
