@@ -1,17 +1,22 @@
 //! The one error type of the crate.
 //!
-//! Every message is one sentence that names the file, flag or buffer, what was found, what was wanted
-//! and the way out. [`Error::exit_code`] tells a wrong request or input (2) from a failure while running (1).
+//! Every message is one sentence that names the file, setting or buffer, what was found, what was wanted and the way out.
+//! Settings are called by the names that they have in `config.toml`, in Python and in [`crate::training::Settings`]; where a
+//! sentence mentions one, it stands in backquotes, alone or with a value (`` `crop` ``, `` `device cpu` ``), so that a
+//! program can show it as its users write it: the command line does so with flags.
 
+use std::fmt::{Display, Formatter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What went wrong, by kind.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A flag, a setting or a combination of them cannot be used.
+    /// A setting or a combination of settings cannot be used.
     #[error("{setting} is {found}, but {wanted}")]
     Setting {
-        /// The flag or setting as the user writes it, such as `--tile`.
+        /// The name of the setting, such as `val_fraction`.
         setting: String,
         /// The value that was found.
         found: String,
@@ -25,6 +30,9 @@ pub enum Error {
         path: PathBuf,
         /// What was found, what was wanted and the way out.
         problem: String,
+        /// What the system or a decoder said.
+        #[source]
+        cause: Option<Cause>,
     },
     /// Images, targets, classes or sizes do not fit each other or the model.
     #[error("{0}")]
@@ -36,6 +44,9 @@ pub enum Error {
         path: PathBuf,
         /// What was found, what was wanted and the way out.
         problem: String,
+        /// What the system or a decoder said.
+        #[source]
+        cause: Option<Cause>,
     },
     /// A file or folder cannot be written.
     #[error("cannot write {}: {problem}", path.display())]
@@ -44,10 +55,13 @@ pub enum Error {
         path: PathBuf,
         /// What the system said and the way out.
         problem: String,
+        /// What the system said, as it said it.
+        #[source]
+        cause: Option<Cause>,
     },
     /// No device fits the request.
     #[error(
-        "no device matches '{wanted}': found {found}; choose one of these by index or part of its name, or --device cpu"
+        "no device matches '{wanted}': found {found}; choose one of these by index or part of its name, or `device cpu`"
     )]
     NoDevice {
         /// What was asked for.
@@ -56,7 +70,7 @@ pub enum Error {
         found: String,
     },
     /// A buffer is larger than the memory or the limit that holds for it.
-    #[error("{buffer} needs {wanted} bytes, but {limit_name} is {limit} bytes; {way_out}")]
+    #[error("{buffer} needs {}, but {limit_name} is {}; {way_out}", Bytes(*wanted), Bytes(*limit))]
     OutOfMemory {
         /// The buffer that was to be made.
         buffer: String,
@@ -78,10 +92,13 @@ pub enum Error {
         doing: String,
         /// What the driver said, and the way out.
         problem: String,
+        /// What the driver said, as it said it.
+        #[source]
+        cause: Option<Cause>,
     },
     /// Training produced a loss that is not a finite number.
     #[error(
-        "the loss is {loss} at step {step}, on {images}; lower --lr, or check the images for extreme values"
+        "the loss is {loss} at step {step}, on {images}; lower `lr`, or check the images for extreme values"
     )]
     Diverged {
         /// The step, from 1.
@@ -94,39 +111,142 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code of the program: 1 when a device failed or training went astray, and 2 when the request, its
-    /// input or the place for its output cannot be used.
-    pub fn exit_code(&self) -> u8 {
+    /// Whether running failed, and not the request: a device, the memory or the disk gave out, or training went astray. All
+    /// other errors say that the request, its input or the place for its output cannot be used.
+    pub fn is_failure(&self) -> bool {
         match self {
-            Error::Device { .. } | Error::Diverged { .. } => 1,
-            _ => 2,
+            Error::Device { .. } | Error::Diverged { .. } | Error::OutOfMemory { .. } => true,
+            Error::Output { cause: Some(cause), .. } | Error::Input { cause: Some(cause), .. } => {
+                use std::io::ErrorKind as Kind;
+                let kind = cause.io().map(std::io::Error::kind);
+                matches!(
+                    kind,
+                    Some(Kind::StorageFull | Kind::QuotaExceeded | Kind::OutOfMemory | Kind::WriteZero)
+                )
+            }
+            _ => false,
         }
     }
 
     /// An [`Error::Input`] for `path`.
-    pub fn input(path: impl AsRef<Path>, problem: impl std::fmt::Display) -> Self {
-        Error::Input { path: path.as_ref().to_path_buf(), problem: problem.to_string() }
+    pub fn input(path: impl AsRef<Path>, problem: impl Display) -> Self {
+        Error::Input { path: path.as_ref().to_path_buf(), problem: problem.to_string(), cause: None }
     }
 
     /// An [`Error::Model`] for `path`.
-    pub fn model(path: impl AsRef<Path>, problem: impl std::fmt::Display) -> Self {
-        Error::Model { path: path.as_ref().to_path_buf(), problem: problem.to_string() }
+    pub fn model(path: impl AsRef<Path>, problem: impl Display) -> Self {
+        Error::Model { path: path.as_ref().to_path_buf(), problem: problem.to_string(), cause: None }
     }
 
     /// An [`Error::Output`] for `path`.
-    pub fn output(path: impl AsRef<Path>, problem: impl std::fmt::Display) -> Self {
-        Error::Output { path: path.as_ref().to_path_buf(), problem: problem.to_string() }
+    pub fn output(path: impl AsRef<Path>, problem: impl Display) -> Self {
+        Error::Output { path: path.as_ref().to_path_buf(), problem: problem.to_string(), cause: None }
+    }
+
+    /// An [`Error::Device`].
+    pub fn device(device: impl Into<String>, doing: impl Into<String>, problem: impl Display) -> Self {
+        let (device, doing, problem) = (device.into(), doing.into(), problem.to_string());
+        Error::Device { device, doing, problem, cause: None }
     }
 
     /// An [`Error::Setting`].
-    pub fn setting(
-        setting: impl Into<String>,
-        found: impl std::fmt::Display,
-        wanted: impl Into<String>,
-    ) -> Self {
+    pub fn setting(setting: impl Into<String>, found: impl Display, wanted: impl Into<String>) -> Self {
         Error::Setting { setting: setting.into(), found: found.to_string(), wanted: wanted.into() }
+    }
+
+    /// The error with what caused it, where its kind keeps that; see [`std::error::Error::source`].
+    pub fn caused_by(mut self, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        if let Error::Input { cause, .. }
+        | Error::Model { cause, .. }
+        | Error::Output { cause, .. }
+        | Error::Device { cause, .. } = &mut self
+        {
+            *cause = Some(Cause(Arc::new(error)));
+        }
+        self
+    }
+}
+
+/// What caused an [`Error`]: an error of the system or of a library.
+#[derive(Debug, Clone)]
+pub struct Cause(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Cause {
+    /// The system's error, if it is one.
+    pub fn io(&self) -> Option<&std::io::Error> {
+        self.0.downcast_ref()
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_string() == other.0.to_string()
+    }
+}
+
+impl Display for Cause {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// A number of bytes as people read it: `812 bytes`, `1.5 KiB`, `24.0 GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes(
+    /// The number.
+    pub u64,
+);
+
+impl Display for Bytes {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        if self.0 < 1024 {
+            return write!(f, "{} bytes", self.0);
+        }
+        let mut size = self.0 as f64 / 1024.0;
+        let mut unit = 0;
+        while size >= 1023.95 && unit + 1 < UNITS.len() {
+            (size, unit) = (size / 1024.0, unit + 1);
+        }
+        write!(f, "{size:.1} {}", UNITS[unit])
     }
 }
 
 /// The result of everything here that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io::{Error as IoError, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_a_failure_and_a_missing_folder_is_not() {
+        let caused = |kind: ErrorKind| Error::output("a", "b").caused_by(IoError::from(kind));
+        assert!(caused(ErrorKind::StorageFull).is_failure());
+        assert!(!caused(ErrorKind::NotFound).is_failure());
+        assert!(!Error::output("a", "b").is_failure());
+        let error = caused(ErrorKind::NotFound);
+        assert_eq!(error.source().unwrap().to_string(), IoError::from(ErrorKind::NotFound).to_string());
+        assert_eq!(error.clone(), error);
+        assert_ne!(error, Error::output("a", "b"));
+    }
+
+    #[test]
+    fn bytes_read_as_people_say_them() {
+        let text = |bytes: u64| Bytes(bytes).to_string();
+        assert_eq!(text(1004), "1004 bytes");
+        assert_eq!(text(1536), "1.5 KiB");
+        assert_eq!(text((1 << 20) - 1), "1.0 MiB");
+        assert_eq!(text(24 << 30), "24.0 GiB");
+        assert_eq!(text(u64::MAX), "16.0 EiB");
+    }
+}

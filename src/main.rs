@@ -13,8 +13,8 @@ fn main() -> ExitCode {
     match commands::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(error.exit_code())
+            eprintln!("error: {}", commands::sentence(&error));
+            ExitCode::from(commands::exit_code(&error))
         }
     }
 }

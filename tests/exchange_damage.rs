@@ -29,7 +29,7 @@ unsafe impl GlobalAlloc for Watch {
 static WATCH: Watch = Watch;
 
 /// Far more than the small files need, far less than any of their damaged numbers asks for.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 #[test]
 fn no_missing_or_wrong_byte_panics_or_takes_much_memory() {
@@ -50,11 +50,11 @@ fn no_missing_or_wrong_byte_panics_or_takes_much_memory() {
                 // A wrong bit in a weight goes unseen; all else must be an error and no panic.
                 if let Err(error) = read(bytes) {
                     let text = error.to_string();
-                    assert!(error.exit_code() == 2 && !text.contains('\n'), "{name}, byte {at}: {text}");
+                    assert!(!error.is_failure() && !text.contains('\n'), "{name}, byte {at}: {text}");
                 }
             }
         }
         let largest = LARGEST.load(Ordering::Relaxed);
-        assert!(largest < MOST_BYTES, "{name}: {largest} bytes were asked for at once");
+        assert!(largest < MAX_BYTES, "{name}: {largest} bytes were asked for at once");
     }
 }

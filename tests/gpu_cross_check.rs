@@ -26,7 +26,7 @@ fn open_with(
 ) -> Box<dyn Engine> {
     let options = GpuOptions {
         block: Some(setting.block),
-        most_page_bytes: Some(setting.most_page_bytes),
+        max_page_bytes: Some(setting.max_page_bytes),
         checked_shaders: checked,
         ..Default::default()
     };
@@ -63,7 +63,7 @@ fn every_tuning_agrees() {
             let engine = GpuEngine::open(&adapter(), architecture, parameters, options);
             Box::new(engine.unwrap_or_else(|e| panic!("{tuning}: {e}")))
         };
-        check_case(&open, 5, &case, Setting { block: 0, most_page_bytes: u64::MAX });
+        check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });
     }
 }
 
@@ -74,7 +74,7 @@ fn images_beyond_the_device_are_refused_in_words() {
     let engine = GpuEngine::open(&adapter(), &architecture, &parameters, GpuOptions::default()).unwrap();
     let huge = Shape { batch: 1, extent: Extent::plane(100_000, 100_000) };
     let error = engine.bytes(huge, true).unwrap_err();
-    assert!(matches!(error, Error::OutOfMemory { .. }) && error.to_string().contains("--tile"), "{error}");
+    assert!(matches!(error, Error::OutOfMemory { .. }) && error.to_string().contains("`tile`"), "{error}");
 }
 
 #[test]

@@ -18,8 +18,8 @@ fn check(name: &str, schedule: &Schedule) {
     assert_eq!(found, wanted, "the schedule is not that of {}", path.display());
 }
 
-fn options(block: usize, most_page_bytes: u64) -> Options {
-    Options { block, most_page_bytes, alignment: 16 }
+fn options(block: usize, max_page_bytes: u64) -> Options {
+    Options { block, max_page_bytes, alignment: 16 }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 /// The sentence of `error` as a `RuntimeError` where running failed, and a `ValueError` where the request or its input
 /// cannot be used.
 pub fn raised(error: msd_gpu::Error) -> PyErr {
-    if error.exit_code() == 1 {
+    if error.is_failure() {
         PyRuntimeError::new_err(error.to_string())
     } else {
         PyValueError::new_err(error.to_string())

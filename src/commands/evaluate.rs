@@ -39,7 +39,7 @@ pub struct EvaluateArguments {
 }
 
 /// More classes than this make a confusion matrix that no screen shows.
-const MOST_COLUMNS: usize = 16;
+const MAX_COLUMNS: usize = 16;
 
 /// Predicts every image and prints the scores against its target.
 pub fn run(arguments: EvaluateArguments) -> Result<()> {
@@ -177,7 +177,7 @@ fn segmentation_table(dataset: &Dataset, classes: &[Class], matrix: &ConfusionMa
     let width = means.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     lines.extend(means.map(|(name, value, meaning)| format!("{name:<width$}  {}  {meaning}", score(value))));
     lines.push(String::new());
-    if classes.len() > MOST_COLUMNS {
+    if classes.len() > MAX_COLUMNS {
         lines.push(format!("the confusion matrix of {} classes is in --json", classes.len()));
         return lines;
     }

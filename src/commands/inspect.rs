@@ -28,7 +28,7 @@ pub struct InspectArguments {
 }
 
 /// Memory for images of one size on the CPU, in bytes; the program itself comes on top.
-struct Memory {
+struct MemoryNeeds {
     height: usize,
     width: usize,
     /// The network, and the images and results that are there at a time.
@@ -67,12 +67,12 @@ fn parse_size(text: &str) -> Result<(usize, usize)> {
     })
 }
 
-fn memory(model: &Model, (height, width): (usize, usize)) -> Result<Memory> {
+fn memory(model: &Model, (height, width): (usize, usize)) -> Result<MemoryNeeds> {
     let engine = CpuEngine::new(&model.architecture, &model.parameters, &CpuOptions::default())?;
     let extent = Extent::plane(height, width);
     let shape = Shape { batch: 1, extent };
-    let steps = training::Memory::of_steps(&engine, &model.task, shape)?;
-    Ok(Memory {
+    let steps = training::MemoryUse::of_steps(&engine, &model.task, shape)?;
+    Ok(MemoryNeeds {
         height,
         width,
         apply: [engine.bytes(shape, false)?, inference::image_bytes(model, extent, pipeline::AHEAD)],
@@ -81,7 +81,7 @@ fn memory(model: &Model, (height, width): (usize, usize)) -> Result<Memory> {
     })
 }
 
-fn as_json(model: &Model, memory: Option<&Memory>) -> Value {
+fn as_json(model: &Model, memory: Option<&MemoryNeeds>) -> Value {
     let memory = memory.map(|memory| {
         json!({
             "height": memory.height, "width": memory.width, "device": "cpu",
@@ -97,7 +97,7 @@ fn as_json(model: &Model, memory: Option<&Memory>) -> Value {
     })
 }
 
-fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&Memory>) -> Vec<String> {
+fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryNeeds>) -> Vec<String> {
     let architecture = &model.architecture;
     let mut entries = vec![("model".to_owned(), arguments.model.display().to_string())];
     let mut say = |name: &str, text: String| entries.push((name.to_owned(), text));

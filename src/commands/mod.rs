@@ -10,6 +10,7 @@ mod data;
 mod demo;
 mod device;
 mod devices;
+mod errors;
 mod evaluate;
 mod export;
 mod folds;
@@ -22,6 +23,10 @@ mod progress;
 mod table;
 mod train;
 mod tune;
+
+pub use self::errors::{exit_code, sentence};
+
+use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
@@ -79,13 +84,17 @@ pub fn start_logging(arguments: &Arguments) {
         _ => "msd_gpu=info,warn",
     };
     let environment = env_logger::Env::default().default_filter_or(level);
-    env_logger::Builder::from_env(environment).format_timestamp(None).format_target(false).init();
+    let line = |out: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| {
+        let (level, style) = (record.level(), out.default_level_style(record.level()));
+        writeln!(out, "[{style}{level:<5}{style:#}] {}", errors::in_flags(&record.args().to_string()))
+    };
+    env_logger::Builder::from_env(environment).format(line).init();
 }
 
 /// Runs the command that the arguments name.
 ///
 /// # Errors
-/// As the command; see [`crate::Error::exit_code`].
+/// As the command; see [`exit_code`].
 pub fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Demo(arguments) => demo::run(arguments),

@@ -8,8 +8,9 @@ use ndarray::{Array3, Axis};
 
 use super::models::ModelArguments;
 use super::progress::Progress;
+use crate::files::make_and_try;
 use crate::images;
-use crate::images::{LabelFormat, Page};
+use crate::images::{ImageSource, LabelFormat};
 use crate::inference::Prediction;
 use crate::inference::pipeline;
 use crate::network::{Class, Model, Task};
@@ -78,7 +79,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     }
     check_names(&pages, &products)?;
     check_place(&arguments.out, &pages)?;
-    prepare_folder(&arguments.out)?;
+    make_and_try(&arguments.out)?;
     log::info!("applying {} on {}", arguments.models.description(), ensemble.device().name);
 
     let progress = Progress::over(pages.len());
@@ -145,7 +146,7 @@ fn products(model: &Model, arguments: &PredictArguments) -> Result<Vec<Product>>
 }
 
 /// All images that the inputs name, each once, however many of the inputs name it.
-fn pages(inputs: &[String]) -> Result<Vec<Page>> {
+fn pages(inputs: &[String]) -> Result<Vec<ImageSource>> {
     let mut seen = BTreeSet::new();
     let mut pages = Vec::new();
     for input in inputs {
@@ -164,7 +165,7 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// Refuses images whose results would get the same file name.
-fn check_names(pages: &[Page], products: &[Product]) -> Result<()> {
+fn check_names(pages: &[ImageSource], products: &[Product]) -> Result<()> {
     let mut owners = BTreeMap::new();
     for page in pages {
         for product in products {
@@ -182,7 +183,7 @@ fn check_names(pages: &[Page], products: &[Product]) -> Result<()> {
 }
 
 /// Refuses a folder for the results that holds inputs: a label image could take the place of its image.
-fn check_place(out: &Path, pages: &[Page]) -> Result<()> {
+fn check_place(out: &Path, pages: &[ImageSource]) -> Result<()> {
     let Ok(place) = out.canonicalize() else { return Ok(()) };
     match pages.iter().find(|page| real(&page.path).parent() == Some(&place)) {
         None => Ok(()),
@@ -195,17 +196,6 @@ fn check_place(out: &Path, pages: &[Page]) -> Result<()> {
             ),
         )),
     }
-}
-
-/// Makes the folder and sees whether it takes files, before hours go into results that have no place.
-fn prepare_folder(out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out).map_err(|error| {
-        Error::output(out, format!("the folder cannot be made: {error}; name another with --out"))
-    })?;
-    let trial = tempfile::Builder::new().prefix(".msd-gpu-").tempfile_in(out);
-    trial.map(drop).map_err(|error| {
-        Error::output(out, format!("the folder takes no files: {error}; name another with --out"))
-    })
 }
 
 /// What is written for each image, and where.
@@ -227,7 +217,12 @@ impl Products {
     }
 
     /// Writes the files of one image; gives their paths.
-    fn write(&self, page: &Page, image: Option<&Array3<f32>>, found: &Prediction) -> Result<Vec<String>> {
+    fn write(
+        &self,
+        page: &ImageSource,
+        image: Option<&Array3<f32>>,
+        found: &Prediction,
+    ) -> Result<Vec<String>> {
         let mut written = Vec::new();
         for &product in &self.products {
             let path = self.out.join(product.file_name(&page.stem));

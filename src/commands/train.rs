@@ -17,7 +17,7 @@ use super::folds;
 use super::optimisation::OptimisationArguments;
 use crate::geometry::Boundary;
 use crate::training::{
-    History, Memory, Monitor, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
+    History, MemoryUse, Monitor, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
     check_same_settings, preview_augmentation, read_settings, train,
 };
 use crate::{Error, Result};
@@ -350,7 +350,7 @@ impl Drop for ProgressWatcher {
 }
 
 impl Watcher for ProgressWatcher {
-    fn started(&mut self, steps_in_epoch: u64, memory: Memory) {
+    fn started(&mut self, steps_in_epoch: u64, memory: MemoryUse) {
         let mebibytes = |bytes: u64| bytes as f64 / (1 << 20) as f64;
         info!("an epoch is {steps_in_epoch} steps");
         info!(

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::lanes::Instructions;
 use super::memory::check_free;
-use super::pass::{Objective, Pass, Target};
 use super::steps::{Numbers, scratch_bytes};
+use super::workspace::{ImageTarget, Objective, Workspace};
 use crate::engine::{
     Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, Moments, Plane, Targets, check_batch,
 };
@@ -37,7 +37,7 @@ pub struct CpuEngine {
     /// Loss added since the last update, and the losses of ended steps.
     running_loss: f64,
     losses: Vec<f32>,
-    pass: Option<Pass>,
+    pass: Option<Workspace>,
 }
 
 /// What the processor is called.
@@ -78,7 +78,7 @@ impl CpuEngine {
     }
 
     fn schedule(&self, extent: Extent, training: bool) -> Result<Schedule> {
-        let options = Options { block: self.block, most_page_bytes: u64::MAX, alignment: ALIGNMENT };
+        let options = Options { block: self.block, max_page_bytes: u64::MAX, alignment: ALIGNMENT };
         let shape = Shape { batch: 1, extent };
         let build = if training { Schedule::training } else { Schedule::forward };
         let mut schedule = build(&self.numbers.architecture, shape, &options)?;
@@ -101,7 +101,7 @@ impl CpuEngine {
                 "the planes of this network and image size",
                 schedule.bytes().saturating_add(scratch_bytes(&schedule)),
             )?;
-            self.pass = Some(Pass::new(schedule)?);
+            self.pass = Some(Workspace::new(schedule)?);
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Engine for CpuEngine {
         for (index, image) in
             images.pixels.chunks_exact(self.numbers.architecture.inputs * pixels).enumerate()
         {
-            let target = Target::of(targets, index, pixels, self.numbers.architecture.outputs);
+            let target = ImageTarget::of(targets, index, pixels, self.numbers.architecture.outputs);
             let objective = Objective { target, loss, scale };
             if let Some(pass) = &mut self.pass {
                 self.running_loss += self.numbers.run(pass, image, Some(objective));
@@ -230,23 +230,23 @@ impl Engine for CpuEngine {
         let missing =
             || Error::Mismatch(format!("{plane:?} of image {image} was not computed by the last pass"));
         let pass = self.pass.as_ref().filter(|_| image == 0).ok_or_else(missing)?;
-        let Schedule { architecture, map_form, gradient_form, shape, .. } = &pass.schedule;
+        let Schedule { architecture, map_layout, gradient_layout, shape, .. } = &pass.schedule;
         let (channels, outputs) = (0..architecture.channels(), 0..architecture.outputs);
         let hidden = architecture.inputs..channels.end;
         let (planes, held, index, form) = match plane {
             // Gradient maps have taken the places of later feature maps.
             Plane::Map(c) if pass.went_back => {
-                (&pass.maps, 0..pass.gradient_plane(hidden.start), c, map_form)
+                (&pass.maps, 0..pass.gradient_plane(hidden.start), c, map_layout)
             }
-            Plane::Map(c) => (&pass.maps, channels, c, map_form),
+            Plane::Map(c) => (&pass.maps, channels, c, map_layout),
             Plane::Gradient(c) if pass.went_back && hidden.contains(&c) => {
                 let index = pass.gradient_plane(c);
-                (&pass.maps, index..index + 1, index, gradient_form)
+                (&pass.maps, index..index + 1, index, gradient_layout)
             }
             Plane::Gradient(_) => return Err(missing()),
-            Plane::Output(output) => (&pass.outputs, outputs, output, gradient_form),
+            Plane::Output(output) => (&pass.outputs, outputs, output, gradient_layout),
             Plane::OutputGradient(output) if pass.went_back => {
-                (&pass.output_gradients, outputs, output, gradient_form)
+                (&pass.output_gradients, outputs, output, gradient_layout)
             }
             Plane::OutputGradient(_) => return Err(missing()),
         };
@@ -289,8 +289,8 @@ fn share_planes(schedule: &mut Schedule, block: usize) -> Result<()> {
     let architecture = &schedule.architecture;
     let block = block.clamp(1, architecture.depth) * architecture.width;
     let planes = 0..architecture.channels() + block;
-    schedule.map_pages = pages("feature maps", planes, &schedule.map_form, 1, u64::MAX)?;
+    schedule.map_pages = pages("feature maps", planes, &schedule.map_layout, 1, u64::MAX)?;
     schedule.gradient_pages.clear();
-    schedule.gradient_form.plane = schedule.map_form.plane;
+    schedule.gradient_layout.plane = schedule.map_layout.plane;
     Ok(())
 }

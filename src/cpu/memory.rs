@@ -6,7 +6,7 @@ use bytemuck::Zeroable;
 
 use crate::geometry::Boundary;
 use crate::geometry::Extent;
-use crate::schedule::{Page, PlaneForm};
+use crate::schedule::{Page, PlaneLayout};
 use crate::{Error, Result};
 
 /// A cache line, so that column 0 of every row is aligned to one.
@@ -18,7 +18,7 @@ struct Line([f32; 16]);
 pub(super) struct Planes {
     lines: Vec<Line>,
     page: Page,
-    form: PlaneForm,
+    form: PlaneLayout,
 }
 
 impl Planes {
@@ -26,7 +26,7 @@ impl Planes {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] when the system has not got it.
-    pub(super) fn new(what: &str, page: &Page, form: &PlaneForm) -> Result<Self> {
+    pub(super) fn new(what: &str, page: &Page, form: &PlaneLayout) -> Result<Self> {
         let count = page.length.div_ceil(16);
         let mut lines = Vec::new();
         lines.try_reserve_exact(count).map_err(|_| out_of_memory(what, 64 * count as u64))?;
@@ -74,7 +74,7 @@ impl Planes {
     }
 
     /// The pixels of one plane without its margins, `[y][x]`, where they lie in it as `form` says.
-    pub(super) fn pixels(&self, plane: usize, form: &PlaneForm, extent: Extent) -> Vec<f32> {
+    pub(super) fn pixels(&self, plane: usize, form: &PlaneLayout, extent: Extent) -> Vec<f32> {
         let plane = self.planes(plane..plane + 1);
         (0..extent.y).flat_map(|y| &plane[form.origin() + y * form.pitch..][..extent.x]).copied().collect()
     }
@@ -95,7 +95,7 @@ fn out_of_memory(what: &str, wanted: u64) -> Error {
         wanted,
         limit_name: "what this machine has free".into(),
         limit: free_bytes().unwrap_or(0),
-        way_out: "use smaller images, --crop or --tile, or a smaller --depth".into(),
+        way_out: "use smaller images, `crop` or `tile`, or a smaller `depth`".into(),
     }
 }
 
@@ -109,7 +109,7 @@ fn free_bytes() -> Option<u64> {
 
 /// Where the margins of a plane get their pixels from.
 pub(super) struct Margins {
-    form: PlaneForm,
+    form: PlaneLayout,
     extent: Extent,
     /// For each column `-margin..0` and then `x..x + margin`: where to write, and the column seen there.
     columns: Vec<(usize, Option<usize>)>,
@@ -118,7 +118,7 @@ pub(super) struct Margins {
 }
 
 impl Margins {
-    pub(super) fn new(form: &PlaneForm, extent: Extent, margin: usize, boundary: Boundary) -> Self {
+    pub(super) fn new(form: &PlaneLayout, extent: Extent, margin: usize, boundary: Boundary) -> Self {
         let beside = |length: usize, first: usize| {
             let m = margin as isize;
             let outside = (-m..0).chain(length as isize..length as isize + m);

@@ -15,9 +15,9 @@ mod lanes;
 mod losses;
 mod memory;
 mod mix;
-mod pass;
 mod peak;
 mod steps;
+mod workspace;
 
 pub use engine::{CpuEngine, CpuOptions, device};
 pub use peak::{copy_peak, multiply_add_peak};

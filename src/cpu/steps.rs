@@ -12,7 +12,7 @@ use super::filter_gradient::{FilterGradient, FilterGradientBand, Reader};
 use super::input_gradient::{InputGradient, InputGradientBand, Later, mask};
 use super::lanes::{Instructions, run};
 use super::mix::{ProductSums, WeightedSums};
-use super::pass::{Objective, Pass};
+use super::workspace::{Objective, Workspace};
 use crate::network::{Architecture, ParameterLayout, TAPS};
 use crate::schedule::{Schedule, Step};
 
@@ -34,7 +34,7 @@ pub(super) struct Numbers {
 
 impl Numbers {
     /// Runs the forward steps, or all of them when there are targets, for one image; gives the loss.
-    pub(super) fn run(&mut self, pass: &mut Pass, image: &[f32], objective: Option<Objective>) -> f64 {
+    pub(super) fn run(&mut self, pass: &mut Workspace, image: &[f32], objective: Option<Objective>) -> f64 {
         let mut loss = 0.0;
         pass.went_back = objective.is_some();
         let steps = std::mem::take(&mut pass.schedule.steps);
@@ -72,14 +72,14 @@ impl Numbers {
 
     fn convolve(
         &self,
-        pass: &mut Pass,
+        pass: &mut Workspace,
         sources: Range<usize>,
         outputs: Range<usize>,
         first: bool,
         finishes: Range<usize>,
     ) {
-        let Pass { schedule, maps, margins, .. } = pass;
-        let (form, extent) = (&schedule.map_form, schedule.shape.extent);
+        let Workspace { schedule, maps, margins, .. } = pass;
+        let (form, extent) = (&schedule.map_layout, schedule.shape.extent);
         let height = bands::height_for_threads(extent.y);
         let (inputs, biases) = (self.architecture.inputs, self.layout.biases().start);
         let (from, into) = maps.read_and_write(sources.clone(), outputs.clone());
@@ -136,14 +136,14 @@ impl Numbers {
         }
     }
 
-    fn mix(&self, pass: &mut Pass, sources: Range<usize>, first: bool) {
-        let Pass { schedule, maps, outputs, .. } = pass;
-        let (form, extent) = (&schedule.map_form, schedule.shape.extent);
+    fn mix(&self, pass: &mut Workspace, sources: Range<usize>, first: bool) {
+        let Workspace { schedule, maps, outputs, .. } = pass;
+        let (form, extent) = (&schedule.map_layout, schedule.shape.extent);
         let from = maps.planes(sources.clone());
         let into = outputs.planes_mut(0..self.architecture.outputs);
         let height = bands::height_for_threads(extent.y);
         let biases = &self.parameters[self.layout.output_biases()];
-        bands::cut(into, &schedule.gradient_form, extent.y, height).into_par_iter().for_each(|mut band| {
+        bands::cut(into, &schedule.gradient_layout, extent.y, height).into_par_iter().for_each(|mut band| {
             run(
                 self.instructions,
                 WeightedSums {
@@ -166,10 +166,10 @@ impl Numbers {
         });
     }
 
-    fn mix_input_gradient(&self, pass: &mut Pass, channels: Range<usize>, finishes: Range<usize>) {
+    fn mix_input_gradient(&self, pass: &mut Workspace, channels: Range<usize>, finishes: Range<usize>) {
         let places = pass.gradient_planes(channels.clone());
-        let Pass { schedule, maps, output_gradients, .. } = pass;
-        let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
+        let Workspace { schedule, maps, output_gradients, .. } = pass;
+        let (form, extent) = (&schedule.gradient_layout, schedule.shape.extent);
         let from = output_gradients.planes(0..self.architecture.outputs);
         let (maps, into, _) = maps.around(places);
         let height = bands::height_for_threads(extent.y);
@@ -206,15 +206,15 @@ impl Numbers {
 
     fn input_gradient(
         &self,
-        pass: &mut Pass,
+        pass: &mut Workspace,
         from: Range<usize>,
         channels: Range<usize>,
         finishes: Range<usize>,
     ) {
         let (places, later_places) =
             (pass.gradient_planes(channels.clone()), pass.gradient_planes(from.clone()));
-        let Pass { schedule, maps, rows, mirrored, .. } = pass;
-        let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
+        let Workspace { schedule, maps, rows, mirrored, .. } = pass;
+        let (form, extent) = (&schedule.gradient_layout, schedule.shape.extent);
         let later = |channel: usize| {
             let hidden = channel - self.architecture.inputs;
             let filter = self.layout.filter(hidden, channels.start).start;
@@ -247,10 +247,11 @@ impl Numbers {
         });
     }
 
-    fn filter_gradient(&mut self, pass: &mut Pass, from: Range<usize>, sources: Range<usize>) {
+    fn filter_gradient(&mut self, pass: &mut Workspace, from: Range<usize>, sources: Range<usize>) {
         let places = pass.gradient_planes(from.clone());
-        let Pass { schedule, maps, zeros, .. } = pass;
-        let (map_form, form, extent) = (&schedule.map_form, &schedule.gradient_form, schedule.shape.extent);
+        let Workspace { schedule, maps, zeros, .. } = pass;
+        let (map_layout, form, extent) =
+            (&schedule.map_layout, &schedule.gradient_layout, schedule.shape.extent);
         let inputs = self.architecture.inputs;
         let readers: Vec<Reader> = from
             .clone()
@@ -263,8 +264,8 @@ impl Numbers {
             .collect();
         let shared = FilterGradient {
             maps: maps.planes(sources.clone()),
-            map_plane: map_form.plane,
-            map_origin: map_form.origin(),
+            map_plane: map_layout.plane,
+            map_origin: map_layout.origin(),
             gradients: maps.planes(places),
             gradient_plane: form.plane,
             readers: &readers,
@@ -298,9 +299,10 @@ impl Numbers {
         }
     }
 
-    fn mix_weight_gradient(&mut self, pass: &mut Pass, sources: Range<usize>, biases: bool) {
-        let Pass { schedule, maps, output_gradients, .. } = pass;
-        let (map_form, form, extent) = (&schedule.map_form, &schedule.gradient_form, schedule.shape.extent);
+    fn mix_weight_gradient(&mut self, pass: &mut Workspace, sources: Range<usize>, biases: bool) {
+        let Workspace { schedule, maps, output_gradients, .. } = pass;
+        let (map_layout, form, extent) =
+            (&schedule.map_layout, &schedule.gradient_layout, schedule.shape.extent);
         let outputs = self.architecture.outputs;
         let products = |right: Option<&[f32]>, right_count: usize| {
             sum_bands(outputs * right_count, extent.y, |rows, sums| {
@@ -310,8 +312,8 @@ impl Numbers {
                     left_origin: form.origin(),
                     left_count: outputs,
                     right,
-                    right_plane: map_form.plane,
-                    right_origin: map_form.origin(),
+                    right_plane: map_layout.plane,
+                    right_origin: map_layout.origin(),
                     right_count,
                     pitch: form.pitch,
                     columns: extent.x,
@@ -331,10 +333,10 @@ impl Numbers {
         add(&mut self.gradients[to..to + output_biases.len()], &output_biases);
     }
 
-    fn bias_gradient(&mut self, pass: &mut Pass, from: Range<usize>) {
+    fn bias_gradient(&mut self, pass: &mut Workspace, from: Range<usize>) {
         let gradients = pass.maps.planes(pass.gradient_planes(from.clone()));
         let schedule = &pass.schedule;
-        let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
+        let (form, extent) = (&schedule.gradient_layout, schedule.shape.extent);
         let sums = sum_bands(from.len(), extent.y, |rows, sums| {
             let kernel = ProductSums {
                 left: gradients,
@@ -374,12 +376,13 @@ fn finish(
     first: usize,
     finishes: &Range<usize>,
 ) {
-    let (map_form, form, columns) = (&schedule.map_form, &schedule.gradient_form, schedule.shape.extent.x);
+    let (map_layout, form, columns) =
+        (&schedule.map_layout, &schedule.gradient_layout, schedule.shape.extent.x);
     for (gradient, channel) in channels.iter_mut().zip(first..) {
         if finishes.contains(&channel) {
-            let map = &maps[channel * map_form.plane..][..map_form.plane];
+            let map = &maps[channel * map_layout.plane..][..map_layout.plane];
             for (gradient, y) in gradient.chunks_exact_mut(form.pitch).zip(rows.clone()) {
-                let from = map_form.origin() + y * map_form.pitch;
+                let from = map_layout.origin() + y * map_layout.pitch;
                 mask(&mut gradient[form.left..form.left + columns], &map[from..from + columns]);
             }
         }

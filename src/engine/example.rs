@@ -21,8 +21,8 @@ fn fill<T>(count: usize, number: impl Fn(usize) -> T) -> Result<Vec<T>> {
     let mut numbers = Vec::new();
     if numbers.try_reserve_exact(count).is_err() {
         let found = format!("too large for this machine ({count} pixels in all)");
-        let wanted = "the images must fit into memory; lower --size or --batch";
-        return Err(Error::setting("--size", found, wanted));
+        let wanted = "the images must fit into memory; lower `size` or `batch`";
+        return Err(Error::setting("size", found, wanted));
     }
     numbers.extend((0..count).map(number));
     Ok(numbers)

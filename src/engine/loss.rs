@@ -185,7 +185,7 @@ impl FromStr for Loss {
         let known = NAMES.iter().find(|(known, _)| *known == name).map(|&(_, loss)| loss);
         let usual = known.ok_or_else(|| {
             let names = NAMES.map(|(name, _)| name).join(", ");
-            Error::setting("--loss", format!("'{text}'"), format!("wanted one of {names}"))
+            Error::setting("loss", format!("'{text}'"), format!("wanted one of {names}"))
         })?;
         let Some(number) = number else { return Ok(usual) };
         let wanted = match usual.number() {
@@ -197,7 +197,7 @@ impl FromStr for Loss {
             (Loss::Focal { .. }, Some(gamma)) => Ok(Loss::Focal { gamma }),
             (Loss::Huber { .. }, Some(delta)) => Ok(Loss::Huber { delta }),
             (Loss::Charbonnier { .. }, Some(epsilon)) => Ok(Loss::Charbonnier { epsilon }),
-            _ => Err(Error::setting("--loss", format!("'{text}'"), wanted)),
+            _ => Err(Error::setting("loss", format!("'{text}'"), wanted)),
         }
     }
 }
@@ -301,7 +301,7 @@ mod tests {
             ("l1:2", "no number"),
         ] {
             let error = text.parse::<Loss>().unwrap_err().to_string();
-            assert!(error.starts_with("--loss is") && error.contains(named), "{error}");
+            assert!(error.starts_with("loss is") && error.contains(named), "{error}");
         }
     }
 

@@ -12,7 +12,7 @@ use crate::network::{Class, Model, Task};
 use crate::{Error, Result};
 
 /// Largest file that is read, in bytes: far more than any network that fits the limits of an architecture.
-const MOST_BYTES: u64 = 1 << 32;
+const MAX_BYTES: u64 = 1 << 32;
 
 /// What a network is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -71,9 +71,9 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Imported> {
     let unreadable =
         |error| Error::model(path, format!("cannot be read ({error}); wanted a file of a network"));
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if metadata.len() > MOST_BYTES {
+    if metadata.len() > MAX_BYTES {
         let problem =
-            format!("has {} bytes, more than any network; wanted at most {MOST_BYTES}", metadata.len());
+            format!("has {} bytes, more than any network; wanted at most {MAX_BYTES}", metadata.len());
         return Err(Error::model(path, problem));
     }
     import_bytes(std::fs::read(path).map_err(unreadable)?, path, options)
@@ -88,7 +88,7 @@ pub fn import_bytes(bytes: Vec<u8>, path: &Path, options: &ImportOptions) -> Res
     let is_hdf5 = bytes.starts_with(msdnet::HDF5_START);
     if is_hdf5 && options.dilations.is_some() {
         let wanted = "a file of msdnet says its dilations itself; leave the flag out";
-        return Err(Error::setting("--dilations", "given", wanted));
+        return Err(Error::setting("dilations", "given", wanted));
     }
     let found = match is_hdf5 {
         true => msdnet::read(bytes).map_err(problem)?,
@@ -147,7 +147,7 @@ fn complete(found: Found, flag: Option<TaskKind>) -> Result<Imported> {
     let kind = match (task, flag) {
         (Some(says), Some(flag)) if says != flag => {
             let wanted = "the file says otherwise; leave the flag out";
-            return Err(Error::setting("--task", format!("{flag:?}").to_lowercase(), wanted));
+            return Err(Error::setting("task", format!("{flag:?}").to_lowercase(), wanted));
         }
         (Some(kind), _) | (None, Some(kind)) => kind,
         (None, None) => {
@@ -158,7 +158,7 @@ fn complete(found: Found, flag: Option<TaskKind>) -> Result<Imported> {
                 }
                 TaskKind::Regress => ("a regression, as it has one output", "segment"),
             };
-            assumed.push(format!("the file does not say what the network is for: it is taken for {is}; --task {other} if it is not"));
+            assumed.push(format!("the file does not say what the network is for: it is taken for {is}; `task {other}` if it is not"));
             kind
         }
     };

@@ -39,7 +39,7 @@ pub(super) fn read(tensors: &Tensors, dilations: Option<&[usize]>) -> Problem<Fo
     }
     let mut assumed = Vec::new();
     if dilations.is_none() {
-        assumed.push("the file does not say the dilations: they are taken to be 1..10, msd_pytorch's default; --dilations names others".into());
+        assumed.push("the file does not say the dilations: they are taken to be 1..10, msd_pytorch's default; `dilations` names others".into());
     }
     Ok(Found { model, task: names.task, assumed })
 }
@@ -227,7 +227,7 @@ mod tests {
         assert!(refusal(|t| t.truncate(4)).contains("no tensor final_layer.linear.bias"));
         assert!(refusal(|t| t[1].1 = &[3, 5, 3, 3]).contains("[3, 5, 3, 3]"));
         assert!(refusal(|t| t[0].1 = &[3, 1, 5, 5]).contains("[3, 1, 5, 5]"));
-        assert!(refusal(|t| t[0].1 = &[0, 1, 3, 3]).contains("--width"));
+        assert!(refusal(|t| t[0].1 = &[0, 1, 3, 3]).contains("width"));
         assert!(refusal(|t| t.push(("msd_block.weight7", &[1]))).contains("msd_block.weight7"));
         assert!(
             refusal(|t| t.push(("1.msd_block.weight0", &[3, 1, 3, 3]))).contains("one msd_pytorch network")

@@ -20,7 +20,7 @@ pub const OPSET: i64 = 13;
 /// The version of the file format that came with that operator set.
 const IR_VERSION: i64 = 7;
 /// Largest message that protocol buffers allow.
-const MOST_BYTES: usize = i32::MAX as usize;
+const MAX_BYTES: usize = i32::MAX as usize;
 
 /// The bytes of the ONNX file of `model`.
 ///
@@ -51,10 +51,10 @@ pub fn to_onnx(model: &Model) -> Result<Vec<u8>> {
         file = file.message(14, note("classes", &classes));
     }
     let bytes = file.finish();
-    if bytes.len() > MOST_BYTES {
+    if bytes.len() > MAX_BYTES {
         let found = bytes.len();
         return Err(Error::Mismatch(format!(
-            "the model takes {found} bytes as ONNX, but such a file holds at most {MOST_BYTES}; use export --torch"
+            "the model takes {found} bytes as ONNX, but such a file holds at most {MAX_BYTES}; use export `torch`"
         )));
     }
     Ok(bytes)

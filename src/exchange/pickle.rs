@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use super::Problem;
 
 /// Most bytes of one pickle, without the tensors' numbers: a network of a thousand layers takes half a megabyte.
-const MOST_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 /// Most values of one pickle.
-const MOST_VALUES: usize = 1 << 20;
+const MAX_VALUES: usize = 1 << 20;
 
 /// The place of a value in its [`Pickle`].
 pub(super) type Id = u32;
@@ -89,7 +89,7 @@ impl<'a> Pickle<'a> {
 /// dictionary at the root has the key `excuse`: the caller then knows better what to say.
 pub(super) fn read<'a>(bytes: &'a [u8], allowed: fn(Class) -> bool, excuse: &str) -> Problem<Pickle<'a>> {
     let mut reader = Reader {
-        bytes: &bytes[..bytes.len().min(MOST_BYTES)],
+        bytes: &bytes[..bytes.len().min(MAX_BYTES)],
         at: 0,
         values: Vec::new(),
         stack: Vec::new(),
@@ -266,8 +266,8 @@ impl<'a> Reader<'a> {
     }
 
     fn push(&mut self, value: Value<'a>) -> Problem<()> {
-        if self.values.len() == MOST_VALUES {
-            return Err(format!("has a pickle of more than {MOST_VALUES} values; wanted a state_dict alone"));
+        if self.values.len() == MAX_VALUES {
+            return Err(format!("has a pickle of more than {MAX_VALUES} values; wanted a state_dict alone"));
         }
         self.stack.push(self.values.len() as Id);
         self.values.push(value);

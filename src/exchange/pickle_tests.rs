@@ -76,6 +76,6 @@ fn damage_is_refused_everywhere() {
     ] {
         assert!(read_all(bytes).is_err(), "{bytes:?}");
     }
-    let many = [vec![b'N'; MOST_VALUES + 1], vec![b'.']].concat();
+    let many = [vec![b'N'; MAX_VALUES + 1], vec![b'.']].concat();
     assert!(refusal(&many).contains("values"));
 }

@@ -4,7 +4,7 @@ use super::Problem;
 use crate::network::{Architecture, Normalisation, ParameterLayout, TAPS};
 
 /// Most channels that a layer may mix with each other: the work grows with their square.
-const MOST_MIXED: usize = 256;
+const MAX_MIXED: usize = 256;
 
 /// A layer that maps channels `x` to `matrix x + bias`, with as many channels out as in.
 #[derive(Debug, Clone)]
@@ -46,10 +46,10 @@ impl Scaling {
         if !factors.chain(self.bias.iter().map(|&bias| bias.into())).all(f64::is_finite) {
             return Err("scales images by numbers that are not finite; train it again on images that are not all of one value".into());
         }
-        if self.bias.len() > MOST_MIXED && !self.is_plain() {
+        if self.bias.len() > MAX_MIXED && !self.is_plain() {
             let found = self.bias.len();
             return Err(format!(
-                "mixes {found} channels of images before or after the network; wanted at most {MOST_MIXED}"
+                "mixes {found} channels of images before or after the network; wanted at most {MAX_MIXED}"
             ));
         }
         Ok(())

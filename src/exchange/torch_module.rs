@@ -21,7 +21,7 @@ pub fn to_torch(model: &Model, weights: &Path) -> Result<String> {
     model.validate()?;
     super::shared_normalisation(model)?;
     let name = weights.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
-        Error::setting("--torch", weights.display(), "the file's name must be text, as Python reads it")
+        Error::setting("torch", weights.display(), "the file's name must be text, as Python reads it")
     })?;
     let quoted = serde_json::to_string(name).map_err(|error| Error::Mismatch(error.to_string()))?;
     Ok(MODULE.replace(WEIGHTS, &quoted))

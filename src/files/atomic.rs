@@ -15,13 +15,16 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Output`] when the folder is missing or cannot be written, or the disk is full.
 pub fn write_bytes_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
-    write_atomic(path.as_ref(), |file| file.write_all(bytes).map_err(|error| error.to_string()))
+    write_atomic(path.as_ref(), |file| file.write_all(bytes))
 }
 
 /// Lets `fill` write a temporary file and gives it the name `path` when that succeeded.
+///
+/// # Errors
+/// As [`write_bytes_atomic`]; what `fill` fails with.
 pub fn write_atomic(
     path: &Path,
-    fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::result::Result<(), String>,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
 ) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -35,19 +38,20 @@ pub fn write_atomic(
     let mut file = builder.tempfile_in(folder).map_err(|error| {
         let way_out =
             if folder.is_dir() { "choose a folder you may write to" } else { "make the folder first" };
-        Error::output(path, format!("the folder {} takes no files: {error}; {way_out}", folder.display()))
+        let problem = format!("the folder {} takes no files: {error}; {way_out}", folder.display());
+        Error::output(path, problem).caused_by(error)
     })?;
     let mut writer = BufWriter::with_capacity(1 << 18, file.as_file_mut());
-    fill(&mut writer)
-        .and_then(|()| writer.flush().map_err(|error| error.to_string()))
-        .map_err(|problem| Error::output(path, format!("{problem}; check the free space and try again")))?;
+    let failed = |error: std::io::Error| {
+        Error::output(path, format!("{error}; check the free space and try again")).caused_by(error)
+    };
+    fill(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
     drop(writer);
     // Network file systems report a full disk only now.
-    file.as_file()
-        .sync_all()
-        .map_err(|error| Error::output(path, format!("{error}; check the free space and try again")))?;
+    file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| {
-        Error::output(path, format!("{}; remove what is there or choose another name", error.error))
+        let problem = format!("{}; remove what is there or choose another name", error.error);
+        Error::output(path, problem).caused_by(error.error)
     })?;
     Ok(())
 }

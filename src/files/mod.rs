@@ -1,10 +1,14 @@
 //! Files and folders, whatever is in them: writing that leaves nothing half-done, and what a killed program left behind.
 //!
 //! - `atomic`: files that appear whole or not at all ([`write_bytes_atomic`], [`write_atomic`]).
+//! - `folder`: folders for results, made and tried beforehand ([`make_and_try`]), and taken by one program at a time
+//!   ([`FolderLock`]).
 //! - `leftovers`: unfinished files of a program that was killed ([`remove_unfinished`]).
 
 mod atomic;
+mod folder;
 mod leftovers;
 
 pub use atomic::{write_atomic, write_bytes_atomic};
+pub use folder::{FolderLock, make_and_try};
 pub use leftovers::remove_unfinished;

@@ -30,10 +30,9 @@ impl Device {
             required_features: adapter.0.features() & wgpu::Features::TIMESTAMP_QUERY,
             ..Default::default()
         });
-        let (wgpu, queue) = pollster::block_on(request).map_err(|e| Error::Device {
-            device: info.name.clone(),
-            doing: "opening it".into(),
-            problem: format!("{e}; update its driver, or use --device cpu"),
+        let (wgpu, queue) = pollster::block_on(request).map_err(|e| {
+            let problem = format!("{e}; update its driver, or use `device cpu`");
+            Error::device(&info.name, "opening it", problem).caused_by(e)
         })?;
         let problem: Arc<Mutex<Option<String>>> = Arc::default();
         // The first problem is kept: those that follow are mostly its consequences.
@@ -49,7 +48,7 @@ impl Device {
         wgpu.set_device_lost_callback(move |reason, message| {
             // Dropping the device is no loss.
             if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-                lost(format!("the device was lost ({message}); start again, or use --device cpu"));
+                lost(format!("the device was lost ({message}); start again, or use `device cpu`"));
             }
         });
         let checked = checked.unwrap_or_else(checks_are_wished);
@@ -58,7 +57,7 @@ impl Device {
 
     /// An [`Error::Device`] of this device.
     pub fn error(&self, doing: &str, problem: impl std::fmt::Display) -> Error {
-        Error::Device { device: self.info.name.clone(), doing: doing.into(), problem: problem.to_string() }
+        Error::device(&self.info.name, doing, problem)
     }
 
     /// Fails when something went wrong since the device was opened.
@@ -86,7 +85,7 @@ fn checks_are_wished() -> bool {
 pub(super) fn describe(error: &wgpu::Error) -> String {
     let text = match error {
         wgpu::Error::OutOfMemory { .. } => {
-            "out of memory; use smaller images, --tile, --crop or a smaller --batch".into()
+            "out of memory; use smaller images, `tile`, `crop` or a smaller `batch`".into()
         }
         other => other.to_string(),
     };

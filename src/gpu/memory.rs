@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// Bytes that the 32-bit indices of kernels, some of them signed, can reach.
 const INDEX_REACH: u64 = 4 * i32::MAX as u64;
-const WAY_OUT: &str = "use smaller images, --tile, --crop or a smaller --batch";
+const WAY_OUT: &str = "use smaller images, `tile`, `crop` or a smaller `batch`";
 
 /// What a buffer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum Use {
 }
 
 /// Largest buffer of maps in bytes that the device can make and bind, and that 32-bit indices can reach.
-pub(super) fn most_page_bytes(limits: &wgpu::Limits) -> u64 {
+pub(super) fn max_page_bytes(limits: &wgpu::Limits) -> u64 {
     limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(INDEX_REACH) / 4 * 4
 }
 

@@ -34,4 +34,4 @@ mod tuning;
 pub use adapters::{GpuAdapter, adapters};
 pub use engine::{GpuEngine, GpuOptions};
 pub use peak::peaks;
-pub use tuning::{Bucket, Cache, Field, Found, Key, Trial, Tuning, kernel_fingerprint, search};
+pub use tuning::{Bucket, Cache, Field, Trial, Tuning, TuningKey, TuningResult, kernel_fingerprint, search};

@@ -72,14 +72,14 @@ impl Optimiser {
         Ok(())
     }
 
-    /// Records one step, which must have been prepared; no axis gets more than `most_workgroups`.
+    /// Records one step, which must have been prepared; no axis gets more than `max_workgroups`.
     pub fn record(
         &self,
         device: &Device,
         encoder: &mut wgpu::CommandEncoder,
         fixed: &Fixed,
         adam: &Adam,
-        most_workgroups: u32,
+        max_workgroups: u32,
         timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
     ) {
         let count = self.layout.count() as u32;
@@ -115,7 +115,7 @@ impl Optimiser {
             pass.dispatch_workgroups(x, y, 1);
         };
         let groups = count.div_ceil(LANES);
-        let across = groups.min(most_workgroups);
+        let across = groups.min(max_workgroups);
         match (adam.clip_norm, &self.clipped, &self.plain) {
             (Some(_), Some((squares, clipped)), _) => {
                 dispatch(squares, SQUARES, 1);

@@ -1,7 +1,7 @@
 //! The parameters of the kernels as they lie in uniform buffers: one struct for each WGSL struct, whose fields
 //! are explained there. Keep both in sync; a test compares them by reflection.
 
-use super::shaders::Layout;
+use super::shaders::StructLayout;
 
 macro_rules! params {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
@@ -11,7 +11,7 @@ macro_rules! params {
         pub struct $name { $(pub $field: $kind),* }
 
         impl $name {
-            pub const LAYOUT: Layout = Layout {
+            pub const LAYOUT: StructLayout = StructLayout {
                 name: stringify!($name),
                 size: size_of::<$name>(),
                 fields: &[$((stringify!($field), std::mem::offset_of!($name, $field))),*],

@@ -15,7 +15,7 @@ use crate::Result;
 use crate::engine::{Plane, TargetValues, Targets};
 use crate::geometry::Shape;
 use crate::network::{Architecture, ParameterLayout};
-use crate::schedule::{Page, PlaneForm, Schedule};
+use crate::schedule::{Page, PlaneLayout, Schedule};
 
 /// The buffers that stay as long as the network does.
 pub(super) struct Fixed {
@@ -205,7 +205,7 @@ impl Current {
 
     /// The outputs from how they lie on the device.
     fn compact(&self, padded: &[f32]) -> Vec<f32> {
-        let (page, form, shape) = (self.schedule.output_page(), &self.schedule.gradient_form, self.shape());
+        let (page, form, shape) = (self.schedule.output_page(), &self.schedule.gradient_layout, self.shape());
         let mut outputs = Vec::with_capacity(shape.batch * page.channels.len() * shape.extent.pixels());
         for image in 0..shape.batch {
             for output in page.channels.clone() {
@@ -227,19 +227,19 @@ impl Current {
             let index = pages.iter().position(|page| page.channels.contains(&channel))?;
             (index < buffers.len()).then(|| (index, pages[index].clone()))
         };
-        let (buffer, page, form, channel): (&wgpu::Buffer, Page, &PlaneForm, usize) = match plane {
+        let (buffer, page, form, channel): (&wgpu::Buffer, Page, &PlaneLayout, usize) = match plane {
             Plane::Map(channel) => {
                 let (index, page) = at(&self.maps, &schedule.map_pages, channel)?;
-                (&self.maps[index], page, &schedule.map_form, channel)
+                (&self.maps[index], page, &schedule.map_layout, channel)
             }
             Plane::Gradient(channel) => {
                 let buffers = &self.training.as_ref()?.gradients;
                 let (index, page) = at(buffers, &schedule.gradient_pages, channel)?;
-                (&buffers[index], page, &schedule.gradient_form, channel)
+                (&buffers[index], page, &schedule.gradient_layout, channel)
             }
-            Plane::Output(output) => (&self.outputs, outputs, &schedule.gradient_form, output),
+            Plane::Output(output) => (&self.outputs, outputs, &schedule.gradient_layout, output),
             Plane::OutputGradient(output) => {
-                (&self.training.as_ref()?.output_gradients, outputs, &schedule.gradient_form, output)
+                (&self.training.as_ref()?.output_gradients, outputs, &schedule.gradient_layout, output)
             }
         };
         let extent = self.shape().extent;
@@ -252,7 +252,7 @@ impl Current {
     /// A plane `[y][x]` from its rows on the device.
     pub fn strip(&self, padded: &[f32]) -> Vec<f32> {
         let columns = self.shape().extent.x;
-        let rows = padded.chunks(self.schedule.map_form.pitch);
+        let rows = padded.chunks(self.schedule.map_layout.pitch);
         rows.flat_map(|row| &row[..columns]).copied().collect()
     }
 

@@ -64,7 +64,7 @@ pub(super) fn read_through<T: bytemuck::Pod>(
     let state = map(home);
     device.wait(Some(submission), doing)?;
     if state.load(Ordering::Acquire) != MAPPED {
-        return Err(device.error(doing, "its memory cannot be read; start again, or use --device cpu"));
+        return Err(device.error(doing, "its memory cannot be read; start again, or use `device cpu`"));
     }
     let mut numbers = numbers(device, home, doing)?;
     numbers.truncate(range.len());
@@ -115,7 +115,7 @@ impl Losses {
         let state = state.clone();
         device.wait(Some(submission.clone()), doing)?;
         if state.load(Ordering::Acquire) == PENDING {
-            return Err(device.error(doing, "it never ended; start again, or use --device cpu"));
+            return Err(device.error(doing, "it never ended; start again, or use `device cpu`"));
         }
         self.collect(device)
     }
@@ -131,7 +131,7 @@ impl Losses {
                     self.idle.push(buffer);
                 }
                 _ => {
-                    let problem = "its memory cannot be read; start again, or use --device cpu";
+                    let problem = "its memory cannot be read; start again, or use `device cpu`";
                     return Err(device.error("reading losses", problem));
                 }
             }

@@ -18,7 +18,7 @@ pub enum Binding {
 
 /// How a struct lies in memory, on this side of the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct StructLayout {
     /// The name of the WGSL struct.
     pub name: &'static str,
     /// Its size in bytes.
@@ -42,7 +42,7 @@ pub struct Shader {
     /// What is bound in group 0, in order.
     pub bindings: &'static [Binding],
     /// The structs that it shares with the host.
-    pub layouts: &'static [Layout],
+    pub layouts: &'static [StructLayout],
     /// The variants that may be used; at least one.
     pub variants: &'static [Variant],
 }
@@ -150,7 +150,7 @@ shader!(
 /// The bindings of a loss.
 const LOSS_BINDINGS: &[Binding] = &[Uniform, Uniform, Read, ReadWrite, Read, ReadWrite, ReadWrite];
 /// The structs of a loss.
-const LOSS_LAYOUTS: &[Layout] = &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT];
+const LOSS_LAYOUTS: &[StructLayout] = &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT];
 
 shader!(
     /// Cross-entropy of the softmax, or its focal form, and its gradient.

@@ -9,10 +9,10 @@ use crate::network::Architecture;
 use crate::{Error, Result};
 
 /// Most shapes whose buffers are kept.
-const MOST_SHAPES: usize = 4;
+const MAX_SHAPES: usize = 4;
 /// Most bytes beyond those of the largest shape. What a pass takes is told by its own shape, and a device that runs out of
 /// memory does not always refuse: it may take the machine's, which is slow. So what is kept to save time must be small.
-pub(super) const MOST_SPARE_BYTES: u64 = 512 << 20;
+pub(super) const MAX_SPARE_BYTES: u64 = 512 << 20;
 
 /// The buffers of the shapes that were used last.
 #[derive(Default)]
@@ -92,7 +92,7 @@ fn too_many(others: &[u64], wanted: u64) -> usize {
     let fits = |others: &[u64]| {
         let all = || others.iter().copied().chain([wanted]).map(u128::from);
         let spare = all().sum::<u128>() - all().max().unwrap_or(0);
-        others.len() < MOST_SHAPES && spare <= u128::from(MOST_SPARE_BYTES)
+        others.len() < MAX_SHAPES && spare <= u128::from(MAX_SPARE_BYTES)
     };
     (0..others.len()).find(|&freed| fits(&others[freed..])).unwrap_or(others.len())
 }
@@ -108,12 +108,12 @@ mod tests {
         // No more than four in all.
         assert_eq!(too_many(&[1, 1, 1, 1], 10), 1);
         // Whichever is the largest, all others count.
-        assert_eq!(too_many(&[100 * MOST_SPARE_BYTES], MOST_SPARE_BYTES), 0);
-        assert_eq!(too_many(&[MOST_SPARE_BYTES], 100 * MOST_SPARE_BYTES), 0);
-        assert_eq!(too_many(&[100 * MOST_SPARE_BYTES], MOST_SPARE_BYTES + 1), 1);
+        assert_eq!(too_many(&[100 * MAX_SPARE_BYTES], MAX_SPARE_BYTES), 0);
+        assert_eq!(too_many(&[MAX_SPARE_BYTES], 100 * MAX_SPARE_BYTES), 0);
+        assert_eq!(too_many(&[100 * MAX_SPARE_BYTES], MAX_SPARE_BYTES + 1), 1);
         // The longest unused go first, and no more of them than have to.
-        assert_eq!(too_many(&[1, 1, MOST_SPARE_BYTES], 100 * MOST_SPARE_BYTES), 2);
-        assert_eq!(too_many(&[MOST_SPARE_BYTES, 1, 1], 100 * MOST_SPARE_BYTES), 1);
+        assert_eq!(too_many(&[1, 1, MAX_SPARE_BYTES], 100 * MAX_SPARE_BYTES), 2);
+        assert_eq!(too_many(&[MAX_SPARE_BYTES, 1, 1], 100 * MAX_SPARE_BYTES), 1);
         assert_eq!(too_many(&[u64::MAX, u64::MAX], u64::MAX), 2);
     }
 }

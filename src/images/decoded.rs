@@ -6,11 +6,11 @@ use std::path::Path;
 
 use tiff::decoder::DecodingResult;
 
-use super::source::Page;
+use super::source::ImageSource;
 use crate::error::{Error, Result};
 
 /// The largest image that is read, in bytes once decoded.
-const MOST_BYTES: u64 = 16 << 30;
+const MAX_BYTES: u64 = 16 << 30;
 /// What kind of file the first bytes say it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -79,7 +79,7 @@ pub(super) fn not_an_image(path: &Path, format: Format) -> Error {
 
 /// Refuses an image that is too large to decode, before any memory is taken for it.
 pub(super) fn check_bytes(
-    page: &Page,
+    page: &ImageSource,
     channels: usize,
     height: usize,
     width: usize,
@@ -89,12 +89,12 @@ pub(super) fn check_bytes(
     // Float32 is what every image becomes, so a smaller stored type does not make it fit.
     let largest = samples.and_then(|n| n.checked_mul(sample_bytes.max(4) as u64));
     match (samples, largest) {
-        (Some(samples), Some(largest)) if largest <= MOST_BYTES => Ok(samples),
+        (Some(samples), Some(largest)) if largest <= MAX_BYTES => Ok(samples),
         _ => Err(Error::input(
             page.name(),
             format!(
                 "says that it is {width} x {height} pixels of {channels} channels, but wanted at most {} GiB decoded; cut the image into smaller files",
-                MOST_BYTES >> 30
+                MAX_BYTES >> 30
             ),
         )),
     }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use super::decoded::{Format, detect};
-use super::source::Page;
+use super::source::ImageSource;
 use super::tiff_directory::directory_places;
 use crate::error::{Error, Result};
 
@@ -14,11 +14,11 @@ const EXTENSIONS: [&str; 3] = ["png", "tif", "tiff"];
 /// All images that `p` names, in natural order of their stems (`z2` before `z10`).
 ///
 /// `p` is a folder (all its PNG and TIFF files, not those of folders inside, not hidden ones), a file, or
-/// a glob pattern. A TIFF file of several pages gives one [`Page`] for each.
+/// a glob pattern. A TIFF file of several pages gives one [`ImageSource`] for each.
 ///
 /// # Errors
 /// [`Error::Input`] when nothing is there, no image is among it, or a TIFF file's list of pages is damaged.
-pub fn discover(p: &str) -> Result<Vec<Page>> {
+pub fn discover(p: &str) -> Result<Vec<ImageSource>> {
     let path = Path::new(p);
     let files = if path.is_dir() {
         files_of_folder(path)?
@@ -96,17 +96,17 @@ fn is_image_name(file: &Path) -> bool {
     !hidden && ending.is_some_and(|ending| EXTENSIONS.contains(&ending.as_str()))
 }
 
-fn pages_of_file(file: &Path) -> Result<Vec<Page>> {
+fn pages_of_file(file: &Path) -> Result<Vec<ImageSource>> {
     let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
-    let single = |stem| Page { path: file.to_path_buf(), page: None, stem, directory: None };
+    let single = |stem| ImageSource { path: file.to_path_buf(), page: None, stem, directory: None };
     if detect(file)? != Format::Tiff {
         return Ok(vec![single(stem)]);
     }
     let places = directory_places(file)?;
     if let [place] = places[..] {
-        return Ok(vec![Page { directory: Some(place), ..single(stem) }]);
+        return Ok(vec![ImageSource { directory: Some(place), ..single(stem) }]);
     }
-    let pages = places.into_iter().enumerate().map(|(page, place)| Page {
+    let pages = places.into_iter().enumerate().map(|(page, place)| ImageSource {
         path: file.to_path_buf(),
         page: Some(page),
         stem: format!("{stem}_p{page:04}"),
@@ -158,7 +158,7 @@ mod tests {
         }
     }
 
-    fn stems(pages: &[Page]) -> Vec<&str> {
+    fn stems(pages: &[ImageSource]) -> Vec<&str> {
         pages.iter().map(|page| page.stem.as_str()).collect()
     }
 

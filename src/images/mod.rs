@@ -1,9 +1,9 @@
 //! Images in and out: which there are, what they hold, and files of every format.
 //!
-//! - `source`: where one image is ([`Page`]).
+//! - `source`: where one image is ([`ImageSource`]).
 //! - `discovery`: which images a path, a pattern or a stack names ([`discover`]); `pairing`: which target belongs to which
 //!   image ([`pair`]).
-//! - `read`: one [`Page`] to an array: [`read_image`], [`read_labels`], and [`page_size`] from the header. `read_png`,
+//! - `read`: one [`ImageSource`] to an array: [`read_image`], [`read_labels`], and [`page_size`] from the header. `read_png`,
 //!   `read_tiff` and `tiff_directory` hold what is particular to each format, `decoded` what they give.
 //! - `write_png`, `write_tiff`, `write_labels`: arrays to files that appear whole or not at all.
 //!
@@ -25,7 +25,7 @@ mod write_tiff;
 pub use discovery::discover;
 pub use pairing::{pair, pair_as};
 pub use read::{page_size, read_image, read_labels};
-pub use source::Page;
+pub use source::ImageSource;
 pub use write_labels::{LabelFormat, write_labels, write_labels_as};
 pub use write_png::{write_png_grey8, write_png_rgb8};
 pub use write_tiff::write_tiff_f32;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::source::Page;
+use super::source::ImageSource;
 use crate::error::{Error, Result};
 
 /// How many names a message lists before it says how many more there are.
@@ -16,12 +16,16 @@ const LISTED: usize = 8;
 /// # Errors
 /// [`Error::Mismatch`] naming the images without target and the targets without image, two files of the
 /// same stem on one side, or two stacks of different length.
-pub fn pair(images: &[Page], targets: &[Page]) -> Result<Vec<(Page, Page)>> {
+pub fn pair(images: &[ImageSource], targets: &[ImageSource]) -> Result<Vec<(ImageSource, ImageSource)>> {
     pair_as(images, targets, "target")
 }
 
 /// As [`pair`], for partners that messages call `partner`.
-pub fn pair_as(images: &[Page], targets: &[Page], partner: &str) -> Result<Vec<(Page, Page)>> {
+pub fn pair_as(
+    images: &[ImageSource],
+    targets: &[ImageSource],
+    partner: &str,
+) -> Result<Vec<(ImageSource, ImageSource)>> {
     if let (Some(image_stack), Some(target_stack)) = (single_stack(images), single_stack(targets)) {
         if images.len() != targets.len() {
             return Err(Error::Mismatch(format!(
@@ -65,13 +69,13 @@ pub fn pair_as(images: &[Page], targets: &[Page], partner: &str) -> Result<Vec<(
 }
 
 /// The one file that all `pages` are from, where they are pages of a stack.
-fn single_stack(pages: &[Page]) -> Option<&Path> {
+fn single_stack(pages: &[ImageSource]) -> Option<&Path> {
     let first = pages.first()?;
     let one_file = pages.iter().all(|page| page.page.is_some() && page.path == first.path);
     one_file.then_some(first.path.as_path())
 }
 
-fn by_stem<'a>(pages: &'a [Page], side: &str) -> Result<BTreeMap<&'a str, &'a Page>> {
+fn by_stem<'a>(pages: &'a [ImageSource], side: &str) -> Result<BTreeMap<&'a str, &'a ImageSource>> {
     let mut map = BTreeMap::new();
     for page in pages {
         if let Some(other) = map.insert(page.stem.as_str(), page) {
@@ -86,11 +90,11 @@ fn by_stem<'a>(pages: &'a [Page], side: &str) -> Result<BTreeMap<&'a str, &'a Pa
     Ok(map)
 }
 
-fn counted(pages: &[&Page], what: &str) -> String {
+fn counted(pages: &[&ImageSource], what: &str) -> String {
     format!("{} {what}{}", pages.len(), if pages.len() == 1 { "" } else { "s" })
 }
 
-fn listed(pages: &[&Page]) -> String {
+fn listed(pages: &[&ImageSource]) -> String {
     let names: Vec<_> = pages.iter().take(LISTED).map(|page| page.name()).collect();
     let more = match pages.len().saturating_sub(LISTED) {
         0 => String::new(),
@@ -105,10 +109,10 @@ mod tests {
 
     use super::*;
 
-    fn page(name: &str) -> Page {
+    fn page(name: &str) -> ImageSource {
         let path = PathBuf::from(name);
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        Page { path, page: None, stem, directory: None }
+        ImageSource { path, page: None, stem, directory: None }
     }
 
     #[test]
@@ -134,10 +138,10 @@ mod tests {
 
     #[test]
     fn two_stacks_pair_by_page() {
-        let stack = |name: &str, pages: usize| -> Vec<Page> {
+        let stack = |name: &str, pages: usize| -> Vec<ImageSource> {
             (0..pages)
-                .map(|n| Page { page: Some(n), stem: format!("{name}_p{n:04}"), ..page("x.tif") })
-                .map(|p| Page { path: PathBuf::from(name), ..p })
+                .map(|n| ImageSource { page: Some(n), stem: format!("{name}_p{n:04}"), ..page("x.tif") })
+                .map(|p| ImageSource { path: PathBuf::from(name), ..p })
                 .collect()
         };
         let pairs = pair(&stack("noisy", 3), &stack("clean", 3)).unwrap();

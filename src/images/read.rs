@@ -1,4 +1,4 @@
-//! One [`Page`] to an array, whatever file format, sample type and layout it is stored in.
+//! One [`ImageSource`] to an array, whatever file format, sample type and layout it is stored in.
 //!
 //! What a file is, its first bytes say and not its name: a PNG file named `.tif` is read as PNG.
 
@@ -6,14 +6,14 @@ use ndarray::{Array2, Array3};
 use tiff::decoder::DecodingResult;
 
 use super::decoded::{Decoded, Format, Purpose, detect, not_an_image};
-use super::source::Page;
+use super::source::ImageSource;
 use super::{read_png, read_tiff};
 use crate::error::{Error, Result};
 
 /// Above this, not every whole number is a float64, so a label stored as one may have been rounded.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-fn decode(page: &Page, purpose: Purpose) -> Result<Decoded> {
+fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
     match detect(&page.path)? {
         Format::Png => read_png::decode(page, purpose),
         Format::Tiff => read_tiff::decode(page, purpose),
@@ -25,7 +25,7 @@ fn decode(page: &Page, purpose: Purpose) -> Result<Decoded> {
 ///
 /// # Errors
 /// [`Error::Input`] as [`read_image`] gives it for files that are no image or whose header is damaged.
-pub fn page_size(page: &Page) -> Result<(usize, usize, usize)> {
+pub fn page_size(page: &ImageSource) -> Result<(usize, usize, usize)> {
     match detect(&page.path)? {
         Format::Png => read_png::size(page),
         Format::Tiff => read_tiff::size(page),
@@ -44,7 +44,7 @@ pub fn page_size(page: &Page) -> Result<(usize, usize, usize)> {
 /// # Errors
 /// [`Error::Input`] when the file is missing, empty, no PNG or TIFF, damaged, stored in a way that cannot
 /// be read, larger than 16 GiB decoded, or holds NaN or infinite pixels.
-pub fn read_image(page: &Page) -> Result<Array3<f32>> {
+pub fn read_image(page: &ImageSource) -> Result<Array3<f32>> {
     let decoded = decode(page, Purpose::Intensities)?;
     let image = planes(&decoded, page)?;
     let (_, height, width) = image.dim();
@@ -76,7 +76,7 @@ pub fn read_image(page: &Page) -> Result<Array3<f32>> {
 /// # Errors
 /// [`Error::Input`] for what [`read_image`] refuses, for more than one channel, and for values that are
 /// not whole numbers.
-pub fn read_labels(page: &Page) -> Result<Array2<i64>> {
+pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
     let decoded = decode(page, Purpose::Labels)?;
     let values = match &decoded.samples {
         DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
@@ -138,11 +138,11 @@ fn whole_float(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() <= LARGEST_EXACT).then_some(value as i64)
 }
 
-fn misfit(page: &Page) -> Error {
+fn misfit(page: &ImageSource) -> Error {
     Error::input(page.name(), "holds fewer pixels than its header says; copy or export it again")
 }
 
-fn planes(decoded: &Decoded, page: &Page) -> Result<Array3<f32>> {
+fn planes(decoded: &Decoded, page: &ImageSource) -> Result<Array3<f32>> {
     match &decoded.samples {
         DecodingResult::U8(s) => arrange(decoded, s, f32::from),
         DecodingResult::U16(s) => arrange(decoded, s, f32::from),

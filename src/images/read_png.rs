@@ -8,7 +8,7 @@ use image::{ColorType, ImageDecoder, Limits};
 use tiff::decoder::DecodingResult;
 
 use super::decoded::{Decoded, Purpose, check_bytes, open};
-use super::source::Page;
+use super::source::ImageSource;
 use crate::error::{Error, Result};
 
 /// Deflate cannot shrink data further than this, so a smaller file does not hold what its header says.
@@ -35,11 +35,11 @@ impl Header {
     }
 }
 
-fn damaged(page: &Page, what: impl std::fmt::Display) -> Error {
+fn damaged(page: &ImageSource, what: impl std::fmt::Display) -> Error {
     Error::input(page.name(), format!("is a damaged or truncated PNG file ({what}); copy or export it again"))
 }
 
-fn header(page: &Page, file: &mut File) -> Result<Header> {
+fn header(page: &ImageSource, file: &mut File) -> Result<Header> {
     let mut bytes = [0_u8; 33];
     file.read_exact(&mut bytes).map_err(|_| damaged(page, "it ends inside its header"))?;
     file.rewind().map_err(|error| damaged(page, error))?;
@@ -65,13 +65,13 @@ fn header(page: &Page, file: &mut File) -> Result<Header> {
 }
 
 /// The `(channels, height, width)` that decoding for intensities gives.
-pub(super) fn size(page: &Page) -> Result<(usize, usize, usize)> {
+pub(super) fn size(page: &ImageSource) -> Result<(usize, usize, usize)> {
     let header = header(page, &mut open(&page.path)?)?;
     Ok((header.channels(), header.height, header.width))
 }
 
 /// Decodes the PNG file of `page`.
-pub(super) fn decode(page: &Page, purpose: Purpose) -> Result<Decoded> {
+pub(super) fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
     let mut file = open(&page.path)?;
     let header = header(page, &mut file)?;
     let indices = purpose == Purpose::Labels && header.colour == PALETTE;
@@ -98,7 +98,7 @@ pub(super) fn decode(page: &Page, purpose: Purpose) -> Result<Decoded> {
 }
 
 fn pixels(
-    page: &Page,
+    page: &ImageSource,
     file: impl std::io::BufRead + Seek,
     header: &Header,
 ) -> Result<(DecodingResult, usize)> {

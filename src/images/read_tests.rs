@@ -17,7 +17,7 @@ fn file(bytes: &[u8], name: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn only_page(path: &Path) -> Page {
+fn only_page(path: &Path) -> ImageSource {
     discover(path.to_str().unwrap()).unwrap().remove(0)
 }
 
@@ -236,10 +236,10 @@ fn pages_of_a_stack_are_read_one_by_one() {
     assert!(found[11].name().ends_with("stack.tif page 11"));
     for (n, page) in found.iter().enumerate() {
         assert_eq!(read_image(page).unwrap(), Array3::from_elem((1, 2, 3), n as f32 * 100.0));
-        let unplaced = Page { directory: None, ..page.clone() };
+        let unplaced = ImageSource { directory: None, ..page.clone() };
         assert_eq!(read_labels(&unplaced).unwrap()[[0, 0]], n as i64 * 100);
     }
-    let beyond = Page { page: Some(12), directory: None, ..found[0].clone() };
+    let beyond = ImageSource { page: Some(12), directory: None, ..found[0].clone() };
     assert!(read_image(&beyond).unwrap_err().to_string().contains("has 12 pages"));
     // Cut the file in the middle: the list of pages itself is broken.
     bytes.truncate(bytes.len() / 2);
@@ -337,9 +337,10 @@ fn files_that_are_no_images_say_so() {
     assert!(error.contains("a.png: is empty (0 bytes)"), "{error}");
     let error = labels_of(b"just some text\n", "a.tif").unwrap_err().to_string();
     assert!(error.contains("a.tif: is not a PNG or TIFF image"), "{error}");
-    let missing = Page { path: "/no/such.png".into(), page: None, stem: "such".into(), directory: None };
+    let missing =
+        ImageSource { path: "/no/such.png".into(), page: None, stem: "such".into(), directory: None };
     assert!(read_image(&missing).unwrap_err().to_string().contains("cannot be read"));
-    let here = Page { path: ".".into(), ..missing };
+    let here = ImageSource { path: ".".into(), ..missing };
     assert!(page_size(&here).unwrap_err().to_string().contains("is a folder"));
 }
 

@@ -8,7 +8,7 @@ use tiff::tags::{PlanarConfiguration, Tag};
 use tiff::{ColorType, TiffError};
 
 use super::decoded::{Decoded, Purpose, check_bytes, open};
-use super::source::Page;
+use super::source::ImageSource;
 use super::tiff_directory::{Patched, directory_places, layout, photometric};
 use crate::error::{Error, Result};
 
@@ -33,14 +33,14 @@ struct Opened {
     white_is_zero: bool,
 }
 
-fn damaged(page: &Page, what: impl std::fmt::Display) -> Error {
+fn damaged(page: &ImageSource, what: impl std::fmt::Display) -> Error {
     Error::input(
         page.name(),
         format!("is a damaged or truncated TIFF file ({what}); copy or export it again"),
     )
 }
 
-fn explain(page: &Page, error: TiffError) -> Error {
+fn explain(page: &ImageSource, error: TiffError) -> Error {
     match error {
         TiffError::UnsupportedError(what) => Error::input(
             page.name(),
@@ -55,7 +55,7 @@ fn explain(page: &Page, error: TiffError) -> Error {
     }
 }
 
-fn directory_of(page: &Page) -> Result<u64> {
+fn directory_of(page: &ImageSource) -> Result<u64> {
     if let Some(place) = page.directory {
         return Ok(place);
     }
@@ -69,7 +69,7 @@ fn directory_of(page: &Page) -> Result<u64> {
     })
 }
 
-fn open_page(page: &Page) -> Result<Opened> {
+fn open_page(page: &ImageSource) -> Result<Opened> {
     let directory = directory_of(page)?;
     let mut file = BufReader::new(open(&page.path)?);
     let length = file.get_ref().metadata().map_err(|error| damaged(page, error))?.len();
@@ -131,7 +131,7 @@ fn open_page(page: &Page) -> Result<Opened> {
 
 /// Refuses a file that is too short for the image its header promises, as far as its compression tells.
 fn check_length(
-    page: &Page,
+    page: &ImageSource,
     decoder: &mut Decoder<Patched<BufReader<File>>>,
     samples: u64,
     bits: u8,
@@ -158,7 +158,7 @@ fn check_length(
 
 /// How many of the last channels are alpha.
 fn alpha_channels(
-    page: &Page,
+    page: &ImageSource,
     decoder: &mut Decoder<Patched<BufReader<File>>>,
     interpretation: u64,
     stored: usize,
@@ -174,13 +174,13 @@ fn alpha_channels(
 }
 
 /// The `(channels, height, width)` that decoding gives.
-pub(super) fn size(page: &Page) -> Result<(usize, usize, usize)> {
+pub(super) fn size(page: &ImageSource) -> Result<(usize, usize, usize)> {
     let opened = open_page(page)?;
     Ok((opened.channels, opened.height, opened.width))
 }
 
 /// Decodes one page, without decoding those before it.
-pub(super) fn decode(page: &Page, purpose: Purpose) -> Result<Decoded> {
+pub(super) fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
     let mut opened = open_page(page)?;
     let mut samples = DecodingResult::U8(Vec::new());
     opened.decoder.read_image_to_buffer(&mut samples).map_err(|error| explain(page, error))?;
@@ -219,7 +219,7 @@ fn invert(samples: &mut DecodingResult, bits: u8) {
 }
 
 /// Takes samples of fewer than 8 bits, packed from the left with each row beginning a new byte, apart.
-fn unpack(page: &Page, samples: DecodingResult, opened: &Opened) -> Result<DecodingResult> {
+fn unpack(page: &ImageSource, samples: DecodingResult, opened: &Opened) -> Result<DecodingResult> {
     let DecodingResult::U8(packed) = samples else {
         return Err(Error::input(
             page.name(),

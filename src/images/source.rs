@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// One two-dimensional image inside a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct ImageSource {
     /// The file.
     pub path: PathBuf,
     /// The page, counted from 0; `None` when the file holds one image only.
@@ -15,7 +15,7 @@ pub struct Page {
     pub(super) directory: Option<u64>,
 }
 
-impl Page {
+impl ImageSource {
     /// The name for messages: the path, and the page when there are several.
     pub fn name(&self) -> String {
         match self.page {

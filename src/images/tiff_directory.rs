@@ -13,18 +13,18 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 /// More pages than any camera writes; a longer chain is a damaged file.
-const MOST_PAGES: usize = 10_000_000;
+const MAX_PAGES: usize = 10_000_000;
 
 /// How a TIFF file writes its numbers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Layout {
+pub(super) struct ByteLayout {
     /// Whether the most significant byte comes first.
     pub(super) big_endian: bool,
     /// Whether offsets have eight bytes (BigTIFF) instead of four.
     pub(super) big_offsets: bool,
 }
 
-impl Layout {
+impl ByteLayout {
     /// The bytes of `value` as an offset in this file.
     pub(super) fn offset_bytes(self, value: u64) -> Vec<u8> {
         let width = if self.big_offsets { 8 } else { 4 };
@@ -78,14 +78,14 @@ fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
 }
 
 /// Reads the header of an open TIFF file.
-pub(super) fn layout(path: &Path, file: &mut (impl Read + Seek)) -> Result<Layout> {
+pub(super) fn layout(path: &Path, file: &mut (impl Read + Seek)) -> Result<ByteLayout> {
     let mut magic = [0_u8; 4];
     file.seek(SeekFrom::Start(0))
         .and_then(|_| file.read_exact(&mut magic))
         .map_err(|_| damaged(path, "it ends inside its header"))?;
     let big_endian = magic[0] == b'M';
     let version = if big_endian { magic[3] } else { magic[2] };
-    Ok(Layout { big_endian, big_offsets: version == 43 })
+    Ok(ByteLayout { big_endian, big_offsets: version == 43 })
 }
 
 /// The places of all pages' directories in the TIFF file at `path`, in order.
@@ -115,7 +115,7 @@ pub(super) fn directory_places(path: &Path) -> Result<Vec<u64>> {
                 format!("page {} should begin at byte {next} of {length}", places.len()),
             ));
         }
-        if !seen.insert(next) || places.len() == MOST_PAGES {
+        if !seen.insert(next) || places.len() == MAX_PAGES {
             return Err(damaged(path, format!("its list of pages never ends, found {} pages", places.len())));
         }
         let end = file
@@ -140,7 +140,7 @@ pub(super) fn directory_places(path: &Path) -> Result<Vec<u64>> {
 /// The PhotometricInterpretation tag of the page whose directory is at `place`; `None` where it has none.
 pub(super) fn photometric(
     file: &mut (impl Read + Seek),
-    layout: Layout,
+    layout: ByteLayout,
     place: u64,
 ) -> io::Result<Option<Photometric>> {
     const PHOTOMETRIC: u64 = 262;

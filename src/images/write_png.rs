@@ -62,7 +62,7 @@ pub(super) fn write_png(
         stream.finish()?;
         writer.finish()
     };
-    write_atomic(path, |file| fill(file).map_err(|error| error.to_string()))
+    write_atomic(path, |file| fill(file).map_err(std::io::Error::from))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use ndarray::{Array2, Array3, ArrayView3, Axis};
+use tiff::TiffError;
 use tiff::encoder::colortype::{Gray32Float, GrayI32};
 use tiff::encoder::{TiffEncoder, TiffKind};
 use tiff::tags::ExtraSamples;
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::files::write_atomic;
 
 /// Above this many bytes of pixels a TIFF file is written as BigTIFF, as its offsets need 64 bits.
-const MOST_CLASSIC_TIFF_BYTES: usize = 4_000_000_000;
+const MAX_CLASSIC_TIFF_BYTES: usize = 4_000_000_000;
 
 /// Writes a float32 TIFF from an image of shape `[channel][y][x]`.
 ///
@@ -30,13 +31,21 @@ pub fn write_tiff_f32(path: impl AsRef<Path>, image: &Array3<f32>) -> Result<()>
     }
     let (width, height) = (side(path, width)?, side(path, height)?);
     write_atomic(path, |file| {
-        if image.len() * 4 < MOST_CLASSIC_TIFF_BYTES {
+        if image.len() * 4 < MAX_CLASSIC_TIFF_BYTES {
             TiffEncoder::new(file).and_then(|encoder| fill_tiff_f32(encoder, image.view(), width, height))
         } else {
             TiffEncoder::new_big(file).and_then(|encoder| fill_tiff_f32(encoder, image.view(), width, height))
         }
-        .map_err(|error| error.to_string())
+        .map_err(io_error)
     })
+}
+
+/// The system's error, where the encoder failed for one.
+fn io_error(error: TiffError) -> std::io::Error {
+    match error {
+        TiffError::IoError(error) => error,
+        other => std::io::Error::other(other),
+    }
 }
 
 fn fill_tiff_f32<W: Write + std::io::Seek, K: TiffKind>(
@@ -73,7 +82,7 @@ pub(super) fn write_tiff_i32(path: &Path, labels: &Array2<i32>) -> Result<()> {
     write_atomic(path, |file| {
         TiffEncoder::new(file)
             .and_then(|mut encoder| encoder.write_image::<GrayI32>(width, height, &values))
-            .map_err(|error| error.to_string())
+            .map_err(io_error)
     })
 }
 

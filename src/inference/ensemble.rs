@@ -65,7 +65,7 @@ impl Ensemble {
         symmetries: bool,
     ) -> Result<Self> {
         let Some((first_name, first)) = models.first() else {
-            return Err(Error::Mismatch("found no models to apply; name at least one with --model".into()));
+            return Err(Error::Mismatch("found no models to apply; name at least one with `model`".into()));
         };
         for (name, model) in &models[1..] {
             check_agreement((first_name, first), (name, model))?;
@@ -124,7 +124,7 @@ impl Ensemble {
     /// As [`Predictor::outputs`].
     pub fn predict(&mut self, image: &Array3<f32>, deviation: bool) -> Result<Prediction> {
         let takes_turns = self.members.len() > self.predictors.len();
-        let mut moments: Option<Moments> = None;
+        let mut moments: Option<RunningMean> = None;
         for (place, model) in &self.members {
             let predictor = &mut self.predictors[*place];
             if takes_turns {
@@ -144,7 +144,7 @@ impl Ensemble {
                     symmetry => symmetry.inverse().apply3(&found),
                 };
                 match &mut moments {
-                    None => moments = Some(Moments::of(found, deviation)),
+                    None => moments = Some(RunningMean::of(found, deviation)),
                     Some(moments) => moments.add(&found),
                 }
             }
@@ -177,7 +177,7 @@ fn check_agreement((first_name, first): (&str, &Model), (name, model): (&str, &M
     differs.map_or(Ok(()), |property| {
         let verb = if task(first) == task(model) { "has" } else { "is" };
         Err(Error::Mismatch(format!(
-            "{name} {verb} {}, but {first_name} {verb} {}; models that are averaged must agree, name only those that do with --model",
+            "{name} {verb} {}, but {first_name} {verb} {}; models that are averaged must agree, name only those that do with `model`",
             property(model),
             property(first)
         )))
@@ -186,13 +186,13 @@ fn check_agreement((first_name, first): (&str, &Model), (name, model): (&str, &M
 
 /// Mean and squared distances from it, prediction by prediction (Welford, "Note on a method for calculating corrected
 /// sums of squares and products", Technometrics 4, 1962).
-struct Moments {
+struct RunningMean {
     count: f32,
     mean: Array3<f32>,
     squares: Option<Array3<f32>>,
 }
 
-impl Moments {
+impl RunningMean {
     fn of(first: Array3<f32>, deviation: bool) -> Self {
         let squares = deviation.then(|| Array3::zeros(first.raw_dim()));
         Self { count: 1.0, mean: first, squares }

@@ -154,7 +154,7 @@ fn models_that_disagree_are_named() {
     for (second, wanted) in cases {
         let models = vec![("A".to_owned(), first.clone()), ("B".to_owned(), second)];
         let error = Ensemble::new(models, &device, None, true).err().unwrap().to_string();
-        assert!(error.starts_with(wanted) && error.contains("--model"), "{error}");
+        assert!(error.starts_with(wanted) && error.contains("model"), "{error}");
     }
     let wide = Architecture { outputs: 2, ..Architecture::new(1, 1, 2) };
     let models = [regression(Architecture::new(1, 1, 2), 1), regression(wide, 1)];

@@ -31,7 +31,7 @@ impl Predictor {
     pub fn new(model: Model, device: &Device, tile: Option<usize>) -> Result<Self> {
         if tile == Some(0) {
             let wanted = "it must be at least 1 pixel; leave it out to compute each image in one piece";
-            return Err(Error::setting("--tile", 0, wanted));
+            return Err(Error::setting("tile", 0, wanted));
         }
         model.validate()?;
         // Not by the images that come: what one gives must not depend on which was first.
@@ -183,13 +183,10 @@ impl Predictor {
         let images = Images { shape: Shape { batch: 1, extent: Extent::plane(height, width) }, pixels };
         let outputs = self.engine.forward(&images)?;
         let (found, shape) = (outputs.len(), (self.model.architecture.outputs, height, width));
-        Array3::from_shape_vec(shape, outputs).map_err(|_| Error::Device {
-            device: self.engine.device().name.clone(),
-            doing: "computing the outputs".into(),
-            problem: format!(
-                "it gave {found} numbers for {} x {width} x {height}; try --device cpu",
-                shape.0
-            ),
+        Array3::from_shape_vec(shape, outputs).map_err(|_| {
+            let problem =
+                format!("it gave {found} numbers for {} x {width} x {height}; try `device cpu`", shape.0);
+            Error::device(&self.engine.device().name, "computing the outputs", problem)
         })
     }
 }
@@ -361,7 +358,7 @@ mod tests {
     fn what_does_not_fit_is_named() {
         let device = devices::choose("cpu").unwrap();
         let error = Predictor::new(segmentation(2), &device, Some(0)).err().map(|e| e.to_string());
-        assert!(error.unwrap_or_default().contains("--tile is 0"));
+        assert!(error.unwrap_or_default().contains("tile is 0"));
         let mut predictor = open(segmentation(2), None);
         let error = predictor.outputs(&image(3, 4, 4)).unwrap_err().to_string();
         assert!(error.contains("3 channels") && error.contains("images of 1"), "{error}");

@@ -40,11 +40,11 @@ pub struct Architecture {
 }
 
 /// Most channels that a network may have in one place; a guard against damaged files and slips of the hand.
-const MOST_CHANNELS: usize = 65_536;
+const MAX_CHANNELS: usize = 65_536;
 /// Most filters: their taps, gradients and moments then take 4 GiB.
-const MOST_FILTERS: usize = 1 << 25;
+const MAX_FILTERS: usize = 1 << 25;
 /// Largest dilation in pixels.
-const MOST_DILATION: usize = 4_096;
+const MAX_DILATION: usize = 4_096;
 
 impl Architecture {
     /// The paper's architecture: width 1, dilations 1 to 10, mirrored boundary.
@@ -68,41 +68,37 @@ impl Architecture {
         let sizes = [
             ("inputs", self.inputs),
             ("outputs", self.outputs),
-            ("--width", self.width),
-            ("--depth", self.depth),
+            ("width", self.width),
+            ("depth", self.depth),
         ];
         for (name, value) in sizes {
-            if value == 0 || value > MOST_CHANNELS {
-                return Err(Error::setting(name, value, format!("it must be from 1 to {MOST_CHANNELS}")));
+            if value == 0 || value > MAX_CHANNELS {
+                return Err(Error::setting(name, value, format!("it must be from 1 to {MAX_CHANNELS}")));
             }
         }
-        let hidden = self.width.checked_mul(self.depth).filter(|&n| n <= MOST_CHANNELS);
+        let hidden = self.width.checked_mul(self.depth).filter(|&n| n <= MAX_CHANNELS);
         if hidden.is_none() {
-            let wanted = format!("width times depth must be at most {MOST_CHANNELS}; lower one of them");
+            let wanted = format!("width times depth must be at most {MAX_CHANNELS}; lower one of them");
             return Err(Error::setting(
-                "--width times --depth",
+                "`width` times `depth`",
                 format!("{} x {}", self.width, self.depth),
                 wanted,
             ));
         }
-        if self.filter_count() > MOST_FILTERS {
+        if self.filter_count() > MAX_FILTERS {
             let found = format!("{} x {}, which has {} filters", self.width, self.depth, self.filter_count());
-            let wanted = format!("a network may have at most {MOST_FILTERS} filters; lower one of them");
-            return Err(Error::setting("--width times --depth", found, wanted));
+            let wanted = format!("a network may have at most {MAX_FILTERS} filters; lower one of them");
+            return Err(Error::setting("`width` times `depth`", found, wanted));
         }
         if self.dilations.is_empty() {
             return Err(Error::setting(
-                "--dilations",
+                "dilations",
                 "empty",
                 "it must name at least one dilation, such as 1..10",
             ));
         }
-        if let Some(bad) = self.dilations.iter().find(|&&s| s == 0 || s > MOST_DILATION) {
-            return Err(Error::setting(
-                "--dilations",
-                bad,
-                format!("each must be from 1 to {MOST_DILATION}"),
-            ));
+        if let Some(bad) = self.dilations.iter().find(|&&s| s == 0 || s > MAX_DILATION) {
+            return Err(Error::setting("dilations", bad, format!("each must be from 1 to {MAX_DILATION}")));
         }
         Ok(())
     }
@@ -166,8 +162,8 @@ impl Architecture {
 /// # Errors
 /// [`Error::Setting`] when the text is neither, or a dilation is 0 or larger than 4096.
 pub fn parse_dilations(text: &str) -> Result<Vec<usize>> {
-    let wrong = || Error::setting("--dilations", format!("'{text}'"), "it must be like 1..10 or 1,2,4,8");
-    let number = |part: &str| part.trim().parse::<usize>().ok().filter(|s| (1..=MOST_DILATION).contains(s));
+    let wrong = || Error::setting("dilations", format!("'{text}'"), "it must be like 1..10 or 1,2,4,8");
+    let number = |part: &str| part.trim().parse::<usize>().ok().filter(|s| (1..=MAX_DILATION).contains(s));
     if let Some((first, last)) = text.split_once("..") {
         let (first, last) = (number(first).ok_or_else(wrong)?, number(last).ok_or_else(wrong)?);
         return if first <= last { Ok((first..=last).collect()) } else { Err(wrong()) };

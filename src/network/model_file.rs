@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// The version that this crate writes and reads.
 const FORMAT: &str = "msd-gpu model 1";
 /// Largest file that is read, in bytes: far more than any network that fits the limits of an architecture.
-const MOST_BYTES: u64 = 1 << 32;
+const MAX_BYTES: u64 = 1 << 32;
 
 impl Model {
     /// The bytes of the model file.
@@ -124,7 +124,7 @@ impl Model {
         let missing =
             |e| Error::model(&file, format!("cannot be read ({e}); wanted a model file or a run folder"));
         let length = std::fs::metadata(&file).map_err(missing)?.len();
-        if length > MOST_BYTES {
+        if length > MAX_BYTES {
             return Err(Error::model(
                 &file,
                 format!("has {length} bytes, more than any model; wanted one that msd-gpu train wrote"),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// Pixels that percentiles are taken of at most; of larger sets, as many evenly spread ones.
-const MOST_RANKED: usize = 1 << 24;
+const MAX_RANKED: usize = 1 << 24;
 
 /// What is taken off each channel, and what it is divided by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,7 +163,7 @@ fn each(images: &[Counted], channel: usize, mut visit: impl FnMut(f32)) {
 }
 
 fn percentiles(images: &[Counted], channel: usize, pixels: usize, (low, high): (f64, f64)) -> (f32, f32) {
-    let step = pixels.div_ceil(MOST_RANKED);
+    let step = pixels.div_ceil(MAX_RANKED);
     let mut values = Vec::with_capacity(pixels.div_ceil(step));
     let mut index = 0;
     each(images, channel, |value| {
@@ -194,7 +194,7 @@ impl FromStr for Measure {
                 Ok(Measure::Percentiles { low, high })
             }
             _ => Err(Error::setting(
-                "--normalise",
+                "normalise",
                 format!("'{text}'"),
                 "it must be 'mean' (and standard deviation) or two percentiles, such as 1..99",
             )),
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!("1..99".parse(), Ok(Measure::Percentiles { low: 1.0, high: 99.0 }));
         for bad in ["", "median", "1", "1..", "..99", "99..1", "5..5", "-1..99", "1..101", "nan..99"] {
             let error = bad.parse::<Measure>().unwrap_err().to_string();
-            assert!(error.starts_with("--normalise") && error.contains("1..99"), "{error}");
+            assert!(error.starts_with("normalise") && error.contains("1..99"), "{error}");
         }
     }
 }

@@ -36,7 +36,7 @@ impl ClassPixels {
         for (image, sample) in dataset.samples.iter().enumerate() {
             let Target::Classes(labels) = &sample.target else {
                 return Err(Error::Mismatch(format!(
-                    "the target of {} holds values, not classes, so that none is rare; leave out --favour-rare",
+                    "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare`",
                     sample.name
                 )));
             };

@@ -8,7 +8,7 @@ use super::labels::LabelMapping;
 use super::random::{Stream, permutation, stream};
 use crate::error::{Error, Result};
 use crate::geometry::Crop;
-use crate::images::{Page, discover, pair};
+use crate::images::{ImageSource, discover, pair};
 use crate::images::{page_size, read_image, read_labels};
 use crate::metrics::UNLABELLED;
 
@@ -124,7 +124,7 @@ impl Dataset {
     pub fn split_off_fraction(self, fraction: f64, seed: u64) -> Result<(Dataset, Dataset)> {
         if !(fraction > 0.0 && fraction < 1.0) {
             return Err(Error::setting(
-                "--val-fraction",
+                "val_fraction",
                 fraction,
                 "wanted a number between 0 and 1, such as 0.2",
             ));
@@ -132,7 +132,7 @@ impl Dataset {
         let count = self.samples.len();
         if count < 2 {
             return Err(Error::Mismatch(format!(
-                "found {count} images, but --val-fraction needs at least two, one to train on and one to validate on; give more images, or --val-images"
+                "found {count} images, but `val_fraction` needs at least two, one to train on and one to validate on; give more images, or `val_images`"
             )));
         }
         let wanted = ((count as f64 * fraction).round() as usize).clamp(1, count - 1);
@@ -154,14 +154,14 @@ impl Dataset {
     pub fn split_off_fold(self, fold: usize, folds: usize) -> Result<(Dataset, Dataset)> {
         let count = self.samples.len();
         if folds < 2 {
-            return Err(Error::setting("--folds", folds, "it must be at least 2, such as 5"));
+            return Err(Error::setting("folds", folds, "it must be at least 2, such as 5"));
         }
         if !(1..=folds).contains(&fold) {
-            return Err(Error::setting("--fold", fold, format!("it must be from 1 to {folds}, as --folds")));
+            return Err(Error::setting("fold", fold, format!("it must be from 1 to {folds}, as `folds`")));
         }
         if count < folds {
             return Err(Error::Mismatch(format!(
-                "found {count} images for {folds} folds, but each fold needs one; lower --folds or give more images"
+                "found {count} images for {folds} folds, but each fold needs one; lower `folds` or give more images"
             )));
         }
         // The first folds take one more where they do not come out even.
@@ -225,7 +225,7 @@ pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
 }
 
 /// Pairs images with targets and compares their headers, before minutes go by with reading pixels.
-fn checked_pairs(images: &str, targets: &str, regression: bool) -> Result<Vec<(Page, Page)>> {
+fn checked_pairs(images: &str, targets: &str, regression: bool) -> Result<Vec<(ImageSource, ImageSource)>> {
     let pairs = pair(&discover(images)?, &discover(targets)?)?;
     let mut first_channels = None;
     for (image, target) in &pairs {
@@ -250,7 +250,7 @@ fn checked_pairs(images: &str, targets: &str, regression: bool) -> Result<Vec<(P
     Ok(pairs)
 }
 
-fn different_channels(page: &Page, channels: usize, first: &Page, wanted: usize) -> Error {
+fn different_channels(page: &ImageSource, channels: usize, first: &ImageSource, wanted: usize) -> Error {
     Error::Mismatch(format!(
         "{} has {channels} channels but {} has {wanted}; wanted the same number in all, convert one to the other's kind",
         page.name(),

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::metrics::UNLABELLED;
 
 /// More classes than this are taken for a grey image given by mistake.
-const MOST_CLASSES: usize = 256;
+const MAX_CLASSES: usize = 256;
 /// How many values a message lists.
 const LISTED: usize = 12;
 
@@ -45,13 +45,13 @@ impl LabelMapping {
                     last = Some(*value);
                 }
             }
-            if values.len() > MOST_CLASSES && too_many_in.is_none() {
+            if values.len() > MAX_CLASSES && too_many_in.is_none() {
                 too_many_in = Some(name);
             }
         }
         if let Some(name) = too_many_in {
             return Err(Error::Mismatch(format!(
-                "found {} different values in the label images ({name} among them), but wanted at most {MOST_CLASSES} classes; is this a grey image rather than a label image?",
+                "found {} different values in the label images ({name} among them), but wanted at most {MAX_CLASSES} classes; is this a grey image rather than a label image?",
                 values.len()
             )));
         }
@@ -111,7 +111,7 @@ impl LabelMapping {
         Err(Error::input(
             name,
             format!(
-                "has the label {value} in {pixels} of {} pixels{others}, but the classes are {}; relabel the image, add one with this class to the training images, or say --ignore {value} if it means that nobody labelled the pixel",
+                "has the label {value} in {pixels} of {} pixels{others}, but the classes are {}; relabel the image, add one with this class to the training images, or say `ignore {value}` if it means that nobody labelled the pixel",
                 labels.len(),
                 self.listed()
             ),

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::geometry::{Crop, Symmetry};
 
 /// Draws before one that nobody wants is taken.
-const MOST_TRIES: usize = 64;
+const MAX_TRIES: usize = 64;
 
 /// What one draw takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,11 +55,7 @@ impl Sampler {
             return Err(Error::Mismatch("found no images to draw from, wanted at least one".into()));
         }
         if crop == Some(0) {
-            return Err(Error::setting(
-                "--crop",
-                0,
-                "wanted at least 1 pixel; leave it out for whole images",
-            ));
+            return Err(Error::setting("crop", 0, "wanted at least 1 pixel; leave it out for whole images"));
         }
         Ok(Sampler { sizes, crop, augment, seed, favoured: None, order: Mutex::new(None) })
     }
@@ -85,7 +81,7 @@ impl Sampler {
     /// As [`Sampler::draw`], but drawn anew until `wanted` says yes; after 64 in vain, the first.
     pub fn draw_where(&self, n: u64, wanted: impl Fn(&Draw) -> bool) -> Draw {
         let mut random = stream(self.seed, Stream::Draw, n);
-        let mut draws = (0..MOST_TRIES).map(|_| self.draw_from(&mut random, n));
+        let mut draws = (0..MAX_TRIES).map(|_| self.draw_from(&mut random, n));
         draws.find(wanted).unwrap_or_else(|| self.draw(n))
     }
 

@@ -72,7 +72,7 @@ impl FromStr for ClassWeights {
                 Ok(ClassWeights::Listed(weights))
             }
             _ => Err(Error::setting(
-                "--class-weights",
+                "class_weights",
                 format!("'{text}'"),
                 "it must be 'balanced' or a number from 0 on for each class, such as 1,2,0.5",
             )),
@@ -89,7 +89,7 @@ impl ClassWeights {
     pub fn resolve(&self, training: &Dataset, classes: usize) -> Result<Vec<f32>> {
         match self {
             ClassWeights::Listed(weights) if weights.len() != classes => Err(Error::setting(
-                "--class-weights",
+                "class_weights",
                 format!("{} numbers", weights.len()),
                 format!(
                     "there are {classes} classes; give one number for each, in the order of their values"
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!("1, 2,0.5".parse(), Ok(ClassWeights::Listed(vec![1.0, 2.0, 0.5])));
         for bad in ["", "1,,2", "0,0", "1,-1", "inf,1", "even"] {
             let error = bad.parse::<ClassWeights>().unwrap_err().to_string();
-            assert!(error.starts_with("--class-weights"), "{error}");
+            assert!(error.starts_with("class_weights"), "{error}");
         }
         let set = dataset(array![[0, 1]], None);
         let error = ClassWeights::Listed(vec![1.0; 3]).resolve(&set, 2).unwrap_err().to_string();

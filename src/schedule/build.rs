@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::planes::{Page, PlaneForm, pages};
+use super::planes::{Page, PlaneLayout, pages};
 use super::steps::Step;
 use crate::Result;
 use crate::geometry::Shape;
@@ -19,7 +19,7 @@ pub struct Options {
     /// Layers in a block; 1 for layer by layer.
     pub block: usize,
     /// Largest buffer of feature maps or gradient maps, in bytes.
-    pub most_page_bytes: u64,
+    pub max_page_bytes: u64,
     /// Numbers to which rows are aligned.
     pub alignment: usize,
 }
@@ -34,9 +34,9 @@ pub struct Schedule {
     /// Width of the margins in pixels: the largest dilation.
     pub margin: usize,
     /// How feature maps lie in memory.
-    pub map_form: PlaneForm,
+    pub map_layout: PlaneLayout,
     /// How gradient maps, outputs and output gradients lie in memory.
-    pub gradient_form: PlaneForm,
+    pub gradient_layout: PlaneLayout,
     /// The buffers of feature maps.
     pub map_pages: Vec<Page>,
     /// The buffers of gradient maps, of hidden channels only; none for a forward schedule.
@@ -63,8 +63,8 @@ impl Schedule {
     pub fn training(architecture: &Architecture, shape: Shape, options: &Options) -> Result<Self> {
         let mut schedule = Self::empty(architecture, shape, options)?;
         let hidden = architecture.inputs..architecture.channels();
-        let form = &schedule.gradient_form;
-        schedule.gradient_pages = pages("gradient maps", hidden, form, shape.batch, options.most_page_bytes)?;
+        let form = &schedule.gradient_layout;
+        schedule.gradient_pages = pages("gradient maps", hidden, form, shape.batch, options.max_page_bytes)?;
         schedule.add_forward(options.block.max(1));
         schedule.steps.push(Step::Loss);
         schedule.add_backward(options.block.max(1));
@@ -91,7 +91,7 @@ impl Schedule {
     /// The outputs (and their gradients) as a page of channels `0..outputs`.
     pub fn output_page(&self) -> Page {
         let outputs = self.architecture.outputs;
-        let length = self.shape.batch * outputs * self.gradient_form.plane + 2 * self.gradient_form.guard;
+        let length = self.shape.batch * outputs * self.gradient_layout.plane + 2 * self.gradient_layout.guard;
         Page { channels: 0..outputs, length }
     }
 
@@ -121,18 +121,18 @@ impl Schedule {
     fn empty(architecture: &Architecture, shape: Shape, options: &Options) -> Result<Self> {
         architecture.validate()?;
         let margin = architecture.largest_dilation();
-        let map_form = PlaneForm::maps(shape.extent, margin, options.alignment)?;
-        let gradient_form = PlaneForm::gradients(shape.extent, margin, options.alignment)?;
-        let most = options.most_page_bytes;
+        let map_layout = PlaneLayout::maps(shape.extent, margin, options.alignment)?;
+        let gradient_layout = PlaneLayout::gradients(shape.extent, margin, options.alignment)?;
+        let most = options.max_page_bytes;
         // The outputs are one buffer; checking them as one page of one channel finds those that are too large.
-        pages("outputs", 0..1, &gradient_form, shape.batch * architecture.outputs, most)?;
-        let map_pages = pages("feature maps", 0..architecture.channels(), &map_form, shape.batch, most)?;
+        pages("outputs", 0..1, &gradient_layout, shape.batch * architecture.outputs, most)?;
+        let map_pages = pages("feature maps", 0..architecture.channels(), &map_layout, shape.batch, most)?;
         Ok(Self {
             architecture: architecture.clone(),
             shape,
             margin,
-            map_form,
-            gradient_form,
+            map_layout,
+            gradient_layout,
             map_pages,
             gradient_pages: Vec::new(),
             steps: Vec::new(),
@@ -263,8 +263,8 @@ mod tests {
     use super::*;
     use crate::geometry::Extent;
 
-    fn options(block: usize, most_page_bytes: u64) -> Options {
-        Options { block, most_page_bytes, alignment: 4 }
+    fn options(block: usize, max_page_bytes: u64) -> Options {
+        Options { block, max_page_bytes, alignment: 4 }
     }
 
     fn shape() -> Shape {

@@ -12,6 +12,6 @@ mod text;
 mod traffic;
 
 pub use build::{Options, Schedule};
-pub use planes::{Page, PlaneForm, pages};
+pub use planes::{Page, PlaneLayout, pages};
 pub use steps::Step;
 pub use traffic::update_traffic;

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 /// How the rows of a plane lie in memory, counted in numbers (not bytes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PlaneForm {
+pub struct PlaneLayout {
     /// Rows of margin above the first row, and as many below the last.
     pub above: usize,
     /// Numbers before column 0 of each row.
@@ -31,7 +31,7 @@ pub struct PlaneForm {
     pub guard: usize,
 }
 
-impl PlaneForm {
+impl PlaneLayout {
     /// The form of feature maps with a margin of `margin` pixels, rows aligned to `alignment` numbers.
     pub fn maps(extent: Extent, margin: usize, alignment: usize) -> Result<Self> {
         Self::new(extent, margin, margin, alignment)
@@ -79,7 +79,7 @@ fn too_large(extent: Extent) -> Error {
     Error::setting(
         "the image size",
         found,
-        "its planes must be countable on this machine; cut it into tiles with --tile",
+        "its planes must be countable on this machine; cut it into tiles with `tile`",
     )
 }
 
@@ -94,34 +94,34 @@ pub struct Page {
 
 impl Page {
     /// Place of row 0, column 0 of channel `channel` of image `image`.
-    pub fn origin(&self, form: &PlaneForm, image: usize, channel: usize) -> usize {
+    pub fn origin(&self, form: &PlaneLayout, image: usize, channel: usize) -> usize {
         let plane = image * self.channels.len() + (channel - self.channels.start);
         form.guard + plane * form.plane + form.origin()
     }
 }
 
-/// Cuts `channels` into as few pages as `most_bytes` for a buffer of 4-byte numbers allows.
+/// Cuts `channels` into as few pages as `max_bytes` for a buffer of 4-byte numbers allows.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] when not even one channel fits.
 pub fn pages(
     what: &str,
     channels: Range<usize>,
-    form: &PlaneForm,
+    form: &PlaneLayout,
     batch: usize,
-    most_bytes: u64,
+    max_bytes: u64,
 ) -> Result<Vec<Page>> {
     let plane = (form.plane as u128) * batch as u128;
     let guards = 2 * form.guard as u128;
-    let most = (most_bytes / 4) as u128;
+    let most = (max_bytes / 4) as u128;
     let fitting = most.saturating_sub(guards) / plane.max(1);
     if fitting == 0 && !channels.is_empty() {
         return Err(Error::OutOfMemory {
             buffer: format!("one channel of the {what}"),
             wanted: u64::try_from(4 * (plane + guards)).unwrap_or(u64::MAX),
             limit_name: "the largest buffer of this device".into(),
-            limit: most_bytes,
-            way_out: "use smaller images, --tile, --crop or a smaller --batch".into(),
+            limit: max_bytes,
+            way_out: "use smaller images, `tile`, `crop` or a smaller `batch`".into(),
         });
     }
     let count = (channels.len() as u128).div_ceil(fitting.max(1)).max(1) as usize;
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn rows_are_aligned_and_far_enough_apart() {
         for (x, margin) in [(1, 1), (256, 10), (17, 300), (512, 16)] {
-            let form = PlaneForm::maps(Extent::plane(9, x), margin, 16).unwrap();
+            let form = PlaneLayout::maps(Extent::plane(9, x), margin, 16).unwrap();
             assert_eq!(form.left % 16, 0);
             assert_eq!(form.pitch % 16, 0);
             assert!(form.left >= margin && form.pitch >= form.left + x + margin);
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn pages_hold_every_channel_once_and_stay_under_the_limit() {
-        let form = PlaneForm::maps(Extent::plane(8, 8), 2, 4).unwrap();
+        let form = PlaneLayout::maps(Extent::plane(8, 8), 2, 4).unwrap();
         let limit = 4 * (3 * 2 * form.plane + 2 * form.guard) as u64;
         let pages = pages("feature maps", 2..9, &form, 2, limit).unwrap();
         assert_eq!(pages.iter().map(|p| p.channels.clone()).collect::<Vec<_>>(), [2..5, 5..8, 8..9]);
@@ -161,14 +161,14 @@ mod tests {
 
     #[test]
     fn a_limit_below_one_channel_is_an_error_with_the_bytes() {
-        let form = PlaneForm::maps(Extent::plane(8, 8), 2, 4).unwrap();
+        let form = PlaneLayout::maps(Extent::plane(8, 8), 2, 4).unwrap();
         let error = pages("feature maps", 0..1, &form, 1, 64).unwrap_err().to_string();
-        assert!(error.contains("64 bytes") && error.contains("--tile"), "{error}");
+        assert!(error.contains("64 bytes") && error.contains("tile"), "{error}");
     }
 
     #[test]
     fn sizes_that_overflow_are_refused() {
-        assert!(PlaneForm::maps(Extent::plane(usize::MAX / 2, 100), 10, 16).is_err());
-        assert!(PlaneForm::maps(Extent::plane(0, 100), 10, 16).is_err());
+        assert!(PlaneLayout::maps(Extent::plane(usize::MAX / 2, 100), 10, 16).is_err());
+        assert!(PlaneLayout::maps(Extent::plane(0, 100), 10, 16).is_err());
     }
 }

@@ -40,7 +40,7 @@ impl EventFile {
         let path = folder.join(format!("events.out.tfevents.{now:020}.msd-gpu"));
         let file = File::options().write(true).create_new(true).open(&path);
         let file = file.map_err(|e| {
-            Error::output(&path, format!("{e}; leave --tensorboard out, or choose a folder you may write to"))
+            Error::output(&path, format!("{e}; leave `tensorboard` out, or choose a folder you may write to"))
         })?;
         let mut events = Self { path, file };
         events.add(0, &What::Version)?;

@@ -12,7 +12,7 @@ use crate::geometry::{Extent, Shape};
 use crate::samples::{Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, Target, cut};
 
 /// Pixels of images that are made ready before they are used.
-const MOST_PIXELS_READY: usize = 1 << 25;
+const MAX_PIXELS_READY: usize = 1 << 25;
 
 /// Draws pieces of the training images, each changed as the settings say.
 pub(in crate::training) struct Batches<'a> {
@@ -120,7 +120,7 @@ impl<'a> Batches<'a> {
 /// Steps that are made ready at a time where the largest is of `shape`.
 pub(in crate::training) fn steps_ahead(shape: Shape, channels: usize) -> usize {
     let pixels = shape.extent.pixels().saturating_mul(shape.batch * channels);
-    (MOST_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads())
+    (MAX_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads())
 }
 
 /// One whole image as a batch.

@@ -34,18 +34,18 @@ impl Settings {
         let (found, wanted) = (self.architecture(1, 1)?, &model.architecture);
         let list = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         let parts = [
-            ("--depth", found.depth.to_string(), wanted.depth.to_string()),
-            ("--width", found.width.to_string(), wanted.width.to_string()),
-            ("--dilations", list(&found.dilations), list(&wanted.dilations)),
-            ("--boundary", found.boundary.name().into(), wanted.boundary.name().into()),
+            ("depth", found.depth.to_string(), wanted.depth.to_string()),
+            ("width", found.width.to_string(), wanted.width.to_string()),
+            ("dilations", list(&found.dilations), list(&wanted.dilations)),
+            ("boundary", found.boundary.name().into(), wanted.boundary.name().into()),
         ];
         if let Some((name, found, wanted)) = parts.into_iter().find(|(_, found, wanted)| found != wanted) {
-            let wanted = format!("the model of --init has {wanted}; leave it out, or start without --init");
+            let wanted = format!("the model of `init` has {wanted}; leave it out, or start without `init`");
             return Err(Error::setting(name, found, wanted));
         }
         if inputs != wanted.inputs {
             return Err(Error::Mismatch(format!(
-                "the images have {inputs} channels, but {path} (--init) takes images of {}; convert the images, or start from another model",
+                "the images have {inputs} channels, but {path} (`init`) takes images of {}; convert the images, or start from another model",
                 wanted.inputs
             )));
         }
@@ -53,13 +53,13 @@ impl Settings {
             && self.task == TaskKind::Regress
             && matches!(model.input, InputNormalisation::PerImage { .. })
         {
-            let wanted = "that model normalises each image by itself, which a regression cannot; give --normalise mean beside it";
-            return Err(Error::setting("--init", path, wanted));
+            let wanted = "that model normalises each image by itself, which a regression cannot; give `normalise mean` beside it";
+            return Err(Error::setting("init", path, wanted));
         }
         Ok(Some(model))
     }
 
-    /// Whether images are normalised as the model of `--init` does it.
+    /// Whether images are normalised as the model of `init` does it.
     pub(in crate::training) fn keeps_normalisation(&self) -> bool {
         self.normalise == INITIAL
     }

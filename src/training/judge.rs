@@ -11,7 +11,7 @@ use crate::network::Model;
 use crate::samples::Dataset;
 
 /// Training images that judge where there are no validation images: enough to tell, few enough to be quick.
-const MOST_TRAINING_IMAGES: usize = 4;
+const MAX_TRAINING_IMAGES: usize = 4;
 
 /// The images that judge, and what they look at.
 pub(in crate::training) struct Judge<'a> {
@@ -67,6 +67,6 @@ pub(in crate::training) fn with_parameters<T>(
 /// A few images, spread evenly over `set`.
 fn spread(set: &Dataset) -> Dataset {
     let count = set.samples.len();
-    let chosen = count.min(MOST_TRAINING_IMAGES);
+    let chosen = count.min(MAX_TRAINING_IMAGES);
     Dataset { samples: (0..chosen).map(|i| set.samples[i * count / chosen].clone()).collect() }
 }

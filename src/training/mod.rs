@@ -19,7 +19,8 @@ mod settings;
 pub use prepare::Prepared;
 pub use reports::{Epoch, History, preview_augmentation};
 pub use run::{
-    Memory, Outcome, RunFolder, StopReason, Watcher, check_same_settings, image_bytes, read_settings, train,
+    MemoryUse, Outcome, RunFolder, StopReason, Watcher, check_same_settings, image_bytes, read_settings,
+    train,
 };
 pub use scores::Scores;
 pub use settings::{Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};

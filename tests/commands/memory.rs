@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::Bench;
 
 /// How far what is said may be from what is taken.
-const MOST_APART: f64 = 0.05;
+const MAX_APART: f64 = 0.05;
 const MEBIBYTE: f64 = (1 << 20) as f64;
 
 /// Runs the program; gives the largest resident memory in MiB, and what it said on standard error.
@@ -46,7 +46,7 @@ fn peak(bench: &Bench, arguments: &str) -> (f64, String) {
 fn compare(what: &str, said: f64, taken: f64) {
     let apart = said / taken - 1.0;
     println!("{what}: said {said:.1} MiB, taken {taken:.1} MiB, {:.1} % apart", 100.0 * apart);
-    assert!(apart.abs() < MOST_APART, "{what}: said {said:.1} MiB, taken {taken:.1} MiB");
+    assert!(apart.abs() < MAX_APART, "{what}: said {said:.1} MiB, taken {taken:.1} MiB");
 }
 
 /// The program itself, its code and threads, is taken off: it is what a run takes whose images are tiny.

@@ -38,12 +38,12 @@ pub fn losses_agree(open: &Open) {
                 }
             }
         }
-        check_case(open, 0, &case, Setting { block: 1, most_page_bytes: u64::MAX });
+        check_case(open, 0, &case, Setting { block: 1, max_page_bytes: u64::MAX });
         // Hundreds apart, with softmax saturated: the same again, to the last digit of the reference.
         let layout = ParameterLayout::of(&architecture);
         for output in 0..3 {
             case.parameters[layout.mix(output).start] = 60.0 * (output as f32 - 1.0);
         }
-        check_case(open, 1, &case, Setting { block: 2, most_page_bytes: u64::MAX });
+        check_case(open, 1, &case, Setting { block: 2, max_page_bytes: u64::MAX });
     }
 }

@@ -11,7 +11,7 @@ use msd_gpu::geometry::Boundary;
 use msd_gpu::geometry::{Extent, Shape};
 use msd_gpu::network::{Architecture, DilationMode, ParameterLayout, initialise};
 use msd_gpu::reference;
-use msd_gpu::schedule::PlaneForm;
+use msd_gpu::schedule::PlaneLayout;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -36,7 +36,7 @@ mod tolerance {
 pub struct Setting {
     pub block: usize,
     #[allow(dead_code, reason = "the CPU has no limit of pages")]
-    pub most_page_bytes: u64,
+    pub max_page_bytes: u64,
 }
 
 /// Opens an engine for a network.
@@ -289,8 +289,8 @@ fn few_channels(case: &Case) -> u64 {
     let Shape { batch, extent } = case.images.shape;
     let margin = case.architecture.largest_dilation();
     // Rows are aligned to at most 16 numbers.
-    let maps = PlaneForm::maps(extent, margin, 16).unwrap();
-    let outputs = PlaneForm::gradients(extent, margin, 16).unwrap();
+    let maps = PlaneLayout::maps(extent, margin, 16).unwrap();
+    let outputs = PlaneLayout::gradients(extent, margin, 16).unwrap();
     let planes = (3 * maps.plane).max(case.architecture.outputs * outputs.plane);
     4 * (batch * planes + 2 * maps.guard) as u64
 }
@@ -299,8 +299,8 @@ fn few_channels(case: &Case) -> u64 {
 pub fn random_networks_agree(open: &Open, cases: std::ops::Range<u64>) {
     for seed in cases {
         let case = Case::random(seed);
-        let most_page_bytes = if seed / 4 % 2 == 0 { u64::MAX } else { few_channels(&case) };
-        check_case(open, seed, &case, Setting { block: [1, 2, 3, 10][seed as usize % 4], most_page_bytes });
+        let max_page_bytes = if seed / 4 % 2 == 0 { u64::MAX } else { few_channels(&case) };
+        check_case(open, seed, &case, Setting { block: [1, 2, 3, 10][seed as usize % 4], max_page_bytes });
     }
 }
 
@@ -311,7 +311,7 @@ pub fn training_follows_float64(open: &Open, segments: bool) {
     let mut case = Case::new(architecture, shape, segments, 11);
     case.parameters = initialise(&case.architecture, 3);
     case.targets.weights = None;
-    let setting = Setting { block: 4, most_page_bytes: u64::MAX };
+    let setting = Setting { block: 4, max_page_bytes: u64::MAX };
     let run = || {
         let mut engine = open(&case.architecture, &case.parameters, setting);
         for step in 1..=20 {
@@ -363,7 +363,7 @@ fn check_adam(open: &Open, adam: Adam) {
     let shape = Shape { batch: 1, extent: Extent::plane(9, 12) };
     let case = Case::new(Architecture { width: 2, ..Architecture::new(2, 2, 3) }, shape, false, 5);
     let mut engine =
-        open(&case.architecture, &case.parameters, Setting { block: 2, most_page_bytes: u64::MAX });
+        open(&case.architecture, &case.parameters, Setting { block: 2, max_page_bytes: u64::MAX });
     let mut parameters: Vec<f64> = case.parameters.iter().map(|&p| f64::from(p)).collect();
     let mut average = parameters.clone();
     let (mut m, mut v) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
@@ -405,7 +405,7 @@ fn check_adam(open: &Open, adam: Adam) {
     // What is read can be put back.
     let parameters = engine.parameters().unwrap();
     let mut other =
-        open(&case.architecture, &case.parameters, Setting { block: 1, most_page_bytes: u64::MAX });
+        open(&case.architecture, &case.parameters, Setting { block: 1, max_page_bytes: u64::MAX });
     other.set_parameters(&parameters).unwrap();
     other.set_moments(&moments).unwrap();
     let average = engine.average().unwrap();
@@ -420,7 +420,7 @@ pub fn wrong_batches_are_refused(open: &Open) {
     let shape = Shape { batch: 1, extent: Extent::plane(4, 5) };
     let case = Case::new(Architecture::new(1, 2, 2), shape, true, 1);
     let mut engine =
-        open(&case.architecture, &case.parameters, Setting { block: 1, most_page_bytes: u64::MAX });
+        open(&case.architecture, &case.parameters, Setting { block: 1, max_page_bytes: u64::MAX });
     let short = Images { shape, pixels: vec![0.0; 19] };
     assert!(engine.forward(&short).is_err());
     let empty = Images { shape: Shape { batch: 0, ..shape }, pixels: vec![] };
@@ -443,7 +443,7 @@ pub fn larger_images_agree(open: &Open) {
             Architecture { boundary, dilations: vec![1, 2, 3, 8], ..Architecture::new(2, 3, 7) };
         let shape = Shape { batch: 1, extent: Extent::plane(67, 130) };
         let case = Case::new(architecture, shape, true, seed);
-        check_case(open, seed, &case, Setting { block: 3, most_page_bytes: u64::MAX });
+        check_case(open, seed, &case, Setting { block: 3, max_page_bytes: u64::MAX });
     }
 }
 
@@ -453,7 +453,7 @@ pub fn changing_sizes_add_up(open: &Open) {
     let shapes = [(9, 12), (20, 5), (9, 12)].map(|(y, x)| Shape { batch: 1, extent: Extent::plane(y, x) });
     let cases = shapes.map(|shape| Case::new(architecture.clone(), shape, true, 3));
     let parameters = &cases[0].parameters;
-    let mut engine = open(&architecture, parameters, Setting { block: 2, most_page_bytes: u64::MAX });
+    let mut engine = open(&architecture, parameters, Setting { block: 2, max_page_bytes: u64::MAX });
     let wide: Vec<f64> = parameters.iter().map(|&p| f64::from(p)).collect();
     let mut sum = vec![0.0; wide.len()];
     for case in &cases {
@@ -473,7 +473,7 @@ pub fn sizes_take_turns(open: &Open) {
     let cases = sizes.map(|(y, x)| {
         Case::new(architecture.clone(), Shape { batch: 1, extent: Extent::plane(y, x) }, true, 3)
     });
-    let setting = Setting { block: 2, most_page_bytes: u64::MAX };
+    let setting = Setting { block: 2, max_page_bytes: u64::MAX };
     let fresh = |case: &Case| open(&architecture, &case.parameters, setting).forward(&case.images).unwrap();
     let wanted = cases.each_ref().map(fresh);
     let mut engine = open(&architecture, &cases[0].parameters, setting);
@@ -494,11 +494,11 @@ pub fn sizes_take_turns(open: &Open) {
 pub fn memory_is_known(open: &Open) {
     let architecture = Architecture::new(1, 2, 5);
     let parameters = initialise(&architecture, 1);
-    let engine = open(&architecture, &parameters, Setting { block: 5, most_page_bytes: u64::MAX });
+    let engine = open(&architecture, &parameters, Setting { block: 5, max_page_bytes: u64::MAX });
     let bytes = |n: usize, training| engine.bytes(Shape { batch: 1, extent: Extent::plane(n, n) }, training);
     assert!(bytes(64, true).unwrap() > bytes(64, false).unwrap());
     assert!(bytes(128, true).unwrap() > 2 * bytes(64, true).unwrap());
-    assert_eq!(bytes(usize::MAX / 2, true).unwrap_err().exit_code(), 2);
+    assert!(!bytes(usize::MAX / 2, true).unwrap_err().is_failure());
 }
 
 /// The tests that every engine has to pass, for the engine that `$open` opens, with `$cases` random networks.

@@ -163,6 +163,6 @@ fn a_model_that_normalises_each_image_by_itself_is_refused() {
     let per_image = InputNormalisation::PerImage { per_image: Measure::MeanDeviation };
     let model = Model { input: per_image, ..model(Architecture::new(1, 1, 2), false) };
     for error in [to_onnx(&model).err(), to_torch(&model, "m.safetensors".as_ref()).err()] {
-        assert!(error.unwrap().to_string().contains("--normalise-per-image"));
+        assert!(error.unwrap().to_string().contains("`normalise_per_image`"));
     }
 }

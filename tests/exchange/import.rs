@@ -78,9 +78,9 @@ fn what_a_file_does_not_say_is_said_to_be_assumed() {
     let options = ImportOptions::default();
     let assumed = |name: &str| import(&file(name), &options).unwrap().assumed.join(" ");
     assert!(
-        assumed("regression.torch").contains("1..10") && assumed("regression.torch").contains("--dilations")
+        assumed("regression.torch").contains("1..10") && assumed("regression.torch").contains("`dilations`")
     );
-    assert!(assumed("segmentation.h5").contains("--task"));
+    assert!(assumed("segmentation.h5").contains("`task"));
     assert_eq!(assumed("regression.h5"), "");
     let named = ImportOptions { dilations: Some(vec![1, 2]), task: Some(TaskKind::Regress) };
     let found = import(&file("regression.torch"), &named).unwrap();

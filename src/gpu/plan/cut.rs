@@ -7,7 +7,7 @@ use super::super::params::*;
 /// stand still until a dispatch has ended. An integrated processor of some years ago is good for about 100 GFLOP/s in these
 /// kernels: then this is a tenth of a second, and one that is twenty times slower still keeps within the two. On fast
 /// devices it is some hundred times what starting a dispatch costs.
-const MOST_MULTIPLY_ADDS: u64 = 5_000_000_000;
+const MAX_MULTIPLY_ADDS: u64 = 5_000_000_000;
 
 /// What one dispatch may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct DispatchLimits {
 impl DispatchLimits {
     /// Those for a device that runs `workgroups` along an axis.
     pub fn new(workgroups: u32) -> Self {
-        Self { workgroups: workgroups.max(1), multiply_adds: MOST_MULTIPLY_ADDS }
+        Self { workgroups: workgroups.max(1), multiply_adds: MAX_MULTIPLY_ADDS }
     }
 
     /// Cuts a box of workgroups that do `multiply_adds` together.
@@ -141,12 +141,12 @@ mod tests {
         filter_channels: 4,
         workgroups: 2048,
     };
-    const MOST_WORKGROUPS: u32 = 65_535;
+    const MAX_WORKGROUPS: u32 = 65_535;
 
     fn planned(architecture: &Architecture, shape: Shape) -> Plan {
-        let options = Options { block: 10, most_page_bytes: (1 << 31) - 4, alignment: 16 };
+        let options = Options { block: 10, max_page_bytes: (1 << 31) - 4, alignment: 16 };
         let schedule = Schedule::training(architecture, shape, &options).unwrap();
-        plan(schedule, Pass::Training(LossKind::CrossEntropy), &TUNING, DispatchLimits::new(MOST_WORKGROUPS))
+        plan(schedule, Pass::Training(LossKind::CrossEntropy), &TUNING, DispatchLimits::new(MAX_WORKGROUPS))
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         ] {
             let shape = Shape { batch, extent: Extent::plane(rows, columns) };
             let plan = planned(&architecture, shape);
-            let beyond = |d: &&Dispatch| d.workgroups.iter().any(|&n| n == 0 || n > MOST_WORKGROUPS);
+            let beyond = |d: &&Dispatch| d.workgroups.iter().any(|&n| n == 0 || n > MAX_WORKGROUPS);
             assert_eq!(plan.dispatches.iter().find(beyond).map(|d| d.workgroups), None, "{shape:?}");
             let later = |d: &Dispatch| {
                 let geometry = d.params.get(..size_of::<Geometry>());
@@ -196,6 +196,6 @@ mod tests {
             .rposition(|step| step.to_string().contains("maps 0..21 -> maps 21..31"))
             .unwrap();
         let parts = plan.dispatches.iter().filter(|d| d.step == gather).count() as u64;
-        assert!(parts >= 9 * 21 * 10 * 4096 * 4096 / MOST_MULTIPLY_ADDS, "{parts}");
+        assert!(parts >= 9 * 21 * 10 * 4096 * 4096 / MAX_MULTIPLY_ADDS, "{parts}");
     }
 }

@@ -6,7 +6,7 @@ use super::{Pass, Planner, Slot, single_numbers};
 use crate::engine::LossKind;
 
 /// Most workgroups that share a sum: one thread adds up what they leave.
-const MOST_CHUNKS: u32 = 256;
+const MAX_CHUNKS: u32 = 256;
 /// Sums and slopes of Dice for each image and class.
 const DICE_NUMBERS: u32 = 3;
 
@@ -18,9 +18,9 @@ impl Planner<'_> {
         let Pass::Training(kind) = self.pass else { return };
         let Geometry { batch, outputs, rows, .. } = self.geometry;
         let items = self.lines();
-        let chunks = self.chunks(1, items).min(MOST_CHUNKS);
+        let chunks = self.chunks(1, items).min(MAX_CHUNKS);
         let image_items = rows * self.columns();
-        let image_chunks = self.chunks(batch * outputs, image_items).min(MOST_CHUNKS);
+        let image_chunks = self.chunks(batch * outputs, image_items).min(MAX_CHUNKS);
         let dice = DICE_NUMBERS * batch * outputs;
         let dice_start = chunks.max(dice * image_chunks);
         // As many for every loss, since passes with different losses share the buffer.

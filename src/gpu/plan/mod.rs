@@ -120,7 +120,7 @@ pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: Disp
 }
 
 fn geometry(schedule: &Schedule) -> Geometry {
-    let (maps, gradients) = (&schedule.map_form, &schedule.gradient_form);
+    let (maps, gradients) = (&schedule.map_layout, &schedule.gradient_layout);
     let architecture = &schedule.architecture;
     Geometry {
         rows: schedule.shape.extent.y as u32,

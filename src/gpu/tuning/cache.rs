@@ -16,8 +16,8 @@ use crate::{Error, Result};
 /// The version of the file.
 const FORMAT: u32 = 1;
 /// Most bytes of a file that is read, and most tunings that are kept in one.
-const MOST_BYTES: u64 = 1 << 20;
-const MOST_KEPT: usize = 200;
+const MAX_BYTES: u64 = 1 << 20;
+const MAX_KEPT: usize = 200;
 
 /// Networks and images that are tuned alike: all numbers are rounded to powers of two, and of those that are larger than here the
 /// device is as busy.
@@ -49,7 +49,7 @@ impl Bucket {
 
 /// What a tuning was found for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
+pub struct TuningKey {
     adapter: String,
     backend: String,
     driver: String,
@@ -58,7 +58,7 @@ pub struct Key {
     bucket: Bucket,
 }
 
-impl Key {
+impl TuningKey {
     /// For a device, the kernels of [`super::kernel_fingerprint`] and a bucket.
     pub fn new(device: &DeviceInfo, kernels: String, bucket: Bucket) -> Self {
         let DeviceInfo { name: adapter, backend, driver, .. } = device.clone();
@@ -77,7 +77,7 @@ struct File {
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     #[serde(flatten)]
-    key: Key,
+    key: TuningKey,
     tuning: String,
 }
 
@@ -108,7 +108,7 @@ impl Cache {
     }
 
     /// What was found for `key`. A file that is damaged holds nothing.
-    pub fn get(&self, key: &Key) -> Option<Tuning> {
+    pub fn get(&self, key: &TuningKey) -> Option<Tuning> {
         let file = self.read();
         let entry = file.tuned.iter().rev().find(|entry| entry.key == *key)?;
         let tuning = Tuning::parse(&entry.tuning);
@@ -122,13 +122,13 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::Output`] when the file cannot be written.
-    pub fn put(&self, key: &Key, tuning: Tuning) -> Result<()> {
+    pub fn put(&self, key: &TuningKey, tuning: Tuning) -> Result<()> {
         self.prepare()?;
         // Of two programs that do this at once one is forgotten, and searches again.
         let mut file = self.read();
         file.format = FORMAT;
         file.tuned.retain(|entry| entry.key != *key);
-        let excess = (file.tuned.len() + 1).saturating_sub(MOST_KEPT);
+        let excess = (file.tuned.len() + 1).saturating_sub(MAX_KEPT);
         file.tuned.drain(..excess);
         file.tuned.push(Entry { key: key.clone(), tuning: tuning.to_string() });
         let text = toml::to_string(&file).map_err(|e| Error::output(&self.path, e))?;
@@ -164,7 +164,7 @@ impl Cache {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
             Err(e) => return Err(format!("cannot be read ({e})")),
         };
-        if length > MOST_BYTES {
+        if length > MAX_BYTES {
             return Err(format!("has {length} bytes, and is no file of tunings"));
         }
         let text = std::fs::read_to_string(&self.path).map_err(|e| format!("cannot be read ({e})"))?;
@@ -182,14 +182,14 @@ mod tests {
     use crate::engine::DeviceKind;
     use crate::geometry::Extent;
 
-    fn key(side: usize) -> Key {
+    fn key(side: usize) -> TuningKey {
         let device = DeviceInfo {
             name: "a \"card\"\nof two lines".into(),
             backend: "vulkan".into(),
             kind: DeviceKind::Gpu,
             driver: "1.2".into(),
         };
-        Key::new(&device, "hash".into(), Bucket { side, depth: 8, width: 1 })
+        TuningKey::new(&device, "hash".into(), Bucket { side, depth: 8, width: 1 })
     }
 
     #[test]
@@ -203,11 +203,11 @@ mod tests {
         cache.put(&key(64), tunings[2]).unwrap();
         assert_eq!((cache.get(&key(64)), cache.get(&key(128))), (Some(tunings[2]), Some(tunings[1])));
         let others = [
-            Key { adapter: "b".into(), ..key(64) },
-            Key { backend: "metal".into(), ..key(64) },
-            Key { driver: "1.3".into(), ..key(64) },
-            Key { kernels: "other".into(), ..key(64) },
-            Key { bucket: Bucket { depth: 16, ..key(64).bucket }, ..key(64) },
+            TuningKey { adapter: "b".into(), ..key(64) },
+            TuningKey { backend: "metal".into(), ..key(64) },
+            TuningKey { driver: "1.3".into(), ..key(64) },
+            TuningKey { kernels: "other".into(), ..key(64) },
+            TuningKey { bucket: Bucket { depth: 16, ..key(64).bucket }, ..key(64) },
             key(256),
         ];
         assert!(others.iter().all(|other| cache.get(other).is_none()));
@@ -221,7 +221,7 @@ mod tests {
         let tuning = Tuning::covering()[0];
         cache.put(&key(64), tuning).unwrap();
         let whole = std::fs::read_to_string(cache.path()).unwrap();
-        let huge = "#".repeat(MOST_BYTES as usize + 1);
+        let huge = "#".repeat(MAX_BYTES as usize + 1);
         let trusting = whole.replace("convolve_rows=8", "convolve_rows=64");
         let later = whole.replace("format = 1", "format = 2");
         for text in ["not toml [", "format = \"x\"", "", huge.as_str(), &trusting, &later] {
@@ -244,9 +244,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(folder.path().join("tuning.toml"));
         let tuning = Tuning::covering()[0];
-        (0..MOST_KEPT + 3).for_each(|side| cache.put(&key(side), tuning).unwrap());
-        assert_eq!(cache.read().tuned.len(), MOST_KEPT);
-        assert!(cache.get(&key(2)).is_none() && cache.get(&key(MOST_KEPT + 2)).is_some());
+        (0..MAX_KEPT + 3).for_each(|side| cache.put(&key(side), tuning).unwrap());
+        assert_eq!(cache.read().tuned.len(), MAX_KEPT);
+        assert!(cache.get(&key(2)).is_none() && cache.get(&key(MAX_KEPT + 2)).is_some());
     }
 
     #[test]

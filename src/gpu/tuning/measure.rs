@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::search::{self, Found, Trial};
+use super::search::{self, Trial, TuningResult};
 use super::{Bucket, Tuning};
 use crate::Result;
 use crate::engine::{Adam, Engine, Images, Loss, Targets, example_batch};
@@ -12,7 +12,7 @@ use crate::network::{Architecture, initialise};
 
 /// A tuning is timed at least so often, and then until it took so many seconds or was timed as often as makes sense.
 const FEWEST_REPEATS: u32 = 3;
-const MOST_REPEATS: u32 = 15;
+const MAX_REPEATS: u32 = 15;
 const SECONDS: f64 = 0.1;
 
 /// Looks for the tuning with which `adapter` is fastest, for a training step and a forward pass together, on images of `shape`;
@@ -26,7 +26,7 @@ pub fn search(
     shape: Shape,
     limit: Duration,
     tried: &mut dyn FnMut(Trial),
-) -> Result<Found> {
+) -> Result<TuningResult> {
     let begun = Instant::now();
     let options = GpuOptions::default();
     let mut engine = GpuEngine::open(adapter, architecture, &initialise(architecture, 1), options)?;
@@ -66,7 +66,7 @@ impl Case {
         engine.forward(&self.images)?;
         let begun = Instant::now();
         let (mut step, mut forward) = (f64::INFINITY, f64::INFINITY);
-        for repeat in 1..=MOST_REPEATS {
+        for repeat in 1..=MAX_REPEATS {
             let start = Instant::now();
             self.step(engine)?;
             step = step.min(start.elapsed().as_secs_f64());

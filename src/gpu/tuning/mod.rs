@@ -7,9 +7,9 @@ mod cache;
 mod measure;
 mod search;
 
-pub use cache::{Bucket, Cache, Key};
+pub use cache::{Bucket, Cache, TuningKey};
 pub use measure::search;
-pub use search::{Found, Trial};
+pub use search::{Trial, TuningResult};
 
 use std::fmt::{self, Write};
 
@@ -217,7 +217,7 @@ mod tests {
         let shape = Shape { batch: 2, extent: Extent::plane(21, 70) };
         let mut run: BTreeSet<String> = BTreeSet::new();
         for tuning in Tuning::covering() {
-            let options = Options { block: tuning.block as usize, most_page_bytes: u64::MAX, alignment: 16 };
+            let options = Options { block: tuning.block as usize, max_page_bytes: u64::MAX, alignment: 16 };
             let schedule = Schedule::training(&architecture, shape, &options).unwrap();
             let limits = DispatchLimits::new(65_535);
             let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);

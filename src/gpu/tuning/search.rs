@@ -21,7 +21,7 @@ pub struct Trial {
 
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct TuningResult {
     /// The fastest tuning, and the one that it was looked for from.
     pub tuning: Tuning,
     pub start: Tuning,
@@ -42,10 +42,10 @@ pub(super) fn search(
     mut seconds: impl FnMut(Tuning) -> Result<f64>,
     mut has_time: impl FnMut() -> bool,
     mut tried: impl FnMut(Trial),
-) -> Result<Found> {
+) -> Result<TuningResult> {
     let seconds_at_start = seconds(start)?;
     let mut found =
-        Found { tuning: start, start, seconds: seconds_at_start, seconds_at_start, complete: true };
+        TuningResult { tuning: start, start, seconds: seconds_at_start, seconds_at_start, complete: true };
     let faster = |this: f64, other: f64| this < other * (1.0 - MARGIN);
     let mut refused = false;
     for field in &Tuning::FIELDS {

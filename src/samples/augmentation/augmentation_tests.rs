@@ -113,10 +113,10 @@ fn intensities_leave_the_target_alone() {
 fn unusable_strengths_are_named() {
     assert!(all().validate().is_ok() && Augmentation::default().validate().is_ok());
     for (name, bad) in [
-        ("--rotate", Augmentation { rotate: 181.0, ..all() }),
-        ("--elastic", Augmentation { elastic: 17.0, ..all() }),
-        ("--noise", Augmentation { noise: f64::NAN, ..all() }),
-        ("--gamma", Augmentation { gamma: -0.1, ..all() }),
+        ("rotate", Augmentation { rotate: 181.0, ..all() }),
+        ("elastic", Augmentation { elastic: 17.0, ..all() }),
+        ("noise", Augmentation { noise: f64::NAN, ..all() }),
+        ("gamma", Augmentation { gamma: -0.1, ..all() }),
     ] {
         assert!(bad.validate().unwrap_err().to_string().starts_with(name));
     }

@@ -79,15 +79,15 @@ impl Augmentation {
         // Beyond a quarter of the control points' distance, displacements would fold the image over itself.
         let fold = elastic::SPACING as f64 / 4.0;
         let limits = [
-            ("--rotate", self.rotate, 180.0, "degrees"),
-            ("--scale", self.scale, 1.0, "(1 for a factor of 2)"),
-            ("--elastic", self.elastic, fold, "pixels"),
-            ("--blur", self.blur, 10.0, "pixels"),
-            ("--contrast", self.contrast, 10.0, "(1 for a factor of 2)"),
-            ("--brightness", self.brightness, 10.0, "standard deviations"),
-            ("--gamma", self.gamma, 10.0, "(1 for a power of 2)"),
-            ("--poisson", self.poisson, 10.0, "standard deviations"),
-            ("--noise", self.noise, 10.0, "standard deviations"),
+            ("rotate", self.rotate, 180.0, "degrees"),
+            ("scale", self.scale, 1.0, "(1 for a factor of 2)"),
+            ("elastic", self.elastic, fold, "pixels"),
+            ("blur", self.blur, 10.0, "pixels"),
+            ("contrast", self.contrast, 10.0, "(1 for a factor of 2)"),
+            ("brightness", self.brightness, 10.0, "standard deviations"),
+            ("gamma", self.gamma, 10.0, "(1 for a power of 2)"),
+            ("poisson", self.poisson, 10.0, "standard deviations"),
+            ("noise", self.noise, 10.0, "standard deviations"),
         ];
         for (name, strength, most, unit) in limits {
             if !(0.0..=most).contains(&strength) {

@@ -10,7 +10,7 @@ use crate::samples::{Dataset, Sample, Target};
 use crate::training::scores::{Output, apply};
 
 /// Longest side in pixels that is shown of an image; the middle of larger ones.
-const MOST_SIDE: usize = 512;
+const MAX_SIDE: usize = 512;
 
 /// Bytes that the picture takes while it is made, over `count` images of `extent` at the largest: once in parts and once in
 /// one piece.
@@ -23,7 +23,7 @@ pub(in crate::training) fn bytes(count: usize, extent: Extent) -> u64 {
 
 /// How much of an image of `extent` is shown.
 pub(in crate::training) fn shown(extent: Extent) -> Extent {
-    Extent::plane(extent.y.min(MOST_SIDE), extent.x.min(MOST_SIDE))
+    Extent::plane(extent.y.min(MAX_SIDE), extent.x.min(MAX_SIDE))
 }
 
 /// The picture over those images of `set` whose `losses` are the smallest, the median and the largest, `[y][x][3]`.

@@ -98,7 +98,7 @@ impl Checkpoint {
 
     pub(in crate::training) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let damaged = |what: &dyn std::fmt::Display| {
-            Error::model(path, format!("is not a whole checkpoint ({what}); start anew with --out"))
+            Error::model(path, format!("is not a whole checkpoint ({what}); start anew with `out`"))
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;

@@ -28,11 +28,12 @@ impl RunFolder {
         let folder = Self { path: path.into() };
         let taken = ["model.safetensors", "checkpoint.safetensors"];
         if taken.iter().any(|name| folder.path.join(name).exists()) {
-            let problem = "it holds a run already; name another folder with --out (msd-gpu train --resume goes on with a run)";
+            let problem =
+                "it holds a run already; name another folder with `out` (`resume` goes on with a run)";
             return Err(Error::output(&folder.path, problem));
         }
         std::fs::create_dir_all(&folder.path).map_err(|e| {
-            Error::output(&folder.path, format!("{e}; name a folder that can be made with --out"))
+            Error::output(&folder.path, format!("{e}; name a folder that can be made with `out`"))
         })?;
         Ok(folder)
     }
@@ -46,7 +47,7 @@ impl RunFolder {
         if !folder.path.join("config.toml").is_file() {
             return Err(Error::input(
                 &folder.path,
-                "holds no run to resume (config.toml); start one with --out",
+                "holds no run to resume (config.toml); start one with `out`",
             ));
         }
         remove_unfinished(&folder.path);
@@ -65,7 +66,7 @@ impl RunFolder {
     pub fn settings(path: &Path) -> Result<Settings> {
         let file = path.join("config.toml");
         let text = std::fs::read_to_string(&file).map_err(|e| {
-            Error::input(path, format!("holds no run to resume (config.toml: {e}); start one with --out"))
+            Error::input(path, format!("holds no run to resume (config.toml: {e}); start one with `out`"))
         })?;
         read_settings(&text, &file)
     }
@@ -84,7 +85,7 @@ impl RunFolder {
         let text = std::fs::read_to_string(&path)
             .map_err(|e| Error::input(&path, format!("cannot be read ({e})")))?;
         let wanted =
-            format!("does not hold the {epochs} epochs that the checkpoint stands on; start anew with --out");
+            format!("does not hold the {epochs} epochs that the checkpoint stands on; start anew with `out`");
         History::from_csv(&text, metrics, epochs).ok_or_else(|| Error::input(&path, wanted))
     }
 

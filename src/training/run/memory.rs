@@ -8,16 +8,16 @@ use crate::samples::{Dataset, Sample, Target};
 use crate::training::batches::steps_ahead;
 use crate::training::reports::preview;
 
-/// Memory in bytes; the program itself, a few tens of MiB, comes on top.
+/// MemoryUse in bytes; the program itself, a few tens of MiB, comes on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryUse {
     /// The network's planes and parameters, in the memory of the device.
     pub network: u64,
     /// Images, targets and weights, and what is made of them for a step; in the memory of the machine.
     pub images: u64,
 }
 
-impl Memory {
+impl MemoryUse {
     /// All of it.
     pub fn total(&self) -> u64 {
         self.network.saturating_add(self.images)
@@ -43,7 +43,7 @@ impl Memory {
     /// (copies, where they are training images).
     ///
     /// # Errors
-    /// As [`Memory::of_steps`].
+    /// As [`MemoryUse::of_steps`].
     pub(in crate::training) fn of_run(
         engine: &dyn Engine,
         task: &Task,

@@ -8,7 +8,7 @@ mod resume;
 mod trainer;
 
 pub use folder::{RunFolder, read_settings};
-pub use memory::{Memory, image_bytes};
+pub use memory::{MemoryUse, image_bytes};
 pub use outcome::{Outcome, StopReason, Watcher};
 pub use resume::check_same_settings;
 pub use trainer::train;

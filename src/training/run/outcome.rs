@@ -1,6 +1,6 @@
 //! What a run tells those who started it.
 
-use super::memory::Memory;
+use super::memory::MemoryUse;
 use crate::network::Model;
 use crate::training::reports::History;
 use crate::training::scores::Scores;
@@ -36,7 +36,7 @@ pub struct Outcome {
 /// Is told how a run comes along.
 pub trait Watcher {
     /// The run is about to start: steps in an epoch, and the memory that training takes.
-    fn started(&mut self, _steps_in_epoch: u64, _memory: Memory) {}
+    fn started(&mut self, _steps_in_epoch: u64, _memory: MemoryUse) {}
     /// A step is on its way: its number, the latest loss that is known, and the share of the run that is done.
     fn step(&mut self, _step: u64, _loss: f32, _done: f64) {}
     /// An epoch has ended.

@@ -28,7 +28,7 @@ pub fn check_same_settings(started: &Settings, now: &Settings) -> Result<()> {
         return Ok(());
     }
     Err(Error::Mismatch(format!(
-        "--resume with other settings would be another run: {}; only limits, patience and device may change, start a new run with --out",
+        "`resume` with other settings would be another run: {}; only limits, patience and device may change, start a new run with `out`",
         differences.join(", ")
     )))
 }
@@ -70,7 +70,7 @@ pub(in crate::training) fn check_same_data(started: &(String, String), now: &(St
         return Ok(());
     };
     Err(Error::Mismatch(format!(
-        "{what} are not those that the run was started with; bring them back, or start a new run with --out"
+        "{what} are not those that the run was started with; bring them back, or start a new run with `out`"
     )))
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let optimisation = Optimisation { ema: Some(0.9), ..Default::default() };
         let other = Settings { depth: 9, optimisation, ..started.clone() };
         let error = check_same_settings(&started, &other).unwrap_err().to_string();
-        for part in ["depth is 9 and was 50", "optimisation.ema is 0.9 and was not set", "--out"] {
+        for part in ["depth is 9 and was 50", "optimisation.ema is 0.9 and was not set", "out"] {
             assert!(error.contains(part), "{error}");
         }
     }

@@ -7,7 +7,7 @@ use log::{info, warn};
 
 use super::checkpoint::{Checkpoint, Progress};
 use super::folder::{RunFolder, read_settings};
-use super::memory::Memory;
+use super::memory::MemoryUse;
 use super::outcome::{Outcome, StopReason, Watcher};
 use super::resume::{check_same_data, check_same_settings, fingerprints};
 use crate::devices::Device;
@@ -166,9 +166,9 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn memory(&self) -> Result<Memory> {
+    fn memory(&self) -> Result<MemoryUse> {
         let shape = self.batches.largest_shape(self.settings.crop);
-        Memory::of_run(
+        MemoryUse::of_run(
             self.engine.as_ref(),
             &self.model.task,
             shape,

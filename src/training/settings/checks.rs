@@ -11,30 +11,30 @@ impl Settings {
     pub fn validate(&self) -> Result<()> {
         self.architecture(1, 1)?;
         if self.batch == 0 || self.batch > 4096 {
-            return Err(Error::setting("--batch", self.batch, "it must be from 1 to 4096"));
+            return Err(Error::setting("batch", self.batch, "it must be from 1 to 4096"));
         }
         self.augmentation.validate()?;
         self.validate_favour_rare()?;
         // Engines compute in float32.
         if !((self.lr as f32).is_finite() && self.lr as f32 > 0.0) {
-            return Err(Error::setting("--lr", self.lr, "it must be a number above 0, such as 0.003"));
+            return Err(Error::setting("lr", self.lr, "it must be a number above 0, such as 0.003"));
         }
         self.optimisation.validate(self.lr)?;
         self.validate_loss()?;
         self.monitor.validate(self.task)?;
         if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
             let found = self.max_minutes.unwrap_or_default();
-            return Err(Error::setting("--max-minutes", found, "it must be a number above 0"));
+            return Err(Error::setting("max_minutes", found, "it must be a number above 0"));
         }
-        for (name, limit) in [("--max-epochs", self.max_epochs), ("--max-steps", self.max_steps)] {
+        for (name, limit) in [("max_epochs", self.max_epochs), ("max_steps", self.max_steps)] {
             if limit == Some(0) {
                 return Err(Error::setting(name, 0, "it must be at least 1"));
             }
         }
         // The integers of config.toml have a sign.
         let whole =
-            [("--seed", Some(self.seed)), ("--max-epochs", self.max_epochs), ("--max-steps", self.max_steps)];
-        for (name, value) in whole.into_iter().chain([("--patience", Some(self.patience))]) {
+            [("seed", Some(self.seed)), ("max_epochs", self.max_epochs), ("max_steps", self.max_steps)];
+        for (name, value) in whole.into_iter().chain([("patience", Some(self.patience))]) {
             if let Some(value) = value.filter(|&value| i64::try_from(value).is_err()) {
                 return Err(Error::setting(name, value, format!("it must be at most {}", i64::MAX)));
             }
@@ -46,41 +46,35 @@ impl Settings {
     /// Checks where validation images come from.
     fn validate_validation(&self) -> Result<()> {
         if self.val_images.is_some() != self.val_targets.is_some() {
-            let found = if self.val_images.is_some() { "--val-images alone" } else { "--val-targets alone" };
+            let found = if self.val_images.is_some() { "`val_images` alone" } else { "`val_targets` alone" };
             return Err(Error::setting(
                 "validation",
                 found,
-                "--val-images and --val-targets go together; give both",
+                "`val_images` and `val_targets` go together; give both",
             ));
         }
         if self.val_weights.is_some() && self.val_images.is_none() {
             let wanted =
-                "it goes with --val-images; images set aside from the training images keep their --weights";
-            return Err(Error::setting("--val-weights", "given without --val-images", wanted));
+                "it goes with `val_images`; images set aside from the training images keep their `weights`";
+            return Err(Error::setting("val_weights", "given without `val_images`", wanted));
         }
         if self.val_images.is_some() && self.val_fraction.is_some() {
             let wanted =
-                "validation images come either from --val-images or from the training images; drop one";
-            return Err(Error::setting("--val-fraction", "given beside --val-images", wanted));
+                "validation images come either from `val_images` or from the training images; drop one";
+            return Err(Error::setting("val_fraction", "given beside `val_images`", wanted));
         }
         if self.folds.is_some() && (self.val_images.is_some() || self.val_fraction.is_some()) {
-            let other = if self.val_images.is_some() { "--val-images" } else { "--val-fraction" };
+            let other = if self.val_images.is_some() { "val_images" } else { "val_fraction" };
             let found = format!("given beside {other}");
-            return Err(Error::setting(
-                "--folds",
-                found,
-                "each fold is validated on its own images; drop one",
-            ));
+            return Err(Error::setting("folds", found, "each fold is validated on its own images; drop one"));
         }
         match (self.folds, self.fold) {
             (Some(folds), _) if folds < 2 => {
-                Err(Error::setting("--folds", folds, "it must be at least 2, such as 5"))
+                Err(Error::setting("folds", folds, "it must be at least 2, such as 5"))
             }
-            (None, Some(fold)) => {
-                Err(Error::setting("--fold", fold, "it is one of several; give --folds too"))
-            }
+            (None, Some(fold)) => Err(Error::setting("fold", fold, "it is one of several; give `folds` too")),
             (Some(folds), Some(fold)) if !(1..=folds).contains(&fold) => {
-                Err(Error::setting("--fold", fold, format!("it must be from 1 to {folds}, as --folds")))
+                Err(Error::setting("fold", fold, format!("it must be from 1 to {folds}, as `folds`")))
             }
             _ => Ok(()),
         }
@@ -93,16 +87,16 @@ impl Settings {
         if self.task == TaskKind::Regress {
             if let Some(value) = self.ignore {
                 let wanted =
-                    "a regression has no label values; give --weights with 0 where pixels do not count";
-                return Err(Error::setting("--ignore", value, wanted));
+                    "a regression has no label values; give `weights` with 0 where pixels do not count";
+                return Err(Error::setting("ignore", value, wanted));
             }
             if class_weights.is_some() {
                 let wanted = "a regression has no classes; leave it out";
-                return Err(Error::setting("--class-weights", "given for a regression", wanted));
+                return Err(Error::setting("class_weights", "given for a regression", wanted));
             }
             if self.normalise_per_image {
                 let wanted = "a regression gives values in the units of the targets, which an image normalised by itself no longer tells; leave it out";
-                return Err(Error::setting("--normalise-per-image", "given for a regression", wanted));
+                return Err(Error::setting("normalise_per_image", "given for a regression", wanted));
             }
         }
         Ok(())
@@ -111,23 +105,23 @@ impl Settings {
     /// Checks what is taken over from another model.
     fn validate_initial(&self) -> Result<()> {
         if self.freeze > 0 && self.init.is_none() {
-            let wanted = "layers that were never trained are not worth keeping; give a model with --init";
-            return Err(Error::setting("--freeze", self.freeze, wanted));
+            let wanted = "layers that were never trained are not worth keeping; give a model with `init`";
+            return Err(Error::setting("freeze", self.freeze, wanted));
         }
         if self.freeze > self.depth {
             let wanted = format!("the network has {} layers; give at most as many", self.depth);
-            return Err(Error::setting("--freeze", self.freeze, wanted));
+            return Err(Error::setting("freeze", self.freeze, wanted));
         }
         if self.measure()?.is_some() {
             return Ok(());
         }
         if self.init.is_none() {
-            let wanted = "there is no model to take it from; give one with --init, or say mean or 1..99";
-            return Err(Error::setting("--normalise", &self.normalise, wanted));
+            let wanted = "there is no model to take it from; give one with `init`, or say mean or 1..99";
+            return Err(Error::setting("normalise", &self.normalise, wanted));
         }
         if self.normalise_per_image {
-            let wanted = "images are normalised as the model of --init does it; say by what with --normalise";
-            return Err(Error::setting("--normalise-per-image", "given beside --init", wanted));
+            let wanted = "images are normalised as the model of `init` does it; say by what with `normalise`";
+            return Err(Error::setting("normalise_per_image", "given beside `init`", wanted));
         }
         Ok(())
     }
@@ -140,20 +134,20 @@ impl Settings {
             (TaskKind::Regress, true) => "a regression needs a loss of values: l2, l1, huber or charbonnier",
             _ => return Ok(()),
         };
-        Err(Error::setting("--loss", self.loss(), wanted))
+        Err(Error::setting("loss", self.loss(), wanted))
     }
 
     fn validate_favour_rare(&self) -> Result<()> {
         let wanted = if !(0.0..=1.0).contains(&self.favour_rare) {
             "it must be a share of the pieces, from 0 to 1"
         } else if self.favour_rare > 0.0 && self.crop == 0 {
-            "whole images (--crop 0) have no pieces to choose; set --crop, or leave it out"
+            "whole images (`crop 0`) have no pieces to choose; set `crop`, or leave it out"
         } else if self.favour_rare > 0.0 && self.task == TaskKind::Regress {
             "a regression has no classes; leave it out"
         } else {
             return Ok(());
         };
-        Err(Error::setting("--favour-rare", self.favour_rare, wanted))
+        Err(Error::setting("favour_rare", self.favour_rare, wanted))
     }
 }
 
@@ -171,33 +165,33 @@ mod tests {
     #[test]
     fn unusable_numbers_are_named() {
         let refusals = [
-            ("--batch", Settings { batch: 0, ..settings() }),
-            ("--lr", Settings { lr: f64::NAN, ..settings() }),
-            ("--max-minutes", Settings { max_minutes: Some(0.0), ..settings() }),
-            ("--max-steps", Settings { max_steps: Some(0), ..settings() }),
-            ("--depth", Settings { depth: 0, ..settings() }),
-            ("--dilations", Settings { dilations: "x".into(), ..settings() }),
-            ("--favour-rare", Settings { favour_rare: 1.5, ..settings() }),
-            ("--favour-rare", Settings { favour_rare: 0.5, crop: 0, ..settings() }),
+            ("batch", Settings { batch: 0, ..settings() }),
+            ("lr", Settings { lr: f64::NAN, ..settings() }),
+            ("max_minutes", Settings { max_minutes: Some(0.0), ..settings() }),
+            ("max_steps", Settings { max_steps: Some(0), ..settings() }),
+            ("depth", Settings { depth: 0, ..settings() }),
+            ("dilations", Settings { dilations: "x".into(), ..settings() }),
+            ("favour_rare", Settings { favour_rare: 1.5, ..settings() }),
+            ("favour_rare", Settings { favour_rare: 0.5, crop: 0, ..settings() }),
             (
-                "--noise",
+                "noise",
                 Settings { augmentation: Augmentation { noise: -1.0, ..Default::default() }, ..settings() },
             ),
-            ("--folds", Settings { folds: Some(1), ..settings() }),
-            ("--folds", Settings { folds: Some(4), val_fraction: Some(0.2), ..settings() }),
-            ("--fold", Settings { fold: Some(1), ..settings() }),
-            ("--fold", Settings { folds: Some(4), fold: Some(5), ..settings() }),
-            ("--val-weights", Settings { val_weights: Some("w".into()), ..settings() }),
-            ("--class-weights", Settings { class_weights: Some("x".into()), ..settings() }),
-            ("--normalise", Settings { normalise: "9..1".into(), ..settings() }),
-            ("--ignore", Settings { ignore: Some(0), task: TaskKind::Regress, ..settings() }),
+            ("folds", Settings { folds: Some(1), ..settings() }),
+            ("folds", Settings { folds: Some(4), val_fraction: Some(0.2), ..settings() }),
+            ("fold", Settings { fold: Some(1), ..settings() }),
+            ("fold", Settings { folds: Some(4), fold: Some(5), ..settings() }),
+            ("val_weights", Settings { val_weights: Some("w".into()), ..settings() }),
+            ("class_weights", Settings { class_weights: Some("x".into()), ..settings() }),
+            ("normalise", Settings { normalise: "9..1".into(), ..settings() }),
+            ("ignore", Settings { ignore: Some(0), task: TaskKind::Regress, ..settings() }),
             (
-                "--normalise-per-image",
+                "normalise_per_image",
                 Settings { normalise_per_image: true, task: TaskKind::Regress, ..settings() },
             ),
-            ("--monitor", Settings { monitor: Monitor::Psnr, ..settings() }),
+            ("monitor", Settings { monitor: Monitor::Psnr, ..settings() }),
             (
-                "--loss",
+                "loss",
                 Settings {
                     optimisation: Optimisation { loss: Some(Loss::SquaredError), ..Default::default() },
                     ..settings()

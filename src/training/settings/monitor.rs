@@ -54,7 +54,7 @@ impl Monitor {
         if fits {
             Ok(())
         } else {
-            Err(Error::setting("--monitor", name, format!("{wanted}; choose one of these")))
+            Err(Error::setting("monitor", name, format!("{wanted}; choose one of these")))
         }
     }
 

@@ -95,28 +95,28 @@ impl Optimisation {
         if let Some(decay) = self.weight_decay {
             if self.optimizer != Optimizer::AdamW {
                 return refuse(
-                    "--weight-decay",
+                    "weight_decay",
                     &decay,
-                    "Adam has none; use --optimizer adamw, or leave it out",
+                    "Adam has none; use `optimizer adamw`, or leave it out",
                 );
             }
             if !(decay >= 0.0 && decay * lr < 1.0) {
-                return refuse("--weight-decay", &decay, "it must be from 0 to below 1 / --lr, such as 0.01");
+                return refuse("weight_decay", &decay, "it must be from 0 to below 1 / `lr`, such as 0.01");
             }
         }
         if let Some(norm) = self.clip_norm.filter(|&n| !(n as f32 > 0.0 && (n as f32).is_finite())) {
-            return refuse("--clip-norm", &norm, "it must be a number above 0, such as 1");
+            return refuse("clip_norm", &norm, "it must be a number above 0, such as 1");
         }
         if let Some(decay) = self.ema.filter(|&d| !(d > 0.0 && d < 1.0)) {
-            return refuse("--ema", &decay, "it must be between 0 and 1, such as 0.999");
+            return refuse("ema", &decay, "it must be between 0 and 1, such as 0.999");
         }
         if !(self.lr_factor > 0.0 && self.lr_factor < 1.0) {
-            return refuse("--lr-factor", &self.lr_factor, "it must be between 0 and 1, such as 0.1");
+            return refuse("lr_factor", &self.lr_factor, "it must be between 0 and 1, such as 0.1");
         }
         let counts = [
-            ("--warmup-steps", Some(self.warmup_steps)),
-            ("--lr-steps", self.lr_steps),
-            ("--lr-patience", Some(self.lr_patience)),
+            ("warmup_steps", Some(self.warmup_steps)),
+            ("lr_steps", self.lr_steps),
+            ("lr_patience", Some(self.lr_patience)),
         ];
         for (name, count) in counts {
             // The integers of config.toml have a sign.
@@ -126,17 +126,17 @@ impl Optimisation {
         }
         match (self.schedule, self.lr_steps) {
             (RateSchedule::Cosine, Some(steps)) if steps <= self.warmup_steps => {
-                refuse("--lr-steps", &steps, "the cosine must be longer than --warmup-steps")
+                refuse("lr_steps", &steps, "the cosine must be longer than `warmup_steps`")
             }
             (RateSchedule::Step, None) => {
-                refuse("--lr-steps", &"missing", "--schedule step needs the steps between two drops")
+                refuse("lr_steps", &"missing", "`schedule step` needs the steps between two drops")
             }
-            (RateSchedule::Step, Some(0)) => refuse("--lr-steps", &0, "it must be at least 1"),
+            (RateSchedule::Step, Some(0)) => refuse("lr_steps", &0, "it must be at least 1"),
             (RateSchedule::Plateau, _) if self.lr_patience == 0 => {
-                refuse("--lr-patience", &0, "it must be at least 1")
+                refuse("lr_patience", &0, "it must be at least 1")
             }
             (RateSchedule::Constant | RateSchedule::Plateau, Some(steps)) => {
-                refuse("--lr-steps", &steps, "only --schedule cosine and step have steps; leave it out")
+                refuse("lr_steps", &steps, "only `schedule` cosine and step have steps; leave it out")
             }
             _ => Ok(()),
         }
@@ -149,8 +149,8 @@ impl Optimisation {
     pub(in crate::training) fn fit(&mut self, lr: f64, run_steps: Option<u64>) -> Result<()> {
         if self.schedule == RateSchedule::Cosine && self.lr_steps.is_none() {
             self.lr_steps = Some(run_steps.ok_or_else(|| {
-                let wanted = "a cosine must know its length; give --max-steps, --max-epochs or --lr-steps";
-                Error::setting("--schedule", "cosine without a number of steps", wanted)
+                let wanted = "a cosine must know its length; give `max_steps`, `max_epochs` or `lr_steps`";
+                Error::setting("schedule", "cosine without a number of steps", wanted)
             })?);
         }
         self.validate(lr)
@@ -226,7 +226,7 @@ mod tests {
         assert!((21..120).all(|step| cosine.rate(0.1, step + 1, 0) < cosine.rate(0.1, step, 0)));
         let endless = Optimisation { schedule: RateSchedule::Cosine, ..Default::default() };
         let error = endless.clone().fit(0.1, None).unwrap_err().to_string();
-        assert!(error.contains("--max-steps") && error.contains("--lr-steps"), "{error}");
+        assert!(error.contains("max_steps") && error.contains("lr_steps"), "{error}");
     }
 
     #[test]
@@ -259,19 +259,19 @@ mod tests {
     fn unusable_numbers_are_named() {
         let d = Optimisation::default;
         let refusals = [
-            ("--weight-decay", Optimisation { weight_decay: Some(0.1), ..d() }),
-            ("--weight-decay", Optimisation { weight_decay: Some(-1.0), optimizer: Optimizer::AdamW, ..d() }),
-            ("--clip-norm", Optimisation { clip_norm: Some(0.0), ..d() }),
-            ("--ema", Optimisation { ema: Some(1.0), ..d() }),
-            ("--ema", Optimisation { ema: Some(f64::NAN), ..d() }),
-            ("--lr-factor", Optimisation { lr_factor: 1.5, ..d() }),
-            ("--lr-steps", Optimisation { schedule: RateSchedule::Step, ..d() }),
-            ("--lr-steps", Optimisation { lr_steps: Some(3), ..d() }),
+            ("weight_decay", Optimisation { weight_decay: Some(0.1), ..d() }),
+            ("weight_decay", Optimisation { weight_decay: Some(-1.0), optimizer: Optimizer::AdamW, ..d() }),
+            ("clip_norm", Optimisation { clip_norm: Some(0.0), ..d() }),
+            ("ema", Optimisation { ema: Some(1.0), ..d() }),
+            ("ema", Optimisation { ema: Some(f64::NAN), ..d() }),
+            ("lr_factor", Optimisation { lr_factor: 1.5, ..d() }),
+            ("lr_steps", Optimisation { schedule: RateSchedule::Step, ..d() }),
+            ("lr_steps", Optimisation { lr_steps: Some(3), ..d() }),
             (
-                "--lr-steps",
+                "lr_steps",
                 Optimisation { schedule: RateSchedule::Cosine, lr_steps: Some(3), warmup_steps: 3, ..d() },
             ),
-            ("--lr-patience", Optimisation { schedule: RateSchedule::Plateau, lr_patience: 0, ..d() }),
+            ("lr_patience", Optimisation { schedule: RateSchedule::Plateau, lr_patience: 0, ..d() }),
         ];
         for (name, optimisation) in refusals {
             let error = optimisation.validate(0.003).unwrap_err().to_string();

@@ -14,7 +14,7 @@ use crate::schedule::{Page, Schedule};
 
 /// The wanted outputs of one image, and the weights of its pixels.
 #[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
+pub(super) struct ImageTarget<'a> {
     pub(super) values: Wanted<'a>,
     pub(super) weights: Option<&'a [f32]>,
 }
@@ -26,7 +26,7 @@ pub(super) enum Wanted<'a> {
     Values(&'a [f32]),
 }
 
-impl<'a> Target<'a> {
+impl<'a> ImageTarget<'a> {
     /// The part of a batch's targets that belongs to image `index` of `pixels` pixels.
     pub(super) fn of(targets: &'a Targets, index: usize, pixels: usize, outputs: usize) -> Self {
         let part = |channels: usize| index * channels * pixels..(index + 1) * channels * pixels;
@@ -41,15 +41,15 @@ impl<'a> Target<'a> {
 /// What is minimised for one image.
 #[derive(Clone, Copy)]
 pub(super) struct Objective<'a> {
-    pub(super) target: Target<'a>,
+    pub(super) target: ImageTarget<'a>,
     pub(super) loss: Loss,
     pub(super) scale: f32,
 }
 
 /// All that one shape of images needs.
-pub(super) struct Pass {
+pub(super) struct Workspace {
     pub(super) schedule: Schedule,
-    /// Feature maps; on the way back gradient maps take their places, see [`Pass::gradient_plane`].
+    /// Feature maps; on the way back gradient maps take their places, see [`Workspace::gradient_plane`].
     pub(super) maps: Planes,
     /// Whether the last run computed gradients.
     pub(super) went_back: bool,
@@ -61,9 +61,9 @@ pub(super) struct Pass {
     pub(super) zeros: Vec<f32>,
 }
 
-impl Pass {
+impl Workspace {
     pub(super) fn new(schedule: Schedule) -> Result<Self> {
-        let (map_form, form) = (&schedule.map_form, &schedule.gradient_form);
+        let (map_layout, form) = (&schedule.map_layout, &schedule.gradient_layout);
         let (extent, margin) = (schedule.shape.extent, schedule.margin);
         let boundary = schedule.architecture.boundary;
         let nothing = || Page { channels: 0..0, length: 0 };
@@ -74,7 +74,7 @@ impl Pass {
         let width = extent.x as isize;
         let mirrored = (-m..0).chain(width..width + m).map(|x| boundary.source(x, extent.x)).collect();
         Ok(Self {
-            maps: Planes::new("feature maps", &page(&schedule.map_pages), map_form)?,
+            maps: Planes::new("feature maps", &page(&schedule.map_pages), map_layout)?,
             went_back: false,
             outputs: Planes::new("outputs", &output_page, form)?,
             output_gradients: Planes::new(
@@ -82,7 +82,7 @@ impl Pass {
                 &if trains { output_page } else { nothing() },
                 form,
             )?,
-            margins: Margins::new(map_form, extent, margin, boundary),
+            margins: Margins::new(map_layout, extent, margin, boundary),
             rows: Preimages::new(extent.y, margin, boundary),
             mirrored,
             zeros: vec![0.0; form.pitch],
@@ -97,14 +97,14 @@ impl Pass {
         channel + planes - self.schedule.architecture.channels()
     }
 
-    /// As [`Pass::gradient_plane`], for consecutive channels.
+    /// As [`Workspace::gradient_plane`], for consecutive channels.
     pub(super) fn gradient_planes(&self, channels: Range<usize>) -> Range<usize> {
         self.gradient_plane(channels.start)..self.gradient_plane(channels.end)
     }
 
     pub(super) fn load(&mut self, image: &[f32]) {
         let Self { schedule, maps, margins, .. } = self;
-        let (form, extent) = (&schedule.map_form, schedule.shape.extent);
+        let (form, extent) = (&schedule.map_layout, schedule.shape.extent);
         let planes = maps.planes_mut(0..schedule.architecture.inputs);
         for (plane, image) in planes.chunks_exact_mut(form.plane).zip(image.chunks_exact(extent.y * extent.x))
         {
@@ -121,7 +121,7 @@ impl Pass {
     pub(super) fn loss(&mut self, objective: Objective) -> f64 {
         let Objective { target, loss, scale } = objective;
         let Self { schedule, outputs, output_gradients, .. } = self;
-        let (form, extent) = (&schedule.gradient_form, schedule.shape.extent);
+        let (form, extent) = (&schedule.gradient_layout, schedule.shape.extent);
         let count = schedule.architecture.outputs;
         let outputs = Outputs {
             planes: outputs.planes(0..count),
@@ -161,8 +161,8 @@ impl Pass {
     /// The outputs without the gaps between rows.
     pub(super) fn take_outputs(&self, into: &mut Vec<f32>) {
         for output in 0..self.schedule.architecture.outputs {
-            let Schedule { gradient_form, shape, .. } = &self.schedule;
-            into.extend(self.outputs.pixels(output, gradient_form, shape.extent));
+            let Schedule { gradient_layout, shape, .. } = &self.schedule;
+            into.extend(self.outputs.pixels(output, gradient_layout, shape.extent));
         }
     }
 }
