@@ -108,6 +108,14 @@ pub enum Error {
         /// The images that it was computed on.
         images: String,
     },
+    /// A [`crate::watcher::Watcher`] asked for an end.
+    #[error("stopped on request after {done} of {count} images")]
+    Stopped {
+        /// Images that were done.
+        done: usize,
+        /// Images that there are.
+        count: usize,
+    },
 }
 
 impl Error {

@@ -55,6 +55,7 @@ pub mod devices;
 mod encoding;
 pub mod engine;
 pub mod error;
+pub mod evaluation;
 pub mod exchange;
 pub mod files;
 pub mod geometry;
@@ -71,5 +72,6 @@ pub mod schedule;
 pub mod tensorboard;
 pub mod tomography;
 pub mod training;
+pub mod watcher;
 
 pub use error::{Error, Result};

@@ -1,10 +1,8 @@
 //! The training loop, used as a library.
 
-use std::sync::atomic::AtomicBool;
-
 use msd_gpu::network::{Class, Model, Task};
 use msd_gpu::samples::{Dataset, Sample, Target};
-use msd_gpu::training::{Prepared, RunFolder, Settings, TaskKind, train};
+use msd_gpu::training::{Prepared, Run, RunFolder, Settings, TaskKind};
 use msd_gpu::{Error, devices};
 use ndarray::{Array2, Array3};
 
@@ -41,8 +39,8 @@ fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunFolder::create(folder.path().join("run")).unwrap();
     let device = devices::choose("cpu").unwrap();
-    let stop = AtomicBool::new(false);
-    let error = train(&prepared, &settings, &run, &device, false, &stop, &mut ()).unwrap_err();
+    let train = || Run::new(settings.clone(), &prepared).on(&device).save_in(&run);
+    let error = train().train().unwrap_err();
     let Error::Diverged { step, loss, images } = &error else { panic!("{error}") };
     assert!(loss.is_nan());
     assert_eq!(images, "bad");
@@ -54,6 +52,6 @@ fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
     let kept = Model::read(run.path()).unwrap();
     assert_eq!(kept.provenance["steps"], best_step.to_string());
     // Going on would come to the same end: nothing that is no number has got into the checkpoint.
-    let again = train(&prepared, &settings, &run, &device, true, &stop, &mut ()).unwrap_err();
+    let again = train().resume().train().unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
 }

@@ -11,18 +11,18 @@ use ndarray::{Array2, Array3, Axis};
 
 use super::console;
 use super::device::DeviceArguments;
-use super::train::{ProgressWatcher, report, stop_on_interrupt};
+use super::training_progress::{ProgressWatcher, report};
 use crate::devices::Device;
+use crate::evaluation::{Evaluation, Found, Judge, TaskScores};
 use crate::files::write_bytes_atomic;
 use crate::images::{write_labels, write_png_rgb8, write_tiff_f32};
-use crate::inference::Predictor;
-use crate::metrics::{ConfusionMatrix, DataRange, RegressionScores};
+use crate::inference::Ensemble;
+use crate::metrics::{DataRange, RegressionScores};
 use crate::network::Model;
 use crate::phantom::{foam, shapes};
 use crate::pictures::{grey_picture, label_picture, montage, range_of, stretch, stretch_with};
-use crate::samples::LabelMapping;
-use crate::samples::{Classes, Dataset, Target, load_regression, load_segmentation};
-use crate::training::{Outcome, Prepared, RunFolder, Settings, TaskKind, train};
+use crate::samples::{Classes, LabelMapping, Sample, Target, load_regression, load_segmentation};
+use crate::training::{Outcome, Prepared, Run, RunFolder, Settings, TaskKind};
 use crate::{Error, Result};
 
 /// Arguments of `demo`.
@@ -88,7 +88,8 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
     make_images(out, arguments.what)?;
     let prepared = Prepared::load(&settings)?;
     let mut watcher = ProgressWatcher::new();
-    let outcome = train(&prepared, &settings, &folder, &device, false, &stop_on_interrupt(), &mut watcher)?;
+    let run = Run::new(settings, &prepared).on(&device).save_in(&folder);
+    let outcome = run.watched_by(&mut watcher).train()?;
     drop(watcher);
     report(&outcome, &folder);
 
@@ -153,73 +154,67 @@ fn one_channel(image: Array2<f32>) -> Array3<f32> {
 fn judge(out: &Path, what: What, outcome: &Outcome, device: &Device) -> Result<(String, Array3<u8>)> {
     let model = &outcome.model;
     let place = |what: &str| out.join("test").join(what).display().to_string();
-    let mut predictor = Predictor::new(model.clone(), device, None)?;
-    match what {
+    let test = match what {
         What::Segment => {
             let values = model.classes().iter().map(|class| class.value).collect();
             let mapping = LabelMapping { values, ignored: None };
-            let (test, _) = load_segmentation(&place("images"), &place("labels"), Classes::Known(&mapping))?;
-            judge_classes(&mut predictor, &test, model)
+            load_segmentation(&place("images"), &place("labels"), Classes::Known(&mapping))?.0
         }
-        What::Denoise => judge_values(&mut predictor, &load_regression(&place("images"), &place("targets"))?),
-    }
-}
-
-fn judge_classes(predictor: &mut Predictor, test: &Dataset, model: &Model) -> Result<(String, Array3<u8>)> {
-    let mut matrix = ConfusionMatrix::new(model.classes().len());
+        What::Denoise => load_regression(&place("images"), &place("targets"))?,
+    };
+    let mut network = Ensemble::new(vec![("the model".into(), model.clone())], device, None, false)?;
+    let judge = match what {
+        What::Segment => Judge::new(&model.task),
+        What::Denoise => Judge::new(&model.task).with_range(Some(DataRange::given(1.0)?)).comparing_input(),
+    };
     let mut rows = Vec::new();
-    for sample in &test.samples {
-        let found = predictor.classes(&sample.image)?;
-        if let Target::Classes(wanted) = &sample.target {
-            matrix.add(wanted.view(), found.view())?;
-            rows.push(vec![grey(&sample.image), label_picture(wanted.view()), label_picture(found.view())]);
-        }
-    }
-    let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
-    let mut text = format!("On {} images that were not trained on:\n", test.samples.len());
-    for (class, scores) in model.classes().iter().zip(matrix.per_class()) {
-        let name = usize::try_from(class.value).ok().and_then(|value| shapes::CLASS_NAMES.get(value));
-        text += &format!("  {:<17} IoU {}\n", name.unwrap_or(&class.name.as_str()), number(scores.iou));
-    }
-    text += &format!(
-        "  {:<17} IoU {}, class accuracy {}\n",
-        "mean",
-        number(matrix.mean_iou()),
-        number(matrix.class_accuracy())
-    );
+    let evaluation =
+        judge.run(&mut network, &test.samples, &mut (), |sample, found| rows.push(row(sample, found)))?;
     rows.truncate(PICTURES);
-    Ok((text, montage(&["input", "target", "output"], &rows)))
+    Ok((words(&evaluation, model), montage(&["input", "target", "output"], &rows)))
 }
 
-fn judge_values(predictor: &mut Predictor, test: &Dataset) -> Result<(String, Array3<u8>)> {
-    let range = DataRange::given(1.0)?;
-    let (mut before, mut after) = (RegressionScores::new(range), RegressionScores::new(range));
-    let mut rows = Vec::new();
-    for sample in &test.samples {
-        let found = predictor.values(&sample.image)?;
-        if let Target::Values(wanted) = &sample.target {
-            before.add(wanted.view(), sample.image.view())?;
-            after.add(wanted.view(), found.view())?;
-            let wanted = wanted.index_axis(Axis(0), 0);
-            let greys = range_of(wanted).unwrap_or((0.0, 1.0));
+/// Image, target and output side by side.
+fn row(sample: &Sample, found: &Found) -> Vec<Array3<u8>> {
+    match (&sample.target, found) {
+        (Target::Classes(wanted), Found::Classes(found)) => {
+            vec![grey(&sample.image), label_picture(wanted.view()), label_picture(found.view())]
+        }
+        (Target::Values(wanted), Found::Values(found)) => {
+            let greys = range_of(wanted.index_axis(Axis(0), 0)).unwrap_or((0.0, 1.0));
             let show =
                 |image: &Array3<f32>| grey_picture(stretch_with(image.index_axis(Axis(0), 0), greys).view());
-            rows.push(vec![
-                show(&sample.image),
-                grey_picture(stretch_with(wanted, greys).view()),
-                show(&found),
-            ]);
+            vec![show(&sample.image), show(wanted), show(found)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The scores, for people.
+fn words(evaluation: &Evaluation, model: &Model) -> String {
+    let count = evaluation.images;
+    match &evaluation.scores {
+        TaskScores::Segment { matrix, .. } => {
+            let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+            let mut text = format!("On {count} images that were not trained on:\n");
+            for (class, scores) in model.classes().iter().zip(matrix.per_class()) {
+                let name = usize::try_from(class.value).ok().and_then(|value| shapes::CLASS_NAMES.get(value));
+                let name = name.copied().unwrap_or(class.name.as_str());
+                text += &format!("  {name:<17} IoU {}\n", number(scores.iou));
+            }
+            let (iou, accuracy) = (number(matrix.mean_iou()), number(matrix.class_accuracy()));
+            text + &format!("  {:<17} IoU {iou}, class accuracy {accuracy}\n", "mean")
+        }
+        TaskScores::Regress { output, input } => {
+            let line = |name: &str, scores: &RegressionScores| {
+                let (psnr, ssim) = (scores.psnr().unwrap_or(f64::NAN), scores.ssim().unwrap_or(f64::NAN));
+                format!("  {name:<7} PSNR {psnr:.2} dB, SSIM {ssim:.3}\n")
+            };
+            let mut text = format!("On {count} images that were not trained on (data range 1):\n");
+            text += &input.as_ref().map_or(String::new(), |input| line("input", input));
+            text + &line("output", output)
         }
     }
-    let line = |name: &str, scores: &RegressionScores| {
-        let (psnr, ssim) = (scores.psnr().unwrap_or(f64::NAN), scores.ssim().unwrap_or(f64::NAN));
-        format!("  {name:<7} PSNR {psnr:.2} dB, SSIM {ssim:.3}\n")
-    };
-    let mut text = format!("On {} images that were not trained on (data range 1):\n", test.samples.len());
-    text += &line("input", &before);
-    text += &line("output", &after);
-    rows.truncate(PICTURES);
-    Ok((text, montage(&["input", "target", "output"], &rows)))
 }
 
 fn grey(image: &Array3<f32>) -> Array3<u8> {

@@ -4,12 +4,13 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::models::ModelArguments;
-use super::progress::Progress;
+use super::progress::ImageProgress;
 use super::{console, table};
+use crate::evaluation::{Judge, TaskScores};
 use crate::inference::Ensemble;
-use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
+use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores};
 use crate::network::{Class, Model, Task};
-use crate::samples::{Classes, Dataset, LabelMapping, Sample, Target};
+use crate::samples::{Classes, Dataset, LabelMapping, Target};
 use crate::{Error, Result};
 use crate::{images, samples};
 
@@ -75,14 +76,6 @@ fn data_range(range: f64, model: &Model) -> Result<DataRange> {
         .map_err(|_| Error::setting("--data-range", range, "it must be a number above 0, such as 255"))
 }
 
-/// What went wrong with one image, with its name.
-fn named<T>(sample: &Sample, result: Result<T>) -> Result<T> {
-    result.map_err(|error| match error {
-        Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", sample.name)),
-        other => other,
-    })
-}
-
 fn weigh(arguments: &EvaluateArguments, dataset: &mut Dataset) -> Result<()> {
     match &arguments.weights {
         Some(weights) => samples::load_weights(dataset, &arguments.images, weights),
@@ -101,26 +94,20 @@ fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Resul
         samples::load_segmentation(&arguments.images, &arguments.targets, Classes::Known(&known))?;
     weigh(arguments, &mut dataset)?;
 
-    let (mut matrix, mut calibration) = (ConfusionMatrix::new(classes.len()), Calibration::default());
-    let progress = Progress::over(dataset.samples.len());
-    for sample in &dataset.samples {
-        let counted = sample.counted_target();
-        let Target::Classes(target) = counted.as_ref() else { continue };
-        let target = target.mapv(|class| order.get(class as usize).map_or(class, |&output| output as u32));
-        let predicted = named(sample, ensemble.predict(&sample.image, false))?;
-        let found = predicted.classes();
-        let mut own = ConfusionMatrix::new(classes.len());
-        named(sample, own.add(target.view(), found.view()))?;
-        named(sample, calibration.add(target.view(), predicted.mean.view()))?;
-        matrix.merge(&own)?;
-        progress.done(format!("{}  mean IoU {}", sample.name, score(own.mean_iou())));
+    for sample in &mut dataset.samples {
+        if let Target::Classes(classes) = &mut sample.target {
+            classes.mapv_inplace(|class| order.get(class as usize).map_or(class, |&output| output as u32));
+        }
     }
-    drop(progress);
+    let judge = Judge::new(&ensemble.model().task);
+    let evaluation =
+        judge.run(ensemble, &dataset.samples, &mut ImageProgress::over(dataset.samples.len()), |_, _| ())?;
+    let TaskScores::Segment { matrix, calibration } = &evaluation.scores else { return Ok(()) };
     if arguments.json {
-        console::json(&segmentation_json(&dataset, ensemble, &matrix, &calibration));
+        console::json(&segmentation_json(&dataset, ensemble, matrix, calibration));
     } else {
-        segmentation_table(&dataset, &classes, &matrix).iter().for_each(console::line);
-        reliability_table(&calibration).iter().for_each(console::line);
+        segmentation_table(&dataset, &classes, matrix).iter().for_each(console::line);
+        reliability_table(calibration).iter().for_each(console::line);
     }
     Ok(())
 }
@@ -228,32 +215,12 @@ fn regression(
             arguments.targets
         )));
     }
-    let range = given.unwrap_or_else(|| {
-        let mut limits = TargetLimits::default();
-        for sample in &dataset.samples {
-            if let Target::Values(target) = sample.counted_target().as_ref() {
-                limits.include(target.view());
-            }
-        }
-        limits.data_range()
-    });
-    let mut after = RegressionScores::new(range);
     // What the network gained can be told where the input is already a guess at the target.
-    let mut before = (dataset.channels() == outputs).then(|| RegressionScores::new(range));
-    let progress = Progress::over(dataset.samples.len());
-    for sample in &dataset.samples {
-        let counted = sample.counted_target();
-        let Target::Values(target) = counted.as_ref() else { continue };
-        let predicted = named(sample, ensemble.predict(&sample.image, false))?.mean;
-        let mut own = RegressionScores::new(range);
-        named(sample, own.add(target.view(), predicted.view()))?;
-        named(sample, after.add(target.view(), predicted.view()))?;
-        if let Some(before) = &mut before {
-            named(sample, before.add(target.view(), sample.image.view()))?;
-        }
-        progress.done(format!("{}  PSNR {}", sample.name, decibels(own.psnr())));
-    }
-    drop(progress);
+    let judge = Judge::new(&ensemble.model().task).with_range(given).comparing_input();
+    let evaluation =
+        judge.run(ensemble, &dataset.samples, &mut ImageProgress::over(dataset.samples.len()), |_, _| ())?;
+    let TaskScores::Regress { output: after, input: before } = &evaluation.scores else { return Ok(()) };
+    let range = after.data_range();
     if arguments.json {
         let scores = |scores: &RegressionScores| {
             json!({
@@ -265,11 +232,11 @@ fn regression(
         console::json(&json!({
             "task": "regress", "device": ensemble.device().name, "models": ensemble.models(),
             "predictions": ensemble.predictions(), "images": dataset.samples.len(),
-            "data_range": range.value(), "data_range_from": from, "output": scores(&after),
+            "data_range": range.value(), "data_range_from": from, "output": scores(after),
             "input": before.as_ref().map(scores),
         }));
     } else {
-        regression_table(&dataset, &after, before.as_ref()).iter().for_each(console::line);
+        regression_table(&dataset, after, before.as_ref()).iter().for_each(console::line);
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ use super::console;
 use crate::cpu::{CpuEngine, CpuOptions};
 use crate::engine::Engine;
 use crate::geometry::{Extent, Shape};
-use crate::inference::pipeline;
 use crate::network::{Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::{Error, Result, inference, training};
 
@@ -75,7 +74,7 @@ fn memory(model: &Model, (height, width): (usize, usize)) -> Result<MemoryNeeds>
     Ok(MemoryNeeds {
         height,
         width,
-        apply: [engine.bytes(shape, false)?, inference::image_bytes(model, extent, pipeline::AHEAD)],
+        apply: [engine.bytes(shape, false)?, inference::image_bytes(model, extent, inference::AHEAD)],
         train: [steps.network, steps.images],
         image: training::image_bytes(&model.architecture, &model.task, extent),
     })

@@ -16,12 +16,14 @@ mod export;
 mod folds;
 mod import;
 mod inspect;
+mod interrupt;
 mod models;
 mod optimisation;
 mod predict;
 mod progress;
 mod table;
 mod train;
+mod training_progress;
 mod tune;
 
 pub use self::errors::{exit_code, sentence};

@@ -1,13 +1,8 @@
 //! `msd-gpu train`: from images and targets to a model.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use log::info;
 
 use super::augmentation::AugmentationArguments;
@@ -15,10 +10,11 @@ use super::data::DataArguments;
 use super::device::TuningArguments;
 use super::folds;
 use super::optimisation::OptimisationArguments;
+use super::training_progress::{ProgressWatcher, describe, report};
 use crate::geometry::Boundary;
 use crate::training::{
-    History, MemoryUse, Monitor, Outcome, Prepared, RunFolder, Settings, StopReason, TaskKind, Watcher,
-    check_same_settings, preview_augmentation, read_settings, train,
+    Monitor, Prepared, Run, RunFolder, Settings, TaskKind, check_same_settings, preview_augmentation,
+    read_settings,
 };
 use crate::{Error, Result};
 
@@ -91,6 +87,9 @@ pub struct TrainArguments {
     /// Stop after this many epochs without a better model; 0 for never [100, or never when a limit is given]
     #[arg(long)]
     patience: Option<u64>,
+    /// Judge the network once in this many epochs [so that judging takes at most a tenth of the work]
+    #[arg(long, value_name = "EPOCHS")]
+    validate_every: Option<u64>,
     /// Where all random numbers start from [1]
     #[arg(long)]
     seed: Option<u64>,
@@ -179,10 +178,10 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         (None, None) => return Err(no_folder()),
     };
     describe(&prepared, &settings, &device.info.name);
-    let stop = stop_on_interrupt();
     let mut watcher = ProgressWatcher::new();
-    let outcome =
-        train(&prepared, &settings, &folder, &device, arguments.resume.is_some(), &stop, &mut watcher)?;
+    let run = Run::new(settings, &prepared).on(&device).save_in(&folder);
+    let run = if arguments.resume.is_some() { run.resume() } else { run };
+    let outcome = run.watched_by(&mut watcher).train()?;
     drop(watcher);
     report(&outcome, &folder);
     Ok(())
@@ -199,9 +198,7 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
     let images = arguments.images.clone().ok_or_else(|| missing("--images"))?;
     let targets = arguments.targets.clone().ok_or_else(|| missing("--targets"))?;
     let settings = Settings::new(task, images, targets);
-    // Who says how long to train wants that long, unless a patience is asked for as well.
-    let patience = if arguments.has_limit() { 0 } else { settings.patience };
-    Ok(Settings { patience, ..settings })
+    Ok(Settings { patience: Settings::default_patience(arguments.has_limit()), ..settings })
 }
 
 fn override_settings(settings: &mut Settings, arguments: &TrainArguments) -> Result<()> {
@@ -240,157 +237,9 @@ fn override_settings(settings: &mut Settings, arguments: &TrainArguments) -> Res
     set_some(&mut settings.max_minutes, &a.max_minutes);
     set_some(&mut settings.max_steps, &a.max_steps);
     set(&mut settings.patience, &a.patience);
+    set_some(&mut settings.validate_every, &a.validate_every);
     set(&mut settings.seed, &a.seed);
     set(&mut settings.device, &a.device);
     settings.tensorboard |= a.tensorboard;
     Ok(())
-}
-
-pub(super) fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
-    let a = &prepared.model.architecture;
-    let validation = match &prepared.validation {
-        Some(set) => format!("{} to validate", set.samples.len()),
-        None => "none to validate (the best model is judged by a few of the training images)".into(),
-    };
-    info!("images: {} to train, {validation}", prepared.training.samples.len());
-    if !prepared.model.classes().is_empty() {
-        let names: Vec<&str> = prepared.model.classes().iter().map(|class| class.name.as_str()).collect();
-        info!("classes (values in the label images): {}", names.join(", "));
-    }
-    let parameters = prepared.model.parameters.len();
-    info!(
-        "network: depth {}, width {}, {} in, {} out, {parameters} parameters",
-        a.depth, a.width, a.inputs, a.outputs
-    );
-    let pieces = match settings.crop {
-        0 => "whole images".into(),
-        crop => format!("pieces of up to {crop}x{crop}"),
-    };
-    info!("steps of {} {pieces} on {device}", settings.batch);
-}
-
-/// A flag that Ctrl-C (or a polite kill) sets; a second one ends the program at once.
-pub(super) fn stop_on_interrupt() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("stopping at the end of this step; the best model so far is kept");
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        log::warn!("Ctrl-C will end the run at once: {error}");
-    }
-    stop
-}
-
-/// Says in one sentence what a run came to.
-pub(super) fn report(outcome: &Outcome, folder: &RunFolder) {
-    let why = match outcome.reason {
-        StopReason::Limit => "the limit was reached",
-        StopReason::Patience => "no better model came",
-        StopReason::Asked => "it was asked to stop",
-    };
-    let scores = match &outcome.best_scores {
-        Some(scores) => {
-            let metrics: Vec<String> = scores
-                .metrics
-                .iter()
-                .map(|(name, value)| format!("{} {value:.4}", name.replace('_', " ")))
-                .collect();
-            format!(", validation loss {:.4}, {}", scores.loss, metrics.join(", "))
-        }
-        None => String::new(),
-    };
-    if outcome.best_epoch == 0 {
-        info!(
-            "{why} before any step was made; go on with: msd-gpu train --resume {}",
-            folder.path().display()
-        );
-        return;
-    }
-    info!("{why} after {} steps; best model from epoch {}{scores}", outcome.steps, outcome.best_epoch);
-    info!("model, curves and preview are in {}", folder.path().display());
-}
-
-/// A progress bar on a terminal, and a line now and then elsewhere.
-pub(super) struct ProgressWatcher {
-    bar: Option<ProgressBar>,
-    started: Instant,
-    last_line: Option<Instant>,
-}
-
-/// Steps of the progress bar.
-const BAR_LENGTH: u64 = 1000;
-/// Seconds between lines where there is no terminal.
-const LINE_SECONDS: f64 = 10.0;
-
-impl ProgressWatcher {
-    pub(super) fn new() -> Self {
-        let shown = std::io::stderr().is_terminal() && log::log_enabled!(log::Level::Info);
-        let bar = shown.then(|| {
-            let bar = ProgressBar::new(BAR_LENGTH);
-            // The template is fixed text; were it wrong, the plain bar does as well.
-            let style =
-                ProgressStyle::with_template("{bar:24} {percent:>3}%  {elapsed} gone, {prefix} left  {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        Self { bar, started: Instant::now(), last_line: None }
-    }
-}
-
-impl Drop for ProgressWatcher {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Watcher for ProgressWatcher {
-    fn started(&mut self, steps_in_epoch: u64, memory: MemoryUse) {
-        let mebibytes = |bytes: u64| bytes as f64 / (1 << 20) as f64;
-        info!("an epoch is {steps_in_epoch} steps");
-        info!(
-            "training takes {:.0} MiB of memory, besides the program: {:.0} for the network, {:.0} for images",
-            mebibytes(memory.total()),
-            mebibytes(memory.network),
-            mebibytes(memory.images)
-        );
-        self.started = Instant::now();
-    }
-
-    fn step(&mut self, step: u64, loss: f32, done: f64) {
-        let Some(bar) = &self.bar else { return };
-        let done = if done.is_nan() { 0.0 } else { done.min(1.0) };
-        bar.set_position((done * BAR_LENGTH as f64) as u64);
-        let left = self.started.elapsed().as_secs_f64() * (1.0 - done) / done.max(1e-3);
-        bar.set_prefix(format!("{}:{:02}", left as u64 / 60, left as u64 % 60));
-        bar.set_message(format!("step {step}, loss {loss:.4}"));
-    }
-
-    fn epoch(&mut self, history: &History) {
-        let Some(epoch) = history.epochs.last() else { return };
-        let due = self.last_line.is_none_or(|at| at.elapsed().as_secs_f64() > LINE_SECONDS);
-        if !due {
-            return;
-        }
-        self.last_line = Some(Instant::now());
-        let mut line = format!("epoch {}, step {}: loss {:.4}", epoch.epoch, epoch.step, epoch.training_loss);
-        if !epoch.validation_loss.is_nan() {
-            line += &format!(", validation {:.4}", epoch.validation_loss);
-        }
-        for (name, value) in history.metrics.iter().zip(&epoch.metrics).filter(|(_, value)| !value.is_nan()) {
-            line += &format!(", {} {value:.3}", name.replace('_', " "));
-        }
-        if epoch.best {
-            line += " (best)";
-        }
-        match &self.bar {
-            Some(bar) => bar.suspend(|| info!("{line}")),
-            None => info!("{line}"),
-        }
-    }
 }

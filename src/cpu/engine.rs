@@ -37,7 +37,13 @@ pub struct CpuEngine {
     /// Loss added since the last update, and the losses of ended steps.
     running_loss: f64,
     losses: Vec<f32>,
-    pass: Option<Workspace>,
+    /// For training steps.
+    training: Option<Workspace>,
+    /// For applying the network to images of another size than it is trained on: judging between steps then leaves the
+    /// memory of training alone.
+    applying: Option<Workspace>,
+    /// Whether the last pass was in `training`.
+    last_in_training: bool,
 }
 
 /// What the processor is called.
@@ -71,7 +77,9 @@ impl CpuEngine {
             average: parameters.to_vec(),
             running_loss: 0.0,
             losses: Vec::new(),
-            pass: None,
+            training: None,
+            applying: None,
+            last_in_training: false,
         };
         engine.set_parameters(parameters)?;
         Ok(engine)
@@ -88,22 +96,30 @@ impl CpuEngine {
         Ok(schedule)
     }
 
-    /// Gets the planes ready for images of this size.
+    /// Gets the planes ready for images of this size, and tells which they are.
     fn prepare(&mut self, extent: Extent, training: bool) -> Result<()> {
-        let ready = self.pass.as_ref().is_some_and(|pass| {
-            pass.schedule.shape.extent == extent && (pass.schedule.trains() || !training)
-        });
-        if !ready {
-            // The old planes go before new ones are taken.
-            self.pass = None;
-            let schedule = self.schedule(extent, training)?;
-            check_free(
-                "the planes of this network and image size",
-                schedule.bytes().saturating_add(scratch_bytes(&schedule)),
-            )?;
-            self.pass = Some(Workspace::new(schedule)?);
+        let fits = |workspace: &Option<Workspace>| {
+            workspace.as_ref().is_some_and(|workspace| workspace.schedule.shape.extent == extent)
+        };
+        // Planes for training do for applying too.
+        self.last_in_training = training || fits(&self.training);
+        if self.last_in_training && fits(&self.training) || !self.last_in_training && fits(&self.applying) {
+            return Ok(());
         }
+        let schedule = self.schedule(extent, training)?;
+        let place = if training { &mut self.training } else { &mut self.applying };
+        let before = place.take();
+        let wanted = schedule.bytes().saturating_add(scratch_bytes(&schedule));
+        let taken = before.as_ref().map_or(0, Workspace::capacity);
+        check_free("the planes of this network and image size", wanted.saturating_sub(taken))?;
+        *place = Some(Workspace::new(schedule, before)?);
         Ok(())
+    }
+
+    /// The planes that were made ready last, and the numbers.
+    fn current(&mut self) -> Option<(&mut Workspace, &mut Numbers)> {
+        let workspace = if self.last_in_training { &mut self.training } else { &mut self.applying };
+        workspace.as_mut().map(|workspace| (workspace, &mut self.numbers))
     }
 
     fn check_count(&self, what: &str, found: usize) -> Result<()> {
@@ -161,9 +177,9 @@ impl Engine for CpuEngine {
         let pixels = images.shape.extent.pixels();
         let mut outputs = Vec::with_capacity(images.shape.batch * self.numbers.architecture.outputs * pixels);
         for image in images.pixels.chunks_exact(self.numbers.architecture.inputs * pixels) {
-            if let Some(pass) = &mut self.pass {
-                self.numbers.run(pass, image, None);
-                pass.take_outputs(&mut outputs);
+            if let Some((workspace, numbers)) = self.current() {
+                numbers.run(workspace, image, None);
+                workspace.take_outputs(&mut outputs);
             }
         }
         Ok(outputs)
@@ -178,8 +194,9 @@ impl Engine for CpuEngine {
         {
             let target = ImageTarget::of(targets, index, pixels, self.numbers.architecture.outputs);
             let objective = Objective { target, loss, scale };
-            if let Some(pass) = &mut self.pass {
-                self.running_loss += self.numbers.run(pass, image, Some(objective));
+            if let Some((workspace, numbers)) = self.current() {
+                let loss = numbers.run(workspace, image, Some(objective));
+                self.running_loss += loss;
             }
         }
         Ok(())
@@ -229,7 +246,8 @@ impl Engine for CpuEngine {
     fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>> {
         let missing =
             || Error::Mismatch(format!("{plane:?} of image {image} was not computed by the last pass"));
-        let pass = self.pass.as_ref().filter(|_| image == 0).ok_or_else(missing)?;
+        let workspace = if self.last_in_training { &self.training } else { &self.applying };
+        let pass = workspace.as_ref().filter(|_| image == 0).ok_or_else(missing)?;
         let Schedule { architecture, map_layout, gradient_layout, shape, .. } = &pass.schedule;
         let (channels, outputs) = (0..architecture.channels(), 0..architecture.outputs);
         let hidden = architecture.inputs..channels.end;
@@ -270,6 +288,14 @@ impl Engine for CpuEngine {
         let schedule = self.schedule(shape.extent, training)?;
         let batch = shape.batch as u64;
         Ok(schedule.traffic().into_iter().map(|(step, bytes)| (step, batch * bytes)).collect())
+    }
+
+    fn bytes_in_turns(&self, training: Shape, applying: &[Shape]) -> Result<u64> {
+        let mut most = 0;
+        for shape in applying.iter().filter(|shape| shape.extent != training.extent) {
+            most = most.max(self.schedule(shape.extent, false)?.bytes());
+        }
+        Ok(self.bytes(training, true)?.saturating_add(most))
     }
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {

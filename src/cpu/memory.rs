@@ -22,16 +22,31 @@ pub(super) struct Planes {
 }
 
 impl Planes {
-    /// Takes zeroed memory for `page`.
+    /// No planes.
+    pub(super) fn none(form: &PlaneLayout) -> Self {
+        Self { lines: Vec::new(), page: Page { channels: 0..0, length: 0 }, form: *form }
+    }
+
+    /// Planes of zeros for `page` in the memory of these, or in other memory where it is not enough.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] when the system has not got it.
-    pub(super) fn new(what: &str, page: &Page, form: &PlaneLayout) -> Result<Self> {
+    pub(super) fn reused(self, what: &str, page: &Page, form: &PlaneLayout) -> Result<Self> {
         let count = page.length.div_ceil(16);
-        let mut lines = Vec::new();
-        lines.try_reserve_exact(count).map_err(|_| out_of_memory(what, 64 * count as u64))?;
+        let mut lines = self.lines;
+        if lines.capacity() < count {
+            // The old memory goes before new is taken.
+            drop(std::mem::take(&mut lines));
+            lines.try_reserve_exact(count).map_err(|_| out_of_memory(what, 64 * count as u64))?;
+        }
+        lines.clear();
         lines.resize(count, Line::zeroed());
         Ok(Self { lines, page: page.clone(), form: *form })
+    }
+
+    /// Bytes of memory that it has.
+    pub(super) fn capacity(&self) -> u64 {
+        size_of::<Line>() as u64 * self.lines.capacity() as u64
     }
 
     fn start(&self, channel: usize) -> usize {

@@ -62,7 +62,8 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    pub(super) fn new(schedule: Schedule) -> Result<Self> {
+    /// Takes the memory of `before`, where there is enough, else other memory.
+    pub(super) fn new(schedule: Schedule, before: Option<Workspace>) -> Result<Self> {
         let (map_layout, form) = (&schedule.map_layout, &schedule.gradient_layout);
         let (extent, margin) = (schedule.shape.extent, schedule.margin);
         let boundary = schedule.architecture.boundary;
@@ -73,21 +74,27 @@ impl Workspace {
         let m = margin as isize;
         let width = extent.x as isize;
         let mirrored = (-m..0).chain(width..width + m).map(|x| boundary.source(x, extent.x)).collect();
+        let [maps, outputs, output_gradients] = match before {
+            Some(before) => [before.maps, before.outputs, before.output_gradients],
+            None => [Planes::none(map_layout), Planes::none(form), Planes::none(form)],
+        };
+        let gradient_page = if trains { output_page.clone() } else { nothing() };
         Ok(Self {
-            maps: Planes::new("feature maps", &page(&schedule.map_pages), map_layout)?,
+            maps: maps.reused("feature maps", &page(&schedule.map_pages), map_layout)?,
             went_back: false,
-            outputs: Planes::new("outputs", &output_page, form)?,
-            output_gradients: Planes::new(
-                "output gradients",
-                &if trains { output_page } else { nothing() },
-                form,
-            )?,
+            outputs: outputs.reused("outputs", &output_page, form)?,
+            output_gradients: output_gradients.reused("output gradients", &gradient_page, form)?,
             margins: Margins::new(map_layout, extent, margin, boundary),
             rows: Preimages::new(extent.y, margin, boundary),
             mirrored,
             zeros: vec![0.0; form.pitch],
             schedule,
         })
+    }
+
+    /// Bytes of the memory that its planes have.
+    pub(super) fn capacity(&self) -> u64 {
+        self.maps.capacity() + self.outputs.capacity() + self.output_gradients.capacity()
     }
 
     /// Which of the planes of feature maps holds the gradient map of `channel`. By then nothing reads the feature map

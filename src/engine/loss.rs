@@ -1,6 +1,7 @@
 //! What is minimised: each loss with its definition in float64, which both engines are judged by.
 
 use std::fmt::{Display, Formatter};
+use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -113,20 +114,39 @@ impl Loss {
 
     /// The loss of one image in float64, before any scale: `output(k, p)` is output k of `outputs` at pixel p.
     pub fn of_image(self, targets: &Targets, outputs: usize, output: impl Fn(usize, usize) -> f64) -> f64 {
+        let pixels = match &targets.values {
+            TargetValues::Classes(classes) => classes.len(),
+            TargetValues::Values(values) => values.len() / outputs.max(1),
+        };
+        let (sum, dice) = self.sum_over(targets, outputs, 0..pixels, output);
+        sum + dice.map_or(0.0, |dice| dice.loss())
+    }
+
+    /// The part of the loss of one image that is a sum over pixels, and what Dice is made of, for some of its pixels.
+    pub(super) fn sum_over(
+        self,
+        targets: &Targets,
+        outputs: usize,
+        pixels: Range<usize>,
+        output: impl Fn(usize, usize) -> f64,
+    ) -> (f64, Option<DiceSums>) {
         let weight = |p: usize| targets.weights.as_ref().map_or(1.0, |weights| f64::from(weights[p]));
         match &targets.values {
             TargetValues::Values(values) => {
-                let pixels = values.len() / outputs.max(1);
-                let terms = values.iter().enumerate().map(|(i, &t)| (i / pixels, i % pixels, f64::from(t)));
-                let counted = terms.filter(|&(_, p, _)| weight(p) > 0.0);
-                counted.map(|(k, p, t)| weight(p) * self.of_difference(output(k, p) - t)).sum()
+                let all = values.len() / outputs.max(1);
+                let terms = (0..outputs).flat_map(|k| pixels.clone().map(move |p| (k, p)));
+                let counted = terms.filter(|&(_, p)| weight(p) > 0.0);
+                let term = |(k, p): (usize, usize)| {
+                    weight(p) * self.of_difference(output(k, p) - f64::from(values[k * all + p]))
+                };
+                (counted.map(term).sum(), None)
             }
             TargetValues::Classes(classes) => {
                 let mut sum = 0.0;
                 let mut dice = DiceSums::new(outputs);
                 let mut shares = vec![0.0; outputs];
-                for (p, &class) in classes.iter().enumerate() {
-                    let weight = weight(p);
+                for p in pixels {
+                    let (class, weight) = (classes[p], weight(p));
                     if class == IGNORED || weight == 0.0 {
                         continue;
                     }
@@ -140,7 +160,7 @@ impl Loss {
                         dice.add(&shares, class as usize, weight);
                     }
                 }
-                sum + if self.has_dice() { dice.loss() } else { 0.0 }
+                (sum, self.has_dice().then_some(dice))
             }
         }
     }

@@ -5,11 +5,13 @@
 //! [`Engine::update`] uses them. Work may be queued: only what returns numbers waits for it.
 
 mod example;
+mod judged;
 mod loss;
 mod optimiser;
 mod targets;
 
 pub use example::example_batch;
+pub use judged::{Judged, JudgedResult, LossSum, keep_inside, most_likely};
 pub(crate) use loss::DiceSums;
 pub use loss::{Loss, LossKind};
 pub use optimiser::{Adam, Moments};
@@ -103,6 +105,14 @@ pub trait Engine: Send {
     /// The outputs for a batch, `[image][output][y][x]`.
     fn forward(&mut self, images: &Images) -> Result<Vec<f32>>;
 
+    /// Applies the network to one image, and judges its outputs by the targets; gradients are left alone. All of it may happen
+    /// on the device, where only what metrics need comes back.
+    fn judge(&mut self, images: &Images, targets: &Targets, loss: Loss) -> Result<Judged> {
+        check_batch(self.architecture(), images, Some((targets, loss)))?;
+        let outputs = self.forward(images)?;
+        Ok(Judged::of(loss, targets, outputs, images.shape.extent.pixels()))
+    }
+
     /// Adds a batch to the step: its loss, and the gradients of all parameters. The loss is the weighted sum over all
     /// terms times `scale`; give one over the total weight of the whole step to get the mean.
     fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()>;
@@ -140,9 +150,9 @@ pub trait Engine: Send {
     /// Bytes of memory that a pass over `shape` takes, with gradients if `training`.
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;
 
-    /// Most bytes that it keeps for shapes other than the largest of those used last; 0 where it has memory for one shape at
-    /// a time.
-    fn spare_bytes(&self) -> u64 {
-        0
-    }
+    /// Bytes of memory that training on batches of one shape takes while images of other shapes are judged between its steps.
+    ///
+    /// # Errors
+    /// As [`Engine::bytes`].
+    fn bytes_in_turns(&self, training: Shape, applying: &[Shape]) -> Result<u64>;
 }

@@ -319,8 +319,19 @@ impl Engine for GpuEngine {
         Ok(plan.bytes().saturating_add(parameters + params))
     }
 
-    fn spare_bytes(&self) -> u64 {
-        MAX_SPARE_BYTES
+    fn bytes_in_turns(&self, training: Shape, applying: &[Shape]) -> Result<u64> {
+        // Planes for training do for applying too.
+        let mut all = vec![self.bytes(training, true)?];
+        let mut shapes: Vec<Shape> = applying.iter().copied().filter(|shape| *shape != training).collect();
+        shapes.dedup();
+        for shape in shapes {
+            all.push(self.bytes(shape, false)?);
+        }
+        all.sort_unstable();
+        let largest = all.pop().unwrap_or(0);
+        // Buffers of several shapes stay, the smaller ones if they are small enough.
+        let fits = |spare: u64, bytes| if spare + bytes <= MAX_SPARE_BYTES { spare + bytes } else { spare };
+        Ok(largest.saturating_add(all.into_iter().fold(0, fits)))
     }
 }
 

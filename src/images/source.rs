@@ -16,6 +16,11 @@ pub struct ImageSource {
 }
 
 impl ImageSource {
+    /// The path without links and dots where there is such a file, else as it is.
+    pub fn real_path(&self) -> PathBuf {
+        self.path.canonicalize().unwrap_or_else(|_| self.path.clone())
+    }
+
     /// The name for messages: the path, and the page when there are several.
     pub fn name(&self) -> String {
         match self.page {

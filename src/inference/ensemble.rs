@@ -9,6 +9,7 @@ use crate::devices::Device;
 use crate::engine::DeviceInfo;
 use crate::geometry::Symmetry;
 use crate::network::{Model, Task};
+use crate::watcher::Flow;
 use crate::{Error, Result};
 
 /// Models that are applied together, and the symmetries in which they see an image.
@@ -123,7 +124,21 @@ impl Ensemble {
     /// # Errors
     /// As [`Predictor::outputs`].
     pub fn predict(&mut self, image: &Array3<f32>, deviation: bool) -> Result<Prediction> {
+        self.predict_watched(image, deviation, &mut |_| Flow::Continue(()))
+    }
+
+    /// As [`Ensemble::predict`]; `progress` is told the share that is done after each tile, and may stop it.
+    ///
+    /// # Errors
+    /// As [`Ensemble::predict`], and [`Error::Stopped`].
+    pub fn predict_watched(
+        &mut self,
+        image: &Array3<f32>,
+        deviation: bool,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Prediction> {
         let takes_turns = self.members.len() > self.predictors.len();
+        let (all, mut before) = (self.predictions() as f64, 0.0);
         let mut moments: Option<RunningMean> = None;
         for (place, model) in &self.members {
             let predictor = &mut self.predictors[*place];
@@ -135,10 +150,9 @@ impl Ensemble {
                     Symmetry::IDENTITY => Cow::Borrowed(image),
                     symmetry => Cow::Owned(symmetry.apply3(image)),
                 };
-                let found = match model.task {
-                    Task::Segment { .. } => predictor.probabilities(&turned)?,
-                    Task::Regress => predictor.values(&turned)?,
-                };
+                let found =
+                    predictor.results_watched(&turned, &mut |done| progress((before + done) / all))?;
+                before += 1.0;
                 let found = match *symmetry {
                     Symmetry::IDENTITY => found,
                     symmetry => symmetry.inverse().apply3(&found),

@@ -12,9 +12,16 @@
 
 mod ensemble;
 mod memory;
-pub(crate) mod pipeline;
+mod predict;
 mod predictor;
+mod products;
+mod stream;
+mod tiling;
 
 pub use ensemble::{Ensemble, Prediction};
 pub use memory::image_bytes;
+pub use predict::predict;
 pub use predictor::{Predictor, argmax, softmax};
+pub use products::{Products, Wishes};
+pub use stream::AHEAD;
+pub use tiling::{Place, Tiling};

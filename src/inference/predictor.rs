@@ -1,13 +1,14 @@
 //! A model on a device, and images through it.
 
-use ndarray::{Array2, Array3, ArrayView3, Axis, s};
+use ndarray::{Array2, Array3, Axis, s};
 use rayon::prelude::*;
 
+use super::tiling::Tiling;
 use crate::devices::Device;
-use crate::engine::{DeviceInfo, Engine, Images};
-use crate::geometry::tiles::{Span, spans};
+use crate::engine::{DeviceInfo, Engine, most_likely};
 use crate::geometry::{Extent, Shape};
-use crate::network::{Model, Normalisation, Task};
+use crate::network::{Model, Task};
+use crate::watcher::Flow;
 use crate::{Error, Result};
 
 /// Rows of an image that one core takes through the softmax at a time.
@@ -17,9 +18,7 @@ const SOFTMAX_ROWS: usize = 64;
 pub struct Predictor {
     model: Model,
     engine: Box<dyn Engine>,
-    tile: Option<usize>,
-    /// How far, in pixels, an output looks to either side.
-    reach: usize,
+    tiling: Tiling,
 }
 
 impl Predictor {
@@ -39,8 +38,8 @@ impl Predictor {
         let shape = Shape { batch: 1, extent: Extent::plane(side, side) };
         let device = device.tuned_for(&model.architecture, shape);
         let engine = device.open(&model.architecture, &model.parameters)?;
-        let reach = (model.architecture.receptive_field() - 1) / 2;
-        Ok(Self { model, engine, tile, reach })
+        let tiling = Tiling::new(&model.architecture, tile);
+        Ok(Self { model, engine, tiling })
     }
 
     /// The model.
@@ -85,35 +84,50 @@ impl Predictor {
     /// values are so large that the outputs are not finite; what the device refuses, such as
     /// [`Error::OutOfMemory`].
     pub fn outputs(&mut self, image: &Array3<f32>) -> Result<Array3<f32>> {
+        self.outputs_watched(image, &mut |_| Flow::Continue(()))
+    }
+
+    /// As [`Predictor::outputs`]; `progress` is told the share that is done after each tile, and may stop it.
+    ///
+    /// # Errors
+    /// As [`Predictor::outputs`], and [`Error::Stopped`].
+    pub fn outputs_watched(
+        &mut self,
+        image: &Array3<f32>,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Array3<f32>> {
         let (channels, height, width) = image.dim();
         self.check_channels("the image", channels)?;
         if image.is_empty() {
             let found = format!("the image is {width} x {height} pixels; wanted at least 1 x 1");
             return Err(Error::Mismatch(found));
         }
-        let cut = |length| match self.tile {
-            Some(tile) => spans(length, tile, self.reach),
-            None => vec![Span::whole(length)],
-        };
-        let (rows, columns) = (cut(height), cut(width));
         let normalisation = self.model.input.of(image.view()).into_owned();
-        let outputs = if rows.len() * columns.len() == 1 {
-            self.compute(image.view(), &normalisation)?
-        } else {
-            let mut outputs = Array3::zeros((self.model.architecture.outputs, height, width));
-            for y in &rows {
-                for x in &columns {
-                    let patch = image.slice(s![.., y.patch.clone(), x.patch.clone()]);
-                    let patch = self.compute(patch, &normalisation)?;
-                    outputs.slice_mut(s![.., y.core.clone(), x.core.clone()]).assign(&patch.slice(s![
-                        ..,
-                        y.core_in_patch(),
-                        x.core_in_patch()
-                    ]));
+        let count = self.model.architecture.outputs;
+        let mut outputs = Array3::zeros((0, 0, 0));
+        let Self { engine, tiling, .. } = self;
+        tiling.each(
+            image.view(),
+            |channel, plane| normalisation.apply(channel, plane),
+            |images, place| {
+                let patch = engine.forward(images)?;
+                let patch = as_planes(engine.device(), patch, images.shape.extent)?;
+                let (rows, columns) = (&place.rows, &place.columns);
+                if (rows.core.len(), columns.core.len()) == (height, width) {
+                    outputs = patch;
+                } else {
+                    if outputs.is_empty() {
+                        outputs = Array3::zeros((count, height, width));
+                    }
+                    let core = patch.slice(s![.., rows.core_in_patch(), columns.core_in_patch()]);
+                    outputs.slice_mut(s![.., rows.core.clone(), columns.core.clone()]).assign(&core);
                 }
-            }
-            outputs
-        };
+                match progress(place.done) {
+                    Flow::Continue(()) => Ok(()),
+                    Flow::Break(()) => Err(Error::Stopped { done: 0, count: 1 }),
+                }
+            },
+        )?;
         if outputs.iter().all(|value| value.is_finite()) {
             return Ok(outputs);
         }
@@ -142,21 +156,32 @@ impl Predictor {
         Ok(softmax(self.outputs(image)?))
     }
 
+    /// The probabilities of a segmentation, or the values of a regression; see [`Predictor::outputs_watched`].
+    pub(super) fn results_watched(
+        &mut self,
+        image: &Array3<f32>,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Array3<f32>> {
+        let outputs = self.outputs_watched(image, progress)?;
+        Ok(match self.model.task {
+            Task::Segment { .. } => softmax(outputs),
+            Task::Regress => self.in_target_units(outputs),
+        })
+    }
+
     /// The predicted values, `[channel][y][x]`, in the units of the targets.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a segmentation model; else as [`Predictor::outputs`].
     pub fn values(&mut self, image: &Array3<f32>) -> Result<Array3<f32>> {
         self.check_task(false)?;
-        let mut values = self.outputs(image)?;
-        if let Some(target) = &self.model.target {
-            for (channel, mut plane) in values.axis_iter_mut(Axis(0)).enumerate() {
-                if let Some(plane) = plane.as_slice_mut() {
-                    target.undo(channel, plane);
-                }
-            }
-        }
-        Ok(values)
+        let outputs = self.outputs(image)?;
+        Ok(self.in_target_units(outputs))
+    }
+
+    fn in_target_units(&self, mut values: Array3<f32>) -> Array3<f32> {
+        self.model.restore(&mut values);
+        values
     }
 
     fn check_task(&self, segmentation: bool) -> Result<()> {
@@ -172,23 +197,16 @@ impl Predictor {
             )),
         }
     }
+}
 
-    /// Normalises a patch and runs it through the network.
-    fn compute(&mut self, patch: ArrayView3<f32>, normalisation: &Normalisation) -> Result<Array3<f32>> {
-        let (_, height, width) = patch.dim();
-        let mut pixels: Vec<f32> = patch.iter().copied().collect();
-        for (channel, plane) in pixels.chunks_exact_mut(height * width).enumerate() {
-            normalisation.apply(channel, plane);
-        }
-        let images = Images { shape: Shape { batch: 1, extent: Extent::plane(height, width) }, pixels };
-        let outputs = self.engine.forward(&images)?;
-        let (found, shape) = (outputs.len(), (self.model.architecture.outputs, height, width));
-        Array3::from_shape_vec(shape, outputs).map_err(|_| {
-            let problem =
-                format!("it gave {found} numbers for {} x {width} x {height}; try `device cpu`", shape.0);
-            Error::device(&self.engine.device().name, "computing the outputs", problem)
-        })
-    }
+/// Outputs `[output][y][x]` of one image of `extent`, as an engine gave them.
+fn as_planes(device: &DeviceInfo, outputs: Vec<f32>, extent: Extent) -> Result<Array3<f32>> {
+    let found = outputs.len();
+    let count = found / extent.pixels().max(1);
+    Array3::from_shape_vec((count, extent.y, extent.x), outputs).map_err(|_| {
+        let problem = format!("it gave {found} numbers for {} pixels; try `device cpu`", extent.pixels());
+        Error::device(&device.name, "computing the outputs", problem)
+    })
 }
 
 fn counted(channels: usize) -> String {
@@ -199,16 +217,10 @@ fn counted(channels: usize) -> String {
 /// are equal.
 pub fn argmax(outputs: &Array3<f32>) -> Array2<u32> {
     let (_, height, width) = outputs.dim();
-    let mut best = Array2::from_elem((height, width), f32::NEG_INFINITY);
-    let mut classes = Array2::zeros((height, width));
-    for (class, plane) in outputs.axis_iter(Axis(0)).enumerate() {
-        ndarray::Zip::from(&mut best).and(&mut classes).and(plane).for_each(|best, chosen, &value| {
-            if value > *best {
-                (*best, *chosen) = (value, class as u32);
-            }
-        });
-    }
-    classes
+    let outputs = outputs.as_standard_layout();
+    let classes = most_likely(outputs.as_slice().unwrap_or_default(), height * width);
+    // There is one class for each pixel.
+    Array2::from_shape_vec((height, width), classes).unwrap_or_default()
 }
 
 /// The softmax over the outputs of each pixel, `[output][y][x]`; it does not overflow, however large they are.
@@ -234,7 +246,9 @@ mod tests {
     use super::*;
     use crate::devices;
     use crate::geometry::Boundary;
-    use crate::network::{Architecture, Class, DilationMode, InputNormalisation, Measure, initialise};
+    use crate::network::{
+        Architecture, Class, DilationMode, InputNormalisation, Measure, Normalisation, initialise,
+    };
 
     /// A regression with biases and mixing weights that are not zero either.
     fn model(architecture: Architecture) -> Model {

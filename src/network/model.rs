@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::{Architecture, InputNormalisation, Normalisation, ParameterLayout};
@@ -79,6 +80,15 @@ impl Model {
             ));
         }
         Ok(())
+    }
+
+    /// Brings outputs `[output][y][x]` of a regression into the units of the target images; those of a segmentation stay.
+    pub fn restore(&self, values: &mut Array3<f32>) {
+        if let Some(target) = &self.target {
+            for (channel, mut plane) in values.axis_iter_mut(Axis(0)).enumerate() {
+                target.undo(channel, &mut plane);
+            }
+        }
     }
 
     /// The classes of a segmentation; none for a regression.

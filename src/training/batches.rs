@@ -1,55 +1,70 @@
-//! The batches of a step, from the draws of a sampler.
+//! The batches of a step, from the draws of a sampler, made ready while the device is at work.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::Result;
 use crate::engine::{Images, TargetValues, Targets};
-use crate::geometry::Symmetry;
 use crate::geometry::{Extent, Shape};
-use crate::samples::{Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, Target, cut};
+use crate::samples::{Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, Target};
 
 /// Pixels of images that are made ready before they are used.
-const MAX_PIXELS_READY: usize = 1 << 25;
+const MAX_PIXELS_READY: usize = 1 << 24;
 
 /// Draws pieces of the training images, each changed as the settings say.
-pub(in crate::training) struct Batches<'a> {
+pub(super) struct Batches<'a> {
     set: &'a Dataset,
     sampler: Sampler,
     augmentation: Augmentation,
     seed: u64,
     batch: usize,
-    /// Steps that are made ready at a time.
-    ahead: u64,
-    /// The steps that come next, by their numbers.
-    ready: VecDeque<(u64, Step)>,
+    crop: usize,
 }
 
 /// The images and targets of a step: one batch for each size among them, and the scale that makes the loss a mean.
-pub(in crate::training) type Step = (Vec<(Images, Targets)>, f32);
+pub(super) type Step = (Vec<(Images, Targets)>, f32);
 
 impl<'a> Batches<'a> {
-    pub(in crate::training) fn new(set: &'a Dataset, settings: &Settings) -> Result<Self> {
+    pub(super) fn new(set: &'a Dataset, settings: &Settings) -> Result<Self> {
         let Settings { batch, crop, symmetries, favour_rare, seed, augmentation, .. } = *settings;
         let mut sampler = Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?;
         if favour_rare > 0.0 {
             sampler = sampler.favouring(ClassPixels::of(set)?, favour_rare);
         }
-        let mut batches = Self { set, sampler, augmentation, seed, batch, ahead: 1, ready: VecDeque::new() };
-        batches.ahead = steps_ahead(batches.largest_shape(crop), set.channels()) as u64;
-        Ok(batches)
+        Ok(Self { set, sampler, augmentation, seed, batch, crop })
+    }
+
+    /// What is shown of an image of `(height, width)` pixels.
+    fn piece(&self, (height, width): (usize, usize)) -> Extent {
+        match self.crop {
+            0 => Extent::plane(height, width),
+            crop => Extent::plane(height.min(crop), width.min(crop)),
+        }
     }
 
     /// Steps in an epoch: as many as show about as many pixels as the set holds, but each image at least once.
-    pub(in crate::training) fn steps_in_epoch(&self, crop: usize) -> u64 {
-        let shown = |&(height, width): &(usize, usize)| match crop {
-            0 => 1.0,
-            _ => (height * width) as f64 / (height.min(crop) * width.min(crop)) as f64,
-        };
-        let draws: f64 = self.set.sizes().iter().map(shown).sum();
+    pub(super) fn steps_in_epoch(&self) -> u64 {
+        let shown = |size: (usize, usize)| (size.0 * size.1) as f64 / self.piece(size).pixels() as f64;
+        let draws: f64 = self.set.sizes().into_iter().map(shown).sum();
         ((draws / self.batch as f64).round() as u64).max(self.set.samples.len().div_ceil(self.batch) as u64)
+    }
+
+    /// Pixels that a step shows, on average.
+    pub(super) fn pixels_in_step(&self) -> f64 {
+        let pixels: usize = self.set.sizes().into_iter().map(|size| self.piece(size).pixels()).sum();
+        self.batch as f64 * pixels as f64 / self.set.samples.len().max(1) as f64
+    }
+
+    /// A batch like those of the run, to ask what memory it will take.
+    pub(super) fn largest_shape(&self) -> Shape {
+        let extents = self.set.sizes().into_iter().map(|size| self.piece(size));
+        let extent = extents.max_by_key(Extent::pixels).unwrap_or(Extent::plane(1, 1));
+        Shape { batch: self.batch, extent }
     }
 
     /// The `n`-th draw of the run, from 0. A piece where no pixel counts would teach nothing: another is drawn.
@@ -58,13 +73,13 @@ impl<'a> Batches<'a> {
     }
 
     /// The `n`-th sample of the run, from 0.
-    pub(in crate::training) fn sample(&self, n: u64) -> Sample {
+    pub(super) fn sample(&self, n: u64) -> Sample {
         let draw = self.draw(n);
         self.augmentation.apply(&self.set.samples[draw.index], &draw, self.seed, n)
     }
 
     /// The names of the images of step `step`, each once.
-    pub(in crate::training) fn names(&self, step: u64) -> String {
+    pub(super) fn names(&self, step: u64) -> String {
         let first = (step - 1) * self.batch as u64;
         let names = (first..first + self.batch as u64)
             .map(|n| self.set.samples[self.draw(n).index].name.as_str())
@@ -72,23 +87,7 @@ impl<'a> Batches<'a> {
         names.into_iter().collect::<Vec<_>>().join(", ")
     }
 
-    /// Step `step`, from 1.
-    ///
-    /// Steps are made ready by all threads, a few at a time: the engine has the next ones at hand.
-    pub(in crate::training) fn step(&mut self, step: u64) -> Step {
-        match self.ready.pop_front() {
-            Some((number, ready)) if number == step => ready,
-            _ => {
-                let make = |ahead| (step + ahead, self.make(step + ahead));
-                let mut ready: VecDeque<_> =
-                    (0..self.ahead).into_par_iter().map(make).collect::<Vec<_>>().into();
-                let first = ready.pop_front();
-                self.ready = ready;
-                first.map_or_else(|| self.make(step), |(_, step)| step)
-            }
-        }
-    }
-
+    /// Step `step`, from 1: it depends on its number alone.
     fn make(&self, step: u64) -> Step {
         let first = (step - 1) * self.batch as u64;
         let samples: Vec<Sample> =
@@ -105,28 +104,72 @@ impl<'a> Batches<'a> {
         (batches, if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 })
     }
 
-    /// A batch like those of the run, to ask what memory it will take.
-    pub(in crate::training) fn largest_shape(&self, crop: usize) -> Shape {
-        let piece = |(height, width): (usize, usize)| match crop {
-            0 => Extent::plane(height, width),
-            _ => Extent::plane(height.min(crop), width.min(crop)),
-        };
-        let extents = self.set.sizes().into_iter().map(piece);
-        let extent = extents.max_by_key(Extent::pixels).unwrap_or(Extent::plane(1, 1));
-        Shape { batch: self.batch, extent }
+    /// Starts to make steps ready on a thread of its own, from step `first` to `last`, a few ahead of the one that is used. It
+    /// ends with what is returned.
+    pub(super) fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        first: u64,
+        last: Option<u64>,
+    ) -> StepsAhead<'scope> {
+        let ahead = steps_ahead(self.largest_shape(), self.set.channels()) as u64;
+        let last = last.unwrap_or(u64::MAX);
+        // Nothing waits in the channel: one lot is used, and one is made meanwhile.
+        let (sender, receiver) = sync_channel(0);
+        scope.spawn(move || {
+            let mut next = first;
+            while next <= last {
+                let steps = next..next.saturating_add(ahead).min(last.saturating_add(1));
+                next = steps.end;
+                let lot: Vec<(u64, Step)> =
+                    steps.into_par_iter().map(|step| (step, self.make(step))).collect();
+                // The other end is gone when the run has ended.
+                if sender.send(lot).is_err() {
+                    break;
+                }
+            }
+        });
+        StepsAhead { batches: self, receiver, ready: VecDeque::new(), waited: Duration::ZERO }
     }
 }
 
-/// Steps that are made ready at a time where the largest is of `shape`.
-pub(in crate::training) fn steps_ahead(shape: Shape, channels: usize) -> usize {
-    let pixels = shape.extent.pixels().saturating_mul(shape.batch * channels);
-    (MAX_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads())
+/// The steps of a run, made ready by another thread.
+pub(super) struct StepsAhead<'a> {
+    batches: &'a Batches<'a>,
+    receiver: Receiver<Vec<(u64, Step)>>,
+    /// The steps that come next, by their numbers.
+    ready: VecDeque<(u64, Step)>,
+    /// How long was waited for steps.
+    waited: Duration,
 }
 
-/// One whole image as a batch.
-pub(in crate::training) fn whole(sample: &Sample) -> (Images, Targets) {
-    let identity = Draw { index: 0, crop: None, symmetry: Symmetry::IDENTITY };
-    gather(&[&cut(sample, &identity)])
+impl StepsAhead<'_> {
+    /// Step `step`, from 1; quick where steps are asked for in order.
+    pub(super) fn step(&mut self, step: u64) -> Step {
+        let start = Instant::now();
+        if self.ready.is_empty()
+            && let Ok(lot) = self.receiver.recv()
+        {
+            self.ready = lot.into();
+        }
+        let ready = match self.ready.pop_front() {
+            Some((number, ready)) if number == step => ready,
+            _ => self.batches.make(step),
+        };
+        self.waited += start.elapsed();
+        ready
+    }
+
+    /// How long was waited for steps that were not ready.
+    pub(super) fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+/// Steps that are made ready at a time where the largest is of `shape`; as many may be in use.
+pub(super) fn steps_ahead(shape: Shape, channels: usize) -> usize {
+    let pixels = shape.extent.pixels().saturating_mul(shape.batch * channels);
+    (MAX_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads())
 }
 
 fn gather(samples: &[&Sample]) -> (Images, Targets) {
@@ -164,4 +207,37 @@ fn weights(samples: &[&Sample]) -> Option<Vec<f32>> {
         }
         all
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Array3};
+
+    use super::*;
+    use crate::training::TaskKind;
+
+    #[test]
+    fn steps_that_are_made_ahead_are_those_that_are_made_when_asked_for() {
+        let sample = |name: &str, shift: usize| Sample {
+            name: name.into(),
+            image: Array3::from_shape_fn((1, 9, 11), |(_, y, x)| (y * 11 + x + shift) as f32),
+            target: Target::Classes(Array2::zeros((9, 11))),
+            weights: None,
+        };
+        let set = Dataset { samples: vec![sample("a", 0), sample("b", 1000)] };
+        let mut settings = Settings::new(TaskKind::Segment, "", "");
+        (settings.crop, settings.batch) = (4, 3);
+        let batches = Batches::new(&set, &settings).unwrap();
+        for last in [None, Some(9)] {
+            let found: Vec<Step> = std::thread::scope(|scope| {
+                let mut ahead = batches.start(scope, 4, last);
+                (4..10).map(|step| ahead.step(step)).collect()
+            });
+            let wanted: Vec<Step> = (4..10).map(|step| batches.make(step)).collect();
+            assert!(found == wanted);
+        }
+        // One that is asked for out of turn is made on the spot.
+        let odd = std::thread::scope(|scope| batches.start(scope, 1, None).step(77));
+        assert!(odd == batches.make(77));
+    }
 }

@@ -33,34 +33,22 @@ impl Prepared {
     pub fn load(settings: &Settings) -> Result<Self> {
         settings.validate()?;
         let (training, validation, task) = read(settings)?;
-        let (training, validation) = match (settings.val_fraction, settings.folds.zip(settings.fold)) {
-            (Some(fraction), _) => {
-                let (training, validation) = training.split_off_fraction(fraction, settings.seed)?;
-                (training, Some(validation))
-            }
-            (None, Some((folds, fold))) => {
-                let (training, validation) = training.split_off_fold(fold, folds)?;
-                (training, Some(validation))
-            }
-            (None, None) => (training, validation),
-        };
-        if let Some(set) = validation.as_ref().filter(|_| settings.val_images.is_none()) {
-            info!("set aside for validation: {}", set.names().join(", "));
-        }
         Self::new(settings, training, validation, task)
     }
 
-    /// Takes images that are in memory already.
+    /// Takes images that are in memory already. Where `validation` is none, the settings may set a share or a fold of
+    /// `training` aside.
     ///
     /// # Errors
     /// When images, targets and settings do not fit each other.
     pub fn new(
         settings: &Settings,
-        mut training: Dataset,
-        mut validation: Option<Dataset>,
+        training: Dataset,
+        validation: Option<Dataset>,
         task: Task,
     ) -> Result<Self> {
         settings.validate()?;
+        let (mut training, mut validation) = set_aside(settings, training, validation)?;
         check_labelled(&training)?;
         let inputs = training.channels();
         if let Some(validation) = &validation {
@@ -107,6 +95,31 @@ impl Prepared {
         };
         Ok(Self { training: ready(training), validation: validation.map(ready), model })
     }
+}
+
+/// Sets images aside for validation, where the settings say so.
+fn set_aside(
+    settings: &Settings,
+    training: Dataset,
+    validation: Option<Dataset>,
+) -> Result<(Dataset, Option<Dataset>)> {
+    if validation.is_some() {
+        return match settings.val_fraction {
+            Some(fraction) => {
+                let found = format!("{fraction} beside images for validation");
+                let wanted = "these come either from elsewhere or from the training images; drop one";
+                Err(Error::setting("val_fraction", found, wanted))
+            }
+            None => Ok((training, validation)),
+        };
+    }
+    let (training, validation) = match (settings.val_fraction, settings.folds.zip(settings.fold)) {
+        (Some(fraction), _) => training.split_off_fraction(fraction, settings.seed)?,
+        (None, Some((folds, fold))) => training.split_off_fold(fold, folds)?,
+        (None, None) => return Ok((training, None)),
+    };
+    info!("set aside for validation: {}", validation.names().join(", "));
+    Ok((training, Some(validation)))
 }
 
 fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {

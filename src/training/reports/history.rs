@@ -1,27 +1,7 @@
 //! What happened in each epoch: a table for other programs, and curves for people.
 
 use crate::pictures::{Chart, Series, charts_to_svg};
-
-/// One line of the history.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Epoch {
-    /// Number of the epoch, from 1.
-    pub epoch: u64,
-    /// Steps made by its end.
-    pub step: u64,
-    /// Minutes of training by its end.
-    pub minutes: f64,
-    /// Mean loss of its steps.
-    pub training_loss: f64,
-    /// Loss on the validation images; NaN without any.
-    pub validation_loss: f64,
-    /// Metrics on the validation images, in the order of [`History::metrics`].
-    pub metrics: Vec<f64>,
-    /// The learning rate of its last step.
-    pub learning_rate: f64,
-    /// Whether it gave the best model so far.
-    pub best: bool,
-}
+use crate::watcher::Epoch;
 
 /// All epochs of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,7 +26,7 @@ impl History {
         );
         let number = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
         for e in &self.epochs {
-            let metrics: Vec<String> = e.metrics.iter().copied().map(number).collect();
+            let metrics: Vec<String> = e.metrics.iter().map(|&(_, value)| number(value)).collect();
             let (training, validation) = (number(e.training_loss), number(e.validation_loss));
             let best = u8::from(e.best);
             let line = [e.epoch.to_string(), e.step.to_string(), number(e.minutes), training, validation];
@@ -71,9 +51,10 @@ impl History {
                 minutes: number(fields[2])?,
                 training_loss: number(fields[3])?,
                 validation_loss: number(fields[4])?,
-                metrics: fields[5..5 + metrics.len()]
+                metrics: metrics
                     .iter()
-                    .map(|text| number(text))
+                    .zip(&fields[5..])
+                    .map(|(name, text)| Some((name.to_string(), number(text)?)))
                     .collect::<Option<_>>()?,
                 learning_rate: number(fields[5 + metrics.len()])?,
                 best: fields[6 + metrics.len()] == "1",
@@ -99,10 +80,10 @@ impl History {
         };
         let mut charts = vec![chart("Loss", "loss", true, losses)];
         for (index, name) in self.metrics.iter().enumerate() {
-            if self.epochs.iter().any(|e| !e.metrics[index].is_nan()) {
+            if self.epochs.iter().any(|e| !e.metrics[index].1.is_nan()) {
                 let words = name.replace('_', " ");
                 let series =
-                    vec![Series { name: "validation".into(), points: points(&|e| e.metrics[index]) }];
+                    vec![Series { name: "validation".into(), points: points(&|e| e.metrics[index].1) }];
                 charts.push(chart(&words, &words, false, series));
             }
         }
@@ -117,7 +98,7 @@ mod tests {
     fn history() -> History {
         let mut history = History::new(&["psnr", "ssim"]);
         for epoch in 1..4 {
-            let metrics = vec![20.0 + epoch as f64 / 3.0, f64::NAN];
+            let metrics = vec![("psnr".into(), 20.0 + epoch as f64 / 3.0), ("ssim".into(), f64::NAN)];
             history.epochs.push(Epoch {
                 epoch,
                 step: 10 * epoch,

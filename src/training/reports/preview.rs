@@ -2,12 +2,11 @@
 
 use ndarray::{Array3, Axis};
 
-use crate::Result;
-use crate::engine::Engine;
+use crate::evaluation::Found;
 use crate::geometry::Extent;
+use crate::network::Model;
 use crate::pictures::{captioned_montage, grey_picture, label_picture, range_of, stretch, stretch_with};
-use crate::samples::{Dataset, Sample, Target};
-use crate::training::scores::{Output, apply};
+use crate::samples::{Sample, Target};
 
 /// Longest side in pixels that is shown of an image; the middle of larger ones.
 const MAX_SIDE: usize = 512;
@@ -26,20 +25,21 @@ pub(in crate::training) fn shown(extent: Extent) -> Extent {
     Extent::plane(extent.y.min(MAX_SIDE), extent.x.min(MAX_SIDE))
 }
 
-/// The picture over those images of `set` whose `losses` are the smallest, the median and the largest, `[y][x][3]`.
-pub(in crate::training) fn preview(
-    engine: &mut dyn Engine,
-    set: &Dataset,
-    losses: &[f64],
-) -> Result<Array3<u8>> {
-    let (mut captions, mut rows) = (Vec::new(), Vec::new());
+/// Those of `samples` whose `losses` are the smallest, the median and the largest, with captions; of large ones the middle.
+pub(in crate::training) fn chosen(samples: &[Sample], losses: &[f64]) -> (Vec<String>, Vec<Sample>) {
+    let (mut captions, mut chosen) = (Vec::new(), Vec::new());
     for (word, index) in best_median_worst(losses) {
-        let Some(sample) = set.samples.get(index) else { continue };
+        let Some(sample) = samples.get(index) else { continue };
         let name = sample.name.rsplit(['/', '\\']).next().unwrap_or_default();
         captions.push(format!("{word}: {name}, loss {:.4}", losses[index]));
-        rows.push(row(engine, &middle(sample))?);
+        chosen.push(middle(sample));
     }
-    Ok(captioned_montage(&["input", "target", "output"], &captions, &rows))
+    (captions, chosen)
+}
+
+/// The picture over rows, `[y][x][3]`.
+pub(in crate::training) fn picture(captions: &[String], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
+    captioned_montage(&["input", "target", "output"], captions, rows)
 }
 
 /// Which images have the smallest, the median (of an even number, the lower) and the largest loss; those of one or
@@ -59,25 +59,26 @@ fn best_median_worst(losses: &[f64]) -> Vec<(&'static str, usize)> {
     }
 }
 
-/// Image, target and output side by side.
-fn row(engine: &mut dyn Engine, sample: &Sample) -> Result<Vec<Array3<u8>>> {
-    let output = apply(engine, sample)?;
+/// Image, target and output side by side; the sample is normalised as `model` takes it, what was found is not.
+pub(in crate::training) fn row(sample: &Sample, found: &Found, model: &Model) -> Vec<Array3<u8>> {
     let mut row = vec![grey_picture(stretch(sample.image.index_axis(Axis(0), 0)).view())];
-    match (&sample.target, &output) {
-        (Target::Classes(target), Output::Classes(output)) => {
+    match (&sample.target, found) {
+        (Target::Classes(target), Found::Classes(found)) => {
             row.push(label_picture(target.view()));
-            row.push(label_picture(output.view()));
+            row.push(label_picture(found.view()));
         }
-        (Target::Values(target), Output::Values(output)) => {
-            let (target, output) = (target.index_axis(Axis(0), 0), output.index_axis(Axis(0), 0));
+        (Target::Values(target), Found::Values(found)) => {
+            let mut target = target.clone();
+            model.restore(&mut target);
+            let (target, found) = (target.index_axis(Axis(0), 0), found.index_axis(Axis(0), 0));
             // Both in the target's greys, so that a difference is one of the network's making.
             let range = range_of(target).unwrap_or((0.0, 1.0));
             row.push(grey_picture(stretch_with(target, range).view()));
-            row.push(grey_picture(stretch_with(output, range).view()));
+            row.push(grey_picture(stretch_with(found, range).view()));
         }
         _ => {}
     }
-    Ok(row)
+    row
 }
 
 fn middle(sample: &Sample) -> Sample {

@@ -1,5 +1,6 @@
 //! What memory a run takes, said before its first step.
 
+use super::judge::Judge;
 use crate::Result;
 use crate::engine::Engine;
 use crate::geometry::{Extent, Shape};
@@ -8,7 +9,7 @@ use crate::samples::{Dataset, Sample, Target};
 use crate::training::batches::steps_ahead;
 use crate::training::reports::preview;
 
-/// MemoryUse in bytes; the program itself, a few tens of MiB, comes on top.
+/// Memory in bytes; the program itself, a few tens of MiB, comes on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryUse {
     /// The network's planes and parameters, in the memory of the device.
@@ -31,12 +32,10 @@ impl MemoryUse {
     pub fn of_steps(engine: &dyn Engine, task: &Task, shape: Shape) -> Result<Self> {
         // This finds sizes that cannot be counted.
         let network = engine.bytes(shape, true)?;
-        let (architecture, ahead) = (engine.architecture(), steps_ahead(shape, engine.architecture().inputs));
-        let step = shape.batch as u64 * image_bytes(architecture, task, shape.extent);
+        let architecture = engine.architecture();
         let own = MODELS * parameter_bytes(architecture);
-        // Each step is there as images and as batches while it is made.
-        let making = 2 * ahead as u64 * step;
-        Ok(Self { network, images: own + making.max(CHECKPOINT * parameter_bytes(architecture)) })
+        let steps = steps_bytes(architecture, task, shape);
+        Ok(Self { network, images: own + steps.max(CHECKPOINT * parameter_bytes(architecture)) })
     }
 
     /// Of a run whose steps are of `shape` at the largest, over the images that it is trained on and those that judge it
@@ -49,46 +48,28 @@ impl MemoryUse {
         task: &Task,
         shape: Shape,
         training: &Dataset,
-        judging: &Dataset,
+        judge: &Judge,
     ) -> Result<Self> {
-        let mut steps = Self::of_steps(engine, task, shape)?;
+        let mut run = Self::of_steps(engine, task, shape)?;
+        let judging = judge.set();
         let sets = training.samples.iter().chain(&judging.samples).map(sample_bytes).sum::<u64>();
-        steps.images = steps.images.saturating_add(sets);
+        run.images = run.images.saturating_add(sets);
         let Some(largest) = judging.samples.iter().max_by_key(|sample| sample_bytes(sample)) else {
-            return Ok(steps);
+            return Ok(run);
         };
-        let architecture = engine.architecture();
+        let architecture = judge.architecture();
         let (_, height, width) = largest.image.dim();
         let whole = Extent::plane(height, width);
-        let shown = preview::shown(whole);
-        // Planes for training do for judging too.
-        let network_at = |extent| match extent == shape.extent {
-            true => Ok(steps.network),
-            false => engine.bytes(Shape { batch: 1, extent }, false),
-        };
-        let (judging_network, preview_network) = (network_at(whole)?, network_at(shown)?);
-        let largest_network = steps.network.max(judging_network);
-        // Steps that are ready wait while others are judged and shown; what it took to make them is free again.
-        let ready = (steps_ahead(shape, architecture.inputs) - 1) as u64
-            * shape.batch as u64
-            * image_bytes(architecture, task, shape.extent);
-        let waiting = sets + MODELS * parameter_bytes(architecture) + ready;
-        let judging_images = waiting + judging_bytes(largest, architecture.outputs);
-        let judged = Self { network: largest_network, images: steps.images.max(judging_images) };
-        let preview_images = waiting + preview::bytes(judging.samples.len(), whole);
-        let mut previewed = Self { network: preview_network, images: preview_images };
-        if engine.spare_bytes() > 0 {
-            // Planes of several sizes stay, the smaller ones if they are small enough.
-            let mut others =
-                vec![(judging_network, whole), (preview_network, shown), (steps.network, shape.extent)];
-            others.sort_by_key(|&(bytes, _)| bytes);
-            others.dedup();
-            others.pop();
-            let fits =
-                |spare, (bytes, _)| if spare + bytes <= engine.spare_bytes() { spare + bytes } else { spare };
-            previewed.network = largest_network + others.into_iter().fold(0, fits);
-        }
-        Ok(if previewed.total() > judged.total() { previewed } else { judged })
+        let mut shapes = judge.shapes();
+        shapes.push(Shape { batch: 1, extent: preview::shown(whole) });
+        run.network = engine.bytes_in_turns(shape, &shapes)?;
+        // Steps go on being made ready while the network is judged and shown.
+        let waiting = sets + MODELS * parameter_bytes(architecture) + steps_bytes(architecture, task, shape);
+        let tile = judge.shapes().into_iter().map(|shape| shape.extent.pixels()).max().unwrap_or(0);
+        let judged = judging_bytes(largest, tile, architecture);
+        let previewed = preview::bytes(judging.samples.len(), whole);
+        run.images = run.images.max(waiting + judged.max(previewed));
+        Ok(run)
     }
 }
 
@@ -99,6 +80,12 @@ const CHECKPOINT: u64 = 15;
 
 fn parameter_bytes(architecture: &Architecture) -> u64 {
     4 * ParameterLayout::of(architecture).count() as u64
+}
+
+/// Of the steps that are in use and of those that are made meanwhile, each of these as images and as batches.
+fn steps_bytes(architecture: &Architecture, task: &Task, shape: Shape) -> u64 {
+    let step = shape.batch as u64 * image_bytes(architecture, task, shape.extent);
+    3 * steps_ahead(shape, architecture.inputs) as u64 * step
 }
 
 /// Bytes of an image and its target, `weights` not counted: these are 4 for each pixel more.
@@ -119,13 +106,14 @@ fn sample_bytes(sample: &Sample) -> u64 {
     4 * (sample.image.len() + target + weights) as u64
 }
 
-/// Of judging by one image: the image again as a batch, the outputs, and as much in the units of the targets.
-fn judging_bytes(sample: &Sample, outputs: usize) -> u64 {
+/// Of judging by one image in tiles of `tile` pixels: the tile as a batch with its targets and its outputs, the result for
+/// the image, and values in the units of the targets.
+fn judging_bytes(sample: &Sample, tile: usize, architecture: &Architecture) -> u64 {
     let (_, y, x) = sample.image.dim();
-    let results = match &sample.target {
-        Target::Classes(_) => outputs + 1,
-        Target::Values(_) => 3 * outputs,
+    let (inputs, outputs) = (architecture.inputs, architecture.outputs);
+    let (targets, result) = match &sample.target {
+        Target::Classes(_) => (1, 1),
+        Target::Values(_) => (outputs, 2 * outputs),
     };
-    let batch = sample_bytes(sample);
-    batch + batch.max(4 * (y * x * results) as u64)
+    4 * ((inputs + targets + outputs + 1) * tile + result * y * x) as u64
 }

@@ -1,14 +1,91 @@
-//! One run: the loop, its checkpoint, and its folder.
+//! One run: the loop, its checkpoint, its folder and what it shows.
 
 mod checkpoint;
 mod folder;
+mod judge;
 mod memory;
 mod outcome;
+mod reports;
 mod resume;
 mod trainer;
 
 pub use folder::{RunFolder, read_settings};
 pub use memory::{MemoryUse, image_bytes};
-pub use outcome::{Outcome, StopReason, Watcher};
+pub use outcome::{Outcome, StopReason};
 pub use resume::check_same_settings;
-pub use trainer::train;
+
+use super::prepare::Prepared;
+use super::settings::Settings;
+use crate::devices::{self, Device};
+use crate::watcher::Watcher;
+use crate::{Error, Result};
+
+/// A training run, to be told what it needs and started.
+///
+/// ```
+/// # use msd_gpu::training::{Prepared, Run, Settings};
+/// # fn example(settings: Settings, prepared: Prepared) -> msd_gpu::Result<()> {
+/// let outcome = Run::new(settings, &prepared).train()?;
+/// println!("best after epoch {}", outcome.best_epoch);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Run<'a> {
+    settings: Settings,
+    prepared: &'a Prepared,
+    device: Option<Device>,
+    folder: Option<&'a RunFolder>,
+    resumes: bool,
+    watcher: Option<&'a mut dyn Watcher>,
+}
+
+impl<'a> Run<'a> {
+    /// A run by `settings` on images that were prepared by them. Where nothing else is said, it is on the device that the
+    /// settings name, nothing is saved, and nobody watches.
+    pub fn new(settings: Settings, prepared: &'a Prepared) -> Self {
+        Self { settings, prepared, device: None, folder: None, resumes: false, watcher: None }
+    }
+
+    /// Trains on `device`.
+    pub fn on(self, device: &Device) -> Self {
+        Self { device: Some(device.clone()), ..self }
+    }
+
+    /// Saves model, checkpoint, history and pictures in `folder`.
+    pub fn save_in(self, folder: &'a RunFolder) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// Goes on from the checkpoint in the run's folder: to the last bit as if the run had not been stopped. A folder without a
+    /// checkpoint is started in.
+    pub fn resume(self) -> Self {
+        Self { resumes: true, ..self }
+    }
+
+    /// Tells `watcher` how the run comes along; it may stop the run, which then ends as at a limit.
+    pub fn watched_by(self, watcher: &'a mut dyn Watcher) -> Self {
+        Self { watcher: Some(watcher), ..self }
+    }
+
+    /// Trains until a limit, the patience or the watcher ends it; gives the best model, and leaves it in the folder.
+    ///
+    /// # Errors
+    /// When the device fails, the loss is no longer a finite number ([`Error::Diverged`]; the best model so far stays in
+    /// the folder), a resumed run has other settings or images than it was started with, or a file cannot be written.
+    pub fn train(self) -> Result<Outcome> {
+        let Self { mut settings, prepared, device, folder, resumes, watcher } = self;
+        settings.fill_limit();
+        settings.validate()?;
+        let checkpoint = match (resumes, folder) {
+            (false, _) => None,
+            (true, Some(folder)) => folder.read_checkpoint()?,
+            (true, None) => {
+                let problem = "a run without a folder cannot be resumed; say where it was saved";
+                return Err(Error::Mismatch(problem.into()));
+            }
+        };
+        let device = device.map_or_else(|| devices::choose(&settings.device), Ok)?;
+        let nobody: &mut dyn Watcher = &mut ();
+        trainer::train(prepared, &settings, folder, &device, checkpoint, watcher.unwrap_or(nobody))
+    }
+}

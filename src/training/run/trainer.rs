@@ -1,27 +1,27 @@
 //! The loop.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use super::checkpoint::{Checkpoint, Progress};
 use super::folder::{RunFolder, read_settings};
+use super::judge::Judge;
 use super::memory::MemoryUse;
-use super::outcome::{Outcome, StopReason, Watcher};
+use super::outcome::{Outcome, StopReason};
+use super::reports::Reports;
 use super::resume::{check_same_data, check_same_settings, fingerprints};
 use crate::devices::Device;
 use crate::engine::{Adam, Engine, Loss};
+use crate::evaluation::{Evaluation, Scores, metric_names};
 use crate::geometry::Shape;
 use crate::network::Model;
-use crate::training::Settings;
-use crate::training::batches::Batches;
-use crate::training::judge::Judge;
+use crate::training::batches::{Batches, StepsAhead};
 use crate::training::prepare::Prepared;
-use crate::training::reports::Reports;
-use crate::training::reports::{Epoch, History};
-use crate::training::scores::{Scores, metric_names};
-use crate::training::settings::RateSchedule;
+use crate::training::reports::History;
+use crate::training::settings::{RateSchedule, Settings};
+use crate::watcher::{Epoch, Flow, ImageReport, StepReport, TrainingPlan, Watcher};
 use crate::{Error, Result};
 
 /// Seconds between two savings within an epoch.
@@ -29,43 +29,55 @@ const SAVE_SECONDS: f64 = 30.0;
 /// Saving takes at most one in so many seconds: epochs may be much shorter than writing takes.
 const SAVE_SHARE: f64 = 50.0;
 
-/// Trains until a limit, the patience or `stop` ends it, and leaves the best model in `folder`.
-///
-/// With `resume`, goes on from the folder's checkpoint: to the last bit as if the run had not been stopped.
-///
-/// # Errors
-/// When the device fails, the loss is no longer a finite number ([`Error::Diverged`]; the best model so far stays in
-/// the folder), a resumed run has other settings or images than it was started with, or a file cannot be written.
-pub fn train(
+/// Trains until a limit, the patience or the watcher ends it; see [`super::Run`].
+pub(super) fn train(
     prepared: &Prepared,
     settings: &Settings,
-    folder: &RunFolder,
+    folder: Option<&RunFolder>,
     device: &Device,
-    resume: bool,
-    stop: &AtomicBool,
+    checkpoint: Option<Checkpoint>,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
-    let mut run = Run::new(prepared, settings, folder, device, resume)?;
-    folder.write_settings(&run.settings)?;
-    run.save()?;
-    watcher.started(run.steps_in_epoch, run.memory()?);
-    let reason = match run.until_finished(stop, watcher) {
-        Ok(reason) => reason,
+    let batches = Batches::new(&prepared.training, settings)?;
+    let mut trainer = Trainer::new(prepared, settings, folder, device, checkpoint, &batches)?;
+    if let Some(folder) = folder {
+        folder.write_settings(&trainer.settings)?;
+    }
+    trainer.save()?;
+    let memory = trainer.memory()?;
+    let plan = TrainingPlan {
+        steps_in_epoch: trainer.steps_in_epoch,
+        validate_every: trainer.validate_every,
+        network_bytes: memory.network,
+        image_bytes: memory.images,
+    };
+    let stopped = watcher.started(&plan).is_break();
+    let last = trainer.settings.last_step(trainer.steps_in_epoch);
+    let ended = thread::scope(|scope| {
+        let mut steps = batches.start(scope, trainer.progress.step + 1, last);
+        let reason = trainer.until_finished(&mut steps, stopped, watcher)?;
+        Ok((reason, steps.waited()))
+    });
+    let (reason, waited) = match ended {
+        Ok(ended) => ended,
         Err(error) => {
             // The best model outlives what went wrong after it; the checkpoint stays at what was saved before.
-            run.write_best().unwrap_or_else(|second| warn!("{second}"));
+            trainer.write_best().unwrap_or_else(|second| warn!("{second}"));
             return Err(error);
         }
     };
-    run.refresh_preview()?;
-    run.reports.finish()?;
+    let seconds = trainer.started.elapsed().as_secs_f64();
+    debug!("waited for images in {:.1} % of the time", 100.0 * waited.as_secs_f64() / seconds.max(1e-9));
+    trainer.refresh_preview()?;
+    trainer.reports.finish()?;
     Ok(Outcome {
-        best_epoch: run.progress.best_epoch,
-        best_scores: run.best_scores(),
-        history: run.history,
-        steps: run.progress.step,
-        model: run.model,
+        best_epoch: trainer.progress.best_epoch,
+        best_scores: trainer.best_scores(),
+        history: trainer.history,
+        steps: trainer.progress.step,
+        model: trainer.model,
         reason,
+        waited,
     })
 }
 
@@ -79,15 +91,17 @@ fn tuned(device: &Device, checkpoint: Option<&Checkpoint>, model: &Model, shape:
     device.tuned_for(&model.architecture, shape)
 }
 
-struct Run<'a> {
+struct Trainer<'a> {
     prepared: &'a Prepared,
     settings: Settings,
     loss: Loss,
-    folder: &'a RunFolder,
+    folder: Option<&'a RunFolder>,
     engine: Box<dyn Engine>,
-    batches: Batches<'a>,
+    batches: &'a Batches<'a>,
     judge: Judge<'a>,
     steps_in_epoch: u64,
+    /// The network is judged once in so many epochs.
+    validate_every: u64,
     progress: Progress,
     /// The best model so far.
     model: Model,
@@ -99,26 +113,38 @@ struct Run<'a> {
     /// Minutes that earlier sittings took.
     minutes_before: f64,
     saved: Instant,
-    /// Seconds that saving took.
-    save_seconds: f64,
+    /// How long saving took.
+    save_time: Duration,
     reports: Reports<'a>,
+    /// Whether the watcher asked for an end.
+    stopped: bool,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Trainer<'a> {
     fn new(
         prepared: &'a Prepared,
         settings: &Settings,
-        folder: &'a RunFolder,
+        folder: Option<&'a RunFolder>,
         device: &Device,
-        resume: bool,
+        checkpoint: Option<Checkpoint>,
+        batches: &'a Batches<'a>,
     ) -> Result<Self> {
-        let batches = Batches::new(&prepared.training, settings)?;
-        let steps_in_epoch = batches.steps_in_epoch(settings.crop);
+        let steps_in_epoch = batches.steps_in_epoch();
         let mut settings = settings.clone();
         settings.fit(steps_in_epoch)?;
         let mut model = prepared.model.clone();
-        let checkpoint = if resume { folder.read_checkpoint()? } else { None };
-        let device = tuned(device, checkpoint.as_ref(), &model, batches.largest_shape(settings.crop));
+        let judge = Judge::new(prepared, settings.loss());
+        let started_with = checkpoint
+            .as_ref()
+            .map(|checkpoint| read_settings(&checkpoint.progress.settings, "checkpoint".as_ref()));
+        let mut started_with = started_with.transpose()?;
+        if let Some(started) = &mut started_with {
+            // Runs that were begun before there was a rhythm judged the network after each epoch.
+            let every = *started.validate_every.get_or_insert(1);
+            settings.validate_every.get_or_insert(every);
+        }
+        let validate_every = *settings.validate_every.get_or_insert_with(|| judge.rhythm(batches));
+        let device = tuned(device, checkpoint.as_ref(), &model, batches.largest_shape());
         let mut engine = device.open(&model.architecture, &model.parameters)?;
         let metrics = metric_names(&model.task);
         let fingerprints = fingerprints(&model)?;
@@ -126,7 +152,9 @@ impl<'a> Run<'a> {
             None => (Progress { best: f64::INFINITY, ..Default::default() }, History::new(metrics)),
             Some(checkpoint) => {
                 let progress = checkpoint.progress;
-                check_same_settings(&read_settings(&progress.settings, folder.path())?, &settings)?;
+                if let Some(started) = &started_with {
+                    check_same_settings(started, &settings)?;
+                }
                 check_same_data(&progress.fingerprints, &fingerprints)?;
                 engine.set_parameters(&checkpoint.parameters)?;
                 engine.set_moments(&checkpoint.moments)?;
@@ -137,7 +165,15 @@ impl<'a> Run<'a> {
                     model.validate()?;
                 }
                 info!("going on from epoch {}, step {}", progress.epoch, progress.step);
-                let history = folder.read_history(metrics, progress.epoch as usize)?;
+                let mut history = match folder {
+                    Some(folder) => folder.read_history(metrics, progress.epoch as usize)?,
+                    None => History::new(metrics),
+                };
+                // At its end a run is judged whatever its rhythm; had it gone on, it would not have been.
+                for epoch in history.epochs.iter_mut().filter(|e| !e.epoch.is_multiple_of(validate_every)) {
+                    (epoch.validation_loss, epoch.best) = (f64::NAN, false);
+                    epoch.metrics.iter_mut().for_each(|(_, value)| *value = f64::NAN);
+                }
                 (progress, history)
             }
         };
@@ -150,9 +186,10 @@ impl<'a> Run<'a> {
             folder,
             engine,
             batches,
-            judge: Judge::new(prepared, &settings),
+            judge,
             settings,
             steps_in_epoch,
+            validate_every,
             model,
             history,
             losses: progress.epoch_steps,
@@ -161,20 +198,15 @@ impl<'a> Run<'a> {
             minutes_before: progress.minutes,
             progress,
             saved: Instant::now(),
-            save_seconds: 0.0,
+            save_time: Duration::ZERO,
             reports,
+            stopped: false,
         })
     }
 
     fn memory(&self) -> Result<MemoryUse> {
-        let shape = self.batches.largest_shape(self.settings.crop);
-        MemoryUse::of_run(
-            self.engine.as_ref(),
-            &self.model.task,
-            shape,
-            &self.prepared.training,
-            self.judge.set(),
-        )
+        let (engine, shape) = (self.engine.as_ref(), self.batches.largest_shape());
+        MemoryUse::of_run(engine, &self.model.task, shape, &self.prepared.training, &self.judge)
     }
 
     fn minutes(&self) -> f64 {
@@ -182,16 +214,23 @@ impl<'a> Run<'a> {
     }
 
     /// Makes steps until something ends the run, and saves it.
-    fn until_finished(&mut self, stop: &AtomicBool, watcher: &mut dyn Watcher) -> Result<StopReason> {
+    fn until_finished(
+        &mut self,
+        steps: &mut StepsAhead,
+        stopped: bool,
+        watcher: &mut dyn Watcher,
+    ) -> Result<StopReason> {
+        self.stopped = stopped;
         self.warn_of_short_schedule();
         let reason = loop {
-            if let Some(reason) = self.finished(stop) {
+            if let Some(reason) = self.finished() {
                 break reason;
             }
-            self.step(watcher)?;
+            self.step(steps, watcher)?;
             let ends = self.progress.step.is_multiple_of(self.steps_in_epoch);
             if ends {
-                self.end_epoch(watcher)?;
+                let judged = (self.progress.epoch + 1).is_multiple_of(self.validate_every);
+                self.end_epoch(judged, watcher)?;
             }
             if self.save_is_due(ends) {
                 self.save()?;
@@ -201,27 +240,31 @@ impl<'a> Run<'a> {
             }
         };
         self.save()?;
+        // Whatever the run came to is judged, also an epoch that was cut short. This is no place to go on from: a run that was
+        // not stopped does not come by there.
         if self.progress.epoch_steps > 0 {
-            // An epoch that was cut short is judged too. Its end is no place to go on from: a run that was not stopped
-            // does not come by there.
-            self.end_epoch(watcher)?;
+            self.end_epoch(true, watcher)?;
+            self.write_best()?;
+        } else if self.progress.epoch > 0 && !self.progress.epoch.is_multiple_of(self.validate_every) {
+            self.judge_last_epoch(watcher)?;
             self.write_best()?;
         }
         Ok(reason)
     }
 
     /// Whether and why the run is at its end.
-    fn finished(&self, stop: &AtomicBool) -> Option<StopReason> {
+    fn finished(&self) -> Option<StopReason> {
         let (s, p) = (&self.settings, &self.progress);
         let waited = p.epoch.saturating_sub(p.best_epoch);
-        if stop.load(Ordering::Relaxed) {
+        let judged = p.epoch.is_multiple_of(self.validate_every);
+        if self.stopped {
             Some(StopReason::Asked)
         } else if s.max_steps.is_some_and(|most| p.step >= most)
             || s.max_epochs.is_some_and(|most| p.epoch >= most)
             || s.max_minutes.is_some_and(|most| self.minutes() >= most)
         {
             Some(StopReason::Limit)
-        } else if s.patience > 0 && self.prepared.validation.is_some() && waited >= s.patience {
+        } else if s.patience > 0 && self.prepared.validation.is_some() && judged && waited >= s.patience {
             Some(StopReason::Patience)
         } else {
             None
@@ -245,8 +288,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn step(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
-        let (batches, scale) = self.batches.step(self.progress.step + 1);
+    fn step(&mut self, steps: &mut StepsAhead, watcher: &mut dyn Watcher) -> Result<()> {
+        let (batches, scale) = steps.step(self.progress.step + 1);
         for (images, targets) in &batches {
             self.engine.accumulate(images, targets, self.loss, scale)?;
         }
@@ -256,7 +299,8 @@ impl<'a> Run<'a> {
         let adam = self.settings.optimisation.adam(self.settings.lr, step, drops);
         self.engine.update(&Adam { frozen_layers: self.settings.freeze, ..adam })?;
         self.take_losses(false)?;
-        watcher.step(step, self.latest_loss, self.done());
+        let report = StepReport { step, loss: self.latest_loss, done: self.done() };
+        self.stopped |= watcher.step(&report).is_break();
         Ok(())
     }
 
@@ -284,33 +328,62 @@ impl<'a> Run<'a> {
         Err(Error::Diverged { step, loss: f32::NAN, images: self.batches.names(step) })
     }
 
-    /// Judges the network, and keeps it if it is the best.
-    fn end_epoch(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+    /// Ends an epoch; where it is `judged`, the network is, and is kept if it is the best.
+    fn end_epoch(&mut self, judged: bool, watcher: &mut dyn Watcher) -> Result<()> {
         self.take_losses(true)?;
-        let mut candidate = self.finite_parameters()?;
-        if self.settings.optimisation.ema.is_some() {
-            candidate = self.engine.average()?;
-        }
-        let step = self.progress.step;
-        let (judgement, judged) = self.judge.judge(self.engine.as_mut(), &candidate, step)?;
-        let scores = &judgement.scores;
-        let validated = self.prepared.validation.is_some();
-        let minutes = self.minutes();
+        let (minutes, step) = (self.minutes(), self.progress.step);
         let optimisation = &self.settings.optimisation;
         let p = &mut self.progress;
         p.epoch += 1;
-        let best = p.best_epoch == 0 || judged < p.best;
-        let shown = |value: f64| if validated { value } else { f64::NAN };
+        let no_metrics = self.history.metrics.iter().map(|name| (name.clone(), f64::NAN)).collect();
         self.history.epochs.push(Epoch {
             epoch: p.epoch,
             step,
             minutes,
             training_loss: p.loss_sum / p.epoch_steps.max(1) as f64,
-            validation_loss: shown(scores.loss),
-            metrics: scores.metrics.iter().map(|&(_, value)| shown(value)).collect(),
+            validation_loss: f64::NAN,
+            metrics: no_metrics,
             learning_rate: optimisation.rate(self.settings.lr, step, p.drops),
-            best,
+            best: false,
         });
+        (p.loss_sum, p.epoch_steps, self.losses) = (0.0, 0, 0);
+        if judged {
+            return self.judge_last_epoch(watcher);
+        }
+        self.reports.epoch(&self.history, Vec::new())?;
+        self.tell_of_epoch(watcher);
+        Ok(())
+    }
+
+    /// Judges the network as the last epoch left it, and keeps it if it is the best.
+    fn judge_last_epoch(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        let mut candidate = self.finite_parameters()?;
+        if self.settings.optimisation.ema.is_some() {
+            candidate = self.engine.average()?;
+        }
+        let step = self.progress.step;
+        // A watcher that asks for an end while the network is judged gets it at the end of judging: else there might be no
+        // model at all.
+        let mut listener = Listener { watcher: &mut *watcher, stopped: false };
+        let Evaluation { image_losses, scores, loss, .. } =
+            self.judge.judge(self.engine.as_mut(), &candidate, step, &mut listener)?;
+        self.stopped |= listener.stopped;
+        let metrics = scores.metrics().into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN)));
+        let scores = Scores { loss, metrics: metrics.collect() };
+        let judged = self.settings.monitor.judge(&scores);
+        let validated = self.prepared.validation.is_some();
+        let minutes = self.minutes();
+        let optimisation = &self.settings.optimisation;
+        let p = &mut self.progress;
+        let best = p.best_epoch == 0 || judged < p.best;
+        if let Some(epoch) = self.history.epochs.last_mut() {
+            (epoch.minutes, epoch.best) = (minutes, best);
+            if validated {
+                epoch.validation_loss = scores.loss;
+                epoch.metrics =
+                    scores.metrics.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+            }
+        }
         if best {
             (p.best, p.best_epoch) = (judged, p.epoch);
             self.model.parameters = candidate;
@@ -330,20 +403,27 @@ impl<'a> Run<'a> {
             let rate = optimisation.rate(self.settings.lr, step + 1, p.drops);
             info!("no better model since epoch {}: the learning rate drops to {rate}", p.best_epoch);
         }
-        (p.loss_sum, p.epoch_steps, self.losses) = (0.0, 0, 0);
-        self.reports.epoch(&self.history, judgement.image_losses)?;
-        watcher.epoch(&self.history);
+        self.reports.epoch(&self.history, image_losses)?;
+        self.tell_of_epoch(watcher);
         Ok(())
+    }
+
+    fn tell_of_epoch(&mut self, watcher: &mut dyn Watcher) {
+        if let Some(epoch) = self.history.epochs.last() {
+            self.stopped |= watcher.epoch(epoch).is_break();
+        }
     }
 
     fn save_is_due(&self, epoch_ended: bool) -> bool {
         let seconds = self.saved.elapsed().as_secs_f64();
-        let first = epoch_ended && self.progress.epoch == 1;
-        first || seconds > SAVE_SHARE * self.save_seconds && (epoch_ended || seconds > SAVE_SECONDS)
+        let first = epoch_ended && self.progress.epoch == self.validate_every;
+        let long = seconds > SAVE_SHARE * self.save_time.as_secs_f64();
+        first || long && (epoch_ended || seconds > SAVE_SECONDS)
     }
 
     /// Writes everything down. The checkpoint comes last, so that it never stands on something that is not there yet.
     fn save(&mut self) -> Result<()> {
+        let Some(folder) = self.folder else { return Ok(()) };
         let start = Instant::now();
         self.take_losses(true)?;
         let parameters = self.finite_parameters()?;
@@ -353,36 +433,45 @@ impl<'a> Run<'a> {
         let best_parameters =
             if self.progress.best_epoch > 0 { self.model.parameters.clone() } else { Vec::new() };
         let progress = self.progress.clone();
-        self.folder.write_checkpoint(&Checkpoint {
-            parameters,
-            moments,
-            average,
-            best_parameters,
-            progress,
-        })?;
+        folder.write_checkpoint(&Checkpoint { parameters, moments, average, best_parameters, progress })?;
         self.saved = Instant::now();
-        self.save_seconds = start.elapsed().as_secs_f64();
+        self.save_time = start.elapsed();
         Ok(())
     }
 
     /// Writes the best model, if there is one yet, and the history.
     fn write_best(&self) -> Result<()> {
+        let Some(folder) = self.folder else { return Ok(()) };
         if self.progress.best_epoch > 0 {
-            self.folder.write_model(&self.model)?;
+            folder.write_model(&self.model)?;
         }
-        self.folder.write_history(&self.history)
+        folder.write_history(&self.history)
     }
 
     /// Refreshes the preview, if there is a better model than it shows.
     fn refresh_preview(&mut self) -> Result<()> {
-        self.reports.refresh_preview(self.engine.as_mut(), &self.model.parameters, self.judge.set())
+        self.reports.refresh_preview(self.engine.as_mut(), &self.model.parameters, &self.judge)
     }
 
     /// The scores of the best model on the validation images.
     fn best_scores(&self) -> Option<Scores> {
         self.prepared.validation.as_ref()?;
         let epoch = self.history.epochs.iter().find(|epoch| epoch.epoch == self.progress.best_epoch)?;
-        let metrics = metric_names(&self.model.task).iter().copied().zip(epoch.metrics.iter().copied());
-        Some(Scores { loss: epoch.validation_loss, metrics: metrics.collect() })
+        let values = epoch.metrics.iter().map(|(_, value)| *value);
+        let metrics = metric_names(&self.model.task).iter().copied().zip(values).collect();
+        Some(Scores { loss: epoch.validation_loss, metrics })
+    }
+}
+
+/// Hands on what is told, and keeps the wish for an end to itself.
+struct Listener<'a> {
+    watcher: &'a mut dyn Watcher,
+    stopped: bool,
+}
+
+impl Watcher for Listener<'_> {
+    fn image(&mut self, image: &ImageReport<'_>) -> Flow {
+        self.stopped |= self.watcher.image(image).is_break();
+        Flow::Continue(())
     }
 }

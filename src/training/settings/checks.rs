@@ -26,15 +26,19 @@ impl Settings {
             let found = self.max_minutes.unwrap_or_default();
             return Err(Error::setting("max_minutes", found, "it must be a number above 0"));
         }
-        for (name, limit) in [("max_epochs", self.max_epochs), ("max_steps", self.max_steps)] {
+        let counts = [
+            ("max_epochs", self.max_epochs),
+            ("max_steps", self.max_steps),
+            ("validate_every", self.validate_every),
+        ];
+        for (name, limit) in counts {
             if limit == Some(0) {
                 return Err(Error::setting(name, 0, "it must be at least 1"));
             }
         }
         // The integers of config.toml have a sign.
-        let whole =
-            [("seed", Some(self.seed)), ("max_epochs", self.max_epochs), ("max_steps", self.max_steps)];
-        for (name, value) in whole.into_iter().chain([("patience", Some(self.patience))]) {
+        let whole = [("seed", Some(self.seed)), ("patience", Some(self.patience))];
+        for (name, value) in whole.into_iter().chain(counts) {
             if let Some(value) = value.filter(|&value| i64::try_from(value).is_err()) {
                 return Err(Error::setting(name, value, format!("it must be at most {}", i64::MAX)));
             }

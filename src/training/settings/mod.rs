@@ -114,6 +114,9 @@ pub struct Settings {
     /// Stop after so many epochs without a better model; 0 for never.
     #[serde(default = "default::patience")]
     pub patience: u64,
+    /// Judge the network once in so many epochs; without it, so often that judging takes at most a tenth of the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate_every: Option<u64>,
     /// Where all random numbers start from.
     #[serde(default = "default::seed")]
     pub seed: u64,
@@ -231,6 +234,7 @@ impl Settings {
             max_minutes: None,
             max_steps: None,
             patience: default::patience(),
+            validate_every: None,
             seed: default::seed(),
             device: default::device(),
             tensorboard: false,
@@ -298,6 +302,11 @@ impl Settings {
     /// Whether some limit ends the run. Patience alone may never.
     pub fn has_limit(&self) -> bool {
         self.max_epochs.is_some() || self.max_minutes.is_some() || self.max_steps.is_some()
+    }
+
+    /// The patience of a run for which nobody named one: who says how long to train wants that long.
+    pub fn default_patience(has_limit: bool) -> u64 {
+        if has_limit { 0 } else { default::patience() }
     }
 
     /// Sets the limit of a run that has none.

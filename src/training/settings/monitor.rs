@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::evaluation::Scores;
 use crate::training::TaskKind;
-use crate::training::scores::Scores;
 use crate::{Error, Result};
 
 /// What the best model is best in, on the validation images.

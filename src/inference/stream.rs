@@ -9,7 +9,7 @@ use std::thread;
 use crate::Result;
 
 /// Most images that are read before they are computed: one waits, and one is in the reader's hands.
-pub(crate) const AHEAD: usize = 2;
+pub const AHEAD: usize = 2;
 
 /// Sends every item through `read`, `compute` and `write`, in order: `read` and `write` on threads of their own,
 /// `compute` on this one. At most [`AHEAD`] items are read before they are computed, and one result is written
@@ -18,7 +18,7 @@ pub(crate) const AHEAD: usize = 2;
 /// # Errors
 /// The error of the first item that failed, as if items went through all stages one by one: all before it are written,
 /// and none after it.
-pub(crate) fn run<I: Sync, R: Send, W: Send>(
+pub(super) fn stream<I: Sync, R: Send, W: Send>(
     items: &[I],
     read: impl Fn(&I) -> Result<R> + Send,
     mut compute: impl FnMut(&I, R) -> Result<W>,
@@ -105,7 +105,7 @@ mod tests {
             written.push(item);
             Ok(())
         };
-        run(&items, reading, computing, writing).unwrap();
+        stream(&items, reading, computing, writing).unwrap();
         assert_eq!(written, items);
     }
 
@@ -131,7 +131,7 @@ mod tests {
             thread::sleep(Duration::from_millis(2));
             Ok(())
         };
-        run(&items, read, compute, |_, ()| Ok(())).unwrap();
+        stream(&items, read, compute, |_, ()| Ok(())).unwrap();
         assert_eq!(held.load(Ordering::SeqCst), 0);
     }
 
@@ -150,7 +150,7 @@ mod tests {
                 false => Ok(()),
             };
             let mut written = Vec::new();
-            let ended = run(
+            let ended = stream(
                 &items,
                 |&item| fails("read", item),
                 |&item, ()| fails("compute", item),
@@ -168,6 +168,6 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_done() {
-        run(&[] as &[usize], |_| Ok(()), |_, ()| Ok(()), |_, ()| Ok(())).unwrap();
+        stream(&[] as &[usize], |_| Ok(()), |_, ()| Ok(()), |_, ()| Ok(())).unwrap();
     }
 }

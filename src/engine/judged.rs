@@ -1,0 +1,184 @@
+//! How good outputs are, without gradients: the loss, and the most likely classes.
+
+use rayon::prelude::*;
+
+use super::loss::DiceSums;
+use super::{IGNORED, Loss, TargetValues, Targets};
+
+/// Pixels that one core takes at a time. Fixed, so that sums do not depend on the number of threads.
+const PIXELS: usize = 1 << 16;
+
+/// The loss of an image or of a part of it. Parts of one image are merged before the loss is read: Dice is no sum over them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LossSum {
+    /// The sum over pixels.
+    sum: f64,
+    dice: Option<DiceSums>,
+    /// The weight of the pixels that count, once for each output of a regression.
+    weight: f64,
+}
+
+impl LossSum {
+    /// The loss of the `pixels` pixels of one image, or of a part: `outputs` are `[output][pixel]`.
+    pub fn of(loss: Loss, targets: &Targets, outputs: &[f32], pixels: usize) -> Self {
+        let count = outputs.len() / pixels.max(1);
+        let output = |k: usize, p: usize| f64::from(outputs[k * pixels + p]);
+        let starts: Vec<usize> = (0..pixels).step_by(PIXELS).collect();
+        let part = |start: usize| loss.sum_over(targets, count, start..(start + PIXELS).min(pixels), output);
+        let parts: Vec<(f64, Option<DiceSums>)> = starts.into_par_iter().map(part).collect();
+        let mut all = Self { sum: 0.0, dice: None, weight: targets.total_weight() };
+        for (sum, dice) in parts {
+            all.merge(&Self { sum, dice, weight: 0.0 });
+        }
+        all
+    }
+
+    /// Adds the loss of another part of the image.
+    pub fn merge(&mut self, other: &Self) {
+        self.sum += other.sum;
+        self.weight += other.weight;
+        match (&mut self.dice, &other.dice) {
+            (Some(all), Some(dice)) => all.merge(dice),
+            (all @ None, Some(dice)) => *all = Some(dice.clone()),
+            (_, None) => {}
+        }
+    }
+
+    /// The loss, before any scale.
+    pub fn loss(&self) -> f64 {
+        self.sum + self.dice.as_ref().map_or(0.0, DiceSums::loss)
+    }
+
+    /// The weight of all that counts; the loss over it is the mean loss.
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+}
+
+/// The index of the largest output of each pixel, of `[output][pixel]` with `pixels` pixels each; the lowest index where
+/// several are equal.
+pub fn most_likely(outputs: &[f32], pixels: usize) -> Vec<u32> {
+    let mut classes = vec![0; pixels];
+    classes.par_chunks_mut(PIXELS).enumerate().for_each(|(chunk, classes)| {
+        let start = chunk * PIXELS;
+        let mut best = vec![f32::NEG_INFINITY; classes.len()];
+        for (class, plane) in outputs.chunks_exact(pixels).enumerate() {
+            let plane = &plane[start..start + classes.len()];
+            for ((chosen, best), &value) in classes.iter_mut().zip(&mut best).zip(plane) {
+                if value > *best {
+                    (*best, *chosen) = (value, class as u32);
+                }
+            }
+        }
+    });
+    classes
+}
+
+/// What an engine makes of one image or tile with its targets; see [`super::Engine::judge`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// Its loss.
+    pub loss: LossSum,
+    /// What the network gives for it.
+    pub result: JudgedResult,
+}
+
+/// What a network gives for an image: as little as metrics need.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JudgedResult {
+    /// The most likely class of each pixel, `[y][x]`.
+    Classes(Vec<u32>),
+    /// The outputs, `[output][y][x]`.
+    Values(Vec<f32>),
+}
+
+impl Judged {
+    /// From the outputs `[output][y][x]` of one image of `pixels` pixels.
+    pub fn of(loss: Loss, targets: &Targets, outputs: Vec<f32>, pixels: usize) -> Self {
+        let sum = LossSum::of(loss, targets, &outputs, pixels);
+        let result = match &targets.values {
+            TargetValues::Classes(_) => JudgedResult::Classes(most_likely(&outputs, pixels)),
+            TargetValues::Values(_) => JudgedResult::Values(outputs),
+        };
+        Self { loss: sum, result }
+    }
+}
+
+/// Takes away all targets but those of the rows `rows` and columns `columns` of an image that is `width` pixels wide: tiles
+/// overlap, and each pixel counts once.
+pub fn keep_inside(
+    targets: &mut Targets,
+    (height, width): (usize, usize),
+    rows: &std::ops::Range<usize>,
+    columns: &std::ops::Range<usize>,
+) {
+    if *rows == (0..height) && *columns == (0..width) {
+        return;
+    }
+    let inside = |pixel: usize| rows.contains(&(pixel / width)) && columns.contains(&(pixel % width));
+    match (&mut targets.values, &mut targets.weights) {
+        (TargetValues::Classes(classes), _) => {
+            let outside = classes.iter_mut().enumerate().filter(|(pixel, _)| !inside(*pixel));
+            outside.for_each(|(_, class)| *class = IGNORED);
+        }
+        (TargetValues::Values(_), weights) => {
+            let weights = weights.get_or_insert_with(|| vec![1.0; height * width]);
+            let outside = weights.iter_mut().enumerate().filter(|(pixel, _)| !inside(*pixel));
+            outside.for_each(|(_, weight)| *weight = 0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outputs(count: usize, pixels: usize) -> Vec<f32> {
+        (0..count * pixels).map(|i| ((i * 7919) % 1013) as f32 / 300.0 - 1.5).collect()
+    }
+
+    #[test]
+    fn parts_of_an_image_make_the_loss_of_the_whole() {
+        let (height, width) = (300, 290);
+        let pixels = height * width;
+        let weights: Vec<f32> = (0..pixels).map(|p| (p % 5) as f32 / 2.0).collect();
+        let classes: Vec<u32> =
+            (0..pixels).map(|p| if p % 11 == 0 { IGNORED } else { (p / 50 % 3) as u32 }).collect();
+        let values: Vec<f32> = (0..2 * pixels).map(|p| (p % 17) as f32 / 9.0).collect();
+        let of_classes = [Loss::CrossEntropy, Loss::Dice, Loss::CrossEntropyDice];
+        let of_values = [Loss::SquaredError, Loss::AbsoluteError];
+        for weights in [None, Some(weights)] {
+            let classes = Targets { weights: weights.clone(), ..Targets::classes(classes.clone()) };
+            let values = Targets { weights, ..Targets::values(values.clone()) };
+            let all = of_classes.map(|loss| (loss, &classes, 3)).into_iter();
+            for (loss, targets, count) in all.chain(of_values.map(|loss| (loss, &values, 2))) {
+                let outputs = outputs(count, pixels);
+                let wanted = loss.of_image(targets, count, |k, p| f64::from(outputs[k * pixels + p]));
+                let whole = LossSum::of(loss, targets, &outputs, pixels);
+                assert!((whole.loss() / wanted - 1.0).abs() < 1e-12, "{loss}: {} {wanted}", whole.loss());
+                assert_eq!(whole.weight(), targets.total_weight());
+                let mut merged: Option<LossSum> = None;
+                for rows in [0..100, 100..300] {
+                    for columns in [0..7, 7..290] {
+                        let mut part = targets.clone();
+                        keep_inside(&mut part, (height, width), &rows, &columns);
+                        let sum = LossSum::of(loss, &part, &outputs, pixels);
+                        match &mut merged {
+                            None => merged = Some(sum),
+                            Some(merged) => merged.merge(&sum),
+                        }
+                    }
+                }
+                let merged = merged.unwrap();
+                assert!((merged.loss() / wanted - 1.0).abs() < 1e-12, "{loss}: {} {wanted}", merged.loss());
+                assert!((merged.weight() / whole.weight() - 1.0).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn the_lowest_of_equal_outputs_is_chosen() {
+        let classes = most_likely(&[1.0, 2.0, f32::NAN, 1.0, 3.0, f32::NAN, 0.0, 3.0, f32::NAN], 3);
+        assert_eq!(classes, [0, 1, 0]);
+    }
+}

@@ -1,0 +1,295 @@
+//! The loop that judges.
+
+use std::borrow::Cow;
+
+use ndarray::{Array2, Array3};
+
+use super::scores::{Evaluation, TaskScores};
+use crate::engine::LossSum;
+use crate::metrics::{ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
+use crate::network::Task;
+use crate::samples::{Sample, Target};
+use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
+use crate::{Error, Result};
+
+/// What a network gives for an image, in the terms of its target.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// The class of each pixel, `[y][x]`.
+    Classes(Array2<u32>),
+    /// The values `[channel][y][x]`, in the units of the target images.
+    Values(Array3<f32>),
+}
+
+/// What comes of one image.
+#[derive(Debug, Clone)]
+pub struct ImageResult {
+    /// What the network gives for it.
+    pub found: Found,
+    /// The probability of each class, `[class][y][x]`, where they are known.
+    pub probabilities: Option<Array3<f32>>,
+    /// Its loss, where one is computed.
+    pub loss: Option<LossSum>,
+}
+
+/// A network, or several of them, that can be judged.
+pub trait Judged {
+    /// Applies it to a sample. `progress` is told the share that is done, now and then, and may stop it.
+    ///
+    /// # Errors
+    /// What the device refuses, images that do not fit, and [`Error::Stopped`].
+    fn apply(&mut self, sample: &Sample, progress: &mut dyn FnMut(f64) -> Flow) -> Result<ImageResult>;
+
+    /// The target of a sample as metrics take it ([`Sample::counted_target`]), values in the units of the target images.
+    fn target<'a>(&self, sample: &'a Sample) -> Cow<'a, Target> {
+        sample.counted_target()
+    }
+}
+
+/// Judges networks by images with targets.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    task: Task,
+    range: Option<DataRange>,
+    compares_input: bool,
+}
+
+impl Judge {
+    /// For networks of a task; the classes of targets are counted as the task lists them.
+    pub fn new(task: &Task) -> Self {
+        Self { task: task.clone(), range: None, compares_input: false }
+    }
+
+    /// PSNR and SSIM refer to `range`, not to the range of the targets.
+    pub fn with_range(self, range: Option<DataRange>) -> Self {
+        Self { range, ..self }
+    }
+
+    /// The images themselves are scored too, as a first guess at their targets, where both have as many channels.
+    pub fn comparing_input(self) -> Self {
+        Self { compares_input: true, ..self }
+    }
+
+    /// Applies `judged` to all `samples` and scores what comes out; `each` sees every result. `watcher` is told of every image
+    /// and tile, and may stop the work.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] naming the image that does not fit; else as [`Judged::apply`].
+    pub fn run(
+        &self,
+        judged: &mut dyn Judged,
+        samples: &[Sample],
+        watcher: &mut dyn Watcher,
+        mut each: impl FnMut(&Sample, &Found),
+    ) -> Result<Evaluation> {
+        let range = self.range.unwrap_or_else(|| match self.task {
+            Task::Segment { .. } => TargetLimits::default().data_range(),
+            Task::Regress => range_of_targets(judged, samples),
+        });
+        let mut scores = self.no_scores(range);
+        let mut compares_input = self.compares_input;
+        let mut losses: Vec<LossSum> = Vec::new();
+        for (index, sample) in samples.iter().enumerate() {
+            let report = |done: f64, score| ImageReport {
+                work: ImageWork::Evaluate,
+                name: &sample.name,
+                index,
+                count: samples.len(),
+                done,
+                score,
+                files: &[],
+            };
+            // The end of the image is told with its score.
+            let mut progress =
+                |done: f64| if done < 1.0 { watcher.image(&report(done, None)) } else { Flow::Continue(()) };
+            let result = judged
+                .apply(sample, &mut progress)
+                .map_err(|error| in_image(error, sample, index, samples.len()))?;
+            let target = judged.target(sample);
+            let mut own = self.no_scores(range);
+            for scores in [&mut own, &mut scores] {
+                add(scores, target.as_ref(), &result)
+                    .map_err(|error| in_image(error, sample, index, samples.len()))?;
+            }
+            if let (Target::Values(target), TaskScores::Regress { input, .. }) =
+                (target.as_ref(), &mut scores)
+            {
+                compares_input &= target.dim() == sample.image.dim();
+                match compares_input {
+                    true => input
+                        .get_or_insert_with(|| RegressionScores::new(range))
+                        .add(target.view(), sample.image.view())?,
+                    false => *input = None,
+                }
+            }
+            losses.extend(result.loss);
+            each(sample, &result.found);
+            let metric = own.metrics().first().copied();
+            let score = metric.and_then(|(name, value)| Some((name, value?)));
+            if watcher.image(&report(1.0, score)).is_break() && index + 1 < samples.len() {
+                return Err(Error::Stopped { done: index + 1, count: samples.len() });
+            }
+        }
+        let (sum, weight) =
+            losses.iter().fold((0.0, 0.0), |(sum, weight), l| (sum + l.loss(), weight + l.weight()));
+        let loss = match (losses.is_empty(), weight > 0.0) {
+            (true, _) => f64::NAN,
+            (_, true) => sum / weight,
+            (_, false) => 0.0,
+        };
+        let image_losses = losses.iter().map(|l| l.loss() / l.weight()).collect();
+        Ok(Evaluation { images: samples.len(), scores, loss, image_losses })
+    }
+
+    fn no_scores(&self, range: DataRange) -> TaskScores {
+        match &self.task {
+            Task::Segment { classes } => TaskScores::Segment {
+                matrix: ConfusionMatrix::new(classes.len()),
+                calibration: Box::default(),
+            },
+            Task::Regress => TaskScores::Regress { output: RegressionScores::new(range), input: None },
+        }
+    }
+}
+
+fn range_of_targets(judged: &dyn Judged, samples: &[Sample]) -> DataRange {
+    let mut limits = TargetLimits::default();
+    for sample in samples {
+        if let Target::Values(values) = judged.target(sample).as_ref() {
+            limits.include(values.view());
+        }
+    }
+    limits.data_range()
+}
+
+/// Adds one image to scores.
+fn add(scores: &mut TaskScores, target: &Target, result: &ImageResult) -> Result<()> {
+    match (scores, target, &result.found) {
+        (TaskScores::Segment { matrix, calibration }, Target::Classes(target), Found::Classes(found)) => {
+            matrix.add(target.view(), found.view())?;
+            match &result.probabilities {
+                Some(probabilities) => calibration.add(target.view(), probabilities.view()),
+                None => Ok(()),
+            }
+        }
+        (TaskScores::Regress { output, .. }, Target::Values(target), Found::Values(found)) => {
+            output.add(target.view(), found.view())
+        }
+        _ => Err(Error::Mismatch(
+            "the target is of another kind than the model gives: classes for a segmentation, values for a regression".into(),
+        )),
+    }
+}
+
+/// What went wrong with one image, with its name.
+fn in_image(error: Error, sample: &Sample, index: usize, count: usize) -> Error {
+    match error {
+        Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", sample.name)),
+        Error::Stopped { .. } => Error::Stopped { done: index, count },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::network::Class;
+
+    /// Gives every pixel of an image the class or value of its first channel.
+    struct Copies {
+        segments: bool,
+    }
+
+    impl Judged for Copies {
+        fn apply(&mut self, sample: &Sample, progress: &mut dyn FnMut(f64) -> Flow) -> Result<ImageResult> {
+            if progress(0.5).is_break() {
+                return Err(Error::Stopped { done: 0, count: 1 });
+            }
+            let found = match self.segments {
+                true => Found::Classes(sample.image.index_axis(ndarray::Axis(0), 0).mapv(|v| v as u32)),
+                false => Found::Values(sample.image.mapv(|v| 2.0 * v)),
+            };
+            Ok(ImageResult { found, probabilities: None, loss: None })
+        }
+    }
+
+    #[derive(Default)]
+    struct Notes {
+        lines: Vec<(String, f64, bool)>,
+        stop_at: Option<usize>,
+    }
+
+    impl Watcher for Notes {
+        fn image(&mut self, image: &ImageReport<'_>) -> Flow {
+            self.lines.push((image.name.to_owned(), image.done, image.score.is_some()));
+            match self.stop_at {
+                Some(line) if self.lines.len() > line => Flow::Break(()),
+                _ => Flow::Continue(()),
+            }
+        }
+    }
+
+    fn samples(segments: bool) -> Vec<Sample> {
+        let sample = |name: &str, shift: usize| {
+            let image = Array3::from_shape_fn((1, 2, 2), |(_, y, x)| ((y + x + shift) % 2) as f32);
+            let target = match segments {
+                true => Target::Classes(Array2::from_shape_fn((2, 2), |(y, x)| ((y + x) % 2) as u32)),
+                false => Target::Values(image.mapv(|v| 2.0 * v + 1.0)),
+            };
+            Sample { name: name.into(), image, target, weights: None }
+        };
+        vec![sample("right", 0), sample("wrong", 1)]
+    }
+
+    fn task() -> Task {
+        Task::Segment { classes: [0, 1].map(|value| Class { value, name: value.to_string() }).to_vec() }
+    }
+
+    #[test]
+    fn images_are_scored_alone_and_together_and_told_of() {
+        let mut notes = Notes::default();
+        let seen = RefCell::new(Vec::new());
+        let judge = Judge::new(&task());
+        let each = |sample: &Sample, _: &Found| seen.borrow_mut().push(sample.name.clone());
+        let evaluation = judge.run(&mut Copies { segments: true }, &samples(true), &mut notes, each).unwrap();
+        assert_eq!(evaluation.images, 2);
+        assert_eq!(evaluation.scores.metrics()[3], ("global_accuracy", Some(0.5)));
+        assert!(evaluation.loss.is_nan() && evaluation.image_losses.is_empty());
+        assert_eq!(*seen.borrow(), ["right", "wrong"]);
+        let line = |name: &str, done, score| (name.to_owned(), done, score);
+        let wanted = [
+            line("right", 0.5, false),
+            line("right", 1.0, true),
+            line("wrong", 0.5, false),
+            line("wrong", 1.0, true),
+        ];
+        assert_eq!(notes.lines, wanted);
+    }
+
+    #[test]
+    fn a_watcher_stops_between_and_inside_images() {
+        for (stop_at, done) in [(0, 0), (1, 1), (2, 1)] {
+            let mut notes = Notes { stop_at: Some(stop_at), ..Default::default() };
+            let error = Judge::new(&task())
+                .run(&mut Copies { segments: true }, &samples(true), &mut notes, |_, _| ())
+                .unwrap_err();
+            assert_eq!(error, Error::Stopped { done, count: 2 });
+        }
+    }
+
+    #[test]
+    fn the_input_is_compared_where_it_can_be_and_targets_of_another_kind_are_refused() {
+        let judge = Judge::new(&Task::Regress).comparing_input();
+        let evaluation =
+            judge.run(&mut Copies { segments: false }, &samples(false), &mut (), |_, _| ()).unwrap();
+        let TaskScores::Regress { output, input } = &evaluation.scores else { panic!("wanted a regression") };
+        assert_eq!(output.mse(), Some(1.0));
+        // 0 and 1 where 1 and 3 are wanted.
+        assert_eq!(input.as_ref().unwrap().mse(), Some(2.5));
+        let error =
+            judge.run(&mut Copies { segments: true }, &samples(false), &mut (), |_, _| ()).unwrap_err();
+        assert!(error.to_string().starts_with("right: "), "{error}");
+    }
+}

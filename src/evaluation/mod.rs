@@ -1,0 +1,15 @@
+//! How good networks are: images with targets go through a network, and what comes out is scored. The one loop that judges.
+//!
+//! - [`Judge`]: the loop. It takes samples one after the other, has a [`Judged`] apply its network, and scores the result.
+//! - [`Judged`]: a network that can be judged: an [`crate::inference::Ensemble`], or a network in training ([`InTraining`]), whose
+//!   engine is borrowed.
+//! - [`Evaluation`]: what came of it; [`Scores`]: its loss and main metrics as plain numbers.
+
+mod ensemble;
+mod in_training;
+mod judge;
+mod scores;
+
+pub use in_training::InTraining;
+pub use judge::{Found, ImageResult, Judge, Judged};
+pub use scores::{Evaluation, Scores, TaskScores, metric_names};

@@ -1,0 +1,182 @@
+//! The files that results are kept in.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array3, Axis};
+
+use super::ensemble::{Ensemble, Prediction};
+use crate::files::make_and_try;
+use crate::images::{ImageSource, LabelFormat, write_labels_as, write_png_rgb8, write_tiff_f32};
+use crate::network::{Class, Task};
+use crate::{Error, Result, pictures};
+
+/// How much of the class's colour an overlay shows.
+const OPACITY: f32 = 0.5;
+
+/// What is wanted beside the labels or values of each image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Wishes {
+    /// The probability of each class.
+    pub probabilities: bool,
+    /// The labels in colours over the image.
+    pub overlay: bool,
+    /// How sure the result is.
+    pub uncertainty: bool,
+}
+
+/// A file that is written for each image.
+#[derive(Debug, Clone, Copy)]
+enum Product {
+    Labels(LabelFormat),
+    Values,
+    Probabilities,
+    Overlay,
+    Deviation,
+    Entropy,
+}
+
+impl Product {
+    fn file_name(self, stem: &str) -> String {
+        match self {
+            Product::Labels(format) => format!("{stem}.{}", format.ending()),
+            Product::Values => format!("{stem}.tif"),
+            Product::Probabilities => format!("{stem}_probabilities.tif"),
+            Product::Overlay => format!("{stem}_overlay.png"),
+            Product::Deviation => format!("{stem}_deviation.tif"),
+            Product::Entropy => format!("{stem}_entropy.tif"),
+        }
+    }
+}
+
+/// The files that are written for each image, and where: labels or values as `NAME.png` or `NAME.tif`, and what was wished.
+#[derive(Debug, Clone)]
+pub struct Products {
+    /// The classes of a segmentation.
+    classes: Vec<Class>,
+    products: Vec<Product>,
+    folder: PathBuf,
+}
+
+impl Products {
+    /// Those of models of `task` with these `classes`, in `folder`; from `predictions` predictions a mean is taken.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for wishes that the models cannot fulfil; [`Error::Mismatch`] for classes that no label image holds.
+    pub fn new(task: &Task, predictions: usize, wishes: Wishes, folder: &Path) -> Result<Self> {
+        let several = predictions > 1;
+        let deviation = (wishes.uncertainty && several).then_some(Product::Deviation);
+        let folder = folder.to_path_buf();
+        let Task::Segment { classes } = task else {
+            for (name, wished) in [("probabilities", wishes.probabilities), ("overlay", wishes.overlay)] {
+                if wished {
+                    let found = "given for a regression model";
+                    return Err(Error::setting(name, found, "it shows classes; leave it out"));
+                }
+            }
+            if wishes.uncertainty && !several {
+                let found = "given for a single prediction of values";
+                let wanted = "only several can differ; name more than one `model`, or average with `tta`";
+                return Err(Error::setting("uncertainty", found, wanted));
+            }
+            let products = [Product::Values].into_iter().chain(deviation).collect();
+            return Ok(Self { classes: Vec::new(), products, folder });
+        };
+        let format = LabelFormat::holding(classes.iter().map(|class| class.value)).ok_or_else(|| {
+            Error::Mismatch(
+                "the model has classes with values beyond 32 bits, which no label image holds; train on smaller label values"
+                    .into(),
+            )
+        })?;
+        let mut products = vec![Product::Labels(format)];
+        products.extend(wishes.probabilities.then_some(Product::Probabilities));
+        products.extend(wishes.overlay.then_some(Product::Overlay));
+        products.extend(deviation);
+        products.extend(wishes.uncertainty.then_some(Product::Entropy));
+        Ok(Self { classes: classes.clone(), products, folder })
+    }
+
+    /// Those of an ensemble.
+    ///
+    /// # Errors
+    /// As [`Products::new`].
+    pub fn of(ensemble: &Ensemble, wishes: Wishes, folder: &Path) -> Result<Self> {
+        Self::new(&ensemble.model().task, ensemble.predictions(), wishes, folder)
+    }
+
+    /// Makes the folder and tries it, and refuses images whose results would have no place of their own: two with files of one
+    /// name, or one that lies in the folder and could be overwritten.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`], [`Error::Setting`] and [`Error::Output`] for these.
+    pub fn prepare(&self, images: &[ImageSource]) -> Result<()> {
+        let mut owners = BTreeMap::new();
+        for image in images {
+            for product in &self.products {
+                let name = product.file_name(&image.stem);
+                if let Some(other) = owners.insert(name.clone(), image) {
+                    return Err(Error::Mismatch(format!(
+                        "{} and {} would both be written to {name}; rename one, or predict them into different folders",
+                        other.name(),
+                        image.name()
+                    )));
+                }
+            }
+        }
+        if let Ok(place) = self.folder.canonicalize()
+            && let Some(image) = images.iter().find(|image| image.real_path().parent() == Some(&place))
+        {
+            let name = image.name();
+            let wanted =
+                format!("the input {name} is in that folder and could be overwritten; name another folder");
+            return Err(Error::setting("out", self.folder.display(), wanted));
+        }
+        make_and_try(&self.folder)
+    }
+
+    /// Whether the deviation over predictions is needed.
+    pub(super) fn want_deviation(&self) -> bool {
+        self.products.iter().any(|product| matches!(product, Product::Deviation))
+    }
+
+    /// Whether a picture shows the image itself too.
+    pub(super) fn wants_image(&self) -> bool {
+        self.products.iter().any(|product| matches!(product, Product::Overlay))
+    }
+
+    /// Writes the files of one image; gives their paths.
+    pub(super) fn write(
+        &self,
+        stem: &str,
+        image: Option<&Array3<f32>>,
+        found: &Prediction,
+    ) -> Result<Vec<PathBuf>> {
+        let mut written = Vec::new();
+        for &product in &self.products {
+            let path = self.folder.join(product.file_name(stem));
+            match product {
+                Product::Labels(format) => {
+                    let labels = found.classes().mapv(|class| self.classes[class as usize].value);
+                    write_labels_as(&path, &labels, format)?;
+                }
+                Product::Values | Product::Probabilities => write_tiff_f32(&path, &found.mean)?,
+                Product::Overlay => {
+                    // Colours over colours could not be told apart: the image is shown grey.
+                    if let Some(grey) = image.and_then(|image| image.mean_axis(Axis(0))) {
+                        let picture = pictures::overlay(grey.view(), found.classes().view(), OPACITY)?;
+                        write_png_rgb8(&path, &picture)?;
+                    }
+                }
+                Product::Deviation => {
+                    if let Some(deviation) = &found.deviation {
+                        write_tiff_f32(&path, deviation)?;
+                    }
+                }
+                Product::Entropy => write_tiff_f32(&path, &found.entropy().insert_axis(Axis(0)))?,
+            }
+            written.push(path);
+        }
+        Ok(written)
+    }
+}

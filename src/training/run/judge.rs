@@ -1,0 +1,162 @@
+//! Judges a network in training: by all validation images, or by a few of the training images where there are none.
+
+use std::borrow::Cow;
+
+use crate::Result;
+use crate::engine::{Engine, Loss};
+use crate::evaluation::{self, Evaluation, Found, InTraining};
+use crate::geometry::{Extent, Shape};
+use crate::inference::Tiling;
+use crate::network::{Architecture, Model};
+use crate::samples::{Dataset, Sample};
+use crate::training::batches::Batches;
+use crate::training::prepare::Prepared;
+use crate::watcher::Watcher;
+
+/// Training images that judge where there are no validation images: enough to tell, few enough to be quick.
+const MAX_TRAINING_IMAGES: usize = 4;
+/// Bytes of the planes that an image, or a tile of it, is judged in. They do not depend on the machine, so that a run gives
+/// the same model wherever it is made.
+const PLANE_BYTES: usize = 512 << 20;
+/// Judging takes at most one in so many multiply-adds of a run.
+const SHARE: f64 = 10.0;
+
+/// The images that judge, and how they are cut.
+pub(in crate::training) struct Judge<'a> {
+    set: Cow<'a, Dataset>,
+    model: &'a Model,
+    loss: Loss,
+    tiling: Tiling,
+}
+
+impl<'a> Judge<'a> {
+    pub(in crate::training) fn new(prepared: &'a Prepared, loss: Loss) -> Self {
+        let set = match &prepared.validation {
+            Some(set) => Cow::Borrowed(set),
+            None => Cow::Owned(spread(&prepared.training)),
+        };
+        let architecture = &prepared.model.architecture;
+        let max_pixels = PLANE_BYTES / (4 * (architecture.channels() + architecture.outputs));
+        let tiling = Tiling::within(architecture, extents(&set), max_pixels);
+        Self { set, model: &prepared.model, loss, tiling }
+    }
+
+    /// Once in how many epochs the network is judged: often enough to see how it learns, but judging takes at most a tenth of
+    /// the multiply-adds of a run. A step takes three times those of applying the network to as many pixels. Time is no
+    /// measure: the rhythm would be another one on every machine, and after every resume.
+    pub(in crate::training) fn rhythm(&self, batches: &Batches) -> u64 {
+        let judging =
+            extents(&self.set).map(|extent| self.tiling.computed_pixels(extent) as f64).sum::<f64>();
+        let epoch = 3.0 * batches.steps_in_epoch() as f64 * batches.pixels_in_step();
+        ((SHARE - 1.0) * judging / epoch).ceil().max(1.0) as u64
+    }
+
+    /// What `parameters` give after step `step`. The engine gets its own parameters back.
+    pub(in crate::training) fn judge(
+        &self,
+        engine: &mut dyn Engine,
+        parameters: &[f32],
+        step: u64,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Evaluation> {
+        with_parameters(engine, parameters, |engine| {
+            self.evaluate(engine, &self.set.samples, step, watcher, |_, _| ())
+        })
+    }
+
+    /// What the engine's parameters give for `samples`; `each` sees every result.
+    pub(in crate::training) fn evaluate(
+        &self,
+        engine: &mut dyn Engine,
+        samples: &[Sample],
+        step: u64,
+        watcher: &mut dyn Watcher,
+        each: impl FnMut(&Sample, &Found),
+    ) -> Result<Evaluation> {
+        let Self { model, loss, tiling, .. } = *self;
+        let mut network = InTraining { engine, model, loss, tiling, step };
+        evaluation::Judge::new(&model.task).run(&mut network, samples, watcher, each)
+    }
+
+    /// The images that judge.
+    pub(in crate::training) fn set(&self) -> &Dataset {
+        &self.set
+    }
+
+    /// The images and tiles that the network is applied to.
+    pub(in crate::training) fn shapes(&self) -> Vec<Shape> {
+        extents(&self.set).map(|extent| Shape { batch: 1, extent: self.tiling.patch(extent) }).collect()
+    }
+
+    /// What outputs mean; not the parameters.
+    pub(in crate::training) fn model(&self) -> &Model {
+        self.model
+    }
+
+    /// The architecture that is judged.
+    pub(in crate::training) fn architecture(&self) -> &Architecture {
+        &self.model.architecture
+    }
+}
+
+fn extents(set: &Dataset) -> impl Iterator<Item = Extent> {
+    set.sizes().into_iter().map(|(height, width)| Extent::plane(height, width))
+}
+
+/// Does something with other parameters in the engine, which then gets its own back.
+pub(in crate::training) fn with_parameters<T>(
+    engine: &mut dyn Engine,
+    parameters: &[f32],
+    act: impl FnOnce(&mut dyn Engine) -> Result<T>,
+) -> Result<T> {
+    let present = engine.parameters()?;
+    engine.set_parameters(parameters)?;
+    let result = act(engine);
+    engine.set_parameters(&present)?;
+    result
+}
+
+/// A few images, spread evenly over `set`.
+fn spread(set: &Dataset) -> Dataset {
+    let count = set.samples.len();
+    let chosen = count.min(MAX_TRAINING_IMAGES);
+    Dataset { samples: (0..chosen).map(|i| set.samples[i * count / chosen].clone()).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Array3};
+
+    use super::*;
+    use crate::network::{Class, Task};
+    use crate::samples::Target;
+    use crate::training::{Settings, TaskKind};
+
+    fn set(count: usize, side: usize) -> Dataset {
+        let sample = |index: usize| Sample {
+            name: index.to_string(),
+            image: Array3::from_shape_fn((1, side, side), |(_, y, x)| (y * x % 7) as f32),
+            target: Target::Classes(Array2::from_shape_fn((side, side), |(_, x)| (x % 2) as u32)),
+            weights: None,
+        };
+        Dataset { samples: (0..count).map(sample).collect() }
+    }
+
+    #[test]
+    fn judging_takes_at_most_a_tenth_of_the_work() {
+        let task =
+            Task::Segment { classes: [0, 1].map(|value| Class { value, name: value.to_string() }).to_vec() };
+        // Epochs of 4 steps of 32x32 pixels; the validation images are as many pixels as an epoch shows, four times as
+        // many, and a few of the training images.
+        for (validation, wanted) in [(Some((1, 64)), 3), (Some((4, 64)), 12), (Some((1, 8)), 1), (None, 3)] {
+            let mut settings = Settings::new(TaskKind::Segment, "", "");
+            (settings.depth, settings.crop) = (3, 32);
+            let validation = validation.map(|(count, side)| set(count, side));
+            let prepared = Prepared::new(&settings, set(1, 64), validation, task.clone()).unwrap();
+            let batches = Batches::new(&prepared.training, &settings).unwrap();
+            let judge = Judge::new(&prepared, Loss::CrossEntropy);
+            assert_eq!(batches.steps_in_epoch(), 4);
+            assert_eq!(judge.rhythm(&batches), wanted);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Who is told how training, prediction and evaluation come along, and may stop them.
+//!
+//! A [`Watcher`] is called by the thread that does the work, between two pieces of it. Every answer is a [`Flow`]:
+//! `ControlFlow::Break(())` asks for an end, and the work ends in good order at the next chance: a training run keeps its best
+//! model, other work gives [`crate::Error::Stopped`].
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+/// Whether to go on.
+pub type Flow = ControlFlow<()>;
+
+/// What a training run is about to do.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TrainingPlan {
+    /// Steps in an epoch.
+    pub steps_in_epoch: u64,
+    /// The network is judged once in so many epochs.
+    pub validate_every: u64,
+    /// Bytes for the network's planes and parameters, in the memory of the device.
+    pub network_bytes: u64,
+    /// Bytes for images, targets and weights, and what is made of them, in the memory of the machine.
+    pub image_bytes: u64,
+}
+
+/// A step of training was handed to the device.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct StepReport {
+    /// Its number, from 1.
+    pub step: u64,
+    /// The latest loss that is known; NaN before the first.
+    pub loss: f32,
+    /// The share of the run that is done by the limit that is nearest; NaN without a limit.
+    pub done: f64,
+}
+
+/// An epoch of training has ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Epoch {
+    /// Number of the epoch, from 1.
+    pub epoch: u64,
+    /// Steps made by its end.
+    pub step: u64,
+    /// Minutes of training by its end.
+    pub minutes: f64,
+    /// Mean loss of its steps.
+    pub training_loss: f64,
+    /// Loss on the validation images; NaN without any, and where the network was not judged.
+    pub validation_loss: f64,
+    /// Names and values of the metrics on the validation images, in a fixed order; NaN as the loss.
+    pub metrics: Vec<(String, f64)>,
+    /// The learning rate of its last step.
+    pub learning_rate: f64,
+    /// Whether it gave the best model so far.
+    pub best: bool,
+}
+
+/// What is done with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ImageWork {
+    /// A network is applied to it, and the result kept.
+    Predict,
+    /// A network's result is compared with its target.
+    Evaluate,
+}
+
+/// Something was done with an image, or with a tile of it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ImageReport<'a> {
+    /// What.
+    pub work: ImageWork,
+    /// The name of the image.
+    pub name: &'a str,
+    /// Its number, from 0, and how many there are.
+    pub index: usize,
+    /// How many images there are.
+    pub count: usize,
+    /// The share of it that is done; 1 at its end.
+    pub done: f64,
+    /// At its end, what it scored alone, where it was compared with a target: the name and value of its main metric.
+    pub score: Option<(&'static str, f64)>,
+    /// At its end, the files that were written for it.
+    pub files: &'a [PathBuf],
+}
+
+/// Is told how work comes along. Each method may be left out; `()` is a watcher that does nothing.
+pub trait Watcher {
+    /// Training is about to start.
+    fn started(&mut self, plan: &TrainingPlan) -> Flow {
+        let _ = plan;
+        Flow::Continue(())
+    }
+
+    /// A step of training is on its way.
+    fn step(&mut self, step: &StepReport) -> Flow {
+        let _ = step;
+        Flow::Continue(())
+    }
+
+    /// An epoch of training has ended.
+    fn epoch(&mut self, epoch: &Epoch) -> Flow {
+        let _ = epoch;
+        Flow::Continue(())
+    }
+
+    /// An image, or a tile of it, is done: in prediction and evaluation, and where training judges the network.
+    fn image(&mut self, image: &ImageReport<'_>) -> Flow {
+        let _ = image;
+        Flow::Continue(())
+    }
+}
+
+impl Watcher for () {}
