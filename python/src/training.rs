@@ -1,12 +1,12 @@
 //! The function `train`.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use msd_gpu::devices::TuningPolicy;
-use msd_gpu::network::{Class, Task};
-use msd_gpu::samples::{Dataset, LabelMapping, Sample, Target};
-use msd_gpu::training::{History, Prepared, RunFolder, Settings, TaskKind, Watcher};
+use msd_gpu::network::Task;
+use msd_gpu::samples::{Dataset, Labelled, Sample, Target};
+use msd_gpu::training::{Prepared, Run, RunFolder, Settings, TaskKind};
+use msd_gpu::watcher::{Epoch, Flow, ImageReport, StepReport, Watcher};
 use ndarray::{Array2, Array3};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -17,8 +17,6 @@ use crate::arrays;
 use crate::errors::{raised, setting};
 use crate::model::Model;
 
-/// Stands in config.toml and in the model for the paths that there are none of.
-const IN_MEMORY: &str = "arrays in memory";
 /// Settings that name files, or that train more than one model.
 const OF_FILES: [&str; 4] = ["images", "targets", "folds", "fold"];
 
@@ -60,47 +58,31 @@ pub fn train<'py>(
     progress: Option<Py<PyAny>>,
     settings: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Model> {
-    let mut settings = read_settings(py, task, settings)?;
-    settings.fill_limit();
-    settings.validate().map_err(raised)?;
+    let settings = read_settings(py, task, settings)?;
     let training = Pairs::of("", images, targets, weights, settings.task)?;
     let validation = match (val_images, val_targets) {
         (Some(images), Some(targets)) => {
-            if settings.val_fraction.is_some() {
-                let wanted = "validation images come either from val_images or from the images; drop one";
-                return Err(setting("val_fraction", "given beside val_images", wanted));
-            }
             Some(Pairs::of("validation ", images, targets, val_weights, settings.task)?)
         }
         (None, None) => None,
         _ => return Err(setting("validation", "one array alone", "val_images and val_targets go together")),
     };
-    let stop = AtomicBool::new(false);
-    let mut watcher = PythonWatcher { stop: &stop, progress, epoch: PyDict::new(py).unbind(), raised: None };
+    let mut watcher = PythonWatcher { progress, epoch: PyDict::new(py).unbind(), raised: None };
     let model = py.detach(|| {
         let device = msd_gpu::devices::choose(&settings.device)?.with_policy(TuningPolicy::Kept);
         let prepared = prepare(&settings, training, validation)?;
-        // Kept until the run has ended.
-        let (folder, _temporary) = match &out {
-            Some(out) => (RunFolder::create(out)?, None),
-            None => {
-                let temporary = temporary_folder()?;
-                (RunFolder::create(temporary.path())?, Some(temporary))
-            }
+        let folder = out.map(RunFolder::create).transpose()?;
+        let run = Run::new(settings, &prepared).on(&device).watched_by(&mut watcher);
+        let run = match &folder {
+            Some(folder) => run.save_in(folder),
+            None => run,
         };
-        let outcome =
-            msd_gpu::training::train(&prepared, &settings, &folder, &device, false, &stop, &mut watcher)?;
-        Model::open(outcome.model, &device, None)
+        Model::open(run.train()?.model, &device, None)
     });
     match watcher.raised {
         Some(error) => Err(error),
         None => model.map_err(raised),
     }
-}
-
-fn temporary_folder() -> msd_gpu::Result<tempfile::TempDir> {
-    let no_place = |e| msd_gpu::Error::output(std::env::temp_dir(), format!("{e}; name a folder with out"));
-    tempfile::tempdir().map_err(no_place)
 }
 
 /// The settings: those given, over those of the initial model, over the defaults.
@@ -110,12 +92,8 @@ fn read_settings(py: Python<'_>, task: &str, given: Option<&Bound<'_, PyDict>>) 
         return Err(setting(name, "given beside arrays", "it is one of msd-gpu train; leave it out"));
     }
     let limited = ["max_epochs", "max_minutes", "max_steps"].iter().any(|limit| given.contains_key(*limit));
-    if limited {
-        // Who says how long to train wants that long.
-        given.entry("patience").or_insert(json!(0));
-    }
-    let start = json!({ "task": task, "images": IN_MEMORY, "targets": IN_MEMORY });
-    let mut settings = parse(start)?;
+    given.entry("patience").or_insert(json!(Settings::default_patience(limited)));
+    let mut settings = Settings::in_memory(parse(json!(task))?);
     if let Some(Value::String(path)) = given.get("init") {
         settings.start_from(path).map_err(raised)?;
     }
@@ -126,7 +104,7 @@ fn read_settings(py: Python<'_>, task: &str, given: Option<&Bound<'_, PyDict>>) 
     parse(all)
 }
 
-fn parse(settings: Value) -> PyResult<Settings> {
+fn parse<T: serde::de::DeserializeOwned>(settings: Value) -> PyResult<T> {
     serde_path_to_error::deserialize(settings).map_err(|e| {
         PyValueError::new_err(format!(
             "the settings cannot be used: {e}; wanted those of config.toml, as msd-gpu train writes it"
@@ -195,30 +173,39 @@ impl Pairs {
         Ok(Self { prefix, images, targets, weights })
     }
 
-    /// Checks what fits what; `mapping` says which labels are which class.
-    fn dataset(self, mapping: Option<&LabelMapping>) -> msd_gpu::Result<Dataset> {
-        let targets: Vec<Target> = match (self.targets, mapping) {
-            (Targets::Labels(labels), Some(mapping)) => {
-                let encode = |(index, labels): (usize, &Array2<i64>)| {
-                    mapping.encode(&format!("{}target {index}", self.prefix), labels).map(Target::Classes)
-                };
-                labels.iter().enumerate().map(encode).collect::<msd_gpu::Result<_>>()?
-            }
-            (Targets::Labels(_), None) => Vec::new(),
-            (Targets::Values(values), _) => values.into_iter().map(Target::Values).collect(),
-        };
+    /// The names of the images in errors.
+    fn name(&self, index: usize) -> String {
+        format!("{}image {index}", self.prefix)
+    }
+
+    /// Images with label images; none where targets are values.
+    fn labelled(self) -> Vec<Labelled> {
+        let names: Vec<String> = (0..self.images.len()).map(|index| self.name(index)).collect();
         let mut weights = self.weights.map(Vec::into_iter);
-        let samples = self.images.into_iter().zip(targets).enumerate();
-        Dataset::from_memory(
-            samples
-                .map(|(index, (image, target))| Sample {
-                    name: format!("{}image {index}", self.prefix),
-                    image,
-                    target,
-                    weights: weights.as_mut().and_then(Iterator::next),
-                })
-                .collect(),
-        )
+        let Targets::Labels(labels) = self.targets else { return Vec::new() };
+        let all = names.into_iter().zip(self.images).zip(labels);
+        all.enumerate()
+            .map(|(index, ((name, image), labels))| {
+                let labels_name = format!("{}target {index}", self.prefix);
+                let weights = weights.as_mut().and_then(Iterator::next);
+                Labelled { name, image, labels, labels_name, weights }
+            })
+            .collect()
+    }
+
+    /// Images with the images that they are to become.
+    fn dataset(self) -> msd_gpu::Result<Dataset> {
+        let names: Vec<String> = (0..self.images.len()).map(|index| self.name(index)).collect();
+        let mut weights = self.weights.map(Vec::into_iter);
+        let Targets::Values(values) = self.targets else { return Dataset::from_memory(Vec::new()) };
+        let all = names.into_iter().zip(self.images).zip(values);
+        let sample = |((name, image), values)| Sample {
+            name,
+            image,
+            target: Target::Values(values),
+            weights: weights.as_mut().and_then(Iterator::next),
+        };
+        Dataset::from_memory(all.map(sample).collect())
     }
 }
 
@@ -238,38 +225,21 @@ fn items<T>(
         .collect()
 }
 
-/// Datasets and task to what the training loop takes.
+/// Arrays to what a run takes.
 fn prepare(settings: &Settings, training: Pairs, validation: Option<Pairs>) -> msd_gpu::Result<Prepared> {
-    let mapping = match &training.targets {
-        Targets::Labels(labels) => {
-            let names: Vec<String> = (0..labels.len()).map(|index| format!("target {index}")).collect();
-            let named = names.iter().map(String::as_str).zip(labels);
-            Some(LabelMapping::from_labels(named, settings.ignore)?)
+    match settings.task {
+        TaskKind::Segment => {
+            Prepared::from_labels(settings, training.labelled(), validation.map(Pairs::labelled))
         }
-        Targets::Values(_) => None,
-    };
-    let task = match &mapping {
-        Some(mapping) => {
-            let class = |&value: &i64| Class { value, name: value.to_string() };
-            Task::Segment { classes: mapping.values.iter().map(class).collect() }
+        _ => {
+            let validation = validation.map(Pairs::dataset).transpose()?;
+            Prepared::new(settings, training.dataset()?, validation, Task::Regress)
         }
-        None => Task::Regress,
-    };
-    let training = training.dataset(mapping.as_ref())?;
-    let validation = validation.map(|pairs| pairs.dataset(mapping.as_ref())).transpose()?;
-    let (training, validation) = match settings.val_fraction {
-        Some(fraction) => {
-            let (training, validation) = training.split_off_fraction(fraction, settings.seed)?;
-            (training, Some(validation))
-        }
-        None => (training, validation),
-    };
-    Prepared::new(settings, training, validation, task)
+    }
 }
 
 /// Tells Python how the run comes along, and listens to Ctrl-C.
-struct PythonWatcher<'a> {
-    stop: &'a AtomicBool,
+struct PythonWatcher {
     progress: Option<Py<PyAny>>,
     /// The last ended epoch.
     epoch: Py<PyDict>,
@@ -277,37 +247,41 @@ struct PythonWatcher<'a> {
     raised: Option<PyErr>,
 }
 
-impl PythonWatcher<'_> {
-    fn end(&mut self, result: PyResult<bool>) {
+impl PythonWatcher {
+    fn answer(&mut self, result: PyResult<bool>) -> Flow {
         match result {
-            Ok(true) => return,
+            Ok(true) => return Flow::Continue(()),
             Ok(false) => {}
             Err(error) => self.raised = Some(error),
         }
-        self.stop.store(true, Ordering::Relaxed);
+        Flow::Break(())
     }
 }
 
-impl Watcher for PythonWatcher<'_> {
-    fn step(&mut self, step: u64, loss: f32, done: f64) {
+impl Watcher for PythonWatcher {
+    fn step(&mut self, report: &StepReport) -> Flow {
         let goes_on = Python::attach(|py| {
             py.check_signals()?;
             let Some(progress) = &self.progress else { return Ok(true) };
-            let answer = progress.call1(py, (step, loss, done, &self.epoch))?;
+            let answer = progress.call1(py, (report.step, report.loss, report.done, &self.epoch))?;
             Ok(!matches!(answer.extract::<bool>(py), Ok(false)))
         });
-        self.end(goes_on);
+        self.answer(goes_on)
     }
 
-    fn epoch(&mut self, history: &History) {
-        let Some(last) = history.epochs.last() else { return };
+    fn image(&mut self, _image: &ImageReport<'_>) -> Flow {
+        let goes_on = Python::attach(|py| py.check_signals().map(|()| true));
+        self.answer(goes_on)
+    }
+
+    fn epoch(&mut self, last: &Epoch) -> Flow {
         let numbers = Python::attach(|py| {
             let epoch = PyDict::new(py);
             epoch.set_item("epoch", last.epoch)?;
             epoch.set_item("step", last.step)?;
             epoch.set_item("training_loss", last.training_loss)?;
             epoch.set_item("validation_loss", last.validation_loss)?;
-            for (name, value) in history.metrics.iter().zip(&last.metrics) {
+            for (name, value) in &last.metrics {
                 epoch.set_item(name, value)?;
             }
             epoch.set_item("learning_rate", last.learning_rate)?;
@@ -315,6 +289,6 @@ impl Watcher for PythonWatcher<'_> {
             self.epoch = epoch.unbind();
             Ok(true)
         });
-        self.end(numbers);
+        self.answer(numbers)
     }
 }

@@ -1,11 +1,48 @@
 //! Images that are in memory already: the checks that reading files would have made.
 
-use ndarray::ArrayBase;
+use ndarray::{Array2, Array3, ArrayBase};
 
-use super::dataset::{Dataset, Sample, Target};
+use super::dataset::{Classes, Dataset, Sample, Target};
+use super::labels::LabelMapping;
 use crate::error::{Error, Result};
 
+/// An image with a label image, in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    /// What the image is called in messages.
+    pub name: String,
+    /// The image, `[channel][y][x]`.
+    pub image: Array3<f32>,
+    /// Label values, `[y][x]`.
+    pub labels: Array2<i64>,
+    /// What these are called in messages.
+    pub labels_name: String,
+    /// How much each pixel counts, `[y][x]`; `None` where all count 1.
+    pub weights: Option<Array2<f32>>,
+}
+
 impl Dataset {
+    /// Images and label images that were not read from files, in this order, and the mapping of the labels' values; as
+    /// [`super::load_segmentation`] for files.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for labels that are no class, and as [`Dataset::from_memory`].
+    pub fn from_labels(labelled: Vec<Labelled>, classes: Classes) -> Result<(Self, LabelMapping)> {
+        let mapping = match classes {
+            Classes::Known(mapping) => mapping.clone(),
+            Classes::Found { ignored } => {
+                let named = labelled.iter().map(|one| (one.labels_name.as_str(), &one.labels));
+                LabelMapping::from_labels(named, ignored)?
+            }
+        };
+        let mut samples = Vec::with_capacity(labelled.len());
+        for Labelled { name, image, labels, labels_name, weights } in labelled {
+            let target = Target::Classes(mapping.encode(&labels_name, &labels)?);
+            samples.push(Sample { name, image, target, weights });
+        }
+        Ok((Self::from_memory(samples)?, mapping))
+    }
+
     /// Images that were not read from files, in this order.
     ///
     /// # Errors
@@ -91,9 +128,29 @@ pub fn check_finite<S: ndarray::Data<Elem = f32>, D: ndarray::Dimension>(
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, Array3};
-
     use super::*;
+
+    #[test]
+    fn labels_become_classes_as_those_of_files_do() {
+        let one = |labels: [[i64; 2]; 1]| Labelled {
+            name: "image 0".into(),
+            image: Array3::zeros((1, 1, 2)),
+            labels: ndarray::arr2(&labels),
+            labels_name: "target 0".into(),
+            weights: None,
+        };
+        let classes = Classes::Found { ignored: Some(9) };
+        let (set, mapping) = Dataset::from_labels(vec![one([[7, -1]]), one([[9, 7]])], classes).unwrap();
+        assert_eq!(mapping.values, [-1, 7]);
+        let target = |index: usize| match &set.samples[index].target {
+            Target::Classes(classes) => classes.iter().copied().collect::<Vec<_>>(),
+            Target::Values(_) => Vec::new(),
+        };
+        assert_eq!((target(0), target(1)), (vec![1, 0], vec![crate::metrics::UNLABELLED, 1]));
+        let error =
+            Dataset::from_labels(vec![one([[3, 7]])], Classes::Known(&mapping)).unwrap_err().to_string();
+        assert!(error.contains("target 0") && error.contains("label 3"), "{error}");
+    }
 
     fn sample() -> Sample {
         Sample {

@@ -28,7 +28,7 @@ pub use augmentation::Augmentation;
 pub use class_pixels::ClassPixels;
 pub use dataset::{Classes, Dataset, Sample, Target, load_regression, load_segmentation};
 pub use fingerprint::Fingerprint;
-pub use in_memory::check_finite;
+pub use in_memory::{Labelled, check_finite};
 pub use labels::LabelMapping;
 pub use sampling::{Draw, Sampler, cut};
 pub use weights::{ClassWeights, load_weights};

@@ -11,7 +11,8 @@ use crate::network::{
     Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
 };
 use crate::samples::{
-    Classes, Dataset, Fingerprint, Sample, Target, load_regression, load_segmentation, load_weights,
+    Classes, Dataset, Fingerprint, LabelMapping, Labelled, Sample, Target, load_regression,
+    load_segmentation, load_weights,
 };
 use crate::{Error, Result};
 
@@ -34,6 +35,23 @@ impl Prepared {
         settings.validate()?;
         let (training, validation, task) = read(settings)?;
         Self::new(settings, training, validation, task)
+    }
+
+    /// Takes images with label images that are in memory, whose values are the classes; else as [`Prepared::new`].
+    ///
+    /// # Errors
+    /// As [`Prepared::new`] and [`Dataset::from_labels`].
+    pub fn from_labels(
+        settings: &Settings,
+        training: Vec<Labelled>,
+        validation: Option<Vec<Labelled>>,
+    ) -> Result<Self> {
+        settings.validate()?;
+        let (training, mapping) =
+            Dataset::from_labels(training, Classes::Found { ignored: settings.ignore })?;
+        let known = |labelled| Dataset::from_labels(labelled, Classes::Known(&mapping));
+        let validation = validation.map(known).transpose()?.map(|(set, _)| set);
+        Self::new(settings, training, validation, segmentation(&mapping))
     }
 
     /// Takes images that are in memory already. Where `validation` is none, the settings may set a share or a fold of
@@ -97,6 +115,12 @@ impl Prepared {
     }
 }
 
+/// The classes that a mapping of label values has; they are named by their values.
+fn segmentation(mapping: &LabelMapping) -> Task {
+    let class = |&value: &i64| Class { value, name: value.to_string() };
+    Task::Segment { classes: mapping.values.iter().map(class).collect() }
+}
+
 /// Sets images aside for validation, where the settings say so.
 fn set_aside(
     settings: &Settings,
@@ -141,8 +165,7 @@ fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
             let (training, mapping) = load_segmentation(images, targets, found)?;
             let load = |(images, targets)| load_segmentation(images, targets, Classes::Known(&mapping));
             let validation = named.map(load).transpose()?.map(|(set, _)| set);
-            let classes = mapping.values.iter().map(|&value| Class { value, name: value.to_string() });
-            (training, validation, Task::Segment { classes: classes.collect() })
+            (training, validation, segmentation(&mapping))
         }
         TaskKind::Regress => {
             let training = load_regression(images, targets)?;

@@ -3,7 +3,7 @@
 use super::support::Bench;
 use super::train::{bench, model, segment};
 
-const VALIDATION: &str = "--val-images val --val-targets val_labels";
+const VALIDATION: &str = "--val-images val --val-targets val_labels --validate-every 1";
 
 /// A column of a run's history; empty fields are left out.
 fn column(bench: &Bench, run: &str, name: &str) -> Vec<f64> {
@@ -33,7 +33,7 @@ fn every_loss_learns_on_every_engine() {
         }
         for loss in ["l2", "l1", "huber", "charbonnier"] {
             let run = format!("{device}-{loss}");
-            let validation = "--val-images val --val-targets val_targets";
+            let validation = "--val-images val --val-targets val_targets --validate-every 1";
             bench.succeeds(&format!(
                 "train regress --images images --targets images_targets {more} {validation} --max-steps 120 \
                  --loss {loss} --out {run}"
@@ -50,7 +50,7 @@ fn every_loss_learns_on_every_engine() {
 fn schedules_change_the_rate_as_they_say() {
     let bench = bench();
     // An epoch is four steps here.
-    let more = "--depth 3 --device cpu --crop 0 --batch 1";
+    let more = "--depth 3 --device cpu --crop 0 --batch 1 --validate-every 1";
     let rates = |run: &str, schedule: &str| {
         bench.succeeds(&segment(&format!("{more} {schedule} --max-epochs 6 --out {run}")));
         <[f64; 6]>::try_from(column(&bench, run, "learning_rate")).unwrap()
@@ -107,7 +107,7 @@ fn the_best_model_is_best_in_what_is_monitored() {
     }
     for (monitor, name) in [("psnr", "psnr"), ("ssim", "ssim")] {
         bench.succeeds(&format!(
-            "train regress --images images --targets images_targets --val-images val --val-targets val_targets {more} \
+            "train regress --images images --targets images_targets --val-images val --val-targets val_targets --validate-every 1 {more} \
              --monitor {monitor} --out {monitor}"
         ));
         let values = column(&bench, monitor, name);

@@ -168,7 +168,7 @@ fn events(bench: &Bench, run: &str) -> Events {
     events
 }
 
-const RUN: &str = "--val-images val --val-targets val_labels --depth 3 --device cpu --crop 16 --tensorboard";
+const RUN: &str = "--val-images val --val-targets val_labels --validate-every 1 --depth 3 --device cpu --crop 16 --tensorboard";
 
 #[test]
 fn event_files_hold_the_history_and_the_preview() {

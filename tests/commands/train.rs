@@ -94,6 +94,34 @@ fn settings_come_from_a_file_and_are_overridden_by_flags() {
     bench.refuses("train --config missing.toml --out x", &["missing.toml"]);
 }
 
+/// Judging by validation images that are larger than an epoch would take most of the time.
+#[test]
+fn judging_has_a_rhythm_that_resuming_keeps_and_the_end_is_judged() {
+    let bench = bench();
+    let validation = "--val-images val --val-targets val_labels";
+    // Epochs of 9 steps of 16x16 pixels, and two images of 24x24 pixels to judge by.
+    let more = format!("{validation} --depth 3 --device cpu --crop 16");
+    let judged = |run: &str| {
+        let text = std::fs::read_to_string(bench.path(&format!("{run}/history.csv"))).unwrap();
+        let has_loss = |line: &str| !line.split(',').nth(4).unwrap().is_empty();
+        text.lines().skip(1).map(has_loss).collect::<Vec<_>>()
+    };
+    bench.succeeds(&segment(&format!("{more} --max-epochs 7 --out whole")));
+    assert_eq!(judged("whole"), [false, true, false, true, false, true, true]);
+    let config = std::fs::read_to_string(bench.path("whole/config.toml")).unwrap();
+    assert!(config.contains("validate_every = 2"), "{config}");
+    // A run that ended where it would not have been judged goes on as one that did not end there.
+    bench.succeeds(&segment(&format!("{more} --max-epochs 3 --out parts")));
+    assert_eq!(judged("parts"), [false, true, true]);
+    bench.succeeds("train --resume parts --max-epochs 7");
+    assert_eq!(judged("parts"), judged("whole"));
+    assert_eq!(model(&bench, "parts").parameters, model(&bench, "whole").parameters);
+    bench.succeeds(&segment(&format!("{more} --max-epochs 3 --validate-every 1 --out each")));
+    assert_eq!(judged("each"), [true; 3]);
+    bench.refuses("train --resume parts --max-epochs 9 --validate-every 1", &["validate_every"]);
+    bench.refuses(&segment(&format!("{more} --validate-every 0 --out x")), &["--validate-every"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn control_c_ends_a_run_cleanly() {

@@ -52,11 +52,17 @@ impl<'a> Reports<'a> {
         Ok(Self { folder, events, pictured: 0, unpictured: None, due: None, written: None })
     }
 
-    /// The last epoch of `history` has ended; `losses` are those of the images that judged it.
+    /// The last epoch of `history` has ended; `losses` are those of the images that judged it. What was `told` of it when it
+    /// ended is not told again where it is judged later.
     ///
     /// # Errors
     /// [`crate::Error::Output`] when events cannot be written.
-    pub(in crate::training) fn epoch(&mut self, history: &History, losses: Vec<f64>) -> Result<()> {
+    pub(in crate::training) fn epoch(
+        &mut self,
+        history: &History,
+        losses: Vec<f64>,
+        told: bool,
+    ) -> Result<()> {
         let Some(epoch) = history.epochs.last() else { return Ok(()) };
         if epoch.best && self.folder.is_some() {
             self.due = Some((epoch.step, losses));
@@ -64,11 +70,11 @@ impl<'a> Reports<'a> {
         match &mut self.events {
             None => Ok(()),
             Some(events) => {
-                let mut scalars = vec![
-                    ("loss/training".to_owned(), epoch.training_loss),
-                    ("loss/validation".to_owned(), epoch.validation_loss),
-                    ("learning_rate".to_owned(), epoch.learning_rate),
-                ];
+                let mut scalars = vec![("loss/validation".to_owned(), epoch.validation_loss)];
+                if !told {
+                    scalars.push(("loss/training".to_owned(), epoch.training_loss));
+                    scalars.push(("learning_rate".to_owned(), epoch.learning_rate));
+                }
                 scalars
                     .extend(epoch.metrics.iter().map(|(name, value)| (format!("validation/{name}"), *value)));
                 events.add_scalars(epoch.step, &scalars)

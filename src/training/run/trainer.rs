@@ -246,7 +246,7 @@ impl<'a> Trainer<'a> {
             self.end_epoch(true, watcher)?;
             self.write_best()?;
         } else if self.progress.epoch > 0 && !self.progress.epoch.is_multiple_of(self.validate_every) {
-            self.judge_last_epoch(watcher)?;
+            self.judge_last_epoch(true, watcher)?;
             self.write_best()?;
         }
         Ok(reason)
@@ -348,15 +348,16 @@ impl<'a> Trainer<'a> {
         });
         (p.loss_sum, p.epoch_steps, self.losses) = (0.0, 0, 0);
         if judged {
-            return self.judge_last_epoch(watcher);
+            return self.judge_last_epoch(false, watcher);
         }
-        self.reports.epoch(&self.history, Vec::new())?;
+        self.reports.epoch(&self.history, Vec::new(), false)?;
         self.tell_of_epoch(watcher);
         Ok(())
     }
 
-    /// Judges the network as the last epoch left it, and keeps it if it is the best.
-    fn judge_last_epoch(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+    /// Judges the network as the last epoch left it, and keeps it if it is the best. An epoch that was `told` of has ended
+    /// before.
+    fn judge_last_epoch(&mut self, told: bool, watcher: &mut dyn Watcher) -> Result<()> {
         let mut candidate = self.finite_parameters()?;
         if self.settings.optimisation.ema.is_some() {
             candidate = self.engine.average()?;
@@ -403,7 +404,7 @@ impl<'a> Trainer<'a> {
             let rate = optimisation.rate(self.settings.lr, step + 1, p.drops);
             info!("no better model since epoch {}: the learning rate drops to {rate}", p.best_epoch);
         }
-        self.reports.epoch(&self.history, image_losses)?;
+        self.reports.epoch(&self.history, image_losses, told)?;
         self.tell_of_epoch(watcher);
         Ok(())
     }

@@ -137,6 +137,8 @@ pub struct Settings {
     pub augmentation: Augmentation,
 }
 
+/// What stands for the paths of images that have none.
+const IN_MEMORY: &str = "arrays in memory";
 /// Epochs when nothing else ends a run.
 const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
 /// The value of `normalise` that keeps what the initial model has.
@@ -242,6 +244,11 @@ impl Settings {
             optimisation: Optimisation::default(),
             augmentation: Augmentation::default(),
         }
+    }
+
+    /// Settings with all defaults, for images that are in memory.
+    pub fn in_memory(task: TaskKind) -> Self {
+        Self::new(task, IN_MEMORY, IN_MEMORY)
     }
 
     /// What images are normalised by; `None` for what the model has that the run starts from.
