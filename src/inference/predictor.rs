@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::devices::Device;
 use crate::engine::{DeviceInfo, Engine, Images};
-use crate::geometry::tiles::{Span, spans};
+use crate::geometry::tiles::tiles;
 use crate::geometry::{Extent, Shape};
 use crate::network::{Model, Normalisation, Task};
 use crate::{Error, Result};
@@ -91,29 +91,25 @@ impl Predictor {
             let found = format!("the image is {width} x {height} pixels; wanted at least 1 x 1");
             return Err(Error::Mismatch(found));
         }
-        let cut = |length| match self.tile {
-            Some(tile) => spans(length, tile, self.reach),
-            None => vec![Span::whole(length)],
-        };
-        let (rows, columns) = (cut(height), cut(width));
+        let side = self.tile.unwrap_or(usize::MAX);
+        let reach = [0, self.reach, self.reach];
+        let tiles = tiles(Extent::plane(height, width), Extent::plane(side, side), reach);
         let normalisation = self.model.input.of(image.view()).into_owned();
-        let outputs = if rows.len() * columns.len() == 1 {
-            self.compute(image.view(), &normalisation)?
-        } else {
-            let mut outputs = Array3::zeros((self.model.architecture.outputs, height, width));
-            for y in &rows {
-                for x in &columns {
-                    let patch = image.slice(s![.., y.patch.clone(), x.patch.clone()]);
+        let outputs =
+            if tiles.len() == 1 {
+                self.compute(image.view(), &normalisation)?
+            } else {
+                let mut outputs = Array3::zeros((self.model.architecture.outputs, height, width));
+                for tile in tiles {
+                    let patch = image.slice(s![.., tile.patch.rows(), tile.patch.columns()]);
                     let patch = self.compute(patch, &normalisation)?;
-                    outputs.slice_mut(s![.., y.core.clone(), x.core.clone()]).assign(&patch.slice(s![
-                        ..,
-                        y.core_in_patch(),
-                        x.core_in_patch()
-                    ]));
+                    let kept = tile.core_in_patch();
+                    outputs
+                        .slice_mut(s![.., tile.core.rows(), tile.core.columns()])
+                        .assign(&patch.slice(s![.., kept.rows(), kept.columns()]));
                 }
-            }
-            outputs
-        };
+                outputs
+            };
         if outputs.iter().all(|value| value.is_finite()) {
             return Ok(outputs);
         }

@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3};
 use super::labels::LabelMapping;
 use super::random::{Stream, permutation, stream};
 use crate::error::{Error, Result};
-use crate::geometry::Crop;
+use crate::geometry::{Extent, Window};
 use crate::images::{ImageSource, discover, pair};
 use crate::images::{page_size, read_image, read_labels};
 use crate::metrics::UNLABELLED;
@@ -36,11 +36,11 @@ pub struct Sample {
 
 impl Sample {
     /// Whether the piece (all of it for `None`) has a pixel that counts: one with a class or value, and a weight above 0.
-    pub fn counts_in(&self, piece: Option<Crop>) -> bool {
+    pub fn counts_in(&self, piece: Option<Window>) -> bool {
         let (_, height, width) = self.image.dim();
-        let Crop { y, x, height, width } = piece.unwrap_or(Crop { y: 0, x: 0, height, width });
-        (y..y + height).any(|y| {
-            (x..x + width).any(|x| {
+        let piece = piece.unwrap_or_else(|| Window::whole(Extent::plane(height, width)));
+        piece.rows().any(|y| {
+            piece.columns().any(|x| {
                 let labelled = match &self.target {
                     Target::Classes(classes) => classes[[y, x]] != UNLABELLED,
                     Target::Values(_) => true,

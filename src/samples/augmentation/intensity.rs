@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::Strengths;
-use super::geometry::mirrored;
+use crate::geometry::mirrored;
 use crate::samples::random::uniform;
 
 /// Above so many photons, their number is drawn from the normal distribution of equal mean and variance.

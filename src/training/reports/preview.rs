@@ -81,11 +81,12 @@ fn row(engine: &mut dyn Engine, sample: &Sample) -> Result<Vec<Array3<u8>>> {
 }
 
 fn middle(sample: &Sample) -> Sample {
-    use crate::geometry::{Crop, Symmetry};
+    use crate::geometry::{Symmetry, Window};
     use crate::samples::{Draw, cut};
     let (_, height, width) = sample.image.dim();
     let Extent { y: rows, x: columns, .. } = shown(Extent::plane(height, width));
-    let crop = Crop { y: (height - rows) / 2, x: (width - columns) / 2, height: rows, width: columns };
+    let (y, x) = ((height - rows) / 2, (width - columns) / 2);
+    let crop = Window::plane(y..y + rows, x..x + columns);
     cut(sample, &Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY })
 }
 
