@@ -211,11 +211,9 @@ impl Pairs {
         let samples = self.images.into_iter().zip(targets).enumerate();
         Dataset::from_memory(
             samples
-                .map(|(index, (image, target))| Sample {
-                    name: format!("{}image {index}", self.prefix),
-                    image,
-                    target,
-                    weights: weights.as_mut().and_then(Iterator::next),
+                .map(|(index, (image, target))| {
+                    Sample::new(format!("{}image {index}", self.prefix), image, target)
+                        .with_weights(weights.as_mut().and_then(Iterator::next))
                 })
                 .collect(),
         )

@@ -3,8 +3,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use ndarray::{Array2, Array3};
+
 use super::*;
+use crate::geometry::Window;
 use crate::images::{write_labels, write_png_grey8, write_png_rgb8, write_tiff_f32};
+use crate::metrics::UNLABELLED;
 
 /// A folder with `images/` and `targets/`, and their paths.
 fn folders() -> (tempfile::TempDir, PathBuf, PathBuf) {

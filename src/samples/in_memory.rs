@@ -2,7 +2,8 @@
 
 use ndarray::ArrayBase;
 
-use super::dataset::{Dataset, Sample, Target};
+use super::dataset::Dataset;
+use super::sample::{Sample, Target};
 use crate::error::{Error, Result};
 
 impl Dataset {

@@ -5,12 +5,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array3, s};
+use ndarray::{Array2, Array3, s};
 use rand_chacha::ChaCha8Rng;
 
 use super::class_pixels::ClassPixels;
-use super::dataset::{Sample, Target};
 use super::random::{Stream, below, permutation, stream, uniform};
+use super::sample::{Sample, Target};
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Symmetry, Window};
 
@@ -143,27 +143,22 @@ pub fn cut(sample: &Sample, draw: &Draw) -> Sample {
     let (rows, columns) = (crop.rows(), crop.columns());
     let piece =
         |values: &Array3<f32>| draw.symmetry.apply(&values.slice(s![.., rows.clone(), columns.clone()]));
-    Sample {
-        name: sample.name.clone(),
-        image: piece(&sample.image),
-        target: match &sample.target {
-            Target::Values(values) => Target::Values(piece(values)),
-            Target::Classes(classes) => {
-                Target::Classes(draw.symmetry.apply(&classes.slice(s![rows.clone(), columns.clone()])))
-            }
-        },
-        weights: sample
-            .weights
-            .as_ref()
-            .map(|weights| draw.symmetry.apply(&weights.slice(s![rows.clone(), columns.clone()]))),
-    }
+    let flat = |values: &Array2<f32>| draw.symmetry.apply(&values.slice(s![rows.clone(), columns.clone()]));
+    let target = match &sample.target {
+        Target::Values(values) => Target::Values(piece(values)),
+        Target::Classes(classes) => {
+            Target::Classes(draw.symmetry.apply(&classes.slice(s![rows.clone(), columns.clone()])))
+        }
+    };
+    Sample::new(sample.name.clone(), piece(&sample.image), target)
+        .with_weights(sample.weights.as_ref().map(flat))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
-    use ndarray::{Array2, Axis};
+    use ndarray::Axis;
 
     use super::*;
 

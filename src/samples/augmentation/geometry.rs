@@ -3,10 +3,10 @@
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
 
-use super::Strengths;
 use super::elastic::Displacement;
+use super::strengths::Strengths;
 use crate::geometry::{Extent, Symmetry, Window, mirrored};
-use crate::samples::dataset::{Sample, Target};
+use crate::samples::sample::{Sample, Target};
 use crate::samples::sampling::Draw;
 
 /// The map from a piece's pixels to places in its image.
@@ -90,15 +90,12 @@ impl Geometry {
                 fetch_row(from, to, y, &sources);
             }
         }
-        Sample {
-            name: sample.name.clone(),
-            image: self.symmetry.apply3(&image),
-            target: match target {
-                Target::Classes(classes) => Target::Classes(self.symmetry.apply2(&classes)),
-                Target::Values(values) => Target::Values(self.symmetry.apply3(&values)),
-            },
-            weights: weights.map(|weights| self.symmetry.apply2(&weights)),
-        }
+        let target = match target {
+            Target::Classes(classes) => Target::Classes(self.symmetry.apply2(&classes)),
+            Target::Values(values) => Target::Values(self.symmetry.apply3(&values)),
+        };
+        Sample::new(sample.name.clone(), self.symmetry.apply3(&image), target)
+            .with_weights(weights.map(|weights| self.symmetry.apply2(&weights)))
     }
 
     /// The sources of row `y` of the piece in an image of `(height, width)` pixels.

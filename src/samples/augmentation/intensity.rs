@@ -4,7 +4,7 @@ use ndarray::{Array3, ArrayViewMut2, Axis};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::Strengths;
+use super::strengths::Strengths;
 use crate::geometry::mirrored;
 use crate::samples::random::uniform;
 
