@@ -7,7 +7,7 @@ use ndarray::{Array2, Axis};
 fn augmentation(criterion: &mut Criterion) {
     let classes = Array2::from_shape_fn((512, 512), |(y, x)| u32::from((y / 40 + x / 30) % 2 == 0));
     let image = classes.mapv(|class| class as f32 * 2.0 - 1.0).insert_axis(Axis(0));
-    let sample = Sample { name: String::new(), image, target: Target::Classes(classes), weights: None };
+    let sample = Sample::new("", image, Target::Classes(classes));
     let off = Augmentation::default();
     let cases = [
         ("crop and symmetry", off),

@@ -8,15 +8,14 @@ use ndarray::{Array2, Array3};
 
 /// Images of 24x24 pixels whose right half is bright and of the second class.
 fn halves(names: &[&str]) -> Dataset {
-    let sample = |(number, name): (usize, &&str)| Sample {
-        name: name.to_string(),
-        image: Array3::from_shape_fn((1, 24, 24), |(_, y, x)| {
+    let sample = |(number, name): (usize, &&str)| {
+        let image = Array3::from_shape_fn((1, 24, 24), |(_, y, x)| {
             f32::from(u8::from(x > 12)) + 0.1 * ((y * 7 + x * 11 + number) % 5) as f32
-        }),
-        target: Target::Classes(Array2::from_shape_fn((24, 24), |(_, x)| u32::from(x > 12))),
-        weights: None,
+        });
+        let classes = Array2::from_shape_fn((24, 24), |(_, x)| u32::from(x > 12));
+        Sample::new(*name, image, Target::Classes(classes))
     };
-    Dataset { samples: names.iter().enumerate().map(sample).collect() }
+    Dataset::from_memory(names.iter().enumerate().map(sample).collect()).unwrap()
 }
 
 fn task() -> Task {

@@ -199,11 +199,9 @@ impl Pairs {
         let mut weights = self.weights.map(Vec::into_iter);
         let Targets::Values(values) = self.targets else { return Dataset::from_memory(Vec::new()) };
         let all = names.into_iter().zip(self.images).zip(values);
-        let sample = |((name, image), values)| Sample {
-            name,
-            image,
-            target: Target::Values(values),
-            weights: weights.as_mut().and_then(Iterator::next),
+        let sample = |((name, image), values): ((String, _), _)| {
+            Sample::new(name, image, Target::Values(values))
+                .with_weights(weights.as_mut().and_then(Iterator::next))
         };
         Dataset::from_memory(all.map(sample).collect())
     }

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::loss::DiceSums;
 use super::{IGNORED, Loss, TargetValues, Targets};
+use crate::geometry::{Extent, Window};
 
 /// Pixels that one core takes at a time. Fixed, so that sums do not depend on the number of threads.
 const PIXELS: usize = 1 << 16;
@@ -104,25 +105,20 @@ impl Judged {
     }
 }
 
-/// Takes away all targets but those of the rows `rows` and columns `columns` of an image that is `width` pixels wide: tiles
-/// overlap, and each pixel counts once.
-pub fn keep_inside(
-    targets: &mut Targets,
-    (height, width): (usize, usize),
-    rows: &std::ops::Range<usize>,
-    columns: &std::ops::Range<usize>,
-) {
-    if *rows == (0..height) && *columns == (0..width) {
+/// Takes away all targets of an image of `extent` but those inside `window`: tiles overlap, and each pixel counts once.
+pub fn keep_inside(targets: &mut Targets, extent: Extent, window: &Window) {
+    if *window == Window::whole(extent) {
         return;
     }
-    let inside = |pixel: usize| rows.contains(&(pixel / width)) && columns.contains(&(pixel % width));
+    let (rows, columns) = (window.rows(), window.columns());
+    let inside = |pixel: usize| rows.contains(&(pixel / extent.x)) && columns.contains(&(pixel % extent.x));
     match (&mut targets.values, &mut targets.weights) {
         (TargetValues::Classes(classes), _) => {
             let outside = classes.iter_mut().enumerate().filter(|(pixel, _)| !inside(*pixel));
             outside.for_each(|(_, class)| *class = IGNORED);
         }
         (TargetValues::Values(_), weights) => {
-            let weights = weights.get_or_insert_with(|| vec![1.0; height * width]);
+            let weights = weights.get_or_insert_with(|| vec![1.0; extent.pixels()]);
             let outside = weights.iter_mut().enumerate().filter(|(pixel, _)| !inside(*pixel));
             outside.for_each(|(_, weight)| *weight = 0.0);
         }
@@ -161,7 +157,8 @@ mod tests {
                 for rows in [0..100, 100..300] {
                     for columns in [0..7, 7..290] {
                         let mut part = targets.clone();
-                        keep_inside(&mut part, (height, width), &rows, &columns);
+                        let window = Window::new(0..1, rows.clone(), columns);
+                        keep_inside(&mut part, Extent::plane(height, width), &window);
                         let sum = LossSum::of(loss, &part, &outputs, pixels);
                         match &mut merged {
                             None => merged = Some(sum),

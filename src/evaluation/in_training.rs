@@ -6,6 +6,7 @@ use ndarray::{Array2, Array3, s};
 
 use super::judge::{Found, ImageResult, Judged};
 use crate::engine::{Engine, JudgedResult, Loss, LossSum, TargetValues, Targets, keep_inside};
+use crate::geometry::Window;
 use crate::inference::Tiling;
 use crate::network::Model;
 use crate::samples::{Sample, Target};
@@ -38,32 +39,32 @@ impl Judged for InTraining<'_> {
         tiling.each(
             sample.image.view(),
             |_, _| (),
-            |images, place| {
-                let (rows, columns) = (&place.rows, &place.columns);
-                let mut targets = part_of_targets(sample, rows.patch.clone(), columns.patch.clone());
-                let (inside_y, inside_x) = (rows.core_in_patch(), columns.core_in_patch());
-                keep_inside(&mut targets, (rows.patch.len(), columns.patch.len()), &inside_y, &inside_x);
+            |images, tile, done| {
+                let inside = tile.core_in_patch();
+                let mut targets = part_of_targets(sample, tile.patch);
+                keep_inside(&mut targets, tile.patch.extent, &inside);
                 let judged = engine.judge(images, &targets, *loss)?;
                 match &mut sum {
                     None => sum = Some(judged.loss),
                     Some(sum) => sum.merge(&judged.loss),
                 }
-                let patch = (rows.patch.len(), columns.patch.len());
+                let (rows, columns) = (tile.core.rows(), tile.core.columns());
+                let (height, width) = (tile.patch.extent.y, tile.patch.extent.x);
                 match (judged.result, &mut found) {
                     (JudgedResult::Classes(classes), Found::Classes(found)) => {
-                        let tile = Array2::from_shape_vec(patch, classes).map_err(other_size)?;
-                        let core = tile.slice(s![inside_y, inside_x]);
-                        found.slice_mut(s![rows.core.clone(), columns.core.clone()]).assign(&core);
+                        let patch = Array2::from_shape_vec((height, width), classes).map_err(other_size)?;
+                        let core = patch.slice(s![inside.rows(), inside.columns()]);
+                        found.slice_mut(s![rows, columns]).assign(&core);
                     }
                     (JudgedResult::Values(values), Found::Values(found)) => {
-                        let shape = (found.dim().0, patch.0, patch.1);
-                        let tile = Array3::from_shape_vec(shape, values).map_err(other_size)?;
-                        let core = tile.slice(s![.., inside_y, inside_x]);
-                        found.slice_mut(s![.., rows.core.clone(), columns.core.clone()]).assign(&core);
+                        let shape = (found.dim().0, height, width);
+                        let patch = Array3::from_shape_vec(shape, values).map_err(other_size)?;
+                        let core = patch.slice(s![.., inside.rows(), inside.columns()]);
+                        found.slice_mut(s![.., rows, columns]).assign(&core);
                     }
                     _ => {}
                 }
-                match progress(place.done) {
+                match progress(done) {
                     Flow::Continue(()) => Ok(()),
                     Flow::Break(()) => Err(Error::Stopped { done: 0, count: 1 }),
                 }
@@ -100,21 +101,18 @@ fn other_size(error: ndarray::ShapeError) -> Error {
 }
 
 /// The targets and weights of a part of a sample.
-fn part_of_targets(
-    sample: &Sample,
-    rows: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
-) -> Targets {
+fn part_of_targets(sample: &Sample, part: Window) -> Targets {
     let values = match &sample.target {
         Target::Classes(classes) => {
-            TargetValues::Classes(classes.slice(s![rows.clone(), columns.clone()]).iter().copied().collect())
+            TargetValues::Classes(classes.slice(s![part.rows(), part.columns()]).iter().copied().collect())
         }
-        Target::Values(values) => TargetValues::Values(
-            values.slice(s![.., rows.clone(), columns.clone()]).iter().copied().collect(),
-        ),
+        Target::Values(values) => {
+            TargetValues::Values(values.slice(s![.., part.rows(), part.columns()]).iter().copied().collect())
+        }
     };
     let weights = sample.weights.as_ref();
-    let weights = weights.map(|weights| weights.slice(s![rows, columns]).iter().copied().collect());
+    let weights =
+        weights.map(|weights| weights.slice(s![part.rows(), part.columns()]).iter().copied().collect());
     Targets { values, weights }
 }
 

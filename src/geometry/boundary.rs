@@ -23,19 +23,14 @@ impl Boundary {
         if (0..n).contains(&index) {
             return Some(index as usize);
         }
-        let folded = match self {
-            Boundary::Zeros => return None,
-            Boundary::Reflect if n == 1 => 0,
-            Boundary::Reflect => {
-                let phase = index.rem_euclid(2 * n - 2);
-                phase.min(2 * n - 2 - phase)
-            }
+        match self {
+            Boundary::Zeros => None,
+            Boundary::Reflect => Some(mirrored(index, length)),
             Boundary::Symmetric => {
                 let phase = index.rem_euclid(2 * n);
-                phase.min(2 * n - 1 - phase)
+                Some(phase.min(2 * n - 1 - phase) as usize)
             }
-        };
-        Some(folded as usize)
+        }
     }
 
     /// The name used on the command line and in files.
@@ -46,6 +41,20 @@ impl Boundary {
             Boundary::Zeros => "zeros",
         }
     }
+}
+
+/// The index inside `0..length` that is seen at `index` under [`Boundary::Reflect`]: mirrored about the edge pixels, as
+/// often as needed. `length` is at least 1.
+pub fn mirrored(index: isize, length: usize) -> usize {
+    if index.cast_unsigned() < length {
+        return index.cast_unsigned();
+    }
+    let last = length as isize - 1;
+    if last == 0 {
+        return 0;
+    }
+    let phase = index.rem_euclid(2 * last);
+    phase.min(2 * last - phase).cast_unsigned()
 }
 
 #[cfg(test)]

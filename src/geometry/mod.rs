@@ -4,7 +4,10 @@
 //! - [`Window`]: a part of one.
 //! - [`Symmetry`]: turning and mirroring without interpolation.
 //! - [`Boundary`]: what is seen beyond an edge.
-//! - [`tiles`]: how an axis is cut into pieces that are computed one by one.
+//! - [`tiles`]: how an image or volume is cut into pieces that are computed one by one.
+//!
+//! Axes are z (slices), y (rows) and x (columns), in this order; a two-dimensional image has one slice. `tiles` and `window`
+//! use `extent`, and no other file here uses another.
 
 mod boundary;
 mod extent;
@@ -12,7 +15,7 @@ mod symmetry;
 pub mod tiles;
 mod window;
 
-pub use boundary::Boundary;
+pub use boundary::{Boundary, mirrored};
 pub use extent::{Extent, Shape};
 pub use symmetry::Symmetry;
-pub use window::Crop;
+pub use window::Window;

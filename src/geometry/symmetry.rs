@@ -3,6 +3,9 @@
 use ndarray::{Array2, Array3, ArrayBase, Axis, Data, Dimension, RemoveAxis};
 
 /// One of the eight ways to turn and mirror a square onto itself.
+///
+/// It acts on the last two axes of any array, y and x, and leaves those before them as they are: an image
+/// `[channel][y][x]` is turned channel by channel, a volume `[channel][z][y][x]` slice by slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Symmetry(u8);
 
@@ -77,7 +80,7 @@ impl Symmetry {
 mod tests {
     use std::collections::HashSet;
 
-    use ndarray::array;
+    use ndarray::{Array4, array};
 
     use super::*;
 
@@ -92,6 +95,16 @@ mod tests {
             assert_eq!(there.dim() == (3, 2), symmetry.transposes());
             assert!(there.is_standard_layout());
             assert_eq!(symmetry.inverse().apply2(&there), image);
+        }
+        // A volume is turned slice by slice.
+        let volume = Array4::from_shape_fn((2, 3, 4, 5), |(c, z, y, x)| c * 60 + z * 20 + y * 5 + x);
+        for symmetry in Symmetry::ALL {
+            let turned = symmetry.apply(&volume);
+            for (there, slices) in turned.outer_iter().zip(volume.outer_iter()) {
+                for (there, slice) in there.outer_iter().zip(slices.outer_iter()) {
+                    assert_eq!(there, symmetry.apply(&slice));
+                }
+            }
         }
         assert_eq!(Symmetry(1).apply2(&image), array![[4, 5, 6], [1, 2, 3]]);
         assert_eq!(Symmetry(2).apply2(&image), array![[3, 2, 1], [6, 5, 4]]);

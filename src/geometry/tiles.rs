@@ -1,4 +1,4 @@
-//! How an axis of an image is cut into tiles.
+//! How an image or volume is cut into tiles.
 //!
 //! A tile's *core* is what is kept of it, its *patch* what is computed: the core and `reach` pixels on either
 //! side, clipped to the image. Where the patch ends inside the image, the network's boundary rule makes up
@@ -7,6 +7,9 @@
 //! boundary: mirroring never takes a pixel further away than the dilation that asked for it.
 
 use std::ops::Range;
+
+use super::extent::Extent;
+use super::window::Window;
 
 /// One tile along one axis, in pixels of the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +50,80 @@ pub fn spans(length: usize, tile: usize, reach: usize) -> Vec<Span> {
         .collect()
 }
 
+/// One tile of an image or volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// What is kept of this tile; the cores of all tiles cover the whole once.
+    pub core: Window,
+    /// What is computed for it.
+    pub patch: Window,
+}
+
+impl Tile {
+    /// The core, counted from the start of the patch.
+    pub fn core_in_patch(&self) -> Window {
+        Window {
+            z: self.core.z - self.patch.z,
+            y: self.core.y - self.patch.y,
+            x: self.core.x - self.patch.x,
+            extent: self.core.extent,
+        }
+    }
+}
+
+/// Cuts an image or volume of `extent` into tiles whose cores are at most `tile` large, with `reach` pixels (z, y, x) on
+/// either side; see [`spans`] for each axis.
+///
+/// The tiles of one slab of slices follow each other, row by row, those with the smallest x first. An axis along which
+/// `tile` is as long as the image, or longer, is not cut.
+pub fn tiles(extent: Extent, tile: Extent, reach: [usize; 3]) -> impl ExactSizeIterator<Item = Tile> {
+    let slabs = spans(extent.z, tile.z, reach[0]);
+    let rows = spans(extent.y, tile.y, reach[1]);
+    let columns = spans(extent.x, tile.x, reach[2]);
+    let (in_row, in_slab) = (columns.len(), rows.len() * columns.len());
+    (0..slabs.len() * in_slab).map(move |index| {
+        let (z, y, x) = (&slabs[index / in_slab], &rows[index % in_slab / in_row], &columns[index % in_row]);
+        Tile {
+            core: Window::new(z.core.clone(), y.core.clone(), x.core.clone()),
+            patch: Window::new(z.patch.clone(), y.patch.clone(), x.patch.clone()),
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tiles_cover_a_volume_once_slab_by_slab() {
+        let extent = Extent::new(5, 7, 9);
+        for (tile, reach) in [
+            (Extent::new(2, 3, 4), [1, 0, 2]),
+            (Extent::new(1, 7, 9), [0, 50, 50]),
+            (Extent::new(1, 1, 1), [9, 9, 9]),
+            (Extent::new(usize::MAX, usize::MAX, usize::MAX), [3, 3, 3]),
+        ] {
+            let mut seen = vec![0; extent.pixels()];
+            let mut last = None;
+            for tile in tiles(extent, tile, reach) {
+                assert!(tile.patch.fits(extent) && tile.patch.contains(&tile.core));
+                assert_eq!(tile.patch.counted_from(&tile.patch), Some(Window::whole(tile.patch.extent)));
+                assert_eq!(tile.core.counted_from(&tile.patch), Some(tile.core_in_patch()));
+                let place = (tile.core.z, tile.core.y, tile.core.x);
+                assert!(last.is_none_or(|last| last < place), "{place:?} after {last:?}");
+                last = Some(place);
+                for z in tile.core.slices() {
+                    for y in tile.core.rows() {
+                        tile.core.columns().for_each(|x| seen[(z * extent.y + y) * extent.x + x] += 1);
+                    }
+                }
+            }
+            assert!(seen.iter().all(|&count| count == 1));
+        }
+        let whole: Vec<_> = tiles(extent, Extent::new(9, 9, 9), [1, 1, 1]).collect();
+        assert_eq!(whole, [Tile { core: Window::whole(extent), patch: Window::whole(extent) }]);
+        assert_eq!(tiles(Extent::new(0, 7, 9), Extent::new(1, 2, 3), [0; 3]).count(), 0);
+    }
 
     #[test]
     fn cores_cover_the_axis_once_and_patches_hold_their_reach() {

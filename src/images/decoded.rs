@@ -1,24 +1,6 @@
-//! A file's stored numbers, before they become an image or labels, and what kind of file its first bytes say it is.
-
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+//! A file's stored numbers, before they become an image or labels.
 
 use tiff::decoder::DecodingResult;
-
-use super::source::ImageSource;
-use crate::error::{Error, Result};
-
-/// The largest image that is read, in bytes once decoded.
-const MAX_BYTES: u64 = 16 << 30;
-/// What kind of file the first bytes say it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    Png,
-    Tiff,
-    Empty,
-    Other,
-}
 
 /// What the stored numbers are to be taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,72 +23,4 @@ pub(super) struct Decoded {
     pub(super) channels: usize,
     /// Whether all pixels of a channel come together, instead of all channels of a pixel.
     pub(super) planar: bool,
-}
-
-/// Reads the first bytes of `path`.
-pub(super) fn detect(path: &Path) -> Result<Format> {
-    let mut magic = Vec::with_capacity(8);
-    open(path)?.take(8).read_to_end(&mut magic).map_err(|error| unreadable(path, &error))?;
-    Ok(match magic.as_slice() {
-        [] => Format::Empty,
-        b"\x89PNG\r\n\x1a\n" => Format::Png,
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Format::Tiff,
-        _ => Format::Other,
-    })
-}
-
-pub(super) fn open(path: &Path) -> Result<File> {
-    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    match file.metadata() {
-        Ok(metadata) if metadata.is_dir() => {
-            Err(Error::input(path, "is a folder; wanted one PNG or TIFF image"))
-        }
-        Ok(_) => Ok(file),
-        Err(error) => Err(unreadable(path, &error)),
-    }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::input(path, format!("cannot be read: {error}; check the path and its permissions"))
-}
-
-pub(super) fn not_an_image(path: &Path, format: Format) -> Error {
-    match format {
-        Format::Empty => Error::input(path, "is empty (0 bytes); copy or export the image again"),
-        _ => Error::input(path, "is not a PNG or TIFF image; convert it to one of these"),
-    }
-}
-
-/// Refuses an image that is too large to decode, before any memory is taken for it.
-pub(super) fn check_bytes(
-    page: &ImageSource,
-    channels: usize,
-    height: usize,
-    width: usize,
-    sample_bytes: usize,
-) -> Result<u64> {
-    let samples = (channels as u64).checked_mul(height as u64).and_then(|n| n.checked_mul(width as u64));
-    // Float32 is what every image becomes, so a smaller stored type does not make it fit.
-    let largest = samples.and_then(|n| n.checked_mul(sample_bytes.max(4) as u64));
-    match (samples, largest) {
-        (Some(samples), Some(largest)) if largest <= MAX_BYTES => Ok(samples),
-        _ => Err(Error::input(
-            page.name(),
-            format!(
-                "says that it is {width} x {height} pixels of {channels} channels, but wanted at most {} GiB decoded; cut the image into smaller files",
-                MAX_BYTES >> 30
-            ),
-        )),
-    }
-}
-
-/// The side of an image that is to be written, as file formats count it.
-///
-/// # Errors
-/// [`Error::Output`] for none, and for more than formats can say.
-pub(super) fn side(path: &Path, pixels: usize) -> Result<u32> {
-    match u32::try_from(pixels) {
-        Ok(side) if side > 0 => Ok(side),
-        _ => Err(Error::output(path, format!("an image side of {pixels} pixels; wanted 1 to {}", u32::MAX))),
-    }
 }

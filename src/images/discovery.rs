@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-use super::decoded::{Format, detect};
+use super::file::{Format, open};
 use super::source::ImageSource;
-use super::tiff_directory::directory_places;
+use super::{png, tiff};
 use crate::error::{Error, Result};
 
 /// The endings of files that are taken for images, in lower case.
@@ -96,21 +96,27 @@ fn is_image_name(file: &Path) -> bool {
     !hidden && ending.is_some_and(|ending| EXTENSIONS.contains(&ending.as_str()))
 }
 
-fn pages_of_file(file: &Path) -> Result<Vec<ImageSource>> {
-    let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
-    let single = |stem| ImageSource { path: file.to_path_buf(), page: None, stem, directory: None };
-    if detect(file)? != Format::Tiff {
-        return Ok(vec![single(stem)]);
+/// The images in `file`, each with what its header says; the file is opened once.
+///
+/// A file that is no image, or whose header is damaged, is one all the same: reading it tells what is wrong.
+fn pages_of_file(path: &Path) -> Result<Vec<ImageSource>> {
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let source = |page, stem| ImageSource { path: path.to_path_buf(), page, stem, header: None };
+    let (file, format) = open(path)?;
+    if format != Format::Tiff {
+        let mut only = source(None, stem);
+        only.header = if format == Format::Png { png::header(&only, &file).ok() } else { None };
+        return Ok(vec![only]);
     }
-    let places = directory_places(file)?;
-    if let [place] = places[..] {
-        return Ok(vec![ImageSource { directory: Some(place), ..single(stem) }]);
-    }
-    let pages = places.into_iter().enumerate().map(|(page, place)| ImageSource {
-        path: file.to_path_buf(),
-        page: Some(page),
-        stem: format!("{stem}_p{page:04}"),
-        directory: Some(place),
+    let places = tiff::directory_places(path, &file)?;
+    let several = places.len() > 1;
+    let pages = places.into_iter().enumerate().map(|(number, place)| {
+        let mut page = match several {
+            true => source(Some(number), format!("{stem}_p{number:04}")),
+            false => source(None, stem.clone()),
+        };
+        page.header = tiff::header(&page, &file, Some(place)).ok();
+        page
     });
     Ok(pages.collect())
 }

@@ -12,20 +12,19 @@
 
 mod decoded;
 mod discovery;
+mod file;
+mod labels;
+mod limits;
 mod pairing;
+mod png;
 mod read;
-mod read_png;
-mod read_tiff;
 mod source;
-mod tiff_directory;
-mod write_labels;
-mod write_png;
-mod write_tiff;
+mod tiff;
 
 pub use discovery::discover;
+pub use labels::{LabelFormat, write_labels, write_labels_as};
 pub use pairing::{pair, pair_as};
+pub use png::{write_png_grey8, write_png_rgb8};
 pub use read::{page_size, read_image, read_labels};
 pub use source::ImageSource;
-pub use write_labels::{LabelFormat, write_labels, write_labels_as};
-pub use write_png::{write_png_grey8, write_png_rgb8};
-pub use write_tiff::write_tiff_f32;
+pub use tiff::write_tiff_f32;

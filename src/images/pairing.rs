@@ -112,7 +112,7 @@ mod tests {
     fn page(name: &str) -> ImageSource {
         let path = PathBuf::from(name);
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        ImageSource { path, page: None, stem, directory: None }
+        ImageSource { path, page: None, stem, header: None }
     }
 
     #[test]

@@ -2,35 +2,70 @@
 //!
 //! What a file is, its first bytes say and not its name: a PNG file named `.tif` is read as PNG.
 
+use ::tiff::decoder::DecodingResult;
 use ndarray::{Array2, Array3};
-use tiff::decoder::DecodingResult;
 
-use super::decoded::{Decoded, Format, Purpose, detect, not_an_image};
-use super::source::ImageSource;
-use super::{read_png, read_tiff};
+use super::decoded::{Decoded, Purpose};
+use super::file::{Format, not_an_image, open};
+use super::source::{Header, ImageSource};
+use super::{png, tiff};
 use crate::error::{Error, Result};
 
 /// Above this, not every whole number is a float64, so a label stored as one may have been rounded.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
-    match detect(&page.path)? {
-        Format::Png => read_png::decode(page, purpose),
-        Format::Tiff => read_tiff::decode(page, purpose),
+    let (file, format) = open(&page.path)?;
+    let decoded = match format {
+        Format::Png => png::decode(page, &file, purpose),
+        Format::Tiff => tiff::decode(page, &file, purpose),
+        other => Err(not_an_image(&page.path, other)),
+    }?;
+    let size = |channels, height, width| format!("{channels} x {height} x {width}");
+    match page.header {
+        // Others have been promised this size. Labels have one channel, whatever the image has.
+        Some(found)
+            if (found.height, found.width) != (decoded.height, decoded.width)
+                || purpose == Purpose::Intensities && found.channels != decoded.channels =>
+        {
+            let before = size(found.channels, found.height, found.width);
+            let now = size(decoded.channels, decoded.height, decoded.width);
+            Err(Error::input(
+                page.name(),
+                format!(
+                    "was {before} numbers (channels, rows, columns) when it was found, but is now {now}; start again when nothing writes to it any more"
+                ),
+            ))
+        }
+        _ => Ok(decoded),
+    }
+}
+
+/// What the header of `page` says, as it was found or, where nobody has looked yet, from the file.
+///
+/// # Errors
+/// As [`page_size`].
+pub(super) fn header(page: &ImageSource) -> Result<Header> {
+    if let Some(header) = page.header {
+        return Ok(header);
+    }
+    let (file, format) = open(&page.path)?;
+    match format {
+        Format::Png => png::header(page, &file),
+        Format::Tiff => tiff::header(page, &file, None),
         other => Err(not_an_image(&page.path, other)),
     }
 }
 
 /// The `(channels, height, width)` of the array that [`read_image`] gives, from the file's header alone.
 ///
+/// Of an image that [`discover`](super::discover) found this opens no file.
+///
 /// # Errors
 /// [`Error::Input`] as [`read_image`] gives it for files that are no image or whose header is damaged.
 pub fn page_size(page: &ImageSource) -> Result<(usize, usize, usize)> {
-    match detect(&page.path)? {
-        Format::Png => read_png::size(page),
-        Format::Tiff => read_tiff::size(page),
-        other => Err(not_an_image(&page.path, other)),
-    }
+    let header = header(page)?;
+    Ok((header.channels, header.height, header.width))
 }
 
 /// Reads an image as float32 of shape `[channel][y][x]`, its numbers as stored (8 bits stay 0 to 255).

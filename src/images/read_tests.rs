@@ -3,11 +3,12 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use ::tiff::encoder::colortype::{self, ColorType as TiffColour};
+use ::tiff::encoder::{Compression, TiffEncoder, TiffValue};
 use ndarray::{Axis, array};
-use tiff::encoder::colortype::{self, ColorType as TiffColour};
-use tiff::encoder::{Compression, TiffEncoder, TiffValue};
 
 use super::*;
+use crate::images::file::openings::counted;
 use crate::images::{discover, write_png_grey8, write_png_rgb8, write_tiff_f32};
 
 fn file(bytes: &[u8], name: &str) -> (tempfile::TempDir, PathBuf) {
@@ -236,10 +237,10 @@ fn pages_of_a_stack_are_read_one_by_one() {
     assert!(found[11].name().ends_with("stack.tif page 11"));
     for (n, page) in found.iter().enumerate() {
         assert_eq!(read_image(page).unwrap(), Array3::from_elem((1, 2, 3), n as f32 * 100.0));
-        let unplaced = ImageSource { directory: None, ..page.clone() };
+        let unplaced = ImageSource { header: None, ..page.clone() };
         assert_eq!(read_labels(&unplaced).unwrap()[[0, 0]], n as i64 * 100);
     }
-    let beyond = ImageSource { page: Some(12), directory: None, ..found[0].clone() };
+    let beyond = ImageSource { page: Some(12), header: None, ..found[0].clone() };
     assert!(read_image(&beyond).unwrap_err().to_string().contains("has 12 pages"));
     // Cut the file in the middle: the list of pages itself is broken.
     bytes.truncate(bytes.len() / 2);
@@ -337,8 +338,7 @@ fn files_that_are_no_images_say_so() {
     assert!(error.contains("a.png: is empty (0 bytes)"), "{error}");
     let error = labels_of(b"just some text\n", "a.tif").unwrap_err().to_string();
     assert!(error.contains("a.tif: is not a PNG or TIFF image"), "{error}");
-    let missing =
-        ImageSource { path: "/no/such.png".into(), page: None, stem: "such".into(), directory: None };
+    let missing = ImageSource { path: "/no/such.png".into(), page: None, stem: "such".into(), header: None };
     assert!(read_image(&missing).unwrap_err().to_string().contains("cannot be read"));
     let here = ImageSource { path: ".".into(), ..missing };
     assert!(page_size(&here).unwrap_err().to_string().contains("is a folder"));
@@ -395,4 +395,51 @@ fn float_images_keep_their_fractions() {
     let path = folder.path().join("a.tif");
     write_tiff_f32(&path, &array![[[0.25, -1.5]]]).unwrap();
     assert_eq!(read_image(&only_page(&path)).unwrap().index_axis(Axis(0), 0), array![[0.25, -1.5]]);
+}
+
+/// Over a network each opening is a wait, and a set has thousands of files.
+#[test]
+fn a_file_is_opened_once_to_be_found_and_once_to_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (png, tiff, stack) =
+        (folder.path().join("a.png"), folder.path().join("b.tif"), folder.path().join("c.tif"));
+    write_png_grey8(&png, &Array2::zeros((3, 2))).unwrap();
+    write_tiff_f32(&tiff, &Array3::zeros((2, 3, 2))).unwrap();
+    let pages: [&[u16]; 3] = [&[1; 6], &[2; 6], &[3; 6]];
+    std::fs::write(&stack, encoded::<colortype::Gray16>(&pages, 2, Compression::Lzw)).unwrap();
+    for (path, pages, channels) in [(&png, 1, 1), (&tiff, 1, 2), (&stack, 3, 1)] {
+        let (found, opened) = counted(|| discover(path.to_str().unwrap()).unwrap());
+        assert_eq!((found.len(), opened), (pages, 1), "{}", path.display());
+        let (sizes, opened) =
+            counted(|| found.iter().map(|page| page_size(page).unwrap()).collect::<Vec<_>>());
+        assert_eq!((sizes, opened), (vec![(channels, 3, 2); pages], 0));
+        let last = &found[pages - 1];
+        let (image, opened) = counted(|| read_image(last).unwrap());
+        assert_eq!((image.dim(), opened), ((channels, 3, 2), 1));
+        if channels == 1 {
+            assert_eq!(counted(|| read_labels(last).unwrap()).1, 1);
+        }
+        // Nobody has looked at this one, so page_size does.
+        let unseen = ImageSource { header: None, ..last.clone() };
+        assert_eq!(counted(|| page_size(&unseen).unwrap()), ((channels, 3, 2), 1));
+    }
+    let (found, opened) = counted(|| discover(folder.path().to_str().unwrap()).unwrap());
+    assert_eq!((found.len(), opened), (5, 3));
+}
+
+#[test]
+fn an_image_that_changed_its_size_since_it_was_found_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    write_png_grey8(&path, &Array2::zeros((3, 2))).unwrap();
+    let page = only_page(&path);
+    write_png_grey8(&path, &Array2::zeros((4, 2))).unwrap();
+    let error = read_image(&page).unwrap_err().to_string();
+    assert!(
+        error.contains("1 x 3 x 2 numbers (channels, rows, columns) when it was found, but is now 1 x 4 x 2"),
+        "{error}"
+    );
+    assert!(read_labels(&page).is_err());
+    write_png_rgb8(&path, &Array3::zeros((3, 2, 3))).unwrap();
+    assert!(read_image(&page).is_err() && read_labels(&page).is_ok());
 }

@@ -24,4 +24,4 @@ pub use predict::predict;
 pub use predictor::{Predictor, argmax, softmax};
 pub use products::{Products, Wishes};
 pub use stream::AHEAD;
-pub use tiling::{Place, Tiling};
+pub use tiling::Tiling;

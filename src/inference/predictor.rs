@@ -109,20 +109,20 @@ impl Predictor {
         tiling.each(
             image.view(),
             |channel, plane| normalisation.apply(channel, plane),
-            |images, place| {
+            |images, tile, done| {
                 let patch = engine.forward(images)?;
                 let patch = as_planes(engine.device(), patch, images.shape.extent)?;
-                let (rows, columns) = (&place.rows, &place.columns);
-                if (rows.core.len(), columns.core.len()) == (height, width) {
+                if (tile.core.extent.y, tile.core.extent.x) == (height, width) {
                     outputs = patch;
                 } else {
                     if outputs.is_empty() {
                         outputs = Array3::zeros((count, height, width));
                     }
-                    let core = patch.slice(s![.., rows.core_in_patch(), columns.core_in_patch()]);
-                    outputs.slice_mut(s![.., rows.core.clone(), columns.core.clone()]).assign(&core);
+                    let kept = tile.core_in_patch();
+                    let core = patch.slice(s![.., kept.rows(), kept.columns()]);
+                    outputs.slice_mut(s![.., tile.core.rows(), tile.core.columns()]).assign(&core);
                 }
-                match progress(place.done) {
+                match progress(done) {
                     Flow::Continue(()) => Ok(()),
                     Flow::Break(()) => Err(Error::Stopped { done: 0, count: 1 }),
                 }

@@ -4,7 +4,7 @@ use ndarray::{ArrayView3, s};
 
 use crate::Result;
 use crate::engine::Images;
-use crate::geometry::tiles::{Span, spans};
+use crate::geometry::tiles::{Tile, tiles};
 use crate::geometry::{Extent, Shape};
 use crate::network::Architecture;
 
@@ -16,17 +16,6 @@ pub struct Tiling {
     tile: Option<usize>,
     /// How far, in pixels, an output looks to either side.
     reach: usize,
-}
-
-/// Where a tile is in its image.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// Along y.
-    pub rows: Span,
-    /// Along x.
-    pub columns: Span,
-    /// The share of the image that is done with this tile.
-    pub done: f64,
 }
 
 impl Tiling {
@@ -53,27 +42,24 @@ impl Tiling {
         Self { tile: Some(core), ..whole }
     }
 
-    fn cut(&self, length: usize) -> Vec<Span> {
-        match self.tile {
-            Some(tile) => spans(length, tile, self.reach),
-            None => vec![Span::whole(length)],
-        }
+    /// The tiles of an image of `extent`, in a fixed order.
+    fn tiles(&self, extent: Extent) -> impl ExactSizeIterator<Item = Tile> {
+        let side = self.tile.unwrap_or(usize::MAX);
+        tiles(extent, Extent { y: side, x: side, ..extent }, [0, self.reach, self.reach])
     }
 
     /// The pixels that one tile of an image of `extent` is computed on: all tiles have the same.
     pub fn patch(&self, extent: Extent) -> Extent {
-        let length = |length: usize| self.cut(length).first().map_or(length, |span| span.patch.len());
-        Extent { y: length(extent.y), x: length(extent.x), ..extent }
+        self.tiles(extent).next().map_or(extent, |tile| tile.patch.extent)
     }
 
     /// The pixels that all tiles of an image of `extent` are computed on together.
     pub fn computed_pixels(&self, extent: Extent) -> u64 {
-        let all = |length: usize| self.cut(length).iter().map(|span| span.patch.len() as u64).sum::<u64>();
-        all(extent.y).saturating_mul(all(extent.x))
+        (self.tiles(extent).len() as u64).saturating_mul(self.patch(extent).pixels() as u64)
     }
 
-    /// Calls `compute` with each tile of an image `[channel][y][x]` and its surroundings, which `prepare` has seen
-    /// channel by channel.
+    /// Calls `compute` with each tile of an image `[channel][y][x]`: the tile and its surroundings, which `prepare` has seen
+    /// channel by channel, where it is, and the share of the image that is done with it.
     ///
     /// # Errors
     /// The first error of `compute`.
@@ -81,26 +67,20 @@ impl Tiling {
         &self,
         image: ArrayView3<f32>,
         prepare: impl Fn(usize, &mut [f32]),
-        mut compute: impl FnMut(&Images, &Place) -> Result<()>,
+        mut compute: impl FnMut(&Images, &Tile, f64) -> Result<()>,
     ) -> Result<()> {
         let (_, height, width) = image.dim();
-        let (rows, columns) = (self.cut(height), self.cut(width));
-        let count = rows.len() * columns.len();
-        let mut done = 0;
-        for y in &rows {
-            for x in &columns {
-                let patch = image.slice(s![.., y.patch.clone(), x.patch.clone()]);
-                let (_, height, width) = patch.dim();
-                let mut pixels: Vec<f32> = patch.iter().copied().collect();
-                for (channel, plane) in pixels.chunks_exact_mut(height * width).enumerate() {
-                    prepare(channel, plane);
-                }
-                let images =
-                    Images { shape: Shape { batch: 1, extent: Extent::plane(height, width) }, pixels };
-                done += 1;
-                let done = done as f64 / count as f64;
-                compute(&images, &Place { rows: y.clone(), columns: x.clone(), done })?;
+        let tiles = self.tiles(Extent::plane(height, width));
+        let count = tiles.len() as f64;
+        for (index, tile) in tiles.enumerate() {
+            let patch = image.slice(s![.., tile.patch.rows(), tile.patch.columns()]);
+            let mut pixels: Vec<f32> = patch.iter().copied().collect();
+            let extent = tile.patch.extent;
+            for (channel, plane) in pixels.chunks_exact_mut(extent.pixels()).enumerate() {
+                prepare(channel, plane);
             }
+            let images = Images { shape: Shape { batch: 1, extent }, pixels };
+            compute(&images, &tile, (index + 1) as f64 / count)?;
         }
         Ok(())
     }

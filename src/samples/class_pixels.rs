@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::dataset::{Dataset, Target};
+use super::dataset::Dataset;
 use super::random::below;
+use super::sample::Target;
 use crate::error::{Error, Result};
 use crate::metrics::UNLABELLED;
 

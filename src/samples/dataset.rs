@@ -1,76 +1,10 @@
 //! All images of a run with their targets, checked against each other.
 
-use std::borrow::Cow;
-
-use ndarray::{Array2, Array3};
-
 use super::labels::LabelMapping;
 use super::random::{Stream, permutation, stream};
+use super::sample::{Sample, Target};
 use crate::error::{Error, Result};
-use crate::geometry::Crop;
-use crate::images::{ImageSource, discover, pair};
-use crate::images::{page_size, read_image, read_labels};
-use crate::metrics::UNLABELLED;
-
-/// What a network is to give for an image, of the same height and width.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Target {
-    /// The class index of each pixel, of shape `[y][x]`.
-    Classes(Array2<u32>),
-    /// The values of each pixel, of shape `[channel][y][x]`.
-    Values(Array3<f32>),
-}
-
-/// An image and its target.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// The image's path, and page where the file has several.
-    pub name: String,
-    /// The image, of shape `[channel][y][x]`, in the file's own units.
-    pub image: Array3<f32>,
-    /// What the network is to give for it.
-    pub target: Target,
-    /// How much each pixel counts, of shape `[y][x]`, finite and not negative; `None` where all count 1.
-    pub weights: Option<Array2<f32>>,
-}
-
-impl Sample {
-    /// Whether the piece (all of it for `None`) has a pixel that counts: one with a class or value, and a weight above 0.
-    pub fn counts_in(&self, piece: Option<Crop>) -> bool {
-        let (_, height, width) = self.image.dim();
-        let Crop { y, x, height, width } = piece.unwrap_or(Crop { y: 0, x: 0, height, width });
-        (y..y + height).any(|y| {
-            (x..x + width).any(|x| {
-                let labelled = match &self.target {
-                    Target::Classes(classes) => classes[[y, x]] != UNLABELLED,
-                    Target::Values(_) => true,
-                };
-                labelled && self.weights.as_ref().is_none_or(|weights| weights[[y, x]] > 0.0)
-            })
-        })
-    }
-
-    /// The target as metrics take it: where the weight is 0, a class is [`UNLABELLED`] and a value NaN.
-    pub fn counted_target(&self) -> Cow<'_, Target> {
-        let Some(weights) = &self.weights else { return Cow::Borrowed(&self.target) };
-        let mut target = self.target.clone();
-        match &mut target {
-            Target::Classes(classes) => {
-                classes.zip_mut_with(weights, |class, &weight| {
-                    *class = if weight > 0.0 { *class } else { UNLABELLED };
-                });
-            }
-            Target::Values(values) => {
-                for mut plane in values.outer_iter_mut() {
-                    plane.zip_mut_with(weights, |value, &weight| {
-                        *value = if weight > 0.0 { *value } else { f32::NAN };
-                    });
-                }
-            }
-        }
-        Cow::Owned(target)
-    }
-}
+use crate::images::{ImageSource, discover, page_size, pair, read_image, read_labels};
 
 /// Which values of label images are classes.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +19,10 @@ pub enum Classes<'a> {
 }
 
 /// Images of equal channel count, though not always of equal size, with their targets.
+///
+/// Made by [`load_segmentation`], [`load_regression`] or [`Dataset::from_memory`], which check it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Dataset {
     /// The images, in natural order of their names.
     pub samples: Vec<Sample>,
@@ -199,7 +136,7 @@ pub fn load_segmentation(images: &str, targets: &str, classes: Classes) -> Resul
     let mut samples = Vec::with_capacity(pairs.len());
     for (((image, _), name), labels) in pairs.iter().zip(&names).zip(labels) {
         let target = Target::Classes(mapping.encode(name, &labels)?);
-        samples.push(Sample { name: image.name(), image: read_image(image)?, target, weights: None });
+        samples.push(Sample::new(image.name(), read_image(image)?, target));
     }
     Ok((Dataset { samples }, mapping))
 }
@@ -214,12 +151,8 @@ pub fn load_segmentation(images: &str, targets: &str, classes: Classes) -> Resul
 pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
     let mut samples = Vec::new();
     for (image, target) in checked_pairs(images, targets, true)? {
-        samples.push(Sample {
-            name: image.name(),
-            image: read_image(&image)?,
-            target: Target::Values(read_image(&target)?),
-            weights: None,
-        });
+        let values = Target::Values(read_image(&target)?);
+        samples.push(Sample::new(image.name(), read_image(&image)?, values));
     }
     Ok(Dataset { samples })
 }

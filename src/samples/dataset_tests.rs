@@ -3,8 +3,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use ndarray::{Array2, Array3};
+
 use super::*;
+use crate::geometry::Window;
 use crate::images::{write_labels, write_png_grey8, write_png_rgb8, write_tiff_f32};
+use crate::metrics::UNLABELLED;
 
 /// A folder with `images/` and `targets/`, and their paths.
 fn folders() -> (tempfile::TempDir, PathBuf, PathBuf) {
@@ -172,7 +176,7 @@ fn what_does_not_count_is_left_out_for_metrics() {
     };
     let wanted = Array2::from_shape_vec((1, 3), vec![UNLABELLED, 1, UNLABELLED]).unwrap();
     assert_eq!(*classes.counted_target(), Target::Classes(wanted));
-    let piece = |x, width| Some(Crop { y: 0, x, height: 1, width });
+    let piece = |x, width| Some(Window::plane(0..1, x..x + width));
     assert!(classes.counts_in(None) && classes.counts_in(piece(0, 2)));
     assert!(!classes.counts_in(piece(0, 1)) && !classes.counts_in(piece(2, 1)));
     let values = Sample { target: Target::Values(Array3::ones((2, 1, 3))), ..classes };

@@ -5,7 +5,8 @@ use std::fmt;
 use ndarray::{ArrayBase, Data, Dimension};
 use twox_hash::xxhash3_128::Hasher;
 
-use super::dataset::{Dataset, Sample, Target};
+use super::dataset::Dataset;
+use super::sample::{Sample, Target};
 
 /// A hash of 128 bits (XXH3) of decoded numbers; it is no protection against somebody who wants two sets to look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,8 +2,9 @@
 
 use ndarray::{Array2, Array3, ArrayBase};
 
-use super::dataset::{Classes, Dataset, Sample, Target};
+use super::dataset::{Classes, Dataset};
 use super::labels::LabelMapping;
+use super::sample::{Sample, Target};
 use crate::error::{Error, Result};
 
 /// An image with a label image, in memory.
@@ -38,7 +39,7 @@ impl Dataset {
         let mut samples = Vec::with_capacity(labelled.len());
         for Labelled { name, image, labels, labels_name, weights } in labelled {
             let target = Target::Classes(mapping.encode(&labels_name, &labels)?);
-            samples.push(Sample { name, image, target, weights });
+            samples.push(Sample::new(name, image, target).with_weights(weights));
         }
         Ok((Self::from_memory(samples)?, mapping))
     }

@@ -5,14 +5,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array3, s};
+use ndarray::{Array2, Array3, s};
 use rand_chacha::ChaCha8Rng;
 
 use super::class_pixels::ClassPixels;
-use super::dataset::{Sample, Target};
 use super::random::{Stream, below, permutation, stream, uniform};
+use super::sample::{Sample, Target};
 use crate::error::{Error, Result};
-use crate::geometry::{Crop, Symmetry};
+use crate::geometry::{Extent, Symmetry, Window};
 
 /// Draws before one that nobody wants is taken.
 const MAX_TRIES: usize = 64;
@@ -23,7 +23,7 @@ pub struct Draw {
     /// The image, as an index into the dataset.
     pub index: usize,
     /// The part of it, cut before turning; `None` for all of it.
-    pub crop: Option<Crop>,
+    pub crop: Option<Window>,
     /// How it is turned.
     pub symmetry: Symmetry,
 }
@@ -106,9 +106,9 @@ impl Sampler {
                     (y, below(random, width - crop_width + 1))
                 }
             };
-            Crop { y, x, height: crop_height, width: crop_width }
+            Window::plane(y..y + crop_height, x..x + crop_width)
         });
-        let (height, width) = crop.map_or((height, width), |crop| (crop.height, crop.width));
+        let (height, width) = crop.map_or((height, width), |crop| (crop.extent.y, crop.extent.x));
         let symmetry = match self.augment {
             true => Symmetry::ALL[below(random, if height == width { 8 } else { 4 })],
             false => Symmetry::IDENTITY,
@@ -139,31 +139,26 @@ impl Sampler {
 /// For a crop that does not lie inside the image, which the sampler of its size does not draw.
 pub fn cut(sample: &Sample, draw: &Draw) -> Sample {
     let (_, height, width) = sample.image.dim();
-    let crop = draw.crop.unwrap_or(Crop { y: 0, x: 0, height, width });
-    let (rows, columns) = (crop.y..crop.y + crop.height, crop.x..crop.x + crop.width);
+    let crop = draw.crop.unwrap_or_else(|| Window::whole(Extent::plane(height, width)));
+    let (rows, columns) = (crop.rows(), crop.columns());
     let piece =
         |values: &Array3<f32>| draw.symmetry.apply(&values.slice(s![.., rows.clone(), columns.clone()]));
-    Sample {
-        name: sample.name.clone(),
-        image: piece(&sample.image),
-        target: match &sample.target {
-            Target::Values(values) => Target::Values(piece(values)),
-            Target::Classes(classes) => {
-                Target::Classes(draw.symmetry.apply(&classes.slice(s![rows.clone(), columns.clone()])))
-            }
-        },
-        weights: sample
-            .weights
-            .as_ref()
-            .map(|weights| draw.symmetry.apply(&weights.slice(s![rows.clone(), columns.clone()]))),
-    }
+    let flat = |values: &Array2<f32>| draw.symmetry.apply(&values.slice(s![rows.clone(), columns.clone()]));
+    let target = match &sample.target {
+        Target::Values(values) => Target::Values(piece(values)),
+        Target::Classes(classes) => {
+            Target::Classes(draw.symmetry.apply(&classes.slice(s![rows.clone(), columns.clone()])))
+        }
+    };
+    Sample::new(sample.name.clone(), piece(&sample.image), target)
+        .with_weights(sample.weights.as_ref().map(flat))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
-    use ndarray::{Array2, Axis};
+    use ndarray::Axis;
 
     use super::*;
 
@@ -227,7 +222,7 @@ mod tests {
         assert_eq!(places, HashSet::from([0, 1, 2]));
         for draw in &draws {
             let crop = draw.crop.unwrap();
-            assert_eq!((crop.x, crop.height, crop.width), (0, 3, 2));
+            assert_eq!((crop.x, crop.extent), (0, Extent::plane(3, 2)));
             assert!(!draw.symmetry.transposes());
         }
         let square = Sampler::new(vec![(5, 5)], Some(3), true, 2).unwrap();
@@ -264,7 +259,7 @@ mod tests {
         let sampler = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels.clone(), 0.6);
         let draws: Vec<_> = (0..3000).map(|n| sampler.draw(n)).collect();
         let share = |y, x| {
-            let crop = Some(Crop { y, x, height: 16, width: 16 });
+            let crop = Some(Window::plane(y..y + 16, x..x + 16));
             draws.iter().filter(|d| d.index == 1 && d.crop == crop).count() as f64 / 3000.0
         };
         for share in [share(22, 25), share(0, 48)] {

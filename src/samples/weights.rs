@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use ndarray::{Array2, Axis};
 
-use super::dataset::{Dataset, Target};
+use super::dataset::Dataset;
+use super::sample::Target;
 use crate::error::{Error, Result};
-use crate::images::{discover, pair_as};
-use crate::images::{page_size, read_image};
+use crate::images::{discover, page_size, pair_as, read_image};
 use crate::metrics::UNLABELLED;
 
 /// Gives the images of `set`, which were loaded from `images`, the weights of the images `weights`, which pair with them

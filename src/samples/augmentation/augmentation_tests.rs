@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::*;
 use crate::geometry::Symmetry;
-use crate::samples::dataset::Target;
+use crate::samples::sample::Target;
 use crate::samples::sampling::Sampler;
 
 fn all() -> Augmentation {

@@ -3,15 +3,15 @@
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
 
-use super::Strengths;
 use super::elastic::Displacement;
-use crate::geometry::{Crop, Symmetry};
-use crate::samples::dataset::{Sample, Target};
+use super::strengths::Strengths;
+use crate::geometry::{Extent, Symmetry, Window, mirrored};
+use crate::samples::sample::{Sample, Target};
 use crate::samples::sampling::Draw;
 
 /// The map from a piece's pixels to places in its image.
 pub(super) struct Geometry {
-    crop: Crop,
+    crop: Window,
     /// Exact, and so applied to the interpolated piece without interpolating again.
     symmetry: Symmetry,
     /// From (y, x) about the middle of the piece to (y, x) about the middle of the crop.
@@ -58,9 +58,9 @@ impl Geometry {
             return None;
         }
         let (_, height, width) = sample.image.dim();
-        let crop = draw.crop.unwrap_or(Crop { y: 0, x: 0, height, width });
+        let crop = draw.crop.unwrap_or_else(|| Window::whole(Extent::plane(height, width)));
         let displacement =
-            (elastic > 0.0).then(|| Displacement::new(crop.height, crop.width, elastic as f32, random));
+            (elastic > 0.0).then(|| Displacement::new(crop.extent.y, crop.extent.x, elastic as f32, random));
         let (sine, cosine) = degrees.to_radians().sin_cos();
         let [sine, cosine] = [sine / factor, cosine / factor].map(|v| v as f32);
         Some(Self { crop, symmetry: draw.symmetry, matrix: [[cosine, sine], [-sine, cosine]], displacement })
@@ -68,7 +68,7 @@ impl Geometry {
 
     /// The changed piece: images and values interpolated linearly, classes and weights from the nearest pixel.
     pub(super) fn apply(&self, sample: &Sample) -> Sample {
-        let Crop { height, width, .. } = self.crop;
+        let Extent { y: height, x: width, .. } = self.crop.extent;
         let (channels, image_height, image_width) = sample.image.dim();
         let mut image = Array3::zeros((channels, height, width));
         let mut target = match &sample.target {
@@ -90,15 +90,12 @@ impl Geometry {
                 fetch_row(from, to, y, &sources);
             }
         }
-        Sample {
-            name: sample.name.clone(),
-            image: self.symmetry.apply3(&image),
-            target: match target {
-                Target::Classes(classes) => Target::Classes(self.symmetry.apply2(&classes)),
-                Target::Values(values) => Target::Values(self.symmetry.apply3(&values)),
-            },
-            weights: weights.map(|weights| self.symmetry.apply2(&weights)),
-        }
+        let target = match target {
+            Target::Classes(classes) => Target::Classes(self.symmetry.apply2(&classes)),
+            Target::Values(values) => Target::Values(self.symmetry.apply3(&values)),
+        };
+        Sample::new(sample.name.clone(), self.symmetry.apply3(&image), target)
+            .with_weights(weights.map(|weights| self.symmetry.apply2(&weights)))
     }
 
     /// The sources of row `y` of the piece in an image of `(height, width)` pixels.
@@ -113,7 +110,7 @@ impl Geometry {
             displacement.row(y, displacements);
         }
         let middle = |length: usize| (length - 1) as f32 / 2.0;
-        let (middle_y, middle_x) = (middle(self.crop.height), middle(self.crop.width));
+        let (middle_y, middle_x) = (middle(self.crop.extent.y), middle(self.crop.extent.x));
         let [[yy, yx], [xy, xx]] = self.matrix;
         let from_middle = y as f32 - middle_y;
         for (x, (source, [dy, dx])) in sources.iter_mut().zip(displacements).enumerate() {
@@ -132,20 +129,6 @@ impl Geometry {
             };
         }
     }
-}
-
-/// The index inside `0..length` that is seen at `index` where an image is mirrored about its edge pixels, as often as
-/// needed.
-pub(super) fn mirrored(index: isize, length: usize) -> usize {
-    if index.cast_unsigned() < length {
-        return index.cast_unsigned();
-    }
-    let last = length as isize - 1;
-    if last == 0 {
-        return 0;
-    }
-    let phase = index.rem_euclid(2 * last);
-    phase.min(2 * last - phase).cast_unsigned()
 }
 
 fn interpolate_row(from: &Array3<f32>, to: &mut Array3<f32>, y: usize, sources: &[Source]) {

@@ -84,7 +84,7 @@ fn a_scale_keeps_the_centre_and_stretches_about_it() {
 #[test]
 fn a_piece_takes_in_what_the_image_shows_around_it() {
     let sample = slope(100, 100, 1.0, 10.0);
-    let crop = Crop { y: 40, x: 50, height: 16, width: 20 };
+    let crop = Window::plane(40..56, 50..70);
     let draw = Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY };
     let piece = changed(&sample, &draw, Strengths { degrees: 30.0, ..UNCHANGED });
     let (sine, cosine) = 30_f32.to_radians().sin_cos();
@@ -103,7 +103,7 @@ fn labels_stay_labels_and_fit_the_image() {
     sample.image = blocks.mapv(|v| v as f32).insert_axis(Axis(0));
     sample.weights = Some(blocks.mapv(|v| v as f32 + 0.5));
     sample.target = Target::Classes(blocks);
-    let crop = Crop { y: 3, x: 20, height: 40, width: 40 };
+    let crop = Window::plane(3..43, 20..60);
     for (n, symmetry) in Symmetry::ALL.into_iter().enumerate() {
         let draw = Draw { index: 0, crop: Some(crop), symmetry };
         let strengths = Strengths { degrees: 7.0 * n as f64, factor: 1.1, elastic: 2.0, ..UNCHANGED };

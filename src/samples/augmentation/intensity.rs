@@ -4,8 +4,8 @@ use ndarray::{Array3, ArrayViewMut2, Axis};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::Strengths;
-use super::geometry::mirrored;
+use super::strengths::Strengths;
+use crate::geometry::mirrored;
 use crate::samples::random::uniform;
 
 /// Above so many photons, their number is drawn from the normal distribution of equal mean and variance.

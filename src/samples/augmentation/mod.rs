@@ -1,5 +1,6 @@
 //! Random changes of what a network is shown, so that few images teach what many would.
 //!
+//! - `strengths`: what one sample drew.
 //! - `geometry`: turning, scaling and bending, of image, target and weights alike, in one interpolation.
 //! - `elastic`: the smooth random displacements that bend.
 //! - `intensity`: blur, contrast, brightness, gamma and noise, of the image alone.
@@ -12,13 +13,15 @@
 mod elastic;
 mod geometry;
 mod intensity;
+mod strengths;
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::augmentation::geometry::Geometry;
-use super::dataset::Sample;
+use self::geometry::Geometry;
+use self::strengths::Strengths;
 use super::random::{Stream, stream, uniform};
+use super::sample::Sample;
 use super::sampling::{Draw, cut};
 use crate::error::{Error, Result};
 
@@ -49,20 +52,6 @@ pub struct Augmentation {
     pub poisson: f64,
     /// Add normal noise of up to this standard deviation, each pixel its own.
     pub noise: f64,
-}
-
-/// What one sample drew, all of it, so that one setting does not move the random numbers of another.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Strengths {
-    degrees: f64,
-    factor: f64,
-    elastic: f64,
-    blur: f64,
-    contrast: f64,
-    brightness: f64,
-    gamma: f64,
-    poisson: f64,
-    noise: f64,
 }
 
 impl Augmentation {

@@ -82,11 +82,12 @@ pub(in crate::training) fn row(sample: &Sample, found: &Found, model: &Model) ->
 }
 
 fn middle(sample: &Sample) -> Sample {
-    use crate::geometry::{Crop, Symmetry};
+    use crate::geometry::{Symmetry, Window};
     use crate::samples::{Draw, cut};
     let (_, height, width) = sample.image.dim();
     let Extent { y: rows, x: columns, .. } = shown(Extent::plane(height, width));
-    let crop = Crop { y: (height - rows) / 2, x: (width - columns) / 2, height: rows, width: columns };
+    let (y, x) = ((height - rows) / 2, (width - columns) / 2);
+    let crop = Window::plane(y..y + rows, x..x + columns);
     cut(sample, &Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY })
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use ::png::{BitDepth, ColorType};
 use ndarray::Array2;
 
-use super::write_png::{write_png, write_png_grey8};
-use super::write_tiff::write_tiff_i32;
+use super::png::{write_png, write_png_grey8};
+use super::tiff::write_tiff_i32;
 use crate::error::{Error, Result};
 
 /// How label images are stored: the smallest format that holds their values.

@@ -88,13 +88,11 @@ pub(super) fn layout(path: &Path, file: &mut (impl Read + Seek)) -> Result<ByteL
     Ok(ByteLayout { big_endian, big_offsets: version == 43 })
 }
 
-/// The places of all pages' directories in the TIFF file at `path`, in order.
+/// The places of all pages' directories in the TIFF file at `path`, which is `file`, in order.
 ///
 /// # Errors
-/// [`Error::Input`] when the file cannot be opened, or its chain of directories leaves the file or
-/// comes back to itself.
-pub(super) fn directory_places(path: &Path) -> Result<Vec<u64>> {
-    let file = File::open(path).map_err(|error| Error::input(path, format!("cannot be opened: {error}")))?;
+/// [`Error::Input`] when its chain of directories leaves the file or comes back to itself.
+pub(in crate::images) fn directory_places(path: &Path, file: &File) -> Result<Vec<u64>> {
     let length = file.metadata().map_err(|error| Error::input(path, error))?.len();
     let mut file = BufReader::with_capacity(512, file);
     let layout = layout(path, &mut file)?;
@@ -228,7 +226,7 @@ mod tests {
         // One directory without entries at byte 8 whose next page is byte 8 again.
         let bytes = [b'I', b'I', 42, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 0];
         std::fs::write(&path, bytes).unwrap();
-        let error = directory_places(&path).unwrap_err().to_string();
+        let error = directory_places(&path, &File::open(&path).unwrap()).unwrap_err().to_string();
         assert!(error.contains("never ends"), "{error}");
     }
 }

@@ -1,15 +1,21 @@
-//! PNG files to the numbers they store.
+//! PNG files: to the numbers they store, and from arrays.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek};
+use std::io::{BufReader, BufWriter, Cursor, Read, Seek, Write};
+use std::path::Path;
 
+use ::png::BitDepth;
 use image::codecs::png::PngDecoder;
 use image::{ColorType, ImageDecoder, Limits};
+use ndarray::{Array, Array2, Array3, Dimension};
 use tiff::decoder::DecodingResult;
 
-use super::decoded::{Decoded, Purpose, check_bytes, open};
-use super::source::ImageSource;
+use super::decoded::{Decoded, Purpose};
+use super::limits::{check_bytes, side};
+use super::source::{Header, ImageSource, SampleKind, SampleType};
 use crate::error::{Error, Result};
+use crate::files::write_atomic;
 
 /// Deflate cannot shrink data further than this, so a smaller file does not hold what its header says.
 const STRONGEST_COMPRESSION: u64 = 1100;
@@ -20,7 +26,7 @@ const GREY: u8 = 0;
 const PALETTE: u8 = 3;
 
 /// What the first chunk of a PNG file says.
-struct Header {
+struct FirstChunk {
     width: usize,
     height: usize,
     /// Bits per sample as stored, 1 to 16.
@@ -28,7 +34,7 @@ struct Header {
     colour: u8,
 }
 
-impl Header {
+impl FirstChunk {
     /// The channels of the image once palette and alpha are resolved.
     fn channels(&self) -> usize {
         if matches!(self.colour, GREY | 4) { 1 } else { 3 }
@@ -39,12 +45,12 @@ fn damaged(page: &ImageSource, what: impl std::fmt::Display) -> Error {
     Error::input(page.name(), format!("is a damaged or truncated PNG file ({what}); copy or export it again"))
 }
 
-fn header(page: &ImageSource, file: &mut File) -> Result<Header> {
+fn first_chunk(page: &ImageSource, mut file: &File) -> Result<FirstChunk> {
     let mut bytes = [0_u8; 33];
     file.read_exact(&mut bytes).map_err(|_| damaged(page, "it ends inside its header"))?;
     file.rewind().map_err(|error| damaged(page, error))?;
     let number = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let header = Header {
+    let header = FirstChunk {
         width: number(16) as usize,
         height: number(20) as usize,
         bits: bytes[24],
@@ -53,7 +59,7 @@ fn header(page: &ImageSource, file: &mut File) -> Result<Header> {
     if &bytes[12..16] != b"IHDR" || header.width == 0 || header.height == 0 {
         return Err(damaged(page, "its header gives no size"));
     }
-    let samples = check_bytes(page, header.channels(), header.height, header.width, 2)?;
+    let samples = check_bytes(&page.name(), header.channels(), header.height, header.width, 2)?;
     let length = file.metadata().map_err(|error| damaged(page, error))?.len();
     if samples / 8 / STRONGEST_COMPRESSION > length {
         return Err(damaged(
@@ -64,16 +70,22 @@ fn header(page: &ImageSource, file: &mut File) -> Result<Header> {
     Ok(header)
 }
 
-/// The `(channels, height, width)` that decoding for intensities gives.
-pub(super) fn size(page: &ImageSource) -> Result<(usize, usize, usize)> {
-    let header = header(page, &mut open(&page.path)?)?;
-    Ok((header.channels(), header.height, header.width))
+/// What the header says of decoding for intensities.
+pub(super) fn header(page: &ImageSource, file: &File) -> Result<Header> {
+    let header = first_chunk(page, file)?;
+    Ok(Header {
+        channels: header.channels(),
+        height: header.height,
+        width: header.width,
+        samples: SampleType { kind: SampleKind::Unsigned, bits: header.bits },
+        planar: false,
+        directory: None,
+    })
 }
 
-/// Decodes the PNG file of `page`.
-pub(super) fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
-    let mut file = open(&page.path)?;
-    let header = header(page, &mut file)?;
+/// Decodes the PNG file of `page`, which is `file`.
+pub(super) fn decode(page: &ImageSource, mut file: &File, purpose: Purpose) -> Result<Decoded> {
+    let header = first_chunk(page, file)?;
     let indices = purpose == Purpose::Labels && header.colour == PALETTE;
     let samples = if indices {
         let mut bytes = Vec::new();
@@ -100,7 +112,7 @@ pub(super) fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
 fn pixels(
     page: &ImageSource,
     file: impl std::io::BufRead + Seek,
-    header: &Header,
+    header: &FirstChunk,
 ) -> Result<(DecodingResult, usize)> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some((header.width as u64 * header.height as u64 * 8).saturating_add(DECODER_BYTES));
@@ -167,10 +179,90 @@ fn checksum(bytes: &[u8]) -> u32 {
     })
 }
 
+/// Writes an 8-bit grey PNG from an image of shape `[y][x]`.
+///
+/// # Errors
+/// [`Error::Output`] for an empty image or a file that cannot be written.
+pub fn write_png_grey8(path: impl AsRef<Path>, image: &Array2<u8>) -> Result<()> {
+    write_png(path.as_ref(), &in_order(image), image.dim(), ::png::ColorType::Grayscale, BitDepth::Eight)
+}
+
+/// Writes an 8-bit colour PNG from an image of shape `[y][x][3]`, red, green and blue.
+///
+/// # Errors
+/// [`Error::Output`] for a last dimension other than 3, an empty image or a file that cannot be written.
+pub fn write_png_rgb8(path: impl AsRef<Path>, image: &Array3<u8>) -> Result<()> {
+    let (height, width, colours) = image.dim();
+    if colours != 3 {
+        return Err(Error::output(
+            path,
+            format!("an image of {colours} colours; wanted 3: red, green and blue"),
+        ));
+    }
+    write_png(path.as_ref(), &in_order(image), (height, width), ::png::ColorType::Rgb, BitDepth::Eight)
+}
+
+/// The numbers of an array in the order of its indices, copied only where they do not lie so.
+fn in_order<D: Dimension>(array: &Array<u8, D>) -> Cow<'_, [u8]> {
+    array.as_slice().map_or_else(|| array.iter().copied().collect(), Cow::Borrowed)
+}
+
+/// Writes samples, of 16 bits the upper half first.
+pub(super) fn write_png(
+    path: &Path,
+    bytes: &[u8],
+    size: (usize, usize),
+    colour: ::png::ColorType,
+    depth: BitDepth,
+) -> Result<()> {
+    let (height, width) = (side(path, size.0)?, side(path, size.1)?);
+    let fill = |file: &mut BufWriter<&mut File>| -> std::result::Result<(), ::png::EncodingError> {
+        let mut encoder = ::png::Encoder::new(file, width, height);
+        encoder.set_color(colour);
+        encoder.set_depth(depth);
+        encoder.set_compression(::png::Compression::Fast);
+        encoder.set_filter(::png::Filter::Adaptive);
+        // In one go, the file would be made in memory first.
+        let mut writer = encoder.write_header()?;
+        let mut stream = writer.stream_writer()?;
+        stream.write_all(bytes)?;
+        stream.finish()?;
+        writer.finish()
+    };
+    write_atomic(path, |file| fill(file).map_err(std::io::Error::from))
+}
+
 #[cfg(test)]
 mod tests {
+    use ndarray::{Axis, array};
+
+    use super::*;
+    use crate::images::{discover, read_image};
+
     #[test]
     fn checksum_of_the_end_chunk() {
-        assert_eq!(super::checksum(b"IEND"), 0xae42_6082);
+        assert_eq!(checksum(b"IEND"), 0xae42_6082);
+    }
+
+    fn read_back(path: &Path) -> Array3<f32> {
+        read_image(&discover(path.to_str().unwrap()).unwrap()[0]).unwrap()
+    }
+
+    #[test]
+    fn a_permuted_array_is_written_as_it_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = array![[1_u8, 2, 3], [4, 5, 6]].reversed_axes();
+        let path = folder.path().join("grey.png");
+        write_png_grey8(&path, &image).unwrap();
+        assert_eq!(read_back(&path).index_axis(Axis(0), 0), image.mapv(f32::from));
+    }
+
+    #[test]
+    fn colour_png_round_trips() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = Array3::from_shape_fn((4, 5, 3), |(y, x, c)| (y * 50 + x * 10 + c) as u8);
+        let path = folder.path().join("colour.png");
+        write_png_rgb8(&path, &image).unwrap();
+        assert_eq!(read_back(&path), image.permuted_axes([2, 0, 1]).mapv(f32::from));
     }
 }

@@ -7,10 +7,11 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::{PlanarConfiguration, Tag};
 use tiff::{ColorType, TiffError};
 
-use super::decoded::{Decoded, Purpose, check_bytes, open};
-use super::source::ImageSource;
-use super::tiff_directory::{Patched, directory_places, layout, photometric};
+use super::directory::{Patched, directory_places, layout, photometric};
 use crate::error::{Error, Result};
+use crate::images::decoded::{Decoded, Purpose};
+use crate::images::limits::check_bytes;
+use crate::images::source::{Header, ImageSource, SampleKind, SampleType};
 
 const WHITE_IS_ZERO: u64 = 0;
 const BLACK_IS_ZERO: u64 = 1;
@@ -20,9 +21,12 @@ const PALETTE: u64 = 3;
 /// What a compressed strip or tile may take in memory beside the decoded image.
 const DECODER_BYTES: u64 = 128 << 20;
 
+/// A page of an open file.
+type PageDecoder<'a> = Decoder<Patched<BufReader<&'a File>>>;
+
 /// A page with its header read and checked, ready to decode.
-struct Opened {
-    decoder: Decoder<Patched<BufReader<File>>>,
+struct Opened<'a> {
+    decoder: PageDecoder<'a>,
     height: usize,
     width: usize,
     stored_channels: usize,
@@ -55,11 +59,11 @@ fn explain(page: &ImageSource, error: TiffError) -> Error {
     }
 }
 
-fn directory_of(page: &ImageSource) -> Result<u64> {
-    if let Some(place) = page.directory {
+fn directory_of(page: &ImageSource, file: &File) -> Result<u64> {
+    if let Some(place) = page.header.and_then(|header| header.directory) {
         return Ok(place);
     }
-    let places = directory_places(&page.path)?;
+    let places = directory_places(&page.path, file)?;
     let wanted = page.page.unwrap_or(0);
     places.get(wanted).copied().ok_or_else(|| {
         Error::input(
@@ -69,9 +73,8 @@ fn directory_of(page: &ImageSource) -> Result<u64> {
     })
 }
 
-fn open_page(page: &ImageSource) -> Result<Opened> {
-    let directory = directory_of(page)?;
-    let mut file = BufReader::new(open(&page.path)?);
+fn open_page<'a>(page: &ImageSource, file: &'a File, directory: u64) -> Result<Opened<'a>> {
+    let mut file = BufReader::new(file);
     let length = file.get_ref().metadata().map_err(|error| damaged(page, error))?.len();
     let layout = layout(&page.path, &mut file)?;
     let photometric = photometric(&mut file, layout, directory).map_err(|error| damaged(page, error))?;
@@ -98,7 +101,7 @@ fn open_page(page: &ImageSource) -> Result<Opened> {
     };
     let (width, height) = decoder.dimensions().map_err(|error| explain(page, error))?;
     let (width, height) = (width as usize, height as usize);
-    let samples = check_bytes(page, stored_channels, height, width, usize::from(bits).div_ceil(8))?;
+    let samples = check_bytes(&page.name(), stored_channels, height, width, usize::from(bits).div_ceil(8))?;
     check_length(page, &mut decoder, samples, bits, length)?;
     let planar =
         decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).map_err(|error| explain(page, error))?
@@ -132,7 +135,7 @@ fn open_page(page: &ImageSource) -> Result<Opened> {
 /// Refuses a file that is too short for the image its header promises, as far as its compression tells.
 fn check_length(
     page: &ImageSource,
-    decoder: &mut Decoder<Patched<BufReader<File>>>,
+    decoder: &mut PageDecoder,
     samples: u64,
     bits: u8,
     length: u64,
@@ -159,7 +162,7 @@ fn check_length(
 /// How many of the last channels are alpha.
 fn alpha_channels(
     page: &ImageSource,
-    decoder: &mut Decoder<Patched<BufReader<File>>>,
+    decoder: &mut PageDecoder,
     interpretation: u64,
     stored: usize,
 ) -> Result<usize> {
@@ -173,15 +176,30 @@ fn alpha_channels(
     Ok(if unsaid { 1 } else { alpha.min(stored - 1) })
 }
 
-/// The `(channels, height, width)` that decoding gives.
-pub(super) fn size(page: &ImageSource) -> Result<(usize, usize, usize)> {
-    let opened = open_page(page)?;
-    Ok((opened.channels, opened.height, opened.width))
+/// What the header says of the page whose directory is at `directory`; found in `file` where that is `None`.
+pub(in crate::images) fn header(page: &ImageSource, file: &File, directory: Option<u64>) -> Result<Header> {
+    let directory = directory.map_or_else(|| directory_of(page, file), Ok)?;
+    let mut opened = open_page(page, file, directory)?;
+    // Only two pages are ever compared by it, and a file that says nothing means unsigned numbers.
+    let format = opened.decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat).ok().flatten();
+    let kind = match format.and_then(|kinds| kinds.first().copied()) {
+        Some(2) => SampleKind::Signed,
+        Some(3) => SampleKind::Float,
+        _ => SampleKind::Unsigned,
+    };
+    Ok(Header {
+        channels: opened.channels,
+        height: opened.height,
+        width: opened.width,
+        samples: SampleType { kind, bits: opened.bits },
+        planar: opened.planar,
+        directory: Some(directory),
+    })
 }
 
-/// Decodes one page, without decoding those before it.
-pub(super) fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
-    let mut opened = open_page(page)?;
+/// Decodes one page of `file`, without decoding those before it.
+pub(in crate::images) fn decode(page: &ImageSource, file: &File, purpose: Purpose) -> Result<Decoded> {
+    let mut opened = open_page(page, file, directory_of(page, file)?)?;
     let mut samples = DecodingResult::U8(Vec::new());
     opened.decoder.read_image_to_buffer(&mut samples).map_err(|error| explain(page, error))?;
     if opened.bits < 8 {

@@ -9,9 +9,9 @@ use tiff::encoder::colortype::{Gray32Float, GrayI32};
 use tiff::encoder::{TiffEncoder, TiffKind};
 use tiff::tags::ExtraSamples;
 
-use super::decoded::side;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
+use crate::images::limits::side;
 
 /// Above this many bytes of pixels a TIFF file is written as BigTIFF, as its offsets need 64 bits.
 const MAX_CLASSIC_TIFF_BYTES: usize = 4_000_000_000;
@@ -76,7 +76,7 @@ fn fill_tiff_f32<W: Write + std::io::Seek, K: TiffKind>(
 ///
 /// # Errors
 /// [`Error::Output`] for an empty image or a file that cannot be written.
-pub(super) fn write_tiff_i32(path: &Path, labels: &Array2<i32>) -> Result<()> {
+pub(in crate::images) fn write_tiff_i32(path: &Path, labels: &Array2<i32>) -> Result<()> {
     let (height, width) = (side(path, labels.dim().0)?, side(path, labels.dim().1)?);
     let values: Vec<i32> = labels.iter().copied().collect();
     write_atomic(path, |file| {

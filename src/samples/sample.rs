@@ -1,0 +1,81 @@
+//! An image and what a network is to give for it.
+
+use std::borrow::Cow;
+
+use ndarray::{Array2, Array3};
+
+use crate::geometry::{Extent, Window};
+use crate::metrics::UNLABELLED;
+
+/// What a network is to give for an image, of the same height and width.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// The class index of each pixel, of shape `[y][x]`.
+    Classes(Array2<u32>),
+    /// The values of each pixel, of shape `[channel][y][x]`.
+    Values(Array3<f32>),
+}
+
+/// An image and its target.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// The image's path, and page where the file has several.
+    pub name: String,
+    /// The image, of shape `[channel][y][x]`, in the file's own units.
+    pub image: Array3<f32>,
+    /// What the network is to give for it.
+    pub target: Target,
+    /// How much each pixel counts, of shape `[y][x]`, finite and not negative; `None` where all count 1.
+    pub weights: Option<Array2<f32>>,
+}
+
+impl Sample {
+    /// An image `[channel][y][x]` and its target, of the same height and width; every pixel counts 1.
+    ///
+    /// Nothing is checked here; [`super::Dataset::from_memory`] does that.
+    pub fn new(name: impl Into<String>, image: Array3<f32>, target: Target) -> Self {
+        Self { name: name.into(), image, target, weights: None }
+    }
+
+    /// The sample with weights `[y][x]` for its pixels, finite and not negative; with `None`, each counts 1.
+    pub fn with_weights(self, weights: impl Into<Option<Array2<f32>>>) -> Self {
+        Self { weights: weights.into(), ..self }
+    }
+
+    /// Whether the piece (all of it for `None`) has a pixel that counts: one with a class or value, and a weight above 0.
+    pub fn counts_in(&self, piece: Option<Window>) -> bool {
+        let (_, height, width) = self.image.dim();
+        let piece = piece.unwrap_or_else(|| Window::whole(Extent::plane(height, width)));
+        piece.rows().any(|y| {
+            piece.columns().any(|x| {
+                let labelled = match &self.target {
+                    Target::Classes(classes) => classes[[y, x]] != UNLABELLED,
+                    Target::Values(_) => true,
+                };
+                labelled && self.weights.as_ref().is_none_or(|weights| weights[[y, x]] > 0.0)
+            })
+        })
+    }
+
+    /// The target as metrics take it: where the weight is 0, a class is [`UNLABELLED`] and a value NaN.
+    pub fn counted_target(&self) -> Cow<'_, Target> {
+        let Some(weights) = &self.weights else { return Cow::Borrowed(&self.target) };
+        let mut target = self.target.clone();
+        match &mut target {
+            Target::Classes(classes) => {
+                classes.zip_mut_with(weights, |class, &weight| {
+                    *class = if weight > 0.0 { *class } else { UNLABELLED };
+                });
+            }
+            Target::Values(values) => {
+                for mut plane in values.outer_iter_mut() {
+                    plane.zip_mut_with(weights, |value, &weight| {
+                        *value = if weight > 0.0 { *value } else { f32::NAN };
+                    });
+                }
+            }
+        }
+        Cow::Owned(target)
+    }
+}
