@@ -8,7 +8,7 @@
 //#include geometry
 //#include add_lanes
 
-// Keep in sync with `BiasGradientParams` in src/gpu/params.rs.
+// Keep in sync with `BiasGradientParams` in src/gpu/network/params.rs.
 struct BiasGradientParams {
     geometry: Geometry,
     channel_start: u32,

@@ -14,7 +14,7 @@
 //#include hidden
 //#include mirror
 
-// Keep in sync with `ConvolveParams` in src/gpu/params.rs.
+// Keep in sync with `ConvolveParams` in src/gpu/network/params.rs.
 struct ConvolveParams {
     geometry: Geometry,
     source_start: u32,

@@ -15,7 +15,7 @@
 //#include hidden
 //#include add_lanes
 
-// Keep in sync with `FilterGradientParams` in src/gpu/params.rs.
+// Keep in sync with `FilterGradientParams` in src/gpu/network/params.rs.
 struct FilterGradientParams {
     geometry: Geometry,
     gradient_start: u32,

@@ -17,7 +17,7 @@
 //#include hidden
 //#include mirror
 
-// Keep in sync with `InputGradientParams` in src/gpu/params.rs.
+// Keep in sync with `InputGradientParams` in src/gpu/network/params.rs.
 struct InputGradientParams {
     geometry: Geometry,
     gradient_start: u32,

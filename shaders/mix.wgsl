@@ -8,7 +8,7 @@
 
 //#include geometry
 
-// Keep in sync with `MixParams` in src/gpu/params.rs.
+// Keep in sync with `MixParams` in src/gpu/network/params.rs.
 struct MixParams {
     geometry: Geometry,
     source_start: u32,

@@ -10,7 +10,7 @@
 
 //#include geometry
 
-// Keep in sync with `MixInputGradientParams` in src/gpu/params.rs.
+// Keep in sync with `MixInputGradientParams` in src/gpu/network/params.rs.
 struct MixInputGradientParams {
     geometry: Geometry,
     channel_start: u32,

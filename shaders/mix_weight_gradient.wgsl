@@ -11,7 +11,7 @@
 //#include geometry
 //#include add_lanes
 
-// Keep in sync with `MixWeightGradientParams` in src/gpu/params.rs.
+// Keep in sync with `MixWeightGradientParams` in src/gpu/network/params.rs.
 struct MixWeightGradientParams {
     geometry: Geometry,
     source_start: u32,

@@ -8,7 +8,7 @@
 //#include hidden
 //#end
 
-// Keep in sync with `SumPartialsParams` in src/gpu/params.rs.
+// Keep in sync with `SumPartialsParams` in src/gpu/network/params.rs.
 struct SumPartialsParams {
     // Numbers in all: groups times elements.
     count: u32,

@@ -1,5 +1,5 @@
 // How the planes of the present schedule lie in memory; each shader's params begin with it.
-// Keep in sync with `Geometry` in src/gpu/params.rs.
+// Keep in sync with `Geometry` in src/gpu/network/params.rs.
 struct Geometry {
     // Rows and columns of an image.
     rows: u32,

@@ -97,8 +97,8 @@ mod tests {
     use super::*;
     use crate::engine::LossKind;
     use crate::geometry::{Extent, Shape};
-    use crate::gpu::plan::{Dispatch, Pass, Plan, plan};
-    use crate::gpu::tuning::Tuning;
+    use crate::gpu::network::plan::{Dispatch, Pass, Plan, plan};
+    use crate::gpu::network::tiles::Tuning;
     use crate::network::Architecture;
     use crate::schedule::{Options, Schedule};
 

@@ -2,21 +2,22 @@
 
 use std::collections::VecDeque;
 
-use super::GpuAdapter;
-use super::device::Device;
-use super::memory;
+use super::losses::Losses;
 use super::optimiser::Optimiser;
 use super::params::LossCall;
 use super::passes::Fixed;
-use super::pipelines::Pipelines;
 use super::plan::{self, DispatchLimits, Pass, Plan};
-use super::readback::{self, Losses};
 use super::recorder;
 use super::shapes::{MAX_SPARE_BYTES, Shapes};
-use super::timer::Timer;
-use super::tuning::Tuning;
+use super::tiles::Tuning;
 use crate::engine::{Adam, DeviceInfo, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch};
 use crate::geometry::Shape;
+use crate::gpu::runtime::adapters::GpuAdapter;
+use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::memory;
+use crate::gpu::runtime::pipelines::Pipelines;
+use crate::gpu::runtime::readback;
+use crate::gpu::runtime::timer::Timer;
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule};
 use crate::{Error, Result};
@@ -106,7 +107,7 @@ impl GpuEngine {
     ///
     /// # Errors
     /// When the device fails.
-    pub(super) fn retune(&mut self, tuning: Tuning) -> Result<()> {
+    pub(in crate::gpu) fn retune(&mut self, tuning: Tuning) -> Result<()> {
         self.shapes.clear(&self.device)?;
         (self.tuning, self.options.block) = (tuning, tuning.block as usize);
         Ok(())
@@ -326,9 +327,9 @@ impl Engine for GpuEngine {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::Use;
     use super::*;
     use crate::geometry::Extent;
+    use crate::gpu::runtime::memory::Use;
 
     fn adapter() -> GpuAdapter {
         let (adapter, _) = crate::gpu::adapters().into_iter().next().expect(

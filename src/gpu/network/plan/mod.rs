@@ -11,10 +11,10 @@ use std::ops::Range;
 pub(super) use self::cut::DispatchLimits;
 use self::cut::Placed;
 use super::params::*;
-use super::shaders::{Kernel, Shader};
-use super::tuning::Tuning;
+use super::tiles::Tuning;
 use crate::engine::LossKind;
 use crate::geometry::Boundary;
+use crate::gpu::runtime::kernel::{Kernel, Shader};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Page, Schedule, Step};
 

@@ -1,10 +1,10 @@
 //! Keeps the buffers of a few shapes of images: those that were used last.
 
-use super::device::Device;
 use super::passes::{Current, Fixed};
-use super::pipelines::Pipelines;
 use super::plan::{Pass, Plan};
 use crate::geometry::Shape;
+use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::pipelines::Pipelines;
 use crate::network::Architecture;
 use crate::{Error, Result};
 

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::device::Device;
-use super::memory::{self, Use, buffer};
 use super::params::LossCall;
-use super::pipelines::Pipelines;
 use super::plan::{Pass, Plan, Slot, hidden_channels};
-use super::readback;
 use super::recorder::Recorder;
-use super::timer::Timer;
 use crate::Result;
 use crate::engine::{Plane, TargetValues, Targets};
 use crate::geometry::Shape;
+use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::memory::{self, Use, buffer};
+use crate::gpu::runtime::pipelines::Pipelines;
+use crate::gpu::runtime::readback;
+use crate::gpu::runtime::timer::Timer;
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Page, PlaneLayout, Schedule};
 

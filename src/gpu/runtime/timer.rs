@@ -16,7 +16,7 @@ struct Readings {
 }
 
 /// Seconds by name. Each span is one compute pass: clocks within passes are not to be had everywhere.
-pub(super) struct Timer {
+pub(in crate::gpu) struct Timer {
     /// Made as they are needed, and kept.
     sets: Vec<Readings>,
     /// The names of the spans that were recorded and not collected yet.

@@ -1,24 +1,7 @@
 //! The parameters of the kernels as they lie in uniform buffers: one struct for each WGSL struct, whose fields
 //! are explained there. Keep both in sync; a test compares them by reflection.
 
-use super::shaders::StructLayout;
-
-macro_rules! params {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
-        $(#[$doc])*
-        #[repr(C)]
-        #[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-        pub struct $name { $(pub $field: $kind),* }
-
-        impl $name {
-            pub const LAYOUT: StructLayout = StructLayout {
-                name: stringify!($name),
-                size: size_of::<$name>(),
-                fields: &[$((stringify!($field), std::mem::offset_of!($name, $field))),*],
-            };
-        }
-    };
-}
+use crate::gpu::runtime::kernel::params;
 
 params! {
     /// Keep in sync with shaders/shared/geometry.wgsl.
@@ -138,11 +121,6 @@ params! {
         kept_share: f32, clip_norm: f32, averaged_share: f32, frozen_filters: u32,
         biases: u32, frozen_biases: u32, unused_0: u32, unused_1: u32,
     }
-}
-
-params! {
-    /// Keep in sync with shaders/multiply_adds.wgsl.
-    MultiplyAddsParams { factor: f32, more: f32, rounds: u32, unused: u32 }
 }
 
 params! {
