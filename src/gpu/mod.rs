@@ -16,3 +16,15 @@ pub use network::{Field, GpuEngine, GpuOptions, Tuning};
 pub use runtime::template;
 pub use runtime::{GpuAdapter, adapters, peaks};
 pub use tuning::{Bucket, Cache, Trial, TuningKey, TuningResult, kernel_fingerprint, search};
+
+/// The best adapter, for tests, which cannot do without one.
+#[cfg(test)]
+pub(crate) fn adapter_for_tests() -> GpuAdapter {
+    let (adapter, _) = adapters().into_iter().next().expect(NO_ADAPTER);
+    adapter
+}
+
+/// What a test says where there is no adapter.
+#[cfg(test)]
+pub(crate) const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 device was found; install a driver, or a software Vulkan \
+     (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)";
