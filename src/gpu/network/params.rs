@@ -8,8 +8,9 @@ params! {
     Geometry {
         rows: u32, columns: u32, batch: u32, margin: u32,
         pitch: u32, map_plane: u32, map_origin: u32, gradient_plane: u32,
-        gradient_origin: u32, boundary: u32, inputs: u32, outputs: u32,
-        channels: u32, first_x: u32, first_y: u32, first_z: u32,
+        gradient_origin: u32, output_plane: u32, output_origin: u32, boundary: u32,
+        inputs: u32, outputs: u32, channels: u32, first_x: u32,
+        first_y: u32, first_z: u32, unused_0: u32, unused_1: u32,
     }
 }
 
@@ -61,7 +62,7 @@ params! {
         geometry: Geometry,
         channel_start: u32, channel_end: u32, finish_start: u32, finish_end: u32,
         page_start: u32, page_channels: u32, map_page_start: u32, map_page_channels: u32,
-        mix_start: u32, tiles: u32,
+        mix_start: u32, tiles: u32, beside: u32,
     }
 }
 

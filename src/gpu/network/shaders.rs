@@ -46,19 +46,31 @@ shader!(
 shader!(
     /// Adds dilated convolutions; `ROWS` pixels a thread.
     CONVOLVE, "convolve", "convolve",
-    &[Uniform, Read, Read, ReadWrite, ReadWrite],
+    &[Uniform, Read, Read, ReadWrite, Read],
     &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
     &[&[("ROWS", 8)], &[("ROWS", 4)], &[("ROWS", 2)], &[("ROWS", 1)]]
 );
 shader!(
+    /// The same where sources and outputs are in one page.
+    CONVOLVE_WITHIN, "convolve", "convolve",
+    &[Uniform, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
+    &[
+        &[("ROWS", 8), ("WITHIN", 1)],
+        &[("ROWS", 4), ("WITHIN", 1)],
+        &[("ROWS", 2), ("WITHIN", 1)],
+        &[("ROWS", 1), ("WITHIN", 1)],
+    ]
+);
+shader!(
     /// Adds the 1x1 mix; `OUTPUTS` outputs a thread.
     MIX, "mix", "mix_maps",
-    &[Uniform, Read, ReadWrite, ReadWrite],
+    &[Uniform, Read, Read, ReadWrite],
     &[Geometry::LAYOUT, MixParams::LAYOUT],
     &[&[("OUTPUTS", 1)], &[("OUTPUTS", 2)], &[("OUTPUTS", 4)]]
 );
 /// The bindings of a loss.
-const LOSS_BINDINGS: &[Binding] = &[Uniform, Uniform, Read, ReadWrite, Read, ReadWrite, ReadWrite];
+const LOSS_BINDINGS: &[Binding] = &[Uniform, Uniform, Read, Read, Read, ReadWrite, ReadWrite];
 /// The structs of a loss.
 const LOSS_LAYOUTS: &[StructLayout] = &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT];
 
@@ -88,7 +100,7 @@ shader!(
 shader!(
     /// Dice from its sums, and the numbers of its gradient.
     DICE_SLOPES, "dice_slopes", "dice_slopes",
-    &[Uniform, Uniform, Read, ReadWrite, Read, ReadWrite, ReadWrite, ReadWrite], LOSS_LAYOUTS,
+    &[Uniform, Uniform, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite], LOSS_LAYOUTS,
     &[&[("SUMS", 1)]]
 );
 shader!(
@@ -99,37 +111,70 @@ shader!(
 shader!(
     /// Starts gradient maps from the output gradients; `CHANNELS` channels a thread.
     MIX_INPUT_GRADIENT, "mix_input_gradient", "mix_input_gradient",
-    &[Uniform, Read, ReadWrite, ReadWrite, ReadWrite],
+    &[Uniform, Read, Read, ReadWrite, Read],
     &[Geometry::LAYOUT, MixInputGradientParams::LAYOUT],
     &[&[("CHANNELS", 1)], &[("CHANNELS", 2)], &[("CHANNELS", 4)]]
 );
 shader!(
+    /// The same where the feature maps are in the page of the gradient maps.
+    MIX_INPUT_GRADIENT_MAPS_WITHIN, "mix_input_gradient", "mix_input_gradient",
+    &[Uniform, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, MixInputGradientParams::LAYOUT],
+    &[
+        &[("CHANNELS", 1), ("MAPS_WITHIN", 1)],
+        &[("CHANNELS", 2), ("MAPS_WITHIN", 1)],
+        &[("CHANNELS", 4), ("MAPS_WITHIN", 1)],
+    ]
+);
+/// The tiles of input_gradient, with the flags of a shader.
+macro_rules! input_gradient_tiles {
+    ($flags:tt: $(($rows:literal, $channels:literal)),* $(,)?) => {
+        &[$(input_gradient_tiles!(one $rows $channels $flags)),*]
+    };
+    (one $rows:literal $channels:literal [$($flag:literal),*]) => {
+        &[("ROWS", $rows), ("CHANNELS", $channels), $(($flag, 1)),*]
+    };
+    ($flags:tt) => {
+        input_gradient_tiles!($flags:
+            (1, 1), (1, 2), (1, 4), (1, 5), (1, 10),
+            (2, 1), (2, 2), (2, 4), (2, 5), (2, 10),
+            (4, 1), (4, 2), (4, 4), (4, 5), (4, 10),
+        )
+    };
+}
+
+/// The structs of input_gradient.
+const INPUT_GRADIENT_LAYOUTS: &[StructLayout] =
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, InputGradientParams::LAYOUT];
+
+shader!(
     /// Hands gradients back through convolutions; `ROWS` pixels of `CHANNELS` channels a thread.
     INPUT_GRADIENT, "input_gradient", "input_gradient",
-    &[Uniform, Read, Read, ReadWrite, ReadWrite, ReadWrite],
-    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, InputGradientParams::LAYOUT],
-    &[
-        &[("ROWS", 1), ("CHANNELS", 1)],
-        &[("ROWS", 1), ("CHANNELS", 2)],
-        &[("ROWS", 1), ("CHANNELS", 4)],
-        &[("ROWS", 1), ("CHANNELS", 5)],
-        &[("ROWS", 1), ("CHANNELS", 10)],
-        &[("ROWS", 2), ("CHANNELS", 1)],
-        &[("ROWS", 2), ("CHANNELS", 2)],
-        &[("ROWS", 2), ("CHANNELS", 4)],
-        &[("ROWS", 2), ("CHANNELS", 5)],
-        &[("ROWS", 2), ("CHANNELS", 10)],
-        &[("ROWS", 4), ("CHANNELS", 1)],
-        &[("ROWS", 4), ("CHANNELS", 2)],
-        &[("ROWS", 4), ("CHANNELS", 4)],
-        &[("ROWS", 4), ("CHANNELS", 5)],
-        &[("ROWS", 4), ("CHANNELS", 10)],
-    ]
+    &[Uniform, Read, Read, ReadWrite, Read, Read], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_tiles!([])
+);
+shader!(
+    /// The same where the gradients that are read are in the page of those that are added to.
+    INPUT_GRADIENT_WITHIN, "input_gradient", "input_gradient",
+    &[Uniform, Read, Read, ReadWrite, Read], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_tiles!(["GRADIENTS_WITHIN"])
+);
+shader!(
+    /// The same where the feature maps are in that page.
+    INPUT_GRADIENT_MAPS_WITHIN, "input_gradient", "input_gradient",
+    &[Uniform, Read, Read, ReadWrite, Read], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_tiles!(["MAPS_WITHIN"])
+);
+shader!(
+    /// The same where both are.
+    INPUT_GRADIENT_ALL_WITHIN, "input_gradient", "input_gradient",
+    &[Uniform, Read, Read, ReadWrite], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_tiles!(["GRADIENTS_WITHIN", "MAPS_WITHIN"])
 );
 shader!(
     /// Partial sums of filter gradients; one gradient and `CHANNELS` sources a thread.
     FILTER_GRADIENT, "filter_gradient", "filter_gradient",
-    &[Uniform, Read, ReadWrite, ReadWrite, ReadWrite],
+    &[Uniform, Read, Read, Read, ReadWrite],
     &[Geometry::LAYOUT, HiddenChannel::LAYOUT, FilterGradientParams::LAYOUT],
     &[
         &[("CHANNELS", 1), ("SUMS", 9)],
@@ -140,7 +185,7 @@ shader!(
 shader!(
     /// Partial sums of the gradients of mixing weights; `OUTPUTS` x `CHANNELS` a thread.
     MIX_WEIGHT_GRADIENT, "mix_weight_gradient", "mix_weight_gradient",
-    &[Uniform, ReadWrite, ReadWrite, ReadWrite],
+    &[Uniform, Read, Read, ReadWrite],
     &[Geometry::LAYOUT, MixWeightGradientParams::LAYOUT],
     &[
         &[("OUTPUTS", 1), ("CHANNELS", 4), ("SUMS", 4)],
@@ -151,21 +196,21 @@ shader!(
 shader!(
     /// Partial sums of gradient maps or output gradients over the pixels.
     BIAS_GRADIENT, "bias_gradient", "bias_gradient",
-    &[Uniform, ReadWrite, ReadWrite],
+    &[Uniform, Read, ReadWrite],
     &[Geometry::LAYOUT, BiasGradientParams::LAYOUT],
     &[&[("SUMS", 1)]]
 );
 shader!(
     /// Adds partial sums to a table of numbers.
     SUM_PARTIALS, "sum_partials", "sum_partials",
-    &[Uniform, ReadWrite, ReadWrite],
+    &[Uniform, Read, ReadWrite],
     &[SumPartialsParams::LAYOUT],
     PLAIN
 );
 shader!(
     /// Adds partial sums to the gradients of filters.
     SUM_FILTER_PARTIALS, "sum_partials", "sum_partials",
-    &[Uniform, ReadWrite, ReadWrite, Read],
+    &[Uniform, Read, ReadWrite, Read],
     &[HiddenChannel::LAYOUT, SumPartialsParams::LAYOUT],
     &[&[("FILTERS", 1)]]
 );
@@ -191,9 +236,10 @@ shader!(
     &[&[("SUMS", 1)]]
 );
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 19] = [
+pub static SHADERS: [&Shader; 24] = [
     &LOAD,
     &CONVOLVE,
+    &CONVOLVE_WITHIN,
     &MIX,
     &SOFTMAX_CROSS_ENTROPY,
     &VALUE_LOSS,
@@ -202,7 +248,11 @@ pub static SHADERS: [&Shader; 19] = [
     &DICE_SLOPES,
     &DICE_GRADIENT,
     &MIX_INPUT_GRADIENT,
+    &MIX_INPUT_GRADIENT_MAPS_WITHIN,
     &INPUT_GRADIENT,
+    &INPUT_GRADIENT_WITHIN,
+    &INPUT_GRADIENT_MAPS_WITHIN,
+    &INPUT_GRADIENT_ALL_WITHIN,
     &FILTER_GRADIENT,
     &MIX_WEIGHT_GRADIENT,
     &BIAS_GRADIENT,

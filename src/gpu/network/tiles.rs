@@ -138,7 +138,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::plan::{DispatchLimits, Pass, plan};
-    use super::super::shaders::{CONVOLVE, FILTER_GRADIENT, INPUT_GRADIENT};
+    use super::super::shaders::{CONVOLVE_WITHIN, FILTER_GRADIENT, INPUT_GRADIENT_ALL_WITHIN};
     use super::*;
     use crate::engine::LossKind;
     use crate::geometry::{Extent, Shape};
@@ -181,13 +181,19 @@ mod tests {
         let shape = Shape { batch: 2, extent: Extent::plane(21, 70) };
         let mut run: BTreeSet<String> = BTreeSet::new();
         for tuning in Tuning::covering() {
-            let options = Options { block: tuning.block as usize, max_page_bytes: u64::MAX, alignment: 16 };
+            let options = Options {
+                block: tuning.block as usize,
+                max_page_bytes: u64::MAX,
+                alignment: 16,
+                share_planes: true,
+            };
             let schedule = Schedule::training(&architecture, shape, &options).unwrap();
             let limits = DispatchLimits::new(65_535);
             let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
             run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
         }
-        let tiled: [&'static Shader; 3] = [&CONVOLVE, &INPUT_GRADIENT, &FILTER_GRADIENT];
+        // Those for several pages differ in what they bind alone.
+        let tiled: [&'static Shader; 3] = [&CONVOLVE_WITHIN, &INPUT_GRADIENT_ALL_WITHIN, &FILTER_GRADIENT];
         for shader in tiled {
             for variant in 0..shader.variants.len() {
                 let label = Kernel { shader, variant }.label();

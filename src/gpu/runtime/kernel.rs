@@ -9,9 +9,9 @@ use super::template::{TemplateError, expand};
 pub enum Binding {
     /// A small struct of parameters.
     Uniform,
-    /// A buffer that the kernel reads and no binding of the same dispatch writes.
+    /// A buffer that the kernel reads; no binding of the same dispatch writes it.
     Read,
-    /// A buffer that the kernel writes, or a page that the same dispatch may also write by another binding.
+    /// A buffer that the kernel writes; it may read it too. No other binding of the same dispatch is this buffer.
     ReadWrite,
 }
 

@@ -144,7 +144,7 @@ mod tests {
     const MAX_WORKGROUPS: u32 = 65_535;
 
     fn planned(architecture: &Architecture, shape: Shape) -> Plan {
-        let options = Options { block: 10, max_page_bytes: (1 << 31) - 4, alignment: 16 };
+        let options = Options { block: 10, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true };
         let schedule = Schedule::training(architecture, shape, &options).unwrap();
         plan(schedule, Pass::Training(LossKind::CrossEntropy), &TUNING, DispatchLimits::new(MAX_WORKGROUPS))
     }
