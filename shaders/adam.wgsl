@@ -10,7 +10,7 @@
 //#include add_lanes
 //#end
 
-// Keep in sync with `AdamParams` in src/gpu/params.rs.
+// Keep in sync with `AdamParams` in src/gpu/network/params.rs.
 struct AdamParams {
     // The learning rate with the start of the first moment corrected.
     rate: f32,

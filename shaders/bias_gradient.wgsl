@@ -8,7 +8,7 @@
 //#include geometry
 //#include add_lanes
 
-// Keep in sync with `BiasGradientParams` in src/gpu/params.rs.
+// Keep in sync with `BiasGradientParams` in src/gpu/network/params.rs.
 struct BiasGradientParams {
     geometry: Geometry,
     channel_start: u32,
@@ -22,7 +22,7 @@ struct BiasGradientParams {
 }
 
 @group(0) @binding(0) var<uniform> params: BiasGradientParams;
-@group(0) @binding(1) var<storage, read_write> gradients: array<f32>;
+@group(0) @binding(1) var<storage, read> gradients: array<f32>;
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)

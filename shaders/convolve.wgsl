@@ -3,8 +3,8 @@
 //
 //     sum_o(p) += sum_k sum_t h_okt z_k(p + s_o t)      k: the sources that come before o's layer
 //
-// Bindings: 1 parameters, 2 hidden channels, 3 page of the sources, 4 page of the outputs (which may be the
-// same page: no thread reads what another one writes).
+// Bindings: 1 parameters, 2 hidden channels, 3 page of the outputs, 4 page of the sources; with WITHIN, the sources are in the
+// page of the outputs, which is then bound once (no thread reads what another one writes).
 // Tiling: a convolution with dilation s is s*s independent dense ones on lattices of stride s, so a thread
 // computes ROWS pixels y, y + s, y + 2s, ... of one output from ROWS + 2 rows instead of 3 ROWS.
 // x: outputs, then columns by 64, so that the groups that run together share their sources in the cache;
@@ -14,7 +14,7 @@
 //#include hidden
 //#include mirror
 
-// Keep in sync with `ConvolveParams` in src/gpu/params.rs.
+// Keep in sync with `ConvolveParams` in src/gpu/network/params.rs.
 struct ConvolveParams {
     geometry: Geometry,
     source_start: u32,
@@ -37,8 +37,18 @@ struct ConvolveParams {
 @group(0) @binding(0) var<uniform> params: ConvolveParams;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 @group(0) @binding(2) var<storage, read> hidden: array<HiddenChannel>;
-@group(0) @binding(3) var<storage, read_write> sources: array<f32>;
-@group(0) @binding(4) var<storage, read_write> maps: array<f32>;
+@group(0) @binding(3) var<storage, read_write> maps: array<f32>;
+//#if WITHIN
+fn source_at(place: u32) -> f32 {
+    return maps[place];
+}
+//#else
+@group(0) @binding(4) var<storage, read> sources: array<f32>;
+
+fn source_at(place: u32) -> f32 {
+    return sources[place];
+}
+//#end
 
 // Repeats a finished pixel at its mirror images in the margins of the plane at `plane`.
 fn fill_margins(plane: u32, y: u32, x: u32) {
@@ -104,7 +114,7 @@ fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
             let level = parameters[filter_at + ${column + 3}u];
             let below = parameters[filter_at + ${column + 6}u];
             //#for t in 0..ROWS + 2
-            let value_${t} = sources[at + row_${t}];
+            let value_${t} = source_at(at + row_${t});
             //#end
             //#for t in 0..ROWS
             sum_${t} = fma(above, value_${t}, fma(level, value_${t + 1}, fma(below, value_${t + 2}, sum_${t})));

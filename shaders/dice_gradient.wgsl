@@ -23,17 +23,17 @@ fn dice_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
             let pixel = pixel_number(image, y, x);
             let class_of_pixel = classes[pixel];
             let weight = weight_of_pixel(pixel);
-            let first = gradient_place(0u, geometry.outputs, image, 0u) + y * geometry.pitch + x;
+            let first = output_place(image, 0u) + y * geometry.pitch + x;
             let slopes = params.dice_start + 3u * image * geometry.outputs;
             let counts = class_of_pixel != ignored && weight > 0.0;
             let scale = select(0.0, call.scale * weight, counts);
             var mean = 0.0;
             for (var k = 0u; k < geometry.outputs; k += 1u) {
                 let own = select(0.0, partials[slopes + 3u * k], k == class_of_pixel);
-                mean += (own + partials[slopes + 3u * k + 1u]) * output_gradients[first + k * geometry.gradient_plane];
+                mean += (own + partials[slopes + 3u * k + 1u]) * output_gradients[first + k * geometry.output_plane];
             }
             for (var k = 0u; k < geometry.outputs; k += 1u) {
-                let at = first + k * geometry.gradient_plane;
+                let at = first + k * geometry.output_plane;
                 let probability = output_gradients[at];
                 let own = select(0.0, partials[slopes + 3u * k], k == class_of_pixel);
                 var gradient = probability * (own + partials[slopes + 3u * k + 1u] - mean);
@@ -45,7 +45,7 @@ fn dice_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
             //#if CROSS_ENTROPY
             if counts {
                 let largest = largest_output(first);
-                let wanted = outputs[first + class_of_pixel * geometry.gradient_plane];
+                let wanted = outputs[first + class_of_pixel * geometry.output_plane];
                 loss += scale * (log(sum_of_exponentials(first, largest, geometry.outputs)) + (largest - wanted));
             }
             //#end

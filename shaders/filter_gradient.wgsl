@@ -2,7 +2,7 @@
 //
 //     dh_gct = sum_p gradient_g(p) z_c(p + s_g t)
 //
-// Bindings: 1 hidden channels, 2 page of gradients, 3 page of feature maps, 4 partials
+// Bindings: 1 hidden channels, 2 page of gradients, 3 page of feature maps (which may be the same one), 4 partials
 // [gradient][tile of sources][chunk][source][tap], which sum_partials adds up.
 // Tiling: a workgroup takes one gradient channel and CHANNELS consecutive sources: 9 CHANNELS sums a thread. A
 // thread walks down a column of the lattice of stride s: at each row it loads the three columns of each map and
@@ -15,7 +15,7 @@
 //#include hidden
 //#include add_lanes
 
-// Keep in sync with `FilterGradientParams` in src/gpu/params.rs.
+// Keep in sync with `FilterGradientParams` in src/gpu/network/params.rs.
 struct FilterGradientParams {
     geometry: Geometry,
     gradient_start: u32,
@@ -37,8 +37,8 @@ struct FilterGradientParams {
 
 @group(0) @binding(0) var<uniform> params: FilterGradientParams;
 @group(0) @binding(1) var<storage, read> hidden: array<HiddenChannel>;
-@group(0) @binding(2) var<storage, read_write> gradients: array<f32>;
-@group(0) @binding(3) var<storage, read_write> maps: array<f32>;
+@group(0) @binding(2) var<storage, read> gradients: array<f32>;
+@group(0) @binding(3) var<storage, read> maps: array<f32>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)

@@ -6,7 +6,7 @@
 
 //#include add_lanes
 
-// Keep in sync with `GradientSquaresParams` in src/gpu/params.rs.
+// Keep in sync with `GradientSquaresParams` in src/gpu/network/params.rs.
 struct GradientSquaresParams {
     count: u32,
     unused_0: u32,

@@ -5,9 +5,10 @@
 //
 // q is seen at itself and at its mirror images in the margin, so a border pixel sums over those as well.
 //
-// Bindings: 1 parameters, 2 hidden channels, 3 page of the gradients that are read, 4 page of those that are
-// added to (which may be the same page: no thread reads what another one writes), 5 page of the feature maps of
-// the channels that are complete.
+// Bindings: 1 parameters, 2 hidden channels, 3 page of the gradients that are added to, then the page of those that are read,
+// but with GRADIENTS_WITHIN these are in page 3; then the page of the feature maps of the channels that are complete,
+// but with MAPS_WITHIN these are in page 3. So a page that is written is bound once (no thread reads what another one
+// writes); the two that are read may be the same.
 // Tiling: a thread computes ROWS consecutive pixels of a column for CHANNELS consecutive channels, whose
 // filters follow each other; so each gradient that is loaded serves CHANNELS sums, each weight ROWS.
 // x: tiles of channels, then columns by 64, so that the groups that run together share their gradients in the
@@ -17,7 +18,7 @@
 //#include hidden
 //#include mirror
 
-// Keep in sync with `InputGradientParams` in src/gpu/params.rs.
+// Keep in sync with `InputGradientParams` in src/gpu/network/params.rs.
 struct InputGradientParams {
     geometry: Geometry,
     gradient_start: u32,
@@ -42,9 +43,33 @@ struct InputGradientParams {
 @group(0) @binding(0) var<uniform> params: InputGradientParams;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 @group(0) @binding(2) var<storage, read> hidden: array<HiddenChannel>;
-@group(0) @binding(3) var<storage, read_write> gradients: array<f32>;
-@group(0) @binding(4) var<storage, read_write> sums: array<f32>;
-@group(0) @binding(5) var<storage, read_write> maps: array<f32>;
+@group(0) @binding(3) var<storage, read_write> sums: array<f32>;
+//#if GRADIENTS_WITHIN
+fn gradient_at(place: i32) -> f32 {
+    return sums[place];
+}
+//#else
+@group(0) @binding(4) var<storage, read> gradients: array<f32>;
+
+fn gradient_at(place: i32) -> f32 {
+    return gradients[place];
+}
+//#end
+//#if MAPS_WITHIN
+fn map_at(place: u32) -> f32 {
+    return sums[place];
+}
+//#else
+//#if GRADIENTS_WITHIN
+@group(0) @binding(4) var<storage, read> maps: array<f32>;
+//#else
+@group(0) @binding(5) var<storage, read> maps: array<f32>;
+//#end
+
+fn map_at(place: u32) -> f32 {
+    return maps[place];
+}
+//#end
 
 @compute @workgroup_size(64)
 fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -102,7 +127,7 @@ fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
                     {
                         // Beside the rows there are zeros, so columns need no check.
                         //#for t in 0..ROWS
-                        let value_${t} = select(0.0, gradients[row_at_${t} - s * (${column} - 1)], inside_${t});
+                        let value_${t} = select(0.0, gradient_at(row_at_${t} - s * (${column} - 1)), inside_${t});
                         //#end
                         //#for c in 0..CHANNELS
                         let weight_${c} = parameters[filter_${c} + ${3 * r + column}u];
@@ -137,7 +162,7 @@ fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
             let pixel = (y + ${t}u) * geometry.pitch + x;
             var sum = sums[into + pixel] + sum_${t}_${c};
             if finishes {
-                sum = select(0.0, sum, maps[map + pixel] > 0.0);
+                sum = select(0.0, sum, map_at(map + pixel) > 0.0);
             }
             sums[into + pixel] = sum;
         }

@@ -5,7 +5,7 @@
 
 //#include geometry
 
-// Keep in sync with `LoadParams` in src/gpu/params.rs.
+// Keep in sync with `LoadParams` in src/gpu/network/params.rs.
 struct LoadParams {
     geometry: Geometry,
     // The input channels in this page.

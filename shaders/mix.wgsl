@@ -8,7 +8,7 @@
 
 //#include geometry
 
-// Keep in sync with `MixParams` in src/gpu/params.rs.
+// Keep in sync with `MixParams` in src/gpu/network/params.rs.
 struct MixParams {
     geometry: Geometry,
     source_start: u32,
@@ -26,7 +26,7 @@ struct MixParams {
 
 @group(0) @binding(0) var<uniform> params: MixParams;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
-@group(0) @binding(2) var<storage, read_write> sources: array<f32>;
+@group(0) @binding(2) var<storage, read> sources: array<f32>;
 @group(0) @binding(3) var<storage, read_write> outputs: array<f32>;
 
 @compute @workgroup_size(64)
@@ -45,7 +45,7 @@ fn mix_maps(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     //#for o in 0..OUTPUTS
     let output_${o} = min(output + ${o}u, last);
     let weights_${o} = params.mix_start + output_${o} * geometry.channels;
-    let at_${o} = gradient_place(0u, geometry.outputs, image, output_${o}) + pixel;
+    let at_${o} = output_place(image, output_${o}) + pixel;
     var sum_${o}: f32;
     //#end
     if params.first == 1u {

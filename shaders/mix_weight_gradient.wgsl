@@ -11,7 +11,7 @@
 //#include geometry
 //#include add_lanes
 
-// Keep in sync with `MixWeightGradientParams` in src/gpu/params.rs.
+// Keep in sync with `MixWeightGradientParams` in src/gpu/network/params.rs.
 struct MixWeightGradientParams {
     geometry: Geometry,
     source_start: u32,
@@ -28,8 +28,8 @@ struct MixWeightGradientParams {
 }
 
 @group(0) @binding(0) var<uniform> params: MixWeightGradientParams;
-@group(0) @binding(1) var<storage, read_write> output_gradients: array<f32>;
-@group(0) @binding(2) var<storage, read_write> maps: array<f32>;
+@group(0) @binding(1) var<storage, read> output_gradients: array<f32>;
+@group(0) @binding(2) var<storage, read> maps: array<f32>;
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)
@@ -52,7 +52,7 @@ fn mix_weight_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(loc
             let pixel = y * geometry.pitch + x;
             // Beyond the last output and source a tile computes the last again; sum_partials skips those.
             //#for o in 0..OUTPUTS
-            let gradient_${o} = output_gradients[gradient_place(0u, geometry.outputs, image, min(output + ${o}u, geometry.outputs - 1u)) + pixel];
+            let gradient_${o} = output_gradients[output_place(image, min(output + ${o}u, geometry.outputs - 1u)) + pixel];
             //#end
             //#for c in 0..CHANNELS
             {

@@ -4,7 +4,7 @@
 // Tiling: a thread keeps 12 sums in registers that do not wait for each other, enough to fill the pipelines of any
 // device and few enough for the 16 vector registers of a processor that plays one.
 
-// Keep in sync with `MultiplyAddsParams` in src/gpu/params.rs.
+// Keep in sync with `MultiplyAddsParams` in src/gpu/runtime/peak.rs.
 struct MultiplyAddsParams {
     // From here, so that no compiler can know what comes out.
     factor: f32,

@@ -15,11 +15,11 @@ fn softmax(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
         let y = line % geometry.rows;
         let image = line / geometry.rows;
         if x < geometry.columns {
-            let first = gradient_place(0u, geometry.outputs, image, 0u) + y * geometry.pitch + x;
+            let first = output_place(image, 0u) + y * geometry.pitch + x;
             let largest = largest_output(first);
             let sum = sum_of_exponentials(first, largest, geometry.outputs);
             for (var k = 0u; k < geometry.outputs; k += 1u) {
-                let at = first + k * geometry.gradient_plane;
+                let at = first + k * geometry.output_plane;
                 output_gradients[at] = exp(outputs[at] - largest) / sum;
             }
         }

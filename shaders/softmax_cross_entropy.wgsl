@@ -24,7 +24,7 @@ fn softmax_cross_entropy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(l
             let pixel = pixel_number(image, y, x);
             let class_of_pixel = classes[pixel];
             let weight = weight_of_pixel(pixel);
-            let first = gradient_place(0u, geometry.outputs, image, 0u) + y * geometry.pitch + x;
+            let first = output_place(image, 0u) + y * geometry.pitch + x;
             let counts = class_of_pixel != ignored && weight > 0.0;
             let largest = largest_output(first);
             let sum = sum_of_exponentials(first, largest, geometry.outputs);
@@ -32,7 +32,7 @@ fn softmax_cross_entropy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(l
             var added = 0.0;
             var factor = 1.0;
             if counts {
-                let difference = outputs[first + class_of_pixel * geometry.gradient_plane] - largest;
+                let difference = outputs[first + class_of_pixel * geometry.output_plane] - largest;
                 added = log(sum) - difference;
                 //#if FOCAL
                 let missing = sum_of_exponentials(first, largest, class_of_pixel) / sum;
@@ -46,7 +46,7 @@ fn softmax_cross_entropy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(l
                 loss += scale * added;
             }
             for (var k = 0u; k < geometry.outputs; k += 1u) {
-                let at = first + k * geometry.gradient_plane;
+                let at = first + k * geometry.output_plane;
                 let wanted = select(0.0, 1.0, k == class_of_pixel);
                 // Selected, not only scaled, so that an ignored pixel gives zero even where an output is infinite.
                 let gradient = scale * factor * (exp(outputs[at] - largest) / sum - wanted);

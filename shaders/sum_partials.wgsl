@@ -8,7 +8,7 @@
 //#include hidden
 //#end
 
-// Keep in sync with `SumPartialsParams` in src/gpu/params.rs.
+// Keep in sync with `SumPartialsParams` in src/gpu/network/params.rs.
 struct SumPartialsParams {
     // Numbers in all: groups times elements.
     count: u32,
@@ -34,7 +34,7 @@ struct SumPartialsParams {
 }
 
 @group(0) @binding(0) var<uniform> params: SumPartialsParams;
-@group(0) @binding(1) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(1) var<storage, read> partials: array<f32>;
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 //#if FILTERS
 @group(0) @binding(3) var<storage, read> hidden: array<HiddenChannel>;

@@ -10,7 +10,7 @@
 
 //#include loss
 
-@group(0) @binding(3) var<storage, read_write> outputs: array<f32>;
+@group(0) @binding(3) var<storage, read> outputs: array<f32>;
 @group(0) @binding(4) var<storage, read> values: array<f32>;
 @group(0) @binding(5) var<storage, read_write> output_gradients: array<f32>;
 @group(0) @binding(6) var<storage, read_write> partials: array<f32>;
@@ -47,7 +47,7 @@ fn value_loss(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invoca
             let weight = weight_of_pixel(pixel_number(image, y, x));
             let scale = call.scale * weight;
             for (var k = 0u; k < geometry.outputs; k += 1u) {
-                let at = gradient_place(0u, geometry.outputs, image, k) + y * geometry.pitch + x;
+                let at = output_place(image, k) + y * geometry.pitch + x;
                 let line_of_values = (image * geometry.outputs + k) * geometry.rows + y;
                 let term = value_and_slope(outputs[at] - values[line_of_values * geometry.columns + x]);
                 // Selected, so that without weight not even a value that is no number counts.

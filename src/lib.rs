@@ -20,6 +20,7 @@
 //!   [`tensorboard`]: files of events that TensorBoard shows.
 //! - [`exchange`]: networks that come from other tools, and models that go to them.
 //! - [`training`] and [`inference`]: from images to a model, and from a model to images.
+//! - [`selftest`]: an engine against the reference, for tests and for programs that want to be sure.
 //! - [`commands`]: the command line.
 //!
 //! # In a few lines
@@ -69,6 +70,7 @@ pub mod pictures;
 pub mod reference;
 pub mod samples;
 pub mod schedule;
+pub mod selftest;
 pub mod tensorboard;
 pub mod tomography;
 pub mod training;

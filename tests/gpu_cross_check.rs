@@ -3,12 +3,12 @@
 #[macro_use]
 mod cross_check;
 
-use cross_check::{Case, Setting, check_case};
-use msd_gpu::Error;
 use msd_gpu::engine::{DeviceKind, Engine};
 use msd_gpu::geometry::{Extent, Shape};
 use msd_gpu::gpu::{GpuAdapter, GpuEngine, GpuOptions, Tuning, adapters};
 use msd_gpu::network::{Architecture, initialise};
+use msd_gpu::selftest::{Case, Setting, check_case};
+use msd_gpu::{Error, Result};
 
 fn adapter() -> GpuAdapter {
     let (adapter, _) = adapters().into_iter().next().expect(
@@ -23,17 +23,17 @@ fn open_with(
     parameters: &[f32],
     setting: Setting,
     checked: Option<bool>,
-) -> Box<dyn Engine> {
+) -> Result<Box<dyn Engine>> {
     let options = GpuOptions {
         block: Some(setting.block),
         max_page_bytes: Some(setting.max_page_bytes),
         checked_shaders: checked,
         ..Default::default()
     };
-    Box::new(GpuEngine::open(&adapter(), architecture, parameters, options).unwrap())
+    Ok(Box::new(GpuEngine::open(&adapter(), architecture, parameters, options)?))
 }
 
-fn open(architecture: &Architecture, parameters: &[f32], setting: Setting) -> Box<dyn Engine> {
+fn open(architecture: &Architecture, parameters: &[f32], setting: Setting) -> Result<Box<dyn Engine>> {
     open_with(architecture, parameters, setting, None)
 }
 
@@ -46,7 +46,7 @@ fn checked_and_unchecked_shaders_compute_the_same() {
         let open = move |architecture: &Architecture, parameters: &[f32], setting| {
             open_with(architecture, parameters, setting, Some(checked))
         };
-        cross_check::random_networks_agree(&open, 40..56);
+        msd_gpu::selftest::random_networks_agree(&open, 40..56).unwrap();
     }
 }
 
@@ -58,12 +58,13 @@ fn every_tuning_agrees() {
     let shape = Shape { batch: 2, extent: Extent::plane(21, 70) };
     let case = Case::new(architecture, shape, true, 5);
     for tuning in Tuning::covering() {
-        let open = move |architecture: &Architecture, parameters: &[f32], _: Setting| -> Box<dyn Engine> {
+        let open = move |architecture: &Architecture, parameters: &[f32], _: Setting| {
             let options = GpuOptions { tuning: Some(tuning), ..Default::default() };
-            let engine = GpuEngine::open(&adapter(), architecture, parameters, options);
-            Box::new(engine.unwrap_or_else(|e| panic!("{tuning}: {e}")))
+            let engine = GpuEngine::open(&adapter(), architecture, parameters, options)?;
+            Ok(Box::new(engine) as Box<dyn Engine>)
         };
-        check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });
+        let outcome = check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });
+        outcome.unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
     }
 }
 

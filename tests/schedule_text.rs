@@ -19,7 +19,7 @@ fn check(name: &str, schedule: &Schedule) {
 }
 
 fn options(block: usize, max_page_bytes: u64) -> Options {
-    Options { block, max_page_bytes, alignment: 16 }
+    Options { block, max_page_bytes, alignment: 16, share_planes: false }
 }
 
 #[test]
@@ -43,6 +43,26 @@ fn blocks_over_pages() {
     let schedule = Schedule::training(&architecture, shape, &options(2, 40_000)).unwrap();
     assert!(schedule.map_pages.len() > 1 && schedule.gradient_pages.len() > 1);
     check("blocks_over_pages", &schedule);
+}
+
+/// The steps are those of `blocks_of_three_layers`; gradient maps lie where feature maps were.
+#[test]
+fn shared_planes() {
+    let shape = Shape { batch: 1, extent: Extent::plane(32, 32) };
+    let options = Options { share_planes: true, ..options(3, u64::MAX) };
+    let schedule = Schedule::training(&Architecture::new(1, 2, 7), shape, &options).unwrap();
+    assert!(schedule.gradient_pages.is_empty());
+    check("shared_planes", &schedule);
+}
+
+#[test]
+fn shared_planes_over_pages() {
+    let shape = Shape { batch: 2, extent: Extent::plane(16, 16) };
+    let architecture = Architecture { width: 2, dilations: vec![1, 2], ..Architecture::new(1, 1, 4) };
+    let options = Options { share_planes: true, ..options(2, 40_000) };
+    let schedule = Schedule::training(&architecture, shape, &options).unwrap();
+    assert!(schedule.map_pages.len() > 1 && schedule.gradient_pages.is_empty());
+    check("shared_planes_over_pages", &schedule);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 //#include loss
 
-@group(0) @binding(3) var<storage, read_write> outputs: array<f32>;
+@group(0) @binding(3) var<storage, read> outputs: array<f32>;
 @group(0) @binding(4) var<storage, read> classes: array<u32>;
 @group(0) @binding(5) var<storage, read_write> output_gradients: array<f32>;
 @group(0) @binding(6) var<storage, read_write> partials: array<f32>;
@@ -14,7 +14,7 @@ const ignored: u32 = 0xffffffffu;
 fn largest_output(first: u32) -> f32 {
     var largest = outputs[first];
     for (var k = 1u; k < params.geometry.outputs; k += 1u) {
-        largest = max(largest, outputs[first + k * params.geometry.gradient_plane]);
+        largest = max(largest, outputs[first + k * params.geometry.output_plane]);
     }
     return largest;
 }
@@ -24,7 +24,7 @@ fn sum_of_exponentials(first: u32, largest: f32, but: u32) -> f32 {
     var sum = 0.0;
     for (var k = 0u; k < params.geometry.outputs; k += 1u) {
         if k != but {
-            sum += exp(outputs[first + k * params.geometry.gradient_plane] - largest);
+            sum += exp(outputs[first + k * params.geometry.output_plane] - largest);
         }
     }
     return sum;

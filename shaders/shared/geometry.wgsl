@@ -1,5 +1,5 @@
 // How the planes of the present schedule lie in memory; each shader's params begin with it.
-// Keep in sync with `Geometry` in src/gpu/params.rs.
+// Keep in sync with `Geometry` in src/gpu/network/params.rs.
 struct Geometry {
     // Rows and columns of an image.
     rows: u32,
@@ -10,12 +10,15 @@ struct Geometry {
     margin: u32,
     // Distance between rows, of all planes.
     pitch: u32,
-    // Numbers in a plane, and place of row 0, column 0 of a page's first plane: feature maps ...
+    // Numbers in a plane, and place of row 0, column 0 of a page's first plane: feature maps, ...
     map_plane: u32,
     map_origin: u32,
-    // ... and gradient maps, outputs and output gradients, which have no margin above.
+    // ... gradient maps, which lie as feature maps do where they share planes, ...
     gradient_plane: u32,
     gradient_origin: u32,
+    // ... and outputs and output gradients, which have no margin above.
+    output_plane: u32,
+    output_origin: u32,
     // 0 zeros, 1 reflect, 2 symmetric.
     boundary: u32,
     // The network: channels of the image, of the output, and inputs plus hidden ones.
@@ -26,6 +29,8 @@ struct Geometry {
     first_x: u32,
     first_y: u32,
     first_z: u32,
+    unused_0: u32,
+    unused_1: u32,
 }
 
 // The place of a dispatch's workgroup in the whole.
@@ -38,8 +43,15 @@ fn map_place(page_start: u32, page_channels: u32, image: u32, channel: u32) -> u
     return params.geometry.map_origin + (image * page_channels + channel - page_start) * params.geometry.map_plane;
 }
 
-// The same for gradient maps, outputs and output gradients.
+// The same for gradient maps. Where these share the planes of feature maps, `page_start` is the channel whose gradient map
+// would lie in the first plane of the page; it may be below 0, and wraps.
 fn gradient_place(page_start: u32, page_channels: u32, image: u32, channel: u32) -> u32 {
     return params.geometry.gradient_origin
         + (image * page_channels + channel - page_start) * params.geometry.gradient_plane;
+}
+
+// The same for outputs and output gradients.
+fn output_place(image: u32, output: u32) -> u32 {
+    return params.geometry.output_origin
+        + (image * params.geometry.outputs + output) * params.geometry.output_plane;
 }

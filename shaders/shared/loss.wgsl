@@ -4,7 +4,7 @@
 //#include geometry
 //#include add_lanes
 
-// Keep in sync with `LossParams` in src/gpu/params.rs.
+// Keep in sync with `LossParams` in src/gpu/network/params.rs.
 struct LossParams {
     geometry: Geometry,
     // Workgroups.
@@ -17,7 +17,7 @@ struct LossParams {
     dice_start: u32,
 }
 
-// What changes from call to call. Keep in sync with `LossCall` in src/gpu/params.rs.
+// What changes from call to call. Keep in sync with `LossCall` in src/gpu/network/params.rs.
 struct LossCall {
     scale: f32,
     // 1 when the pixels have weights; else all weigh 1.

@@ -11,7 +11,7 @@ use crate::engine::{
 };
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout};
-use crate::schedule::{Options, Schedule, pages};
+use crate::schedule::{Options, Schedule};
 use crate::{Error, Result};
 
 /// Layers in a block where nothing else is asked for: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).
@@ -86,14 +86,11 @@ impl CpuEngine {
     }
 
     fn schedule(&self, extent: Extent, training: bool) -> Result<Schedule> {
-        let options = Options { block: self.block, max_page_bytes: u64::MAX, alignment: ALIGNMENT };
+        let options =
+            Options { block: self.block, max_page_bytes: u64::MAX, alignment: ALIGNMENT, share_planes: true };
         let shape = Shape { batch: 1, extent };
         let build = if training { Schedule::training } else { Schedule::forward };
-        let mut schedule = build(&self.numbers.architecture, shape, &options)?;
-        if training {
-            share_planes(&mut schedule, self.block)?;
-        }
-        Ok(schedule)
+        build(&self.numbers.architecture, shape, &options)
     }
 
     /// Gets the planes ready for images of this size, and tells which they are.
@@ -248,23 +245,21 @@ impl Engine for CpuEngine {
             || Error::Mismatch(format!("{plane:?} of image {image} was not computed by the last pass"));
         let workspace = if self.last_in_training { &self.training } else { &self.applying };
         let pass = workspace.as_ref().filter(|_| image == 0).ok_or_else(missing)?;
-        let Schedule { architecture, map_layout, gradient_layout, shape, .. } = &pass.schedule;
+        let Schedule { architecture, map_layout, gradient_layout, output_layout, shape, .. } = &pass.schedule;
         let (channels, outputs) = (0..architecture.channels(), 0..architecture.outputs);
         let hidden = architecture.inputs..channels.end;
         let (planes, held, index, form) = match plane {
             // Gradient maps have taken the places of later feature maps.
-            Plane::Map(c) if pass.went_back => {
-                (&pass.maps, 0..pass.gradient_plane(hidden.start), c, map_layout)
-            }
+            Plane::Map(c) if pass.went_back && !pass.schedule.keeps_map(c) => return Err(missing()),
             Plane::Map(c) => (&pass.maps, channels, c, map_layout),
             Plane::Gradient(c) if pass.went_back && hidden.contains(&c) => {
                 let index = pass.gradient_plane(c);
                 (&pass.maps, index..index + 1, index, gradient_layout)
             }
             Plane::Gradient(_) => return Err(missing()),
-            Plane::Output(output) => (&pass.outputs, outputs, output, gradient_layout),
+            Plane::Output(output) => (&pass.outputs, outputs, output, output_layout),
             Plane::OutputGradient(output) if pass.went_back => {
-                (&pass.output_gradients, outputs, output, gradient_layout)
+                (&pass.output_gradients, outputs, output, output_layout)
             }
             Plane::OutputGradient(_) => return Err(missing()),
         };
@@ -303,20 +298,4 @@ impl Engine for CpuEngine {
         let schedule = self.schedule(shape.extent, training)?;
         Ok(schedule.bytes().saturating_add(scratch_bytes(&schedule)).saturating_add(parameters))
     }
-}
-
-/// Lets the gradient maps take the places of feature maps.
-///
-/// Once the gradients of a block of layers are final, and those of the filters that lead to it are computed, nothing reads
-/// its feature maps again: they were read by later layers, which are done. So the gradient maps of each block go where the
-/// feature maps of the block after it were, and those of the last block into planes of their own: training takes
-/// one plane for each channel and one block more, instead of two for each.
-fn share_planes(schedule: &mut Schedule, block: usize) -> Result<()> {
-    let architecture = &schedule.architecture;
-    let block = block.clamp(1, architecture.depth) * architecture.width;
-    let planes = 0..architecture.channels() + block;
-    schedule.map_pages = pages("feature maps", planes, &schedule.map_layout, 1, u64::MAX)?;
-    schedule.gradient_pages.clear();
-    schedule.gradient_layout.plane = schedule.map_layout.plane;
-    Ok(())
 }

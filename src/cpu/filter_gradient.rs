@@ -25,7 +25,7 @@ pub(super) struct FilterGradient<'a> {
     pub(super) map_plane: usize,
     /// Place of row 0, column 0 in one of them.
     pub(super) map_origin: usize,
-    /// Planes of the gradient maps, one after the other.
+    /// Planes of the gradient maps, one after the other, from row 0 of the first on.
     pub(super) gradients: &'a [f32],
     /// Numbers in one of them.
     pub(super) gradient_plane: usize,

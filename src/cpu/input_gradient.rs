@@ -54,7 +54,7 @@ pub(super) struct Later {
 
 /// What all bands share.
 pub(super) struct InputGradient<'a> {
-    /// Planes of the gradient maps to read, one after the other.
+    /// Planes of the gradient maps to read, one after the other, from row 0 of the first on.
     pub(super) gradients: &'a [f32],
     /// What belongs to each of them.
     pub(super) later: &'a [Later],

@@ -143,7 +143,7 @@ impl Numbers {
         let into = outputs.planes_mut(0..self.architecture.outputs);
         let height = bands::height_for_threads(extent.y);
         let biases = &self.parameters[self.layout.output_biases()];
-        bands::cut(into, &schedule.gradient_layout, extent.y, height).into_par_iter().for_each(|mut band| {
+        bands::cut(into, &schedule.output_layout, extent.y, height).into_par_iter().for_each(|mut band| {
             run(
                 self.instructions,
                 WeightedSums {
@@ -169,7 +169,8 @@ impl Numbers {
     fn mix_input_gradient(&self, pass: &mut Workspace, channels: Range<usize>, finishes: Range<usize>) {
         let places = pass.gradient_planes(channels.clone());
         let Workspace { schedule, maps, output_gradients, .. } = pass;
-        let (form, extent) = (&schedule.gradient_layout, schedule.shape.extent);
+        let (form, outputs, extent) =
+            (&schedule.gradient_layout, &schedule.output_layout, schedule.shape.extent);
         let from = output_gradients.planes(0..self.architecture.outputs);
         let (maps, into, _) = maps.around(places);
         let height = bands::height_for_threads(extent.y);
@@ -185,9 +186,9 @@ impl Numbers {
                 self.instructions,
                 WeightedSums {
                     from,
-                    plane: form.plane,
-                    origin: form.origin(),
-                    pitch: form.pitch,
+                    plane: outputs.plane,
+                    origin: outputs.origin(),
+                    pitch: outputs.pitch,
                     count: self.architecture.outputs,
                     parameters: &self.parameters,
                     first_weight: self.layout.mix(0).start + channels.start,
@@ -224,7 +225,7 @@ impl Numbers {
         let height = bands::height_for_threads(extent.y);
         let (maps, into, after) = maps.around(places.clone());
         let shared = InputGradient {
-            gradients: &after[(later_places.start - places.end) * form.plane..],
+            gradients: &after[(later_places.start - places.end) * form.plane + form.above * form.pitch..],
             later: &later,
             groups: &groups(0..later.len()),
             parameters: &self.parameters,
@@ -266,7 +267,7 @@ impl Numbers {
             maps: maps.planes(sources.clone()),
             map_plane: map_layout.plane,
             map_origin: map_layout.origin(),
-            gradients: maps.planes(places),
+            gradients: &maps.planes(places)[form.above * form.pitch..],
             gradient_plane: form.plane,
             readers: &readers,
             left: form.left,
@@ -302,7 +303,7 @@ impl Numbers {
     fn mix_weight_gradient(&mut self, pass: &mut Workspace, sources: Range<usize>, biases: bool) {
         let Workspace { schedule, maps, output_gradients, .. } = pass;
         let (map_layout, form, extent) =
-            (&schedule.map_layout, &schedule.gradient_layout, schedule.shape.extent);
+            (&schedule.map_layout, &schedule.output_layout, schedule.shape.extent);
         let outputs = self.architecture.outputs;
         let products = |right: Option<&[f32]>, right_count: usize| {
             sum_bands(outputs * right_count, extent.y, |rows, sums| {

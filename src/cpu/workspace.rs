@@ -64,7 +64,7 @@ pub(super) struct Workspace {
 impl Workspace {
     /// Takes the memory of `before`, where there is enough, else other memory.
     pub(super) fn new(schedule: Schedule, before: Option<Workspace>) -> Result<Self> {
-        let (map_layout, form) = (&schedule.map_layout, &schedule.gradient_layout);
+        let (map_layout, form) = (&schedule.map_layout, &schedule.output_layout);
         let (extent, margin) = (schedule.shape.extent, schedule.margin);
         let boundary = schedule.architecture.boundary;
         let nothing = || Page { channels: 0..0, length: 0 };
@@ -100,8 +100,7 @@ impl Workspace {
     /// Which of the planes of feature maps holds the gradient map of `channel`. By then nothing reads the feature map
     /// that was there.
     pub(super) fn gradient_plane(&self, channel: usize) -> usize {
-        let planes = self.schedule.map_pages.first().map_or(0, |page| page.channels.end);
-        channel + planes - self.schedule.architecture.channels()
+        channel + self.schedule.gradient_shift.unwrap_or_default()
     }
 
     /// As [`Workspace::gradient_plane`], for consecutive channels.
@@ -128,7 +127,7 @@ impl Workspace {
     pub(super) fn loss(&mut self, objective: Objective) -> f64 {
         let Objective { target, loss, scale } = objective;
         let Self { schedule, outputs, output_gradients, .. } = self;
-        let (form, extent) = (&schedule.gradient_layout, schedule.shape.extent);
+        let (form, extent) = (&schedule.output_layout, schedule.shape.extent);
         let count = schedule.architecture.outputs;
         let outputs = Outputs {
             planes: outputs.planes(0..count),
@@ -168,8 +167,8 @@ impl Workspace {
     /// The outputs without the gaps between rows.
     pub(super) fn take_outputs(&self, into: &mut Vec<f32>) {
         for output in 0..self.schedule.architecture.outputs {
-            let Schedule { gradient_layout, shape, .. } = &self.schedule;
-            into.extend(self.outputs.pixels(output, gradient_layout, shape.extent));
+            let Schedule { output_layout, shape, .. } = &self.schedule;
+            into.extend(self.outputs.pixels(output, output_layout, shape.extent));
         }
     }
 }

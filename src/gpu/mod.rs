@@ -1,37 +1,30 @@
 //! Runs a schedule on a graphics processor, through wgpu: Vulkan, Metal or DX12.
 //!
-//! Nothing outside this module knows wgpu. In it, from the ground up:
+//! Nothing outside this module knows wgpu. It has three rooms, each of which uses only those before it:
 //!
-//! - [`template`] writes out the register tiles of the WGSL templates in `shaders/`, and [`shaders`] lists every kernel
-//!   with its bindings and variants; neither needs a device;
-//! - `params` mirrors the structs that kernels share with the host;
-//! - `plan` turns a schedule's steps into dispatches, as plain data;
-//! - `adapters` finds devices, `device` opens one and keeps what went wrong on it, `memory` makes its buffers;
-//! - `pipelines` compiles kernels, `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a
-//!   shape and `shapes` those of a few, `optimiser` moves the parameters, `readback` brings numbers home, `timer` times steps on request;
-//! - `engine` is the [`crate::engine::Engine`] that puts them together;
-//! - `tuning` says which sizes of tiles there are, finds the fastest by trial, and keeps it for the next time;
-//! - `peak` measures what a device can do at best.
+//! - `runtime` finds and opens devices, compiles kernels, moves numbers to and fro, and measures time and peaks. It
+//!   knows no network.
+//! - `network` turns a schedule into dispatches and runs them: the [`crate::engine::Engine`] of graphics processors.
+//! - `tuning` finds the sizes of tiles with which a device is fastest, and keeps them for the next time.
 
-mod adapters;
-mod device;
-mod engine;
-mod memory;
-mod optimiser;
-mod params;
-mod passes;
-mod peak;
-mod pipelines;
-mod plan;
-mod readback;
-mod recorder;
+mod network;
+mod runtime;
 pub mod shaders;
-mod shapes;
-pub mod template;
-mod timer;
 mod tuning;
 
-pub use adapters::{GpuAdapter, adapters};
-pub use engine::{GpuEngine, GpuOptions};
-pub use peak::peaks;
-pub use tuning::{Bucket, Cache, Field, Trial, Tuning, TuningKey, TuningResult, kernel_fingerprint, search};
+pub use network::{Field, GpuEngine, GpuOptions, Tuning};
+pub use runtime::template;
+pub use runtime::{GpuAdapter, adapters, peaks};
+pub use tuning::{Bucket, Cache, Trial, TuningKey, TuningResult, kernel_fingerprint, search};
+
+/// The best adapter, for tests, which cannot do without one.
+#[cfg(test)]
+pub(crate) fn adapter_for_tests() -> GpuAdapter {
+    let (adapter, _) = adapters().into_iter().next().expect(NO_ADAPTER);
+    adapter
+}
+
+/// What a test says where there is no adapter.
+#[cfg(test)]
+pub(crate) const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 device was found; install a driver, or a software Vulkan \
+     (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)";

@@ -22,6 +22,9 @@ pub struct Options {
     pub max_page_bytes: u64,
     /// Numbers to which rows are aligned.
     pub alignment: usize,
+    /// Whether gradient maps take the places of feature maps that nothing reads any more: training then takes one plane for
+    /// each channel and one block more, instead of two for each channel.
+    pub share_planes: bool,
 }
 
 /// A network's computation for one shape of images, as plain data.
@@ -35,12 +38,18 @@ pub struct Schedule {
     pub margin: usize,
     /// How feature maps lie in memory.
     pub map_layout: PlaneLayout,
-    /// How gradient maps, outputs and output gradients lie in memory.
+    /// How gradient maps lie in memory: as feature maps do where they share planes.
     pub gradient_layout: PlaneLayout,
-    /// The buffers of feature maps.
+    /// How outputs and output gradients lie in memory.
+    pub output_layout: PlaneLayout,
+    /// The buffers of feature maps; where planes are shared, the first block's worth of planes after the last channel is
+    /// for gradient maps alone.
     pub map_pages: Vec<Page>,
-    /// The buffers of gradient maps, of hidden channels only; none for a forward schedule.
+    /// The buffers of gradient maps, of hidden channels only; none for a forward schedule, and none where planes are shared.
     pub gradient_pages: Vec<Page>,
+    /// Where planes are shared, how many planes further than the feature map of a channel its gradient map lies: those of a
+    /// block of layers.
+    pub gradient_shift: Option<usize>,
     /// What to compute, in order.
     pub steps: Vec<Step>,
 }
@@ -63,12 +72,32 @@ impl Schedule {
     pub fn training(architecture: &Architecture, shape: Shape, options: &Options) -> Result<Self> {
         let mut schedule = Self::empty(architecture, shape, options)?;
         let hidden = architecture.inputs..architecture.channels();
-        let form = &schedule.gradient_layout;
-        schedule.gradient_pages = pages("gradient maps", hidden, form, shape.batch, options.max_page_bytes)?;
+        let (batch, most) = (shape.batch, options.max_page_bytes);
+        if options.share_planes {
+            // Once the gradients of a block of layers are final, and those of the filters that lead to it are computed, nothing
+            // reads its feature maps again: they were read by later layers, which are done. So the gradient maps of each
+            // block go where the feature maps of the block after it were, and those of the last block into planes of
+            // their own.
+            let shift = options.block.clamp(1, architecture.depth) * architecture.width;
+            let planes = 0..architecture.channels() + shift;
+            schedule.map_pages = pages("feature maps", planes, &schedule.map_layout, batch, most)?;
+            schedule.gradient_layout = schedule.map_layout;
+            schedule.gradient_shift = Some(shift);
+        } else {
+            let form = &schedule.gradient_layout;
+            schedule.gradient_pages = pages("gradient maps", hidden, form, batch, most)?;
+        }
         schedule.add_forward(options.block.max(1));
         schedule.steps.push(Step::Loss);
         schedule.add_backward(options.block.max(1));
         Ok(schedule)
+    }
+
+    /// The forward pass of a training schedule, over the same planes.
+    pub fn into_forward(mut self) -> Self {
+        self.steps
+            .truncate(self.steps.iter().position(|step| *step == Step::Loss).unwrap_or(self.steps.len()));
+        self
     }
 
     /// Whether the schedule computes gradients.
@@ -91,7 +120,8 @@ impl Schedule {
     /// The outputs (and their gradients) as a page of channels `0..outputs`.
     pub fn output_page(&self) -> Page {
         let outputs = self.architecture.outputs;
-        let length = self.shape.batch * outputs * self.gradient_layout.plane + 2 * self.gradient_layout.guard;
+        let form = &self.output_layout;
+        let length = self.shape.batch * outputs * form.plane + 2 * form.guard;
         Page { channels: 0..outputs, length }
     }
 
@@ -100,9 +130,22 @@ impl Schedule {
         page_of(&self.map_pages, channel)
     }
 
-    /// The page of gradient maps that holds `channel`.
+    /// The page that holds the gradient map of `channel`: one of feature maps where planes are shared.
     pub fn gradient_page(&self, channel: usize) -> usize {
-        page_of(&self.gradient_pages, channel)
+        match self.gradient_shift {
+            Some(shift) => page_of(&self.map_pages, channel + shift),
+            None => page_of(&self.gradient_pages, channel),
+        }
+    }
+
+    /// The pages that hold gradient maps.
+    pub fn pages_of_gradients(&self) -> &[Page] {
+        if self.gradient_shift.is_some() { &self.map_pages } else { &self.gradient_pages }
+    }
+
+    /// Whether the feature map of `channel` is still there after the gradients were computed.
+    pub fn keeps_map(&self, channel: usize) -> bool {
+        self.gradient_shift.is_none_or(|shift| channel < self.architecture.inputs + shift)
     }
 
     /// The steps cut where layers are complete: one recording for each piece.
@@ -122,19 +165,21 @@ impl Schedule {
         architecture.validate()?;
         let margin = architecture.largest_dilation();
         let map_layout = PlaneLayout::maps(shape.extent, margin, options.alignment)?;
-        let gradient_layout = PlaneLayout::gradients(shape.extent, margin, options.alignment)?;
+        let output_layout = PlaneLayout::gradients(shape.extent, margin, options.alignment)?;
         let most = options.max_page_bytes;
         // The outputs are one buffer; checking them as one page of one channel finds those that are too large.
-        pages("outputs", 0..1, &gradient_layout, shape.batch * architecture.outputs, most)?;
+        pages("outputs", 0..1, &output_layout, shape.batch * architecture.outputs, most)?;
         let map_pages = pages("feature maps", 0..architecture.channels(), &map_layout, shape.batch, most)?;
         Ok(Self {
             architecture: architecture.clone(),
             shape,
             margin,
             map_layout,
-            gradient_layout,
+            gradient_layout: output_layout,
+            output_layout,
             map_pages,
             gradient_pages: Vec::new(),
+            gradient_shift: None,
             steps: Vec::new(),
         })
     }
@@ -192,7 +237,7 @@ impl Schedule {
         for layers in self.blocks(block).rev() {
             let inside = architecture.layer_channels(layers.clone());
             let later = inside.end..channels;
-            for piece in cut(&self.gradient_pages, &inside) {
+            for piece in self.cut_gradients(&inside) {
                 let complete = if later.is_empty() { channels - width..channels } else { 0..0 };
                 let finishes = overlap(&complete, &piece);
                 self.steps.push(Step::MixInputGradient { channels: piece, finishes });
@@ -204,7 +249,7 @@ impl Schedule {
                 let channels = architecture.layer_channels(earlier);
                 self.add_input_gradient(architecture.layer_channels(later), channels);
             }
-            for gradients in cut(&self.gradient_pages, &inside) {
+            for gradients in self.cut_gradients(&inside) {
                 for sources in cut(&self.map_pages, &architecture.sources(layers.end - 1)) {
                     self.steps.push(Step::FilterGradient { gradients: gradients.clone(), sources });
                 }
@@ -213,11 +258,19 @@ impl Schedule {
         }
     }
 
+    /// Cuts channels where the pages of their gradient maps end.
+    fn cut_gradients(&self, channels: &Range<usize>) -> Vec<Range<usize>> {
+        let Some(shift) = self.gradient_shift else { return cut(&self.gradient_pages, channels) };
+        let planes = channels.start + shift..channels.end + shift;
+        let pieces = cut(&self.map_pages, &planes).into_iter();
+        pieces.map(|piece| piece.start - shift..piece.end - shift).collect()
+    }
+
     /// Hands `gradients` back to `channels`, page by page. Of the channels, the last layer is then complete.
     fn add_input_gradient(&mut self, gradients: Range<usize>, channels: Range<usize>) {
         let complete = channels.end - self.architecture.width..channels.end;
-        for channels in cut(&self.gradient_pages, &channels) {
-            let pieces = cut(&self.gradient_pages, &gradients);
+        for channels in self.cut_gradients(&channels) {
+            let pieces = self.cut_gradients(&gradients);
             for (index, piece) in pieces.iter().enumerate() {
                 let last = index + 1 == pieces.len();
                 let finishes =
@@ -264,15 +317,66 @@ mod tests {
     use crate::geometry::Extent;
 
     fn options(block: usize, max_page_bytes: u64) -> Options {
-        Options { block, max_page_bytes, alignment: 4 }
+        Options { block, max_page_bytes, alignment: 4, share_planes: false }
     }
 
     fn shape() -> Shape {
         Shape { batch: 2, extent: Extent::plane(6, 7) }
     }
 
+    /// What a plane holds.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Held {
+        Nothing,
+        Map(usize),
+        Gradient(usize),
+    }
+
+    /// Which plane holds what, by the kind of page, the page and the plane.
+    struct Planes<'a> {
+        schedule: &'a Schedule,
+        held: Vec<((bool, usize, usize), Held)>,
+    }
+
+    impl Planes<'_> {
+        fn place(&self, what: Held) -> (bool, usize, usize) {
+            let schedule = self.schedule;
+            let (separate, page, plane) = match (what, schedule.gradient_shift) {
+                (Held::Map(c), _) => (false, schedule.map_page(c), c),
+                (Held::Gradient(c), Some(shift)) => (false, schedule.gradient_page(c), c + shift),
+                (Held::Gradient(c), None) => (true, schedule.gradient_page(c), c),
+                (Held::Nothing, _) => unreachable!(),
+            };
+            let pages = if separate { &schedule.gradient_pages } else { &schedule.map_pages };
+            assert!(pages[page].channels.contains(&plane), "{what:?} is not in page {page}");
+            (separate, page, plane)
+        }
+
+        fn write(&mut self, what: Held) {
+            let place = self.place(what);
+            self.held.retain(|(other, _)| *other != place);
+            self.held.push((place, what));
+        }
+
+        /// Nothing may be read after its plane was taken.
+        fn read(&self, what: Held) {
+            let place = self.place(what);
+            let held = self.held.iter().find(|(other, _)| *other == place).map_or(Held::Nothing, |h| h.1);
+            assert_eq!(held, what, "the plane {place:?} of {what:?} was taken");
+        }
+
+        fn read_maps(&self, channels: impl Iterator<Item = usize>) {
+            channels.for_each(|c| self.read(Held::Map(c)));
+        }
+
+        fn read_gradients(&self, channels: &Range<usize>) {
+            channels.clone().for_each(|c| self.read(Held::Gradient(c)));
+        }
+    }
+
     /// Plays a schedule with bookkeeping instead of numbers: every pair of channels must be connected exactly once,
-    /// forward, backward and in the filter gradients, and nothing may be read before it is finished.
+    /// forward, backward and in the filter gradients, and nothing may be read before it is finished, nor after its plane
+    /// was taken by something else.
     fn check(architecture: &Architecture, options: &Options) {
         let schedule = Schedule::training(architecture, shape(), options).unwrap();
         let (channels, inputs) = (architecture.channels(), architecture.inputs);
@@ -282,24 +386,37 @@ mod tests {
         let mut finished: Vec<bool> = (0..channels).map(|c| c < inputs).collect();
         let mut started = finished.clone();
         let (mut finished_gradient, mut started_gradient) = (vec![false; channels], vec![false; channels]);
+        let mut planes = Planes { schedule: &schedule, held: Vec::new() };
         for step in &schedule.steps {
             match step {
+                Step::Load => (0..inputs).for_each(|c| planes.write(Held::Map(c))),
                 Step::Convolve { sources, outputs, first, finishes } => {
                     for o in outputs.clone() {
                         assert_ne!(started[o], *first, "sum of {o} started twice or not at all");
                         started[o] = true;
                         assert!(!finished[o]);
+                        if *first {
+                            planes.write(Held::Map(o));
+                        }
+                        planes.read(Held::Map(o));
                         for s in sources.clone().filter(|&s| s < layer_start(o)) {
                             assert!(finished[s], "{o} reads {s} before it is finished");
+                            planes.read(Held::Map(s));
                             forward[o][s] += 1;
                         }
                     }
                     finishes.clone().for_each(|o| finished[o] = true);
                 }
+                Step::Mix { sources, .. } | Step::MixWeightGradient { sources, .. } => {
+                    planes.read_maps(sources.clone());
+                }
+                Step::Loss => {}
                 Step::MixInputGradient { channels, finishes } => {
                     channels
                         .clone()
                         .for_each(|c| assert!(!std::mem::replace(&mut started_gradient[c], true)));
+                    channels.clone().for_each(|c| planes.write(Held::Gradient(c)));
+                    planes.read_maps(finishes.clone());
                     finishes.clone().for_each(|c| finished_gradient[c] = true);
                 }
                 Step::InputGradient { gradients, channels, finishes } => {
@@ -308,19 +425,26 @@ mod tests {
                         assert!(c < layer_start(g));
                         backward[g][c] += 1;
                     }
+                    planes.read_gradients(gradients);
+                    planes.read_gradients(channels);
+                    planes.read_maps(finishes.clone());
                     finishes.clone().for_each(|c| finished_gradient[c] = true);
                 }
                 Step::FilterGradient { gradients, sources } => {
+                    planes.read_gradients(gradients);
                     for g in gradients.clone() {
                         assert!(finished_gradient[g]);
-                        sources.clone().filter(|&s| s < layer_start(g)).for_each(|s| filters[g][s] += 1);
+                        let read = sources.clone().filter(|&s| s < layer_start(g));
+                        planes.read_maps(read.clone());
+                        read.for_each(|s| filters[g][s] += 1);
                     }
                 }
-                _ => {}
+                Step::BiasGradient { gradients } => planes.read_gradients(gradients),
             }
         }
         for c in inputs..channels {
             assert!(finished[c] && finished_gradient[c]);
+            planes.read(Held::Gradient(c));
             for s in 0..channels {
                 let connected = usize::from(s < layer_start(c));
                 assert_eq!(forward[c][s], connected);
@@ -328,6 +452,7 @@ mod tests {
                 assert_eq!(backward[c][s], connected * usize::from(s >= inputs));
             }
         }
+        planes.read_maps((0..channels).filter(|&c| schedule.keeps_map(c)));
     }
 
     #[test]
@@ -337,11 +462,34 @@ mod tests {
                 let architecture = Architecture { width, ..Architecture::new(2, 3, depth) };
                 for block in [1, 2, 3, 100] {
                     for most in [u64::MAX, 60_000, 16_000] {
-                        check(&architecture, &options(block, most));
+                        for share_planes in [false, true] {
+                            check(&architecture, &Options { share_planes, ..options(block, most) });
+                        }
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn shared_planes_take_one_for_each_channel_and_a_block_more() {
+        let architecture = Architecture { width: 2, ..Architecture::new(1, 3, 9) };
+        let shape = Shape { batch: 2, extent: Extent::plane(60, 70) };
+        let with = |share_planes, block| {
+            let options = Options { share_planes, ..options(block, u64::MAX) };
+            Schedule::training(&architecture, shape, &options).unwrap()
+        };
+        for block in [1, 4, 100] {
+            let (apart, shared) = (with(false, block), with(true, block));
+            assert_eq!(apart.steps, shared.steps);
+            assert_eq!(shared.map_pages[0].channels, 0..19 + 2 * block.min(9));
+            let plane = 4 * shape.batch * shared.map_layout.plane;
+            let outputs = 2 * 4 * shared.output_length();
+            let guards = 2 * 4 * shared.map_layout.guard;
+            assert_eq!(shared.bytes() as usize, (19 + 2 * block.min(9)) * plane + outputs + guards);
+            assert_eq!(shared.clone().into_forward().steps, apart.clone().into_forward().steps);
+        }
+        assert!(with(true, 4).bytes() < with(false, 4).bytes());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! A *plane* is one channel of one image. Feature maps carry a margin as wide as the largest dilation, in
 //! which the writer of a plane repeats its mirror images, so that no convolution has to look where the edge is.
-//! Gradient maps have no margin above and below; beside each row they have zeros that are at least two
-//! margins wide, shared between the end of a row and the start of the next.
+//! Gradient maps need no margin above and below; beside each row they have zeros that are at least two
+//! margins wide, shared between the end of a row and the start of the next. Where they take the places of feature maps, their
+//! rows lie where those of the feature maps lay, and whoever starts a gradient map clears what is beside its rows.
 //!
 //! Planes lie in *pages*: buffers of consecutive channels, `[image][channel][row][column]`, none larger than
 //! a device can bind.
@@ -37,7 +38,7 @@ impl PlaneLayout {
         Self::new(extent, margin, margin, alignment)
     }
 
-    /// The form of gradient maps, outputs and output gradients: no margin above and below.
+    /// The form of outputs, of output gradients, and of gradient maps in pages of their own: no margin above and below.
     pub fn gradients(extent: Extent, margin: usize, alignment: usize) -> Result<Self> {
         Self::new(extent, 0, margin, alignment)
     }

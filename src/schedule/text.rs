@@ -51,8 +51,14 @@ impl Display for Schedule {
         writeln!(f, "network: {} in, {} out, width {}, depth {}", a.inputs, a.outputs, a.width, a.depth)?;
         let e = self.shape.extent;
         writeln!(f, "images: {} of {}x{}x{}, margin {}", self.shape.batch, e.z, e.y, e.x, self.margin)?;
-        writeln!(f, "pages of maps: {}", Pages(&self.map_pages))?;
-        if self.trains() {
+        match self.gradient_shift {
+            Some(shift) => {
+                let pages = Pages(&self.map_pages);
+                writeln!(f, "pages of maps and gradients: {pages}; gradients c in plane c + {shift}")?;
+            }
+            None => writeln!(f, "pages of maps: {}", Pages(&self.map_pages))?,
+        }
+        if self.trains() && self.gradient_shift.is_none() {
             writeln!(f, "pages of gradients: {}", Pages(&self.gradient_pages))?;
         }
         self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))

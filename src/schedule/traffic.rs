@@ -57,7 +57,7 @@ mod tests {
 
     fn traffic(block: usize) -> Vec<(&'static str, u64)> {
         let shape = Shape { batch: 2, extent: Extent::plane(3, 5) };
-        let options = Options { block, max_page_bytes: u64::MAX, alignment: 4 };
+        let options = Options { block, max_page_bytes: u64::MAX, alignment: 4, share_planes: false };
         Schedule::training(&Architecture::new(1, 2, 4), shape, &options).unwrap().traffic()
     }
 

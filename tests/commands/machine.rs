@@ -40,6 +40,18 @@ fn bench_prints_what_the_contract_names() {
     for step in ["this device at best", "convolve", "input_gradient", "filter_gradient", "mix", "update"] {
         assert!(steps.contains(step), "{steps}");
     }
+    let text = bench.succeeds("bench --device cpu --size 16 --depth 25 --repeats 1 --steps --json");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for pass in lines.iter().filter(|line| line["what"].is_string()) {
+        // What a pass moves is what its steps move, in the blocks that are really run.
+        let steps = lines.iter().filter(|line| line["of"] == pass["what"]);
+        let sum: u64 = steps.map(|step| step["bytes"].as_u64().unwrap()).sum();
+        assert_eq!(pass["bytes_moved"].as_u64(), Some(sum), "{text}");
+        // One layer after the other would read 1 + 2 + ... + 25 maps, thrice in a training step.
+        let times = if pass["what"] == "train_step" { 3 } else { 1 };
+        assert!(sum > 0 && sum < times * 4 * 16 * 16 * (25 * 26 / 2), "{text}");
+    }
     bench.refuses("bench --device cpu --size 0", &["size"]);
     bench.refuses("bench --device cpu --depth 0", &["--depth"]);
     bench.refuses("bench --device cpu --repeats 0", &["--repeats"]);

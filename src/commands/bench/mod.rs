@@ -140,13 +140,12 @@ impl Case {
             against.for_each(console::line);
             return Ok(());
         }
-        // Every map read once for each layer that reads it: what a layer-by-layer pass must move.
-        let maps = (self.architecture.filter_count() + self.architecture.hidden()) * self.images.pixels.len();
-        let moved = if training { 12.0 } else { 4.0 } * maps as f64;
+        let traffic = self.traffic(engine, training)?;
+        let moved: u64 = traffic.iter().map(|(_, bytes)| bytes).sum();
         let mut line = json!({
             "device": name, "backend": engine.device().backend, "what": what, "size": a.size, "depth": a.depth,
             "width": a.width, "batch": a.batch, "seconds": seconds, "gflops": gflops, "bytes_moved": moved,
-            "gbytes_per_second": moved / seconds / 1e9, "peak_bytes": peak_bytes,
+            "gbytes_per_second": moved as f64 / seconds / 1e9, "peak_bytes": peak_bytes,
             "peak_gflops": self.peaks.operations / 1e9, "fraction_of_peak": share,
             "peak_gbytes_per_second": self.peaks.copied_bytes / 1e9,
         });
@@ -178,13 +177,21 @@ impl Case {
         }
         let steps = engine.step_seconds();
         engine.time_steps(false);
-        let mut traffic = engine.traffic(self.images.shape, training)?;
-        traffic.push(("update", update_traffic(&self.architecture)));
+        let traffic = self.traffic(engine, training)?;
         for (step, total) in steps {
             let bytes = traffic.iter().find(|(name, _)| *name == step).map_or(0, |&(_, bytes)| bytes);
             self.print_step(step, what(training), total / runs as f64, bytes);
         }
         Ok(())
+    }
+
+    /// Bytes that each kind of step must move in the schedule that `engine` runs, the optimiser's step included.
+    fn traffic(&self, engine: &dyn Engine, training: bool) -> Result<Vec<(&'static str, u64)>> {
+        let mut traffic = engine.traffic(self.images.shape, training)?;
+        if training {
+            traffic.push(("update", update_traffic(&self.architecture)));
+        }
+        Ok(traffic)
     }
 
     fn print_step(&self, step: &str, what: &str, seconds: f64, bytes: u64) {

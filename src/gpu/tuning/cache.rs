@@ -6,10 +6,10 @@ use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use log::warn;
 use serde::{Deserialize, Serialize};
 
-use super::Tuning;
 use crate::engine::DeviceInfo;
 use crate::files::write_bytes_atomic;
 use crate::geometry::Shape;
+use crate::gpu::network::Tuning;
 use crate::network::Architecture;
 use crate::{Error, Result};
 

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::cache::Bucket;
 use super::search::{self, Trial, TuningResult};
-use super::{Bucket, Tuning};
 use crate::Result;
 use crate::engine::{Adam, Engine, Images, Loss, Targets, example_batch};
 use crate::geometry::{Extent, Shape};
-use crate::gpu::{GpuAdapter, GpuEngine, GpuOptions};
+use crate::gpu::network::{GpuEngine, GpuOptions, Tuning};
+use crate::gpu::runtime::adapters::GpuAdapter;
 use crate::network::{Architecture, initialise};
 
 /// A tuning is timed at least so often, and then until it took so many seconds or was timed as often as makes sense.

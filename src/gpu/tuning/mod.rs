@@ -1,4 +1,4 @@
-//! The sizes of tiles that suit a device: which there are, which are safe, and which are fastest here.
+//! Which sizes of tiles suit a device: tries them, and keeps what was found.
 //!
 //! Every tuning gives the same numbers but for rounding: sums are taken in another order. So the one that a device is
 //! given must stay, or the same run would not give the same bits twice: [`Cache`] keeps what [`search`] found.
@@ -11,158 +11,33 @@ pub use cache::{Bucket, Cache, TuningKey};
 pub use measure::search;
 pub use search::{Trial, TuningResult};
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use twox_hash::xxhash3_128::Hasher;
 
-use super::shaders::SHADERS;
-use crate::engine::DeviceKind;
+use super::network::shaders::SHADERS;
 
 /// To be raised when the host does other work with the same kernels, so that what was found before is found anew.
 const FORMAT: u32 = 1;
 
-/// The sizes of tiles that kernels are run with: one of the values in [`Tuning::FIELDS`] for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tuning {
-    /// Most pixels a thread in convolve.
-    pub(super) convolve_rows: u32,
-    /// Workgroups that keep the device busy: tiles are made smaller, and pixels shared by more workgroups, until there
-    /// are as many.
-    pub(super) workgroups: u32,
-    /// Layers in a block of the schedule.
-    pub(super) block: u32,
-    /// Most pixels and most channels a thread in input_gradient.
-    pub(super) gradient_rows: u32,
-    pub(super) gradient_channels: u32,
-    /// Most channels a thread in filter_gradient.
-    pub(super) filter_channels: u32,
-}
-
-/// One of the numbers of a [`Tuning`].
-#[derive(Debug)]
-pub struct Field {
-    /// Its name.
-    pub name: &'static str,
-    /// The values that it may have.
-    pub values: &'static [u32],
-    get: fn(&Tuning) -> u32,
-    set: fn(&mut Tuning, u32),
-}
-
-macro_rules! field {
-    ($name:ident, $values:expr) => {
-        Field {
-            name: stringify!($name),
-            values: &$values,
-            get: |tuning| tuning.$name,
-            set: |tuning, value| tuning.$name = value,
-        }
-    };
-}
-
-impl Tuning {
-    /// What may be chosen, in the order in which it is tried: what is expected to matter most comes first.
-    pub const FIELDS: [Field; 6] = [
-        field!(convolve_rows, [8, 4, 2, 1]),
-        field!(workgroups, [32, 128, 512, 2048, 8192]),
-        field!(block, [5, 10, 20]),
-        field!(gradient_rows, [4, 2, 1]),
-        field!(gradient_channels, [4, 5, 10, 2, 1]),
-        field!(filter_channels, [4, 2, 1]),
-    ];
-
-    /// What does well enough on any device of a kind. That of software was measured on lavapipe (128x128, depth 30); the
-    /// number of workgroups of hardware is an estimate.
-    pub fn safe(kind: DeviceKind) -> Self {
-        Self {
-            convolve_rows: 8,
-            workgroups: if kind == DeviceKind::Software { 32 } else { 2048 },
-            block: 10,
-            gradient_rows: 4,
-            gradient_channels: 4,
-            filter_channels: 4,
-        }
-    }
-
-    /// The value of a field.
-    pub fn get(&self, field: &Field) -> u32 {
-        (field.get)(self)
-    }
-
-    /// The tuning with another value of a field; `None` for a value that it may not have.
-    pub fn with(mut self, field: &Field, value: u32) -> Option<Self> {
-        field.values.contains(&value).then(|| {
-            (field.set)(&mut self, value);
-            self
-        })
-    }
-
-    /// Reads what a tuning is shown as; `None` unless every field is there, with a value that it may have.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut tuning = Self::safe(DeviceKind::Software);
-        let mut words = text.split_whitespace();
-        for field in &Self::FIELDS {
-            let (name, value) = words.next()?.split_once('=')?;
-            tuning = tuning.with(field, value.parse().ok().filter(|_| name == field.name)?)?;
-        }
-        words.next().is_none().then_some(tuning)
-    }
-
-    /// Tunings that between them run every variant of every kernel that may be chosen, in blocks of every size and with every
-    /// number of workgroups: what a cross-check has to go through.
-    pub fn covering() -> Vec<Self> {
-        let [convolve, workgroups, block, rows, channels, filter] = &Self::FIELDS;
-        // Few workgroups, or tiles of small images would be made smaller.
-        let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
-        let safe = Self::safe(DeviceKind::Gpu);
-        let mut all = Vec::new();
-        for &gradient_rows in rows.values {
-            for &gradient_channels in channels.values {
-                let next = |field: &Field| field.values[all.len() % field.values.len()];
-                all.push(Self {
-                    convolve_rows: next(convolve),
-                    workgroups: fewest,
-                    gradient_rows,
-                    gradient_channels,
-                    filter_channels: next(filter),
-                    ..safe
-                });
-            }
-        }
-        let blocks = block.values.iter().cycle();
-        all.extend(workgroups.values.iter().zip(blocks).map(|(&workgroups, &block)| Self {
-            workgroups,
-            block,
-            ..safe
-        }));
-        all
-    }
-}
-
-impl fmt::Display for Tuning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, field) in Self::FIELDS.iter().enumerate() {
-            let blank = if index == 0 { "" } else { " " };
-            write!(f, "{blank}{}={}", field.name, self.get(field))?;
-        }
-        Ok(())
-    }
-}
-
 /// A hash of all that decides how fast a tuning is on this side: every kernel in every variant, and this crate's version.
 pub fn kernel_fingerprint() -> String {
+    let mut texts = vec![format!("{FORMAT} {}", env!("CARGO_PKG_VERSION"))];
+    for shader in SHADERS {
+        texts.push(shader.entry.to_string());
+        // A template that cannot be written out fails when it is used.
+        let written = |variant| shader.expand(variant).unwrap_or_else(|_| shader.source.to_string());
+        texts.extend(shader.variants.iter().map(|variant| written(variant)));
+    }
+    fingerprint(&texts)
+}
+
+/// A hash of texts, in hexadecimal, that depends on where each of them ends.
+fn fingerprint(texts: &[String]) -> String {
     let mut hasher = Hasher::new();
-    let mut add = |text: &str| {
+    for text in texts {
         hasher.write(&(text.len() as u64).to_le_bytes());
         hasher.write(text.as_bytes());
-    };
-    add(&format!("{FORMAT} {}", env!("CARGO_PKG_VERSION")));
-    for shader in SHADERS {
-        add(shader.entry);
-        for variant in shader.variants {
-            // A template that cannot be written out fails when it is used.
-            add(shader.expand(variant).as_deref().unwrap_or(shader.source));
-        }
     }
     let mut text = String::new();
     // Writing into a string does not fail.
@@ -172,73 +47,28 @@ pub fn kernel_fingerprint() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::super::plan::{DispatchLimits, Pass, plan};
-    use super::super::shaders::{CONVOLVE, FILTER_GRADIENT, INPUT_GRADIENT, Kernel, Shader};
     use super::*;
-    use crate::engine::LossKind;
-    use crate::geometry::{Extent, Shape};
-    use crate::network::Architecture;
-    use crate::schedule::{Options, Schedule};
 
+    /// What is kept is looked up by it in later runs, so it must be the same for the same kernels, whatever the compiler or
+    /// the machine, and another one for others.
     #[test]
-    fn text_comes_back_and_nothing_else_is_taken() {
-        for tuning in Tuning::covering() {
-            assert_eq!(Tuning::parse(&tuning.to_string()), Some(tuning));
+    fn the_fingerprint_tells_kernels_apart_and_stays() {
+        let of = |texts: &[&str]| fingerprint(&texts.iter().map(|text| text.to_string()).collect::<Vec<_>>());
+        assert_eq!(of(&["1 0.1.0", "load", "fn load() {}"]), "cd3736f685ecf59e842f7931b9438b75");
+        let all = [
+            of(&[]),
+            of(&[""]),
+            of(&["load"]),
+            of(&["lo", "ad"]),
+            of(&["ad", "lo"]),
+            of(&["load", ""]),
+            of(&["Load"]),
+            kernel_fingerprint(),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert_eq!(one.len(), 32, "{one}");
+            assert!(one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+            assert!(!all[..index].contains(one), "number {index} is that of another: {one}");
         }
-        let text = Tuning::safe(DeviceKind::Gpu).to_string();
-        for wrong in [
-            "",
-            "convolve_rows=8",
-            &text.replace("convolve_rows=8", "convolve_rows=3"),
-            &text.replace("block=10", "block=4000000000"),
-            &text.replace("block=10", "block=-1"),
-            &text.replace("block", "clock"),
-            &format!("{text} more=1"),
-        ] {
-            assert_eq!(Tuning::parse(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn safe_tunings_may_be_chosen() {
-        for kind in [DeviceKind::Gpu, DeviceKind::Software] {
-            let safe = Tuning::safe(kind);
-            assert!(Tuning::FIELDS.iter().all(|field| field.values.contains(&safe.get(field))));
-        }
-    }
-
-    /// What the cross-check goes through leaves nothing out: no variant of a tiled kernel, and no value of a field.
-    #[test]
-    fn the_covering_tunings_run_every_variant() {
-        // Those of the cross-check.
-        let architecture = Architecture { dilations: vec![1, 2, 4], ..Architecture::new(2, 5, 12) };
-        let shape = Shape { batch: 2, extent: Extent::plane(21, 70) };
-        let mut run: BTreeSet<String> = BTreeSet::new();
-        for tuning in Tuning::covering() {
-            let options = Options { block: tuning.block as usize, max_page_bytes: u64::MAX, alignment: 16 };
-            let schedule = Schedule::training(&architecture, shape, &options).unwrap();
-            let limits = DispatchLimits::new(65_535);
-            let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
-            run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
-        }
-        let tiled: [&'static Shader; 3] = [&CONVOLVE, &INPUT_GRADIENT, &FILTER_GRADIENT];
-        for shader in tiled {
-            for variant in 0..shader.variants.len() {
-                let label = Kernel { shader, variant }.label();
-                assert!(run.contains(&label), "no covering tuning runs {label}");
-            }
-        }
-        for field in &Tuning::FIELDS {
-            let found: BTreeSet<u32> = Tuning::covering().iter().map(|tuning| tuning.get(field)).collect();
-            assert_eq!(found, field.values.iter().copied().collect(), "{}", field.name);
-        }
-    }
-
-    #[test]
-    fn the_fingerprint_stays() {
-        assert_eq!(kernel_fingerprint(), kernel_fingerprint());
-        assert_eq!(kernel_fingerprint().len(), 32);
     }
 }

@@ -1,7 +1,7 @@
 //! Looks for a faster tuning, one field after the other. How long a tuning takes is asked of the caller.
 
-use super::Tuning;
 use crate::Result;
+use crate::gpu::network::Tuning;
 
 /// A tuning must be faster by this share to take the place of another: below it, measurements cannot be trusted.
 const MARGIN: f64 = 0.03;

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::GpuAdapter;
+use super::adapters::GpuAdapter;
 use crate::engine::DeviceInfo;
 use crate::{Error, Result};
 
 /// An open device and its queue. wgpu tells of most errors later than the call that caused them, so they are
 /// kept here until the next call asks.
-pub(super) struct Device {
+pub(in crate::gpu) struct Device {
     pub info: DeviceInfo,
     pub wgpu: wgpu::Device,
     pub queue: wgpu::Queue,
@@ -19,7 +19,7 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Opens `adapter`; `checked` as in [`super::GpuOptions`].
+    /// Opens `adapter`; `checked` as in [`crate::gpu::GpuOptions`].
     pub fn open(adapter: &GpuAdapter, checked: Option<bool>) -> Result<Self> {
         let info = adapter.info();
         let limits = adapter.0.limits();
@@ -82,7 +82,7 @@ fn checks_are_wished() -> bool {
 }
 
 /// A wgpu error in one line.
-pub(super) fn describe(error: &wgpu::Error) -> String {
+pub(in crate::gpu) fn describe(error: &wgpu::Error) -> String {
     let text = match error {
         wgpu::Error::OutOfMemory { .. } => {
             "out of memory; use smaller images, `tile`, `crop` or a smaller `batch`".into()

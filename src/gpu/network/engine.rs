@@ -2,21 +2,22 @@
 
 use std::collections::VecDeque;
 
-use super::GpuAdapter;
-use super::device::Device;
-use super::memory;
+use super::losses::Losses;
 use super::optimiser::Optimiser;
 use super::params::LossCall;
 use super::passes::Fixed;
-use super::pipelines::Pipelines;
 use super::plan::{self, DispatchLimits, Pass, Plan};
-use super::readback::{self, Losses};
 use super::recorder;
 use super::shapes::{MAX_SPARE_BYTES, Shapes};
-use super::timer::Timer;
-use super::tuning::Tuning;
+use super::tiles::Tuning;
 use crate::engine::{Adam, DeviceInfo, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch};
 use crate::geometry::Shape;
+use crate::gpu::runtime::adapters::GpuAdapter;
+use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::memory;
+use crate::gpu::runtime::pipelines::Pipelines;
+use crate::gpu::runtime::readback;
+use crate::gpu::runtime::timer::Timer;
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule};
 use crate::{Error, Result};
@@ -79,6 +80,7 @@ impl GpuEngine {
             block: options.block.unwrap_or(tuning.block as usize).max(1),
             max_page_bytes: options.max_page_bytes.map_or(most, |bytes| bytes.min(most)),
             alignment: ALIGNMENT,
+            share_planes: true,
         };
         let fixed = Fixed::new(&device, architecture)?;
         let optimiser = Optimiser::new(&device, layout.clone())?;
@@ -106,7 +108,7 @@ impl GpuEngine {
     ///
     /// # Errors
     /// When the device fails.
-    pub(super) fn retune(&mut self, tuning: Tuning) -> Result<()> {
+    pub(in crate::gpu) fn retune(&mut self, tuning: Tuning) -> Result<()> {
         self.shapes.clear(&self.device)?;
         (self.tuning, self.options.block) = (tuning, tuning.block as usize);
         Ok(())
@@ -126,7 +128,15 @@ impl GpuEngine {
         if self.shapes.turn_to(shape, pass) {
             return Ok(());
         }
-        let plan = self.plan(shape, pass)?;
+        // Where the shape was trained with, its outputs are computed in the planes of training.
+        let trained =
+            self.shapes.current().is_some_and(|current| current.shape() == shape && current.trains());
+        let plan = if trained && pass == Pass::Forward {
+            let schedule = Schedule::training(&self.architecture, shape, &self.options)?.into_forward();
+            plan::plan(schedule, pass, &self.tuning, self.dispatch_limits)
+        } else {
+            self.plan(shape, pass)?
+        };
         let (device, pipelines) = (&self.device, &mut self.pipelines);
         self.shapes.add(device, pipelines, &self.fixed, &self.architecture, &plan, pass)
     }
@@ -140,7 +150,7 @@ impl GpuEngine {
     ) -> Result<Vec<wgpu::CommandBuffer>> {
         self.prepare(images.shape, pass)?;
         let device = &self.device;
-        let current = self.shapes.current().filter(|current| current.is_ready(images.shape, pass));
+        let current = self.shapes.current_mut().filter(|current| current.is_ready(images.shape, pass));
         let current = current.ok_or_else(|| device.error("preparing a pass", "nothing was prepared"))?;
         // Writes are staged now and copied when the queue comes to them, after the steps under way: so one buffer is
         // enough for uploading the next images while these are in use.
@@ -337,22 +347,15 @@ impl Engine for GpuEngine {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::Use;
     use super::*;
     use crate::geometry::Extent;
-
-    fn adapter() -> GpuAdapter {
-        let (adapter, _) = crate::gpu::adapters().into_iter().next().expect(
-            "no Vulkan, Metal or DX12 device was found; install a driver, or a software Vulkan \
-             (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)",
-        );
-        adapter
-    }
+    use crate::gpu::adapter_for_tests;
+    use crate::gpu::runtime::memory::Use;
 
     /// A dispatch that is too much for a device is cut into several, which must not show.
     #[test]
     fn cut_dispatches_give_the_same_bits() {
-        let adapter = adapter();
+        let adapter = adapter_for_tests();
         let architecture = Architecture { width: 3, dilations: vec![1, 2, 7], ..Architecture::new(2, 5, 4) };
         let parameters = crate::network::initialise(&architecture, 1);
         let shape = Shape { batch: 3, extent: Extent::plane(37, 150) };
@@ -377,7 +380,7 @@ mod tests {
         let architecture = Architecture::new(1, 2, 3);
         let parameters = crate::network::initialise(&architecture, 1);
         let mut engine =
-            GpuEngine::open(&adapter(), &architecture, &parameters, GpuOptions::default()).unwrap();
+            GpuEngine::open(&adapter_for_tests(), &architecture, &parameters, GpuOptions::default()).unwrap();
         let shape = Shape { batch: 1, extent: Extent::plane(8, 8) };
         let images = Images { shape, pixels: vec![0.5; 64] };
         let targets = Targets::classes(vec![1; 64]);

@@ -1,9 +1,10 @@
 //! The dispatches of the loss.
 
 use super::super::params::*;
-use super::super::shaders::{self, Shader};
+use super::super::shaders;
 use super::{Pass, Planner, Slot, single_numbers};
 use crate::engine::LossKind;
+use crate::gpu::runtime::kernel::Shader;
 
 /// Most workgroups that share a sum: one thread adds up what they leave.
 const MAX_CHUNKS: u32 = 256;

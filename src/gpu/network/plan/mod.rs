@@ -11,10 +11,10 @@ use std::ops::Range;
 pub(super) use self::cut::DispatchLimits;
 use self::cut::Placed;
 use super::params::*;
-use super::shaders::{Kernel, Shader};
-use super::tuning::Tuning;
+use super::tiles::Tuning;
 use crate::engine::LossKind;
 use crate::geometry::Boundary;
+use crate::gpu::runtime::kernel::{Kernel, Shader};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Page, Schedule, Step};
 
@@ -120,7 +120,7 @@ pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: Disp
 }
 
 fn geometry(schedule: &Schedule) -> Geometry {
-    let (maps, gradients) = (&schedule.map_layout, &schedule.gradient_layout);
+    let Schedule { map_layout: maps, gradient_layout: gradients, output_layout: outputs, .. } = schedule;
     let architecture = &schedule.architecture;
     Geometry {
         rows: schedule.shape.extent.y as u32,
@@ -132,6 +132,8 @@ fn geometry(schedule: &Schedule) -> Geometry {
         map_origin: (maps.guard + maps.origin()) as u32,
         gradient_plane: gradients.plane as u32,
         gradient_origin: (gradients.guard + gradients.origin()) as u32,
+        output_plane: outputs.plane as u32,
+        output_origin: (outputs.guard + outputs.origin()) as u32,
         boundary: match architecture.boundary {
             Boundary::Zeros => 0,
             Boundary::Reflect => 1,
@@ -143,6 +145,8 @@ fn geometry(schedule: &Schedule) -> Geometry {
         first_x: 0,
         first_y: 0,
         first_z: 0,
+        unused_0: 0,
+        unused_1: 0,
     }
 }
 
@@ -259,6 +263,17 @@ impl Planner<'_> {
         groups < u64::from(self.tuning.workgroups / 8)
     }
 
+    /// Where the gradient map of `channel` lies: the buffer, the channel that its first plane would belong to, which wraps below
+    /// 0, and its number of planes.
+    fn gradient_page(&self, channel: usize) -> (Slot, u32, u32) {
+        let page = self.schedule.gradient_page(channel);
+        let (start, planes) = span(&self.schedule.pages_of_gradients()[page]);
+        match self.schedule.gradient_shift {
+            Some(shift) => (Slot::MapPage(page), start.wrapping_sub(shift as u32), planes),
+            None => (Slot::GradientPage(page), start, planes),
+        }
+    }
+
     fn mix_start(&self) -> u32 {
         self.layout.mix(0).start as u32
     }
@@ -284,5 +299,96 @@ fn single_numbers(groups: u32, target: u32) -> SumPartialsParams {
         down: 1,
         row_length: 1,
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::engine::DeviceKind;
+    use crate::geometry::{Extent, Shape};
+    use crate::gpu::network::shaders::SHADERS;
+    use crate::gpu::runtime::kernel::Binding;
+    use crate::schedule::{Options, PlaneLayout};
+
+    const LOSSES: [LossKind; 8] = [
+        LossKind::CrossEntropy,
+        LossKind::Focal,
+        LossKind::Dice,
+        LossKind::CrossEntropyDice,
+        LossKind::SquaredError,
+        LossKind::AbsoluteError,
+        LossKind::Huber,
+        LossKind::Charbonnier,
+    ];
+
+    /// Plans of networks in blocks of several sizes, in one page and in several, with planes shared and apart, and with every
+    /// loss.
+    fn plans() -> Vec<Plan> {
+        let shape = Shape { batch: 2, extent: Extent::plane(20, 30) };
+        let tuning = Tuning::safe(DeviceKind::Gpu);
+        let mut plans = Vec::new();
+        for (width, channels_in_page) in [(1, 100), (1, 2), (1, 4), (2, 3), (2, 5), (3, 7), (3, 11)] {
+            let architecture = Architecture { width, ..Architecture::new(2, 3, 7) };
+            let layout = PlaneLayout::maps(shape.extent, architecture.largest_dilation(), 16).unwrap();
+            let max_page_bytes =
+                4 * (shape.batch * channels_in_page * layout.plane + 2 * layout.guard) as u64;
+            for (index, block) in [1, 2, 3, 10].into_iter().enumerate() {
+                for share_planes in [false, true] {
+                    let options = Options { block, max_page_bytes, alignment: 16, share_planes };
+                    let limits = DispatchLimits::new(65_535);
+                    let forward = Schedule::forward(&architecture, shape, &options).unwrap();
+                    plans.push(plan(forward, Pass::Forward, &tuning, limits));
+                    let schedule = Schedule::training(&architecture, shape, &options).unwrap();
+                    for loss in LOSSES.into_iter().skip(index % 2).step_by(2) {
+                        plans.push(plan(schedule.clone(), Pass::Training(loss), &tuning, limits));
+                    }
+                    plans.push(plan(schedule.into_forward(), Pass::Forward, &tuning, limits));
+                }
+            }
+        }
+        plans
+    }
+
+    /// WebGPU's rule: a buffer that a dispatch writes is bound once in it. wgpu lets two bindings pass that both write.
+    #[test]
+    fn what_a_dispatch_writes_is_bound_once() {
+        for plan in plans() {
+            for dispatch in &plan.dispatches {
+                let shader = dispatch.kernel.shader;
+                assert_eq!(shader.bindings.len(), dispatch.slots.len() + 1, "{}", shader.name);
+                let bound = || dispatch.slots.iter().zip(&shader.bindings[1..]);
+                for (index, (slot, binding)) in bound().enumerate() {
+                    let again = bound().skip(index + 1).find(|(other, _)| *other == slot);
+                    assert!(
+                        again.is_none_or(|(_, other)| (*binding, *other) == (Binding::Read, Binding::Read)),
+                        "{} binds {slot:?} twice and writes it: {}",
+                        dispatch.kernel.label(),
+                        plan.schedule.steps[dispatch.step]
+                    );
+                }
+            }
+        }
+    }
+
+    /// The test above sees every shader of a network's passes, also those for rare distributions over pages.
+    #[test]
+    fn these_plans_run_every_shader_but_the_optimisers() {
+        let address = |shader: &'static Shader| std::ptr::from_ref(shader) as usize;
+        let plans = plans();
+        let run: BTreeSet<usize> =
+            plans.iter().flat_map(|plan| &plan.dispatches).map(|d| address(d.kernel.shader)).collect();
+        for shader in SHADERS {
+            let is_optimisers = ["adam", "gradient_squares"].contains(&shader.name);
+            assert_ne!(
+                run.contains(&address(shader)),
+                is_optimisers,
+                "{} {:?}",
+                shader.name,
+                shader.variants
+            );
+        }
     }
 }

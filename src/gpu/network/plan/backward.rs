@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::params::*;
 use super::super::shaders;
 use super::{Planner, Slot, count, single_numbers, span, tile};
-use crate::schedule::Page;
+use crate::gpu::runtime::kernel::Shader;
 
 /// Rows of a lattice that one work item of filter_gradient walks down.
 const SEGMENT: u32 = 16;
@@ -50,8 +50,7 @@ impl Planner<'_> {
     ) {
         let size = tile(count(channels), 4);
         let tiles = count(channels).div_ceil(size);
-        let page = self.schedule.gradient_page(channels.start);
-        let (page_start, page_channels) = span(&self.schedule.gradient_pages[page]);
+        let (page, page_start, page_channels) = self.gradient_page(channels.start);
         let (map_page_start, map_page_channels) = span(&self.schedule.map_pages[map_page]);
         let params = MixInputGradientParams {
             geometry: self.geometry,
@@ -65,12 +64,19 @@ impl Planner<'_> {
             map_page_channels,
             mix_start: self.mix_start(),
             tiles,
+            beside: match self.schedule.gradient_shift {
+                Some(_) => self.geometry.pitch - self.geometry.columns,
+                None => 0,
+            },
         };
-        let slots =
-            [Slot::Parameters, Slot::OutputGradients, Slot::GradientPage(page), Slot::MapPage(map_page)];
+        let maps = Slot::MapPage(map_page);
+        let (within, apart) = (&shaders::MIX_INPUT_GRADIENT_MAPS_WITHIN, &shaders::MIX_INPUT_GRADIENT);
+        let shader: &'static Shader = if page == maps { within } else { apart };
+        let mut slots = vec![Slot::Parameters, Slot::OutputGradients, page];
+        slots.extend((page != maps).then_some(maps));
         let workgroups = [self.columns(), self.geometry.rows, self.geometry.batch * tiles];
         let work = self.per_pixel(self.geometry.outputs, count(channels));
-        self.push(&shaders::MIX_INPUT_GRADIENT, &[("CHANNELS", size)], &params, &slots, workgroups, work);
+        self.push(shader, &[("CHANNELS", size)], &params, &slots, workgroups, work);
     }
 
     pub(super) fn input_gradient(
@@ -91,10 +97,8 @@ impl Planner<'_> {
         while size > 1 && self.too_few(across(size), self.geometry.rows.div_ceil(rows)) {
             size = channel_tile(count(channels), size - 1);
         }
-        let from = self.schedule.gradient_page(gradients.start);
-        let into = self.schedule.gradient_page(channels.start);
-        let (gradient_page_start, gradient_page_channels) = span(&self.schedule.gradient_pages[from]);
-        let (channel_page_start, channel_page_channels) = span(&self.schedule.gradient_pages[into]);
+        let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
+        let (into, channel_page_start, channel_page_channels) = self.gradient_page(channels.start);
         let (map_page_start, map_page_channels) = span(&self.schedule.map_pages[map_page]);
         let params = InputGradientParams {
             geometry: self.geometry,
@@ -113,17 +117,19 @@ impl Planner<'_> {
             tiles: count(channels).div_ceil(size),
             reach: reach.unwrap_or(0) as u32,
         };
-        let slots = [
-            Slot::Parameters,
-            Slot::Hidden,
-            Slot::GradientPage(from),
-            Slot::GradientPage(into),
-            Slot::MapPage(map_page),
-        ];
+        let maps = Slot::MapPage(map_page);
+        let shader: &'static Shader = match (from == into, maps == into) {
+            (true, true) => &shaders::INPUT_GRADIENT_ALL_WITHIN,
+            (true, false) => &shaders::INPUT_GRADIENT_WITHIN,
+            (false, true) => &shaders::INPUT_GRADIENT_MAPS_WITHIN,
+            (false, false) => &shaders::INPUT_GRADIENT,
+        };
+        let mut slots = vec![Slot::Parameters, Slot::Hidden, into];
+        slots.extend([from, maps].into_iter().filter(|&page| page != into));
         let workgroups = [across(size), self.geometry.rows.div_ceil(rows), self.geometry.batch];
         let values = [("ROWS", rows), ("CHANNELS", size)];
         let work = self.per_pixel(9 * count(gradients), count(channels));
-        self.push(&shaders::INPUT_GRADIENT, &values, &params, &slots, workgroups, work);
+        self.push(shader, &values, &params, &slots, workgroups, work);
     }
 
     pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {
@@ -138,9 +144,8 @@ impl Planner<'_> {
             self.geometry.batch * self.columns() * segments * s.min(self.geometry.rows)
         });
         let chunks = self.chunks(pairs, items.max().unwrap_or(1));
-        let (from, map) =
-            (self.schedule.gradient_page(gradients.start), self.schedule.map_page(sources.start));
-        let (gradient_page_start, gradient_page_channels) = span(&self.schedule.gradient_pages[from]);
+        let map = self.schedule.map_page(sources.start);
+        let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
         let (source_page_start, source_page_channels) = span(&self.schedule.map_pages[map]);
         let params = FilterGradientParams {
             geometry: self.geometry,
@@ -156,7 +161,7 @@ impl Planner<'_> {
             segment: SEGMENT,
             column_tiles: self.columns(),
         };
-        let slots = [Slot::Hidden, Slot::GradientPage(from), Slot::MapPage(map), Slot::Partials];
+        let slots = [Slot::Hidden, from, Slot::MapPage(map), Slot::Partials];
         let work = self.per_pixel(9 * count(sources), count(gradients));
         let (values, workgroups) = ([("CHANNELS", size)], [pairs, chunks, 1]);
         self.push(&shaders::FILTER_GRADIENT, &values, &params, &slots, workgroups, work);
@@ -216,24 +221,36 @@ impl Planner<'_> {
         self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::ParameterGradients]);
         if biases {
             let page = self.schedule.output_page();
-            self.sum_planes(Slot::OutputGradients, &page, &page.channels, self.layout.output_biases().start);
+            let geometry = Geometry {
+                gradient_plane: self.geometry.output_plane,
+                gradient_origin: self.geometry.output_origin,
+                ..self.geometry
+            };
+            let (start, channels) = span(&page);
+            let target = self.layout.output_biases().start;
+            self.sum_planes((Slot::OutputGradients, start, channels), geometry, &page.channels, target);
         }
     }
 
     pub(super) fn bias_gradient(&mut self, gradients: &Range<usize>) {
-        let page = self.schedule.gradient_page(gradients.start);
+        let page = self.gradient_page(gradients.start);
         let target = self.layout.biases().start + gradients.start - self.schedule.architecture.inputs;
-        let pages = &self.schedule.gradient_pages;
-        self.sum_planes(Slot::GradientPage(page), &pages[page], gradients, target)
+        self.sum_planes(page, self.geometry, gradients, target)
     }
 
-    /// Adds up the pixels of each of `channels` into consecutive gradients of parameters from `target` on.
-    pub(super) fn sum_planes(&mut self, slot: Slot, page: &Page, channels: &Range<usize>, target: usize) {
+    /// Adds up the pixels of each of `channels` of a page, a slot with its first channel and their number, into consecutive
+    /// gradients of parameters from `target` on.
+    fn sum_planes(
+        &mut self,
+        (slot, page_start, page_channels): (Slot, u32, u32),
+        geometry: Geometry,
+        channels: &Range<usize>,
+        target: usize,
+    ) {
         let items = self.lines();
         let chunks = self.chunks(count(channels), items).min(256);
-        let (page_start, page_channels) = span(page);
         let params = BiasGradientParams {
-            geometry: self.geometry,
+            geometry,
             channel_start: channels.start as u32,
             page_start,
             page_channels,

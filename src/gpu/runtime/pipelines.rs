@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 
 use super::device::{Device, describe};
-use super::shaders::{Binding, Kernel};
+use super::kernel::{Binding, Kernel};
 use crate::Result;
 
 /// A compiled kernel and the layout of its bindings.
 #[derive(Debug, Clone)]
-pub(super) struct Pipeline {
+pub(in crate::gpu) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub bindings: wgpu::BindGroupLayout,
 }
 
 /// The kernels compiled so far, by label.
 #[derive(Debug, Default)]
-pub(super) struct Pipelines(HashMap<String, Pipeline>);
+pub(in crate::gpu) struct Pipelines(HashMap<String, Pipeline>);
 
 impl Pipelines {
     /// The pipeline of `kernel`, compiled if it was not yet.
@@ -28,6 +28,29 @@ impl Pipelines {
         self.0.insert(label, pipeline.clone());
         Ok(pipeline)
     }
+}
+
+/// The bind group of a kernel: its parameters at `offset` of `uniform`, then `buffers`.
+pub(in crate::gpu) fn bind_group(
+    device: &Device,
+    label: &str,
+    pipeline: &Pipeline,
+    uniform: (&wgpu::Buffer, u64, usize),
+    buffers: &[&wgpu::Buffer],
+) -> wgpu::BindGroup {
+    let (buffer, offset, size) = uniform;
+    let size = wgpu::BufferSize::new(size as u64);
+    let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
+    let resources = std::iter::once(params).chain(buffers.iter().map(|buffer| buffer.as_entire_binding()));
+    let entries: Vec<_> = resources
+        .enumerate()
+        .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
+        .collect();
+    device.wgpu.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(label),
+        layout: &pipeline.bindings,
+        entries: &entries,
+    })
 }
 
 fn compile(device: &Device, kernel: &Kernel, label: &str) -> Result<Pipeline> {

@@ -2,9 +2,9 @@
 
 use crate::engine::{DeviceInfo, DeviceKind};
 
-/// A device that can be opened with [`super::GpuEngine::open`].
+/// A device that can be opened with [`crate::gpu::GpuEngine::open`].
 #[derive(Debug, Clone)]
-pub struct GpuAdapter(pub(super) wgpu::Adapter);
+pub struct GpuAdapter(pub(in crate::gpu) wgpu::Adapter);
 
 impl GpuAdapter {
     /// What it is.

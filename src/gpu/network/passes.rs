@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::device::Device;
-use super::memory::{self, Use, buffer};
 use super::params::LossCall;
-use super::pipelines::Pipelines;
 use super::plan::{Pass, Plan, Slot, hidden_channels};
-use super::readback;
 use super::recorder::Recorder;
-use super::timer::Timer;
 use crate::Result;
 use crate::engine::{Plane, TargetValues, Targets};
 use crate::geometry::Shape;
+use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::memory::{self, Use, buffer};
+use crate::gpu::runtime::pipelines::Pipelines;
+use crate::gpu::runtime::readback;
+use crate::gpu::runtime::timer::Timer;
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Page, PlaneLayout, Schedule};
 
@@ -51,7 +51,7 @@ impl Fixed {
 
 /// The buffers and recordings for images of one shape.
 pub(super) struct Current {
-    /// Of the largest pass so far: a training schedule has the maps of a forward one, and more.
+    /// What its planes were made for: training, or a forward pass alone.
     schedule: Schedule,
     images: wgpu::Buffer,
     maps: Vec<wgpu::Buffer>,
@@ -60,6 +60,8 @@ pub(super) struct Current {
     home: Option<wgpu::Buffer>,
     training: Option<Training>,
     recorders: HashMap<Pass, Recorder>,
+    /// The pass that was recorded last.
+    last: Option<Pass>,
 }
 
 /// The buffers that only training needs.
@@ -92,6 +94,7 @@ impl Current {
             home: None,
             training: None,
             recorders: HashMap::new(),
+            last: None,
         })
     }
 
@@ -126,9 +129,6 @@ impl Current {
         }
         let recorder = Recorder::new(device, pipelines, plan, |slot| self.buffer(fixed, slot))?;
         self.recorders.insert(pass, recorder);
-        if schedule.trains() {
-            self.schedule = plan.schedule.clone();
-        }
         Ok(())
     }
 
@@ -156,6 +156,11 @@ impl Current {
         self.schedule.shape
     }
 
+    /// Whether it has the planes of training.
+    pub fn trains(&self) -> bool {
+        self.schedule.trains()
+    }
+
     /// Whether `pass` over `shape` can be recorded.
     pub fn is_ready(&self, shape: Shape, pass: Pass) -> bool {
         self.shape() == shape && self.recorders.contains_key(&pass)
@@ -163,11 +168,12 @@ impl Current {
 
     /// Records `pass`, timed if there is a timer; nothing when it is not ready.
     pub fn record(
-        &self,
+        &mut self,
         device: &Device,
         pass: Pass,
         timer: Option<&mut Timer>,
     ) -> Result<Vec<wgpu::CommandBuffer>> {
+        self.last = Some(pass);
         self.recorders.get(&pass).map_or(Ok(Vec::new()), |recorder| recorder.record(device, timer))
     }
 
@@ -205,7 +211,7 @@ impl Current {
 
     /// The outputs from how they lie on the device.
     fn compact(&self, padded: &[f32]) -> Vec<f32> {
-        let (page, form, shape) = (self.schedule.output_page(), &self.schedule.gradient_layout, self.shape());
+        let (page, form, shape) = (self.schedule.output_page(), &self.schedule.output_layout, self.shape());
         let mut outputs = Vec::with_capacity(shape.batch * page.channels.len() * shape.extent.pixels());
         for image in 0..shape.batch {
             for output in page.channels.clone() {
@@ -219,32 +225,37 @@ impl Current {
         outputs
     }
 
-    /// The buffer that holds a plane, and its rows there from row 0, column 0 on.
+    /// The buffer that holds a plane, and its rows there from row 0, column 0 on; nothing where the last pass did not compute
+    /// it, or put something else in its place.
     pub fn plane(&self, plane: Plane, image: usize) -> Option<(&wgpu::Buffer, Range<usize>)> {
         let schedule = &self.schedule;
+        let went_back = matches!(self.last, Some(Pass::Training(_)));
+        let training = self.training.as_ref().filter(|_| went_back);
         let outputs = schedule.output_page();
-        let at = |buffers: &'_ [wgpu::Buffer], pages: &[Page], channel: usize| {
-            let index = pages.iter().position(|page| page.channels.contains(&channel))?;
-            (index < buffers.len()).then(|| (index, pages[index].clone()))
-        };
-        let (buffer, page, form, channel): (&wgpu::Buffer, Page, &PlaneLayout, usize) = match plane {
+        let hidden = schedule.architecture.inputs..schedule.architecture.channels();
+        let (buffer, page, form, number): (&wgpu::Buffer, Page, &PlaneLayout, usize) = match plane {
             Plane::Map(channel) => {
-                let (index, page) = at(&self.maps, &schedule.map_pages, channel)?;
-                (&self.maps[index], page, &schedule.map_layout, channel)
+                let there = channel < hidden.end && (!went_back || schedule.keeps_map(channel));
+                let page = there.then(|| schedule.map_page(channel))?;
+                (&self.maps[page], schedule.map_pages[page].clone(), &schedule.map_layout, channel)
             }
             Plane::Gradient(channel) => {
-                let buffers = &self.training.as_ref()?.gradients;
-                let (index, page) = at(buffers, &schedule.gradient_pages, channel)?;
-                (&buffers[index], page, &schedule.gradient_layout, channel)
+                let training = training.filter(|_| hidden.contains(&channel))?;
+                let page = schedule.gradient_page(channel);
+                let buffers =
+                    if schedule.gradient_shift.is_some() { &self.maps } else { &training.gradients };
+                let number = channel + schedule.gradient_shift.unwrap_or_default();
+                let pages = schedule.pages_of_gradients();
+                (&buffers[page], pages[page].clone(), &schedule.gradient_layout, number)
             }
-            Plane::Output(output) => (&self.outputs, outputs, &schedule.gradient_layout, output),
+            Plane::Output(output) => (&self.outputs, outputs, &schedule.output_layout, output),
             Plane::OutputGradient(output) => {
-                (&self.training.as_ref()?.output_gradients, outputs, &schedule.gradient_layout, output)
+                (&training?.output_gradients, outputs, &schedule.output_layout, output)
             }
         };
         let extent = self.shape().extent;
-        (image < self.shape().batch && page.channels.contains(&channel)).then(|| {
-            let origin = page.origin(form, image, channel);
+        (image < self.shape().batch && page.channels.contains(&number)).then(|| {
+            let origin = page.origin(form, image, number);
             (buffer, origin..origin + (extent.y - 1) * form.pitch + extent.x)
         })
     }

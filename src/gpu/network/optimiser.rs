@@ -1,14 +1,14 @@
 //! The kernels that move the parameters, each compiled and bound when it is first used.
 
-use super::device::Device;
-use super::memory::{self, Use};
 use super::params::{AdamParams, GradientSquaresParams};
 use super::passes::Fixed;
-use super::pipelines::Pipelines;
-use super::recorder::bind_group;
-use super::shaders::{ADAM, CLIPPED_ADAM, GRADIENT_SQUARES, Kernel, Shader};
+use super::shaders::{ADAM, CLIPPED_ADAM, GRADIENT_SQUARES};
 use crate::Result;
 use crate::engine::Adam;
+use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::kernel::{Kernel, Shader};
+use crate::gpu::runtime::memory::{self, Use};
+use crate::gpu::runtime::pipelines::{Pipelines, bind_group};
 use crate::network::ParameterLayout;
 
 /// Threads of a workgroup.

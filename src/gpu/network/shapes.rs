@@ -1,10 +1,10 @@
 //! Keeps the buffers of a few shapes of images: those that were used last.
 
-use super::device::Device;
 use super::passes::{Current, Fixed};
-use super::pipelines::Pipelines;
 use super::plan::{Pass, Plan};
 use crate::geometry::Shape;
+use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::pipelines::Pipelines;
 use crate::network::Architecture;
 use crate::{Error, Result};
 
@@ -25,6 +25,11 @@ impl Shapes {
     /// The buffers of the shape that was used last.
     pub fn current(&self) -> Option<&Current> {
         self.kept.last()
+    }
+
+    /// As [`Shapes::current`], to record.
+    pub fn current_mut(&mut self) -> Option<&mut Current> {
+        self.kept.last_mut()
     }
 
     /// Makes `shape` the current one; whether `pass` over it can be recorded already.
@@ -48,6 +53,12 @@ impl Shapes {
         pass: Pass,
     ) -> Result<()> {
         let shape = plan.schedule.shape;
+        // The planes of a forward pass alone are others than those of training.
+        let too_little = |current: &Current| current.shape() == shape && !current.trains();
+        if plan.schedule.trains() && self.current().is_some_and(too_little) {
+            device.wait(None, "finishing a pass over images of the same size")?;
+            self.kept.pop().into_iter().for_each(Current::free);
+        }
         // The shape itself, if it is there already, comes last by now; it stays usable when there is no memory for more.
         let others = |kept: &[Current]| kept.iter().take_while(|kept| kept.shape() != shape).count();
         let bytes: Vec<u64> = self.kept[..others(&self.kept)].iter().map(Current::bytes).collect();

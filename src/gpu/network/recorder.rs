@@ -1,12 +1,12 @@
 //! Binds a plan to buffers, and records it.
 
-use super::device::Device;
-use super::memory::{self, Use};
-use super::pipelines::{Pipeline, Pipelines};
 use super::plan::{Plan, Slot};
-use super::shaders::Binding;
-use super::timer::Timer;
 use crate::Result;
+use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::kernel::Binding;
+use crate::gpu::runtime::memory::{self, Use};
+use crate::gpu::runtime::pipelines::{Pipelines, bind_group};
+use crate::gpu::runtime::timer::Timer;
 
 /// A plan bound to buffers, ready to be recorded again and again.
 pub(super) struct Recorder {
@@ -32,29 +32,6 @@ fn stride(plan: &Plan, limits: &wgpu::Limits) -> u64 {
 /// Bytes of the parameters of all dispatches of `plan`.
 pub(super) fn uniform_bytes(plan: &Plan, limits: &wgpu::Limits) -> u64 {
     stride(plan, limits) * plan.dispatches.len() as u64
-}
-
-/// The bind group of a kernel: its parameters at `offset` of `uniform`, then `buffers`.
-pub(super) fn bind_group(
-    device: &Device,
-    label: &str,
-    pipeline: &Pipeline,
-    uniform: (&wgpu::Buffer, u64, usize),
-    buffers: &[&wgpu::Buffer],
-) -> wgpu::BindGroup {
-    let (buffer, offset, size) = uniform;
-    let size = wgpu::BufferSize::new(size as u64);
-    let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
-    let resources = std::iter::once(params).chain(buffers.iter().map(|buffer| buffer.as_entire_binding()));
-    let entries: Vec<_> = resources
-        .enumerate()
-        .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
-        .collect();
-    device.wgpu.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(label),
-        layout: &pipeline.bindings,
-        entries: &entries,
-    })
 }
 
 impl Recorder {

@@ -1,32 +1,16 @@
 //! The parameters of the kernels as they lie in uniform buffers: one struct for each WGSL struct, whose fields
 //! are explained there. Keep both in sync; a test compares them by reflection.
 
-use super::shaders::StructLayout;
-
-macro_rules! params {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
-        $(#[$doc])*
-        #[repr(C)]
-        #[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-        pub struct $name { $(pub $field: $kind),* }
-
-        impl $name {
-            pub const LAYOUT: StructLayout = StructLayout {
-                name: stringify!($name),
-                size: size_of::<$name>(),
-                fields: &[$((stringify!($field), std::mem::offset_of!($name, $field))),*],
-            };
-        }
-    };
-}
+use crate::gpu::runtime::kernel::params;
 
 params! {
     /// Keep in sync with shaders/shared/geometry.wgsl.
     Geometry {
         rows: u32, columns: u32, batch: u32, margin: u32,
         pitch: u32, map_plane: u32, map_origin: u32, gradient_plane: u32,
-        gradient_origin: u32, boundary: u32, inputs: u32, outputs: u32,
-        channels: u32, first_x: u32, first_y: u32, first_z: u32,
+        gradient_origin: u32, output_plane: u32, output_origin: u32, boundary: u32,
+        inputs: u32, outputs: u32, channels: u32, first_x: u32,
+        first_y: u32, first_z: u32, unused_0: u32, unused_1: u32,
     }
 }
 
@@ -78,7 +62,7 @@ params! {
         geometry: Geometry,
         channel_start: u32, channel_end: u32, finish_start: u32, finish_end: u32,
         page_start: u32, page_channels: u32, map_page_start: u32, map_page_channels: u32,
-        mix_start: u32, tiles: u32,
+        mix_start: u32, tiles: u32, beside: u32,
     }
 }
 
@@ -138,11 +122,6 @@ params! {
         kept_share: f32, clip_norm: f32, averaged_share: f32, frozen_filters: u32,
         biases: u32, frozen_biases: u32, unused_0: u32, unused_1: u32,
     }
-}
-
-params! {
-    /// Keep in sync with shaders/multiply_adds.wgsl.
-    MultiplyAddsParams { factor: f32, more: f32, rounds: u32, unused: u32 }
 }
 
 params! {

@@ -1,15 +1,19 @@
 //! Every loss of an engine against the reference.
 
-use msd_gpu::engine::{IGNORED, Loss, TargetValues};
-use msd_gpu::geometry::{Extent, Shape};
-use msd_gpu::network::{Architecture, ParameterLayout};
+use crate::engine::{IGNORED, Loss, TargetValues};
+use crate::geometry::{Extent, Shape};
+use crate::network::{Architecture, ParameterLayout};
 
-use super::{Case, Open, Setting, check_case};
+use super::cases::Case;
+use super::checks::check_case;
+use super::compare::ensure;
+use super::{Open, Outcome, Setting};
 
-/// All losses.
-pub const OF_CLASSES: [Loss; 4] =
+/// Losses of classes.
+pub(super) const OF_CLASSES: [Loss; 4] =
     [Loss::CrossEntropy, Loss::Focal { gamma: 1.5 }, Loss::Dice, Loss::CrossEntropyDice];
-pub const OF_VALUES: [Loss; 4] = [
+/// Losses of values.
+pub(super) const OF_VALUES: [Loss; 4] = [
     Loss::SquaredError,
     Loss::AbsoluteError,
     Loss::Huber { delta: 0.7 },
@@ -19,7 +23,10 @@ pub const OF_VALUES: [Loss; 4] = [
 
 /// Every loss with and without weights: over several chunks of pixels, a class that one image lacks, an image without any
 /// class, outputs so large that exponentials overflow, and targets of weight 0 that are no numbers.
-pub fn losses_agree(open: &Open) {
+///
+/// # Errors
+/// The first difference.
+pub fn losses_agree(open: &Open) -> Outcome<()> {
     let architecture = Architecture::new(1, 3, 2);
     let shape = Shape { batch: 3, extent: Extent::plane(41, 70) };
     let pixels = shape.extent.pixels();
@@ -33,17 +40,19 @@ pub fn losses_agree(open: &Open) {
             }
             TargetValues::Values(values) => {
                 if let Some(weights) = &case.targets.weights {
-                    let unweighted = weights[..pixels].iter().position(|&w| w == 0.0).unwrap();
-                    values[unweighted] = f32::NAN;
+                    let unweighted = weights[..pixels].iter().position(|&w| w == 0.0);
+                    ensure!(unweighted.is_some(), "no pixel of the first image has weight 0");
+                    unweighted.into_iter().for_each(|pixel| values[pixel] = f32::NAN);
                 }
             }
         }
-        check_case(open, 0, &case, Setting { block: 1, max_page_bytes: u64::MAX });
+        check_case(open, 0, &case, Setting { block: 1, max_page_bytes: u64::MAX })?;
         // Hundreds apart, with softmax saturated: the same again, to the last digit of the reference.
         let layout = ParameterLayout::of(&architecture);
         for output in 0..3 {
             case.parameters[layout.mix(output).start] = 60.0 * (output as f32 - 1.0);
         }
-        check_case(open, 1, &case, Setting { block: 2, max_page_bytes: u64::MAX });
+        check_case(open, 1, &case, Setting { block: 2, max_page_bytes: u64::MAX })?;
     }
+    Ok(())
 }

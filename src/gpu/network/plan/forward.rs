@@ -70,10 +70,12 @@ impl Planner<'_> {
             first: first.into(),
             bias_start: self.layout.biases().start as u32,
         };
-        let slots = [Slot::Parameters, Slot::Hidden, Slot::MapPage(from), Slot::MapPage(into)];
+        let mut slots = vec![Slot::Parameters, Slot::Hidden, Slot::MapPage(into)];
+        let shader = if from == into { &shaders::CONVOLVE_WITHIN } else { &shaders::CONVOLVE };
+        slots.extend((from != into).then_some(Slot::MapPage(from)));
         let workgroups = [across, down(rows), self.geometry.batch];
         let work = self.per_pixel(9 * count(sources), count(outputs));
-        self.push(&shaders::CONVOLVE, &[("ROWS", rows)], &params, &slots, workgroups, work);
+        self.push(shader, &[("ROWS", rows)], &params, &slots, workgroups, work);
     }
 
     pub(super) fn mix(&mut self, sources: &Range<usize>, first: bool) {

@@ -97,8 +97,8 @@ mod tests {
     use super::*;
     use crate::engine::LossKind;
     use crate::geometry::{Extent, Shape};
-    use crate::gpu::plan::{Dispatch, Pass, Plan, plan};
-    use crate::gpu::tuning::Tuning;
+    use crate::gpu::network::plan::{Dispatch, Pass, Plan, plan};
+    use crate::gpu::network::tiles::Tuning;
     use crate::network::Architecture;
     use crate::schedule::{Options, Schedule};
 
@@ -144,7 +144,7 @@ mod tests {
     const MAX_WORKGROUPS: u32 = 65_535;
 
     fn planned(architecture: &Architecture, shape: Shape) -> Plan {
-        let options = Options { block: 10, max_page_bytes: (1 << 31) - 4, alignment: 16 };
+        let options = Options { block: 10, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true };
         let schedule = Schedule::training(architecture, shape, &options).unwrap();
         plan(schedule, Pass::Training(LossKind::CrossEntropy), &TUNING, DispatchLimits::new(MAX_WORKGROUPS))
     }

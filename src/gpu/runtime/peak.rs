@@ -2,13 +2,11 @@
 
 use std::time::Instant;
 
-use super::GpuAdapter;
+use super::adapters::GpuAdapter;
 use super::device::Device;
+use super::kernel::{Binding, Kernel, Shader, params, source};
 use super::memory::{self, Use};
-use super::params::MultiplyAddsParams;
-use super::pipelines::Pipelines;
-use super::recorder::bind_group;
-use super::shaders::{Kernel, MULTIPLY_ADDS, MULTIPLY_ADDS_AT_ONCE};
+use super::pipelines::{Pipelines, bind_group};
 use crate::engine::Peaks;
 use crate::{Error, Result};
 
@@ -23,6 +21,24 @@ const REPEATS: usize = 5;
 /// Bytes that are copied, where there is memory for two buffers of them: far more than any cache.
 const COPY_BYTES: u64 = 256 << 20;
 const LEAST_COPY_BYTES: u64 = 1 << 20;
+/// Multiply-adds of each sum in a round of [`MULTIPLY_ADDS`].
+const MULTIPLY_ADDS_AT_ONCE: u32 = 32;
+
+params! {
+    /// Keep in sync with shaders/multiply_adds.wgsl.
+    MultiplyAddsParams { factor: f32, more: f32, rounds: u32, unused: u32 }
+}
+
+/// Multiply-adds in registers, to measure what a device can do.
+pub static MULTIPLY_ADDS: Shader = Shader {
+    name: "multiply_adds",
+    entry: "multiply_adds",
+    source: source!("multiply_adds"),
+    pieces: |_| None,
+    bindings: &[Binding::Uniform, Binding::ReadWrite],
+    layouts: &[MultiplyAddsParams::LAYOUT],
+    variants: &[&[("ROUNDS", MULTIPLY_ADDS_AT_ONCE)]],
+};
 
 /// Measures what `adapter` can do at best.
 ///
@@ -113,8 +129,7 @@ mod tests {
 
     #[test]
     fn peaks_are_those_of_a_device() {
-        let (adapter, _) = crate::gpu::adapters().into_iter().next().expect("there is no Vulkan driver");
-        let peaks = peaks(&adapter).unwrap();
+        let peaks = peaks(&crate::gpu::adapter_for_tests()).unwrap();
         // From a software device to the largest accelerators; a loop that was optimised away would be far above.
         assert!((1e8..1e15).contains(&peaks.operations), "{peaks:?}");
         assert!((1e8..1e14).contains(&peaks.copied_bytes), "{peaks:?}");

@@ -11,7 +11,7 @@ const WAY_OUT: &str = "use smaller images, `tile`, `crop` or a smaller `batch`";
 
 /// What a buffer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
+pub(in crate::gpu) enum Use {
     /// Kernels read and write it; it can be written and read back by copies.
     Storage,
     /// Parameters of kernels.
@@ -23,12 +23,12 @@ pub(super) enum Use {
 }
 
 /// Largest buffer of maps in bytes that the device can make and bind, and that 32-bit indices can reach.
-pub(super) fn max_page_bytes(limits: &wgpu::Limits) -> u64 {
+pub(in crate::gpu) fn max_page_bytes(limits: &wgpu::Limits) -> u64 {
     limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(INDEX_REACH) / 4 * 4
 }
 
 /// Fails when a buffer of `bytes` bytes is above one of the device's limits.
-pub(super) fn check(limits: &wgpu::Limits, name: &str, bytes: u64, purpose: Use) -> Result<()> {
+pub(in crate::gpu) fn check(limits: &wgpu::Limits, name: &str, bytes: u64, purpose: Use) -> Result<()> {
     let mut bounds = vec![("max_buffer_size of this device", limits.max_buffer_size)];
     if purpose == Use::Storage {
         let most = limits.max_storage_buffer_binding_size;
@@ -51,7 +51,7 @@ pub(super) fn check(limits: &wgpu::Limits, name: &str, bytes: u64, purpose: Use)
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] when it is above a limit or the driver has no memory for it.
-pub(super) fn buffer(device: &Device, name: &str, bytes: u64, purpose: Use) -> Result<wgpu::Buffer> {
+pub(in crate::gpu) fn buffer(device: &Device, name: &str, bytes: u64, purpose: Use) -> Result<wgpu::Buffer> {
     let size = bytes.max(16).next_multiple_of(4);
     check(&device.limits, name, size, purpose)?;
     let usage = match purpose {

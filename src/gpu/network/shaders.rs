@@ -1,0 +1,264 @@
+//! The registry of the kernels that networks run: every kernel with its template, its bindings, its parameters and its
+//! variants.
+
+use super::params::*;
+use crate::gpu::runtime::kernel::Binding::{self, Read, ReadWrite, Uniform};
+use crate::gpu::runtime::kernel::{Shader, StructLayout, Variant, source};
+
+/// The text of a piece in shaders/shared/.
+pub fn shared(name: &str) -> Option<&'static str> {
+    match name {
+        "geometry" => Some(source!("shared/geometry")),
+        "hidden" => Some(source!("shared/hidden")),
+        "mirror" => Some(source!("shared/mirror")),
+        "add_lanes" => Some(source!("shared/add_lanes")),
+        "loss" => Some(source!("shared/loss")),
+        "class_loss" => Some(source!("shared/class_loss")),
+        _ => None,
+    }
+}
+
+/// Variants without values.
+const PLAIN: &[Variant] = &[&[]];
+
+macro_rules! shader {
+    ($(#[$doc:meta])* $id:ident, $name:literal, $entry:literal, $bindings:expr, $layouts:expr, $variants:expr) => {
+        $(#[$doc])*
+        pub static $id: Shader = Shader {
+            name: $name,
+            entry: $entry,
+            source: source!($name),
+            pieces: shared,
+            bindings: $bindings,
+            layouts: $layouts,
+            variants: $variants,
+        };
+    };
+}
+
+shader!(
+    /// Brings images into the input channels.
+    LOAD, "load", "load",
+    &[Uniform, Read, ReadWrite],
+    &[Geometry::LAYOUT, LoadParams::LAYOUT],
+    PLAIN
+);
+shader!(
+    /// Adds dilated convolutions; `ROWS` pixels a thread.
+    CONVOLVE, "convolve", "convolve",
+    &[Uniform, Read, Read, ReadWrite, Read],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
+    &[&[("ROWS", 8)], &[("ROWS", 4)], &[("ROWS", 2)], &[("ROWS", 1)]]
+);
+shader!(
+    /// The same where sources and outputs are in one page.
+    CONVOLVE_WITHIN, "convolve", "convolve",
+    &[Uniform, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
+    &[
+        &[("ROWS", 8), ("WITHIN", 1)],
+        &[("ROWS", 4), ("WITHIN", 1)],
+        &[("ROWS", 2), ("WITHIN", 1)],
+        &[("ROWS", 1), ("WITHIN", 1)],
+    ]
+);
+shader!(
+    /// Adds the 1x1 mix; `OUTPUTS` outputs a thread.
+    MIX, "mix", "mix_maps",
+    &[Uniform, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, MixParams::LAYOUT],
+    &[&[("OUTPUTS", 1)], &[("OUTPUTS", 2)], &[("OUTPUTS", 4)]]
+);
+/// The bindings of a loss.
+const LOSS_BINDINGS: &[Binding] = &[Uniform, Uniform, Read, Read, Read, ReadWrite, ReadWrite];
+/// The structs of a loss.
+const LOSS_LAYOUTS: &[StructLayout] = &[Geometry::LAYOUT, LossParams::LAYOUT, LossCall::LAYOUT];
+
+shader!(
+    /// Cross-entropy of the softmax, or its focal form, and its gradient.
+    SOFTMAX_CROSS_ENTROPY, "softmax_cross_entropy", "softmax_cross_entropy", LOSS_BINDINGS, LOSS_LAYOUTS,
+    &[&[("FOCAL", 0), ("SUMS", 1)], &[("FOCAL", 1), ("SUMS", 1)]]
+);
+shader!(
+    /// A loss of values, and its gradient.
+    VALUE_LOSS, "value_loss", "value_loss", LOSS_BINDINGS, LOSS_LAYOUTS,
+    &[
+        &[("SQUARED", 1), ("SUMS", 1)],
+        &[("ABSOLUTE", 1), ("SUMS", 1)],
+        &[("HUBER", 1), ("SUMS", 1)],
+        &[("CHARBONNIER", 1), ("SUMS", 1)],
+    ]
+);
+shader!(
+    /// The probabilities of the classes.
+    SOFTMAX, "softmax", "softmax", LOSS_BINDINGS, LOSS_LAYOUTS, &[&[("SUMS", 1)]]
+);
+shader!(
+    /// Partial sums that Dice is made of.
+    DICE_SUMS, "dice_sums", "dice_sums", LOSS_BINDINGS, LOSS_LAYOUTS, &[&[("SUMS", 3)]]
+);
+shader!(
+    /// Dice from its sums, and the numbers of its gradient.
+    DICE_SLOPES, "dice_slopes", "dice_slopes",
+    &[Uniform, Uniform, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite], LOSS_LAYOUTS,
+    &[&[("SUMS", 1)]]
+);
+shader!(
+    /// The gradient of Dice, alone or with cross-entropy.
+    DICE_GRADIENT, "dice_gradient", "dice_gradient", LOSS_BINDINGS, LOSS_LAYOUTS,
+    &[&[("CROSS_ENTROPY", 0), ("SUMS", 1)], &[("CROSS_ENTROPY", 1), ("SUMS", 1)]]
+);
+shader!(
+    /// Starts gradient maps from the output gradients; `CHANNELS` channels a thread.
+    MIX_INPUT_GRADIENT, "mix_input_gradient", "mix_input_gradient",
+    &[Uniform, Read, Read, ReadWrite, Read],
+    &[Geometry::LAYOUT, MixInputGradientParams::LAYOUT],
+    &[&[("CHANNELS", 1)], &[("CHANNELS", 2)], &[("CHANNELS", 4)]]
+);
+shader!(
+    /// The same where the feature maps are in the page of the gradient maps.
+    MIX_INPUT_GRADIENT_MAPS_WITHIN, "mix_input_gradient", "mix_input_gradient",
+    &[Uniform, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, MixInputGradientParams::LAYOUT],
+    &[
+        &[("CHANNELS", 1), ("MAPS_WITHIN", 1)],
+        &[("CHANNELS", 2), ("MAPS_WITHIN", 1)],
+        &[("CHANNELS", 4), ("MAPS_WITHIN", 1)],
+    ]
+);
+/// The tiles of input_gradient, with the flags of a shader.
+macro_rules! input_gradient_tiles {
+    ($flags:tt: $(($rows:literal, $channels:literal)),* $(,)?) => {
+        &[$(input_gradient_tiles!(one $rows $channels $flags)),*]
+    };
+    (one $rows:literal $channels:literal [$($flag:literal),*]) => {
+        &[("ROWS", $rows), ("CHANNELS", $channels), $(($flag, 1)),*]
+    };
+    ($flags:tt) => {
+        input_gradient_tiles!($flags:
+            (1, 1), (1, 2), (1, 4), (1, 5), (1, 10),
+            (2, 1), (2, 2), (2, 4), (2, 5), (2, 10),
+            (4, 1), (4, 2), (4, 4), (4, 5), (4, 10),
+        )
+    };
+}
+
+/// The structs of input_gradient.
+const INPUT_GRADIENT_LAYOUTS: &[StructLayout] =
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, InputGradientParams::LAYOUT];
+
+shader!(
+    /// Hands gradients back through convolutions; `ROWS` pixels of `CHANNELS` channels a thread.
+    INPUT_GRADIENT, "input_gradient", "input_gradient",
+    &[Uniform, Read, Read, ReadWrite, Read, Read], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_tiles!([])
+);
+shader!(
+    /// The same where the gradients that are read are in the page of those that are added to.
+    INPUT_GRADIENT_WITHIN, "input_gradient", "input_gradient",
+    &[Uniform, Read, Read, ReadWrite, Read], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_tiles!(["GRADIENTS_WITHIN"])
+);
+shader!(
+    /// The same where the feature maps are in that page.
+    INPUT_GRADIENT_MAPS_WITHIN, "input_gradient", "input_gradient",
+    &[Uniform, Read, Read, ReadWrite, Read], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_tiles!(["MAPS_WITHIN"])
+);
+shader!(
+    /// The same where both are.
+    INPUT_GRADIENT_ALL_WITHIN, "input_gradient", "input_gradient",
+    &[Uniform, Read, Read, ReadWrite], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_tiles!(["GRADIENTS_WITHIN", "MAPS_WITHIN"])
+);
+shader!(
+    /// Partial sums of filter gradients; one gradient and `CHANNELS` sources a thread.
+    FILTER_GRADIENT, "filter_gradient", "filter_gradient",
+    &[Uniform, Read, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, FilterGradientParams::LAYOUT],
+    &[
+        &[("CHANNELS", 1), ("SUMS", 9)],
+        &[("CHANNELS", 2), ("SUMS", 18)],
+        &[("CHANNELS", 4), ("SUMS", 36)],
+    ]
+);
+shader!(
+    /// Partial sums of the gradients of mixing weights; `OUTPUTS` x `CHANNELS` a thread.
+    MIX_WEIGHT_GRADIENT, "mix_weight_gradient", "mix_weight_gradient",
+    &[Uniform, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, MixWeightGradientParams::LAYOUT],
+    &[
+        &[("OUTPUTS", 1), ("CHANNELS", 4), ("SUMS", 4)],
+        &[("OUTPUTS", 2), ("CHANNELS", 4), ("SUMS", 8)],
+        &[("OUTPUTS", 4), ("CHANNELS", 4), ("SUMS", 16)],
+    ]
+);
+shader!(
+    /// Partial sums of gradient maps or output gradients over the pixels.
+    BIAS_GRADIENT, "bias_gradient", "bias_gradient",
+    &[Uniform, Read, ReadWrite],
+    &[Geometry::LAYOUT, BiasGradientParams::LAYOUT],
+    &[&[("SUMS", 1)]]
+);
+shader!(
+    /// Adds partial sums to a table of numbers.
+    SUM_PARTIALS, "sum_partials", "sum_partials",
+    &[Uniform, Read, ReadWrite],
+    &[SumPartialsParams::LAYOUT],
+    PLAIN
+);
+shader!(
+    /// Adds partial sums to the gradients of filters.
+    SUM_FILTER_PARTIALS, "sum_partials", "sum_partials",
+    &[Uniform, Read, ReadWrite, Read],
+    &[HiddenChannel::LAYOUT, SumPartialsParams::LAYOUT],
+    &[&[("FILTERS", 1)]]
+);
+shader!(
+    /// Moves the parameters.
+    ADAM, "adam", "adam",
+    &[Uniform, ReadWrite, ReadWrite, ReadWrite, ReadWrite, ReadWrite],
+    &[AdamParams::LAYOUT],
+    PLAIN
+);
+shader!(
+    /// Moves the parameters by gradients of bounded length.
+    CLIPPED_ADAM, "adam", "adam",
+    &[Uniform, ReadWrite, ReadWrite, ReadWrite, ReadWrite, ReadWrite, Read],
+    &[AdamParams::LAYOUT],
+    &[&[("CLIP", 1), ("SUMS", 1)]]
+);
+shader!(
+    /// Sums of the squares of all gradients.
+    GRADIENT_SQUARES, "gradient_squares", "gradient_squares",
+    &[Uniform, Read, ReadWrite],
+    &[GradientSquaresParams::LAYOUT],
+    &[&[("SUMS", 1)]]
+);
+/// Every kernel of networks.
+pub static SHADERS: [&Shader; 24] = [
+    &LOAD,
+    &CONVOLVE,
+    &CONVOLVE_WITHIN,
+    &MIX,
+    &SOFTMAX_CROSS_ENTROPY,
+    &VALUE_LOSS,
+    &SOFTMAX,
+    &DICE_SUMS,
+    &DICE_SLOPES,
+    &DICE_GRADIENT,
+    &MIX_INPUT_GRADIENT,
+    &MIX_INPUT_GRADIENT_MAPS_WITHIN,
+    &INPUT_GRADIENT,
+    &INPUT_GRADIENT_WITHIN,
+    &INPUT_GRADIENT_MAPS_WITHIN,
+    &INPUT_GRADIENT_ALL_WITHIN,
+    &FILTER_GRADIENT,
+    &MIX_WEIGHT_GRADIENT,
+    &BIAS_GRADIENT,
+    &SUM_PARTIALS,
+    &SUM_FILTER_PARTIALS,
+    &ADAM,
+    &CLIPPED_ADAM,
+    &GRADIENT_SQUARES,
+];

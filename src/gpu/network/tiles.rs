@@ -1,0 +1,208 @@
+//! The sizes of tiles that kernels may be run with, and which are safe. Which are fastest on a device is found out in
+//! [`crate::gpu::tuning`].
+
+use std::fmt;
+
+use crate::engine::DeviceKind;
+
+/// The sizes of tiles that kernels are run with: one of the values in [`Tuning::FIELDS`] for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// Most pixels a thread in convolve.
+    pub(in crate::gpu) convolve_rows: u32,
+    /// Workgroups that keep the device busy: tiles are made smaller, and pixels shared by more workgroups, until there
+    /// are as many.
+    pub(in crate::gpu) workgroups: u32,
+    /// Layers in a block of the schedule.
+    pub(in crate::gpu) block: u32,
+    /// Most pixels and most channels a thread in input_gradient.
+    pub(in crate::gpu) gradient_rows: u32,
+    pub(in crate::gpu) gradient_channels: u32,
+    /// Most channels a thread in filter_gradient.
+    pub(in crate::gpu) filter_channels: u32,
+}
+
+/// One of the numbers of a [`Tuning`].
+#[derive(Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// The values that it may have.
+    pub values: &'static [u32],
+    get: fn(&Tuning) -> u32,
+    set: fn(&mut Tuning, u32),
+}
+
+macro_rules! field {
+    ($name:ident, $values:expr) => {
+        Field {
+            name: stringify!($name),
+            values: &$values,
+            get: |tuning| tuning.$name,
+            set: |tuning, value| tuning.$name = value,
+        }
+    };
+}
+
+impl Tuning {
+    /// What may be chosen, in the order in which it is tried: what is expected to matter most comes first.
+    pub const FIELDS: [Field; 6] = [
+        field!(convolve_rows, [8, 4, 2, 1]),
+        field!(workgroups, [32, 128, 512, 2048, 8192]),
+        field!(block, [5, 10, 20]),
+        field!(gradient_rows, [4, 2, 1]),
+        field!(gradient_channels, [4, 5, 10, 2, 1]),
+        field!(filter_channels, [4, 2, 1]),
+    ];
+
+    /// What does well enough on any device of a kind. That of software was measured on lavapipe (128x128, depth 30); the
+    /// number of workgroups of hardware is an estimate.
+    pub fn safe(kind: DeviceKind) -> Self {
+        Self {
+            convolve_rows: 8,
+            workgroups: if kind == DeviceKind::Software { 32 } else { 2048 },
+            block: 10,
+            gradient_rows: 4,
+            gradient_channels: 4,
+            filter_channels: 4,
+        }
+    }
+
+    /// The value of a field.
+    pub fn get(&self, field: &Field) -> u32 {
+        (field.get)(self)
+    }
+
+    /// The tuning with another value of a field; `None` for a value that it may not have.
+    pub fn with(mut self, field: &Field, value: u32) -> Option<Self> {
+        field.values.contains(&value).then(|| {
+            (field.set)(&mut self, value);
+            self
+        })
+    }
+
+    /// Reads what a tuning is shown as; `None` unless every field is there, with a value that it may have.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut tuning = Self::safe(DeviceKind::Software);
+        let mut words = text.split_whitespace();
+        for field in &Self::FIELDS {
+            let (name, value) = words.next()?.split_once('=')?;
+            tuning = tuning.with(field, value.parse().ok().filter(|_| name == field.name)?)?;
+        }
+        words.next().is_none().then_some(tuning)
+    }
+
+    /// Tunings that between them run every variant of every kernel that may be chosen, in blocks of every size and with every
+    /// number of workgroups: what a cross-check has to go through.
+    pub fn covering() -> Vec<Self> {
+        let [convolve, workgroups, block, rows, channels, filter] = &Self::FIELDS;
+        // Few workgroups, or tiles of small images would be made smaller.
+        let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
+        let safe = Self::safe(DeviceKind::Gpu);
+        let mut all = Vec::new();
+        for &gradient_rows in rows.values {
+            for &gradient_channels in channels.values {
+                let next = |field: &Field| field.values[all.len() % field.values.len()];
+                all.push(Self {
+                    convolve_rows: next(convolve),
+                    workgroups: fewest,
+                    gradient_rows,
+                    gradient_channels,
+                    filter_channels: next(filter),
+                    ..safe
+                });
+            }
+        }
+        let blocks = block.values.iter().cycle();
+        all.extend(workgroups.values.iter().zip(blocks).map(|(&workgroups, &block)| Self {
+            workgroups,
+            block,
+            ..safe
+        }));
+        all
+    }
+}
+
+impl fmt::Display for Tuning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, field) in Self::FIELDS.iter().enumerate() {
+            let blank = if index == 0 { "" } else { " " };
+            write!(f, "{blank}{}={}", field.name, self.get(field))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::plan::{DispatchLimits, Pass, plan};
+    use super::super::shaders::{CONVOLVE_WITHIN, FILTER_GRADIENT, INPUT_GRADIENT_ALL_WITHIN};
+    use super::*;
+    use crate::engine::LossKind;
+    use crate::geometry::{Extent, Shape};
+    use crate::gpu::runtime::kernel::{Kernel, Shader};
+    use crate::network::Architecture;
+    use crate::schedule::{Options, Schedule};
+
+    #[test]
+    fn text_comes_back_and_nothing_else_is_taken() {
+        for tuning in Tuning::covering() {
+            assert_eq!(Tuning::parse(&tuning.to_string()), Some(tuning));
+        }
+        let text = Tuning::safe(DeviceKind::Gpu).to_string();
+        for wrong in [
+            "",
+            "convolve_rows=8",
+            &text.replace("convolve_rows=8", "convolve_rows=3"),
+            &text.replace("block=10", "block=4000000000"),
+            &text.replace("block=10", "block=-1"),
+            &text.replace("block", "clock"),
+            &format!("{text} more=1"),
+        ] {
+            assert_eq!(Tuning::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn safe_tunings_may_be_chosen() {
+        for kind in [DeviceKind::Gpu, DeviceKind::Software] {
+            let safe = Tuning::safe(kind);
+            assert!(Tuning::FIELDS.iter().all(|field| field.values.contains(&safe.get(field))));
+        }
+    }
+
+    /// What the cross-check goes through leaves nothing out: no variant of a tiled kernel, and no value of a field.
+    #[test]
+    fn the_covering_tunings_run_every_variant() {
+        // Those of the cross-check.
+        let architecture = Architecture { dilations: vec![1, 2, 4], ..Architecture::new(2, 5, 12) };
+        let shape = Shape { batch: 2, extent: Extent::plane(21, 70) };
+        let mut run: BTreeSet<String> = BTreeSet::new();
+        for tuning in Tuning::covering() {
+            let options = Options {
+                block: tuning.block as usize,
+                max_page_bytes: u64::MAX,
+                alignment: 16,
+                share_planes: true,
+            };
+            let schedule = Schedule::training(&architecture, shape, &options).unwrap();
+            let limits = DispatchLimits::new(65_535);
+            let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
+            run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
+        }
+        // Those for several pages differ in what they bind alone.
+        let tiled: [&'static Shader; 3] = [&CONVOLVE_WITHIN, &INPUT_GRADIENT_ALL_WITHIN, &FILTER_GRADIENT];
+        for shader in tiled {
+            for variant in 0..shader.variants.len() {
+                let label = Kernel { shader, variant }.label();
+                assert!(run.contains(&label), "no covering tuning runs {label}");
+            }
+        }
+        for field in &Tuning::FIELDS {
+            let found: BTreeSet<u32> = Tuning::covering().iter().map(|tuning| tuning.get(field)).collect();
+            assert_eq!(found, field.values.iter().copied().collect(), "{}", field.name);
+        }
+    }
+}

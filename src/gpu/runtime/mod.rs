@@ -1,0 +1,21 @@
+//! What it takes to run kernels on a device, whatever they compute. From the ground up:
+//!
+//! - [`template`] writes out the register tiles of the WGSL templates in `shaders/`, and `kernel` says what a kernel is:
+//!   neither needs a device;
+//! - `adapters` finds devices, `device` opens one and keeps what went wrong on it, `memory` makes its buffers;
+//! - `pipelines` compiles kernels and binds buffers to them, `readback` brings numbers home, `timer` times passes on
+//!   request;
+//! - `peak` measures what a device can do at best, with a kernel of its own.
+
+pub(super) mod adapters;
+pub(super) mod device;
+pub(super) mod kernel;
+pub(super) mod memory;
+pub(super) mod peak;
+pub(super) mod pipelines;
+pub(super) mod readback;
+pub mod template;
+pub(super) mod timer;
+
+pub use adapters::{GpuAdapter, adapters};
+pub use peak::peaks;

@@ -1,0 +1,72 @@
+//! Brings numbers from the device home.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::device::Device;
+use super::memory::{self, Use};
+use crate::Result;
+
+pub(in crate::gpu) const PENDING: u8 = 0;
+pub(in crate::gpu) const MAPPED: u8 = 1;
+const FAILED: u8 = 2;
+
+/// Asks for `buffer` to be mapped; the answer appears in what is returned while the device is polled.
+pub(in crate::gpu) fn map(buffer: &wgpu::Buffer) -> Arc<AtomicU8> {
+    let state = Arc::new(AtomicU8::new(PENDING));
+    let answer = state.clone();
+    buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+        answer.store(if result.is_ok() { MAPPED } else { FAILED }, Ordering::Release);
+    });
+    state
+}
+
+pub(in crate::gpu) fn numbers<T: bytemuck::Pod>(
+    device: &Device,
+    buffer: &wgpu::Buffer,
+    doing: &str,
+) -> Result<Vec<T>> {
+    let view = buffer.get_mapped_range(..).map_err(|e| device.error(doing, e))?;
+    let numbers = view.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect();
+    drop(view);
+    buffer.unmap();
+    Ok(numbers)
+}
+
+/// Runs `commands`, then reads the 4-byte numbers `range` of `source`, waiting for both.
+pub(in crate::gpu) fn read<T: bytemuck::Pod>(
+    device: &Device,
+    commands: Vec<wgpu::CommandBuffer>,
+    source: &wgpu::Buffer,
+    range: Range<usize>,
+    doing: &str,
+) -> Result<Vec<T>> {
+    let bytes = 4 * range.len() as u64;
+    let home = memory::buffer(device, "numbers that are read back", bytes, Use::Readback)?;
+    read_through(device, commands, source, range, &home, doing)
+}
+
+/// As [`read`], by way of a buffer that was made before and is large enough.
+pub(in crate::gpu) fn read_through<T: bytemuck::Pod>(
+    device: &Device,
+    commands: Vec<wgpu::CommandBuffer>,
+    source: &wgpu::Buffer,
+    range: Range<usize>,
+    home: &wgpu::Buffer,
+    doing: &str,
+) -> Result<Vec<T>> {
+    debug_assert_eq!(size_of::<T>(), 4);
+    let bytes = 4 * range.len() as u64;
+    let mut encoder = device.wgpu.create_command_encoder(&Default::default());
+    encoder.copy_buffer_to_buffer(source, 4 * range.start as u64, home, 0, bytes);
+    let submission = device.queue.submit(commands.into_iter().chain([encoder.finish()]));
+    let state = map(home);
+    device.wait(Some(submission), doing)?;
+    if state.load(Ordering::Acquire) != MAPPED {
+        return Err(device.error(doing, "its memory cannot be read; start again, or use `device cpu`"));
+    }
+    let mut numbers = numbers(device, home, doing)?;
+    numbers.truncate(range.len());
+    Ok(numbers)
+}

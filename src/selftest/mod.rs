@@ -1,0 +1,49 @@
+//! Checks of an engine against the float64 reference, with random networks made from seeds.
+//!
+//! An engine is a function that opens it with a block size and a page limit, so this room knows none. Each check gives the first
+//! [`Difference`] that it finds, in words, and does not panic: tests unwrap it, and a program can say it.
+//!
+//! ```
+//! use msd_gpu::cpu::{CpuEngine, CpuOptions};
+//! use msd_gpu::engine::Engine;
+//! use msd_gpu::network::Architecture;
+//! use msd_gpu::selftest::{Setting, random_networks_agree};
+//!
+//! let open = |architecture: &Architecture, parameters: &[f32], setting: Setting| {
+//!     let options = CpuOptions { block: Some(setting.block) };
+//!     CpuEngine::new(architecture, parameters, &options).map(|engine| Box::new(engine) as Box<dyn Engine>)
+//! };
+//! random_networks_agree(&open, 0..2)?;
+//! # Ok::<(), msd_gpu::selftest::Difference>(())
+//! ```
+
+mod cases;
+mod checks;
+mod compare;
+mod expected;
+mod losses;
+pub mod tolerance;
+
+pub use cases::Case;
+pub use checks::{
+    adam_agrees, changing_sizes_add_up, check_case, larger_images_agree, memory_is_known,
+    random_networks_agree, sizes_take_turns, training_follows_float64, wrong_batches_are_refused,
+};
+pub use compare::{Difference, Outcome};
+pub use losses::losses_agree;
+
+use crate::Result;
+use crate::engine::Engine;
+use crate::network::Architecture;
+
+/// How an engine is to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Layers in a block of the schedule.
+    pub block: usize,
+    /// Largest buffer of feature maps or gradient maps, in bytes, for engines that have such a limit.
+    pub max_page_bytes: u64,
+}
+
+/// Opens an engine for a network with parameters.
+pub type Open<'a> = dyn Fn(&Architecture, &[f32], Setting) -> Result<Box<dyn Engine>> + 'a;

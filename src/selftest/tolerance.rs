@@ -1,0 +1,15 @@
+//! Largest errors of an engine, relative to the largest value of the quantity in the network. They stand here alone, and are not
+//! raised to make a check pass.
+
+/// Feature maps and outputs: a few hundred multiply-adds in float32.
+pub const FORWARD: f64 = 5e-6;
+/// Gradient maps: two passes through the network.
+pub const GRADIENT_MAP: f64 = 1e-5;
+/// Gradients of parameters: sums over all pixels on top.
+pub const PARAMETER_GRADIENT: f64 = 1e-5;
+/// The loss.
+pub const LOSS: f64 = 1e-5;
+/// Parameters after a few steps of Adam, relative to the learning rate.
+pub const ADAM: f64 = 2e-2;
+/// Each point of a curve of twenty training steps.
+pub const CURVE: f64 = 1e-3;
