@@ -10,13 +10,12 @@ use ndarray::{Array2, Array3};
 
 /// Images of 24x24 pixels whose right half is bright and of the second class.
 fn halves(names: &[&str]) -> Dataset {
-    let sample = |(number, name): (usize, &&str)| Sample {
-        name: name.to_string(),
-        image: Array3::from_shape_fn((1, 24, 24), |(_, y, x)| {
+    let sample = |(number, &name): (usize, &&str)| {
+        let image = Array3::from_shape_fn((1, 24, 24), |(_, y, x)| {
             f32::from(u8::from(x > 12)) + 0.1 * ((y * 7 + x * 11 + number) % 5) as f32
-        }),
-        target: Target::Classes(Array2::from_shape_fn((24, 24), |(_, x)| u32::from(x > 12))),
-        weights: None,
+        });
+        let target = Target::Classes(Array2::from_shape_fn((24, 24), |(_, x)| u32::from(x > 12)));
+        Sample::new(name, image, target)
     };
     Dataset { samples: names.iter().enumerate().map(sample).collect() }
 }
@@ -28,13 +27,8 @@ fn task() -> Task {
 /// One pixel of one image is no number, so the loss goes astray when a piece first shows it.
 #[test]
 fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
-    let settings = Settings {
-        depth: 3,
-        crop: 8,
-        max_steps: Some(20_000),
-        seed: 3,
-        ..Settings::new(TaskKind::Segment, "none", "none")
-    };
+    let mut settings = Settings::new(TaskKind::Segment, "none", "none");
+    (settings.depth, settings.crop, settings.max_steps, settings.seed) = (3, 8, Some(20_000), 3);
     let mut prepared =
         Prepared::new(&settings, halves(&["good", "bad"]), Some(halves(&["judge"])), task()).unwrap();
     prepared.training.samples[1].image[[0, 0, 0]] = f32::NAN;

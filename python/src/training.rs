@@ -19,8 +19,6 @@ use crate::model::Model;
 
 /// Stands in config.toml and in the model for the paths that there are none of.
 const IN_MEMORY: &str = "arrays in memory";
-/// Settings that name files, or that train more than one model.
-const OF_FILES: [&str; 4] = ["images", "targets", "folds", "fold"];
 
 /// Trains a network and gives the best model, on the device that it was trained on.
 ///
@@ -106,8 +104,9 @@ fn temporary_folder() -> msd_gpu::Result<tempfile::TempDir> {
 /// The settings: those given, over those of the initial model, over the defaults.
 fn read_settings(py: Python<'_>, task: &str, given: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
     let mut given = given.map_or_else(|| Ok(Map::new()), |given| to_json(py, given))?;
-    if let Some(name) = OF_FILES.iter().find(|name| given.contains_key(**name)) {
-        return Err(setting(name, "given beside arrays", "it is one of msd-gpu train; leave it out"));
+    let mut for_files = Settings::all().filter(|setting| setting.is_for_files());
+    if let Some(found) = for_files.find(|setting| given.contains_key(setting.name())) {
+        return Err(setting(found.name(), "given beside arrays", "it is one of msd-gpu train; leave it out"));
     }
     let limited = ["max_epochs", "max_minutes", "max_steps"].iter().any(|limit| given.contains_key(*limit));
     if limited {
@@ -211,11 +210,10 @@ impl Pairs {
         let samples = self.images.into_iter().zip(targets).enumerate();
         Dataset::from_memory(
             samples
-                .map(|(index, (image, target))| Sample {
-                    name: format!("{}image {index}", self.prefix),
-                    image,
-                    target,
-                    weights: weights.as_mut().and_then(Iterator::next),
+                .map(|(index, (image, target))| {
+                    let mut sample = Sample::new(format!("{}image {index}", self.prefix), image, target);
+                    sample.weights = weights.as_mut().and_then(Iterator::next);
+                    sample
                 })
                 .collect(),
         )

@@ -23,6 +23,7 @@ pub enum Target {
 
 /// An image and its target.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Sample {
     /// The image's path, and page where the file has several.
     pub name: String,
@@ -35,6 +36,11 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// An image, of shape `[channel][y][x]`, with a target of its height and width; all pixels count 1.
+    pub fn new(name: impl Into<String>, image: Array3<f32>, target: Target) -> Self {
+        Self { name: name.into(), image, target, weights: None }
+    }
+
     /// Whether the piece (all of it for `None`) has a pixel that counts: one with a class or value, and a weight above 0.
     pub fn counts_in(&self, piece: Option<Crop>) -> bool {
         let (_, height, width) = self.image.dim();

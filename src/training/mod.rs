@@ -16,6 +16,7 @@ mod run;
 mod scores;
 mod settings;
 
+pub use crate::network::TaskKind;
 pub use prepare::Prepared;
 pub use reports::{Epoch, History, preview_augmentation};
 pub use run::{
@@ -23,4 +24,4 @@ pub use run::{
     train,
 };
 pub use scores::Scores;
-pub use settings::{Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
+pub use settings::{Monitor, Optimisation, Optimizer, RateSchedule, Settings};
