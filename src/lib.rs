@@ -9,6 +9,7 @@
 //!
 //! Rooms are listed from the ground up; each uses only those before it.
 //!
+//! - [`settings`]: what a setting is: declared once, with its type, default and help, for files, flags and Python.
 //! - [`network`]: what a network is. [`network::Architecture`], its parameters in one flat order, and
 //!   [`network::Model`] with its file.
 //! - [`mod@reference`]: the paper's equations in float64, slow on purpose: what everything else is judged by.
@@ -71,6 +72,7 @@ pub mod reference;
 pub mod samples;
 pub mod schedule;
 pub mod selftest;
+pub mod settings;
 pub mod tensorboard;
 pub mod tomography;
 pub mod training;

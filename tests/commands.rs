@@ -6,6 +6,8 @@ mod support;
 mod bad_input;
 #[path = "commands/evaluate.rs"]
 mod evaluate;
+#[path = "commands/help.rs"]
+mod help;
 #[path = "commands/initial.rs"]
 mod initial;
 #[path = "commands/inspect.rs"]

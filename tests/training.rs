@@ -25,13 +25,8 @@ fn task() -> Task {
 /// One pixel of one image is no number, so the loss goes astray when a piece first shows it.
 #[test]
 fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
-    let settings = Settings {
-        depth: 3,
-        crop: 8,
-        max_steps: Some(20_000),
-        seed: 3,
-        ..Settings::new(TaskKind::Segment, "none", "none")
-    };
+    let mut settings = Settings::new(TaskKind::Segment, "none", "none");
+    (settings.depth, settings.crop, settings.max_steps, settings.seed) = (3, 8, Some(20_000), 3);
     let mut prepared =
         Prepared::new(&settings, halves(&["good", "bad"]), Some(halves(&["judge"])), task()).unwrap();
     prepared.training.samples[1].image[[0, 0, 0]] = f32::NAN;

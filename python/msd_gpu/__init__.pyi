@@ -1,6 +1,6 @@
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, final
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypedDict, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,32 @@ class Model:
     @property
     def device(self) -> str: ...
 
+# Parts of the settings, from the library's list.
+class _Optimisation(TypedDict, total=False):
+    loss: str
+    optimizer: Literal["adam", "adamw"]
+    weight_decay: float
+    clip_norm: float
+    ema: float
+    schedule: Literal["constant", "cosine", "step", "plateau"]
+    warmup_steps: int
+    lr_steps: int
+    lr_factor: float
+    lr_patience: int
+
+class _Augmentation(TypedDict, total=False):
+    rotate: float
+    scale: float
+    elastic: float
+    blur: float
+    contrast: float
+    brightness: float
+    gamma: float
+    poisson: float
+    noise: float
+
+# End of the parts.
+
 def devices() -> list[str]: ...
 def train(
     images: Sequence[Image] | Image,
@@ -43,8 +69,14 @@ def train(
     val_weights: Sequence[Image] | Image | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
-    # The settings of config.toml, such as:
+    # Settings, from the library's list.
     val_fraction: float = ...,
+    ignore: int = ...,
+    class_weights: str = ...,
+    init: Path = ...,
+    freeze: int = ...,
+    normalise: str = ...,
+    normalise_per_image: bool = ...,
     depth: int = ...,
     width: int = ...,
     dilations: str = ...,
@@ -52,6 +84,7 @@ def train(
     batch: int = ...,
     crop: int = ...,
     symmetries: bool = ...,
+    favour_rare: float = ...,
     lr: float = ...,
     max_epochs: int = ...,
     max_minutes: float = ...,
@@ -59,13 +92,9 @@ def train(
     patience: int = ...,
     seed: int = ...,
     device: str = ...,
-    init: Path = ...,
-    freeze: int = ...,
-    ignore: int = ...,
-    class_weights: str = ...,
-    normalise: str = ...,
-    monitor: str = ...,
-    optimisation: Mapping[str, Any] = ...,
-    augmentation: Mapping[str, Any] = ...,
-    **settings: Any,
+    tensorboard: bool = ...,
+    monitor: Literal["loss", "iou", "dice", "accuracy", "psnr", "ssim"] = ...,
+    optimisation: _Optimisation = ...,
+    augmentation: _Augmentation = ...,
+    # End of the settings.
 ) -> Model: ...

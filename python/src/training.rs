@@ -17,9 +17,6 @@ use crate::arrays;
 use crate::errors::{raised, setting};
 use crate::model::Model;
 
-/// Settings that name files, or that train more than one model.
-const OF_FILES: [&str; 4] = ["images", "targets", "folds", "fold"];
-
 /// Trains a network and gives the best model, on the device that it was trained on.
 ///
 /// images: a sequence of arrays (y, x) or (c, y, x) of float32, float64, uint8 or uint16, of equal c; a stack
@@ -88,8 +85,9 @@ pub fn train<'py>(
 /// The settings: those given, over those of the initial model, over the defaults.
 fn read_settings(py: Python<'_>, task: &str, given: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
     let mut given = given.map_or_else(|| Ok(Map::new()), |given| to_json(py, given))?;
-    if let Some(name) = OF_FILES.iter().find(|name| given.contains_key(**name)) {
-        return Err(setting(name, "given beside arrays", "it is one of msd-gpu train; leave it out"));
+    let mut for_files = Settings::all().filter(|setting| setting.is_for_files());
+    if let Some(found) = for_files.find(|setting| given.contains_key(setting.name())) {
+        return Err(setting(found.name(), "given beside arrays", "it is one of msd-gpu train; leave it out"));
     }
     let limited = ["max_epochs", "max_minutes", "max_steps"].iter().any(|limit| given.contains_key(*limit));
     given.entry("patience").or_insert(json!(Settings::default_patience(limited)));

@@ -123,6 +123,9 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, t
         return msd_gpu.train(*arguments, **{"task": "segment", "max_steps": 1, **QUICK, **settings})
 
     refuses(ValueError, ["deepth", "config.toml"], train, images, labels, deepth=3)
+    refuses(ValueError, ["'detph'", "'depth'"], train, images, labels, detph=3)
+    refuses(ValueError, ["'noise'", "'augmentation'"], train, images, labels, noise=0.1)
+    refuses(ValueError, ["'noize'", "'noise'"], train, images, labels, augmentation={"noize": 0.1})
     refuses(ValueError, ["depth", "3"], train, images, labels, depth="3")
     refuses(ValueError, ["guess", "segment"], train, images, labels, task="guess")
     refuses(ValueError, ["--lr", "-1"], train, images, labels, lr=-1)

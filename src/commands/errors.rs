@@ -49,7 +49,7 @@ fn flag_of(setting: &str, flags: &BTreeSet<String>) -> Option<String> {
 }
 
 /// Puts flags in the place of settings in backquotes, which may have a value with them; all else stays.
-fn with_flags(text: &str, flags: &BTreeSet<String>) -> String {
+pub(super) fn with_flags(text: &str, flags: &BTreeSet<String>) -> String {
     let mut parts = text.split('`');
     let mut all = parts.next().unwrap_or_default().to_owned();
     // What is between two backquotes, and what is outside.

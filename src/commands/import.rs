@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::exchange::{self, ImportOptions, Imported, TaskKind};
+use super::settings::one_of;
+use crate::exchange::{self, ImportOptions, Imported};
 use crate::files::write_bytes_atomic;
-use crate::network::parse_dilations;
+use crate::network::{TaskKind, parse_dilations};
 use crate::{Error, Result};
 
 /// Arguments of `import`.
@@ -22,7 +23,7 @@ pub struct ImportArguments {
     #[arg(long, value_name = "LIST")]
     dilations: Option<String>,
     /// What the network is for, where the file does not say it
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = one_of::<TaskKind>(TaskKind::CHOICES))]
     task: Option<TaskKind>,
 }
 

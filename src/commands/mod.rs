@@ -3,10 +3,9 @@
 //! Results go to standard output, everything else to standard error. With `--json` the output is one JSON
 //! object a line.
 
-mod augmentation;
 mod bench;
+mod completions;
 mod console;
-mod data;
 mod demo;
 mod device;
 mod devices;
@@ -17,10 +16,11 @@ mod folds;
 mod import;
 mod inspect;
 mod interrupt;
+mod man;
 mod models;
-mod optimisation;
 mod predict;
 mod progress;
+mod settings;
 mod table;
 mod train;
 mod training_progress;
@@ -41,10 +41,10 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// Say less (-q: only warnings) on standard error
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Messages")]
     quiet: bool,
     /// Say more on standard error
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Messages")]
     verbose: bool,
 }
 
@@ -76,6 +76,11 @@ enum Command {
     /// caches, or in the one that MSD_GPU_CACHE names. Results differ by rounding from one tuning to another; a run that is
     /// resumed keeps the tuning that it was begun with.
     Tune(tune::TuneArguments),
+    /// Print what a shell needs to complete commands and flags, for example: msd-gpu completions bash >>
+    /// ~/.bash_completion
+    Completions(completions::CompletionsArguments),
+    /// Print a page of the manual, for example: msd-gpu man train | man -l -
+    Man(man::ManArguments),
 }
 
 /// Sends log lines to standard error: information by default, `RUST_LOG` decides where it is set.
@@ -109,5 +114,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Export(arguments) => export::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Tune(arguments) => tune::run(arguments),
+        Command::Completions(arguments) => {
+            completions::run(arguments);
+            Ok(())
+        }
+        Command::Man(arguments) => man::run(arguments),
     }
 }

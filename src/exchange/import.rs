@@ -8,31 +8,11 @@ use safetensors::tensor::Dtype;
 
 use super::tensors::{Element, Place, Tensors, dense};
 use super::{Problem, msd_pytorch, msdnet, torch_file};
-use crate::network::{Class, Model, Task};
+use crate::network::{Class, Model, Task, TaskKind};
 use crate::{Error, Result};
 
 /// Largest file that is read, in bytes: far more than any network that fits the limits of an architecture.
 const MAX_BYTES: u64 = 1 << 32;
-
-/// What a network is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum TaskKind {
-    /// One output for each class.
-    Segment,
-    /// One output for each channel of an image.
-    Regress,
-}
-
-impl TaskKind {
-    /// The task with as many classes as there are outputs, numbered from 0.
-    fn with_outputs(self, outputs: usize) -> Task {
-        let class = |value: i64| Class { value, name: value.to_string() };
-        match self {
-            TaskKind::Regress => Task::Regress,
-            TaskKind::Segment => Task::Segment { classes: (0..outputs as i64).map(class).collect() },
-        }
-    }
-}
 
 /// What some files do not say.
 #[derive(Debug, Clone, Default)]
@@ -147,7 +127,7 @@ fn complete(found: Found, flag: Option<TaskKind>) -> Result<Imported> {
     let kind = match (task, flag) {
         (Some(says), Some(flag)) if says != flag => {
             let wanted = "the file says otherwise; leave the flag out";
-            return Err(Error::setting("task", format!("{flag:?}").to_lowercase(), wanted));
+            return Err(Error::setting("task", flag, wanted));
         }
         (Some(kind), _) | (None, Some(kind)) => kind,
         (None, None) => {
@@ -162,7 +142,12 @@ fn complete(found: Found, flag: Option<TaskKind>) -> Result<Imported> {
             kind
         }
     };
-    model.task = kind.with_outputs(outputs);
+    // Classes are numbered from 0.
+    let class = |value: i64| Class { value, name: value.to_string() };
+    model.task = match kind {
+        TaskKind::Regress => Task::Regress,
+        TaskKind::Segment => Task::Segment { classes: (0..outputs as i64).map(class).collect() },
+    };
     if kind == TaskKind::Segment {
         model.target = None;
     }

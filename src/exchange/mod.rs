@@ -16,7 +16,8 @@ mod torch_module;
 use crate::network::{Model, Normalisation};
 use crate::{Error, Result};
 
-pub use import::{ImportOptions, Imported, TaskKind, import, import_bytes};
+pub use crate::network::TaskKind;
+pub use import::{ImportOptions, Imported, import, import_bytes};
 pub use onnx::{OPSET, to_onnx};
 pub use torch_module::to_torch;
 

@@ -7,13 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use super::import::{Found, TaskKind};
+use super::import::Found;
 use super::pickle::shortened;
 use super::scaling::{Scaling, fold_input, fold_output};
 use super::tensors::Tensors;
 use super::{Problem, dlsia};
 use crate::geometry::Boundary;
-use crate::network::{Architecture, DilationMode, Model, Normalisation, ParameterLayout, Task};
+use crate::network::{Architecture, DilationMode, Model, Normalisation, ParameterLayout, Task, TaskKind};
 
 /// The network whose tensors these are. The file does not say its dilations; `None` for those of the default, 1 to 10.
 pub(super) fn read(tensors: &Tensors, dilations: Option<&[usize]>) -> Problem<Found> {

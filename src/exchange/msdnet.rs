@@ -9,10 +9,10 @@
 use hdf5_pure::{AttrValue, Dataset, File, Group};
 
 use super::Problem;
-use super::import::{Found, TaskKind};
+use super::import::Found;
 use super::scaling::{Scaling, fold_input, fold_output};
 use crate::geometry::Boundary;
-use crate::network::{Architecture, DilationMode, Model, Normalisation, ParameterLayout, Task};
+use crate::network::{Architecture, DilationMode, Model, Normalisation, ParameterLayout, Task, TaskKind};
 
 /// How an HDF5 file starts.
 pub(super) const HDF5_START: &[u8] = b"\x89HDF\r\n\x1a\n";

@@ -1,17 +1,17 @@
 //! What a convolution sees beyond the edge of an image.
 
-use serde::{Deserialize, Serialize};
+use crate::settings::named_choices;
 
-/// How an image continues beyond its edges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Boundary {
-    /// Mirrored without repeating the edge pixel: `c b | a b c | b a` (NumPy's `reflect`).
-    Reflect,
-    /// Mirrored with the edge pixel repeated: `b a | a b c | c b` (NumPy's `symmetric`).
-    Symmetric,
-    /// Zero everywhere outside.
-    Zeros,
+named_choices! {
+    /// How an image continues beyond its edges.
+    pub enum Boundary of "boundary" {
+        /// Mirrored without repeating the edge pixel: `c b | a b c | b a` (NumPy's `reflect`).
+        Reflect = "reflect",
+        /// Mirrored with the edge pixel repeated: `b a | a b c | c b` (NumPy's `symmetric`).
+        Symmetric = "symmetric",
+        /// Zero everywhere outside.
+        Zeros = "zeros",
+    }
 }
 
 impl Boundary {
@@ -30,15 +30,6 @@ impl Boundary {
                 let phase = index.rem_euclid(2 * n);
                 Some(phase.min(2 * n - 1 - phase) as usize)
             }
-        }
-    }
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Boundary::Reflect => "reflect",
-            Boundary::Symmetric => "symmetric",
-            Boundary::Zeros => "zeros",
         }
     }
 }

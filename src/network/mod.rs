@@ -10,6 +10,6 @@ mod normalisation;
 mod parameters;
 
 pub use architecture::{Architecture, DilationMode, parse_dilations};
-pub use model::{Class, Model, Task};
+pub use model::{Class, Model, Task, TaskKind};
 pub use normalisation::{InputNormalisation, Measure, Normalisation};
 pub use parameters::{ParameterLayout, TAPS, initialise};

@@ -6,6 +6,7 @@ use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::{Architecture, InputNormalisation, Normalisation, ParameterLayout};
+use crate::settings::named_choices;
 use crate::{Error, Result};
 
 /// A class of a segmentation.
@@ -15,6 +16,16 @@ pub struct Class {
     pub value: i64,
     /// The name that people read.
     pub name: String,
+}
+
+named_choices! {
+    /// What a network is for: the kind of its [`Task`].
+    pub enum TaskKind of "task" {
+        /// The class of each pixel.
+        Segment = "segment",
+        /// The values of each pixel: denoising, deblurring, removing artefacts.
+        Regress = "regress",
+    }
 }
 
 /// What the outputs of a network mean.

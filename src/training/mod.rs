@@ -18,10 +18,11 @@ mod run;
 mod settings;
 
 pub use crate::evaluation::Scores;
+pub use crate::network::TaskKind;
 pub use folds::{FoldScores, FoldWatcher, Folds};
 pub use prepare::Prepared;
 pub use reports::{History, preview_augmentation};
 pub use run::{
     MemoryUse, Outcome, Run, RunFolder, StopReason, check_same_settings, image_bytes, read_settings,
 };
-pub use settings::{Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
+pub use settings::{Monitor, Optimisation, Optimizer, RateSchedule, Settings};

@@ -16,7 +16,6 @@ mod intensity;
 mod strengths;
 
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use self::geometry::Geometry;
 use self::strengths::Strengths;
@@ -24,34 +23,62 @@ use super::random::{Stream, stream, uniform};
 use super::sample::Sample;
 use super::sampling::{Draw, cut};
 use crate::error::{Error, Result};
+use crate::settings::{Heading, Setting, declare_settings};
 
-/// How strongly samples are changed at most; 0 leaves something as it is.
-///
-/// Intensities are those of the normalised image, so their unit is its standard deviation.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Augmentation {
-    /// Turn by up to so many degrees, either way, about the middle of the piece.
-    pub rotate: f64,
-    /// Enlarge or shrink by a factor between 1 / (1 + this) and 1 + this, its logarithm even, about the middle.
-    pub scale: f64,
-    /// Displace control points by a normal random vector of so many pixels standard deviation along each axis,
-    /// and the pixels between them smoothly.
-    pub elastic: f64,
-    /// Blur with a Gaussian of up to so many pixels standard deviation.
-    pub blur: f64,
-    /// Multiply by a factor between 1 / (1 + this) and 1 + this, its logarithm even.
-    pub contrast: f64,
-    /// Add a number between minus and plus this, the same for all pixels and channels.
-    pub brightness: f64,
-    /// Raise the brightness, from 0 at the darkest to 1 at the brightest pixel of a channel, to a power between
-    /// 1 / (1 + this) and 1 + this, its logarithm even.
-    pub gamma: f64,
-    /// Count photons: noise whose variance grows with the brightness over the darkest pixel of a channel, and is the
-    /// square of up to this at the mean brightness.
-    pub poisson: f64,
-    /// Add normal noise of up to this standard deviation, each pixel its own.
-    pub noise: f64,
+declare_settings! {
+    /// How strongly samples are changed at most; 0 leaves something as it is.
+    ///
+    /// Intensities are those of the normalised image, so their unit is its standard deviation.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Augmentation in Some("augmentation");
+    required {}
+    settings {
+        /// Turn by up to this, either way.
+        ///
+        /// About the middle of the piece.
+        rotate: f64 = 0.0 => under("DEGREES");
+        /// Enlarge or shrink by up to this: 0.1 for a factor of 1/1.1 to 1.1.
+        ///
+        /// About the middle of the piece; the logarithm of the factor is even.
+        scale: f64 = 0.0 => under("FRACTION");
+        /// Bend: displace points 64 pixels apart by this standard deviation, and those between them smoothly.
+        ///
+        /// By a normal random vector, whose parts along the axes have this standard deviation each.
+        elastic: f64 = 0.0 => under("PIXELS");
+        /// Blur with a Gaussian of up to this standard deviation.
+        blur: f64 = 0.0 => under("PIXELS");
+        /// Multiply by a factor between 1/(1+X) and 1+X.
+        ///
+        /// The logarithm of the factor is even.
+        contrast: f64 = 0.0 => under("X");
+        /// Brighten or darken by up to X, where 1 is the standard deviation of the normalised image.
+        ///
+        /// By the same for all pixels and channels.
+        brightness: f64 = 0.0 => under("X");
+        /// Raise the brightness (0 at the darkest, 1 at the brightest pixel) to a power between 1/(1+X) and 1+X.
+        ///
+        /// Darkest and brightest of each channel; the logarithm of the power is even.
+        gamma: f64 = 0.0 => under("X");
+        /// Photon noise, of up to X standard deviations at the mean brightness.
+        ///
+        /// Photons are counted: the variance grows with the brightness over the darkest pixel of a channel.
+        poisson: f64 = 0.0 => under("X");
+        /// Normal noise of up to X standard deviations.
+        ///
+        /// Each pixel has its own.
+        noise: f64 = 0.0 => under("X");
+    }
+    parts {}
+}
+
+const fn under(value_name: &'static str) -> Setting {
+    Setting::under(Heading::Augmentation, value_name)
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        Self::with_required()
+    }
 }
 
 impl Augmentation {

@@ -1,6 +1,7 @@
 //! Whether settings can be used, as far as that can be told without the images.
 
-use crate::training::{Settings, TaskKind};
+use super::Settings;
+use crate::network::TaskKind;
 use crate::{Error, Result};
 
 impl Settings {

@@ -7,248 +7,151 @@ mod optimisation;
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 
-use serde::{Deserialize, Serialize};
-
 use crate::engine::Loss;
 use crate::geometry::Boundary;
-use crate::network::{Architecture, DilationMode, Measure, parse_dilations};
+use crate::network::{Architecture, DilationMode, Measure, TaskKind, parse_dilations};
 use crate::samples::{Augmentation, ClassWeights};
+use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
+use crate::settings::{Setting, ValueKind, declare_settings};
 use crate::{Error, Result};
 
-/// What is to be learnt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum TaskKind {
-    /// The class of each pixel.
-    Segment,
-    /// The values of each pixel: denoising, deblurring, removing artefacts.
-    Regress,
+declare_settings! {
+    /// The settings of a run, as they stand in its `config.toml`: [`Settings::new`], and then whatever is to be different.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Settings in None;
+    required {
+        /// What to learn: the class of each pixel, or its values (denoising and the like).
+        task: TaskKind => Setting::under(Data, "TASK");
+        /// Training images: a folder, a glob in quotes, or a stack (PNG, TIFF).
+        images: String => files();
+        /// Their targets, of the same names: label images, or the wanted images.
+        targets: String => files();
+    }
+    settings {
+        /// Validation images; the model that is best on them is kept.
+        val_images: Option<String> = None => files();
+        /// Targets of the validation images.
+        val_targets: Option<String> = None => files();
+        /// Set this share of the training images aside for validation instead.
+        val_fraction: Option<f64> = None => Setting::under(Data, "SHARE");
+        /// Train K times, each time with another K-th of the images for validation, into RUN/fold-1 and so on.
+        folds: Option<usize> = None => Setting::under(Data, "K").for_files();
+        /// Of the folds, train this one only, from 1.
+        ///
+        /// `None` for all of them.
+        fold: Option<usize> = None => Setting::under(Data, "N").for_files();
+        /// Value in label images of pixels that nobody labelled, such as 255: they do not count.
+        ignore: Option<i64> = None => Setting::under(Data, "VALUE");
+        /// Images of weights, of the same names as the images: how much each pixel counts, 0 for not at all.
+        weights: Option<String> = None => files();
+        /// Weights of the validation images.
+        val_weights: Option<String> = None => files();
+        /// How much classes count: balanced, or a number for each in the order of their values, like 1,2,0.5.
+        class_weights: Option<String> = None
+            => Setting::under(Data, "WEIGHTS").of_kind(ValueKind::Numbers).described_default("all 1");
+        /// Start from the parameters of this model (run folder or model file), with its layers and its normalisation.
+        ///
+        /// [`Settings::start_from`] takes these over.
+        init: Option<String> = None => Setting::under(Network, "M").of_kind(ValueKind::Path);
+        /// Keep the first N layers as `init` has them.
+        freeze: usize = 0 => Setting::under(Network, "N").omitted_at_default();
+        /// What becomes 0 and 1: mean (and standard deviation) of each channel, percentiles like 1..99 (they become -1
+        /// and 1), or init for what the model of `init` has.
+        ///
+        /// Images and regression targets are normalised by it. Every pixel has a part in the mean, which is the default.
+        normalise: String = "mean".into() => Setting::under(Data, "MEASURE")
+            .of_kind(ValueKind::Numbers)
+            .described_default("mean, or init where there is one");
+        /// Normalise each image by itself, not all by the training images.
+        normalise_per_image: bool = false => Setting::under(Data, "");
+        /// Number of layers.
+        ///
+        /// The default is half the paper's 100, at a quarter of the cost.
+        depth: usize = 50 => Setting::under(Network, "N");
+        /// Channels of each layer.
+        ///
+        /// The default is the paper's, as are those of dilations and boundary.
+        width: usize = 1 => Setting::under(Network, "N");
+        /// Dilations of the layers, like 1..10 or 1,2,4,8.
+        dilations: String = "1..10".into() => Setting::under(Network, "LIST");
+        /// What is seen beyond the edge of an image.
+        boundary: Boundary = Boundary::Reflect => Setting::under(Network, "BOUNDARY");
+        /// Images in each step.
+        batch: usize = 1 => Setting::under(Optimise, "N");
+        /// Show random pieces of N x N pixels; 0 for whole images.
+        ///
+        /// With the default there are many steps a minute, and a piece is still wider than most features.
+        crop: usize = 256 => Setting::under(Data, "N");
+        /// Show images in all eight flips and rotations, not only as they are.
+        symmetries: bool = true => Setting::under(Data, "")
+            .help_off("Show images only as they are, not in all eight flips and rotations");
+        /// Place this share of the pieces about a pixel of a class drawn evenly.
+        favour_rare: f64 = 0.0 => Setting::under(Data, "SHARE");
+        /// Learning rate.
+        ///
+        /// The default is three times the usual rate of Adam: with 0.001, micrographs at depth 50 were learnt much more
+        /// slowly than with 0.004.
+        lr: f64 = 3e-3 => Setting::under(Optimise, "RATE");
+        /// Stop after this many epochs.
+        max_epochs: Option<u64> = None
+            => Setting::under(Stop, "N").described_default("1000 when no limit is given");
+        /// Stop after this many minutes.
+        max_minutes: Option<f64> = None => Setting::under(Stop, "MINUTES");
+        /// Stop after this many steps.
+        max_steps: Option<u64> = None => Setting::under(Stop, "N");
+        /// Stop after this many epochs without a better model; 0 for never.
+        patience: u64 = DEFAULT_PATIENCE
+            => Setting::under(Stop, "N").described_default("100, or never when a limit is given");
+        /// Judge the network once in this many epochs.
+        ///
+        /// Without it, so often that judging takes at most a tenth of the work of a run.
+        validate_every: Option<u64> = None => Setting::under(Stop, "EPOCHS")
+            .described_default("so that judging takes at most a tenth of the work");
+        /// Where all random numbers start from.
+        seed: u64 = 1 => Setting::under(Optimise, "N");
+        /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`.
+        device: String = "auto".into() => Setting::under(Device, "D");
+        /// Write event files into the run's folder, for: tensorboard --logdir RUN.
+        tensorboard: bool = false => Setting::under(Run, "");
+        /// What the best model is best in, on the validation images.
+        monitor: Monitor = Monitor::Loss => Setting::under(Stop, "SCORE");
+    }
+    parts {
+        /// Loss, optimiser and learning rate.
+        optimisation: Optimisation => |_| true;
+        /// Random changes of what is shown.
+        augmentation: Augmentation => |augmentation| !augmentation.is_off();
+    }
 }
 
-/// The settings of a run, as they stand in its `config.toml`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// What is to be learnt.
-    pub task: TaskKind,
-    /// Training images: a folder, a glob or a stack.
-    pub images: String,
-    /// Their targets.
-    pub targets: String,
-    /// Validation images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_images: Option<String>,
-    /// Their targets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_targets: Option<String>,
-    /// Share of the training images that is set aside for validation instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_fraction: Option<f64>,
-    /// Folds of a cross-validation: each takes its share of the training images for validation instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folds: Option<usize>,
-    /// Which of the folds this run is, from 1; without it, all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fold: Option<usize>,
-    /// Value in label images of pixels that nobody labelled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ignore: Option<i64>,
-    /// Images of how much each pixel counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<String>,
-    /// The same for the validation images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_weights: Option<String>,
-    /// How much each class counts: `balanced`, or numbers such as `1,2,0.5`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class_weights: Option<String>,
-    /// Model file or run folder whose parameters the run starts from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<String>,
-    /// Layers, the first, whose parameters stay as they are there.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub freeze: usize,
-    /// What images and regression targets are normalised by: `mean`, percentiles such as `1..99`, or `init` for what the
-    /// model of `init` has.
-    #[serde(default = "default::normalise")]
-    pub normalise: String,
-    /// Whether images are normalised each by itself.
-    #[serde(default)]
-    pub normalise_per_image: bool,
-    /// Number of layers.
-    #[serde(default = "default::depth")]
-    pub depth: usize,
-    /// Channels of each layer.
-    #[serde(default = "default::width")]
-    pub width: usize,
-    /// Dilations, such as `1..10` or `1,2,4,8`.
-    #[serde(default = "default::dilations")]
-    pub dilations: String,
-    /// What is seen beyond the edge of an image.
-    #[serde(default = "default::boundary")]
-    pub boundary: Boundary,
-    /// Images in each step.
-    #[serde(default = "default::batch")]
-    pub batch: usize,
-    /// Rows and columns of the random pieces that are shown; 0 for whole images.
-    #[serde(default = "default::crop")]
-    pub crop: usize,
-    /// Whether pieces are shown in all eight flips and rotations.
-    #[serde(default = "default::symmetries")]
-    pub symmetries: bool,
-    /// Share of the pieces, 0 to 1, that lie about a pixel of a class drawn evenly.
-    #[serde(default)]
-    pub favour_rare: f64,
-    /// Learning rate of Adam.
-    #[serde(default = "default::lr")]
-    pub lr: f64,
-    /// Stop after so many epochs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_epochs: Option<u64>,
-    /// Stop after so many minutes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_minutes: Option<f64>,
-    /// Stop after so many steps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_steps: Option<u64>,
-    /// Stop after so many epochs without a better model; 0 for never.
-    #[serde(default = "default::patience")]
-    pub patience: u64,
-    /// Judge the network once in so many epochs; without it, so often that judging takes at most a tenth of the work.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validate_every: Option<u64>,
-    /// Where all random numbers start from.
-    #[serde(default = "default::seed")]
-    pub seed: u64,
-    /// The device: auto, cpu, gpu, an index or part of a name.
-    #[serde(default = "default::device")]
-    pub device: String,
-    /// Whether event files for TensorBoard are written.
-    #[serde(default)]
-    pub tensorboard: bool,
-    /// What the best model is best in.
-    #[serde(default)]
-    pub monitor: Monitor,
-    /// Loss, optimiser and learning rate.
-    #[serde(default)]
-    pub optimisation: Optimisation,
-    /// Random changes of the pieces.
-    #[serde(default, skip_serializing_if = "Augmentation::is_off")]
-    pub augmentation: Augmentation,
+/// Images or targets that lie somewhere.
+const fn files() -> Setting {
+    Setting::under(Data, "PATH").of_kind(ValueKind::Path).for_files()
 }
 
 /// What stands for the paths of images that have none.
 const IN_MEMORY: &str = "arrays in memory";
 /// Epochs when nothing else ends a run.
 const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
+/// Epochs without a better model after which a run without another limit ends.
+const DEFAULT_PATIENCE: u64 = 100;
 /// The value of `normalise` that keeps what the initial model has.
 pub(in crate::training) const INITIAL: &str = "init";
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference.
-fn is_zero(number: &usize) -> bool {
-    *number == 0
-}
-
-/// Defaults, in one place for `config.toml` and the command line.
-pub mod default {
-    use super::Boundary;
-
-    /// Mean and standard deviation, which every pixel has a part in.
-    pub fn normalise() -> String {
-        "mean".into()
-    }
-    /// Layers: half the paper's 100, a quarter of its cost.
-    pub fn depth() -> usize {
-        50
-    }
-    /// The paper's width.
-    pub fn width() -> usize {
-        1
-    }
-    /// The paper's dilations.
-    pub fn dilations() -> String {
-        "1..10".into()
-    }
-    /// The paper's boundary.
-    pub fn boundary() -> Boundary {
-        Boundary::Reflect
-    }
-    /// One piece in each step.
-    pub fn batch() -> usize {
-        1
-    }
-    /// Pieces of 256x256 pixels: many steps a minute, and still wider than most features.
-    pub fn crop() -> usize {
-        256
-    }
-    /// All eight flips and rotations.
-    pub fn symmetries() -> bool {
-        true
-    }
-    /// Thrice the usual rate of Adam: with 0.001, micrographs at depth 50 were learnt much more slowly than with 0.004.
-    pub fn lr() -> f64 {
-        3e-3
-    }
-    /// Epochs without a better model.
-    pub fn patience() -> u64 {
-        100
-    }
-    /// The first seed.
-    pub fn seed() -> u64 {
-        1
-    }
-    /// The best hardware GPU, else the CPU.
-    pub fn device() -> String {
-        "auto".into()
-    }
-}
 
 impl Settings {
     /// Settings with all defaults.
     pub fn new(task: TaskKind, images: impl Into<String>, targets: impl Into<String>) -> Self {
-        Self {
-            task,
-            images: images.into(),
-            targets: targets.into(),
-            val_images: None,
-            val_targets: None,
-            val_fraction: None,
-            folds: None,
-            fold: None,
-            ignore: None,
-            weights: None,
-            val_weights: None,
-            class_weights: None,
-            init: None,
-            freeze: 0,
-            normalise: default::normalise(),
-            normalise_per_image: false,
-            depth: default::depth(),
-            width: default::width(),
-            dilations: default::dilations(),
-            boundary: default::boundary(),
-            batch: default::batch(),
-            crop: default::crop(),
-            symmetries: default::symmetries(),
-            favour_rare: 0.0,
-            lr: default::lr(),
-            max_epochs: None,
-            max_minutes: None,
-            max_steps: None,
-            patience: default::patience(),
-            validate_every: None,
-            seed: default::seed(),
-            device: default::device(),
-            tensorboard: false,
-            monitor: Monitor::default(),
-            optimisation: Optimisation::default(),
-            augmentation: Augmentation::default(),
-        }
+        Self::with_required(task, images.into(), targets.into())
     }
 
     /// Settings with all defaults, for images that are in memory.
     pub fn in_memory(task: TaskKind) -> Self {
         Self::new(task, IN_MEMORY, IN_MEMORY)
+    }
+
+    /// All settings, those of the parts after the others.
+    pub fn all() -> impl Iterator<Item = &'static Setting> + Clone {
+        Self::SETTINGS.iter().chain(Optimisation::SETTINGS).chain(Augmentation::SETTINGS)
     }
 
     /// What images are normalised by; `None` for what the model has that the run starts from.
@@ -313,7 +216,7 @@ impl Settings {
 
     /// The patience of a run for which nobody named one: who says how long to train wants that long.
     pub fn default_patience(has_limit: bool) -> u64 {
-        if has_limit { 0 } else { default::patience() }
+        if has_limit { 0 } else { DEFAULT_PATIENCE }
     }
 
     /// Sets the limit of a run that has none.

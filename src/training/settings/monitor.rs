@@ -1,28 +1,26 @@
 //! By what the best model is chosen.
 
-use serde::{Deserialize, Serialize};
-
 use crate::evaluation::Scores;
-use crate::training::TaskKind;
+use crate::network::TaskKind;
+use crate::settings::named_choices;
 use crate::{Error, Result};
 
-/// What the best model is best in, on the validation images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Monitor {
-    /// The loss.
-    #[default]
-    Loss,
-    /// Mean intersection over union of the classes.
-    Iou,
-    /// Mean Dice coefficient of the classes.
-    Dice,
-    /// Share of the pixels that have the right class.
-    Accuracy,
-    /// Peak signal-to-noise ratio.
-    Psnr,
-    /// Structural similarity.
-    Ssim,
+named_choices! {
+    /// What the best model is best in, on the validation images.
+    pub enum Monitor of "monitor", default Loss {
+        /// The loss.
+        Loss = "loss",
+        /// Mean intersection over union of the classes.
+        Iou = "iou",
+        /// Mean Dice coefficient of the classes.
+        Dice = "dice",
+        /// Share of the pixels that have the right class.
+        Accuracy = "accuracy",
+        /// Peak signal-to-noise ratio.
+        Psnr = "psnr",
+        /// Structural similarity.
+        Ssim = "ssim",
+    }
 }
 
 impl Monitor {

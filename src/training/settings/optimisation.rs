@@ -1,82 +1,87 @@
 //! How the network is moved towards a smaller loss: the `[optimisation]` part of `config.toml`.
 
-use serde::{Deserialize, Serialize};
-
 use crate::engine::{Adam, Loss};
+use crate::settings::{Heading, Setting, SettingValue, ValueKind, declare_settings, named_choices};
 use crate::{Error, Result};
 
-/// The optimiser.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Optimizer {
-    /// Kingma & Ba 2015.
-    #[default]
-    Adam,
-    /// With decay of the weights apart from the moments (Loshchilov & Hutter 2019).
-    #[value(name = "adamw")]
-    AdamW,
-}
-
-/// How the learning rate changes after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum RateSchedule {
-    /// Not at all.
-    #[default]
-    Constant,
-    /// Along half a cosine down to 0 (Loshchilov & Hutter 2017, equation 5, without restarts).
-    Cosine,
-    /// Multiplied by the factor every so many steps.
-    Step,
-    /// Multiplied by the factor when no better model came for so many epochs.
-    Plateau,
-}
-
-/// Loss, optimiser and learning rate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Optimisation {
-    /// What is minimised; `None` for the task's usual loss, cross-entropy or the squared error.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Loss>,
+named_choices! {
     /// The optimiser.
-    pub optimizer: Optimizer,
-    /// AdamW's decay; `None` for the usual 0.01.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight_decay: Option<f64>,
-    /// Longest gradient; longer ones are scaled down.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clip_norm: Option<f64>,
-    /// Decay of the averaged weights; these are then what is judged and kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ema: Option<f64>,
-    /// How the learning rate changes.
-    pub schedule: RateSchedule,
-    /// Steps in which the learning rate first grows from nothing.
-    pub warmup_steps: u64,
-    /// Cosine: steps to its end, the warm-up included; `None` for the length of the run. Step: steps between drops.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lr_steps: Option<u64>,
-    /// Step and plateau: what the rate is multiplied by.
-    pub lr_factor: f64,
-    /// Plateau: epochs without a better model before the rate drops.
-    pub lr_patience: u64,
+    pub enum Optimizer of "optimizer", default Adam {
+        /// Kingma & Ba 2015.
+        Adam = "adam",
+        /// With decay of the weights apart from the moments (Loshchilov & Hutter 2019).
+        AdamW = "adamw",
+    }
+}
+
+named_choices! {
+    /// How the learning rate changes after the warm-up.
+    pub enum RateSchedule of "schedule", default Constant {
+        /// Not at all.
+        Constant = "constant",
+        /// Along half a cosine down to 0 (Loshchilov & Hutter 2017, equation 5, without restarts).
+        Cosine = "cosine",
+        /// Multiplied by the factor every so many steps.
+        Step = "step",
+        /// Multiplied by the factor when no better model came for so many epochs.
+        Plateau = "plateau",
+    }
+}
+
+declare_settings! {
+    /// Loss, optimiser and learning rate.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Optimisation in Some("optimisation");
+    required {}
+    settings {
+        /// What is minimised: cross-entropy, focal, dice, cross-entropy+dice for classes; l2, l1, huber, charbonnier for
+        /// values; some with a number, as focal:2, huber:1, charbonnier:0.001.
+        ///
+        /// `None` for the task's usual loss, cross-entropy or the squared error.
+        loss: Option<Loss> = None => under("LOSS").described_default("cross-entropy or l2");
+        /// Optimiser.
+        optimizer: Optimizer = Optimizer::Adam => under("OPTIMIZER");
+        /// AdamW: how fast weights decay.
+        weight_decay: Option<f64> = None => under("DECAY").described_default("0.01");
+        /// Scale gradients down that are together longer than this.
+        clip_norm: Option<f64> = None => under("LENGTH").described_default("never");
+        /// Judge and keep an average of the weights that keeps this share of itself in each step, such as 0.999.
+        ema: Option<f64> = None => under("DECAY").described_default("none");
+        /// How the learning rate changes; plateau watches what `monitor` names.
+        schedule: RateSchedule = RateSchedule::Constant => under("SCHEDULE");
+        /// Let the learning rate grow from nothing in this many steps.
+        warmup_steps: u64 = 0 => under("STEPS");
+        /// cosine: steps to its end [the whole run]; step: steps from one drop to the next.
+        ///
+        /// The warm-up is part of a cosine's steps.
+        lr_steps: Option<u64> = None => under("STEPS");
+        /// step and plateau: multiply the learning rate by this.
+        lr_factor: f64 = 0.1 => under("FACTOR");
+        /// plateau: epochs without a better model before the learning rate drops.
+        lr_patience: u64 = 10 => under("EPOCHS");
+    }
+    parts {}
+}
+
+const fn under(value_name: &'static str) -> Setting {
+    Setting::under(Heading::Optimisation, value_name)
 }
 
 impl Default for Optimisation {
     fn default() -> Self {
-        Self {
-            loss: None,
-            optimizer: Optimizer::Adam,
-            weight_decay: None,
-            clip_norm: None,
-            ema: None,
-            schedule: RateSchedule::Constant,
-            warmup_steps: 0,
-            lr_steps: None,
-            lr_factor: 0.1,
-            lr_patience: 10,
-        }
+        Self::with_required()
+    }
+}
+
+impl SettingValue for Loss {
+    const KIND: ValueKind = ValueKind::Text;
+
+    fn read(_: &str, text: &str) -> Result<Self> {
+        text.parse()
+    }
+
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 
