@@ -9,13 +9,14 @@
 //!
 //! Rooms are listed from the ground up; each uses only those before it.
 //!
+//! - [`memory`]: how much memory this process may still take, asked before large pieces are taken.
 //! - [`network`]: what a network is. [`network::Architecture`], its parameters in one flat order, and
 //!   [`network::Model`] with its file.
 //! - [`mod@reference`]: the paper's equations in float64, slow on purpose: what everything else is judged by.
 //! - [`schedule`]: how a network is computed, as a list of steps that both engines run.
 //! - [`engine`]: the trait [`engine::Engine`] and what goes in and out.
 //! - [`cpu`] and [`mod@gpu`]: the engines. [`devices`] lists what is there and opens one.
-//! - [`data`]: images in and out, label values, random draws. [`phantom`]: images we make ourselves.
+//! - [`images`]: images in and out. [`samples`]: data sets, label values, random draws. [`phantom`]: images we make ourselves.
 //!   [`metrics`]: IoU, Dice, PSNR, SSIM. [`pictures`]: arrays turned into pictures for people.
 //!   [`tensorboard`]: files of events that TensorBoard shows.
 //! - [`exchange`]: networks that come from other tools, and models that go to them.
@@ -61,6 +62,7 @@ pub mod geometry;
 pub mod gpu;
 pub mod images;
 pub mod inference;
+pub mod memory;
 pub mod metrics;
 pub mod network;
 pub mod phantom;

@@ -10,6 +10,8 @@ mod evaluate;
 mod initial;
 #[path = "commands/inspect.rs"]
 mod inspect;
+#[path = "commands/limits.rs"]
+mod limits;
 #[path = "commands/machine.rs"]
 mod machine;
 #[path = "commands/memory.rs"]

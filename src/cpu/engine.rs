@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::lanes::Instructions;
-use super::memory::check_free;
+use super::memory::WAY_OUT;
 use super::steps::{Numbers, scratch_bytes};
 use super::workspace::{ImageTarget, Objective, Workspace};
 use crate::engine::{
@@ -12,7 +12,7 @@ use crate::engine::{
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule, pages};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Layers in a block where nothing else is asked for: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).
 const BLOCK: usize = 10;
@@ -97,10 +97,8 @@ impl CpuEngine {
             // The old planes go before new ones are taken.
             self.pass = None;
             let schedule = self.schedule(extent, training)?;
-            check_free(
-                "the planes of this network and image size",
-                schedule.bytes().saturating_add(scratch_bytes(&schedule)),
-            )?;
+            let bytes = schedule.bytes().saturating_add(scratch_bytes(&schedule));
+            memory::check("the planes of this network and image size", bytes, WAY_OUT)?;
             self.pass = Some(Workspace::new(schedule)?);
         }
         Ok(())
@@ -159,7 +157,8 @@ impl Engine for CpuEngine {
         check_batch(&self.numbers.architecture, images, None)?;
         self.prepare(images.shape.extent, false)?;
         let pixels = images.shape.extent.pixels();
-        let mut outputs = Vec::with_capacity(images.shape.batch * self.numbers.architecture.outputs * pixels);
+        let count = images.shape.batch * self.numbers.architecture.outputs * pixels;
+        let mut outputs = memory::reserve("the outputs of the network", count, WAY_OUT)?;
         for image in images.pixels.chunks_exact(self.numbers.architecture.inputs * pixels) {
             if let Some(pass) = &mut self.pass {
                 self.numbers.run(pass, image, None);

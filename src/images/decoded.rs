@@ -8,6 +8,7 @@ use tiff::decoder::DecodingResult;
 
 use super::source::ImageSource;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// The largest image that is read, in bytes once decoded.
 const MAX_BYTES: u64 = 16 << 30;
@@ -98,6 +99,25 @@ pub(super) fn check_bytes(
             ),
         )),
     }
+}
+
+/// Checks that there is memory for what decoding takes: `samples` numbers of `sample_bytes` bytes as they are stored, and
+/// again as what they are read for.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] where there is not.
+pub(super) fn check_memory(
+    page: &ImageSource,
+    samples: usize,
+    sample_bytes: usize,
+    purpose: Purpose,
+) -> Result<()> {
+    let read_bytes = match purpose {
+        Purpose::Intensities => size_of::<f32>(),
+        Purpose::Labels => size_of::<i64>(),
+    };
+    let bytes = (samples as u64).saturating_mul((sample_bytes + read_bytes) as u64);
+    memory::check(&format!("the image {}", page.name()), bytes, "cut the image into smaller files")
 }
 
 /// The side of an image that is to be written, as file formats count it.

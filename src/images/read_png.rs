@@ -7,7 +7,7 @@ use image::codecs::png::PngDecoder;
 use image::{ColorType, ImageDecoder, Limits};
 use tiff::decoder::DecodingResult;
 
-use super::decoded::{Decoded, Purpose, check_bytes, open};
+use super::decoded::{Decoded, Purpose, check_bytes, check_memory, open};
 use super::source::ImageSource;
 use crate::error::{Error, Result};
 
@@ -74,6 +74,8 @@ pub(super) fn size(page: &ImageSource) -> Result<(usize, usize, usize)> {
 pub(super) fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
     let mut file = open(&page.path)?;
     let header = header(page, &mut file)?;
+    let samples = header.channels() * header.height * header.width;
+    check_memory(page, samples, usize::from(header.bits).div_ceil(8), purpose)?;
     let indices = purpose == Purpose::Labels && header.colour == PALETTE;
     let samples = if indices {
         let mut bytes = Vec::new();

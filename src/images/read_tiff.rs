@@ -7,7 +7,7 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::{PlanarConfiguration, Tag};
 use tiff::{ColorType, TiffError};
 
-use super::decoded::{Decoded, Purpose, check_bytes, open};
+use super::decoded::{Decoded, Purpose, check_bytes, check_memory, open};
 use super::source::ImageSource;
 use super::tiff_directory::{Patched, directory_places, layout, photometric};
 use crate::error::{Error, Result};
@@ -182,6 +182,8 @@ pub(super) fn size(page: &ImageSource) -> Result<(usize, usize, usize)> {
 /// Decodes one page, without decoding those before it.
 pub(super) fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
     let mut opened = open_page(page)?;
+    let wanted = opened.stored_channels * opened.height * opened.width;
+    check_memory(page, wanted, usize::from(opened.bits).div_ceil(8), purpose)?;
     let mut samples = DecodingResult::U8(Vec::new());
     opened.decoder.read_image_to_buffer(&mut samples).map_err(|error| explain(page, error))?;
     if opened.bits < 8 {
@@ -190,7 +192,6 @@ pub(super) fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
     if opened.white_is_zero && purpose == Purpose::Intensities {
         invert(&mut samples, opened.bits);
     }
-    let wanted = opened.stored_channels * opened.height * opened.width;
     if count(&samples) != wanted {
         return Err(damaged(page, "its pixels end before the image is full"));
     }

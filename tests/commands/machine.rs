@@ -44,7 +44,11 @@ fn bench_prints_what_the_contract_names() {
     bench.refuses("bench --device cpu --depth 0", &["--depth"]);
     bench.refuses("bench --device cpu --repeats 0", &["--repeats"]);
     bench.refuses("bench --device cpu --size 4000000000", &["image size"]);
-    bench.refuses("bench --device cpu --size 1000000", &["--size", "memory"]);
+    let outcome = bench.run("bench --device cpu --size 1000000");
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    for part in ["--size", "memory"] {
+        assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+    }
 }
 
 #[test]
