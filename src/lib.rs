@@ -23,6 +23,13 @@
 //! - [`training`] and [`inference`]: from images to a model, and from a model to images.
 //! - [`commands`]: the command line.
 //!
+//! # Features
+//!
+//! Both are on by default; without them this is a library for the CPU.
+//!
+//! - `cli`: the program `msd-gpu` and [`commands`].
+//! - `gpu`: [`mod@gpu`] and GPUs among the [`devices`], through wgpu.
+//!
 //! # In a few lines
 //!
 //! ```
@@ -50,6 +57,7 @@
 //! # Ok::<(), msd_gpu::Error>(())
 //! ```
 
+#[cfg(feature = "cli")]
 pub mod commands;
 pub mod cpu;
 pub mod devices;
@@ -59,6 +67,7 @@ pub mod error;
 pub mod exchange;
 pub mod files;
 pub mod geometry;
+#[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod images;
 pub mod inference;

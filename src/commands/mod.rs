@@ -22,6 +22,7 @@ mod predict;
 mod progress;
 mod table;
 mod train;
+#[cfg(feature = "gpu")]
 mod tune;
 
 pub use self::errors::{exit_code, sentence};
@@ -73,6 +74,7 @@ enum Command {
     /// on, for all larger ones), for this GPU, its driver and this version of msd-gpu. It is kept in the user's folder for
     /// caches, or in the one that MSD_GPU_CACHE names. Results differ by rounding from one tuning to another; a run that is
     /// resumed keeps the tuning that it was begun with.
+    #[cfg(feature = "gpu")]
     Tune(tune::TuneArguments),
 }
 
@@ -106,6 +108,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Import(arguments) => import::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        #[cfg(feature = "gpu")]
         Command::Tune(arguments) => tune::run(arguments),
     }
 }

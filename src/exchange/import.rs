@@ -15,7 +15,8 @@ use crate::{Error, Result};
 const MAX_BYTES: u64 = 1 << 32;
 
 /// What a network is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum TaskKind {
     /// One output for each class.
     Segment,

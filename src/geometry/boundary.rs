@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// How an image continues beyond its edges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Boundary {
     /// Mirrored without repeating the edge pixel: `c b | a b c | b a` (NumPy's `reflect`).

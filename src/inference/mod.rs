@@ -12,6 +12,7 @@
 
 mod ensemble;
 mod memory;
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only commands use it so far"))]
 pub(crate) mod pipeline;
 mod predictor;
 

@@ -51,6 +51,27 @@ fn bench_prints_what_the_contract_names() {
     }
 }
 
+/// Where the only GPU is a program that plays one, as on most machines that run tests.
+#[test]
+fn whoever_asks_for_a_gpu_is_told_that_it_is_none() {
+    let bench = Bench::new();
+    let kinds: Vec<serde_json::Value> = bench
+        .succeeds("devices --json")
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].clone())
+        .collect();
+    let warnings = |device: &str| {
+        let outcome = bench.run(&format!("bench --device {device} --size 16 --depth 3 --repeats 1"));
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let lines = outcome.stderr.lines().filter(|line| line.contains("WARN"));
+        lines.filter(|line| line.contains("plays one") && line.contains("--device cpu")).count()
+    };
+    assert!(kinds.iter().any(|kind| kind != "cpu"), "no GPU was found; install a driver, or lavapipe");
+    let only_software = !kinds.iter().any(|kind| kind == "gpu");
+    assert_eq!(warnings("gpu"), usize::from(only_software));
+    assert_eq!(warnings("cpu"), 0);
+}
+
 #[test]
 fn bench_times_the_steps_of_a_gpu_and_compares_with_peers() {
     let bench = Bench::new();

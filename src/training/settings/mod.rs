@@ -16,7 +16,8 @@ use crate::samples::{Augmentation, ClassWeights};
 use crate::{Error, Result};
 
 /// What is to be learnt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum TaskKind {
     /// The class of each pixel.

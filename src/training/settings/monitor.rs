@@ -7,7 +7,8 @@ use crate::training::scores::Scores;
 use crate::{Error, Result};
 
 /// What the best model is best in, on the validation images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Monitor {
     /// The loss.
