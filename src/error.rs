@@ -129,7 +129,13 @@ impl Error {
                 let kind = cause.io().map(std::io::Error::kind);
                 matches!(
                     kind,
-                    Some(Kind::StorageFull | Kind::QuotaExceeded | Kind::OutOfMemory | Kind::WriteZero)
+                    Some(
+                        Kind::StorageFull
+                            | Kind::QuotaExceeded
+                            | Kind::FileTooLarge
+                            | Kind::OutOfMemory
+                            | Kind::WriteZero
+                    )
                 )
             }
             _ => false,
@@ -239,7 +245,9 @@ mod tests {
     #[test]
     fn a_full_disk_is_a_failure_and_a_missing_folder_is_not() {
         let caused = |kind: ErrorKind| Error::output("a", "b").caused_by(IoError::from(kind));
-        assert!(caused(ErrorKind::StorageFull).is_failure());
+        for full in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge] {
+            assert!(caused(full).is_failure());
+        }
         assert!(!caused(ErrorKind::NotFound).is_failure());
         assert!(!Error::output("a", "b").is_failure());
         let error = caused(ErrorKind::NotFound);

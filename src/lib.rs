@@ -10,19 +10,27 @@
 //! Rooms are listed from the ground up; each uses only those before it.
 //!
 //! - [`settings`]: what a setting is: declared once, with its type, default and help, for files, flags and Python.
+//! - [`memory`]: how much memory this process may still take, asked before large pieces are taken.
 //! - [`network`]: what a network is. [`network::Architecture`], its parameters in one flat order, and
 //!   [`network::Model`] with its file.
 //! - [`mod@reference`]: the paper's equations in float64, slow on purpose: what everything else is judged by.
 //! - [`schedule`]: how a network is computed, as a list of steps that both engines run.
 //! - [`engine`]: the trait [`engine::Engine`] and what goes in and out.
 //! - [`cpu`] and [`mod@gpu`]: the engines. [`devices`] lists what is there and opens one.
-//! - [`data`]: images in and out, label values, random draws. [`phantom`]: images we make ourselves.
+//! - [`images`]: images in and out. [`samples`]: data sets, label values, random draws. [`phantom`]: images we make ourselves.
 //!   [`metrics`]: IoU, Dice, PSNR, SSIM. [`pictures`]: arrays turned into pictures for people.
 //!   [`tensorboard`]: files of events that TensorBoard shows.
 //! - [`exchange`]: networks that come from other tools, and models that go to them.
 //! - [`training`] and [`inference`]: from images to a model, and from a model to images.
 //! - [`selftest`]: an engine against the reference, for tests and for programs that want to be sure.
 //! - [`commands`]: the command line.
+//!
+//! # Features
+//!
+//! Both are on by default; without them this is a library for the CPU.
+//!
+//! - `cli`: the program `msd-gpu` and [`commands`].
+//! - `gpu`: [`mod@gpu`] and GPUs among the [`devices`], through wgpu.
 //!
 //! # In a few lines
 //!
@@ -51,6 +59,7 @@
 //! # Ok::<(), msd_gpu::Error>(())
 //! ```
 
+#[cfg(feature = "cli")]
 pub mod commands;
 pub mod cpu;
 pub mod devices;
@@ -61,9 +70,11 @@ pub mod evaluation;
 pub mod exchange;
 pub mod files;
 pub mod geometry;
+#[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod images;
 pub mod inference;
+pub mod memory;
 pub mod metrics;
 pub mod network;
 pub mod phantom;

@@ -7,7 +7,7 @@ use msd_gpu::commands::{self, Arguments};
 
 fn main() -> ExitCode {
     quiet_vulkan();
-    return_freed_memory();
+    allocator::tune();
     let arguments = Arguments::parse();
     commands::start_logging(&arguments);
     match commands::run(arguments) {
@@ -28,19 +28,83 @@ fn quiet_vulkan() {
     }
 }
 
-/// Lets the system have the memory of images back as soon as they are freed. glibc would keep more and more of it, so that
-/// a run took a tenth more than what it uses, and than what was said beforehand.
+/// The allocator of the system where that is glibc: what is asked of it, and what happens where it gets no memory.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn return_freed_memory() {
-    /// Smaller pieces stay with the program: they are taken and freed many times in each step.
-    const LARGE_BYTES: libc::c_int = 1 << 20;
-    // SAFETY: this changes two numbers inside the allocator, before another thread has been started. Where it is refused,
-    // everything stays as it is.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
+mod allocator {
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::io::Write;
+
+    use msd_gpu::error::Bytes;
+    use msd_gpu::memory::{self, Limit};
+
+    /// Lets the system have the memory of images back as soon as they are freed. glibc would keep more and more of it, so
+    /// that a run took a tenth more than what it uses, and than what was said beforehand. Under a limit of the address space
+    /// all threads share one arena, as glibc reserves up to 128 MiB of addresses for each.
+    pub fn tune() {
+        /// Smaller pieces stay with the program: they are taken and freed many times in each step.
+        const LARGE_BYTES: libc::c_int = 1 << 20;
+        let limited = memory::free().is_some_and(|free| free.limit == Limit::AddressSpace);
+        // SAFETY: this changes numbers inside the allocator, before another thread has been started. Where it is refused,
+        // everything stays as it is.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
+            if limited {
+                libc::mallopt(libc::M_ARENA_MAX, 1);
+            }
+        }
+    }
+
+    /// The system's allocator, which ends the program with a sentence and the exit code of a failure where it gets no
+    /// memory. Rust would abort. Large pieces are checked beforehand ([`msd_gpu::memory`]), so this is for what comes beside
+    /// them.
+    struct EndsInWords;
+
+    #[global_allocator]
+    static ALLOCATOR: EndsInWords = EndsInWords;
+
+    impl EndsInWords {
+        fn found(&self, memory: *mut u8, bytes: usize) -> *mut u8 {
+            if memory.is_null() {
+                // Neither this sentence nor standard error, which has no buffer, takes memory.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "error: {} more of memory cannot be had; use smaller images, --crop or --tile, or raise the limit of memory",
+                    Bytes(bytes as u64)
+                );
+                // SAFETY: this ends the process, and with it everything that could go wrong. Whatever a usual exit would do
+                // could ask for memory again.
+                unsafe { libc::_exit(1) };
+            }
+            memory
+        }
+    }
+
+    // SAFETY: everything is handed to the system's allocator and back as it came.
+    unsafe impl GlobalAlloc for EndsInWords {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: the caller keeps what `alloc` asks for.
+            self.found(unsafe { System.alloc(layout) }, layout.size())
+        }
+
+        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: the caller keeps what `alloc_zeroed` asks for.
+            self.found(unsafe { System.alloc_zeroed(layout) }, layout.size())
+        }
+
+        unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+            // SAFETY: the caller keeps what `realloc` asks for, and `memory` came from the system's allocator.
+            self.found(unsafe { System.realloc(memory, layout, bytes) }, bytes)
+        }
+
+        unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+            // SAFETY: the caller keeps what `dealloc` asks for, and `memory` came from the system's allocator.
+            unsafe { System.dealloc(memory, layout) }
+        }
     }
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn return_freed_memory() {}
+mod allocator {
+    pub fn tune() {}
+}

@@ -12,6 +12,8 @@ mod help;
 mod initial;
 #[path = "commands/inspect.rs"]
 mod inspect;
+#[path = "commands/limits.rs"]
+mod limits;
 #[path = "commands/machine.rs"]
 mod machine;
 #[path = "commands/memory.rs"]

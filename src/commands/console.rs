@@ -2,11 +2,15 @@
 
 use std::io::{ErrorKind, Write};
 
-/// Prints one line. A reader that has gone away (`| head`) ends the program quietly, as other tools do.
+/// Prints one line. A reader that has gone away (`| head`) ends the program quietly, as other tools do; a full disk ends it
+/// with a sentence.
 pub(super) fn line(text: impl std::fmt::Display) {
     if let Err(error) = writeln!(std::io::stdout(), "{text}") {
-        let code = if error.kind() == ErrorKind::BrokenPipe { 0 } else { 1 };
-        std::process::exit(code);
+        if error.kind() == ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("error: cannot write to standard output: {error}; check the free space and try again");
+        std::process::exit(1);
     }
 }
 

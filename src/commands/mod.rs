@@ -24,6 +24,7 @@ mod settings;
 mod table;
 mod train;
 mod training_progress;
+#[cfg(feature = "gpu")]
 mod tune;
 
 pub use self::errors::{exit_code, sentence};
@@ -75,6 +76,7 @@ enum Command {
     /// on, for all larger ones), for this GPU, its driver and this version of msd-gpu. It is kept in the user's folder for
     /// caches, or in the one that MSD_GPU_CACHE names. Results differ by rounding from one tuning to another; a run that is
     /// resumed keeps the tuning that it was begun with.
+    #[cfg(feature = "gpu")]
     Tune(tune::TuneArguments),
     /// Print what a shell needs to complete commands and flags, for example: msd-gpu completions bash >>
     /// ~/.bash_completion
@@ -113,6 +115,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Import(arguments) => import::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        #[cfg(feature = "gpu")]
         Command::Tune(arguments) => tune::run(arguments),
         Command::Completions(arguments) => {
             completions::run(arguments);

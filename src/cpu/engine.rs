@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::lanes::Instructions;
-use super::memory::check_free;
+use super::memory::WAY_OUT;
 use super::steps::{Numbers, scratch_bytes};
 use super::workspace::{ImageTarget, Objective, Workspace};
 use crate::engine::{
@@ -12,7 +12,7 @@ use crate::engine::{
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Layers in a block where nothing else is asked for: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).
 const BLOCK: usize = 10;
@@ -108,7 +108,8 @@ impl CpuEngine {
         let before = place.take();
         let wanted = schedule.bytes().saturating_add(scratch_bytes(&schedule));
         let taken = before.as_ref().map_or(0, Workspace::capacity);
-        check_free("the planes of this network and image size", wanted.saturating_sub(taken))?;
+        let bytes = wanted.saturating_sub(taken);
+        memory::check("the planes of this network and image size", bytes, WAY_OUT)?;
         *place = Some(Workspace::new(schedule, before)?);
         Ok(())
     }
@@ -172,7 +173,8 @@ impl Engine for CpuEngine {
         check_batch(&self.numbers.architecture, images, None)?;
         self.prepare(images.shape.extent, false)?;
         let pixels = images.shape.extent.pixels();
-        let mut outputs = Vec::with_capacity(images.shape.batch * self.numbers.architecture.outputs * pixels);
+        let count = images.shape.batch * self.numbers.architecture.outputs * pixels;
+        let mut outputs = memory::reserve("the outputs of the network", count, WAY_OUT)?;
         for image in images.pixels.chunks_exact(self.numbers.architecture.inputs * pixels) {
             if let Some((workspace, numbers)) = self.current() {
                 numbers.run(workspace, image, None);

@@ -4,15 +4,19 @@ use std::ops::Range;
 
 use bytemuck::Zeroable;
 
+use crate::Result;
 use crate::geometry::Boundary;
 use crate::geometry::Extent;
+use crate::memory::reserve;
 use crate::schedule::{Page, PlaneLayout};
-use crate::{Error, Result};
 
 /// A cache line, so that column 0 of every row is aligned to one.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Line([f32; 16]);
+
+/// What to do where there is not enough memory for a network.
+pub(super) const WAY_OUT: &str = "use smaller images, `crop` or `tile`, or a smaller `depth`";
 
 /// One page of planes for one image.
 pub(super) struct Planes {
@@ -37,7 +41,7 @@ impl Planes {
         if lines.capacity() < count {
             // The old memory goes before new is taken.
             drop(std::mem::take(&mut lines));
-            lines.try_reserve_exact(count).map_err(|_| out_of_memory(what, 64 * count as u64))?;
+            lines = reserve(what, count, WAY_OUT)?;
         }
         lines.clear();
         lines.resize(count, Line::zeroed());
@@ -93,33 +97,6 @@ impl Planes {
         let plane = self.planes(plane..plane + 1);
         (0..extent.y).flat_map(|y| &plane[form.origin() + y * form.pitch..][..extent.x]).copied().collect()
     }
-}
-
-/// Checks that the machine has `wanted` bytes free: a system that promises more than it has would end the
-/// program halfway instead of refusing.
-///
-/// # Errors
-/// [`Error::OutOfMemory`] when it has not.
-pub(super) fn check_free(what: &str, wanted: u64) -> Result<()> {
-    if free_bytes().is_some_and(|free| wanted > free) { Err(out_of_memory(what, wanted)) } else { Ok(()) }
-}
-
-fn out_of_memory(what: &str, wanted: u64) -> Error {
-    Error::OutOfMemory {
-        buffer: format!("the memory for {what}"),
-        wanted,
-        limit_name: "what this machine has free".into(),
-        limit: free_bytes().unwrap_or(0),
-        way_out: "use smaller images, `crop` or `tile`, or a smaller `depth`".into(),
-    }
-}
-
-/// Bytes of memory that are free, where the system tells (Linux).
-fn free_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(1024 * kilobytes)
 }
 
 /// Where the margins of a plane get their pixels from.

@@ -1,14 +1,15 @@
 //! Images and targets for timing an engine: made up, and the same each time.
 
 use super::{Images, Targets};
+use crate::Result;
 use crate::geometry::Shape;
+use crate::memory::reserve;
 use crate::network::Architecture;
-use crate::{Error, Result};
 
 /// Images and classes of `shape` for a network, with numbers that are neither constant nor 0.
 ///
 /// # Errors
-/// [`Error::Setting`] when there is no memory for them.
+/// [`crate::Error::OutOfMemory`] when there is no memory for them.
 pub fn example_batch(architecture: &Architecture, shape: Shape) -> Result<(Images, Targets)> {
     let pixels = shape.batch * shape.extent.pixels();
     let image = fill(pixels * architecture.inputs, |i| (i % 1009 * 7919 % 1009) as f32 / 500.0 - 1.0)?;
@@ -18,12 +19,7 @@ pub fn example_batch(architecture: &Architecture, shape: Shape) -> Result<(Image
 
 /// Numbers for each pixel, if there is memory for them.
 fn fill<T>(count: usize, number: impl Fn(usize) -> T) -> Result<Vec<T>> {
-    let mut numbers = Vec::new();
-    if numbers.try_reserve_exact(count).is_err() {
-        let found = format!("too large for this machine ({count} pixels in all)");
-        let wanted = "the images must fit into memory; lower `size` or `batch`";
-        return Err(Error::setting("size", found, wanted));
-    }
+    let mut numbers = reserve("the images", count, "lower `size` or `batch`")?;
     numbers.extend((0..count).map(number));
     Ok(numbers)
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use super::decoded::Purpose;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// The largest image that is read, in bytes once decoded.
 const MAX_BYTES: u64 = 16 << 30;
@@ -31,6 +33,20 @@ pub(super) fn check_bytes(
             ),
         )),
     }
+}
+
+/// Checks that there is memory for what decoding takes: the numbers as they are stored, `bits` each, and again as what they
+/// are read for.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] where there is not.
+pub(super) fn check_memory(name: &str, samples: usize, bits: u8, purpose: Purpose) -> Result<()> {
+    let read_bytes = match purpose {
+        Purpose::Intensities => size_of::<f32>(),
+        Purpose::Labels => size_of::<i64>(),
+    };
+    let bytes = (samples as u64).saturating_mul((usize::from(bits).div_ceil(8) + read_bytes) as u64);
+    memory::check(&format!("the image {name}"), bytes, "cut the image into smaller files")
 }
 
 /// The side of an image that is to be written, as file formats count it.

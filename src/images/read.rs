@@ -7,6 +7,7 @@ use ndarray::{Array2, Array3};
 
 use super::decoded::{Decoded, Purpose};
 use super::file::{Format, not_an_image, open};
+use super::limits::check_memory;
 use super::source::{Header, ImageSource};
 use super::{png, tiff};
 use crate::error::{Error, Result};
@@ -15,6 +16,10 @@ use crate::error::{Error, Result};
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
+    if let Some(header) = page.header {
+        let samples = header.channels * header.height * header.width;
+        check_memory(&page.name(), samples, header.samples.bits, purpose)?;
+    }
     let (file, format) = open(&page.path)?;
     let decoded = match format {
         Format::Png => png::decode(page, &file, purpose),

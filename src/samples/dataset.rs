@@ -5,6 +5,7 @@ use super::random::{Stream, permutation, stream};
 use super::sample::{Sample, Target};
 use crate::error::{Error, Result};
 use crate::images::{ImageSource, discover, page_size, pair, read_image, read_labels};
+use crate::memory;
 
 /// Which values of label images are classes.
 #[derive(Debug, Clone, Copy)]
@@ -157,10 +158,12 @@ pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
     Ok(Dataset { samples })
 }
 
-/// Pairs images with targets and compares their headers, before minutes go by with reading pixels.
+/// Pairs images with targets, compares their headers and checks that there is memory for all of them, before minutes go by
+/// with reading pixels.
 fn checked_pairs(images: &str, targets: &str, regression: bool) -> Result<Vec<(ImageSource, ImageSource)>> {
     let pairs = pair(&discover(images)?, &discover(targets)?)?;
     let mut first_channels = None;
+    let mut bytes = 0_u64;
     for (image, target) in &pairs {
         let (channels, height, width) = page_size(image)?;
         let (target_channels, target_height, target_width) = page_size(target)?;
@@ -179,7 +182,12 @@ fn checked_pairs(images: &str, targets: &str, regression: bool) -> Result<Vec<(I
         if regression && target_channels != first_target {
             return Err(different_channels(target, target_channels, first_target_page, first_target));
         }
+        let target_channels = if regression { target_channels } else { 1 };
+        let pixel_bytes = (size_of::<f32>() * (channels + target_channels)) as u64;
+        bytes = bytes.saturating_add(pixel_bytes.saturating_mul((height * width) as u64));
     }
+    let what = format!("the images of {images} and their targets ({} of each)", pairs.len());
+    memory::check(&what, bytes, "use fewer or smaller images")?;
     Ok(pairs)
 }
 

@@ -56,7 +56,32 @@ fn bench_prints_what_the_contract_names() {
     bench.refuses("bench --device cpu --depth 0", &["--depth"]);
     bench.refuses("bench --device cpu --repeats 0", &["--repeats"]);
     bench.refuses("bench --device cpu --size 4000000000", &["image size"]);
-    bench.refuses("bench --device cpu --size 1000000", &["--size", "memory"]);
+    let outcome = bench.run("bench --device cpu --size 1000000");
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    for part in ["--size", "memory"] {
+        assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+    }
+}
+
+/// Where the only GPU is a program that plays one, as on most machines that run tests.
+#[test]
+fn whoever_asks_for_a_gpu_is_told_that_it_is_none() {
+    let bench = Bench::new();
+    let kinds: Vec<serde_json::Value> = bench
+        .succeeds("devices --json")
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].clone())
+        .collect();
+    let warnings = |device: &str| {
+        let outcome = bench.run(&format!("bench --device {device} --size 16 --depth 3 --repeats 1"));
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let lines = outcome.stderr.lines().filter(|line| line.contains("WARN"));
+        lines.filter(|line| line.contains("plays one") && line.contains("--device cpu")).count()
+    };
+    assert!(kinds.iter().any(|kind| kind != "cpu"), "no GPU was found; install a driver, or lavapipe");
+    let only_software = !kinds.iter().any(|kind| kind == "gpu");
+    assert_eq!(warnings("gpu"), usize::from(only_software));
+    assert_eq!(warnings("cpu"), 0);
 }
 
 #[test]

@@ -208,8 +208,7 @@ pub(in crate::images) fn decode(page: &ImageSource, file: &File, purpose: Purpos
     if opened.white_is_zero && purpose == Purpose::Intensities {
         invert(&mut samples, opened.bits);
     }
-    let wanted = opened.stored_channels * opened.height * opened.width;
-    if count(&samples) != wanted {
+    if count(&samples) != opened.stored_channels * opened.height * opened.width {
         return Err(damaged(page, "its pixels end before the image is full"));
     }
     Ok(Decoded {

@@ -1,0 +1,259 @@
+//! The devices of this machine, with which tiles they are run, and opening an engine on one of them.
+//!
+//! All that has to do with GPUs is in `gpu`; a build without the feature `gpu` has `without_gpu` in its place, where there
+//! are none.
+
+#[cfg(feature = "gpu")]
+mod gpu;
+#[cfg(not(feature = "gpu"))]
+#[path = "without_gpu.rs"]
+mod gpu;
+
+use std::sync::Once;
+#[cfg(feature = "gpu")]
+use std::time::Duration;
+
+use log::{info, warn};
+
+use self::gpu::Gpu;
+use crate::cpu::{self, CpuEngine, CpuOptions};
+use crate::engine::{DeviceInfo, DeviceKind, Engine, Peaks};
+use crate::geometry::Shape;
+#[cfg(feature = "gpu")]
+use crate::gpu::{Cache, Trial, TuningResult};
+use crate::network::Architecture;
+use crate::{Error, Result};
+
+/// Where a GPU's sizes of tiles come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TuningPolicy {
+    /// Those that are safe on every device.
+    #[default]
+    Safe,
+    /// What was found and kept on this machine, else the safe ones.
+    Kept,
+    /// What was found and kept, else a short search, on hardware and not under continuous integration.
+    Search,
+}
+
+/// A device that a network can run on.
+#[derive(Debug, Clone)]
+pub struct Device {
+    /// What it is.
+    pub info: DeviceInfo,
+    /// The GPU; `None` for the CPU.
+    gpu: Option<Gpu>,
+}
+
+impl Device {
+    fn cpu() -> Self {
+        Self { info: cpu::device(), gpu: None }
+    }
+
+    fn map_gpu(self, change: impl FnOnce(Gpu) -> Gpu) -> Self {
+        Self { gpu: self.gpu.map(change), ..self }
+    }
+
+    /// The device with sizes of tiles from elsewhere; those of [`list`] and [`choose`] are safe ones.
+    pub fn with_policy(self, policy: TuningPolicy) -> Self {
+        self.map_gpu(|gpu| gpu.with_policy(policy))
+    }
+
+    /// The device with the sizes of tiles that were found before, where it would search for them.
+    pub fn without_search(self) -> Self {
+        self.map_gpu(Gpu::without_search)
+    }
+
+    /// The device with the sizes of tiles of a run that was made on it before, as [`Device::tuning`] gave them. What is not
+    /// known (any more) leaves the device as it is.
+    pub fn with_tuning(self, text: &str) -> Self {
+        self.map_gpu(|gpu| gpu.with_tuning(text))
+    }
+
+    /// The device with the sizes of tiles that its policy gives for batches of `shape`; a search may take a few seconds.
+    /// It stays as it is where they were decided before.
+    pub fn tuned_for(&self, architecture: &Architecture, shape: Shape) -> Self {
+        self.clone().map_gpu(|gpu| gpu.tuned_for(architecture, shape))
+    }
+
+    /// The sizes of tiles that a GPU is run with, as text; `None` for the CPU.
+    pub fn tuning(&self) -> Option<String> {
+        self.gpu.as_ref().map(Gpu::tuning)
+    }
+
+    /// Looks for the sizes of tiles with which this device is fastest for a network and batches of `shape`, and keeps them for
+    /// all that is like these, in the file that is given back. Begins no trial after `limit`; `tried` sees each of them.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] on the CPU; [`Error::Output`] where there is no place to keep them; what the device refuses.
+    #[cfg(feature = "gpu")]
+    pub fn tune(
+        &self,
+        architecture: &Architecture,
+        shape: Shape,
+        limit: Duration,
+        tried: &mut dyn FnMut(Trial),
+    ) -> Result<(TuningResult, Cache)> {
+        let Some(gpu) = &self.gpu else {
+            let wanted = "there is nothing to tune there; name a GPU of `msd-gpu devices`";
+            return Err(Error::setting("device", &self.info.name, wanted));
+        };
+        gpu.tune(architecture, shape, limit, tried)
+    }
+
+    /// An engine for `architecture` on this device.
+    ///
+    /// # Errors
+    /// When the architecture is unusable or the device refuses.
+    pub fn open(&self, architecture: &Architecture, parameters: &[f32]) -> Result<Box<dyn Engine>> {
+        match &self.gpu {
+            Some(gpu) => gpu.open(architecture, parameters),
+            None => Ok(Box::new(CpuEngine::new(architecture, parameters, &CpuOptions::default())?)),
+        }
+    }
+
+    /// Measures what this device can do at best; takes a second or so.
+    ///
+    /// # Errors
+    /// When the device cannot be opened or refuses.
+    pub fn peaks(&self) -> Result<Peaks> {
+        match &self.gpu {
+            Some(gpu) => gpu.peaks(),
+            None => Ok(Peaks { operations: cpu::multiply_add_peak(), copied_bytes: cpu::copy_peak() }),
+        }
+    }
+}
+
+/// All devices, best first: hardware GPUs, the CPU, and then programs that play a GPU.
+pub fn list() -> Vec<Device> {
+    let gpus = Gpu::list().into_iter().map(|(info, gpu)| Device { info, gpu: Some(gpu) });
+    let mut devices: Vec<Device> = gpus.chain([Device::cpu()]).collect();
+    devices.sort_by_key(|device| match device.info.kind {
+        DeviceKind::Gpu => 0,
+        DeviceKind::Cpu => 1,
+        DeviceKind::Software => 2,
+    });
+    devices
+}
+
+/// The device that `wish` names: `auto` (the best hardware GPU, else the CPU), `cpu`, `gpu` (the best GPU, a
+/// program that plays one if there is no other), an index of [`list`], or part of a name in it. A number that is no index
+/// is taken for part of a name: `4090` of `NVIDIA GeForce RTX 4090`.
+///
+/// # Errors
+/// [`Error::NoDevice`] with what is there when nothing fits; [`Error::Setting`] for `gpu` in a build without GPU support.
+pub fn choose(wish: &str) -> Result<Device> {
+    static WARNED: Once = Once::new();
+    if wish == "cpu" {
+        return Ok(Device::cpu());
+    }
+    if wish == "gpu" && !cfg!(feature = "gpu") {
+        let wanted =
+            "this build of msd-gpu has no GPU support; use `device cpu`, or build it with the feature gpu";
+        return Err(Error::setting("device", wish, wanted));
+    }
+    let devices = list();
+    let infos: Vec<&DeviceInfo> = devices.iter().map(|device| &device.info).collect();
+    let Some(index) = pick(wish, &infos) else {
+        let found: Vec<String> =
+            infos.iter().enumerate().map(|(index, info)| format!("{index}: {}", info.name)).collect();
+        return Err(Error::NoDevice { wanted: wish.into(), found: found.join(", ") });
+    };
+    let device = devices[index].clone();
+    match (wish, device.info.kind) {
+        ("auto", DeviceKind::Cpu) => info!("no hardware GPU was found: using the {}", device.info.name),
+        ("gpu", DeviceKind::Software) => WARNED.call_once(|| warn!("{}", slower_than_cpu(&device.info))),
+        _ => {}
+    }
+    Ok(device)
+}
+
+/// Which of `devices`, which are in the order of [`list`], `wish` names; see [`choose`].
+fn pick(wish: &str, devices: &[&DeviceInfo]) -> Option<usize> {
+    let best = |fits: &dyn Fn(&DeviceInfo) -> bool| devices.iter().position(|info| fits(info));
+    match wish {
+        "" => None,
+        "auto" => best(&|info| info.kind != DeviceKind::Software),
+        "cpu" => best(&|info| info.kind == DeviceKind::Cpu),
+        "gpu" => best(&|info| info.kind != DeviceKind::Cpu),
+        _ => {
+            let index = wish.parse().ok().filter(|&index: &usize| index < devices.len());
+            let part = wish.to_lowercase();
+            index.or_else(|| best(&|info| info.name.to_lowercase().contains(&part)))
+        }
+    }
+}
+
+/// What to say to somebody who asks for a GPU and gets a program that plays one.
+fn slower_than_cpu(software: &DeviceInfo) -> String {
+    format!(
+        "the only GPU that was found is {}, a program that plays one on the processor and is slower than the CPU engine; use `device cpu`",
+        software.name
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there_and_nonsense_is_named() {
+        assert_eq!(choose("cpu").unwrap().info.kind, DeviceKind::Cpu);
+        assert_ne!(choose("auto").unwrap().info.kind, DeviceKind::Software);
+        for nonsense in ["no such thing", "", "999"] {
+            let error = choose(nonsense).unwrap_err();
+            assert!(!error.is_failure());
+            assert!(error.to_string().contains("CPU"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_an_index_and_otherwise_part_of_a_name() {
+        let device = |name: &str, kind| DeviceInfo {
+            name: name.into(),
+            backend: String::new(),
+            kind,
+            driver: String::new(),
+        };
+        let rtx_3090 = device("NVIDIA GeForce RTX 3090", DeviceKind::Gpu);
+        let rtx_4090 = device("NVIDIA GeForce RTX 4090", DeviceKind::Gpu);
+        let cpu = device("CPU, 4 threads, avx2", DeviceKind::Cpu);
+        let llvmpipe = device("llvmpipe (LLVM 19.1.7, 256 bits)", DeviceKind::Software);
+        let all = [&rtx_3090, &rtx_4090, &cpu, &llvmpipe];
+        for (wish, wanted) in [
+            ("4090", Some(1)),
+            ("rtx 4090", Some(1)),
+            ("NVIDIA", Some(0)),
+            ("0", Some(0)),
+            ("3", Some(3)),
+            // No index, but a number of llvmpipe's name.
+            ("19", Some(3)),
+            ("4080", None),
+            ("999", None),
+            ("-1", None),
+            ("99999999999999999999999", None),
+            ("", None),
+            ("auto", Some(0)),
+            ("gpu", Some(0)),
+            ("cpu", Some(2)),
+        ] {
+            assert_eq!(pick(wish, &all), wanted, "'{wish}'");
+        }
+        let without_hardware = [&cpu, &llvmpipe];
+        assert_eq!(pick("auto", &without_hardware), Some(0));
+        assert_eq!(pick("gpu", &without_hardware), Some(1));
+        assert_eq!(pick("4", &without_hardware), Some(0));
+        assert_eq!(pick("gpu", &[&cpu]), None);
+        let warning = slower_than_cpu(&llvmpipe);
+        assert!(warning.contains("llvmpipe") && warning.contains("`device cpu`"), "{warning}");
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    #[test]
+    fn a_build_without_gpus_says_so() {
+        assert_eq!(list().len(), 1);
+        let error = choose("gpu").unwrap_err();
+        assert!(!error.is_failure());
+        assert!(error.to_string().contains("no GPU support; use `device cpu`"), "{error}");
+    }
+}

@@ -1,0 +1,46 @@
+//! What stands in for GPUs in a build without them: a type of which there is no value.
+
+use super::TuningPolicy;
+use crate::Result;
+use crate::engine::{DeviceInfo, Engine, Peaks};
+use crate::geometry::Shape;
+use crate::network::Architecture;
+
+/// A GPU, which this build cannot have.
+#[derive(Debug, Clone)]
+pub(super) enum Gpu {}
+
+impl Gpu {
+    /// No GPUs.
+    pub(super) fn list() -> Vec<(DeviceInfo, Self)> {
+        Vec::new()
+    }
+
+    pub(super) fn with_policy(self, _: TuningPolicy) -> Self {
+        self
+    }
+
+    pub(super) fn without_search(self) -> Self {
+        self
+    }
+
+    pub(super) fn with_tuning(self, _: &str) -> Self {
+        self
+    }
+
+    pub(super) fn tuned_for(self, _: &Architecture, _: Shape) -> Self {
+        self
+    }
+
+    pub(super) fn tuning(&self) -> String {
+        match *self {}
+    }
+
+    pub(super) fn open(&self, _: &Architecture, _: &[f32]) -> Result<Box<dyn Engine>> {
+        match *self {}
+    }
+
+    pub(super) fn peaks(&self) -> Result<Peaks> {
+        match *self {}
+    }
+}

@@ -1,0 +1,133 @@
+//! What the program says where memory, a disk or a file's size comes to its end: a sentence and exit code 1.
+
+#![cfg(target_os = "linux")]
+
+use std::process::Command;
+
+use crate::support::{Bench, Outcome, regression};
+
+/// Runs the program in a shell that set a limit before with `limit`. `to` is where standard output goes.
+fn under(bench: &Bench, limit: &str, arguments: &str, to: &str) -> Outcome {
+    let output = Command::new("sh")
+        .args(["-c", &format!("{limit} exec '{}' {arguments} > {to}", env!("CARGO_BIN_EXE_msd-gpu"))])
+        .current_dir(bench.path("."))
+        .env("RAYON_NUM_THREADS", "2")
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Outcome {
+        code: output.status.code().unwrap_or(-1),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// Runs the program as [`under`]; it must end with code 1 and one sentence that names all of `names`.
+fn fails_under(bench: &Bench, limit: &str, arguments: &str, to: &str, names: &[&str]) {
+    let Outcome { code, stderr, .. } = under(bench, limit, arguments, to);
+    assert_eq!(code, 1, "{limit} {arguments}: {stderr}");
+    let last = stderr.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: "), "{limit} {arguments}: {stderr}");
+    for name in names {
+        assert!(last.contains(name), "{limit} {arguments}: '{name}' is not named in: {stderr}");
+    }
+}
+
+/// Writes an 8-bit grey TIFF of zeros that takes hardly any place on the disk, however large it is.
+fn sparse_tiff(bench: &Bench, path: &str, side: u32) {
+    const SHORT: u16 = 3;
+    const LONG: u16 = 4;
+    // Width, height, bits, compression, interpretation, offset, channels, rows and bytes of the only strip.
+    let entries = [
+        (256, LONG, side),
+        (257, LONG, side),
+        (258, SHORT, 8),
+        (259, SHORT, 1),
+        (262, SHORT, 1),
+        (273, LONG, 4096),
+        (277, SHORT, 1),
+        (278, LONG, side),
+        (279, LONG, side * side),
+    ];
+    let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, value) in entries {
+        let fields = [(tag as u16).to_le_bytes(), kind.to_le_bytes()];
+        bytes.extend(fields.concat());
+        bytes.extend([1_u32.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    bench.bytes(path, &bytes);
+    let file = std::fs::File::options().write(true).open(bench.path(path)).unwrap();
+    file.set_len(4096 + u64::from(side).pow(2)).unwrap();
+}
+
+/// Kibibytes of address space that the program starts with, and in which a large image does not fit.
+const TIGHT: &str = "ulimit -v 600000;";
+
+#[test]
+fn a_limit_of_the_address_space_is_known_before_it_is_reached() {
+    let bench = Bench::new();
+    let way_out = ["ulimit -v", "raise that limit"];
+    let refuses = |arguments: &str, what: &str| {
+        fails_under(&bench, TIGHT, arguments, "/dev/null", &[&way_out[..], &[what]].concat());
+    };
+    refuses("bench --device cpu --size 1024 --depth 200", "the planes of this network and image size");
+    refuses("bench --device cpu --size 8192 --depth 3", "the images");
+
+    // The planes of a network for an image that is there itself.
+    bench.grey("images/a.png", (1024, 1024));
+    let data = "--images images --targets images --device cpu --max-steps 1";
+    refuses(&format!("train regress {data} --crop 0 --depth 100 --out run"), "the planes");
+    bench.model("wide.safetensors", &regression(1, 100));
+    refuses("predict --model wide.safetensors images --out out --device cpu", "memory");
+    assert_eq!(bench.names("out"), [""; 0]);
+
+    // The images themselves, one and all together.
+    sparse_tiff(&bench, "large/a.tif", 20_000);
+    bench.model("model.safetensors", &regression(1, 1));
+    refuses("predict --model model.safetensors large --out out --device cpu", "the image large/a.tif");
+    let data = "--images large --targets large --device cpu";
+    refuses(&format!("train regress {data} --depth 3 --out run"), "the images of large");
+    refuses(&format!("evaluate --model model.safetensors {data}"), "the images of large");
+}
+
+/// What is left over is too little for some small piece or other, wherever a run is.
+#[test]
+fn whatever_the_limit_is_a_run_succeeds_or_ends_in_words() {
+    let bench = Bench::new();
+    bench.grey("images/a.png", (512, 512));
+    let train =
+        "train regress --images images --targets images --device cpu --crop 0 --depth 5 --max-steps 1";
+    let codes: Vec<i32> = (30_000..130_000)
+        .step_by(5000)
+        .map(|kibibytes| {
+            let limit = format!("ulimit -v {kibibytes};");
+            let Outcome { code, stderr, .. } =
+                under(&bench, &limit, &format!("{train} --out run-{kibibytes}"), "/dev/null");
+            let last = stderr.lines().last().unwrap_or_default();
+            assert!(code == 0 || code == 1 && last.starts_with("error: "), "{limit} {code} {stderr}");
+            code
+        })
+        .collect();
+    assert_eq!((codes.first(), codes.last()), (Some(&1), Some(&0)), "{codes:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_whole_leaves_nothing_and_is_a_failure() {
+    let bench = Bench::new();
+    bench.grey("images/a.png", (128, 128));
+    bench.model("model.safetensors", &regression(1, 1));
+    // Files of at most 16 blocks, of 512 or 1024 bytes; beyond, writing fails as on a full disk.
+    let limit = "trap '' XFSZ; ulimit -f 16;";
+    let predict = "predict --model model.safetensors images --out out --device cpu";
+    fails_under(&bench, limit, predict, "/dev/null", &["cannot write", "a.tif", "free space"]);
+    assert_eq!(bench.names("out"), [""; 0]);
+    let train =
+        "train regress --images images --targets images --device cpu --depth 50 --max-steps 1 --out run";
+    fails_under(&bench, limit, train, "/dev/null", &["cannot write", "run/", "free space"]);
+    let whole = bench.names("run");
+    assert!(whole.iter().all(|name| !name.contains("part") && !name.contains("lock")), "{whole:?}");
+
+    fails_under(&bench, "", "inspect model.safetensors", "/dev/full", &["standard output", "free space"]);
+}
