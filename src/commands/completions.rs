@@ -5,6 +5,16 @@ use clap_complete::{Shell, generate};
 
 use super::{Arguments, console};
 
+/// What `--help` says.
+pub(super) const ABOUT: &str = "\
+Print what a shell needs to complete commands and flags
+
+Write it to where the shell looks for completions, and start a new shell:
+
+    msd-gpu completions bash > ~/.local/share/bash-completion/completions/msd-gpu
+    msd-gpu completions fish > ~/.config/fish/completions/msd-gpu.fish
+    msd-gpu completions zsh > DIR/_msd-gpu, where DIR is a folder in $fpath";
+
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArguments {

@@ -78,10 +78,13 @@ enum Command {
     /// resumed keeps the tuning that it was begun with.
     #[cfg(feature = "gpu")]
     Tune(tune::TuneArguments),
-    /// Print what a shell needs to complete commands and flags, for example: msd-gpu completions bash >>
-    /// ~/.bash_completion
+    /// Print what a shell needs to complete commands and flags
+    #[command(long_about = completions::ABOUT)]
     Completions(completions::CompletionsArguments),
     /// Print a page of the manual, for example: msd-gpu man train | man -l -
+    ///
+    /// Without a command it is the page of the program, which names those of the commands. With --out all pages are written
+    /// into a folder, such as ~/.local/share/man/man1, where man finds them.
     Man(man::ManArguments),
 }
 

@@ -15,8 +15,15 @@ use crate::training::{
 };
 use crate::{Error, Result};
 
+/// The three ways to begin.
+const USAGE: &str = "\
+msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
+       msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
+       msd-gpu train --resume <RUN> [OPTIONS]";
+
 /// Arguments of `train`. What is not given comes from `--config`, and else from the defaults in brackets.
 #[derive(Debug, Args)]
+#[command(override_usage = USAGE)]
 pub struct TrainArguments {
     /// Folder for the model, the curves and the checkpoint
     #[arg(long, value_name = "RUN")]

@@ -126,7 +126,7 @@ declare_settings! {
 
 /// Images or targets that lie somewhere.
 const fn files() -> Setting {
-    Setting::under(Data, "PATH").of_kind(ValueKind::Path).for_files()
+    Setting::under(Data, "P").of_kind(ValueKind::Path).for_files()
 }
 
 /// What stands for the paths of images that have none.
