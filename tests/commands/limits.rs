@@ -73,14 +73,14 @@ fn a_limit_of_the_address_space_is_known_before_it_is_reached() {
         fails_under(&bench, TIGHT, arguments, "/dev/null", &[&way_out[..], &[what]].concat());
     };
     refuses("bench --device cpu --size 1024 --depth 200", "the planes of this network and image size");
-    refuses("bench --device cpu --size 8192 --depth 3", "the images");
+    refuses("bench --device cpu --size 16384 --depth 3", "the images");
 
     // The planes of a network for an image that is there itself.
     bench.grey("images/a.png", (1024, 1024));
     let data = "--images images --targets images --device cpu --max-steps 1";
-    refuses(&format!("train regress {data} --crop 0 --depth 100 --out run"), "the planes");
+    refuses(&format!("train regress {data} --crop 0 --depth 200 --out run"), "the planes");
     bench.model("wide.safetensors", &regression(1, 100));
-    refuses("predict --model wide.safetensors images --out out --device cpu", "memory");
+    refuses("predict --model wide.safetensors images --out out --device cpu", "the outputs of the network");
     assert_eq!(bench.names("out"), [""; 0]);
 
     // The images themselves, one and all together.
