@@ -5,7 +5,9 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use super::leftovers::UNFINISHED;
 use crate::error::{Error, Result};
@@ -26,34 +28,69 @@ pub fn write_atomic(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
 ) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
-    // Others at the beamline read the results: give the rights an ordinary new file has.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(|error| {
-        let way_out =
-            if folder.is_dir() { "choose a folder you may write to" } else { "make the folder first" };
-        let problem = format!("the folder {} takes no files: {error}; {way_out}", folder.display());
-        Error::output(path, problem).caused_by(error)
-    })?;
-    let mut writer = BufWriter::with_capacity(1 << 18, file.as_file_mut());
-    let failed = |error: std::io::Error| {
-        Error::output(path, format!("{error}; check the free space and try again")).caused_by(error)
-    };
-    fill(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
+    let mut unfinished = UnfinishedFile::create(path)?;
+    let mut writer = BufWriter::with_capacity(1 << 18, unfinished.file.as_file_mut());
+    let written = fill(&mut writer).and_then(|()| writer.flush());
     drop(writer);
-    // Network file systems report a full disk only now.
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| {
-        let problem = format!("{}; remove what is there or choose another name", error.error);
-        Error::output(path, problem).caused_by(error.error)
-    })?;
-    Ok(())
+    written.map_err(|error| unfinished.failed(error))?;
+    unfinished.done()
+}
+
+/// A file that is written bit by bit and gets its name when all of it is there. Dropped before, nothing is left of it.
+#[derive(Debug)]
+pub struct UnfinishedFile {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl UnfinishedFile {
+    /// Begins a file that will be called `path`.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when the folder is missing or takes no files.
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
+        // Others at the beamline read the results: give the rights an ordinary new file has.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder).map_err(|error| {
+            let way_out =
+                if folder.is_dir() { "choose a folder you may write to" } else { "make the folder first" };
+            let problem = format!("the folder {} takes no files: {error}; {way_out}", folder.display());
+            Error::output(path, problem).caused_by(error)
+        })?;
+        Ok(Self { path: path.to_path_buf(), file })
+    }
+
+    /// The file, to be written.
+    pub fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// The error for what could not be written.
+    pub fn failed(&self, error: std::io::Error) -> Error {
+        Error::output(&self.path, format!("{error}; check the free space and try again")).caused_by(error)
+    }
+
+    /// Gives the file its name, over what was there.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when the disk turns out to be full, or the name is taken by a folder.
+    pub fn done(self) -> Result<()> {
+        // Network file systems report a full disk only now.
+        self.file().sync_all().map_err(|error| self.failed(error))?;
+        let Self { path, file } = self;
+        file.persist(&path).map_err(|error| {
+            let problem = format!("{}; remove what is there or choose another name", error.error);
+            Error::output(&path, problem).caused_by(error.error)
+        })?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Files and folders, whatever is in them: writing that leaves nothing half-done, and what a killed program left behind.
 //!
-//! - `atomic`: files that appear whole or not at all ([`write_bytes_atomic`], [`write_atomic`]).
+//! - `atomic`: files that appear whole or not at all ([`write_bytes_atomic`], [`write_atomic`]), bit by bit
+//!   too ([`UnfinishedFile`]).
 //! - `folder`: folders for results, made and tried beforehand ([`make_and_try`]), and taken by one program at a time
 //!   ([`FolderLock`]).
 //! - `leftovers`: unfinished files of a program that was killed ([`remove_unfinished`]).
@@ -9,6 +10,6 @@ mod atomic;
 mod folder;
 mod leftovers;
 
-pub use atomic::{write_atomic, write_bytes_atomic};
+pub use atomic::{UnfinishedFile, write_atomic, write_bytes_atomic};
 pub use folder::{FolderLock, make_and_try};
 pub use leftovers::remove_unfinished;

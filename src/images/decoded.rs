@@ -2,6 +2,9 @@
 
 use tiff::decoder::DecodingResult;
 
+/// Above this, not every whole number is a float64, so a label stored as one may have been rounded.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// What the stored numbers are to be taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -23,4 +26,9 @@ pub(super) struct Decoded {
     pub(super) channels: usize,
     /// Whether all pixels of a channel come together, instead of all channels of a pixel.
     pub(super) planar: bool,
+}
+
+/// A label that is stored as a floating-point number; `None` where it is not whole.
+pub(super) fn whole_float(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() <= LARGEST_EXACT).then_some(value as i64)
 }

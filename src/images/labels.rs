@@ -5,44 +5,10 @@ use std::path::{Path, PathBuf};
 use ::png::{BitDepth, ColorType};
 use ndarray::Array2;
 
+use super::label_format::LabelFormat;
 use super::png::{write_png, write_png_grey8};
 use super::tiff::write_tiff_i32;
 use crate::error::{Error, Result};
-
-/// How label images are stored: the smallest format that holds their values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LabelFormat {
-    /// 8-bit PNG, for labels within 0 to 255.
-    Png8,
-    /// 16-bit PNG, for labels within 0 to 65 535.
-    Png16,
-    /// int32 TIFF, for all others.
-    Tiff32,
-}
-
-impl LabelFormat {
-    /// The smallest format that holds all of `values`; `None` where one of them is no int32.
-    pub fn holding(values: impl IntoIterator<Item = i64>) -> Option<Self> {
-        let (least, most) = values.into_iter().fold((0, 0), |(least, most), v| (v.min(least), v.max(most)));
-        if least >= 0 && most <= i64::from(u8::MAX) {
-            Some(LabelFormat::Png8)
-        } else if least >= 0 && most <= i64::from(u16::MAX) {
-            Some(LabelFormat::Png16)
-        } else if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) {
-            Some(LabelFormat::Tiff32)
-        } else {
-            None
-        }
-    }
-
-    /// The ending of the file's name, without the dot.
-    pub fn ending(self) -> &'static str {
-        match self {
-            LabelFormat::Png8 | LabelFormat::Png16 => "png",
-            LabelFormat::Tiff32 => "tif",
-        }
-    }
-}
 
 /// Writes labels of shape `[y][x]` exactly, in the smallest format that holds them, and returns the path.
 ///
@@ -63,18 +29,8 @@ pub fn write_labels(path: impl AsRef<Path>, labels: &Array2<i64>) -> Result<Path
 /// [`Error::Output`] for labels that `format` does not hold, an empty image or a file that cannot be written.
 pub fn write_labels_as(path: impl AsRef<Path>, labels: &Array2<i64>, format: LabelFormat) -> Result<PathBuf> {
     let path = with_ending(path.as_ref(), format.ending());
-    let (least, most) = match format {
-        LabelFormat::Png8 => (0, u8::MAX.into()),
-        LabelFormat::Png16 => (0, u16::MAX.into()),
-        LabelFormat::Tiff32 => (i32::MIN.into(), i32::MAX.into()),
-    };
-    if let Some(value) = labels.iter().find(|&&value| value < least || value > most) {
-        return Err(Error::output(
-            &path,
-            format!(
-                "found the label {value}, but this kind of label file holds {least} to {most}; use smaller class numbers"
-            ),
-        ));
+    if let Some(&label) = labels.iter().find(|label| !format.range().contains(label)) {
+        return Err(Error::output(&path, format.misfit(label)));
     }
     match format {
         LabelFormat::Png8 => write_png_grey8(&path, &labels.mapv(|v| v as u8))?,

@@ -1,30 +1,52 @@
-//! Images in and out: which there are, what they hold, and files of every format.
+//! What an image or volume is, wherever it lies: which there are, what they hold, and files of every format.
 //!
-//! - `source`: where one image is ([`ImageSource`]).
-//! - `discovery`: which images a path, a pattern or a stack names ([`discover`]); `pairing`: which target belongs to which
-//!   image ([`pair`]).
-//! - `read`: one [`ImageSource`] to an array: [`read_image`], [`read_labels`], and [`page_size`] from the header. `read_png`,
-//!   `read_tiff` and `tiff_directory` hold what is particular to each format, `decoded` what they give.
-//! - `write_png`, `write_tiff`, `write_labels`: arrays to files that appear whole or not at all.
+//! How one image walks from a name to an array:
 //!
-//! Images are `f32` arrays of shape `[channel][y][x]` holding the file's own numbers: an 8-bit image is
-//! 0 to 255. Label images are `i64` arrays of shape `[y][x]`.
+//! 1. [`discover`] lists what a folder, file or pattern names and opens each file once: its first bytes tell the format, its
+//!    header size, channels and pages. Each image becomes an [`ImageSource`] that remembers this; [`page_size`] asks it.
+//! 2. [`pair`] finds the target of each image by name.
+//! 3. [`read_image`] opens the file again and has its format decode the stored numbers (`Decoded`), then puts them into an
+//!    array `[channel][y][x]` of `f32`, the file's own numbers: an 8-bit image is 0 to 255. [`read_labels`] makes whole
+//!    numbers `[y][x]` of them instead.
+//!
+//! A volume is read in parts: [`open_volume`] does step 1, and [`Volume::read`] step 3 for the slices that a
+//! [`Window`](crate::geometry::Window) touches, `[channel][z][y][x]`. Results that come in parts go into a [`Sink`].
+//!
+//! The files of this room, each using only those before it:
+//!
+//! - `file`: opening a file, the one place that does; `limits`: which sizes are read and written; `label_format`: in how many
+//!   bits labels are stored ([`LabelFormat`]); `decoded`: stored numbers.
+//! - `source`: where one image is, and what its header says. `pairing`: which target belongs to which image ([`pair`]).
+//! - `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
+//! - `png`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
+//! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
+//! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources. `slices`: sources as a volume ([`Slices`]).
 
 mod decoded;
 mod discovery;
 mod file;
+mod label_format;
 mod labels;
 mod limits;
+mod memory;
 mod pairing;
 mod png;
 mod read;
+mod sink;
+mod slices;
 mod source;
 mod tiff;
+mod volume;
 
 pub use discovery::discover;
-pub use labels::{LabelFormat, write_labels, write_labels_as};
+pub use label_format::LabelFormat;
+pub use labels::{write_labels, write_labels_as};
+pub use memory::{ArraySink, ArrayVolume};
 pub use pairing::{pair, pair_as};
 pub use png::{write_png_grey8, write_png_rgb8};
 pub use read::{page_size, read_image, read_labels};
+pub use sink::Sink;
+pub use slices::{Slices, open_volume};
 pub use source::ImageSource;
-pub use tiff::write_tiff_f32;
+pub use tiff::{TiffSink, write_tiff_f32};
+pub use volume::{Volume, VoxelSize};

@@ -5,15 +5,12 @@
 use ::tiff::decoder::DecodingResult;
 use ndarray::{Array2, Array3};
 
-use super::decoded::{Decoded, Purpose};
+use super::decoded::{Decoded, Purpose, whole_float};
 use super::file::{Format, not_an_image, open};
 use super::limits::check_memory;
 use super::source::{Header, ImageSource};
 use super::{png, tiff};
 use crate::error::{Error, Result};
-
-/// Above this, not every whole number is a float64, so a label stored as one may have been rounded.
-const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
     if let Some(header) = page.header {
@@ -172,10 +169,6 @@ fn whole<T: Copy>(samples: &[T], number: impl Fn(T) -> Option<i64>) -> std::resu
         values.push(number(*sample).ok_or(index)?);
     }
     Ok(values)
-}
-
-fn whole_float(value: f64) -> Option<i64> {
-    (value.fract() == 0.0 && value.abs() <= LARGEST_EXACT).then_some(value as i64)
 }
 
 fn misfit(page: &ImageSource) -> Error {

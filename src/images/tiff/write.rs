@@ -1,20 +1,20 @@
 //! Arrays to TIFF files.
 
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
 
 use ndarray::{Array2, Array3, ArrayView3, Axis};
-use tiff::TiffError;
-use tiff::encoder::colortype::{Gray32Float, GrayI32};
-use tiff::encoder::{TiffEncoder, TiffKind};
+use tiff::encoder::colortype::{ColorType, Gray32Float, GrayI32};
+use tiff::encoder::{TiffEncoder, TiffKind, TiffValue};
 use tiff::tags::ExtraSamples;
+use tiff::{TiffError, TiffResult};
 
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::images::limits::side;
 
 /// Above this many bytes of pixels a TIFF file is written as BigTIFF, as its offsets need 64 bits.
-const MAX_CLASSIC_TIFF_BYTES: usize = 4_000_000_000;
+pub(super) const MAX_CLASSIC_TIFF_BYTES: usize = 4_000_000_000;
 
 /// Writes a float32 TIFF from an image of shape `[channel][y][x]`.
 ///
@@ -26,50 +26,63 @@ const MAX_CLASSIC_TIFF_BYTES: usize = 4_000_000_000;
 pub fn write_tiff_f32(path: impl AsRef<Path>, image: &Array3<f32>) -> Result<()> {
     let path = path.as_ref();
     let (channels, height, width) = image.dim();
-    if channels == 0 || channels > usize::from(u16::MAX) {
-        return Err(Error::output(path, format!("an image of {channels} channels; wanted 1 to 65535")));
+    check_channels(path, channels)?;
+    for length in [width, height] {
+        side(path, length)?;
     }
-    let (width, height) = (side(path, width)?, side(path, height)?);
     write_atomic(path, |file| {
         if image.len() * 4 < MAX_CLASSIC_TIFF_BYTES {
-            TiffEncoder::new(file).and_then(|encoder| fill_tiff_f32(encoder, image.view(), width, height))
+            TiffEncoder::new(file)
+                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image.view(), |v| v))
         } else {
-            TiffEncoder::new_big(file).and_then(|encoder| fill_tiff_f32(encoder, image.view(), width, height))
+            TiffEncoder::new_big(file)
+                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image.view(), |v| v))
         }
         .map_err(io_error)
     })
 }
 
+/// Refuses no channels, and more than the format can say.
+pub(super) fn check_channels(path: &Path, channels: usize) -> Result<()> {
+    match channels {
+        1..=0xffff => Ok(()),
+        _ => Err(Error::output(path, format!("an image of {channels} channels; wanted 1 to 65535"))),
+    }
+}
+
 /// The system's error, where the encoder failed for one.
-fn io_error(error: TiffError) -> std::io::Error {
+pub(super) fn io_error(error: TiffError) -> std::io::Error {
     match error {
         TiffError::IoError(error) => error,
         other => std::io::Error::other(other),
     }
 }
 
-fn fill_tiff_f32<W: Write + std::io::Seek, K: TiffKind>(
-    mut encoder: TiffEncoder<W, K>,
-    image: ArrayView3<f32>,
-    width: u32,
-    height: u32,
-) -> tiff::TiffResult<()> {
-    let channels = image.dim().0;
-    let mut file = encoder.new_image::<Gray32Float>(width, height)?;
+/// Adds a page from an image of shape `[channel][y][x]`, whose sides a TIFF file can say, each number turned by `number`.
+pub(super) fn write_page<C: ColorType, T: Copy, W: Write + Seek, K: TiffKind>(
+    encoder: &mut TiffEncoder<W, K>,
+    image: ArrayView3<T>,
+    number: impl Fn(T) -> C::Inner,
+) -> TiffResult<()>
+where
+    [C::Inner]: TiffValue,
+{
+    let (channels, height, width) = image.dim();
+    let mut page = encoder.new_image::<C>(u32::try_from(width)?, u32::try_from(height)?)?;
     if channels > 1 {
-        file.extra_samples(&vec![ExtraSamples::Unspecified; channels - 1])?;
+        page.extra_samples(&vec![ExtraSamples::Unspecified; channels - 1])?;
     }
     let interleaved = image.permuted_axes([1, 2, 0]);
     let mut next_row = 0;
     // Strip by strip, so that a large image is not held twice.
-    while file.next_strip_sample_count() > 0 {
-        let row_samples = width as usize * channels;
-        let rows = file.next_strip_sample_count() as usize / row_samples;
+    while page.next_strip_sample_count() > 0 {
+        let row_samples = width * channels;
+        let rows = page.next_strip_sample_count() as usize / row_samples;
         let strip = interleaved.slice_axis(Axis(0), (next_row..next_row + rows).into());
-        file.write_strip(&strip.iter().copied().collect::<Vec<_>>())?;
+        page.write_strip(&strip.iter().map(|&value| number(value)).collect::<Vec<_>>())?;
         next_row += rows;
     }
-    file.finish()
+    page.finish()
 }
 
 /// Writes an int32 TIFF from labels of shape `[y][x]`.
