@@ -1,11 +1,12 @@
 //! The folder of a run: each file is written beside its place and renamed into it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ndarray::Array3;
 
 use super::checkpoint::Checkpoint;
-use crate::files::{remove_unfinished, write_bytes_atomic};
+use crate::files::{FolderLock, remove_unfinished, write_bytes_atomic};
 use crate::images::write_png_rgb8;
 use crate::network::Model;
 use crate::training::Settings;
@@ -17,41 +18,43 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Keeps other programs out.
+    _lock: Arc<FolderLock>,
 }
 
 impl RunFolder {
     /// Makes the folder for a new run.
     ///
     /// # Errors
-    /// [`Error::Output`] when it cannot be made or written, or holds a run already.
+    /// [`Error::Output`] when it cannot be made or written, holds a run already, or another program is writing to it.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
-        let folder = Self { path: path.into() };
+        let path = path.into();
+        std::fs::create_dir_all(&path).map_err(|error| {
+            let problem = format!("{error}; name a folder that can be made with `out`");
+            Error::output(&path, problem).caused_by(error)
+        })?;
+        let lock = Arc::new(FolderLock::take(&path)?);
         let taken = ["model.safetensors", "checkpoint.safetensors"];
-        if taken.iter().any(|name| folder.path.join(name).exists()) {
+        if taken.iter().any(|name| path.join(name).exists()) {
             let problem =
                 "it holds a run already; name another folder with `out` (`resume` goes on with a run)";
-            return Err(Error::output(&folder.path, problem));
+            return Err(Error::output(&path, problem));
         }
-        std::fs::create_dir_all(&folder.path).map_err(|e| {
-            Error::output(&folder.path, format!("{e}; name a folder that can be made with `out`"))
-        })?;
-        Ok(folder)
+        Ok(Self { path, _lock: lock })
     }
 
     /// Opens the folder of a run that is to go on, and removes what a killed run left half-written there.
     ///
     /// # Errors
-    /// [`Error::Input`] when it holds none.
+    /// [`Error::Input`] when it holds none; [`Error::Output`] when another program is writing to it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let folder = Self { path: path.into() };
-        if !folder.path.join("config.toml").is_file() {
-            return Err(Error::input(
-                &folder.path,
-                "holds no run to resume (config.toml); start one with `out`",
-            ));
+        let path = path.into();
+        if !path.join("config.toml").is_file() {
+            return Err(Error::input(&path, "holds no run to resume (config.toml); start one with `out`"));
         }
-        remove_unfinished(&folder.path);
-        Ok(folder)
+        let lock = Arc::new(FolderLock::take(&path)?);
+        remove_unfinished(&path);
+        Ok(Self { path, _lock: lock })
     }
 
     /// Where it is.
