@@ -189,7 +189,10 @@ impl<T: Copy + Default + Send> Sink<T> for TiffSink<T> {
             );
             return Err(Error::output(&self.path, problem));
         }
-        self.file.done()
+        let Self { pages, file, .. } = *self;
+        // Some systems rename no file that is open twice.
+        drop(pages);
+        file.done()
     }
 }
 
