@@ -128,7 +128,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, t
     refuses(ValueError, ["'noize'", "'noise'"], train, images, labels, augmentation={"noize": 0.1})
     refuses(ValueError, ["depth", "3"], train, images, labels, depth="3")
     refuses(ValueError, ["guess", "segment"], train, images, labels, task="guess")
-    refuses(ValueError, ["--lr", "-1"], train, images, labels, lr=-1)
+    refuses(ValueError, ["lr", "-1"], train, images, labels, lr=-1)
     refuses(ValueError, ["folds"], train, images, labels, folds=3)
     refuses(ValueError, ["4 images", "3 targets"], train, images, labels[:3])
     refuses(ValueError, ["4 images", "2 weights"], train, images, labels, weights=np.ones((2, 24, 30)))
@@ -139,7 +139,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, t
     refuses(TypeError, ["target 0", "float64", "whole numbers"], train, images, labels * 1.0)
     refuses(ValueError, ["validation target 0", "label 4"], train, images, labels, val_images=images, val_targets=labels + 2)
     refuses(ValueError, ["val_images", "val_targets"], train, images, labels, val_images=images)
-    refuses(ValueError, ["--val-fraction", "2"], train, images, labels, val_fraction=2.0)
+    refuses(ValueError, ["val_fraction", "2"], train, images, labels, val_fraction=2.0)
     refuses(RuntimeError, ["the loss is", "image"], train, images, images, task="regress", lr=1e30, max_steps=500)
 
 

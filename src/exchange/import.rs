@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
+use super::found::Found;
 use super::tensors::{Element, Place, Tensors, dense};
 use super::{Problem, msd_pytorch, msdnet, torch_file};
 use crate::network::{Class, Model, Task, TaskKind};
@@ -29,15 +30,6 @@ pub struct Imported {
     /// The network, with the scaling of its images as normalisation.
     pub model: Model,
     /// What was assumed because the file does not say it: sentences for people.
-    pub assumed: Vec<String>,
-}
-
-/// A network as a file describes it, before it is complete.
-pub(super) struct Found {
-    /// The model; its task is set later.
-    pub model: Model,
-    /// What the network is for, where the file says so.
-    pub task: Option<TaskKind>,
     pub assumed: Vec<String>,
 }
 

@@ -3,6 +3,7 @@
 //! [`import`] recognises by content what msdnet and msd_pytorch wrote; no Python is needed and none is run.
 //! [`to_onnx`] and [`to_torch`] write a model for others. This room knows models and no engine.
 
+mod found;
 mod import;
 mod msd_pytorch;
 mod msdnet;

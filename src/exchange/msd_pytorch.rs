@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::import::Found;
+use super::found::Found;
 use super::pickle::shortened;
 use super::scaling::{Scaling, fold_input, fold_output};
 use super::tensors::Tensors;

@@ -9,7 +9,7 @@
 use hdf5_pure::{AttrValue, Dataset, File, Group};
 
 use super::Problem;
-use super::import::Found;
+use super::found::Found;
 use super::scaling::{Scaling, fold_input, fold_output};
 use crate::geometry::Boundary;
 use crate::network::{Architecture, DilationMode, Model, Normalisation, ParameterLayout, Task, TaskKind};

@@ -3,10 +3,21 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::losses::{OF_CLASSES, OF_VALUES};
 use crate::engine::{IGNORED, Images, Loss, TargetValues, Targets};
 use crate::geometry::{Boundary, Extent, Shape};
 use crate::network::{Architecture, DilationMode, ParameterLayout, initialise};
+
+/// Losses of classes.
+pub(super) const OF_CLASSES: [Loss; 4] =
+    [Loss::CrossEntropy, Loss::Focal { gamma: 1.5 }, Loss::Dice, Loss::CrossEntropyDice];
+/// Losses of values.
+pub(super) const OF_VALUES: [Loss; 4] = [
+    Loss::SquaredError,
+    Loss::AbsoluteError,
+    Loss::Huber { delta: 0.7 },
+    // A small epsilon would magnify the rounding of the outputs.
+    Loss::Charbonnier { epsilon: 0.5 },
+];
 
 /// A network with parameters, a batch and its targets.
 #[derive(Debug)]

@@ -1,25 +1,13 @@
 //! Every loss of an engine against the reference.
 
-use crate::engine::{IGNORED, Loss, TargetValues};
+use crate::engine::{IGNORED, TargetValues};
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout};
 
-use super::cases::Case;
+use super::cases::{Case, OF_CLASSES, OF_VALUES};
 use super::checks::check_case;
 use super::compare::ensure;
 use super::{Open, Outcome, Setting};
-
-/// Losses of classes.
-pub(super) const OF_CLASSES: [Loss; 4] =
-    [Loss::CrossEntropy, Loss::Focal { gamma: 1.5 }, Loss::Dice, Loss::CrossEntropyDice];
-/// Losses of values.
-pub(super) const OF_VALUES: [Loss; 4] = [
-    Loss::SquaredError,
-    Loss::AbsoluteError,
-    Loss::Huber { delta: 0.7 },
-    // A small epsilon would magnify the rounding of the outputs.
-    Loss::Charbonnier { epsilon: 0.5 },
-];
 
 /// Every loss with and without weights: over several chunks of pixels, a class that one image lacks, an image without any
 /// class, outputs so large that exponentials overflow, and targets of weight 0 that are no numbers.

@@ -78,6 +78,7 @@ pub struct Setting {
     described_default: Option<&'static str>,
     help_off: Option<&'static str>,
     for_files: bool,
+    free_on_resume: bool,
     omitted_at_default: bool,
 }
 
@@ -97,6 +98,7 @@ impl Setting {
             described_default: None,
             help_off: None,
             for_files: false,
+            free_on_resume: false,
             omitted_at_default: false,
         }
     }
@@ -149,6 +151,12 @@ impl Setting {
         self
     }
 
+    /// It may be given anew where a run is resumed.
+    pub(crate) const fn free_on_resume(mut self) -> Self {
+        self.free_on_resume = true;
+        self
+    }
+
     pub(crate) const fn or(mut self, default: fn() -> Option<String>) -> Self {
         self.default = default;
         self
@@ -194,6 +202,11 @@ impl Setting {
     /// trains on arrays has no use for it.
     pub fn is_for_files(&self) -> bool {
         self.for_files
+    }
+
+    /// Whether a resumed run may have another value than it was begun with: it does not change what was learnt so far.
+    pub fn is_free_on_resume(&self) -> bool {
+        self.free_on_resume
     }
 
     /// The default as text that [`SettingValue::read`] takes; `None` where there is no fixed one.

@@ -6,9 +6,6 @@ use crate::network::Model;
 use crate::training::Settings;
 use crate::{Error, Result};
 
-/// Settings that do not change what a run has learnt so far.
-const FREE: [&str; 6] = ["max_epochs", "max_minutes", "max_steps", "patience", "device", "tensorboard"];
-
 /// Checks that a resumed run keeps the settings that it was started with, but for its limits, patience, device and
 /// what it shows.
 ///
@@ -18,7 +15,9 @@ pub fn check_same_settings(started: &Settings, now: &Settings) -> Result<()> {
     let (started, now) = (numbers(started)?, numbers(now)?);
     let names: BTreeSet<&String> = started.keys().chain(now.keys()).collect();
     let mut differences = Vec::new();
-    for name in names.into_iter().filter(|name| !FREE.contains(&name.as_str())) {
+    let is_free =
+        |name: &str| Settings::all().any(|setting| setting.is_free_on_resume() && setting.name() == name);
+    for name in names.into_iter().filter(|name| !is_free(name)) {
         let text = |table: &toml::Table| table.get(name).map_or("not set".into(), ToString::to_string);
         if started.get(name) != now.get(name) {
             differences.push(format!("{name} is {} and was {}", text(&now), text(&started)));

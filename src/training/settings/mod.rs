@@ -94,14 +94,14 @@ declare_settings! {
         lr: f64 = 3e-3 => Setting::under(Optimise, "RATE");
         /// Stop after this many epochs.
         max_epochs: Option<u64> = None
-            => Setting::under(Stop, "N").described_default("1000 when no limit is given");
+            => Setting::under(Stop, "N").described_default("1000 when no limit is given").free_on_resume();
         /// Stop after this many minutes.
-        max_minutes: Option<f64> = None => Setting::under(Stop, "MINUTES");
+        max_minutes: Option<f64> = None => Setting::under(Stop, "MINUTES").free_on_resume();
         /// Stop after this many steps.
-        max_steps: Option<u64> = None => Setting::under(Stop, "N");
+        max_steps: Option<u64> = None => Setting::under(Stop, "N").free_on_resume();
         /// Stop after this many epochs without a better model; 0 for never.
         patience: u64 = DEFAULT_PATIENCE
-            => Setting::under(Stop, "N").described_default("100, or never when a limit is given");
+            => Setting::under(Stop, "N").described_default("100, or never when a limit is given").free_on_resume();
         /// Judge the network once in this many epochs.
         ///
         /// Without it, so often that judging takes at most a tenth of the work of a run.
@@ -110,9 +110,9 @@ declare_settings! {
         /// Where all random numbers start from.
         seed: u64 = 1 => Setting::under(Optimise, "N");
         /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`.
-        device: String = "auto".into() => Setting::under(Device, "D");
+        device: String = "auto".into() => Setting::under(Device, "D").free_on_resume();
         /// Write event files into the run's folder, for: tensorboard --logdir RUN.
-        tensorboard: bool = false => Setting::under(Run, "");
+        tensorboard: bool = false => Setting::under(Run, "").free_on_resume();
         /// What the best model is best in, on the validation images.
         monitor: Monitor = Monitor::Loss => Setting::under(Stop, "SCORE");
     }
