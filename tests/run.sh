@@ -80,6 +80,7 @@ if cargo tree --no-default-features --edges features,no-dev --target all --prefi
   exit 1
 fi
 cargo test --lib --quiet --no-default-features
+cargo run --quiet --no-default-features --example train_on_arrays
 echo "== tests"
 cargo test
 echo "== tests of the CPU engine with narrower instruction sets"

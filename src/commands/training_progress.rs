@@ -153,7 +153,7 @@ fn talk_now_and_then(talk: Arc<Mutex<Talk>>, has_bar: bool) -> Sender<()> {
     let (sender, receiver) = channel();
     // A bar shows by itself that the run is alive.
     if !has_bar {
-        std::thread::spawn(move || {
+        let talker = move || {
             while receiver.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
                 let mut talk = lock(&talk);
                 if !talk.paused && !talk.status.is_empty() && talk.last_line.elapsed() > SILENCE {
@@ -161,7 +161,10 @@ fn talk_now_and_then(talk: Arc<Mutex<Talk>>, has_bar: bool) -> Sender<()> {
                     talk.last_line = Instant::now();
                 }
             }
-        });
+        };
+        if let Err(error) = std::thread::Builder::new().spawn(talker) {
+            log::debug!("long steps are not told of, as there is no thread for it: {error}");
+        }
     }
     sender
 }

@@ -6,7 +6,7 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Most images that are read before they are computed: one waits, and one is in the reader's hands.
 pub const AHEAD: usize = 2;
@@ -27,16 +27,17 @@ pub(super) fn stream<I: Sync, R: Send, W: Send>(
     thread::scope(|scope| {
         let (to_compute, images) = sync_channel(AHEAD - 1);
         let (to_write, results) = sync_channel(0);
-        scope.spawn(move || {
+        let reader = move || {
             for item in items {
                 // The other end is gone when a result could not be computed or written.
                 if to_compute.send((item, read(item))).is_err() {
                     break;
                 }
             }
-        });
-        let writer =
-            scope.spawn(move || results.into_iter().try_for_each(|(item, result)| write(item, result)));
+        };
+        thread::Builder::new().spawn_scoped(scope, reader).map_err(no_thread)?;
+        let writer = move || results.into_iter().try_for_each(|(item, result)| write(item, result));
+        let writer = thread::Builder::new().spawn_scoped(scope, writer).map_err(no_thread)?;
         let mut computed = Ok(Ok(()));
         for (item, image) in images {
             computed =
@@ -53,6 +54,11 @@ pub(super) fn stream<I: Sync, R: Send, W: Send>(
     })
 }
 
+fn no_thread(error: std::io::Error) -> Error {
+    let problem = format!("{error}; raise the limit of memory or of processes");
+    Error::device("this machine", "starting a thread", problem).caused_by(error)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,7 +66,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Error;
 
     /// How many items a stage has begun, for others to wait for.
     #[derive(Default)]

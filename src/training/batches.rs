@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::Scope;
+use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -116,7 +116,7 @@ impl<'a> Batches<'a> {
         let last = last.unwrap_or(u64::MAX);
         // Nothing waits in the channel: one lot is used, and one is made meanwhile.
         let (sender, receiver) = sync_channel(0);
-        scope.spawn(move || {
+        let make_ahead = move || {
             let mut next = first;
             while next <= last {
                 let steps = next..next.saturating_add(ahead).min(last.saturating_add(1));
@@ -128,7 +128,11 @@ impl<'a> Batches<'a> {
                     break;
                 }
             }
-        });
+        };
+        if let Err(error) = thread::Builder::new().spawn_scoped(scope, make_ahead) {
+            // Then each step is made when it is asked for.
+            log::debug!("steps are not made ready ahead, as there is no thread for it: {error}");
+        }
         StepsAhead { batches: self, receiver, ready: VecDeque::new(), waited: Duration::ZERO }
     }
 }
