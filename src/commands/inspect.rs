@@ -18,7 +18,7 @@ pub struct InspectArguments {
     /// Run folder or model file
     #[arg(value_name = "M")]
     model: PathBuf,
-    /// Say what memory an image of H rows and W columns takes, such as 512x640
+    /// Say what memory an image of H rows and W columns takes, such as 512x640; 2048 is 2048x2048
     #[arg(long, value_name = "HxW")]
     size: Option<String>,
     /// Print one JSON object
@@ -53,16 +53,21 @@ pub fn run(arguments: InspectArguments) -> Result<()> {
     Ok(())
 }
 
-/// Reads `HxW`, two whole numbers above 0.
+/// Reads `HxW`, two whole numbers above 0, or one for both.
 fn parse_size(text: &str) -> Result<(usize, usize)> {
     let number = |part: &str| {
         // `parse` alone would take a sign too.
         let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| part.parse().ok()).flatten().filter(|&number: &usize| number > 0)
     };
-    let size = text.split_once('x').and_then(|(rows, columns)| Some((number(rows)?, number(columns)?)));
+    let (rows, columns) = text.split_once('x').unwrap_or((text, text));
+    let size = number(rows).zip(number(columns));
     size.ok_or_else(|| {
-        Error::setting("--size", format!("'{text}'"), "it must be rows x columns in pixels, such as 512x640")
+        Error::setting(
+            "--size",
+            format!("'{text}'"),
+            "it must be rows x columns in pixels, such as 512x640, or one number for both",
+        )
     })
 }
 
@@ -185,10 +190,10 @@ mod tests {
     #[test]
     fn sizes_are_read_strictly() {
         assert_eq!(parse_size("512x640").unwrap(), (512, 640));
+        assert_eq!(parse_size("2048").unwrap(), (2048, 2048));
         for bad in [
             "",
             "x",
-            "512",
             "512x",
             "x640",
             "0x5",

@@ -9,6 +9,7 @@ use super::device::TuningArguments;
 use super::folds;
 use super::settings::SettingArguments;
 use super::training_progress::{ProgressWatcher, describe, report};
+use crate::files::read_text;
 use crate::settings::Heading;
 use crate::training::{
     Prepared, Run, RunFolder, Settings, check_same_settings, preview_augmentation, read_settings,
@@ -20,6 +21,9 @@ const USAGE: &str = "\
 msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
        msd-gpu train --resume <RUN> [OPTIONS]";
+
+/// Settings are a few kilobytes.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// Arguments of `train`. What is not given comes from `--config`, and else from the defaults in brackets.
 #[derive(Debug, Args)]
@@ -54,8 +58,8 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let mut settings = match (&arguments.resume, &arguments.config) {
         (Some(folder), _) => RunFolder::settings(folder)?,
         (_, Some(file)) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|e| Error::input(file, format!("cannot be read ({e}); name a file of settings")))?;
+            let text = read_text(file, MAX_CONFIG_BYTES)?
+                .ok_or_else(|| Error::input(file, "is longer than any settings; name a file of settings"))?;
             read_settings(&text, file)?
         }
         _ => from_arguments(&arguments)?,

@@ -62,7 +62,9 @@ pub(super) fn report(outcome: &Outcome, folder: &RunFolder) {
         return;
     }
     info!("{why} after {} steps; best model from epoch {}{scores}", outcome.steps, outcome.best_epoch);
-    info!("model, curves and preview are in {}", folder.path().display());
+    let path = folder.path().display();
+    info!("model, curves and preview are in {path}; the next command may be:");
+    info!("msd-gpu predict --model {path} YOUR_IMAGES --out results");
 }
 
 /// A progress bar on a terminal; elsewhere a line for an epoch now and then, and one about every minute in any case.
@@ -186,7 +188,7 @@ impl Watcher for ProgressWatcher {
         };
         self.say(&format!("an epoch is {} steps; the network is judged after {rhythm}", plan.steps_in_epoch));
         self.say(&format!(
-            "training takes {:.0} MiB of memory, besides the program: {:.0} for the network, {:.0} for images",
+            "training takes {:.0} MiB: {:.0} for the network, {:.0} for images",
             mebibytes(plan.network_bytes + plan.image_bytes),
             mebibytes(plan.network_bytes),
             mebibytes(plan.image_bytes)
@@ -224,7 +226,8 @@ impl Watcher for ProgressWatcher {
             if !epoch.validation_loss.is_nan() {
                 line += &format!(", validation {:.4}", epoch.validation_loss);
             }
-            for (name, value) in epoch.metrics.iter().filter(|(_, value)| !value.is_nan()) {
+            // The others are in history.csv: more would not fit a line.
+            if let Some((name, value)) = epoch.metrics.iter().find(|(_, value)| !value.is_nan()) {
                 line += &format!(", {} {value:.3}", name.replace('_', " "));
             }
             if epoch.best {

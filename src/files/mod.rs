@@ -9,7 +9,9 @@
 mod atomic;
 mod folder;
 mod leftovers;
+mod text;
 
 pub use atomic::{UnfinishedFile, write_atomic, write_bytes_atomic};
 pub use folder::{FolderLock, make_and_try};
 pub use leftovers::remove_unfinished;
+pub use text::read_text;

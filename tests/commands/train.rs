@@ -92,6 +92,8 @@ fn settings_come_from_a_file_and_are_overridden_by_flags() {
     bench.bytes("wrong.toml", b"task = 'segment'\nimages = 'a'\ntargets = 'b'\ndeepth = 3\n");
     bench.refuses("train --config wrong.toml --out x", &["wrong.toml", "line 4", "deepth"]);
     bench.refuses("train --config missing.toml --out x", &["missing.toml"]);
+    #[cfg(target_os = "linux")]
+    bench.refuses("train --config /dev/zero --out x", &["/dev/zero", "longer"]);
 }
 
 /// Judging by validation images that are larger than an epoch would take most of the time.

@@ -68,7 +68,7 @@ pub(super) fn train(
     };
     let seconds = trainer.started.elapsed().as_secs_f64();
     debug!("waited for images in {:.1} % of the time", 100.0 * waited.as_secs_f64() / seconds.max(1e-9));
-    trainer.refresh_preview()?;
+    trainer.refresh_preview();
     trainer.reports.finish()?;
     Ok(Outcome {
         best_epoch: trainer.progress.best_epoch,
@@ -235,7 +235,7 @@ impl<'a> Trainer<'a> {
             if self.save_is_due(ends) {
                 self.save()?;
                 if self.reports.preview_may_be_refreshed() {
-                    self.refresh_preview()?;
+                    self.refresh_preview();
                 }
             }
         };
@@ -449,9 +449,13 @@ impl<'a> Trainer<'a> {
         folder.write_history(&self.history)
     }
 
-    /// Refreshes the preview, if there is a better model than it shows.
-    fn refresh_preview(&mut self) -> Result<()> {
-        self.reports.refresh_preview(self.engine.as_mut(), &self.model.parameters, &self.judge)
+    /// Refreshes the preview, if there is a better model than it shows. A picture that cannot be made is no reason to lose a run.
+    fn refresh_preview(&mut self) {
+        let refreshed =
+            self.reports.refresh_preview(self.engine.as_mut(), &self.model.parameters, &self.judge);
+        if let Err(error) = refreshed {
+            warn!("there is no new preview: {error}");
+        }
     }
 
     /// The scores of the best model on the validation images.
