@@ -1,7 +1,8 @@
 // dice_sums: for each image and class k, partial sums of w p_k [t = k], of w p_k and of w [t = k], from which
-// dice_slopes makes Dice.
+// dice_slopes makes Dice, or the host when the network is judged.
 //
-// Bindings: 2 weights, 4 classes [image][y][x], 5 probabilities, 6 partials [image][class][chunk][3].
+// Bindings: 2 weights, 4 classes [image][y][x], 5 probabilities, 6 partials [image][class][chunk][3]; with JUDGE:
+// 3 probabilities, 5 partials, those of Dice from dice_start on.
 // Tiling: a workgroup takes one class of one image. Work items are rows of 64 columns; each chunk takes every
 // so-manieth. x: classes; y: chunks; z: images.
 
@@ -25,7 +26,11 @@ fn dice_sums(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocat
             let class_of_pixel = classes[pixel];
             let weight = weight_of_pixel(pixel);
             if class_of_pixel != ignored && weight > 0.0 {
+                //#if JUDGE
+                let probability = outputs[place + y * geometry.pitch + x];
+                //#else
                 let probability = output_gradients[place + y * geometry.pitch + x];
+                //#end
                 predicted += weight * probability;
                 if class_of_pixel == own_class {
                     shared_sum += weight * probability;
@@ -39,6 +44,11 @@ fn dice_sums(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocat
     lane_sums[130u + lane] = wanted;
     workgroupBarrier();
     if lane < 3u {
-        partials[3u * ((image * geometry.outputs + own_class) * params.chunks + group.y) + lane] = add_lanes(lane);
+        let at = 3u * ((image * geometry.outputs + own_class) * params.chunks + group.y) + lane;
+        //#if JUDGE
+        partials[params.dice_start + at] = add_lanes(lane);
+        //#else
+        partials[at] = add_lanes(lane);
+        //#end
     }
 }

@@ -1,6 +1,7 @@
-// softmax: the probabilities of the classes, left where the output gradients will be: the start of Dice.
+// softmax: the probabilities of the classes, left where the output gradients will be: the start of Dice. With JUDGE and
+// WITHIN they take the place of the outputs, which nothing reads any more.
 //
-// Bindings: 3 outputs, 5 probabilities.
+// Bindings: 3 outputs, 5 probabilities; with JUDGE: 3 outputs, which become probabilities.
 // Tiling: a thread takes one pixel at a time; see shared/loss.wgsl.
 
 //#include class_loss
@@ -20,7 +21,12 @@ fn softmax(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
             let sum = sum_of_exponentials(first, largest, geometry.outputs);
             for (var k = 0u; k < geometry.outputs; k += 1u) {
                 let at = first + k * geometry.output_plane;
-                output_gradients[at] = exp(outputs[at] - largest) / sum;
+                let probability = exp(outputs[at] - largest) / sum;
+                //#if JUDGE
+                outputs[at] = probability;
+                //#else
+                output_gradients[at] = probability;
+                //#end
             }
         }
     }

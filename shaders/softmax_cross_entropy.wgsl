@@ -1,12 +1,14 @@
-// softmax_cross_entropy: the cross-entropy of the softmax over the outputs, with FOCAL its focal form, and its gradient
-// with respect to the outputs.
+// softmax_cross_entropy: the cross-entropy of the softmax over the outputs, with FOCAL its focal form, and with GRADIENT its
+// gradient with respect to the outputs.
 //
 //     loss = scale sum_p w(p) ( log sum_k exp y_k(p) - y_t(p) ),   dy_k(p) = scale w(p) ( p_k(p) - [k = t] )
 //
 // In the focal form a pixel's loss is multiplied by q^g, q = 1 - p_t, and its gradient by q^g (1 - g p_t log p_t / q).
 //
-// Bindings: 1 scale, 2 weights, 3 outputs, 4 classes [image][y][x], 5 output gradients, 6 partial losses.
-// Tiling: a thread takes one pixel at a time and goes three times over its outputs; see shared/loss.wgsl.
+// Bindings: 1 scale, 2 weights, 3 outputs, 4 classes [image][y][x], 5 output gradients, 6 partial losses; with JUDGE, which
+// goes without GRADIENT: 5 partial losses.
+// Tiling: a thread takes one pixel at a time and goes twice over its outputs, three times for the gradient; see
+// shared/loss.wgsl.
 
 //#include class_loss
 
@@ -30,7 +32,9 @@ fn softmax_cross_entropy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(l
             let sum = sum_of_exponentials(first, largest, geometry.outputs);
             let scale = select(0.0, call.scale * weight, counts);
             var added = 0.0;
+            //#if GRADIENT
             var factor = 1.0;
+            //#end
             if counts {
                 let difference = outputs[first + class_of_pixel * geometry.output_plane] - largest;
                 added = log(sum) - difference;
@@ -41,10 +45,13 @@ fn softmax_cross_entropy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(l
                 let ratio = select(-added / max(missing, 0.01), series, missing < 0.01);
                 let power = pow(missing, call.number);
                 added = -power * missing * ratio;
+                //#if GRADIENT
                 factor = power * (1.0 - call.number * exp(difference) / sum * ratio);
+                //#end
                 //#end
                 loss += scale * added;
             }
+            //#if GRADIENT
             for (var k = 0u; k < geometry.outputs; k += 1u) {
                 let at = first + k * geometry.output_plane;
                 let wanted = select(0.0, 1.0, k == class_of_pixel);
@@ -52,6 +59,7 @@ fn softmax_cross_entropy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(l
                 let gradient = scale * factor * (exp(outputs[at] - largest) / sum - wanted);
                 output_gradients[at] = select(0.0, gradient, counts);
             }
+            //#end
         }
     }
     lane_sums[lane] = loss;

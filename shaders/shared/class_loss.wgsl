@@ -1,11 +1,20 @@
-// What the losses of classes share: their bindings, and the softmax over the outputs of a pixel.
+// What the losses of classes share: their bindings, and the softmax over the outputs of a pixel. With JUDGE there are no output
+// gradients; with WITHIN the outputs are written too.
 
 //#include loss
 
+//#if WITHIN
+@group(0) @binding(3) var<storage, read_write> outputs: array<f32>;
+//#else
 @group(0) @binding(3) var<storage, read> outputs: array<f32>;
+//#end
 @group(0) @binding(4) var<storage, read> classes: array<u32>;
+//#if JUDGE
+@group(0) @binding(5) var<storage, read_write> partials: array<f32>;
+//#else
 @group(0) @binding(5) var<storage, read_write> output_gradients: array<f32>;
 @group(0) @binding(6) var<storage, read_write> partials: array<f32>;
+//#end
 
 // Pixels of this class do not count, nor do those of weight 0.
 const ignored: u32 = 0xffffffffu;

@@ -13,7 +13,8 @@ struct LossParams {
     items: u32,
     // Columns by 64.
     column_tiles: u32,
-    // Where, among the partial sums, the three numbers of Dice for each image and class start.
+    // Where, among the partial sums, the three numbers of Dice for each image and class start; with JUDGE, those for each
+    // image, class and chunk.
     dice_start: u32,
 }
 

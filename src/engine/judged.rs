@@ -3,8 +3,10 @@
 use rayon::prelude::*;
 
 use super::loss::DiceSums;
-use super::{IGNORED, Loss, TargetValues, Targets};
+use super::{IGNORED, Images, Loss, TargetValues, Targets, check_batch};
 use crate::geometry::{Extent, Window};
+use crate::network::Architecture;
+use crate::{Error, Result};
 
 /// Pixels that one core takes at a time. Fixed, so that sums do not depend on the number of threads.
 const PIXELS: usize = 1 << 16;
@@ -32,6 +34,12 @@ impl LossSum {
             all.merge(&Self { sum, dice, weight: 0.0 });
         }
         all
+    }
+
+    /// From the part of the loss that is a sum over pixels, and what Dice is made of where it is part of the loss; `targets` are
+    /// those that both were computed with.
+    pub(crate) fn of_sums(sum: f64, dice: Option<DiceSums>, targets: &Targets) -> Self {
+        Self { sum, dice, weight: targets.total_weight() }
     }
 
     /// Adds the loss of another part of the image.
@@ -102,6 +110,25 @@ impl Judged {
             TargetValues::Values(_) => JudgedResult::Values(outputs),
         };
         Self { loss: sum, result }
+    }
+}
+
+/// Checks that one image can be judged by its targets.
+///
+/// # Errors
+/// As [`check_batch`]; [`Error::Mismatch`] where there are several images.
+pub(crate) fn check_judged(
+    architecture: &Architecture,
+    images: &Images,
+    targets: &Targets,
+    loss: Loss,
+) -> Result<()> {
+    check_batch(architecture, images, Some((targets, loss)))?;
+    match images.shape.batch {
+        1 => Ok(()),
+        batch => Err(Error::Mismatch(format!(
+            "{batch} images are to be judged at once, but each is judged on its own; give one after the other"
+        ))),
     }
 }
 

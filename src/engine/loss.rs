@@ -63,6 +63,13 @@ pub enum LossKind {
     Charbonnier,
 }
 
+impl LossKind {
+    /// Whether Dice is part of it.
+    pub fn has_dice(self) -> bool {
+        matches!(self, LossKind::Dice | LossKind::CrossEntropyDice)
+    }
+}
+
 /// Names, and for each the loss with its usual number.
 const NAMES: [(&str, Loss); 8] = [
     ("cross-entropy", Loss::CrossEntropy),
@@ -109,7 +116,7 @@ impl Loss {
 
     /// Whether Dice is part of it.
     pub fn has_dice(self) -> bool {
-        matches!(self, Loss::Dice | Loss::CrossEntropyDice)
+        self.kind().has_dice()
     }
 
     /// The loss of one image in float64, before any scale: `output(k, p)` is output k of `outputs` at pixel p.

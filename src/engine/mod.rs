@@ -11,6 +11,7 @@ mod optimiser;
 mod targets;
 
 pub use example::example_batch;
+pub(crate) use judged::check_judged;
 pub use judged::{Judged, JudgedResult, LossSum, keep_inside, most_likely};
 pub(crate) use loss::DiceSums;
 pub use loss::{Loss, LossKind};
@@ -107,8 +108,11 @@ pub trait Engine: Send {
 
     /// Applies the network to one image, and judges its outputs by the targets; gradients are left alone. All of it may happen
     /// on the device, where only what metrics need comes back.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] for more than one image and for what does not fit the network; else as [`Engine::forward`].
     fn judge(&mut self, images: &Images, targets: &Targets, loss: Loss) -> Result<Judged> {
-        check_batch(self.architecture(), images, Some((targets, loss)))?;
+        check_judged(self.architecture(), images, targets, loss)?;
         let outputs = self.forward(images)?;
         Ok(Judged::of(loss, targets, outputs, images.shape.extent.pixels()))
     }
@@ -136,8 +140,8 @@ pub trait Engine: Send {
         false
     }
 
-    /// Seconds that each kind of step took since this was last asked, while they are timed: by [`Step::name`], and
-    /// `update` for [`Engine::update`].
+    /// Seconds that each kind of step took since this was last asked, while they are timed: by [`Step::name`], `judge` for
+    /// what [`Engine::judge`] does after a forward pass, and `update` for [`Engine::update`].
     ///
     /// [`Step::name`]: crate::schedule::Step::name
     fn step_seconds(&mut self) -> Vec<(&'static str, f64)> {

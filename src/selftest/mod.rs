@@ -21,6 +21,7 @@ mod cases;
 mod checks;
 mod compare;
 mod expected;
+mod judging;
 mod losses;
 pub mod tolerance;
 
@@ -30,6 +31,7 @@ pub use checks::{
     random_networks_agree, sizes_take_turns, training_follows_float64, wrong_batches_are_refused,
 };
 pub use compare::{Difference, Outcome};
+pub use judging::judging_agrees;
 pub use losses::losses_agree;
 
 use crate::Result;

@@ -14,6 +14,11 @@ macro_rules! engine_tests {
         }
 
         #[test]
+        fn judging_agrees() {
+            msd_gpu::selftest::judging_agrees(&$open).unwrap();
+        }
+
+        #[test]
         fn larger_images_agree() {
             msd_gpu::selftest::larger_images_agree(&$open).unwrap();
         }

@@ -10,7 +10,10 @@ use super::plan::{self, DispatchLimits, Pass, Plan};
 use super::recorder;
 use super::shapes::{MAX_SPARE_BYTES, Shapes};
 use super::tiles::Tuning;
-use crate::engine::{Adam, DeviceInfo, Engine, Images, Loss, LossKind, Moments, Plane, Targets, check_batch};
+use crate::engine::{
+    Adam, DeviceInfo, Engine, Images, Judged, Loss, LossKind, Moments, Plane, Targets, check_batch,
+    check_judged,
+};
 use crate::geometry::Shape;
 use crate::gpu::runtime::adapters::GpuAdapter;
 use crate::gpu::runtime::device::Device;
@@ -117,7 +120,7 @@ impl GpuEngine {
     /// The schedule for `shape` as dispatches.
     fn plan(&self, shape: Shape, pass: Pass) -> Result<Plan> {
         let schedule = match pass {
-            Pass::Forward => Schedule::forward(&self.architecture, shape, &self.options)?,
+            Pass::Forward | Pass::Judge(_) => Schedule::forward(&self.architecture, shape, &self.options)?,
             Pass::Training(_) => Schedule::training(&self.architecture, shape, &self.options)?,
         };
         Ok(plan::plan(schedule, pass, &self.tuning, self.dispatch_limits))
@@ -131,7 +134,7 @@ impl GpuEngine {
         // Where the shape was trained with, its outputs are computed in the planes of training.
         let trained =
             self.shapes.current().is_some_and(|current| current.shape() == shape && current.trains());
-        let plan = if trained && pass == Pass::Forward {
+        let plan = if trained && !matches!(pass, Pass::Training(_)) {
             let schedule = Schedule::training(&self.architecture, shape, &self.options)?.into_forward();
             plan::plan(schedule, pass, &self.tuning, self.dispatch_limits)
         } else {
@@ -167,6 +170,14 @@ impl GpuEngine {
         Ok(commands)
     }
 
+    /// Uploads what the loss needs to know of the present call.
+    fn set_call(&self, targets: &Targets, loss: Loss, scale: f32) {
+        let weighted = u32::from(targets.weights.is_some());
+        let number = loss.number().unwrap_or_default() as f32;
+        let call = LossCall { scale, weighted, number, unused: 0.0 };
+        self.device.queue.write_buffer(&self.fixed.call, 0, bytemuck::bytes_of(&call));
+    }
+
     /// Keeps the number of submissions under way bounded, and collects what was timed.
     fn submitted(&mut self, submission: wgpu::SubmissionIndex, doing: &str) -> Result<()> {
         if let Some(timer) = &mut self.timer {
@@ -178,6 +189,13 @@ impl GpuEngine {
             self.device.wait(oldest, doing)?;
         }
         self.device.check(doing)
+    }
+
+    /// Bytes that a plan takes, together with the network's parameters.
+    fn bytes_of(&self, plan: &Plan) -> u64 {
+        let parameters = 5 * 4 * self.layout.count() as u64;
+        let params = recorder::uniform_bytes(plan, &self.device.limits);
+        plan.bytes().saturating_add(parameters + params)
     }
 
     fn read_numbers(&self, buffer: &wgpu::Buffer, doing: &str) -> Result<Vec<f32>> {
@@ -251,15 +269,33 @@ impl Engine for GpuEngine {
         Ok(outputs)
     }
 
+    fn judge(&mut self, images: &Images, targets: &Targets, loss: Loss) -> Result<Judged> {
+        let doing = "judging the network";
+        check_judged(&self.architecture, images, targets, loss)?;
+        if !loss.is_of_classes() {
+            // The metrics of a regression need all outputs, so nothing is spared by leaving the loss to the device, which would
+            // have to be sent the targets; here it is computed in float64.
+            let outputs = self.forward(images)?;
+            return Ok(Judged::of(loss, targets, outputs, images.shape.extent.pixels()));
+        }
+        self.device.check(doing)?;
+        let commands = self.start(images, Some(targets), Pass::Judge(loss.kind()))?;
+        self.set_call(targets, loss, 1.0);
+        let current =
+            self.shapes.current().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
+        let judged = current.run_judging(&self.device, commands, (targets, loss), doing)?;
+        if let Some(timer) = &mut self.timer {
+            timer.collect(&self.device)?;
+        }
+        Ok(judged)
+    }
+
     fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {
         let doing = "computing gradients";
         check_batch(&self.architecture, images, Some((targets, loss)))?;
         self.device.check(doing)?;
         let commands = self.start(images, Some(targets), Pass::Training(loss.kind()))?;
-        let weighted = u32::from(targets.weights.is_some());
-        let number = loss.number().unwrap_or_default() as f32;
-        let call = LossCall { scale, weighted, number, unused: 0.0 };
-        self.device.queue.write_buffer(&self.fixed.call, 0, bytemuck::bytes_of(&call));
+        self.set_call(targets, loss, scale);
         let submission = self.device.queue.submit(commands);
         self.submitted(submission, doing)
     }
@@ -323,19 +359,21 @@ impl Engine for GpuEngine {
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
         // Buffers are of one size for all losses.
         let pass = if training { Pass::Training(LossKind::SquaredError) } else { Pass::Forward };
-        let plan = self.plan(shape, pass)?;
-        let parameters = 5 * 4 * self.layout.count() as u64;
-        let params = recorder::uniform_bytes(&plan, &self.device.limits);
-        Ok(plan.bytes().saturating_add(parameters + params))
+        Ok(self.bytes_of(&self.plan(shape, pass)?))
     }
 
     fn bytes_in_turns(&self, training: Shape, applying: &[Shape]) -> Result<u64> {
-        // Planes for training do for applying too.
+        // Buffers are of one size for all losses of classes; those of values are judged by a forward pass, which takes less.
+        let judge = |shape: Shape| self.plan(shape, Pass::Judge(LossKind::CrossEntropy));
+        // Planes and targets of training do for judging too.
         let mut all = vec![self.bytes(training, true)?];
+        if applying.contains(&training) {
+            all[0] = all[0].saturating_add(4 * judge(training)?.judged_length());
+        }
         let mut shapes: Vec<Shape> = applying.iter().copied().filter(|shape| *shape != training).collect();
         shapes.dedup();
         for shape in shapes {
-            all.push(self.bytes(shape, false)?);
+            all.push(self.bytes_of(&judge(shape)?));
         }
         all.sort_unstable();
         let largest = all.pop().unwrap_or(0);
@@ -348,6 +386,7 @@ impl Engine for GpuEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::JudgedResult;
     use crate::geometry::Extent;
     use crate::gpu::adapter_for_tests;
     use crate::gpu::runtime::memory::Use;
@@ -362,17 +401,65 @@ mod tests {
         let pixels = shape.batch * shape.extent.pixels();
         let images = Images { shape, pixels: (0..2 * pixels).map(|i| (i as f32 * 0.37).sin()).collect() };
         let targets = Targets::classes((0..pixels as u32).map(|i| i % 7 % 5 % 3).collect());
+        let first = {
+            let shape = Shape { batch: 1, ..shape };
+            let pixels = images.pixels[..2 * shape.extent.pixels()].to_vec();
+            let classes = (0..shape.extent.pixels() as u32).map(|i| i % 5 % 3).collect();
+            (Images { shape, pixels }, Targets::classes(classes))
+        };
         let bits = |workgroups: u32, multiply_adds: u64| {
             let options = GpuOptions { block: Some(2), ..Default::default() };
             let mut engine = GpuEngine::open(&adapter, &architecture, &parameters, options).unwrap();
             engine.dispatch_limits = DispatchLimits { workgroups, multiply_adds };
             engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
             let numbers = [engine.forward(&images).unwrap(), engine.gradients().unwrap()];
-            numbers.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            let judged = engine.judge(&first.0, &first.1, Loss::CrossEntropyDice).unwrap();
+            let JudgedResult::Classes(classes) = judged.result else { panic!("wanted classes") };
+            let loss = judged.loss.loss().to_bits();
+            let judged = classes.into_iter().chain([(loss >> 32) as u32, loss as u32]);
+            numbers.concat().into_iter().map(f32::to_bits).chain(judged).collect::<Vec<_>>()
         };
         let wanted = bits(65_535, u64::MAX);
         assert!(wanted == bits(4, u64::MAX), "few workgroups along an axis");
         assert!(wanted == bits(65_535, 200_000), "few multiply-adds a dispatch");
+    }
+
+    /// What judging takes is said beforehand, whether planes for training are there or not; Dice leaves no outputs to be read.
+    #[test]
+    fn judging_takes_what_was_said() {
+        let architecture = Architecture::new(1, 3, 2);
+        let parameters = crate::network::initialise(&architecture, 1);
+        let options = GpuOptions::default();
+        let shapes = [(40, 50), (33, 70)]
+            .map(|(rows, columns)| Shape { batch: 1, extent: Extent::plane(rows, columns) });
+        let [trained, other] = shapes;
+        let case = |shape: Shape| {
+            let pixels = shape.extent.pixels();
+            let images = Images { shape, pixels: (0..pixels).map(|i| (i as f32 * 0.37).sin()).collect() };
+            (images, Targets::classes((0..pixels as u32).map(|i| i % 3).collect()))
+        };
+        for (trains, applying) in [(false, other), (true, trained), (true, other)] {
+            let mut engine =
+                GpuEngine::open(&adapter_for_tests(), &architecture, &parameters, options).unwrap();
+            if trains {
+                let (images, targets) = case(trained);
+                engine.accumulate(&images, &targets, Loss::CrossEntropy, 1e-3).unwrap();
+            }
+            let (images, targets) = case(applying);
+            for loss in [Loss::CrossEntropy, Loss::Dice, Loss::CrossEntropyDice] {
+                engine.judge(&images, &targets, loss).unwrap();
+                let output = engine.read_plane(Plane::Output(0), 0);
+                assert_eq!(output.is_err(), loss.has_dice(), "{loss}");
+            }
+            let said = match trains {
+                true => engine.bytes_in_turns(trained, &[applying]).unwrap(),
+                false => engine.bytes_of(&engine.plan(applying, Pass::Judge(LossKind::Dice)).unwrap()),
+            };
+            let fixed = 5 * 4 * engine.layout.count() as u64;
+            let taken = engine.shapes.device_bytes() + fixed;
+            assert!(said >= taken, "{taken} bytes of buffers, {said} were said");
+            assert!(said < taken + taken / 5, "{taken} bytes of buffers, {said} were said");
+        }
     }
 
     #[test]

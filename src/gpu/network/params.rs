@@ -57,6 +57,11 @@ params! {
 }
 
 params! {
+    /// Keep in sync with shaders/argmax.wgsl.
+    ArgmaxParams { geometry: Geometry, class_start: u32 }
+}
+
+params! {
     /// Keep in sync with shaders/mix_input_gradient.wgsl.
     MixInputGradientParams {
         geometry: Geometry,

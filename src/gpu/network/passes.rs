@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::params::LossCall;
-use super::plan::{Pass, Plan, Slot, hidden_channels};
+use super::plan::{JudgedLayout, Pass, Plan, Slot, hidden_channels};
 use super::recorder::Recorder;
 use crate::Result;
-use crate::engine::{Plane, TargetValues, Targets};
+use crate::engine::{Judged, JudgedResult, Loss, LossSum, Plane, TargetValues, Targets};
 use crate::geometry::Shape;
 use crate::gpu::runtime::device::Device;
 use crate::gpu::runtime::memory::{self, Use, buffer};
@@ -58,19 +58,46 @@ pub(super) struct Current {
     outputs: wgpu::Buffer,
     /// What outputs come home through; made for the first forward pass.
     home: Option<wgpu::Buffer>,
+    targets: Option<TargetBuffers>,
     training: Option<Training>,
+    judging: Option<Judging>,
     recorders: HashMap<Pass, Recorder>,
     /// The pass that was recorded last.
     last: Option<Pass>,
 }
 
+/// What outputs are compared with.
+struct TargetBuffers {
+    values: wgpu::Buffer,
+    weights: wgpu::Buffer,
+}
+
+impl TargetBuffers {
+    /// For classes, or for values of so many `outputs`.
+    fn new(device: &Device, shape: Shape, outputs: usize) -> Result<Self> {
+        let pixels = (shape.batch * shape.extent.pixels()) as u64;
+        let values = pixels * outputs as u64;
+        Ok(Self {
+            values: buffer(device, "uploaded targets", 4 * values, Use::Storage)?,
+            weights: buffer(device, "uploaded weights", 4 * pixels, Use::Storage)?,
+        })
+    }
+}
+
 /// The buffers that only training needs.
 struct Training {
-    targets: wgpu::Buffer,
-    weights: wgpu::Buffer,
     gradients: Vec<wgpu::Buffer>,
     output_gradients: wgpu::Buffer,
     partials: wgpu::Buffer,
+}
+
+/// The buffers that only judging needs.
+struct Judging {
+    layout: JudgedLayout,
+    /// The loss in parts, and the classes.
+    found: wgpu::Buffer,
+    /// What they come home through.
+    home: wgpu::Buffer,
 }
 
 fn page_buffers(device: &Device, name: &str, pages: &[Page]) -> Result<Vec<wgpu::Buffer>> {
@@ -92,7 +119,9 @@ impl Current {
             maps: page_buffers(device, "feature maps", &schedule.map_pages)?,
             outputs: buffer(device, "outputs", 4 * schedule.output_length() as u64, Use::Storage)?,
             home: None,
+            targets: None,
             training: None,
+            judging: None,
             recorders: HashMap::new(),
             last: None,
         })
@@ -109,18 +138,23 @@ impl Current {
     ) -> Result<()> {
         let schedule = &plan.schedule;
         if schedule.trains() && self.training.is_none() {
-            let shape = schedule.shape;
-            let pixels = (shape.batch * shape.extent.pixels()) as u64;
-            let values = pixels * schedule.architecture.outputs as u64;
             let outputs = 4 * schedule.output_length() as u64;
             // All are checked before the first is made, so that a refusal leaves the memory as it was.
             memory::check(&device.limits, "partial sums", 4 * plan.partials, Use::Storage)?;
+            self.make_targets(device)?;
             self.training = Some(Training {
-                targets: buffer(device, "uploaded targets", 4 * values, Use::Storage)?,
-                weights: buffer(device, "uploaded weights", 4 * pixels, Use::Storage)?,
                 gradients: page_buffers(device, "gradient maps", &schedule.gradient_pages)?,
                 output_gradients: buffer(device, "output gradients", outputs, Use::Storage)?,
                 partials: buffer(device, "partial sums", 4 * plan.partials, Use::Storage)?,
+            });
+        }
+        if let (Some(layout), None) = (plan.judged, &self.judging) {
+            self.make_targets(device)?;
+            let bytes = 4 * layout.length();
+            self.judging = Some(Judging {
+                layout,
+                found: buffer(device, "judged outputs", bytes, Use::Storage)?,
+                home: buffer(device, "judged outputs that are read back", bytes, Use::Readback)?,
             });
         }
         if pass == Pass::Forward && self.home.is_none() {
@@ -132,9 +166,22 @@ impl Current {
         Ok(())
     }
 
+    /// Makes the buffers of targets, if there are none yet: of all that its planes may be used for, as recordings stay bound to
+    /// them.
+    fn make_targets(&mut self, device: &Device) -> Result<()> {
+        if self.targets.is_none() {
+            let outputs = if self.trains() { self.schedule.architecture.outputs } else { 1 };
+            self.targets = Some(TargetBuffers::new(device, self.shape(), outputs)?);
+        }
+        Ok(())
+    }
+
     fn buffer<'a>(&'a self, fixed: &'a Fixed, slot: Slot) -> &'a wgpu::Buffer {
-        // A plan names the buffers of training only when its schedule trains, and then `add` made them.
+        // A plan names the buffers of training only when its schedule trains, those of judging only when it judges, and those
+        // of targets in both cases; then `add` made them.
         let training = || self.training.as_ref().expect("training buffers were made");
+        let targets = || self.targets.as_ref().expect("buffers of targets were made");
+        let judging = || self.judging.as_ref().expect("judging buffers were made");
         match slot {
             Slot::Call => &fixed.call,
             Slot::Parameters => &fixed.parameters,
@@ -144,11 +191,12 @@ impl Current {
             Slot::Images => &self.images,
             Slot::MapPage(page) => &self.maps[page],
             Slot::Outputs => &self.outputs,
-            Slot::Targets => &training().targets,
-            Slot::Weights => &training().weights,
+            Slot::Targets => &targets().values,
+            Slot::Weights => &targets().weights,
             Slot::GradientPage(page) => &training().gradients[page],
             Slot::OutputGradients => &training().output_gradients,
             Slot::Partials => &training().partials,
+            Slot::Judged => &judging().found,
         }
     }
 
@@ -183,14 +231,14 @@ impl Current {
 
     /// Uploads classes or values, and weights where there are some.
     pub fn upload_targets(&self, device: &Device, targets: &Targets) {
-        let Some(training) = &self.training else { return };
+        let Some(buffers) = &self.targets else { return };
         let values: &[u8] = match &targets.values {
             TargetValues::Classes(classes) => bytemuck::cast_slice(classes),
             TargetValues::Values(values) => bytemuck::cast_slice(values),
         };
-        device.queue.write_buffer(&training.targets, 0, values);
+        device.queue.write_buffer(&buffers.values, 0, values);
         if let Some(weights) = &targets.weights {
-            device.queue.write_buffer(&training.weights, 0, bytemuck::cast_slice(weights));
+            device.queue.write_buffer(&buffers.weights, 0, bytemuck::cast_slice(weights));
         }
     }
 
@@ -207,6 +255,23 @@ impl Current {
             None => readback::read(device, commands, &self.outputs, range, doing),
         }?;
         Ok(self.compact(&padded))
+    }
+
+    /// Runs `commands`, a pass that judges one image by a loss of classes, and gives what it finds.
+    pub fn run_judging(
+        &self,
+        device: &Device,
+        commands: Vec<wgpu::CommandBuffer>,
+        (targets, loss): (&Targets, Loss),
+        doing: &str,
+    ) -> Result<Judged> {
+        let judging = self.judging.as_ref();
+        let Judging { layout, found, home } =
+            judging.ok_or_else(|| device.error(doing, "nothing was prepared"))?;
+        let range = 0..layout.length() as usize;
+        let numbers: Vec<u32> = readback::read_through(device, commands, found, range, home, doing)?;
+        let (sum, dice, classes) = layout.read(numbers, loss.kind());
+        Ok(Judged { loss: LossSum::of_sums(sum, dice, targets), result: JudgedResult::Classes(classes) })
     }
 
     /// The outputs from how they lie on the device.
@@ -231,6 +296,7 @@ impl Current {
         let schedule = &self.schedule;
         let went_back = matches!(self.last, Some(Pass::Training(_)));
         let training = self.training.as_ref().filter(|_| went_back);
+        let probabilities_there = matches!(self.last, Some(Pass::Judge(kind)) if kind.has_dice());
         let outputs = schedule.output_page();
         let hidden = schedule.architecture.inputs..schedule.architecture.channels();
         let (buffer, page, form, number): (&wgpu::Buffer, Page, &PlaneLayout, usize) = match plane {
@@ -248,6 +314,7 @@ impl Current {
                 let pages = schedule.pages_of_gradients();
                 (&buffers[page], pages[page].clone(), &schedule.gradient_layout, number)
             }
+            Plane::Output(_) if probabilities_there => return None,
             Plane::Output(output) => (&self.outputs, outputs, &schedule.output_layout, output),
             Plane::OutputGradient(output) => {
                 (&training?.output_gradients, outputs, &schedule.output_layout, output)
@@ -268,15 +335,24 @@ impl Current {
     }
 
     fn buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
-        let training = self.training.iter().flat_map(|t| {
-            t.gradients.iter().chain([&t.targets, &t.weights, &t.output_gradients, &t.partials])
-        });
-        self.maps.iter().chain([&self.images, &self.outputs]).chain(&self.home).chain(training)
+        let training = self.training.iter();
+        let training = training.flat_map(|t| t.gradients.iter().chain([&t.output_gradients, &t.partials]));
+        let targets = self.targets.iter().flat_map(|t| [&t.values, &t.weights]);
+        let judging = self.judging.iter().flat_map(|j| [&j.found, &j.home]);
+        let results = targets.chain(judging).chain(&self.home);
+        self.maps.iter().chain([&self.images, &self.outputs]).chain(training).chain(results)
     }
 
     /// Bytes of its buffers.
     pub fn bytes(&self) -> u64 {
         self.buffers().map(wgpu::Buffer::size).sum()
+    }
+
+    /// Bytes of its buffers that are not in the machine's memory to be read.
+    #[cfg(test)]
+    pub fn device_bytes(&self) -> u64 {
+        let read = |buffer: &&wgpu::Buffer| buffer.usage().contains(wgpu::BufferUsages::MAP_READ);
+        self.buffers().filter(|buffer| !read(buffer)).map(wgpu::Buffer::size).sum()
     }
 
     /// Gives the memory back at once; nothing may be under way that uses it.

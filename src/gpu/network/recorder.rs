@@ -56,17 +56,21 @@ impl Recorder {
             let uniform = (&uniform, offset, dispatch.params.len());
             let bindings = bind_group(device, dispatch.kernel.shader.name, &pipeline, uniform, &buffers);
             let workgroups = dispatch.workgroups;
-            let step = (dispatch.step, plan.schedule.steps[dispatch.step].name());
+            let step = (dispatch.step, plan.step_name(dispatch));
             dispatches.push(BoundDispatch { pipeline: pipeline.pipeline, bindings, workgroups, step });
         }
         device.queue.write_buffer(&uniform, 0, &params);
         let place = |step: usize| plan.dispatches.partition_point(|dispatch| dispatch.step < step);
-        let pieces = plan
+        let mut pieces: Vec<_> = plan
             .schedule
             .recordings()
             .into_iter()
             .map(|steps| place(steps.start)..place(steps.end))
             .collect();
+        // What judges comes after all steps.
+        if let Some(last) = pieces.last_mut() {
+            last.end = dispatches.len();
+        }
         Ok(Self { dispatches, pieces })
     }
 

@@ -77,7 +77,7 @@ const LOSS_LAYOUTS: &[StructLayout] = &[Geometry::LAYOUT, LossParams::LAYOUT, Lo
 shader!(
     /// Cross-entropy of the softmax, or its focal form, and its gradient.
     SOFTMAX_CROSS_ENTROPY, "softmax_cross_entropy", "softmax_cross_entropy", LOSS_BINDINGS, LOSS_LAYOUTS,
-    &[&[("FOCAL", 0), ("SUMS", 1)], &[("FOCAL", 1), ("SUMS", 1)]]
+    &[&[("FOCAL", 0), ("GRADIENT", 1), ("SUMS", 1)], &[("FOCAL", 1), ("GRADIENT", 1), ("SUMS", 1)]]
 );
 shader!(
     /// A loss of values, and its gradient.
@@ -107,6 +107,31 @@ shader!(
     /// The gradient of Dice, alone or with cross-entropy.
     DICE_GRADIENT, "dice_gradient", "dice_gradient", LOSS_BINDINGS, LOSS_LAYOUTS,
     &[&[("CROSS_ENTROPY", 0), ("SUMS", 1)], &[("CROSS_ENTROPY", 1), ("SUMS", 1)]]
+);
+/// The bindings of a loss of classes that is judged: no output gradients.
+const JUDGED_BINDINGS: &[Binding] = &[Uniform, Uniform, Read, Read, Read, ReadWrite];
+
+shader!(
+    /// Cross-entropy of the softmax, or its focal form, without any gradient.
+    JUDGED_CROSS_ENTROPY, "softmax_cross_entropy", "softmax_cross_entropy", JUDGED_BINDINGS, LOSS_LAYOUTS,
+    &[&[("FOCAL", 0), ("JUDGE", 1), ("SUMS", 1)], &[("FOCAL", 1), ("JUDGE", 1), ("SUMS", 1)]]
+);
+shader!(
+    /// The probabilities of the classes in the place of the outputs.
+    SOFTMAX_WITHIN, "softmax", "softmax",
+    &[Uniform, Uniform, Read, ReadWrite, Read, ReadWrite], LOSS_LAYOUTS,
+    &[&[("JUDGE", 1), ("WITHIN", 1), ("SUMS", 1)]]
+);
+shader!(
+    /// Partial sums that Dice is made of, from probabilities in the place of the outputs.
+    JUDGED_DICE_SUMS, "dice_sums", "dice_sums", JUDGED_BINDINGS, LOSS_LAYOUTS, &[&[("JUDGE", 1), ("SUMS", 3)]]
+);
+shader!(
+    /// The most likely classes.
+    ARGMAX, "argmax", "argmax",
+    &[Uniform, Read, ReadWrite],
+    &[Geometry::LAYOUT, ArgmaxParams::LAYOUT],
+    PLAIN
 );
 shader!(
     /// Starts gradient maps from the output gradients; `CHANNELS` channels a thread.
@@ -236,7 +261,7 @@ shader!(
     &[&[("SUMS", 1)]]
 );
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 24] = [
+pub static SHADERS: [&Shader; 28] = [
     &LOAD,
     &CONVOLVE,
     &CONVOLVE_WITHIN,
@@ -247,6 +272,10 @@ pub static SHADERS: [&Shader; 24] = [
     &DICE_SUMS,
     &DICE_SLOPES,
     &DICE_GRADIENT,
+    &JUDGED_CROSS_ENTROPY,
+    &SOFTMAX_WITHIN,
+    &JUDGED_DICE_SUMS,
+    &ARGMAX,
     &MIX_INPUT_GRADIENT,
     &MIX_INPUT_GRADIENT_MAPS_WITHIN,
     &INPUT_GRADIENT,

@@ -83,6 +83,12 @@ impl Shapes {
         }
     }
 
+    /// Bytes in the device's memory.
+    #[cfg(test)]
+    pub fn device_bytes(&self) -> u64 {
+        self.kept.iter().map(Current::device_bytes).sum()
+    }
+
     /// Frees all buffers.
     pub fn clear(&mut self, device: &Device) -> Result<()> {
         self.free(device, self.kept.len())

@@ -52,6 +52,7 @@ placed!(
     ConvolveParams,
     MixParams,
     LossParams,
+    ArgmaxParams,
     MixInputGradientParams,
     InputGradientParams,
     FilterGradientParams,

@@ -9,7 +9,7 @@ use crate::gpu::runtime::kernel::Shader;
 /// Most workgroups that share a sum: one thread adds up what they leave.
 const MAX_CHUNKS: u32 = 256;
 /// Sums and slopes of Dice for each image and class.
-const DICE_NUMBERS: u32 = 3;
+pub(super) const DICE_NUMBERS: u32 = 3;
 
 const SLOTS: [Slot; 6] =
     [Slot::Call, Slot::Weights, Slot::Outputs, Slot::Targets, Slot::OutputGradients, Slot::Partials];
@@ -41,7 +41,7 @@ impl Planner<'_> {
         };
         // An exponential is about ten multiply-adds.
         let work = self.per_pixel(10, outputs);
-        if matches!(kind, LossKind::Dice | LossKind::CrossEntropyDice) {
+        if kind.has_dice() {
             self.push(&shaders::SOFTMAX, &[], &params, &SLOTS, [chunks, 1, 1], work);
             self.push(&shaders::DICE_SUMS, &[], &image, &SLOTS, [outputs, image_chunks, batch], work);
             let slots: Vec<Slot> = SLOTS.into_iter().chain([Slot::Loss]).collect();

@@ -4,12 +4,14 @@
 mod backward;
 mod cut;
 mod forward;
+mod judge;
 mod loss;
 
 use std::ops::Range;
 
 pub(super) use self::cut::DispatchLimits;
 use self::cut::Placed;
+pub(super) use self::judge::JudgedLayout;
 use super::params::*;
 use super::tiles::Tuning;
 use crate::engine::LossKind;
@@ -43,6 +45,8 @@ pub(super) enum Slot {
     Partials,
     /// The loss of the present step.
     Loss,
+    /// What judging brings home; see [`JudgedLayout`].
+    Judged,
 }
 
 /// One dispatch.
@@ -54,7 +58,7 @@ pub(super) struct Dispatch {
     /// Bindings 1, 2, ...
     pub slots: Vec<Slot>,
     pub workgroups: [u32; 3],
-    /// The step of the schedule that it belongs to.
+    /// The step of the schedule that it belongs to; the number of steps where it judges what they leave.
     pub step: usize,
 }
 
@@ -64,6 +68,8 @@ pub(super) enum Pass {
     Forward,
     /// Training with a loss.
     Training(LossKind),
+    /// A forward pass whose outputs are judged by a loss of classes, without gradients.
+    Judge(LossKind),
 }
 
 /// A schedule as dispatches.
@@ -73,16 +79,34 @@ pub(super) struct Plan {
     pub dispatches: Vec<Dispatch>,
     /// Numbers in the buffer of partial sums.
     pub partials: u64,
+    /// What comes home where outputs are judged.
+    pub judged: Option<JudgedLayout>,
 }
 
 impl Plan {
-    /// Bytes of the buffers that belong to its shape: planes, uploads and partial sums.
+    /// Bytes of the buffers that belong to its shape: planes, uploads, partial sums and what judging leaves. Those that results
+    /// are read back through lie in the machine's memory and are not counted.
     pub fn bytes(&self) -> u64 {
         let schedule = &self.schedule;
         let (architecture, shape) = (&schedule.architecture, schedule.shape);
-        let targets = if schedule.trains() { architecture.outputs + 1 } else { 0 };
+        // Classes or values, and weights.
+        let targets = match (schedule.trains(), self.judged) {
+            (true, _) => architecture.outputs + 1,
+            (false, Some(_)) => 2,
+            (false, None) => 0,
+        };
         let uploads = shape.batch * shape.extent.pixels() * (architecture.inputs + targets);
-        schedule.bytes().saturating_add(4 * (uploads as u64 + self.partials))
+        schedule.bytes().saturating_add(4 * (uploads as u64 + self.partials + self.judged_length()))
+    }
+
+    /// Numbers in the buffer that judging leaves its findings in.
+    pub fn judged_length(&self) -> u64 {
+        self.judged.map_or(0, |judged| judged.length())
+    }
+
+    /// The name of the step that a dispatch belongs to.
+    pub fn step_name(&self, dispatch: &Dispatch) -> &'static str {
+        self.schedule.steps.get(dispatch.step).map_or("judge", Step::name)
     }
 }
 
@@ -98,7 +122,8 @@ pub(super) fn hidden_channels(architecture: &Architecture) -> Vec<HiddenChannel>
     (0..architecture.hidden()).map(channel).collect()
 }
 
-/// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes.
+/// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes, or by which loss the outputs of a
+/// forward schedule are judged.
 pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: DispatchLimits) -> Plan {
     let mut planner = Planner {
         layout: ParameterLayout::of(&schedule.architecture),
@@ -109,14 +134,19 @@ pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: Disp
         pass,
         dispatches: Vec::new(),
         partials: 0,
+        judged: None,
         step: 0,
     };
     for (index, step) in schedule.steps.iter().enumerate() {
         planner.step = index;
         planner.add(step);
     }
-    let (dispatches, partials) = (planner.dispatches, planner.partials);
-    Plan { dispatches, partials, schedule }
+    if let Pass::Judge(kind) = pass {
+        planner.step = schedule.steps.len();
+        planner.judge(kind);
+    }
+    let (dispatches, partials, judged) = (planner.dispatches, planner.partials, planner.judged);
+    Plan { dispatches, partials, judged, schedule }
 }
 
 fn geometry(schedule: &Schedule) -> Geometry {
@@ -159,6 +189,7 @@ struct Planner<'a> {
     pass: Pass,
     dispatches: Vec<Dispatch>,
     partials: u64,
+    judged: Option<JudgedLayout>,
     step: usize,
 }
 
@@ -345,7 +376,11 @@ mod tests {
                     for loss in LOSSES.into_iter().skip(index % 2).step_by(2) {
                         plans.push(plan(schedule.clone(), Pass::Training(loss), &tuning, limits));
                     }
-                    plans.push(plan(schedule.into_forward(), Pass::Forward, &tuning, limits));
+                    let forward = schedule.into_forward();
+                    for loss in LOSSES[..4].iter().skip(index % 2).step_by(2) {
+                        plans.push(plan(forward.clone(), Pass::Judge(*loss), &tuning, limits));
+                    }
+                    plans.push(plan(forward, Pass::Forward, &tuning, limits));
                 }
             }
         }
@@ -366,7 +401,7 @@ mod tests {
                         again.is_none_or(|(_, other)| (*binding, *other) == (Binding::Read, Binding::Read)),
                         "{} binds {slot:?} twice and writes it: {}",
                         dispatch.kernel.label(),
-                        plan.schedule.steps[dispatch.step]
+                        plan.step_name(dispatch)
                     );
                 }
             }

@@ -1,0 +1,54 @@
+// argmax: the most likely class of each pixel, which is the index of its largest output: the lowest where several are equal, and
+// never one that is not a number. 0 where no output is above minus infinity.
+//
+// Bindings: 1 outputs, 2 what judging brings home: the classes [image][y][x] from class_start on.
+// Tiling: a thread takes one pixel. x: columns by 64; y: rows; z: images.
+
+//#include geometry
+
+// Keep in sync with `ArgmaxParams` in src/gpu/network/params.rs.
+struct ArgmaxParams {
+    geometry: Geometry,
+    // Where the classes start.
+    class_start: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: ArgmaxParams;
+// The bits of float32 numbers: shaders may be compiled as if there were no NaN, and may take tiny numbers for 0.
+@group(0) @binding(1) var<storage, read> outputs: array<u32>;
+@group(0) @binding(2) var<storage, read_write> found: array<u32>;
+
+// The bits of infinity without their sign; those of numbers that are none are larger.
+const infinity: i32 = 0x7f800000;
+
+// A whole number for the bits of a float32 number, in the same order, equal for both zeros.
+fn rank(bits: u32) -> i32 {
+    let magnitude = i32(bits & 0x7fffffffu);
+    if magnitude > infinity {
+        return -infinity;
+    }
+    return select(magnitude, -magnitude, (bits >> 31u) == 1u);
+}
+
+@compute @workgroup_size(64)
+fn argmax(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
+    let x = group.x * 64u + lane;
+    if x >= geometry.columns {
+        return;
+    }
+    let y = group.y;
+    let image = group.z;
+    let first = output_place(image, 0u) + y * geometry.pitch + x;
+    var largest = -infinity;
+    var chosen = 0u;
+    for (var k = 0u; k < geometry.outputs; k += 1u) {
+        let value = rank(outputs[first + k * geometry.output_plane]);
+        if value > largest {
+            largest = value;
+            chosen = k;
+        }
+    }
+    found[params.class_start + (image * geometry.rows + y) * geometry.columns + x] = chosen;
+}
