@@ -108,6 +108,14 @@ pub enum Error {
         /// The images that it was computed on.
         images: String,
     },
+    /// Some images could not be done; which and why has been said, and the others are done.
+    #[error("{failed} of {count} images could not be done; the others are, see the list above")]
+    Incomplete {
+        /// Images that failed.
+        failed: usize,
+        /// Images that there are.
+        count: usize,
+    },
     /// A [`crate::watcher::Watcher`] asked for an end.
     #[error("stopped on request after {done} of {count} images")]
     Stopped {
@@ -123,7 +131,10 @@ impl Error {
     /// other errors say that the request, its input or the place for its output cannot be used.
     pub fn is_failure(&self) -> bool {
         match self {
-            Error::Device { .. } | Error::Diverged { .. } | Error::OutOfMemory { .. } => true,
+            Error::Device { .. }
+            | Error::Diverged { .. }
+            | Error::Incomplete { .. }
+            | Error::OutOfMemory { .. } => true,
             Error::Output { cause: Some(cause), .. } | Error::Input { cause: Some(cause), .. } => {
                 use std::io::ErrorKind as Kind;
                 let kind = cause.io().map(std::io::Error::kind);

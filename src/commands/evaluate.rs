@@ -3,10 +3,12 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::finding::FindingArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::{console, table};
 use crate::evaluation::{Judge, TaskScores};
+use crate::images::Finding;
 use crate::inference::Ensemble;
 use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores};
 use crate::network::{Class, Model, Task};
@@ -19,6 +21,11 @@ use crate::{images, samples};
 pub struct EvaluateArguments {
     #[command(flatten)]
     models: ModelArguments,
+    #[command(flatten)]
+    finding: FindingArguments,
+    /// What targets have at the end of their names but images have not, such as _mask
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    target_suffix: Option<String>,
     /// Images: a folder, a TIFF stack or a quoted pattern
     #[arg(long, value_name = "P")]
     images: String,
@@ -39,6 +46,12 @@ pub struct EvaluateArguments {
     json: bool,
 }
 
+impl EvaluateArguments {
+    fn finding(&self) -> Finding {
+        self.finding.finding(self.target_suffix.as_deref())
+    }
+}
+
 /// More classes than this make a confusion matrix that no screen shows.
 const MAX_COLUMNS: usize = 16;
 
@@ -57,7 +70,11 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
         }
     })?;
     // All images have the channels of the first one: that is checked when they are loaded.
-    if let Some(first) = images::discover(&arguments.images)?.first() {
+    let mut found = arguments.finding().discover(&arguments.images)?;
+    if ensemble.model().architecture.inputs == 1 && arguments.finding.axes.is_none() {
+        found = images::pages_as_images(found);
+    }
+    if let Some(first) = found.first() {
         ensemble.check_channels(&first.name(), images::page_size(first)?.0)?;
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
@@ -78,7 +95,9 @@ fn data_range(range: f64, model: &Model) -> Result<DataRange> {
 
 fn weigh(arguments: &EvaluateArguments, dataset: &mut Dataset) -> Result<()> {
     match &arguments.weights {
-        Some(weights) => samples::load_weights(dataset, &arguments.images, weights),
+        Some(weights) => {
+            samples::load_weights_found(&arguments.finding(), dataset, &arguments.images, weights)
+        }
         None => Ok(()),
     }
 }
@@ -90,8 +109,12 @@ fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Resul
     order.sort_by_key(|&output| classes[output].value);
     let values = order.iter().map(|&output| classes[output].value).collect();
     let known = LabelMapping { values, ignored: arguments.ignore };
-    let (mut dataset, _) =
-        samples::load_segmentation(&arguments.images, &arguments.targets, Classes::Known(&known))?;
+    let (mut dataset, _) = samples::load_segmentation_found(
+        &arguments.finding(),
+        &arguments.images,
+        &arguments.targets,
+        Classes::Known(&known),
+    )?;
     weigh(arguments, &mut dataset)?;
 
     for sample in &mut dataset.samples {
@@ -206,7 +229,8 @@ fn regression(
     ensemble: &mut Ensemble,
     given: Option<DataRange>,
 ) -> Result<()> {
-    let mut dataset = samples::load_regression(&arguments.images, &arguments.targets)?;
+    let mut dataset =
+        samples::load_regression_found(&arguments.finding(), &arguments.images, &arguments.targets)?;
     weigh(arguments, &mut dataset)?;
     let (outputs, targets) = (ensemble.model().architecture.outputs, dataset.target_channels());
     if let Some(found) = targets.filter(|&found| found != outputs) {

@@ -12,6 +12,7 @@ mod devices;
 mod errors;
 mod evaluate;
 mod export;
+mod finding;
 mod folds;
 mod import;
 mod inspect;

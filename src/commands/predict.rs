@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::finding::FindingArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
-use crate::images::{ImageSource, discover, page_size};
-use crate::inference::{Products, Wishes, predict};
+use crate::images::{Finding, ImageSource, page_size, pages_as_images};
+use crate::inference::{Products, Wishes, predict, predict_keeping_going};
 use crate::{Error, Result};
 
 /// Arguments of `predict`.
@@ -16,6 +17,8 @@ use crate::{Error, Result};
 pub struct PredictArguments {
     #[command(flatten)]
     models: ModelArguments,
+    #[command(flatten)]
+    finding: FindingArguments,
     /// Images: folders, TIFF stacks, files or quoted patterns such as 'slices/*.tif'
     #[arg(required = true)]
     input: Vec<String>,
@@ -38,7 +41,7 @@ pub struct PredictArguments {
 ///
 /// All that can be known before the first image is computed is checked before.
 pub fn run(arguments: PredictArguments) -> Result<()> {
-    let PredictArguments { models, input, out, probabilities, overlay, uncertainty } = &arguments;
+    let PredictArguments { models, finding, input, out, probabilities, overlay, uncertainty } = &arguments;
     let wishes = Wishes { probabilities: *probabilities, overlay: *overlay, uncertainty: *uncertainty };
     let mut ensemble = models.open(|model| {
         let products = Products::new(&model.task, models.predictions(), wishes, out);
@@ -48,28 +51,52 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
         })
     })?;
     let products = Products::of(&ensemble, wishes, out)?;
-    let images = all_images(input)?;
+    let mut images = all_images(&finding.finding(None), input)?;
+    if ensemble.model().architecture.inputs == 1 && finding.axes.is_none() {
+        images = pages_as_images(images);
+    }
     for image in &images {
-        ensemble.check_channels(&image.name(), page_size(image)?.0)?;
+        match page_size(image) {
+            // It is passed over when its turn comes.
+            Err(_) if finding.keep_going => {}
+            size => {
+                let fits = ensemble.check_channels(&image.name(), size?.0);
+                if !finding.keep_going {
+                    fits?;
+                }
+            }
+        }
     }
     products.prepare(&images)?;
     log::info!("applying {} on {}", models.description(), ensemble.device().name);
     let count = images.len();
     let mut progress = ImageProgress::over(count);
-    predict(&mut ensemble, &images, &products, &mut progress)?;
+    let failures = match finding.keep_going {
+        true => predict_keeping_going(&mut ensemble, &images, &products, &mut progress)?,
+        false => {
+            predict(&mut ensemble, &images, &products, &mut progress)?;
+            Vec::new()
+        }
+    };
     drop(progress);
+    if !failures.is_empty() {
+        let done = count - failures.len();
+        log::info!("{done} of {count} images done; the results are in {}", out.display());
+        failures.iter().for_each(|failure| log::error!("{}", failure.error));
+        return Err(Error::Incomplete { failed: failures.len(), count });
+    }
     let plural = if count == 1 { "" } else { "s" };
     log::info!("{count} image{plural} done; the results are in {}", out.display());
     Ok(())
 }
 
 /// All images that the inputs name, each once, however many of the inputs name it.
-fn all_images(inputs: &[String]) -> Result<Vec<ImageSource>> {
+fn all_images(finding: &Finding, inputs: &[String]) -> Result<Vec<ImageSource>> {
     let mut seen = BTreeSet::new();
     let mut images = Vec::new();
     for input in inputs {
         images.extend(
-            discover(input)?.into_iter().filter(|image| seen.insert((image.real_path(), image.page))),
+            finding.discover(input)?.into_iter().filter(|image| seen.insert((image.real_path(), image.page))),
         );
     }
     Ok(images)

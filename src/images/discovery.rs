@@ -1,55 +1,213 @@
 //! Which images a path, a pattern or a stack names.
 
 use std::cmp::Ordering;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::axes::Axes;
 use super::file::{Format, open};
-use super::source::ImageSource;
+use super::notices::warn_once;
+use super::read::of_planes;
+use super::source::{Header, ImageSource, Plane, page_digits};
 use super::{png, tiff};
 use crate::error::{Error, Result};
 
 /// The endings of files that are taken for images, in lower case.
 const EXTENSIONS: [&str; 3] = ["png", "tif", "tiff"];
 
-/// All images that `p` names, in natural order of their stems (`z2` before `z10`).
-///
-/// `p` is a folder (all its PNG and TIFF files, not those of folders inside, not hidden ones), a file, or
-/// a glob pattern. A TIFF file of several pages gives one [`ImageSource`] for each.
-///
-/// # Errors
-/// [`Error::Input`] when nothing is there, no image is among it, or a TIFF file's list of pages is damaged.
-pub fn discover(p: &str) -> Result<Vec<ImageSource>> {
-    let path = Path::new(p);
-    let files = if path.is_dir() {
-        files_of_folder(path)?
-    } else if path.exists() {
-        vec![path.to_path_buf()]
-    } else if p.contains(['*', '?', '[']) {
-        files_of_pattern(p)?
-    } else {
-        return Err(Error::input(
-            path,
-            "no such file or folder; give a folder of images, a TIFF stack or a quoted pattern such as 'slices/*.tif'",
-        ));
-    };
-    let mut pages = Vec::new();
-    for file in files {
-        pages.extend(pages_of_file(&file)?);
-    }
-    pages.sort_by(|a, b| {
-        natural_order(&a.stem, &b.stem).then(a.page.cmp(&b.page)).then_with(|| a.path.cmp(&b.path))
-    });
-    Ok(pages)
+/// How images are looked for: what their files do not tell rightly, or what is to be passed over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What the planes of a file are, outermost axis first, such as `ZCYX`; `None` for what each file says of itself.
+    pub axes: Option<String>,
+    /// What stands at the end of a target's stem but not of its image's, such as `_mask`.
+    pub target_suffix: Option<String>,
+    /// Whether the whole pages of stacks that are cut off are taken.
+    pub keep_going: bool,
 }
 
-fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+/// All images that `p` names, as their files say; see [`Finding::discover`].
+///
+/// # Errors
+/// As [`Finding::discover`].
+pub fn discover(p: &str) -> Result<Vec<ImageSource>> {
+    Finding::default().discover(p)
+}
+
+impl Finding {
+    /// With these values.
+    pub fn new(axes: Option<String>, target_suffix: Option<String>, keep_going: bool) -> Self {
+        Self { axes, target_suffix, keep_going }
+    }
+
+    /// All images that `p` names, in natural order of their stems (`z2` before `z10`).
+    ///
+    /// `p` is a folder (all its PNG and TIFF files, not those of folders inside, not hidden ones), a file, or
+    /// a glob pattern. A TIFF file of several pages gives one [`ImageSource`] for each, unless the file or `axes` say that
+    /// pages are channels of one image.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when nothing is there, no image is among it, a TIFF file's list of pages is damaged or a stack is cut
+    /// off; [`Error::Setting`] for axes that do not fit a file.
+    pub fn discover(&self, p: &str) -> Result<Vec<ImageSource>> {
+        let axes = self.axes.as_deref().map(str::parse::<Axes>).transpose()?;
+        let mut images = Vec::new();
+        for file in files(p, self.keep_going)? {
+            match self.images_of_file(&file, axes.as_ref()) {
+                // Whoever reads it is told again what is wrong with it, and can go on with the others.
+                Err(Error::Input { .. }) if self.keep_going => images.push(unread(&file)),
+                found => images.extend(found?),
+            }
+        }
+        images.sort_by(|a, b| {
+            natural_order(&a.stem, &b.stem).then(a.page.cmp(&b.page)).then_with(|| a.path.cmp(&b.path))
+        });
+        say_alpha(&images);
+        Ok(images)
+    }
+
+    /// As [`Finding::discover`], for images that have one channel, such as labels: each page is an image, and what the file or
+    /// `axes` say of channels does not count.
+    ///
+    /// # Errors
+    /// As [`Finding::discover`].
+    pub fn discover_single_channel(&self, p: &str) -> Result<Vec<ImageSource>> {
+        Ok(apart(&Finding { axes: None, ..self.clone() }.discover(p)?))
+    }
+
+    /// As [`Finding::discover`], for the targets of `images`, which may have several channels too: `axes` are about images, and
+    /// count for targets where these then are as many.
+    ///
+    /// # Errors
+    /// As [`Finding::discover`].
+    pub fn discover_targets(&self, p: &str, images: &[ImageSource]) -> Result<Vec<ImageSource>> {
+        let as_files_say = Finding { axes: None, ..self.clone() }.discover(p)?;
+        if self.axes.is_some() && as_files_say.len() != images.len() {
+            match self.discover(p) {
+                Ok(by_axes) if by_axes.len() == images.len() => return Ok(by_axes),
+                _ => {}
+            }
+        }
+        Ok(as_files_say)
+    }
+}
+
+/// `images` with each page as an image of its own where pages are channels, for models of one channel: many programs write
+/// slices and call them channels.
+pub fn pages_as_images(images: Vec<ImageSource>) -> Vec<ImageSource> {
+    let gathered: Vec<_> = images.iter().filter(|image| image.planes.len() > 1).collect();
+    let Some(first) = gathered.first() else { return images };
+    let others = match gathered.len() {
+        1 => String::new(),
+        count => format!(" (and {} more images)", count - 1),
+    };
+    warn_once(format!(
+        "{}{others} is said to have {} channels, each in a page, but one channel is wanted: each page is taken as an image",
+        first.name(),
+        first.planes.len()
+    ));
+    apart(&images)
+}
+
+/// Each plane of `images` as an image of its own.
+pub(super) fn apart(images: &[ImageSource]) -> Vec<ImageSource> {
+    let mut all = Vec::new();
+    for image in images {
+        let parts = image.parts();
+        if parts.len() < 2 {
+            all.extend(parts);
+            continue;
+        }
+        // The stem of the file, without the number of the image.
+        let file_stem = image.file_stem();
+        let count =
+            images.iter().filter(|other| other.path == image.path).map(|other| other.planes.len()).sum();
+        all.extend(parts.into_iter().map(|part| {
+            let page = part.page.unwrap_or(0);
+            ImageSource { stem: format!("{file_stem}_p{}", page_digits(page, count)), ..part }
+        }));
+    }
+    all.sort_by(|a, b| {
+        natural_order(&a.stem, &b.stem).then(a.page.cmp(&b.page)).then_with(|| a.path.cmp(&b.path))
+    });
+    all
+}
+
+/// Tells of channels that are left out because their files say that they are transparency.
+fn say_alpha(images: &[ImageSource]) {
+    let with: Vec<_> =
+        images.iter().filter(|image| image.header.is_some_and(|header| header.alpha > 0)).collect();
+    if let [first, others @ ..] = with.as_slice() {
+        let others = match others.len() {
+            0 => String::new(),
+            count => format!(" and {count} more images"),
+        };
+        warn_once(format!(
+            "the last channel of {}{others} is left out: the files say that it is transparency (alpha)",
+            first.name()
+        ));
+    }
+}
+
+/// The file at `path` as an image of which nothing is known.
+fn unread(path: &Path) -> ImageSource {
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    ImageSource { path: path.to_path_buf(), page: None, stem, header: None, planes: Vec::new() }
+}
+
+/// The files that `p` names; with `keep_going`, links that lead nowhere are among them.
+fn files(p: &str, keep_going: bool) -> Result<Vec<PathBuf>> {
+    let path = Path::new(p);
+    if path.is_dir() {
+        files_of_folder(path, keep_going)
+    } else if path.exists() {
+        Ok(vec![path.to_path_buf()])
+    } else if path.is_symlink() {
+        Err(dangling(path))
+    } else if p.contains(['*', '?', '[']) {
+        files_of_pattern(p, keep_going)
+    } else {
+        Err(Error::input(
+            path,
+            "no such file or folder; give a folder of images, a TIFF stack or a quoted pattern such as 'slices/*.tif'",
+        ))
+    }
+}
+
+fn dangling(link: &Path) -> Error {
+    let target = std::fs::read_link(link).map(|target| target.display().to_string()).unwrap_or_default();
+    Error::input(
+        link,
+        format!("is a link to {target}, which is not there; put the file there or remove the link"),
+    )
+}
+
+/// Whether `file` is to be read as an image; with `keep_going`, a link that leads nowhere is.
+///
+/// # Errors
+/// [`Error::Input`] for a link with the name of an image that leads nowhere.
+fn is_image(file: &Path, keep_going: bool) -> Result<bool> {
+    match is_image_name(file) {
+        true if file.is_symlink() && !file.exists() => {
+            if keep_going {
+                Ok(true)
+            } else {
+                Err(dangling(file))
+            }
+        }
+        named => Ok(named && file.is_file()),
+    }
+}
+
+fn files_of_folder(folder: &Path, keep_going: bool) -> Result<Vec<PathBuf>> {
     let unreadable = |error: std::io::Error| {
         Error::input(folder, format!("the folder cannot be listed: {error}; check its permissions"))
     };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
-        if is_image_name(&file) && file.is_file() {
+        if is_image(&file, keep_going)? {
             files.push(file);
         }
     }
@@ -62,14 +220,14 @@ fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn files_of_pattern(pattern: &str) -> Result<Vec<PathBuf>> {
-    let matches = glob::glob(pattern)
+fn files_of_pattern(pattern: &str, keep_going: bool) -> Result<Vec<PathBuf>> {
+    let matches = glob::glob(&literal_folders(pattern))
         .map_err(|error| Error::input(pattern, format!("is not a pattern: {error}; write * for any name")))?;
     let mut files = Vec::new();
     let mut others = 0_usize;
     for file in matches {
         let file = file.map_err(|error| Error::input(error.path(), error.error()))?;
-        if is_image_name(&file) && file.is_file() {
+        if is_image(&file, keep_going)? {
             files.push(file);
         } else {
             others += 1;
@@ -89,6 +247,15 @@ fn files_of_pattern(pattern: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The pattern with the folders at its beginning that are there by their very name, such as `[2024] run`, taken literally.
+fn literal_folders(pattern: &str) -> String {
+    let ends = pattern.match_indices(std::path::is_separator).map(|(at, _)| at);
+    match ends.filter(|&end| Path::new(&pattern[..end]).is_dir()).last() {
+        Some(end) => glob::Pattern::escape(&pattern[..end]) + &pattern[end..],
+        None => pattern.to_owned(),
+    }
+}
+
 /// Whether `file` is named as an image and not hidden.
 fn is_image_name(file: &Path) -> bool {
     let hidden = file.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
@@ -96,29 +263,68 @@ fn is_image_name(file: &Path) -> bool {
     !hidden && ending.is_some_and(|ending| EXTENSIONS.contains(&ending.as_str()))
 }
 
-/// The images in `file`, each with what its header says; the file is opened once.
-///
-/// A file that is no image, or whose header is damaged, is one all the same: reading it tells what is wrong.
-fn pages_of_file(path: &Path) -> Result<Vec<ImageSource>> {
-    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let source = |page, stem| ImageSource { path: path.to_path_buf(), page, stem, header: None };
-    let (file, format) = open(path)?;
-    if format != Format::Tiff {
-        let mut only = source(None, stem);
-        only.header = if format == Format::Png { png::header(&only, &file).ok() } else { None };
-        return Ok(vec![only]);
-    }
-    let places = tiff::directory_places(path, &file)?;
-    let several = places.len() > 1;
-    let pages = places.into_iter().enumerate().map(|(number, place)| {
-        let mut page = match several {
-            true => source(Some(number), format!("{stem}_p{number:04}")),
-            false => source(None, stem.clone()),
+impl Finding {
+    /// The images in the file at `path`, each with what its header says; the file is opened once.
+    ///
+    /// A file that is no image, or whose header is damaged, is one all the same: reading it tells what is wrong.
+    fn images_of_file(&self, path: &Path, axes: Option<&Axes>) -> Result<Vec<ImageSource>> {
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let source =
+            |page, stem, planes| ImageSource { path: path.to_path_buf(), page, stem, header: None, planes };
+        let (file, format) = open(path)?;
+        if format != Format::Tiff {
+            let mut only = unread(path);
+            only.header = if format == Format::Png { png::header(&only, &file).ok() } else { None };
+            return Ok(vec![only]);
+        }
+        let tiff::Found { images, gathered, count } = tiff::images(path, &file, axes, self.keep_going)?;
+        let several = count > 1;
+        // Images that are pages have their numbers, so that a page is found again by its name.
+        let page_of = |planes: &Vec<Plane>| match planes.as_slice() {
+            [Plane { page, channel: None, .. }] => Some(*page),
+            _ => None,
         };
-        page.header = tiff::header(&page, &file, Some(place)).ok();
-        page
-    });
-    Ok(pages.collect())
+        let pages: Option<Vec<usize>> = images.iter().map(page_of).collect();
+        let pages = pages.filter(|pages| pages.is_sorted());
+        let mut sources = Vec::new();
+        for (number, planes) in images.into_iter().enumerate() {
+            let number = pages.as_ref().map_or(number, |pages| pages[number]);
+            let stem = if several {
+                format!("{name}_p{}", page_digits(number, count.max(number + 1)))
+            } else {
+                name.clone()
+            };
+            let mut image = source(several.then_some(number), stem, planes);
+            image.header = self.header_of(&image, &file)?;
+            // The page as a whole, at the place that its header tells.
+            if !gathered && image.header.is_some() {
+                image.planes = Vec::new();
+            }
+            sources.push(image);
+        }
+        Ok(sources)
+    }
+
+    /// What the headers of an image's planes say together; `None` where one is damaged.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for planes of different kinds.
+    fn header_of(&self, image: &ImageSource, file: &File) -> Result<Option<Header>> {
+        let mut first: Option<Header> = None;
+        for plane in &image.planes {
+            let Ok(header) = tiff::header(image, file, Some(plane.directory)) else { return Ok(None) };
+            let kind = |header: &Header| (header.channels, header.height, header.width, header.samples);
+            if first.is_some_and(|first| kind(&first) != kind(&header)) {
+                let name = image.path.display();
+                let problem = format!(
+                    "{name} has pages that are channels of one image, as it says or `axes` say, but differ in size or type of number; take each page as an image with `axes ZYX`"
+                );
+                return Err(Error::Mismatch(problem));
+            }
+            first = first.or(Some(header));
+        }
+        first.map(|header| of_planes(header, image)).transpose()
+    }
 }
 
 /// Compares names as people count: runs of digits by their number, all else by character.
@@ -200,3 +406,7 @@ mod tests {
         assert!(error.contains("matches no file"), "{error}");
     }
 }
+
+#[cfg(test)]
+#[path = "stacks_tests.rs"]
+mod stacks_tests;

@@ -16,12 +16,15 @@
 //!
 //! - `file`: opening a file, the one place that does; `limits`: which sizes are read and written; `label_format`: in how many
 //!   bits labels are stored ([`LabelFormat`]); `decoded`: stored numbers.
-//! - `source`: where one image is, and what its header says. `pairing`: which target belongs to which image ([`pair`]).
+//! - `notices`: what people are told of how a file is taken. `axes`: which planes are channels of one image.
+//! - `source`: where one image is, and what its header says.
 //! - `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
 //! - `png`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
-//! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources. `slices`: sources as a volume ([`Slices`]).
+//! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources, and how they are looked for ([`Finding`]).
+//!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
 
+mod axes;
 mod decoded;
 mod discovery;
 mod file;
@@ -29,6 +32,7 @@ mod label_format;
 mod labels;
 mod limits;
 mod memory;
+mod notices;
 mod pairing;
 mod png;
 mod read;
@@ -38,7 +42,7 @@ mod source;
 mod tiff;
 mod volume;
 
-pub use discovery::discover;
+pub use discovery::{Finding, discover, pages_as_images};
 pub use label_format::LabelFormat;
 pub use labels::{write_labels, write_labels_as};
 pub use memory::{ArraySink, ArrayVolume};

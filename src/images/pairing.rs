@@ -3,69 +3,134 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use unicode_normalization::UnicodeNormalization;
+
+use super::discovery::{Finding, pages_as_images};
 use super::source::ImageSource;
 use crate::error::{Error, Result};
 
 /// How many names a message lists before it says how many more there are.
 const LISTED: usize = 8;
 
-/// Pairs each image with the target of the same stem, in the order of the images.
-///
-/// Where both sides are one stack of several pages, they pair by page and the files' names do not matter.
+/// Pairs each image with the target of the same stem, as [`Finding::pair`] with nothing said.
 ///
 /// # Errors
-/// [`Error::Mismatch`] naming the images without target and the targets without image, two files of the
-/// same stem on one side, or two stacks of different length.
+/// As [`Finding::pair`].
 pub fn pair(images: &[ImageSource], targets: &[ImageSource]) -> Result<Vec<(ImageSource, ImageSource)>> {
-    pair_as(images, targets, "target")
+    Finding::default().pair(images, targets, "target")
 }
 
 /// As [`pair`], for partners that messages call `partner`.
+///
+/// # Errors
+/// As [`Finding::pair`].
 pub fn pair_as(
     images: &[ImageSource],
     targets: &[ImageSource],
     partner: &str,
 ) -> Result<Vec<(ImageSource, ImageSource)>> {
-    if let (Some(image_stack), Some(target_stack)) = (single_stack(images), single_stack(targets)) {
-        if images.len() != targets.len() {
+    Finding::default().pair(images, targets, partner)
+}
+
+impl Finding {
+    /// Pairs each image with the partner of the same stem, in the order of the images; messages call it `partner`.
+    ///
+    /// Where both sides are one stack of several pages, they pair by page, and where both are one image, with each other: the
+    /// files' names do not matter then. Stems are equal without `.ome`, however their letters are composed of accents, and
+    /// without `target_suffix` at the end of the partner's. Where `keep_going` says so, pages of two stacks that one of them
+    /// lacks are passed over.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] naming the images without partner and the partners without image, two files of the
+    /// same stem on one side, or two stacks of different length.
+    pub fn pair(
+        &self,
+        images: &[ImageSource],
+        targets: &[ImageSource],
+        partner: &str,
+    ) -> Result<Vec<(ImageSource, ImageSource)>> {
+        let (images, targets) = &self.with_pages_alike(images, targets);
+        if let (Some(image_stack), Some(target_stack)) = (single_stack(images), single_stack(targets)) {
+            if self.keep_going {
+                let by_page: BTreeMap<_, _> = targets.iter().map(|target| (target.page, target)).collect();
+                let both = images
+                    .iter()
+                    .filter_map(|image| Some((image.clone(), (*by_page.get(&image.page)?).clone())));
+                let pairs: Vec<_> = both.collect();
+                if !pairs.is_empty() {
+                    return Ok(pairs);
+                }
+            }
+            if images.len() != targets.len() {
+                return Err(Error::Mismatch(format!(
+                    "{} has {} pages but {} has {}; wanted one {partner} page for each image page",
+                    image_stack.display(),
+                    images.len(),
+                    target_stack.display(),
+                    targets.len()
+                )));
+            }
+            return Ok(images.iter().cloned().zip(targets.iter().cloned()).collect());
+        }
+        if let ([image], [target]) = (images.as_slice(), targets.as_slice()) {
+            return Ok(vec![(image.clone(), target.clone())]);
+        }
+        let suffix = self.target_suffix.as_deref().map(composed);
+        let image_key = |image: &ImageSource| key(image, None);
+        let target_key = |target: &ImageSource| key(target, suffix.as_deref());
+        let images_by_key = by_key(images, "images", image_key)?;
+        let targets_by_key = by_key(targets, &format!("{partner}s"), target_key)?;
+        let lonely_images: Vec<_> =
+            images.iter().filter(|page| !targets_by_key.contains_key(&image_key(page))).collect();
+        let lonely_targets: Vec<_> =
+            targets.iter().filter(|page| !images_by_key.contains_key(&target_key(page))).collect();
+        let mut problems = Vec::new();
+        if !lonely_images.is_empty() {
+            problems.push(format!(
+                "{} without {partner}: {}",
+                counted(&lonely_images, "image"),
+                listed(&lonely_images)
+            ));
+        }
+        if !lonely_targets.is_empty() {
+            problems.push(format!(
+                "{} without image: {}",
+                counted(&lonely_targets, partner),
+                listed(&lonely_targets)
+            ));
+        }
+        if !problems.is_empty() {
+            let way_out = match common_suffix(images, targets) {
+                Some(suffix) => {
+                    format!(", or `target_suffix {suffix}` where its name has that more at its end")
+                }
+                None => String::new(),
+            };
             return Err(Error::Mismatch(format!(
-                "{} has {} pages but {} has {}; wanted one {partner} page for each image page",
-                image_stack.display(),
-                images.len(),
-                target_stack.display(),
-                targets.len()
+                "found {}; an image and its {partner} need the same file name but for the ending{way_out}",
+                problems.join(", and ")
             )));
         }
-        return Ok(images.iter().cloned().zip(targets.iter().cloned()).collect());
+        let partner_of =
+            |image: &ImageSource| targets_by_key.get(&image_key(image)).map(|target| (*target).clone());
+        Ok(images.iter().filter_map(|image| Some((image.clone(), partner_of(image)?))).collect())
     }
-    let images_by_stem = by_stem(images, "images")?;
-    let targets_by_stem = by_stem(targets, &format!("{partner}s"))?;
-    let lonely_images: Vec<_> =
-        images.iter().filter(|page| !targets_by_stem.contains_key(page.stem.as_str())).collect();
-    let lonely_targets: Vec<_> =
-        targets.iter().filter(|page| !images_by_stem.contains_key(page.stem.as_str())).collect();
-    let mut problems = Vec::new();
-    if !lonely_images.is_empty() {
-        problems.push(format!(
-            "{} without {partner}: {}",
-            counted(&lonely_images, "image"),
-            listed(&lonely_images)
-        ));
+
+    /// Takes the pages of one side as images where these are said to be channels of a single image, but are as many as the
+    /// other side has images: slices that a program has called channels. What `axes` say holds.
+    fn with_pages_alike(
+        &self,
+        images: &[ImageSource],
+        targets: &[ImageSource],
+    ) -> (Vec<ImageSource>, Vec<ImageSource>) {
+        let pages_of = |one: &[ImageSource], other: &[ImageSource]| match one {
+            [only] if only.planes.len() > 1 && only.planes.len() == other.len() && self.axes.is_none() => {
+                pages_as_images(one.to_vec())
+            }
+            _ => one.to_vec(),
+        };
+        (pages_of(images, targets), pages_of(targets, images))
     }
-    if !lonely_targets.is_empty() {
-        problems.push(format!(
-            "{} without image: {}",
-            counted(&lonely_targets, partner),
-            listed(&lonely_targets)
-        ));
-    }
-    if !problems.is_empty() {
-        return Err(Error::Mismatch(format!(
-            "found {}; an image and its {partner} need the same file name but for the ending",
-            problems.join(", and ")
-        )));
-    }
-    Ok(images.iter().map(|image| (image.clone(), targets_by_stem[image.stem.as_str()].clone())).collect())
 }
 
 /// The one file that all `pages` are from, where they are pages of a stack.
@@ -75,13 +140,56 @@ fn single_stack(pages: &[ImageSource]) -> Option<&Path> {
     one_file.then_some(first.path.as_path())
 }
 
-fn by_stem<'a>(pages: &'a [ImageSource], side: &str) -> Result<BTreeMap<&'a str, &'a ImageSource>> {
+/// Text with each accent joined to its letter, as most systems write names; some take them apart.
+fn composed(text: &str) -> String {
+    text.nfc().collect()
+}
+
+/// By what an image and its partner are found to belong together: the stem without what programs add to it, and without
+/// `suffix`. The number of a page, at its end, stays.
+fn key(page: &ImageSource, suffix: Option<&str>) -> String {
+    let stem = composed(&page.stem);
+    let file_stem = composed(&page.file_stem());
+    let rest = stem.strip_prefix(&file_stem).unwrap_or_default();
+    let mut name = if stem.starts_with(&file_stem) { file_stem.as_str() } else { stem.as_str() };
+    name = name.strip_suffix(".ome").unwrap_or(name);
+    if let Some(suffix) = suffix {
+        // A suffix before `.ome` and one behind it are the same.
+        name = name.strip_suffix(suffix).filter(|name| !name.is_empty()).unwrap_or(name);
+    }
+    format!("{name}{rest}")
+}
+
+/// What all targets have more than images at the end of their names; `None` where it is not one and the same for all.
+fn common_suffix(images: &[ImageSource], targets: &[ImageSource]) -> Option<String> {
+    let images: Vec<String> = images.iter().map(|image| key(image, None)).collect();
+    let mut common: Option<String> = None;
+    for target in targets {
+        let name = key(target, None);
+        let longest = images
+            .iter()
+            .filter_map(|image| name.strip_prefix(image.as_str()))
+            .min_by_key(|rest| rest.len())?;
+        if longest.is_empty() || common.as_ref().is_some_and(|common| common != longest) {
+            return None;
+        }
+        common = Some(longest.to_owned());
+    }
+    // The flag must be read as it stands here.
+    common.filter(|suffix| !suffix.contains(char::is_whitespace))
+}
+
+fn by_key<'a>(
+    pages: &'a [ImageSource],
+    side: &str,
+    key: impl Fn(&ImageSource) -> String,
+) -> Result<BTreeMap<String, &'a ImageSource>> {
     let mut map = BTreeMap::new();
     for page in pages {
-        if let Some(other) = map.insert(page.stem.as_str(), page) {
+        let name = key(page);
+        if let Some(other) = map.insert(name.clone(), page) {
             return Err(Error::Mismatch(format!(
-                "two {side} have the stem '{}': {} and {}; rename or remove one of them",
-                page.stem,
+                "two {side} have the stem '{name}': {} and {}; rename or remove one of them",
                 other.name(),
                 page.name()
             )));
@@ -112,7 +220,7 @@ mod tests {
     fn page(name: &str) -> ImageSource {
         let path = PathBuf::from(name);
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        ImageSource { path, page: None, stem, header: None }
+        ImageSource { path, page: None, stem, header: None, planes: Vec::new() }
     }
 
     #[test]
@@ -148,5 +256,40 @@ mod tests {
         assert_eq!((pairs[2].0.page, pairs[2].1.page), (Some(2), Some(2)));
         let error = pair(&stack("noisy", 3), &stack("clean", 2)).unwrap_err().to_string();
         assert!(error.contains("noisy has 3 pages but clean has 2"), "{error}");
+    }
+
+    #[test]
+    fn one_image_and_one_target_belong_together_whatever_their_names() {
+        assert_eq!(pair(&[page("a/raw.tif")], &[page("b/seg.png")]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn names_that_programs_and_systems_change_are_the_same() {
+        let images = [page("a/s0.ome.tif"), page("a/\u{e4}.tif")];
+        let targets = [page("b/a\u{308}.tif"), page("b/s0.tif")];
+        let pairs = pair(&images, &targets).unwrap();
+        assert_eq!([&pairs[0].1, &pairs[1].1], [&targets[1], &targets[0]]);
+    }
+
+    #[test]
+    fn a_suffix_of_targets_is_taken_off_and_suggested() {
+        let images = [page("a/s1.tif"), page("a/s10.tif")];
+        let targets = [page("b/s1_mask.tif"), page("b/s10_mask.ome.tif")];
+        let with = |suffix: &str| {
+            Finding::new(None, Some(suffix.to_owned()), false).pair(&images, &targets, "target")
+        };
+        assert_eq!(with("_mask").unwrap()[1].1, targets[1]);
+        for error in [pair(&images, &targets).unwrap_err(), with("_seg").unwrap_err()] {
+            let text = error.to_string();
+            assert!(text.contains("or `target_suffix _mask` where"), "{text}");
+        }
+        // Others that differ in no such way are not told so.
+        let text = pair(&images, &[page("b/x.tif"), page("b/s10_mask.tif")]).unwrap_err().to_string();
+        assert!(!text.contains("target_suffix"), "{text}");
+        // Targets that lack the suffix pair all the same.
+        assert_eq!(with("_mask").unwrap().len(), 2);
+        let mixed = [page("b/s1.tif"), page("b/s10_mask.tif")];
+        let finding = Finding::new(None, Some("_mask".into()), false);
+        assert_eq!(finding.pair(&images, &mixed, "target").unwrap()[0].1, mixed[0]);
     }
 }

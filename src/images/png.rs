@@ -78,6 +78,8 @@ pub(super) fn header(page: &ImageSource, file: &File) -> Result<Header> {
         height: header.height,
         width: header.width,
         samples: SampleType { kind: SampleKind::Unsigned, bits: header.bits },
+        // Colour types with bit 2 have alpha.
+        alpha: usize::from(header.colour & 4 != 0),
         planar: false,
         directory: None,
     })

@@ -3,12 +3,13 @@
 //! What a file is, its first bytes say and not its name: a PNG file named `.tif` is read as PNG.
 
 use ::tiff::decoder::DecodingResult;
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, s};
 
 use super::decoded::{Decoded, Purpose, whole_float};
 use super::file::{Format, not_an_image, open};
 use super::limits::check_memory;
 use super::source::{Header, ImageSource};
+use super::volume::zeros;
 use super::{png, tiff};
 use crate::error::{Error, Result};
 
@@ -28,7 +29,9 @@ fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
         // Others have been promised this size. Labels have one channel, whatever the image has.
         Some(found)
             if (found.height, found.width) != (decoded.height, decoded.width)
-                || purpose == Purpose::Intensities && found.channels != decoded.channels =>
+                || purpose == Purpose::Intensities
+                    && page.planes.iter().all(|plane| plane.channel.is_none())
+                    && found.channels != decoded.channels =>
         {
             let before = size(found.channels, found.height, found.width);
             let now = size(decoded.channels, decoded.height, decoded.width);
@@ -54,9 +57,32 @@ pub(super) fn header(page: &ImageSource) -> Result<Header> {
     let (file, format) = open(&page.path)?;
     match format {
         Format::Png => png::header(page, &file),
-        Format::Tiff => tiff::header(page, &file, None),
+        Format::Tiff => of_planes(tiff::header(page, &file, None)?, page),
         other => Err(not_an_image(&page.path, other)),
     }
+}
+
+/// What the header of an image says whose first plane is in a page with `header`.
+///
+/// # Errors
+/// [`Error::Input`] where the page does not have the wanted channel.
+pub(super) fn of_planes(header: Header, page: &ImageSource) -> Result<Header> {
+    let mut channels = header.channels;
+    if let Some(channel) = page.planes.first().and_then(|plane| plane.channel) {
+        if channel >= channels {
+            return Err(no_channel(page, channel, channels));
+        }
+        channels = 1;
+    }
+    let count = page.planes.len().max(1);
+    Ok(Header { channels: channels * count, planar: header.planar || count > 1, ..header })
+}
+
+fn no_channel(page: &ImageSource, channel: usize, count: usize) -> Error {
+    let problem = format!(
+        "has {count} channels in a page, but channel {channel} (counted from 0) was wanted; leave `axes` out, or correct them"
+    );
+    Error::input(page.name(), problem)
 }
 
 /// The `(channels, height, width)` of the array that [`read_image`] gives, from the file's header alone.
@@ -81,9 +107,40 @@ pub fn page_size(page: &ImageSource) -> Result<(usize, usize, usize)> {
 /// # Errors
 /// [`Error::Input`] when the file is missing, empty, no PNG or TIFF, damaged, stored in a way that cannot
 /// be read, larger than 16 GiB decoded, or holds NaN or infinite pixels.
+///
+/// An image whose channels are several pages has those of the first page first.
 pub fn read_image(page: &ImageSource) -> Result<Array3<f32>> {
+    let parts = page.parts();
+    if parts.len() < 2 {
+        return read_part(page);
+    }
+    let (channels, height, width) = page_size(page)?;
+    check_memory(&page.name(), channels * height * width, 32, Purpose::Intensities)?;
+    let mut image = zeros(&page.name(), (channels, height, width))?;
+    let mut first = 0;
+    for part in &parts {
+        let part = read_part(part)?;
+        let end = first + part.dim().0;
+        if end > channels || (part.dim().1, part.dim().2) != (height, width) {
+            return Err(misfit(page));
+        }
+        image.slice_mut(s![first..end, .., ..]).assign(&part);
+        first = end;
+    }
+    Ok(image)
+}
+
+/// Reads an image that is in one page.
+fn read_part(page: &ImageSource) -> Result<Array3<f32>> {
+    let channel = page.planes.first().and_then(|plane| plane.channel);
     let decoded = decode(page, Purpose::Intensities)?;
-    let image = planes(&decoded, page)?;
+    let mut image = planes(&decoded, page)?;
+    if let Some(channel) = channel {
+        if channel >= image.dim().0 {
+            return Err(no_channel(page, channel, image.dim().0));
+        }
+        image = image.slice_move(s![channel..channel + 1, .., ..]);
+    }
     let (_, height, width) = image.dim();
     let mut first = None;
     let mut count = 0_usize;
@@ -114,6 +171,18 @@ pub fn read_image(page: &ImageSource) -> Result<Array3<f32>> {
 /// [`Error::Input`] for what [`read_image`] refuses, for more than one channel, and for values that are
 /// not whole numbers.
 pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
+    if let [first, others @ ..] = page.parts().as_slice()
+        && !others.is_empty()
+    {
+        let labels = read_labels(first)?;
+        for other in others {
+            if read_labels(other)? != labels {
+                return Err(not_labels(page, page.planes.len()));
+            }
+        }
+        return Ok(labels);
+    }
+    let wanted = page.planes.first().and_then(|plane| plane.channel);
     let decoded = decode(page, Purpose::Labels)?;
     let values = match &decoded.samples {
         DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
@@ -144,22 +213,30 @@ pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
     let at = |channel: usize, pixel: usize| {
         values[if decoded.planar { channel * pixels + pixel } else { pixel * stored + channel }]
     };
+    if let Some(channel) = wanted {
+        if channel >= decoded.channels {
+            return Err(no_channel(page, channel, decoded.channels));
+        }
+        let labels = (0..pixels).map(|pixel| at(channel, pixel)).collect();
+        return Array2::from_shape_vec((decoded.height, decoded.width), labels).map_err(|_| misfit(page));
+    }
     let grey = match decoded.channels {
         1 => true,
         3 => (0..pixels).all(|pixel| at(0, pixel) == at(1, pixel) && at(0, pixel) == at(2, pixel)),
         _ => false,
     };
     if !grey {
-        return Err(Error::input(
-            page.name(),
-            format!(
-                "has {} channels that differ; wanted a label image: one channel of whole numbers, one number for each class",
-                decoded.channels
-            ),
-        ));
+        return Err(not_labels(page, decoded.channels));
     }
     let labels = if stored == 1 { values } else { (0..pixels).map(|pixel| at(0, pixel)).collect::<Vec<_>>() };
     Array2::from_shape_vec((decoded.height, decoded.width), labels).map_err(|_| misfit(page))
+}
+
+fn not_labels(page: &ImageSource, channels: usize) -> Error {
+    let problem = format!(
+        "has {channels} channels that differ; wanted a label image: one channel of whole numbers, one number for each class"
+    );
+    Error::input(page.name(), problem)
 }
 
 /// The samples as whole numbers, or the index of the first that is none.

@@ -338,7 +338,13 @@ fn files_that_are_no_images_say_so() {
     assert!(error.contains("a.png: is empty (0 bytes)"), "{error}");
     let error = labels_of(b"just some text\n", "a.tif").unwrap_err().to_string();
     assert!(error.contains("a.tif: is not a PNG or TIFF image"), "{error}");
-    let missing = ImageSource { path: "/no/such.png".into(), page: None, stem: "such".into(), header: None };
+    let missing = ImageSource {
+        path: "/no/such.png".into(),
+        page: None,
+        stem: "such".into(),
+        header: None,
+        planes: vec![],
+    };
     assert!(read_image(&missing).unwrap_err().to_string().contains("cannot be read"));
     let here = ImageSource { path: ".".into(), ..missing };
     assert!(page_size(&here).unwrap_err().to_string().contains("is a folder"));

@@ -5,20 +5,22 @@ use ndarray::{Array3, Array4, Axis, s};
 use super::discovery::discover;
 use super::read::{header, read_image, read_labels};
 use super::source::{Header, ImageSource};
-use super::volume::{Volume, check_window, zeros};
+use super::tiff::voxel_size;
+use super::volume::{Volume, VoxelSize, check_window, zeros};
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Window};
 
 /// A volume whose slices are images of one size and type, each in a file or page of its own.
 ///
 /// A slice is read when a part of it is asked for, all of it, as files are decoded page by page: whoever wants all of the
-/// volume best reads it slab by slab. Its pixels have no known size.
+/// volume best reads it slab by slab.
 #[derive(Debug, Clone)]
 pub struct Slices {
     name: String,
     /// Each with its header.
     pages: Vec<ImageSource>,
     first: Header,
+    voxel_size: Option<VoxelSize>,
 }
 
 /// The volume that `path` names: an image (of one slice), a TIFF stack, or a folder or pattern of slices, in natural
@@ -38,11 +40,15 @@ pub fn open_volume(path: &str) -> Result<Box<dyn Volume>> {
             other.path.display()
         )));
     }
-    Ok(Box::new(Slices::new(path, pages)?))
+    let first = pages.first().map(|page| page.path.clone());
+    let mut slices = Slices::new(path, pages)?;
+    slices.voxel_size = first.and_then(|first| voxel_size(&first));
+    Ok(Box::new(slices))
 }
 
 impl Slices {
-    /// The volume that is called `name` and has the images `pages` as its slices, in this order.
+    /// The volume that is called `name` and has the images `pages` as its slices, in this order, whose pixels have no known
+    /// size.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for no slices and for slices that differ in size, channels or type of number, [`Error::Input`]
@@ -72,7 +78,7 @@ impl Slices {
             }
             page.header = Some(found);
         }
-        Ok(Self { name, pages, first })
+        Ok(Self { name, pages, first, voxel_size: None })
     }
 
     /// Where the slices are.
@@ -103,6 +109,10 @@ impl Volume for Slices {
             (_, _, false) => "ZYXC",
             (_, _, true) => "ZCYX",
         }
+    }
+
+    fn voxel_size(&self) -> Option<&VoxelSize> {
+        self.voxel_size.as_ref()
     }
 
     fn read(&self, window: Window) -> Result<Array4<f32>> {

@@ -13,6 +13,8 @@ pub(super) struct Header {
     pub(super) samples: SampleType,
     /// Whether all pixels of a channel come together in the file, instead of all channels of a pixel.
     pub(super) planar: bool,
+    /// Further channels of the file that are left out, as they say what is transparent.
+    pub(super) alpha: usize,
     /// Where the page begins in its TIFF file, so that a long stack need not be walked for each page; `None` for PNG.
     pub(super) directory: Option<u64>,
 }
@@ -50,13 +52,31 @@ impl fmt::Display for SampleType {
 pub struct ImageSource {
     /// The file.
     pub path: PathBuf,
-    /// The page, counted from 0; `None` when the file holds one image only.
+    /// The page, counted from 0; `None` when the file holds one image only. Where images have several pages as their
+    /// channels, the number of the image.
     pub page: Option<usize>,
     /// The file's name without its ending; for a page of a stack with the page, as `stack_p0003`.
     pub stem: String,
     /// What the header says, as discovery found it; `None` where nobody has looked, or where the header is damaged, which
     /// whoever reads the image will report.
     pub(super) header: Option<Header>,
+    /// What the image's channels are made of, in order; empty where it is the page as a whole, which stands where the header
+    /// says.
+    pub(super) planes: Vec<Plane>,
+}
+
+/// A page of a TIFF file, or a part of one, that is a channel of an image or several of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Plane {
+    /// The page, counted from 0, for messages.
+    pub(super) page: usize,
+    /// Where the page's directory begins.
+    pub(super) directory: u64,
+    /// How many bytes behind the numbers that the directory tells of those of this page lie: stacks that are too long for a
+    /// directory each have one for all.
+    pub(super) behind: u64,
+    /// The only one of the page's channels that belongs to the image; `None` for all of them.
+    pub(super) channel: Option<usize>,
 }
 
 impl ImageSource {
@@ -68,8 +88,37 @@ impl ImageSource {
     /// The name for messages: the path, and the page when there are several.
     pub fn name(&self) -> String {
         match self.page {
+            Some(image) if self.planes.len() > 1 => format!("{} image {image}", self.path.display()),
             Some(page) => format!("{} page {page}", self.path.display()),
             None => self.path.display().to_string(),
         }
     }
+
+    /// The file's name without its ending.
+    pub(super) fn file_stem(&self) -> String {
+        self.path.file_stem().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+    }
+
+    /// Each of the planes by itself; the image as it is where it has only one.
+    pub(super) fn parts(&self) -> Vec<ImageSource> {
+        let count = self.planes.len();
+        if count < 2 && self.planes.iter().all(|plane| plane.channel.is_none()) {
+            return vec![self.clone()];
+        }
+        let part = |plane: &Plane| {
+            let header = self.header.map(|header| Header {
+                channels: header.channels / count,
+                directory: Some(plane.directory),
+                ..header
+            });
+            ImageSource { page: Some(plane.page), header, planes: vec![*plane], ..self.clone() }
+        };
+        self.planes.iter().map(part).collect()
+    }
+}
+
+/// A page's number for the end of a name, in as many digits as the last of `count` pages needs, so that names sort.
+pub(super) fn page_digits(page: usize, count: usize) -> String {
+    let digits = count.saturating_sub(1).to_string().len().max(4);
+    format!("{page:0digits$}")
 }

@@ -20,7 +20,7 @@ mod tiling;
 
 pub use ensemble::{Ensemble, Prediction};
 pub use memory::image_bytes;
-pub use predict::predict;
+pub use predict::{Failure, predict, predict_keeping_going};
 pub use predictor::{Predictor, argmax, softmax};
 pub use products::{Products, Wishes};
 pub use stream::AHEAD;

@@ -10,6 +10,16 @@ use crate::images::{ImageSource, read_image};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 use crate::{Error, Result};
 
+/// An image that could not be predicted.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The name of the image.
+    pub name: String,
+    /// What is wrong with it.
+    pub error: Error,
+}
+
 /// Applies `ensemble` to every image and writes `products`, in order; images are read and results written while others are
 /// computed. `watcher` is told of each image once its files are written, and of tiles before; it may stop the work.
 ///
@@ -22,24 +32,64 @@ pub fn predict(
     products: &Products,
     watcher: &mut dyn Watcher,
 ) -> Result<()> {
+    run(ensemble, images, products, watcher, |_, error| Err(error))
+}
+
+/// As [`predict`], but an image that cannot be read or does not fit the models is passed over. Gives those images, in order.
+///
+/// # Errors
+/// What would befall all other images too: of the device, the memory and the place for results; and [`Error::Stopped`].
+pub fn predict_keeping_going(
+    ensemble: &mut Ensemble,
+    images: &[ImageSource],
+    products: &Products,
+    watcher: &mut dyn Watcher,
+) -> Result<Vec<Failure>> {
+    let mut failures = Vec::new();
+    run(ensemble, images, products, watcher, |image, error| match error {
+        Error::Input { .. } | Error::Mismatch(_) => {
+            failures.push(Failure { name: image.name(), error });
+            Ok(())
+        }
+        other => Err(other),
+    })?;
+    Ok(failures)
+}
+
+/// Applies `ensemble` to every image; `failed` decides whether the others are gone on with when one could not be read or
+/// computed.
+fn run(
+    ensemble: &mut Ensemble,
+    images: &[ImageSource],
+    products: &Products,
+    watcher: &mut dyn Watcher,
+    mut failed: impl FnMut(&ImageSource, Error) -> Result<()>,
+) -> Result<()> {
     let items: Vec<(usize, &ImageSource)> = images.iter().enumerate().collect();
     let (sender, written) = channel();
     let mut teller = Teller { watcher, images, written, stopped: false };
     let ended = stream(
         &items,
-        |(_, source)| read_image(source),
+        |(_, source)| Ok(read_image(source)),
         |&(index, source), image| {
             teller.tell_of_written();
             let mut progress = |done: f64| teller.tile(index, done);
-            let found = ensemble.predict_watched(&image, products.want_deviation(), &mut progress);
-            let found = found.map_err(|error| match error {
-                Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", source.name())),
-                Error::Stopped { .. } => Error::Stopped { done: index, count: images.len() },
-                other => other,
-            })?;
-            Ok((products.wants_image().then_some(image), found))
+            let found = image.and_then(|image| {
+                let found = ensemble.predict_watched(&image, products.want_deviation(), &mut progress);
+                let found = found.map_err(|error| match error {
+                    Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", source.name())),
+                    Error::Stopped { .. } => Error::Stopped { done: index, count: images.len() },
+                    other => other,
+                })?;
+                Ok((products.wants_image().then_some(image), found))
+            });
+            match found {
+                Ok(found) => Ok(Some(found)),
+                Err(error) => failed(source, error).map(|()| None),
+            }
         },
-        |&(index, source), (image, found)| {
+        |&(index, source), result| {
+            let Some((image, found)) = result else { return Ok(()) };
             let files = products.write(&source.stem, image.as_ref(), &found)?;
             // Nobody listens any more once the work has failed.
             sender.send((index, files)).ok();

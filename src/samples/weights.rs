@@ -7,7 +7,7 @@ use ndarray::{Array2, Axis};
 use super::dataset::Dataset;
 use super::sample::Target;
 use crate::error::{Error, Result};
-use crate::images::{discover, page_size, pair_as, read_image};
+use crate::images::{Finding, page_size, read_image};
 use crate::metrics::UNLABELLED;
 
 /// Gives the images of `set`, which were loaded from `images`, the weights of the images `weights`, which pair with them
@@ -17,7 +17,24 @@ use crate::metrics::UNLABELLED;
 /// [`Error::Input`] for files that cannot be read, with more than one channel or with numbers below 0;
 /// [`Error::Mismatch`] for images without weights, and weights of another size.
 pub fn load_weights(set: &mut Dataset, images: &str, weights: &str) -> Result<()> {
-    let pairs = pair_as(&discover(images)?, &discover(weights)?, "weight image")?;
+    load_weights_found(&Finding::default(), set, images, weights)
+}
+
+/// As [`load_weights`], with images and weights looked for as `finding` says, as those of the set were.
+///
+/// # Errors
+/// As [`load_weights`], and of [`Finding::discover`].
+pub fn load_weights_found(finding: &Finding, set: &mut Dataset, images: &str, weights: &str) -> Result<()> {
+    // What stands at the end of a target's name may stand at that of weights, but need not.
+    let found = finding.discover_single_channel(weights)?;
+    let pairs = finding.pair(&finding.discover(images)?, &found, "weight image")?;
+    if pairs.len() != set.samples.len() {
+        return Err(Error::Mismatch(format!(
+            "{weights} has weights for {} images, but {} of {images} have targets; give weights and targets for the same images",
+            pairs.len(),
+            set.samples.len()
+        )));
+    }
     for (sample, (image, page)) in set.samples.iter().zip(&pairs) {
         let (channels, height, width) = page_size(page)?;
         let (_, image_height, image_width) = sample.image.dim();
@@ -198,7 +215,8 @@ mod tests {
         assert!(refusal(&Array3::ones((1, 3, 3))).contains("weights"));
         assert!(refusal(&Array3::ones((2, 2, 3))).contains("2 channels"));
         assert!(refusal(&(good / 0.0)).contains("NaN, infinite"));
-        std::fs::rename(format!("{weights}/a.tif"), format!("{weights}/b.tif")).unwrap();
+        std::fs::copy(format!("{weights}/a.tif"), format!("{weights}/b.tif")).unwrap();
+        std::fs::rename(format!("{weights}/a.tif"), format!("{weights}/c.tif")).unwrap();
         let error = load_weights(&mut dataset(Array2::zeros((2, 3)), None), &images, &weights);
         assert!(error.unwrap_err().to_string().contains("1 image without weight image"));
     }

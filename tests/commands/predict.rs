@@ -1,6 +1,6 @@
 //! `msd-gpu predict` on input as it should be.
 
-use ndarray::{Array3, Axis, s};
+use ndarray::{Array2, Array3, Axis, s};
 
 use crate::support::{Bench, class_of, pattern, regression, segmentation};
 
@@ -159,4 +159,70 @@ fn models_that_do_not_go_together_are_refused() {
     let call = "predict --model c.safetensors images --out out --device cpu --uncertainty";
     bench.refuses(call, &["--uncertainty", "--model", "--tta"]);
     assert!(bench.names("out").is_empty());
+}
+
+#[test]
+fn one_bad_image_does_not_keep_the_others_from_being_done() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 1]));
+    for name in ["a", "c", "e"] {
+        bench.floats(&format!("images/{name}.tif"), &pattern((5, 6)).insert_axis(Axis(0)));
+    }
+    bench.floats("images/b.tif", &Array3::from_elem((1, 5, 6), f32::NAN));
+    bench.floats("images/d.tif", &Array3::zeros((3, 5, 6)));
+    bench.bytes("images/f.tif", b"no image");
+    let call = "predict --model m.safetensors images --device cpu";
+    let run = bench.run(&format!("{call} --keep-going --out out"));
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert_eq!(bench.names("out"), ["a.png", "c.png", "e.png"]);
+    let end: Vec<_> = run.stderr.lines().rev().take(4).collect();
+    assert!(end[0].starts_with("error: 3 of 6 images"), "{}", run.stderr);
+    for (line, name) in end[1..].iter().zip(["images/f.tif", "images/d.tif", "images/b.tif"]) {
+        assert!(line.contains(name), "{}", run.stderr);
+    }
+    // As before without it.
+    bench.refuses(&format!("{call} --out strict"), &["images/d.tif"]);
+}
+
+#[test]
+fn pages_of_a_stack_that_is_cut_off_are_predicted_where_that_is_wanted() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 1]));
+    bench.stack("whole.tif", &vec![Array2::from_elem((5, 6), 40); 4], "");
+    let bytes = std::fs::read(bench.path("whole.tif")).unwrap();
+    bench.bytes("cut.tif", &bytes[..bytes.len() * 3 / 4]);
+    let call = "predict --model m.safetensors cut.tif --device cpu --out out";
+    bench.refuses(call, &["cut.tif", "--keep-going"]);
+    let run = bench.run(&format!("{call} --keep-going"));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("cut.tif is cut off") && run.stderr.contains("missing"), "{}", run.stderr);
+    let names = bench.names("out");
+    assert!(!names.is_empty() && names.len() < 4, "{names:?}");
+}
+
+#[test]
+fn channels_in_pages_are_one_image_for_models_of_several_and_slices_for_models_of_one() {
+    let bench = Bench::new();
+    bench.model("one.safetensors", &segmentation(&[0, 1]));
+    bench.model("two.safetensors", &regression(2, 1));
+    let pages: Vec<Array2<u16>> = (0..4).map(|page| Array2::from_elem((5, 6), page * 40)).collect();
+    bench.stack("s.tif", &pages, "ImageJ=1.54f\nimages=4\nchannels=2\nslices=2\n");
+    bench.succeeds("predict --model two.safetensors s.tif --device cpu --out two");
+    assert_eq!(bench.names("two"), ["s_p0000.tif", "s_p0001.tif"]);
+    // The model halves the first channel and adds 1: that of the second slice is the third page.
+    assert!(bench.read("two/s_p0001.tif").iter().all(|value| (value - 41.0).abs() < 1e-3));
+    let run = bench.run("predict --model one.safetensors s.tif --device cpu --out one");
+    assert_eq!(bench.names("one").len(), 4, "{}", run.stderr);
+    assert!(run.stderr.contains("each page is taken as an image"), "{}", run.stderr);
+    let run = bench.run("predict --model one.safetensors s.tif --device cpu --out said --axes ZYX");
+    assert!(run.code == 0 && !run.stderr.contains("WARN"), "{}", run.stderr);
+    assert_eq!(bench.names("said").len(), 4);
+    bench.refuses(
+        "predict --model two.safetensors s.tif --device cpu --out x --axes ZYX",
+        &["s.tif", "channel"],
+    );
+    bench.refuses(
+        "predict --model two.safetensors s.tif --device cpu --out x --axes ABC",
+        &["--axes", "ZCYX"],
+    );
 }

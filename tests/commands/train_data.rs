@@ -4,7 +4,7 @@
 use msd_gpu::network::{InputNormalisation, Measure};
 use ndarray::{Array2, Array3, Axis, s};
 
-use crate::support::Bench;
+use crate::support::{Bench, truncate};
 use crate::train::{bench, model};
 
 const SHORT: &str = "--depth 3 --device cpu --max-steps 6 --crop 16";
@@ -269,4 +269,65 @@ fn the_preview_shows_what_the_network_would_see() {
     ));
     bench.refuses(&segment(&format!("{SHORT} --rotate 200 --preview-augmentation x")), &["--rotate", "200"]);
     bench.refuses(&segment(&format!("{SHORT} --favour-rare 2 --out x")), &["--favour-rare", "2"]);
+}
+
+/// A page of 24 x 24 that is bright where `labels` are 1, and its labels.
+fn half(bright: u16) -> (Array2<u16>, Array2<i64>) {
+    let labels = Array2::from_shape_fn((24, 24), |(_, x)| i64::from(x > 12));
+    (labels.mapv(|label| label as u16 * bright + 50), labels)
+}
+
+#[test]
+fn channels_in_pages_are_channels_in_training_and_evaluation() {
+    let bench = Bench::new();
+    let (page, labels) = half(300);
+    let pages = [page.clone(), page.mapv(|value| value / 2)];
+    for name in ["a", "b"] {
+        let ome = r#"<OME><Image><Pixels DimensionOrder="XYCZT" SizeC="2" SizeZ="1" SizeT="1"><TiffData/></Pixels></Image></OME>"#;
+        bench.stack(&format!("composites/{name}.tif"), &pages, "ImageJ=1.54f\nimages=2\nchannels=2\n");
+        bench.stack(&format!("ome/{name}.ome.tif"), &pages, ome);
+        bench.stack(&format!("plain/{name}.tif"), &pages, "");
+        bench.labels(&format!("labels/{name}"), &labels);
+    }
+    for (images, more) in [("composites", ""), ("ome", ""), ("plain", "--axes CYX")] {
+        let command =
+            format!("train segment --images {images} --targets labels {SHORT} {more} --out {images}-run");
+        bench.succeeds(&command);
+        assert_eq!(model(&bench, &format!("{images}-run")).architecture.inputs, 2, "{images}");
+        let models = format!("--model {images}-run --device cpu {more}");
+        bench.succeeds(&format!("evaluate {models} --images {images} --targets labels --json"));
+    }
+    // The settings that were kept repeat it.
+    bench.succeeds("train --config plain-run/config.toml --out again");
+    assert_eq!(model(&bench, "again").parameters, model(&bench, "plain-run").parameters);
+    bench.refuses("train segment --images plain --targets labels --out x", &["without target"]);
+    // A hyperstack with the labels of its slices, which their program calls channels.
+    let slices: Vec<_> = (0..3).flat_map(|_| pages.clone()).collect();
+    bench.stack("z.tif", &slices, "ImageJ=1.54f\nimages=6\nchannels=2\nslices=3\n");
+    let label = labels.mapv(|label| label as u16);
+    bench.stack("zl.tif", &vec![label; 3], "ImageJ=1.54f\nimages=3\nchannels=3\n");
+    bench.succeeds(&format!("train segment --images z.tif --targets zl.tif {SHORT} --out z"));
+    assert_eq!(model(&bench, "z").architecture.inputs, 2);
+}
+
+#[test]
+fn targets_may_have_a_suffix_and_stacks_may_be_cut_off() {
+    let bench = Bench::new();
+    let (page, labels) = half(300);
+    for name in ["a", "b"] {
+        bench.stack(&format!("images/{name}.tif"), std::slice::from_ref(&page), "");
+        bench.labels(&format!("masks/{name}_mask"), &labels);
+    }
+    let command = format!("train segment --images images --targets masks {SHORT} --out run");
+    bench.refuses(&command, &["--target-suffix _mask"]);
+    bench.succeeds(&format!("{command} --target-suffix _mask"));
+    let evaluate = "evaluate --model run --images images --targets masks --device cpu";
+    bench.refuses(evaluate, &["--target-suffix _mask"]);
+    bench.succeeds(&format!("{evaluate} --target-suffix _mask"));
+    bench.stack("s.tif", &vec![page; 4], "");
+    bench.stack("l.tif", &vec![labels.mapv(|label| label as u16); 4], "");
+    truncate(&bench.path("s.tif"), 0.7);
+    let command = format!("train segment --images s.tif --targets l.tif {SHORT} --out cut");
+    bench.refuses(&command, &["s.tif", "--keep-going"]);
+    bench.succeeds(&format!("{command} --keep-going"));
 }

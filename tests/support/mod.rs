@@ -53,6 +53,21 @@ impl Bench {
         write_tiff_f32(self.path(path), image).unwrap();
     }
 
+    /// Writes a TIFF stack of 16 bits whose first page has a description.
+    pub fn stack(&self, path: &str, pages: &[Array2<u16>], description: &str) {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let mut encoder = tiff::encoder::TiffEncoder::new(&mut bytes).unwrap();
+        for (number, page) in pages.iter().enumerate() {
+            let (height, width) = (page.nrows() as u32, page.ncols() as u32);
+            let mut image = encoder.new_image::<tiff::encoder::colortype::Gray16>(width, height).unwrap();
+            if number == 0 {
+                image.encoder().write_tag(tiff::tags::Tag::ImageDescription, description).unwrap();
+            }
+            image.write_data(page.as_slice().unwrap()).unwrap();
+        }
+        self.bytes(path, &bytes.into_inner());
+    }
+
     /// Writes a label image, in the format that its values need.
     pub fn labels(&self, path: &str, labels: &Array2<i64>) {
         write_labels(self.path(path), labels).unwrap();

@@ -1,17 +1,24 @@
 //! TIFF files and stacks: to the numbers they store, and from arrays.
 //!
-//! - `directory`: where the pages of a file begin.
+//! - `directory`: where the pages of a file begin, and their tags.
+//! - `metadata`: what ImageJ, OME-TIFF and tifffile say of pages that belong together.
+//! - `pages`: which images a file holds, of its pages.
+//! - `voxel`: how large a pixel is.
 //! - `read`: a page's header, and its numbers.
 //! - `write`: arrays to files of one page.
 //! - `sink`: results that come in parts to the pages of a stack.
 
 mod directory;
+mod metadata;
+mod pages;
 mod read;
 mod sink;
+mod voxel;
 mod write;
 
-pub(super) use directory::directory_places;
+pub(super) use pages::{Found, images};
 pub(super) use read::{decode, header};
 pub use sink::TiffSink;
+pub(super) use voxel::voxel_size;
 pub use write::write_tiff_f32;
 pub(super) use write::write_tiff_i32;

@@ -7,7 +7,8 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::{PlanarConfiguration, Tag};
 use tiff::{ColorType, TiffError};
 
-use super::directory::{Patched, directory_places, layout, photometric};
+use super::directory::{Moved, Patched, directory_places, layout, photometric};
+use super::pages::{are_planes_of_an_array, moved};
 use crate::error::{Error, Result};
 use crate::images::decoded::{Decoded, Purpose};
 use crate::images::limits::check_bytes;
@@ -63,6 +64,9 @@ fn directory_of(page: &ImageSource, file: &File) -> Result<u64> {
     if let Some(place) = page.header.and_then(|header| header.directory) {
         return Ok(place);
     }
+    if let Some(plane) = page.planes.first() {
+        return Ok(plane.directory);
+    }
     let places = directory_places(&page.path, file)?;
     let wanted = page.page.unwrap_or(0);
     places.get(wanted).copied().ok_or_else(|| {
@@ -84,7 +88,14 @@ fn open_page<'a>(page: &ImageSource, file: &'a File, directory: u64) -> Result<O
         let grey = if layout.big_endian { vec![0, 1] } else { vec![1, 0] };
         patches.push((tag.place, grey));
     }
-    let file = Patched::new(file, patches).map_err(|error| damaged(page, error))?;
+    // Planes of an array that tifffile wrote look like colours with alpha.
+    let all_channels =
+        are_planes_of_an_array(&mut file, layout, directory).map_err(|error| damaged(page, error))?;
+    let moved = match page.planes.first() {
+        Some(plane) => moved(&mut file, layout, plane).map_err(|error| damaged(page, error))?,
+        None => Moved::default(),
+    };
+    let file = Patched::new(file, patches).map_err(|error| damaged(page, error))?.with_moved(moved);
     let mut decoder = Decoder::new(file).map_err(|error| explain(page, error))?;
     let colour = decoder.colortype().map_err(|error| explain(page, error))?;
     let (stored_channels, bits) = match colour {
@@ -115,7 +126,10 @@ fn open_page<'a>(page: &ImageSource, file: &'a File, directory: u64) -> Result<O
             ),
         ));
     }
-    let alpha = alpha_channels(page, &mut decoder, interpretation, stored_channels)?;
+    let alpha = match all_channels {
+        true => 0,
+        false => alpha_channels(page, &mut decoder, interpretation, stored_channels)?,
+    };
     // What follows takes the whole image at once, and a file's strips are no longer than the file.
     let mut limits = Limits::default();
     limits.decoding_buffer_size = usize::try_from(samples.saturating_mul(8)).unwrap_or(usize::MAX);
@@ -193,6 +207,7 @@ pub(in crate::images) fn header(page: &ImageSource, file: &File, directory: Opti
         width: opened.width,
         samples: SampleType { kind, bits: opened.bits },
         planar: opened.planar,
+        alpha: opened.stored_channels - opened.channels,
         directory: Some(directory),
     })
 }

@@ -9,6 +9,7 @@ pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 
 use crate::engine::Loss;
 use crate::geometry::Boundary;
+use crate::images::Finding;
 use crate::network::{Architecture, DilationMode, Measure, TaskKind, parse_dilations};
 use crate::samples::{Augmentation, ClassWeights};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
@@ -46,6 +47,13 @@ declare_settings! {
         weights: Option<String> = None => files();
         /// Weights of the validation images.
         val_weights: Option<String> = None => files();
+        /// What the planes of the files are, outermost first, where the files do not say it rightly: ZCYX, or CYX where pages
+        /// are channels of one image. A number behind a letter is its length, as in ZC2YX.
+        axes: Option<String> = None => Setting::under(Data, "AXES").for_files();
+        /// What targets have at the end of their names but images have not, such as _mask.
+        target_suffix: Option<String> = None => Setting::under(Data, "TEXT").for_files();
+        /// Use the whole pages of stacks that are cut off.
+        keep_going: bool = false => Setting::under(Data, "").for_files().omitted_at_default();
         /// How much classes count: balanced, or a number for each in the order of their values, like 1,2,0.5.
         class_weights: Option<String> = None
             => Setting::under(Data, "WEIGHTS").of_kind(ValueKind::Numbers).described_default("all 1");
@@ -142,6 +150,11 @@ impl Settings {
     /// Settings with all defaults.
     pub fn new(task: TaskKind, images: impl Into<String>, targets: impl Into<String>) -> Self {
         Self::with_required(task, images.into(), targets.into())
+    }
+
+    /// How images are looked for.
+    pub(in crate::training) fn finding(&self) -> Finding {
+        Finding::new(self.axes.clone(), self.target_suffix.clone(), self.keep_going)
     }
 
     /// Settings with all defaults, for images that are in memory.

@@ -1,0 +1,405 @@
+//! Which images a TIFF file holds: its pages, without thumbnails, gathered where pages are channels of one image.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::Path;
+
+use super::directory::{ByteLayout, Directory, MAX_PAGES, Moved, damaged, directories, layout};
+use super::metadata::{self, Frame, MAX_PLANES, Series, has_channel_pages};
+use crate::error::{Error, Result};
+use crate::images::axes::{Axes, images_along};
+use crate::images::notices::warn_once;
+use crate::images::source::Plane;
+
+const SUBFILE_TYPE: u16 = 254;
+const WIDTH: u16 = 256;
+const HEIGHT: u16 = 257;
+const BITS: u16 = 258;
+const COMPRESSION: u16 = 259;
+const DESCRIPTION: u16 = 270;
+const STRIP_OFFSETS: u16 = 273;
+const SAMPLES: u16 = 277;
+const STRIP_BYTES: u16 = 279;
+const PLANAR: u16 = 284;
+const TILE_OFFSETS: u16 = 324;
+const TILE_BYTES: u16 = 325;
+const SUB_DIRECTORIES: u16 = 330;
+
+/// The images of a file.
+pub(in crate::images) struct Found {
+    /// Of what each is made; a page as a whole is a single plane.
+    pub(in crate::images) images: Vec<Vec<Plane>>,
+    /// Whether the images are something else than the pages of the file's directories as they are.
+    pub(in crate::images) gathered: bool,
+    /// How many images the file has, those that are missing too as far as they are known.
+    pub(in crate::images) count: usize,
+}
+
+/// A page with what its tags say.
+struct Page {
+    plane: Plane,
+    frame: Frame,
+    /// Whether it shows another page smaller, or is a mask of one.
+    is_secondary: bool,
+    /// Whether all of its numbers are in the file.
+    is_whole: bool,
+}
+
+/// The pages of a file.
+struct Pages<'a> {
+    path: &'a Path,
+    description: String,
+    /// In order.
+    pages: Vec<Page>,
+    /// Why pages are missing, where they are.
+    broken: Option<String>,
+    /// Whether nobody knows how many are missing.
+    is_open_ended: bool,
+    /// Whether they lie one behind the other without directories of their own.
+    is_raw: bool,
+}
+
+/// The images in the TIFF file at `path`, which is `file`; `axes` say what its planes are, whatever the file says of itself.
+///
+/// Of a stack that is cut off, the whole pages are taken where `keep_going` says so.
+///
+/// # Errors
+/// [`Error::Input`] for a damaged list of pages and a stack that is cut off, [`Error::Setting`] for axes that do not fit.
+pub(in crate::images) fn images(
+    path: &Path,
+    file: &File,
+    axes: Option<&Axes>,
+    keep_going: bool,
+) -> Result<Found> {
+    let pages = Pages::read(path, file)?;
+    let broken = pages.broken.clone();
+    let (open_ended, present) = (pages.is_open_ended, pages.pages.len());
+    let whole = pages.pages.iter().filter(|page| page.is_whole).count();
+    let (mut found, expected) = pages.gather(axes)?;
+    let Some(what) = broken else { return Ok(found) };
+    // It was a stack, also where a single page is left.
+    found.count = found.count.max(2);
+    let usable = found.images.len();
+    let plural = if usable == 1 { "image" } else { "images" };
+    if usable == 0 {
+        return Err(damaged(path, what));
+    }
+    if !keep_going {
+        return Err(Error::input(
+            path,
+            format!(
+                "is a damaged or truncated TIFF file ({what}); copy or export it again, or use its {usable} whole {plural} with `keep_going`"
+            ),
+        ));
+    }
+    let missing = expected.unwrap_or(present + usize::from(open_ended)) - whole;
+    let least = if open_ended && expected.is_none() { "at least " } else { "" };
+    warn_once(format!(
+        "{} is cut off ({what}): its {usable} whole {plural} are used, and {least}{missing} pages are missing",
+        path.display()
+    ));
+    Ok(found)
+}
+
+/// Where the numbers of `plane` lie instead of where its directory says.
+pub(super) fn moved(
+    file: &mut (impl Read + Seek),
+    layout: ByteLayout,
+    plane: &Plane,
+) -> std::io::Result<Moved> {
+    let Some(bytes) = plane.behind.checked_div(plane.page as u64).filter(|bytes| *bytes > 0) else {
+        return Ok(Moved::default());
+    };
+    let tags = Directory::read(file, layout, plane.directory)?;
+    let start = tags.number(file, STRIP_OFFSETS).unwrap_or(0);
+    Ok(Moved { seen_at: start..start.saturating_add(bytes), behind: plane.behind })
+}
+
+/// Whether the samples of pages like `place`'s are planes of an array, which tifffile has written as colours with alpha, as
+/// the description of the file's first page says.
+pub(super) fn are_planes_of_an_array(
+    file: &mut (impl Read + Seek),
+    layout: ByteLayout,
+    place: u64,
+) -> std::io::Result<bool> {
+    let frame = frame(&Directory::read(file, layout, place)?, file);
+    if frame.samples < 2 || !frame.planar {
+        return Ok(false);
+    }
+    file.seek(std::io::SeekFrom::Start(layout.first_offset_place()))?;
+    let first = layout.offset(file)?;
+    let description = Directory::read(file, layout, first)?.text(file, DESCRIPTION).unwrap_or_default();
+    Ok(metadata::are_planes_of_an_array(&description, frame))
+}
+
+fn frame(tags: &Directory, file: &mut (impl Read + Seek)) -> Frame {
+    let mut number = |tag| tags.number(file, tag).map_or(0, |number| number as usize);
+    Frame {
+        height: number(HEIGHT),
+        width: number(WIDTH),
+        samples: number(SAMPLES).max(1),
+        planar: number(PLANAR) == 2,
+    }
+}
+
+impl<'a> Pages<'a> {
+    fn read(path: &'a Path, file: &File) -> Result<Self> {
+        let length = file.metadata().map_err(|error| Error::input(path, error))?.len();
+        let chain = directories(path, file)?;
+        let mut reader = BufReader::with_capacity(4096, file);
+        let layout = layout(path, &mut reader)?;
+        let mut all = Pages {
+            path,
+            description: String::new(),
+            pages: Vec::new(),
+            is_open_ended: chain.broken.is_some(),
+            broken: chain.broken,
+            is_raw: false,
+        };
+        let mut smaller = 0;
+        for (number, place) in chain.places.iter().enumerate() {
+            let tags = Directory::read(&mut reader, layout, *place)
+                .map_err(|error| damaged(path, format!("the tags of page {number}: {error}")))?;
+            if number == 0 {
+                all.description = tags.text(&mut reader, DESCRIPTION).unwrap_or_default();
+            }
+            let plane = Plane { page: number, directory: *place, behind: 0, channel: None };
+            let frame = frame(&tags, &mut reader);
+            if chain.places.len() == 1 && all.add_raw(&tags, &mut reader, plane, frame, length) {
+                return Ok(all);
+            }
+            // Bit 0 is for smaller versions, bit 2 for masks of what is transparent.
+            let is_secondary = tags.number(&mut reader, SUBFILE_TYPE).is_some_and(|kind| kind & 0b101 != 0);
+            let is_whole = end(&tags, &mut reader).is_none_or(|end| end <= length);
+            smaller += tags.count(SUB_DIRECTORIES);
+            all.pages.push(Page { plane, frame, is_secondary, is_whole });
+        }
+        if smaller > 0 {
+            log::info!("{}: {smaller} smaller versions of its pages are left out", path.display());
+        }
+        let cut = all.pages.iter().filter(|page| !page.is_whole).count();
+        // Of a file with one page only, reading tells what is wrong.
+        if cut > 0 && all.broken.is_none() && all.pages.len() > 1 {
+            all.broken =
+                Some(format!("the pixels of {cut} of its {} pages end outside of it", all.pages.len()));
+        }
+        all.leave_out_secondary();
+        Ok(all)
+    }
+
+    /// Adds the pages that lie one behind the other after a single directory, as programs write stacks that are too long for
+    /// the offsets of TIFF. Whether there are such pages.
+    fn add_raw(
+        &mut self,
+        tags: &Directory,
+        file: &mut (impl Read + Seek),
+        plane: Plane,
+        frame: Frame,
+        length: u64,
+    ) -> bool {
+        let Some(series) =
+            metadata::series(&self.description, frame).pop().filter(|series| series.may_be_raw)
+        else {
+            return false;
+        };
+        let Some(count) = series.page_count().filter(|count| (2..=MAX_PAGES).contains(count)) else {
+            return false;
+        };
+        let bits = tags.numbers(file, BITS).unwrap_or_default();
+        let bits: u64 = bits.first().copied().unwrap_or(1);
+        let offsets = tags.numbers(file, STRIP_OFFSETS).unwrap_or_default();
+        let strips = tags.numbers(file, STRIP_BYTES).unwrap_or_default();
+        let bytes = [frame.height as u64, frame.width as u64, frame.samples as u64]
+            .iter()
+            .try_fold(bits / 8, |all, n| all.checked_mul(*n))
+            .filter(|bytes| *bytes > 0 && bits.is_multiple_of(8));
+        let (Some(bytes), Some(&start)) = (bytes, offsets.first()) else { return false };
+        let contiguous =
+            offsets.windows(2).zip(&strips).all(|(pair, bytes)| pair[0].checked_add(*bytes) == Some(pair[1]));
+        let compressed = tags.number(file, COMPRESSION).is_some_and(|kind| kind != 1);
+        // A directory behind the numbers of its page: nothing was written on without directories.
+        if compressed || !contiguous || plane.directory > start || start >= length {
+            return false;
+        }
+        let whole = usize::try_from((length - start) / bytes).unwrap_or(usize::MAX).min(count);
+        if whole <= 1 {
+            // Programs that take a page out of a stack keep its description.
+            warn_once(format!(
+                "{} says that it has {count} images, but holds the numbers of one only; if it should be a stack, copy or export it again",
+                self.path.display()
+            ));
+            return false;
+        }
+        if whole < count {
+            let what = format!("it ends after {whole} of {count} images");
+            self.broken = Some(what);
+        }
+        self.is_raw = true;
+        self.pages.extend((0..whole).map(|page| Page {
+            plane: Plane { page, behind: bytes * page as u64, ..plane },
+            frame,
+            is_secondary: false,
+            is_whole: true,
+        }));
+        true
+    }
+
+    /// Takes away thumbnails, smaller versions and masks.
+    fn leave_out_secondary(&mut self) {
+        let before = self.pages.len();
+        if self.pages.iter().any(|page| !page.is_secondary) {
+            self.pages.retain(|page| !page.is_secondary);
+        }
+        // Slide scanners write smaller versions and pictures of the label as plain pages behind the slide.
+        if self.description.starts_with("Aperio")
+            && let Some(first) = self.pages.first().map(|page| page.frame)
+        {
+            self.pages.retain(|page| (page.frame.height, page.frame.width) == (first.height, first.width));
+        }
+        self.say_left_out(
+            before - self.pages.len(),
+            "which are thumbnails, smaller versions or masks of others",
+        );
+    }
+
+    fn say_left_out(&self, count: usize, why: &str) {
+        if count > 0 {
+            let path = self.path.display();
+            warn_once(format!("{path}: {count} pages are left out, {why}"));
+        }
+    }
+
+    /// The images that whole pages make, and how many pages there should be, where the file says so.
+    fn gather(self, axes: Option<&Axes>) -> Result<(Found, Option<usize>)> {
+        let Some(frame) = self.pages.first().map(|page| page.frame) else {
+            return Ok((Found { images: Vec::new(), gathered: false, count: 0 }, None));
+        };
+        let series = metadata::series(&self.description, frame);
+        if let Some(axes) = axes {
+            let spread = if frame.planar { frame.samples } else { 1 };
+            let single = match series.as_slice() {
+                [only] if only.order.is_none() => Some(only),
+                _ => None,
+            };
+            let expected =
+                single.and_then(Series::page_count).filter(|n| self.may_have(*n)).unwrap_or(self.pages.len());
+            let mut known: Vec<usize> =
+                single.map_or(Vec::new(), |series| series.page_axes().iter().map(|(_, n)| *n).collect());
+            if known.iter().product::<usize>() != expected {
+                known = vec![expected];
+            }
+            known.extend((spread > 1).then_some(spread));
+            let axes = axes.lengths(self.path, expected * spread, &known)?;
+            return Ok((self.along(&axes, spread, None), Some(expected)));
+        }
+        if series.iter().any(|series| series.order.is_some()) {
+            return Ok((self.ordered(&series), None));
+        }
+        match series.first() {
+            Some(only) if only.page_count().is_some_and(|count| self.may_have(count)) => {
+                let expected = only.page_count();
+                Ok((self.along(&only.axes, only.spread, None), expected))
+            }
+            other => {
+                if let Some(other) = other.filter(|other| has_channel_pages(other)) {
+                    self.warn_of_contradiction(other);
+                }
+                let axes = [('Z', self.pages.len())];
+                Ok((self.along(&axes, 1, None), None))
+            }
+        }
+    }
+
+    /// Whether the file may have had this many pages.
+    fn may_have(&self, count: usize) -> bool {
+        count == self.pages.len() || self.broken.is_some() && count > self.pages.len() && count <= MAX_PLANES
+    }
+
+    fn warn_of_contradiction(&self, series: &Series) {
+        warn_once(format!(
+            "{} has {} pages, but {} speaks of other ones, so each page is taken as an image; say with `axes` what they are, such as `axes CYX` for channels",
+            self.path.display(),
+            self.pages.len(),
+            series.source
+        ));
+    }
+
+    /// The images of planes that lie along `axes`, `spread` of them in each page. `order` says the number of the page of each,
+    /// instead of one page after the other.
+    fn along(&self, axes: &[(char, usize)], spread: usize, order: Option<&[usize]>) -> Found {
+        let by_number: BTreeMap<usize, &Page> =
+            self.pages.iter().map(|page| (page.plane.page, page)).collect();
+        let plane = |plane: usize| {
+            let (index, channel) = (plane / spread, plane % spread);
+            let page = match order {
+                Some(order) => by_number.get(order.get(index)?).copied(),
+                None => self.pages.get(index),
+            }?;
+            page.is_whole.then_some(Plane { channel: (spread > 1).then_some(channel), ..page.plane })
+        };
+        let groups = images_along(axes);
+        let count = groups.len();
+        // A file with a single page is reported by whoever reads it.
+        let images: Vec<Vec<Plane>> = match (self.pages.as_slice(), self.broken.is_some()) {
+            ([only], false) if spread == 1 => vec![vec![only.plane]],
+            _ => groups
+                .iter()
+                .filter_map(|group| group.iter().map(|number| plane(*number)).collect())
+                .collect(),
+        };
+        let images: Vec<Vec<Plane>> = images.into_iter().map(|planes| whole_pages(planes, spread)).collect();
+        let plain = |(index, planes): (usize, &Vec<Plane>)| matches!(planes.as_slice(), [Plane { page, channel: None, .. }] if *page == index);
+        let gathered = self.is_raw || !images.iter().enumerate().all(plain);
+        Found { images, gathered, count }
+    }
+
+    /// The images of series that say the page of each plane.
+    fn ordered(self, series: &[Series]) -> Found {
+        let has = |number: &usize| self.pages.iter().any(|page| page.plane.page == *number);
+        let pages: Vec<usize> =
+            series.iter().flat_map(|series| series.order.iter().flatten()).copied().collect();
+        let numbers: std::collections::BTreeSet<usize> = pages.iter().copied().collect();
+        if numbers.len() != pages.len() || self.broken.is_none() && !pages.iter().all(has) {
+            if let Some(first) = series.first() {
+                self.warn_of_contradiction(first);
+            }
+            return self.along(&[('Z', self.pages.len())], 1, None);
+        }
+        let mut all = Found { images: Vec::new(), gathered: false, count: 0 };
+        for series in series {
+            let found = self.along(&series.axes, 1, series.order.as_deref());
+            all.images.extend(found.images);
+            all.count += found.count;
+        }
+        let others = self.pages.iter().filter(|page| !numbers.contains(&page.plane.page)).count();
+        self.say_left_out(others, "which belong to none of the images that its OME-XML names");
+        let plain = |(index, planes): (usize, &Vec<Plane>)| matches!(planes.as_slice(), [Plane { page, .. }] if *page == index);
+        all.gathered = !all.images.iter().enumerate().all(plain);
+        all
+    }
+}
+
+/// Planes that are all the channels of their pages, in order, as the pages themselves.
+fn whole_pages(planes: Vec<Plane>, spread: usize) -> Vec<Plane> {
+    let whole = planes.chunks(spread).all(|page| {
+        page.len() == spread
+            && page
+                .iter()
+                .enumerate()
+                .all(|(n, plane)| plane.page == page[0].page && plane.channel == Some(n))
+    });
+    if spread < 2 || !whole {
+        return planes;
+    }
+    planes.into_iter().step_by(spread).map(|plane| Plane { channel: None, ..plane }).collect()
+}
+
+/// The last byte of a page's numbers, where its tags say it.
+fn end(tags: &Directory, file: &mut (impl Read + Seek)) -> Option<u64> {
+    let (offsets, bytes) = match tags.numbers(file, TILE_OFFSETS) {
+        Some(offsets) => (offsets, tags.numbers(file, TILE_BYTES)?),
+        None => (tags.numbers(file, STRIP_OFFSETS)?, tags.numbers(file, STRIP_BYTES)?),
+    };
+    offsets.iter().zip(&bytes).map(|(offset, bytes)| offset.saturating_add(*bytes)).max()
+}

@@ -1,0 +1,100 @@
+//! How large a pixel of a TIFF file is: from OME-XML, from ImageJ's description, or from the tags of resolution.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use super::directory::{Directory, directory_places, layout};
+use super::metadata::ome_pixels;
+use crate::images::volume::VoxelSize;
+
+const DESCRIPTION: u16 = 270;
+const X_RESOLUTION: u16 = 282;
+const Y_RESOLUTION: u16 = 283;
+const RESOLUTION_UNIT: u16 = 296;
+
+const MICROMETRE: &str = "\u{b5}m";
+
+/// The size of a pixel in the TIFF file at `path`; `None` where it says none, or is no TIFF file.
+pub(in crate::images) fn voxel_size(path: &Path) -> Option<VoxelSize> {
+    let file = File::open(path).ok()?;
+    let first = *directory_places(path, &file).ok()?.first()?;
+    let mut reader = BufReader::new(&file);
+    let layout = layout(path, &mut reader).ok()?;
+    let tags = Directory::read(&mut reader, layout, first).ok()?;
+    let description = tags.text(&mut reader, DESCRIPTION).unwrap_or_default();
+    let mut resolution = |tag| tags.fraction(&mut reader, tag);
+    let pixels = resolution(X_RESOLUTION).zip(resolution(Y_RESOLUTION));
+    let unit = tags.number(&mut reader, RESOLUTION_UNIT).unwrap_or(2);
+    of_description(&description).or_else(|| {
+        let (x, y) = pixels?;
+        if description.starts_with("ImageJ=") {
+            return of_imagej(&description, x, y);
+        }
+        // Micrometres of an inch and of a centimetre.
+        let length = match unit {
+            2 => 25_400.0,
+            3 => 10_000.0,
+            _ => return None,
+        };
+        // Nothing tells the distance of slices; cubes are the least surprising.
+        Some(VoxelSize { z: length / y, y: length / y, x: length / x, unit: MICROMETRE.to_owned() })
+    })
+}
+
+/// What OME-XML says; `None` where it is something else, or the units differ.
+fn of_description(description: &str) -> Option<VoxelSize> {
+    let pixels = ome_pixels(description)?;
+    let size = |key: &str| {
+        let number: f64 = pixels.attribute(key)?.trim().parse().ok()?;
+        Some(number).filter(|number| number.is_finite() && *number > 0.0)
+    };
+    let (x, y) = (size("PhysicalSizeX")?, size("PhysicalSizeY")?);
+    let z = size("PhysicalSizeZ").unwrap_or(y);
+    let unit = |key: &str| micrometres(pixels.attribute(key).unwrap_or(MICROMETRE));
+    let units = [unit("PhysicalSizeXUnit"), unit("PhysicalSizeYUnit")];
+    let z_unit = pixels.attribute("PhysicalSizeZ").map(|_| unit("PhysicalSizeZUnit"));
+    let unit = units[0].clone();
+    let same = units.iter().chain(&z_unit).all(|other| *other == unit);
+    same.then_some(VoxelSize { z, y, x, unit })
+}
+
+/// ImageJ writes pixels for each unit into the tags, and the unit and the distance of slices into the description.
+fn of_imagej(description: &str, x: f64, y: f64) -> Option<VoxelSize> {
+    let value = |key: &str| {
+        description.lines().find_map(|line| Some(line.trim().strip_prefix(key)?.strip_prefix('=')?.trim()))
+    };
+    let unit = value("unit").filter(|unit| !unit.is_empty() && *unit != "pixel")?;
+    let spacing = value("spacing").and_then(|number| number.parse::<f64>().ok()).map(f64::abs);
+    let z = spacing.filter(|spacing| spacing.is_finite() && *spacing > 0.0).unwrap_or(1.0 / y);
+    Some(VoxelSize { z, y: 1.0 / y, x: 1.0 / x, unit: micrometres(unit) })
+}
+
+/// A unit, where it is one of the many spellings of micrometres as `\u{b5}m`.
+fn micrometres(unit: &str) -> String {
+    match unit {
+        "um" | "micron" | "microns" | "\\u00B5m" | "\u{3bc}m" | "&#181;m" | "\u{b5}m" => {
+            MICROMETRE.to_owned()
+        }
+        other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imagej_and_ome_say_how_large_a_voxel_is() {
+        let found = of_imagej("ImageJ=1.54f\nimages=2\nunit=micron\nspacing=-2.5\n", 4.0, 2.0).unwrap();
+        assert_eq!(found, VoxelSize { z: 2.5, y: 0.5, x: 0.25, unit: MICROMETRE.into() });
+        assert_eq!(of_imagej("ImageJ=1.54f\nimages=2\n", 1.0, 1.0), None);
+        let ome =
+            |sizes: &str| of_description(&format!("<OME><Image><Pixels {sizes}></Pixels></Image></OME>"));
+        let sizes = r#"PhysicalSizeX="0.1" PhysicalSizeY="0.2" PhysicalSizeZ="3""#;
+        let wanted = VoxelSize { z: 3.0, y: 0.2, x: 0.1, unit: MICROMETRE.into() };
+        assert_eq!(ome(sizes), Some(wanted));
+        assert_eq!(ome(&format!("{sizes} PhysicalSizeXUnit=\"nm\"")), None);
+        assert_eq!(ome("SizeX=\"3\""), None);
+    }
+}
