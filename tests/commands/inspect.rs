@@ -56,7 +56,7 @@ fn what_is_no_model_or_no_size_is_named() {
     bench.bytes("text.safetensors", b"not a model");
     bench.refuses("inspect missing", &["missing"]);
     bench.refuses("inspect text.safetensors", &["text.safetensors", "not a whole model file"]);
-    for size in ["12", "0x9", "9x", "axb", "1x2x3", "99999999999x99999999999"] {
+    for size in ["0", "0x9", "9x", "axb", "1x2x3", "99999999999x99999999999"] {
         bench.refuses(&format!("inspect m.safetensors --size {size}"), &[size.split('x').next().unwrap()]);
     }
 }
