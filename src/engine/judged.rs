@@ -29,7 +29,7 @@ impl LossSum {
         let starts: Vec<usize> = (0..pixels).step_by(PIXELS).collect();
         let part = |start: usize| loss.sum_over(targets, count, start..(start + PIXELS).min(pixels), output);
         let parts: Vec<(f64, Option<DiceSums>)> = starts.into_par_iter().map(part).collect();
-        let mut all = Self { sum: 0.0, dice: None, weight: targets.total_weight() };
+        let mut all = Self::of_sums(0.0, None, targets);
         for (sum, dice) in parts {
             all.merge(&Self { sum, dice, weight: 0.0 });
         }
