@@ -249,8 +249,8 @@ fn files_of_pattern(pattern: &str, keep_going: bool) -> Result<Vec<PathBuf>> {
 
 /// The pattern with the folders at its beginning that are there by their very name, such as `[2024] run`, taken literally.
 fn literal_folders(pattern: &str) -> String {
-    let ends = pattern.match_indices(std::path::is_separator).map(|(at, _)| at);
-    match ends.filter(|&end| Path::new(&pattern[..end]).is_dir()).last() {
+    let mut ends = pattern.match_indices(std::path::is_separator).map(|(at, _)| at);
+    match ends.rfind(|&end| Path::new(&pattern[..end]).is_dir()) {
         Some(end) => glob::Pattern::escape(&pattern[..end]) + &pattern[end..],
         None => pattern.to_owned(),
     }
