@@ -90,6 +90,7 @@ def train(
     max_minutes: float = ...,
     max_steps: int = ...,
     patience: int = ...,
+    validate_every: int = ...,
     seed: int = ...,
     device: str = ...,
     tensorboard: bool = ...,
