@@ -28,8 +28,9 @@ use crate::model::Model;
 /// val_fraction.
 /// out: a folder for the model, the curves and the checkpoint, as msd-gpu train makes it. Without it nothing is kept.
 /// progress: called after each step as progress(step, loss, done, epoch): the latest known loss, the share of the run
-/// that is done (NaN where no limit says so) and the last ended epoch as a dict, empty in the first. It ends the run
-/// by returning False; what it raises ends the run, too.
+/// that is done (NaN where no limit says so) and the last ended epoch as a dict, empty in the first; what validation
+/// tells is NaN for an epoch that was not judged (see validate_every). It ends the run by returning False; what it
+/// raises ends the run, too.
 /// settings: those of config.toml, such as depth=50, lr=0.003, crop=256, batch=1, max_minutes=10, val_fraction=0.2,
 /// init="model.safetensors", optimisation={"schedule": "cosine"}, augmentation={"rotate": 10}. Without max_minutes,
 /// max_epochs or max_steps, a run ends after 1000 epochs.
