@@ -3,12 +3,12 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::finding::FindingArguments;
+use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::{console, table};
 use crate::evaluation::{Judge, TaskScores};
-use crate::images::Finding;
+use crate::images::Discovery;
 use crate::inference::Ensemble;
 use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores};
 use crate::network::{Class, Model, Task};
@@ -22,7 +22,7 @@ pub struct EvaluateArguments {
     #[command(flatten)]
     models: ModelArguments,
     #[command(flatten)]
-    finding: FindingArguments,
+    discovery: DiscoveryArguments,
     /// What targets have at the end of their names but images have not, such as _mask
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     target_suffix: Option<String>,
@@ -47,8 +47,8 @@ pub struct EvaluateArguments {
 }
 
 impl EvaluateArguments {
-    fn finding(&self) -> Finding {
-        self.finding.finding(self.target_suffix.as_deref())
+    fn discovery(&self) -> Discovery {
+        self.discovery.discovery(self.target_suffix.as_deref())
     }
 }
 
@@ -70,8 +70,8 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
         }
     })?;
     // All images have the channels of the first one: that is checked when they are loaded.
-    let mut found = arguments.finding().discover(&arguments.images)?;
-    if ensemble.model().architecture.inputs == 1 && arguments.finding.axes.is_none() {
+    let mut found = arguments.discovery().discover(&arguments.images)?;
+    if ensemble.model().architecture.inputs == 1 && arguments.discovery.axes.is_none() {
         found = images::pages_as_images(found);
     }
     if let Some(first) = found.first() {
@@ -96,7 +96,7 @@ fn data_range(range: f64, model: &Model) -> Result<DataRange> {
 fn weigh(arguments: &EvaluateArguments, dataset: &mut Dataset) -> Result<()> {
     match &arguments.weights {
         Some(weights) => {
-            samples::load_weights_found(&arguments.finding(), dataset, &arguments.images, weights)
+            samples::load_weights_with(&arguments.discovery(), dataset, &arguments.images, weights)
         }
         None => Ok(()),
     }
@@ -109,8 +109,8 @@ fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Resul
     order.sort_by_key(|&output| classes[output].value);
     let values = order.iter().map(|&output| classes[output].value).collect();
     let known = LabelMapping { values, ignored: arguments.ignore };
-    let (mut dataset, _) = samples::load_segmentation_found(
-        &arguments.finding(),
+    let (mut dataset, _) = samples::load_segmentation_with(
+        &arguments.discovery(),
         &arguments.images,
         &arguments.targets,
         Classes::Known(&known),
@@ -230,7 +230,7 @@ fn regression(
     given: Option<DataRange>,
 ) -> Result<()> {
     let mut dataset =
-        samples::load_regression_found(&arguments.finding(), &arguments.images, &arguments.targets)?;
+        samples::load_regression_with(&arguments.discovery(), &arguments.images, &arguments.targets)?;
     weigh(arguments, &mut dataset)?;
     let (outputs, targets) = (ensemble.model().architecture.outputs, dataset.target_channels());
     if let Some(found) = targets.filter(|&found| found != outputs) {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::finding::FindingArguments;
+use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
-use crate::images::{Finding, ImageSource, page_size, pages_as_images};
+use crate::images::{Discovery, ImageSource, page_size, pages_as_images};
 use crate::inference::{Products, Wishes, predict, predict_keeping_going};
 use crate::{Error, Result};
 
@@ -18,7 +18,7 @@ pub struct PredictArguments {
     #[command(flatten)]
     models: ModelArguments,
     #[command(flatten)]
-    finding: FindingArguments,
+    discovery: DiscoveryArguments,
     /// Images: folders, TIFF stacks, files or quoted patterns such as 'slices/*.tif'
     #[arg(required = true)]
     input: Vec<String>,
@@ -41,7 +41,7 @@ pub struct PredictArguments {
 ///
 /// All that can be known before the first image is computed is checked before.
 pub fn run(arguments: PredictArguments) -> Result<()> {
-    let PredictArguments { models, finding, input, out, probabilities, overlay, uncertainty } = &arguments;
+    let PredictArguments { models, discovery, input, out, probabilities, overlay, uncertainty } = &arguments;
     let wishes = Wishes { probabilities: *probabilities, overlay: *overlay, uncertainty: *uncertainty };
     let mut ensemble = models.open(|model| {
         let products = Products::new(&model.task, models.predictions(), wishes, out);
@@ -51,17 +51,17 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
         })
     })?;
     let products = Products::of(&ensemble, wishes, out)?;
-    let mut images = all_images(&finding.finding(None), input)?;
-    if ensemble.model().architecture.inputs == 1 && finding.axes.is_none() {
+    let mut images = all_images(&discovery.discovery(None), input)?;
+    if ensemble.model().architecture.inputs == 1 && discovery.axes.is_none() {
         images = pages_as_images(images);
     }
     for image in &images {
         match page_size(image) {
             // It is passed over when its turn comes.
-            Err(_) if finding.keep_going => {}
+            Err(_) if discovery.keep_going => {}
             size => {
                 let fits = ensemble.check_channels(&image.name(), size?.0);
-                if !finding.keep_going {
+                if !discovery.keep_going {
                     fits?;
                 }
             }
@@ -71,7 +71,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     log::info!("applying {} on {}", models.description(), ensemble.device().name);
     let count = images.len();
     let mut progress = ImageProgress::over(count);
-    let failures = match finding.keep_going {
+    let failures = match discovery.keep_going {
         true => predict_keeping_going(&mut ensemble, &images, &products, &mut progress)?,
         false => {
             predict(&mut ensemble, &images, &products, &mut progress)?;
@@ -91,12 +91,15 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
 }
 
 /// All images that the inputs name, each once, however many of the inputs name it.
-fn all_images(finding: &Finding, inputs: &[String]) -> Result<Vec<ImageSource>> {
+fn all_images(discovery: &Discovery, inputs: &[String]) -> Result<Vec<ImageSource>> {
     let mut seen = BTreeSet::new();
     let mut images = Vec::new();
     for input in inputs {
         images.extend(
-            finding.discover(input)?.into_iter().filter(|image| seen.insert((image.real_path(), image.page))),
+            discovery
+                .discover(input)?
+                .into_iter()
+                .filter(|image| seen.insert((image.real_path(), image.page))),
         );
     }
     Ok(images)

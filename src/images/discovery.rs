@@ -18,7 +18,7 @@ const EXTENSIONS: [&str; 3] = ["png", "tif", "tiff"];
 /// How images are looked for: what their files do not tell rightly, or what is to be passed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Finding {
+pub struct Discovery {
     /// What the planes of a file are, outermost axis first, such as `ZCYX`; `None` for what each file says of itself.
     pub axes: Option<String>,
     /// What stands at the end of a target's stem but not of its image's, such as `_mask`.
@@ -27,15 +27,15 @@ pub struct Finding {
     pub keep_going: bool,
 }
 
-/// All images that `p` names, as their files say; see [`Finding::discover`].
+/// All images that `p` names, as their files say; see [`Discovery::discover`].
 ///
 /// # Errors
-/// As [`Finding::discover`].
+/// As [`Discovery::discover`].
 pub fn discover(p: &str) -> Result<Vec<ImageSource>> {
-    Finding::default().discover(p)
+    Discovery::default().discover(p)
 }
 
-impl Finding {
+impl Discovery {
     /// With these values.
     pub fn new(axes: Option<String>, target_suffix: Option<String>, keep_going: bool) -> Self {
         Self { axes, target_suffix, keep_going }
@@ -60,29 +60,27 @@ impl Finding {
                 found => images.extend(found?),
             }
         }
-        images.sort_by(|a, b| {
-            natural_order(&a.stem, &b.stem).then(a.page.cmp(&b.page)).then_with(|| a.path.cmp(&b.path))
-        });
+        sort(&mut images);
         say_alpha(&images);
         Ok(images)
     }
 
-    /// As [`Finding::discover`], for images that have one channel, such as labels: each page is an image, and what the file or
+    /// As [`Discovery::discover`], for images that have one channel, such as labels: each page is an image, and what the file or
     /// `axes` say of channels does not count.
     ///
     /// # Errors
-    /// As [`Finding::discover`].
+    /// As [`Discovery::discover`].
     pub fn discover_single_channel(&self, p: &str) -> Result<Vec<ImageSource>> {
-        Ok(apart(&Finding { axes: None, ..self.clone() }.discover(p)?))
+        Ok(apart(&Discovery { axes: None, ..self.clone() }.discover(p)?))
     }
 
-    /// As [`Finding::discover`], for the targets of `images`, which may have several channels too: `axes` are about images, and
+    /// As [`Discovery::discover`], for the targets of `images`, which may have several channels too: `axes` are about images, and
     /// count for targets where these then are as many.
     ///
     /// # Errors
-    /// As [`Finding::discover`].
+    /// As [`Discovery::discover`].
     pub fn discover_targets(&self, p: &str, images: &[ImageSource]) -> Result<Vec<ImageSource>> {
-        let as_files_say = Finding { axes: None, ..self.clone() }.discover(p)?;
+        let as_files_say = Discovery { axes: None, ..self.clone() }.discover(p)?;
         if self.axes.is_some() && as_files_say.len() != images.len() {
             match self.discover(p) {
                 Ok(by_axes) if by_axes.len() == images.len() => return Ok(by_axes),
@@ -128,9 +126,7 @@ pub(super) fn apart(images: &[ImageSource]) -> Vec<ImageSource> {
             ImageSource { stem: format!("{file_stem}_p{}", page_digits(page, count)), ..part }
         }));
     }
-    all.sort_by(|a, b| {
-        natural_order(&a.stem, &b.stem).then(a.page.cmp(&b.page)).then_with(|| a.path.cmp(&b.path))
-    });
+    sort(&mut all);
     all
 }
 
@@ -263,7 +259,7 @@ fn is_image_name(file: &Path) -> bool {
     !hidden && ending.is_some_and(|ending| EXTENSIONS.contains(&ending.as_str()))
 }
 
-impl Finding {
+impl Discovery {
     /// The images in the file at `path`, each with what its header says; the file is opened once.
     ///
     /// A file that is no image, or whose header is damaged, is one all the same: reading it tells what is wrong.
@@ -295,7 +291,7 @@ impl Finding {
                 name.clone()
             };
             let mut image = source(several.then_some(number), stem, planes);
-            image.header = self.header_of(&image, &file)?;
+            image.header = Self::header_of(&image, &file)?;
             // The page as a whole, at the place that its header tells.
             if !gathered && image.header.is_some() {
                 image.planes = Vec::new();
@@ -308,13 +304,12 @@ impl Finding {
     /// What the headers of an image's planes say together; `None` where one is damaged.
     ///
     /// # Errors
-    /// [`Error::Input`] for planes of different kinds.
-    fn header_of(&self, image: &ImageSource, file: &File) -> Result<Option<Header>> {
+    /// [`Error::Mismatch`] for planes of different kinds.
+    fn header_of(image: &ImageSource, file: &File) -> Result<Option<Header>> {
         let mut first: Option<Header> = None;
         for plane in &image.planes {
             let Ok(header) = tiff::header(image, file, Some(plane.directory)) else { return Ok(None) };
-            let kind = |header: &Header| (header.channels, header.height, header.width, header.samples);
-            if first.is_some_and(|first| kind(&first) != kind(&header)) {
+            if first.is_some_and(|first| first.kind() != header.kind()) {
                 let name = image.path.display();
                 let problem = format!(
                     "{name} has pages that are channels of one image, as it says or `axes` say, but differ in size or type of number; take each page as an image with `axes ZYX`"
@@ -325,6 +320,13 @@ impl Finding {
         }
         first.map(|header| of_planes(header, image)).transpose()
     }
+}
+
+/// Brings images into the natural order of their stems.
+fn sort(images: &mut [ImageSource]) {
+    images.sort_by(|a, b| {
+        natural_order(&a.stem, &b.stem).then(a.page.cmp(&b.page)).then_with(|| a.path.cmp(&b.path))
+    });
 }
 
 /// Compares names as people count: runs of digits by their number, all else by character.

@@ -21,7 +21,7 @@
 //! - `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
 //! - `png`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
-//! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources, and how they are looked for ([`Finding`]).
+//! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
 
 mod axes;
@@ -42,7 +42,7 @@ mod source;
 mod tiff;
 mod volume;
 
-pub use discovery::{Finding, discover, pages_as_images};
+pub use discovery::{Discovery, discover, pages_as_images};
 pub use label_format::LabelFormat;
 pub use labels::{write_labels, write_labels_as};
 pub use memory::{ArraySink, ArrayVolume};

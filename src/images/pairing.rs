@@ -5,34 +5,34 @@ use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::discovery::{Finding, pages_as_images};
+use super::discovery::{Discovery, pages_as_images};
 use super::source::ImageSource;
 use crate::error::{Error, Result};
 
 /// How many names a message lists before it says how many more there are.
 const LISTED: usize = 8;
 
-/// Pairs each image with the target of the same stem, as [`Finding::pair`] with nothing said.
+/// Pairs each image with the target of the same stem, as [`Discovery::pair`] with nothing said.
 ///
 /// # Errors
-/// As [`Finding::pair`].
+/// As [`Discovery::pair`].
 pub fn pair(images: &[ImageSource], targets: &[ImageSource]) -> Result<Vec<(ImageSource, ImageSource)>> {
-    Finding::default().pair(images, targets, "target")
+    Discovery::default().pair(images, targets, "target")
 }
 
 /// As [`pair`], for partners that messages call `partner`.
 ///
 /// # Errors
-/// As [`Finding::pair`].
+/// As [`Discovery::pair`].
 pub fn pair_as(
     images: &[ImageSource],
     targets: &[ImageSource],
     partner: &str,
 ) -> Result<Vec<(ImageSource, ImageSource)>> {
-    Finding::default().pair(images, targets, partner)
+    Discovery::default().pair(images, targets, partner)
 }
 
-impl Finding {
+impl Discovery {
     /// Pairs each image with the partner of the same stem, in the order of the images; messages call it `partner`.
     ///
     /// Where both sides are one stack of several pages, they pair by page, and where both are one image, with each other: the
@@ -276,7 +276,7 @@ mod tests {
         let images = [page("a/s1.tif"), page("a/s10.tif")];
         let targets = [page("b/s1_mask.tif"), page("b/s10_mask.ome.tif")];
         let with = |suffix: &str| {
-            Finding::new(None, Some(suffix.to_owned()), false).pair(&images, &targets, "target")
+            Discovery::new(None, Some(suffix.to_owned()), false).pair(&images, &targets, "target")
         };
         assert_eq!(with("_mask").unwrap()[1].1, targets[1]);
         for error in [pair(&images, &targets).unwrap_err(), with("_seg").unwrap_err()] {
@@ -289,7 +289,7 @@ mod tests {
         // Targets that lack the suffix pair all the same.
         assert_eq!(with("_mask").unwrap().len(), 2);
         let mixed = [page("b/s1.tif"), page("b/s10_mask.tif")];
-        let finding = Finding::new(None, Some("_mask".into()), false);
-        assert_eq!(finding.pair(&images, &mixed, "target").unwrap()[0].1, mixed[0]);
+        let discovery = Discovery::new(None, Some("_mask".into()), false);
+        assert_eq!(discovery.pair(&images, &mixed, "target").unwrap()[0].1, mixed[0]);
     }
 }

@@ -61,8 +61,7 @@ impl Slices {
         let first_name = pages[0].name();
         for page in &mut pages {
             let found = header(page)?;
-            let kind = |header: &Header| (header.channels, header.height, header.width, header.samples);
-            if kind(&found) != kind(&first) {
+            if found.kind() != first.kind() {
                 let described = |header: &Header| {
                     format!(
                         "{} x {} pixels of {} {}",

@@ -19,6 +19,13 @@ pub(super) struct Header {
     pub(super) directory: Option<u64>,
 }
 
+impl Header {
+    /// What images that are parts of one have in common: channels, height, width and type of number.
+    pub(super) fn kind(&self) -> (usize, usize, usize, SampleType) {
+        (self.channels, self.height, self.width, self.samples)
+    }
+}
+
 /// How a file stores one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SampleType {

@@ -114,16 +114,16 @@ fn file(bytes: &[u8], name: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn found_in(path: &Path, finding: &Finding) -> Result<Vec<ImageSource>> {
-    finding.discover(path.to_str().unwrap())
+fn found_in(path: &Path, discovery: &Discovery) -> Result<Vec<ImageSource>> {
+    discovery.discover(path.to_str().unwrap())
 }
 
-fn with_axes(axes: &str) -> Finding {
-    Finding::new(Some(axes.to_owned()), None, false)
+fn with_axes(axes: &str) -> Discovery {
+    Discovery::new(Some(axes.to_owned()), None, false)
 }
 
-fn going_on() -> Finding {
-    Finding::new(None, None, true)
+fn going_on() -> Discovery {
+    Discovery::new(None, None, true)
 }
 
 /// Of each image the numbers of the pages that its channels are.
@@ -170,7 +170,7 @@ fn channels_that_are_pages_are_channels_of_one_image() {
     ] {
         for big_endian in [false, true] {
             let (_folder, path) = file(&tiff_bytes(&described(description, count), big_endian), "a.tif");
-            let images = found_in(&path, &Finding::default()).unwrap();
+            let images = found_in(&path, &Discovery::default()).unwrap();
             assert_eq!(channels(&images), wanted, "{description}");
             match wanted.len() {
                 1 => assert_eq!((images[0].page, images[0].stem.as_str()), (None, "a")),
@@ -200,7 +200,7 @@ fn axes_that_are_said_overrule_the_file() {
     let mut pages = described("ImageJ=1\nimages=2\nchannels=2\n", 2);
     pages[1].numbers = Array3::zeros((1, 4, 3));
     let (_folder, mixed) = file(&tiff_bytes(&pages, false), "mixed.tif");
-    let error = found_in(&mixed, &Finding::default()).unwrap_err().to_string();
+    let error = found_in(&mixed, &Discovery::default()).unwrap_err().to_string();
     assert!(error.contains("mixed.tif") && error.contains("`axes ZYX`"), "{error}");
     assert_eq!(found_in(&mixed, &with_axes("ZYX")).unwrap().len(), 2);
 }
@@ -209,7 +209,7 @@ fn axes_that_are_said_overrule_the_file() {
 fn ome_names_the_page_of_each_channel_and_leaves_out_others() {
     let description = r#"<?xml version="1.0"?><OME><Image><Pixels DimensionOrder="XYCZT" SizeC="2" SizeZ="1" SizeT="1"><TiffData FirstC="1" IFD="0" PlaneCount="1"/><TiffData IFD="2"/></Pixels></Image></OME>"#;
     let (_folder, path) = file(&tiff_bytes(&described(description, 3), true), "a.ome.tif");
-    assert_eq!(channels(&found_in(&path, &Finding::default()).unwrap()), [[2, 0]]);
+    assert_eq!(channels(&found_in(&path, &Discovery::default()).unwrap()), [[2, 0]]);
 }
 
 #[test]
@@ -219,19 +219,19 @@ fn planes_of_an_array_are_all_kept_and_only_real_alpha_is_left_out() {
     let tags = vec![(262, 2), (338, 2)];
     let mut four = Page { numbers, description: r#"{"shape": [4, 2, 3]}"#.into(), planar: true, tags };
     let (_folder, path) = file(&tiff_bytes(&[four.clone()], false), "a.tif");
-    let images = found_in(&path, &Finding::default()).unwrap();
+    let images = found_in(&path, &Discovery::default()).unwrap();
     assert_eq!(channels(&images), [[0, 1, 2, 3]]);
     // Each plane is an image where its axis is one of slices.
     assert_eq!(channels(&found_in(&path, &with_axes("ZYX")).unwrap()), [[0], [1], [2], [3]]);
     four.description = r#"{"shape": [4, 2, 3], "axes": "ZYX"}"#.into();
     let (_folder, path) = file(&tiff_bytes(&[four.clone()], false), "a.tif");
-    let slices = found_in(&path, &Finding::default()).unwrap();
+    let slices = found_in(&path, &Discovery::default()).unwrap();
     assert_eq!(channels(&slices), [[0], [1], [2], [3]]);
     assert_eq!(read_labels(&slices[3]).unwrap(), page(3).numbers.slice(s![0, .., ..]).mapv(i64::from));
     for (planar, description) in [(true, ""), (false, r#"{"shape": [2, 3, 4]}"#)] {
         let alpha = Page { planar, description: description.into(), ..four.clone() };
         let (_folder, path) = file(&tiff_bytes(&[alpha], false), "a.tif");
-        assert_eq!(channels(&found_in(&path, &Finding::default()).unwrap()), [[0, 1, 2]]);
+        assert_eq!(channels(&found_in(&path, &Discovery::default()).unwrap()), [[0, 1, 2]]);
     }
 }
 
@@ -260,16 +260,16 @@ fn pages_without_directories_are_all_there() {
             ),
         ] {
             let (_folder, path) = file(&raw_stack(description, 6, big_endian), "a.tif");
-            let images = found_in(&path, &Finding::default()).unwrap();
+            let images = found_in(&path, &Discovery::default()).unwrap();
             assert_eq!(channels(&images), wanted, "{description}");
             assert_eq!(images[2].stem, "a_p0002");
         }
     }
     // Without such a description, what follows is not looked at; and a page taken out of a stack is a page.
     let (_folder, path) = file(&raw_stack("", 6, false), "a.tif");
-    assert_eq!(channels(&found_in(&path, &Finding::default()).unwrap()), [[0]]);
+    assert_eq!(channels(&found_in(&path, &Discovery::default()).unwrap()), [[0]]);
     let (_folder, path) = file(&raw_stack("ImageJ=1.54f\nimages=6\nslices=6\n", 1, false), "a.tif");
-    let images = found_in(&path, &Finding::default()).unwrap();
+    let images = found_in(&path, &Discovery::default()).unwrap();
     assert_eq!((channels(&images), images[0].page), (vec![vec![0]], None));
 }
 
@@ -283,7 +283,7 @@ fn of_stacks_that_are_cut_off_the_whole_pages_are_used_where_that_is_wanted() {
         [(&raw, raw.len() - 2 * 12 - 5, 3), (&chained, 4 * pages - 3, 3), (&chained, 3 * pages + 40, 3)]
     {
         let (_folder, path) = file(&bytes[..cut], "cut.tif");
-        let error = found_in(&path, &Finding::default()).unwrap_err().to_string();
+        let error = found_in(&path, &Discovery::default()).unwrap_err().to_string();
         assert!(error.contains("cut.tif") && error.contains("truncated"), "{error}");
         assert!(error.contains("3 whole images with `keep_going`"), "{error}");
         let images = found_in(&path, &going_on()).unwrap();
@@ -298,7 +298,7 @@ fn of_stacks_that_are_cut_off_the_whole_pages_are_used_where_that_is_wanted() {
     // A file of which nothing is left is refused when it is read, and others beside it are found.
     let (folder, path) = file(&chained[..30], "cut.tif");
     std::fs::write(folder.path().join("good.tif"), tiff_bytes(&[page(1)], false)).unwrap();
-    assert!(found_in(&path, &Finding::default()).is_err());
+    assert!(found_in(&path, &Discovery::default()).is_err());
     let images = found_in(folder.path(), &going_on()).unwrap();
     assert_eq!(stems(&images), ["cut", "good"]);
     assert!(read_image(&images[0]).unwrap_err().to_string().contains("cut.tif"));
@@ -310,23 +310,23 @@ fn thumbnails_and_smaller_versions_are_left_out() {
     pages[1].tags = vec![(254, 1)];
     pages[3].tags = vec![(254, 4)];
     let (_folder, path) = file(&tiff_bytes(&pages, false), "a.tif");
-    let images = found_in(&path, &Finding::default()).unwrap();
+    let images = found_in(&path, &Discovery::default()).unwrap();
     assert_eq!((channels(&images), stems(&images)), (vec![vec![0], vec![2]], vec!["a_p0000", "a_p0002"]));
     // A thumbnail before the one image.
     pages.truncate(2);
     pages.swap(0, 1);
     let (_folder, path) = file(&tiff_bytes(&pages, false), "a.tif");
-    let images = found_in(&path, &Finding::default()).unwrap();
+    let images = found_in(&path, &Discovery::default()).unwrap();
     assert_eq!((channels(&images), stems(&images)), (vec![vec![0]], vec!["a"]));
     // A file of nothing but thumbnails holds these.
     let only = Page { tags: vec![(254, 1)], ..page(5) };
     let (_folder, path) = file(&tiff_bytes(&[only], false), "a.tif");
-    assert_eq!(channels(&found_in(&path, &Finding::default()).unwrap()), [[5]]);
+    assert_eq!(channels(&found_in(&path, &Discovery::default()).unwrap()), [[5]]);
     // A slide: smaller pages without a word of what they are.
     let mut slide = described("Aperio Image Library v12", 2);
     slide[1].numbers = Array3::zeros((1, 1, 2));
     let (_folder, path) = file(&tiff_bytes(&slide, false), "a.svs.tif");
-    assert_eq!(channels(&found_in(&path, &Finding::default()).unwrap()), [[0]]);
+    assert_eq!(channels(&found_in(&path, &Discovery::default()).unwrap()), [[0]]);
 }
 
 #[test]
@@ -334,16 +334,16 @@ fn slices_that_a_program_calls_channels_pair_with_as_many_targets() {
     let stack = |description: &str, count| file(&tiff_bytes(&described(description, count), false), "a.tif");
     let (_a, images) = stack("ImageJ=1\nimages=6\nchannels=6\n", 6);
     let (_b, labels) = stack("ImageJ=1\nimages=6\nchannels=6\n", 6);
-    let finding = Finding::default();
-    let found = found_in(&images, &finding).unwrap();
+    let discovery = Discovery::default();
+    let found = found_in(&images, &discovery).unwrap();
     assert_eq!(found.len(), 1);
-    let single = finding.discover_single_channel(labels.to_str().unwrap()).unwrap();
+    let single = discovery.discover_single_channel(labels.to_str().unwrap()).unwrap();
     assert_eq!((single.len(), single[5].stem.as_str()), (6, "a_p0005"));
-    let pairs = finding.pair(&found, &single, "target").unwrap();
+    let pairs = discovery.pair(&found, &single, "target").unwrap();
     let numbers: Vec<_> = pairs.iter().map(|(image, _)| image.clone()).collect();
     assert_eq!(channels(&numbers), [[0], [1], [2], [3], [4], [5]]);
     // One target makes them channels.
-    assert_eq!(finding.pair(&found, &single[..1], "target").unwrap().len(), 1);
+    assert_eq!(discovery.pair(&found, &single[..1], "target").unwrap().len(), 1);
     assert_eq!(channels(&pages_as_images(found)).len(), 6);
     // Where some pages are missing, those of both sides pair.
     let pairs = going_on().pair(&single[..4], &single[1..], "target").unwrap();
@@ -385,11 +385,11 @@ fn links_that_lead_nowhere_and_folders_with_brackets_are_understood() {
 fn labels_of_several_pages_are_labels_where_they_are_equal() {
     let mut pages = described("ImageJ=1\nimages=2\nchannels=2\n", 2);
     let (_folder, path) = file(&tiff_bytes(&pages, false), "a.tif");
-    let images = found_in(&path, &Finding::default()).unwrap();
+    let images = found_in(&path, &Discovery::default()).unwrap();
     assert!(read_labels(&images[0]).unwrap_err().to_string().contains("2 channels that differ"));
     pages[1].numbers = pages[0].numbers.clone();
     std::fs::write(&path, tiff_bytes(&pages, false)).unwrap();
-    let images = found_in(&path, &Finding::default()).unwrap();
+    let images = found_in(&path, &Discovery::default()).unwrap();
     let wanted: Array2<i64> = pages[0].numbers.slice(s![0, .., ..]).mapv(i64::from);
     assert_eq!(read_labels(&images[0]).unwrap(), wanted);
 }

@@ -4,7 +4,7 @@ use super::labels::LabelMapping;
 use super::random::{Stream, permutation, stream};
 use super::sample::{Sample, Target};
 use crate::error::{Error, Result};
-use crate::images::{Finding, ImageSource, page_size, read_image, read_labels};
+use crate::images::{Discovery, ImageSource, page_size, read_image, read_labels};
 use crate::memory;
 
 /// Which values of label images are classes.
@@ -119,26 +119,26 @@ impl Dataset {
 
 /// Loads images and label images for segmentation, and the mapping of their values.
 ///
-/// `images` and `targets` are a folder, a file or a pattern each, see [`Finding::discover`] and [`Finding::pair`].
+/// `images` and `targets` are a folder, a file or a pattern each, see [`Discovery::discover`] and [`Discovery::pair`].
 ///
 /// # Errors
 /// [`Error::Input`] for files that cannot be read and labels that are no class, [`Error::Mismatch`] for
 /// images without target, targets of another size, and images of different channel counts.
 pub fn load_segmentation(images: &str, targets: &str, classes: Classes) -> Result<(Dataset, LabelMapping)> {
-    load_segmentation_found(&Finding::default(), images, targets, classes)
+    load_segmentation_with(&Discovery::default(), images, targets, classes)
 }
 
-/// As [`load_segmentation`], with images and targets looked for as `finding` says.
+/// As [`load_segmentation`], with images and targets looked for as `discovery` says.
 ///
 /// # Errors
-/// As [`load_segmentation`], and of [`Finding::discover`].
-pub fn load_segmentation_found(
-    finding: &Finding,
+/// As [`load_segmentation`], and of [`Discovery::discover`].
+pub fn load_segmentation_with(
+    discovery: &Discovery,
     images: &str,
     targets: &str,
     classes: Classes,
 ) -> Result<(Dataset, LabelMapping)> {
-    let pairs = checked_pairs(finding, images, targets, false)?;
+    let pairs = checked_pairs(discovery, images, targets, false)?;
     let labels = pairs.iter().map(|(_, target)| read_labels(target)).collect::<Result<Vec<_>>>()?;
     let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
     let mapping = match classes {
@@ -163,16 +163,16 @@ pub fn load_segmentation_found(
 /// [`Error::Input`] for files that cannot be read, [`Error::Mismatch`] for images without target, targets
 /// of another size, and images or targets of different channel counts.
 pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
-    load_regression_found(&Finding::default(), images, targets)
+    load_regression_with(&Discovery::default(), images, targets)
 }
 
-/// As [`load_regression`], with images and targets looked for as `finding` says.
+/// As [`load_regression`], with images and targets looked for as `discovery` says.
 ///
 /// # Errors
-/// As [`load_regression`], and of [`Finding::discover`].
-pub fn load_regression_found(finding: &Finding, images: &str, targets: &str) -> Result<Dataset> {
+/// As [`load_regression`], and of [`Discovery::discover`].
+pub fn load_regression_with(discovery: &Discovery, images: &str, targets: &str) -> Result<Dataset> {
     let mut samples = Vec::new();
-    for (image, target) in checked_pairs(finding, images, targets, true)? {
+    for (image, target) in checked_pairs(discovery, images, targets, true)? {
         let values = Target::Values(read_image(&target)?);
         samples.push(Sample::new(image.name(), read_image(&image)?, values));
     }
@@ -182,17 +182,17 @@ pub fn load_regression_found(finding: &Finding, images: &str, targets: &str) -> 
 /// Pairs images with targets, compares their headers and checks that there is memory for all of them, before minutes go by
 /// with reading pixels.
 fn checked_pairs(
-    finding: &Finding,
+    discovery: &Discovery,
     images: &str,
     targets: &str,
     regression: bool,
 ) -> Result<Vec<(ImageSource, ImageSource)>> {
-    let found = finding.discover(images)?;
+    let found = discovery.discover(images)?;
     let found_targets = match regression {
-        true => finding.discover_targets(targets, &found)?,
-        false => finding.discover_single_channel(targets)?,
+        true => discovery.discover_targets(targets, &found)?,
+        false => discovery.discover_single_channel(targets)?,
     };
-    let pairs = finding.pair(&found, &found_targets, "target")?;
+    let pairs = discovery.pair(&found, &found_targets, "target")?;
     let mut first_channels = None;
     let mut bytes = 0_u64;
     for (image, target) in &pairs {

@@ -32,11 +32,11 @@ mod weights;
 pub use augmentation::Augmentation;
 pub use class_pixels::ClassPixels;
 pub use dataset::{
-    Classes, Dataset, load_regression, load_regression_found, load_segmentation, load_segmentation_found,
+    Classes, Dataset, load_regression, load_regression_with, load_segmentation, load_segmentation_with,
 };
 pub use fingerprint::Fingerprint;
 pub use in_memory::{Labelled, check_finite};
 pub use labels::LabelMapping;
 pub use sample::{Sample, Target};
 pub use sampling::{Draw, Sampler, cut};
-pub use weights::{ClassWeights, load_weights, load_weights_found};
+pub use weights::{ClassWeights, load_weights, load_weights_with};

@@ -7,7 +7,7 @@ use ndarray::{Array2, Axis};
 use super::dataset::Dataset;
 use super::sample::Target;
 use crate::error::{Error, Result};
-use crate::images::{Finding, page_size, read_image};
+use crate::images::{Discovery, page_size, read_image};
 use crate::metrics::UNLABELLED;
 
 /// Gives the images of `set`, which were loaded from `images`, the weights of the images `weights`, which pair with them
@@ -17,17 +17,22 @@ use crate::metrics::UNLABELLED;
 /// [`Error::Input`] for files that cannot be read, with more than one channel or with numbers below 0;
 /// [`Error::Mismatch`] for images without weights, and weights of another size.
 pub fn load_weights(set: &mut Dataset, images: &str, weights: &str) -> Result<()> {
-    load_weights_found(&Finding::default(), set, images, weights)
+    load_weights_with(&Discovery::default(), set, images, weights)
 }
 
-/// As [`load_weights`], with images and weights looked for as `finding` says, as those of the set were.
+/// As [`load_weights`], with images and weights looked for as `discovery` says, as those of the set were.
 ///
 /// # Errors
-/// As [`load_weights`], and of [`Finding::discover`].
-pub fn load_weights_found(finding: &Finding, set: &mut Dataset, images: &str, weights: &str) -> Result<()> {
+/// As [`load_weights`], and of [`Discovery::discover`].
+pub fn load_weights_with(
+    discovery: &Discovery,
+    set: &mut Dataset,
+    images: &str,
+    weights: &str,
+) -> Result<()> {
     // What stands at the end of a target's name may stand at that of weights, but need not.
-    let found = finding.discover_single_channel(weights)?;
-    let pairs = finding.pair(&finding.discover(images)?, &found, "weight image")?;
+    let found = discovery.discover_single_channel(weights)?;
+    let pairs = discovery.pair(&discovery.discover(images)?, &found, "weight image")?;
     if pairs.len() != set.samples.len() {
         return Err(Error::Mismatch(format!(
             "{weights} has weights for {} images, but {} of {images} have targets; give weights and targets for the same images",

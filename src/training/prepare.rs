@@ -11,8 +11,8 @@ use crate::network::{
     Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
 };
 use crate::samples::{
-    Classes, Dataset, Fingerprint, LabelMapping, Labelled, Sample, Target, load_regression_found,
-    load_segmentation_found, load_weights_found,
+    Classes, Dataset, Fingerprint, LabelMapping, Labelled, Sample, Target, load_regression_with,
+    load_segmentation_with, load_weights_with,
 };
 use crate::{Error, Result};
 
@@ -158,31 +158,31 @@ fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {
 /// Reads the training images, those that are named for validation, and what is to be learnt.
 fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
     let Settings { images, targets, .. } = settings;
-    let finding = &settings.finding();
+    let discovery = &settings.discovery();
     let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
     let (mut training, mut validation, task) = match settings.task {
         TaskKind::Segment => {
             let found = Classes::Found { ignored: settings.ignore };
-            let (training, mapping) = load_segmentation_found(finding, images, targets, found)?;
+            let (training, mapping) = load_segmentation_with(discovery, images, targets, found)?;
             let known = Classes::Known(&mapping);
-            let load = |(images, targets)| load_segmentation_found(finding, images, targets, known);
+            let load = |(images, targets)| load_segmentation_with(discovery, images, targets, known);
             let validation = named.map(load).transpose()?.map(|(set, _)| set);
             (training, validation, segmentation(&mapping))
         }
         TaskKind::Regress => {
-            let load = |(images, targets)| load_regression_found(finding, images, targets);
+            let load = |(images, targets)| load_regression_with(discovery, images, targets);
             let training = load((images.as_str(), targets.as_str()))?;
             let validation = named.map(load).transpose()?;
             (training, validation, Task::Regress)
         }
     };
     if let Some(weights) = &settings.weights {
-        load_weights_found(finding, &mut training, images, weights)?;
+        load_weights_with(discovery, &mut training, images, weights)?;
     }
     if let (Some(set), Some(images), Some(weights)) =
         (&mut validation, &settings.val_images, &settings.val_weights)
     {
-        load_weights_found(finding, set, images, weights)?;
+        load_weights_with(discovery, set, images, weights)?;
     }
     Ok((training, validation, task))
 }

@@ -210,6 +210,10 @@ struct OmeImage {
 }
 
 impl OmeImage {
+    fn planes(&self) -> Option<usize> {
+        Series::new("", self.axes.clone()).planes()
+    }
+
     fn series(mut self) -> Option<Series> {
         // A page with several samples holds as many of the channels.
         if let Some(samples) = self.samples.first().copied().filter(|samples| *samples > 1)
@@ -217,9 +221,8 @@ impl OmeImage {
         {
             *length = length.checked_div(samples).filter(|pages| *pages > 0)?;
         }
-        let count = Series::new("", self.axes.clone()).planes()?;
-        // The list below is made before the file's pages are counted.
-        if count > MAX_PLANES || self.elsewhere {
+        let count = self.planes()?;
+        if self.elsewhere {
             return None;
         }
         let position = |index: [usize; 3]| {
@@ -276,6 +279,11 @@ fn ome(text: &str) -> Option<Vec<Series>> {
             ("UUID", Some(image)) => image.elsewhere |= own.is_some_and(|own| element.text != own),
             _ => {}
         }
+    }
+    // A list of all planes is made before the file's pages are counted.
+    let planes = images.iter().try_fold(0_usize, |all, image| all.checked_add(image.planes()?))?;
+    if planes > MAX_PLANES {
+        return None;
     }
     images.into_iter().map(OmeImage::series).collect()
 }
@@ -336,6 +344,10 @@ mod tests {
         assert!(ome(sizes, r#"<TiffData IFD="0"/>"#).is_empty());
         assert!(ome(sizes, &swapped.replace("uuid:1", "uuid:2")).is_empty());
         assert!(ome(r#"DimensionOrder="XY""#, "").is_empty());
+        // Sizes that are too large together, though no image's are alone.
+        let long = r#"DimensionOrder="XYCZT" SizeZ="600000""#;
+        assert_eq!(ome(long, "").len(), 1);
+        assert!(ome(long, &format!("</Pixels></Image><Image><Pixels {long}>")).is_empty());
         let colours = r#"DimensionOrder="XYCZT" SizeC="3" SizeZ="1" SizeT="2""#;
         let found = ome(colours, r#"<Channel SamplesPerPixel="3"/><TiffData/>"#).pop().unwrap();
         assert_eq!((found.axes, found.order), (vec![('T', 2), ('Z', 1), ('C', 1)], Some(vec![0, 1])));

@@ -1,19 +1,8 @@
 use ndarray::s;
 
 use super::*;
+use crate::samples::augmentation::strengths::UNCHANGED;
 use crate::samples::random::{Stream, stream};
-
-const UNCHANGED: Strengths = Strengths {
-    degrees: 0.0,
-    factor: 1.0,
-    elastic: 0.0,
-    blur: 0.0,
-    contrast: 1.0,
-    brightness: 0.0,
-    gamma: 1.0,
-    poisson: 0.0,
-    noise: 0.0,
-};
 
 /// An image without symmetries whose target classes are its values.
 fn sample(height: usize, width: usize) -> Sample {

@@ -1,19 +1,8 @@
 use ndarray::{Array2, array};
 
 use super::*;
+use crate::samples::augmentation::strengths::UNCHANGED;
 use crate::samples::random::{Stream, stream};
-
-const UNCHANGED: Strengths = Strengths {
-    degrees: 0.0,
-    factor: 1.0,
-    elastic: 0.0,
-    blur: 0.0,
-    contrast: 1.0,
-    brightness: 0.0,
-    gamma: 1.0,
-    poisson: 0.0,
-    noise: 0.0,
-};
 
 fn changed(image: &Array3<f32>, strengths: Strengths) -> Array3<f32> {
     let mut image = image.clone();

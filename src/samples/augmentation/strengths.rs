@@ -13,3 +13,17 @@ pub(super) struct Strengths {
     pub(super) poisson: f64,
     pub(super) noise: f64,
 }
+
+/// Those that change nothing.
+#[cfg(test)]
+pub(super) const UNCHANGED: Strengths = Strengths {
+    degrees: 0.0,
+    factor: 1.0,
+    elastic: 0.0,
+    blur: 0.0,
+    contrast: 1.0,
+    brightness: 0.0,
+    gamma: 1.0,
+    poisson: 0.0,
+    noise: 0.0,
+};

@@ -9,7 +9,7 @@ pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 
 use crate::engine::Loss;
 use crate::geometry::Boundary;
-use crate::images::Finding;
+use crate::images::Discovery;
 use crate::network::{Architecture, DilationMode, Measure, TaskKind, parse_dilations};
 use crate::samples::{Augmentation, ClassWeights};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
@@ -153,8 +153,8 @@ impl Settings {
     }
 
     /// How images are looked for.
-    pub(in crate::training) fn finding(&self) -> Finding {
-        Finding::new(self.axes.clone(), self.target_suffix.clone(), self.keep_going)
+    pub(in crate::training) fn discovery(&self) -> Discovery {
+        Discovery::new(self.axes.clone(), self.target_suffix.clone(), self.keep_going)
     }
 
     /// Settings with all defaults, for images that are in memory.

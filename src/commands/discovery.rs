@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use crate::images::Finding;
+use crate::images::Discovery;
 
 /// What files do not say rightly, and what is passed over.
 #[derive(Debug, Args)]
-pub struct FindingArguments {
+pub struct DiscoveryArguments {
     /// What the planes of the files are, outermost first, where the files do not say it rightly: ZCYX, or CYX where pages
     /// are channels of one image; a number behind a letter is its length, as in ZC2YX
     #[arg(long, value_name = "AXES")]
@@ -17,9 +17,9 @@ pub struct FindingArguments {
     pub(super) keep_going: bool,
 }
 
-impl FindingArguments {
+impl DiscoveryArguments {
     /// With what targets have at the end of their names.
-    pub(super) fn finding(&self, target_suffix: Option<&str>) -> Finding {
-        Finding::new(self.axes.clone(), target_suffix.map(str::to_owned), self.keep_going)
+    pub(super) fn discovery(&self, target_suffix: Option<&str>) -> Discovery {
+        Discovery::new(self.axes.clone(), target_suffix.map(str::to_owned), self.keep_going)
     }
 }
