@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::file::{Format, open};
 use super::source::ImageSource;
-use super::{png, tiff};
+use super::{jpeg, png, tiff};
 use crate::error::{Error, Result};
 
 /// The endings of files that are taken for images, in lower case.
-const EXTENSIONS: [&str; 3] = ["png", "tif", "tiff"];
+const EXTENSIONS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
 
 /// All images that `p` names, in natural order of their stems (`z2` before `z10`).
 ///
-/// `p` is a folder (all its PNG and TIFF files, not those of folders inside, not hidden ones), a file, or
+/// `p` is a folder (all its PNG, TIFF and JPEG files, not those of folders inside, not hidden ones), a file, or
 /// a glob pattern. A TIFF file of several pages gives one [`ImageSource`] for each.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         return Err(Error::input(
             folder,
-            "the folder holds no images; wanted files ending in .png, .tif or .tiff",
+            "the folder holds no images; wanted files ending in .png, .tif or .tiff (or .jpg)",
         ));
     }
     Ok(files)
@@ -81,7 +81,7 @@ fn files_of_pattern(pattern: &str) -> Result<Vec<PathBuf>> {
             match others {
                 0 => "the pattern matches no file; check the folder and the ending".to_owned(),
                 _ => format!(
-                    "the pattern matches {others} names but no image; wanted files ending in .png, .tif or .tiff"
+                    "the pattern matches {others} names but no image; wanted files ending in .png, .tif or .tiff (or .jpg)"
                 ),
             },
         ));
@@ -105,7 +105,11 @@ fn pages_of_file(path: &Path) -> Result<Vec<ImageSource>> {
     let (file, format) = open(path)?;
     if format != Format::Tiff {
         let mut only = source(None, stem);
-        only.header = if format == Format::Png { png::header(&only, &file).ok() } else { None };
+        only.header = match format {
+            Format::Png => png::header(&only, &file).ok(),
+            Format::Jpeg => jpeg::header(&only, &file).ok(),
+            _ => None,
+        };
         return Ok(vec![only]);
     }
     let places = tiff::directory_places(path, &file)?;

@@ -18,13 +18,14 @@
 //!   bits labels are stored ([`LabelFormat`]); `decoded`: stored numbers.
 //! - `source`: where one image is, and what its header says. `pairing`: which target belongs to which image ([`pair`]).
 //! - `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
-//! - `png`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
+//! - `png`, `jpeg`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources. `slices`: sources as a volume ([`Slices`]).
 
 mod decoded;
 mod discovery;
 mod file;
+mod jpeg;
 mod label_format;
 mod labels;
 mod limits;

@@ -1,10 +1,7 @@
 //! Where the pages of a TIFF file begin, found without decoding any of them.
 //!
 //! A TIFF file is a chain of directories, one per page. Walking the chain once and remembering the places
-//! makes a page of a long stack as quick to reach as the first. [`Patched`] then shows the decoder a file
-//! that begins with the wanted page, and whose stored numbers are to be handed over as they are: the
-//! `tiff` crate refuses palette pages, drops samples that it takes for no colour, and inverts some but
-//! not all "white is zero" pages.
+//! makes a page of a long stack as quick to reach as the first.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -14,6 +11,10 @@ use crate::error::{Error, Result};
 
 /// More pages than any camera writes; a longer chain is a damaged file.
 const MAX_PAGES: usize = 10_000_000;
+
+/// Some programs write a number of no meaning where the last page should say that none follows. A copy that broke off points
+/// beyond its end as well, at the page that is missing, but not that many times its own length.
+const FAR_BEYOND: u64 = 64;
 
 /// How a TIFF file writes its numbers.
 #[derive(Debug, Clone, Copy)]
@@ -25,16 +26,6 @@ pub(super) struct ByteLayout {
 }
 
 impl ByteLayout {
-    /// The bytes of `value` as an offset in this file.
-    pub(super) fn offset_bytes(self, value: u64) -> Vec<u8> {
-        let width = if self.big_offsets { 8 } else { 4 };
-        if self.big_endian {
-            value.to_be_bytes()[8 - width..].to_vec()
-        } else {
-            value.to_le_bytes()[..width].to_vec()
-        }
-    }
-
     /// Where the header keeps the offset of the first directory.
     pub(super) fn first_offset_place(self) -> u64 {
         if self.big_offsets { 8 } else { 4 }
@@ -42,35 +33,30 @@ impl ByteLayout {
 
     fn number(self, file: &mut impl Read, width: usize) -> io::Result<u64> {
         let mut bytes = [0_u8; 8];
-        if self.big_endian {
-            file.read_exact(&mut bytes[8 - width..])?;
-            Ok(u64::from_be_bytes(bytes))
-        } else {
-            file.read_exact(&mut bytes[..width])?;
-            Ok(u64::from_le_bytes(bytes))
-        }
+        file.read_exact(&mut bytes[..width])?;
+        Ok(self.value(&bytes[..width]))
     }
 
-    fn entry_count(self, file: &mut impl Read) -> io::Result<u64> {
+    /// The number that up to eight bytes of this file stand for.
+    pub(super) fn value(self, bytes: &[u8]) -> u64 {
+        let shifted = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        if self.big_endian { bytes.iter().fold(0, shifted) } else { bytes.iter().rev().fold(0, shifted) }
+    }
+
+    /// The number of entries that a directory begins with.
+    pub(super) fn entry_count(self, file: &mut impl Read) -> io::Result<u64> {
         self.number(file, if self.big_offsets { 8 } else { 2 })
     }
 
-    fn entry_bytes(self) -> u64 {
+    /// The bytes of one entry of a directory.
+    pub(super) fn entry_bytes(self) -> u64 {
         if self.big_offsets { 20 } else { 12 }
     }
 
-    fn offset_width(self) -> usize {
+    /// The bytes of an offset, and of the value in an entry.
+    pub(super) fn offset_width(self) -> usize {
         if self.big_offsets { 8 } else { 4 }
     }
-}
-
-/// The interpretation of a page's numbers, and where in the file it is written.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Photometric {
-    /// The value of the PhotometricInterpretation tag.
-    pub(super) value: u64,
-    /// The place of the value's two bytes that count.
-    pub(super) place: u64,
 }
 
 fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
@@ -107,6 +93,14 @@ pub(in crate::images) fn directory_places(path: &Path, file: &File) -> Result<Ve
         if next == 0 {
             break;
         }
+        if next / FAR_BEYOND > length && !places.is_empty() {
+            log::warn!(
+                "{}: says that page {} begins at byte {next}, far beyond its {length} bytes, which is taken for a mark that no page follows; copy the file again if pages are missing",
+                path.display(),
+                places.len()
+            );
+            break;
+        }
         if next >= length {
             return Err(damaged(
                 path,
@@ -135,88 +129,30 @@ pub(in crate::images) fn directory_places(path: &Path, file: &File) -> Result<Ve
     Ok(places)
 }
 
-/// The PhotometricInterpretation tag of the page whose directory is at `place`; `None` where it has none.
-pub(super) fn photometric(
-    file: &mut (impl Read + Seek),
-    layout: ByteLayout,
-    place: u64,
-) -> io::Result<Option<Photometric>> {
-    const PHOTOMETRIC: u64 = 262;
-    const SHORT: u64 = 3;
-    file.seek(SeekFrom::Start(place))?;
-    let entries = layout.entry_count(file)?;
-    let first = place.saturating_add(if layout.big_offsets { 8 } else { 2 });
-    for entry in 0..entries.min(u64::from(u16::MAX)) {
-        let start = first.saturating_add(entry * layout.entry_bytes());
-        file.seek(SeekFrom::Start(start))?;
-        let tag = layout.number(file, 2)?;
-        if tag != PHOTOMETRIC {
-            continue;
-        }
-        let kind = layout.number(file, 2)?;
-        let place = start + if layout.big_offsets { 12 } else { 8 };
-        file.seek(SeekFrom::Start(place))?;
-        if kind != SHORT {
-            return Ok(None);
-        }
-        return Ok(Some(Photometric { value: layout.number(file, 2)?, place }));
-    }
-    Ok(None)
-}
-
-/// A file some of whose bytes read as others.
-pub(super) struct Patched<R> {
-    inner: R,
-    position: u64,
-    patches: Vec<(u64, Vec<u8>)>,
-}
-
-impl<R: Read + Seek> Patched<R> {
-    /// Shows `inner` with each `(place, bytes)` of `patches` over what it holds.
-    pub(super) fn new(mut inner: R, patches: Vec<(u64, Vec<u8>)>) -> io::Result<Self> {
-        let position = inner.seek(SeekFrom::Start(0))?;
-        Ok(Patched { inner, position, patches })
-    }
-}
-
-impl<R: Read> Read for Patched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        let end = self.position + count as u64;
-        for (place, bytes) in &self.patches {
-            for (at, byte) in (*place..).zip(bytes) {
-                if (self.position..end).contains(&at) {
-                    buffer[(at - self.position) as usize] = *byte;
-                }
-            }
-        }
-        self.position = end;
-        Ok(count)
-    }
-}
-
-impl<R: Seek> Seek for Patched<R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.position = self.inner.seek(to)?;
-        Ok(self.position)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A file of one page without tags, which says that the next begins at `next`.
+    fn pages_of(next: u32) -> Result<Vec<u64>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.tif");
+        let mut bytes = [b'I', b'I', 42, 0, 8, 0, 0, 0, 0, 0].to_vec();
+        bytes.extend(next.to_le_bytes());
+        bytes.extend([0; 20]);
+        std::fs::write(&path, &bytes).unwrap();
+        directory_places(&path, &File::open(&path).unwrap())
+    }
+
     #[test]
-    fn patched_bytes_are_seen_at_any_position() {
-        let mut file =
-            Patched::new(io::Cursor::new(vec![0_u8; 6]), vec![(1, vec![7, 8]), (5, vec![9])]).unwrap();
-        let mut all = Vec::new();
-        file.read_to_end(&mut all).unwrap();
-        assert_eq!(all, [0, 7, 8, 0, 0, 9]);
-        file.seek(SeekFrom::Start(2)).unwrap();
-        let mut two = [0_u8; 2];
-        file.read_exact(&mut two).unwrap();
-        assert_eq!(two, [8, 0]);
+    fn a_next_page_far_beyond_the_end_is_none_and_one_a_little_beyond_is_missing() {
+        assert_eq!(pages_of(0).unwrap(), [8]);
+        assert_eq!(pages_of(0x7fff_ffff).unwrap(), [8]);
+        assert_eq!(pages_of(u32::MAX).unwrap(), [8]);
+        for near in [34, 40, 34 * 60] {
+            let error = pages_of(near).unwrap_err().to_string();
+            assert!(error.contains("page 1 should begin"), "{error}");
+        }
     }
 
     #[test]
