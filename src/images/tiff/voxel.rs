@@ -4,14 +4,10 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use super::directory::{Directory, directory_places, layout};
+use super::directory::{directory_places, layout};
 use super::metadata::ome_pixels;
+use super::tags::{Tags, names};
 use crate::images::volume::VoxelSize;
-
-const DESCRIPTION: u16 = 270;
-const X_RESOLUTION: u16 = 282;
-const Y_RESOLUTION: u16 = 283;
-const RESOLUTION_UNIT: u16 = 296;
 
 const MICROMETRE: &str = "\u{b5}m";
 
@@ -21,11 +17,11 @@ pub(in crate::images) fn voxel_size(path: &Path) -> Option<VoxelSize> {
     let first = *directory_places(path, &file).ok()?.first()?;
     let mut reader = BufReader::new(&file);
     let layout = layout(path, &mut reader).ok()?;
-    let tags = Directory::read(&mut reader, layout, first).ok()?;
-    let description = tags.text(&mut reader, DESCRIPTION).unwrap_or_default();
+    let tags = Tags::read(&mut reader, layout, first).ok()?;
+    let description = tags.text(&mut reader, names::IMAGE_DESCRIPTION).unwrap_or_default();
     let mut resolution = |tag| tags.fraction(&mut reader, tag);
-    let pixels = resolution(X_RESOLUTION).zip(resolution(Y_RESOLUTION));
-    let unit = tags.number(&mut reader, RESOLUTION_UNIT).unwrap_or(2);
+    let pixels = resolution(names::X_RESOLUTION).zip(resolution(names::Y_RESOLUTION));
+    let unit = tags.number_if_whole(&mut reader, names::RESOLUTION_UNIT).unwrap_or(2);
     of_description(&description).or_else(|| {
         let (x, y) = pixels?;
         if description.starts_with("ImageJ=") {
