@@ -251,6 +251,7 @@ fn separate_tiles_and_shared_tiles_are_read() {
 fn every_compression_gives_the_same_pixels_in_strips_and_tiles() {
     use std::io::Write;
 
+    type Pack = dyn Fn(&[u8]) -> Vec<u8>;
     let (height, width) = (33, 21);
     let patterns: [fn(usize) -> u8; 3] =
         [|n| (n / 200 * 255) as u8, |n| (n / 3) as u8, |n| ((n * 2_654_435_761) >> 7) as u8];
@@ -282,7 +283,7 @@ fn every_compression_gives_the_same_pixels_in_strips_and_tiles() {
         let packbits = |bytes: &[u8]| {
             strip_of(&encoded::<colortype::Gray8>(&[bytes], bytes.len() as u32, Compression::Packbits))
         };
-        let kinds: [(u32, &dyn Fn(&[u8]) -> Vec<u8>); 7] = [
+        let kinds: [(u32, &Pack); 7] = [
             (1, &|bytes: &[u8]| bytes.to_vec()),
             (5, &lzw),
             (8, &deflate),

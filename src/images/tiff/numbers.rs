@@ -71,7 +71,7 @@ impl RowFormat {
     /// Puts the numbers of `row` into `numbers`, as many as there are. `row` is used up.
     pub(super) fn read<W: Word>(&self, row: &mut Vec<u8>, numbers: &mut [W]) {
         let bytes = self.bits / 8;
-        if self.bits % 8 != 0 {
+        if !self.bits.is_multiple_of(8) {
             return unpack(row, self.bits, numbers);
         }
         if self.predictor == Predictor::FloatingPoint {

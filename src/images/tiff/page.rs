@@ -343,7 +343,7 @@ fn predictor_of(
     }
     let fits = match predictor {
         Predictor::FloatingPoint => samples.kind == SampleKind::Float,
-        _ => samples.bits % 8 == 0,
+        _ => samples.bits.is_multiple_of(8),
     };
     if !fits {
         return Err(unsupported(source, format!("predictor {tag} of {samples}")));
