@@ -53,5 +53,5 @@ pub use read::{page_size, read_image, read_labels};
 pub use sink::Sink;
 pub use slices::{Slices, open_volume};
 pub use source::ImageSource;
-pub use tiff::{TiffSink, write_tiff_f32};
+pub use tiff::{StackLayout, TiffSink, write_tiff_f32};
 pub use volume::{Volume, VoxelSize};

@@ -12,6 +12,7 @@
 
 mod ensemble;
 mod memory;
+mod outputs;
 mod predict;
 mod predictor;
 mod products;

@@ -1,9 +1,9 @@
 //! Files through models to files: read, computed and written at the same time.
 
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::ensemble::Ensemble;
+use super::outputs::{Outputs, Written};
 use super::products::Products;
 use super::stream::stream;
 use crate::images::{ImageSource, read_image};
@@ -68,6 +68,7 @@ fn run(
     let items: Vec<(usize, &ImageSource)> = images.iter().enumerate().collect();
     let (sender, written) = channel();
     let mut teller = Teller { watcher, images, written, stopped: false };
+    let mut outputs = Outputs::new(products, images);
     let ended = stream(
         &items,
         |(_, source)| Ok(read_image(source)),
@@ -88,11 +89,14 @@ fn run(
                 Err(error) => failed(source, error).map(|()| None),
             }
         },
-        |&(index, source), result| {
-            let Some((image, found)) = result else { return Ok(()) };
-            let files = products.write(&source.stem, image.as_ref(), &found)?;
-            // Nobody listens any more once the work has failed.
-            sender.send((index, files)).ok();
+        |&(index, _), result| {
+            let has_result = result.is_some();
+            let result = result.as_ref().map(|(image, found)| (image.as_ref(), found));
+            let written = outputs.write(index, result)?;
+            if has_result || !written.files.is_empty() {
+                // The receiver is dropped once the work has failed.
+                sender.send((index, written)).ok();
+            }
             Ok(())
         },
     );
@@ -104,27 +108,28 @@ fn run(
 struct Teller<'a> {
     watcher: &'a mut dyn Watcher,
     images: &'a [ImageSource],
-    written: Receiver<(usize, Vec<PathBuf>)>,
+    written: Receiver<(usize, Written)>,
     stopped: bool,
 }
 
 impl Teller<'_> {
-    fn report(&mut self, index: usize, done: f64, files: &[PathBuf]) -> Flow {
+    fn report(&mut self, index: usize, done: f64, written: Option<&Written>) -> Flow {
+        let name = written.map_or_else(|| self.images[index].name(), |written| written.name.clone());
         let report = ImageReport {
             work: ImageWork::Predict,
-            name: &self.images[index].name(),
+            name: &name,
             index,
             count: self.images.len(),
             done,
             score: None,
-            files,
+            files: written.map_or(&[], |written| &written.files),
         };
         self.watcher.image(&report)
     }
 
     fn tell_of_written(&mut self) {
-        while let Ok((index, files)) = self.written.try_recv() {
-            self.stopped |= self.report(index, 1.0, &files).is_break();
+        while let Ok((index, written)) = self.written.try_recv() {
+            self.stopped |= self.report(index, 1.0, Some(&written)).is_break();
         }
     }
 
@@ -133,6 +138,6 @@ impl Teller<'_> {
         if self.stopped {
             return Flow::Break(());
         }
-        if done < 1.0 { self.report(index, done, &[]) } else { Flow::Continue(()) }
+        if done < 1.0 { self.report(index, done, None) } else { Flow::Continue(()) }
     }
 }

@@ -107,7 +107,8 @@ pub(super) fn are_planes_of_an_array(
     Ok(metadata::are_planes_of_an_array(&description, frame))
 }
 
-fn frame(tags: &Tags, file: &mut (impl Read + Seek)) -> Frame {
+/// What the tags of a page say of the size and layout of its numbers.
+pub(super) fn frame(tags: &Tags, file: &mut (impl Read + Seek)) -> Frame {
     let mut number = |tag| tags.number_if_whole(file, tag).map_or(0, |number| number as usize);
     Frame {
         height: number(names::IMAGE_LENGTH),
