@@ -1,4 +1,4 @@
-//! What is minimised: each loss with its definition in float64, which both engines are judged by.
+//! The losses that training minimises: their definitions, and their values in float64, with which the CPU judges.
 
 use std::fmt::{Display, Formatter};
 use std::ops::Range;
