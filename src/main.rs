@@ -55,16 +55,16 @@ mod allocator {
         }
     }
 
-    /// The system's allocator, which ends the program with a sentence and the exit code of a failure where it gets no
-    /// memory. Rust would abort. Large pieces are checked beforehand ([`msd_gpu::memory`]), so this is for what comes beside
-    /// them.
-    struct EndsInWords;
+    /// The system's allocator. Where there is no memory left, it prints an error message and ends the program with the exit code
+    /// of a failure, where Rust would abort. Large pieces are checked beforehand ([`msd_gpu::memory`]), so this concerns the small
+    /// ones.
+    struct ReportingAllocator;
 
     #[global_allocator]
-    static ALLOCATOR: EndsInWords = EndsInWords;
+    static ALLOCATOR: ReportingAllocator = ReportingAllocator;
 
-    impl EndsInWords {
-        fn found(&self, memory: *mut u8, bytes: usize) -> *mut u8 {
+    impl ReportingAllocator {
+        fn checked(&self, memory: *mut u8, bytes: usize) -> *mut u8 {
             if memory.is_null() {
                 // Neither this sentence nor standard error, which has no buffer, takes memory.
                 let _ = writeln!(
@@ -81,20 +81,20 @@ mod allocator {
     }
 
     // SAFETY: everything is handed to the system's allocator and back as it came.
-    unsafe impl GlobalAlloc for EndsInWords {
+    unsafe impl GlobalAlloc for ReportingAllocator {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             // SAFETY: the caller keeps what `alloc` asks for.
-            self.found(unsafe { System.alloc(layout) }, layout.size())
+            self.checked(unsafe { System.alloc(layout) }, layout.size())
         }
 
         unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
             // SAFETY: the caller keeps what `alloc_zeroed` asks for.
-            self.found(unsafe { System.alloc_zeroed(layout) }, layout.size())
+            self.checked(unsafe { System.alloc_zeroed(layout) }, layout.size())
         }
 
         unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
             // SAFETY: the caller keeps what `realloc` asks for, and `memory` came from the system's allocator.
-            self.found(unsafe { System.realloc(memory, layout, bytes) }, bytes)
+            self.checked(unsafe { System.realloc(memory, layout, bytes) }, bytes)
         }
 
         unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {

@@ -127,7 +127,7 @@ impl Ensemble {
         self.predict_watched(image, deviation, &mut |_| Flow::Continue(()))
     }
 
-    /// As [`Ensemble::predict`]; `progress` is told the share that is done after each tile, and may stop it.
+    /// As [`Ensemble::predict`]; `progress` is called after each tile with the share that is done, from 0 to 1, and may stop the work.
     ///
     /// # Errors
     /// As [`Ensemble::predict`], and [`Error::Stopped`].

@@ -17,7 +17,7 @@ pub enum DilationMode {
     Layer,
 }
 
-/// The architecture of an MS-D network: everything about it that is not a number to be learnt.
+/// The architecture of an MS-D network: everything about it but its parameters.
 ///
 /// Channels are counted through: first the `inputs` channels of the image, then the `width` channels of
 /// layer 0, of layer 1, and so on. A *hidden* channel is one that a layer computes.

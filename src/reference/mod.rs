@@ -1,9 +1,9 @@
 //! The equations of an MS-D network in float64, written as the paper writes them and nothing clever.
 //!
 //! Both engines and the schedule are checked against it, so it uses neither: no margins, no blocks, no pages, one image at
-//! a time, and the boundary looked up for every tap. What it shares with them is plain data: the architecture and the order of
-//! its parameters from `network`, the boundary's rule from `geometry`, and from `engine` the types that name a loss, hold
-//! targets and hold the optimiser's settings. `tests/reference.rs` checks it against mathematics.
+//! a time, and the boundary looked up for every tap. What it shares with them are data types: the architecture and the order of
+//! its parameters from `network`, the places that a boundary mirrors from `geometry`, and from `engine` the types of a loss, of
+//! targets and of the optimiser's settings. `tests/reference.rs` checks it against mathematics.
 //!
 //! With z the channels (the input's first), h the filters, b the biases and s the dilations,
 //!

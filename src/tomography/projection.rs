@@ -67,9 +67,12 @@ fn project_rows(image: ArrayView2<f32>, across: f64, along: f64, detectors: &mut
 
 /// The sinogram as a detector that counts photons would measure it (Beer and Lambert's law).
 ///
-/// Every value p is attenuated with `absorption` p in natural logarithms; of `photons` photons sent along
-/// each ray, Poisson(photons exp(-absorption p)) are counted, at least 1, and -ln(counts / photons) /
-/// absorption comes back: the units are those that came in. Both settings must be numbers above 0.
+/// `sinogram` is `[angle][detector]`, as [`project`] gives it, and so is the result, in the same units. Every value p attenuates its
+/// ray by `absorption` p in natural logarithms: of `photons` photons sent along the ray, Poisson(photons exp(-absorption p)) are
+/// counted, at least 1, and the value becomes -ln(counts / photons) / absorption. The same `seed` gives the same noise.
+///
+/// # Errors
+/// [`Error::Setting`] when `photons` or `absorption` is not finite and above 0.
 pub fn add_poisson_noise(
     sinogram: &Array2<f32>,
     photons: f64,

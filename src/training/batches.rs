@@ -104,8 +104,8 @@ impl<'a> Batches<'a> {
         (batches, if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 })
     }
 
-    /// Starts to make steps ready on a thread of its own, from step `first` to `last`, a few ahead of the one that is used. It
-    /// ends with what is returned.
+    /// Starts a thread that prepares the batches of steps `first` to `last`, a few steps ahead of the one that is in use. The thread
+    /// ends when the returned value is dropped.
     pub(super) fn start<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -114,7 +114,7 @@ impl<'a> Batches<'a> {
     ) -> StepsAhead<'scope> {
         let ahead = steps_ahead(self.largest_shape(), self.set.channels()) as u64;
         let last = last.unwrap_or(u64::MAX);
-        // Nothing waits in the channel: one lot is used, and one is made meanwhile.
+        // The channel has no buffer: while one group of steps is in use, the next one is being prepared.
         let (sender, receiver) = sync_channel(0);
         let make_ahead = move || {
             let mut next = first;
@@ -123,32 +123,32 @@ impl<'a> Batches<'a> {
                 next = steps.end;
                 let lot: Vec<(u64, Step)> =
                     steps.into_par_iter().map(|step| (step, self.make(step))).collect();
-                // The other end is gone when the run has ended.
+                // Sending fails once the receiver was dropped, at the end of the run.
                 if sender.send(lot).is_err() {
                     break;
                 }
             }
         };
         if let Err(error) = thread::Builder::new().spawn_scoped(scope, make_ahead) {
-            // Then each step is made when it is asked for.
+            // Without the thread, `StepsAhead::step` prepares each step when it is needed.
             log::debug!("steps are not made ready ahead, as there is no thread for it: {error}");
         }
         StepsAhead { batches: self, receiver, ready: VecDeque::new(), waited: Duration::ZERO }
     }
 }
 
-/// The steps of a run, made ready by another thread.
+/// The batches of a run's steps, prepared by another thread.
 pub(super) struct StepsAhead<'a> {
     batches: &'a Batches<'a>,
     receiver: Receiver<Vec<(u64, Step)>>,
     /// The steps that come next, by their numbers.
     ready: VecDeque<(u64, Step)>,
-    /// How long was waited for steps.
+    /// Total time that [`Self::step`] has waited for the thread.
     waited: Duration,
 }
 
 impl StepsAhead<'_> {
-    /// Step `step`, from 1; quick where steps are asked for in order.
+    /// The batches of step `step`, counted from 1. They are already prepared when steps are taken in order.
     pub(super) fn step(&mut self, step: u64) -> Step {
         let start = Instant::now();
         if self.ready.is_empty()
@@ -164,13 +164,13 @@ impl StepsAhead<'_> {
         ready
     }
 
-    /// How long was waited for steps that were not ready.
+    /// Total time that was spent waiting for steps that were not prepared in time.
     pub(super) fn waited(&self) -> Duration {
         self.waited
     }
 }
 
-/// Steps that are made ready at a time where the largest is of `shape`; as many may be in use.
+/// How many steps are prepared at a time where the largest batch is of `shape`. As many more may be in use meanwhile.
 pub(super) fn steps_ahead(shape: Shape, channels: usize) -> usize {
     let pixels = shape.extent.pixels().saturating_mul(shape.batch * channels);
     (MAX_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads())

@@ -28,7 +28,7 @@ pub struct Folds {
     pub folds: Vec<FoldScores>,
 }
 
-/// Is told of the runs of a cross-validation, beside what a [`Watcher`] is told.
+/// A [`Watcher`] that also receives the start and the end of each run of a cross-validation.
 pub trait FoldWatcher: Watcher {
     /// A fold, counted from 1, is about to be trained, or gone on with.
     fn fold_started(&mut self, fold: usize, settings: &Settings, prepared: &Prepared) {

@@ -13,7 +13,8 @@ use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
 use crate::watcher::Watcher;
 
-/// Training images that judge where there are no validation images: enough to tell, few enough to be quick.
+/// How many training images the network is judged by where there are no validation images: enough to compare epochs, few enough
+/// to take little time.
 const MAX_TRAINING_IMAGES: usize = 4;
 /// Bytes of the planes that an image, or a tile of it, is judged in. They do not depend on the machine, so that a run gives
 /// the same model wherever it is made.
