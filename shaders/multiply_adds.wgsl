@@ -6,7 +6,7 @@
 
 // Keep in sync with `MultiplyAddsParams` in src/gpu/runtime/peak.rs.
 struct MultiplyAddsParams {
-    // From here, so that no compiler can know what comes out.
+    // Passed in as parameters, so that no compiler can compute the result beforehand.
     factor: f32,
     more: f32,
     // Each of ROUNDS multiply-adds of every sum.

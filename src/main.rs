@@ -28,7 +28,7 @@ fn quiet_vulkan() {
     }
 }
 
-/// The allocator of the system where that is glibc: what is asked of it, and what happens where it gets no memory.
+/// The system's allocator where that is glibc: its settings, and what happens where it gets no memory.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod allocator {
     use std::alloc::{GlobalAlloc, Layout, System};
@@ -38,7 +38,7 @@ mod allocator {
     use msd_gpu::memory::{self, Limit};
 
     /// Lets the system have the memory of images back as soon as they are freed. glibc would keep more and more of it, so
-    /// that a run took a tenth more than what it uses, and than what was said beforehand. Under a limit of the address space
+    /// that a run took a tenth more than what it uses, and than what was announced beforehand. Under a limit of the address space
     /// all threads share one arena, as glibc reserves up to 128 MiB of addresses for each.
     pub fn tune() {
         /// Smaller pieces stay with the program: they are taken and freed many times in each step.
@@ -73,7 +73,7 @@ mod allocator {
                     Bytes(bytes as u64)
                 );
                 // SAFETY: this ends the process, and with it everything that could go wrong. Whatever a usual exit would do
-                // could ask for memory again.
+                // could allocate memory again.
                 unsafe { libc::_exit(1) };
             }
             memory

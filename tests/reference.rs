@@ -245,7 +245,7 @@ fn clipped_gradients_have_the_length_asked_for() {
     assert!((short[0] - 0.03).abs() < 1e-12 && (short[1] + 0.04).abs() < 1e-12, "{short:?}");
 }
 
-/// The average of parameters that stand still is these, and it forgets its start as fast as its decay allows.
+/// The average of constant parameters goes to these parameters, as fast as its decay allows.
 #[test]
 fn the_average_forgets_its_start() {
     let mut average = [7.0];

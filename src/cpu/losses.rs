@@ -1,5 +1,5 @@
-//! Losses of the outputs, and their gradients with respect to them, a band of rows at a time. Their definitions stand
-//! at [`Loss`].
+//! Losses of the outputs, and their gradients with respect to them, a band of rows at a time. Their definitions are
+//! in the documentation of [`Loss`].
 
 use std::ops::Range;
 

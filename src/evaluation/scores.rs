@@ -34,7 +34,7 @@ pub enum TaskScores {
     Regress {
         /// Of the network's values.
         output: RegressionScores,
-        /// Of the images themselves taken for the result, where that was asked for and both have as many channels.
+        /// Of the input images, scored as if they were results, where that was asked for and both have as many channels.
         input: Option<RegressionScores>,
     },
 }

@@ -28,7 +28,7 @@ const LOCK: &str = ".msd-gpu.lock";
 #[derive(Debug)]
 pub struct FolderLock {
     path: PathBuf,
-    /// Locked as long as it is open; `None` where the file system knows no locks.
+    /// Locked as long as it is open; `None` where the file system has no locks.
     file: Option<File>,
 }
 

@@ -12,7 +12,7 @@ use crate::network::{Model, Task};
 use crate::watcher::Flow;
 use crate::{Error, Result};
 
-/// Models that are applied together, and the symmetries in which they see an image.
+/// Models that are applied together, and the symmetries in which they are applied to an image.
 ///
 /// What is averaged are the probabilities of the classes, not the raw outputs (Lakshminarayanan, Pritzel & Blundell,
 /// "Simple and scalable predictive uncertainty estimation using deep ensembles", NIPS 2017), or the values in

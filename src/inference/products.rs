@@ -163,7 +163,7 @@ impl Products {
                 }
                 Product::Values | Product::Probabilities => write_tiff_f32(&path, &found.mean)?,
                 Product::Overlay => {
-                    // Colours over colours could not be told apart: the image is shown grey.
+                    // Over a coloured image the colours of the classes could not be distinguished, so it is shown grey.
                     if let Some(grey) = image.and_then(|image| image.mean_axis(Axis(0))) {
                         let picture = pictures::overlay(grey.view(), found.classes().view(), OPACITY)?;
                         write_png_rgb8(&path, &picture)?;

@@ -39,7 +39,7 @@ pub struct Architecture {
     pub boundary: Boundary,
 }
 
-/// Most channels that a network may have in one place; a guard against damaged files and slips of the hand.
+/// Most channels that a network may have in one place; a guard against damaged files and typing errors.
 const MAX_CHANNELS: usize = 65_536;
 /// Most filters: their taps, gradients and moments then take 4 GiB.
 const MAX_FILTERS: usize = 1 << 25;

@@ -30,7 +30,7 @@ pub struct EventFile {
 
 impl EventFile {
     /// Begins a new file in `folder` for events after step `step`. Where the folder has files of an earlier part of the run,
-    /// TensorBoard forgets what they say of later steps.
+    /// TensorBoard discards what they hold about later steps.
     ///
     /// # Errors
     /// [`Error::Output`] when it cannot be made.

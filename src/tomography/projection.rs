@@ -19,7 +19,7 @@ pub(super) fn angle(index: usize, count: usize) -> f64 {
 /// The sinogram `[angle][detector]` of an image `[y][x]`: line integrals in values times pixel widths.
 ///
 /// Angle `a` of `angles` is pi a / `angles`. Detectors are a pixel wide, as many as the image's longer side
-/// has pixels, and centred on it: detector t sees the line x cos + y sin = t with x, y and t counted from
+/// has pixels, and centred on it: detector t measures along the line x cos + y sin = t with x, y and t counted from
 /// the centre. What lies outside the circle that fits into the image leaves the detector at some angles.
 /// Along a ray the image is interpolated linearly (Joseph, IEEE Transactions on Medical Imaging 1(3), 1982).
 pub fn project(image: &Array2<f32>, angles: usize) -> Array2<f32> {

@@ -1,4 +1,4 @@
-//! The batches of a step, from the draws of a sampler, made ready while the device is at work.
+//! The batches of a step, from the draws of a sampler, prepared while the device is at work.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -16,7 +16,7 @@ use crate::samples::{Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, 
 /// Pixels of images that are made ready before they are used.
 const MAX_PIXELS_READY: usize = 1 << 24;
 
-/// Draws pieces of the training images, each changed as the settings say.
+/// Draws pieces of the training images, and augments each by the settings.
 pub(super) struct Batches<'a> {
     set: &'a Dataset,
     sampler: Sampler,
@@ -60,14 +60,14 @@ impl<'a> Batches<'a> {
         self.batch as f64 * pixels as f64 / self.set.samples.len().max(1) as f64
     }
 
-    /// A batch like those of the run, to ask what memory it will take.
+    /// The largest shape of a batch of the run, to compute the memory that it will take.
     pub(super) fn largest_shape(&self) -> Shape {
         let extents = self.set.sizes().into_iter().map(|size| self.piece(size));
         let extent = extents.max_by_key(Extent::pixels).unwrap_or(Extent::plane(1, 1));
         Shape { batch: self.batch, extent }
     }
 
-    /// The `n`-th draw of the run, from 0. A piece where no pixel counts would teach nothing: another is drawn.
+    /// The `n`-th draw of the run, from 0. Where no pixel of a piece counts, another piece is drawn.
     fn draw(&self, n: u64) -> Draw {
         self.sampler.draw_where(n, |draw| self.set.samples[draw.index].counts_in(draw.crop))
     }
@@ -240,7 +240,7 @@ mod tests {
             let wanted: Vec<Step> = (4..10).map(|step| batches.make(step)).collect();
             assert!(found == wanted);
         }
-        // One that is asked for out of turn is made on the spot.
+        // One that is taken out of order is prepared at once.
         let odd = std::thread::scope(|scope| batches.start(scope, 1, None).step(77));
         assert!(odd == batches.make(77));
     }

@@ -1,6 +1,6 @@
 //! Training: from images with targets to a model, in one loop.
 //!
-//! - [`Settings`]: everything that a run depends on, as it stands in its `config.toml`.
+//! - [`Settings`]: everything that a run depends on, as it is written in its `config.toml`.
 //! - [`Prepared`]: the images, normalised, with the model that is to be filled in.
 //! - [`Run`]: one training run. It saves its results in a [`RunFolder`] and reports its progress to a
 //!   [`crate::watcher::Watcher`].

@@ -40,7 +40,7 @@ pub fn search(
 }
 
 impl Bucket {
-    /// A network and images that stand for all that are alike.
+    /// A network and a shape that represent all of this bucket.
     pub fn example(&self) -> (Architecture, Shape) {
         let architecture = Architecture { width: self.width, ..Architecture::new(1, 2, self.depth) };
         (architecture, Shape { batch: 1, extent: Extent::plane(self.side, self.side) })

@@ -1,4 +1,4 @@
-//! All that is needed to go on with a run: the numbers of the engine, and how far it had come.
+//! All that is needed to resume a run: the numbers of the engine, and the progress of the run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

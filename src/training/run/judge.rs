@@ -1,4 +1,4 @@
-//! Judges a network in training: by all validation images, or by a few of the training images where there are none.
+//! Judges a network in training by all validation images, or by a few of the training images where there are none.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ const PLANE_BYTES: usize = 512 << 20;
 /// Judging takes at most one in so many multiply-adds of a run.
 const SHARE: f64 = 10.0;
 
-/// The images that judge, and how they are cut.
+/// The images that the network is judged by, and how they are cut into tiles.
 pub(in crate::training) struct Judge<'a> {
     set: Cow<'a, Dataset>,
     model: &'a Model,
@@ -65,7 +65,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// What the engine's parameters give for `samples`; `each` sees every result.
+    /// Judges the engine's parameters by `samples`; `each` is called with every result.
     pub(in crate::training) fn evaluate(
         &self,
         engine: &mut dyn Engine,
@@ -79,7 +79,7 @@ impl<'a> Judge<'a> {
         evaluation::Judge::new(&model.task).run(&mut network, samples, watcher, each)
     }
 
-    /// The images that judge.
+    /// The images that the network is judged by.
     pub(in crate::training) fn set(&self) -> &Dataset {
         &self.set
     }

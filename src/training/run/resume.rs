@@ -1,4 +1,4 @@
-//! Whether a run may go on with the settings and images that it is given.
+//! Checks whether a run may be resumed with the given settings and images.
 
 use std::collections::BTreeSet;
 

@@ -169,7 +169,7 @@ impl<'a> Trainer<'a> {
                     Some(folder) => folder.read_history(metrics, progress.epoch as usize)?,
                     None => History::new(metrics),
                 };
-                // At its end a run is judged whatever its rhythm; had it gone on, it would not have been.
+                // The end of a run is judged in any case, also where an epoch in the middle of a longer run would not be.
                 for epoch in history.epochs.iter_mut().filter(|e| !e.epoch.is_multiple_of(validate_every)) {
                     (epoch.validation_loss, epoch.best) = (f64::NAN, false);
                     epoch.metrics.iter_mut().for_each(|(_, value)| *value = f64::NAN);
@@ -304,7 +304,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Takes in the losses that are at hand, or all of them.
+    /// Adds the losses that the engine has ready to the epoch; with `wait` those of all steps.
     fn take_losses(&mut self, wait: bool) -> Result<()> {
         for loss in self.engine.losses(wait)? {
             self.losses += 1;

@@ -6,8 +6,8 @@ use super::loss::DICE_NUMBERS;
 use super::{Planner, Slot};
 use crate::engine::{DiceSums, LossKind};
 
-/// Most rows of 64 columns that a workgroup adds up: so many numbers for each of its threads. What workgroups leave is added up on
-/// the host in float64, so there may be many.
+/// Most rows of 64 columns that a workgroup adds up; this is also the number of values that each of its threads adds. The sums of the
+/// workgroups are added up on the host in float64, so there may be many of them.
 const MAX_ITEMS: u32 = 256;
 
 const SLOTS: [Slot; 5] = [Slot::Call, Slot::Weights, Slot::Outputs, Slot::Targets, Slot::Judged];
