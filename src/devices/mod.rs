@@ -190,7 +190,7 @@ fn pick(wish: &str, devices: &[&DeviceInfo]) -> Option<usize> {
 /// The warning for users who ask for a GPU where there is only a software implementation of one.
 fn slower_than_cpu(software: &DeviceInfo) -> String {
     format!(
-        "the only GPU that was found is {}, a program that plays one on the processor and is slower than the CPU engine; use `device cpu`",
+        "the only GPU that was found is {}, a software implementation on the processor, which is slower than the CPU engine; use `device cpu`",
         software.name
     )
 }
