@@ -15,7 +15,7 @@ use crate::{Error, Result, pictures};
 /// How much of the class's colour an overlay shows.
 const OPACITY: f32 = 0.5;
 
-/// What is wanted beside the labels or values of each image.
+/// Which files are wanted in addition to the labels or values of each image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wishes {
@@ -72,8 +72,8 @@ pub(super) enum Rendered<'a> {
     Colours(Array3<u8>),
 }
 
-/// The files that are written for each image, and where: labels or values as `NAME.png` or `NAME.tif`, and what was wished.
-/// The images of a stack become a stack, `NAME.tif`, unless files for each page are wished.
+/// The files that are written for each image, and where: labels or values as `NAME.png` or `NAME.tif`, and those that [`Wishes`]
+/// ask for. The images of a stack become a stack, `NAME.tif`, unless files for each page are asked for.
 #[derive(Debug, Clone)]
 pub struct Products {
     /// The classes of a segmentation.
@@ -130,8 +130,8 @@ impl Products {
         Self::new(&ensemble.model().task, ensemble.predictions(), wishes, folder)
     }
 
-    /// Makes the folder and tries it, and refuses images whose results would have no place of their own: two with files of one
-    /// name, or one that lies in the folder and could be overwritten.
+    /// Creates the folder and checks that files can be written there. Refuses images whose results would overwrite something: two
+    /// images whose results have the same name, or an image that lies in the folder itself.
     ///
     /// # Errors
     /// [`Error::Mismatch`], [`Error::Setting`] and [`Error::Output`] for these.
