@@ -171,7 +171,7 @@ fn one_bad_image_does_not_keep_the_others_from_being_done() {
         bench.floats(&format!("images/{name}.tif"), &pattern((5, 6)).insert_axis(Axis(0)));
     }
     bench.floats("images/b.tif", &Array3::from_elem((1, 5, 6), f32::NAN));
-    bench.floats("images/d.tif", &Array3::zeros((3, 5, 6)));
+    bench.floats("images/d.tif", &Array3::zeros((2, 5, 6)));
     bench.bytes("images/f.tif", b"no image");
     let call = "predict --model m.safetensors images --device cpu";
     let run = bench.run(&format!("{call} --keep-going --out out"));
@@ -229,6 +229,22 @@ fn channels_in_pages_are_one_image_for_models_of_several_and_slices_for_models_o
         "predict --model two.safetensors s.tif --device cpu --out x --axes ABC",
         &["--axes", "ZCYX"],
     );
+}
+
+#[test]
+fn grey_images_that_were_saved_as_colours_are_grey() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 128, 255]));
+    let grey = pattern((9, 12));
+    bench.floats("images/a.tif", &grey.clone().insert_axis(Axis(0)));
+    let mut colours = Array3::from_shape_fn((3, 9, 12), |(_, y, x)| grey[[y, x]]);
+    bench.floats("images/b.tif", &colours);
+    bench.succeeds("predict --model m.safetensors images --out out --device cpu");
+    assert_eq!(bench.read_labels("out/a.png"), bench.read_labels("out/b.png"));
+    colours[[2, 8, 11]] += 1.0;
+    bench.floats("images/b.tif", &colours);
+    let call = "predict --model m.safetensors images --out out --device cpu";
+    bench.refuses(call, &["images/b.tif", "3 channels that differ", "--axes ZYX"]);
 }
 
 const IMAGEJ: &str =
