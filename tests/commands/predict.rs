@@ -46,7 +46,7 @@ fn probabilities_and_overlay_come_beside_the_labels_and_tiles_change_nothing() {
         bench.succeeds(&format!(
             "predict --model m.safetensors images --out {out} --probabilities --overlay --device cpu {tile}"
         ));
-        assert_eq!(bench.names(out), ["a.png", "a_overlay.png", "a_probabilities.tif"]);
+        assert_eq!(bench.names(out), ["a.png", "a_overlay.png", "a_probabilities.tif", "legend.png"]);
     }
     let probabilities = bench.read("whole/a_probabilities.tif");
     assert_eq!(probabilities.dim(), (3, 40, 53));
@@ -264,10 +264,10 @@ fn a_stack_gives_a_stack_that_says_what_its_planes_are() {
     let run = bench.run(&format!("{call} --out together"));
     assert_eq!(run.code, 0, "{}", run.stderr);
     bench.succeeds(&format!("{call} --out apart --pages"));
-    let names = ["a.png", "a_entropy.tif", "a_overlay.png", "a_probabilities.tif"];
+    let names = ["a.png", "a_entropy.tif", "a_overlay.png", "a_probabilities.tif", "legend.png"];
     let stacks = ["s.tif", "s_entropy.tif", "s_overlay.tif", "s_probabilities.tif"];
-    assert_eq!(bench.names("together"), [names, stacks].concat());
-    assert_eq!(bench.names("apart").len(), 4 * 7);
+    assert_eq!(bench.names("together"), [&names[..], &stacks[..]].concat());
+    assert_eq!(bench.names("apart").len(), 4 * 7 + 1);
     for (kind, ending) in [("", "png"), ("_probabilities", "tif"), ("_entropy", "tif"), ("_overlay", "png")] {
         let path = bench.path(&format!("together/s{kind}.tif"));
         let slices = discover(path.to_str().unwrap()).unwrap();
