@@ -9,6 +9,7 @@ use super::device::TuningArguments;
 use super::folds;
 use super::settings::SettingArguments;
 use super::training_progress::{ProgressWatcher, describe, report};
+use crate::samples::Symmetries;
 use crate::settings::Heading;
 use crate::training::{
     Prepared, Run, RunFolder, Settings, check_same_settings, preview_augmentation, read_settings,
@@ -36,6 +37,9 @@ pub struct TrainArguments {
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingArguments,
+    /// Show images only as they are: the same as --symmetries none
+    #[arg(long, conflicts_with = "symmetries", help_heading = Heading::Data.title())]
+    no_symmetries: bool,
     /// Write pictures of what the network would be shown into this folder, and end
     #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = Heading::Augmentation.title())]
     preview_augmentation: Option<PathBuf>,
@@ -72,6 +76,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         settings.start_from(path)?;
     }
     arguments.settings.override_settings(&mut settings)?;
+    if arguments.no_symmetries {
+        settings.symmetries = Symmetries::None;
+    }
     if arguments.resume.is_some() {
         check_same_settings(&started, &settings)?;
     }

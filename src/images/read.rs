@@ -3,7 +3,7 @@
 //! What a file is, its first bytes say and not its name: a PNG file named `.tif` is read as PNG.
 
 use ::tiff::decoder::DecodingResult;
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, Axis, s};
 
 use super::decoded::{Decoded, Purpose, whole_float};
 use super::file::{Format, not_an_image, open};
@@ -28,7 +28,7 @@ fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
         // Others have been promised this size. Labels have one channel, whatever the image has.
         Some(found)
             if (found.height, found.width) != (decoded.height, decoded.width)
-                || purpose == Purpose::Intensities && found.channels != decoded.channels =>
+                || purpose != Purpose::Labels && found.channels != decoded.channels =>
         {
             let before = size(found.channels, found.height, found.width);
             let now = size(decoded.channels, decoded.height, decoded.width);
@@ -82,21 +82,59 @@ pub fn page_size(page: &ImageSource) -> Result<(usize, usize, usize)> {
 /// [`Error::Input`] when the file is missing, empty, no PNG or TIFF, damaged, stored in a way that cannot
 /// be read, larger than 16 GiB decoded, or holds NaN or infinite pixels.
 pub fn read_image(page: &ImageSource) -> Result<Array3<f32>> {
-    let decoded = decode(page, Purpose::Intensities)?;
-    let image = planes(&decoded, page)?;
-    let (_, height, width) = image.dim();
+    let image = read_image_with_gaps(page)?;
+    check_gaps(&page.name(), &image, |_, _| true)?;
+    Ok(image)
+}
+
+/// As [`read_image`], but of numbers that are no brightness, such as weights: those of "white is zero" images too are as
+/// stored.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn read_values(page: &ImageSource) -> Result<Array3<f32>> {
+    let values = read_values_with_gaps(page)?;
+    check_gaps(&page.name(), &values, |_, _| true)?;
+    Ok(values)
+}
+
+/// As [`read_image`], but NaN and infinite pixels stay, for [`check_gaps`] to say whether they matter.
+///
+/// # Errors
+/// As [`read_image`] for files that cannot be read.
+pub(crate) fn read_image_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
+    planes(&decode(page, Purpose::Intensities)?, page)
+}
+
+/// As [`read_values`], but NaN and infinite numbers stay.
+///
+/// # Errors
+/// As [`read_image`] for files that cannot be read.
+pub(crate) fn read_values_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
+    planes(&decode(page, Purpose::Values)?, page)
+}
+
+/// Checks that the pixels of an image `[channel][y][x]` that count, as `counts(y, x)` says, are finite.
+///
+/// # Errors
+/// [`Error::Input`] with the number of those that are not, and the first.
+pub(crate) fn check_gaps(
+    name: &str,
+    image: &Array3<f32>,
+    counts: impl Fn(usize, usize) -> bool,
+) -> Result<()> {
     let mut first = None;
     let mut count = 0_usize;
-    for (index, value) in image.iter().enumerate() {
-        if !value.is_finite() {
-            first.get_or_insert((index % width, index / width % height, *value));
+    for ((_, y, x), value) in image.indexed_iter().filter(|(_, value)| !value.is_finite()) {
+        if counts(y, x) {
+            first.get_or_insert((x, y, *value));
             count += 1;
         }
     }
     match first {
-        None => Ok(image),
+        None => Ok(()),
         Some((x, y, value)) => Err(Error::input(
-            page.name(),
+            name,
             format!(
                 "{count} of {} values are NaN, infinite or beyond float32, the first ({value}) at x {x}, y {y}; replace them by finite numbers",
                 image.len()
@@ -104,6 +142,32 @@ pub fn read_image(page: &ImageSource) -> Result<Array3<f32>> {
         )),
     }
 }
+
+/// An image as it is taken where one channel is wanted: a grey image that was saved as colours gives its grey.
+///
+/// # Errors
+/// [`Error::Input`] naming the image `name` where it has several channels that differ.
+pub fn as_grey(name: &str, image: Array3<f32>) -> Result<Array3<f32>> {
+    match image.dim().0 {
+        1 => Ok(image),
+        3 if has_equal_channels(&image) => Ok(image.slice_move(s![..1, .., ..])),
+        channels => Err(Error::input(
+            name,
+            format!("has {channels} channels that differ where one is wanted; convert it to grey"),
+        )),
+    }
+}
+
+/// Whether an image has three channels that are equal: a grey image that was saved as colours.
+pub fn has_equal_channels(image: &Array3<f32>) -> bool {
+    let same = |a: &f32, b: &f32| a.to_bits() == b.to_bits();
+    let first = image.index_axis(Axis(0), 0);
+    image.dim().0 == 3
+        && image.outer_iter().skip(1).all(|plane| plane.iter().zip(first).all(|(a, b)| same(a, b)))
+}
+
+/// The label of a pixel that is NaN in its file: nobody labelled it.
+pub(crate) const NO_LABEL: i64 = i64::MIN;
 
 /// Reads a label image as whole numbers of shape `[y][x]`, exactly as stored.
 ///
@@ -114,6 +178,42 @@ pub fn read_image(page: &ImageSource) -> Result<Array3<f32>> {
 /// [`Error::Input`] for what [`read_image`] refuses, for more than one channel, and for values that are
 /// not whole numbers.
 pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
+    labels(page, whole_float)
+}
+
+/// As [`read_labels`], but NaN stands for a pixel that nobody labelled, and gives [`NO_LABEL`].
+///
+/// # Errors
+/// As [`read_labels`].
+pub(crate) fn read_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
+    labels(page, |value| if value.is_nan() { Some(NO_LABEL) } else { whole_float(value) })
+}
+
+/// Reads the colour of each pixel, `[y][x]`, as 65536 red + 256 green + blue; a grey image has three equal parts.
+///
+/// # Errors
+/// [`Error::Input`] for what [`read_image`] refuses, for other numbers of channels, and for parts that 8 bits do not hold.
+pub(crate) fn read_colours(page: &ImageSource) -> Result<Array2<i64>> {
+    let image = read_image(page)?;
+    let (channels, height, width) = image.dim();
+    if channels != 1 && channels != 3 {
+        let problem = format!("has {channels} channels; wanted the red, green and blue of each class");
+        return Err(Error::input(page.name(), problem));
+    }
+    // 16-bit files hold 257 times the 8 bits that people choose colours by.
+    let is_wide = image.iter().any(|value| *value > 255.0);
+    let part = |value: f32| if is_wide { value / 257.0 } else { value };
+    let usable = |value: f32| (0.0..=255.0).contains(&value) && value.fract() == 0.0;
+    if let Some(value) = image.iter().find(|value| !usable(part(**value))) {
+        let problem = format!("has the value {value}, which is no part of a colour; save it with 8 bits");
+        return Err(Error::input(page.name(), problem));
+    }
+    Ok(Array2::from_shape_fn((height, width), |(y, x)| {
+        (0..3).fold(0, |colour, channel| colour << 8 | part(image[[channel % channels, y, x]]) as i64)
+    }))
+}
+
+fn labels(page: &ImageSource, whole_float: impl Fn(f64) -> Option<i64> + Copy) -> Result<Array2<i64>> {
     let decoded = decode(page, Purpose::Labels)?;
     let values = match &decoded.samples {
         DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
@@ -153,7 +253,7 @@ pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
         return Err(Error::input(
             page.name(),
             format!(
-                "has {} channels that differ; wanted a label image: one channel of whole numbers, one number for each class",
+                "has {} channels that differ; wanted a label image: one channel of whole numbers, one number for each class (give `colours auto` where each colour is a class)",
                 decoded.channels
             ),
         ));

@@ -1,9 +1,10 @@
 //! From files to what the loop needs: normalised images, and a model with everything but learnt parameters.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use log::{info, warn};
-use ndarray::Axis;
+use ndarray::{Array2, Array3, Axis};
 
 use super::initial::{take_parameters, target_of};
 use super::{Settings, TaskKind};
@@ -11,8 +12,7 @@ use crate::network::{
     Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
 };
 use crate::samples::{
-    Classes, Dataset, Fingerprint, LabelMapping, Labelled, Sample, Target, load_regression,
-    load_segmentation, load_weights,
+    Classes, DataFiles, Dataset, Fingerprint, LabelMapping, LabelRule, Labelled, Sample, Target, fill_gaps,
 };
 use crate::{Error, Result};
 
@@ -47,11 +47,12 @@ impl Prepared {
         validation: Option<Vec<Labelled>>,
     ) -> Result<Self> {
         settings.validate()?;
-        let (training, mapping) =
-            Dataset::from_labels(training, Classes::Found { ignored: settings.ignore })?;
-        let known = |labelled| Dataset::from_labels(labelled, Classes::Known(&mapping));
-        let validation = validation.map(known).transpose()?.map(|(set, _)| set);
-        Self::new(settings, training, validation, segmentation(&mapping))
+        let found = Classes::Found { ignored: settings.ignore };
+        let (training, mapping, rule) =
+            Dataset::from_labels_by_rule(training, &settings.label_rule()?, found)?;
+        let known = |labelled| Dataset::from_labels_by_rule(labelled, &rule, Classes::Known(&mapping));
+        let validation = validation.map(known).transpose()?.map(|(set, ..)| set);
+        Self::new(settings, training, validation, segmentation(&mapping, &rule))
     }
 
     /// Takes images that are in memory already. Where `validation` is none, the settings may set a share or a fold of
@@ -66,17 +67,7 @@ impl Prepared {
         task: Task,
     ) -> Result<Self> {
         settings.validate()?;
-        let (mut training, mut validation) = set_aside(settings, training, validation)?;
-        check_labelled(&training)?;
         let inputs = training.channels();
-        if let Some(validation) = &validation {
-            same_channels("images", inputs, validation.channels())?;
-            same_channels(
-                "targets",
-                training.target_channels().unwrap_or(1),
-                validation.target_channels().unwrap_or(1),
-            )?;
-        }
         let outputs = match &task {
             Task::Segment { classes } => classes.len(),
             Task::Regress => training.target_channels().unwrap_or(1),
@@ -86,6 +77,17 @@ impl Prepared {
             Some(model) => Architecture { outputs, ..model.architecture.clone() },
             None => settings.architecture(inputs, outputs)?,
         };
+        let (mut training, mut validation) =
+            set_aside(settings, training, validation, architecture.receptive_field())?;
+        check_labelled(&training)?;
+        if let Some(validation) = &validation {
+            same_channels("images", inputs, validation.channels())?;
+            same_channels(
+                "targets",
+                training.target_channels().unwrap_or(1),
+                validation.target_channels().unwrap_or(1),
+            )?;
+        }
         let provenance = provenance(settings, &training, validation.as_ref());
         if let Some(weights) = settings.class_weights()? {
             let weights = weights.resolve(&training, outputs)?;
@@ -115,17 +117,19 @@ impl Prepared {
     }
 }
 
-/// The classes that a mapping of label values has; they are named by their values.
-fn segmentation(mapping: &LabelMapping) -> Task {
-    let class = |&value: &i64| Class { value, name: value.to_string() };
+/// The classes that a mapping of label values has; they are named by their values, or by their colours.
+fn segmentation(mapping: &LabelMapping, rule: &LabelRule) -> Task {
+    let class = |&value: &i64| Class { value, name: rule.class_name(value) };
     Task::Segment { classes: mapping.values.iter().map(class).collect() }
 }
 
-/// Sets images aside for validation, where the settings say so.
+/// Sets images aside for validation, where the settings say so; of a single image a part, as far from the rest as a network
+/// of this receptive field in pixels sees.
 fn set_aside(
     settings: &Settings,
     training: Dataset,
     validation: Option<Dataset>,
+    receptive_field: usize,
 ) -> Result<(Dataset, Option<Dataset>)> {
     if validation.is_some() {
         return match settings.val_fraction {
@@ -138,6 +142,9 @@ fn set_aside(
         };
     }
     let (training, validation) = match (settings.val_fraction, settings.folds.zip(settings.fold)) {
+        (Some(fraction), _) if training.samples.len() == 1 => {
+            training.split_off_region(fraction, receptive_field, settings.seed)?
+        }
         (Some(fraction), _) => training.split_off_fraction(fraction, settings.seed)?,
         (None, Some((folds, fold))) => training.split_off_fold(fold, folds)?,
         (None, None) => return Ok((training, None)),
@@ -159,29 +166,29 @@ fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {
 fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
     let Settings { images, targets, .. } = settings;
     let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
-    let (mut training, mut validation, task) = match settings.task {
+    let mut files = DataFiles::new(images, targets).weighted(settings.weights.as_deref());
+    if let Some(path) = &settings.init {
+        files.channels = Some(Model::read(Path::new(path))?.architecture.inputs);
+    }
+    let files_of_validation = |set: &Dataset| {
+        let (images, targets) = named?;
+        let files = DataFiles::new(images, targets).weighted(settings.val_weights.as_deref());
+        Some(files.of_channels(set.channels()))
+    };
+    match settings.task {
         TaskKind::Segment => {
             let found = Classes::Found { ignored: settings.ignore };
-            let (training, mapping) = load_segmentation(images, targets, found)?;
-            let load = |(images, targets)| load_segmentation(images, targets, Classes::Known(&mapping));
-            let validation = named.map(load).transpose()?.map(|(set, _)| set);
-            (training, validation, segmentation(&mapping))
+            let (training, mapping, rule) = files.by_rule(settings.label_rule()?).segmentation(found)?;
+            let load = |files: DataFiles| files.by_rule(rule.clone()).segmentation(Classes::Known(&mapping));
+            let validation = files_of_validation(&training).map(load).transpose()?.map(|(set, ..)| set);
+            Ok((training, validation, segmentation(&mapping, &rule)))
         }
         TaskKind::Regress => {
-            let training = load_regression(images, targets)?;
-            let validation = named.map(|(images, targets)| load_regression(images, targets)).transpose()?;
-            (training, validation, Task::Regress)
+            let training = files.regression()?;
+            let validation = files_of_validation(&training).map(|files| files.regression()).transpose()?;
+            Ok((training, validation, Task::Regress))
         }
-    };
-    if let Some(weights) = &settings.weights {
-        load_weights(&mut training, images, weights)?;
     }
-    if let (Some(set), Some(images), Some(weights)) =
-        (&mut validation, &settings.val_images, &settings.val_weights)
-    {
-        load_weights(set, images, weights)?;
-    }
-    Ok((training, validation, task))
 }
 
 /// Refuses an image that nothing can be learnt from: most often it was meant to be labelled.
@@ -202,14 +209,22 @@ fn normalisations(
 ) -> Result<(InputNormalisation, Option<Normalisation>)> {
     let kept = initial.filter(|_| settings.keeps_normalisation());
     let measure = settings.measure()?.unwrap_or(Measure::MeanDeviation);
-    let images: Vec<_> = training.samples.iter().map(|sample| (sample.image.view(), None)).collect();
+    // Gaps are no part of the image, and are left out as pixels of weight 0.
+    let without_gaps: Vec<_> = training.samples.iter().map(|sample| weights_of_gaps(&sample.image)).collect();
+    let views = training.samples.iter().zip(&without_gaps);
+    let images: Vec<_> = views
+        .map(|(sample, weights)| (sample.image.view(), weights.as_ref().map(|weights| weights.view())))
+        .collect();
     let input = match kept {
         Some(model) => model.input.clone(),
         None if settings.normalise_per_image => InputNormalisation::PerImage { per_image: measure },
         None => measure.of(&images).into(),
     };
     for channel in 0..training.channels() {
-        let mut values = images.iter().flat_map(|(image, _)| image.index_axis(Axis(0), channel).into_iter());
+        let mut values = images
+            .iter()
+            .flat_map(|(image, _)| image.index_axis(Axis(0), channel).into_iter())
+            .filter(|value| !value.is_nan());
         let first = values.next();
         if let Some(level) = first.filter(|level| values.all(|value| value == *level)) {
             warn!("channel {channel} of every training image is {level} everywhere: it says nothing");
@@ -230,13 +245,25 @@ fn normalisations(
     Ok((input, target))
 }
 
+/// Weights `[y][x]` that are 0 where a channel of an image is NaN; `None` where none is.
+fn weights_of_gaps(image: &Array3<f32>) -> Option<Array2<f32>> {
+    let has_gaps = image.iter().any(|value| value.is_nan());
+    has_gaps
+        .then(|| image.map_axis(Axis(0), |pixel| if pixel.iter().any(|v| v.is_nan()) { 0.0 } else { 1.0 }))
+}
+
 /// Normalises images, and regression targets.
 fn normalise(set: &mut Dataset, model: &Model) {
     for sample in &mut set.samples {
-        let input = model.input.of(sample.image.view());
+        // What is normalised by itself is measured with its gaps filled, as it will be where the model is applied.
+        if model.input.of_set().is_none() {
+            fill_gaps(&mut sample.image);
+        }
+        let input = model.input.of(sample.image.view()).into_owned();
         for (channel, mut plane) in sample.image.outer_iter_mut().enumerate() {
             input.apply(channel, &mut plane);
         }
+        fill_gaps(&mut sample.image);
         if let (Target::Values(values), Some(target)) = (&mut sample.target, &model.target) {
             for (channel, mut plane) in values.outer_iter_mut().enumerate() {
                 target.apply(channel, &mut plane);
