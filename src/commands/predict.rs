@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
-use crate::images::{ImageSource, discover, page_size};
+use crate::images::{ImageSource, discover};
 use crate::inference::{Products, Wishes, predict};
 use crate::{Error, Result};
 
@@ -50,7 +50,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     let products = Products::of(&ensemble, wishes, out)?;
     let images = all_images(input)?;
     for image in &images {
-        ensemble.check_channels(&image.name(), page_size(image)?.0)?;
+        ensemble.check_image(image)?;
     }
     products.prepare(&images)?;
     log::info!("applying {} on {}", models.description(), ensemble.device().name);

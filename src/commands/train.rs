@@ -1,6 +1,6 @@
 //! `msd-gpu train`: from images and targets to a model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use log::info;
@@ -9,6 +9,7 @@ use super::device::TuningArguments;
 use super::folds;
 use super::settings::SettingArguments;
 use super::training_progress::{ProgressWatcher, describe, report};
+use crate::images;
 use crate::samples::Symmetries;
 use crate::settings::Heading;
 use crate::training::{
@@ -29,7 +30,8 @@ pub struct TrainArguments {
     /// Folder for the model, the curves and the checkpoint
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder; limits, patience and device may be given anew
+    /// Go on with the run in this folder; limits (for the run as a whole), patience, device and where its images lie may be given
+    /// anew
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "init"])]
     resume: Option<PathBuf>,
     /// Take settings from this file, such as the config.toml of another run
@@ -60,7 +62,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         (_, Some(file)) => {
             let text = std::fs::read_to_string(file)
                 .map_err(|e| Error::input(file, format!("cannot be read ({e}); name a file of settings")))?;
-            read_settings(&text, file)?
+            let mut settings = read_settings(&text, file)?;
+            settings.found_from(file.parent().unwrap_or(Path::new("")));
+            settings
         }
         _ => from_arguments(&arguments)?,
     };
@@ -81,6 +85,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     }
     if arguments.resume.is_some() {
         check_same_settings(&started, &settings)?;
+        check_images_are_there(&settings)?;
     }
     settings.fill_limit();
     settings.validate()?;
@@ -113,6 +118,18 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let outcome = run.watched_by(&mut watcher).train()?;
     drop(watcher);
     report(&outcome, &folder);
+    Ok(())
+}
+
+/// Checks that the images of a run that is to go on are where they were, or where they are said to be.
+fn check_images_are_there(settings: &Settings) -> Result<()> {
+    for (name, path) in [("images", &settings.images), ("targets", &settings.targets)] {
+        if !Path::new(path).exists() && images::discover(path).is_err() {
+            let problem =
+                format!("the run's {name} are no longer there; say where they are now with `{name}`");
+            return Err(Error::input(path, problem));
+        }
+    }
     Ok(())
 }
 

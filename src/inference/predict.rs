@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use super::ensemble::Ensemble;
 use super::products::Products;
 use super::stream::stream;
-use crate::images::{ImageSource, read_image};
+use crate::images::{ImageSource, as_grey, has_equal_channels, read_image};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 use crate::{Error, Result};
 
@@ -25,11 +25,17 @@ pub fn predict(
     let items: Vec<(usize, &ImageSource)> = images.iter().enumerate().collect();
     let (sender, written) = channel();
     let mut teller = Teller { watcher, images, written, stopped: false };
+    let grey = ensemble.model().architecture.inputs == 1;
     let ended = stream(
         &items,
-        |(_, source)| read_image(source),
+        |(_, source)| match read_image(source)? {
+            image if grey && has_equal_channels(&image) => as_grey(&source.name(), image),
+            // What is in colours will be refused by its channels.
+            image => Ok(image),
+        },
         |&(index, source), image| {
             teller.tell_of_written();
+            ensemble.warn_of_range(&source.name(), &image);
             let mut progress = |done: f64| teller.tile(index, done);
             let found = ensemble.predict_watched(&image, products.want_deviation(), &mut progress);
             let found = found.map_err(|error| match error {

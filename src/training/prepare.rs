@@ -88,7 +88,7 @@ impl Prepared {
                 validation.target_channels().unwrap_or(1),
             )?;
         }
-        let provenance = provenance(settings, &training, validation.as_ref());
+        let provenance = provenance(settings, initial.as_ref(), &training, validation.as_ref());
         if let Some(weights) = settings.class_weights()? {
             let weights = weights.resolve(&training, outputs)?;
             info!("weights of the classes: {weights:?}");
@@ -97,6 +97,17 @@ impl Prepared {
             check_labelled(&training)?;
         }
         let (input, target) = normalisations(settings, &training, initial.as_ref())?;
+        let kept = initial.is_some() && settings.keeps_normalisation();
+        let remedy =
+            "where it shows the same in another range of numbers, give `normalise mean` to measure anew";
+        warn_of_range(
+            &input,
+            kept.then_some(&training),
+            "the images that the model of `init` was trained on",
+            remedy,
+        );
+        let remedy = "convert it as the training images were";
+        warn_of_range(&input, validation.as_ref(), "the training images", remedy);
         let mut model = Model {
             parameters: initialise(&architecture, settings.seed),
             architecture,
@@ -201,6 +212,15 @@ fn check_labelled(training: &Dataset) -> Result<()> {
     }
 }
 
+/// Warns of the first image of `set` that is in another range of numbers than `others`, which `input` was measured over.
+fn warn_of_range(input: &InputNormalisation, set: Option<&Dataset>, others: &str, remedy: &str) {
+    let (Some(normalisation), Some(set)) = (input.of_set(), set) else { return };
+    let misfit = |sample: &Sample| Some((sample.name.clone(), normalisation.misfit(sample.image.view())?));
+    if let Some((name, misfit)) = set.samples.iter().find_map(misfit) {
+        warn!("{name} is far from {others}: {misfit}; {remedy}");
+    }
+}
+
 /// How images, and regression targets, are normalised.
 fn normalisations(
     settings: &Settings,
@@ -275,9 +295,13 @@ fn normalise(set: &mut Dataset, model: &Model) {
 /// Where the model comes from, before it is trained.
 fn provenance(
     settings: &Settings,
+    initial: Option<&Model>,
     training: &Dataset,
     validation: Option<&Dataset>,
 ) -> BTreeMap<String, String> {
+    let kept = initial.filter(|_| settings.keeps_normalisation());
+    let measure =
+        kept.and_then(|model| model.provenance.get("normalise")).unwrap_or(&settings.normalise).clone();
     let mut entries = vec![
         ("program", format!("msd-gpu {}", env!("CARGO_PKG_VERSION"))),
         ("images", settings.images.clone()),
@@ -285,6 +309,7 @@ fn provenance(
         ("training_images", training.samples.len().to_string()),
         ("training_fingerprint", Fingerprint::of_dataset(training).to_string()),
         ("seed", settings.seed.to_string()),
+        ("normalise", measure),
     ];
     if let Some(path) = &settings.init {
         entries.push(("started_from", path.clone()));

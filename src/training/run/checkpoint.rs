@@ -40,7 +40,7 @@ pub(in crate::training) struct Progress {
     pub(in crate::training) epoch_steps: u64,
     #[serde(with = "bits")]
     pub(in crate::training) loss_sum: f64,
-    /// Minutes of training.
+    /// Minutes of training, where a limit asks for them; else 0.
     #[serde(with = "bits")]
     pub(in crate::training) minutes: f64,
     /// What the best model so far was judged by (the smallest is best), the epoch that gave it, and where it comes from.

@@ -3,6 +3,7 @@
 mod checks;
 mod monitor;
 mod optimisation;
+mod paths;
 
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
@@ -137,7 +138,8 @@ declare_settings! {
 
 /// Images or targets that lie somewhere.
 const fn files() -> Setting {
-    Setting::under(Data, "P").of_kind(ValueKind::Path).for_files()
+    // A resumed run knows its images by their content, wherever they lie.
+    Setting::under(Data, "P").of_kind(ValueKind::Path).for_files().free_on_resume()
 }
 
 /// What stands for the paths of images that have none.
