@@ -133,7 +133,7 @@ fn look(
         let covered: u64 = main.iter().map(|(_, pixels)| pixels).sum();
         if main.len() < 2 || 2 * covered < pixels {
             return Some(format!(
-                "the {} values of the label images are spread like those of a grey image; check that these are the targets (label images hold one number for each class)",
+                "the {} values of the label images are spread like those of a grey image; check that these are the targets, or give `threshold 128` (or what parts bright from dark) where they are masks",
                 values.len()
             ));
         }
