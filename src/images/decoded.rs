@@ -10,6 +10,9 @@ const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 pub(super) enum Purpose {
     /// Brightness: palettes become colours, and white is the largest number.
     Intensities,
+    /// Measured values, such as weights and regression targets: palettes become colours, all else is as stored. Programs
+    /// write masks "white is zero" without turning their numbers.
+    Values,
     /// Class labels: the numbers exactly as stored.
     Labels,
 }

@@ -120,7 +120,7 @@ fn values_far_beyond_those_trained_on() {
 #[test]
 fn models_that_do_not_fit() {
     let bench = bench();
-    bench.floats("images/b.tif", &Array3::zeros((3, 12, 10)));
+    bench.floats("images/b.tif", &Array3::from_shape_fn((3, 12, 10), |(channel, ..)| channel as f32));
     std::fs::remove_file(bench.path("images/b.png")).unwrap();
     predict_refuses(&bench, "images", "", &["b.tif", "3 channels", "images of 1"]);
     bench.model("m.safetensors", &regression(2, 1));

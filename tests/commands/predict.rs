@@ -226,3 +226,18 @@ fn channels_in_pages_are_one_image_for_models_of_several_and_slices_for_models_o
         &["--axes", "ZCYX"],
     );
 }
+
+#[test]
+fn grey_images_saved_in_colours_are_grey() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 7]));
+    bench.grey("grey/a.png", (12, 17));
+    let grey = bench.read("grey/a.png");
+    let colours = ndarray::Array3::from_shape_fn((12, 17, 3), |(y, x, _)| grey[[0, y, x]] as u8);
+    bench.path("colours/a.png");
+    msd_gpu::images::write_png_rgb8(bench.path("colours/a.png"), &colours).unwrap();
+    for folder in ["grey", "colours"] {
+        bench.succeeds(&format!("predict --model m.safetensors {folder} --out {folder}-out --device cpu"));
+    }
+    assert_eq!(bench.read_labels("grey-out/a.png"), bench.read_labels("colours-out/a.png"));
+}

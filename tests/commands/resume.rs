@@ -81,6 +81,37 @@ fn only_what_does_not_change_the_past_may_change() {
     bench.refuses("train --resume run --max-steps 5", &["the training images", "--out"]);
 }
 
+#[test]
+fn a_run_goes_on_where_its_images_were_moved_or_from_another_folder() {
+    let bench = bench();
+    bench.succeeds(&segment("--depth 3 --device cpu --crop 16 --max-steps 3 --out run"));
+    let config = std::fs::read_to_string(bench.path("run/config.toml")).unwrap();
+    assert!(config.contains("images = \"../images\""), "{config}");
+    let elsewhere = bench.path("some/where/else/x");
+    let mut command = assert_cmd::Command::cargo_bin("msd-gpu").unwrap();
+    command.current_dir(elsewhere.parent().unwrap()).env("CI", "true");
+    command.args(["train", "--resume", "../../../run", "--max-steps", "5"]).assert().success();
+    std::fs::rename(bench.path("images"), bench.path("moved")).unwrap();
+    bench.refuses("train --resume run --max-steps 7", &["images", "no longer there", "--images"]);
+    bench.succeeds("train --resume run --images moved --max-steps 7");
+    bench.succeeds("train --resume run --max-steps 8");
+    let said = bench.run("train --resume run").stderr;
+    assert!(said.contains("nothing left to do") && said.contains("--max-steps is 8"), "{said}");
+    bench.refuses("train --resume run --images val --targets val_labels --max-steps 9", &["--out", "--init"]);
+}
+
+#[test]
+fn equal_runs_write_equal_bytes() {
+    let bench = bench();
+    for run in ["one", "two"] {
+        bench.succeeds(&segment(&format!("{EVERYTHING} --max-epochs 2 --out {run}")));
+    }
+    for file in ["model.safetensors", "checkpoint.safetensors"] {
+        let bytes = |run: &str| std::fs::read(bench.path(&format!("{run}/{file}"))).unwrap();
+        assert!(bytes("one") == bytes("two"), "{file}");
+    }
+}
+
 fn start(bench: &Bench, arguments: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_msd-gpu"))
         .args(arguments.split_whitespace())
