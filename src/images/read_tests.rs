@@ -197,6 +197,11 @@ fn white_is_zero_palettes_and_single_bits() {
     assert_eq!(image_of(&palette, "a.tif").unwrap()[[0, 1, 2]], 5.0);
     let bits = Raw { bits: 1, ..RAW }.bytes(&[0b1010_0000, 0b0110_0000]);
     assert_eq!(labels_of(&bits, "a.tif").unwrap(), array![[1, 0, 1], [0, 1, 1]]);
+    // Masks of one bit that say "white is zero" hold the numbers that their program wrote.
+    let bits = Raw { bits: 1, photometric: 0, ..RAW }.bytes(&[0b1010_0000, 0b0110_0000]);
+    assert_eq!(labels_of(&bits, "a.tif").unwrap(), array![[1, 0, 1], [0, 1, 1]]);
+    std::fs::write(&path, &bits).unwrap();
+    assert_eq!(read_values(&only_page(&path)).unwrap(), array![[[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]]);
     let bits = Raw { bits: 4, photometric: 0, ..RAW }.bytes(&[0x12, 0x30, 0x45, 0xf0]);
     assert_eq!(image_of(&bits, "a.tif").unwrap(), array![[[14.0, 13.0, 12.0], [11.0, 10.0, 0.0]]]);
 }
@@ -347,6 +352,17 @@ fn colours_are_read_and_grey_images_in_colours_are_grey() {
     let path = folder.path().join("b.tif");
     write_tiff_f32(&path, &array![[[65535.0]], [[0.0]], [[257.0]]]).unwrap();
     assert_eq!(read_colours(&only_page(&path)).unwrap(), array![[0xff0001]]);
+    let refusal = |image: Array3<f32>| {
+        write_tiff_f32(&path, &image).unwrap();
+        read_colours(&only_page(&path)).unwrap_err().to_string()
+    };
+    let error = refusal(Array3::zeros((2, 1, 1)));
+    assert!(
+        error.contains("b.tif") && error.contains("2 channels; wanted the red, green and blue"),
+        "{error}"
+    );
+    let error = refusal(array![[[0.5]], [[0.0]], [[0.0]]]);
+    assert!(error.contains("value 0.5") && error.contains("save it with 8 bits"), "{error}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Ensemble {
             let measure = model.provenance.get("normalise").filter(|text| text.parse::<Measure>().is_ok());
             let measure = measure.map_or("mean", String::as_str);
             warn!(
-                "{name} is far from the images that the model was trained on: {misfit}; where it shows the same in another range of numbers, give `rescale {measure}`"
+                "{name} is far from the images that the model was trained on: {misfit}; where it shows the same in another range of numbers, give `rescale {measure}`, or train with `normalise_per_image`"
             );
             self.told = true;
         }

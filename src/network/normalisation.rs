@@ -42,8 +42,8 @@ impl Normalisation {
 
     /// How an image `[channel][y][x]` differs from those that the normalisation was measured over, in words, where it is as
     /// unlike them as an image in another range of numbers: its mean is more than 6 deviations away, or its deviation more
-    /// than 10 times as large or small. A channel of equal pixels has no deviation to compare. Numbers that are not finite are
-    /// left out.
+    /// than 10 times as large, or as small where its numbers are small too: an image with nothing on it has a small deviation
+    /// about a usual mean. A channel of equal pixels has no deviation to compare. Numbers that are not finite are left out.
     pub fn misfit(&self, image: ArrayView3<f32>) -> Option<String> {
         image.outer_iter().zip(self.mean.iter().zip(&self.deviation)).enumerate().find_map(
             |(channel, (plane, (&wanted, &unit)))| {
@@ -52,9 +52,11 @@ impl Normalisation {
                 let mean = finite().sum::<f64>() / count;
                 let deviation = (finite().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
                 let (wanted, unit) = (f64::from(wanted), f64::from(unit));
+                let largest = finite().map(f64::abs).fold(0.0, f64::max);
+                let is_small = deviation < unit / 10.0 && largest < (wanted.abs() + unit) / 10.0;
                 let is_far = (mean - wanted).abs() > 6.0 * unit
                     || deviation > 10.0 * unit
-                    || deviation > 0.0 && deviation < unit / 10.0;
+                    || deviation > 0.0 && is_small;
                 is_far.then(|| {
                     format!(
                         "the mean and deviation of its channel {channel} are {mean:.4} and {deviation:.4}, where {wanted:.4} and {unit:.4} are usual"
@@ -361,14 +363,17 @@ mod tests {
         let image = Array3::from_shape_fn((1, 16, 16), |(_, y, x)| (60 + y * 7 + x) as f32);
         let trained = of(Measure::MeanDeviation, std::slice::from_ref(&image));
         assert_eq!(trained.misfit(image.view()), None);
-        // The same scene in 16 bit and in float, and an empty image.
+        // The same scene in 16 bit and in float.
         for other in [image.mapv(|v| v * 257.0), image.mapv(|v| v / 255.0)] {
             assert!(trained.misfit(other.view()).unwrap().contains("channel 0"));
             let mut back = other.clone();
             trained.rescale(&mut back, Measure::MeanDeviation);
             assert!(back.iter().zip(&image).all(|(a, b)| (a - b).abs() < 1e-3));
         }
+        // Images with nothing on them.
         assert_eq!(trained.misfit(Array3::from_elem((1, 4, 4), 100.0).view()), None);
+        let noise = Array3::from_shape_fn((1, 4, 4), |(_, y, x)| 70.0 + (y * 3 + x) as f32 % 4.0);
+        assert_eq!(trained.misfit(noise.view()), None);
     }
 
     #[test]

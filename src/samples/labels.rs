@@ -121,7 +121,7 @@ impl LabelMapping {
         Err(Error::input(
             name,
             format!(
-                "has the label {value} in {pixels} of {} pixels{others}, but the classes are {}; relabel the image, add one with this class to the training images, or say `ignore {value}` if it means that nobody labelled the pixel",
+                "has the label {value} in {pixels} of {} pixels{others}, but the classes are {}; relabel the image, give the `threshold` or `classes` of training, add an image with this class to the training images, or say `ignore {value}` if it means that nobody labelled the pixel",
                 labels.len(),
                 self.listed()
             ),

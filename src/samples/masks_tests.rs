@@ -99,7 +99,7 @@ fn strokes_on_a_ground_that_nobody_set_to_be_ignored_are_asked_about() {
         20..23 => 1,
         _ => 255,
     });
-    check(&[strokes.clone()], &["85.0 %", "are 255", "0,1", "`ignore 255`"]);
+    check(std::slice::from_ref(&strokes), &["85.0 %", "are 255", "0,1", "`ignore 255`"]);
     assert!(inspect(&[("a", &strokes)], Some(255)).unwrap().is_empty());
 }
 

@@ -77,6 +77,7 @@ impl Prepared {
             Some(model) => Architecture { outputs, ..model.architecture.clone() },
             None => settings.architecture(inputs, outputs)?,
         };
+        check_labelled(&training)?;
         let (mut training, mut validation) =
             set_aside(settings, training, validation, architecture.receptive_field())?;
         check_labelled(&training)?;
@@ -106,7 +107,7 @@ impl Prepared {
             "the images that the model of `init` was trained on",
             remedy,
         );
-        let remedy = "convert it as the training images were";
+        let remedy = "save it in the range of numbers of the training images, or give `normalise_per_image`";
         warn_of_range(&input, validation.as_ref(), "the training images", remedy);
         let mut model = Model {
             parameters: initialise(&architecture, settings.seed),

@@ -169,7 +169,7 @@ fn one_bad_image_does_not_keep_the_others_from_being_done() {
         bench.floats(&format!("images/{name}.tif"), &pattern((5, 6)).insert_axis(Axis(0)));
     }
     bench.floats("images/b.tif", &Array3::from_elem((1, 5, 6), f32::NAN));
-    bench.floats("images/d.tif", &Array3::zeros((3, 5, 6)));
+    bench.floats("images/d.tif", &Array3::from_shape_fn((3, 5, 6), |(channel, ..)| channel as f32));
     bench.bytes("images/f.tif", b"no image");
     let call = "predict --model m.safetensors images --device cpu";
     let run = bench.run(&format!("{call} --keep-going --out out"));

@@ -101,6 +101,32 @@ fn a_run_goes_on_where_its_images_were_moved_or_from_another_folder() {
 }
 
 #[test]
+fn a_resume_says_what_limits_count_and_which_one_has_been_reached() {
+    let bench = bench();
+    bench.succeeds(&segment("--depth 3 --device cpu --crop 16 --max-steps 20 --lr 1e-30 --out run"));
+    for (limit, reached) in [
+        ("--max-steps 4", "20 steps are made and --max-steps is 4; give a higher --max-steps"),
+        ("--max-epochs 1", "epochs have ended and --max-epochs is 1; give a higher --max-epochs"),
+        (
+            "--max-minutes 1e-9",
+            "minutes in all and --max-minutes is 0.000000001; give a higher --max-minutes",
+        ),
+    ] {
+        let said = bench.run(&format!("train --resume run {limit}")).stderr;
+        assert!(said.contains("nothing left to do") && said.contains(reached), "{limit}: {said}");
+    }
+    let patient =
+        "--depth 3 --device cpu --crop 16 --lr 1e-30 --val-fraction 0.3 --patience 1 --max-epochs 90";
+    bench.succeeds(&segment(&format!("{patient} --out patient")));
+    let said = bench.run("train --resume patient").stderr;
+    assert!(said.contains("nothing left to do: no better model came for"), "{said}");
+    assert!(said.contains("--patience is 1; give a higher --patience to go further"), "{said}");
+    let said = bench.run("train --resume run --max-minutes 0.01").stderr;
+    assert!(said.contains("--max-minutes counts the whole run: of 0.01 minutes"), "{said}");
+    assert!(!said.contains("nothing left to do"), "{said}");
+}
+
+#[test]
 fn equal_runs_write_equal_bytes() {
     let bench = bench();
     for run in ["one", "two"] {

@@ -464,7 +464,25 @@ fn an_image_in_another_range_is_told_with_the_flag_that_mends_it() {
         assert_eq!(bench.read_labels(&name("wide-out")), bench.read_labels(&name("val-out")));
     }
     bench.refuses(&predict("val", "--rescale x --out x"), &["--rescale", "1..99"]);
+    let evaluate = "evaluate --model run --images wide --targets val_labels --device cpu --json";
+    assert!(warnings(&bench, evaluate).contains("--rescale mean"));
+    assert!(!warnings(&bench, &format!("{evaluate} --rescale mean")).contains("far from"));
+    // Images to validate by.
+    let validated = segment(&format!("{SHORT} --val-images wide --val-targets val_labels"));
+    let said = warnings(&bench, &format!("{validated} --out validated"));
+    assert!(
+        said.contains("far from the training images") && said.contains("--normalise-per-image"),
+        "{said}"
+    );
+    let said = warnings(&bench, &format!("{validated} --normalise-per-image --out by-image"));
+    assert!(!said.contains("far from"), "{said}");
+    // Training on with a model.
     let said = warnings(&bench, &segment(&format!("{SHORT} --init run --out next")));
+    assert!(!said.contains("far from"), "{said}");
+    let on_wide = format!("train segment --images wide --targets val_labels {SHORT} --init run");
+    let said = warnings(&bench, &format!("{on_wide} --out wide-run"));
+    assert!(said.contains("--init was trained on") && said.contains("--normalise mean"), "{said}");
+    let said = warnings(&bench, &format!("{on_wide} --normalise mean --out measured-anew"));
     assert!(!said.contains("far from"), "{said}");
 }
 
@@ -473,4 +491,77 @@ fn images_given_as_their_own_targets_are_told() {
     let bench = bench();
     let said = warnings(&bench, &format!("train regress --images images --targets images {SHORT} --out run"));
     assert!(said.contains("holds the pixels of the image itself") && said.contains("--targets"), "{said}");
+}
+
+#[test]
+fn pages_that_nobody_labelled_are_passed_over_and_do_not_count() {
+    let bench = Bench::new();
+    let (page, labels) = half(300);
+    let labelled = labels.mapv(|label| label as u16);
+    let nothing = Array2::from_elem(labels.dim(), 255);
+    let targets: Vec<_> = (0..6)
+        .map(|number| if number == 1 || number == 4 { labelled.clone() } else { nothing.clone() })
+        .collect();
+    bench.stack("s.tif", &vec![page.clone(); 6], "");
+    bench.stack("l.tif", &targets, "");
+    let command = format!("train segment --images s.tif --targets l.tif --ignore 255 {SHORT}");
+    let said = warnings(&bench, &format!("{command} --val-fraction 0.5 --out run"));
+    assert_eq!(said.matches("4 of 6 images are passed over").count(), 1, "{said}");
+    assert!(said.contains("the first is s.tif page 0"), "{said}");
+    assert!(said.contains("images: 1 to train, 1 to validate"), "{said}");
+    // A file of its own was meant to be labelled, also where it would judge and not be trained on.
+    for (name, target) in [("a", &labels), ("b", &nothing.mapv(i64::from)), ("c", &labels)] {
+        bench.stack(&format!("images/{name}.tif"), std::slice::from_ref(&page), "");
+        bench.labels(&format!("labels/{name}"), target);
+    }
+    for seed in 0..3 {
+        let command = "train segment --images images --targets labels --ignore 255 --val-fraction 0.3";
+        bench.refuses(
+            &format!("{command} {SHORT} --seed {seed} --out x"),
+            &["images/b.tif", "no pixel that counts", "take it out"],
+        );
+    }
+}
+
+#[test]
+fn a_part_of_the_only_image_is_set_aside() {
+    let bench = Bench::new();
+    let labels = Array2::from_shape_fn((120, 24), |(y, x)| i64::from((x + y / 5) % 12 > 5));
+    bench.floats("one/a.tif", &labels.mapv(|label| label as f32).insert_axis(Axis(0)));
+    bench.labels("labels/a", &labels);
+    let command = format!("train segment --images one --targets labels {SHORT} --val-fraction 0.2");
+    let said = warnings(&bench, &format!("{command} --out run"));
+    assert!(said.contains("set aside for validation: one/a.tif rows"), "{said}");
+    bench.refuses(
+        &format!("{command} --dilations 60 --out x"),
+        &["--val-fraction", "--val-images", "--depth"],
+    );
+}
+
+#[test]
+fn grey_images_in_colours_are_told_and_symmetries_are_named() {
+    let bench = bench();
+    for i in 0..4 {
+        let grey = bench.read(&format!("images/{i}.tif"));
+        let (_, height, width) = grey.dim();
+        let colours = Array3::from_shape_fn((3, height, width), |(_, y, x)| grey[[0, y, x]]);
+        bench.floats(&format!("colours/{i}.tif"), &colours);
+    }
+    let command = format!("train segment --images colours --targets images_labels {SHORT} --out run");
+    assert!(warnings(&bench, &command).contains("save them as grey images"));
+    bench.succeeds(&segment(&format!("{SHORT} --symmetries horizontal --out horizontal")));
+    let config = std::fs::read_to_string(bench.path("horizontal/config.toml")).unwrap();
+    assert!(config.contains("symmetries = \"horizontal\""), "{config}");
+    for (wrong, named) in
+        [("--symmetries diagonal", "rotations"), ("--symmetries all --no-symmetries", "--no-symmetries")]
+    {
+        let outcome = bench.run(&segment(&format!("{SHORT} {wrong} --out x")));
+        assert!(outcome.code == 2 && outcome.stderr.contains(named), "{}", outcome.stderr);
+    }
+    // As the switch that it was is written in files of older runs.
+    bench.succeeds(&segment(&format!("{SHORT} --no-symmetries --out none")));
+    let older = config.replace("\"horizontal\"", "false").replace("../", "");
+    bench.bytes("old.toml", older.as_bytes());
+    bench.succeeds("train --config old.toml --out old");
+    assert_eq!(model(&bench, "none").parameters, model(&bench, "old").parameters);
 }

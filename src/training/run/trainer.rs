@@ -183,6 +183,13 @@ impl<'a> Trainer<'a> {
         // Without a limit in minutes the checkpoint holds no clock, so that equal runs write equal bytes.
         let last_epoch = history.epochs.last().map_or(0.0, |epoch| epoch.minutes);
         let minutes_before = last_epoch.max(progress.minutes);
+        if let Some(most) = settings.max_minutes.filter(|&most| minutes_before > 0.0 && minutes_before < most)
+        {
+            info!(
+                "`max_minutes` counts the whole run: of {most} minutes {minutes_before:.2} are used, so that {:.2} are added",
+                most - minutes_before
+            );
+        }
         Ok(Self {
             prepared,
             loss: settings.loss(),
