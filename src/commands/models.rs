@@ -47,6 +47,9 @@ impl ModelArguments {
         if let Some((_, first)) = models.first() {
             check(first)?;
         }
+        if let Some(measure) = rescale {
+            models.iter().try_for_each(|(name, model)| check_measure(measure, name, model))?;
+        }
         Ok(Ensemble::new(models, &self.device.choose()?, self.tile, self.tta)?.rescaling(rescale))
     }
 
@@ -65,5 +68,20 @@ impl ModelArguments {
         let names: Vec<_> = self.models.iter().map(|path| path.display().to_string()).collect();
         let how = if self.tta { " in eight flips and rotations" } else { "" };
         format!("{}{how}", names.join(", "))
+    }
+}
+
+/// Refuses a measure that is not the one by which the model's training images were normalised: mean and deviation of one image
+/// are not where the percentiles of others are.
+fn check_measure(measure: Measure, name: &str, model: &Model) -> Result<()> {
+    let of_training = model.provenance.get("normalise").and_then(|text| text.parse::<Measure>().ok());
+    match of_training.filter(|of_training| model.input.of_set().is_some() && *of_training != measure) {
+        None => Ok(()),
+        Some(of_training) => {
+            let wanted = format!(
+                "the training images of {name} were normalised by {of_training}; give `rescale {of_training}`"
+            );
+            Err(Error::setting("rescale", measure, wanted))
+        }
     }
 }

@@ -148,22 +148,11 @@ impl<'a> DataFiles<'a> {
         Ok(set)
     }
 
-    /// Warns of targets that are the images, and of images in colours that are grey.
+    /// Warns of targets in other files that hold the images, and of images in colours that are grey.
     fn warn_of_equals(&self, pairs: &[Pair], set: &Dataset) {
-        let same_file = |(image, target): &&Pair| {
-            image.page == target.page
-                && (image.path == target.path || image.real_path() == target.real_path())
-        };
-        let same = pairs.iter().find(same_file).or_else(|| {
-            let equal = |sample: &Sample| is_its_own_target(sample);
-            pairs.iter().zip(&set.samples).find(|(_, sample)| equal(sample)).map(|(pair, _)| pair)
-        });
-        if let Some((image, target)) = same {
-            warn!(
-                "the target {} of {} holds the pixels of the image itself; check that `targets` names the targets",
-                target.name(),
-                image.name()
-            );
+        let equal = pairs.iter().zip(&set.samples).find(|(_, sample)| is_its_own_target(sample));
+        if let Some((pair, _)) = equal.filter(|(pair, _)| !is_same_page(pair)) {
+            warn_of_same(pair);
         }
         if set.channels() == 3 && set.samples.iter().all(|sample| has_equal_channels(&sample.image)) {
             warn!(
@@ -182,6 +171,10 @@ impl<'a> DataFiles<'a> {
             false => self.discovery.discover_single_channel(self.targets)?,
         };
         let pairs = self.discovery.pair(&found, &found_targets, "target")?;
+        // Said before labels are looked at: those of an image itself are refused for what they look like.
+        if let Some(pair) = pairs.iter().find(|pair| is_same_page(pair)) {
+            warn_of_same(pair);
+        }
         let mut bytes = 0_u64;
         let mut all = Vec::new();
         for (image, target) in &pairs {
@@ -279,6 +272,19 @@ fn different_channels(page: &ImageSource, channels: usize, first: &ImageSource, 
         page.name(),
         first.name()
     ))
+}
+
+/// Whether a target is in the file and page of its image.
+fn is_same_page((image, target): &Pair) -> bool {
+    image.page == target.page && (image.path == target.path || image.real_path() == target.real_path())
+}
+
+fn warn_of_same((image, target): &Pair) {
+    warn!(
+        "the target {} of {} holds the pixels of the image itself; check that `targets` names the targets, or give `target_suffix` where they are in one folder with the images",
+        target.name(),
+        image.name()
+    );
 }
 
 /// Whether the target of a sample is its image.

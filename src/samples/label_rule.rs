@@ -91,7 +91,7 @@ impl LabelRule {
             }
             if found.len() > MAX_COLOURS {
                 return Err(Error::Mismatch(format!(
-                    "the label images up to {name} have {} colours, but wanted at most {MAX_COLOURS}; list those that are classes, such as `colours #000000,#ff0000`, and save the masks without lossy compression (as PNG)",
+                    "the label images up to {name} have {} colours, but wanted at most {MAX_COLOURS}; list those that are classes, such as `colours '#000000,#ff0000'`, and save the masks without lossy compression (as PNG)",
                     found.len()
                 )));
             }
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(found, LabelRule::Colours(vec![0, 0x00ff00, 0xff0000]));
         let many = Array2::from_shape_fn((1, 40), |(_, x)| x as i64);
         let error = LabelRule::FoundColours.resolved([("a", &many)]).unwrap_err().to_string();
-        assert!(error.contains("at most 32") && error.contains("`colours #000000,#ff0000`"), "{error}");
+        assert!(error.contains("at most 32") && error.contains("`colours '#000000,#ff0000'`"), "{error}");
     }
 
     #[test]

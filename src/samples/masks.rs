@@ -164,7 +164,7 @@ fn look(
         .max_by_key(|(_, objects)| *objects)?;
     let background = values.iter().max_by_key(|(_, value)| value.pixels).map_or(0, |(value, _)| *value);
     Some(format!(
-        "the label images look like instances, each object with a number of its own ({name} has {objects}), which would be {} classes; give `classes {background},rest` to make one class of all objects",
+        "the label images look like instances, each object with a number of its own ({name} has {objects}), which would be {} classes; give `classes {background},rest` to make one class of all objects, unless each number is a class",
         values.len()
     ))
 }

@@ -464,6 +464,7 @@ fn an_image_in_another_range_is_told_with_the_flag_that_mends_it() {
         assert_eq!(bench.read_labels(&name("wide-out")), bench.read_labels(&name("val-out")));
     }
     bench.refuses(&predict("val", "--rescale x --out x"), &["--rescale", "1..99"]);
+    bench.refuses(&predict("val", "--rescale 1..99 --out x"), &["--rescale is 1..99", "give --rescale mean"]);
     let evaluate = "evaluate --model run --images wide --targets val_labels --device cpu --json";
     assert!(warnings(&bench, evaluate).contains("--rescale mean"));
     assert!(!warnings(&bench, &format!("{evaluate} --rescale mean")).contains("far from"));
@@ -491,6 +492,24 @@ fn images_given_as_their_own_targets_are_told() {
     let bench = bench();
     let said = warnings(&bench, &format!("train regress --images images --targets images {SHORT} --out run"));
     assert!(said.contains("holds the pixels of the image itself") && said.contains("--targets"), "{said}");
+    // Also where they are copies, and where images and targets are in one folder, which the suffix tells apart.
+    for i in 0..4 {
+        bench.floats(&format!("copies/{i}.tif"), &bench.read(&format!("images/{i}.tif")));
+        for (name, folder) in [(format!("{i}.tif"), "images"), (format!("{i}_mask.tif"), "images_targets")] {
+            bench.floats(&format!("both/{name}"), &bench.read(&format!("{folder}/{i}.tif")));
+        }
+    }
+    let said =
+        warnings(&bench, &format!("train regress --images images --targets copies {SHORT} --out copies-run"));
+    assert_eq!(said.matches("holds the pixels of the image itself").count(), 1, "{said}");
+    let both = format!("train regress --images both --targets both {SHORT}");
+    let said = warnings(&bench, &format!("{both} --out both-run"));
+    assert!(said.contains("itself") && said.contains("--target-suffix"), "{said}");
+    let said = warnings(&bench, &format!("{both} --target-suffix _mask --out apart"));
+    assert!(said.contains("images: 4 to train") && !said.contains("itself"), "{said}");
+    // Said before the labels are refused for what they look like.
+    let outcome = bench.run(&format!("train segment --images images --targets images {SHORT} --out x"));
+    assert!(outcome.code == 2 && outcome.stderr.contains("the image itself"), "{}", outcome.stderr);
 }
 
 #[test]
