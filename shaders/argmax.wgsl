@@ -1,7 +1,7 @@
 // argmax: the most likely class of each pixel, which is the index of its largest output: the lowest where several are equal, and
-// never one that is not a number. 0 where no output is above minus infinity.
+// never one that is NaN. 0 where no output is above minus infinity.
 //
-// Bindings: 1 outputs, 2 what judging brings home: the classes [image][y][x] from class_start on.
+// Bindings: 1 outputs, 2 the results of judging: the classes [image][y][x] from class_start on.
 // Tiling: a thread takes one pixel. x: columns by 64; y: rows; z: images.
 
 //#include geometry

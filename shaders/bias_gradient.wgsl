@@ -3,7 +3,7 @@
 //
 // Bindings: 1 page of gradient maps or output gradients, 2 partials [channel][chunk], which sum_partials adds up.
 // Tiling: a workgroup takes one channel. Work items are rows of 64 columns of an image; each chunk takes every
-// so-manieth. x: channels; y: chunks.
+// `chunks`-th item. x: channels; y: chunks.
 
 //#include geometry
 //#include add_lanes

@@ -125,7 +125,7 @@ fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
         filter_at += 9u;
     }
 
-    // ReLU by comparison: max() may turn what is not a number into 0, and hide that training has failed.
+    // ReLU by comparison: max() may turn NaN into 0, and hide that training has failed.
     let finishes = output >= params.finish_start && output < params.finish_end;
     //#for t in 0..ROWS
     if y + ${t}u * s < geometry.rows {

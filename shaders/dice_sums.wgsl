@@ -4,7 +4,7 @@
 // Bindings: 2 weights, 4 classes [image][y][x], 5 probabilities, 6 partials [image][class][chunk][3]; with JUDGE:
 // 3 probabilities, 5 partials, those of Dice from dice_start on.
 // Tiling: a workgroup takes one class of one image. Work items are rows of 64 columns; each chunk takes every
-// so-manieth. x: classes; y: chunks; z: images.
+// `chunks`-th item. x: classes; y: chunks; z: images.
 
 //#include class_loss
 

@@ -8,7 +8,7 @@
 // thread walks down a column of the lattice of stride s: at each row it loads the three columns of each map and
 // one new gradient, and keeps the gradients of the rows above, at and below: 3 CHANNELS + 1 loads for 9 CHANNELS
 // multiply-adds. Work items are (image, columns by 64, lattice rows by `segment`, lattice offset); each chunk takes
-// every so-manieth. x: tiles of sources, then gradients, so that groups that run together share maps and
+// every `chunks`-th item. x: tiles of sources, then gradients, so that groups that run together share maps and
 // gradients in the cache; y: chunks.
 
 //#include geometry

@@ -1,5 +1,5 @@
-// input_gradient: adds to gradient maps what the convolutions of later layers hand back: the exact adjoint of
-// convolve, borders included. Channels that are complete after it pass back through the ReLU.
+// input_gradient: adds to gradient maps those of later layers, back-propagated through their convolutions: the exact adjoint
+// of convolve, borders included. Channels that are complete after it pass back through the ReLU.
 //
 //     gradient_c(q) += sum_g sum_t h_gct sum_p gradient_g(p)      p: all pixels with q seen at p + s_g t
 //

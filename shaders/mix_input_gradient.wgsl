@@ -1,4 +1,4 @@
-// mix_input_gradient: starts gradient maps with what the 1x1 mix hands back from the output gradients;
+// mix_input_gradient: starts gradient maps with the output gradients, back-propagated through the 1x1 mix;
 // channels that are complete after it pass back through the ReLU.
 //
 //     gradient_c(p) = sum_o w_oc dy_o(p)

@@ -5,8 +5,8 @@
 // Bindings: 1 output gradients, 2 page of feature maps, 3 partials
 // [tile of outputs][tile of sources][chunk][output][source], which sum_partials adds up.
 // Tiling: a workgroup takes OUTPUTS outputs and CHANNELS consecutive sources: OUTPUTS CHANNELS sums a thread.
-// Work items are rows of 64 columns of an image; each chunk takes every so-manieth. x: tiles of sources, then of
-// outputs; y: chunks.
+// Work items are rows of 64 columns of an image; each chunk takes every `chunks`-th item. x: tiles of sources,
+// then of outputs; y: chunks.
 
 //#include geometry
 //#include add_lanes

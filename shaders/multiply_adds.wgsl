@@ -2,11 +2,11 @@
 //
 // Bindings: 1 a number of each thread.
 // Tiling: a thread keeps 12 sums in registers that do not wait for each other, enough to fill the pipelines of any
-// device and few enough for the 16 vector registers of a processor that plays one.
+// device and few enough for the 16 vector registers of a processor that runs a software implementation.
 
 // Keep in sync with `MultiplyAddsParams` in src/gpu/runtime/peak.rs.
 struct MultiplyAddsParams {
-    // From here, so that no compiler can know what comes out.
+    // Passed in as parameters, so that no compiler can compute the result beforehand.
     factor: f32,
     more: f32,
     // Each of ROUNDS multiply-adds of every sum.

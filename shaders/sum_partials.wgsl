@@ -53,7 +53,7 @@ fn sum_partials(
     let group = index / params.elements;
     let element = index % params.elements;
     let tile = group % params.tiles;
-    // Numbers of a tile that reaches beyond the table are nobody's.
+    // A tile may reach beyond the table: those of its numbers are left out.
     //#if FILTERS
     let channel = hidden[params.row_start + group / params.tiles - params.inputs];
     let source = params.source_start + tile * params.across + element / 9u;

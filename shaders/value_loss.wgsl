@@ -50,7 +50,7 @@ fn value_loss(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invoca
                 let at = output_place(image, k) + y * geometry.pitch + x;
                 let line_of_values = (image * geometry.outputs + k) * geometry.rows + y;
                 let term = value_and_slope(outputs[at] - values[line_of_values * geometry.columns + x]);
-                // Selected, so that without weight not even a value that is no number counts.
+                // select() and no product: a pixel of weight 0 does not count, even where its target is NaN.
                 output_gradients[at] = select(0.0, scale * term.y, weight > 0.0);
                 loss += select(0.0, scale * term.x, weight > 0.0);
             }

@@ -30,7 +30,7 @@ pub enum Error {
         path: PathBuf,
         /// What was found, what was wanted and the way out.
         problem: String,
-        /// What the system or a decoder said.
+        /// The error of the system or of a decoder.
         #[source]
         cause: Option<Cause>,
     },
@@ -44,7 +44,7 @@ pub enum Error {
         path: PathBuf,
         /// What was found, what was wanted and the way out.
         problem: String,
-        /// What the system or a decoder said.
+        /// The error of the system or of a decoder.
         #[source]
         cause: Option<Cause>,
     },
@@ -53,9 +53,9 @@ pub enum Error {
     Output {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said and the way out.
+        /// The system's message and the way out.
         problem: String,
-        /// What the system said, as it said it.
+        /// The system's error itself.
         #[source]
         cause: Option<Cause>,
     },
@@ -90,9 +90,9 @@ pub enum Error {
         device: String,
         /// What was being done.
         doing: String,
-        /// What the driver said, and the way out.
+        /// The driver's message and the way out.
         problem: String,
-        /// What the driver said, as it said it.
+        /// The driver's error itself.
         #[source]
         cause: Option<Cause>,
     },
@@ -108,7 +108,7 @@ pub enum Error {
         /// The images that it was computed on.
         images: String,
     },
-    /// Some images could not be done; which and why has been said, and the others are done.
+    /// Some images could not be done. Which and why has been logged, and the others are done.
     #[error("{failed} of {count} images could not be done; the others are, see the list above")]
     Incomplete {
         /// Images that failed.
@@ -116,7 +116,7 @@ pub enum Error {
         /// Images that there are.
         count: usize,
     },
-    /// A [`crate::watcher::Watcher`] asked for an end.
+    /// A [`crate::watcher::Watcher`] stopped the work.
     #[error("stopped on request after {done} of {count} images")]
     Stopped {
         /// Images that were done.
@@ -127,7 +127,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether running failed, and not the request: a device, the memory or the disk gave out, or training went astray. All
+    /// Whether running failed, and not the request: a device failed, the memory or the disk is full, or training diverged. All
     /// other errors say that the request, its input or the place for its output cannot be used.
     pub fn is_failure(&self) -> bool {
         match self {

@@ -7,22 +7,37 @@
 //!
 //! # A tour
 //!
-//! Rooms are listed from the ground up; each uses only those before it.
+//! Modules are listed from the ground up: each uses only modules that are listed before it.
 //!
+//! Small things that all others may use:
+//!
+//! - [`error`]: the crate's one error type. [`watcher`]: progress callbacks, which can also stop the work.
 //! - [`settings`]: what a setting is: declared once, with its type, default and help, for files, flags and Python.
-//! - [`memory`]: how much memory this process may still take, asked before large pieces are taken.
+//! - [`memory`]: how much memory this process may still take, checked before large pieces are taken.
+//! - [`files`]: files that appear whole or not at all, and folders that one program uses at a time.
+//! - [`geometry`]: extents, windows, symmetries, boundaries and tiles.
+//!
+//! Networks, and what computes them:
+//!
 //! - [`network`]: what a network is. [`network::Architecture`], its parameters in one flat order, and
 //!   [`network::Model`] with its file.
-//! - [`mod@reference`]: the paper's equations in float64, slow on purpose: what everything else is judged by.
 //! - [`schedule`]: how a network is computed, as a list of steps that both engines run.
-//! - [`engine`]: the trait [`engine::Engine`] and what goes in and out.
-//! - [`cpu`] and [`mod@gpu`]: the engines. [`devices`] lists what is there and opens one.
-//! - [`images`]: images in and out. [`samples`]: data sets, label values, random draws. [`phantom`]: images we make ourselves.
-//!   [`metrics`]: IoU, Dice, PSNR, SSIM. [`pictures`]: arrays turned into pictures for people.
-//!   [`tensorboard`]: files of events that TensorBoard shows.
-//! - [`exchange`]: networks that come from other tools, and models that go to them.
-//! - [`training`] and [`inference`]: from images to a model, and from a model to images.
+//! - [`engine`]: the trait [`engine::Engine`] and what goes in and out: images, targets, losses and the optimiser's settings.
+//! - [`mod@reference`]: the paper's equations in float64, slow on purpose: everything else is checked against it.
 //! - [`selftest`]: an engine against the reference, for tests and for programs that want to be sure.
+//! - [`cpu`] and [`mod@gpu`]: the engines. [`devices`] lists what is there and opens one.
+//! - [`exchange`]: networks that come from other tools, and models that go to them.
+//!
+//! Images, and what is measured and shown of them:
+//!
+//! - [`metrics`]: IoU, Dice, PSNR, SSIM. [`pictures`]: arrays turned into pictures for people.
+//!   [`tensorboard`]: files of events that TensorBoard shows.
+//! - [`tomography`]: projection and back-projection. [`phantom`]: generated images.
+//! - [`images`]: reading and writing images. [`samples`]: data sets, label values, random draws.
+//!
+//! From images to a model and back:
+//!
+//! - [`inference`]: from a model to results. [`evaluation`]: how good a network is. [`training`]: from images to a model.
 //! - [`commands`]: the command line.
 //!
 //! # Features

@@ -28,7 +28,7 @@ fn quiet_vulkan() {
     }
 }
 
-/// The allocator of the system where that is glibc: what is asked of it, and what happens where it gets no memory.
+/// The system's allocator where that is glibc: its settings, and what happens where it gets no memory.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod allocator {
     use std::alloc::{GlobalAlloc, Layout, System};
@@ -38,7 +38,7 @@ mod allocator {
     use msd_gpu::memory::{self, Limit};
 
     /// Lets the system have the memory of images back as soon as they are freed. glibc would keep more and more of it, so
-    /// that a run took a tenth more than what it uses, and than what was said beforehand. Under a limit of the address space
+    /// that a run took a tenth more than what it uses, and than what was announced beforehand. Under a limit of the address space
     /// all threads share one arena, as glibc reserves up to 128 MiB of addresses for each.
     pub fn tune() {
         /// Smaller pieces stay with the program: they are taken and freed many times in each step.
@@ -55,16 +55,16 @@ mod allocator {
         }
     }
 
-    /// The system's allocator, which ends the program with a sentence and the exit code of a failure where it gets no
-    /// memory. Rust would abort. Large pieces are checked beforehand ([`msd_gpu::memory`]), so this is for what comes beside
-    /// them.
-    struct EndsInWords;
+    /// The system's allocator. Where there is no memory left, it prints an error message and ends the program with the exit code
+    /// of a failure, where Rust would abort. Large pieces are checked beforehand ([`msd_gpu::memory`]), so this concerns the small
+    /// ones.
+    struct ReportingAllocator;
 
     #[global_allocator]
-    static ALLOCATOR: EndsInWords = EndsInWords;
+    static ALLOCATOR: ReportingAllocator = ReportingAllocator;
 
-    impl EndsInWords {
-        fn found(&self, memory: *mut u8, bytes: usize) -> *mut u8 {
+    impl ReportingAllocator {
+        fn checked(&self, memory: *mut u8, bytes: usize) -> *mut u8 {
             if memory.is_null() {
                 // Neither this sentence nor standard error, which has no buffer, takes memory.
                 let _ = writeln!(
@@ -73,7 +73,7 @@ mod allocator {
                     Bytes(bytes as u64)
                 );
                 // SAFETY: this ends the process, and with it everything that could go wrong. Whatever a usual exit would do
-                // could ask for memory again.
+                // could allocate memory again.
                 unsafe { libc::_exit(1) };
             }
             memory
@@ -81,20 +81,20 @@ mod allocator {
     }
 
     // SAFETY: everything is handed to the system's allocator and back as it came.
-    unsafe impl GlobalAlloc for EndsInWords {
+    unsafe impl GlobalAlloc for ReportingAllocator {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             // SAFETY: the caller keeps what `alloc` asks for.
-            self.found(unsafe { System.alloc(layout) }, layout.size())
+            self.checked(unsafe { System.alloc(layout) }, layout.size())
         }
 
         unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
             // SAFETY: the caller keeps what `alloc_zeroed` asks for.
-            self.found(unsafe { System.alloc_zeroed(layout) }, layout.size())
+            self.checked(unsafe { System.alloc_zeroed(layout) }, layout.size())
         }
 
         unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
             // SAFETY: the caller keeps what `realloc` asks for, and `memory` came from the system's allocator.
-            self.found(unsafe { System.realloc(memory, layout, bytes) }, bytes)
+            self.checked(unsafe { System.realloc(memory, layout, bytes) }, bytes)
         }
 
         unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {

@@ -42,7 +42,7 @@ pub struct Free {
     pub limit: Limit,
 }
 
-/// What this process may still take under the tightest of its limits; `None` where the system does not tell.
+/// What this process may still take under the tightest of its limits; `None` where the system does not report it.
 pub fn free() -> Option<Free> {
     free_by(|path| std::fs::read_to_string(path).ok())
 }
@@ -50,8 +50,8 @@ pub fn free() -> Option<Free> {
 /// Pieces below this size are not checked: reading the limits takes about as long as filling that much.
 const SMALL_BYTES: u64 = 1 << 20;
 
-/// Checks that this process may take `bytes` more. `what` says for what, as the end of "the memory for", and `way_out` what
-/// to do where it may not.
+/// Checks that this process may take `bytes` more. For the error message, `what` names the purpose, as the end of "the memory for",
+/// and `way_out` what the user can do.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] when it may not.

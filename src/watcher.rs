@@ -1,13 +1,13 @@
-//! Who is told how training, prediction and evaluation come along, and may stop them.
+//! Progress callbacks for training, prediction and evaluation, which can also stop the work.
 //!
-//! A [`Watcher`] is called by the thread that does the work, between two pieces of it. Every answer is a [`Flow`]:
-//! `ControlFlow::Break(())` asks for an end, and the work ends in good order at the next chance: a training run keeps its best
-//! model, other work gives [`crate::Error::Stopped`].
+//! The methods of a [`Watcher`] are called by the thread that does the work, between two pieces of it. Each of them returns a
+//! [`Flow`]: `ControlFlow::Break(())` stops the work at the next point where it can end cleanly. A training run then keeps its
+//! best model; other work returns [`crate::Error::Stopped`].
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-/// Whether to go on.
+/// The answer of a callback: whether the work goes on.
 pub type Flow = ControlFlow<()>;
 
 /// What a training run is about to do.
@@ -88,7 +88,8 @@ pub struct ImageReport<'a> {
     pub files: &'a [PathBuf],
 }
 
-/// Is told how work comes along. Each method may be left out; `()` is a watcher that does nothing.
+/// Receives the progress of training, prediction or evaluation. Every method has a default that does nothing, and `()` is a watcher
+/// that uses all of these.
 pub trait Watcher {
     /// Training is about to start.
     fn started(&mut self, plan: &TrainingPlan) -> Flow {

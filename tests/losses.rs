@@ -29,7 +29,7 @@ fn learnt(loss: Loss, targets: &Targets, outputs: usize) -> Vec<f64> {
 
 #[test]
 fn values_come_to_the_mean_the_median_and_between() {
-    // An outlier among five; the pixel without weight has no say.
+    // An outlier among five; the pixel without weight does not count.
     let values = Targets {
         values: TargetValues::Values(vec![0.0, 0.0, 0.0, 0.0, 10.0, 77.0]),
         weights: Some(vec![1.0, 1.0, 1.0, 1.0, 1.0, 0.0]),

@@ -1,4 +1,4 @@
-//! The float64 reference, judged by mathematics: finite differences, linearity, shifts, and a case by hand.
+//! The float64 reference, checked by mathematics: finite differences, linearity, shifts, and cases worked out by hand.
 
 use msd_gpu::engine::{Adam, IGNORED, Loss, TargetValues, Targets};
 use msd_gpu::geometry::Boundary;
@@ -83,6 +83,72 @@ fn gradients_are_finite_differences() {
                 let found = found.maps[i / extent.pixels()][i % extent.pixels()];
                 assert!((found - wanted).abs() < 1e-6, "{kind}, pixel {i}: {found} {wanted}");
             }
+        }
+    }
+}
+
+/// Every loss of two pixels with two outputs, from its definition, with the sums written out.
+#[test]
+fn losses_by_hand() {
+    // Softmax of (ln 3, 0) is (3/4, 1/4), and of (0, ln 4) it is (1/5, 4/5); the third pixel has no class, the fourth no weight.
+    let outputs = [vec![f64::ln(3.0), 0.0, 5.0, f64::NAN], vec![0.0, f64::ln(4.0), 5.0, f64::NAN]];
+    let targets = Targets {
+        values: TargetValues::Classes(vec![0, 0, IGNORED, 1]),
+        weights: Some(vec![1.0, 2.0, 1.0, 0.0]),
+    };
+    let value = |kind, targets: &Targets| loss(&outputs, targets, kind, 10.0).0;
+    let near = |kind: Loss, targets: &Targets, wanted: f64| {
+        let found = value(kind, targets);
+        assert!((found - 10.0 * wanted).abs() < 1e-12, "{kind}: {found}, wanted {}", 10.0 * wanted);
+    };
+    let cross_entropy = -f64::ln(0.75) - 2.0 * f64::ln(0.2);
+    near(Loss::CrossEntropy, &targets, cross_entropy);
+    let focal = -0.25 * 0.25 * f64::ln(0.75) - 2.0 * 0.8 * 0.8 * f64::ln(0.2);
+    near(Loss::Focal { gamma: 2.0 }, &targets, focal);
+    // Only the first class is there: 1 * 3/4 + 2 * 1/5 of it is found; the weight is 3.
+    let found = 0.75 + 2.0 * 0.2;
+    let dice = 3.0 * (1.0 - 2.0 * found / (found + 3.0));
+    near(Loss::Dice, &targets, dice);
+    near(Loss::CrossEntropyDice, &targets, cross_entropy + dice);
+    // With both classes there: 3/4 of the first and 4/5 of the second.
+    let both = Targets { values: TargetValues::Classes(vec![0, 1, IGNORED, 1]), ..targets.clone() };
+    let (first, second) = (2.0 * 0.75 / (0.75 + 0.4 + 1.0), 2.0 * 1.6 / (0.25 + 1.6 + 2.0));
+    near(Loss::Dice, &both, 3.0 * (1.0 - (first + second) / 2.0));
+    near(Loss::Dice, &Targets::classes(vec![IGNORED; 4]), 0.0);
+
+    let outputs = [vec![0.25, 3.0], vec![-2.0, 7.0]];
+    let targets = Targets { weights: Some(vec![2.0, 0.0]), ..Targets::values(vec![0.0, 0.0, 1.0, f32::NAN]) };
+    // The differences are 0.25 and -3, each with weight 2.
+    for (kind, wanted) in [
+        (Loss::SquaredError, 2.0 * (0.0625 + 9.0)),
+        (Loss::AbsoluteError, 2.0 * (0.25 + 3.0)),
+        (Loss::Huber { delta: 1.0 }, 2.0 * (0.03125 + 2.5)),
+        (Loss::Charbonnier { epsilon: 4.0 }, 2.0 * (f64::sqrt(0.0625 + 16.0) + 5.0)),
+    ] {
+        let found = loss(&outputs, &targets, kind, 1.0).0;
+        assert!((found - wanted).abs() < 1e-12, "{kind}: {found}, wanted {wanted}");
+    }
+}
+
+/// The engines' value of a loss in float64 is the reference's, far from and close to what is wanted.
+#[test]
+fn values_of_losses_are_those_that_engines_judge_by() {
+    let (count, pixels) = (3, 40);
+    let weights = random(pixels, 1).iter().map(|&w| (w + 0.5).max(0.0) as f32).collect::<Vec<_>>();
+    let classes = (0..pixels as u32).map(|p| if p % 9 == 4 { IGNORED } else { p % 2 }).collect();
+    let values = random(count * pixels, 2).iter().map(|&v| v as f32).collect();
+    for weights in [None, Some(weights)] {
+        let classes = Targets { weights: weights.clone(), ..Targets::classes(Vec::clone(&classes)) };
+        let values = Targets { weights, ..Targets::values(Vec::clone(&values)) };
+        for (kind, size) in LOSSES.into_iter().flat_map(|kind| [(kind, 0.1), (kind, 30.0)]) {
+            let targets = if kind.is_of_classes() { &classes } else { &values };
+            let outputs: Vec<Vec<f64>> = random(count * pixels, 3)
+                .chunks(pixels)
+                .map(|y| y.iter().map(|v| size * v).collect())
+                .collect();
+            let (wanted, _) = loss(&outputs, targets, kind, 1.0);
+            let found = kind.of_image(targets, count, |k, p| outputs[k][p]);
+            assert!((found - wanted).abs() <= 1e-12 * wanted, "{kind}: {found}, wanted {wanted}");
         }
     }
 }
@@ -179,7 +245,7 @@ fn clipped_gradients_have_the_length_asked_for() {
     assert!((short[0] - 0.03).abs() < 1e-12 && (short[1] + 0.04).abs() < 1e-12, "{short:?}");
 }
 
-/// The average of parameters that stand still is these, and it forgets its start as fast as its decay allows.
+/// The average of constant parameters goes to these parameters, as fast as its decay allows.
 #[test]
 fn the_average_forgets_its_start() {
     let mut average = [7.0];

@@ -2,8 +2,8 @@
 # The whole test command: formatting, lints, all tests, documentation.
 #
 # Needs Rust and a C compiler. The GPU tests need some Vulkan driver; on a Debian machine without any, this
-# installs lavapipe, a Vulkan that runs on the processor. Python 3 is needed for the checks of exported models and
-# of the Python module alone.
+# installs lavapipe, a Vulkan that runs on the processor. Python 3 is needed for the checks of exported models, of
+# TIFF files and of the Python module alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,17 +38,23 @@ environment="${CARGO_TARGET_DIR:-target}/python-checks"
 python="$environment/bin/python"
 
 install_python_packages() {
-  if ! "$python" -c 'import maturin, numpy, onnxruntime, pytest' 2>/dev/null; then
-    echo "== installing Python packages for the checks of exported models and of the Python module"
+  if ! "$python" -c 'import imagecodecs, maturin, numpy, onnxruntime, pytest, tifffile' 2>/dev/null; then
+    echo "== installing Python packages for the checks of exported models, TIFF files and the Python module"
     if ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
       install_debian_packages python3 python3-venv || true
     fi
-    python3 -m venv "$environment" && "$python" -m pip install --quiet maturin numpy onnxruntime pytest
+    python3 -m venv "$environment" && "$python" -m pip install --quiet imagecodecs maturin numpy onnxruntime pytest \
+      tifffile
   fi
 }
 
 check_exported_models() {
   MSD_GPU_PYTHON="$python" cargo test --quiet --test exchange -- --ignored onnxruntime
+}
+
+# Files that tifffile wrote in random ways, always the same ones.
+check_tiff_files() {
+  MSD_GPU_PYTHON="$python" cargo test --quiet --test tiff_files -- --ignored
 }
 
 # The profile of the tests, whose dependencies are built already.
@@ -90,10 +96,12 @@ done
 if install_python_packages; then
   echo "== exported models in onnxruntime"
   check_exported_models
+  echo "== random TIFF files"
+  check_tiff_files
   echo "== the Python module"
   check_python_module
 else
-  echo "== not checked: ONNX files and the Python module, as Python packages cannot be installed here"
+  echo "== not checked: ONNX files, TIFF files and the Python module, as Python packages cannot be installed here"
   [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
 fi
 if python3 -c 'import numpy, torch' 2>/dev/null; then

@@ -22,7 +22,7 @@ fn task() -> Task {
     Task::Segment { classes: [0, 1].map(|value| Class { value, name: value.to_string() }).to_vec() }
 }
 
-/// One pixel of one image is no number, so the loss goes astray when a piece first shows it.
+/// One pixel of one image is NaN, so the loss becomes NaN at the first piece that holds it.
 #[test]
 fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
     let mut settings = Settings::new(TaskKind::Segment, "none", "none");
@@ -45,7 +45,7 @@ fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
     assert!(best_step >= 18 && best_step < *step, "{best_step} {step}");
     let kept = Model::read(run.path()).unwrap();
     assert_eq!(kept.provenance["steps"], best_step.to_string());
-    // Going on would come to the same end: nothing that is no number has got into the checkpoint.
+    // A resumed run ends in the same way: the checkpoint holds nothing that is not finite.
     let again = train().resume().train().unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
 }

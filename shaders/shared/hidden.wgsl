@@ -1,4 +1,4 @@
-// What a kernel has to know of a hidden channel. Keep in sync with `HiddenChannel` in src/gpu/network/params.rs.
+// What kernels need of a hidden channel. Keep in sync with `HiddenChannel` in src/gpu/network/params.rs.
 struct HiddenChannel {
     dilation: u32,
     // Index, in filters of nine taps, of the filter that reads channel 0.

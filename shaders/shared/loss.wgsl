@@ -1,5 +1,6 @@
-// What all losses share. Work items are rows of 64 columns of an image; each workgroup takes every so-manieth of them
-// and leaves the sum of its losses in partials[workgroup]. The definitions stand in src/engine/loss.rs.
+// What all losses share. Work items are rows of 64 columns of an image; each workgroup takes every `chunks`-th of them
+// and leaves the sum of its losses in partials[workgroup]. The definitions are in the documentation of `Loss` in
+// src/engine/loss.rs.
 
 //#include geometry
 //#include add_lanes

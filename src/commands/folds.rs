@@ -1,4 +1,4 @@
-//! `train --folds`: what is said of a cross-validation.
+//! `train --folds`: what is logged about a cross-validation.
 
 use std::path::Path;
 

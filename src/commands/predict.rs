@@ -35,14 +35,19 @@ pub struct PredictArguments {
     /// classes NAME_entropy.tif, the entropy of their probabilities in nats
     #[arg(long)]
     uncertainty: bool,
+    /// Write a file for each page of a stack, NAME_p0000 and so on, instead of a stack
+    #[arg(long)]
+    pages: bool,
 }
 
 /// Applies the models to every image and writes the results, in order.
 ///
 /// All that can be known before the first image is computed is checked before.
 pub fn run(arguments: PredictArguments) -> Result<()> {
-    let PredictArguments { models, discovery, input, out, probabilities, overlay, uncertainty } = &arguments;
-    let wishes = Wishes { probabilities: *probabilities, overlay: *overlay, uncertainty: *uncertainty };
+    let PredictArguments { models, discovery, input, out, probabilities, overlay, uncertainty, pages } =
+        &arguments;
+    let wishes =
+        Wishes { probabilities: *probabilities, overlay: *overlay, uncertainty: *uncertainty, pages: *pages };
     let mut ensemble = models.open(|model| {
         let products = Products::new(&model.task, models.predictions(), wishes, out);
         products.map(drop).map_err(|error| match error {

@@ -30,7 +30,7 @@ impl ImageProgress {
             bar.set_prefix(format!("0/{count}"));
             bar
         });
-        Self { bar, count, interrupt: Interrupt::listen("stopping; the images that are done stay") }
+        Self { bar, count, interrupt: Interrupt::listen("stopping; the files that are complete stay") }
     }
 
     /// `done` images are done; `line` says what became of the last one.
@@ -60,6 +60,8 @@ impl Watcher for ImageProgress {
                 format!("{}  {} {value:.4}", image.name, name.replace("_iou", " IoU"))
             }
             (ImageWork::Evaluate, None) => format!("{}  -", image.name),
+            // A page of a stack that is not complete.
+            (_, None) if image.files.is_empty() => image.name.to_owned(),
             (_, None) => {
                 let files: Vec<_> = image.files.iter().map(|file| file.display().to_string()).collect();
                 format!("{} -> {}", image.name, files.join(", "))

@@ -1,4 +1,4 @@
-//! What is said of a training run: before it, while it goes, and at its end.
+//! What is logged about a training run: before it, during it, and at its end.
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

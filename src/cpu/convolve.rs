@@ -2,7 +2,7 @@
 //!
 //! A convolution of dilation s is s*s independent ones on lattices of stride s. A register tile takes up to
 //! [`Lanes::TILE_ROWS`] rows y, y+s, y+2s, ... and one register of columns through a group of feature maps: T rows
-//! need T+2 rows of loads instead of 3T. Margins hold the mirror images, so no inner loop knows where the edge is.
+//! need T+2 rows of loads instead of 3T. Margins hold the mirror images, so no inner loop needs a case for the edge.
 //!
 //! A load that crosses a cache line costs more than two that do not, and at most dilations two of three columns of
 //! taps would need one. So no tap shifts what it loads: each column of taps has sums of its own, where it

@@ -1,4 +1,4 @@
-//! The engine: owns the parameters and the planes, and hands each step to its kernel.
+//! The engine: owns the parameters and the planes, and runs schedules on them.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule};
 use crate::{Error, Result, memory};
 
-/// Layers in a block where nothing else is asked for: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).
+/// Layers in a block unless the options say otherwise: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).
 const BLOCK: usize = 10;
 /// Numbers that rows are aligned to: a cache line.
 const ALIGNMENT: usize = 16;
@@ -54,10 +54,11 @@ pub fn device() -> DeviceInfo {
 }
 
 impl CpuEngine {
-    /// An engine for `architecture` with the given parameters.
+    /// An engine for `architecture` with `parameters` in the order of [`ParameterLayout`]. Memory for images is taken later, by the
+    /// first pass over each size.
     ///
     /// # Errors
-    /// When the architecture is unusable or the parameters are not as many as it needs.
+    /// [`Error::Setting`] when the architecture is unusable; [`Error::Mismatch`] when there are not as many parameters as it has.
     pub fn new(architecture: &Architecture, parameters: &[f32], options: &CpuOptions) -> Result<Self> {
         architecture.validate()?;
         let layout = ParameterLayout::of(architecture);
@@ -93,7 +94,7 @@ impl CpuEngine {
         build(&self.numbers.architecture, shape, &options)
     }
 
-    /// Gets the planes ready for images of this size, and tells which they are.
+    /// Makes the planes for images of this size ready, and notes in `last_in_training` which they are.
     fn prepare(&mut self, extent: Extent, training: bool) -> Result<()> {
         let fits = |workspace: &Option<Workspace>| {
             workspace.as_ref().is_some_and(|workspace| workspace.schedule.shape.extent == extent)

@@ -1,4 +1,4 @@
-//! What convolutions hand back to the channels they read: the adjoint of the dilated convolution.
+//! Back-propagates gradients through the dilated convolutions, to the channels that these read: the adjoint of the convolution.
 //!
 //! The gradient of a pixel is a sum over the gradient maps of all later layers and nine taps. A tile of a few
 //! channels and a few registers of columns keeps its sums in registers while it goes through all of them: one

@@ -107,7 +107,7 @@ pub(super) trait Lanes: Copy {
     /// `self * factor + sum`.
     unsafe fn multiply_add(self, factor: Self, sum: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
-    /// The larger of 0 and each number; what is not a number stays so.
+    /// The larger of 0 and each number; NaN stays NaN.
     unsafe fn relu(self) -> Self;
     /// The sum of all numbers, in a fixed order.
     #[inline(always)]
@@ -222,7 +222,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn relu(self) -> Self {
-            // The second operand is returned when one is not a number.
+            // The second operand is returned when one of them is NaN.
             unsafe { _mm_max_ps(_mm_setzero_ps(), self) }
         }
 
@@ -266,7 +266,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn relu(self) -> Self {
-            // The second operand is returned when one is not a number.
+            // The second operand is returned when one of them is NaN.
             unsafe { _mm256_max_ps(_mm256_setzero_ps(), self) }
         }
 
@@ -310,7 +310,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn relu(self) -> Self {
-            // The second operand is returned when one is not a number.
+            // The second operand is returned when one of them is NaN.
             unsafe { _mm512_max_ps(_mm512_setzero_ps(), self) }
         }
 

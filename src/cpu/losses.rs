@@ -1,5 +1,5 @@
-//! Losses of the outputs, and their gradients with respect to them, a band of rows at a time. Their definitions stand
-//! at [`Loss`].
+//! Losses of the outputs, and their gradients with respect to them, a band of rows at a time. Their definitions are
+//! in the documentation of [`Loss`].
 
 use std::ops::Range;
 
@@ -175,7 +175,7 @@ impl Outputs<'_> {
                 let into = &mut gradient[row * self.pitch + self.left..][..self.columns];
                 for (x, ((into, output), wanted)) in into.iter_mut().zip(output).zip(wanted).enumerate() {
                     let weight = self.weight(y * self.columns + x);
-                    // Without weight, not even a value that is no number counts.
+                    // A pixel of weight 0 does not count, even where its target is NaN.
                     let (value, slope) = if weight == 0.0 { (0.0, 0.0) } else { term(output - wanted) };
                     loss += f64::from(weight) * f64::from(value);
                     *into = scale * weight * slope;

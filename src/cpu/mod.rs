@@ -1,8 +1,8 @@
 //! Runs a schedule on the processor: float32, all cores, and the widest vectors that the machine has.
 //!
-//! A `pass` holds the planes for one size of images, and `steps` hands each step of its schedule to a kernel:
-//! `convolve`, `input_gradient`, `filter_gradient`, `mix`, `losses`. They share one pattern: the rows of the image
-//! are cut into `bands`, the bands are handed to the cores, and within a band a kernel works on registers full of
+//! A `workspace` holds the planes for one size of images, and `steps` runs the kernel of each step of its schedule, which are in
+//! `convolve`, `input_gradient`, `filter_gradient`, `mix` and `losses`. They share one pattern: the rows of the image
+//! are cut into `bands`, the bands are shared among the cores, and within a band a kernel works on registers full of
 //! neighbouring columns (`lanes`). Sums that run over the whole image are made per band of a fixed height and then
 //! added in a fixed order, so that the result does not depend on the number of threads.
 

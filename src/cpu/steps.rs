@@ -1,4 +1,4 @@
-//! The steps of a schedule, each handed to its kernel, band by band.
+//! Runs the steps of a schedule, each with its kernel, band by band.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! All that one shape of images needs: the schedule and its planes.
+//! The schedule and the planes for images of one size, and the steps `Load` and `Loss`, which need nothing else.
 
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ pub(super) struct Objective<'a> {
     pub(super) scale: f32,
 }
 
-/// All that one shape of images needs.
+/// The schedule and the planes for images of one size.
 pub(super) struct Workspace {
     pub(super) schedule: Schedule,
     /// Feature maps; on the way back gradient maps take their places, see [`Workspace::gradient_plane`].

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// How long an automatic search begins trials.
 const AUTOMATIC: Duration = Duration::from_secs(5);
 
-/// What a policy comes to.
+/// The outcome of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
     Safe,

@@ -82,7 +82,8 @@ impl Device {
     }
 
     /// Looks for the sizes of tiles with which this device is fastest for a network and batches of `shape`, and keeps them for
-    /// all that is like these, in the file that is given back. Begins no trial after `limit`; `tried` sees each of them.
+    /// similar networks and shapes, in the file that is returned. Starts no trial after `limit`; `tried` is called with each of
+    /// them.
     ///
     /// # Errors
     /// [`Error::Setting`] on the CPU; [`Error::Output`] where there is no place to keep them; what the device refuses.
@@ -101,10 +102,12 @@ impl Device {
         gpu.tune(architecture, shape, limit, tried)
     }
 
-    /// An engine for `architecture` on this device.
+    /// Opens an engine for `architecture` on this device, with `parameters` in the order of
+    /// [`crate::network::ParameterLayout`]. Memory for images is taken later, by the first pass over each shape.
     ///
     /// # Errors
-    /// When the architecture is unusable or the device refuses.
+    /// [`Error::Setting`] or [`Error::Mismatch`] when the architecture is unusable or there are not as many parameters as it has;
+    /// [`Error::Device`] or [`Error::OutOfMemory`] when the device cannot be opened or has no memory for them.
     pub fn open(&self, architecture: &Architecture, parameters: &[f32]) -> Result<Box<dyn Engine>> {
         match &self.gpu {
             Some(gpu) => gpu.open(architecture, parameters),
@@ -124,7 +127,7 @@ impl Device {
     }
 }
 
-/// All devices, best first: hardware GPUs, the CPU, and then programs that play a GPU.
+/// All devices, best first: hardware GPUs, the CPU, and then software implementations of a GPU.
 pub fn list() -> Vec<Device> {
     let gpus = Gpu::list().into_iter().map(|(info, gpu)| Device { info, gpu: Some(gpu) });
     let mut devices: Vec<Device> = gpus.chain([Device::cpu()]).collect();
@@ -136,8 +139,8 @@ pub fn list() -> Vec<Device> {
     devices
 }
 
-/// The device that `wish` names: `auto` (the best hardware GPU, else the CPU), `cpu`, `gpu` (the best GPU, a
-/// program that plays one if there is no other), an index of [`list`], or part of a name in it. A number that is no index
+/// The device that `wish` names: `auto` (the best hardware GPU, else the CPU), `cpu`, `gpu` (the best GPU, or a
+/// software implementation if there is no other), an index of [`list`], or part of a name in it. A number that is no index
 /// is taken for part of a name: `4090` of `NVIDIA GeForce RTX 4090`.
 ///
 /// # Errors
@@ -184,10 +187,10 @@ fn pick(wish: &str, devices: &[&DeviceInfo]) -> Option<usize> {
     }
 }
 
-/// What to say to somebody who asks for a GPU and gets a program that plays one.
+/// The warning for users who ask for a GPU where there is only a software implementation of one.
 fn slower_than_cpu(software: &DeviceInfo) -> String {
     format!(
-        "the only GPU that was found is {}, a program that plays one on the processor and is slower than the CPU engine; use `device cpu`",
+        "the only GPU that was found is {}, a software implementation on the processor, which is slower than the CPU engine; use `device cpu`",
         software.name
     )
 }

@@ -1,4 +1,4 @@
-//! How good outputs are, without gradients: the loss, and the most likely classes.
+//! Judging outputs without gradients: the loss, and the most likely classes.
 
 use rayon::prelude::*;
 
@@ -92,7 +92,7 @@ pub struct Judged {
     pub result: JudgedResult,
 }
 
-/// What a network gives for an image: as little as metrics need.
+/// A network's result for an image, as far as metrics need it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JudgedResult {
     /// The most likely class of each pixel, `[y][x]`.

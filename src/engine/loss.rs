@@ -1,4 +1,4 @@
-//! What is minimised: each loss with its definition in float64, which both engines are judged by.
+//! The losses that training minimises: their definitions, and their values in float64, with which the CPU judges.
 
 use std::fmt::{Display, Formatter};
 use std::ops::Range;
@@ -18,18 +18,19 @@ use crate::{Error, Result};
 pub enum Loss {
     /// sum w (-log p_t): the cross-entropy of the softmax.
     CrossEntropy,
-    /// sum w (1 - p_t)^gamma (-log p_t): cross-entropy that counts pixels less the surer they are (Lin et al. 2017,
-    /// equation 4).
+    /// sum w (1 - p_t)^gamma (-log p_t): cross-entropy in which a pixel counts less the larger the probability of its class is
+    /// (Lin et al. 2017, equation 4).
     Focal {
-        /// How much less, above 0.
+        /// How fast its share falls, above 0.
         gamma: f64,
     },
     /// W (1 - mean_k D_k), D_k = 2 sum w p_k \[t = k\] / sum w (p_k + \[t = k\]): soft Dice with the plain sums of
     /// Drozdzal et al. (2016, equation 2) below the line; V-Net (Milletari et al. 2016) has squares there.
     ///
-    /// For each image of its own, as its weight W = sum w, so that scale makes it a mean over images. The mean is over
-    /// the classes that the image's targets hold, the background among them: for these no smoothing is needed. What is
-    /// falsely taken for an absent class is missing in one that is there.
+    /// It is computed for each image separately and multiplied by the image's weight W = sum w, so that `scale` makes it a mean
+    /// over images. The mean over k is over the classes that the image's targets hold, the background among them: their
+    /// denominators are above 0, so no smoothing is needed. Pixels falsely predicted as an absent class still lower the Dice of the
+    /// class that they belong to.
     Dice,
     /// The sum of [`Loss::CrossEntropy`] and [`Loss::Dice`].
     CrossEntropyDice,
@@ -283,7 +284,7 @@ impl DiceSums {
         (self.wanted.iter().sum(), self.wanted.iter().filter(|&&w| w > 0.0).count().max(1) as f64)
     }
 
-    /// The weight of the image times what its mean Dice lacks to 1.
+    /// The weight of the image times (1 - mean Dice).
     pub(crate) fn loss(&self) -> f64 {
         let (weight, classes) = self.weight_and_classes();
         let lacking = (0..self.wanted.len())

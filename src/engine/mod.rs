@@ -2,7 +2,8 @@
 //!
 //! An engine holds one network's parameters, their gradients, their average and Adam's moments, and runs schedules
 //! over batches of images. Gradients of several batches, also of different sizes, add up until
-//! [`Engine::update`] uses them. Work may be queued: only what returns numbers waits for it.
+//! [`Engine::update`] uses them. Work may be queued on the device; methods that return numbers wait until these are computed. So an
+//! error of the device may be returned by a later call than the one that caused it.
 
 mod example;
 mod judged;
@@ -42,7 +43,7 @@ pub enum DeviceKind {
     Cpu,
     /// A graphics processor.
     Gpu,
-    /// A program that plays a graphics processor on the processor: for tests, not for people.
+    /// A software implementation of a GPU, which computes on the processor. Meant for tests: the CPU engine is faster.
     Software,
 }
 
@@ -85,62 +86,106 @@ pub trait Engine: Send {
     /// The network.
     fn architecture(&self) -> &Architecture;
 
-    /// Replaces all parameters, in the order of [`crate::network::ParameterLayout`].
-    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
-
-    /// Reads all parameters.
-    fn parameters(&mut self) -> Result<Vec<f32>>;
-
-    /// Replaces Adam's moments.
-    fn set_moments(&mut self, moments: &Moments) -> Result<()>;
-
-    /// Reads Adam's moments.
-    fn moments(&mut self) -> Result<Moments>;
-
-    /// Replaces the average of the parameters, which starts as those that the engine was opened with.
-    fn set_average(&mut self, average: &[f32]) -> Result<()>;
-
-    /// Reads the average of the parameters; see [`Adam::average_decay`].
-    fn average(&mut self) -> Result<Vec<f32>>;
-
-    /// The outputs for a batch, `[image][output][y][x]`.
-    fn forward(&mut self, images: &Images) -> Result<Vec<f32>>;
-
-    /// Applies the network to one image, and judges its outputs by the targets; gradients are left alone. All of it may happen
-    /// on the device, where only what metrics need comes back.
+    /// Replaces all parameters, in the order of [`crate::network::ParameterLayout`]. Moments, gradients and average stay as they are.
     ///
     /// # Errors
-    /// [`crate::Error::Mismatch`] for more than one image and for what does not fit the network; else as [`Engine::forward`].
+    /// [`crate::Error::Mismatch`] when there are not as many as the network has; [`crate::Error::Device`] when the device fails.
+    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
+
+    /// Reads all parameters, in the order of [`crate::network::ParameterLayout`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device fails.
+    fn parameters(&mut self) -> Result<Vec<f32>>;
+
+    /// Replaces Adam's moments, both in the order of the parameters.
+    ///
+    /// # Errors
+    /// As [`Engine::set_parameters`].
+    fn set_moments(&mut self, moments: &Moments) -> Result<()>;
+
+    /// Reads Adam's moments, both in the order of the parameters.
+    ///
+    /// # Errors
+    /// As [`Engine::parameters`].
+    fn moments(&mut self) -> Result<Moments>;
+
+    /// Replaces the average of the parameters, in their order. It starts as the parameters that the engine was opened with.
+    ///
+    /// # Errors
+    /// As [`Engine::set_parameters`].
+    fn set_average(&mut self, average: &[f32]) -> Result<()>;
+
+    /// Reads the average of the parameters, in their order; see [`Adam::average_decay`].
+    ///
+    /// # Errors
+    /// As [`Engine::parameters`].
+    fn average(&mut self) -> Result<Vec<f32>>;
+
+    /// The network's raw outputs for a batch, `[image][output][y][x]`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] when the batch does not fit the network or has no pixels; [`crate::Error::Setting`] for a shape that
+    /// engines cannot compute, such as one with several slices; [`crate::Error::OutOfMemory`]; [`crate::Error::Device`] when the device
+    /// fails.
+    fn forward(&mut self, images: &Images) -> Result<Vec<f32>>;
+
+    /// Applies the network to one image and compares its outputs with the targets: the loss, before any scale, and the most likely
+    /// classes or the values. Gradients stay as they are. All of it may happen on the device, from which only what metrics need is
+    /// read back.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] for more than one image and for images or targets that do not fit the network or the loss; else as
+    /// [`Engine::forward`].
     fn judge(&mut self, images: &Images, targets: &Targets, loss: Loss) -> Result<Judged> {
         check_judged(self.architecture(), images, targets, loss)?;
         let outputs = self.forward(images)?;
         Ok(Judged::of(loss, targets, outputs, images.shape.extent.pixels()))
     }
 
-    /// Adds a batch to the step: its loss, and the gradients of all parameters. The loss is the weighted sum over all
-    /// terms times `scale`; give one over the total weight of the whole step to get the mean.
+    /// Adds a batch to the present step: its loss, and the gradients of all parameters. The loss is the weighted sum over all
+    /// terms times `scale`; pass one over the total weight of the whole step ([`Targets::total_weight`]) to get the mean.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] when images or targets do not fit the network or the loss; else as [`Engine::forward`].
     fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()>;
 
-    /// Ends the step: moves the parameters along the gradients added since the last update, and clears them.
+    /// Ends the step: changes parameters, moments and average by the gradients that were added since the last update, and sets the
+    /// gradients to 0.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device fails; [`crate::Error::OutOfMemory`] when a buffer for this cannot be made.
     fn update(&mut self, adam: &Adam) -> Result<()>;
 
-    /// Losses of ended steps that were not handed out yet, in order. Without `wait` only those that are at hand.
+    /// The losses of ended steps that no earlier call has returned, one for each step, in the order of the steps. With `wait` all of
+    /// them, else those that are already computed and read back.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device fails.
     fn losses(&mut self, wait: bool) -> Result<Vec<f32>>;
 
-    /// The gradients added since the last update.
+    /// The sum of the gradients added since the last update, in the order of the parameters.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device fails.
     fn gradients(&mut self) -> Result<Vec<f32>>;
 
-    /// Reads one plane `[y][x]` of image `image` as the last pass left it, for a cross-check.
+    /// Reads one plane `[y][x]` of image `image` of the batch as the last pass left it, without margins; for cross-checks.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] when the last pass did not compute that plane or has put another one in its place;
+    /// [`crate::Error::Device`] when the device fails.
     fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>>;
 
-    /// Starts timing the kinds of steps anew, or stops it; whether they are timed from now on. An engine may have to run
-    /// step by step for it, so timed passes can be slower in all; where nobody asks, timing costs nothing.
+    /// Starts timing each kind of step from 0, or stops it. Returns whether steps are timed from now on: not every device can. While
+    /// steps are timed, passes may take longer in total, as the engine may have to run them step by step; otherwise timing costs
+    /// nothing.
     fn time_steps(&mut self, on: bool) -> bool {
         let _ = on;
         false
     }
 
-    /// Seconds that each kind of step took since this was last asked, while they are timed: by [`Step::name`], `judge` for
+    /// Seconds that each kind of step took since the last call of this method, while they are timed: by [`Step::name`], `judge` for
     /// what [`Engine::judge`] does after a forward pass, and `update` for [`Engine::update`].
     ///
     /// [`Step::name`]: crate::schedule::Step::name
@@ -148,10 +193,17 @@ pub trait Engine: Send {
         Vec::new()
     }
 
-    /// Bytes that each kind of step of a pass over `shape` must move; see [`crate::schedule::Schedule::traffic`].
+    /// Bytes that each kind of step of a pass over `shape` must move through memory at least; see
+    /// [`crate::schedule::Schedule::traffic`].
+    ///
+    /// # Errors
+    /// When the shape is unusable or too large for the engine.
     fn traffic(&self, shape: Shape, training: bool) -> Result<Vec<(&'static str, u64)>>;
 
-    /// Bytes of memory that a pass over `shape` takes, with gradients if `training`.
+    /// Bytes of the device's memory that a pass over `shape` takes, parameters included; with gradients if `training`.
+    ///
+    /// # Errors
+    /// When the shape is unusable or too large for the engine.
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;
 
     /// Bytes of memory that training on batches of one shape takes while images of other shapes are judged between its steps.

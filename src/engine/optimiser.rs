@@ -1,4 +1,4 @@
-//! One step of the optimiser, and what it remembers.
+//! The settings of one step of the optimiser, and its state between steps.
 
 /// One step of Adam (Kingma & Ba 2015, algorithm 1), or of AdamW where weights decay (Loshchilov & Hutter 2019,
 /// algorithm 2).
@@ -14,11 +14,13 @@ pub struct Adam {
     pub epsilon: f64,
     /// AdamW's decay: each parameter shrinks by this share of itself times the learning rate, apart from its moments.
     pub weight_decay: f64,
-    /// Gradients are scaled down together to this length where they are longer (Pascanu et al. 2013, algorithm 1).
+    /// Where the Euclidean norm of all gradients together is above this, they are scaled down to it (Pascanu et al. 2013,
+    /// algorithm 1).
     pub clip_norm: Option<f64>,
     /// The average of the parameters keeps this share of itself, where one is kept; see [`Self::averaged_share`].
     pub average_decay: Option<f64>,
-    /// The filters and biases of so many layers, the first, stay as they are; their gradients count for nothing.
+    /// The filters and biases of this many layers, counted from the first, are not changed. Their gradients are set to 0 before the
+    /// norm of all gradients is taken.
     pub frozen_layers: usize,
     /// Number of this step, from 1.
     pub step: u64,

@@ -4,7 +4,7 @@ use super::{Images, Loss, Shape};
 use crate::network::Architecture;
 use crate::{Error, Result};
 
-/// The class of a pixel that does not count.
+/// The class of a pixel that is left out of the loss.
 pub const IGNORED: u32 = u32::MAX;
 
 /// What the outputs should be, with a weight for each pixel.

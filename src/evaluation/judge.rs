@@ -1,4 +1,4 @@
-//! The loop that judges.
+//! The loop that applies a network to images with targets and scores the results.
 
 use std::borrow::Cow;
 
@@ -34,7 +34,7 @@ pub struct ImageResult {
 
 /// A network, or several of them, that can be judged.
 pub trait Judged {
-    /// Applies it to a sample. `progress` is told the share that is done, now and then, and may stop it.
+    /// Applies it to a sample. `progress` is called now and then with the share that is done, from 0 to 1, and may stop the work.
     ///
     /// # Errors
     /// What the device refuses, images that do not fit, and [`Error::Stopped`].
@@ -70,8 +70,8 @@ impl Judge {
         Self { compares_input: true, ..self }
     }
 
-    /// Applies `judged` to all `samples` and scores what comes out; `each` sees every result. `watcher` is told of every image
-    /// and tile, and may stop the work.
+    /// Applies `judged` to all `samples` and scores the results; `each` is called with every result. `watcher` is called for every
+    /// image and tile, and may stop the work.
     ///
     /// # Errors
     /// [`Error::Mismatch`] naming the image that does not fit; else as [`Judged::apply`].
@@ -99,7 +99,7 @@ impl Judge {
                 score,
                 files: &[],
             };
-            // The end of the image is told with its score.
+            // The end of the image is reported below, together with its score.
             let mut progress =
                 |done: f64| if done < 1.0 { watcher.image(&report(done, None)) } else { Flow::Continue(()) };
             let result = judged

@@ -1,4 +1,5 @@
-//! How good networks are: images with targets go through a network, and what comes out is scored. The one loop that judges.
+//! How good networks are: a network is applied to images with targets, and the results are scored. There is one loop for this, for
+//! trained models and for networks in training.
 //!
 //! - [`Judge`]: the loop. It takes samples one after the other, has a [`Judged`] apply its network, and scores the result.
 //! - [`Judged`]: a network that can be judged: an [`crate::inference::Ensemble`], or a network in training ([`InTraining`]), whose

@@ -1,4 +1,4 @@
-//! What judging came to.
+//! The scores of an evaluation.
 
 use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
 use crate::network::Task;
@@ -25,21 +25,21 @@ pub fn metric_names(task: &Task) -> &'static [&'static str] {
 pub enum TaskScores {
     /// Of a segmentation.
     Segment {
-        /// How often each class was taken for which.
+        /// How many pixels of each class were predicted as which class.
         matrix: ConfusionMatrix,
-        /// Whether the probabilities can be taken at their word; empty where there were none.
+        /// Whether the probabilities are calibrated; empty where only classes were predicted.
         calibration: Box<Calibration>,
     },
     /// Of a regression.
     Regress {
         /// Of the network's values.
         output: RegressionScores,
-        /// Of the images themselves taken for the result, where that was asked for and both have as many channels.
+        /// Of the input images, scored as if they were results, where that was asked for and both have as many channels.
         input: Option<RegressionScores>,
     },
 }
 
-/// What judging a set of images came to.
+/// The result of judging a set of images.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     /// How many images were judged.

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Largest file that is read, in bytes: far more than any network that fits the limits of an architecture.
 const MAX_BYTES: u64 = 1 << 32;
 
-/// What some files do not say.
+/// What some files do not hold.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
     /// The dilations of the layers, cycled through; `None` for what the file says, else 1 to 10.
@@ -29,7 +29,7 @@ pub struct ImportOptions {
 pub struct Imported {
     /// The network, with the scaling of its images as normalisation.
     pub model: Model,
-    /// What was assumed because the file does not say it: sentences for people.
+    /// What was assumed because the file does not hold it: sentences for people.
     pub assumed: Vec<String>,
 }
 

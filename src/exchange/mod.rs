@@ -1,7 +1,7 @@
 //! Networks that come from other tools, and models that go to them.
 //!
 //! [`import`] recognises by content what msdnet and msd_pytorch wrote; no Python is needed and none is run.
-//! [`to_onnx`] and [`to_torch`] write a model for others. This room knows models and no engine.
+//! [`to_onnx`] and [`to_torch`] write a model for others. This module depends on models and not on engines.
 
 mod found;
 mod import;

@@ -15,7 +15,7 @@ use super::{Problem, dlsia};
 use crate::geometry::Boundary;
 use crate::network::{Architecture, DilationMode, Model, Normalisation, ParameterLayout, Task, TaskKind};
 
-/// The network whose tensors these are. The file does not say its dilations; `None` for those of the default, 1 to 10.
+/// The network whose tensors these are. The file does not hold the dilations; `None` for those of the default, 1 to 10.
 pub(super) fn read(tensors: &Tensors, dilations: Option<&[usize]>) -> Problem<Found> {
     let names = Names::find(tensors)?;
     let architecture = architecture(tensors, &names, dilations)?;

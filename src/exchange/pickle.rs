@@ -86,7 +86,7 @@ impl<'a> Pickle<'a> {
 }
 
 /// Reads the pickle at the start of `bytes`. Classes for which `allowed` is false are refused by name, unless the
-/// dictionary at the root has the key `excuse`: the caller then knows better what to say.
+/// dictionary at the root has the key `excuse`: the caller then has a better error message.
 pub(super) fn read<'a>(bytes: &'a [u8], allowed: fn(Class) -> bool, excuse: &str) -> Problem<Pickle<'a>> {
     let mut reader = Reader {
         bytes: &bytes[..bytes.len().min(MAX_BYTES)],

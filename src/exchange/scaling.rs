@@ -58,7 +58,7 @@ impl Scaling {
 
 /// The normalisation of images that stands for the layer `scaling` before the network.
 ///
-/// The first layers of msd_pytorch mixed all channels with equal weights. What a normalisation cannot say goes into
+/// The first layers of msd_pytorch mixed all channels with equal weights. What a normalisation cannot express goes into
 /// the filters, the mix and the biases; a constant stays constant beyond the edge, so this is exact where the
 /// boundary is a mirror.
 ///
@@ -119,7 +119,7 @@ pub(super) fn fold_input(
     Ok(normalisation)
 }
 
-/// The normalisation of targets that stands for the layer `scaling` after the network; what it cannot say goes into
+/// The normalisation of targets that stands for the layer `scaling` after the network; what it cannot express goes into
 /// the mix and its biases.
 ///
 /// # Errors

@@ -156,7 +156,7 @@ impl<'a> Storage<'a> {
     }
 }
 
-/// The tensors of the state_dict, whose storages `find` knows by key.
+/// The tensors of the state_dict, whose storages `find` finds by key.
 fn state_dict(
     pickle: &Pickle<'_>,
     find: impl Fn(&str) -> Option<Range<usize>>,

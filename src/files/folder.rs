@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Makes the folder and sees whether it takes files, before hours go into results that have no place.
+/// Creates the folder and checks that files can be written there, so that this does not fail only after hours of work.
 ///
 /// # Errors
 /// [`Error::Output`] when it cannot be made, or takes no files.
@@ -28,7 +28,7 @@ const LOCK: &str = ".msd-gpu.lock";
 #[derive(Debug)]
 pub struct FolderLock {
     path: PathBuf,
-    /// Locked as long as it is open; `None` where the file system knows no locks.
+    /// Locked as long as it is open; `None` where the file system has no locks.
     file: Option<File>,
 }
 
@@ -46,7 +46,7 @@ impl FolderLock {
                 Error::output(folder, problem).caused_by(error)
             })?;
             match file.try_lock() {
-                // Whoever had the lock before may have removed the file between our opening and locking it.
+                // The program that had the lock before may have removed the file after it was opened here.
                 Ok(()) if !is_at(&file, &path) => {}
                 Ok(()) => return Ok(Self { path, file: Some(file) }),
                 Err(TryLockError::WouldBlock) => {

@@ -1,4 +1,4 @@
-//! Text files that people write, of which nobody can say how long they are.
+//! Text files that people write, read up to a limit of bytes, since such a file may be anything and of any size.
 
 use std::fs::File;
 use std::io::Read;

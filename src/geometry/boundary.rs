@@ -1,4 +1,4 @@
-//! What a convolution sees beyond the edge of an image.
+//! What a convolution reads beyond the edge of an image.
 
 use crate::settings::named_choices;
 

@@ -4,7 +4,7 @@
 //! side, clipped to the image. Where the patch ends inside the image, the network's boundary rule makes up
 //! pixels that are not there, but what is made up travels no further than `reach` pixels inwards. Where the
 //! patch ends with the image, the rule is the same as for the whole image. So the core is exact for every
-//! boundary: mirroring never takes a pixel further away than the dilation that asked for it.
+//! boundary: mirroring never reads a pixel that is further away than the dilation.
 
 use std::ops::Range;
 

@@ -7,7 +7,7 @@ use super::extent::Extent;
 
 /// A part of an image or volume: where it starts, in pixels of the whole, and how large it is.
 ///
-/// Nothing says that the whole is large enough; [`Window::fits`] tells.
+/// A window may reach beyond an image; [`Window::fits`] checks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
     /// The first slice; 0 in a two-dimensional image.

@@ -1,9 +1,9 @@
 //! Runs a schedule on a graphics processor, through wgpu: Vulkan, Metal or DX12.
 //!
-//! Nothing outside this module knows wgpu. It has three rooms, each of which uses only those before it:
+//! No other module uses wgpu. This one has three parts, each of which uses only those before it:
 //!
-//! - `runtime` finds and opens devices, compiles kernels, moves numbers to and fro, and measures time and peaks. It
-//!   knows no network.
+//! - `runtime` finds and opens devices, compiles kernels, copies data to and from the device, and measures time and peaks. It
+//!   does not depend on networks.
 //! - `network` turns a schedule into dispatches and runs them: the [`crate::engine::Engine`] of graphics processors.
 //! - `tuning` finds the sizes of tiles with which a device is fastest, and keeps them for the next time.
 
@@ -24,7 +24,7 @@ pub(crate) fn adapter_for_tests() -> GpuAdapter {
     adapter
 }
 
-/// What a test says where there is no adapter.
+/// The message of a test where there is no adapter.
 #[cfg(test)]
 pub(crate) const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 device was found; install a driver, or a software Vulkan \
      (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)";

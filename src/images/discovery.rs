@@ -9,11 +9,11 @@ use super::file::{Format, open};
 use super::notices::warn_once;
 use super::read::of_planes;
 use super::source::{Header, ImageSource, Plane, page_digits};
-use super::{png, tiff};
+use super::{jpeg, png, tiff};
 use crate::error::{Error, Result};
 
 /// The endings of files that are taken for images, in lower case.
-const EXTENSIONS: [&str; 3] = ["png", "tif", "tiff"];
+const EXTENSIONS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
 
 /// How images are looked for: what their files do not tell rightly, or what is to be passed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Discovery {
 
     /// All images that `p` names, in natural order of their stems (`z2` before `z10`).
     ///
-    /// `p` is a folder (all its PNG and TIFF files, not those of folders inside, not hidden ones), a file, or
+    /// `p` is a folder (all its PNG, TIFF and JPEG files, not those of folders inside, not hidden ones), a file, or
     /// a glob pattern. A TIFF file of several pages gives one [`ImageSource`] for each, unless the file or `axes` say that
     /// pages are channels of one image.
     ///
@@ -210,7 +210,7 @@ fn files_of_folder(folder: &Path, keep_going: bool) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         return Err(Error::input(
             folder,
-            "the folder holds no images; wanted files ending in .png, .tif or .tiff",
+            "the folder holds no images; wanted files ending in .png, .tif or .tiff (or .jpg)",
         ));
     }
     Ok(files)
@@ -235,7 +235,7 @@ fn files_of_pattern(pattern: &str, keep_going: bool) -> Result<Vec<PathBuf>> {
             match others {
                 0 => "the pattern matches no file; check the folder and the ending".to_owned(),
                 _ => format!(
-                    "the pattern matches {others} names but no image; wanted files ending in .png, .tif or .tiff"
+                    "the pattern matches {others} names but no image; wanted files ending in .png, .tif or .tiff (or .jpg)"
                 ),
             },
         ));
@@ -270,7 +270,11 @@ impl Discovery {
         let (file, format) = open(path)?;
         if format != Format::Tiff {
             let mut only = unread(path);
-            only.header = if format == Format::Png { png::header(&only, &file).ok() } else { None };
+            only.header = match format {
+                Format::Png => png::header(&only, &file).ok(),
+                Format::Jpeg => jpeg::header(&only, &file).ok(),
+                _ => None,
+            };
             return Ok(vec![only]);
         }
         let tiff::Found { images, gathered, count } = tiff::images(path, &file, axes, self.keep_going)?;

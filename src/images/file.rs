@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Png,
+    Jpeg,
     Tiff,
     Empty,
     Other,
@@ -27,7 +28,7 @@ pub(super) fn open(path: &Path) -> Result<(File, Format)> {
     };
     let mut file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.is_dir() {
-        return Err(Error::input(path, "is a folder; wanted one PNG or TIFF image"));
+        return Err(Error::input(path, "is a folder; wanted one PNG, JPEG or TIFF image"));
     }
     let mut magic = Vec::with_capacity(8);
     (&file).take(8).read_to_end(&mut magic).map_err(unreadable)?;
@@ -35,17 +36,18 @@ pub(super) fn open(path: &Path) -> Result<(File, Format)> {
     let format = match magic.as_slice() {
         [] => Format::Empty,
         b"\x89PNG\r\n\x1a\n" => Format::Png,
+        [0xff, 0xd8, 0xff, ..] => Format::Jpeg,
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Format::Tiff,
         _ => Format::Other,
     };
     Ok((file, format))
 }
 
-/// The error for a file that is neither PNG nor TIFF.
+/// The error for a file that is neither PNG nor JPEG nor TIFF.
 pub(super) fn not_an_image(path: &Path, format: Format) -> Error {
     match format {
         Format::Empty => Error::input(path, "is empty (0 bytes); copy or export the image again"),
-        _ => Error::input(path, "is not a PNG or TIFF image; convert it to one of these"),
+        _ => Error::input(path, "is not a PNG or TIFF image, nor JPEG; convert it to PNG or TIFF"),
     }
 }
 

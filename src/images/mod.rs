@@ -19,7 +19,7 @@
 //! - `notices`: what people are told of how a file is taken. `axes`: which planes are channels of one image.
 //! - `source`: where one image is, and what its header says.
 //! - `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
-//! - `png`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
+//! - `png`, `jpeg`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
@@ -28,6 +28,7 @@ mod axes;
 mod decoded;
 mod discovery;
 mod file;
+mod jpeg;
 mod label_format;
 mod labels;
 mod limits;
@@ -55,5 +56,5 @@ pub use read::{as_grey, has_equal_channels, page_size, read_image, read_labels, 
 pub use sink::Sink;
 pub use slices::{Slices, open_volume};
 pub use source::ImageSource;
-pub use tiff::{TiffSink, write_tiff_f32};
+pub use tiff::{StackLayout, TiffSink, write_tiff_f32};
 pub use volume::{Volume, VoxelSize};

@@ -10,7 +10,7 @@ use super::file::{Format, not_an_image, open};
 use super::limits::check_memory;
 use super::source::{Header, ImageSource};
 use super::volume::zeros;
-use super::{png, tiff};
+use super::{jpeg, png, tiff};
 use crate::error::{Error, Result};
 
 fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
@@ -21,6 +21,7 @@ fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
     let (file, format) = open(&page.path)?;
     let decoded = match format {
         Format::Png => png::decode(page, &file, purpose),
+        Format::Jpeg => jpeg::decode(page, &file, purpose),
         Format::Tiff => tiff::decode(page, &file, purpose),
         other => Err(not_an_image(&page.path, other)),
     }?;
@@ -57,6 +58,7 @@ pub(super) fn header(page: &ImageSource) -> Result<Header> {
     let (file, format) = open(&page.path)?;
     match format {
         Format::Png => png::header(page, &file),
+        Format::Jpeg => jpeg::header(page, &file),
         Format::Tiff => of_planes(tiff::header(page, &file, None)?, page),
         other => Err(not_an_image(&page.path, other)),
     }
@@ -98,14 +100,15 @@ pub fn page_size(page: &ImageSource) -> Result<(usize, usize, usize)> {
 
 /// Reads an image as float32 of shape `[channel][y][x]`, its numbers as stored (8 bits stay 0 to 255).
 ///
-/// PNG: 1 to 16 bits, grey, colour or palette (as its colours). TIFF: unsigned and signed integers of
-/// up to 64 bits and floats of 16, 32 and 64, any number of channels, interleaved or planar; a palette
-/// TIFF gives its stored numbers, as it is mostly a grey image under a look-up table. Alpha is dropped.
-/// Unsigned "white is zero" images are turned so that white is the largest number. Integers above
-/// 16 777 216 are rounded to float32.
+/// PNG: 1 to 16 bits, grey, colour or palette (as its colours). JPEG: 8 bits, grey or colour. TIFF: unsigned
+/// integers of 1 to 16, 32 and 64 bits, signed ones of 8 to 64 and floats of 16, 32 and 64, any number of
+/// channels, interleaved or planar, in strips or tiles, without compression or with LZW, deflate, zstd,
+/// PackBits, JPEG or facsimile; a palette TIFF gives its stored numbers, as it is mostly a grey image under
+/// a look-up table. Alpha is dropped. Unsigned "white is zero" images are turned so that white is the
+/// largest number. Integers above 16 777 216 are rounded to float32.
 ///
 /// # Errors
-/// [`Error::Input`] when the file is missing, empty, no PNG or TIFF, damaged, stored in a way that cannot
+/// [`Error::Input`] when the file is missing, empty, no PNG, JPEG or TIFF, damaged, stored in a way that cannot
 /// be read, larger than 16 GiB decoded, or holds NaN or infinite pixels.
 ///
 /// An image whose channels are several pages has those of the first page first.
@@ -236,8 +239,8 @@ pub(crate) const NO_LABEL: i64 = i64::MIN;
 /// the grey; floating-point images are read where all values are whole numbers.
 ///
 /// # Errors
-/// [`Error::Input`] for what [`read_image`] refuses, for more than one channel, and for values that are
-/// not whole numbers.
+/// [`Error::Input`] for what [`read_image`] refuses, for JPEG files, whose compression changes label values, for
+/// more than one channel, and for values that are not whole numbers.
 pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
     labels(page, whole_float)
 }

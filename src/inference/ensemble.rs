@@ -14,7 +14,7 @@ use crate::network::{Measure, Model, Task};
 use crate::watcher::Flow;
 use crate::{Error, Result};
 
-/// Models that are applied together, and the symmetries in which they see an image.
+/// Models that are applied together, and the symmetries in which they are applied to an image.
 ///
 /// What is averaged are the probabilities of the classes, not the raw outputs (Lakshminarayanan, Pritzel & Blundell,
 /// "Simple and scalable predictive uncertainty estimation using deep ensembles", NIPS 2017), or the values in
@@ -171,7 +171,7 @@ impl Ensemble {
         self.predict_watched(image, deviation, &mut |_| Flow::Continue(()))
     }
 
-    /// As [`Ensemble::predict`]; `progress` is told the share that is done after each tile, and may stop it.
+    /// As [`Ensemble::predict`]; `progress` is called after each tile with the share that is done, from 0 to 1, and may stop the work.
     ///
     /// # Errors
     /// As [`Ensemble::predict`], and [`Error::Stopped`].

@@ -8,7 +8,7 @@ use crate::geometry::Boundary;
 use crate::inference::softmax;
 use crate::network::{Architecture, Class, Normalisation, initialise};
 
-/// A network in which every parameter has a part, and that knows left from right and up from down.
+/// A network in which every parameter changes the result, and whose result is not symmetric.
 fn regression(architecture: Architecture, seed: u64) -> Model {
     let mut parameters = initialise(&architecture, seed);
     for (index, parameter) in parameters.iter_mut().enumerate().filter(|(_, p)| **p == 0.0) {

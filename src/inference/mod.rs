@@ -3,7 +3,7 @@
 //! - [`Predictor`]: a model opened on a device. It normalises an image as the model was trained, runs the
 //!   engine and gives raw outputs, class indices, probabilities, or values in the units of the targets.
 //! - [`Ensemble`]: several models, and an image in its eight symmetries, averaged; how much they differ.
-//! - `tiles`: how an image is cut where it is too large for the memory of the device. Every tile is computed
+//! - [`Tiling`]: how an image is cut where it is too large for the memory of the device. Every tile is computed
 //!   with all the pixels around it that it depends on, so tiles do not change the result.
 //! - [`image_bytes`]: what images take in memory beside the network.
 //! - [`argmax`] and [`softmax`]: what raw outputs of a segmentation mean.
@@ -12,6 +12,7 @@
 
 mod ensemble;
 mod memory;
+mod outputs;
 mod predict;
 mod predictor;
 mod products;

@@ -1,9 +1,9 @@
 //! Files through models to files: read, computed and written at the same time.
 
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::ensemble::Ensemble;
+use super::outputs::{Outputs, Written};
 use super::products::Products;
 use super::stream::stream;
 use crate::images::{ImageSource, as_grey, has_equal_channels, read_image};
@@ -21,7 +21,7 @@ pub struct Failure {
 }
 
 /// Applies `ensemble` to every image and writes `products`, in order; images are read and results written while others are
-/// computed. `watcher` is told of each image once its files are written, and of tiles before; it may stop the work.
+/// computed. `watcher` is called for each image once its files are written, and for its tiles before; it may stop the work.
 ///
 /// # Errors
 /// Of the first image that failed, with its name; all before it are written. [`Error::Stopped`] when the watcher asked for
@@ -38,7 +38,8 @@ pub fn predict(
 /// As [`predict`], but an image that cannot be read or does not fit the models is passed over. Gives those images, in order.
 ///
 /// # Errors
-/// What would befall all other images too: of the device, the memory and the place for results; and [`Error::Stopped`].
+/// Errors that would occur with all other images too: of the device, the memory and the folder for results; and
+/// [`Error::Stopped`].
 pub fn predict_keeping_going(
     ensemble: &mut Ensemble,
     images: &[ImageSource],
@@ -56,8 +57,7 @@ pub fn predict_keeping_going(
     Ok(failures)
 }
 
-/// Applies `ensemble` to every image; `failed` decides whether the others are gone on with when one could not be read or
-/// computed.
+/// Applies `ensemble` to every image. When one could not be read or computed, `failed` decides whether to continue with the others.
 fn run(
     ensemble: &mut Ensemble,
     images: &[ImageSource],
@@ -67,7 +67,8 @@ fn run(
 ) -> Result<()> {
     let items: Vec<(usize, &ImageSource)> = images.iter().enumerate().collect();
     let (sender, written) = channel();
-    let mut teller = Teller { watcher, images, written, stopped: false };
+    let mut reporter = Reporter { watcher, images, written, stopped: false };
+    let mut outputs = Outputs::new(products, images);
     let grey = ensemble.model().architecture.inputs == 1;
     let ended = stream(
         &items,
@@ -79,8 +80,8 @@ fn run(
             }))
         },
         |&(index, source), image| {
-            teller.tell_of_written();
-            let mut progress = |done: f64| teller.tile(index, done);
+            reporter.report_written();
+            let mut progress = |done: f64| reporter.tile(index, done);
             let found = image.and_then(|image| {
                 ensemble.warn_of_range(&source.name(), &image);
                 let found = ensemble.predict_watched(&image, products.want_deviation(), &mut progress);
@@ -96,51 +97,55 @@ fn run(
                 Err(error) => failed(source, error).map(|()| None),
             }
         },
-        |&(index, source), result| {
-            let Some((image, found)) = result else { return Ok(()) };
-            let files = products.write(&source.stem, image.as_ref(), &found)?;
-            // Nobody listens any more once the work has failed.
-            sender.send((index, files)).ok();
+        |&(index, _), result| {
+            let has_result = result.is_some();
+            let result = result.as_ref().map(|(image, found)| (image.as_ref(), found));
+            let written = outputs.write(index, result)?;
+            if has_result || !written.files.is_empty() {
+                // The receiver is dropped once the work has failed.
+                sender.send((index, written)).ok();
+            }
             Ok(())
         },
     );
-    teller.tell_of_written();
+    reporter.report_written();
     ended
 }
 
-/// Hands what the writing thread has done on to the watcher, which belongs to this one.
-struct Teller<'a> {
+/// Reports to the watcher which images the writing thread has finished. The watcher is called on the computing thread alone.
+struct Reporter<'a> {
     watcher: &'a mut dyn Watcher,
     images: &'a [ImageSource],
-    written: Receiver<(usize, Vec<PathBuf>)>,
+    written: Receiver<(usize, Written)>,
     stopped: bool,
 }
 
-impl Teller<'_> {
-    fn report(&mut self, index: usize, done: f64, files: &[PathBuf]) -> Flow {
+impl Reporter<'_> {
+    fn report(&mut self, index: usize, done: f64, written: Option<&Written>) -> Flow {
+        let name = written.map_or_else(|| self.images[index].name(), |written| written.name.clone());
         let report = ImageReport {
             work: ImageWork::Predict,
-            name: &self.images[index].name(),
+            name: &name,
             index,
             count: self.images.len(),
             done,
             score: None,
-            files,
+            files: written.map_or(&[], |written| &written.files),
         };
         self.watcher.image(&report)
     }
 
-    fn tell_of_written(&mut self) {
-        while let Ok((index, files)) = self.written.try_recv() {
-            self.stopped |= self.report(index, 1.0, &files).is_break();
+    fn report_written(&mut self) {
+        while let Ok((index, written)) = self.written.try_recv() {
+            self.stopped |= self.report(index, 1.0, Some(&written)).is_break();
         }
     }
 
-    /// The end of an image is told when it is written.
+    /// Reports a tile. The end of an image is reported by [`Self::report_written`] once it is written.
     fn tile(&mut self, index: usize, done: f64) -> Flow {
         if self.stopped {
             return Flow::Break(());
         }
-        if done < 1.0 { self.report(index, done, &[]) } else { Flow::Continue(()) }
+        if done < 1.0 { self.report(index, done, None) } else { Flow::Continue(()) }
     }
 }

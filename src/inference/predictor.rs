@@ -87,7 +87,7 @@ impl Predictor {
         self.outputs_watched(image, &mut |_| Flow::Continue(()))
     }
 
-    /// As [`Predictor::outputs`]; `progress` is told the share that is done after each tile, and may stop it.
+    /// As [`Predictor::outputs`]; `progress` is called after each tile with the share that is done, from 0 to 1, and may stop the work.
     ///
     /// # Errors
     /// As [`Predictor::outputs`], and [`Error::Stopped`].
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn images_are_normalised_and_values_come_back_in_the_targets_units() {
         let mut model = model(Architecture::new(1, 1, 1));
-        // Only the mix of the input is left: the network hands its input on.
+        // Only the mix of the input is left: the network's output is its input.
         model.parameters.fill(0.0);
         let mix = crate::network::ParameterLayout::of(&model.architecture).mix(0).start;
         model.parameters[mix] = 1.0;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, Axis};
+use ndarray::{Array2, Array3, Axis, CowArray, Ix3};
 
 use super::ensemble::{Ensemble, Prediction};
+use super::outputs::Grouping;
 use crate::files::make_and_try;
 use crate::images::{ImageSource, LabelFormat, write_labels_as, write_png_rgb8, write_tiff_f32};
 use crate::network::{Class, Task};
@@ -14,7 +15,7 @@ use crate::{Error, Result, pictures};
 /// How much of the class's colour an overlay shows.
 const OPACITY: f32 = 0.5;
 
-/// What is wanted beside the labels or values of each image.
+/// Which files are wanted in addition to the labels or values of each image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wishes {
@@ -24,11 +25,13 @@ pub struct Wishes {
     pub overlay: bool,
     /// How sure the result is.
     pub uncertainty: bool,
+    /// A file for each page of a stack, instead of a stack.
+    pub pages: bool,
 }
 
 /// A file that is written for each image.
 #[derive(Debug, Clone, Copy)]
-enum Product {
+pub(super) enum Product {
     Labels(LabelFormat),
     Values,
     Probabilities,
@@ -48,15 +51,37 @@ impl Product {
             Product::Entropy => format!("{stem}_entropy.tif"),
         }
     }
+
+    /// The name of the file that holds this of all images of a stack.
+    pub(super) fn stack_name(self, stem: &str) -> String {
+        match self {
+            Product::Labels(_) => format!("{stem}.tif"),
+            Product::Overlay => format!("{stem}_overlay.tif"),
+            other => other.file_name(stem),
+        }
+    }
 }
 
-/// The files that are written for each image, and where: labels or values as `NAME.png` or `NAME.tif`, and what was wished.
+/// One result of one image.
+pub(super) enum Rendered<'a> {
+    /// Label values, `[y][x]`, and how they are stored.
+    Labels(Array2<i64>, LabelFormat),
+    /// Numbers, `[channel][y][x]`.
+    Values(CowArray<'a, f32, Ix3>),
+    /// Red, green and blue, `[y][x][colour]`.
+    Colours(Array3<u8>),
+}
+
+/// The files that are written for each image, and where: labels or values as `NAME.png` or `NAME.tif`, and those that [`Wishes`]
+/// ask for. The images of a stack become a stack, `NAME.tif`, unless files for each page are asked for.
 #[derive(Debug, Clone)]
 pub struct Products {
     /// The classes of a segmentation.
     classes: Vec<Class>,
     products: Vec<Product>,
     folder: PathBuf,
+    /// Whether pages of a stack have files of their own.
+    pages: bool,
 }
 
 impl Products {
@@ -81,7 +106,7 @@ impl Products {
                 return Err(Error::setting("uncertainty", found, wanted));
             }
             let products = [Product::Values].into_iter().chain(deviation).collect();
-            return Ok(Self { classes: Vec::new(), products, folder });
+            return Ok(Self { classes: Vec::new(), products, folder, pages: wishes.pages });
         };
         let format = LabelFormat::holding(classes.iter().map(|class| class.value)).ok_or_else(|| {
             Error::Mismatch(
@@ -94,7 +119,7 @@ impl Products {
         products.extend(wishes.overlay.then_some(Product::Overlay));
         products.extend(deviation);
         products.extend(wishes.uncertainty.then_some(Product::Entropy));
-        Ok(Self { classes: classes.clone(), products, folder })
+        Ok(Self { classes: classes.clone(), products, folder, pages: wishes.pages })
     }
 
     /// Those of an ensemble.
@@ -105,16 +130,22 @@ impl Products {
         Self::new(&ensemble.model().task, ensemble.predictions(), wishes, folder)
     }
 
-    /// Makes the folder and tries it, and refuses images whose results would have no place of their own: two with files of one
-    /// name, or one that lies in the folder and could be overwritten.
+    /// Creates the folder and checks that files can be written there. Refuses images whose results would overwrite something: two
+    /// images whose results have the same name, or an image that lies in the folder itself.
     ///
     /// # Errors
     /// [`Error::Mismatch`], [`Error::Setting`] and [`Error::Output`] for these.
     pub fn prepare(&self, images: &[ImageSource]) -> Result<()> {
         let mut owners = BTreeMap::new();
-        for image in images {
+        let grouping = self.grouping(images);
+        let stacks = grouping.stacks.iter().map(|stack| (&images[stack.first], Some(&stack.stem)));
+        let alone = images.iter().zip(&grouping.places).filter(|(_, place)| place.is_none());
+        for (image, stack) in alone.map(|(image, _)| (image, None)).chain(stacks) {
             for product in &self.products {
-                let name = product.file_name(&image.stem);
+                let name = match stack {
+                    Some(stem) => product.stack_name(stem),
+                    None => product.file_name(&image.stem),
+                };
                 if let Some(other) = owners.insert(name.clone(), image) {
                     return Err(Error::Mismatch(format!(
                         "{} and {} would both be written to {name}; rename one, or predict them into different folders",
@@ -145,6 +176,47 @@ impl Products {
         self.products.iter().any(|product| matches!(product, Product::Overlay))
     }
 
+    /// Which of the images belong together.
+    pub(super) fn grouping(&self, images: &[ImageSource]) -> Grouping {
+        Grouping::of(images, self.pages)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Each product of one image. `image` is what a picture shows.
+    pub(super) fn rendered<'p>(
+        &self,
+        image: Option<&Array3<f32>>,
+        found: &'p Prediction,
+    ) -> Result<Vec<(Product, Rendered<'p>)>> {
+        let mut all = Vec::new();
+        for &product in &self.products {
+            let rendered = match product {
+                Product::Labels(format) => {
+                    let labels = found.classes().mapv(|class| self.classes[class as usize].value);
+                    Some(Rendered::Labels(labels, format))
+                }
+                Product::Values | Product::Probabilities => Some(Rendered::Values(found.mean.view().into())),
+                // Colours over colours could not be told apart: the image is shown grey.
+                Product::Overlay => match image.and_then(|image| image.mean_axis(Axis(0))) {
+                    Some(grey) => {
+                        let classes = found.classes();
+                        Some(Rendered::Colours(pictures::overlay(grey.view(), classes.view(), OPACITY)?))
+                    }
+                    None => None,
+                },
+                Product::Deviation => {
+                    found.deviation.as_ref().map(|deviation| Rendered::Values(deviation.view().into()))
+                }
+                Product::Entropy => Some(Rendered::Values(found.entropy().insert_axis(Axis(0)).into())),
+            };
+            all.extend(rendered.map(|rendered| (product, rendered)));
+        }
+        Ok(all)
+    }
+
     /// Writes the files of one image; gives their paths.
     pub(super) fn write(
         &self,
@@ -153,27 +225,14 @@ impl Products {
         found: &Prediction,
     ) -> Result<Vec<PathBuf>> {
         let mut written = Vec::new();
-        for &product in &self.products {
+        for (product, rendered) in self.rendered(image, found)? {
             let path = self.folder.join(product.file_name(stem));
-            match product {
-                Product::Labels(format) => {
-                    let labels = found.classes().mapv(|class| self.classes[class as usize].value);
+            match rendered {
+                Rendered::Labels(labels, format) => {
                     write_labels_as(&path, &labels, format)?;
                 }
-                Product::Values | Product::Probabilities => write_tiff_f32(&path, &found.mean)?,
-                Product::Overlay => {
-                    // Colours over colours could not be told apart: the image is shown grey.
-                    if let Some(grey) = image.and_then(|image| image.mean_axis(Axis(0))) {
-                        let picture = pictures::overlay(grey.view(), found.classes().view(), OPACITY)?;
-                        write_png_rgb8(&path, &picture)?;
-                    }
-                }
-                Product::Deviation => {
-                    if let Some(deviation) = &found.deviation {
-                        write_tiff_f32(&path, deviation)?;
-                    }
-                }
-                Product::Entropy => write_tiff_f32(&path, &found.entropy().insert_axis(Axis(0)))?,
+                Rendered::Values(values) => write_tiff_f32(&path, values.view())?,
+                Rendered::Colours(picture) => write_png_rgb8(&path, &picture)?,
             }
             written.push(path);
         }

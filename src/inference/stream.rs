@@ -8,7 +8,8 @@ use std::thread;
 
 use crate::{Error, Result};
 
-/// Most images that are read before they are computed: one waits, and one is in the reader's hands.
+/// How many images may be read ahead of the one that is being computed: one waits in the channel, and the reader holds another one
+/// until there is room for it.
 pub const AHEAD: usize = 2;
 
 /// Sends every item through `read`, `compute` and `write`, in order: `read` and `write` on threads of their own,

@@ -1,4 +1,4 @@
-//! Whole images in tiles that a network computes one by one, whoever owns the engine.
+//! Cuts whole images into tiles, on which a network is run one after the other. The engine is the caller's.
 
 use ndarray::{ArrayView3, s};
 

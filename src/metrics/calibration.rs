@@ -1,4 +1,4 @@
-//! Whether probabilities can be taken at their word.
+//! Calibration: whether predicted probabilities are as large as the share of pixels that are right.
 
 use ndarray::{ArrayView2, ArrayView3};
 use serde::Serialize;
@@ -87,7 +87,7 @@ impl Calibration {
     }
 
     /// The expected calibration error: the mean over all pixels of |accuracy - confidence| of their bin, from 0
-    /// (probabilities are what they say) to 1; `None` before a pixel was counted.
+    /// (perfectly calibrated) to 1; `None` before a pixel was counted.
     ///
     /// Naeini, Cooper & Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015; for several
     /// classes Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017, equation 3.
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn probabilities_that_keep_their_word_have_no_error() {
+    fn calibrated_probabilities_have_no_error() {
         // Of a hundred pixels with confidence 0.8, eighty are right; a certain one is right.
         let probabilities = Array3::from_shape_fn((2, 1, 101), |(class, _, x)| match (x, class) {
             (100, class) => class as f32,

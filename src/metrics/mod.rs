@@ -1,6 +1,6 @@
 //! How good a prediction is: scores of segmentations and of images.
 //!
-//! Nothing here knows what made the prediction. Every score says in its documentation what it counts and
+//! Scores do not depend on what made the prediction. The documentation of every score states what it counts and
 //! what it gives where it is undefined.
 
 pub mod calibration;

@@ -21,7 +21,10 @@ pub enum DataRange {
 }
 
 impl DataRange {
-    /// The range that a user gave, which must be a positive number.
+    /// The range that a user gave, in the units of the images.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] unless `range` is finite and above 0.
     pub fn given(range: f64) -> Result<Self> {
         if range.is_finite() && range > 0.0 {
             Ok(DataRange::Given(range))
@@ -47,7 +50,7 @@ impl fmt::Display for DataRange {
     }
 }
 
-/// Collects the smallest and largest value of the targets, for a [`DataRange`] that nobody gave.
+/// Collects the smallest and largest value of the targets, for a [`DataRange`] where the user gave none.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TargetLimits {
     smallest: f32,
@@ -92,7 +95,10 @@ impl RegressionScores {
         Self { range, squared: 0.0, absolute: 0.0, values: 0, ssim_sum: 0.0, ssim_images: 0 }
     }
 
-    /// Adds one image, `[channel][y][x]`. Pixels whose target is NaN do not count. Nothing is added if the shapes differ.
+    /// Adds one image, target and prediction `[channel][y][x]` in the same units. Values whose target is NaN do not count.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when the shapes differ; then nothing is added.
     pub fn add(&mut self, target: ArrayView3<f32>, predicted: ArrayView3<f32>) -> Result<()> {
         if target.dim() != predicted.dim() {
             let ((tc, th, tw), (pc, ph, pw)) = (target.dim(), predicted.dim());
@@ -233,7 +239,7 @@ mod tests {
         let mut scores = RegressionScores::new(DataRange::Given(6.0));
         scores.add(none.view(), predicted.view()).unwrap();
         assert_eq!((scores.mse(), scores.psnr(), scores.ssim()), (None, None, None));
-        // A prediction that is no number is no way out.
+        // A prediction of NaN counts, so it makes the scores NaN.
         let mut scores = RegressionScores::new(DataRange::Given(6.0));
         scores.add(target.view(), none.view()).unwrap();
         assert!(scores.mse().unwrap().is_nan() && scores.ssim().unwrap().is_nan());

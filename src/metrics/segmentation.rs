@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// The target value of a pixel that nobody labelled: it is left out of every score.
+/// The target value of an unlabelled pixel, which is left out of every score.
 pub const UNLABELLED: u32 = u32::MAX;
 
 /// How many pixels of each target class were predicted as which class.
@@ -49,9 +49,11 @@ impl ConfusionMatrix {
         self.counts.view()
     }
 
-    /// Counts one image, `[y][x]`. Pixels whose target is [`UNLABELLED`] are left out.
+    /// Counts one image: target classes and predicted classes `[y][x]`, numbered from 0. Pixels whose target is [`UNLABELLED`]
+    /// are left out, whatever was predicted there.
     ///
-    /// Nothing is counted if the shapes differ or a label is not one of the classes.
+    /// # Errors
+    /// [`Error::Mismatch`] when the shapes differ, or a counted pixel has a class that the matrix does not; then nothing is counted.
     pub fn add(&mut self, target: ArrayView2<u32>, predicted: ArrayView2<u32>) -> Result<()> {
         if target.dim() != predicted.dim() {
             let ((th, tw), (ph, pw)) = (target.dim(), predicted.dim());
@@ -80,7 +82,10 @@ impl ConfusionMatrix {
         Ok(())
     }
 
-    /// Adds the counts of another matrix of as many classes.
+    /// Adds the counts of another matrix.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when it has another number of classes; then nothing is added.
     pub fn merge(&mut self, other: &ConfusionMatrix) -> Result<()> {
         if self.classes() != other.classes() {
             return Err(Error::Mismatch(format!(

@@ -17,7 +17,7 @@ pub enum DilationMode {
     Layer,
 }
 
-/// The architecture of an MS-D network: everything about it that is not a number to be learnt.
+/// The architecture of an MS-D network: everything about it but its parameters.
 ///
 /// Channels are counted through: first the `inputs` channels of the image, then the `width` channels of
 /// layer 0, of layer 1, and so on. A *hidden* channel is one that a layer computes.
@@ -39,7 +39,7 @@ pub struct Architecture {
     pub boundary: Boundary,
 }
 
-/// Most channels that a network may have in one place; a guard against damaged files and slips of the hand.
+/// Most channels that a network may have in one place; a guard against damaged files and typing errors.
 const MAX_CHANNELS: usize = 65_536;
 /// Most filters: their taps, gradients and moments then take 4 GiB.
 const MAX_FILTERS: usize = 1 << 25;

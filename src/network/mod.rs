@@ -1,7 +1,7 @@
 //! WHAT a network is: its architecture, its parameters, its receptive field and its file.
 //!
-//! Everything here is plain data. How a network is computed is the business of [`crate::schedule`] and
-//! of the engines; what it should give is written down in [`crate::reference`].
+//! Everything here is plain data. [`crate::schedule`] and the engines compute networks; [`crate::reference`] defines what the
+//! results should be.
 
 mod architecture;
 mod model;

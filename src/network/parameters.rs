@@ -99,7 +99,7 @@ pub fn initialise(architecture: &Architecture, seed: u64) -> Vec<f32> {
     let connections =
         TAPS * (architecture.inputs + architecture.width * (architecture.depth - 1)) + architecture.outputs;
     let deviation = (2.0 / connections as f64).sqrt();
-    // A deviation from a positive count is finite and positive, all that a normal distribution asks for.
+    // A normal distribution needs a finite deviation that is not negative, which this one is as the count is positive.
     let normal = Normal::new(0.0, deviation).expect("the deviation is finite");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut parameters = vec![0.0; layout.count()];

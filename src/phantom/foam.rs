@@ -1,4 +1,4 @@
-//! Foam: a round piece of material full of round voids, and pairs of bad and good tomograms of it.
+//! Foam: a round piece of material full of round voids, and pairs of noisy and clean tomograms of it.
 
 use std::f32::consts::TAU;
 
@@ -93,7 +93,10 @@ fn fill_circle(image: &mut Array2<f32>, y: f32, x: f32, radius: f32, value: f32)
 
 /// Two tomograms of one piece of foam, `[y][x]` of `size` x `size` pixels, as (input, target): the input
 /// reconstructed from `angles_noisy` projections with the noise of `photons` photons a ray, the target from
-/// `angles_clean` projections without noise. Material is about 1 in both.
+/// `angles_clean` projections without noise. Material is about 1 in both, and air about 0.
+///
+/// # Errors
+/// [`Error::Setting`] when `size` or a number of projections is 0, or `photons` is not finite and above 0.
 pub fn denoising_pair(
     size: usize,
     angles_clean: usize,

@@ -2,7 +2,7 @@
 //!
 //! A simplified form of the synthetic segmentation task of Pelt & Sethian, PNAS 2018, doi
 //! 10.1073/pnas.1715832114: shapes of several kinds, sizes and textures in strong Gaussian noise. The mean
-//! brightness of a shape tells nothing about its class. Two classes differ by size only and two by texture
+//! brightness of a shape does not depend on its class. Two classes differ by size only and two by texture
 //! only, and flat triangles and rings belong to the background, so a pixel has to be judged by the whole
 //! shape around it.
 

@@ -25,7 +25,8 @@ pub fn range_of(image: ArrayView2<f32>) -> Option<(f32, f32)> {
     Some(values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v))))
 }
 
-/// The image with its [`range_of`] spread over black to white; mid grey if all values are equal.
+/// The image `[y][x]` as grey values `[y][x]` from 0 (black) to 255 (white), with its [`range_of`] spread over them. Values beyond that
+/// range are clipped, NaN is black, and finite values are mid grey where all of them are equal.
 pub fn stretch(image: ArrayView2<f32>) -> Array2<u8> {
     stretch_with(image, range_of(image).unwrap_or((0.0, 0.0)))
 }
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_numbers_do_not_count() {
+    fn values_that_are_not_finite_do_not_count() {
         let image = array![[f32::NAN, 1.0, 2.0], [3.0, f32::INFINITY, f32::NEG_INFINITY]];
         assert_eq!(range_of(image.view()), Some((1.0, 3.0)));
         assert_eq!(stretch(image.view()), array![[0, 0, 128], [255, 255, 0]]);

@@ -25,7 +25,8 @@ pub fn montage(columns: &[&str], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
     captioned_montage(columns, &[], rows)
 }
 
-/// As [`montage`], with a caption over each row as well.
+/// As [`montage`], with `captions[i]` over row `i` as well. Rows without a caption, or with an empty one, get no space for it;
+/// captions beyond the last row are left out.
 pub fn captioned_montage(columns: &[&str], captions: &[String], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
     let rows: Vec<Vec<Cow<Array3<u8>>>> = rows.iter().map(|row| row.iter().map(enlarged).collect()).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0).max(columns.len());

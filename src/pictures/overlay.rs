@@ -7,7 +7,7 @@ use super::palette::class_colour;
 use crate::error::{Error, Result};
 use crate::metrics::UNLABELLED;
 
-/// Colour of pixels that nobody labelled.
+/// Colour of unlabelled pixels.
 const UNLABELLED_COLOUR: [u8; 3] = [0xBB, 0xBB, 0xBB];
 
 /// Labels `[y][x]` as a picture `[y][x][3]` in the colours of the classes; unlabelled pixels are light grey.
@@ -21,8 +21,12 @@ pub fn label_picture(labels: ArrayView2<u32>) -> Array3<u8> {
 
 /// An image `[y][x]`, stretched to grey, with its labels over it, as a picture `[y][x][3]`.
 ///
-/// `opacity` goes from 0 (the image alone) to 1 (the colours alone). Class 0, nearly always the background,
-/// and unlabelled pixels show the image alone.
+/// `labels` are class indices from 0, or [`UNLABELLED`]. `opacity` goes from 0 (the image alone) to 1 (the colours alone);
+/// numbers beyond are clamped, and NaN is taken for 0. Class 0, nearly always the background, and unlabelled pixels show the image
+/// alone.
+///
+/// # Errors
+/// [`Error::Mismatch`] when image and labels differ in size.
 pub fn overlay(image: ArrayView2<f32>, labels: ArrayView2<u32>, opacity: f32) -> Result<Array3<u8>> {
     if image.dim() != labels.dim() {
         let ((ih, iw), (lh, lw)) = (image.dim(), labels.dim());

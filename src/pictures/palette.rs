@@ -1,4 +1,4 @@
-//! Colours of classes and of lines, to be told apart with any kind of colour vision.
+//! Colours of classes and of lines, which can be distinguished with any kind of colour vision.
 
 /// Class 0 first: nearly always the background. Then the seven colours of Okabe & Ito, "Color universal
 /// design", 2008, that are not black, then five of Paul Tol's "muted" scheme (technical note SRON/EPS/TN/09-002)

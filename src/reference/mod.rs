@@ -1,7 +1,9 @@
 //! The equations of an MS-D network in float64, written as the paper writes them and nothing clever.
 //!
-//! This is the judge of both engines and of the schedule, so it uses neither: no margins, no blocks, no
-//! pages, one image at a time, and the boundary looked up for every tap.
+//! Both engines and the schedule are checked against it, so it uses neither: no margins, no blocks, no pages, one image at
+//! a time, and the boundary looked up for every tap. What it shares with them are data types: the architecture and the order of
+//! its parameters from `network`, the places that a boundary mirrors from `geometry`, and from `engine` the types of a loss, of
+//! targets and of the optimiser's settings. `tests/reference.rs` checks it against mathematics.
 //!
 //! With z the channels (the input's first), h the filters, b the biases and s the dilations,
 //!
@@ -59,7 +61,10 @@ fn taps(architecture: &Architecture, extent: Extent, s: usize, mut visit: impl F
     }
 }
 
-/// The forward pass over one image `[channel][y][x]`.
+/// The forward pass over one image `[channel][y][x]` of `extent` pixels, with `parameters` in the order of [`ParameterLayout`].
+///
+/// # Panics
+/// When the image does not have the network's input channels, or there are fewer parameters than the architecture has.
 pub fn forward(architecture: &Architecture, parameters: &[f64], image: &[f64], extent: Extent) -> Forward {
     let layout = ParameterLayout::of(architecture);
     let pixels = extent.pixels();
@@ -85,7 +90,13 @@ pub fn forward(architecture: &Architecture, parameters: &[f64], image: &[f64], e
     Forward { maps, outputs }
 }
 
-/// The gradients of a loss whose gradient with respect to the outputs is `output_gradient`.
+/// The backward pass over one image: the gradients of a loss whose gradient with respect to the outputs is `output_gradient`.
+///
+/// `parameters` are in the order of [`ParameterLayout`], `forward` is what [`forward()`] gave for the same parameters and image, and
+/// `output_gradient` is `[output][y][x]`, as [`loss`] gives it. Gradients of several images are to be added up by the caller.
+///
+/// # Panics
+/// When there are fewer parameters than the architecture has.
 pub fn backward(
     architecture: &Architecture,
     parameters: &[f64],

@@ -2,8 +2,12 @@
 
 use crate::engine::Adam;
 
-/// One step of Adam: moves `parameters`, both moments and the average. Knows nothing of layers, so it takes none for
-/// frozen.
+/// One step of Adam: changes `parameters`, the `first` and `second` moments, and `average` in place.
+///
+/// All of them are as long as `gradients` and in the same order; `average` may be empty where `adam.average_decay` is `None`. The norm
+/// that is clipped is that of all `gradients`. There are no frozen layers here, since this function does not know which parameters
+/// belong to which layer: `adam.frozen_layers` is not read. To get the step of a network with frozen layers, set their gradients to 0
+/// before it and put their parameters and averages back after it, as the self-test does.
 pub fn adam(
     parameters: &mut [f64],
     gradients: &[f64],

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::geometry::Shape;
 use crate::network::Architecture;
 
-/// What an engine asks of a schedule.
+/// What an engine can choose about a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Layers in a block; 1 for layer by layer.
@@ -266,7 +266,7 @@ impl Schedule {
         pieces.map(|piece| piece.start - shift..piece.end - shift).collect()
     }
 
-    /// Hands `gradients` back to `channels`, page by page. Of the channels, the last layer is then complete.
+    /// Back-propagates `gradients` to `channels`, page by page. Of the channels, the last layer is then complete.
     fn add_input_gradient(&mut self, gradients: Range<usize>, channels: Range<usize>) {
         let complete = channels.end - self.architecture.width..channels.end;
         for channels in self.cut_gradients(&channels) {

@@ -1,10 +1,10 @@
 //! How images, feature maps and gradient maps lie in memory.
 //!
 //! A *plane* is one channel of one image. Feature maps carry a margin as wide as the largest dilation, in
-//! which the writer of a plane repeats its mirror images, so that no convolution has to look where the edge is.
+//! which the step that writes a plane repeats its mirror images, so that no convolution needs a case for the edge.
 //! Gradient maps need no margin above and below; beside each row they have zeros that are at least two
 //! margins wide, shared between the end of a row and the start of the next. Where they take the places of feature maps, their
-//! rows lie where those of the feature maps lay, and whoever starts a gradient map clears what is beside its rows.
+//! rows lie where those of the feature maps lay, and the step that starts a gradient map sets the numbers beside its rows to 0.
 //!
 //! Planes lie in *pages*: buffers of consecutive channels, `[image][channel][row][column]`, none larger than
 //! a device can bind.
@@ -33,12 +33,20 @@ pub struct PlaneLayout {
 }
 
 impl PlaneLayout {
-    /// The form of feature maps with a margin of `margin` pixels, rows aligned to `alignment` numbers.
+    /// The layout of feature maps of `extent` pixels with a margin of `margin` pixels on every side, and rows aligned to `alignment`
+    /// numbers of 4 bytes, at least 1.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when `extent` has no pixels or several slices, or a plane would have more bytes than this machine can address.
     pub fn maps(extent: Extent, margin: usize, alignment: usize) -> Result<Self> {
         Self::new(extent, margin, margin, alignment)
     }
 
-    /// The form of outputs, of output gradients, and of gradient maps in pages of their own: no margin above and below.
+    /// The layout of outputs, of output gradients, and of gradient maps in pages of their own: as [`PlaneLayout::maps`], but without
+    /// margins above and below.
+    ///
+    /// # Errors
+    /// As [`PlaneLayout::maps`].
     pub fn gradients(extent: Extent, margin: usize, alignment: usize) -> Result<Self> {
         Self::new(extent, 0, margin, alignment)
     }

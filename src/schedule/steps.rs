@@ -6,7 +6,7 @@ use std::ops::Range;
 /// numbers of the channels that they are the gradients of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Brings the images into the input channels and fills their margins.
+    /// Copies the images into the input channels and fills their margins.
     Load,
     /// Adds the dilated convolutions of the feature maps `sources` to the running sums of the channels
     /// `outputs`; those in `finishes` then have all their sources, and become ReLU of their sums.
@@ -39,15 +39,15 @@ pub enum Step {
         /// Whether the gradients of the output biases are added as well.
         biases: bool,
     },
-    /// Starts the gradient maps of `channels` with what the 1x1 mix hands back from the output gradients.
+    /// Starts the gradient maps of `channels` with the output gradients, back-propagated through the 1x1 mix.
     MixInputGradient {
         /// Hidden channels whose gradient maps are started.
         channels: Range<usize>,
         /// Those complete after this step: their gradients pass back through the ReLU.
         finishes: Range<usize>,
     },
-    /// Adds to the gradient maps of `channels` what the convolutions of the layers with the finished gradient
-    /// maps `gradients` hand back: the exact adjoint of [`Step::Convolve`], borders included.
+    /// Adds to the gradient maps of `channels` the finished gradient maps `gradients`, back-propagated through the convolutions
+    /// of their layers: the exact adjoint of [`Step::Convolve`], borders included.
     InputGradient {
         /// Finished gradient maps to read.
         gradients: Range<usize>,

@@ -1,4 +1,5 @@
-//! What a schedule must move through memory at least: the other yardstick of its steps, beside their arithmetic.
+//! The least number of bytes that each step of a schedule must move through memory. Measured times are compared with it, as they are
+//! with the number of multiply-adds.
 
 use super::{Schedule, Step};
 use crate::network::{Architecture, ParameterLayout};

@@ -1,4 +1,4 @@
-//! What engines are checked with, made from seeds.
+//! The networks and batches that engines are checked with, made from seeds.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -96,7 +96,8 @@ impl Case {
         Self { architecture, parameters, images: Images { shape, pixels: images }, targets, loss }
     }
 
-    /// One over the total weight: the scale of a mean.
+    /// The `scale` with which [`accumulate`](crate::engine::Engine::accumulate) gives the mean loss of the batch: one over
+    /// [`Targets::total_weight`], or 1 where no pixel counts.
     pub fn scale(&self) -> f32 {
         let weight = self.targets.total_weight();
         if weight > 0.0 { (1.0 / weight) as f32 } else { 1.0 }

@@ -1,28 +1,28 @@
-//! Comparing numbers, and what is said when they differ.
+//! Compares numbers, and describes the first difference.
 
 use std::fmt::Debug;
 
 use crate::Error;
 
-/// The first difference that a check found, in words.
+/// A description of the first difference that a check found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Difference(pub String);
 
 impl From<Error> for Difference {
-    /// An engine that refuses what it should compute differs as well.
+    /// An error of an engine is a difference too.
     fn from(error: Error) -> Self {
         Self(error.to_string())
     }
 }
 
-/// What a check comes to.
+/// The result of a check.
 pub type Outcome<T> = std::result::Result<T, Difference>;
 
 /// Ends a check with a difference unless a condition holds.
 macro_rules! ensure {
     ($condition:expr, $($text:tt)+) => {
-        // Asked this way round, as a comparison with what is not a number never holds, and must fail.
+        // The condition is not negated in the `if`: comparisons with NaN are false, and must make the check fail.
         let holds: bool = $condition;
         if !holds {
             return Err($crate::selftest::Difference(format!($($text)+)));
@@ -37,7 +37,7 @@ pub(super) fn largest(planes: &[Vec<f64>]) -> f64 {
     planes.iter().flatten().fold(1e-9, |largest, v| largest.max(v.abs()))
 }
 
-/// Fails unless every number is within `tolerance` times `size`; what is not a number fails too.
+/// Fails unless every number differs by at most `tolerance` times `size`; NaN fails too.
 pub(super) fn compare(
     what: &str,
     found: &[f32],
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_is_said_with_its_place_and_no_number_is_one() {
+    fn a_difference_is_described_with_its_place_and_nan_is_one() {
         let against = |found: &[f32]| compare("outputs", found, &[1.0, 2.0], 2.0, 1e-3, &"seed 7");
         assert_eq!(against(&[1.0, 2.001]), Ok(()));
         let said = against(&[1.0, 2.1]).unwrap_err().to_string();

@@ -1,10 +1,10 @@
-//! What the float64 reference makes of a case.
+//! The results of the float64 reference for a case.
 
 use super::cases::Case;
 use crate::engine::{TargetValues, Targets};
 use crate::reference;
 
-/// What the reference makes of one image.
+/// The results of the reference for one image.
 pub(super) struct ExpectedImage {
     /// Channels and outputs.
     pub forward: reference::Forward,
@@ -14,7 +14,7 @@ pub(super) struct ExpectedImage {
     pub gradient_maps: Vec<Vec<f64>>,
 }
 
-/// What the reference makes of a case with the given parameters.
+/// The results of the reference for a case with the given parameters.
 pub(super) struct Expected {
     pub images: Vec<ExpectedImage>,
     /// Of the whole batch.

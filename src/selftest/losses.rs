@@ -10,7 +10,7 @@ use super::compare::ensure;
 use super::{Open, Outcome, Setting};
 
 /// Every loss with and without weights: over several chunks of pixels, a class that one image lacks, an image without any
-/// class, outputs so large that exponentials overflow, and targets of weight 0 that are no numbers.
+/// class, outputs so large that exponentials overflow, and targets of weight 0 that are NaN.
 ///
 /// # Errors
 /// The first difference.

@@ -1,7 +1,7 @@
 //! Checks of an engine against the float64 reference, with random networks made from seeds.
 //!
-//! An engine is a function that opens it with a block size and a page limit, so this room knows none. Each check gives the first
-//! [`Difference`] that it finds, in words, and does not panic: tests unwrap it, and a program can say it.
+//! The caller passes a function that opens an engine with a block size and a page limit, so this module depends on no particular
+//! engine. Each check returns the first [`Difference`] that it finds and does not panic: tests unwrap it, and a program can print it.
 //!
 //! ```
 //! use msd_gpu::cpu::{CpuEngine, CpuOptions};

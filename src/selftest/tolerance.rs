@@ -1,5 +1,5 @@
-//! Largest errors of an engine, relative to the largest value of the quantity in the network. They stand here alone, and are not
-//! raised to make a check pass.
+//! Largest errors of an engine, relative to the largest value of the quantity in the network. All tolerances are here, and they are
+//! not raised to make a check pass.
 
 /// Feature maps and outputs: a few hundred multiply-adds in float32.
 pub const FORWARD: f64 = 5e-6;

@@ -27,7 +27,7 @@ macro_rules! declare_settings {
         }
 
         impl $group {
-            /// The settings that stand here, as data; not those of parts.
+            /// The settings of this group, as data; without those of its parts.
             pub const SETTINGS: &'static [$crate::settings::Setting] = &[
                 $($r_info
                     .named(stringify!($r_name), $part)

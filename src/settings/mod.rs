@@ -5,7 +5,7 @@
 //! - `declare`: the macro that turns a table of settings into a struct, its file format and its list of [`Setting`]s.
 //! - `choices`: the macro for enums whose values are named in text.
 //! - `value`: the types that a setting may have, and how each is read from text.
-//! - `unknown`: what to say of a name that is none, with the nearest one that is.
+//! - `unknown`: the error for an unknown name, with the nearest known one.
 
 mod choices;
 mod declare;
@@ -81,7 +81,7 @@ pub struct Setting {
     omitted_at_default: bool,
 }
 
-/// What a table says of a setting beside its name, type, default and help. The other methods are for [`declare_settings`].
+/// What a table holds about a setting beside its name, type, default and help. The other methods are for [`declare_settings`].
 impl Setting {
     /// A setting under `heading` whose value is called `value_name` in help.
     pub(crate) const fn under(heading: Heading, value_name: &'static str) -> Self {
@@ -107,7 +107,7 @@ impl Setting {
         self
     }
 
-    /// A kind of value that the type does not tell.
+    /// A kind of value that does not follow from the type.
     pub(crate) const fn of_kind(mut self, kind: ValueKind) -> Self {
         self.kind = Some(kind);
         self

@@ -1,4 +1,4 @@
-//! What to say of a name that is no setting.
+//! The error for a name that is no setting.
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, Visitor};

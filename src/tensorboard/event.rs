@@ -6,14 +6,14 @@
 
 use crate::encoding::Message;
 
-/// What the first event of a file says: the version of the format.
+/// The content of the first event of a file: the version of the format.
 const FILE_VERSION: &str = "brain.Event:2";
 
-/// What an event tells.
+/// The content of an event.
 pub(super) enum What<'a> {
     /// The file begins.
     Version,
-    /// A run starts, or goes on, from this step: what earlier files say of later steps no longer holds.
+    /// A run starts or continues from this step: TensorBoard discards what earlier files hold about later steps.
     Start,
     /// Numbers with their names.
     Scalars(&'a [(String, f64)]),

@@ -30,7 +30,7 @@ pub struct EventFile {
 
 impl EventFile {
     /// Begins a new file in `folder` for events after step `step`. Where the folder has files of an earlier part of the run,
-    /// TensorBoard forgets what they say of later steps.
+    /// TensorBoard discards what they hold about later steps.
     ///
     /// # Errors
     /// [`Error::Output`] when it cannot be made.
@@ -67,7 +67,7 @@ impl EventFile {
 
     fn add(&mut self, step: u64, what: &What) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        // One write for a record: whoever reads meanwhile sees few halves.
+        // Each record is written in one call, so that a program that reads the file meanwhile seldom finds half a record.
         self.file
             .write_all(&record(&event(now, step, what)))
             .map_err(|e| Error::output(&self.path, format!("{e}; check the free space and try again")))

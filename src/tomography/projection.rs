@@ -19,7 +19,7 @@ pub(super) fn angle(index: usize, count: usize) -> f64 {
 /// The sinogram `[angle][detector]` of an image `[y][x]`: line integrals in values times pixel widths.
 ///
 /// Angle `a` of `angles` is pi a / `angles`. Detectors are a pixel wide, as many as the image's longer side
-/// has pixels, and centred on it: detector t sees the line x cos + y sin = t with x, y and t counted from
+/// has pixels, and centred on it: detector t measures along the line x cos + y sin = t with x, y and t counted from
 /// the centre. What lies outside the circle that fits into the image leaves the detector at some angles.
 /// Along a ray the image is interpolated linearly (Joseph, IEEE Transactions on Medical Imaging 1(3), 1982).
 pub fn project(image: &Array2<f32>, angles: usize) -> Array2<f32> {
@@ -67,9 +67,12 @@ fn project_rows(image: ArrayView2<f32>, across: f64, along: f64, detectors: &mut
 
 /// The sinogram as a detector that counts photons would measure it (Beer and Lambert's law).
 ///
-/// Every value p is attenuated with `absorption` p in natural logarithms; of `photons` photons sent along
-/// each ray, Poisson(photons exp(-absorption p)) are counted, at least 1, and -ln(counts / photons) /
-/// absorption comes back: the units are those that came in. Both settings must be numbers above 0.
+/// `sinogram` is `[angle][detector]`, as [`project`] gives it, and so is the result, in the same units. Every value p attenuates its
+/// ray by `absorption` p in natural logarithms: of `photons` photons sent along the ray, Poisson(photons exp(-absorption p)) are
+/// counted, at least 1, and the value becomes -ln(counts / photons) / absorption. The same `seed` gives the same noise.
+///
+/// # Errors
+/// [`Error::Setting`] when `photons` or `absorption` is not finite and above 0.
 pub fn add_poisson_noise(
     sinogram: &Array2<f32>,
     photons: f64,

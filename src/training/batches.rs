@@ -1,4 +1,4 @@
-//! The batches of a step, from the draws of a sampler, made ready while the device is at work.
+//! The batches of a step, from the draws of a sampler, prepared while the device is at work.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -16,7 +16,7 @@ use crate::samples::{Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, 
 /// Pixels of images that are made ready before they are used.
 const MAX_PIXELS_READY: usize = 1 << 24;
 
-/// Draws pieces of the training images, each changed as the settings say.
+/// Draws pieces of the training images, and augments each by the settings.
 pub(super) struct Batches<'a> {
     set: &'a Dataset,
     sampler: Sampler,
@@ -60,14 +60,14 @@ impl<'a> Batches<'a> {
         self.batch as f64 * pixels as f64 / self.set.samples.len().max(1) as f64
     }
 
-    /// A batch like those of the run, to ask what memory it will take.
+    /// The largest shape of a batch of the run, to compute the memory that it will take.
     pub(super) fn largest_shape(&self) -> Shape {
         let extents = self.set.sizes().into_iter().map(|size| self.piece(size));
         let extent = extents.max_by_key(Extent::pixels).unwrap_or(Extent::plane(1, 1));
         Shape { batch: self.batch, extent }
     }
 
-    /// The `n`-th draw of the run, from 0. A piece where no pixel counts would teach nothing: another is drawn.
+    /// The `n`-th draw of the run, from 0. Where no pixel of a piece counts, another piece is drawn.
     fn draw(&self, n: u64) -> Draw {
         self.sampler.draw_where(n, |draw| self.set.samples[draw.index].counts_in(draw.crop))
     }
@@ -104,8 +104,8 @@ impl<'a> Batches<'a> {
         (batches, if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 })
     }
 
-    /// Starts to make steps ready on a thread of its own, from step `first` to `last`, a few ahead of the one that is used. It
-    /// ends with what is returned.
+    /// Starts a thread that prepares the batches of steps `first` to `last`, a few steps ahead of the one that is in use. The thread
+    /// ends when the returned value is dropped.
     pub(super) fn start<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -114,7 +114,7 @@ impl<'a> Batches<'a> {
     ) -> StepsAhead<'scope> {
         let ahead = steps_ahead(self.largest_shape(), self.set.channels()) as u64;
         let last = last.unwrap_or(u64::MAX);
-        // Nothing waits in the channel: one lot is used, and one is made meanwhile.
+        // The channel has no buffer: while one group of steps is in use, the next one is being prepared.
         let (sender, receiver) = sync_channel(0);
         let make_ahead = move || {
             let mut next = first;
@@ -123,32 +123,32 @@ impl<'a> Batches<'a> {
                 next = steps.end;
                 let lot: Vec<(u64, Step)> =
                     steps.into_par_iter().map(|step| (step, self.make(step))).collect();
-                // The other end is gone when the run has ended.
+                // Sending fails once the receiver was dropped, at the end of the run.
                 if sender.send(lot).is_err() {
                     break;
                 }
             }
         };
         if let Err(error) = thread::Builder::new().spawn_scoped(scope, make_ahead) {
-            // Then each step is made when it is asked for.
+            // Without the thread, `StepsAhead::step` prepares each step when it is needed.
             log::debug!("steps are not made ready ahead, as there is no thread for it: {error}");
         }
         StepsAhead { batches: self, receiver, ready: VecDeque::new(), waited: Duration::ZERO }
     }
 }
 
-/// The steps of a run, made ready by another thread.
+/// The batches of a run's steps, prepared by another thread.
 pub(super) struct StepsAhead<'a> {
     batches: &'a Batches<'a>,
     receiver: Receiver<Vec<(u64, Step)>>,
     /// The steps that come next, by their numbers.
     ready: VecDeque<(u64, Step)>,
-    /// How long was waited for steps.
+    /// Total time that [`Self::step`] has waited for the thread.
     waited: Duration,
 }
 
 impl StepsAhead<'_> {
-    /// Step `step`, from 1; quick where steps are asked for in order.
+    /// The batches of step `step`, counted from 1. They are already prepared when steps are taken in order.
     pub(super) fn step(&mut self, step: u64) -> Step {
         let start = Instant::now();
         if self.ready.is_empty()
@@ -164,13 +164,13 @@ impl StepsAhead<'_> {
         ready
     }
 
-    /// How long was waited for steps that were not ready.
+    /// Total time that was spent waiting for steps that were not prepared in time.
     pub(super) fn waited(&self) -> Duration {
         self.waited
     }
 }
 
-/// Steps that are made ready at a time where the largest is of `shape`; as many may be in use.
+/// How many steps are prepared at a time where the largest batch is of `shape`. As many more may be in use meanwhile.
 pub(super) fn steps_ahead(shape: Shape, channels: usize) -> usize {
     let pixels = shape.extent.pixels().saturating_mul(shape.batch * channels);
     (MAX_PIXELS_READY / pixels.max(1)).clamp(1, rayon::current_num_threads())
@@ -240,7 +240,7 @@ mod tests {
             let wanted: Vec<Step> = (4..10).map(|step| batches.make(step)).collect();
             assert!(found == wanted);
         }
-        // One that is asked for out of turn is made on the spot.
+        // One that is taken out of order is prepared at once.
         let odd = std::thread::scope(|scope| batches.start(scope, 1, None).step(77));
         assert!(odd == batches.make(77));
     }

@@ -1,4 +1,4 @@
-//! Cross-validation: as many runs as folds, and what their scores come to.
+//! Cross-validation: one run for each fold, and the mean and deviation of their scores.
 
 use std::path::Path;
 
@@ -28,9 +28,9 @@ pub struct Folds {
     pub folds: Vec<FoldScores>,
 }
 
-/// Is told of the runs of a cross-validation, beside what a [`Watcher`] is told.
+/// A [`Watcher`] that also receives the start and the end of each run of a cross-validation.
 pub trait FoldWatcher: Watcher {
-    /// A fold, counted from 1, is about to be trained, or gone on with.
+    /// A fold, counted from 1, is about to be trained or resumed.
     fn fold_started(&mut self, fold: usize, settings: &Settings, prepared: &Prepared) {
         let _ = (fold, settings, prepared);
     }
@@ -44,7 +44,7 @@ pub trait FoldWatcher: Watcher {
 impl FoldWatcher for () {}
 
 impl Folds {
-    /// Trains each of `folds` folds into `fold-1`, `fold-2` and so on in the folder `out`, and goes on with those that were
+    /// Trains each of `folds` folds into `fold-1`, `fold-2` and so on in the folder `out`, and resumes those that were
     /// begun; `folds.csv` there keeps the scores. Where the watcher stops a run, the folds after it are left for another time.
     ///
     /// # Errors

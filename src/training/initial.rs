@@ -24,7 +24,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The model that the run starts from, for images of `inputs` channels; `None` where it starts anew.
+    /// The model that the run starts from, for images of `inputs` channels; `None` where it starts from random parameters.
     ///
     /// # Errors
     /// As [`Model::read`]; [`Error::Setting`] or [`Error::Mismatch`] when settings or images are not those of the model.

@@ -1,10 +1,10 @@
 //! Training: from images with targets to a model, in one loop.
 //!
-//! - [`Settings`]: everything that a run depends on, as it stands in its `config.toml`.
+//! - [`Settings`]: everything that a run depends on, as it is written in its `config.toml`.
 //! - [`Prepared`]: the images, normalised, with the model that is to be filled in.
-//! - [`Run`]: a run, to be started. What it leaves behind goes into a [`RunFolder`]; who wants to watch is a
+//! - [`Run`]: one training run. It saves its results in a [`RunFolder`] and reports its progress to a
 //!   [`crate::watcher::Watcher`].
-//! - [`Folds`]: as many runs as folds, and what their scores come to.
+//! - [`Folds`]: cross-validation: one run for each fold, and the scores of all of them.
 //!
 //! The n-th image that a run shows to the network depends on the seed and n alone, so a run that was
 //! stopped goes on from its checkpoint as if it had not been.

@@ -63,9 +63,9 @@ fn bench_prints_what_the_contract_names() {
     }
 }
 
-/// Where the only GPU is a program that plays one, as on most machines that run tests.
+/// Warns where the only GPU is a software implementation, as on most machines that run tests.
 #[test]
-fn whoever_asks_for_a_gpu_is_told_that_it_is_none() {
+fn a_software_gpu_is_warned_about() {
     let bench = Bench::new();
     let kinds: Vec<serde_json::Value> = bench
         .succeeds("devices --json")
@@ -76,7 +76,7 @@ fn whoever_asks_for_a_gpu_is_told_that_it_is_none() {
         let outcome = bench.run(&format!("bench --device {device} --size 16 --depth 3 --repeats 1"));
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
         let lines = outcome.stderr.lines().filter(|line| line.contains("WARN"));
-        lines.filter(|line| line.contains("plays one") && line.contains("--device cpu")).count()
+        lines.filter(|line| line.contains("software implementation") && line.contains("--device cpu")).count()
     };
     assert!(kinds.iter().any(|kind| kind != "cpu"), "no GPU was found; install a driver, or lavapipe");
     let only_software = !kinds.iter().any(|kind| kind == "gpu");

@@ -2,6 +2,8 @@
 
 use ndarray::{Array2, Array3, Axis, s};
 
+use msd_gpu::images::{discover, open_volume, read_image, read_labels};
+
 use crate::support::{Bench, class_of, pattern, regression, segmentation};
 
 #[test]
@@ -196,8 +198,9 @@ fn pages_of_a_stack_that_is_cut_off_are_predicted_where_that_is_wanted() {
     let run = bench.run(&format!("{call} --keep-going"));
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(run.stderr.contains("cut.tif is cut off") && run.stderr.contains("missing"), "{}", run.stderr);
-    let names = bench.names("out");
-    assert!(!names.is_empty() && names.len() < 4, "{names:?}");
+    assert_eq!(bench.names("out"), ["cut.tif"]);
+    let pages = discover(bench.path("out/cut.tif").to_str().unwrap()).unwrap().len();
+    assert!((2..4).contains(&pages), "{pages}");
 }
 
 #[test]
@@ -207,16 +210,17 @@ fn channels_in_pages_are_one_image_for_models_of_several_and_slices_for_models_o
     bench.model("two.safetensors", &regression(2, 1));
     let pages: Vec<Array2<u16>> = (0..4).map(|page| Array2::from_elem((5, 6), page * 40)).collect();
     bench.stack("s.tif", &pages, "ImageJ=1.54f\nimages=4\nchannels=2\nslices=2\n");
-    bench.succeeds("predict --model two.safetensors s.tif --device cpu --out two");
+    bench.succeeds("predict --model two.safetensors s.tif --device cpu --out two --pages");
     assert_eq!(bench.names("two"), ["s_p0000.tif", "s_p0001.tif"]);
     // The model halves the first channel and adds 1: that of the second slice is the third page.
     assert!(bench.read("two/s_p0001.tif").iter().all(|value| (value - 41.0).abs() < 1e-3));
     let run = bench.run("predict --model one.safetensors s.tif --device cpu --out one");
-    assert_eq!(bench.names("one").len(), 4, "{}", run.stderr);
+    assert_eq!(bench.names("one"), ["s.tif"], "{}", run.stderr);
     assert!(run.stderr.contains("each page is taken as an image"), "{}", run.stderr);
+    assert!(bench.text_of("one/s.tif").contains("images=4\nchannels=2\nslices=2\n"));
     let run = bench.run("predict --model one.safetensors s.tif --device cpu --out said --axes ZYX");
     assert!(run.code == 0 && !run.stderr.contains("WARN"), "{}", run.stderr);
-    assert_eq!(bench.names("said").len(), 4);
+    assert!(bench.text_of("said/s.tif").contains("images=4\nslices=4\nloop"));
     bench.refuses(
         "predict --model two.safetensors s.tif --device cpu --out x --axes ZYX",
         &["s.tif", "channel"],
@@ -240,4 +244,79 @@ fn grey_images_saved_in_colours_are_grey() {
         bench.succeeds(&format!("predict --model m.safetensors {folder} --out {folder}-out --device cpu"));
     }
     assert_eq!(bench.read_labels("grey-out/a.png"), bench.read_labels("colours-out/a.png"));
+}
+
+const IMAGEJ: &str =
+    "ImageJ=1.54f\nimages=6\nslices=3\nframes=2\nhyperstack=true\nunit=micron\nspacing=2.5\n";
+
+#[test]
+fn a_stack_gives_a_stack_that_says_what_its_planes_are() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 128, 255]));
+    let pages: Vec<Array2<u16>> = (0..6)
+        .map(|page| pattern((9, 12)).mapv(|pixel| pixel as u16).mapv(|pixel| pixel / (page + 1)))
+        .collect();
+    bench.stack("s.tif", &pages, IMAGEJ);
+    bench.grey("alone/a.png", (9, 12));
+    let call =
+        "predict --model m.safetensors s.tif alone --device cpu --probabilities --overlay --uncertainty";
+    let run = bench.run(&format!("{call} --out together"));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    bench.succeeds(&format!("{call} --out apart --pages"));
+    let names = ["a.png", "a_entropy.tif", "a_overlay.png", "a_probabilities.tif"];
+    let stacks = ["s.tif", "s_entropy.tif", "s_overlay.tif", "s_probabilities.tif"];
+    assert_eq!(bench.names("together"), [names, stacks].concat());
+    assert_eq!(bench.names("apart").len(), 4 * 7);
+    for (kind, ending) in [("", "png"), ("_probabilities", "tif"), ("_entropy", "tif"), ("_overlay", "png")] {
+        let path = bench.path(&format!("together/s{kind}.tif"));
+        let slices = discover(path.to_str().unwrap()).unwrap();
+        assert_eq!(slices.len(), 6, "{kind}");
+        for (number, slice) in slices.iter().enumerate() {
+            let page = format!("apart/s_p{number:04}{kind}.{ending}");
+            assert_eq!(read_image(slice).unwrap(), bench.read(&page), "{page}");
+        }
+    }
+    let volume = open_volume(bench.path("together/s.tif").to_str().unwrap()).unwrap();
+    assert_eq!(volume.extent().z, 6);
+    let size = volume.voxel_size().unwrap();
+    assert_eq!((size.z, size.y, size.x), (2.5, 1.0, 1.0));
+    for (file, wanted) in [
+        (
+            "s.tif",
+            "images=6\nslices=3\nframes=2\nhyperstack=true\nmode=grayscale\nunit=micron\nspacing=2.5\nloop=false\n",
+        ),
+        ("s_probabilities.tif", "images=18\nchannels=3\nslices=3\nframes=2\nhyperstack=true\n"),
+    ] {
+        assert!(bench.text_of(&format!("together/{file}")).contains(wanted), "{file}");
+    }
+}
+
+#[test]
+fn a_page_without_a_result_is_blank_in_the_stack() {
+    let bench = Bench::new();
+    bench.model("classes.safetensors", &segmentation(&[0, 128]));
+    bench.model("values.safetensors", &regression(1, 1));
+    for bad in [0, 1, 2] {
+        let page = |z: usize| if z == bad { f32::NAN } else { 200.0 };
+        bench.float_stack("s.tif", &(0..3).map(|z| Array2::from_elem((5, 6), page(z))).collect::<Vec<_>>());
+        for (model, blank, nothing) in [("classes", 0.0, "zeros"), ("values", f32::NAN, "NaN")] {
+            let call = format!("predict --model {model}.safetensors s.tif --device cpu --out {model}{bad}");
+            bench.refuses(&call, &["s.tif"]);
+            assert!(bench.names(&format!("{model}{bad}")).is_empty());
+            let run = bench.run(&format!("{call} --keep-going"));
+            assert_eq!(run.code, 1, "{}", run.stderr);
+            let blank_slice = format!("slice {bad} of {model}{bad}/s.tif holds {nothing}");
+            assert!(run.stderr.contains(&blank_slice), "{}", run.stderr);
+            let path = bench.path(&format!("{model}{bad}/s.tif"));
+            for (z, slice) in discover(path.to_str().unwrap()).unwrap().iter().enumerate() {
+                if z != bad {
+                    assert!(read_image(slice).unwrap().iter().all(|value| *value > 1.0));
+                } else if blank == 0.0 {
+                    assert!(read_labels(slice).unwrap().iter().all(|value| *value == 0));
+                } else {
+                    assert!(read_image(slice).unwrap_err().to_string().contains("NaN"));
+                }
+            }
+        }
+    }
 }

@@ -68,6 +68,24 @@ impl Bench {
         self.bytes(path, &bytes.into_inner());
     }
 
+    /// Writes a stack of floating-point slices.
+    pub fn float_stack(&self, path: &str, pages: &[Array2<f32>]) {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let mut encoder = tiff::encoder::TiffEncoder::new(&mut bytes).unwrap();
+        for page in pages {
+            let (height, width) = (page.nrows() as u32, page.ncols() as u32);
+            encoder
+                .write_image::<tiff::encoder::colortype::Gray32Float>(width, height, page.as_slice().unwrap())
+                .unwrap();
+        }
+        self.bytes(path, &bytes.into_inner());
+    }
+
+    /// The bytes of a file as text, where they are.
+    pub fn text_of(&self, path: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.path(path)).unwrap()).into_owned()
+    }
+
     /// Writes a label image, in the format that its values need.
     pub fn labels(&self, path: &str, labels: &Array2<i64>) {
         write_labels(self.path(path), labels).unwrap();

@@ -63,10 +63,12 @@ pub struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// Opens a device for a network with the given parameters.
+    /// Opens a device for a network with `parameters` in the order of [`ParameterLayout`]. Kernels are compiled and memory for images is
+    /// taken later, by the first pass over each shape.
     ///
     /// # Errors
-    /// When the architecture or the number of parameters is wrong, or the device cannot be opened or has no memory.
+    /// [`Error::Setting`] when the architecture is unusable; [`Error::Mismatch`] when there are not as many parameters as it has;
+    /// [`Error::Device`] when the device cannot be opened; [`Error::OutOfMemory`] when it has no memory for the parameters.
     pub fn open(
         adapter: &GpuAdapter,
         architecture: &Architecture,
@@ -107,7 +109,7 @@ impl GpuEngine {
         Ok(engine)
     }
 
-    /// Takes other sizes of tiles, blocks too; kernels that were compiled stay.
+    /// Changes the sizes of tiles and blocks. Kernels that were compiled before are kept.
     ///
     /// # Errors
     /// When the device fails.
@@ -170,7 +172,7 @@ impl GpuEngine {
         Ok(commands)
     }
 
-    /// Uploads what the loss needs to know of the present call.
+    /// Uploads the scale and the number of the loss for the present call.
     fn set_call(&self, targets: &Targets, loss: Loss, scale: f32) {
         let weighted = u32::from(targets.weights.is_some());
         let number = loss.number().unwrap_or_default() as f32;
@@ -273,8 +275,8 @@ impl Engine for GpuEngine {
         let doing = "judging the network";
         check_judged(&self.architecture, images, targets, loss)?;
         if !loss.is_of_classes() {
-            // The metrics of a regression need all outputs, so nothing is spared by leaving the loss to the device, which would
-            // have to be sent the targets; here it is computed in float64.
+            // The metrics of a regression need all outputs, which are read back in any case. Computing the loss on the device would
+            // save nothing and need an upload of the targets, so it is computed here, in float64.
             let outputs = self.forward(images)?;
             return Ok(Judged::of(loss, targets, outputs, images.shape.extent.pixels()));
         }
@@ -305,7 +307,7 @@ impl Engine for GpuEngine {
         self.device.check(doing)?;
         let clips = adam.clip_norm.is_some();
         self.optimiser.prepare(&self.device, &mut self.pipelines, &self.fixed, clips)?;
-        let home = self.losses.next(&self.device)?;
+        let staging = self.losses.next(&self.device)?;
         let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
         let span = self.timer.as_mut().map(|timer| timer.span(&self.device, "update")).transpose()?;
         let most = self.dispatch_limits.workgroups;
@@ -313,10 +315,10 @@ impl Engine for GpuEngine {
         if let Some(timer) = &self.timer {
             timer.resolve(&mut encoder);
         }
-        encoder.copy_buffer_to_buffer(&self.fixed.loss, 0, &home, 0, 4);
+        encoder.copy_buffer_to_buffer(&self.fixed.loss, 0, &staging, 0, 4);
         encoder.clear_buffer(&self.fixed.loss, 0, None);
         let submission = self.device.queue.submit([encoder.finish()]);
-        self.losses.sent(home, submission.clone());
+        self.losses.sent(staging, submission.clone());
         self.submitted(submission, doing)
     }
 
@@ -424,7 +426,8 @@ mod tests {
         assert!(wanted == bits(65_535, 200_000), "few multiply-adds a dispatch");
     }
 
-    /// What judging takes is said beforehand, whether planes for training are there or not; Dice leaves no outputs to be read.
+    /// The memory that judging takes is known beforehand, with and without planes for training. After judging with Dice the outputs
+    /// cannot be read.
     #[test]
     fn judging_takes_what_was_said() {
         let architecture = Architecture::new(1, 3, 2);

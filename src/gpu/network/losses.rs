@@ -1,4 +1,4 @@
-//! The losses of ended steps on their way home.
+//! Reads the losses of ended steps back to the host without waiting for the device, unless many steps are under way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::gpu::runtime::readback::{MAPPED, PENDING, map, numbers};
 /// Steps that may be under way before an update waits for the oldest.
 const STEPS_UNDER_WAY: usize = 3;
 
-/// Losses that were not read yet, and those that were not handed out.
+/// The losses that are still being read back, and those that were read but not yet returned to the caller.
 #[derive(Default)]
 pub(super) struct Losses {
     under_way: VecDeque<(wgpu::Buffer, Arc<AtomicU8>, wgpu::SubmissionIndex)>,
     idle: Vec<wgpu::Buffer>,
-    home: VecDeque<f32>,
+    read: VecDeque<f32>,
 }
 
 impl Losses {
@@ -39,7 +39,7 @@ impl Losses {
         self.under_way.push_back((buffer, state, submission));
     }
 
-    /// The losses at hand, in order; with `wait` all of them.
+    /// The losses that are already read back, in order; with `wait` all of them.
     pub fn take(&mut self, device: &Device, wait: bool) -> Result<Vec<f32>> {
         let polled = device.wgpu.poll(wgpu::PollType::Poll);
         polled.map_err(|e| device.error("reading losses", e))?;
@@ -47,7 +47,7 @@ impl Losses {
         while wait && !self.under_way.is_empty() {
             self.wait_for_oldest(device)?;
         }
-        Ok(self.home.drain(..).collect())
+        Ok(self.read.drain(..).collect())
     }
 
     fn wait_for_oldest(&mut self, device: &Device) -> Result<()> {
@@ -68,7 +68,7 @@ impl Losses {
                 MAPPED => {
                     let Some((buffer, ..)) = self.under_way.pop_front() else { break };
                     let loss: Vec<f32> = numbers(device, &buffer, "reading losses")?;
-                    self.home.push_back(loss[0]);
+                    self.read.push_back(loss[0]);
                     self.idle.push(buffer);
                 }
                 _ => {

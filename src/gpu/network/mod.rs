@@ -4,7 +4,7 @@
 //!   variants, and `tiles` says which sizes of tiles they may be run with;
 //! - `plan` turns a schedule's steps into dispatches, as plain data;
 //! - `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a shape and `shapes` those of a
-//!   few, `optimiser` moves the parameters, `losses` brings the losses of ended steps home;
+//!   few, `optimiser` changes the parameters, `losses` reads back the losses of ended steps;
 //! - `engine` is the [`crate::engine::Engine`] that puts them together.
 
 mod engine;

@@ -39,7 +39,7 @@ impl Optimiser {
         Ok(Self { layout, settings, plain: None, clipped: None })
     }
 
-    /// Compiles and binds what a step with or without clipping needs, if it was not yet.
+    /// Compiles and binds the kernels of a step with or without clipping, unless an earlier call has done so.
     pub fn prepare(
         &mut self,
         device: &Device,

@@ -56,8 +56,8 @@ pub(super) struct Current {
     images: wgpu::Buffer,
     maps: Vec<wgpu::Buffer>,
     outputs: wgpu::Buffer,
-    /// What outputs come home through; made for the first forward pass.
-    home: Option<wgpu::Buffer>,
+    /// The buffer through which outputs are read back; made for the first forward pass.
+    staging: Option<wgpu::Buffer>,
     targets: Option<TargetBuffers>,
     training: Option<Training>,
     judging: Option<Judging>,
@@ -96,8 +96,8 @@ struct Judging {
     layout: JudgedLayout,
     /// The loss in parts, and the classes.
     found: wgpu::Buffer,
-    /// What they come home through.
-    home: wgpu::Buffer,
+    /// The buffer through which they are read back.
+    staging: wgpu::Buffer,
 }
 
 fn page_buffers(device: &Device, name: &str, pages: &[Page]) -> Result<Vec<wgpu::Buffer>> {
@@ -118,7 +118,7 @@ impl Current {
             images: buffer(device, "uploaded images", 4 * pixels, Use::Storage)?,
             maps: page_buffers(device, "feature maps", &schedule.map_pages)?,
             outputs: buffer(device, "outputs", 4 * schedule.output_length() as u64, Use::Storage)?,
-            home: None,
+            staging: None,
             targets: None,
             training: None,
             judging: None,
@@ -154,12 +154,12 @@ impl Current {
             self.judging = Some(Judging {
                 layout,
                 found: buffer(device, "judged outputs", bytes, Use::Storage)?,
-                home: buffer(device, "judged outputs that are read back", bytes, Use::Readback)?,
+                staging: buffer(device, "judged outputs that are read back", bytes, Use::Readback)?,
             });
         }
-        if pass == Pass::Forward && self.home.is_none() {
+        if pass == Pass::Forward && self.staging.is_none() {
             let bytes = 4 * schedule.output_length() as u64;
-            self.home = Some(buffer(device, "outputs that are read back", bytes, Use::Readback)?);
+            self.staging = Some(buffer(device, "outputs that are read back", bytes, Use::Readback)?);
         }
         let recorder = Recorder::new(device, pipelines, plan, |slot| self.buffer(fixed, slot))?;
         self.recorders.insert(pass, recorder);
@@ -250,8 +250,8 @@ impl Current {
         doing: &str,
     ) -> Result<Vec<f32>> {
         let range = 0..self.schedule.output_length();
-        let padded: Vec<f32> = match &self.home {
-            Some(home) => readback::read_through(device, commands, &self.outputs, range, home, doing),
+        let padded: Vec<f32> = match &self.staging {
+            Some(staging) => readback::read_through(device, commands, &self.outputs, range, staging, doing),
             None => readback::read(device, commands, &self.outputs, range, doing),
         }?;
         Ok(self.compact(&padded))
@@ -266,10 +266,10 @@ impl Current {
         doing: &str,
     ) -> Result<Judged> {
         let judging = self.judging.as_ref();
-        let Judging { layout, found, home } =
+        let Judging { layout, found, staging } =
             judging.ok_or_else(|| device.error(doing, "nothing was prepared"))?;
         let range = 0..layout.length() as usize;
-        let numbers: Vec<u32> = readback::read_through(device, commands, found, range, home, doing)?;
+        let numbers: Vec<u32> = readback::read_through(device, commands, found, range, staging, doing)?;
         let (sum, dice, classes) = layout.read(numbers, loss.kind());
         Ok(Judged { loss: LossSum::of_sums(sum, dice, targets), result: JudgedResult::Classes(classes) })
     }
@@ -338,8 +338,8 @@ impl Current {
         let training = self.training.iter();
         let training = training.flat_map(|t| t.gradients.iter().chain([&t.output_gradients, &t.partials]));
         let targets = self.targets.iter().flat_map(|t| [&t.values, &t.weights]);
-        let judging = self.judging.iter().flat_map(|j| [&j.found, &j.home]);
-        let results = targets.chain(judging).chain(&self.home);
+        let judging = self.judging.iter().flat_map(|j| [&j.found, &j.staging]);
+        let results = targets.chain(judging).chain(&self.staging);
         self.maps.iter().chain([&self.images, &self.outputs]).chain(training).chain(results)
     }
 

@@ -67,7 +67,7 @@ impl Recorder {
             .into_iter()
             .map(|steps| place(steps.start)..place(steps.end))
             .collect();
-        // What judges comes after all steps.
+        // The dispatches that judge come after all steps.
         if let Some(last) = pieces.last_mut() {
             last.end = dispatches.len();
         }

@@ -37,7 +37,7 @@ macro_rules! shader {
 }
 
 shader!(
-    /// Brings images into the input channels.
+    /// Copies images into the input channels.
     LOAD, "load", "load",
     &[Uniform, Read, ReadWrite],
     &[Geometry::LAYOUT, LoadParams::LAYOUT],
@@ -173,7 +173,7 @@ const INPUT_GRADIENT_LAYOUTS: &[StructLayout] =
     &[Geometry::LAYOUT, HiddenChannel::LAYOUT, InputGradientParams::LAYOUT];
 
 shader!(
-    /// Hands gradients back through convolutions; `ROWS` pixels of `CHANNELS` channels a thread.
+    /// Back-propagates gradients through convolutions; `ROWS` pixels of `CHANNELS` channels a thread.
     INPUT_GRADIENT, "input_gradient", "input_gradient",
     &[Uniform, Read, Read, ReadWrite, Read, Read], INPUT_GRADIENT_LAYOUTS,
     input_gradient_tiles!([])
@@ -240,14 +240,14 @@ shader!(
     &[&[("FILTERS", 1)]]
 );
 shader!(
-    /// Moves the parameters.
+    /// Adam: changes the parameters.
     ADAM, "adam", "adam",
     &[Uniform, ReadWrite, ReadWrite, ReadWrite, ReadWrite, ReadWrite],
     &[AdamParams::LAYOUT],
     PLAIN
 );
 shader!(
-    /// Moves the parameters by gradients of bounded length.
+    /// Adam with gradients that are clipped to a norm.
     CLIPPED_ADAM, "adam", "adam",
     &[Uniform, ReadWrite, ReadWrite, ReadWrite, ReadWrite, ReadWrite, Read],
     &[AdamParams::LAYOUT],

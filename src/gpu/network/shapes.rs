@@ -10,8 +10,9 @@ use crate::{Error, Result};
 
 /// Most shapes whose buffers are kept.
 const MAX_SHAPES: usize = 4;
-/// Most bytes beyond those of the largest shape. What a pass takes is told by its own shape, and a device that runs out of
-/// memory does not always refuse: it may take the machine's, which is slow. So what is kept to save time must be small.
+/// Most bytes that are kept beyond those of the largest shape. The memory that is announced for a pass is that of its own shape, and a
+/// device that runs out of memory does not always return an error: it may use the machine's memory, which is slow. So what is kept to
+/// save time must be small.
 pub(super) const MAX_SPARE_BYTES: u64 = 512 << 20;
 
 /// The buffers of the shapes that were used last.

@@ -20,7 +20,7 @@ pub fn adapters() -> Vec<(GpuAdapter, DeviceInfo)> {
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;
-    // The drivers' own validation prints to the terminal of whoever has it installed; wgpu validates in any case.
+    // The drivers' own validation layers, where installed, print to the terminal; wgpu validates in any case.
     descriptor.flags = wgpu::InstanceFlags::empty();
     let instance = wgpu::Instance::new(descriptor);
     let found = pollster::block_on(instance.enumerate_adapters(backends));

@@ -6,8 +6,8 @@ use super::adapters::GpuAdapter;
 use crate::engine::DeviceInfo;
 use crate::{Error, Result};
 
-/// An open device and its queue. wgpu tells of most errors later than the call that caused them, so they are
-/// kept here until the next call asks.
+/// An open device and its queue. wgpu reports most errors later than the call that caused them, so they are stored here until
+/// the next call checks for them.
 pub(in crate::gpu) struct Device {
     pub info: DeviceInfo,
     pub wgpu: wgpu::Device,

@@ -1,6 +1,6 @@
 //! What a kernel is: its template, its bindings, the structs that it shares with the host, and its variants.
 //!
-//! It knows nothing of wgpu, so that a test without any device can expand, validate and translate every kernel.
+//! This module does not depend on wgpu, so that a test without any device can expand, validate and translate every kernel.
 
 use super::template::{TemplateError, expand};
 
@@ -15,7 +15,7 @@ pub enum Binding {
     ReadWrite,
 }
 
-/// How a struct lies in memory, on this side of the bus.
+/// How a struct lies in the host's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StructLayout {
     /// The name of the WGSL struct.

@@ -1,4 +1,4 @@
-//! Makes buffers, each by what it is for, and says beforehand when one is too large.
+//! Creates buffers by their purpose. One that is too large for the device is refused before it is created.
 
 use wgpu::BufferUsages as Usages;
 

@@ -1,10 +1,10 @@
-//! What it takes to run kernels on a device, whatever they compute. From the ground up:
+//! Runs kernels on a device, whatever they compute. From the ground up:
 //!
 //! - [`template`] writes out the register tiles of the WGSL templates in `shaders/`, and `kernel` says what a kernel is:
 //!   neither needs a device;
 //! - `adapters` finds devices, `device` opens one and keeps what went wrong on it, `memory` makes its buffers;
-//! - `pipelines` compiles kernels and binds buffers to them, `readback` brings numbers home, `timer` times passes on
-//!   request;
+//! - `pipelines` compiles kernels and binds buffers to them, `readback` reads results back to the host, `timer` times
+//!   passes on request;
 //! - `peak` measures what a device can do at best, with a kernel of its own.
 
 pub(super) mod adapters;

@@ -89,7 +89,7 @@ fn copy_peak(device: &Device) -> Result<f64> {
     })
 }
 
-/// The best of a few runs of about [`SECONDS`]. `record` records work of so many rounds and says how much that is.
+/// The best of a few runs of about [`SECONDS`]. `record` records work of the given number of rounds and returns how much that is.
 fn best_rate(
     device: &Device,
     doing: &str,

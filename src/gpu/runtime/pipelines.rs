@@ -65,7 +65,7 @@ fn compile(device: &Device, kernel: &Kernel, label: &str) -> Result<Pipeline> {
     let source = wgpu::ShaderSource::Wgsl(text.into());
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source };
     // SAFETY: the kernels are this crate's own, and they keep what the checks would enforce.
-    // Indices: whoever has no pixel returns before it touches memory, or repeats the last row, channel or output of its
+    // Indices: a thread without a pixel returns before it touches memory, or repeats the last row, channel or output of its
     // tile; taps reach at most one margin beside a feature map, where its plane goes on, and two beside a gradient map,
     // where the next row, plane or guard of its page lies. Channels come from the plan, which cuts ranges where pages end;
     // classes and the lengths of what is uploaded are checked by `check_batch`; `memory` refuses buffers that 32-bit indices

@@ -1,4 +1,4 @@
-//! Brings numbers from the device home.
+//! Reads results back from the device to the host.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -43,30 +43,30 @@ pub(in crate::gpu) fn read<T: bytemuck::Pod>(
     doing: &str,
 ) -> Result<Vec<T>> {
     let bytes = 4 * range.len() as u64;
-    let home = memory::buffer(device, "numbers that are read back", bytes, Use::Readback)?;
-    read_through(device, commands, source, range, &home, doing)
+    let staging = memory::buffer(device, "numbers that are read back", bytes, Use::Readback)?;
+    read_through(device, commands, source, range, &staging, doing)
 }
 
-/// As [`read`], by way of a buffer that was made before and is large enough.
+/// As [`read`], through the buffer `staging`, which was made before and is large enough.
 pub(in crate::gpu) fn read_through<T: bytemuck::Pod>(
     device: &Device,
     commands: Vec<wgpu::CommandBuffer>,
     source: &wgpu::Buffer,
     range: Range<usize>,
-    home: &wgpu::Buffer,
+    staging: &wgpu::Buffer,
     doing: &str,
 ) -> Result<Vec<T>> {
     debug_assert_eq!(size_of::<T>(), 4);
     let bytes = 4 * range.len() as u64;
     let mut encoder = device.wgpu.create_command_encoder(&Default::default());
-    encoder.copy_buffer_to_buffer(source, 4 * range.start as u64, home, 0, bytes);
+    encoder.copy_buffer_to_buffer(source, 4 * range.start as u64, staging, 0, bytes);
     let submission = device.queue.submit(commands.into_iter().chain([encoder.finish()]));
-    let state = map(home);
+    let state = map(staging);
     device.wait(Some(submission), doing)?;
     if state.load(Ordering::Acquire) != MAPPED {
         return Err(device.error(doing, "its memory cannot be read; start again, or use `device cpu`"));
     }
-    let mut numbers = numbers(device, home, doing)?;
+    let mut numbers = numbers(device, staging, doing)?;
     numbers.truncate(range.len());
     Ok(numbers)
 }

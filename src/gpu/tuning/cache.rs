@@ -88,7 +88,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The user's, or that in the folder that `MSD_GPU_CACHE` names; none where the system knows no folder for it.
+    /// The user's, or that in the folder that `MSD_GPU_CACHE` names; none where the system has no folder for it.
     pub fn of_user() -> Option<Self> {
         let folder = match std::env::var_os("MSD_GPU_CACHE").filter(|folder| !folder.is_empty()) {
             Some(folder) => PathBuf::from(folder),
@@ -137,7 +137,7 @@ impl Cache {
         write_bytes_atomic(&self.path, format!("{heading}{text}").as_bytes())
     }
 
-    /// Makes the folder, and sees whether it takes files.
+    /// Creates the folder, and checks that files can be written there.
     ///
     /// # Errors
     /// [`Error::Output`] when it does not.

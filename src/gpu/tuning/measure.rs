@@ -17,7 +17,7 @@ const MAX_REPEATS: u32 = 15;
 const SECONDS: f64 = 0.1;
 
 /// Looks for the tuning with which `adapter` is fastest, for a training step and a forward pass together, on images of `shape`;
-/// starts from the safe one, begins nothing anew after `limit`, and tells `tried`.
+/// starts from the safe one, starts no trial after `limit`, and calls `tried` with each trial.
 ///
 /// # Errors
 /// When the network or the shape is unusable or too large for the device, or the device fails.
@@ -40,7 +40,7 @@ pub fn search(
 }
 
 impl Bucket {
-    /// A network and images that stand for all that are alike.
+    /// A network and a shape that represent all of this bucket.
     pub fn example(&self) -> (Architecture, Shape) {
         let architecture = Architecture { width: self.width, ..Architecture::new(1, 2, self.depth) };
         (architecture, Shape { batch: 1, extent: Extent::plane(self.side, self.side) })
@@ -84,7 +84,7 @@ impl Case {
     fn step(&self, engine: &mut GpuEngine) -> Result<()> {
         let scale = 1.0 / self.images.shape.extent.pixels() as f32;
         engine.accumulate(&self.images, &self.targets, Loss::CrossEntropy, scale)?;
-        // Moving nowhere, so that every tuning computes with the same numbers.
+        // With a learning rate of 0 parameters stay as they are, so every tuning computes with the same numbers.
         engine.update(&Adam::new(0.0, 1))?;
         engine.losses(true).map(drop)
     }

@@ -1,7 +1,7 @@
 //! Which sizes of tiles suit a device: tries them, and keeps what was found.
 //!
-//! Every tuning gives the same numbers but for rounding: sums are taken in another order. So the one that a device is
-//! given must stay, or the same run would not give the same bits twice: [`Cache`] keeps what [`search`] found.
+//! All tunings give the same results up to rounding, as sums are taken in another order. For a run to give the same bits twice, a
+//! device must keep its tuning: [`Cache`] stores the one that [`search`] found.
 
 mod cache;
 mod measure;
@@ -17,10 +17,11 @@ use twox_hash::xxhash3_128::Hasher;
 
 use super::network::shaders::SHADERS;
 
-/// To be raised when the host does other work with the same kernels, so that what was found before is found anew.
+/// To be raised when the host side changes so that the same kernels may be faster with another tuning: the tunings that were found
+/// before are then looked for again.
 const FORMAT: u32 = 1;
 
-/// A hash of all that decides how fast a tuning is on this side: every kernel in every variant, and this crate's version.
+/// A hash of everything in this crate that decides how fast a tuning is: every kernel in every variant, and the crate's version.
 pub fn kernel_fingerprint() -> String {
     let mut texts = vec![format!("{FORMAT} {}", env!("CARGO_PKG_VERSION"))];
     for shader in SHADERS {

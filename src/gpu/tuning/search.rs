@@ -1,9 +1,9 @@
-//! Looks for a faster tuning, one field after the other. How long a tuning takes is asked of the caller.
+//! Looks for a faster tuning, one field after the other. The caller measures how long a tuning takes.
 
 use crate::Result;
 use crate::gpu::network::Tuning;
 
-/// A tuning must be faster by this share to take the place of another: below it, measurements cannot be trusted.
+/// A tuning must be faster by this share to replace another one: smaller differences may be noise of the measurement.
 const MARGIN: f64 = 0.03;
 
 /// A value that was tried.
@@ -19,7 +19,7 @@ pub struct Trial {
     pub faster: bool,
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TuningResult {
     /// The fastest tuning, and the one that it was looked for from.
@@ -28,15 +28,15 @@ pub struct TuningResult {
     /// What a training step and a forward pass take with it, and what they took with the tuning at the start.
     pub seconds: f64,
     pub seconds_at_start: f64,
-    /// Whether every value was tried; else the time was over before.
+    /// Whether every value was tried; false where the time was over before.
     pub complete: bool,
 }
 
-/// Tries every value of every field, each with what was best of the others so far, while there is time, and tells `tried`.
-/// `seconds` says how long a training step and a forward pass take.
+/// Tries every value of every field while `has_time`, each together with the best values of the other fields so far, and calls `tried`
+/// with each trial. `seconds` measures how long a training step and a forward pass take together.
 ///
 /// # Errors
-/// Where `seconds` fails for a tuning that it could measure before. A value that it fails for at once is left out.
+/// Where `seconds` fails for a tuning that it could measure before. A value for which the first measurement fails is left out.
 pub(super) fn search(
     start: Tuning,
     mut seconds: impl FnMut(Tuning) -> Result<f64>,
@@ -62,7 +62,7 @@ pub(super) fn search(
                 Ok(first) => {
                     trial.seconds = Some(first);
                     if faster(first, found.seconds) {
-                        // Clocks go up and down: both are asked again, one right after the other.
+                        // The device's clock rate changes with time, so both are measured again, one right after the other.
                         found.seconds = seconds(found.tuning)?;
                         let again = seconds(candidate)?;
                         if faster(again, found.seconds) {
@@ -78,7 +78,8 @@ pub(super) fn search(
             tried(trial);
         }
     }
-    // Small gains may have been chance. And a device that was lost refuses everything: then nothing was found out.
+    // Small gains may have been chance, so the best tuning is compared with the start once more. This also returns an error where
+    // the device was lost, for which every trial failed.
     if found.tuning != start || refused {
         found.seconds_at_start = seconds(start)?;
         found.seconds = seconds(found.tuning)?;
@@ -103,7 +104,7 @@ mod tests {
     fn cost(tuning: Tuning) -> f64 {
         let rows = if tuning.convolve_rows == 4 { 0.5 } else { 1.0 };
         let workgroups = if tuning.workgroups == 512 { 0.5 } else { 1.0 };
-        // Too little to be believed.
+        // Below MARGIN, so the search must not choose it.
         let block = if tuning.block == 20 { 0.98 } else { 1.0 };
         rows * workgroups * block
     }

@@ -1,21 +1,29 @@
 //! TIFF files and stacks: to the numbers they store, and from arrays.
 //!
-//! - `directory`: where the pages of a file begin, and their tags.
+//! - `directory`: where the pages of a file begin. `tags`: what the tags of a page hold.
 //! - `metadata`: what ImageJ, OME-TIFF and tifffile say of pages that belong together.
 //! - `pages`: which images a file holds, of its pages.
-//! - `voxel`: how large a pixel is.
+//! - `voxel`: how large a pixel is. `layout`: how the planes of a stack lie, and how a written stack says so.
+//! - `page`: how a page is stored, from its tags.
+//! - `unpack`: compression. `numbers`: predictors, packed bits and the order of bytes.
 //! - `read`: a page's header, and its numbers.
 //! - `write`: arrays to files of one page.
 //! - `sink`: results that come in parts to the pages of a stack.
 
 mod directory;
+mod layout;
 mod metadata;
+mod numbers;
+mod page;
 mod pages;
 mod read;
 mod sink;
+mod tags;
+mod unpack;
 mod voxel;
 mod write;
 
+pub use layout::StackLayout;
 pub(super) use pages::{Found, images};
 pub(super) use read::{decode, header};
 pub use sink::TiffSink;

@@ -5,26 +5,13 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
-use super::directory::{ByteLayout, Directory, MAX_PAGES, Moved, damaged, directories, layout};
+use super::directory::{ByteLayout, MAX_PAGES, damaged, directories, layout};
 use super::metadata::{self, Frame, MAX_PLANES, Series, has_channel_pages};
+use super::tags::{Tags, names};
 use crate::error::{Error, Result};
 use crate::images::axes::{Axes, images_along};
 use crate::images::notices::warn_once;
 use crate::images::source::Plane;
-
-const SUBFILE_TYPE: u16 = 254;
-const WIDTH: u16 = 256;
-const HEIGHT: u16 = 257;
-const BITS: u16 = 258;
-const COMPRESSION: u16 = 259;
-const DESCRIPTION: u16 = 270;
-const STRIP_OFFSETS: u16 = 273;
-const SAMPLES: u16 = 277;
-const STRIP_BYTES: u16 = 279;
-const PLANAR: u16 = 284;
-const TILE_OFFSETS: u16 = 324;
-const TILE_BYTES: u16 = 325;
-const SUB_DIRECTORIES: u16 = 330;
 
 /// The images of a file.
 pub(in crate::images) struct Found {
@@ -102,44 +89,32 @@ pub(in crate::images) fn images(
     Ok(found)
 }
 
-/// Where the numbers of `plane` lie instead of where its directory says.
-pub(super) fn moved(
-    file: &mut (impl Read + Seek),
-    layout: ByteLayout,
-    plane: &Plane,
-) -> std::io::Result<Moved> {
-    let Some(bytes) = plane.behind.checked_div(plane.page as u64).filter(|bytes| *bytes > 0) else {
-        return Ok(Moved::default());
-    };
-    let tags = Directory::read(file, layout, plane.directory)?;
-    let start = tags.number(file, STRIP_OFFSETS).unwrap_or(0);
-    Ok(Moved { seen_at: start..start.saturating_add(bytes), behind: plane.behind })
-}
-
-/// Whether the samples of pages like `place`'s are planes of an array, which tifffile has written as colours with alpha, as
+/// Whether the samples of pages with tags like `tags` are planes of an array, which tifffile has written as colours with alpha, as
 /// the description of the file's first page says.
 pub(super) fn are_planes_of_an_array(
     file: &mut (impl Read + Seek),
     layout: ByteLayout,
-    place: u64,
+    tags: &Tags,
 ) -> std::io::Result<bool> {
-    let frame = frame(&Directory::read(file, layout, place)?, file);
+    let frame = frame(tags, file);
     if frame.samples < 2 || !frame.planar {
         return Ok(false);
     }
     file.seek(std::io::SeekFrom::Start(layout.first_offset_place()))?;
     let first = layout.offset(file)?;
-    let description = Directory::read(file, layout, first)?.text(file, DESCRIPTION).unwrap_or_default();
+    let description =
+        Tags::read(file, layout, first)?.text(file, names::IMAGE_DESCRIPTION).unwrap_or_default();
     Ok(metadata::are_planes_of_an_array(&description, frame))
 }
 
-fn frame(tags: &Directory, file: &mut (impl Read + Seek)) -> Frame {
-    let mut number = |tag| tags.number(file, tag).map_or(0, |number| number as usize);
+/// What the tags of a page say of the size and layout of its numbers.
+pub(super) fn frame(tags: &Tags, file: &mut (impl Read + Seek)) -> Frame {
+    let mut number = |tag| tags.number_if_whole(file, tag).map_or(0, |number| number as usize);
     Frame {
-        height: number(HEIGHT),
-        width: number(WIDTH),
-        samples: number(SAMPLES).max(1),
-        planar: number(PLANAR) == 2,
+        height: number(names::IMAGE_LENGTH),
+        width: number(names::IMAGE_WIDTH),
+        samples: number(names::SAMPLES_PER_PIXEL).max(1),
+        planar: number(names::PLANAR_CONFIGURATION) == 2,
     }
 }
 
@@ -159,10 +134,10 @@ impl<'a> Pages<'a> {
         };
         let mut smaller = 0;
         for (number, place) in chain.places.iter().enumerate() {
-            let tags = Directory::read(&mut reader, layout, *place)
+            let tags = Tags::read(&mut reader, layout, *place)
                 .map_err(|error| damaged(path, format!("the tags of page {number}: {error}")))?;
             if number == 0 {
-                all.description = tags.text(&mut reader, DESCRIPTION).unwrap_or_default();
+                all.description = tags.text(&mut reader, names::IMAGE_DESCRIPTION).unwrap_or_default();
             }
             let plane = Plane { page: number, directory: *place, behind: 0, channel: None };
             let frame = frame(&tags, &mut reader);
@@ -170,9 +145,10 @@ impl<'a> Pages<'a> {
                 return Ok(all);
             }
             // Bit 0 is for smaller versions, bit 2 for masks of what is transparent.
-            let is_secondary = tags.number(&mut reader, SUBFILE_TYPE).is_some_and(|kind| kind & 0b101 != 0);
+            let is_secondary =
+                tags.number_if_whole(&mut reader, names::SUBFILE_TYPE).is_some_and(|kind| kind & 0b101 != 0);
             let is_whole = end(&tags, &mut reader).is_none_or(|end| end <= length);
-            smaller += tags.count(SUB_DIRECTORIES);
+            smaller += tags.count(names::SUB_DIRECTORIES);
             all.pages.push(Page { plane, frame, is_secondary, is_whole });
         }
         if smaller > 0 {
@@ -192,7 +168,7 @@ impl<'a> Pages<'a> {
     /// the offsets of TIFF. Whether there are such pages.
     fn add_raw(
         &mut self,
-        tags: &Directory,
+        tags: &Tags,
         file: &mut (impl Read + Seek),
         plane: Plane,
         frame: Frame,
@@ -206,10 +182,10 @@ impl<'a> Pages<'a> {
         let Some(count) = series.page_count().filter(|count| (2..=MAX_PAGES).contains(count)) else {
             return false;
         };
-        let bits = tags.numbers(file, BITS).unwrap_or_default();
+        let bits = tags.numbers_if_whole(file, names::BITS_PER_SAMPLE).unwrap_or_default();
         let bits: u64 = bits.first().copied().unwrap_or(1);
-        let offsets = tags.numbers(file, STRIP_OFFSETS).unwrap_or_default();
-        let strips = tags.numbers(file, STRIP_BYTES).unwrap_or_default();
+        let offsets = tags.numbers_if_whole(file, names::STRIP_OFFSETS).unwrap_or_default();
+        let strips = tags.numbers_if_whole(file, names::STRIP_BYTE_COUNTS).unwrap_or_default();
         let bytes = [frame.height as u64, frame.width as u64, frame.samples as u64]
             .iter()
             .try_fold(bits / 8, |all, n| all.checked_mul(*n))
@@ -217,7 +193,7 @@ impl<'a> Pages<'a> {
         let (Some(bytes), Some(&start)) = (bytes, offsets.first()) else { return false };
         let contiguous =
             offsets.windows(2).zip(&strips).all(|(pair, bytes)| pair[0].checked_add(*bytes) == Some(pair[1]));
-        let compressed = tags.number(file, COMPRESSION).is_some_and(|kind| kind != 1);
+        let compressed = tags.number_if_whole(file, names::COMPRESSION).is_some_and(|kind| kind != 1);
         // A directory behind the numbers of its page: nothing was written on without directories.
         if compressed || !contiguous || plane.directory > start || start >= length {
             return false;
@@ -396,10 +372,13 @@ fn whole_pages(planes: Vec<Plane>, spread: usize) -> Vec<Plane> {
 }
 
 /// The last byte of a page's numbers, where its tags say it.
-fn end(tags: &Directory, file: &mut (impl Read + Seek)) -> Option<u64> {
-    let (offsets, bytes) = match tags.numbers(file, TILE_OFFSETS) {
-        Some(offsets) => (offsets, tags.numbers(file, TILE_BYTES)?),
-        None => (tags.numbers(file, STRIP_OFFSETS)?, tags.numbers(file, STRIP_BYTES)?),
+fn end(tags: &Tags, file: &mut (impl Read + Seek)) -> Option<u64> {
+    let (offsets, bytes) = match tags.numbers_if_whole(file, names::TILE_OFFSETS) {
+        Some(offsets) => (offsets, tags.numbers_if_whole(file, names::TILE_BYTE_COUNTS)?),
+        None => (
+            tags.numbers_if_whole(file, names::STRIP_OFFSETS)?,
+            tags.numbers_if_whole(file, names::STRIP_BYTE_COUNTS)?,
+        ),
     };
     offsets.iter().zip(&bytes).map(|(offset, bytes)| offset.saturating_add(*bytes)).max()
 }

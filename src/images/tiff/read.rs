@@ -1,64 +1,24 @@
 //! TIFF pages to the numbers they store.
+//!
+//! Strips and tiles are read one after the other and row by row: unpacked, put back to what they were before the predictor,
+//! and laid into the image where they belong.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
-use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
-use tiff::tags::{PlanarConfiguration, Tag};
-use tiff::{ColorType, TiffError};
+use half::f16;
+use tiff::decoder::DecodingResult;
 
-use super::directory::{Moved, Patched, directory_places, layout, photometric};
-use super::pages::{are_planes_of_an_array, moved};
+use super::directory::directory_places;
+use super::numbers::Word;
+use super::page::{Chunks, Interpretation, Page, damaged, unsupported};
+use super::unpack::{Compression, Reversed, unpacked};
 use crate::error::{Error, Result};
 use crate::images::decoded::{Decoded, Purpose};
-use crate::images::limits::check_bytes;
-use crate::images::source::{Header, ImageSource, SampleKind, SampleType};
-
-const WHITE_IS_ZERO: u64 = 0;
-const BLACK_IS_ZERO: u64 = 1;
-const RGB: u64 = 2;
-const PALETTE: u64 = 3;
-
-/// What a compressed strip or tile may take in memory beside the decoded image.
-const DECODER_BYTES: u64 = 128 << 20;
-
-/// A page of an open file.
-type PageDecoder<'a> = Decoder<Patched<BufReader<&'a File>>>;
-
-/// A page with its header read and checked, ready to decode.
-struct Opened<'a> {
-    decoder: PageDecoder<'a>,
-    height: usize,
-    width: usize,
-    stored_channels: usize,
-    channels: usize,
-    /// Bits per sample as stored.
-    bits: u8,
-    planar: bool,
-    white_is_zero: bool,
-}
-
-fn damaged(page: &ImageSource, what: impl std::fmt::Display) -> Error {
-    Error::input(
-        page.name(),
-        format!("is a damaged or truncated TIFF file ({what}); copy or export it again"),
-    )
-}
-
-fn explain(page: &ImageSource, error: TiffError) -> Error {
-    match error {
-        TiffError::UnsupportedError(what) => Error::input(
-            page.name(),
-            format!(
-                "is stored in a way that cannot be read ({what}); save it as grey or RGB without or with LZW or deflate compression"
-            ),
-        ),
-        TiffError::IoError(what) if what.kind() == std::io::ErrorKind::UnexpectedEof => {
-            damaged(page, "its pixels end before the image is full")
-        }
-        other => damaged(page, other),
-    }
-}
+use crate::images::jpeg::{Colours, Fault, Stream};
+use crate::images::source::SampleKind::{Float, Signed, Unsigned};
+use crate::images::source::{Header, ImageSource};
+use crate::memory;
 
 fn directory_of(page: &ImageSource, file: &File) -> Result<u64> {
     if let Some(place) = page.header.and_then(|header| header.directory) {
@@ -77,163 +37,187 @@ fn directory_of(page: &ImageSource, file: &File) -> Result<u64> {
     })
 }
 
-fn open_page<'a>(page: &ImageSource, file: &'a File, directory: u64) -> Result<Opened<'a>> {
-    let mut file = BufReader::new(file);
-    let length = file.get_ref().metadata().map_err(|error| damaged(page, error))?.len();
-    let layout = layout(&page.path, &mut file)?;
-    let photometric = photometric(&mut file, layout, directory).map_err(|error| damaged(page, error))?;
-    let mut patches = vec![(layout.first_offset_place(), layout.offset_bytes(directory))];
-    let interpretation = photometric.map_or(BLACK_IS_ZERO, |tag| tag.value);
-    if let (Some(tag), WHITE_IS_ZERO | RGB | PALETTE) = (photometric, interpretation) {
-        let grey = if layout.big_endian { vec![0, 1] } else { vec![1, 0] };
-        patches.push((tag.place, grey));
-    }
-    // Planes of an array that tifffile wrote look like colours with alpha.
-    let all_channels =
-        are_planes_of_an_array(&mut file, layout, directory).map_err(|error| damaged(page, error))?;
-    let moved = match page.planes.first() {
-        Some(plane) => moved(&mut file, layout, plane).map_err(|error| damaged(page, error))?,
-        None => Moved::default(),
-    };
-    let file = Patched::new(file, patches).map_err(|error| damaged(page, error))?.with_moved(moved);
-    let mut decoder = Decoder::new(file).map_err(|error| explain(page, error))?;
-    let colour = decoder.colortype().map_err(|error| explain(page, error))?;
-    let (stored_channels, bits) = match colour {
-        ColorType::Gray(bits) => (1, bits),
-        ColorType::Multiband { bit_depth, num_samples } => (usize::from(num_samples), bit_depth),
-        other => {
-            return Err(Error::input(
-                page.name(),
-                format!(
-                    "stores its colours as {other:?}; wanted grey, RGB or plain channels, save it as RGB"
-                ),
-            ));
-        }
-    };
-    let (width, height) = decoder.dimensions().map_err(|error| explain(page, error))?;
-    let (width, height) = (width as usize, height as usize);
-    let samples = check_bytes(&page.name(), stored_channels, height, width, usize::from(bits).div_ceil(8))?;
-    check_length(page, &mut decoder, samples, bits, length)?;
-    let planar =
-        decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).map_err(|error| explain(page, error))?
-            == Some(PlanarConfiguration::Planar.to_u16());
-    if planar && stored_channels > 1 && decoder.get_chunk_type() == ChunkType::Tile {
-        // The decoder takes the second plane's tiles for rows below the image.
-        return Err(Error::input(
-            page.name(),
-            format!(
-                "stores its {stored_channels} channels in separate tiles, which cannot be read; save it in strips or with interleaved channels"
-            ),
-        ));
-    }
-    let alpha = match all_channels {
-        true => 0,
-        false => alpha_channels(page, &mut decoder, interpretation, stored_channels)?,
-    };
-    // What follows takes the whole image at once, and a file's strips are no longer than the file.
-    let mut limits = Limits::default();
-    limits.decoding_buffer_size = usize::try_from(samples.saturating_mul(8)).unwrap_or(usize::MAX);
-    limits.intermediate_buffer_size = usize::try_from(length.max(DECODER_BYTES)).unwrap_or(usize::MAX);
-    Ok(Opened {
-        decoder: decoder.with_limits(limits),
-        height,
-        width,
-        stored_channels,
-        channels: stored_channels - alpha,
-        bits,
-        planar,
-        white_is_zero: interpretation == WHITE_IS_ZERO,
-    })
-}
-
-/// Refuses a file that is too short for the image its header promises, as far as its compression tells.
-fn check_length(
-    page: &ImageSource,
-    decoder: &mut PageDecoder,
-    samples: u64,
-    bits: u8,
-    length: u64,
-) -> Result<()> {
-    let compression = decoder
-        .find_tag_unsigned::<u16>(Tag::Compression)
-        .map_err(|error| explain(page, error))?
-        .unwrap_or(1);
-    // How many bytes one byte of the file can become.
-    let strongest: u64 = match compression {
-        1 => 1,
-        8 | 32946 => 1100,
-        5 => 4000,
-        32773 => 130,
-        _ => return Ok(()),
-    };
-    let decoded = samples.saturating_mul(u64::from(bits)) / 8;
-    if decoded / strongest > length {
-        return Err(damaged(page, format!("{decoded} bytes of pixels cannot be in {length} bytes of file")));
-    }
-    Ok(())
-}
-
-/// How many of the last channels are alpha.
-fn alpha_channels(
-    page: &ImageSource,
-    decoder: &mut PageDecoder,
-    interpretation: u64,
-    stored: usize,
-) -> Result<usize> {
-    let extra = decoder
-        .find_tag_unsigned_vec::<u16>(Tag::ExtraSamples)
-        .map_err(|error| explain(page, error))?
-        .unwrap_or_default();
-    let alpha = extra.iter().rev().take_while(|kind| matches!(kind, 1 | 2)).count();
-    // Old programs write RGBA without saying that the fourth channel is alpha.
-    let unsaid = interpretation == RGB && stored == 4 && extra.is_empty();
-    Ok(if unsaid { 1 } else { alpha.min(stored - 1) })
-}
-
 /// What the header says of the page whose directory is at `directory`; found in `file` where that is `None`.
 pub(in crate::images) fn header(page: &ImageSource, file: &File, directory: Option<u64>) -> Result<Header> {
     let directory = directory.map_or_else(|| directory_of(page, file), Ok)?;
-    let mut opened = open_page(page, file, directory)?;
-    // Only two pages are ever compared by it, and a file that says nothing means unsigned numbers.
-    let format = opened.decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat).ok().flatten();
-    let kind = match format.and_then(|kinds| kinds.first().copied()) {
-        Some(2) => SampleKind::Signed,
-        Some(3) => SampleKind::Float,
-        _ => SampleKind::Unsigned,
-    };
+    let stored = Page::read(page, &mut BufReader::new(file), directory)?;
     Ok(Header {
-        channels: opened.channels,
-        height: opened.height,
-        width: opened.width,
-        samples: SampleType { kind, bits: opened.bits },
-        planar: opened.planar,
-        alpha: opened.stored_channels - opened.channels,
+        channels: stored.channels,
+        height: stored.height,
+        width: stored.width,
+        samples: stored.samples,
+        planar: stored.planar,
+        alpha: stored.stored_channels - stored.channels,
         directory: Some(directory),
     })
 }
 
 /// Decodes one page of `file`, without decoding those before it.
 pub(in crate::images) fn decode(page: &ImageSource, file: &File, purpose: Purpose) -> Result<Decoded> {
-    let mut opened = open_page(page, file, directory_of(page, file)?)?;
-    let mut samples = DecodingResult::U8(Vec::new());
-    opened.decoder.read_image_to_buffer(&mut samples).map_err(|error| explain(page, error))?;
-    if opened.bits < 8 {
-        samples = unpack(page, samples, &opened)?;
-    }
-    if opened.white_is_zero && purpose == Purpose::Intensities {
-        invert(&mut samples, opened.bits);
-    }
-    if count(&samples) != opened.stored_channels * opened.height * opened.width {
-        return Err(damaged(page, "its pixels end before the image is full"));
+    let directory = directory_of(page, file)?;
+    let mut file = BufReader::new(file);
+    let stored = Page::read(page, &mut file, directory)?;
+    let chunks = stored.chunks(page, &mut file)?;
+    let mut reader = PageReader { source: page, page: &stored, chunks: &chunks, file };
+    let mut samples = match (stored.samples.kind, stored.samples.bits) {
+        (Unsigned, ..=8) => DecodingResult::U8(reader.numbers()?),
+        (Unsigned, ..=16) => DecodingResult::U16(reader.numbers()?),
+        (Unsigned, ..=32) => DecodingResult::U32(reader.numbers()?),
+        (Unsigned, _) => DecodingResult::U64(reader.numbers()?),
+        (Signed, ..=8) => DecodingResult::I8(reader.numbers_as(|bits: u8| bits as i8)?),
+        (Signed, ..=16) => DecodingResult::I16(reader.numbers_as(|bits: u16| bits as i16)?),
+        (Signed, ..=32) => DecodingResult::I32(reader.numbers_as(|bits: u32| bits as i32)?),
+        (Signed, _) => DecodingResult::I64(reader.numbers_as(|bits: u64| bits as i64)?),
+        (Float, ..=16) => DecodingResult::F16(reader.numbers_as(f16::from_bits)?),
+        (Float, ..=32) => DecodingResult::F32(reader.numbers_as(f32::from_bits)?),
+        (Float, _) => DecodingResult::F64(reader.numbers_as(f64::from_bits)?),
+    };
+    if stored.interpretation == Interpretation::WhiteIsZero && purpose == Purpose::Intensities {
+        invert(&mut samples, stored.samples.bits);
     }
     Ok(Decoded {
         samples,
-        height: opened.height,
-        width: opened.width,
-        stored_channels: opened.stored_channels,
-        channels: opened.channels,
-        planar: opened.planar,
+        height: stored.height,
+        width: stored.width,
+        stored_channels: stored.stored_channels,
+        channels: stored.channels,
+        planar: stored.planar,
     })
+}
+
+/// Reads the strips or tiles of one page.
+struct PageReader<'a> {
+    source: &'a ImageSource,
+    page: &'a Page,
+    chunks: &'a Chunks,
+    file: BufReader<&'a File>,
+}
+
+impl PageReader<'_> {
+    /// All numbers of the page, as `number` makes them of their bits.
+    fn numbers_as<W: Word, T>(&mut self, number: impl Fn(W) -> T) -> Result<Vec<T>> {
+        // Both have one size, so this takes no memory of its own.
+        Ok(self.numbers()?.into_iter().map(number).collect())
+    }
+
+    /// The bits of all numbers of the page, in the order that [`Decoded`] has.
+    fn numbers<W: Word>(&mut self) -> Result<Vec<W>> {
+        let (page, chunks) = (self.page, self.chunks);
+        let count = page.stored_channels * page.height * page.width;
+        let name = format!("the image {}", self.source.name());
+        let mut image = memory::reserve(&name, count, "cut the image into smaller files")?;
+        image.resize(count, W::default());
+        let tables = match page.compression {
+            Compression::Jpeg => page.jpeg_tables(self.source, &mut self.file)?,
+            _ => Vec::new(),
+        };
+        let (across, down) = (page.width.div_ceil(chunks.width), page.height.div_ceil(chunks.height));
+        let samples = page.rows.samples;
+        let line = page.width * samples;
+        for number in 0..chunks.places.len() {
+            let (plane, number_in_plane) = (number / (across * down), number % (across * down));
+            let top = number_in_plane / across * chunks.height;
+            let left = number_in_plane % across * chunks.width;
+            let rows = chunks.height.min(page.height - top);
+            let columns = chunks.width.min(page.width - left);
+            let targets = image[(plane * page.height + top) * line..].chunks_exact_mut(line).take(rows);
+            let targets = targets.map(|row| &mut row[left * samples..(left + columns) * samples]);
+            if page.compression == Compression::Jpeg {
+                self.read_jpeg(number, &tables, rows, targets)?;
+            } else {
+                self.read_rows(number, targets)?;
+            }
+        }
+        Ok(image)
+    }
+
+    /// Puts the first rows of strip or tile `number` into `targets`.
+    fn read_rows<'t, W: Word + 't>(
+        &mut self,
+        number: usize,
+        targets: impl Iterator<Item = &'t mut [W]>,
+    ) -> Result<()> {
+        let (source, page) = (self.source, self.page);
+        let (offset, length) = self.chunks.places[number];
+        let row_bytes = page.rows.row_bytes(self.chunks.width * page.rows.samples);
+        if row_bytes as u64 / page.compression.strongest().unwrap_or(u64::MAX) > length {
+            return Err(damaged(
+                source,
+                format!("{row_bytes} bytes of a row cannot be in {length} bytes of file"),
+            ));
+        }
+        let mut row: Vec<u8> = memory::reserve(
+            &format!("a row of the image {}", source.name()),
+            row_bytes,
+            "cut the image into smaller files",
+        )?;
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged(source, "its pixels end before the image is full"),
+            io::ErrorKind::Unsupported => unsupported(source, error),
+            _ => damaged(source, format!("strip or tile {number}: {error}")),
+        };
+        self.file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        let packed = self.file.by_ref().take(length);
+        let packed: Box<dyn BufRead> =
+            if page.reversed_bits { Box::new(BufReader::new(Reversed(packed))) } else { Box::new(packed) };
+        let mut bytes = unpacked(packed, page.compression, self.chunks.width).map_err(failed)?;
+        for target in targets {
+            row.resize(row_bytes, 0);
+            bytes.read_exact(&mut row).map_err(failed)?;
+            page.rows.read(&mut row, target);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::read_rows`], of a page in JPEG; there are `rows` of `targets`.
+    fn read_jpeg<'t, W: Word + 't>(
+        &mut self,
+        number: usize,
+        tables: &[u8],
+        rows: usize,
+        targets: impl Iterator<Item = &'t mut [W]>,
+    ) -> Result<()> {
+        let (source, page) = (self.source, self.page);
+        let unreadable = |what: String| damaged(source, format!("strip or tile {number}: {what}"));
+        let failed = |fault| match fault {
+            Fault::Unsupported(what) => unsupported(source, what),
+            Fault::Damaged(what) => unreadable(what),
+        };
+        let (offset, length) = self.chunks.places[number];
+        let name = format!("strip or tile {number} of {}", source.name());
+        let capacity = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut packed = memory::reserve(&name, capacity, "cut the image into smaller files")?;
+        self.file
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| self.file.by_ref().take(length).read_to_end(&mut packed))
+            .map_err(|error| unreadable(error.to_string()))?;
+        let colours = match page.interpretation {
+            Interpretation::YCbCr => Colours::YCbCr,
+            Interpretation::Unsaid => Colours::AsMarked,
+            _ => Colours::Rgb,
+        };
+        let stream = Stream::new(tables, &packed, colours).map_err(failed)?;
+        // The last strip may be as short as the rows that are left, or as long as the others.
+        let fits = stream.width == self.chunks.width
+            && (rows..=self.chunks.height).contains(&stream.height)
+            && stream.channels == page.rows.samples;
+        if !fits {
+            return Err(unreadable(format!(
+                "it has {} x {} pixels of {} channels, wanted {} x {} of {}",
+                stream.width,
+                stream.height,
+                stream.channels,
+                self.chunks.width,
+                self.chunks.height,
+                page.rows.samples
+            )));
+        }
+        let pixels = stream.pixels(&name)?.map_err(failed)?;
+        for (target, row) in targets.zip(pixels.chunks_exact(stream.width * stream.channels)) {
+            target.iter_mut().zip(row).for_each(|(number, byte)| *number = W::truncated((*byte).into()));
+        }
+        Ok(())
+    }
 }
 
 /// Turns "white is zero" to "black is zero"; signed and floating-point numbers have no largest to turn at.
@@ -243,55 +227,12 @@ fn invert(samples: &mut DecodingResult, bits: u8) {
             let largest = u8::MAX >> 8_u8.saturating_sub(bits);
             values.iter_mut().for_each(|v| *v = largest - *v);
         }
-        DecodingResult::U16(values) => values.iter_mut().for_each(|v| *v = !*v),
+        DecodingResult::U16(values) => {
+            let largest = u16::MAX >> 16_u8.saturating_sub(bits);
+            values.iter_mut().for_each(|v| *v = largest - *v);
+        }
         DecodingResult::U32(values) => values.iter_mut().for_each(|v| *v = !*v),
         DecodingResult::U64(values) => values.iter_mut().for_each(|v| *v = !*v),
         _ => {}
-    }
-}
-
-/// Takes samples of fewer than 8 bits, packed from the left with each row beginning a new byte, apart.
-fn unpack(page: &ImageSource, samples: DecodingResult, opened: &Opened) -> Result<DecodingResult> {
-    let DecodingResult::U8(packed) = samples else {
-        return Err(Error::input(
-            page.name(),
-            format!("has signed samples of {} bits; save it with 8 bits", opened.bits),
-        ));
-    };
-    let bits = usize::from(opened.bits);
-    let (in_row, rows) = if opened.planar {
-        (opened.width, opened.height * opened.stored_channels)
-    } else {
-        (opened.width * opened.stored_channels, opened.height)
-    };
-    let row_bytes = (in_row * bits).div_ceil(8);
-    if packed.len() < row_bytes * rows {
-        return Err(damaged(page, "its pixels end before the image is full"));
-    }
-    let mut values = Vec::with_capacity(in_row * rows);
-    for row in packed.chunks_exact(row_bytes).take(rows) {
-        values.extend((0..in_row).map(|sample| {
-            let first = sample * bits;
-            // Samples of 3, 5, 6 or 7 bits may lie across two bytes.
-            let pair = u16::from(row[first / 8]) << 8 | u16::from(*row.get(first / 8 + 1).unwrap_or(&0));
-            ((pair << (first % 8)) >> (16 - bits)) as u8
-        }));
-    }
-    Ok(DecodingResult::U8(values))
-}
-
-fn count(samples: &DecodingResult) -> usize {
-    match samples {
-        DecodingResult::U8(values) => values.len(),
-        DecodingResult::I8(values) => values.len(),
-        DecodingResult::U16(values) => values.len(),
-        DecodingResult::I16(values) => values.len(),
-        DecodingResult::F16(values) => values.len(),
-        DecodingResult::U32(values) => values.len(),
-        DecodingResult::I32(values) => values.len(),
-        DecodingResult::F32(values) => values.len(),
-        DecodingResult::U64(values) => values.len(),
-        DecodingResult::I64(values) => values.len(),
-        DecodingResult::F64(values) => values.len(),
     }
 }

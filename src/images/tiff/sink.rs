@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis, s};
 use tiff::TiffResult;
-use tiff::encoder::colortype::{ColorType, Gray8, Gray16, Gray32Float, GrayI32};
+use tiff::encoder::colortype::{ColorType, Gray8, Gray16, Gray32Float, GrayI32, RGB8};
 use tiff::encoder::{TiffEncoder, TiffKindBig, TiffValue};
 
+use super::layout::{Description, PixelType, StackLayout};
 use super::write::{MAX_CLASSIC_TIFF_BYTES, check_channels, io_error, write_page};
 use crate::error::{Error, Result};
 use crate::files::UnfinishedFile;
@@ -28,6 +29,9 @@ pub struct TiffSink<T> {
     pages: Pages,
     file: UnfinishedFile,
     add: AddPage<T>,
+    pixel: PixelType,
+    /// What the first page says of the file.
+    description: Option<Description>,
     misfit: Box<Misfit<T>>,
     /// The slices before this one are in the file.
     next: usize,
@@ -45,8 +49,8 @@ enum Pages {
     Big(TiffEncoder<File, TiffKindBig>),
 }
 
-/// Adds the page of a slice `[channel][y][x]`.
-type AddPage<T> = fn(&mut Pages, ArrayView3<T>) -> TiffResult<()>;
+/// Adds the page of a slice `[channel][y][x]`, with what it says of the file.
+type AddPage<T> = fn(&mut Pages, ArrayView3<T>, Option<&Description>) -> TiffResult<()>;
 
 /// What is wrong with the first number that cannot be stored; `None` where all can.
 type Misfit<T> = dyn Fn(&ArrayView4<T>) -> Option<String> + Send;
@@ -55,14 +59,15 @@ impl Pages {
     fn add<C: ColorType, T: Copy>(
         &mut self,
         slice: ArrayView3<T>,
+        description: Option<&Description>,
         number: impl Fn(T) -> C::Inner,
     ) -> TiffResult<()>
     where
         [C::Inner]: TiffValue,
     {
         match self {
-            Pages::Classic(encoder) => write_page::<C, _, _, _>(encoder, slice, number),
-            Pages::Big(encoder) => write_page::<C, _, _, _>(encoder, slice, number),
+            Pages::Classic(encoder) => write_page::<C, _, _, _>(encoder, slice, description, number),
+            Pages::Big(encoder) => write_page::<C, _, _, _>(encoder, slice, description, number),
         }
     }
 }
@@ -74,8 +79,21 @@ impl TiffSink<f32> {
     /// # Errors
     /// [`Error::Output`] for no or more than 65 535 channels, an empty volume, or a file that cannot be written.
     pub fn values(path: impl AsRef<Path>, extent: Extent, channels: usize) -> Result<Self> {
-        let add: AddPage<f32> = |pages, slice| pages.add::<Gray32Float, _>(slice, |value| value);
-        Self::new(path.as_ref(), extent, channels, add, Box::new(|_| None))
+        let add: AddPage<f32> =
+            |pages, slice, description| pages.add::<Gray32Float, _>(slice, description, |value| value);
+        Self::new(path.as_ref(), extent, channels, (add, PixelType::Float32), Box::new(|_| None))
+    }
+}
+
+impl TiffSink<u8> {
+    /// For colours: three channels, red, green and blue.
+    ///
+    /// # Errors
+    /// [`Error::Output`] for an empty volume or a file that cannot be written.
+    pub fn colours(path: impl AsRef<Path>, extent: Extent) -> Result<Self> {
+        let add: AddPage<u8> =
+            |pages, slice, description| pages.add::<RGB8, _>(slice, description, |value| value);
+        Self::new(path.as_ref(), extent, 3, (add, PixelType::Colours), Box::new(|_| None))
     }
 }
 
@@ -85,10 +103,19 @@ impl TiffSink<i64> {
     /// # Errors
     /// [`Error::Output`] for an empty volume or a file that cannot be written.
     pub fn labels(path: impl AsRef<Path>, extent: Extent, format: LabelFormat) -> Result<Self> {
-        let add: AddPage<i64> = match format {
-            LabelFormat::Png8 => |pages, slice| pages.add::<Gray8, _>(slice, |label| label as u8),
-            LabelFormat::Png16 => |pages, slice| pages.add::<Gray16, _>(slice, |label| label as u16),
-            LabelFormat::Tiff32 => |pages, slice| pages.add::<GrayI32, _>(slice, |label| label as i32),
+        let add: (AddPage<i64>, PixelType) = match format {
+            LabelFormat::Png8 => (
+                |pages, slice, said| pages.add::<Gray8, _>(slice, said, |label| label as u8),
+                PixelType::Uint8,
+            ),
+            LabelFormat::Png16 => (
+                |pages, slice, said| pages.add::<Gray16, _>(slice, said, |label| label as u16),
+                PixelType::Uint16,
+            ),
+            LabelFormat::Tiff32 => (
+                |pages, slice, said| pages.add::<GrayI32, _>(slice, said, |label| label as i32),
+                PixelType::Int32,
+            ),
         };
         let misfit = move |labels: &ArrayView4<i64>| {
             labels.iter().find(|label| !format.range().contains(label)).map(|label| format.misfit(*label))
@@ -102,7 +129,7 @@ impl<T> TiffSink<T> {
         path: &Path,
         extent: Extent,
         channels: usize,
-        add: AddPage<T>,
+        (add, pixel): (AddPage<T>, PixelType),
         misfit: Box<Misfit<T>>,
     ) -> Result<Self> {
         check_channels(path, channels)?;
@@ -118,13 +145,36 @@ impl<T> TiffSink<T> {
             _ => TiffEncoder::new_big(writer).map(Pages::Big),
         };
         let pages = pages.map_err(|error| file.failed(io_error(error)))?;
-        Ok(Self { path: path.to_path_buf(), extent, channels, pages, add, misfit, file, next: 0, slab: None })
+        Ok(Self {
+            path: path.to_path_buf(),
+            extent,
+            channels,
+            pages,
+            add,
+            pixel,
+            description: None,
+            misfit,
+            file,
+            next: 0,
+            slab: None,
+        })
+    }
+
+    /// With the axes and the size of pixels that `layout` says, if it has as many planes as this has slices. To be called before
+    /// anything is written.
+    #[must_use]
+    pub fn laid_out(mut self, layout: &StackLayout) -> Self {
+        let Extent { z, y, x } = self.extent;
+        self.description = (layout.planes() == z).then(|| layout.description(self.pixel, y, x));
+        self
     }
 
     /// Adds whole slices, `[channel][z][y][x]`.
     fn add_pages(&mut self, slices: ArrayView4<T>) -> Result<()> {
         for slice in slices.axis_iter(Axis(1)) {
-            (self.add)(&mut self.pages, slice).map_err(|error| self.file.failed(io_error(error)))?;
+            let description = self.description.as_ref().filter(|_| self.next == 0);
+            (self.add)(&mut self.pages, slice, description)
+                .map_err(|error| self.file.failed(io_error(error)))?;
             self.next += 1;
         }
         Ok(())

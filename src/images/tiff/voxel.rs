@@ -1,19 +1,15 @@
 //! How large a pixel of a TIFF file is: from OME-XML, from ImageJ's description, or from the tags of resolution.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
-use super::directory::{Directory, directory_places, layout};
+use super::directory::{directory_places, layout};
 use super::metadata::ome_pixels;
+use super::tags::{Tags, names};
 use crate::images::volume::VoxelSize;
 
-const DESCRIPTION: u16 = 270;
-const X_RESOLUTION: u16 = 282;
-const Y_RESOLUTION: u16 = 283;
-const RESOLUTION_UNIT: u16 = 296;
-
-const MICROMETRE: &str = "\u{b5}m";
+pub(super) const MICROMETRE: &str = "\u{b5}m";
 
 /// The size of a pixel in the TIFF file at `path`; `None` where it says none, or is no TIFF file.
 pub(in crate::images) fn voxel_size(path: &Path) -> Option<VoxelSize> {
@@ -21,15 +17,20 @@ pub(in crate::images) fn voxel_size(path: &Path) -> Option<VoxelSize> {
     let first = *directory_places(path, &file).ok()?.first()?;
     let mut reader = BufReader::new(&file);
     let layout = layout(path, &mut reader).ok()?;
-    let tags = Directory::read(&mut reader, layout, first).ok()?;
-    let description = tags.text(&mut reader, DESCRIPTION).unwrap_or_default();
-    let mut resolution = |tag| tags.fraction(&mut reader, tag);
-    let pixels = resolution(X_RESOLUTION).zip(resolution(Y_RESOLUTION));
-    let unit = tags.number(&mut reader, RESOLUTION_UNIT).unwrap_or(2);
-    of_description(&description).or_else(|| {
+    let tags = Tags::read(&mut reader, layout, first).ok()?;
+    let description = tags.text(&mut reader, names::IMAGE_DESCRIPTION).unwrap_or_default();
+    of_page(&description, &tags, &mut reader)
+}
+
+/// The size of a pixel by the tags and the description of a file's first page.
+pub(super) fn of_page(description: &str, tags: &Tags, file: &mut (impl Read + Seek)) -> Option<VoxelSize> {
+    let mut resolution = |tag| tags.fraction(file, tag);
+    let pixels = resolution(names::X_RESOLUTION).zip(resolution(names::Y_RESOLUTION));
+    let unit = tags.number_if_whole(file, names::RESOLUTION_UNIT).unwrap_or(2);
+    of_description(description).or_else(|| {
         let (x, y) = pixels?;
         if description.starts_with("ImageJ=") {
-            return of_imagej(&description, x, y);
+            return of_imagej(description, x, y);
         }
         // Micrometres of an inch and of a centimetre.
         let length = match unit {

@@ -3,12 +3,13 @@
 use std::io::{Seek, Write};
 use std::path::Path;
 
-use ndarray::{Array2, Array3, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView3, Axis};
 use tiff::encoder::colortype::{ColorType, Gray32Float, GrayI32};
-use tiff::encoder::{TiffEncoder, TiffKind, TiffValue};
-use tiff::tags::ExtraSamples;
+use tiff::encoder::{Rational, TiffEncoder, TiffKind, TiffValue};
+use tiff::tags::{ExtraSamples, ResolutionUnit, Tag};
 use tiff::{TiffError, TiffResult};
 
+use super::layout::{Description, fraction};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::images::limits::side;
@@ -23,7 +24,8 @@ pub(super) const MAX_CLASSIC_TIFF_BYTES: usize = 4_000_000_000;
 ///
 /// # Errors
 /// [`Error::Output`] for no or more than 65 535 channels, an empty image, or a file that cannot be written.
-pub fn write_tiff_f32(path: impl AsRef<Path>, image: &Array3<f32>) -> Result<()> {
+pub fn write_tiff_f32<'a>(path: impl AsRef<Path>, image: impl Into<ArrayView3<'a, f32>>) -> Result<()> {
+    let image = image.into();
     let path = path.as_ref();
     let (channels, height, width) = image.dim();
     check_channels(path, channels)?;
@@ -33,10 +35,10 @@ pub fn write_tiff_f32(path: impl AsRef<Path>, image: &Array3<f32>) -> Result<()>
     write_atomic(path, |file| {
         if image.len() * 4 < MAX_CLASSIC_TIFF_BYTES {
             TiffEncoder::new(file)
-                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image.view(), |v| v))
+                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image, None, |v| v))
         } else {
             TiffEncoder::new_big(file)
-                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image.view(), |v| v))
+                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image, None, |v| v))
         }
         .map_err(io_error)
     })
@@ -59,9 +61,11 @@ pub(super) fn io_error(error: TiffError) -> std::io::Error {
 }
 
 /// Adds a page from an image of shape `[channel][y][x]`, whose sides a TIFF file can say, each number turned by `number`.
+/// `description` is what the page says of its file.
 pub(super) fn write_page<C: ColorType, T: Copy, W: Write + Seek, K: TiffKind>(
     encoder: &mut TiffEncoder<W, K>,
     image: ArrayView3<T>,
+    description: Option<&Description>,
     number: impl Fn(T) -> C::Inner,
 ) -> TiffResult<()>
 where
@@ -69,8 +73,22 @@ where
 {
     let (channels, height, width) = image.dim();
     let mut page = encoder.new_image::<C>(u32::try_from(width)?, u32::try_from(height)?)?;
-    if channels > 1 {
-        page.extra_samples(&vec![ExtraSamples::Unspecified; channels - 1])?;
+    let colours = C::BITS_PER_SAMPLE.len();
+    if channels > colours {
+        page.extra_samples(&vec![ExtraSamples::Unspecified; channels - colours])?;
+    }
+    if let Some(Description { text, resolution, in_centimetres }) = description {
+        page.encoder().write_tag(Tag::ImageDescription, text.as_str())?;
+        if let Some(resolution) = resolution {
+            let [x, y] = resolution.map(fraction).map(|(n, d)| Rational { n, d });
+            page.x_resolution(x);
+            page.y_resolution(y);
+            page.resolution_unit(if *in_centimetres {
+                ResolutionUnit::Centimeter
+            } else {
+                ResolutionUnit::None
+            });
+        }
     }
     let interleaved = image.permuted_axes([1, 2, 0]);
     let mut next_row = 0;
@@ -101,6 +119,8 @@ pub(in crate::images) fn write_tiff_i32(path: &Path, labels: &Array2<i32>) -> Re
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array3;
+
     use super::*;
     use crate::images::{discover, page_size, read_image};
 

@@ -1,4 +1,4 @@
-//! What people look at: the history with its curves, and pictures of what the network sees and gives.
+//! Reports for people: the history with its curves, and pictures of the network's inputs and outputs.
 
 mod augmentation_preview;
 mod history;

@@ -1,4 +1,4 @@
-//! `preview.png`: the images that a network does best, middling and worst on, with their targets and its outputs.
+//! `preview.png`: the images with the lowest, the median and the highest loss, with their targets and the network's outputs.
 
 use ndarray::{Array3, Axis};
 

@@ -1,4 +1,4 @@
-//! All that is needed to go on with a run: the numbers of the engine, and how far it had come.
+//! All that is needed to resume a run: the numbers of the engine, and the progress of the run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,7 +56,7 @@ pub(in crate::training) struct Progress {
     pub(in crate::training) tuning: Option<(String, String)>,
 }
 
-/// Floating point numbers are kept as bits: a run that goes on must be the one that was stopped.
+/// Floating-point numbers are saved as their bits, so that a resumed run computes with exactly the same numbers.
 mod bits {
     use serde::{Deserialize, Deserializer, Serializer};
 

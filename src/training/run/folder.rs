@@ -23,7 +23,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder for a new run.
+    /// Makes the folder for a new run, and removes what a killed run left half-written there.
     ///
     /// # Errors
     /// [`Error::Output`] when it cannot be made or written, holds a run already, or another program is writing to it.
@@ -40,6 +40,8 @@ impl RunFolder {
                 "it holds a run already; name another folder with `out` (`resume` goes on with a run)";
             return Err(Error::output(&path, problem));
         }
+        // A run that was killed before its first checkpoint is begun again in its folder.
+        remove_unfinished(&path);
         Ok(Self { path, _lock: lock })
     }
 

@@ -1,4 +1,4 @@
-//! Judges a network in training: by all validation images, or by a few of the training images where there are none.
+//! Judges a network in training by all validation images, or by a few of the training images where there are none.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,8 @@ use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
 use crate::watcher::Watcher;
 
-/// Training images that judge where there are no validation images: enough to tell, few enough to be quick.
+/// How many training images the network is judged by where there are no validation images: enough to compare epochs, few enough
+/// to take little time.
 const MAX_TRAINING_IMAGES: usize = 4;
 /// Bytes of the planes that an image, or a tile of it, is judged in. They do not depend on the machine, so that a run gives
 /// the same model wherever it is made.
@@ -21,7 +22,7 @@ const PLANE_BYTES: usize = 512 << 20;
 /// Judging takes at most one in so many multiply-adds of a run.
 const SHARE: f64 = 10.0;
 
-/// The images that judge, and how they are cut.
+/// The images that the network is judged by, and how they are cut into tiles.
 pub(in crate::training) struct Judge<'a> {
     set: Cow<'a, Dataset>,
     model: &'a Model,
@@ -64,7 +65,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// What the engine's parameters give for `samples`; `each` sees every result.
+    /// Judges the engine's parameters by `samples`; `each` is called with every result.
     pub(in crate::training) fn evaluate(
         &self,
         engine: &mut dyn Engine,
@@ -78,7 +79,7 @@ impl<'a> Judge<'a> {
         evaluation::Judge::new(&model.task).run(&mut network, samples, watcher, each)
     }
 
-    /// The images that judge.
+    /// The images that the network is judged by.
     pub(in crate::training) fn set(&self) -> &Dataset {
         &self.set
     }

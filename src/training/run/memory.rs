@@ -1,4 +1,4 @@
-//! What memory a run takes, said before its first step.
+//! An estimate of the memory that a run takes, made before its first step.
 
 use super::judge::Judge;
 use crate::Result;

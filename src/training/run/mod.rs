@@ -1,4 +1,4 @@
-//! One run: the loop, its checkpoint, its folder and what it shows.
+//! One run: the loop, its checkpoint, its folder and its reports.
 
 mod checkpoint;
 mod folder;
@@ -20,7 +20,7 @@ use crate::devices::{self, Device};
 use crate::watcher::Watcher;
 use crate::{Error, Result};
 
-/// A training run, to be told what it needs and started.
+/// A training run: it is set up by its methods, and started by [`Run::train`].
 ///
 /// ```
 /// # use msd_gpu::training::{Prepared, Run, Settings};
@@ -40,8 +40,8 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run by `settings` on images that were prepared by them. Where nothing else is said, it is on the device that the
-    /// settings name, nothing is saved, and nobody watches.
+    /// A run with `settings` on images that were prepared with the same settings. Unless other methods change it, the run uses
+    /// the device that the settings name, saves nothing and reports no progress.
     pub fn new(settings: Settings, prepared: &'a Prepared) -> Self {
         Self { settings, prepared, device: None, folder: None, resumes: false, watcher: None }
     }
@@ -56,21 +56,21 @@ impl<'a> Run<'a> {
         Self { folder: Some(folder), ..self }
     }
 
-    /// Goes on from the checkpoint in the run's folder: to the last bit as if the run had not been stopped. A folder without a
-    /// checkpoint is started in.
+    /// Continues from the checkpoint in the run's folder, with the same results to the last bit as if the run had not been
+    /// stopped. In a folder without a checkpoint the run starts from its first step.
     pub fn resume(self) -> Self {
         Self { resumes: true, ..self }
     }
 
-    /// Tells `watcher` how the run comes along; it may stop the run, which then ends as at a limit.
+    /// Reports the run's progress to `watcher`, which may stop the run; it then ends as it does at a limit.
     pub fn watched_by(self, watcher: &'a mut dyn Watcher) -> Self {
         Self { watcher: Some(watcher), ..self }
     }
 
-    /// Trains until a limit, the patience or the watcher ends it; gives the best model, and leaves it in the folder.
+    /// Trains until a limit, the patience or the watcher ends the run. Returns the best model, which is saved in the folder too.
     ///
     /// # Errors
-    /// When the device fails, the loss is no longer a finite number ([`Error::Diverged`]; the best model so far stays in
+    /// When the device fails, the loss is no longer finite ([`Error::Diverged`]; the best model so far stays in
     /// the folder), a resumed run has other settings or images than it was started with, or a file cannot be written.
     pub fn train(self) -> Result<Outcome> {
         let Self { mut settings, prepared, device, folder, resumes, watcher } = self;
@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
             }
         };
         let device = device.map_or_else(|| devices::choose(&settings.device), Ok)?;
-        let nobody: &mut dyn Watcher = &mut ();
-        trainer::train(prepared, &settings, folder, &device, checkpoint, watcher.unwrap_or(nobody))
+        let silent: &mut dyn Watcher = &mut ();
+        trainer::train(prepared, &settings, folder, &device, checkpoint, watcher.unwrap_or(silent))
     }
 }

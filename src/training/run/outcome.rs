@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The result of a run.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ pub enum StopReason {
     Limit,
     /// No better model was found for as many epochs as the patience.
     Patience,
-    /// A watcher asked for it.
+    /// The watcher stopped the run.
     Asked,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Outcome {

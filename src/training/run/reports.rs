@@ -52,8 +52,8 @@ impl<'a> Reports<'a> {
         Ok(Self { folder, events, pictured: 0, unpictured: None, due: None, written: None })
     }
 
-    /// The last epoch of `history` has ended; `losses` are those of the images that judged it. What was `told` of it when it
-    /// ended is not told again where it is judged later.
+    /// Reports the last epoch of `history`; `losses` are those of the images that the network was judged by. When an epoch is
+    /// judged only after it has been reported, `reported` is true and its training loss and learning rate are not written again.
     ///
     /// # Errors
     /// [`crate::Error::Output`] when events cannot be written.
@@ -61,7 +61,7 @@ impl<'a> Reports<'a> {
         &mut self,
         history: &History,
         losses: Vec<f64>,
-        told: bool,
+        reported: bool,
     ) -> Result<()> {
         let Some(epoch) = history.epochs.last() else { return Ok(()) };
         if epoch.best && self.folder.is_some() {
@@ -71,7 +71,7 @@ impl<'a> Reports<'a> {
             None => Ok(()),
             Some(events) => {
                 let mut scalars = vec![("loss/validation".to_owned(), epoch.validation_loss)];
-                if !told {
+                if !reported {
                     scalars.push(("loss/training".to_owned(), epoch.training_loss));
                     scalars.push(("learning_rate".to_owned(), epoch.learning_rate));
                 }

@@ -1,4 +1,4 @@
-//! Whether a run may go on with the settings and images that it is given.
+//! Checks whether a run may be resumed with the given settings and images.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ fn numbers(settings: &Settings) -> Result<toml::Table> {
     Ok(flat)
 }
 
-/// What a run's images and network are told by, as text: the network, and the images.
+/// Texts that identify a run's network and its images, in this order.
 pub(in crate::training) fn fingerprints(model: &Model) -> Result<(String, String)> {
     let unusual = |e: serde_json::Error| Error::Mismatch(format!("the model cannot be compared: {e}"));
     let images = ["training_fingerprint", "validation_fingerprint"].map(|name| model.provenance.get(name));
@@ -59,7 +59,7 @@ pub(in crate::training) fn fingerprints(model: &Model) -> Result<(String, String
     ))
 }
 
-/// Checks that a run goes on with the network and images that it was started with, as far as their fingerprints tell.
+/// Checks by their fingerprints that a run continues with the network and the images that it was started with.
 pub(in crate::training) fn check_same_data(started: &(String, String), now: &(String, String)) -> Result<()> {
     let what = if started.0 != now.0 {
         "the classes or channels"

@@ -169,7 +169,7 @@ impl<'a> Trainer<'a> {
                     Some(folder) => folder.read_history(metrics, progress.epoch as usize)?,
                     None => History::new(metrics),
                 };
-                // At its end a run is judged whatever its rhythm; had it gone on, it would not have been.
+                // The end of a run is judged in any case, also where an epoch in the middle of a longer run would not be.
                 for epoch in history.epochs.iter_mut().filter(|e| !e.epoch.is_multiple_of(validate_every)) {
                     (epoch.validation_loss, epoch.best) = (f64::NAN, false);
                     epoch.metrics.iter_mut().for_each(|(_, value)| *value = f64::NAN);
@@ -251,8 +251,8 @@ impl<'a> Trainer<'a> {
             }
         };
         self.save()?;
-        // Whatever the run came to is judged, also an epoch that was cut short. This is no place to go on from: a run that was
-        // not stopped does not come by there.
+        // The network is judged at the end of the run in any case, even in the middle of an epoch. This goes into no checkpoint:
+        // a run that had not been stopped would not have been judged after this step.
         if self.progress.epoch_steps > 0 {
             self.end_epoch(true, watcher)?;
             self.write_best()?;
@@ -340,7 +340,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Takes in the losses that are at hand, or all of them.
+    /// Adds the losses that the engine has ready to the epoch; with `wait` those of all steps.
     fn take_losses(&mut self, wait: bool) -> Result<()> {
         for loss in self.engine.losses(wait)? {
             self.losses += 1;
@@ -354,8 +354,9 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The present parameters. The loss of a step is that before its update: the last one may have gone astray unseen.
-    fn finite_parameters(&mut self) -> Result<Vec<f32>> {
+    /// The present parameters, or [`Error::Diverged`] where one of them is not finite. Checking the losses is not enough: each is
+    /// computed before the update of its step, so the losses do not show that the last update gave NaN or infinity.
+    fn checked_parameters(&mut self) -> Result<Vec<f32>> {
         let parameters = self.engine.parameters()?;
         if parameters.iter().all(|p| p.is_finite()) {
             return Ok(parameters);
@@ -387,20 +388,20 @@ impl<'a> Trainer<'a> {
             return self.judge_last_epoch(false, watcher);
         }
         self.reports.epoch(&self.history, Vec::new(), false)?;
-        self.tell_of_epoch(watcher);
+        self.report_epoch(watcher);
         Ok(())
     }
 
-    /// Judges the network as the last epoch left it, and keeps it if it is the best. An epoch that was `told` of has ended
-    /// before.
-    fn judge_last_epoch(&mut self, told: bool, watcher: &mut dyn Watcher) -> Result<()> {
-        let mut candidate = self.finite_parameters()?;
+    /// Judges the network as the last epoch left it, and keeps it if it is the best. `reported` is true where the epoch was
+    /// reported without a judgement when it ended.
+    fn judge_last_epoch(&mut self, reported: bool, watcher: &mut dyn Watcher) -> Result<()> {
+        let mut candidate = self.checked_parameters()?;
         if self.settings.optimisation.ema.is_some() {
             candidate = self.engine.average()?;
         }
         let step = self.progress.step;
-        // A watcher that asks for an end while the network is judged gets it at the end of judging: else there might be no
-        // model at all.
+        // Where the watcher asks for an end while the network is judged, judging is finished first: otherwise there might be
+        // no model at all.
         let mut listener = Listener { watcher: &mut *watcher, stopped: false };
         let Evaluation { image_losses, scores, loss, .. } =
             self.judge.judge(self.engine.as_mut(), &candidate, step, &mut listener)?;
@@ -440,12 +441,12 @@ impl<'a> Trainer<'a> {
             let rate = optimisation.rate(self.settings.lr, step + 1, p.drops);
             info!("no better model since epoch {}: the learning rate drops to {rate}", p.best_epoch);
         }
-        self.reports.epoch(&self.history, image_losses, told)?;
-        self.tell_of_epoch(watcher);
+        self.reports.epoch(&self.history, image_losses, reported)?;
+        self.report_epoch(watcher);
         Ok(())
     }
 
-    fn tell_of_epoch(&mut self, watcher: &mut dyn Watcher) {
+    fn report_epoch(&mut self, watcher: &mut dyn Watcher) {
         if let Some(epoch) = self.history.epochs.last() {
             self.stopped |= watcher.epoch(epoch).is_break();
         }
@@ -458,12 +459,13 @@ impl<'a> Trainer<'a> {
         first || long && (epoch_ended || seconds > SAVE_SECONDS)
     }
 
-    /// Writes everything down. The checkpoint comes last, so that it never stands on something that is not there yet.
+    /// Saves the best model, the history and the checkpoint. The checkpoint is written last, so that it never refers to a model or
+    /// history that is not saved yet.
     fn save(&mut self) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
         let start = Instant::now();
         self.take_losses(true)?;
-        let parameters = self.finite_parameters()?;
+        let parameters = self.checked_parameters()?;
         let (moments, average) = (self.engine.moments()?, self.engine.average()?);
         self.write_best()?;
         self.progress.minutes = if self.settings.max_minutes.is_some() { self.minutes() } else { 0.0 };
@@ -485,7 +487,8 @@ impl<'a> Trainer<'a> {
         folder.write_history(&self.history)
     }
 
-    /// Refreshes the preview, if there is a better model than it shows. A picture that cannot be made is no reason to lose a run.
+    /// Refreshes the preview if there is a better model than the one it shows. A failure is only logged, since a missing picture is
+    /// no reason to end a run.
     fn refresh_preview(&mut self) {
         let refreshed =
             self.reports.refresh_preview(self.engine.as_mut(), &self.model.parameters, &self.judge);
@@ -504,7 +507,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Hands on what is told, and keeps the wish for an end to itself.
+/// Passes reports on to the watcher. When it asks to stop, that is noted in `stopped` and the work goes on.
 struct Listener<'a> {
     watcher: &'a mut dyn Watcher,
     stopped: bool,

@@ -1,4 +1,4 @@
-//! Whether settings can be used, as far as that can be told without the images.
+//! Checks of the settings that need no images.
 
 use super::Settings;
 use crate::network::TaskKind;

@@ -243,12 +243,12 @@ impl Settings {
         Ok(architecture)
     }
 
-    /// Whether some limit ends the run. Patience alone may never.
+    /// Whether the run has a limit. With patience alone it might never end.
     pub fn has_limit(&self) -> bool {
         self.max_epochs.is_some() || self.max_minutes.is_some() || self.max_steps.is_some()
     }
 
-    /// The patience of a run for which nobody named one: who says how long to train wants that long.
+    /// The patience of a run whose settings name none. A run with a limit is trained up to that limit, so it gets no patience.
     pub fn default_patience(has_limit: bool) -> u64 {
         if has_limit { 0 } else { DEFAULT_PATIENCE }
     }

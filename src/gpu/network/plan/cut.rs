@@ -1,12 +1,12 @@
-//! Cuts what is too much for one dispatch into several. The workgroups are a box; each piece is a part of it, and tells
-//! its kernel where it starts.
+//! Cuts what is too much for one dispatch into several. The workgroups are a box; each piece is a part of it, and passes its
+//! first workgroup to the kernel.
 
 use super::super::params::*;
 
-/// Most multiply-adds of one dispatch. Windows resets a graphics processor that is at one dispatch for two seconds, and screens
-/// stand still until a dispatch has ended. An integrated processor of some years ago is good for about 100 GFLOP/s in these
-/// kernels: then this is a tenth of a second, and one that is twenty times slower still keeps within the two. On fast
-/// devices it is some hundred times what starting a dispatch costs.
+/// Most multiply-adds of one dispatch. Windows resets a graphics processor whose dispatch takes more than two seconds, and the
+/// screen is not redrawn until a dispatch has ended. An integrated processor of some years ago reaches about 100 GFLOP/s in these
+/// kernels: there this is a tenth of a second, and a device that is twenty times slower still keeps within two seconds. On fast
+/// devices it takes some hundred times as long as starting a dispatch.
 const MAX_MULTIPLY_ADDS: u64 = 5_000_000_000;
 
 /// What one dispatch may be.

@@ -42,7 +42,7 @@ impl Planner<'_> {
         let most = dilations.iter().copied().max().unwrap_or(1);
         let (image_rows, across) = (self.geometry.rows, self.columns().saturating_mul(count(outputs)));
         // Lattice rows in groups of `rows`: each lattice has its own, however short.
-        // The number of groups does not grow steadily with the dilation, so each is asked.
+        // The number of groups does not grow steadily with the dilation, so it is computed for each.
         let groups = |rows: u32, s: u32| {
             if image_rows <= rows * s { s.min(image_rows) } else { image_rows.div_ceil(rows * s) * s }
         };

@@ -6,14 +6,14 @@ use super::loss::DICE_NUMBERS;
 use super::{Planner, Slot};
 use crate::engine::{DiceSums, LossKind};
 
-/// Most rows of 64 columns that a workgroup adds up: so many numbers for each of its threads. What workgroups leave is added up on
-/// the host in float64, so there may be many.
+/// Most rows of 64 columns that a workgroup adds up; this is also the number of values that each of its threads adds. The sums of the
+/// workgroups are added up on the host in float64, so there may be many of them.
 const MAX_ITEMS: u32 = 256;
 
 const SLOTS: [Slot; 5] = [Slot::Call, Slot::Weights, Slot::Outputs, Slot::Targets, Slot::Judged];
 
-/// How what judging brings home lies in its buffer: partial losses, partial sums of Dice, and the classes of the pixels. All of
-/// these have their place for every loss, since passes with different losses share the buffer.
+/// How the results of judging lie in the buffer that is read back: partial losses, partial sums of Dice, and the classes of the
+/// pixels. There is room for all of these with every loss, since passes with different losses share the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JudgedLayout {
     /// Partial losses.
@@ -40,8 +40,8 @@ impl JudgedLayout {
         u64::from(self.class_start()) + self.pixels
     }
 
-    /// From what came home for one image and a loss of this kind: the part of the loss that is a sum over pixels, what Dice is
-    /// made of, and the most likely classes `[y][x]`.
+    /// Takes apart the numbers that were read back for one image and a loss of this kind: the part of the loss that is a sum over
+    /// pixels, the sums that Dice is made of, and the most likely classes `[y][x]`.
     pub fn read(&self, mut numbers: Vec<u32>, kind: LossKind) -> (f64, Option<DiceSums>, Vec<u32>) {
         let number = |at: usize| f64::from(f32::from_bits(numbers[at]));
         let sum = if has_sum(kind) { (0..self.chunks as usize).map(number).sum() } else { 0.0 };
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_home_is_read_from_its_places() {
+    fn results_are_read_from_their_places() {
         let layout = JudgedLayout { chunks: 2, planes: 2, dice_chunks: 3, pixels: 4 };
         // The loss; for both classes three chunks of shared, predicted and wanted; the classes.
         let numbers = [0.5, 0.25].into_iter().chain((0..18).map(|i| i as f32)).map(f32::to_bits);
@@ -129,7 +129,7 @@ mod tests {
         let classes = vec![1, 0, 1, 1];
         assert_eq!(read(LossKind::Focal), (0.75, None, classes.clone()));
         assert_eq!(read(LossKind::CrossEntropyDice), (0.75, Some(sums.clone()), classes.clone()));
-        // Nothing wrote the partial losses.
+        // For Dice alone no kernel writes the partial losses.
         assert_eq!(read(LossKind::Dice), (0.0, Some(sums), classes));
     }
 }

@@ -45,7 +45,7 @@ pub(super) enum Slot {
     Partials,
     /// The loss of the present step.
     Loss,
-    /// What judging brings home; see [`JudgedLayout`].
+    /// The results of judging, which are read back; see [`JudgedLayout`].
     Judged,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Plan {
     pub dispatches: Vec<Dispatch>,
     /// Numbers in the buffer of partial sums.
     pub partials: u64,
-    /// What comes home where outputs are judged.
+    /// Where the results lie, for a pass that judges.
     pub judged: Option<JudgedLayout>,
 }
 
@@ -408,7 +408,7 @@ mod tests {
         }
     }
 
-    /// The test above sees every shader of a network's passes, also those for rare distributions over pages.
+    /// The test above covers every shader of a network's passes, also those for rare distributions over pages.
     #[test]
     fn these_plans_run_every_shader_but_the_optimisers() {
         let address = |shader: &'static Shader| std::ptr::from_ref(shader) as usize;

@@ -1,0 +1,274 @@
+//! How the planes of a TIFF stack lie and how large its pixels are: read from one file, and said in another.
+//!
+//! ImageJ's description is written where it can say everything, as most programs understand it; else OME-XML.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use super::directory::{directory_places, layout};
+use super::metadata;
+use super::pages::frame;
+use super::tags::{Tags, names};
+use super::voxel::{MICROMETRE, of_page};
+use crate::images::source::ImageSource;
+use crate::images::volume::VoxelSize;
+
+/// How the images of a TIFF file lie, for results that are to lie in the same way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StackLayout {
+    /// The axes along which planes lie, outermost first: `T`, `Z` and `C`, each once at most, with their lengths.
+    axes: Vec<(char, usize)>,
+    voxel_size: Option<VoxelSize>,
+    /// Whether it is said by OME-XML.
+    is_ome: bool,
+}
+
+impl StackLayout {
+    /// That of `count` slices of which nothing more is known.
+    pub fn slices(count: usize) -> Self {
+        Self { axes: vec![('Z', count)], voxel_size: None, is_ome: false }
+    }
+
+    /// That of the TIFF file which holds `count` images, of which `image` is one; as [`StackLayout::slices`] where the file
+    /// says nothing, or something that does not fit.
+    pub fn of(image: &ImageSource, count: usize) -> Self {
+        // Planes are kept where an image is something else than a page as the file has it.
+        let channels_apart = !image.planes.is_empty();
+        Self::read(&image.path, count, channels_apart).unwrap_or_else(|| Self::slices(count))
+    }
+
+    fn read(path: &Path, count: usize, channels_apart: bool) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let first = *directory_places(path, &file).ok()?.first()?;
+        let mut reader = BufReader::new(&file);
+        let layout = layout(path, &mut reader).ok()?;
+        let tags = Tags::read(&mut reader, layout, first).ok()?;
+        let description = tags.text(&mut reader, names::IMAGE_DESCRIPTION).unwrap_or_default();
+        let voxel_size = of_page(&description, &tags, &mut reader);
+        let frame = frame(&tags, &mut reader);
+        let series = metadata::series(&description, frame);
+        let named: Vec<(char, usize)> = match series.as_slice() {
+            [only] => only.axes.iter().copied().filter(|(_, length)| *length > 1).collect(),
+            _ => Vec::new(),
+        };
+        let is_known = |axes: &[(char, usize)]| {
+            let letters: Vec<char> = axes.iter().map(|(letter, _)| *letter).collect();
+            let distinct = "TZC".chars().all(|known| letters.iter().filter(|l| **l == known).count() < 2);
+            distinct && letters.iter().all(|letter| "TZC".contains(*letter))
+        };
+        // Each image is a plane without its channels, or each channel is an image of its own.
+        let without: Vec<_> = named.iter().copied().filter(|(letter, _)| *letter != 'C').collect();
+        let fitting = [without, named].into_iter().find(|axes| {
+            let has_channels = axes.iter().any(|(letter, _)| *letter == 'C');
+            (channels_apart || !has_channels)
+                && is_known(axes)
+                && !axes.is_empty()
+                && axes.iter().map(|(_, n)| n).product::<usize>() == count
+        });
+        let axes = fitting.unwrap_or_else(|| vec![('Z', count)]);
+        Some(Self { axes, voxel_size, is_ome: description.contains("<OME") })
+    }
+
+    /// With `count` channels for each image, which lie in a page each.
+    #[must_use]
+    pub fn with_channels(mut self, count: usize) -> Self {
+        if count > 1 {
+            if self.axes.iter().any(|(letter, _)| *letter == 'C') {
+                self.axes = vec![('Z', self.axes.iter().map(|(_, length)| length).product())];
+            }
+            self.axes.push(('C', count));
+        }
+        self
+    }
+
+    /// The number of planes.
+    pub fn planes(&self) -> usize {
+        self.axes.iter().map(|(_, length)| length).product()
+    }
+
+    fn length(&self, letter: char) -> usize {
+        self.axes.iter().find(|(axis, _)| *axis == letter).map_or(1, |(_, length)| *length)
+    }
+
+    /// Whether ImageJ knows the order of the axes and has numbers of this kind.
+    fn suits_imagej(&self, pixel: PixelType) -> bool {
+        let order: Vec<Option<usize>> = self.axes.iter().map(|(letter, _)| "TZC".find(*letter)).collect();
+        order.is_sorted() && pixel != PixelType::Int32
+    }
+
+    /// What the first page of a file says that has these planes of `width` x `height` pixels.
+    pub(super) fn description(&self, pixel: PixelType, height: usize, width: usize) -> Description {
+        let size = self.voxel_size.as_ref().filter(|size| size.unit.is_ascii() || size.unit == MICROMETRE);
+        if self.is_ome || !self.suits_imagej(pixel) {
+            let text = self.ome(pixel, height, width, size);
+            // Other programs read the size of pixels from the tags.
+            let centimetres = size.filter(|size| size.unit == MICROMETRE);
+            let resolution = centimetres.map(|size| [10_000.0 / size.x, 10_000.0 / size.y]);
+            return Description { text, resolution, in_centimetres: true };
+        }
+        let text = self.imagej(size);
+        Description { text, resolution: size.map(|size| [1.0 / size.x, 1.0 / size.y]), in_centimetres: false }
+    }
+
+    fn imagej(&self, size: Option<&VoxelSize>) -> String {
+        let mut text = format!("ImageJ=1.54f\nimages={}\n", self.planes());
+        for (letter, name) in [('C', "channels"), ('Z', "slices"), ('T', "frames")] {
+            if self.length(letter) > 1 {
+                text += &format!("{name}={}\n", self.length(letter));
+            }
+        }
+        if self.axes.iter().filter(|(_, length)| *length > 1).count() > 1 {
+            text += "hyperstack=true\nmode=grayscale\n";
+        }
+        if let Some(size) = size {
+            let unit = if size.unit == MICROMETRE { "micron" } else { &size.unit };
+            text += &format!("unit={unit}\nspacing={}\n", size.z);
+        }
+        text + "loop=false\n"
+    }
+
+    fn ome(&self, pixel: PixelType, height: usize, width: usize, size: Option<&VoxelSize>) -> String {
+        let mut order: String = self.axes.iter().rev().map(|(letter, _)| *letter).collect();
+        order.extend("CZT".chars().filter(|letter| self.length(*letter) == 1 && !self.has(*letter)));
+        let kind = match pixel {
+            PixelType::Uint8 | PixelType::Colours => "uint8",
+            PixelType::Uint16 => "uint16",
+            PixelType::Int32 => "int32",
+            PixelType::Float32 => "float",
+        };
+        let samples = if pixel == PixelType::Colours { 3 } else { 1 };
+        let channels = self.length('C');
+        let sizes = match size {
+            Some(VoxelSize { z, y, x, unit }) => {
+                let unit = unit.replace(MICROMETRE, "&#181;m");
+                [('X', x), ('Y', y), ('Z', z)]
+                    .map(|(axis, size)| {
+                        format!(r#" PhysicalSize{axis}="{size}" PhysicalSize{axis}Unit="{unit}""#)
+                    })
+                    .concat()
+            }
+            None => String::new(),
+        };
+        let channel = |n: usize| format!(r#"<Channel ID="Channel:0:{n}" SamplesPerPixel="{samples}"/>"#);
+        format!(
+            concat!(
+                r#"<?xml version="1.0" encoding="UTF-8"?>"#,
+                r#"<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" "#,
+                r#"xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" "#,
+                r#"xsi:schemaLocation="http://www.openmicroscopy.org/Schemas/OME/2016-06 "#,
+                r#"http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd">"#,
+                r#"<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XY{order}" Type="{kind}" "#,
+                r#"SizeX="{width}" SizeY="{height}" SizeC="{all}" SizeZ="{slices}" SizeT="{frames}"{sizes}>"#,
+                r#"{channels}<TiffData IFD="0" PlaneCount="{planes}"/></Pixels></Image></OME>"#
+            ),
+            order = order,
+            kind = kind,
+            width = width,
+            height = height,
+            all = channels * samples,
+            slices = self.length('Z'),
+            frames = self.length('T'),
+            sizes = sizes,
+            channels = (0..channels).map(channel).collect::<String>(),
+            planes = self.planes()
+        )
+    }
+
+    fn has(&self, letter: char) -> bool {
+        self.axes.iter().any(|(axis, _)| *axis == letter)
+    }
+}
+
+/// The numbers of the pages that a description is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PixelType {
+    Uint8,
+    Uint16,
+    Int32,
+    Float32,
+    /// Red, green and blue of 8 bits each.
+    Colours,
+}
+
+/// What a first page says of the pages of its file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Description {
+    /// For the tag ImageDescription; ASCII.
+    pub(super) text: String,
+    /// Pixels for each unit of length, along x and y.
+    pub(super) resolution: Option<[f64; 2]>,
+    /// Whether that unit is a centimetre; else it is the one that the text names.
+    pub(super) in_centimetres: bool,
+}
+
+/// The fraction of two numbers of 32 bits that is nearest to `value`, above 0, by its continued fraction.
+pub(super) fn fraction(value: f64) -> (u32, u32) {
+    let limit = f64::from(u32::MAX);
+    let (mut before, mut best) = ((0.0, 1.0), (1.0, 0.0));
+    let mut rest = value.clamp(1.0 / limit, limit);
+    loop {
+        let whole = rest.floor();
+        let next = (whole * best.0 + before.0, whole * best.1 + before.1);
+        if next.0 > limit || next.1 > limit {
+            break;
+        }
+        (before, best) = (best, next);
+        let part = rest - whole;
+        if part < 1e-12 || (best.0 / best.1 / value - 1.0).abs() < 1e-12 {
+            break;
+        }
+        rest = 1.0 / part;
+    }
+    (best.0 as u32, (best.1 as u32).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(axes: &[(char, usize)], is_ome: bool) -> StackLayout {
+        let voxel_size = Some(VoxelSize { z: 2.0, y: 0.5, x: 0.25, unit: MICROMETRE.into() });
+        StackLayout { axes: axes.to_vec(), voxel_size, is_ome }
+    }
+
+    #[test]
+    fn fractions_are_near_and_fit() {
+        for (value, wanted) in [(4.0, (4, 1)), (0.5, (1, 2)), (1.0 / 3.0, (1, 3)), (0.325, (13, 40))] {
+            assert_eq!(fraction(value), wanted);
+        }
+        for value in [std::f64::consts::PI, 15_384.615_384, 1e-7, 3e9, 0.108_333] {
+            let (above, below) = fraction(value);
+            assert!((f64::from(above) / f64::from(below) / value - 1.0).abs() < 1e-9, "{value}");
+        }
+        assert_eq!(fraction(1e30), (u32::MAX, 1));
+    }
+
+    #[test]
+    fn imagej_is_told_what_it_knows() {
+        let described = layout(&[('T', 3), ('Z', 2)], false).with_channels(4);
+        let described = described.description(PixelType::Float32, 5, 6);
+        let text = "ImageJ=1.54f\nimages=24\nchannels=4\nslices=2\nframes=3\nhyperstack=true\nmode=grayscale\nunit=micron\nspacing=2\nloop=false\n";
+        assert_eq!((described.text.as_str(), described.in_centimetres), (text, false));
+        assert_eq!(described.resolution, Some([4.0, 2.0]));
+        // Another order, or numbers that it does not have.
+        for (axes, pixel) in
+            [(vec![('Z', 2), ('T', 3)], PixelType::Uint8), (vec![('Z', 6)], PixelType::Int32)]
+        {
+            assert!(layout(&axes, false).description(pixel, 5, 6).text.starts_with("<?xml"));
+        }
+    }
+
+    #[test]
+    fn ome_xml_is_understood_as_it_is_meant() {
+        let ome = layout(&[('Z', 2), ('T', 3)], true).with_channels(2);
+        let described = ome.description(PixelType::Float32, 5, 6);
+        assert!(described.text.is_ascii() && described.in_centimetres);
+        assert!(described.text.contains(r#"DimensionOrder="XYCTZ""#), "{}", described.text);
+        let frame = metadata::Frame { height: 5, width: 6, samples: 1, planar: false };
+        let series = metadata::series(&described.text, frame);
+        assert_eq!(series.len(), 1);
+        assert_eq!(series[0].axes, [('Z', 2), ('T', 3), ('C', 2)]);
+        assert_eq!(series[0].order, Some((0..12).collect()));
+    }
+}
