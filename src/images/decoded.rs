@@ -15,6 +15,16 @@ pub(super) enum Purpose {
     Values,
     /// Class labels: the numbers exactly as stored.
     Labels,
+    /// Labels of which only the nearest class or the side of a threshold counts, which lossy compression leaves: as
+    /// [`Purpose::Labels`], of JPEG files too.
+    RoughLabels,
+}
+
+impl Purpose {
+    /// Whether the numbers are labels, which have one channel whatever the image has.
+    pub(super) fn is_labels(self) -> bool {
+        matches!(self, Purpose::Labels | Purpose::RoughLabels)
+    }
 }
 
 /// A page's numbers as its file stores them.

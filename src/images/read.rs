@@ -30,7 +30,7 @@ fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
         // Others have been promised this size. Labels have one channel, whatever the image has.
         Some(found)
             if (found.height, found.width) != (decoded.height, decoded.width)
-                || purpose != Purpose::Labels
+                || !purpose.is_labels()
                     && page.planes.iter().all(|plane| plane.channel.is_none())
                     && found.channels != decoded.channels =>
         {
@@ -242,7 +242,7 @@ pub(crate) const NO_LABEL: i64 = i64::MIN;
 /// [`Error::Input`] for what [`read_image`] refuses, for JPEG files, whose compression changes label values, for
 /// more than one channel, and for values that are not whole numbers.
 pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
-    labels(page, whole_float)
+    labels(page, Purpose::Labels, whole_float)
 }
 
 /// As [`read_labels`], but NaN stands for a pixel that nobody labelled, and gives [`NO_LABEL`].
@@ -250,7 +250,19 @@ pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
 /// # Errors
 /// As [`read_labels`].
 pub(crate) fn read_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
-    labels(page, |value| if value.is_nan() { Some(NO_LABEL) } else { whole_float(value) })
+    labels(page, Purpose::Labels, nan_is_no_label)
+}
+
+/// As [`read_labels_with_gaps`], but of JPEG files too, where only the nearest class or the side of a threshold counts.
+///
+/// # Errors
+/// As [`read_labels`].
+pub(crate) fn read_rough_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
+    labels(page, Purpose::RoughLabels, nan_is_no_label)
+}
+
+fn nan_is_no_label(value: f64) -> Option<i64> {
+    if value.is_nan() { Some(NO_LABEL) } else { whole_float(value) }
 }
 
 /// Reads the colour of each pixel, `[y][x]`, as 65536 red + 256 green + blue; a grey image has three equal parts.
@@ -277,20 +289,24 @@ pub(crate) fn read_colours(page: &ImageSource) -> Result<Array2<i64>> {
     }))
 }
 
-fn labels(page: &ImageSource, whole_float: impl Fn(f64) -> Option<i64> + Copy) -> Result<Array2<i64>> {
+fn labels(
+    page: &ImageSource,
+    purpose: Purpose,
+    whole_float: impl Fn(f64) -> Option<i64> + Copy,
+) -> Result<Array2<i64>> {
     if let [first, others @ ..] = page.parts().as_slice()
         && !others.is_empty()
     {
-        let first = labels(first, whole_float)?;
+        let first = labels(first, purpose, whole_float)?;
         for other in others {
-            if labels(other, whole_float)? != first {
+            if labels(other, purpose, whole_float)? != first {
                 return Err(not_labels(page, page.planes.len()));
             }
         }
         return Ok(first);
     }
     let wanted = page.planes.first().and_then(|plane| plane.channel);
-    let decoded = decode(page, Purpose::Labels)?;
+    let decoded = decode(page, purpose)?;
     let values = match &decoded.samples {
         DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
         DecodingResult::U16(s) => whole(s, |v| Some(v.into())),

@@ -760,6 +760,12 @@ fn jpeg_files_are_images_and_no_labels() {
     }
     let error = labels_of(JPEG_GREY, "a.jpg").unwrap_err().to_string();
     assert!(error.contains("changes label values") && error.contains("as PNG or TIFF"), "{error}");
+    assert!(error.contains("`threshold 128`"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jpg");
+    std::fs::write(&path, JPEG_GREY).unwrap();
+    let rough = read_rough_labels_with_gaps(&only_page(&path)).unwrap();
+    assert!(rough[[4, 3]].abs_diff(10) <= 2 && rough[[4, 20]].abs_diff(250) <= 2, "{rough}");
     for bytes in [JPEG_GREY, JPEG_COLOUR] {
         for length in 0..bytes.len() {
             let error = image_of(&bytes[..length], "a.jpg").unwrap_err().to_string();

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use ndarray::Array2;
 
 use crate::error::{Error, Result};
-use crate::images::{ImageSource, NO_LABEL, read_colours, read_labels_with_gaps};
+use crate::images::{
+    ImageSource, NO_LABEL, read_colours, read_labels_with_gaps, read_rough_labels_with_gaps,
+};
 
 /// More classes than this can be listed by nobody, and no network tells them apart.
 const MAX_LISTED: usize = 256;
@@ -66,6 +68,8 @@ impl LabelRule {
     pub(super) fn read(&self, page: &ImageSource) -> Result<Array2<i64>> {
         match self {
             Self::Colours(_) | Self::FoundColours => read_colours(page),
+            // Lossy compression moves values by little.
+            Self::Threshold(_) | Self::Values { rest: false, .. } => read_rough_labels_with_gaps(page),
             _ => read_labels_with_gaps(page),
         }
     }
