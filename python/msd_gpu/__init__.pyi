@@ -72,6 +72,9 @@ def train(
     # Settings, from the library's list.
     val_fraction: float = ...,
     ignore: int = ...,
+    threshold: int = ...,
+    classes: str = ...,
+    colours: str = ...,
     class_weights: str = ...,
     init: Path = ...,
     freeze: int = ...,
@@ -83,7 +86,7 @@ def train(
     boundary: Literal["reflect", "symmetric", "zeros"] = ...,
     batch: int = ...,
     crop: int = ...,
-    symmetries: bool = ...,
+    symmetries: Literal["all", "horizontal", "vertical", "rotations", "none"] = ...,
     favour_rare: float = ...,
     lr: float = ...,
     max_epochs: int = ...,

@@ -8,13 +8,12 @@ use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::{console, table};
 use crate::evaluation::{Judge, TaskScores};
-use crate::images::Discovery;
+use crate::images::{self, Discovery};
 use crate::inference::Ensemble;
 use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores};
 use crate::network::{Class, Model, Task};
-use crate::samples::{Classes, Dataset, LabelMapping, Target};
+use crate::samples::{Classes, DataFiles, Dataset, LabelMapping, LabelRule, Target};
 use crate::{Error, Result};
-use crate::{images, samples};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
@@ -35,6 +34,12 @@ pub struct EvaluateArguments {
     /// Value in label images of pixels that nobody labelled, such as 255: they do not count
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     ignore: Option<i64>,
+    /// Label values from this one on are class 1, all below class 0, as in training
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    threshold: Option<i64>,
+    /// Only these label values are classes, as in training: like 0,255, or 0,rest
+    #[arg(long, value_name = "VALUES", allow_hyphen_values = true)]
+    classes: Option<String>,
     /// Images of weights, of the same names as the images: pixels of weight 0 do not count
     #[arg(long, value_name = "P")]
     weights: Option<String>,
@@ -75,7 +80,7 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
         found = images::pages_as_images(found);
     }
     if let Some(first) = found.first() {
-        ensemble.check_channels(&first.name(), images::page_size(first)?.0)?;
+        ensemble.check_image(first)?;
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
     match ensemble.model().task {
@@ -93,13 +98,12 @@ fn data_range(range: f64, model: &Model) -> Result<DataRange> {
         .map_err(|_| Error::setting("--data-range", range, "it must be a number above 0, such as 255"))
 }
 
-fn weigh(arguments: &EvaluateArguments, dataset: &mut Dataset) -> Result<()> {
-    match &arguments.weights {
-        Some(weights) => {
-            samples::load_weights_with(&arguments.discovery(), dataset, &arguments.images, weights)
-        }
-        None => Ok(()),
-    }
+/// The files that the arguments name, for the models' channels.
+fn files<'a>(arguments: &'a EvaluateArguments, model: &Model) -> DataFiles<'a> {
+    DataFiles::new(&arguments.images, &arguments.targets)
+        .found_by(arguments.discovery())
+        .weighted(arguments.weights.as_deref())
+        .of_channels(model.architecture.inputs)
 }
 
 fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Result<()> {
@@ -109,14 +113,13 @@ fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Resul
     order.sort_by_key(|&output| classes[output].value);
     let values = order.iter().map(|&output| classes[output].value).collect();
     let known = LabelMapping { values, ignored: arguments.ignore };
-    let (mut dataset, _) = samples::load_segmentation_with(
-        &arguments.discovery(),
-        &arguments.images,
-        &arguments.targets,
-        Classes::Known(&known),
-    )?;
-    weigh(arguments, &mut dataset)?;
-
+    let rule = match LabelRule::from_settings(arguments.threshold, arguments.classes.as_deref(), None)? {
+        // A model of coloured masks names its classes by the colours.
+        LabelRule::AsStored => LabelRule::of_names(order.iter().map(|&output| classes[output].name.as_str())),
+        rule => rule,
+    };
+    let files = files(arguments, ensemble.model()).by_rule(rule);
+    let (mut dataset, ..) = files.segmentation(Classes::Known(&known))?;
     for sample in &mut dataset.samples {
         if let Target::Classes(classes) = &mut sample.target {
             classes.mapv_inplace(|class| order.get(class as usize).map_or(class, |&output| output as u32));
@@ -229,9 +232,7 @@ fn regression(
     ensemble: &mut Ensemble,
     given: Option<DataRange>,
 ) -> Result<()> {
-    let mut dataset =
-        samples::load_regression_with(&arguments.discovery(), &arguments.images, &arguments.targets)?;
-    weigh(arguments, &mut dataset)?;
+    let dataset = files(arguments, ensemble.model()).regression()?;
     let (outputs, targets) = (ensemble.model().architecture.outputs, dataset.target_channels());
     if let Some(found) = targets.filter(|&found| found != outputs) {
         return Err(Error::Mismatch(format!(

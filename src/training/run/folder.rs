@@ -64,7 +64,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// Reads the settings of the run in the folder `path`.
+    /// Reads the settings of the run in the folder `path`; paths in them become relative to the working directory.
     ///
     /// # Errors
     /// [`Error::Input`] when the file is missing or damaged.
@@ -73,10 +73,13 @@ impl RunFolder {
         let text = std::fs::read_to_string(&file).map_err(|e| {
             Error::input(path, format!("holds no run to resume (config.toml: {e}); start one with `out`"))
         })?;
-        read_settings(&text, &file)
+        let mut settings = read_settings(&text, &file)?;
+        settings.found_from(path);
+        Ok(settings)
     }
 
     pub(in crate::training) fn write_settings(&self, settings: &Settings) -> Result<()> {
+        let settings = settings.relative_to(&self.path);
         write_bytes_atomic(self.path.join("config.toml"), settings.to_toml()?.as_bytes())
     }
 
