@@ -1,33 +1,42 @@
 //! `msd-gpu evaluate`: the outputs of trained models against targets.
 
-use clap::Args;
-use serde_json::{Value, json};
+use clap::{ArgGroup, Args};
+use serde_json::{Map, Value, json};
 
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
+use super::settings::one_of;
 use super::{console, table};
-use crate::evaluation::{Judge, TaskScores};
-use crate::images::{self, Discovery};
+use crate::evaluation::{Comparison, Judge, TaskScores, compare};
+use crate::images::{Discovery, pages_as_images};
 use crate::inference::Ensemble;
 use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores};
-use crate::network::{Class, Model, Task};
-use crate::samples::{Classes, DataFiles, Dataset, LabelMapping, LabelRule, Target};
+use crate::network::{Class, Model, Task, TaskKind};
+use crate::samples::{Classes, DataFiles, LabelMapping, LabelRule, ResultFiles, Target};
 use crate::{Error, Result};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what is judged").required(true).args(["models", "predictions"])), after_help = AFTER_HELP)]
 pub struct EvaluateArguments {
     #[command(flatten)]
-    models: ModelArguments,
+    models: ModelArguments<false>,
+    /// Compare these results, of this program or another, instead of a model's: a folder, a TIFF stack or a quoted pattern;
+    /// label images, or images of values
+    #[arg(long, value_name = "P", conflicts_with_all = ["images", "tta", "tile", "rescale"])]
+    predictions: Option<String>,
+    /// What --predictions are: classes or values [default: by what the first target holds]
+    #[arg(long, value_parser = one_of::<TaskKind>(TaskKind::CHOICES), value_name = "TASK", requires = "predictions")]
+    task: Option<TaskKind>,
     #[command(flatten)]
     discovery: DiscoveryArguments,
     /// What targets have at the end of their names but images have not, such as _mask
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     target_suffix: Option<String>,
     /// Images: a folder, a TIFF stack or a quoted pattern
-    #[arg(long, value_name = "P")]
-    images: String,
+    #[arg(long, value_name = "P", required_unless_present = "predictions")]
+    images: Option<String>,
     /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'
     #[arg(long, value_name = "P")]
     targets: String,
@@ -57,11 +66,65 @@ impl EvaluateArguments {
     }
 }
 
+const AFTER_HELP: &str = "\
+Which number to report: mean IoU or mean Dice where classes differ in size, as each class counts the same and every wrong
+pixel lowers it; class accuracy where missing a class is worse than finding too much of it. Global accuracy says little where
+one class covers most of the image: calling every pixel background may reach 0.95. For values, PSNR and SSIM with the data
+range that they refer to.";
+
 /// More classes than this make a confusion matrix that no screen shows.
 const MAX_COLUMNS: usize = 16;
 
-/// Predicts every image and prints the scores against its target.
+/// Prints the scores of models or of results against targets.
 pub fn run(arguments: EvaluateArguments) -> Result<()> {
+    match (&arguments.predictions, &arguments.images) {
+        (Some(predictions), _) => compare_files(&arguments, predictions),
+        (None, images) => evaluate_models(&arguments, images.as_deref().unwrap_or_default()),
+    }
+}
+
+fn rule(arguments: &EvaluateArguments) -> Result<LabelRule> {
+    LabelRule::from_settings(arguments.threshold, arguments.classes.as_deref(), None)
+}
+
+/// Compares results in files with their targets.
+fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()> {
+    let given = arguments.data_range.map(range_of).transpose()?;
+    let files = ResultFiles {
+        results: predictions,
+        targets: &arguments.targets,
+        weights: arguments.weights.as_deref(),
+        discovery: arguments.discovery(),
+        rule: rule(arguments)?,
+        ignored: arguments.ignore,
+    };
+    let results = files.pair()?;
+    let mut progress = ImageProgress::over(results.count());
+    let Comparison { task, evaluation } = compare(&results, arguments.task, given, &mut progress)?;
+    drop(progress);
+    match (&task, &evaluation.scores) {
+        (Task::Segment { classes }, TaskScores::Segment { matrix, .. }) => {
+            if arguments.json {
+                console::json(&Value::Object(segmentation_json(evaluation.images, classes, matrix)));
+            } else {
+                segmentation_table(evaluation.images, classes, matrix).iter().for_each(console::line);
+            }
+        }
+        (_, TaskScores::Regress { output, .. }) => {
+            if arguments.json {
+                let scores = regression_json(evaluation.images, output, given.is_some());
+                console::json(&Value::Object(scores));
+            } else {
+                regression_table(evaluation.images, output, None).iter().for_each(console::line);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Predicts every image and scores it against its target.
+fn evaluate_models(arguments: &EvaluateArguments, images: &str) -> Result<()> {
     let mut range = None;
     let mut ensemble = arguments.models.open(|model| {
         range = arguments.data_range.map(|range| data_range(range, model)).transpose()?;
@@ -75,17 +138,17 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
         }
     })?;
     // All images have the channels of the first one: that is checked when they are loaded.
-    let mut found = arguments.discovery().discover(&arguments.images)?;
+    let mut found = arguments.discovery().discover(images)?;
     if ensemble.model().architecture.inputs == 1 && arguments.discovery.axes.is_none() {
-        found = images::pages_as_images(found);
+        found = pages_as_images(found);
     }
     if let Some(first) = found.first() {
         ensemble.check_image(first)?;
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
     match ensemble.model().task {
-        Task::Segment { .. } => segmentation(&arguments, &mut ensemble),
-        Task::Regress => regression(&arguments, &mut ensemble, range),
+        Task::Segment { .. } => segmentation(arguments, images, &mut ensemble),
+        Task::Regress => regression(arguments, images, &mut ensemble, range),
     }
 }
 
@@ -94,31 +157,35 @@ fn data_range(range: f64, model: &Model) -> Result<DataRange> {
         let wanted = "the scores of a segmentation have no range; leave it out";
         return Err(Error::setting("--data-range", range, wanted));
     }
+    range_of(range)
+}
+
+fn range_of(range: f64) -> Result<DataRange> {
     DataRange::given(range)
         .map_err(|_| Error::setting("--data-range", range, "it must be a number above 0, such as 255"))
 }
 
 /// The files that the arguments name, for the models' channels.
-fn files<'a>(arguments: &'a EvaluateArguments, model: &Model) -> DataFiles<'a> {
-    DataFiles::new(&arguments.images, &arguments.targets)
+fn files<'a>(arguments: &'a EvaluateArguments, images: &'a str, model: &Model) -> DataFiles<'a> {
+    DataFiles::new(images, &arguments.targets)
         .found_by(arguments.discovery())
         .weighted(arguments.weights.as_deref())
         .of_channels(model.architecture.inputs)
 }
 
-fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Result<()> {
+fn segmentation(arguments: &EvaluateArguments, images: &str, ensemble: &mut Ensemble) -> Result<()> {
     let classes = ensemble.model().classes().to_vec();
     // The mapping counts classes by ascending value; the model's outputs may come in another order.
     let mut order: Vec<usize> = (0..classes.len()).collect();
     order.sort_by_key(|&output| classes[output].value);
     let values = order.iter().map(|&output| classes[output].value).collect();
     let known = LabelMapping { values, ignored: arguments.ignore };
-    let rule = match LabelRule::from_settings(arguments.threshold, arguments.classes.as_deref(), None)? {
+    let rule = match rule(arguments)? {
         // A model of coloured masks names its classes by the colours.
         LabelRule::AsStored => LabelRule::of_names(order.iter().map(|&output| classes[output].name.as_str())),
         rule => rule,
     };
-    let files = files(arguments, ensemble.model()).by_rule(rule);
+    let files = files(arguments, images, ensemble.model()).by_rule(rule);
     let (mut dataset, ..) = files.segmentation(Classes::Known(&known))?;
     for sample in &mut dataset.samples {
         if let Target::Classes(classes) = &mut sample.target {
@@ -130,21 +197,35 @@ fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Resul
         judge.run(ensemble, &dataset.samples, &mut ImageProgress::over(dataset.samples.len()), |_, _| ())?;
     let TaskScores::Segment { matrix, calibration } = &evaluation.scores else { return Ok(()) };
     if arguments.json {
-        console::json(&segmentation_json(&dataset, ensemble, matrix, calibration));
+        let mut scores = segmentation_json(evaluation.images, &classes, matrix);
+        scores.extend(judged_json(ensemble));
+        scores.insert("calibration_error".into(), json!(calibration.expected_error()));
+        scores.insert("reliability".into(), json!(calibration.bins()));
+        console::json(&Value::Object(scores));
     } else {
-        segmentation_table(&dataset, &classes, matrix).iter().for_each(console::line);
+        segmentation_table(evaluation.images, &classes, matrix).iter().for_each(console::line);
         reliability_table(calibration).iter().for_each(console::line);
     }
     Ok(())
 }
 
-fn segmentation_json(
-    dataset: &Dataset,
-    ensemble: &Ensemble,
-    matrix: &ConfusionMatrix,
-    calibration: &Calibration,
-) -> Value {
-    let per_class = ensemble.model().classes().iter().zip(matrix.per_class()).map(|(class, scores)| {
+/// The models that were judged, and where.
+fn judged_json(ensemble: &Ensemble) -> Map<String, Value> {
+    object(json!({
+        "device": ensemble.device().name, "models": ensemble.models(), "predictions": ensemble.predictions(),
+    }))
+}
+
+/// The entries of what is an object.
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(entries) => entries,
+        _ => Map::new(),
+    }
+}
+
+fn segmentation_json(images: usize, classes: &[Class], matrix: &ConfusionMatrix) -> Map<String, Value> {
+    let per_class = classes.iter().zip(matrix.per_class()).map(|(class, scores)| {
         let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
         json!({
             "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision, "iou": iou,
@@ -152,18 +233,30 @@ fn segmentation_json(
         })
     });
     let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
+    object(json!({
+        "task": "segment", "images": images, "pixels": matrix.counts().sum(),
+        "global_accuracy": matrix.global_accuracy(), "class_accuracy": matrix.class_accuracy(),
+        "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(), "classes": per_class.collect::<Vec<_>>(),
+        "confusion_matrix": rows,
+    }))
+}
+
+fn regression_json(images: usize, output: &RegressionScores, range_given: bool) -> Map<String, Value> {
+    object(json!({
+        "task": "regress", "images": images, "data_range": output.data_range().value(),
+        "data_range_from": if range_given { "given" } else { "targets" }, "output": scores_json(output),
+    }))
+}
+
+fn scores_json(scores: &RegressionScores) -> Value {
     json!({
-        "task": "segment", "device": ensemble.device().name, "models": ensemble.models(),
-        "predictions": ensemble.predictions(), "images": dataset.samples.len(),
-        "pixels": matrix.counts().sum(), "global_accuracy": matrix.global_accuracy(),
-        "class_accuracy": matrix.class_accuracy(), "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(),
-        "classes": per_class.collect::<Vec<_>>(), "confusion_matrix": rows,
-        "calibration_error": calibration.expected_error(), "reliability": calibration.bins(),
+        "mse": scores.mse(), "mae": scores.mae(), "psnr": scores.psnr().filter(|psnr| psnr.is_finite()),
+        "ssim": scores.ssim(),
     })
 }
 
 /// The scores for people: a row for each class, their means, and the confusion matrix.
-fn segmentation_table(dataset: &Dataset, classes: &[Class], matrix: &ConfusionMatrix) -> Vec<String> {
+fn segmentation_table(images: usize, classes: &[Class], matrix: &ConfusionMatrix) -> Vec<String> {
     let header = ["class", "value", "accuracy", "precision", "IoU", "Dice", "target pixels"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for (class, scores) in classes.iter().zip(matrix.per_class()) {
@@ -177,7 +270,6 @@ fn segmentation_table(dataset: &Dataset, classes: &[Class], matrix: &ConfusionMa
             scores.target_pixels.to_string(),
         ]);
     }
-    let images = dataset.samples.len();
     let mut lines = vec![format!("{images} image{}", if images == 1 { "" } else { "s" }), String::new()];
     lines.extend(table::lines(&rows));
     lines.push(String::new());
@@ -229,10 +321,11 @@ fn score(value: Option<f64>) -> String {
 
 fn regression(
     arguments: &EvaluateArguments,
+    images: &str,
     ensemble: &mut Ensemble,
     given: Option<DataRange>,
 ) -> Result<()> {
-    let dataset = files(arguments, ensemble.model()).regression()?;
+    let dataset = files(arguments, images, ensemble.model()).regression()?;
     let (outputs, targets) = (ensemble.model().architecture.outputs, dataset.target_channels());
     if let Some(found) = targets.filter(|&found| found != outputs) {
         return Err(Error::Mismatch(format!(
@@ -245,30 +338,20 @@ fn regression(
     let evaluation =
         judge.run(ensemble, &dataset.samples, &mut ImageProgress::over(dataset.samples.len()), |_, _| ())?;
     let TaskScores::Regress { output: after, input: before } = &evaluation.scores else { return Ok(()) };
-    let range = after.data_range();
     if arguments.json {
-        let scores = |scores: &RegressionScores| {
-            json!({
-                "mse": scores.mse(), "mae": scores.mae(),
-                "psnr": scores.psnr().filter(|psnr| psnr.is_finite()), "ssim": scores.ssim(),
-            })
-        };
-        let from = if given.is_some() { "given" } else { "targets" };
-        console::json(&json!({
-            "task": "regress", "device": ensemble.device().name, "models": ensemble.models(),
-            "predictions": ensemble.predictions(), "images": dataset.samples.len(),
-            "data_range": range.value(), "data_range_from": from, "output": scores(after),
-            "input": before.as_ref().map(scores),
-        }));
+        let mut scores = regression_json(evaluation.images, after, given.is_some());
+        scores.extend(judged_json(ensemble));
+        scores.insert("input".into(), json!(before.as_ref().map(scores_json)));
+        console::json(&Value::Object(scores));
     } else {
-        regression_table(&dataset, after, before.as_ref()).iter().for_each(console::line);
+        regression_table(evaluation.images, after, before.as_ref()).iter().for_each(console::line);
     }
     Ok(())
 }
 
 /// The scores for people: of the model's output, and of its input where that can be compared.
 fn regression_table(
-    dataset: &Dataset,
+    images: usize,
     after: &RegressionScores,
     before: Option<&RegressionScores>,
 ) -> Vec<String> {
@@ -280,7 +363,6 @@ fn regression_table(
     let mut rows = vec![header];
     rows.extend(before.map(|before| row("input", before)));
     rows.push(row("output", after));
-    let images = dataset.samples.len();
     let mut lines = vec![
         format!("{images} image{}", if images == 1 { "" } else { "s" }),
         format!("PSNR and SSIM refer to a data range of {}", after.data_range()),
