@@ -56,6 +56,8 @@ declare_settings! {
         ///
         /// Class 0 is the first one; the classes are named by their colours.
         colours: Option<String> = None => Setting::under(Data, "COLOURS");
+        /// Names of the classes for people, in the order of their label values, like background,cell.
+        class_names: Option<String> = None => Setting::under(Data, "NAMES");
         /// Images of weights, of the same names as the images: how much each pixel counts, 0 for not at all.
         weights: Option<String> = None => files();
         /// Weights of the validation images.
