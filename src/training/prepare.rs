@@ -194,7 +194,10 @@ fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
     let Settings { images, targets, .. } = settings;
     let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
     let files = |images, targets| DataFiles::new(images, targets).found_by(settings.discovery());
-    let mut for_training = files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref());
+    let mut for_training = match settings.pairs.as_deref() {
+        Some(list) => DataFiles::listed(list).found_by(settings.discovery()),
+        None => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
+    };
     if let Some(path) = &settings.init {
         for_training.channels = Some(Model::read(Path::new(path))?.architecture.inputs);
     }

@@ -30,6 +30,11 @@ declare_settings! {
         targets: String => files();
     }
     settings {
+        /// A list of images, targets, weights and groups in the place of images and targets: comma-separated values whose first
+        /// line is image,target,weight,group (the last two may be left out).
+        ///
+        /// Images of one group, or of one target, are never divided between training and validation.
+        pairs: Option<String> = None => files();
         /// Validation images; the model that is best on them is kept.
         val_images: Option<String> = None => files();
         /// Targets of the validation images.
