@@ -275,7 +275,7 @@ impl Settings {
         let text = toml::to_string(self)
             .map_err(|e| Error::Mismatch(format!("the settings cannot be written as TOML: {e}")))?;
         Ok(format!(
-            "# Settings of a run of msd-gpu {}. Repeat it with: msd-gpu train --config\n{text}",
+            "# Settings of a run of msd-gpu {}. Repeat it with: msd-gpu train --config config.toml --out ANOTHER_RUN\n{text}",
             env!("CARGO_PKG_VERSION")
         ))
     }
