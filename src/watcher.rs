@@ -4,6 +4,7 @@
 //! [`Flow`]: `ControlFlow::Break(())` stops the work at the next point where it can end cleanly. A training run then keeps its
 //! best model; other work returns [`crate::Error::Stopped`].
 
+use std::fmt::{Display, Formatter};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -56,6 +57,21 @@ pub struct Epoch {
     pub learning_rate: f64,
     /// Whether it gave the best model so far.
     pub best: bool,
+}
+
+/// The epoch in one line: its losses and, of the metrics, the first that is known.
+impl Display for Epoch {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "epoch {}, step {}: loss {:.4}", self.epoch, self.step, self.training_loss)?;
+        if !self.validation_loss.is_nan() {
+            write!(f, ", validation {:.4}", self.validation_loss)?;
+        }
+        // The others are in the history: more would not fit a line.
+        if let Some((name, value)) = self.metrics.iter().find(|(_, value)| !value.is_nan()) {
+            write!(f, ", {} {value:.3}", name.replace('_', " "))?;
+        }
+        f.write_str(if self.best { " (best)" } else { "" })
+    }
 }
 
 /// What is done with an image.

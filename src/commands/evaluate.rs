@@ -1,19 +1,17 @@
 //! `msd-gpu evaluate`: the outputs of trained models against targets.
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::{console, table};
-use crate::evaluation::{Judge, TaskScores};
+use crate::Result;
+use crate::evaluation::{Scoring, TaskScores};
 use crate::images::Discovery;
-use crate::inference::Ensemble;
-use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores};
-use crate::network::{Class, Model, Task};
-use crate::samples::{Classes, Dataset, LabelMapping, Target};
-use crate::{Error, Result};
+use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
+use crate::network::{Class, Task};
+use crate::samples::Dataset;
 use crate::{images, samples};
 
 /// Arguments of `evaluate`.
@@ -57,18 +55,13 @@ const MAX_COLUMNS: usize = 16;
 
 /// Predicts every image and prints the scores against its target.
 pub fn run(arguments: EvaluateArguments) -> Result<()> {
-    let mut range = None;
+    let mut scoring = None;
     let mut ensemble = arguments.models.open(|model| {
-        range = arguments.data_range.map(|range| data_range(range, model)).transpose()?;
-        match arguments.ignore.filter(|_| model.task == Task::Regress) {
-            None => Ok(()),
-            Some(value) => Err(Error::setting(
-                "--ignore",
-                value,
-                "a regression has no label values; give --weights with 0 where pixels do not count",
-            )),
-        }
+        scoring = Some(Scoring::new(model, arguments.ignore, arguments.data_range)?);
+        Ok(())
     })?;
+    // There is a first model, or none could be opened.
+    let Some(scoring) = scoring else { return Ok(()) };
     // All images have the channels of the first one: that is checked when they are loaded.
     let mut found = arguments.discovery().discover(&arguments.images)?;
     if ensemble.model().architecture.inputs == 1 && arguments.discovery.axes.is_none() {
@@ -78,89 +71,44 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
         ensemble.check_channels(&first.name(), images::page_size(first)?.0)?;
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
-    match ensemble.model().task {
-        Task::Segment { .. } => segmentation(&arguments, &mut ensemble),
-        Task::Regress => regression(&arguments, &mut ensemble, range),
-    }
-}
-
-fn data_range(range: f64, model: &Model) -> Result<DataRange> {
-    if model.task != Task::Regress {
-        let wanted = "the scores of a segmentation have no range; leave it out";
-        return Err(Error::setting("--data-range", range, wanted));
-    }
-    DataRange::given(range)
-        .map_err(|_| Error::setting("--data-range", range, "it must be a number above 0, such as 255"))
-}
-
-fn weigh(arguments: &EvaluateArguments, dataset: &mut Dataset) -> Result<()> {
-    match &arguments.weights {
-        Some(weights) => {
-            samples::load_weights_with(&arguments.discovery(), dataset, &arguments.images, weights)
-        }
-        None => Ok(()),
-    }
-}
-
-fn segmentation(arguments: &EvaluateArguments, ensemble: &mut Ensemble) -> Result<()> {
-    let classes = ensemble.model().classes().to_vec();
-    // The mapping counts classes by ascending value; the model's outputs may come in another order.
-    let mut order: Vec<usize> = (0..classes.len()).collect();
-    order.sort_by_key(|&output| classes[output].value);
-    let values = order.iter().map(|&output| classes[output].value).collect();
-    let known = LabelMapping { values, ignored: arguments.ignore };
-    let (mut dataset, _) = samples::load_segmentation_with(
-        &arguments.discovery(),
-        &arguments.images,
-        &arguments.targets,
-        Classes::Known(&known),
-    )?;
-    weigh(arguments, &mut dataset)?;
-
-    for sample in &mut dataset.samples {
-        if let Target::Classes(classes) = &mut sample.target {
-            classes.mapv_inplace(|class| order.get(class as usize).map_or(class, |&output| output as u32));
-        }
-    }
-    let judge = Judge::new(&ensemble.model().task);
-    let evaluation =
-        judge.run(ensemble, &dataset.samples, &mut ImageProgress::over(dataset.samples.len()), |_, _| ())?;
-    let TaskScores::Segment { matrix, calibration } = &evaluation.scores else { return Ok(()) };
+    let dataset = load(&arguments, &ensemble.model().task, &scoring)?;
+    let mut progress = ImageProgress::over(dataset.samples.len());
+    let evaluation = scoring.run(&mut ensemble, dataset, &mut progress)?;
+    drop(progress);
     if arguments.json {
-        console::json(&segmentation_json(&dataset, ensemble, matrix, calibration));
-    } else {
-        segmentation_table(&dataset, &classes, matrix).iter().for_each(console::line);
-        reliability_table(calibration).iter().for_each(console::line);
+        console::json(&scoring.report(&ensemble, &evaluation));
+        return Ok(());
+    }
+    let images = evaluation.images;
+    match &evaluation.scores {
+        TaskScores::Segment { matrix, calibration } => {
+            segmentation_table(images, ensemble.model().classes(), matrix).iter().for_each(console::line);
+            reliability_table(calibration).iter().for_each(console::line);
+        }
+        TaskScores::Regress { output: after, input: before } => {
+            regression_table(images, after, before.as_ref()).iter().for_each(console::line);
+        }
     }
     Ok(())
 }
 
-fn segmentation_json(
-    dataset: &Dataset,
-    ensemble: &Ensemble,
-    matrix: &ConfusionMatrix,
-    calibration: &Calibration,
-) -> Value {
-    let per_class = ensemble.model().classes().iter().zip(matrix.per_class()).map(|(class, scores)| {
-        let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
-        json!({
-            "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision, "iou": iou,
-            "dice": dice, "target_pixels": target_pixels,
-        })
-    });
-    let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
-    json!({
-        "task": "segment", "device": ensemble.device().name, "models": ensemble.models(),
-        "predictions": ensemble.predictions(), "images": dataset.samples.len(),
-        "pixels": matrix.counts().sum(), "global_accuracy": matrix.global_accuracy(),
-        "class_accuracy": matrix.class_accuracy(), "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(),
-        "classes": per_class.collect::<Vec<_>>(), "confusion_matrix": rows,
-        "calibration_error": calibration.expected_error(), "reliability": calibration.bins(),
-    })
+/// The images with their targets and weights.
+fn load(arguments: &EvaluateArguments, task: &Task, scoring: &Scoring) -> Result<Dataset> {
+    let (discovery, images) = (arguments.discovery(), arguments.images.as_str());
+    let mut dataset = match task {
+        Task::Segment { .. } => {
+            samples::load_segmentation_with(&discovery, images, &arguments.targets, scoring.classes())?.0
+        }
+        Task::Regress => samples::load_regression_with(&discovery, images, &arguments.targets)?,
+    };
+    if let Some(weights) = &arguments.weights {
+        samples::load_weights_with(&discovery, &mut dataset, images, weights)?;
+    }
+    Ok(dataset)
 }
 
 /// The scores for people: a row for each class, their means, and the confusion matrix.
-fn segmentation_table(dataset: &Dataset, classes: &[Class], matrix: &ConfusionMatrix) -> Vec<String> {
+fn segmentation_table(images: usize, classes: &[Class], matrix: &ConfusionMatrix) -> Vec<String> {
     let header = ["class", "value", "accuracy", "precision", "IoU", "Dice", "target pixels"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for (class, scores) in classes.iter().zip(matrix.per_class()) {
@@ -174,7 +122,6 @@ fn segmentation_table(dataset: &Dataset, classes: &[Class], matrix: &ConfusionMa
             scores.target_pixels.to_string(),
         ]);
     }
-    let images = dataset.samples.len();
     let mut lines = vec![format!("{images} image{}", if images == 1 { "" } else { "s" }), String::new()];
     lines.extend(table::lines(&rows));
     lines.push(String::new());
@@ -224,50 +171,9 @@ fn score(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.4}"))
 }
 
-fn regression(
-    arguments: &EvaluateArguments,
-    ensemble: &mut Ensemble,
-    given: Option<DataRange>,
-) -> Result<()> {
-    let mut dataset =
-        samples::load_regression_with(&arguments.discovery(), &arguments.images, &arguments.targets)?;
-    weigh(arguments, &mut dataset)?;
-    let (outputs, targets) = (ensemble.model().architecture.outputs, dataset.target_channels());
-    if let Some(found) = targets.filter(|&found| found != outputs) {
-        return Err(Error::Mismatch(format!(
-            "the targets in {} have {found} channels, but the model gives {outputs}; give targets like those that it was trained on",
-            arguments.targets
-        )));
-    }
-    // What the network gained can be told where the input is already a guess at the target.
-    let judge = Judge::new(&ensemble.model().task).with_range(given).comparing_input();
-    let evaluation =
-        judge.run(ensemble, &dataset.samples, &mut ImageProgress::over(dataset.samples.len()), |_, _| ())?;
-    let TaskScores::Regress { output: after, input: before } = &evaluation.scores else { return Ok(()) };
-    let range = after.data_range();
-    if arguments.json {
-        let scores = |scores: &RegressionScores| {
-            json!({
-                "mse": scores.mse(), "mae": scores.mae(),
-                "psnr": scores.psnr().filter(|psnr| psnr.is_finite()), "ssim": scores.ssim(),
-            })
-        };
-        let from = if given.is_some() { "given" } else { "targets" };
-        console::json(&json!({
-            "task": "regress", "device": ensemble.device().name, "models": ensemble.models(),
-            "predictions": ensemble.predictions(), "images": dataset.samples.len(),
-            "data_range": range.value(), "data_range_from": from, "output": scores(after),
-            "input": before.as_ref().map(scores),
-        }));
-    } else {
-        regression_table(&dataset, after, before.as_ref()).iter().for_each(console::line);
-    }
-    Ok(())
-}
-
 /// The scores for people: of the model's output, and of its input where that can be compared.
 fn regression_table(
-    dataset: &Dataset,
+    images: usize,
     after: &RegressionScores,
     before: Option<&RegressionScores>,
 ) -> Vec<String> {
@@ -279,7 +185,6 @@ fn regression_table(
     let mut rows = vec![header];
     rows.extend(before.map(|before| row("input", before)));
     rows.push(row("output", after));
-    let images = dataset.samples.len();
     let mut lines = vec![
         format!("{images} image{}", if images == 1 { "" } else { "s" }),
         format!("PSNR and SSIM refer to a data range of {}", after.data_range()),

@@ -4,13 +4,16 @@
 //! - [`Judge`]: the loop. It takes samples one after the other, has a [`Judged`] apply its network, and scores the result.
 //! - [`Judged`]: a network that can be judged: an [`crate::inference::Ensemble`], or a network in training ([`InTraining`]), whose
 //!   engine is borrowed.
+//! - [`Scoring`]: trained models against targets in the units of their files, with all scores as one report.
 //! - [`Evaluation`]: what came of it; [`Scores`]: its loss and main metrics as plain numbers.
 
 mod ensemble;
 mod in_training;
 mod judge;
 mod scores;
+mod scoring;
 
 pub use in_training::InTraining;
 pub use judge::{Found, ImageResult, Judge, Judged};
 pub use scores::{Evaluation, Scores, TaskScores, metric_names};
+pub use scoring::Scoring;

@@ -1,0 +1,126 @@
+//! Trained models against targets in the units of their files: what must fit, how classes are counted, and the report.
+
+use serde_json::{Value, json};
+
+use super::judge::Judge;
+use super::scores::{Evaluation, TaskScores};
+use crate::inference::Ensemble;
+use crate::metrics::{ClassScores, DataRange, RegressionScores};
+use crate::network::{Model, Task};
+use crate::samples::{Classes, Dataset, LabelMapping, Target};
+use crate::watcher::Watcher;
+use crate::{Error, Result};
+
+/// How models of one task and the same classes are scored.
+#[derive(Debug, Clone)]
+pub struct Scoring {
+    mapping: LabelMapping,
+    /// The output of each class of the mapping.
+    order: Vec<usize>,
+    range: Option<DataRange>,
+}
+
+impl Scoring {
+    /// For `model`, and others that agree with it. Pixels with the label `ignored` do not count; PSNR and SSIM refer to
+    /// `range`, or to the range of the targets.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for labels of a regression, a range of a segmentation, and one that is not above 0.
+    pub fn new(model: &Model, ignored: Option<i64>, range: Option<f64>) -> Result<Self> {
+        let range = match (range, &model.task) {
+            (None, _) => None,
+            (Some(range), Task::Segment { .. }) => {
+                let wanted = "the scores of a segmentation have no range; leave it out";
+                return Err(Error::setting("data_range", range, wanted));
+            }
+            (Some(range), Task::Regress) => Some(DataRange::given(range).map_err(|_| {
+                Error::setting("data_range", range, "it must be a number above 0, such as 255")
+            })?),
+        };
+        if let (Some(value), Task::Regress) = (ignored, &model.task) {
+            let wanted = "a regression has no label values; give `weights` with 0 where pixels do not count";
+            return Err(Error::setting("ignore", value, wanted));
+        }
+        // The mapping counts classes by ascending value; the model's outputs may come in another order.
+        let classes = model.classes();
+        let mut order: Vec<usize> = (0..classes.len()).collect();
+        order.sort_by_key(|&output| classes[output].value);
+        let values = order.iter().map(|&output| classes[output].value).collect();
+        Ok(Self { mapping: LabelMapping { values, ignored }, order, range })
+    }
+
+    /// The classes that label images are read with.
+    pub fn classes(&self) -> Classes<'_> {
+        Classes::Known(&self.mapping)
+    }
+
+    /// Scores what `ensemble` gives for the images of `dataset`, whose classes are counted as [`Scoring::classes`] has them.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for targets of another number of channels than the model gives; else as [`Judge::run`].
+    pub fn run(
+        &self,
+        ensemble: &mut Ensemble,
+        mut dataset: Dataset,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Evaluation> {
+        let outputs = ensemble.model().architecture.outputs;
+        if let Some(found) = dataset.target_channels().filter(|&found| found != outputs) {
+            return Err(Error::Mismatch(format!(
+                "the targets have {found} channels, but the model gives {outputs}; give targets like those that it was trained on"
+            )));
+        }
+        for sample in &mut dataset.samples {
+            if let Target::Classes(classes) = &mut sample.target {
+                let output =
+                    |class: u32| self.order.get(class as usize).map_or(class, |&output| output as u32);
+                classes.mapv_inplace(output);
+            }
+        }
+        // What the network gained can be told where the input is already a guess at the target.
+        let judge = Judge::new(&ensemble.model().task).with_range(self.range).comparing_input();
+        judge.run(ensemble, &dataset.samples, watcher, |_, _| ())
+    }
+
+    /// All scores of an evaluation of `ensemble` as one JSON object; those that are undefined or infinite are null.
+    pub fn report(&self, ensemble: &Ensemble, evaluation: &Evaluation) -> Value {
+        let (device, models) = (&ensemble.device().name, ensemble.models());
+        let (predictions, images) = (ensemble.predictions(), evaluation.images);
+        match &evaluation.scores {
+            TaskScores::Segment { matrix, calibration } => {
+                let classes = ensemble.model().classes().iter().zip(matrix.per_class());
+                let per_class = classes.map(|(class, scores)| {
+                    let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
+                    json!({
+                        "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision,
+                        "iou": iou, "dice": dice, "target_pixels": target_pixels,
+                    })
+                });
+                let rows: Vec<Vec<u64>> =
+                    matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
+                json!({
+                    "task": "segment", "device": device, "models": models, "predictions": predictions,
+                    "images": images, "pixels": matrix.counts().sum(),
+                    "global_accuracy": matrix.global_accuracy(), "class_accuracy": matrix.class_accuracy(),
+                    "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(),
+                    "classes": per_class.collect::<Vec<_>>(), "confusion_matrix": rows,
+                    "calibration_error": calibration.expected_error(), "reliability": calibration.bins(),
+                })
+            }
+            TaskScores::Regress { output, input } => {
+                let scores = |scores: &RegressionScores| {
+                    json!({
+                        "mse": scores.mse(), "mae": scores.mae(),
+                        "psnr": scores.psnr().filter(|psnr| psnr.is_finite()), "ssim": scores.ssim(),
+                    })
+                };
+                let from = if self.range.is_some() { "given" } else { "targets" };
+                json!({
+                    "task": "regress", "device": device, "models": models, "predictions": predictions,
+                    "images": images, "data_range": output.data_range().value(), "data_range_from": from,
+                    "output": scores(output), "input": input.as_ref().map(scores),
+                })
+            }
+        }
+    }
+}
