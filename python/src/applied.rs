@@ -8,7 +8,7 @@ use msd_gpu::devices::{self, Device, TuningPolicy};
 use msd_gpu::evaluation::Scoring;
 use msd_gpu::inference::{self, Prediction};
 use msd_gpu::network::{self, Task};
-use msd_gpu::samples::{Dataset, check_finite};
+use msd_gpu::samples::check_finite;
 use msd_gpu::training::TaskKind;
 use msd_gpu::watcher::{Flow, ImageReport, Watcher};
 use ndarray::{Array, Array3, ArrayD, Axis, Dimension};
@@ -333,7 +333,7 @@ impl<'a, 'py, T: Element + Copy> Output<'a, 'py, T> {
     /// The array; a masked one where the images were, with the same pixels masked.
     fn finish(self) -> PyResult<Bound<'py, PyAny>> {
         let Some(all) = self.all else { return Ok(self.stack.py.None().into_bound(self.stack.py)) };
-        let Stack { py, numbers, count, .. } = self.stack;
+        let (py, Stack { numbers, count, .. }) = (self.stack.py, self.stack);
         if !numbers.is_masked() {
             return Ok(all.into_any());
         }

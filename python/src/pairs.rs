@@ -1,6 +1,6 @@
 //! Images with what they are to become, as they come from Python, to the crate's data sets.
 
-use msd_gpu::samples::{Classes, Dataset, LabelMapping, Labelled, Sample, Target};
+use msd_gpu::samples::{Classes, Dataset, Labelled, Sample, Target};
 use msd_gpu::training::TaskKind;
 use ndarray::{Array2, Array3, Zip};
 use pyo3::exceptions::PyValueError;
@@ -136,15 +136,15 @@ impl Pairs {
         let Self { keywords, images, targets, weights } = self;
         let Targets::Values(values) = targets else { return Dataset::from_memory(Vec::new()) };
         let all = images.into_iter().zip(values).zip(weights);
-        let sample = |(index, ((image, values), weights)): (usize, ((Array3<f32>, Array3<f32>), _))| {
+        let sample = |(index, ((image, values), weights)): (usize, ((Array3<f32>, Array3<f32>), Option<Array2<f32>>))| {
             let name = format!("{}[{index}]", keywords.images);
-            Sample::new(name, image, Target::Values(values)).with_weights::<Option<Array2<f32>>>(weights)
+            Sample::new(name, image, Target::Values(values)).with_weights(weights)
         };
         Dataset::from_memory(all.enumerate().map(sample).collect())
     }
 
-    /// A data set whose classes are known; pixels without a label have the first of them, and weight 0.
-    pub fn with_classes(self, classes: Classes<'_>, first: i64) -> msd_gpu::Result<(Dataset, LabelMapping)> {
-        Dataset::from_labels(self.labelled(first), classes)
+    /// A data set whose classes are known; pixels without a label have `unlabelled`, one of these, and weight 0.
+    pub fn with_classes(self, classes: Classes<'_>, unlabelled: i64) -> msd_gpu::Result<Dataset> {
+        Dataset::from_labels(self.labelled(unlabelled), classes).map(|(dataset, _)| dataset)
     }
 }

@@ -14,7 +14,7 @@ pub struct Given(Vec<(&'static Setting, String)>);
 
 impl Given {
     /// Reads keywords; `others` are those that are no settings. A keyword that is None counts as not given.
-    pub fn read(keywords: Option<&Bound<'_, PyDict>>, others: &[&str]) -> PyResult<Self> {
+    pub fn read(keywords: Option<&Bound<'_, PyDict>>, others: &'static [&'static str]) -> PyResult<Self> {
         let mut given = Vec::new();
         for (name, value) in keywords.into_iter().flatten() {
             let name: String = name.extract()?;
@@ -69,7 +69,7 @@ fn inside<'py>(part: &str, value: &Bound<'py, PyAny>) -> PyResult<Vec<(String, B
 }
 
 /// The setting of this name, or `None` for a part.
-fn check_name(name: &str, others: &[&str]) -> PyResult<Option<&'static Setting>> {
+fn check_name(name: &str, others: &'static [&'static str]) -> PyResult<Option<&'static Setting>> {
     if is_part(name) {
         return Ok(None);
     }
