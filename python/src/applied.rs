@@ -13,11 +13,13 @@ use msd_gpu::training::TaskKind;
 use msd_gpu::watcher::{Flow, ImageReport, Watcher};
 use ndarray::{Array, Array3, ArrayD, Axis, Dimension};
 use numpy::{Element, PyArrayDyn, PyArrayMethods};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arrays::Numbers;
-use crate::errors::{raised, setting};
+use crate::errors::{log_line, raised, setting};
+use crate::keywords;
 use crate::pairs::{Pairs, TRAINING};
 use crate::process;
 
@@ -197,11 +199,13 @@ impl Applied {
         images: &Bound<'py, PyAny>,
         targets: &Bound<'py, PyAny>,
         weights: Option<&Bound<'py, PyAny>>,
-        ignore: Option<i64>,
-        data_range: Option<f64>,
+        ignore: Option<&Bound<'py, PyAny>>,
+        data_range: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         process::enter()?;
         let py = images.py();
+        let ignore = keywords::ignore(ignore)?;
+        let data_range = data_range.map(|range| keywords::number("data_range", range)).transpose()?;
         let scoring = Scoring::new(self.model(), ignore, data_range).map_err(raised)?;
         let pairs = Pairs::of(TRAINING, images, targets, weights, self.task())?;
         let mut listener = Listener { interrupted: None };
@@ -292,6 +296,20 @@ impl<'py> Stack<'py> {
                 _ => format!("({inputs}, y, x) or (n, {inputs}, y, x), with at least one image"),
             };
             return Err(numbers.wrong_shape(&wanted));
+        }
+        let wanted =
+            format!("with numpy.moveaxis({}, -1, -3), channels come before rows and columns", numbers.name());
+        match numbers.shape() {
+            [.., channels, _, last] if has_channels && *last == inputs && *channels != inputs => {
+                let found = format!("{channels} channels, but {last} in its last axis");
+                return Err(PyValueError::new_err(format!("{} has {found}; {wanted}", numbers.name())));
+            }
+            // A stack of columns is unusual, but it is one.
+            &[images, rows, 1] if !has_channels && images > 1 => {
+                let found = format!("{} is taken for {images} images of 1 x {rows} pixels", numbers.name());
+                log_line(array.py(), "warning", &format!("{found}; {wanted}"))?;
+            }
+            _ => {}
         }
         Ok(Self { py: array.py(), numbers, count, has_channels })
     }

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyDict};
 use crate::applied::{Applied, Place};
 use crate::arrays::type_of;
 use crate::errors::raised;
+use crate::keywords;
 use crate::model::{self, Model};
 use crate::process;
 
@@ -77,20 +78,27 @@ impl Ensemble {
 #[pymethods]
 impl Ensemble {
     #[new]
-    #[pyo3(signature = (models, *, tta = false, device = None, tile = None))]
+    #[pyo3(signature = (models, *, tta = None, device = None, tile = None),
+        text_signature = "(models, *, tta=False, device=None, tile=None)")]
     fn new(
         models: &Bound<'_, PyAny>,
-        tta: bool,
-        device: Option<String>,
-        tile: Option<usize>,
+        tta: Option<&Bound<'_, PyAny>>,
+        device: Option<&Bound<'_, PyAny>>,
+        tile: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        Self::open(models, tta, device, tile)
+        let device = device.map(|device| keywords::text("device", device)).transpose()?;
+        Self::open(models, keywords::flag("tta", tta)?, device, keywords::tile(tile)?)
     }
 
     /// The mean of what the models give: arrays in and out as for Model.predict. Labels are those of the largest mean probability.
-    #[pyo3(signature = (array, *, probabilities = false))]
-    fn predict<'py>(&self, array: &Bound<'py, PyAny>, probabilities: bool) -> PyResult<Bound<'py, PyAny>> {
-        self.applied.predict(array, probabilities)
+    #[pyo3(signature = (array, *, probabilities = None),
+        text_signature = "($self, array, *, probabilities=False)")]
+    fn predict<'py>(
+        &self,
+        array: &Bound<'py, PyAny>,
+        probabilities: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.applied.predict(array, keywords::flag("probabilities", probabilities)?)
     }
 
     /// How far the predictions are apart, for an array as Model.predict takes it. Gives a dict of float32 arrays: mean, which is
@@ -109,8 +117,8 @@ impl Ensemble {
         images: &Bound<'py, PyAny>,
         targets: &Bound<'py, PyAny>,
         weights: Option<&Bound<'py, PyAny>>,
-        ignore: Option<i64>,
-        data_range: Option<f64>,
+        ignore: Option<&Bound<'py, PyAny>>,
+        data_range: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         self.applied.evaluate(images, targets, weights, ignore, data_range)
     }
@@ -206,8 +214,8 @@ pub fn evaluate<'py>(
     images: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
     weights: Option<&Bound<'py, PyAny>>,
-    ignore: Option<i64>,
-    data_range: Option<f64>,
+    ignore: Option<&Bound<'py, PyAny>>,
+    data_range: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     if let Ok(model) = models.cast::<Model>() {
         return model.get().applied.evaluate(images, targets, weights, ignore, data_range);

@@ -3,7 +3,7 @@
 //! - `errors`: the crate's errors as Python's, with keywords for settings; its log as Python's.
 //! - `process`: which process uses the library, as a fork does not copy its threads.
 //! - `arrays`: NumPy arrays to images, label images and weights; `pairs`: to data sets.
-//! - `settings`: keywords to the settings of a run.
+//! - `keywords`: values of keywords by their types; `settings`: keywords to the settings of a run.
 //! - `applied`: models on a device as arrays go through them; `model` and `ensemble`: the classes `Model` and `Ensemble`.
 //! - `training`: the function `train`.
 
@@ -11,6 +11,7 @@ mod applied;
 mod arrays;
 mod ensemble;
 mod errors;
+mod keywords;
 mod model;
 mod pairs;
 mod process;

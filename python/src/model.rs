@@ -1,7 +1,7 @@
 //! The class `Model`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use msd_gpu::devices::Device;
 use msd_gpu::evaluation::metric_names;
@@ -16,6 +16,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::applied::{Applied, Place};
 use crate::errors::raised;
+use crate::keywords;
 use crate::process;
 
 /// A trained network on a device.
@@ -76,12 +77,21 @@ impl Model {
     /// Raises FileNotFoundError, PermissionError or another OSError for a file that cannot be read; ValueError for one that is
     /// not a model, an unknown device and tiles of 0 pixels; RuntimeError when the device fails.
     #[staticmethod]
-    #[pyo3(signature = (path, *, device = "auto", tile = None))]
-    fn load(py: Python<'_>, path: PathBuf, device: &str, tile: Option<usize>) -> PyResult<Self> {
+    #[pyo3(signature = (path, *, device = None, tile = None),
+        text_signature = "(path, *, device='auto', tile=None)")]
+    fn load(
+        py: Python<'_>,
+        path: &Bound<'_, PyAny>,
+        device: Option<&Bound<'_, PyAny>>,
+        tile: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
         process::enter()?;
+        let path = keywords::path("path", path)?;
+        let device = device.map_or_else(|| Ok("auto".into()), |device| keywords::text("device", device))?;
+        let place = Place { device, tile: keywords::tile(tile)? };
         let open = || {
             let (model, history) = read(&path)?;
-            Self::open(model, history, Place { device: device.to_owned(), tile }, None)
+            Self::open(model, history, place, None)
         };
         py.detach(open).map_err(raised)
     }
@@ -89,7 +99,8 @@ impl Model {
     /// Writes the model file.
     ///
     /// Raises FileNotFoundError where the folder is missing, or another OSError when the file cannot be written.
-    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    fn save(&self, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<()> {
+        let path = keywords::path("path", path)?;
         py.detach(|| write_bytes_atomic(&path, &self.applied.model().to_bytes()?)).map_err(raised)
     }
 
@@ -98,7 +109,8 @@ impl Model {
     ///
     /// Raises ValueError for another format or name, and for a model that normalises each image by itself; OSError when a file
     /// cannot be written.
-    fn export(&self, py: Python<'_>, path: PathBuf, format: &str) -> PyResult<()> {
+    fn export(&self, py: Python<'_>, path: &Bound<'_, PyAny>, format: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (path, format) = (keywords::path("path", path)?, keywords::text("format", format)?);
         let write = || {
             let format: ExportFormat = format.parse()?;
             exchange::export(self.applied.model(), &path, format).map(drop).map_err(|error| match error {
@@ -129,9 +141,14 @@ impl Model {
     /// Raises TypeError for what is no array of numbers; ValueError for other shapes, an image of another number of channels,
     /// numbers that are not finite, and probabilities of a regression; RuntimeError when the device fails, and in a process
     /// that was forked after msd_gpu was used.
-    #[pyo3(signature = (array, *, probabilities = false))]
-    fn predict<'py>(&self, array: &Bound<'py, PyAny>, probabilities: bool) -> PyResult<Bound<'py, PyAny>> {
-        self.applied.predict(array, probabilities)
+    #[pyo3(signature = (array, *, probabilities = None),
+        text_signature = "($self, array, *, probabilities=False)")]
+    fn predict<'py>(
+        &self,
+        array: &Bound<'py, PyAny>,
+        probabilities: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.applied.predict(array, keywords::flag("probabilities", probabilities)?)
     }
 
     /// Scores what the network gives for images against their targets, as msd-gpu evaluate --json does.
@@ -152,8 +169,8 @@ impl Model {
         images: &Bound<'py, PyAny>,
         targets: &Bound<'py, PyAny>,
         weights: Option<&Bound<'py, PyAny>>,
-        ignore: Option<i64>,
-        data_range: Option<f64>,
+        ignore: Option<&Bound<'py, PyAny>>,
+        data_range: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         self.applied.evaluate(images, targets, weights, ignore, data_range)
     }

@@ -136,7 +136,10 @@ impl Pairs {
         let Self { keywords, images, targets, weights } = self;
         let Targets::Values(values) = targets else { return Dataset::from_memory(Vec::new()) };
         let all = images.into_iter().zip(values).zip(weights);
-        let sample = |(index, ((image, values), weights)): (usize, ((Array3<f32>, Array3<f32>), Option<Array2<f32>>))| {
+        let sample = |(index, ((image, values), weights)): (
+            usize,
+            ((Array3<f32>, Array3<f32>), Option<Array2<f32>>),
+        )| {
             let name = format!("{}[{index}]", keywords.images);
             Sample::new(name, image, Target::Values(values)).with_weights(weights)
         };

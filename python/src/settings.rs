@@ -4,10 +4,10 @@ use msd_gpu::settings::{Setting, ValueKind, nearest};
 use msd_gpu::training::Settings;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyString};
+use pyo3::types::PyDict;
 
-use crate::arrays::type_of;
 use crate::errors::raised;
+use crate::keywords;
 
 /// Settings that were given as keywords, with their values as the library reads them.
 pub struct Given(Vec<(&'static Setting, String)>);
@@ -53,7 +53,7 @@ impl Given {
 }
 
 /// Settings that are keywords of their own.
-fn keywords() -> impl Iterator<Item = &'static Setting> {
+fn own() -> impl Iterator<Item = &'static Setting> {
     Settings::all().filter(|s| s.part().is_none() && !s.is_required() && !s.is_for_files())
 }
 
@@ -63,7 +63,7 @@ fn is_part(name: &str) -> bool {
 
 /// What is in the dict of a part.
 fn inside<'py>(part: &str, value: &Bound<'py, PyAny>) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
-    let wrong = || wrong_type(part, value, "a dict of settings");
+    let wrong = || keywords::wrong_type(part, value, "a dict of settings");
     let dict = value.cast::<PyDict>().map_err(|_| wrong())?;
     dict.iter().map(|(name, value)| Ok((name.extract().map_err(|_| wrong())?, value))).collect()
 }
@@ -73,7 +73,7 @@ fn check_name(name: &str, others: &'static [&'static str]) -> PyResult<Option<&'
     if is_part(name) {
         return Ok(None);
     }
-    if let Some(setting) = keywords().find(|setting| setting.name() == name) {
+    if let Some(setting) = own().find(|setting| setting.name() == name) {
         return Ok(Some(setting));
     }
     let inside = |name: &str| Settings::all().find(|s| s.name() == name).and_then(Setting::part);
@@ -89,7 +89,7 @@ fn check_name(name: &str, others: &'static [&'static str]) -> PyResult<Option<&'
         )));
     }
     let parts = Settings::all().filter(|setting| setting.part().is_some());
-    let known = keywords().chain(parts.clone()).map(Setting::name);
+    let known = own().chain(parts.clone()).map(Setting::name);
     let known = known.chain(parts.filter_map(Setting::part)).chain(others.iter().copied());
     let near = nearest(name, known);
     Err(PyTypeError::new_err(match (near, near.and_then(inside)) {
@@ -108,36 +108,17 @@ fn unknown_inside(part: &str, name: &str) -> PyErr {
     })
 }
 
-/// The value of a setting as text; numbers of NumPy are taken for those of Python.
+/// The value of a setting as text.
 fn text(setting: &Setting, value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let wrong = |wanted: &str| wrong_type(setting.name(), value, wanted);
-    let is_bool = value.is_instance_of::<PyBool>() || value.extract::<bool>().is_ok();
-    match setting.kind() {
-        ValueKind::Switch if is_bool => Ok(if value.is_truthy()? { "true" } else { "false" }.into()),
-        ValueKind::Switch => Err(wrong("a bool")),
-        ValueKind::Count | ValueKind::Whole => {
-            let index = value.py().import("operator")?.call_method1("index", (value,));
-            match index {
-                Ok(index) if !is_bool && index.is_instance_of::<PyInt>() => Ok(index.str()?.to_string()),
-                _ => Err(wrong("an int")),
-            }
-        }
-        ValueKind::Number => match value.extract::<f64>() {
-            Ok(number) if !is_bool => Ok(number.to_string()),
-            _ => Err(wrong("a float")),
-        },
+    let name = setting.name();
+    Ok(match setting.kind() {
+        ValueKind::Switch => keywords::switch(name, value)?.to_string(),
+        ValueKind::Count | ValueKind::Whole => keywords::whole(name, value)?.str()?.to_string(),
+        ValueKind::Number => keywords::number(name, value)?.to_string(),
         ValueKind::Path => {
-            let path = value.py().import("os")?.call_method1("fspath", (value,));
-            let path = path.ok().and_then(|path| path.extract::<String>().ok());
-            path.ok_or_else(|| wrong("a str or a path"))
+            let path = keywords::path(name, value)?.into_os_string().into_string();
+            path.map_err(|_| keywords::wrong_type(name, value, "a path of Unicode characters"))?
         }
-        _ if value.is_instance_of::<PyString>() => value.extract(),
-        _ => Err(wrong("a str")),
-    }
-}
-
-fn wrong_type(name: &str, value: &Bound<'_, PyAny>, wanted: &str) -> PyErr {
-    let shown = value.repr().map_or_else(|_| String::new(), |shown| shown.to_string());
-    let shown: String = shown.chars().take(60).collect();
-    PyTypeError::new_err(format!("{name} is {shown}, {}; wanted {wanted}", type_of(value)))
+        _ => keywords::text(name, value)?,
+    })
 }

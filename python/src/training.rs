@@ -1,6 +1,6 @@
 //! The function `train`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use msd_gpu::network::Task;
 use msd_gpu::training::{Prepared, Run, RunFolder, Settings, TaskKind, check_same_settings};
@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 
 use crate::applied::Place;
 use crate::errors::{log_line, raised, setting};
+use crate::keywords;
 use crate::model::{Model, epoch_dict};
 use crate::pairs::{Pairs, TRAINING, VALIDATION};
 use crate::process;
@@ -80,31 +81,42 @@ const KEYWORDS: [&str; 10] = [
 /// forked after msd_gpu was used.
 #[pyfunction]
 #[pyo3(signature = (images, targets, *, task = None, weights = None, val_images = None, val_targets = None,
-    val_weights = None, out = None, resume = None, progress = None, verbose = false, **settings))]
+    val_weights = None, out = None, resume = None, progress = None, verbose = None, **settings),
+    text_signature = "(images, targets, *, task=None, weights=None, val_images=None, val_targets=None, val_weights=None, out=None, resume=None, progress=None, verbose=False, **settings)")]
 #[allow(clippy::too_many_arguments)] // They are keywords in Python.
 pub fn train<'py>(
     py: Python<'py>,
     images: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
-    task: Option<&str>,
+    task: Option<&Bound<'py, PyAny>>,
     weights: Option<&Bound<'py, PyAny>>,
     val_images: Option<&Bound<'py, PyAny>>,
     val_targets: Option<&Bound<'py, PyAny>>,
     val_weights: Option<&Bound<'py, PyAny>>,
-    out: Option<PathBuf>,
-    resume: Option<PathBuf>,
-    progress: Option<Py<PyAny>>,
-    verbose: bool,
+    out: Option<&Bound<'py, PyAny>>,
+    resume: Option<&Bound<'py, PyAny>>,
+    progress: Option<&Bound<'py, PyAny>>,
+    verbose: Option<&Bound<'py, PyAny>>,
     settings: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Model> {
     process::enter()?;
+    let out = out.map(|out| keywords::path("out", out)).transpose()?;
+    let resume = resume.map(|resume| keywords::path("resume", resume)).transpose()?;
+    let verbose = keywords::flag("verbose", verbose)?;
+    let task = task.map(|task| keywords::text("task", task)).transpose()?;
+    let progress = match progress {
+        Some(progress) if !progress.is_callable() => {
+            return Err(keywords::wrong_type("progress", progress, "a function"));
+        }
+        progress => progress.map(|progress| progress.clone().unbind()),
+    };
     if out.is_some() && resume.is_some() {
         return Err(PyTypeError::new_err(
             "train() takes out or resume, not both: a resumed run stays in its folder",
         ));
     }
     let given = Given::read(settings, &KEYWORDS)?;
-    let settings = read_settings(task, resume.as_deref(), &given)?;
+    let settings = read_settings(task.as_deref(), resume.as_deref(), &given)?;
     let training = Pairs::of(TRAINING, images, targets, weights, settings.task)?;
     let validation = match (val_images, val_targets, val_weights) {
         (Some(images), Some(targets), weights) => {

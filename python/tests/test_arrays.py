@@ -134,9 +134,19 @@ def test_shapes_of_several_channels(colour):
     assert colour.predict(image).shape == (24, 30)
     assert colour.predict(image[None]).shape == (1, 24, 30)
     assert colour.predict(np.stack([image] * 4)).shape == (4, 24, 30)
-    for wrong in (image[0], image[:2], image[None, :2], image.T):
+    for wrong in (image[0], image[:2], image[None, :2]):
         with pytest.raises(ValueError, match=r"channels?, but the model takes images of 3"):
             colour.predict(wrong)
+
+
+def test_channels_that_come_last_are_noticed(segmentation, colour, caplog):
+    for shape in ((24, 30, 3), (2, 24, 30, 3)):
+        with pytest.raises(ValueError, match=r"array has 24 channels, but 3 in its last axis; with numpy.moveaxis\(array, -1, -3\)"):
+            colour.predict(np.zeros(shape))
+    segmentation.predict(np.zeros((4, 5)))
+    assert not caplog.records
+    assert segmentation.predict(np.zeros((4, 5, 1))).shape == (4, 5, 1)
+    assert "array is taken for 4 images of 1 x 5 pixels" in caplog.text
 
 
 def test_train_and_predict_understand_the_same_stacks():
