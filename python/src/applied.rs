@@ -36,10 +36,12 @@ impl Place {
     }
 }
 
+/// Models with the names that errors use.
+pub type NamedModels = Vec<(String, network::Model)>;
+
 /// One or more models, opened.
 pub struct Applied {
-    /// With the names that errors use.
-    pub models: Vec<(String, network::Model)>,
+    pub models: NamedModels,
     pub place: Place,
     pub tta: bool,
     /// The name of the device.
@@ -52,7 +54,7 @@ pub struct Applied {
 impl Applied {
     /// Opens models where `place` says, or on `device`, which is the same place chosen before.
     pub fn open(
-        models: Vec<(String, network::Model)>,
+        models: NamedModels,
         place: Place,
         tta: bool,
         device: Option<&Device>,

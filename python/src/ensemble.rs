@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::applied::{Applied, Place};
+use crate::applied::{Applied, NamedModels, Place};
 use crate::arrays::type_of;
 use crate::errors::raised;
 use crate::keywords;
@@ -29,7 +29,7 @@ pub struct Ensemble {
 }
 
 /// The models of a sequence with their names, and where the first of them is, if it is opened.
-fn read_models(models: &Bound<'_, PyAny>) -> PyResult<(Vec<(String, network::Model)>, Option<Place>)> {
+fn read_models(models: &Bound<'_, PyAny>) -> PyResult<(NamedModels, Option<Place>)> {
     let wanted = "a sequence of msd_gpu.Model, model files or run folders";
     let (Ok(items), false) = (models.try_iter(), models.extract::<PathBuf>().is_ok()) else {
         return Err(PyTypeError::new_err(format!("models is {}; wanted {wanted}", type_of(models))));
@@ -69,7 +69,7 @@ impl Ensemble {
         Self::at(models.py(), opened, place, tta)
     }
 
-    fn at(py: Python<'_>, models: Vec<(String, network::Model)>, place: Place, tta: bool) -> PyResult<Self> {
+    fn at(py: Python<'_>, models: NamedModels, place: Place, tta: bool) -> PyResult<Self> {
         let applied = py.detach(|| Applied::open(models, place, tta, None)).map_err(raised)?;
         Ok(Self { applied })
     }

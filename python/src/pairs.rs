@@ -135,15 +135,12 @@ impl Pairs {
     pub fn with_values(self) -> msd_gpu::Result<Dataset> {
         let Self { keywords, images, targets, weights } = self;
         let Targets::Values(values) = targets else { return Dataset::from_memory(Vec::new()) };
-        let all = images.into_iter().zip(values).zip(weights);
-        let sample = |(index, ((image, values), weights)): (
-            usize,
-            ((Array3<f32>, Array3<f32>), Option<Array2<f32>>),
-        )| {
+        let all = images.into_iter().zip(values).zip(weights).enumerate();
+        let samples = all.map(|(index, ((image, values), weights))| {
             let name = format!("{}[{index}]", keywords.images);
             Sample::new(name, image, Target::Values(values)).with_weights(weights)
-        };
-        Dataset::from_memory(all.enumerate().map(sample).collect())
+        });
+        Dataset::from_memory(samples.collect())
     }
 
     /// A data set whose classes are known; pixels without a label have `unlabelled`, one of these, and weight 0.
