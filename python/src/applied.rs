@@ -23,6 +23,9 @@ use crate::keywords;
 use crate::pairs::{Pairs, TRAINING};
 use crate::process;
 
+/// The keywords of `evaluate`.
+pub const SCORING: [&str; 3] = ["weights", "ignore", "data_range"];
+
 /// Where models run, as it was asked for.
 #[derive(Debug, Clone)]
 pub struct Place {

@@ -5,7 +5,7 @@ use ndarray::{Array2, Array3, ArrayD, Axis, Ix2, Zip};
 use numpy::{
     Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
 };
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -172,7 +172,16 @@ impl<'py> Numbers<'py> {
         let converted = numpy.call_method1("require", (array, dtype, ["C_CONTIGUOUS", "ALIGNED"]));
         quiet.call_method1("__exit__", (None::<u8>, None::<u8>, None::<u8>))?;
         let converted = converted?.cast_into::<PyArrayDyn<T>>()?;
-        Ok(converted.try_readonly()?.to_owned_array())
+        let numbers = converted.try_readonly()?;
+        let numbers = numbers.as_slice()?;
+        // Python has an error for too little memory, where a Rust program would end.
+        let mut copy = Vec::new();
+        let shape = converted.shape();
+        let too_large =
+            |_| PyMemoryError::new_err(format!("{} {} does not fit into memory", self.name, tuple(shape)));
+        copy.try_reserve_exact(numbers.len()).map_err(too_large)?;
+        copy.extend_from_slice(numbers);
+        ArrayD::from_shape_vec(shape, copy).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     fn flat<T>(&self, numbers: ArrayD<T>) -> PyResult<Array2<T>> {

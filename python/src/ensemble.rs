@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::applied::{Applied, NamedModels, Place};
+use crate::applied::{Applied, NamedModels, Place, SCORING};
 use crate::arrays::type_of;
 use crate::errors::raised;
 use crate::keywords;
@@ -78,26 +78,30 @@ impl Ensemble {
 #[pymethods]
 impl Ensemble {
     #[new]
-    #[pyo3(signature = (models, *, tta = None, device = None, tile = None),
+    #[pyo3(signature = (models, *, tta = None, device = None, tile = None, **unknown),
         text_signature = "(models, *, tta=False, device=None, tile=None)")]
     fn new(
         models: &Bound<'_, PyAny>,
         tta: Option<&Bound<'_, PyAny>>,
         device: Option<&Bound<'_, PyAny>>,
         tile: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        keywords::refuse("Ensemble", unknown, &["tta", "device", "tile"])?;
         let device = device.map(|device| keywords::text("device", device)).transpose()?;
         Self::open(models, keywords::flag("tta", tta)?, device, keywords::tile(tile)?)
     }
 
     /// The mean of what the models give: arrays in and out as for Model.predict. Labels are those of the largest mean probability.
-    #[pyo3(signature = (array, *, probabilities = None),
+    #[pyo3(signature = (array, *, probabilities = None, **unknown),
         text_signature = "($self, array, *, probabilities=False)")]
     fn predict<'py>(
         &self,
         array: &Bound<'py, PyAny>,
         probabilities: Option<&Bound<'py, PyAny>>,
+        unknown: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        keywords::refuse("Ensemble.predict", unknown, &["probabilities"])?;
         self.applied.predict(array, keywords::flag("probabilities", probabilities)?)
     }
 
@@ -111,7 +115,8 @@ impl Ensemble {
     }
 
     /// Scores the mean of what the models give for images against their targets, as Model.evaluate does for one.
-    #[pyo3(signature = (images, targets, *, weights = None, ignore = None, data_range = None))]
+    #[pyo3(signature = (images, targets, *, weights = None, ignore = None, data_range = None, **unknown),
+        text_signature = "($self, images, targets, *, weights=None, ignore=None, data_range=None)")]
     fn evaluate<'py>(
         &self,
         images: &Bound<'py, PyAny>,
@@ -119,7 +124,9 @@ impl Ensemble {
         weights: Option<&Bound<'py, PyAny>>,
         ignore: Option<&Bound<'py, PyAny>>,
         data_range: Option<&Bound<'py, PyAny>>,
+        unknown: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
+        keywords::refuse("Ensemble.evaluate", unknown, &SCORING)?;
         self.applied.evaluate(images, targets, weights, ignore, data_range)
     }
 
@@ -208,7 +215,8 @@ impl Ensemble {
 ///
 /// The other arguments and the dict that it gives are those of Model.evaluate.
 #[pyfunction]
-#[pyo3(signature = (models, images, targets, *, weights = None, ignore = None, data_range = None))]
+#[pyo3(signature = (models, images, targets, *, weights = None, ignore = None, data_range = None, **unknown),
+    text_signature = "(models, images, targets, *, weights=None, ignore=None, data_range=None)")]
 pub fn evaluate<'py>(
     models: &Bound<'py, PyAny>,
     images: &Bound<'py, PyAny>,
@@ -216,7 +224,9 @@ pub fn evaluate<'py>(
     weights: Option<&Bound<'py, PyAny>>,
     ignore: Option<&Bound<'py, PyAny>>,
     data_range: Option<&Bound<'py, PyAny>>,
+    unknown: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyDict>> {
+    keywords::refuse("evaluate", unknown, &SCORING)?;
     if let Ok(model) = models.cast::<Model>() {
         return model.get().applied.evaluate(images, targets, weights, ignore, data_range);
     }

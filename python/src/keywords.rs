@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use msd_gpu::settings::nearest;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyString};
+use pyo3::types::{PyBool, PyDict, PyInt, PyString};
 
 use crate::arrays::type_of;
 use crate::errors::setting;
@@ -14,6 +15,22 @@ pub fn wrong_type(name: &str, value: &Bound<'_, PyAny>, wanted: &str) -> PyErr {
     let shown = value.repr().map_or_else(|_| String::new(), |shown| shown.to_string());
     let shown: String = shown.chars().take(60).collect();
     PyTypeError::new_err(format!("{name} is {shown}, {}; wanted {wanted}", type_of(value)))
+}
+
+/// The `TypeError` for a keyword that a function has not; `near` is the nearest that it has, if one may have been meant.
+pub fn unexpected(function: &str, name: &str, near: Option<&str>) -> PyErr {
+    let way_out = match near {
+        Some(near) => format!("the nearest is '{near}'"),
+        None => format!("help(msd_gpu.{function}) lists them"),
+    };
+    PyTypeError::new_err(format!("{function}() got an unexpected keyword argument '{name}'; {way_out}"))
+}
+
+/// Refuses all that is in `unknown`; `known` are the keywords of the function.
+pub fn refuse(function: &str, unknown: Option<&Bound<'_, PyDict>>, known: &[&str]) -> PyResult<()> {
+    let Some((name, _)) = unknown.and_then(|unknown| unknown.iter().next()) else { return Ok(()) };
+    let name: String = name.extract()?;
+    Err(unexpected(function, &name, nearest(&name, known.iter().copied())))
 }
 
 /// A bool, also one of NumPy's.

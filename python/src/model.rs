@@ -14,7 +14,7 @@ use msd_gpu::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::applied::{Applied, Place};
+use crate::applied::{Applied, Place, SCORING};
 use crate::errors::raised;
 use crate::keywords;
 use crate::process;
@@ -77,15 +77,17 @@ impl Model {
     /// Raises FileNotFoundError, PermissionError or another OSError for a file that cannot be read; ValueError for one that is
     /// not a model, an unknown device and tiles of 0 pixels; RuntimeError when the device fails.
     #[staticmethod]
-    #[pyo3(signature = (path, *, device = None, tile = None),
+    #[pyo3(signature = (path, *, device = None, tile = None, **unknown),
         text_signature = "(path, *, device='auto', tile=None)")]
     fn load(
         py: Python<'_>,
         path: &Bound<'_, PyAny>,
         device: Option<&Bound<'_, PyAny>>,
         tile: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         process::enter()?;
+        keywords::refuse("Model.load", unknown, &["device", "tile"])?;
         let path = keywords::path("path", path)?;
         let device = device.map_or_else(|| Ok("auto".into()), |device| keywords::text("device", device))?;
         let place = Place { device, tile: keywords::tile(tile)? };
@@ -141,13 +143,15 @@ impl Model {
     /// Raises TypeError for what is no array of numbers; ValueError for other shapes, an image of another number of channels,
     /// numbers that are not finite, and probabilities of a regression; RuntimeError when the device fails, and in a process
     /// that was forked after msd_gpu was used.
-    #[pyo3(signature = (array, *, probabilities = None),
+    #[pyo3(signature = (array, *, probabilities = None, **unknown),
         text_signature = "($self, array, *, probabilities=False)")]
     fn predict<'py>(
         &self,
         array: &Bound<'py, PyAny>,
         probabilities: Option<&Bound<'py, PyAny>>,
+        unknown: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        keywords::refuse("Model.predict", unknown, &["probabilities"])?;
         self.applied.predict(array, keywords::flag("probabilities", probabilities)?)
     }
 
@@ -163,7 +167,8 @@ impl Model {
     /// undefined are None.
     ///
     /// Raises TypeError and ValueError as train does; RuntimeError when the device fails.
-    #[pyo3(signature = (images, targets, *, weights = None, ignore = None, data_range = None))]
+    #[pyo3(signature = (images, targets, *, weights = None, ignore = None, data_range = None, **unknown),
+        text_signature = "($self, images, targets, *, weights=None, ignore=None, data_range=None)")]
     fn evaluate<'py>(
         &self,
         images: &Bound<'py, PyAny>,
@@ -171,7 +176,9 @@ impl Model {
         weights: Option<&Bound<'py, PyAny>>,
         ignore: Option<&Bound<'py, PyAny>>,
         data_range: Option<&Bound<'py, PyAny>>,
+        unknown: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
+        keywords::refuse("Model.evaluate", unknown, &SCORING)?;
         self.applied.evaluate(images, targets, weights, ignore, data_range)
     }
 

@@ -82,21 +82,21 @@ fn check_name(name: &str, others: &'static [&'static str]) -> PyResult<Option<&'
             "train() takes '{name}' inside '{part}': {part}={{\"{name}\": ...}}"
         )));
     }
-    let unexpected = format!("train() got an unexpected keyword argument '{name}'");
     if Settings::all().any(|setting| setting.name() == name) {
         return Err(PyTypeError::new_err(format!(
-            "{unexpected}, which is for images in files; leave it out"
+            "train() got an unexpected keyword argument '{name}', which is for images in files; leave it out"
         )));
     }
     let parts = Settings::all().filter(|setting| setting.part().is_some());
     let known = own().chain(parts.clone()).map(Setting::name);
     let known = known.chain(parts.filter_map(Setting::part)).chain(others.iter().copied());
     let near = nearest(name, known);
-    Err(PyTypeError::new_err(match (near, near.and_then(inside)) {
-        (Some(near), Some(part)) => format!("{unexpected}; the nearest is '{near}' inside '{part}'"),
-        (Some(near), None) => format!("{unexpected}; the nearest is '{near}'"),
-        (None, _) => format!("{unexpected}; help(msd_gpu.train) lists them"),
-    }))
+    Err(match near.and_then(|near| Some((near, inside(near)?))) {
+        Some((near, part)) => PyTypeError::new_err(format!(
+            "train() got an unexpected keyword argument '{name}'; the nearest is '{near}' inside '{part}'"
+        )),
+        None => keywords::unexpected("train", name, near),
+    })
 }
 
 fn unknown_inside(part: &str, name: &str) -> PyErr {

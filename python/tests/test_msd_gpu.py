@@ -152,6 +152,19 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, c
     refuses(ValueError, ["images[0] has 1 channel"], colour.evaluate, images, labels)
 
 
+def test_other_functions_name_the_nearest_keyword_too(segmentation):
+    images, labels = discs()
+    for name, act, known, keyword in [
+        ("Model.load", lambda **k: msd_gpu.Model.load("m", **k), "device", "devise"),
+        ("Model.predict", lambda **k: segmentation.predict(images, **k), "probabilities", "probabilites"),
+        ("Model.evaluate", lambda **k: segmentation.evaluate(images, labels, **k), "ignore", "ignored"),
+        ("Ensemble", lambda **k: msd_gpu.Ensemble([segmentation], **k), "tile", "tiles"),
+        ("evaluate", lambda **k: msd_gpu.evaluate(segmentation, images, labels, **k), "weights", "weight"),
+    ]:
+        refuses(TypeError, [f"{name}() got", f"'{keyword}'", f"the nearest is '{known}'"], act, **{keyword: None})
+        refuses(TypeError, [f"help(msd_gpu.{name})"], act, something_else=1)
+
+
 def test_unknown_keywords_are_named_with_the_nearest_and_values_of_other_types_with_theirs():
     for name, value, parts in [
         ("deepth", 3, ["'deepth'", "the nearest is 'depth'"]),
@@ -167,7 +180,7 @@ def test_unknown_keywords_are_named_with_the_nearest_and_values_of_other_types_w
         ("noise", 0.1, ["'noise' inside 'augmentation'", 'augmentation={"noise": ...}']),
         ("noize", 0.1, ["'noize'", "the nearest is 'noise' inside 'augmentation'"]),
         ("something_else", 0.1, ["'something_else'", "help(msd_gpu.train)"]),
-        ("folds", 3, ["'folds'", "files"]),
+        ("folds", 3, ["'folds'", "images in files"]),
         ("axes", "ZYX", ["'axes'", "files"]),
         ("augmentation", {"noize": 0.1}, ["'augmentation' has no setting 'noize'", "the nearest is 'noise'"]),
         ("augmentation", {"lr_steps": 1}, ["'augmentation' has no setting 'lr_steps'", "it has rotate"]),

@@ -260,3 +260,27 @@ except Enough:
     print("done")
 """)
     assert (code, out) == (0, "done\n"), error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the address space")
+def test_too_little_memory_is_a_memory_error():
+    code, out, error = run("""
+import resource
+train()
+taken = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 30),) * 2)
+large = np.zeros((1, 1000, 1000), np.uint8)
+large[:, 500:] = 1
+for attempt in (
+    # Planes, which the library counts beforehand; an array; and its copy.
+    lambda: msd_gpu.train(large, large, **{**settings, "depth": 100, "width": 10}, max_steps=1),
+    lambda: train().predict(np.broadcast_to(np.uint8(1), (30_000, 30_000))),
+    lambda: train().predict(np.broadcast_to(np.uint8(1), (12_500, 12_500))),
+):
+    try:
+        attempt()
+    except MemoryError as error:
+        print("refused", str(error) != "")
+train()
+""")
+    assert (code, out) == (0, "refused True\n" * 3), (out, error)
