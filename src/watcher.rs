@@ -133,3 +133,26 @@ pub trait Watcher {
 }
 
 impl Watcher for () {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_one_line_of_what_is_known() {
+        let mut epoch = Epoch {
+            epoch: 3,
+            step: 12,
+            minutes: 0.5,
+            training_loss: 0.25,
+            validation_loss: f64::NAN,
+            metrics: vec![("mean_iou".into(), f64::NAN), ("mean_dice".into(), 0.5)],
+            learning_rate: 0.1,
+            best: false,
+        };
+        assert_eq!(epoch.to_string(), "epoch 3, step 12: loss 0.2500, mean dice 0.500");
+        (epoch.validation_loss, epoch.metrics[0].1, epoch.best) = (0.125, 0.75, true);
+        let line = "epoch 3, step 12: loss 0.2500, validation 0.1250, mean iou 0.750 (best)";
+        assert_eq!(epoch.to_string(), line);
+    }
+}

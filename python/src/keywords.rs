@@ -13,7 +13,8 @@ use crate::errors::setting;
 /// The `TypeError` for the value of a keyword.
 pub fn wrong_type(name: &str, value: &Bound<'_, PyAny>, wanted: &str) -> PyErr {
     let shown = value.repr().map_or_else(|_| String::new(), |shown| shown.to_string());
-    let shown: String = shown.chars().take(60).collect();
+    // In one line, and not all of a large array.
+    let shown: String = shown.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(60).collect();
     PyTypeError::new_err(format!("{name} is {shown}, {}; wanted {wanted}", type_of(value)))
 }
 

@@ -26,7 +26,9 @@ create_exception!(
 );
 
 /// The keywords of `train` that are no settings.
-const KEYWORDS: [&str; 10] = [
+const KEYWORDS: [&str; 11] = [
+    "images",
+    "targets",
     "task",
     "weights",
     "val_images",
@@ -36,7 +38,6 @@ const KEYWORDS: [&str; 10] = [
     "resume",
     "progress",
     "verbose",
-    "images",
 ];
 
 /// Trains a network and gives the best model, on the device that it was trained on.
