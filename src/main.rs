@@ -10,13 +10,11 @@ fn main() -> ExitCode {
     allocator::tune();
     let arguments = Arguments::parse();
     commands::start_logging(&arguments);
-    match commands::run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", commands::sentence(&error));
-            ExitCode::from(commands::exit_code(&error))
-        }
+    let result = commands::run(arguments);
+    if let Err(error) = &result {
+        eprintln!("error: {}", commands::sentence(error));
     }
+    ExitCode::from(commands::exit_code(&result))
 }
 
 /// Vulkan drivers write a line to standard error on every start where this variable is missing, as it is on most

@@ -18,9 +18,9 @@ use crate::files::write_bytes_atomic;
 use crate::images::{write_labels, write_png_rgb8, write_tiff_f32};
 use crate::inference::Ensemble;
 use crate::metrics::{DataRange, RegressionScores};
-use crate::network::Model;
+use crate::network::{Class, Model};
 use crate::phantom::{foam, shapes};
-use crate::pictures::{grey_picture, label_picture, montage, range_of, stretch, stretch_with};
+use crate::pictures::{grey_picture, label_picture, montage, over_legend, range_of, stretch, stretch_with};
 use crate::samples::{Classes, LabelMapping, Sample, Target, load_regression, load_segmentation};
 use crate::training::{Outcome, Prepared, Run, RunFolder, Settings, TaskKind};
 use crate::{Error, Result};
@@ -171,7 +171,9 @@ fn judge(out: &Path, what: What, outcome: &Outcome, device: &Device) -> Result<(
     let evaluation =
         judge.run(&mut network, &test.samples, &mut (), |sample, found| rows.push(row(sample, found)))?;
     rows.truncate(PICTURES);
-    Ok((words(&evaluation, model), montage(&["input", "target", "output"], &rows)))
+    let names: Vec<String> = model.classes().iter().map(class_name).collect();
+    let picture = montage(&["input", "target", "output"], &rows);
+    Ok((words(&evaluation, model), over_legend(picture, &names)))
 }
 
 /// Image, target and output side by side.
@@ -190,6 +192,12 @@ fn row(sample: &Sample, found: &Found) -> Vec<Array3<u8>> {
     }
 }
 
+/// What a class of the demo shows.
+fn class_name(class: &Class) -> String {
+    let name = usize::try_from(class.value).ok().and_then(|value| shapes::CLASS_NAMES.get(value));
+    name.map_or_else(|| class.name.clone(), |name| (*name).to_owned())
+}
+
 /// The scores, for people.
 fn words(evaluation: &Evaluation, model: &Model) -> String {
     let count = evaluation.images;
@@ -198,9 +206,7 @@ fn words(evaluation: &Evaluation, model: &Model) -> String {
             let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
             let mut text = format!("On {count} images that were not trained on:\n");
             for (class, scores) in model.classes().iter().zip(matrix.per_class()) {
-                let name = usize::try_from(class.value).ok().and_then(|value| shapes::CLASS_NAMES.get(value));
-                let name = name.copied().unwrap_or(class.name.as_str());
-                text += &format!("  {name:<17} IoU {}\n", number(scores.iou));
+                text += &format!("  {:<17} IoU {}\n", class_name(class), number(scores.iou));
             }
             let (iou, accuracy) = (number(matrix.mean_iou()), number(matrix.class_accuracy()));
             text + &format!("  {:<17} IoU {iou}, class accuracy {accuracy}\n", "mean")

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use clap::{Command, CommandFactory};
 
-use super::Arguments;
-use crate::Error;
+use super::{Arguments, interrupt};
 use crate::error::with_settings;
+use crate::{Error, Result};
 
 /// The sentence of `error`, with settings as the flags that set them.
 pub fn sentence(error: &Error) -> String {
@@ -26,10 +26,17 @@ pub fn in_flags(text: &str) -> String {
     if text.contains('`') { with_flags(text, &flags()) } else { text.to_owned() }
 }
 
-/// The exit code of the program: 1 when running failed, and 2 when the request, its input or the place for its output cannot
-/// be used.
-pub fn exit_code(error: &Error) -> u8 {
-    if error.is_failure() { 1 } else { 2 }
+/// The exit code of the program: 0 for success, 1 when running failed, 2 when the request, its input or the place for its output
+/// cannot be used, and 128 with the number of the signal where one ended the work in good order.
+pub fn exit_code(result: &Result<()>) -> u8 {
+    match result {
+        Ok(()) | Err(Error::Stopped { .. }) if interrupt::exit_code().is_some() => {
+            interrupt::exit_code().unwrap_or_default()
+        }
+        Ok(()) => 0,
+        Err(error) if error.is_failure() => 1,
+        Err(_) => 2,
+    }
 }
 
 /// The long names of all flags of all subcommands.
@@ -70,7 +77,8 @@ mod tests {
         assert_eq!(sentence(&error), "the image size is 0x3, but it has a ` alone");
         let error = Error::Mismatch("`schedule step` needs `lr_steps`".into());
         assert_eq!(sentence(&error), "--schedule step needs --lr-steps");
-        assert_eq!(exit_code(&error), 2);
-        assert_eq!(exit_code(&Error::device("a", "b", "c")), 1);
+        assert_eq!(exit_code(&Err(error)), 2);
+        assert_eq!(exit_code(&Err(Error::device("a", "b", "c"))), 1);
+        assert_eq!(exit_code(&Ok(())), 0);
     }
 }

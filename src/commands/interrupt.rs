@@ -1,38 +1,91 @@
 //! Ctrl-C and polite kills.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::watcher::Flow;
 
-/// Whether somebody asked the program to end.
+/// The signal that asked the program to end; 0 for none.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// Whether a signal asked the program to end.
 #[derive(Debug, Clone)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
+pub(super) struct Interrupt;
 
 impl Interrupt {
     /// Listens from now on. The first signal asks for an end in good order, and `promise` says what becomes of the work; a
     /// second one ends the program at once.
     pub(super) fn listen(promise: &'static str) -> Self {
-        static LISTENER: OnceLock<Interrupt> = OnceLock::new();
-        let listener = LISTENER.get_or_init(|| {
-            let stop = Interrupt(Arc::default());
-            let flag = stop.clone();
-            let handler = move || {
-                if flag.0.swap(true, Ordering::Relaxed) {
-                    std::process::exit(130);
-                }
-                eprintln!("{promise}");
-            };
-            if let Err(error) = ctrlc::set_handler(handler) {
+        static LISTENS: OnceLock<()> = OnceLock::new();
+        LISTENS.get_or_init(|| {
+            if let Err(error) = system::listen(promise) {
                 log::warn!("Ctrl-C will end the program at once: {error}");
             }
-            stop
         });
-        listener.clone()
+        Self
     }
 
     /// What a watcher answers.
     pub(super) fn flow(&self) -> Flow {
-        if self.0.load(Ordering::Relaxed) { Flow::Break(()) } else { Flow::Continue(()) }
+        if SIGNAL.load(Ordering::Relaxed) != 0 { Flow::Break(()) } else { Flow::Continue(()) }
+    }
+}
+
+/// The exit code of a program that a signal ended: 128 and the number of the signal, such as 130 for Ctrl-C. `None` where no
+/// signal came.
+pub(super) fn exit_code() -> Option<u8> {
+    match SIGNAL.load(Ordering::Relaxed) {
+        0 => None,
+        signal => Some(code_of(signal)),
+    }
+}
+
+fn code_of(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}
+
+/// Notes the first signal, and ends the program at the second.
+fn received(signal: i32, promise: &str) {
+    if SIGNAL.swap(signal, Ordering::Relaxed) != 0 {
+        std::process::exit(code_of(signal).into());
+    }
+    eprintln!("{promise}");
+}
+
+#[cfg(unix)]
+mod system {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    pub(super) fn listen(promise: &'static str) -> std::io::Result<()> {
+        let mut wanted = vec![SIGINT, SIGTERM];
+        if !is_ignored(SIGHUP) {
+            wanted.push(SIGHUP);
+        }
+        let mut signals = Signals::new(wanted)?;
+        let listener = std::thread::Builder::new().name("signals".into());
+        listener.spawn(move || signals.forever().for_each(|signal| super::received(signal, promise)))?;
+        Ok(())
+    }
+
+    /// Whether the program was started with this signal ignored, as `nohup` does, which is to stay so.
+    fn is_ignored(signal: i32) -> bool {
+        // SAFETY: with a null pointer in the place of a new action, this only writes the present one into `action`, which has
+        // the size and the layout that the system wants and for which zeros are valid.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &mut action) == 0
+                && action.sa_sigaction == libc::SIG_IGN
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    /// Ctrl-C is all that there is.
+    const INTERRUPT: i32 = 2;
+
+    pub(super) fn listen(promise: &'static str) -> Result<(), ctrlc::Error> {
+        ctrlc::set_handler(move || super::received(INTERRUPT, promise))
     }
 }

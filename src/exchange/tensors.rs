@@ -40,16 +40,35 @@ pub(super) struct Place {
 }
 
 /// The tensors of a file.
+///
+/// A tensor that PyTorch pruned (`torch.nn.utils.prune`) is stored as `NAME_orig` and `NAME_mask`; here it is `NAME`, their
+/// product.
 #[derive(Debug)]
 pub(super) struct Tensors<'a> {
     bytes: &'a [u8],
     places: BTreeMap<String, Place>,
+    /// Of each pruned tensor what its numbers are multiplied by.
+    masks: BTreeMap<String, Place>,
 }
 
 impl<'a> Tensors<'a> {
     /// The tensors at `places` in the file's `bytes`.
-    pub fn new(bytes: &'a [u8], places: BTreeMap<String, Place>) -> Self {
-        Self { bytes, places }
+    pub fn new(bytes: &'a [u8], mut places: BTreeMap<String, Place>) -> Self {
+        let pruned: Vec<String> = places
+            .keys()
+            .filter_map(|name| name.strip_suffix("_orig"))
+            .filter(|name| places.contains_key(&format!("{name}_mask")) && !places.contains_key(*name))
+            .map(str::to_owned)
+            .collect();
+        let mut masks = BTreeMap::new();
+        for name in pruned {
+            let parts = (places.remove(&format!("{name}_orig")), places.remove(&format!("{name}_mask")));
+            if let (Some(original), Some(mask)) = parts {
+                places.insert(name.clone(), original);
+                masks.insert(name, mask);
+            }
+        }
+        Self { bytes, places, masks }
     }
 
     /// Bytes of the whole file.
@@ -69,7 +88,16 @@ impl<'a> Tensors<'a> {
 
     /// The numbers of tensor `name`, the last axis fastest; its shape must be `shape`.
     pub fn read(&self, name: &str, shape: &[usize]) -> Problem<Vec<f32>> {
-        let place = self.place(name)?;
+        let mut numbers = self.numbers(name, self.place(name)?, shape)?;
+        if let Some(mask) = self.masks.get(name) {
+            let mask = self.numbers(&format!("{name}_mask"), mask, shape)?;
+            numbers.iter_mut().zip(mask).for_each(|(number, mask)| *number *= mask);
+        }
+        Ok(numbers)
+    }
+
+    /// The numbers at `place`, those of the tensor `name`.
+    fn numbers(&self, name: &str, place: &Place, shape: &[usize]) -> Problem<Vec<f32>> {
         let refuse =
             |found: String| format!("{found}; wanted {shape:?} in float32, as the other tensors say");
         let name = shortened(name);
@@ -164,6 +192,31 @@ mod tests {
         let file = tensors(&bytes, place(Element::Float32, 0, &[6], &[1]));
         assert!(file.read("t", &[5]).unwrap_err().contains("[6]"));
         assert!(file.read("other", &[5]).unwrap_err().contains("other"));
+    }
+
+    #[test]
+    fn pruned_tensors_are_products() {
+        let bytes: Vec<u8> =
+            [1.5_f32, -2.0, 4.0, 1.0, 0.0, 1.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let place = |first: usize| Place {
+            element: Element::Float32,
+            storage: 0..24,
+            offset: first,
+            shape: vec![3],
+            strides: vec![1],
+        };
+        let named = |names: &[(&str, usize)]| {
+            names.iter().map(|(name, first)| ((*name).to_owned(), place(*first))).collect()
+        };
+        let file = Tensors::new(&bytes, named(&[("a.weight_orig", 0), ("a.weight_mask", 3), ("b_orig", 0)]));
+        assert_eq!(file.names().collect::<Vec<_>>(), ["a.weight", "b_orig"]);
+        assert_eq!(file.shape("a.weight").unwrap(), [3]);
+        assert_eq!(file.read("a.weight", &[3]).unwrap(), [1.5, 0.0, 4.0]);
+        // A mask of another size is damage.
+        let mut places = BTreeMap::from([("a_orig".to_owned(), place(0)), ("a_mask".to_owned(), place(3))]);
+        places.get_mut("a_mask").unwrap().shape = vec![2];
+        let error = Tensors::new(&bytes, places).read("a", &[3]).unwrap_err();
+        assert!(error.contains("a_mask of shape [2]"), "{error}");
     }
 
     #[test]

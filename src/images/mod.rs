@@ -45,7 +45,7 @@ mod volume;
 
 pub use discovery::{Discovery, discover, pages_as_images};
 pub use label_format::LabelFormat;
-pub use labels::{write_labels, write_labels_as};
+pub use labels::{Palette, write_labels, write_labels_as};
 pub use memory::{ArraySink, ArrayVolume};
 pub use pairing::{pair, pair_as};
 pub use png::{write_png_grey8, write_png_rgb8};

@@ -186,7 +186,21 @@ fn checksum(bytes: &[u8]) -> u32 {
 /// # Errors
 /// [`Error::Output`] for an empty image or a file that cannot be written.
 pub fn write_png_grey8(path: impl AsRef<Path>, image: &Array2<u8>) -> Result<()> {
-    write_png(path.as_ref(), &in_order(image), image.dim(), ::png::ColorType::Grayscale, BitDepth::Eight)
+    write_png(
+        path.as_ref(),
+        &in_order(image),
+        image.dim(),
+        ::png::ColorType::Grayscale,
+        BitDepth::Eight,
+        None,
+    )
+}
+
+/// Writes an 8-bit PNG of shape `[y][x]` whose numbers are shown in the colours of a palette.
+pub(super) fn write_png_palette(path: &Path, image: &Array2<u8>, palette: &[[u8; 3]; 256]) -> Result<()> {
+    let colours = palette.as_flattened();
+    let kind = ::png::ColorType::Indexed;
+    write_png(path, &in_order(image), image.dim(), kind, BitDepth::Eight, Some(colours))
 }
 
 /// Writes an 8-bit colour PNG from an image of shape `[y][x][3]`, red, green and blue.
@@ -201,7 +215,7 @@ pub fn write_png_rgb8(path: impl AsRef<Path>, image: &Array3<u8>) -> Result<()> 
             format!("an image of {colours} colours; wanted 3: red, green and blue"),
         ));
     }
-    write_png(path.as_ref(), &in_order(image), (height, width), ::png::ColorType::Rgb, BitDepth::Eight)
+    write_png(path.as_ref(), &in_order(image), (height, width), ::png::ColorType::Rgb, BitDepth::Eight, None)
 }
 
 /// The numbers of an array in the order of its indices, copied only where they do not lie so.
@@ -209,19 +223,23 @@ fn in_order<D: Dimension>(array: &Array<u8, D>) -> Cow<'_, [u8]> {
     array.as_slice().map_or_else(|| array.iter().copied().collect(), Cow::Borrowed)
 }
 
-/// Writes samples, of 16 bits the upper half first.
+/// Writes samples, of 16 bits the upper half first; with the colours of a palette one after the other where there is one.
 pub(super) fn write_png(
     path: &Path,
     bytes: &[u8],
     size: (usize, usize),
     colour: ::png::ColorType,
     depth: BitDepth,
+    palette: Option<&[u8]>,
 ) -> Result<()> {
     let (height, width) = (side(path, size.0)?, side(path, size.1)?);
     let fill = |file: &mut BufWriter<&mut File>| -> std::result::Result<(), ::png::EncodingError> {
         let mut encoder = ::png::Encoder::new(file, width, height);
         encoder.set_color(colour);
         encoder.set_depth(depth);
+        if let Some(palette) = palette {
+            encoder.set_palette(palette);
+        }
         encoder.set_compression(::png::Compression::Fast);
         encoder.set_filter(::png::Filter::Adaptive);
         // In one go, the file would be made in memory first.

@@ -69,6 +69,7 @@ fn run(
     let (sender, written) = channel();
     let mut reporter = Reporter { watcher, images, written, stopped: false };
     let mut outputs = Outputs::new(products, images);
+    products.write_legend()?;
     let ended = stream(
         &items,
         |(_, source)| Ok(read_image(source)),

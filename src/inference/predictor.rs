@@ -1,6 +1,6 @@
 //! A model on a device, and images through it.
 
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
 use super::tiling::Tiling;
@@ -13,6 +13,8 @@ use crate::{Error, Result};
 
 /// Rows of an image that one core takes through the softmax at a time.
 const SOFTMAX_ROWS: usize = 64;
+/// Red, green and blue.
+const COLOURS: usize = 3;
 
 /// Applies a model to images of any size.
 pub struct Predictor {
@@ -62,19 +64,38 @@ impl Predictor {
         self.engine.device()
     }
 
-    /// Checks that an image of `channels` channels is what the model takes; `name` is the image's name.
+    /// Checks that an image of `channels` channels may be what the model takes; `name` is the image's name. Three channels pass
+    /// where one is wanted, as many programs save grey images as red, green and blue; whether they are equal is seen when the
+    /// image is applied.
     ///
     /// # Errors
     /// [`Error::Mismatch`] naming the image, its channels and the model's.
     pub fn check_channels(&self, name: &str, channels: usize) -> Result<()> {
         let wanted = self.model.architecture.inputs;
-        if channels == wanted {
+        if channels == wanted || (wanted, channels) == (1, COLOURS) {
             return Ok(());
         }
+        let slices = if wanted == 1 { ", say with `axes ZYX` that its planes are slices" } else { "" };
         Err(Error::Mismatch(format!(
-            "{name} has {}, but the model takes images of {wanted}; convert the image, or use a model trained on images like it",
+            "{name} has {}, but the model takes images of {wanted}; convert the image{slices}, or use a model trained on images like it",
             counted(channels)
         )))
+    }
+
+    /// The image with the channels that the model takes: of colours that are grey, one.
+    fn fitted<'a>(&self, image: &'a Array3<f32>) -> Result<ArrayView3<'a, f32>> {
+        self.check_channels("the image", image.dim().0)?;
+        if image.dim().0 == self.model.architecture.inputs {
+            return Ok(image.view());
+        }
+        let first = image.index_axis(Axis(0), 0);
+        if image.outer_iter().any(|channel| channel != first) {
+            return Err(Error::Mismatch(
+                "the image has 3 channels that differ, but the model takes images of 1; convert the image to grey, say with `axes ZYX` that its planes are slices, or use a model trained on images like it"
+                    .into(),
+            ));
+        }
+        Ok(first.insert_axis(Axis(0)))
     }
 
     /// The network's raw outputs for an image in the file's own units: `[output][y][x]`.
@@ -96,18 +117,18 @@ impl Predictor {
         image: &Array3<f32>,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array3<f32>> {
-        let (channels, height, width) = image.dim();
-        self.check_channels("the image", channels)?;
+        let image = self.fitted(image)?;
+        let (_, height, width) = image.dim();
         if image.is_empty() {
             let found = format!("the image is {width} x {height} pixels; wanted at least 1 x 1");
             return Err(Error::Mismatch(found));
         }
-        let normalisation = self.model.input.of(image.view()).into_owned();
+        let normalisation = self.model.input.of(image).into_owned();
         let count = self.model.architecture.outputs;
         let mut outputs = Array3::zeros((0, 0, 0));
         let Self { engine, tiling, .. } = self;
         tiling.each(
-            image.view(),
+            image,
             |channel, plane| normalisation.apply(channel, plane),
             |images, tile, done| {
                 let patch = engine.forward(images)?;

@@ -8,12 +8,15 @@ use ndarray::{Array2, Array3, Axis, CowArray, Ix3};
 use super::ensemble::{Ensemble, Prediction};
 use super::outputs::Grouping;
 use crate::files::make_and_try;
-use crate::images::{ImageSource, LabelFormat, write_labels_as, write_png_rgb8, write_tiff_f32};
+use crate::images::{ImageSource, LabelFormat, Palette, write_labels_as, write_png_rgb8, write_tiff_f32};
 use crate::network::{Class, Task};
 use crate::{Error, Result, pictures};
 
 /// How much of the class's colour an overlay shows.
 const OPACITY: f32 = 0.5;
+/// The file that says which colour is which class in overlays.
+const LEGEND: &str = "legend.png";
+const LEGEND_STEM: &str = "legend";
 
 /// Which files are wanted in addition to the labels or values of each image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -137,6 +140,14 @@ impl Products {
     /// [`Error::Mismatch`], [`Error::Setting`] and [`Error::Output`] for these.
     pub fn prepare(&self, images: &[ImageSource]) -> Result<()> {
         let mut owners = BTreeMap::new();
+        if self.wants_image()
+            && let Some(image) = images.iter().find(|image| image.stem == LEGEND_STEM)
+        {
+            return Err(Error::Mismatch(format!(
+                "the labels of {} would be written to legend.png, which is for the legend; rename the image, or leave out `overlay`",
+                image.name()
+            )));
+        }
         let grouping = self.grouping(images);
         let stacks = grouping.stacks.iter().map(|stack| (&images[stack.first], Some(&stack.stem)));
         let alone = images.iter().zip(&grouping.places).filter(|(_, place)| place.is_none());
@@ -179,6 +190,30 @@ impl Products {
     /// Which of the images belong together.
     pub(super) fn grouping(&self, images: &[ImageSource]) -> Grouping {
         Grouping::of(images, self.pages)
+    }
+
+    /// The colours of the classes by their values; other values are white.
+    fn palette(&self) -> Palette {
+        let mut palette = [[0xff; 3]; 256];
+        for (class, index) in self.classes.iter().zip(0..) {
+            if let Some(colour) = usize::try_from(class.value).ok().and_then(|value| palette.get_mut(value)) {
+                *colour = pictures::class_colour(index);
+            }
+        }
+        palette
+    }
+
+    /// Writes the legend of the pictures, where there are any.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when it cannot be written.
+    pub(super) fn write_legend(&self) -> Result<()> {
+        const WIDTH: usize = 400;
+        if !self.wants_image() {
+            return Ok(());
+        }
+        let names: Vec<String> = self.classes.iter().map(Class::caption).collect();
+        write_png_rgb8(self.folder.join(LEGEND), &pictures::legend(&names, WIDTH))
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -229,7 +264,7 @@ impl Products {
             let path = self.folder.join(product.file_name(stem));
             match rendered {
                 Rendered::Labels(labels, format) => {
-                    write_labels_as(&path, &labels, format)?;
+                    write_labels_as(&path, &labels, format, Some(&self.palette()))?;
                 }
                 Rendered::Values(values) => write_tiff_f32(&path, values.view())?,
                 Rendered::Colours(picture) => write_png_rgb8(&path, &picture)?,

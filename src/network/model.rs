@@ -18,6 +18,16 @@ pub struct Class {
     pub name: String,
 }
 
+impl Class {
+    /// The class in a legend: its name, and its value where the name is not just that.
+    pub fn caption(&self) -> String {
+        match self.name == self.value.to_string() {
+            true => format!("class {}", self.value),
+            false => format!("{} ({})", self.name, self.value),
+        }
+    }
+}
+
 named_choices! {
     /// What a network is for: the kind of its [`Task`].
     pub enum TaskKind of "task" {

@@ -38,6 +38,8 @@ pub struct Chart {
     pub logarithmic_y: bool,
     /// The lines, in the order of the legend.
     pub series: Vec<Series>,
+    /// A place on the x axis that is marked by an upright line, with its name.
+    pub mark: Option<(f64, String)>,
 }
 
 impl Chart {
@@ -93,6 +95,12 @@ impl Chart {
                 format!(r##"<text x="{x_middle}" y="{y_middle:.1}" text-anchor="middle">no data</text>"##),
             );
         }
+        let mark = self.mark.as_ref().filter(|(x, _)| (0.0..=1.0).contains(&x_scale.place(*x)));
+        if let Some((x, name)) = mark {
+            let (x, y, name) = (x_of(*x), plot_top - 4.0, escape(name));
+            add(svg, format!(r##"<path d="M{x:.1} {plot_top:.1}V{plot_bottom:.1}" class="mark"/>"##));
+            add(svg, format!(r##"<text x="{x:.1}" y="{y:.1}" text-anchor="middle">{name}</text>"##));
+        }
         for (i, (series, points)) in self.series.iter().zip(&lines).enumerate() {
             let colour = hex(line_colour(i));
             match points[..] {
@@ -138,6 +146,7 @@ pub fn charts_to_svg(charts: &[Chart]) -> String {
         &mut svg,
         "<style>text{font:12px sans-serif;fill:#333}.title{font-size:15px;font-weight:bold}\
          .grid{stroke:#e4e4e4;fill:none}.axis{stroke:#777;fill:none}\
+         .mark{stroke:#777;fill:none;stroke-dasharray:4 3}\
          .line{stroke-width:1.8;fill:none;stroke-linejoin:round}</style>"
             .to_string(),
     );
@@ -183,6 +192,7 @@ mod tests {
             y_label: "cross-entropy".into(),
             logarithmic_y,
             series: vec![Series { name: "training".into(), points }],
+            mark: None,
         }
     }
 

@@ -6,13 +6,16 @@
 pub mod chart;
 mod font;
 pub mod grey;
+pub mod legend;
 pub mod montage;
 pub mod overlay;
 pub mod palette;
+mod text;
 mod ticks;
 
 pub use chart::{Chart, Series, charts_to_svg};
 pub use grey::{grey_picture, range_of, stretch, stretch_with};
+pub use legend::{legend, over_legend};
 pub use montage::{captioned_montage, montage};
 pub use overlay::{label_picture, overlay};
 pub use palette::{class_colour, hex, line_colour};

@@ -4,18 +4,12 @@ use std::borrow::Cow;
 
 use ndarray::{Array3, s};
 
-use super::font;
+use super::text;
 
 /// White pixels between and around pictures.
 const GAP: usize = 6;
 /// Side that small pictures are enlarged to, in pixels.
 const SMALLEST_SIDE: usize = 192;
-/// Pixels of the picture for one pixel of the font.
-const TEXT_SCALE: usize = 2;
-/// From one character to the next, in pixels.
-const TEXT_STEP: usize = (font::WIDTH + 1) * TEXT_SCALE;
-const TEXT_HEIGHT: usize = font::HEIGHT * TEXT_SCALE;
-
 /// Lays out rows of pictures `[y][x][3]` on white under the captions of their columns.
 ///
 /// Small pictures are enlarged by a whole factor without smoothing, so that the longer side has about 192
@@ -32,18 +26,18 @@ pub fn captioned_montage(columns: &[&str], captions: &[String], rows: &[Vec<Arra
     let count = rows.iter().map(Vec::len).max().unwrap_or(0).max(columns.len());
     let widths: Vec<usize> = (0..count)
         .map(|column| {
-            let caption = columns.get(column).map_or(0, |text| text_width(text));
+            let caption = columns.get(column).map_or(0, |text| text::width(text));
             let widest = rows.iter().filter_map(|row| row.get(column)).map(|p| p.dim().1).max();
             widest.unwrap_or(0).max(caption)
         })
         .collect();
     let heights: Vec<usize> =
         rows.iter().map(|row| row.iter().map(|picture| picture.dim().0).max().unwrap_or(0)).collect();
-    let header = if columns.iter().any(|text| !text.is_empty()) { TEXT_HEIGHT + GAP } else { 0 };
+    let header = if columns.iter().any(|text| !text.is_empty()) { text::HEIGHT + GAP } else { 0 };
 
     let caption = |row: usize| captions.get(row).filter(|text| !text.is_empty());
-    let over = |row: usize| caption(row).map_or(0, |_| TEXT_HEIGHT + GAP);
-    let longest = (0..rows.len()).filter_map(caption).map(|text| text_width(text) + GAP).max().unwrap_or(0);
+    let over = |row: usize| caption(row).map_or(0, |_| text::HEIGHT + GAP);
+    let longest = (0..rows.len()).filter_map(caption).map(|text| text::width(text) + GAP).max().unwrap_or(0);
 
     let width = GAP + widths.iter().map(|w| w + GAP).sum::<usize>().max(longest);
     let height = GAP + header + heights.iter().enumerate().map(|(row, h)| over(row) + h + GAP).sum::<usize>();
@@ -51,14 +45,14 @@ pub fn captioned_montage(columns: &[&str], captions: &[String], rows: &[Vec<Arra
     let mut top = GAP + header;
     for (row, row_height) in heights.iter().enumerate() {
         if let Some(text) = caption(row) {
-            draw_text(&mut canvas, top, GAP, text);
+            text::draw(&mut canvas, top, GAP, text);
         }
         top += over(row) + row_height + GAP;
     }
     let mut left = GAP;
     for (column, &column_width) in widths.iter().enumerate() {
         if let Some(text) = columns.get(column) {
-            draw_text(&mut canvas, GAP, left + (column_width - text_width(text)) / 2, text);
+            text::draw(&mut canvas, GAP, left + (column_width - text::width(text)) / 2, text);
         }
         let mut top = GAP + header;
         for (index, (row, row_height)) in rows.iter().zip(&heights).enumerate() {
@@ -90,26 +84,6 @@ fn enlarged(picture: &Array3<u8>) -> Cow<'_, Array3<u8>> {
     Cow::Owned(Array3::from_shape_fn((height * factor, width * factor, 3), |(y, x, c)| {
         picture[[y / factor, x / factor, c.min(channels - 1)]]
     }))
-}
-
-fn text_width(text: &str) -> usize {
-    (text.chars().count() * TEXT_STEP).saturating_sub(TEXT_SCALE)
-}
-
-/// Writes text in black with its upper left corner at (top, left).
-fn draw_text(canvas: &mut Array3<u8>, top: usize, left: usize, text: &str) {
-    for (i, character) in text.chars().enumerate() {
-        let Some(rows) = font::glyph(character) else { continue };
-        let left = left + i * TEXT_STEP;
-        for (y, row) in rows.iter().enumerate() {
-            for x in 0..font::WIDTH {
-                if row >> (font::WIDTH - 1 - x) & 1 == 1 {
-                    let (y, x) = (top + y * TEXT_SCALE, left + x * TEXT_SCALE);
-                    canvas.slice_mut(s![y..y + TEXT_SCALE, x..x + TEXT_SCALE, ..]).fill(0);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -155,12 +129,12 @@ mod tests {
     fn captions_stand_over_their_columns_and_widen_them() {
         let long = "a caption that is wider than its picture";
         let made = montage(&["I", long], &[vec![picture(192, 192, 9), picture(192, 192, 9)]]);
-        let width = text_width(long);
+        let width = text::width(long);
         assert!(width > 192);
-        assert_eq!(made.dim(), (2 * GAP + TEXT_HEIGHT + GAP + 192, 3 * GAP + 192 + width, 3));
+        assert_eq!(made.dim(), (2 * GAP + text::HEIGHT + GAP + 192, 3 * GAP + 192 + width, 3));
         // Nothing but the letter I over the first column: its 11 pixels, each enlarged.
-        let over_first = made.slice(s![..GAP + TEXT_HEIGHT, ..GAP + 192, 0]);
-        assert_eq!(over_first.iter().filter(|&&v| v == 0).count(), 11 * TEXT_SCALE * TEXT_SCALE);
+        let over_first = made.slice(s![..GAP + text::HEIGHT, ..GAP + 192, 0]);
+        assert_eq!(over_first.iter().filter(|&&v| v == 0).count(), 11 * text::SCALE * text::SCALE);
         assert!(made.slice(s![..GAP, .., ..]).iter().all(|&v| v == 255));
     }
 
@@ -171,11 +145,11 @@ mod tests {
         let captions = ["I".to_owned(), "a caption that is wider than its row".to_owned()];
         let made = captioned_montage(&["a"], &captions, &rows);
         let (height, width, _) = plain.dim();
-        let text = TEXT_HEIGHT + GAP;
-        assert_eq!(made.dim(), (height + 2 * text, (2 * GAP + text_width(&captions[1])).max(width), 3));
+        let text = text::HEIGHT + GAP;
+        assert_eq!(made.dim(), (height + 2 * text, (2 * GAP + text::width(&captions[1])).max(width), 3));
         // The letter I stands over the first row, at its left.
         let over_first = made.slice(s![GAP + text..GAP + 2 * text, .., 0]);
-        assert_eq!(over_first.iter().filter(|&&v| v == 0).count(), 11 * TEXT_SCALE * TEXT_SCALE);
+        assert_eq!(over_first.iter().filter(|&&v| v == 0).count(), 11 * text::SCALE * text::SCALE);
         assert_eq!((made[[GAP + 2 * text, GAP, 0]], plain[[GAP + text, GAP, 0]]), (9, 9));
         assert_eq!(made.iter().filter(|&&v| v == 8).count(), 3 * 192 * 192);
         assert_eq!(captioned_montage(&["a"], &[String::new()], &rows), plain);

@@ -120,9 +120,9 @@ fn values_far_beyond_those_trained_on() {
 #[test]
 fn models_that_do_not_fit() {
     let bench = bench();
-    bench.floats("images/b.tif", &Array3::zeros((3, 12, 10)));
+    bench.floats("images/b.tif", &Array3::zeros((2, 12, 10)));
     std::fs::remove_file(bench.path("images/b.png")).unwrap();
-    predict_refuses(&bench, "images", "", &["b.tif", "3 channels", "images of 1"]);
+    predict_refuses(&bench, "images", "", &["b.tif", "2 channels", "images of 1", "--axes ZYX"]);
     bench.model("m.safetensors", &regression(2, 1));
     both_refuse(&bench, &["a.png", "1 channel,", "images of 2"]);
     truncate(&bench.path("m.safetensors"), 0.7);

@@ -46,7 +46,7 @@ fn probabilities_and_overlay_come_beside_the_labels_and_tiles_change_nothing() {
         bench.succeeds(&format!(
             "predict --model m.safetensors images --out {out} --probabilities --overlay --device cpu {tile}"
         ));
-        assert_eq!(bench.names(out), ["a.png", "a_overlay.png", "a_probabilities.tif"]);
+        assert_eq!(bench.names(out), ["a.png", "a_overlay.png", "a_probabilities.tif", "legend.png"]);
     }
     let probabilities = bench.read("whole/a_probabilities.tif");
     assert_eq!(probabilities.dim(), (3, 40, 53));
@@ -171,7 +171,7 @@ fn one_bad_image_does_not_keep_the_others_from_being_done() {
         bench.floats(&format!("images/{name}.tif"), &pattern((5, 6)).insert_axis(Axis(0)));
     }
     bench.floats("images/b.tif", &Array3::from_elem((1, 5, 6), f32::NAN));
-    bench.floats("images/d.tif", &Array3::zeros((3, 5, 6)));
+    bench.floats("images/d.tif", &Array3::zeros((2, 5, 6)));
     bench.bytes("images/f.tif", b"no image");
     let call = "predict --model m.safetensors images --device cpu";
     let run = bench.run(&format!("{call} --keep-going --out out"));
@@ -231,6 +231,22 @@ fn channels_in_pages_are_one_image_for_models_of_several_and_slices_for_models_o
     );
 }
 
+#[test]
+fn grey_images_that_were_saved_as_colours_are_grey() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 128, 255]));
+    let grey = pattern((9, 12));
+    bench.floats("images/a.tif", &grey.clone().insert_axis(Axis(0)));
+    let mut colours = Array3::from_shape_fn((3, 9, 12), |(_, y, x)| grey[[y, x]]);
+    bench.floats("images/b.tif", &colours);
+    bench.succeeds("predict --model m.safetensors images --out out --device cpu");
+    assert_eq!(bench.read_labels("out/a.png"), bench.read_labels("out/b.png"));
+    colours[[2, 8, 11]] += 1.0;
+    bench.floats("images/b.tif", &colours);
+    let call = "predict --model m.safetensors images --out out --device cpu";
+    bench.refuses(call, &["images/b.tif", "3 channels that differ", "--axes ZYX"]);
+}
+
 const IMAGEJ: &str =
     "ImageJ=1.54f\nimages=6\nslices=3\nframes=2\nhyperstack=true\nunit=micron\nspacing=2.5\n";
 
@@ -248,10 +264,10 @@ fn a_stack_gives_a_stack_that_says_what_its_planes_are() {
     let run = bench.run(&format!("{call} --out together"));
     assert_eq!(run.code, 0, "{}", run.stderr);
     bench.succeeds(&format!("{call} --out apart --pages"));
-    let names = ["a.png", "a_entropy.tif", "a_overlay.png", "a_probabilities.tif"];
+    let names = ["a.png", "a_entropy.tif", "a_overlay.png", "a_probabilities.tif", "legend.png"];
     let stacks = ["s.tif", "s_entropy.tif", "s_overlay.tif", "s_probabilities.tif"];
-    assert_eq!(bench.names("together"), [names, stacks].concat());
-    assert_eq!(bench.names("apart").len(), 4 * 7);
+    assert_eq!(bench.names("together"), [&names[..], &stacks[..]].concat());
+    assert_eq!(bench.names("apart").len(), 4 * 7 + 1);
     for (kind, ending) in [("", "png"), ("_probabilities", "tif"), ("_entropy", "tif"), ("_overlay", "png")] {
         let path = bench.path(&format!("together/s{kind}.tif"));
         let slices = discover(path.to_str().unwrap()).unwrap();

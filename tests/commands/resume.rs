@@ -91,6 +91,28 @@ fn start(bench: &Bench, arguments: &str) -> Child {
         .unwrap()
 }
 
+/// A run that was ended in good order says which signal did it, and can go on.
+#[cfg(unix)]
+#[test]
+fn the_exit_code_names_the_signal_that_ended_a_run() {
+    let bench = bench();
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let run = format!("run{code}");
+        let child = start(&bench, &segment(&format!("--depth 3 --device cpu --crop 16 --out {run}")));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !bench.path(&format!("{run}/model.safetensors")).exists() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let kill = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains("the best model so far is kept"), "{said}");
+        assert!(bench.names(&run).contains(&"model.safetensors".to_owned()), "{said}");
+    }
+}
+
 /// Twenty times something kills a run without a warning; each time it is gone on with.
 #[cfg(unix)]
 #[test]

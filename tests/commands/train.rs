@@ -140,7 +140,8 @@ fn control_c_ends_a_run_cleanly() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success() && child.wait().unwrap().success());
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(!model(&bench, "run").parameters.is_empty());
     assert!(bench.names("run").iter().all(|name| !name.ends_with(".part")));
 }

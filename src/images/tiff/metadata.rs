@@ -288,6 +288,15 @@ fn ome(text: &str) -> Option<Vec<Series>> {
     images.into_iter().map(OmeImage::series).collect()
 }
 
+/// Whether the description is OME-XML of planes that are in other files too.
+pub(super) fn is_part_of_a_set(description: &str) -> bool {
+    let own = elements(description).find(|element| element.name == "OME");
+    let own = own.as_ref().and_then(|own| own.attribute("UUID"));
+    let is_other =
+        |element: Element<'_>| element.name == "UUID" && own.is_some_and(|own| element.text != own);
+    is_ome(description) && elements(description).any(is_other)
+}
+
 /// Whether the series has channels that are pages.
 pub(super) fn has_channel_pages(series: &Series) -> bool {
     series.axes.iter().any(|(axis, length)| is_channel(*axis) && *length > 1)
@@ -330,7 +339,9 @@ mod tests {
             let text = format!(
                 r#"<?xml version="1.0"?><!-- <Pixels> --><OME xmlns="a" UUID="urn:uuid:1"><Image ID="a > b"><Pixels {pixels}>{inside}</Pixels></Image></OME>"#
             );
-            series(&text, FRAME)
+            let found = series(&text, FRAME);
+            assert!(found.is_empty() || !is_part_of_a_set(&text));
+            found
         };
         let sizes = r#"DimensionOrder="XYCZT" SizeX="48" SizeY="64" SizeC="2" SizeZ="3" SizeT="1""#;
         let found = ome(sizes, r#"<TiffData IFD="0" PlaneCount="6"/>"#).pop().unwrap();
@@ -342,7 +353,9 @@ mod tests {
         assert_eq!(ome(sizes, swapped).pop().unwrap().order, Some(vec![1, 0]));
         // Planes that are missing or in other files make no image.
         assert!(ome(sizes, r#"<TiffData IFD="0"/>"#).is_empty());
-        assert!(ome(sizes, &swapped.replace("uuid:1", "uuid:2")).is_empty());
+        let elsewhere = swapped.replace("uuid:1", "uuid:2");
+        assert!(ome(sizes, &elsewhere).is_empty());
+        assert!(is_part_of_a_set(&format!(r#"<OME UUID="urn:uuid:1">{elsewhere}</OME>"#)));
         assert!(ome(r#"DimensionOrder="XY""#, "").is_empty());
         // Sizes that are too large together, though no image's are alone.
         let long = r#"DimensionOrder="XYCZT" SizeZ="600000""#;

@@ -252,6 +252,12 @@ impl<'a> Pages<'a> {
             return Ok((Found { images: Vec::new(), gathered: false, count: 0 }, None));
         };
         let series = metadata::series(&self.description, frame);
+        if axes.is_none() && series.is_empty() && metadata::is_part_of_a_set(&self.description) {
+            warn_once(format!(
+                "{} is one of several files that OME-XML calls parts of one data set: its pages are taken as images of their own; save the set as one file where channels belong together",
+                self.path.display()
+            ));
+        }
         if let Some(axes) = axes {
             let spread = if frame.planar { frame.samples } else { 1 };
             let single = match series.as_slice() {

@@ -71,12 +71,15 @@ impl History {
         if self.epochs.iter().any(|e| !e.validation_loss.is_nan()) {
             losses.push(Series { name: "validation".into(), points: points(&|e| e.validation_loss) });
         }
+        let best = self.epochs.iter().rev().find(|epoch| epoch.best);
+        let mark = best.map(|epoch| (epoch.step as f64, format!("best: epoch {}", epoch.epoch)));
         let chart = |title: &str, y_label: &str, logarithmic_y: bool, series: Vec<Series>| Chart {
             title: title.into(),
             x_label: "step".into(),
             y_label: y_label.into(),
             logarithmic_y,
             series,
+            mark: mark.clone(),
         };
         let mut charts = vec![chart("Loss", "loss", true, losses)];
         for (index, name) in self.metrics.iter().enumerate() {
@@ -127,5 +130,6 @@ mod tests {
     fn the_curves_show_what_is_defined() {
         let svg = history().to_svg();
         assert!(svg.starts_with("<svg") && svg.contains("psnr") && !svg.contains("ssim"));
+        assert_eq!(svg.matches("best: epoch 2").count(), 2);
     }
 }

@@ -4,8 +4,10 @@ use ndarray::{Array3, Axis};
 
 use crate::evaluation::Found;
 use crate::geometry::Extent;
-use crate::network::Model;
-use crate::pictures::{captioned_montage, grey_picture, label_picture, range_of, stretch, stretch_with};
+use crate::network::{Class, Model};
+use crate::pictures::{
+    captioned_montage, grey_picture, label_picture, over_legend, range_of, stretch, stretch_with,
+};
 use crate::samples::{Sample, Target};
 
 /// Longest side in pixels that is shown of an image; the middle of larger ones.
@@ -37,9 +39,14 @@ pub(in crate::training) fn chosen(samples: &[Sample], losses: &[f64]) -> (Vec<St
     (captions, chosen)
 }
 
-/// The picture over rows, `[y][x][3]`.
-pub(in crate::training) fn picture(captions: &[String], rows: &[Vec<Array3<u8>>]) -> Array3<u8> {
-    captioned_montage(&["input", "target", "output"], captions, rows)
+/// The picture over rows, `[y][x][3]`, with the colours of the classes that `model` has.
+pub(in crate::training) fn picture(
+    captions: &[String],
+    rows: &[Vec<Array3<u8>>],
+    model: &Model,
+) -> Array3<u8> {
+    let names: Vec<String> = model.classes().iter().map(Class::caption).collect();
+    over_legend(captioned_montage(&["input", "target", "output"], captions, rows), &names)
 }
 
 /// Which images have the smallest, the median (of an even number, the lower) and the largest loss; those of one or

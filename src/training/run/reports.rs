@@ -106,7 +106,7 @@ impl<'a> Reports<'a> {
                 rows.push(preview::row(sample, found, judge.model()));
             })
         })?;
-        let picture = preview::picture(&captions, &rows);
+        let picture = preview::picture(&captions, &rows, judge.model());
         let (height, width, _) = picture.dim();
         let png = folder.write_preview(&picture)?;
         self.unpictured = self.events.is_some().then_some(Picture { step, size: (height, width), png });

@@ -112,6 +112,10 @@ struct Trainer<'a> {
     started: Instant,
     /// Minutes that earlier sittings took.
     minutes_before: f64,
+    /// What the steps since then took together, and how many there were.
+    step_time: (Duration, u32),
+    /// How many steps take as long as judging the network once.
+    judging_steps: f64,
     saved: Instant,
     /// How long saving took.
     save_time: Duration,
@@ -144,6 +148,7 @@ impl<'a> Trainer<'a> {
             settings.validate_every.get_or_insert(every);
         }
         let validate_every = *settings.validate_every.get_or_insert_with(|| judge.rhythm(batches));
+        let judging_steps = judge.cost_in_steps(batches);
         let device = tuned(device, checkpoint.as_ref(), &model, batches.largest_shape());
         let mut engine = device.open(&model.architecture, &model.parameters)?;
         let metrics = metric_names(&model.task);
@@ -196,6 +201,8 @@ impl<'a> Trainer<'a> {
             latest_loss: f32::NAN,
             started: Instant::now(),
             minutes_before: progress.minutes,
+            step_time: (Duration::ZERO, 0),
+            judging_steps,
             progress,
             saved: Instant::now(),
             save_time: Duration::ZERO,
@@ -211,6 +218,14 @@ impl<'a> Trainer<'a> {
 
     fn minutes(&self) -> f64 {
         self.minutes_before + self.started.elapsed().as_secs_f64() / 60.0
+    }
+
+    /// The minutes that one more step and the judging at the end of the run will take, by the steps so far: a limit in minutes
+    /// is kept to by ending before it.
+    fn minutes_to_end(&self) -> f64 {
+        let (time, steps) = self.step_time;
+        let step = time.as_secs_f64() / f64::from(steps.max(1));
+        step * (1.0 + self.judging_steps) / 60.0
     }
 
     /// Makes steps until something ends the run, and saves it.
@@ -261,7 +276,7 @@ impl<'a> Trainer<'a> {
             Some(StopReason::Asked)
         } else if s.max_steps.is_some_and(|most| p.step >= most)
             || s.max_epochs.is_some_and(|most| p.epoch >= most)
-            || s.max_minutes.is_some_and(|most| self.minutes() >= most)
+            || s.max_minutes.is_some_and(|most| self.minutes() + self.minutes_to_end() >= most)
         {
             Some(StopReason::Limit)
         } else if s.patience > 0 && self.prepared.validation.is_some() && judged && waited >= s.patience {
@@ -289,6 +304,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn step(&mut self, steps: &mut StepsAhead, watcher: &mut dyn Watcher) -> Result<()> {
+        let start = Instant::now();
         let (batches, scale) = steps.step(self.progress.step + 1);
         for (images, targets) in &batches {
             self.engine.accumulate(images, targets, self.loss, scale)?;
@@ -299,6 +315,7 @@ impl<'a> Trainer<'a> {
         let adam = self.settings.optimisation.adam(self.settings.lr, step, drops);
         self.engine.update(&Adam { frozen_layers: self.settings.freeze, ..adam })?;
         self.take_losses(false)?;
+        self.step_time = (self.step_time.0 + start.elapsed(), self.step_time.1 + 1);
         let report = StepReport { step, loss: self.latest_loss, done: self.done() };
         self.stopped |= watcher.step(&report).is_break();
         Ok(())
