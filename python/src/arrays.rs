@@ -27,7 +27,7 @@ impl<'py> Numbers<'py> {
     pub fn of(array: &Bound<'py, PyAny>, name: impl Into<String>) -> PyResult<Self> {
         let (py, name) = (array.py(), name.into());
         let numpy = py.import("numpy")?;
-        if array.cast::<PyUntypedArray>().is_err() && !array.hasattr("__array__")? {
+        if !becomes_array(array)? {
             let found = type_of(array);
             return Err(PyTypeError::new_err(format!(
                 "{name} is {found}, not a NumPy array; make one of it with numpy.asarray"
@@ -200,6 +200,11 @@ fn to_image<T>(numbers: ArrayD<T>) -> Option<Array3<T>> {
     numbers.into_dimensionality().ok()
 }
 
+/// Whether a value is an array, or says how to become one, as images and tensors of other libraries do.
+fn becomes_array(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(value.hasattr("__array__")? || value.hasattr("__array_interface__")?)
+}
+
 /// The type of a value, with its article.
 pub fn type_of(value: &Bound<'_, PyAny>) -> String {
     let name = value.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
@@ -233,7 +238,7 @@ pub fn each<'py, T>(
         )));
     }
     let Ok(items) = sequence.try_iter() else {
-        if sequence.hasattr("__array__")? {
+        if becomes_array(sequence)? {
             let array = sequence.py().import("numpy")?.call_method1("asarray", (sequence,))?;
             return each(&array, name, read);
         }

@@ -42,6 +42,14 @@ class Foreign:
         return self.array if dtype is None else self.array.astype(dtype)
 
 
+class Interface:
+    """As pictures of Pillow are."""
+
+    def __init__(self, array):
+        self.__array_interface__ = array.__array_interface__
+        self.kept = array
+
+
 LAYOUTS = {
     "rows": np.ascontiguousarray,
     "columns": np.asfortranarray,
@@ -80,6 +88,7 @@ def test_booleans_and_foreign_arrays_are_images_too(segmentation):
     inside = labels[0] == 7
     assert np.array_equal(segmentation.predict(inside), segmentation.predict(inside.astype(np.float32)))
     assert np.array_equal(segmentation.predict(Foreign(images)), segmentation.predict(images))
+    assert np.array_equal(segmentation.predict(Interface(images)), segmentation.predict(images))
     model = msd_gpu.train([Foreign(i) for i in images], Foreign(labels), task="segment", max_steps=1, **QUICK)
     assert model.predict(images).shape == labels.shape
 

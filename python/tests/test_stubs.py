@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import msd_gpu
+import numpy as np
 import pytest
+from conftest import discs
 
 STUB = Path(msd_gpu.__file__).with_name("__init__.pyi")
 TREE = ast.parse(STUB.read_text())
@@ -128,3 +130,29 @@ def test_mypy_refuses_what_train_refuses(tmp_path):
     )  # fmt: skip
     for line in range(4, 9):
         assert f"wrong.py:{line}: error" in done.stdout, done.stdout
+
+
+def test_the_readme_shows_the_example():
+    readme = EXAMPLES.parents[1] / "README.md"
+    if not readme.exists():
+        pytest.skip("the tests are not where they were written")
+    _, code = (EXAMPLES / "segment_stack.py").read_text().split('"""\n\n')
+    assert f"```python\n{code}```" in readme.read_text()
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_examples_run(example, tmp_path):
+    images, labels = discs(8)
+    for name, array in [("stack", images), ("labels", labels[:5]), ("noisy", images), ("clean", images // 2)]:
+        np.save(tmp_path / f"{name}.npy", array)
+    quick = (
+        "import msd_gpu, sys\n"
+        "train, quick = msd_gpu.train, dict(max_minutes=None, max_steps=9, device='cpu', depth=3)\n"
+        "msd_gpu.train = lambda *arrays, **settings: train(*arrays, **{**settings, **quick})\n"
+        "exec(compile(open(sys.argv[1]).read(), sys.argv[1], 'exec'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", quick, str(example)], capture_output=True, text=True, cwd=tmp_path, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1, step " in done.stderr

@@ -72,6 +72,7 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
     let dataset = load(&arguments, &ensemble.model().task, &scoring)?;
+    scoring.check_targets(&format!("the targets in {}", arguments.targets), &dataset)?;
     let mut progress = ImageProgress::over(dataset.samples.len());
     let evaluation = scoring.run(&mut ensemble, dataset, &mut progress)?;
     drop(progress);

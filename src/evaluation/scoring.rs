@@ -18,6 +18,7 @@ pub struct Scoring {
     /// The output of each class of the mapping.
     order: Vec<usize>,
     range: Option<DataRange>,
+    outputs: usize,
 }
 
 impl Scoring {
@@ -46,7 +47,12 @@ impl Scoring {
         let mut order: Vec<usize> = (0..classes.len()).collect();
         order.sort_by_key(|&output| classes[output].value);
         let values = order.iter().map(|&output| classes[output].value).collect();
-        Ok(Self { mapping: LabelMapping { values, ignored }, order, range })
+        Ok(Self {
+            mapping: LabelMapping { values, ignored },
+            order,
+            range,
+            outputs: model.architecture.outputs,
+        })
     }
 
     /// The classes that label images are read with.
@@ -54,22 +60,31 @@ impl Scoring {
         Classes::Known(&self.mapping)
     }
 
+    /// Checks that targets, which are called `name`, have as many channels as the model gives.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for another number.
+    pub fn check_targets(&self, name: &str, dataset: &Dataset) -> Result<()> {
+        let Self { outputs, .. } = self;
+        match dataset.target_channels().filter(|found| found != outputs) {
+            None => Ok(()),
+            Some(found) => Err(Error::Mismatch(format!(
+                "{name} have {found} channels, but the model gives {outputs}; give targets like those that it was trained on"
+            ))),
+        }
+    }
+
     /// Scores what `ensemble` gives for the images of `dataset`, whose classes are counted as [`Scoring::classes`] has them.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for targets of another number of channels than the model gives; else as [`Judge::run`].
+    /// As [`Scoring::check_targets`] and [`Judge::run`].
     pub fn run(
         &self,
         ensemble: &mut Ensemble,
         mut dataset: Dataset,
         watcher: &mut dyn Watcher,
     ) -> Result<Evaluation> {
-        let outputs = ensemble.model().architecture.outputs;
-        if let Some(found) = dataset.target_channels().filter(|&found| found != outputs) {
-            return Err(Error::Mismatch(format!(
-                "the targets have {found} channels, but the model gives {outputs}; give targets like those that it was trained on"
-            )));
-        }
+        self.check_targets("the targets", &dataset)?;
         for sample in &mut dataset.samples {
             if let Target::Classes(classes) = &mut sample.target {
                 let output =
