@@ -26,6 +26,8 @@ class Model:
         *,
         weights: Arrays | None = None,
         ignore: int | None = None,
+        threshold: int | None = None,
+        classes: str | None = None,
         data_range: float | None = None,
     ) -> dict[str, Any]: ...
     @property
@@ -62,6 +64,8 @@ class Ensemble:
         *,
         weights: Arrays | None = None,
         ignore: int | None = None,
+        threshold: int | None = None,
+        classes: str | None = None,
         data_range: float | None = None,
     ) -> dict[str, Any]: ...
     @property
@@ -115,6 +119,8 @@ def evaluate(
     *,
     weights: Arrays | None = None,
     ignore: int | None = None,
+    threshold: int | None = None,
+    classes: str | None = None,
     data_range: float | None = None,
 ) -> dict[str, Any]: ...
 def train(
@@ -133,6 +139,9 @@ def train(
     # Settings, from the library's list.
     val_fraction: float = ...,
     ignore: int = ...,
+    threshold: int = ...,
+    classes: str = ...,
+    colours: str = ...,
     class_weights: str = ...,
     init: Path = ...,
     freeze: int = ...,
@@ -144,7 +153,7 @@ def train(
     boundary: Literal["reflect", "symmetric", "zeros"] = ...,
     batch: int = ...,
     crop: int = ...,
-    symmetries: bool = ...,
+    symmetries: Literal["all", "horizontal", "vertical", "rotations", "none"] = ...,
     favour_rare: float = ...,
     lr: float = ...,
     max_epochs: int = ...,

@@ -8,7 +8,6 @@ use msd_gpu::devices::{self, Device, TuningPolicy};
 use msd_gpu::evaluation::Scoring;
 use msd_gpu::inference::{self, Prediction};
 use msd_gpu::network::{self, Task};
-use msd_gpu::samples::check_finite;
 use msd_gpu::training::TaskKind;
 use msd_gpu::watcher::{Flow, ImageReport, Watcher};
 use ndarray::{Array, Array3, ArrayD, Axis, Dimension};
@@ -24,7 +23,22 @@ use crate::pairs::{Pairs, TRAINING};
 use crate::process;
 
 /// The keywords of `evaluate`.
-pub const SCORING: [&str; 3] = ["weights", "ignore", "data_range"];
+const OPTIONS: [&str; 5] = ["weights", "ignore", "threshold", "classes", "data_range"];
+
+/// What was given by name, of one function's keywords. None counts as not given.
+struct Options<'a, 'py>(Option<&'a Bound<'py, PyDict>>);
+
+impl<'a, 'py> Options<'a, 'py> {
+    fn read(function: &str, given: Option<&'a Bound<'py, PyDict>>) -> PyResult<Self> {
+        keywords::refuse(function, given, &OPTIONS)?;
+        Ok(Self(given))
+    }
+
+    fn get(&self, name: &str) -> Option<Bound<'py, PyAny>> {
+        // A dict with text as keys has no errors but the missing one.
+        self.0?.get_item(name).ok().flatten().filter(|value| !value.is_none())
+    }
+}
 
 /// Where models run, as it was asked for.
 #[derive(Debug, Clone)]
@@ -181,13 +195,13 @@ impl Applied {
         for index in 0..stack.count.unwrap_or(1) {
             let part = stack.count.map(|_| stack.numbers.at(index)).transpose()?;
             let part = part.as_ref().unwrap_or(&stack.numbers);
-            let ((image, _), name) = (part.image()?, part.name());
+            let (image, name) = (part.whole_image()?, part.name());
             let mut interrupted = None;
             let predicted = py.detach(|| {
-                check_finite(name, &image)?;
                 let mut ensemble = self.lock();
                 let ensemble = ensemble.as_mut().ok_or_else(gone)?;
                 ensemble.check_channels(name, image.dim().0)?;
+                ensemble.warn_of_range(name, &image);
                 ensemble.predict_watched(&image, deviation, &mut |_| heard(&mut interrupted))
             });
             if let Some(error) = interrupted {
@@ -198,21 +212,26 @@ impl Applied {
         Ok(())
     }
 
-    /// See [`crate::model::Model::evaluate`].
+    /// See [`crate::model::Model::evaluate`]; `function` is what errors call it, and `options` what was given by name.
     pub fn evaluate<'py>(
         &self,
+        function: &str,
         images: &Bound<'py, PyAny>,
         targets: &Bound<'py, PyAny>,
-        weights: Option<&Bound<'py, PyAny>>,
-        ignore: Option<&Bound<'py, PyAny>>,
-        data_range: Option<&Bound<'py, PyAny>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         process::enter()?;
         let py = images.py();
-        let ignore = keywords::ignore(ignore)?;
-        let data_range = data_range.map(|range| keywords::number("data_range", range)).transpose()?;
-        let scoring = Scoring::new(self.model(), ignore, data_range).map_err(raised)?;
-        let pairs = Pairs::of(TRAINING, images, targets, weights, self.task())?;
+        let options = Options::read(function, options)?;
+        let [weights, ignore, threshold, classes, range] = OPTIONS.map(|name| options.get(name));
+        let ignore = ignore.map(|value| keywords::label("ignore", &value)).transpose()?;
+        let threshold = threshold.map(|value| keywords::label("threshold", &value)).transpose()?;
+        let classes = classes.map(|value| keywords::text("classes", &value)).transpose()?;
+        let range = range.map(|value| keywords::number("data_range", &value)).transpose()?;
+        let scoring = Scoring::new(self.model(), ignore, range);
+        let scoring =
+            scoring.and_then(|scoring| scoring.by_rule(threshold, classes.as_deref())).map_err(raised)?;
+        let pairs = Pairs::of(TRAINING, images, targets, weights.as_ref(), self.task())?;
         let mut listener = Listener { interrupted: None };
         let report = py.detach(|| {
             let mut ensemble = self.lock();
@@ -221,7 +240,10 @@ impl Applied {
                 ensemble.check_channels(&name, channels)?;
             }
             let dataset = match self.model().classes().first() {
-                Some(class) => pairs.with_classes(scoring.classes(), class.value)?,
+                Some(class) => {
+                    let unlabelled = ignore.or_else(|| pairs.some_label()).unwrap_or(class.value);
+                    pairs.with_classes(&scoring, unlabelled)?
+                }
                 None => pairs.with_values()?,
             };
             let evaluation = scoring.run(ensemble, dataset, &mut listener)?;

@@ -1,6 +1,7 @@
 //! NumPy arrays to the crate's images, label images and weights. NumPy itself converts the numbers, so every type, byte order
 //! and layout is taken that it knows.
 
+use msd_gpu::samples::{check_finite, fill_gaps};
 use ndarray::{Array2, Array3, ArrayD, Axis, Ix2, Zip};
 use numpy::{
     Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
@@ -8,6 +9,8 @@ use numpy::{
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+
+use crate::errors::raised;
 
 /// Which pixels of an array are masked.
 pub type Mask = Array2<bool>;
@@ -72,31 +75,46 @@ impl<'py> Numbers<'py> {
     }
 
     /// An image (y, x) or (c, y, x) as `[channel][y][x]`, and its masked pixels: those where any channel is masked. What is
-    /// masked becomes the mean of the rest of its channel.
+    /// masked is NaN, as the library has what does not count.
     pub fn image(&self) -> PyResult<(Array3<f32>, Option<Mask>)> {
-        let wanted = || self.wrong_shape("(y, x) or (c, y, x)");
-        let mut image = to_image(self.converted::<f32>(&self.data, "float32")?).ok_or_else(wanted)?;
-        let Some(mask) = self.masked()? else { return Ok((image, None)) };
-        let mask = to_image(mask).ok_or_else(wanted)?;
-        for (mut plane, mask) in image.outer_iter_mut().zip(mask.outer_iter()) {
-            let (mut sum, mut count) = (0.0, 0_usize);
-            Zip::from(&plane).and(&mask).for_each(|&value, &masked| {
-                if !masked && value.is_finite() {
-                    (sum, count) = (sum + f64::from(value), count + 1);
-                }
-            });
-            let mean = (sum / count.max(1) as f64) as f32;
-            Zip::from(&mut plane).and(&mask).for_each(|value, &masked| {
-                *value = if masked { mean } else { *value };
+        let (mut image, mask) = self.planes()?;
+        if let Some(mask) = &mask {
+            Zip::from(&mut image).and(mask).for_each(|value, &masked| {
+                *value = if masked { f32::NAN } else { *value };
             });
         }
-        Ok((image, self.masked_pixels()?))
+        Ok((image, mask.map(|mask| any_channel(&mask))))
+    }
+
+    /// The image alone, which a model is to be applied to: what is masked is filled as the library fills gaps.
+    pub fn whole_image(&self) -> PyResult<Array3<f32>> {
+        let (mut image, mask) = self.planes()?;
+        let Some(mask) = mask else {
+            check_finite(self.name(), &image).map_err(raised)?;
+            return Ok(image);
+        };
+        let counted =
+            Zip::from(&image).and(&mask).map_collect(|&value, &masked| if masked { 0.0 } else { value });
+        check_finite(self.name(), &counted).map_err(raised)?;
+        Zip::from(&mut image).and(&mask).for_each(|value, &masked| {
+            *value = if masked { f32::NAN } else { *value };
+        });
+        fill_gaps(&mut image);
+        Ok(image)
+    }
+
+    /// An image and its mask, of the same shape.
+    fn planes(&self) -> PyResult<(Array3<f32>, Option<Array3<bool>>)> {
+        let wanted = || self.wrong_shape("(y, x) or (c, y, x)");
+        let image = to_image(self.converted::<f32>(&self.data, "float32")?).ok_or_else(wanted)?;
+        let mask = self.masked()?.map(|mask| to_image(mask).ok_or_else(wanted)).transpose()?;
+        Ok((image, mask))
     }
 
     /// The masked pixels of an image (y, x) or (c, y, x): those where any channel is masked.
     pub fn masked_pixels(&self) -> PyResult<Option<Mask>> {
         let mask = self.masked()?.and_then(to_image);
-        Ok(mask.map(|mask| mask.map_axis(Axis(0), |pixel| pixel.iter().any(|&masked| masked))))
+        Ok(mask.map(|mask| any_channel(&mask)))
     }
 
     /// One number for each pixel, (y, x), and the masked pixels.
@@ -192,6 +210,11 @@ impl<'py> Numbers<'py> {
     pub fn wrong_shape(&self, wanted: &str) -> PyErr {
         PyValueError::new_err(format!("{} has the shape {}; wanted {wanted}", self.name, tuple(self.shape())))
     }
+}
+
+/// The pixels in which any channel is masked.
+fn any_channel(mask: &Array3<bool>) -> Mask {
+    mask.map_axis(Axis(0), |pixel| pixel.iter().any(|&masked| masked))
 }
 
 /// The image in two or three axes; `None` for another number of them.

@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::applied::{Applied, NamedModels, Place, SCORING};
+use crate::applied::{Applied, NamedModels, Place};
 use crate::arrays::type_of;
 use crate::errors::raised;
 use crate::keywords;
@@ -115,19 +115,15 @@ impl Ensemble {
     }
 
     /// Scores the mean of what the models give for images against their targets, as Model.evaluate does for one.
-    #[pyo3(signature = (images, targets, *, weights = None, ignore = None, data_range = None, **unknown),
-        text_signature = "($self, images, targets, *, weights=None, ignore=None, data_range=None)")]
+    #[pyo3(signature = (images, targets, **options),
+        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None)")]
     fn evaluate<'py>(
         &self,
         images: &Bound<'py, PyAny>,
         targets: &Bound<'py, PyAny>,
-        weights: Option<&Bound<'py, PyAny>>,
-        ignore: Option<&Bound<'py, PyAny>>,
-        data_range: Option<&Bound<'py, PyAny>>,
-        unknown: Option<&Bound<'py, PyDict>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        keywords::refuse("Ensemble.evaluate", unknown, &SCORING)?;
-        self.applied.evaluate(images, targets, weights, ignore, data_range)
+        self.applied.evaluate("Ensemble.evaluate", images, targets, options)
     }
 
     /// "segment" or "regress".
@@ -215,24 +211,19 @@ impl Ensemble {
 ///
 /// The other arguments and the dict that it gives are those of Model.evaluate.
 #[pyfunction]
-#[pyo3(signature = (models, images, targets, *, weights = None, ignore = None, data_range = None, **unknown),
-    text_signature = "(models, images, targets, *, weights=None, ignore=None, data_range=None)")]
+#[pyo3(signature = (models, images, targets, **options),
+    text_signature = "(models, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None)")]
 pub fn evaluate<'py>(
     models: &Bound<'py, PyAny>,
     images: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
-    weights: Option<&Bound<'py, PyAny>>,
-    ignore: Option<&Bound<'py, PyAny>>,
-    data_range: Option<&Bound<'py, PyAny>>,
-    unknown: Option<&Bound<'py, PyDict>>,
+    options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    keywords::refuse("evaluate", unknown, &SCORING)?;
     if let Ok(model) = models.cast::<Model>() {
-        return model.get().applied.evaluate(images, targets, weights, ignore, data_range);
+        return model.get().applied.evaluate("evaluate", images, targets, options);
     }
     if let Ok(ensemble) = models.cast::<Ensemble>() {
-        return ensemble.get().applied.evaluate(images, targets, weights, ignore, data_range);
+        return ensemble.get().applied.evaluate("evaluate", images, targets, options);
     }
-    let ensemble = Ensemble::open(models, false, None, None)?;
-    ensemble.applied.evaluate(images, targets, weights, ignore, data_range)
+    Ensemble::open(models, false, None, None)?.applied.evaluate("evaluate", images, targets, options)
 }

@@ -27,11 +27,15 @@ pub fn unexpected(function: &str, name: &str, near: Option<&str>) -> PyErr {
     PyTypeError::new_err(format!("{function}() got an unexpected keyword argument '{name}'; {way_out}"))
 }
 
-/// Refuses all that is in `unknown`; `known` are the keywords of the function.
-pub fn refuse(function: &str, unknown: Option<&Bound<'_, PyDict>>, known: &[&str]) -> PyResult<()> {
-    let Some((name, _)) = unknown.and_then(|unknown| unknown.iter().next()) else { return Ok(()) };
-    let name: String = name.extract()?;
-    Err(unexpected(function, &name, nearest(&name, known.iter().copied())))
+/// Refuses what is none of the keywords of a function, which are `known`.
+pub fn refuse(function: &str, given: Option<&Bound<'_, PyDict>>, known: &[&str]) -> PyResult<()> {
+    for (name, _) in given.into_iter().flatten() {
+        let name: String = name.extract()?;
+        if !known.contains(&name.as_str()) {
+            return Err(unexpected(function, &name, nearest(&name, known.iter().copied())));
+        }
+    }
+    Ok(())
 }
 
 /// A bool, also one of NumPy's.
@@ -75,12 +79,10 @@ pub fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     value.extract().map_err(|_| wrong_type(name, value, "a str or a path"))
 }
 
-/// The label of pixels that do not count.
-pub fn ignore(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i64>> {
-    let fits = |value: Bound<'_, PyInt>| {
-        value.extract().map_err(|_| setting("ignore", &value, "no label is so large; leave it out"))
-    };
-    value.map(|value| whole("ignore", value).and_then(fits)).transpose()
+/// A label.
+pub fn label(name: &str, value: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let value = whole(name, value)?;
+    value.extract().map_err(|_| setting(name, &value, "no label is so large; leave it out"))
 }
 
 /// Rows and columns of tiles.

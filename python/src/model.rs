@@ -14,7 +14,7 @@ use msd_gpu::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::applied::{Applied, Place, SCORING};
+use crate::applied::{Applied, Place};
 use crate::errors::raised;
 use crate::keywords;
 use crate::process;
@@ -158,7 +158,8 @@ impl Model {
     /// Scores what the network gives for images against their targets, as msd-gpu evaluate --json does.
     ///
     /// images, targets, weights: as train takes them; pixels of weight 0, masked ones and those with the label ignore do not
-    /// count. Labels must be among classes.
+    /// count.
+    /// threshold, classes: how labels become the model's classes, as in train.
     /// data_range: what PSNR and SSIM of a regression refer to, such as 255; else largest minus smallest target.
     ///
     /// Gives a dict. Of a segmentation: mean_iou, mean_dice, class_accuracy, global_accuracy, classes (a dict for each),
@@ -167,19 +168,15 @@ impl Model {
     /// undefined are None.
     ///
     /// Raises TypeError and ValueError as train does; RuntimeError when the device fails.
-    #[pyo3(signature = (images, targets, *, weights = None, ignore = None, data_range = None, **unknown),
-        text_signature = "($self, images, targets, *, weights=None, ignore=None, data_range=None)")]
+    #[pyo3(signature = (images, targets, **options),
+        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None)")]
     fn evaluate<'py>(
         &self,
         images: &Bound<'py, PyAny>,
         targets: &Bound<'py, PyAny>,
-        weights: Option<&Bound<'py, PyAny>>,
-        ignore: Option<&Bound<'py, PyAny>>,
-        data_range: Option<&Bound<'py, PyAny>>,
-        unknown: Option<&Bound<'py, PyDict>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        keywords::refuse("Model.evaluate", unknown, &SCORING)?;
-        self.applied.evaluate(images, targets, weights, ignore, data_range)
+        self.applied.evaluate("Model.evaluate", images, targets, options)
     }
 
     /// "segment" or "regress".

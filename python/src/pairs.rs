@@ -1,6 +1,7 @@
 //! Images with what they are to become, as they come from Python, to the crate's data sets.
 
-use msd_gpu::samples::{Classes, Dataset, Labelled, Sample, Target};
+use msd_gpu::evaluation::Scoring;
+use msd_gpu::samples::{Dataset, Labelled, Sample, Target};
 use msd_gpu::training::TaskKind;
 use ndarray::{Array2, Array3, Zip};
 use pyo3::exceptions::PyValueError;
@@ -143,8 +144,10 @@ impl Pairs {
         Dataset::from_memory(samples.collect())
     }
 
-    /// A data set whose classes are known; pixels without a label have `unlabelled`, one of these, and weight 0.
-    pub fn with_classes(self, classes: Classes<'_>, unlabelled: i64) -> msd_gpu::Result<Dataset> {
-        Dataset::from_labels(self.labelled(unlabelled), classes).map(|(dataset, _)| dataset)
+    /// A data set with the classes that `scoring` knows; pixels without a label have `unlabelled`, which is one, and weight 0.
+    pub fn with_classes(self, scoring: &Scoring, unlabelled: i64) -> msd_gpu::Result<Dataset> {
+        let labelled = self.labelled(unlabelled);
+        let (dataset, ..) = Dataset::from_labels_by_rule(labelled, scoring.rule(), scoring.classes())?;
+        Ok(dataset)
     }
 }

@@ -160,6 +160,7 @@ def test_other_functions_name_the_nearest_keyword_too(segmentation):
         ("Model.evaluate", lambda **k: segmentation.evaluate(images, labels, **k), "ignore", "ignored"),
         ("Ensemble", lambda **k: msd_gpu.Ensemble([segmentation], **k), "tile", "tiles"),
         ("evaluate", lambda **k: msd_gpu.evaluate(segmentation, images, labels, **k), "weights", "weight"),
+        ("Ensemble.evaluate", lambda **k: msd_gpu.Ensemble([segmentation]).evaluate(images, labels, **k), "data_range", "datarange"),
     ]:
         refuses(TypeError, [f"{name}() got", f"'{keyword}'", f"the nearest is '{known}'"], act, **{keyword: None})
         refuses(TypeError, [f"help(msd_gpu.{name})"], act, something_else=1)
@@ -191,7 +192,7 @@ def test_unknown_keywords_are_named_with_the_nearest_and_values_of_other_types_w
         ("depth", True, ["depth is True, a bool; wanted an int"]),
         ("lr", "high", ["lr is 'high', a str; wanted a float"]),
         ("lr", True, ["lr is True, a bool; wanted a float"]),
-        ("symmetries", 1, ["symmetries is 1, an int; wanted a bool"]),
+        ("tensorboard", 1, ["tensorboard is 1, an int; wanted a bool"]),
         ("monitor", 1, ["monitor is 1, an int; wanted a str"]),
         ("dilations", [1, 2], ["dilations is [1, 2], a list; wanted a str"]),
         ("init", 3, ["init is 3, an int; wanted a str or a path"]),
@@ -200,7 +201,7 @@ def test_unknown_keywords_are_named_with_the_nearest_and_values_of_other_types_w
         refuses(TypeError, parts, train, **{name: value})
     # None is as good as nothing, and numbers of NumPy are numbers.
     train(max_minutes=None, augmentation=None, optimisation={"ema": None}, val_fraction=None, init=None)
-    train(depth=np.uint8(2), lr=np.float32(0.01), symmetries=np.bool_(True), max_epochs=np.int64(1), seed=2**63 - 1)
+    train(depth=np.uint8(2), lr=np.float32(0.01), normalise_per_image=np.bool_(True), max_epochs=np.int64(1), seed=2**63 - 1)
 
 
 def test_settings_are_those_of_the_configuration_file(tmp_path):

@@ -8,11 +8,10 @@ use super::progress::ImageProgress;
 use super::{console, table};
 use crate::Result;
 use crate::evaluation::{Scoring, TaskScores};
-use crate::images::Discovery;
+use crate::images::{self, Discovery};
 use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
-use crate::network::{Class, Task};
-use crate::samples::Dataset;
-use crate::{images, samples};
+use crate::network::{Class, Model, Task};
+use crate::samples::{DataFiles, Dataset};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
@@ -33,6 +32,12 @@ pub struct EvaluateArguments {
     /// Value in label images of pixels that nobody labelled, such as 255: they do not count
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     ignore: Option<i64>,
+    /// Label values from this one on are class 1, all below class 0, as in training
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    threshold: Option<i64>,
+    /// Only these label values are classes, as in training: like 0,255, or 0,rest
+    #[arg(long, value_name = "VALUES", allow_hyphen_values = true)]
+    classes: Option<String>,
     /// Images of weights, of the same names as the images: pixels of weight 0 do not count
     #[arg(long, value_name = "P")]
     weights: Option<String>,
@@ -57,7 +62,8 @@ const MAX_COLUMNS: usize = 16;
 pub fn run(arguments: EvaluateArguments) -> Result<()> {
     let mut scoring = None;
     let mut ensemble = arguments.models.open(|model| {
-        scoring = Some(Scoring::new(model, arguments.ignore, arguments.data_range)?);
+        let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
+        scoring = Some(new.by_rule(arguments.threshold, arguments.classes.as_deref())?);
         Ok(())
     })?;
     // There is a first model, or none could be opened.
@@ -68,10 +74,10 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
         found = images::pages_as_images(found);
     }
     if let Some(first) = found.first() {
-        ensemble.check_channels(&first.name(), images::page_size(first)?.0)?;
+        ensemble.check_image(first)?;
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
-    let dataset = load(&arguments, &ensemble.model().task, &scoring)?;
+    let dataset = load(&arguments, ensemble.model(), &scoring)?;
     scoring.check_targets(&format!("the targets in {}", arguments.targets), &dataset)?;
     let mut progress = ImageProgress::over(dataset.samples.len());
     let evaluation = scoring.run(&mut ensemble, dataset, &mut progress)?;
@@ -94,18 +100,18 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
 }
 
 /// The images with their targets and weights.
-fn load(arguments: &EvaluateArguments, task: &Task, scoring: &Scoring) -> Result<Dataset> {
-    let (discovery, images) = (arguments.discovery(), arguments.images.as_str());
-    let mut dataset = match task {
+fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Result<Dataset> {
+    let files = DataFiles::new(&arguments.images, &arguments.targets)
+        .found_by(arguments.discovery())
+        .weighted(arguments.weights.as_deref())
+        .of_channels(model.architecture.inputs);
+    match model.task {
         Task::Segment { .. } => {
-            samples::load_segmentation_with(&discovery, images, &arguments.targets, scoring.classes())?.0
+            let (dataset, ..) = files.by_rule(scoring.rule().clone()).segmentation(scoring.classes())?;
+            Ok(dataset)
         }
-        Task::Regress => samples::load_regression_with(&discovery, images, &arguments.targets)?,
-    };
-    if let Some(weights) = &arguments.weights {
-        samples::load_weights_with(&discovery, &mut dataset, images, weights)?;
+        Task::Regress => files.regression(),
     }
-    Ok(dataset)
 }
 
 /// The scores for people: a row for each class, their means, and the confusion matrix.

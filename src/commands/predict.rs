@@ -8,7 +8,7 @@ use clap::Args;
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
-use crate::images::{Discovery, ImageSource, page_size, pages_as_images};
+use crate::images::{Discovery, ImageSource, pages_as_images};
 use crate::inference::{Products, Wishes, predict, predict_keeping_going};
 use crate::{Error, Result};
 
@@ -61,15 +61,10 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
         images = pages_as_images(images);
     }
     for image in &images {
-        match page_size(image) {
-            // It is passed over when its turn comes.
-            Err(_) if discovery.keep_going => {}
-            size => {
-                let fits = ensemble.check_channels(&image.name(), size?.0);
-                if !discovery.keep_going {
-                    fits?;
-                }
-            }
+        let fits = ensemble.check_image(image);
+        // One that does not fit is passed over when its turn comes.
+        if !discovery.keep_going {
+            fits?;
         }
     }
     products.prepare(&images)?;

@@ -53,7 +53,7 @@ impl FromArgMatches for SettingArguments {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
         let given = |setting: &'static Setting| {
             let text = match setting.kind() {
-                ValueKind::Switch => matches.get_flag(setting.name()).then(|| (!is_on(setting)).to_string()),
+                ValueKind::Switch => matches.get_flag(setting.name()).then(|| "true".to_owned()),
                 _ => matches.get_one::<String>(setting.name()).cloned(),
             };
             text.map(|text| (setting, text))
@@ -67,20 +67,14 @@ impl FromArgMatches for SettingArguments {
     }
 }
 
-/// Whether a switch is on by default, so that its flag switches it off.
-fn is_on(setting: &Setting) -> bool {
-    setting.kind() == ValueKind::Switch && setting.default_text().as_deref() == Some("true")
-}
-
-/// The long name of the flag: `val-fraction` for `val_fraction`, and `no-symmetries` for a switch that is on by default.
+/// The long name of the flag: `val-fraction` for `val_fraction`. Switches are off by default.
 fn flag_name(setting: &Setting) -> String {
-    let name = setting.name().replace('_', "-");
-    if is_on(setting) { format!("no-{name}") } else { name }
+    setting.name().replace('_', "-")
 }
 
 /// The flag of a setting; `flags` are the names of all.
 fn argument(setting: &'static Setting, flags: &BTreeSet<String>) -> Arg {
-    let help = setting.switched_off_help().map_or_else(|| setting.help(), str::to_owned);
+    let help = setting.help();
     let default = setting.described().filter(|_| setting.kind() != ValueKind::Switch);
     let default = default.map_or(String::new(), |default| format!(" [{default}]"));
     let arg = Arg::new(setting.name()).help(with_flags(&help, flags) + &default);

@@ -10,8 +10,17 @@ use crate::commands::Arguments;
 use crate::network::TaskKind;
 
 /// Flags of `train` that are no settings.
-const OTHERS: [&str; 8] =
-    ["out", "resume", "config", "preview-augmentation", "no-tune", "help", "quiet", "verbose"];
+const OTHERS: [&str; 9] = [
+    "out",
+    "resume",
+    "config",
+    "preview-augmentation",
+    "no-symmetries",
+    "no-tune",
+    "help",
+    "quiet",
+    "verbose",
+];
 /// The types of the Python module.
 const STUB: &str = "python/msd_gpu/__init__.pyi";
 
@@ -29,7 +38,7 @@ fn defaults() -> Settings {
 /// A value that is not the default, as text.
 fn other_value(setting: &Setting) -> String {
     match setting.kind() {
-        ValueKind::Switch => (!is_on(setting)).to_string(),
+        ValueKind::Switch => "true".into(),
         ValueKind::Count => "7".into(),
         ValueKind::Whole => "-7".into(),
         ValueKind::Number => "0.125".into(),
@@ -113,7 +122,7 @@ fn each_has_a_flag_under_its_heading_with_its_help_and_default() {
             assert!(text.contains(&format!(" [{default}]")), "{line}: {text}");
         }
         // Other settings are shown as flags.
-        let start = setting.switched_off_help().map_or_else(|| setting.help(), str::to_owned);
+        let start = setting.help();
         let start = start.split('`').next().unwrap();
         assert!(text.starts_with(start.trim_end()), "{line}: {text}");
     }

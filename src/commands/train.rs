@@ -1,6 +1,6 @@
 //! `msd-gpu train`: from images and targets to a model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use log::info;
@@ -10,6 +10,8 @@ use super::folds;
 use super::settings::SettingArguments;
 use super::training_progress::{ProgressWatcher, describe, report};
 use crate::files::read_text;
+use crate::images;
+use crate::samples::Symmetries;
 use crate::settings::Heading;
 use crate::training::{
     Prepared, Run, RunFolder, Settings, check_same_settings, preview_augmentation, read_settings,
@@ -32,7 +34,8 @@ pub struct TrainArguments {
     /// Folder for the model, the curves and the checkpoint
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder; limits, patience and device may be given anew
+    /// Go on with the run in this folder; limits (for the run as a whole), patience, device and where its images lie may be given
+    /// anew
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "init"])]
     resume: Option<PathBuf>,
     /// Take settings from this file, such as the config.toml of another run
@@ -40,6 +43,9 @@ pub struct TrainArguments {
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingArguments,
+    /// Show images only as they are: the same as --symmetries none
+    #[arg(long, conflicts_with = "symmetries", help_heading = Heading::Data.title())]
+    no_symmetries: bool,
     /// Write pictures of what the network would be shown into this folder, and end
     #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = Heading::Augmentation.title())]
     preview_augmentation: Option<PathBuf>,
@@ -60,7 +66,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         (_, Some(file)) => {
             let text = read_text(file, MAX_CONFIG_BYTES)?
                 .ok_or_else(|| Error::input(file, "is longer than any settings; name a file of settings"))?;
-            read_settings(&text, file)?
+            let mut settings = read_settings(&text, file)?;
+            settings.found_from(file.parent().unwrap_or(Path::new("")));
+            settings
         }
         _ => from_arguments(&arguments)?,
     };
@@ -75,8 +83,12 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         settings.start_from(path)?;
     }
     arguments.settings.override_settings(&mut settings)?;
+    if arguments.no_symmetries {
+        settings.symmetries = Symmetries::None;
+    }
     if arguments.resume.is_some() {
         check_same_settings(&started, &settings)?;
+        check_images_are_there(&settings)?;
     }
     settings.fill_limit();
     settings.validate()?;
@@ -109,6 +121,18 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let outcome = run.watched_by(&mut watcher).train()?;
     drop(watcher);
     report(&outcome, &folder);
+    Ok(())
+}
+
+/// Checks that the images of a run that is to go on are where they were, or where they are said to be.
+fn check_images_are_there(settings: &Settings) -> Result<()> {
+    for (name, path) in [("images", &settings.images), ("targets", &settings.targets)] {
+        if !Path::new(path).exists() && images::discover(path).is_err() {
+            let problem =
+                format!("the run's {name} are no longer there; say where they are now with `{name}`");
+            return Err(Error::input(path, problem));
+        }
+    }
     Ok(())
 }
 

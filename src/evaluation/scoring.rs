@@ -7,7 +7,7 @@ use super::scores::{Evaluation, TaskScores};
 use crate::inference::Ensemble;
 use crate::metrics::{ClassScores, DataRange, RegressionScores};
 use crate::network::{Model, Task};
-use crate::samples::{Classes, Dataset, LabelMapping, Target};
+use crate::samples::{Classes, Dataset, LabelMapping, LabelRule, Target};
 use crate::watcher::Watcher;
 use crate::{Error, Result};
 
@@ -17,6 +17,7 @@ pub struct Scoring {
     mapping: LabelMapping,
     /// The output of each class of the mapping.
     order: Vec<usize>,
+    rule: LabelRule,
     range: Option<DataRange>,
     outputs: usize,
 }
@@ -47,12 +48,26 @@ impl Scoring {
         let mut order: Vec<usize> = (0..classes.len()).collect();
         order.sort_by_key(|&output| classes[output].value);
         let values = order.iter().map(|&output| classes[output].value).collect();
-        Ok(Self {
-            mapping: LabelMapping { values, ignored },
-            order,
-            range,
-            outputs: model.architecture.outputs,
+        // A model of coloured masks names its classes by the colours.
+        let rule = LabelRule::of_names(order.iter().map(|&output| classes[output].name.as_str()));
+        let outputs = model.architecture.outputs;
+        Ok(Self { mapping: LabelMapping { values, ignored }, order, rule, range, outputs })
+    }
+
+    /// Label images are taken by the rule of `threshold` or `classes`, as in training; with neither, as they are.
+    ///
+    /// # Errors
+    /// As [`LabelRule::from_settings`].
+    pub fn by_rule(self, threshold: Option<i64>, classes: Option<&str>) -> Result<Self> {
+        Ok(match LabelRule::from_settings(threshold, classes, None)? {
+            LabelRule::AsStored => self,
+            rule => Self { rule, ..self },
         })
+    }
+
+    /// The rule by which label images are taken.
+    pub fn rule(&self) -> &LabelRule {
+        &self.rule
     }
 
     /// The classes that label images are read with.

@@ -10,8 +10,21 @@ const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 pub(super) enum Purpose {
     /// Brightness: palettes become colours, and white is the largest number.
     Intensities,
+    /// Measured values, such as weights and regression targets: palettes become colours, all else is as stored. Programs
+    /// write masks "white is zero" without turning their numbers.
+    Values,
     /// Class labels: the numbers exactly as stored.
     Labels,
+    /// Labels of which only the nearest class or the side of a threshold counts, which lossy compression leaves: as
+    /// [`Purpose::Labels`], of JPEG files too.
+    RoughLabels,
+}
+
+impl Purpose {
+    /// Whether the numbers are labels, which have one channel whatever the image has.
+    pub(super) fn is_labels(self) -> bool {
+        matches!(self, Purpose::Labels | Purpose::RoughLabels)
+    }
 }
 
 /// A page's numbers as its file stores them.

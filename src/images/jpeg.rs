@@ -279,7 +279,7 @@ pub(super) fn decode(page: &ImageSource, file: &File, purpose: Purpose) -> Resul
     if purpose == Purpose::Labels {
         return Err(Error::input(
             page.name(),
-            "is a JPEG file, whose compression changes label values; save the labels as PNG or TIFF from the program that drew them",
+            "is a JPEG file, whose compression changes label values; save the labels as PNG or TIFF from the program that drew them, or give `threshold 128` (or another value) where they are masks of two classes",
         ));
     }
     let stream = open(page, file, u64::MAX)?;

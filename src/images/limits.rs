@@ -42,8 +42,8 @@ pub(super) fn check_bytes(
 /// [`Error::OutOfMemory`] where there is not.
 pub(super) fn check_memory(name: &str, samples: usize, bits: u8, purpose: Purpose) -> Result<()> {
     let read_bytes = match purpose {
-        Purpose::Intensities => size_of::<f32>(),
-        Purpose::Labels => size_of::<i64>(),
+        Purpose::Intensities | Purpose::Values => size_of::<f32>(),
+        Purpose::Labels | Purpose::RoughLabels => size_of::<i64>(),
     };
     let bytes = (samples as u64).saturating_mul((usize::from(bits).div_ceil(8) + read_bytes) as u64);
     memory::check(&format!("the image {name}"), bytes, "cut the image into smaller files")

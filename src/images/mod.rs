@@ -49,7 +49,11 @@ pub use labels::{Palette, write_labels, write_labels_as};
 pub use memory::{ArraySink, ArrayVolume};
 pub use pairing::{pair, pair_as};
 pub use png::{write_png_grey8, write_png_rgb8};
-pub use read::{page_size, read_image, read_labels};
+pub(crate) use read::{
+    NO_LABEL, check_gaps, read_colours, read_image_with_gaps, read_labels_with_gaps,
+    read_rough_labels_with_gaps, read_values_with_gaps,
+};
+pub use read::{as_grey, has_equal_channels, page_size, read_image, read_labels, read_values};
 pub use sink::Sink;
 pub use slices::{Slices, open_volume};
 pub use source::ImageSource;

@@ -1,6 +1,6 @@
 //! Which target belongs to which image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization;
@@ -37,8 +37,8 @@ impl Discovery {
     ///
     /// Where both sides are one stack of several pages, they pair by page, and where both are one image, with each other: the
     /// files' names do not matter then. Stems are equal without `.ome`, however their letters are composed of accents, and
-    /// without `target_suffix` at the end of the partner's. Where `keep_going` says so, pages of two stacks that one of them
-    /// lacks are passed over.
+    /// without `target_suffix` at the end of the partner's; with it, images and targets may be in one folder. Where `keep_going`
+    /// says so, pages of two stacks that one of them lacks are passed over.
     ///
     /// # Errors
     /// [`Error::Mismatch`] naming the images without partner and the partners without image, two files of the
@@ -49,7 +49,8 @@ impl Discovery {
         targets: &[ImageSource],
         partner: &str,
     ) -> Result<Vec<(ImageSource, ImageSource)>> {
-        let (images, targets) = &self.with_pages_alike(images, targets);
+        let (images, targets) = self.with_pages_alike(images, targets);
+        let (images, targets) = &self.told_apart(images, targets);
         if let (Some(image_stack), Some(target_stack)) = (single_stack(images), single_stack(targets)) {
             if self.keep_going {
                 let by_page: BTreeMap<_, _> = targets.iter().map(|target| (target.page, target)).collect();
@@ -114,6 +115,24 @@ impl Discovery {
         let partner_of =
             |image: &ImageSource| targets_by_key.get(&image_key(image)).map(|target| (*target).clone());
         Ok(images.iter().filter_map(|image| Some((image.clone(), partner_of(image)?))).collect())
+    }
+
+    /// Images without the targets among them, and targets without the images among them, where both were looked for in one
+    /// folder: what has `target_suffix` more than the name of an image is a target.
+    fn told_apart(
+        &self,
+        mut images: Vec<ImageSource>,
+        mut targets: Vec<ImageSource>,
+    ) -> (Vec<ImageSource>, Vec<ImageSource>) {
+        let Some(suffix) = self.target_suffix.as_deref().map(composed) else { return (images, targets) };
+        let names: BTreeSet<String> = images.iter().map(|image| key(image, None)).collect();
+        images.retain(|image| {
+            let base = key(image, Some(&suffix));
+            base == key(image, None) || !names.contains(&base)
+        });
+        let places: BTreeSet<_> = images.iter().map(|image| (&image.path, image.page)).collect();
+        targets.retain(|target| !places.contains(&(&target.path, target.page)));
+        (images, targets)
     }
 
     /// Takes the pages of one side as images where these are said to be channels of a single image, but are as many as the
@@ -291,5 +310,20 @@ mod tests {
         let mixed = [page("b/s1.tif"), page("b/s10_mask.tif")];
         let discovery = Discovery::new(None, Some("_mask".into()), false);
         assert_eq!(discovery.pair(&images, &mixed, "target").unwrap()[0].1, mixed[0]);
+    }
+
+    #[test]
+    fn a_suffix_tells_images_and_targets_of_one_folder_apart() {
+        let all = [page("a/s1.tif"), page("a/s1_mask.tif"), page("a/s2.tif"), page("a/s2_mask.tif")];
+        let targets = [all[1].clone(), all[3].clone()];
+        let discovery = Discovery::new(None, Some("_mask".into()), false);
+        let wanted = [(all[0].clone(), all[1].clone()), (all[2].clone(), all[3].clone())];
+        for targets in [&all[..], &targets[..]] {
+            assert_eq!(discovery.pair(&all, targets, "target").unwrap(), wanted);
+        }
+        // An image of such a name whose image is not there is one.
+        let alone = [page("a/s1.tif"), page("a/x_mask.tif")];
+        let error = discovery.pair(&alone, &[page("b/s1_mask.tif")], "target").unwrap_err().to_string();
+        assert!(error.contains("1 image without target: a/x_mask.tif"), "{error}");
     }
 }

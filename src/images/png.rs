@@ -88,7 +88,7 @@ pub(super) fn header(page: &ImageSource, file: &File) -> Result<Header> {
 /// Decodes the PNG file of `page`, which is `file`.
 pub(super) fn decode(page: &ImageSource, mut file: &File, purpose: Purpose) -> Result<Decoded> {
     let header = first_chunk(page, file)?;
-    let indices = purpose == Purpose::Labels && header.colour == PALETTE;
+    let indices = purpose.is_labels() && header.colour == PALETTE;
     let samples = if indices {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|error| damaged(page, error))?;

@@ -3,7 +3,7 @@
 //! What a file is, its first bytes say and not its name: a PNG file named `.tif` is read as PNG.
 
 use ::tiff::decoder::DecodingResult;
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array2, Array3, Axis, s};
 
 use super::decoded::{Decoded, Purpose, whole_float};
 use super::file::{Format, not_an_image, open};
@@ -30,7 +30,7 @@ fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
         // Others have been promised this size. Labels have one channel, whatever the image has.
         Some(found)
             if (found.height, found.width) != (decoded.height, decoded.width)
-                || purpose == Purpose::Intensities
+                || !purpose.is_labels()
                     && page.planes.iter().all(|plane| plane.channel.is_none())
                     && found.channels != decoded.channels =>
         {
@@ -113,16 +113,50 @@ pub fn page_size(page: &ImageSource) -> Result<(usize, usize, usize)> {
 ///
 /// An image whose channels are several pages has those of the first page first.
 pub fn read_image(page: &ImageSource) -> Result<Array3<f32>> {
+    let image = read_image_with_gaps(page)?;
+    check_gaps(&page.name(), &image, |_, _| true)?;
+    Ok(image)
+}
+
+/// As [`read_image`], but of numbers that are no brightness, such as weights: those of "white is zero" images too are as
+/// stored.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn read_values(page: &ImageSource) -> Result<Array3<f32>> {
+    let values = read_values_with_gaps(page)?;
+    check_gaps(&page.name(), &values, |_, _| true)?;
+    Ok(values)
+}
+
+/// As [`read_image`], but NaN and infinite pixels stay, for [`check_gaps`] to say whether they matter.
+///
+/// # Errors
+/// As [`read_image`] for files that cannot be read.
+pub(crate) fn read_image_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
+    read_parts(page, Purpose::Intensities)
+}
+
+/// As [`read_values`], but NaN and infinite numbers stay.
+///
+/// # Errors
+/// As [`read_image`] for files that cannot be read.
+pub(crate) fn read_values_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
+    read_parts(page, Purpose::Values)
+}
+
+/// Reads all channels of an image, which are in one page or in several.
+fn read_parts(page: &ImageSource, purpose: Purpose) -> Result<Array3<f32>> {
     let parts = page.parts();
     if parts.len() < 2 {
-        return read_part(page);
+        return read_part(page, purpose);
     }
     let (channels, height, width) = page_size(page)?;
-    check_memory(&page.name(), channels * height * width, 32, Purpose::Intensities)?;
+    check_memory(&page.name(), channels * height * width, 32, purpose)?;
     let mut image = zeros(&page.name(), (channels, height, width))?;
     let mut first = 0;
     for part in &parts {
-        let part = read_part(part)?;
+        let part = read_part(part, purpose)?;
         let end = first + part.dim().0;
         if end > channels || (part.dim().1, part.dim().2) != (height, width) {
             return Err(misfit(page));
@@ -134,29 +168,37 @@ pub fn read_image(page: &ImageSource) -> Result<Array3<f32>> {
 }
 
 /// Reads an image that is in one page.
-fn read_part(page: &ImageSource) -> Result<Array3<f32>> {
+fn read_part(page: &ImageSource, purpose: Purpose) -> Result<Array3<f32>> {
     let channel = page.planes.first().and_then(|plane| plane.channel);
-    let decoded = decode(page, Purpose::Intensities)?;
-    let mut image = planes(&decoded, page)?;
-    if let Some(channel) = channel {
-        if channel >= image.dim().0 {
-            return Err(no_channel(page, channel, image.dim().0));
-        }
-        image = image.slice_move(s![channel..channel + 1, .., ..]);
+    let image = planes(&decode(page, purpose)?, page)?;
+    match channel {
+        Some(channel) if channel >= image.dim().0 => Err(no_channel(page, channel, image.dim().0)),
+        Some(channel) => Ok(image.slice_move(s![channel..channel + 1, .., ..])),
+        None => Ok(image),
     }
-    let (_, height, width) = image.dim();
+}
+
+/// Checks that the pixels of an image `[channel][y][x]` that count, as `counts(y, x)` says, are finite.
+///
+/// # Errors
+/// [`Error::Input`] with the number of those that are not, and the first.
+pub(crate) fn check_gaps(
+    name: &str,
+    image: &Array3<f32>,
+    counts: impl Fn(usize, usize) -> bool,
+) -> Result<()> {
     let mut first = None;
     let mut count = 0_usize;
-    for (index, value) in image.iter().enumerate() {
-        if !value.is_finite() {
-            first.get_or_insert((index % width, index / width % height, *value));
+    for ((_, y, x), value) in image.indexed_iter().filter(|(_, value)| !value.is_finite()) {
+        if counts(y, x) {
+            first.get_or_insert((x, y, *value));
             count += 1;
         }
     }
     match first {
-        None => Ok(image),
+        None => Ok(()),
         Some((x, y, value)) => Err(Error::input(
-            page.name(),
+            name,
             format!(
                 "{count} of {} values are NaN, infinite or beyond float32, the first ({value}) at x {x}, y {y}; replace them by finite numbers",
                 image.len()
@@ -164,6 +206,32 @@ fn read_part(page: &ImageSource) -> Result<Array3<f32>> {
         )),
     }
 }
+
+/// An image as it is taken where one channel is wanted: a grey image that was saved as colours gives its grey.
+///
+/// # Errors
+/// [`Error::Input`] naming the image `name` where it has several channels that differ.
+pub fn as_grey(name: &str, image: Array3<f32>) -> Result<Array3<f32>> {
+    match image.dim().0 {
+        1 => Ok(image),
+        3 if has_equal_channels(&image) => Ok(image.slice_move(s![..1, .., ..])),
+        channels => Err(Error::input(
+            name,
+            format!("has {channels} channels that differ where one is wanted; convert it to grey"),
+        )),
+    }
+}
+
+/// Whether an image has three channels that are equal: a grey image that was saved as colours.
+pub fn has_equal_channels(image: &Array3<f32>) -> bool {
+    let same = |a: &f32, b: &f32| a.to_bits() == b.to_bits();
+    let first = image.index_axis(Axis(0), 0);
+    image.dim().0 == 3
+        && image.outer_iter().skip(1).all(|plane| plane.iter().zip(first).all(|(a, b)| same(a, b)))
+}
+
+/// The label of a pixel that is NaN in its file: nobody labelled it.
+pub(crate) const NO_LABEL: i64 = i64::MIN;
 
 /// Reads a label image as whole numbers of shape `[y][x]`, exactly as stored.
 ///
@@ -174,19 +242,71 @@ fn read_part(page: &ImageSource) -> Result<Array3<f32>> {
 /// [`Error::Input`] for what [`read_image`] refuses, for JPEG files, whose compression changes label values, for
 /// more than one channel, and for values that are not whole numbers.
 pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
+    labels(page, Purpose::Labels, whole_float)
+}
+
+/// As [`read_labels`], but NaN stands for a pixel that nobody labelled, and gives [`NO_LABEL`].
+///
+/// # Errors
+/// As [`read_labels`].
+pub(crate) fn read_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
+    labels(page, Purpose::Labels, nan_is_no_label)
+}
+
+/// As [`read_labels_with_gaps`], but of JPEG files too, where only the nearest class or the side of a threshold counts.
+///
+/// # Errors
+/// As [`read_labels`].
+pub(crate) fn read_rough_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
+    labels(page, Purpose::RoughLabels, nan_is_no_label)
+}
+
+fn nan_is_no_label(value: f64) -> Option<i64> {
+    if value.is_nan() { Some(NO_LABEL) } else { whole_float(value) }
+}
+
+/// Reads the colour of each pixel, `[y][x]`, as 65536 red + 256 green + blue; a grey image has three equal parts.
+///
+/// # Errors
+/// [`Error::Input`] for what [`read_image`] refuses, for other numbers of channels, and for parts that 8 bits do not hold.
+pub(crate) fn read_colours(page: &ImageSource) -> Result<Array2<i64>> {
+    let image = read_image(page)?;
+    let (channels, height, width) = image.dim();
+    if channels != 1 && channels != 3 {
+        let problem = format!("has {channels} channels; wanted the red, green and blue of each class");
+        return Err(Error::input(page.name(), problem));
+    }
+    // 16-bit files hold 257 times the 8 bits that people choose colours by.
+    let is_wide = image.iter().any(|value| *value > 255.0);
+    let part = |value: f32| if is_wide { value / 257.0 } else { value };
+    let usable = |value: f32| (0.0..=255.0).contains(&value) && value.fract() == 0.0;
+    if let Some(value) = image.iter().find(|value| !usable(part(**value))) {
+        let problem = format!("has the value {value}, which is no part of a colour; save it with 8 bits");
+        return Err(Error::input(page.name(), problem));
+    }
+    Ok(Array2::from_shape_fn((height, width), |(y, x)| {
+        (0..3).fold(0, |colour, channel| colour << 8 | part(image[[channel % channels, y, x]]) as i64)
+    }))
+}
+
+fn labels(
+    page: &ImageSource,
+    purpose: Purpose,
+    whole_float: impl Fn(f64) -> Option<i64> + Copy,
+) -> Result<Array2<i64>> {
     if let [first, others @ ..] = page.parts().as_slice()
         && !others.is_empty()
     {
-        let labels = read_labels(first)?;
+        let first = labels(first, purpose, whole_float)?;
         for other in others {
-            if read_labels(other)? != labels {
+            if labels(other, purpose, whole_float)? != first {
                 return Err(not_labels(page, page.planes.len()));
             }
         }
-        return Ok(labels);
+        return Ok(first);
     }
     let wanted = page.planes.first().and_then(|plane| plane.channel);
-    let decoded = decode(page, Purpose::Labels)?;
+    let decoded = decode(page, purpose)?;
     let values = match &decoded.samples {
         DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
         DecodingResult::U16(s) => whole(s, |v| Some(v.into())),
@@ -237,7 +357,7 @@ pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
 
 fn not_labels(page: &ImageSource, channels: usize) -> Error {
     let problem = format!(
-        "has {channels} channels that differ; wanted a label image: one channel of whole numbers, one number for each class"
+        "has {channels} channels that differ; wanted a label image: one channel of whole numbers, one number for each class (give `colours auto` where each colour is a class)"
     );
     Error::input(page.name(), problem)
 }

@@ -202,11 +202,22 @@ fn white_is_zero_palettes_and_single_bits() {
     let white = Raw { photometric: 0, ..RAW }.bytes(&[0, 1, 2, 253, 254, 255]);
     assert_eq!(image_of(&white, "a.tif").unwrap()[[0, 0, 0]], 255.0);
     assert_eq!(labels_of(&white, "a.tif").unwrap(), array![[0, 1, 2], [253, 254, 255]]);
+    // Weights and regression targets are numbers, not brightness.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tif");
+    std::fs::write(&path, &white).unwrap();
+    let values = read_values(&only_page(&path)).unwrap();
+    assert_eq!(values, array![[[0.0, 1.0, 2.0], [253.0, 254.0, 255.0]]]);
     let palette = Raw { photometric: 3, big_endian: true, ..RAW }.bytes(&[0, 1, 2, 3, 4, 5]);
     assert_eq!(labels_of(&palette, "a.tif").unwrap(), array![[0, 1, 2], [3, 4, 5]]);
     assert_eq!(image_of(&palette, "a.tif").unwrap()[[0, 1, 2]], 5.0);
     let bits = Raw { bits: 1, ..RAW }.bytes(&[0b1010_0000, 0b0110_0000]);
     assert_eq!(labels_of(&bits, "a.tif").unwrap(), array![[1, 0, 1], [0, 1, 1]]);
+    // Masks of one bit that say "white is zero" hold the numbers that their program wrote.
+    let bits = Raw { bits: 1, photometric: 0, ..RAW }.bytes(&[0b1010_0000, 0b0110_0000]);
+    assert_eq!(labels_of(&bits, "a.tif").unwrap(), array![[1, 0, 1], [0, 1, 1]]);
+    std::fs::write(&path, &bits).unwrap();
+    assert_eq!(read_values(&only_page(&path)).unwrap(), array![[[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]]);
     let bits = Raw { bits: 4, photometric: 0, ..RAW }.bytes(&[0x12, 0x30, 0x45, 0xf0]);
     assert_eq!(image_of(&bits, "a.tif").unwrap(), array![[[14.0, 13.0, 12.0], [11.0, 10.0, 0.0]]]);
 }
@@ -520,6 +531,47 @@ fn equal_colours_are_grey_and_others_are_no_labels() {
 }
 
 #[test]
+fn colours_are_read_and_grey_images_in_colours_are_grey() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    let mut image = Array3::zeros((1, 2, 3));
+    (image[[0, 1, 0]], image[[0, 1, 1]], image[[0, 1, 2]]) = (255, 16, 1);
+    write_png_rgb8(&path, &image).unwrap();
+    let page = only_page(&path);
+    assert_eq!(read_colours(&page).unwrap(), array![[0, 0xff1001]]);
+    let error = as_grey("a", read_image(&page).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("3 channels that differ"), "{error}");
+    image.fill(7);
+    write_png_rgb8(&path, &image).unwrap();
+    let image = read_image(&page).unwrap();
+    assert!(has_equal_channels(&image));
+    assert_eq!(as_grey("a", image).unwrap(), Array3::from_elem((1, 1, 2), 7.0));
+    // 16 bits hold the same colours.
+    let path = folder.path().join("b.tif");
+    write_tiff_f32(&path, &array![[[65535.0]], [[0.0]], [[257.0]]]).unwrap();
+    assert_eq!(read_colours(&only_page(&path)).unwrap(), array![[0xff0001]]);
+    let refusal = |image: Array3<f32>| {
+        write_tiff_f32(&path, &image).unwrap();
+        read_colours(&only_page(&path)).unwrap_err().to_string()
+    };
+    let error = refusal(Array3::zeros((2, 1, 1)));
+    assert!(
+        error.contains("b.tif") && error.contains("2 channels; wanted the red, green and blue"),
+        "{error}"
+    );
+    let error = refusal(array![[[0.5]], [[0.0]], [[0.0]]]);
+    assert!(error.contains("value 0.5") && error.contains("save it with 8 bits"), "{error}");
+}
+
+#[test]
+fn nan_is_no_label_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tif");
+    write_tiff_f32(&path, &array![[[1.0, f32::NAN]]]).unwrap();
+    assert_eq!(read_labels_with_gaps(&only_page(&path)).unwrap(), array![[1, NO_LABEL]]);
+}
+
+#[test]
 fn pixels_that_are_no_number_are_counted_and_placed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.tif");
@@ -708,6 +760,12 @@ fn jpeg_files_are_images_and_no_labels() {
     }
     let error = labels_of(JPEG_GREY, "a.jpg").unwrap_err().to_string();
     assert!(error.contains("changes label values") && error.contains("as PNG or TIFF"), "{error}");
+    assert!(error.contains("`threshold 128`"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jpg");
+    std::fs::write(&path, JPEG_GREY).unwrap();
+    let rough = read_rough_labels_with_gaps(&only_page(&path)).unwrap();
+    assert!(rough[[4, 3]].abs_diff(10) <= 2 && rough[[4, 20]].abs_diff(250) <= 2, "{rough}");
     for bytes in [JPEG_GREY, JPEG_COLOUR] {
         for length in 0..bytes.len() {
             let error = image_of(&bytes[..length], "a.jpg").unwrap_err().to_string();

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use log::warn;
 use ndarray::{Array2, Array3, Axis, Zip};
 
 use super::predictor::{Predictor, argmax};
 use crate::devices::Device;
 use crate::engine::DeviceInfo;
 use crate::geometry::Symmetry;
-use crate::network::{Model, Task};
+use crate::images::{ImageSource, page_size};
+use crate::network::{Measure, Model, Task};
 use crate::watcher::Flow;
 use crate::{Error, Result};
 
@@ -24,6 +26,10 @@ pub struct Ensemble {
     /// The models, each with its place in `predictors`.
     members: Vec<(usize, Model)>,
     symmetries: &'static [Symmetry],
+    /// What images are brought to the models' range by.
+    rescale: Option<Measure>,
+    /// Whether an image in another range was told of.
+    told: bool,
 }
 
 /// What an [`Ensemble`] gives for an image.
@@ -87,7 +93,31 @@ impl Ensemble {
             members.push((place, model));
         }
         let symmetries = if symmetries { &Symmetry::ALL[..] } else { &Symmetry::ALL[..1] };
-        Ok(Self { predictors, members, symmetries })
+        Ok(Self { predictors, members, symmetries, rescale: None, told: false })
+    }
+
+    /// Brings each image to the range of numbers that the models were trained on, by what `measure` finds in it; `None` takes
+    /// images as they are.
+    pub fn rescaling(self, measure: Option<Measure>) -> Self {
+        Self { rescale: measure, ..self }
+    }
+
+    /// Warns of the first image, called `name`, that is in another range of numbers than the images that the first model was
+    /// trained on.
+    pub fn warn_of_range(&mut self, name: &str, image: &Array3<f32>) {
+        if self.told || self.rescale.is_some() {
+            return;
+        }
+        let model = self.model();
+        let misfit = model.input.of_set().and_then(|normalisation| normalisation.misfit(image.view()));
+        if let Some(misfit) = misfit {
+            let measure = model.provenance.get("normalise").filter(|text| text.parse::<Measure>().is_ok());
+            let measure = measure.map_or("mean", String::as_str);
+            warn!(
+                "{name} is far from the images that the model was trained on: {misfit}; where it shows the same in another range of numbers, give `rescale {measure}`, or train with `normalise_per_image`"
+            );
+            self.told = true;
+        }
     }
 
     /// The first model: its task, classes and channels are those of all.
@@ -118,6 +148,14 @@ impl Ensemble {
         self.predictors[0].check_channels(name, channels)
     }
 
+    /// As [`Ensemble::check_channels`] for a file, by its header.
+    ///
+    /// # Errors
+    /// As [`Ensemble::check_channels`] and [`page_size`].
+    pub fn check_image(&self, source: &ImageSource) -> Result<()> {
+        self.check_channels(&source.name(), page_size(source)?.0)
+    }
+
     /// Predicts an image `[channel][y][x]` in the file's own units, with the standard deviation where `deviation` asks
     /// for it.
     ///
@@ -145,6 +183,15 @@ impl Ensemble {
             if takes_turns {
                 predictor.replace(model)?;
             }
+            let image = match (self.rescale, model.input.of_set()) {
+                (Some(measure), Some(normalisation)) => {
+                    let mut rescaled = image.clone();
+                    normalisation.rescale(&mut rescaled, measure);
+                    Cow::Owned(rescaled)
+                }
+                _ => Cow::Borrowed(image),
+            };
+            let image: &Array3<f32> = &image;
             for symmetry in self.symmetries {
                 let turned = match *symmetry {
                     Symmetry::IDENTITY => Cow::Borrowed(image),

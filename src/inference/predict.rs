@@ -6,7 +6,7 @@ use super::ensemble::Ensemble;
 use super::outputs::{Outputs, Written};
 use super::products::Products;
 use super::stream::stream;
-use crate::images::{ImageSource, read_image};
+use crate::images::{ImageSource, as_grey, has_equal_channels, read_image};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 use crate::{Error, Result};
 
@@ -70,13 +70,21 @@ fn run(
     let mut reporter = Reporter { watcher, images, written, stopped: false };
     let mut outputs = Outputs::new(products, images);
     products.write_legend()?;
+    let grey = ensemble.model().architecture.inputs == 1;
     let ended = stream(
         &items,
-        |(_, source)| Ok(read_image(source)),
+        |(_, source)| {
+            Ok(read_image(source).and_then(|image| match grey && has_equal_channels(&image) {
+                true => as_grey(&source.name(), image),
+                // What is in colours will be refused by its channels.
+                false => Ok(image),
+            }))
+        },
         |&(index, source), image| {
             reporter.report_written();
             let mut progress = |done: f64| reporter.tile(index, done);
             let found = image.and_then(|image| {
+                ensemble.warn_of_range(&source.name(), &image);
                 let found = ensemble.predict_watched(&image, products.want_deviation(), &mut progress);
                 let found = found.map_err(|error| match error {
                     Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", source.name())),

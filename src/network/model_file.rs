@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 
 use super::{Architecture, InputNormalisation, Model, Normalisation, ParameterLayout, Task};
+use crate::encoding::{Float32Tensor, safetensors_bytes};
 use crate::{Error, Result};
 
 /// The version that this crate writes and reads.
@@ -32,15 +33,9 @@ impl Model {
             ("mix", mix, vec![self.architecture.outputs, channels]),
             ("output_biases", layout.output_biases(), vec![self.architecture.outputs]),
         ];
-        let little_endian: Vec<u8> = self.parameters.iter().flat_map(|p| p.to_le_bytes()).collect();
-        let mut tensors = Vec::new();
-        for (name, range, shape) in parts {
-            let bytes = &little_endian[range.start * 4..range.end * 4];
-            let view =
-                TensorView::new(Dtype::F32, shape, bytes).map_err(|e| Error::Mismatch(e.to_string()))?;
-            tensors.push((name, view));
-        }
-        let mut metadata = HashMap::from([("format".to_string(), FORMAT.to_string())]);
+        let tensors =
+            parts.map(|(name, range, shape)| Float32Tensor { name, shape, values: &self.parameters[range] });
+        let mut metadata = vec![("format", FORMAT.to_string())];
         let texts = [
             ("architecture", serde_json::to_string(&self.architecture)),
             ("task", serde_json::to_string(&self.task)),
@@ -49,9 +44,9 @@ impl Model {
             ("provenance", serde_json::to_string(&self.provenance)),
         ];
         for (name, text) in texts {
-            metadata.insert(name.to_string(), text.map_err(|e| Error::Mismatch(e.to_string()))?);
+            metadata.push((name, text.map_err(|e| Error::Mismatch(e.to_string()))?));
         }
-        safetensors::serialize(tensors, Some(metadata)).map_err(|e| Error::Mismatch(e.to_string()))
+        safetensors_bytes(&tensors, &metadata).map_err(|e| Error::Mismatch(e.to_string()))
     }
 
     /// Reads the bytes of a model file; `path` is named in errors.
@@ -149,6 +144,8 @@ fn text<T: DeserializeOwned>(metadata: &HashMap<String, String>, name: &str, pat
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::TensorView;
+
     use super::*;
     use crate::network::{Class, Measure, initialise};
 
@@ -173,6 +170,7 @@ mod tests {
     #[test]
     fn comes_back_as_it_was() {
         let bytes = model().to_bytes().unwrap();
+        assert_eq!(bytes, model().to_bytes().unwrap());
         assert_eq!(Model::from_bytes(&bytes, Path::new("m")).unwrap(), model());
         let by_itself = InputNormalisation::PerImage { per_image: Measure::MeanDeviation };
         let model = Model { input: by_itself, ..model() };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use ndarray::{ArrayView2, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -38,6 +38,42 @@ impl Normalisation {
     pub fn undo<'a>(&self, channel: usize, values: impl IntoIterator<Item = &'a mut f32>) {
         let (mean, deviation) = (self.mean[channel], self.deviation[channel]);
         values.into_iter().for_each(|v| *v = *v * deviation + mean);
+    }
+
+    /// How an image `[channel][y][x]` differs from those that the normalisation was measured over, in words, where it is as
+    /// unlike them as an image in another range of numbers: its mean is more than 6 deviations away, or its deviation more
+    /// than 10 times as large, or as small where its numbers are small too: an image with nothing on it has a small deviation
+    /// about a usual mean. A channel of equal pixels has no deviation to compare. Numbers that are not finite are left out.
+    pub fn misfit(&self, image: ArrayView3<f32>) -> Option<String> {
+        image.outer_iter().zip(self.mean.iter().zip(&self.deviation)).enumerate().find_map(
+            |(channel, (plane, (&wanted, &unit)))| {
+                let finite = || plane.iter().filter(|value| value.is_finite()).map(|&value| f64::from(value));
+                let count = finite().count() as f64;
+                let mean = finite().sum::<f64>() / count;
+                let deviation = (finite().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+                let (wanted, unit) = (f64::from(wanted), f64::from(unit));
+                let largest = finite().map(f64::abs).fold(0.0, f64::max);
+                let is_small = deviation < unit / 10.0 && largest < (wanted.abs() + unit) / 10.0;
+                let is_far = (mean - wanted).abs() > 6.0 * unit
+                    || deviation > 10.0 * unit
+                    || deviation > 0.0 && is_small;
+                is_far.then(|| {
+                    format!(
+                        "the mean and deviation of its channel {channel} are {mean:.4} and {deviation:.4}, where {wanted:.4} and {unit:.4} are usual"
+                    )
+                })
+            },
+        )
+    }
+
+    /// Brings an image `[channel][y][x]` to the range that the normalisation was measured over: what `measure` finds in it
+    /// becomes the mean and deviation of the normalisation.
+    pub fn rescale(&self, image: &mut Array3<f32>, measure: Measure) {
+        let own = measure.of(&[(image.view(), None)]);
+        for (channel, mut plane) in image.outer_iter_mut().enumerate() {
+            own.apply(channel, &mut plane);
+            self.undo(channel, &mut plane);
+        }
     }
 
     pub(super) fn usable(&self, channels: usize) -> bool {
@@ -227,7 +263,7 @@ impl From<Measure> for String {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array3, array};
+    use ndarray::array;
 
     use super::*;
 
@@ -320,6 +356,24 @@ mod tests {
         assert_eq!(text, r#"{"per_image":"0.5..99"}"#);
         assert_eq!(serde_json::from_str::<InputNormalisation>(&text).unwrap(), rule);
         assert!(serde_json::from_str::<InputNormalisation>(r#"{"per_image":"99..1"}"#).is_err());
+    }
+
+    #[test]
+    fn an_image_in_another_range_is_told_and_rescaled() {
+        let image = Array3::from_shape_fn((1, 16, 16), |(_, y, x)| (60 + y * 7 + x) as f32);
+        let trained = of(Measure::MeanDeviation, std::slice::from_ref(&image));
+        assert_eq!(trained.misfit(image.view()), None);
+        // The same scene in 16 bit and in float.
+        for other in [image.mapv(|v| v * 257.0), image.mapv(|v| v / 255.0)] {
+            assert!(trained.misfit(other.view()).unwrap().contains("channel 0"));
+            let mut back = other.clone();
+            trained.rescale(&mut back, Measure::MeanDeviation);
+            assert!(back.iter().zip(&image).all(|(a, b)| (a - b).abs() < 1e-3));
+        }
+        // Images with nothing on them.
+        assert_eq!(trained.misfit(Array3::from_elem((1, 4, 4), 100.0).view()), None);
+        let noise = Array3::from_shape_fn((1, 4, 4), |(_, y, x)| 70.0 + (y * 3 + x) as f32 % 4.0);
+        assert_eq!(trained.misfit(noise.view()), None);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! All images of a run with their targets, checked against each other.
 
+use log::{info, warn};
+use ndarray::Array2;
+
+use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
+use super::masks::{flattened, inspect};
 use super::random::{Stream, permutation, stream};
 use super::sample::{Sample, Target};
 use crate::error::{Error, Result};
-use crate::images::{Discovery, ImageSource, page_size, read_image, read_labels};
-use crate::memory;
 
 /// Which values of label images are classes.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +24,7 @@ pub enum Classes<'a> {
 
 /// Images of equal channel count, though not always of equal size, with their targets.
 ///
-/// Made by [`load_segmentation`], [`load_regression`] or [`Dataset::from_memory`], which check it.
+/// Made by [`super::DataFiles`] or [`Dataset::from_memory`], which check it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Dataset {
@@ -53,9 +56,11 @@ impl Dataset {
         self.samples.iter().map(|sample| (sample.image.dim().1, sample.image.dim().2)).collect()
     }
 
-    /// Takes `fraction` of the images, chosen at random by `seed`, for validation: `(training, validation)`.
+    /// Takes `fraction` of the images, a run of images that follow each other, for validation: `(training, validation)`.
     ///
-    /// The number is rounded, but at least one image goes to each side. Both sides keep the order.
+    /// Neighbours in a stack look alike, and scattered ones would tell too much about each other from either side. The images
+    /// are divided into equal runs, of which `seed` chooses one. The number of images is rounded, but at least one goes to each
+    /// side. Both sides keep the order.
     ///
     /// # Errors
     /// [`Error::Setting`] for a fraction not between 0 and 1, [`Error::Mismatch`] for fewer than two images.
@@ -74,11 +79,10 @@ impl Dataset {
             )));
         }
         let wanted = ((count as f64 * fraction).round() as usize).clamp(1, count - 1);
-        let mut is_validation = vec![false; count];
-        for index in permutation(&mut stream(seed, Stream::Split, 0), count).into_iter().take(wanted) {
-            is_validation[index] = true;
-        }
-        Ok(self.divided(&is_validation))
+        let order = permutation(&mut stream(seed, Stream::Split, 0), count / wanted);
+        let start = order.last().map_or(0, |run| run * wanted);
+        let range = start..start + wanted;
+        Ok(self.divided(&(0..count).map(|index| range.contains(&index)).collect::<Vec<_>>()))
     }
 
     /// Takes fold `fold` of `folds`, both counted from 1, for validation: `(training, validation)`.
@@ -108,6 +112,24 @@ impl Dataset {
         Ok(self.divided(&(0..count).map(|index| range.contains(&index)).collect::<Vec<_>>()))
     }
 
+    /// Takes out images in which nothing counts, of those that `may_go` says by their index; where nothing counts in any image,
+    /// all stay, for whoever needs labels to say so.
+    pub(super) fn pass_over_unlabelled(&mut self, may_go: impl Fn(usize) -> bool) {
+        let goes = |(index, sample): (usize, &Sample)| may_go(index) && !sample.counts_in(None);
+        let passed: Vec<bool> = self.samples.iter().enumerate().map(goes).collect();
+        let count = passed.iter().filter(|&&passed| passed).count();
+        if count == 0 || count == passed.len() {
+            return;
+        }
+        let first = passed.iter().position(|&passed| passed).map_or("", |index| &self.samples[index].name);
+        info!(
+            "{count} of {} images are passed over, as none of their pixels is labelled or has a weight above 0; the first is {first}",
+            passed.len()
+        );
+        let mut keep = passed.into_iter().map(|passed| !passed);
+        self.samples.retain(|_| keep.next().unwrap_or(true));
+    }
+
     fn divided(self, is_validation: &[bool]) -> (Dataset, Dataset) {
         let (mut training, mut validation) = (Vec::new(), Vec::new());
         for (sample, is_validation) in self.samples.into_iter().zip(is_validation) {
@@ -117,117 +139,49 @@ impl Dataset {
     }
 }
 
-/// Loads images and label images for segmentation, and the mapping of their values.
-///
-/// `images` and `targets` are a folder, a file or a pattern each, see [`Discovery::discover`] and [`Discovery::pair`].
-///
-/// # Errors
-/// [`Error::Input`] for files that cannot be read and labels that are no class, [`Error::Mismatch`] for
-/// images without target, targets of another size, and images of different channel counts.
-pub fn load_segmentation(images: &str, targets: &str, classes: Classes) -> Result<(Dataset, LabelMapping)> {
-    load_segmentation_with(&Discovery::default(), images, targets, classes)
-}
-
-/// As [`load_segmentation`], with images and targets looked for as `discovery` says.
-///
-/// # Errors
-/// As [`load_segmentation`], and of [`Discovery::discover`].
-pub fn load_segmentation_with(
-    discovery: &Discovery,
-    images: &str,
-    targets: &str,
+/// What the classes of label images are, each of which has a name in messages: applies `rule` to them, warns of what looks like
+/// a mistake, and gives the mapping of their values and the rule, in which colours that were asked for are listed.
+pub(super) fn find_classes(
+    names: &[String],
+    labels: &mut [Array2<i64>],
+    rule: &LabelRule,
     classes: Classes,
-) -> Result<(Dataset, LabelMapping)> {
-    let pairs = checked_pairs(discovery, images, targets, false)?;
-    let labels = pairs.iter().map(|(_, target)| read_labels(target)).collect::<Result<Vec<_>>>()?;
-    let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
+) -> Result<(LabelMapping, LabelRule)> {
+    fn named<'n>(names: &'n [String], labels: &'n [Array2<i64>]) -> Vec<(&'n str, &'n Array2<i64>)> {
+        names.iter().map(String::as_str).zip(labels).collect()
+    }
+    let ignored = match classes {
+        Classes::Known(mapping) => mapping.ignored,
+        Classes::Found { ignored } => ignored,
+    };
+    let resolved = rule.clone().resolved(named(names, labels))?;
+    if *rule == LabelRule::FoundColours {
+        let values = resolved.values().unwrap_or_default();
+        let colours: Vec<_> = values.into_iter().map(|value| resolved.class_name(value)).collect();
+        info!("the colours of the label images are the classes, in this order: {}", colours.join(","));
+    }
+    if let (LabelRule::AsStored, Classes::Found { .. }) = (&resolved, classes) {
+        inspect(&named(names, labels), ignored)?.iter().for_each(|problem| warn!("{problem}"));
+    }
+    let mut told = false;
+    if resolved != LabelRule::AsStored {
+        for (name, labels) in names.iter().zip(labels.iter_mut()) {
+            let before = labels.clone();
+            resolved.apply(name, labels, ignored)?;
+            if let Some(problem) = flattened(name, &before, labels, &resolved).filter(|_| !told) {
+                warn!("{problem}");
+                told = true;
+            }
+        }
+    }
     let mapping = match classes {
         Classes::Known(mapping) => mapping.clone(),
-        Classes::Found { ignored } => {
-            LabelMapping::from_labels(names.iter().map(String::as_str).zip(&labels), ignored)?
+        Classes::Found { .. } => {
+            let found = LabelMapping::from_labels(named(names, labels), ignored)?;
+            LabelMapping { values: resolved.values().unwrap_or(found.values), ..found }
         }
     };
-    let mut samples = Vec::with_capacity(pairs.len());
-    for (((image, _), name), labels) in pairs.iter().zip(&names).zip(labels) {
-        let target = Target::Classes(mapping.encode(name, &labels)?);
-        samples.push(Sample::new(image.name(), read_image(image)?, target));
-    }
-    Ok((Dataset { samples }, mapping))
-}
-
-/// Loads images and target images for regression, such as denoising.
-///
-/// `images` and `targets` are as for [`load_segmentation`].
-///
-/// # Errors
-/// [`Error::Input`] for files that cannot be read, [`Error::Mismatch`] for images without target, targets
-/// of another size, and images or targets of different channel counts.
-pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
-    load_regression_with(&Discovery::default(), images, targets)
-}
-
-/// As [`load_regression`], with images and targets looked for as `discovery` says.
-///
-/// # Errors
-/// As [`load_regression`], and of [`Discovery::discover`].
-pub fn load_regression_with(discovery: &Discovery, images: &str, targets: &str) -> Result<Dataset> {
-    let mut samples = Vec::new();
-    for (image, target) in checked_pairs(discovery, images, targets, true)? {
-        let values = Target::Values(read_image(&target)?);
-        samples.push(Sample::new(image.name(), read_image(&image)?, values));
-    }
-    Ok(Dataset { samples })
-}
-
-/// Pairs images with targets, compares their headers and checks that there is memory for all of them, before minutes go by
-/// with reading pixels.
-fn checked_pairs(
-    discovery: &Discovery,
-    images: &str,
-    targets: &str,
-    regression: bool,
-) -> Result<Vec<(ImageSource, ImageSource)>> {
-    let found = discovery.discover(images)?;
-    let found_targets = match regression {
-        true => discovery.discover_targets(targets, &found)?,
-        false => discovery.discover_single_channel(targets)?,
-    };
-    let pairs = discovery.pair(&found, &found_targets, "target")?;
-    let mut first_channels = None;
-    let mut bytes = 0_u64;
-    for (image, target) in &pairs {
-        let (channels, height, width) = page_size(image)?;
-        let (target_channels, target_height, target_width) = page_size(target)?;
-        if (height, width) != (target_height, target_width) {
-            return Err(Error::Mismatch(format!(
-                "{} is {width} x {height} pixels but its target {} is {target_width} x {target_height}; wanted the same size, cut or export the target again",
-                image.name(),
-                target.name()
-            )));
-        }
-        let (first, first_target) = *first_channels.get_or_insert((channels, target_channels));
-        let (first_image, first_target_page) = &pairs[0];
-        if channels != first {
-            return Err(different_channels(image, channels, first_image, first));
-        }
-        if regression && target_channels != first_target {
-            return Err(different_channels(target, target_channels, first_target_page, first_target));
-        }
-        let target_channels = if regression { target_channels } else { 1 };
-        let pixel_bytes = (size_of::<f32>() * (channels + target_channels)) as u64;
-        bytes = bytes.saturating_add(pixel_bytes.saturating_mul((height * width) as u64));
-    }
-    let what = format!("the images of {images} and their targets ({} of each)", pairs.len());
-    memory::check(&what, bytes, "use fewer or smaller images")?;
-    Ok(pairs)
-}
-
-fn different_channels(page: &ImageSource, channels: usize, first: &ImageSource, wanted: usize) -> Error {
-    Error::Mismatch(format!(
-        "{} has {channels} channels but {} has {wanted}; wanted the same number in all, convert one to the other's kind",
-        page.name(),
-        first.name()
-    ))
+    Ok((mapping, resolved))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, Array3, ArrayBase};
 
-use super::dataset::{Classes, Dataset};
+use super::dataset::{Classes, Dataset, find_classes};
+use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::sample::{Sample, Target};
 use crate::error::{Error, Result};
@@ -29,30 +30,43 @@ impl Dataset {
     /// # Errors
     /// [`Error::Input`] for labels that are no class, and as [`Dataset::from_memory`].
     pub fn from_labels(labelled: Vec<Labelled>, classes: Classes) -> Result<(Self, LabelMapping)> {
-        let mapping = match classes {
-            Classes::Known(mapping) => mapping.clone(),
-            Classes::Found { ignored } => {
-                let named = labelled.iter().map(|one| (one.labels_name.as_str(), &one.labels));
-                LabelMapping::from_labels(named, ignored)?
-            }
-        };
+        let (set, mapping, _) = Self::from_labels_by_rule(labelled, &LabelRule::AsStored, classes)?;
+        Ok((set, mapping))
+    }
+
+    /// As [`Dataset::from_labels`], with labels taken by `rule`; gives the rule too, in which colours that were asked for are
+    /// listed. Images in which nothing counts are passed over, where others are labelled.
+    ///
+    /// # Errors
+    /// As [`Dataset::from_labels`], and [`Error::Mismatch`] for label images of more than 32 values where the rule does not
+    /// say which are classes.
+    pub fn from_labels_by_rule(
+        mut labelled: Vec<Labelled>,
+        rule: &LabelRule,
+        classes: Classes,
+    ) -> Result<(Self, LabelMapping, LabelRule)> {
+        let names: Vec<_> = labelled.iter().map(|one| one.labels_name.clone()).collect();
+        let mut labels: Vec<_> = labelled.iter_mut().map(|one| std::mem::take(&mut one.labels)).collect();
+        let (mapping, rule) = find_classes(&names, &mut labels, rule, classes)?;
         let mut samples = Vec::with_capacity(labelled.len());
-        for Labelled { name, image, labels, labels_name, weights } in labelled {
+        for (Labelled { name, image, labels_name, weights, .. }, labels) in labelled.into_iter().zip(labels) {
             let target = Target::Classes(mapping.encode(&labels_name, &labels)?);
             samples.push(Sample::new(name, image, target).with_weights(weights));
         }
-        Ok((Self::from_memory(samples)?, mapping))
+        let mut set = Self::from_memory(samples)?;
+        set.pass_over_unlabelled(|_| true);
+        Ok((set, mapping, rule))
     }
 
     /// Images that were not read from files, in this order.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for no images, empty ones, different numbers of channels, targets or weights of another size,
-    /// numbers that are not finite, and weights below 0.
+    /// numbers that are not finite where pixels count, and weights below 0.
     pub fn from_memory(samples: Vec<Sample>) -> Result<Self> {
-        let Some(first) = samples.first() else {
+        if samples.is_empty() {
             return Err(Error::Mismatch("there are no images; give at least one".into()));
-        };
+        }
         let channels = |sample: &Sample| {
             let target = match &sample.target {
                 Target::Values(values) => values.dim().0,
@@ -60,9 +74,14 @@ impl Dataset {
             };
             (sample.image.dim().0, target)
         };
+        let mut samples = samples;
+        for sample in &mut samples {
+            check(sample)?;
+            sample.settle_gaps();
+        }
+        let first = &samples[0];
         let wanted = channels(first);
         for sample in &samples {
-            check(sample)?;
             let found = channels(sample);
             if found != wanted {
                 return Err(Error::Mismatch(format!(
@@ -95,10 +114,6 @@ fn check(sample: &Sample) -> Result<()> {
             )));
         }
     }
-    check_finite(name, image)?;
-    if let Target::Values(values) = target {
-        check_finite(&format!("the target of {name}"), values)?;
-    }
     if let Some(weights) = weights {
         check_finite(&format!("the weights of {name}"), weights)?;
         if let Some(weight) = weights.iter().find(|&&weight| weight < 0.0) {
@@ -107,7 +122,16 @@ fn check(sample: &Sample) -> Result<()> {
             )));
         }
     }
-    Ok(())
+    let counted = |values: &Array3<f32>| {
+        let is_gap =
+            |(_, y, x): (usize, usize, usize), value: &f32| !value.is_finite() && sample.counts_at(y, x);
+        values.indexed_iter().filter(|(place, value)| is_gap(*place, value)).count()
+    };
+    finite(name, counted(image))?;
+    match target {
+        Target::Values(values) => finite(&format!("the target of {name}"), counted(values)),
+        Target::Classes(_) => Ok(()),
+    }
 }
 
 /// Checks that an array, which is called `name` in the error, has finite numbers only.
@@ -118,7 +142,11 @@ pub fn check_finite<S: ndarray::Data<Elem = f32>, D: ndarray::Dimension>(
     name: &str,
     numbers: &ArrayBase<S, D>,
 ) -> Result<()> {
-    let count = numbers.iter().filter(|number| !number.is_finite()).count();
+    finite(name, numbers.iter().filter(|number| !number.is_finite()).count())
+}
+
+/// Refuses an array in which `count` numbers that count are not finite.
+fn finite(name: &str, count: usize) -> Result<()> {
     if count == 0 {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ndarray::Array2;
 
 use crate::error::{Error, Result};
+use crate::images::NO_LABEL;
 use crate::metrics::UNLABELLED;
 
 /// More classes than this are taken for a grey image given by mistake.
@@ -25,7 +26,8 @@ impl LabelMapping {
     /// Collects the values of all label images, each given with its name for messages; `ignored` is no class.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for more than 256 different values, a single one, or no label image at all.
+    /// [`Error::Input`] for a value beyond 32 bits; [`Error::Mismatch`] for more than 256 different values, a single one, or
+    /// no label image at all.
     pub fn from_labels<'a>(
         labels: impl IntoIterator<Item = (&'a str, &'a Array2<i64>)>,
         ignored: Option<i64>,
@@ -39,11 +41,19 @@ impl LabelMapping {
             for value in image {
                 // Neighbours are mostly equal: looking back once spares most of the look-ups.
                 if last != Some(*value) {
-                    if ignored != Some(*value) {
+                    if ignored != Some(*value) && *value != NO_LABEL {
                         values.insert(*value);
                     }
                     last = Some(*value);
                 }
+            }
+            if let Some(value) = values.iter().find(|value| i32::try_from(**value).is_err()) {
+                return Err(Error::input(
+                    name,
+                    format!(
+                        "has the label {value}, which 32 bits do not hold, so that no label image could be written with it; give its class a smaller number"
+                    ),
+                ));
             }
             if values.len() > MAX_CLASSES && too_many_in.is_none() {
                 too_many_in = Some(name);
@@ -86,7 +96,7 @@ impl LabelMapping {
                 return class;
             }
             let class = match self.values.binary_search(&value) {
-                _ if self.ignored == Some(value) => Some(UNLABELLED),
+                _ if self.ignored == Some(value) || value == NO_LABEL => Some(UNLABELLED),
                 Ok(class) => Some(class as u32),
                 Err(_) => None,
             };
@@ -111,7 +121,7 @@ impl LabelMapping {
         Err(Error::input(
             name,
             format!(
-                "has the label {value} in {pixels} of {} pixels{others}, but the classes are {}; relabel the image, add one with this class to the training images, or say `ignore {value}` if it means that nobody labelled the pixel",
+                "has the label {value} in {pixels} of {} pixels{others}, but the classes are {}; relabel the image, give the `threshold` or `classes` of training, add an image with this class to the training images, or say `ignore {value}` if it means that nobody labelled the pixel",
                 labels.len(),
                 self.listed()
             ),
@@ -179,6 +189,13 @@ mod tests {
         assert!(LabelMapping::from_labels([], None).is_err());
         let most = Array2::from_shape_fn((1, 256), |(_, x)| x as i64);
         assert_eq!(LabelMapping::from_labels([("a", &most)], None).unwrap().classes(), 256);
+    }
+
+    #[test]
+    fn labels_beyond_32_bits_are_refused_before_training() {
+        let labels = array![[0, 1 << 31]];
+        let error = LabelMapping::from_labels([("a.tif", &labels)], None).unwrap_err().to_string();
+        assert!(error.contains("a.tif") && error.contains("2147483648"), "{error}");
     }
 
     #[test]

@@ -4,39 +4,50 @@
 //!
 //! - `sample`: an image and what a network is to give for it ([`Sample`], [`Target`]).
 //! - `labels`: label values to class indices and back ([`LabelMapping`]).
-//! - `dataset`: all images of a run with their targets ([`load_segmentation`], [`load_regression`]); `in_memory`: the same
-//!   from arrays ([`Dataset::from_memory`]).
+//! - `label_rule`: thresholds, lists of classes and colours in the place of label values ([`LabelRule`]); `masks`: what label
+//!   images look like that were meant otherwise than their values say.
+//! - `dataset`: all images of a run with their targets; `data_files`: from files ([`DataFiles`], [`load_segmentation`],
+//!   [`load_regression`]); `in_memory`: from arrays ([`Dataset::from_memory`]).
 //! - `weights`: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
 //! - `fingerprint`: images known again by their content ([`Fingerprint`]).
 //! - `random`: random numbers by seed, use and number.
 //! - `class_pixels`: where the pixels of each class are ([`ClassPixels`]), for draws that favour rare ones.
+//! - `symmetries`: the flips and rotations that images are shown in ([`Symmetries`]).
 //! - `sampling`: which image, part and symmetry the n-th draw of a run takes ([`Sampler`]).
+//! - `regions`: a part of one large image, set aside for validation ([`Dataset::split_off_region`]).
 //! - `augmentation`: random changes of what is drawn ([`Augmentation`]).
 //!
 //! Images of one dataset may differ in size.
 //!
-//! Imports run one way: `random`, `labels`, `sample` <- `dataset` <- `in_memory`, `weights`, `fingerprint`, `class_pixels` <-
-//! `sampling` <- `augmentation`; inside that, `strengths`, `elastic` <- `geometry`, `intensity` <- `mod`.
+//! Imports run one way: `random`, `symmetries`, `labels`, `label_rule`, `sample` <- `masks` <- `dataset` <- `in_memory`,
+//! `weights`, `fingerprint`, `class_pixels` <- `data_files`, `sampling` <- `regions`, `augmentation`; inside the last,
+//! `strengths`, `elastic` <- `geometry`, `intensity` <- `mod`.
 
 mod augmentation;
 mod class_pixels;
+mod data_files;
 mod dataset;
 mod fingerprint;
 mod in_memory;
+mod label_rule;
 mod labels;
+mod masks;
 mod random;
+mod regions;
 mod sample;
 mod sampling;
+mod symmetries;
 mod weights;
 
 pub use augmentation::Augmentation;
 pub use class_pixels::ClassPixels;
-pub use dataset::{
-    Classes, Dataset, load_regression, load_regression_with, load_segmentation, load_segmentation_with,
-};
+pub use data_files::{DataFiles, load_regression, load_segmentation};
+pub use dataset::{Classes, Dataset};
 pub use fingerprint::Fingerprint;
 pub use in_memory::{Labelled, check_finite};
+pub use label_rule::LabelRule;
 pub use labels::LabelMapping;
-pub use sample::{Sample, Target};
+pub use sample::{Sample, Target, fill_gaps};
 pub use sampling::{Draw, Sampler, cut};
+pub use symmetries::Symmetries;
 pub use weights::{ClassWeights, load_weights, load_weights_with};

@@ -16,13 +16,23 @@ pub enum Target {
     Values(Array3<f32>),
 }
 
+/// Puts the mean of each channel's finite pixels in the place of those that are not finite; 0 where none is.
+pub fn fill_gaps(image: &mut Array3<f32>) {
+    for mut plane in image.outer_iter_mut().filter(|plane| plane.iter().any(|value| !value.is_finite())) {
+        let finite = plane.iter().filter(|value| value.is_finite());
+        let (sum, count) = finite.fold((0.0, 0_usize), |(sum, count), &v| (sum + f64::from(v), count + 1));
+        let mean = if count == 0 { 0.0 } else { (sum / count as f64) as f32 };
+        plane.mapv_inplace(|value| if value.is_finite() { value } else { mean });
+    }
+}
+
 /// An image and its target.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Sample {
     /// The image's path, and page where the file has several.
     pub name: String,
-    /// The image, of shape `[channel][y][x]`, in the file's own units.
+    /// The image, of shape `[channel][y][x]`, in the file's own units; NaN is allowed where nothing counts.
     pub image: Array3<f32>,
     /// What the network is to give for it.
     pub target: Target,
@@ -47,15 +57,25 @@ impl Sample {
     pub fn counts_in(&self, piece: Option<Window>) -> bool {
         let (_, height, width) = self.image.dim();
         let piece = piece.unwrap_or_else(|| Window::whole(Extent::plane(height, width)));
-        piece.rows().any(|y| {
-            piece.columns().any(|x| {
-                let labelled = match &self.target {
-                    Target::Classes(classes) => classes[[y, x]] != UNLABELLED,
-                    Target::Values(_) => true,
-                };
-                labelled && self.weights.as_ref().is_none_or(|weights| weights[[y, x]] > 0.0)
-            })
-        })
+        piece.rows().any(|y| piece.columns().any(|x| self.counts_at(y, x)))
+    }
+
+    /// Whether a pixel counts: it has a class or value, and a weight above 0.
+    pub(super) fn counts_at(&self, y: usize, x: usize) -> bool {
+        let labelled = match &self.target {
+            Target::Classes(classes) => classes[[y, x]] != UNLABELLED,
+            Target::Values(_) => true,
+        };
+        labelled && self.weights.as_ref().is_none_or(|weights| weights[[y, x]] > 0.0)
+    }
+
+    /// Gives one meaning to numbers that are not finite, where all of them are in pixels that do not count: in the image they
+    /// become NaN, and in target values the mean of those that are finite.
+    pub(super) fn settle_gaps(&mut self) {
+        self.image.mapv_inplace(|value| if value.is_finite() { value } else { f32::NAN });
+        if let Target::Values(values) = &mut self.target {
+            fill_gaps(values);
+        }
     }
 
     /// The target as metrics take it: where the weight is 0, a class is [`UNLABELLED`] and a value NaN.

@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::class_pixels::ClassPixels;
 use super::random::{Stream, below, permutation, stream, uniform};
 use super::sample::{Sample, Target};
+use super::symmetries::Symmetries;
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Symmetry, Window};
 
@@ -33,7 +34,7 @@ pub struct Draw {
 pub struct Sampler {
     sizes: Vec<(usize, usize)>,
     crop: Option<usize>,
-    augment: bool,
+    symmetries: Symmetries,
     seed: u64,
     favoured: Option<(ClassPixels, f64)>,
     /// The epoch drawn from last and its order, as neighbouring draws are mostly of one epoch.
@@ -44,20 +45,25 @@ impl Sampler {
     /// Draws from images of the given `(height, width)`, in pixels.
     ///
     /// With `crop`, each draw takes a random square of that side; where an image is smaller, all of it in
-    /// that direction. With `augment`, each draw is turned by a random symmetry: one of all eight for
-    /// square pieces, one of the four that keep the shape for others, so that shapes stay equal over
-    /// a batch.
+    /// that direction. Each draw is turned by a random one of the `symmetries` (all for `true`, none for `false`): of those
+    /// that keep the shape where the piece is not square, so that shapes stay equal over a batch.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for no images, [`Error::Setting`] for a crop of 0 pixels.
-    pub fn new(sizes: Vec<(usize, usize)>, crop: Option<usize>, augment: bool, seed: u64) -> Result<Self> {
+    pub fn new(
+        sizes: Vec<(usize, usize)>,
+        crop: Option<usize>,
+        symmetries: impl Into<Symmetries>,
+        seed: u64,
+    ) -> Result<Self> {
         if sizes.is_empty() {
             return Err(Error::Mismatch("found no images to draw from, wanted at least one".into()));
         }
         if crop == Some(0) {
             return Err(Error::setting("crop", 0, "wanted at least 1 pixel; leave it out for whole images"));
         }
-        Ok(Sampler { sizes, crop, augment, seed, favoured: None, order: Mutex::new(None) })
+        let symmetries = symmetries.into();
+        Ok(Sampler { sizes, crop, symmetries, seed, favoured: None, order: Mutex::new(None) })
     }
 
     /// Takes `share` of the draws, 0 to 1, about a pixel of a class that is drawn evenly, in whichever image it is:
@@ -109,9 +115,9 @@ impl Sampler {
             Window::plane(y..y + crop_height, x..x + crop_width)
         });
         let (height, width) = crop.map_or((height, width), |crop| (crop.extent.y, crop.extent.x));
-        let symmetry = match self.augment {
-            true => Symmetry::ALL[below(random, if height == width { 8 } else { 4 })],
-            false => Symmetry::IDENTITY,
+        let symmetry = match &self.symmetries.of(height == width)[..] {
+            [only] => *only,
+            several => several[below(random, several.len())],
         };
         Draw { index, crop, symmetry }
     }

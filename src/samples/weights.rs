@@ -7,7 +7,7 @@ use ndarray::{Array2, Axis};
 use super::dataset::Dataset;
 use super::sample::Target;
 use crate::error::{Error, Result};
-use crate::images::{Discovery, page_size, read_image};
+use crate::images::{Discovery, as_grey, page_size, read_values};
 use crate::metrics::UNLABELLED;
 
 /// Gives the images of `set`, which were loaded from `images`, the weights of the images `weights`, which pair with them
@@ -50,13 +50,14 @@ pub fn load_weights_with(
                 page.name()
             )));
         }
-        if channels != 1 {
+        // Three may be a grey image that was saved as colours.
+        if channels != 1 && channels != 3 {
             let problem = format!("has {channels} channels; wanted weights: one number for each pixel");
             return Err(Error::input(page.name(), problem));
         }
     }
     for (sample, (_, page)) in set.samples.iter_mut().zip(&pairs) {
-        let weights = read_image(page)?.index_axis_move(Axis(0), 0);
+        let weights = as_grey(&page.name(), read_values(page)?)?.index_axis_move(Axis(0), 0);
         if let Some(((y, x), weight)) = weights.indexed_iter().find(|(_, weight)| **weight < 0.0) {
             let problem = format!(
                 "has the weight {weight} at x {x}, y {y}; wanted numbers from 0 (does not count) upwards"

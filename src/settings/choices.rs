@@ -1,16 +1,17 @@
 //! Enums whose values are named in text, in files as on the command line.
 
 /// Declares an enum whose values have names, given with `=`: serde writes and reads these, as do `Display` and `FromStr`.
-/// `of "boundary"` is the setting that errors name; `default` is optional.
+/// `of "boundary"` is the setting that errors name; `default` is optional, and so is `switch`, which names the values that
+/// `true` and `false` stand for in files that were written when the setting was a switch.
 macro_rules! named_choices {
     (
         $(#[$meta:meta])*
-        $visibility:vis enum $name:ident of $setting:literal $(, default $default:ident)? {
+        $visibility:vis enum $name:ident of $setting:literal $(, default $default:ident)? $(, switch $on:ident $off:ident)? {
             $($(#[doc = $doc:literal])* $variant:ident = $text:literal,)*
         }
     ) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
         $visibility enum $name {
             $($(#[doc = $doc])* #[serde(rename = $text)] $variant,)*
         }
@@ -27,6 +28,32 @@ macro_rules! named_choices {
                 match self {
                     $(Self::$variant => $text,)*
                 }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                struct Name;
+
+                impl serde::de::Visitor<'_> for Name {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("a name of ", $setting))
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<$name, E> {
+                        const NAMES: &[&str] = &[$($text),*];
+                        let found = $name::ALL.iter().copied().find(|value| value.name() == text);
+                        found.ok_or_else(|| E::unknown_variant(text, NAMES))
+                    }
+
+                    $(fn visit_bool<E: serde::de::Error>(self, on: bool) -> std::result::Result<$name, E> {
+                        Ok(if on { $name::$on } else { $name::$off })
+                    })?
+                }
+
+                deserializer.deserialize_any(Name)
             }
         }
 

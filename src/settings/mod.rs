@@ -76,7 +76,6 @@ pub struct Setting {
     required: bool,
     default: fn() -> Option<String>,
     described_default: Option<&'static str>,
-    help_off: Option<&'static str>,
     for_files: bool,
     free_on_resume: bool,
     omitted_at_default: bool,
@@ -96,7 +95,6 @@ impl Setting {
             required: false,
             default: || None,
             described_default: None,
-            help_off: None,
             for_files: false,
             free_on_resume: false,
             omitted_at_default: false,
@@ -106,12 +104,6 @@ impl Setting {
     /// Words for the default, where it is no fixed value.
     pub(crate) const fn described_default(mut self, words: &'static str) -> Self {
         self.described_default = Some(words);
-        self
-    }
-
-    /// Help for switching it off, where it is on by default.
-    pub(crate) const fn help_off(mut self, help: &'static str) -> Self {
-        self.help_off = Some(help);
         self
     }
 
@@ -222,11 +214,6 @@ impl Setting {
     /// What it does, in a sentence without a full stop. Other settings in it stand in backquotes.
     pub fn help(&self) -> String {
         first_paragraph(self.docs)
-    }
-
-    /// What switching it off does, for a switch that is on by default; without a full stop.
-    pub fn switched_off_help(&self) -> Option<&'static str> {
-        self.help_off
     }
 }
 

@@ -60,7 +60,7 @@ impl Folds {
             let problem = format!("{error}; name a folder that can be made with `out`");
             Error::output(out, problem).caused_by(error)
         })?;
-        write_bytes_atomic(out.join("config.toml"), settings.to_toml()?.as_bytes())?;
+        write_bytes_atomic(out.join("config.toml"), settings.relative_to(out).to_toml()?.as_bytes())?;
         let mut all = Self::default();
         for fold in 1..=folds {
             let mut settings = settings.clone();

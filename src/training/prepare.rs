@@ -1,9 +1,10 @@
 //! From files to what the loop needs: normalised images, and a model with everything but learnt parameters.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use log::{info, warn};
-use ndarray::Axis;
+use ndarray::{Array2, Array3, Axis};
 
 use super::initial::{take_parameters, target_of};
 use super::{Settings, TaskKind};
@@ -11,8 +12,7 @@ use crate::network::{
     Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
 };
 use crate::samples::{
-    Classes, Dataset, Fingerprint, LabelMapping, Labelled, Sample, Target, load_regression_with,
-    load_segmentation_with, load_weights_with,
+    Classes, DataFiles, Dataset, Fingerprint, LabelMapping, LabelRule, Labelled, Sample, Target, fill_gaps,
 };
 use crate::{Error, Result};
 
@@ -47,11 +47,12 @@ impl Prepared {
         validation: Option<Vec<Labelled>>,
     ) -> Result<Self> {
         settings.validate()?;
-        let (training, mapping) =
-            Dataset::from_labels(training, Classes::Found { ignored: settings.ignore })?;
-        let known = |labelled| Dataset::from_labels(labelled, Classes::Known(&mapping));
-        let validation = validation.map(known).transpose()?.map(|(set, _)| set);
-        Self::new(settings, training, validation, segmentation(&mapping))
+        let found = Classes::Found { ignored: settings.ignore };
+        let (training, mapping, rule) =
+            Dataset::from_labels_by_rule(training, &settings.label_rule()?, found)?;
+        let known = |labelled| Dataset::from_labels_by_rule(labelled, &rule, Classes::Known(&mapping));
+        let validation = validation.map(known).transpose()?.map(|(set, ..)| set);
+        Self::new(settings, training, validation, segmentation(&mapping, &rule))
     }
 
     /// Takes images that are in memory already. Where `validation` is none, the settings may set a share or a fold of
@@ -66,17 +67,7 @@ impl Prepared {
         task: Task,
     ) -> Result<Self> {
         settings.validate()?;
-        let (mut training, mut validation) = set_aside(settings, training, validation)?;
-        check_labelled(&training)?;
         let inputs = training.channels();
-        if let Some(validation) = &validation {
-            same_channels("images", inputs, validation.channels())?;
-            same_channels(
-                "targets",
-                training.target_channels().unwrap_or(1),
-                validation.target_channels().unwrap_or(1),
-            )?;
-        }
         let outputs = match &task {
             Task::Segment { classes } => classes.len(),
             Task::Regress => training.target_channels().unwrap_or(1),
@@ -86,7 +77,19 @@ impl Prepared {
             Some(model) => Architecture { outputs, ..model.architecture.clone() },
             None => settings.architecture(inputs, outputs)?,
         };
-        let provenance = provenance(settings, &training, validation.as_ref());
+        check_labelled(&training)?;
+        let (mut training, mut validation) =
+            set_aside(settings, training, validation, architecture.receptive_field())?;
+        check_labelled(&training)?;
+        if let Some(validation) = &validation {
+            same_channels("images", inputs, validation.channels())?;
+            same_channels(
+                "targets",
+                training.target_channels().unwrap_or(1),
+                validation.target_channels().unwrap_or(1),
+            )?;
+        }
+        let provenance = provenance(settings, initial.as_ref(), &training, validation.as_ref());
         if let Some(weights) = settings.class_weights()? {
             let weights = weights.resolve(&training, outputs)?;
             info!("weights of the classes: {weights:?}");
@@ -95,6 +98,17 @@ impl Prepared {
             check_labelled(&training)?;
         }
         let (input, target) = normalisations(settings, &training, initial.as_ref())?;
+        let kept = initial.is_some() && settings.keeps_normalisation();
+        let remedy =
+            "where it shows the same in another range of numbers, give `normalise mean` to measure anew";
+        warn_of_range(
+            &input,
+            kept.then_some(&training),
+            "the images that the model of `init` was trained on",
+            remedy,
+        );
+        let remedy = "save it in the range of numbers of the training images, or give `normalise_per_image`";
+        warn_of_range(&input, validation.as_ref(), "the training images", remedy);
         let mut model = Model {
             parameters: initialise(&architecture, settings.seed),
             architecture,
@@ -115,17 +129,19 @@ impl Prepared {
     }
 }
 
-/// The classes that a mapping of label values has; they are named by their values.
-fn segmentation(mapping: &LabelMapping) -> Task {
-    let class = |&value: &i64| Class { value, name: value.to_string() };
+/// The classes that a mapping of label values has; they are named by their values, or by their colours.
+fn segmentation(mapping: &LabelMapping, rule: &LabelRule) -> Task {
+    let class = |&value: &i64| Class { value, name: rule.class_name(value) };
     Task::Segment { classes: mapping.values.iter().map(class).collect() }
 }
 
-/// Sets images aside for validation, where the settings say so.
+/// Sets images aside for validation, where the settings say so; of a single image a part, as far from the rest as a network
+/// of this receptive field in pixels sees.
 fn set_aside(
     settings: &Settings,
     training: Dataset,
     validation: Option<Dataset>,
+    receptive_field: usize,
 ) -> Result<(Dataset, Option<Dataset>)> {
     if validation.is_some() {
         return match settings.val_fraction {
@@ -138,6 +154,9 @@ fn set_aside(
         };
     }
     let (training, validation) = match (settings.val_fraction, settings.folds.zip(settings.fold)) {
+        (Some(fraction), _) if training.samples.len() == 1 => {
+            training.split_off_region(fraction, receptive_field, settings.seed)?
+        }
         (Some(fraction), _) => training.split_off_fraction(fraction, settings.seed)?,
         (None, Some((folds, fold))) => training.split_off_fold(fold, folds)?,
         (None, None) => return Ok((training, None)),
@@ -158,33 +177,32 @@ fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {
 /// Reads the training images, those that are named for validation, and what is to be learnt.
 fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
     let Settings { images, targets, .. } = settings;
-    let discovery = &settings.discovery();
     let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
-    let (mut training, mut validation, task) = match settings.task {
+    let files = |images, targets| DataFiles::new(images, targets).found_by(settings.discovery());
+    let mut for_training = files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref());
+    if let Some(path) = &settings.init {
+        for_training.channels = Some(Model::read(Path::new(path))?.architecture.inputs);
+    }
+    let for_validation = |set: &Dataset| {
+        let (images, targets) = named?;
+        let weighted = files(images, targets).weighted(settings.val_weights.as_deref());
+        Some(weighted.of_channels(set.channels()))
+    };
+    match settings.task {
         TaskKind::Segment => {
             let found = Classes::Found { ignored: settings.ignore };
-            let (training, mapping) = load_segmentation_with(discovery, images, targets, found)?;
-            let known = Classes::Known(&mapping);
-            let load = |(images, targets)| load_segmentation_with(discovery, images, targets, known);
-            let validation = named.map(load).transpose()?.map(|(set, _)| set);
-            (training, validation, segmentation(&mapping))
+            let (training, mapping, rule) =
+                for_training.by_rule(settings.label_rule()?).segmentation(found)?;
+            let load = |files: DataFiles| files.by_rule(rule.clone()).segmentation(Classes::Known(&mapping));
+            let validation = for_validation(&training).map(load).transpose()?.map(|(set, ..)| set);
+            Ok((training, validation, segmentation(&mapping, &rule)))
         }
         TaskKind::Regress => {
-            let load = |(images, targets)| load_regression_with(discovery, images, targets);
-            let training = load((images.as_str(), targets.as_str()))?;
-            let validation = named.map(load).transpose()?;
-            (training, validation, Task::Regress)
+            let training = for_training.regression()?;
+            let validation = for_validation(&training).map(|files| files.regression()).transpose()?;
+            Ok((training, validation, Task::Regress))
         }
-    };
-    if let Some(weights) = &settings.weights {
-        load_weights_with(discovery, &mut training, images, weights)?;
     }
-    if let (Some(set), Some(images), Some(weights)) =
-        (&mut validation, &settings.val_images, &settings.val_weights)
-    {
-        load_weights_with(discovery, set, images, weights)?;
-    }
-    Ok((training, validation, task))
 }
 
 /// Refuses an image that nothing can be learnt from: most often it was meant to be labelled.
@@ -197,6 +215,15 @@ fn check_labelled(training: &Dataset) -> Result<()> {
     }
 }
 
+/// Warns of the first image of `set` that is in another range of numbers than `others`, which `input` was measured over.
+fn warn_of_range(input: &InputNormalisation, set: Option<&Dataset>, others: &str, remedy: &str) {
+    let (Some(normalisation), Some(set)) = (input.of_set(), set) else { return };
+    let misfit = |sample: &Sample| Some((sample.name.clone(), normalisation.misfit(sample.image.view())?));
+    if let Some((name, misfit)) = set.samples.iter().find_map(misfit) {
+        warn!("{name} is far from {others}: {misfit}; {remedy}");
+    }
+}
+
 /// How images, and regression targets, are normalised.
 fn normalisations(
     settings: &Settings,
@@ -205,14 +232,22 @@ fn normalisations(
 ) -> Result<(InputNormalisation, Option<Normalisation>)> {
     let kept = initial.filter(|_| settings.keeps_normalisation());
     let measure = settings.measure()?.unwrap_or(Measure::MeanDeviation);
-    let images: Vec<_> = training.samples.iter().map(|sample| (sample.image.view(), None)).collect();
+    // Gaps are no part of the image, and are left out as pixels of weight 0.
+    let without_gaps: Vec<_> = training.samples.iter().map(|sample| weights_of_gaps(&sample.image)).collect();
+    let views = training.samples.iter().zip(&without_gaps);
+    let images: Vec<_> = views
+        .map(|(sample, weights)| (sample.image.view(), weights.as_ref().map(|weights| weights.view())))
+        .collect();
     let input = match kept {
         Some(model) => model.input.clone(),
         None if settings.normalise_per_image => InputNormalisation::PerImage { per_image: measure },
         None => measure.of(&images).into(),
     };
     for channel in 0..training.channels() {
-        let mut values = images.iter().flat_map(|(image, _)| image.index_axis(Axis(0), channel).into_iter());
+        let mut values = images
+            .iter()
+            .flat_map(|(image, _)| image.index_axis(Axis(0), channel).into_iter())
+            .filter(|value| !value.is_nan());
         let first = values.next();
         if let Some(level) = first.filter(|level| values.all(|value| value == *level)) {
             warn!("channel {channel} of every training image is {level} everywhere: it says nothing");
@@ -233,13 +268,25 @@ fn normalisations(
     Ok((input, target))
 }
 
+/// Weights `[y][x]` that are 0 where a channel of an image is NaN; `None` where none is.
+fn weights_of_gaps(image: &Array3<f32>) -> Option<Array2<f32>> {
+    let has_gaps = image.iter().any(|value| value.is_nan());
+    has_gaps
+        .then(|| image.map_axis(Axis(0), |pixel| if pixel.iter().any(|v| v.is_nan()) { 0.0 } else { 1.0 }))
+}
+
 /// Normalises images, and regression targets.
 fn normalise(set: &mut Dataset, model: &Model) {
     for sample in &mut set.samples {
-        let input = model.input.of(sample.image.view());
+        // What is normalised by itself is measured with its gaps filled, as it will be where the model is applied.
+        if model.input.of_set().is_none() {
+            fill_gaps(&mut sample.image);
+        }
+        let input = model.input.of(sample.image.view()).into_owned();
         for (channel, mut plane) in sample.image.outer_iter_mut().enumerate() {
             input.apply(channel, &mut plane);
         }
+        fill_gaps(&mut sample.image);
         if let (Target::Values(values), Some(target)) = (&mut sample.target, &model.target) {
             for (channel, mut plane) in values.outer_iter_mut().enumerate() {
                 target.apply(channel, &mut plane);
@@ -251,9 +298,13 @@ fn normalise(set: &mut Dataset, model: &Model) {
 /// Where the model comes from, before it is trained.
 fn provenance(
     settings: &Settings,
+    initial: Option<&Model>,
     training: &Dataset,
     validation: Option<&Dataset>,
 ) -> BTreeMap<String, String> {
+    let kept = initial.filter(|_| settings.keeps_normalisation());
+    let measure =
+        kept.and_then(|model| model.provenance.get("normalise")).unwrap_or(&settings.normalise).clone();
     let mut entries = vec![
         ("program", format!("msd-gpu {}", env!("CARGO_PKG_VERSION"))),
         ("images", settings.images.clone()),
@@ -261,6 +312,7 @@ fn provenance(
         ("training_images", training.samples.len().to_string()),
         ("training_fingerprint", Fingerprint::of_dataset(training).to_string()),
         ("seed", settings.seed.to_string()),
+        ("normalise", measure),
     ];
     if let Some(path) = &settings.init {
         entries.push(("started_from", path.clone()));

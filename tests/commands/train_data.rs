@@ -331,3 +331,256 @@ fn targets_may_have_a_suffix_and_stacks_may_be_cut_off() {
     bench.refuses(&command, &["s.tif", "--keep-going"]);
     bench.succeeds(&format!("{command} --keep-going"));
 }
+
+/// The warnings of a run that succeeds.
+fn warnings(bench: &Bench, command: &str) -> String {
+    let outcome = bench.run(command);
+    assert_eq!(outcome.code, 0, "{command}: {}", outcome.stderr);
+    outcome.stderr
+}
+
+#[test]
+fn masks_with_soft_edges_and_numbered_objects_are_told_with_what_mends_them() {
+    let bench = bench();
+    for i in 0..4 {
+        let labels = bench.read_labels(&format!("images_labels/{i}.png"));
+        let (height, width) = labels.dim();
+        let middle = width / 2;
+        let soft = Array2::from_shape_fn((height, width), |(y, x)| {
+            let off = x as i64 - middle as i64;
+            if off.abs() > 2 { labels[[y, x]] } else { 128 + 40 * off + (y * 7 % 9) as i64 }
+        });
+        bench.labels(&format!("soft/{i}"), &soft);
+        let objects = Array2::from_shape_fn((height, width), |(y, x)| {
+            if y % 6 < 4 && x % 6 < 4 { (1 + y / 6 * 4 + x / 6) as i64 } else { 0 }
+        });
+        bench.labels(&format!("objects/{i}"), &objects);
+    }
+    let train =
+        |masks: &str, more: &str| format!("train segment --images images --targets {masks} {SHORT} {more}");
+    bench.refuses(
+        &train("soft", "--out run"),
+        &["soft edges", "--threshold 128", "--classes 0,255", "at most 32"],
+    );
+    let values = |run: &str| model(&bench, run).classes().iter().map(|class| class.value).collect::<Vec<_>>();
+    bench.succeeds(&train("soft", "--threshold 128 --out threshold"));
+    assert_eq!(values("threshold"), [0, 1]);
+    bench.succeeds(&train("soft", "--classes 0,255 --out nearest"));
+    assert_eq!(values("nearest"), [0, 255]);
+    let said = warnings(&bench, &train("objects", "--out objects-as-classes"));
+    assert!(said.contains("instances") && said.contains("--classes 0,rest"), "{said}");
+    bench.succeeds(&train("objects", "--classes 0,rest --out merged"));
+    assert_eq!(values("merged"), [0, 1]);
+    bench.succeeds(
+        "evaluate --model merged --images images --targets objects --classes 0,rest --device cpu --json",
+    );
+}
+
+#[test]
+fn masks_in_colours_are_classes_by_colour() {
+    let bench = bench();
+    for i in 0..4 {
+        let labels = bench.read_labels(&format!("images_labels/{i}.png"));
+        let colours = Array3::from_shape_fn((labels.nrows(), labels.ncols(), 3), |(y, x, c)| {
+            [[0_u8, 0, 255], [255, 0, 0]][usize::from(labels[[y, x]] == 255)][c]
+        });
+        std::fs::create_dir_all(bench.path("coloured")).unwrap();
+        msd_gpu::images::write_png_rgb8(bench.path(&format!("coloured/{i}.png")), &colours).unwrap();
+    }
+    let train = format!("train segment --images images --targets coloured {SHORT}");
+    bench.refuses(&format!("{train} --out run"), &["3 channels that differ", "--colours auto"]);
+    let said = warnings(&bench, &format!("{train} --colours auto --out run"));
+    assert!(said.contains("#0000ff,#ff0000"), "{said}");
+    assert_eq!(model(&bench, "run").classes()[1].name, "#ff0000");
+    bench.succeeds("evaluate --model run --images images --targets coloured --device cpu --json");
+    bench.refuses(
+        &format!("{train} --colours #0000ff,#00ff00 --out other"),
+        &["#ff0000 in", "coloured/0.png"],
+    );
+}
+
+#[test]
+fn numbers_that_are_none_do_not_matter_where_nothing_counts() {
+    let bench = bench();
+    for i in 0..4 {
+        let mut image = bench.read(&format!("images/{i}.tif"));
+        let mut target = bench.read(&format!("images_targets/{i}.tif"));
+        let mut weights = Array3::ones(target.dim());
+        for array in [&mut image, &mut target] {
+            array.slice_mut(s![.., ..6, ..6]).fill(f32::NAN);
+        }
+        weights.slice_mut(s![.., ..6, ..6]).fill(0.0);
+        bench.floats(&format!("gaps/{i}.tif"), &image);
+        bench.floats(&format!("gap_targets/{i}.tif"), &target);
+        bench.floats(&format!("weights/{i}.tif"), &weights);
+        let mut labels = bench.read_labels(&format!("images_labels/{i}.png")).mapv(|v| v as f32);
+        labels.slice_mut(s![..6, ..6]).fill(f32::NAN);
+        bench.floats(&format!("gap_labels/{i}.tif"), &labels.insert_axis(Axis(0)));
+    }
+    let learn = "--depth 3 --device cpu --max-steps 20 --crop 0";
+    let regress = format!("train regress --images gaps --targets gap_targets {learn}");
+    bench.succeeds(&format!("{regress} --weights weights --out run"));
+    let found = model(&bench, "run");
+    assert!(found.parameters.iter().all(|parameter| parameter.is_finite()));
+    let input = found.input.of_set().unwrap().clone();
+    // As measured over the pixels that are there.
+    let pixels: Vec<f32> = (0..4)
+        .flat_map(|i| {
+            bench
+                .read(&format!("images/{i}.tif"))
+                .indexed_iter()
+                .filter(|((_, y, x), _)| *y > 5 || *x > 5)
+                .map(|(_, v)| *v)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let mean = pixels.iter().sum::<f32>() / pixels.len() as f32;
+    assert!((input.mean[0] - mean).abs() < 1e-2, "{input:?} {mean}");
+    let scores = bench.succeeds(
+        "evaluate --model run --images gaps --targets gap_targets --weights weights --device cpu --json",
+    );
+    let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
+    assert!(scores["output"]["mse"].as_f64().unwrap().is_finite());
+    bench.refuses(&format!("{regress} --out other"), &["0.tif", "NaN", "x 0, y 0"]);
+    bench.succeeds(&format!("train segment --images gaps --targets gap_labels {learn} --out labels"));
+    assert_eq!(model(&bench, "labels").classes().len(), 2);
+}
+
+#[test]
+fn an_image_in_another_range_is_told_with_the_flag_that_mends_it() {
+    let bench = bench();
+    bench.succeeds(&segment(&format!("{SHORT} --out run")));
+    for i in 0..2 {
+        bench.floats(&format!("wide/{i}.tif"), &bench.read(&format!("val/{i}.tif")).mapv(|v| v * 257.0));
+    }
+    let predict = |folder: &str, more: &str| format!("predict --model run {folder} --device cpu {more}");
+    assert!(!warnings(&bench, &predict("val", "--out plain")).contains("--rescale"));
+    let said = warnings(&bench, &predict("wide", "--out far"));
+    assert_eq!(said.matches("--rescale mean").count(), 1, "{said}");
+    assert!(!warnings(&bench, &predict("wide", "--rescale mean --out wide-out")).contains("far from"));
+    bench.succeeds(&predict("val", "--rescale mean --out val-out"));
+    for i in 0..2 {
+        let name = |folder: &str| format!("{folder}/{i}.png");
+        assert_eq!(bench.read_labels(&name("wide-out")), bench.read_labels(&name("val-out")));
+    }
+    bench.refuses(&predict("val", "--rescale x --out x"), &["--rescale", "1..99"]);
+    bench.refuses(&predict("val", "--rescale 1..99 --out x"), &["--rescale is 1..99", "give --rescale mean"]);
+    let evaluate = "evaluate --model run --images wide --targets val_labels --device cpu --json";
+    assert!(warnings(&bench, evaluate).contains("--rescale mean"));
+    assert!(!warnings(&bench, &format!("{evaluate} --rescale mean")).contains("far from"));
+    // Images to validate by.
+    let validated = segment(&format!("{SHORT} --val-images wide --val-targets val_labels"));
+    let said = warnings(&bench, &format!("{validated} --out validated"));
+    assert!(
+        said.contains("far from the training images") && said.contains("--normalise-per-image"),
+        "{said}"
+    );
+    let said = warnings(&bench, &format!("{validated} --normalise-per-image --out by-image"));
+    assert!(!said.contains("far from"), "{said}");
+    // Training on with a model.
+    let said = warnings(&bench, &segment(&format!("{SHORT} --init run --out next")));
+    assert!(!said.contains("far from"), "{said}");
+    let on_wide = format!("train segment --images wide --targets val_labels {SHORT} --init run");
+    let said = warnings(&bench, &format!("{on_wide} --out wide-run"));
+    assert!(said.contains("--init was trained on") && said.contains("--normalise mean"), "{said}");
+    let said = warnings(&bench, &format!("{on_wide} --normalise mean --out measured-anew"));
+    assert!(!said.contains("far from"), "{said}");
+}
+
+#[test]
+fn images_given_as_their_own_targets_are_told() {
+    let bench = bench();
+    let said = warnings(&bench, &format!("train regress --images images --targets images {SHORT} --out run"));
+    assert!(said.contains("holds the pixels of the image itself") && said.contains("--targets"), "{said}");
+    // Also where they are copies, and where images and targets are in one folder, which the suffix tells apart.
+    for i in 0..4 {
+        bench.floats(&format!("copies/{i}.tif"), &bench.read(&format!("images/{i}.tif")));
+        for (name, folder) in [(format!("{i}.tif"), "images"), (format!("{i}_mask.tif"), "images_targets")] {
+            bench.floats(&format!("both/{name}"), &bench.read(&format!("{folder}/{i}.tif")));
+        }
+    }
+    let said =
+        warnings(&bench, &format!("train regress --images images --targets copies {SHORT} --out copies-run"));
+    assert_eq!(said.matches("holds the pixels of the image itself").count(), 1, "{said}");
+    let both = format!("train regress --images both --targets both {SHORT}");
+    let said = warnings(&bench, &format!("{both} --out both-run"));
+    assert!(said.contains("itself") && said.contains("--target-suffix"), "{said}");
+    let said = warnings(&bench, &format!("{both} --target-suffix _mask --out apart"));
+    assert!(said.contains("images: 4 to train") && !said.contains("itself"), "{said}");
+    // Said before the labels are refused for what they look like.
+    let outcome = bench.run(&format!("train segment --images images --targets images {SHORT} --out x"));
+    assert!(outcome.code == 2 && outcome.stderr.contains("the image itself"), "{}", outcome.stderr);
+}
+
+#[test]
+fn pages_that_nobody_labelled_are_passed_over_and_do_not_count() {
+    let bench = Bench::new();
+    let (page, labels) = half(300);
+    let labelled = labels.mapv(|label| label as u16);
+    let nothing = Array2::from_elem(labels.dim(), 255);
+    let targets: Vec<_> = (0..6)
+        .map(|number| if number == 1 || number == 4 { labelled.clone() } else { nothing.clone() })
+        .collect();
+    bench.stack("s.tif", &vec![page.clone(); 6], "");
+    bench.stack("l.tif", &targets, "");
+    let command = format!("train segment --images s.tif --targets l.tif --ignore 255 {SHORT}");
+    let said = warnings(&bench, &format!("{command} --val-fraction 0.5 --out run"));
+    assert_eq!(said.matches("4 of 6 images are passed over").count(), 1, "{said}");
+    assert!(said.contains("the first is s.tif page 0"), "{said}");
+    assert!(said.contains("images: 1 to train, 1 to validate"), "{said}");
+    // A file of its own was meant to be labelled, also where it would judge and not be trained on.
+    for (name, target) in [("a", &labels), ("b", &nothing.mapv(i64::from)), ("c", &labels)] {
+        bench.stack(&format!("images/{name}.tif"), std::slice::from_ref(&page), "");
+        bench.labels(&format!("labels/{name}"), target);
+    }
+    for seed in 0..3 {
+        let command = "train segment --images images --targets labels --ignore 255 --val-fraction 0.3";
+        bench.refuses(
+            &format!("{command} {SHORT} --seed {seed} --out x"),
+            &["images/b.tif", "no pixel that counts", "take it out"],
+        );
+    }
+}
+
+#[test]
+fn a_part_of_the_only_image_is_set_aside() {
+    let bench = Bench::new();
+    let labels = Array2::from_shape_fn((120, 24), |(y, x)| i64::from((x + y / 5) % 12 > 5));
+    bench.floats("one/a.tif", &labels.mapv(|label| label as f32).insert_axis(Axis(0)));
+    bench.labels("labels/a", &labels);
+    let command = format!("train segment --images one --targets labels {SHORT} --val-fraction 0.2");
+    let said = warnings(&bench, &format!("{command} --out run"));
+    assert!(said.contains("set aside for validation: one/a.tif rows"), "{said}");
+    bench.refuses(
+        &format!("{command} --dilations 60 --out x"),
+        &["--val-fraction", "--val-images", "--depth"],
+    );
+}
+
+#[test]
+fn grey_images_in_colours_are_told_and_symmetries_are_named() {
+    let bench = bench();
+    for i in 0..4 {
+        let grey = bench.read(&format!("images/{i}.tif"));
+        let (_, height, width) = grey.dim();
+        let colours = Array3::from_shape_fn((3, height, width), |(_, y, x)| grey[[0, y, x]]);
+        bench.floats(&format!("colours/{i}.tif"), &colours);
+    }
+    let command = format!("train segment --images colours --targets images_labels {SHORT} --out run");
+    assert!(warnings(&bench, &command).contains("save them as grey images"));
+    bench.succeeds(&segment(&format!("{SHORT} --symmetries horizontal --out horizontal")));
+    let config = std::fs::read_to_string(bench.path("horizontal/config.toml")).unwrap();
+    assert!(config.contains("symmetries = \"horizontal\""), "{config}");
+    for (wrong, named) in
+        [("--symmetries diagonal", "rotations"), ("--symmetries all --no-symmetries", "--no-symmetries")]
+    {
+        let outcome = bench.run(&segment(&format!("{SHORT} {wrong} --out x")));
+        assert!(outcome.code == 2 && outcome.stderr.contains(named), "{}", outcome.stderr);
+    }
+    // As the switch that it was is written in files of older runs.
+    bench.succeeds(&segment(&format!("{SHORT} --no-symmetries --out none")));
+    let older = config.replace("\"horizontal\"", "false").replace("../", "");
+    bench.bytes("old.toml", older.as_bytes());
+    bench.succeeds("train --config old.toml --out old");
+    assert_eq!(model(&bench, "none").parameters, model(&bench, "old").parameters);
+}

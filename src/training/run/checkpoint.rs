@@ -1,11 +1,12 @@
 //! All that is needed to resume a run: the numbers of the engine, and the progress of the run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use crate::encoding::{Float32Tensor, safetensors_bytes};
 use crate::engine::Moments;
 use crate::{Error, Result};
 
@@ -39,7 +40,7 @@ pub(in crate::training) struct Progress {
     pub(in crate::training) epoch_steps: u64,
     #[serde(with = "bits")]
     pub(in crate::training) loss_sum: f64,
-    /// Minutes of training.
+    /// Minutes of training, where a limit asks for them; else 0.
     #[serde(with = "bits")]
     pub(in crate::training) minutes: f64,
     /// What the best model so far was judged by (the smallest is best), the epoch that gave it, and where it comes from.
@@ -75,25 +76,19 @@ mod bits {
 
 impl Checkpoint {
     pub(in crate::training) fn to_bytes(&self) -> Result<Vec<u8>> {
-        let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
         let arrays = [
-            ("parameters", bytes(&self.parameters)),
-            ("first_moments", bytes(&self.moments.first)),
-            ("second_moments", bytes(&self.moments.second)),
-            ("average", bytes(&self.average)),
-            ("best_parameters", bytes(&self.best_parameters)),
+            ("parameters", &self.parameters),
+            ("first_moments", &self.moments.first),
+            ("second_moments", &self.moments.second),
+            ("average", &self.average),
+            ("best_parameters", &self.best_parameters),
         ];
         let unusual =
             |e: &dyn std::fmt::Display| Error::Mismatch(format!("the checkpoint cannot be written: {e}"));
-        let mut tensors = Vec::new();
-        for (name, bytes) in &arrays {
-            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map_err(|e| unusual(&e))?;
-            tensors.push((*name, view));
-        }
+        let tensors = arrays.map(|(name, values)| Float32Tensor { name, shape: vec![values.len()], values });
         let progress = serde_json::to_string(&self.progress).map_err(|e| unusual(&e))?;
         let metadata = [("format", FORMAT.to_string()), ("progress", progress)];
-        let metadata: HashMap<String, String> = metadata.map(|(name, text)| (name.to_string(), text)).into();
-        safetensors::serialize(tensors, Some(metadata)).map_err(|e| unusual(&e))
+        safetensors_bytes(&tensors, &metadata).map_err(|e| unusual(&e))
     }
 
     pub(in crate::training) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
@@ -158,6 +153,7 @@ mod tests {
             },
         };
         let bytes = checkpoint.to_bytes().unwrap();
+        assert_eq!(bytes, checkpoint.to_bytes().unwrap());
         assert_eq!(Checkpoint::from_bytes(&bytes, Path::new("c")).unwrap(), checkpoint);
         for length in (0..bytes.len()).step_by(7) {
             let error = Checkpoint::from_bytes(&bytes[..length], Path::new("c.safetensors")).unwrap_err();

@@ -63,14 +63,16 @@ impl RunFolder {
         &self.path
     }
 
-    /// Reads the settings of the run in the folder `path`.
+    /// Reads the settings of the run in the folder `path`; paths in them become relative to the working directory.
     ///
     /// # Errors
     /// [`Error::Input`] when the file is missing or damaged.
     pub fn settings(path: &Path) -> Result<Settings> {
         let file = path.join("config.toml");
         let text = std::fs::read_to_string(&file).map_err(|error| no_run(path, error))?;
-        read_settings(&text, &file)
+        let mut settings = read_settings(&text, &file)?;
+        settings.found_from(path);
+        Ok(settings)
     }
 
     /// Reads the history of the run in the folder `path`, with metrics of these names; `None` where none was written yet.
@@ -96,6 +98,7 @@ impl RunFolder {
     }
 
     pub(in crate::training) fn write_settings(&self, settings: &Settings) -> Result<()> {
+        let settings = settings.relative_to(&self.path);
         write_bytes_atomic(self.path.join("config.toml"), settings.to_toml()?.as_bytes())
     }
 

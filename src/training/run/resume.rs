@@ -6,8 +6,8 @@ use crate::network::Model;
 use crate::training::Settings;
 use crate::{Error, Result};
 
-/// Checks that a resumed run keeps the settings that it was started with, but for its limits, patience, device and
-/// what it shows.
+/// Checks that a resumed run keeps the settings that it was started with, but for its limits, patience, device, what it shows
+/// and where its files lie.
 ///
 /// # Errors
 /// [`Error::Mismatch`] with all differences.
@@ -27,7 +27,7 @@ pub fn check_same_settings(started: &Settings, now: &Settings) -> Result<()> {
         return Ok(());
     }
     Err(Error::Mismatch(format!(
-        "`resume` with other settings would be another run: {}; only limits, patience and device may change, start a new run with `out`",
+        "`resume` with other settings would be another run: {}; only limits, patience, device and the places of files may change, start a new run with `out`",
         differences.join(", ")
     )))
 }
@@ -64,12 +64,12 @@ pub(in crate::training) fn check_same_data(started: &(String, String), now: &(St
     let what = if started.0 != now.0 {
         "the classes or channels"
     } else if started.1 != now.1 {
-        "the training images"
+        "the training images (or their targets, their weights or the validation images)"
     } else {
         return Ok(());
     };
     Err(Error::Mismatch(format!(
-        "{what} are not those that the run was started with; bring them back, or start a new run with `out`"
+        "{what} are not those that the run was started with; bring them back, or train on with the new ones in a new folder, with `out`, from the model of this run, with `init`"
     )))
 }
 
@@ -77,6 +77,14 @@ pub(in crate::training) fn check_same_data(started: &(String, String), now: &(St
 mod tests {
     use super::*;
     use crate::training::{Optimisation, TaskKind};
+
+    #[test]
+    fn other_images_are_refused_with_the_way_to_train_on() {
+        let print = |images: &str| ("network".to_owned(), images.to_owned());
+        assert!(check_same_data(&print("a"), &print("a")).is_ok());
+        let error = check_same_data(&print("a"), &print("b")).unwrap_err().to_string();
+        assert!(error.contains("`out`") && error.contains("`init`"), "{error}");
+    }
 
     #[test]
     fn limits_may_change_and_all_else_is_shown() {

@@ -185,6 +185,16 @@ impl<'a> Trainer<'a> {
         (progress.settings, progress.fingerprints) = (settings.to_toml()?, fingerprints);
         progress.tuning = device.tuning().map(|tuning| (device.info.name.clone(), tuning));
         let reports = Reports::new(folder, settings.tensorboard, progress.step)?;
+        // Without a limit in minutes the checkpoint holds no clock, so that equal runs write equal bytes.
+        let last_epoch = history.epochs.last().map_or(0.0, |epoch| epoch.minutes);
+        let minutes_before = last_epoch.max(progress.minutes);
+        if let Some(most) = settings.max_minutes.filter(|&most| minutes_before > 0.0 && minutes_before < most)
+        {
+            info!(
+                "`max_minutes` counts the whole run: of {most} minutes {minutes_before:.2} are used, so that {:.2} are added",
+                most - minutes_before
+            );
+        }
         Ok(Self {
             prepared,
             loss: settings.loss(),
@@ -200,7 +210,7 @@ impl<'a> Trainer<'a> {
             losses: progress.epoch_steps,
             latest_loss: f32::NAN,
             started: Instant::now(),
-            minutes_before: progress.minutes,
+            minutes_before,
             step_time: (Duration::ZERO, 0),
             judging_steps,
             progress,
@@ -237,6 +247,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<StopReason> {
         self.stopped = stopped;
         self.warn_of_short_schedule();
+        self.warn_of_nothing_to_do();
         let reason = loop {
             if let Some(reason) = self.finished() {
                 break reason;
@@ -301,6 +312,33 @@ impl<'a> Trainer<'a> {
         {
             warn!("the learning rate is 0 from step {end} on: the steps from there to {last} teach nothing");
         }
+    }
+
+    /// Says of a run that is at its end when it is resumed what ends it, and how it could go on.
+    fn warn_of_nothing_to_do(&self) {
+        let (s, p) = (&self.settings, &self.progress);
+        if p.step == 0 || self.stopped || self.finished().is_none() {
+            return;
+        }
+        let why = if let Some(most) = s.max_steps.filter(|&most| p.step >= most) {
+            format!("{} steps are made and `max_steps` is {most}; give a higher `max_steps`", p.step)
+        } else if let Some(most) = s.max_epochs.filter(|&most| p.epoch >= most) {
+            format!("{} epochs have ended and `max_epochs` is {most}; give a higher `max_epochs`", p.epoch)
+        } else if let Some(most) =
+            s.max_minutes.filter(|&most| self.minutes() + self.minutes_to_end() >= most)
+        {
+            let minutes = self.minutes();
+            format!(
+                "it has trained for {minutes:.2} minutes in all and `max_minutes` is {most}; give a higher `max_minutes`"
+            )
+        } else {
+            let waited = p.epoch.saturating_sub(p.best_epoch);
+            format!(
+                "no better model came for {waited} epochs and `patience` is {}; give a higher `patience`",
+                s.patience
+            )
+        };
+        warn!("the run has nothing left to do: {why} to go further");
     }
 
     fn step(&mut self, steps: &mut StepsAhead, watcher: &mut dyn Watcher) -> Result<()> {
@@ -449,7 +487,7 @@ impl<'a> Trainer<'a> {
         let parameters = self.checked_parameters()?;
         let (moments, average) = (self.engine.moments()?, self.engine.average()?);
         self.write_best()?;
-        self.progress.minutes = self.minutes();
+        self.progress.minutes = if self.settings.max_minutes.is_some() { self.minutes() } else { 0.0 };
         let best_parameters =
             if self.progress.best_epoch > 0 { self.model.parameters.clone() } else { Vec::new() };
         let progress = self.progress.clone();

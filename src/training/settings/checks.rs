@@ -2,6 +2,7 @@
 
 use super::Settings;
 use crate::network::TaskKind;
+use crate::samples::LabelRule;
 use crate::{Error, Result};
 
 impl Settings {
@@ -89,11 +90,18 @@ impl Settings {
     fn validate_data(&self) -> Result<()> {
         self.validate_initial()?;
         let class_weights = self.class_weights()?;
+        let rule = self.label_rule()?;
         if self.task == TaskKind::Regress {
             if let Some(value) = self.ignore {
                 let wanted =
                     "a regression has no label values; give `weights` with 0 where pixels do not count";
                 return Err(Error::setting("ignore", value, wanted));
+            }
+            if rule != LabelRule::AsStored {
+                let rules = [("threshold", self.threshold.is_some()), ("classes", self.classes.is_some())];
+                let name = rules.iter().find(|(_, is_set)| *is_set).map_or("colours", |(name, _)| name);
+                let wanted = "a regression has no label values; leave it out";
+                return Err(Error::setting(name, "given for a regression", wanted));
             }
             if class_weights.is_some() {
                 let wanted = "a regression has no classes; leave it out";
@@ -189,6 +197,9 @@ mod tests {
             ("val_weights", Settings { val_weights: Some("w".into()), ..settings() }),
             ("class_weights", Settings { class_weights: Some("x".into()), ..settings() }),
             ("normalise", Settings { normalise: "9..1".into(), ..settings() }),
+            ("threshold", Settings { threshold: Some(1), task: TaskKind::Regress, ..settings() }),
+            ("classes", Settings { classes: Some("0".into()), ..settings() }),
+            ("colours", Settings { colours: Some("red".into()), ..settings() }),
             ("ignore", Settings { ignore: Some(0), task: TaskKind::Regress, ..settings() }),
             (
                 "normalise_per_image",

@@ -3,6 +3,7 @@
 mod checks;
 mod monitor;
 mod optimisation;
+mod paths;
 
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
@@ -11,7 +12,7 @@ use crate::engine::Loss;
 use crate::geometry::Boundary;
 use crate::images::Discovery;
 use crate::network::{Architecture, DilationMode, Measure, TaskKind, parse_dilations};
-use crate::samples::{Augmentation, ClassWeights};
+use crate::samples::{Augmentation, ClassWeights, LabelRule, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
 use crate::settings::{Setting, ValueKind, declare_settings};
 use crate::{Error, Result};
@@ -33,7 +34,9 @@ declare_settings! {
         val_images: Option<String> = None => files();
         /// Targets of the validation images.
         val_targets: Option<String> = None => files();
-        /// Set this share of the training images aside for validation instead.
+        /// Set this share of the training images aside for validation instead, a run of neighbours that the seed chooses.
+        ///
+        /// Of a single image a part, with a gap as wide as the receptive field between it and the rest.
         val_fraction: Option<f64> = None => Setting::under(Data, "SHARE");
         /// Train K times, each time with another K-th of the images for validation, into RUN/fold-1 and so on.
         folds: Option<usize> = None => Setting::under(Data, "K").for_files();
@@ -43,6 +46,16 @@ declare_settings! {
         fold: Option<usize> = None => Setting::under(Data, "N").for_files();
         /// Value in label images of pixels that nobody labelled, such as 255: they do not count.
         ignore: Option<i64> = None => Setting::under(Data, "VALUE");
+        /// Label values from this one on are class 1, all below class 0: for masks with soft edges, such as 128.
+        threshold: Option<i64> = None => Setting::under(Data, "VALUE");
+        /// Only these label values are classes, like 0,255 or 0..39, and any other is taken for the nearest; 0,rest makes one
+        /// class of all others, such as of instances.
+        classes: Option<String> = None
+            => Setting::under(Data, "VALUES").of_kind(ValueKind::Numbers).described_default("all that are found");
+        /// Masks are in colours: auto where all that are found are classes, or those that are, like '#000000,#ff0000'.
+        ///
+        /// Class 0 is the first one; the classes are named by their colours.
+        colours: Option<String> = None => Setting::under(Data, "COLOURS");
         /// Images of weights, of the same names as the images: how much each pixel counts, 0 for not at all.
         weights: Option<String> = None => files();
         /// Weights of the validation images.
@@ -90,9 +103,8 @@ declare_settings! {
         ///
         /// With the default there are many steps a minute, and a piece is still wider than most features.
         crop: usize = 256 => Setting::under(Data, "N");
-        /// Show images in all eight flips and rotations, not only as they are.
-        symmetries: bool = true => Setting::under(Data, "")
-            .help_off("Show images only as they are, not in all eight flips and rotations");
+        /// Flips and rotations that images are shown in; where an up and a down matter, choose those that keep them.
+        symmetries: Symmetries = Symmetries::All => Setting::under(Data, "SYMMETRIES");
         /// Place this share of the pieces about a pixel of a class drawn evenly.
         favour_rare: f64 = 0.0 => Setting::under(Data, "SHARE");
         /// Learning rate.
@@ -103,7 +115,7 @@ declare_settings! {
         /// Stop after this many epochs.
         max_epochs: Option<u64> = None
             => Setting::under(Stop, "N").described_default("1000 when no limit is given").free_on_resume();
-        /// Stop after this many minutes.
+        /// Stop after this many minutes of training, those before a resume among them.
         max_minutes: Option<f64> = None => Setting::under(Stop, "MINUTES").free_on_resume();
         /// Stop after this many steps.
         max_steps: Option<u64> = None => Setting::under(Stop, "N").free_on_resume();
@@ -134,7 +146,8 @@ declare_settings! {
 
 /// Images or targets that lie somewhere.
 const fn files() -> Setting {
-    Setting::under(Data, "P").of_kind(ValueKind::Path).for_files()
+    // A resumed run knows its images by their content, wherever they lie.
+    Setting::under(Data, "P").of_kind(ValueKind::Path).for_files().free_on_resume()
 }
 
 /// What stands for the paths of images that have none.
@@ -181,6 +194,14 @@ impl Settings {
     /// [`Error::Setting`] for a text that is none.
     pub fn class_weights(&self) -> Result<Option<ClassWeights>> {
         self.class_weights.as_deref().map(str::parse).transpose()
+    }
+
+    /// What is made of the values of label images.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a text that is no rule, and for two rules.
+    pub fn label_rule(&self) -> Result<LabelRule> {
+        LabelRule::from_settings(self.threshold, self.classes.as_deref(), self.colours.as_deref())
     }
 
     /// The loss: the one asked for, or the task's usual one.

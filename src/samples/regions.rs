@@ -1,0 +1,116 @@
+//! A part of one large image, set aside for validation.
+
+use super::dataset::Dataset;
+use super::random::{Stream, below, stream};
+use super::sample::Sample;
+use super::sampling::{Draw, cut};
+use crate::error::{Error, Result};
+use crate::geometry::{Symmetry, Window};
+
+/// Fewer pixels than this along the image are too few to train on or to judge by.
+const MIN_LENGTH: usize = 8;
+
+impl Dataset {
+    /// Cuts the only image in two along its longer side: `(training, validation)`, where `fraction` of the length, at the end
+    /// that `seed` chooses, is for validation, and `gap` pixels between the two belong to neither.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a fraction not between 0 and 1; [`Error::Mismatch`] for another number of images, for an image
+    /// without room for both parts and the gap, and for parts in which nothing counts.
+    pub fn split_off_region(self, fraction: f64, gap: usize, seed: u64) -> Result<(Dataset, Dataset)> {
+        if !(fraction > 0.0 && fraction < 1.0) {
+            let wanted = "wanted a number between 0 and 1, such as 0.2";
+            return Err(Error::setting("val_fraction", fraction, wanted));
+        }
+        let [sample] = &self.samples[..] else {
+            let problem = format!("found {} images to cut in two; wanted one", self.samples.len());
+            return Err(Error::Mismatch(problem));
+        };
+        let (_, height, width) = sample.image.dim();
+        let length = height.max(width);
+        let aside = ((length as f64 * fraction).round() as usize).max(MIN_LENGTH);
+        let kept = length.saturating_sub(aside + gap);
+        if kept < MIN_LENGTH {
+            return Err(Error::Mismatch(format!(
+                "{} is {width} x {height} pixels, too few to set {aside} of {length} aside by `val_fraction` with the {gap} pixels between that the network's receptive field spans; give `val_images`, lower `depth`, or cut the image into several by hand",
+                sample.name
+            )));
+        }
+        let at_start = below(&mut stream(seed, Stream::Split, 0), 2) == 0;
+        let parts = |at_start: bool| match at_start {
+            true => (aside + gap..length, 0..aside),
+            false => (0..kept, length - aside..length),
+        };
+        for at_start in [at_start, !at_start] {
+            let (training, validation) = parts(at_start);
+            let part = |range: std::ops::Range<usize>| {
+                let (crop, what) = match height >= width {
+                    true => (Window::plane(range.clone(), 0..width), "rows"),
+                    false => (Window::plane(0..height, range.clone()), "columns"),
+                };
+                let draw = Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY };
+                let name = format!("{} {what} {} to {}", sample.name, range.start, range.end - 1);
+                Sample { name, ..cut(sample, &draw) }
+            };
+            let (training, validation) = (part(training), part(validation));
+            if training.counts_in(None) && validation.counts_in(None) {
+                return Ok((Dataset { samples: vec![training] }, Dataset { samples: vec![validation] }));
+            }
+        }
+        Err(Error::Mismatch(format!(
+            "neither end of {} has labelled pixels for `val_fraction` beside those to train on; label some of both ends, or give `val_images`",
+            sample.name
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Array3};
+
+    use super::*;
+    use crate::metrics::UNLABELLED;
+    use crate::samples::Target;
+
+    fn one(height: usize, width: usize, classes: Array2<u32>) -> Dataset {
+        let image = Array3::from_shape_fn((1, height, width), |(_, y, x)| (y * width + x) as f32);
+        Dataset { samples: vec![Sample::new("a.tif", image, Target::Classes(classes))] }
+    }
+
+    #[test]
+    fn the_parts_are_a_gap_apart_at_the_end_that_the_seed_chooses() {
+        let mut ends = std::collections::BTreeSet::new();
+        for seed in 0..8 {
+            for (height, width) in [(100, 30), (30, 100)] {
+                let set = one(height, width, Array2::zeros((height, width)));
+                let (training, validation) = set.split_off_region(0.2, 25, seed).unwrap();
+                let along = |set: &Dataset| set.sizes()[0].0 * set.sizes()[0].1 / 30;
+                assert_eq!((along(&training), along(&validation)), (55, 20));
+                ends.insert(validation.samples[0].name.clone());
+            }
+        }
+        assert_eq!(
+            ends.into_iter().collect::<Vec<_>>(),
+            ["a.tif columns 0 to 19", "a.tif columns 80 to 99", "a.tif rows 0 to 19", "a.tif rows 80 to 99"]
+        );
+    }
+
+    #[test]
+    fn parts_without_labels_or_room_are_refused_with_what_to_do() {
+        // Only one end is labelled enough: it is taken, whatever the seed says.
+        let mut classes = Array2::from_elem((100, 10), UNLABELLED);
+        classes.slice_mut(ndarray::s![..75, ..]).fill(1);
+        for seed in 0..4 {
+            let (_, validation) = one(100, 10, classes.clone()).split_off_region(0.2, 5, seed).unwrap();
+            assert_eq!(validation.samples[0].name, "a.tif rows 0 to 19");
+        }
+        classes.fill(UNLABELLED);
+        let error = one(100, 10, classes).split_off_region(0.2, 5, 0).unwrap_err().to_string();
+        assert!(error.contains("neither end of a.tif") && error.contains("`val_images`"), "{error}");
+        let error =
+            one(40, 10, Array2::zeros((40, 10))).split_off_region(0.2, 30, 0).unwrap_err().to_string();
+        for part in ["a.tif is 10 x 40", "`val_fraction`", "`val_images`", "`depth`"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
