@@ -6,6 +6,7 @@ use std::path::Path;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use msd_gpu::Error;
 use msd_gpu::error::{Cause, with_settings};
+use msd_gpu::settings::ValueKind;
 use msd_gpu::training::Settings;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -68,9 +69,15 @@ fn without_numbers(text: &str) -> String {
     parts.fold(first, |all, part| all + part.split_once(')').map_or("", |(_, after)| after))
 }
 
-/// A sentence of the library with settings as keywords.
+/// A sentence of the library with settings as keywords, without what it says of files alone.
 fn in_python(text: &str) -> String {
-    with_settings(text, |name, value| {
+    let for_files = |clause: &&str| {
+        let name = clause.split('`').nth(1).and_then(|inside| inside.split(' ').next());
+        let setting = Settings::all().find(|setting| Some(setting.name()) == name);
+        setting.is_some_and(|setting| setting.is_for_files() && setting.kind() != ValueKind::Path)
+    };
+    let clauses: Vec<&str> = text.split(", ").filter(|clause| !for_files(clause)).collect();
+    with_settings(&clauses.join(", "), |name, value| {
         if (name, value) == ("msd-gpu", Some("devices")) {
             return Some("msd_gpu.devices()".into());
         }

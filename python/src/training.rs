@@ -6,7 +6,7 @@ use msd_gpu::network::Task;
 use msd_gpu::training::{Prepared, Run, RunFolder, Settings, TaskKind, check_same_settings};
 use msd_gpu::watcher::{Epoch, Flow, ImageReport, StepReport, Watcher};
 use pyo3::create_exception;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -132,6 +132,11 @@ pub fn train<'py>(
             )));
         }
     };
+    if settings.task == TaskKind::Segment && training.some_label().is_none() && training.first().is_some() {
+        let problem =
+            "no pixel of targets has a label: all are masked, NaN, or there are none; label some of them";
+        return Err(PyValueError::new_err(problem));
+    }
     let place = Place { device: settings.device.clone(), tile: None };
     let mut watcher = PythonWatcher { progress, verbose, epoch: PyDict::new(py).unbind(), raised: None };
     let trained = py.detach(|| {
