@@ -1,31 +1,41 @@
 //! `msd-gpu evaluate`: the outputs of trained models against targets.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
+use serde_json::Value;
 
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
+use super::settings::one_of;
 use super::{console, table};
 use crate::Result;
-use crate::evaluation::{Scoring, TaskScores};
-use crate::images::{self, Discovery};
+use crate::evaluation::{Comparison, Scoring, TaskScores, compare, report};
+use crate::images::{Discovery, pages_as_images};
 use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
-use crate::network::{Class, Model, Task};
-use crate::samples::{DataFiles, Dataset};
+use crate::network::{Class, Model, Task, TaskKind};
+use crate::samples::{DataFiles, Dataset, LabelRule, ResultFiles};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what is judged").required(true).args(["models", "predictions"])), after_help = AFTER_HELP)]
 pub struct EvaluateArguments {
     #[command(flatten)]
-    models: ModelArguments,
+    models: ModelArguments<false>,
+    /// Compare these results, of this program or another, instead of a model's: a folder, a TIFF stack or a quoted pattern;
+    /// label images, or images of values
+    #[arg(long, value_name = "P", conflicts_with_all = ["images", "tta", "tile", "rescale"])]
+    predictions: Option<String>,
+    /// What --predictions are: classes or values [default: by what the first target holds]
+    #[arg(long, value_parser = one_of::<TaskKind>(TaskKind::CHOICES), value_name = "TASK", requires = "predictions")]
+    task: Option<TaskKind>,
     #[command(flatten)]
     discovery: DiscoveryArguments,
     /// What targets have at the end of their names but images have not, such as _mask
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     target_suffix: Option<String>,
     /// Images: a folder, a TIFF stack or a quoted pattern
-    #[arg(long, value_name = "P")]
-    images: String,
+    #[arg(long, value_name = "P", required_unless_present = "predictions")]
+    images: Option<String>,
     /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'
     #[arg(long, value_name = "P")]
     targets: String,
@@ -55,11 +65,56 @@ impl EvaluateArguments {
     }
 }
 
+const AFTER_HELP: &str = "\
+Which number to report: mean IoU or mean Dice where classes differ in size, as each class counts the same and every wrong
+pixel lowers it; class accuracy where missing a class is worse than finding too much of it. Global accuracy says little where
+one class covers most of the image: calling every pixel background may reach 0.95. For values, PSNR and SSIM with the data
+range that they refer to.";
+
 /// More classes than this make a confusion matrix that no screen shows.
 const MAX_COLUMNS: usize = 16;
 
-/// Predicts every image and prints the scores against its target.
+/// Prints the scores of models or of results against targets.
 pub fn run(arguments: EvaluateArguments) -> Result<()> {
+    match (&arguments.predictions, &arguments.images) {
+        (Some(predictions), _) => compare_files(&arguments, predictions),
+        (None, images) => evaluate_models(&arguments, images.as_deref().unwrap_or_default()),
+    }
+}
+
+/// Compares results in files with their targets.
+fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()> {
+    let given = arguments.data_range.map(Scoring::range).transpose()?;
+    let files = ResultFiles {
+        results: predictions,
+        targets: &arguments.targets,
+        weights: arguments.weights.as_deref(),
+        discovery: arguments.discovery(),
+        rule: LabelRule::from_settings(arguments.threshold, arguments.classes.as_deref(), None)?,
+        ignored: arguments.ignore,
+    };
+    let results = files.pair()?;
+    let mut progress = ImageProgress::over(results.count());
+    let Comparison { task, evaluation } = compare(&results, arguments.task, given, &mut progress)?;
+    drop(progress);
+    if arguments.json {
+        console::json(&Value::Object(report(&task, &evaluation, given.is_some())));
+        return Ok(());
+    }
+    match (&task, &evaluation.scores) {
+        (Task::Segment { classes }, TaskScores::Segment { matrix, .. }) => {
+            segmentation_table(evaluation.images, classes, matrix).iter().for_each(console::line);
+        }
+        (_, TaskScores::Regress { output, .. }) => {
+            regression_table(evaluation.images, output, None).iter().for_each(console::line);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Predicts every image and scores it against its target.
+fn evaluate_models(arguments: &EvaluateArguments, images: &str) -> Result<()> {
     let mut scoring = None;
     let mut ensemble = arguments.models.open(|model| {
         let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
@@ -69,15 +124,15 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
     // There is a first model, or none could be opened.
     let Some(scoring) = scoring else { return Ok(()) };
     // All images have the channels of the first one: that is checked when they are loaded.
-    let mut found = arguments.discovery().discover(&arguments.images)?;
+    let mut found = arguments.discovery().discover(images)?;
     if ensemble.model().architecture.inputs == 1 && arguments.discovery.axes.is_none() {
-        found = images::pages_as_images(found);
+        found = pages_as_images(found);
     }
     if let Some(first) = found.first() {
         ensemble.check_image(first)?;
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
-    let dataset = load(&arguments, ensemble.model(), &scoring)?;
+    let dataset = load(arguments, images, ensemble.model(), &scoring)?;
     scoring.check_targets(&format!("the targets in {}", arguments.targets), &dataset)?;
     let mut progress = ImageProgress::over(dataset.samples.len());
     let evaluation = scoring.run(&mut ensemble, dataset, &mut progress)?;
@@ -100,8 +155,8 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
 }
 
 /// The images with their targets and weights.
-fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Result<Dataset> {
-    let files = DataFiles::new(&arguments.images, &arguments.targets)
+fn load(arguments: &EvaluateArguments, images: &str, model: &Model, scoring: &Scoring) -> Result<Dataset> {
+    let files = DataFiles::new(images, &arguments.targets)
         .found_by(arguments.discovery())
         .weighted(arguments.weights.as_deref())
         .of_channels(model.architecture.inputs);

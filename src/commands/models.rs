@@ -10,11 +10,11 @@ use crate::inference::Ensemble;
 use crate::network::{Measure, Model};
 use crate::{Error, Result};
 
-/// Models, and how an image goes through them.
+/// Models, and how an image goes through them. At least one has to be named where that is `REQUIRED`.
 #[derive(Debug, Args)]
-pub struct ModelArguments {
+pub struct ModelArguments<const REQUIRED: bool = true> {
     /// Run folder or model file; of several, the mean of their probabilities or values is taken
-    #[arg(long = "model", value_name = "M", required = true)]
+    #[arg(long = "model", value_name = "M", required = REQUIRED)]
     models: Vec<PathBuf>,
     /// Average over all eight flips and rotations of each image as well: eight times the work
     #[arg(long)]
@@ -30,7 +30,7 @@ pub struct ModelArguments {
     device: DeviceArguments,
 }
 
-impl ModelArguments {
+impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
     /// Reads and opens the models; `check` sees the first one before a device is opened.
     pub(super) fn open(&self, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
         let rescale = self.rescale.as_deref().map(|text| {

@@ -7,16 +7,21 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint}
 
 use super::errors::with_flags;
 use crate::Result;
+use crate::network::TaskKind;
 use crate::settings::{Choice, Heading, Setting, ValueKind};
 use crate::training::Settings;
 
 /// The setting that has no flag, but is the first word of the command.
 const POSITIONAL: &str = "task";
+/// Another name of a regression.
+const DENOISE: &str = "denoise";
 
 /// The settings that were given as flags, as text that their flags have accepted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SettingArguments {
     given: Vec<(&'static Setting, String)>,
+    /// Whether the task was called denoising.
+    pub(super) denoises: bool,
 }
 
 impl SettingArguments {
@@ -58,7 +63,13 @@ impl FromArgMatches for SettingArguments {
             };
             text.map(|text| (setting, text))
         };
-        Ok(Self { given: Settings::all().filter_map(given).collect() })
+        let mut given: Vec<_> = Settings::all().filter_map(given).collect();
+        let task = given.iter_mut().find(|(setting, text)| setting.name() == POSITIONAL && text == DENOISE);
+        let denoises = task.is_some();
+        if let Some((_, text)) = task {
+            *text = TaskKind::Regress.to_string();
+        }
+        Ok(Self { given, denoises })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
@@ -95,6 +106,11 @@ fn argument(setting: &'static Setting, flags: &BTreeSet<String>) -> Arg {
         ValueKind::Number => arg.value_parser(checked::<f64>()).allow_negative_numbers(true),
         ValueKind::Numbers => arg.allow_hyphen_values(true),
         ValueKind::Path => arg.value_hint(ValueHint::AnyPath),
+        ValueKind::Choice(choices) if setting.name() == POSITIONAL => {
+            let denoise = PossibleValue::new(DENOISE).help("regress with clean images as targets");
+            let names = choices.iter().map(|choice| PossibleValue::new(choice.name()).help(choice.help()));
+            arg.value_parser(PossibleValuesParser::new(names.chain([denoise])))
+        }
         ValueKind::Choice(choices) => arg.value_parser(names_of(choices)),
         _ => arg,
     }

@@ -144,7 +144,14 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
     let missing =
         |what: &str| Error::setting(what, "missing", "it must be given here or in a file with --config");
     let given = |name: &str, what: &str| arguments.settings.get(name).ok_or_else(|| missing(what));
-    let task = given("task", "the task (segment or regress)")?.parse()?;
+    if arguments.settings.denoises && arguments.settings.get("targets").is_none() {
+        return Err(Error::setting(
+            "--targets",
+            "missing",
+            "denoising learns from clean images of the same scenes; without any, give a second noisy recording of each scene as its target, whose noise a network cannot foresee",
+        ));
+    }
+    let task = given("task", "the task (segment, regress or denoise)")?.parse()?;
     let mut settings = Settings::new(task, given("images", "--images")?, given("targets", "--targets")?);
     settings.patience = Settings::default_patience(arguments.has_limit());
     Ok(settings)

@@ -46,6 +46,28 @@ pub trait Judged {
     }
 }
 
+/// Images with targets, of which one after the other is needed.
+pub trait Samples {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Sample `index`, counted from 0.
+    ///
+    /// # Errors
+    /// What comes of reading it.
+    fn sample(&self, index: usize) -> Result<Cow<'_, Sample>>;
+}
+
+impl Samples for [Sample] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn sample(&self, index: usize) -> Result<Cow<'_, Sample>> {
+        Ok(Cow::Borrowed(&self[index]))
+    }
+}
+
 /// Judges networks by images with targets.
 #[derive(Debug, Clone)]
 pub struct Judge {
@@ -80,21 +102,40 @@ impl Judge {
         judged: &mut dyn Judged,
         samples: &[Sample],
         watcher: &mut dyn Watcher,
+        each: impl FnMut(&Sample, &Found),
+    ) -> Result<Evaluation> {
+        self.run_over(judged, samples, watcher, each)
+    }
+
+    /// As [`Judge::run`], for samples that are read when their turn comes; for the range of the targets, if none is given, they are
+    /// read once before.
+    ///
+    /// # Errors
+    /// As [`Judge::run`], and what comes of reading samples.
+    pub fn run_over(
+        &self,
+        judged: &mut dyn Judged,
+        samples: &(impl Samples + ?Sized),
+        watcher: &mut dyn Watcher,
         mut each: impl FnMut(&Sample, &Found),
     ) -> Result<Evaluation> {
-        let range = self.range.unwrap_or_else(|| match self.task {
-            Task::Segment { .. } => TargetLimits::default().data_range(),
-            Task::Regress => range_of_targets(judged, samples),
-        });
+        let count = samples.count();
+        let range = match (self.range, &self.task) {
+            (Some(range), _) => range,
+            (None, Task::Segment { .. }) => TargetLimits::default().data_range(),
+            (None, Task::Regress) => range_of_targets(judged, samples)?,
+        };
         let mut scores = self.no_scores(range);
         let mut compares_input = self.compares_input;
         let mut losses: Vec<LossSum> = Vec::new();
-        for (index, sample) in samples.iter().enumerate() {
+        for index in 0..count {
+            let sample = samples.sample(index)?;
+            let sample = sample.as_ref();
             let report = |done: f64, score| ImageReport {
                 work: ImageWork::Evaluate,
                 name: &sample.name,
                 index,
-                count: samples.len(),
+                count,
                 done,
                 score,
                 files: &[],
@@ -102,14 +143,13 @@ impl Judge {
             // The end of the image is reported below, together with its score.
             let mut progress =
                 |done: f64| if done < 1.0 { watcher.image(&report(done, None)) } else { Flow::Continue(()) };
-            let result = judged
-                .apply(sample, &mut progress)
-                .map_err(|error| in_image(error, sample, index, samples.len()))?;
+            let result =
+                judged.apply(sample, &mut progress).map_err(|error| in_image(error, sample, index, count))?;
             let target = judged.target(sample);
             let mut own = self.no_scores(range);
             for scores in [&mut own, &mut scores] {
                 add(scores, target.as_ref(), &result)
-                    .map_err(|error| in_image(error, sample, index, samples.len()))?;
+                    .map_err(|error| in_image(error, sample, index, count))?;
             }
             if let (Target::Values(target), TaskScores::Regress { input, .. }) =
                 (target.as_ref(), &mut scores)
@@ -126,8 +166,8 @@ impl Judge {
             each(sample, &result.found);
             let metric = own.metrics().first().copied();
             let score = metric.and_then(|(name, value)| Some((name, value?)));
-            if watcher.image(&report(1.0, score)).is_break() && index + 1 < samples.len() {
-                return Err(Error::Stopped { done: index + 1, count: samples.len() });
+            if watcher.image(&report(1.0, score)).is_break() && index + 1 < count {
+                return Err(Error::Stopped { done: index + 1, count });
             }
         }
         let (sum, weight) =
@@ -138,7 +178,7 @@ impl Judge {
             (_, false) => 0.0,
         };
         let image_losses = losses.iter().map(|l| l.loss() / l.weight()).collect();
-        Ok(Evaluation { images: samples.len(), scores, loss, image_losses })
+        Ok(Evaluation { images: count, scores, loss, image_losses })
     }
 
     fn no_scores(&self, range: DataRange) -> TaskScores {
@@ -152,14 +192,15 @@ impl Judge {
     }
 }
 
-fn range_of_targets(judged: &dyn Judged, samples: &[Sample]) -> DataRange {
+fn range_of_targets(judged: &dyn Judged, samples: &(impl Samples + ?Sized)) -> Result<DataRange> {
     let mut limits = TargetLimits::default();
-    for sample in samples {
-        if let Target::Values(values) = judged.target(sample).as_ref() {
+    for index in 0..samples.count() {
+        let sample = samples.sample(index)?;
+        if let Target::Values(values) = judged.target(&sample).as_ref() {
             limits.include(values.view());
         }
     }
-    limits.data_range()
+    Ok(limits.data_range())
 }
 
 /// Adds one image to scores.

@@ -1,6 +1,6 @@
 //! Trained models against targets in the units of their files: what must fit, how classes are counted, and the report.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::judge::Judge;
 use super::scores::{Evaluation, TaskScores};
@@ -35,9 +35,7 @@ impl Scoring {
                 let wanted = "the scores of a segmentation have no range; leave it out";
                 return Err(Error::setting("data_range", range, wanted));
             }
-            (Some(range), Task::Regress) => Some(DataRange::given(range).map_err(|_| {
-                Error::setting("data_range", range, "it must be a number above 0, such as 255")
-            })?),
+            (Some(range), Task::Regress) => Some(Self::range(range)?),
         };
         if let (Some(value), Task::Regress) = (ignored, &model.task) {
             let wanted = "a regression has no label values; give `weights` with 0 where pixels do not count";
@@ -52,6 +50,15 @@ impl Scoring {
         let rule = LabelRule::of_names(order.iter().map(|&output| classes[output].name.as_str()));
         let outputs = model.architecture.outputs;
         Ok(Self { mapping: LabelMapping { values, ignored }, order, rule, range, outputs })
+    }
+
+    /// The range of values that PSNR and SSIM refer to.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a number that is not above 0.
+    pub fn range(range: f64) -> Result<DataRange> {
+        DataRange::given(range)
+            .map_err(|_| Error::setting("data_range", range, "it must be a number above 0, such as 255"))
     }
 
     /// Label images are taken by the rule of `threshold` or `classes`, as in training; with neither, as they are.
@@ -112,45 +119,64 @@ impl Scoring {
         judge.run(ensemble, &dataset.samples, watcher, |_, _| ())
     }
 
-    /// All scores of an evaluation of `ensemble` as one JSON object; those that are undefined or infinite are null.
+    /// All scores of an evaluation of `ensemble` as one JSON object: those of [`report`], what was judged and where, and how far
+    /// its probabilities, or the images themselves, are right.
     pub fn report(&self, ensemble: &Ensemble, evaluation: &Evaluation) -> Value {
-        let (device, models) = (&ensemble.device().name, ensemble.models());
-        let (predictions, images) = (ensemble.predictions(), evaluation.images);
-        match &evaluation.scores {
-            TaskScores::Segment { matrix, calibration } => {
-                let classes = ensemble.model().classes().iter().zip(matrix.per_class());
-                let per_class = classes.map(|(class, scores)| {
-                    let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
-                    json!({
-                        "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision,
-                        "iou": iou, "dice": dice, "target_pixels": target_pixels,
-                    })
-                });
-                let rows: Vec<Vec<u64>> =
-                    matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
-                json!({
-                    "task": "segment", "device": device, "models": models, "predictions": predictions,
-                    "images": images, "pixels": matrix.counts().sum(),
-                    "global_accuracy": matrix.global_accuracy(), "class_accuracy": matrix.class_accuracy(),
-                    "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(),
-                    "classes": per_class.collect::<Vec<_>>(), "confusion_matrix": rows,
-                    "calibration_error": calibration.expected_error(), "reliability": calibration.bins(),
-                })
+        let mut entries = report(&ensemble.model().task, evaluation, self.range.is_some());
+        entries.extend(object(json!({
+            "device": ensemble.device().name, "models": ensemble.models(), "predictions": ensemble.predictions(),
+        })));
+        entries.extend(object(match &evaluation.scores {
+            TaskScores::Segment { calibration, .. } => {
+                json!({ "calibration_error": calibration.expected_error(), "reliability": calibration.bins() })
             }
-            TaskScores::Regress { output, input } => {
-                let scores = |scores: &RegressionScores| {
-                    json!({
-                        "mse": scores.mse(), "mae": scores.mae(),
-                        "psnr": scores.psnr().filter(|psnr| psnr.is_finite()), "ssim": scores.ssim(),
-                    })
-                };
-                let from = if self.range.is_some() { "given" } else { "targets" };
+            TaskScores::Regress { input, .. } => json!({ "input": input.as_ref().map(values) }),
+        }));
+        Value::Object(entries)
+    }
+}
+
+/// The scores of an evaluation as the entries of a JSON object; those that are undefined or infinite are null. `range_given` says
+/// whether the range that PSNR and SSIM refer to was given, and not taken from the targets.
+pub fn report(task: &Task, evaluation: &Evaluation, range_given: bool) -> Map<String, Value> {
+    let images = evaluation.images;
+    object(match (&evaluation.scores, task) {
+        (TaskScores::Segment { matrix, .. }, Task::Segment { classes }) => {
+            let per_class = classes.iter().zip(matrix.per_class()).map(|(class, scores)| {
+                let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
                 json!({
-                    "task": "regress", "device": device, "models": models, "predictions": predictions,
-                    "images": images, "data_range": output.data_range().value(), "data_range_from": from,
-                    "output": scores(output), "input": input.as_ref().map(scores),
+                    "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision,
+                    "iou": iou, "dice": dice, "target_pixels": target_pixels,
                 })
-            }
+            });
+            let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
+            json!({
+                "task": "segment", "images": images, "pixels": matrix.counts().sum(),
+                "global_accuracy": matrix.global_accuracy(), "class_accuracy": matrix.class_accuracy(),
+                "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(),
+                "classes": per_class.collect::<Vec<_>>(), "confusion_matrix": rows,
+            })
         }
+        (TaskScores::Regress { output, .. }, _) => json!({
+            "task": "regress", "images": images, "data_range": output.data_range().value(),
+            "data_range_from": if range_given { "given" } else { "targets" }, "output": values(output),
+        }),
+        // The scores of classes are those of a segmentation.
+        _ => Value::Null,
+    })
+}
+
+fn values(scores: &RegressionScores) -> Value {
+    json!({
+        "mse": scores.mse(), "mae": scores.mae(), "psnr": scores.psnr().filter(|psnr| psnr.is_finite()),
+        "ssim": scores.ssim(),
+    })
+}
+
+/// The entries of what is an object.
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(entries) => entries,
+        _ => Map::new(),
     }
 }

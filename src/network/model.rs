@@ -21,10 +21,11 @@ pub struct Class {
 impl Class {
     /// The class in a legend: its name, and its value where the name is not just that.
     pub fn caption(&self) -> String {
-        match self.name == self.value.to_string() {
-            true => format!("class {}", self.value),
-            false => format!("{} ({})", self.name, self.value),
+        let plain = format!("class {}", self.value);
+        if self.name == plain || self.name == self.value.to_string() {
+            return plain;
         }
+        format!("{} ({})", self.name, self.value)
     }
 }
 

@@ -8,6 +8,7 @@
 //!   images look like that were meant otherwise than their values say.
 //! - `dataset`: all images of a run with their targets; `data_files`: from files ([`DataFiles`], [`load_segmentation`],
 //!   [`load_regression`]); `in_memory`: from arrays ([`Dataset::from_memory`]).
+//! - `results`: results of any program beside their targets, read one pair after the other ([`Results`]).
 //! - `weights`: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
 //! - `fingerprint`: images known again by their content ([`Fingerprint`]).
 //! - `random`: random numbers by seed, use and number.
@@ -20,7 +21,7 @@
 //! Images of one dataset may differ in size.
 //!
 //! Imports run one way: `random`, `symmetries`, `labels`, `label_rule`, `sample` <- `masks` <- `dataset` <- `in_memory`,
-//! `weights`, `fingerprint`, `class_pixels` <- `data_files`, `sampling` <- `regions`, `augmentation`; inside the last,
+//! `weights`, `fingerprint`, `class_pixels` <- `data_files`, `results`, `sampling` <- `regions`, `augmentation`; inside the last,
 //! `strengths`, `elastic` <- `geometry`, `intensity` <- `mod`.
 
 mod augmentation;
@@ -34,6 +35,7 @@ mod labels;
 mod masks;
 mod random;
 mod regions;
+mod results;
 mod sample;
 mod sampling;
 mod symmetries;
@@ -47,6 +49,7 @@ pub use fingerprint::Fingerprint;
 pub use in_memory::{Labelled, check_finite};
 pub use label_rule::LabelRule;
 pub use labels::LabelMapping;
+pub use results::{ResultFiles, Results};
 pub use sample::{Sample, Target, fill_gaps};
 pub use sampling::{Draw, Sampler, cut};
 pub use symmetries::Symmetries;

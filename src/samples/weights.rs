@@ -7,7 +7,7 @@ use ndarray::{Array2, Axis};
 use super::dataset::Dataset;
 use super::sample::Target;
 use crate::error::{Error, Result};
-use crate::images::{Discovery, as_grey, page_size, read_values};
+use crate::images::{Discovery, ImageSource, as_grey, page_size, read_values};
 use crate::metrics::UNLABELLED;
 
 /// Gives the images of `set`, which were loaded from `images`, the weights of the images `weights`, which pair with them
@@ -57,16 +57,26 @@ pub fn load_weights_with(
         }
     }
     for (sample, (_, page)) in set.samples.iter_mut().zip(&pairs) {
-        let weights = as_grey(&page.name(), read_values(page)?)?.index_axis_move(Axis(0), 0);
-        if let Some(((y, x), weight)) = weights.indexed_iter().find(|(_, weight)| **weight < 0.0) {
+        sample.weights = Some(read(page)?);
+    }
+    Ok(())
+}
+
+/// The weights in one image.
+///
+/// # Errors
+/// [`Error::Input`] for a file that cannot be read, with several channels that differ or with numbers below 0.
+pub(super) fn read(page: &ImageSource) -> Result<Array2<f32>> {
+    let weights = as_grey(&page.name(), read_values(page)?)?.index_axis_move(Axis(0), 0);
+    match weights.indexed_iter().find(|(_, weight)| **weight < 0.0) {
+        None => Ok(weights),
+        Some(((y, x), weight)) => {
             let problem = format!(
                 "has the weight {weight} at x {x}, y {y}; wanted numbers from 0 (does not count) upwards"
             );
-            return Err(Error::input(page.name(), problem));
+            Err(Error::input(page.name(), problem))
         }
-        sample.weights = Some(weights);
     }
-    Ok(())
 }
 
 /// How much the pixels of each class count.

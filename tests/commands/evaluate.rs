@@ -146,3 +146,63 @@ fn several_models_in_all_symmetries_are_evaluated_as_one() {
     assert_eq!((&scores["models"], &scores["predictions"]), (&2.into(), &16.into()));
     assert_eq!(scores["mean_iou"], 1.0);
 }
+
+/// Label images of three classes and what another program made of them, with some pixels wrong and one value not labelled.
+fn compared() -> Bench {
+    let bench = Bench::new();
+    for (name, size) in [("a", (20, 31)), ("b", (9, 12))] {
+        let targets = pattern(size).mapv(|pixel| [7, 2, 0][class_of(pixel, 3)]);
+        let mut found = targets.clone();
+        found[[0, 0]] = if targets[[0, 0]] == 7 { 2 } else { 7 };
+        bench.labels(&format!("found/{name}"), &found);
+        bench.labels(&format!("targets/{name}"), &targets);
+    }
+    bench
+}
+
+#[test]
+fn results_of_any_program_are_compared_without_a_model() {
+    let bench = compared();
+    let call = "evaluate --predictions found --targets targets --json";
+    let scores = json(&bench.succeeds(call));
+    let pixels = 20 * 31 + 9 * 12;
+    assert_eq!((&scores["task"], &scores["pixels"]), (&"segment".into(), &pixels.into()));
+    let accuracy = scores["global_accuracy"].as_f64().unwrap();
+    assert!((accuracy - (pixels - 2) as f64 / pixels as f64).abs() < 1e-12);
+    assert_eq!(scores["classes"].as_array().unwrap().len(), 3);
+    // What is not labelled does not count, whatever was found there.
+    let scores = json(&bench.succeeds(&format!("{call} --ignore 7")));
+    assert!(scores["pixels"].as_u64().unwrap() < pixels && scores["classes"].as_array().unwrap().len() == 3);
+    assert!(bench.succeeds("evaluate --predictions found --targets targets").contains("mean IoU"));
+    bench.labels("targets/c", &ndarray::Array2::zeros((3, 4)));
+    bench.refuses(call, &["1 target without image", "c.png"]);
+    bench.labels("found/c", &ndarray::Array2::zeros((3, 5)));
+    bench.refuses(call, &["c.png is 5 x 3 pixels", "4 x 3"]);
+    for (call, named) in [
+        (format!("{call} --images found"), "--images"),
+        ("evaluate --targets targets --images found".into(), "--predictions"),
+        ("evaluate --targets targets --model m.safetensors".into(), "--images"),
+    ] {
+        let run = bench.run(&call);
+        assert!(run.code == 2 && run.stderr.contains(named), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn values_are_compared_as_values() {
+    let bench = Bench::new();
+    let target = pattern((20, 31)).insert_axis(Axis(0));
+    bench.floats("targets/a.tif", &target);
+    bench.floats("found/a.tif", &target.mapv(|value| value + 0.5));
+    let scores =
+        json(&bench.succeeds("evaluate --predictions found --targets targets --task regress --json"));
+    assert_eq!(scores["task"], "regress");
+    assert!((scores["output"]["mse"].as_f64().unwrap() - 0.25).abs() < 1e-6);
+    bench.floats("targets/a.tif", &target.mapv(|value| value * 0.37));
+    let scores =
+        json(&bench.succeeds("evaluate --predictions found --targets targets --data-range 255 --json"));
+    assert_eq!((&scores["task"], &scores["data_range_from"]), (&"regress".into(), &"given".into()));
+    bench.floats("targets/a.tif", &Array3::zeros((2, 20, 31)));
+    let call = "evaluate --predictions found --targets targets --task regress";
+    bench.refuses(call, &["found/a.tif has 1 channels", "has 2"]);
+}

@@ -238,3 +238,11 @@ fn a_loss_that_is_no_number_ends_the_run_and_says_where() {
         assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
     }
 }
+
+#[test]
+fn denoising_is_a_regression_and_says_what_it_needs() {
+    let bench = bench();
+    bench.refuses("train denoise --images images --out run", &["--targets", "second noisy recording"]);
+    bench.succeeds("train denoise --images images --targets images --out run --depth 2 --crop 16 --max-steps 2 --device cpu");
+    assert!(bench.text_of("run/config.toml").contains("task = \"regress\""));
+}

@@ -1,0 +1,88 @@
+//! Results in files against targets in files: no network is needed.
+
+use std::borrow::Cow;
+
+use ndarray::Axis;
+
+use super::judge::{Found, ImageResult, Judge, Judged, Samples};
+use super::scores::Evaluation;
+use crate::Result;
+use crate::metrics::DataRange;
+use crate::network::{Class, Task, TaskKind};
+use crate::samples::{LabelMapping, Results, Sample};
+use crate::watcher::{Flow, Watcher};
+
+/// What came of a comparison.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// What was compared: the classes that were found, or values.
+    pub task: Task,
+    /// The scores.
+    pub evaluation: Evaluation,
+}
+
+/// Scores `results` against their targets, reading one pair after the other: label images twice, for their classes and for the
+/// scores, and values twice where no `range` is given.
+///
+/// `kind` says whether they are classes or values; without it, [`Results::are_labels`] decides.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) for files that cannot be read, [`Error::Mismatch`](crate::Error::Mismatch) for those that
+/// do not fit, and [`Error::Stopped`](crate::Error::Stopped).
+pub fn compare(
+    results: &Results,
+    kind: Option<TaskKind>,
+    range: Option<DataRange>,
+    watcher: &mut dyn Watcher,
+) -> Result<Comparison> {
+    let kind = match kind {
+        Some(kind) => kind,
+        None if results.are_labels()? => TaskKind::Segment,
+        None => TaskKind::Regress,
+    };
+    let mapping = match kind {
+        TaskKind::Segment => Some(results.classes()?),
+        TaskKind::Regress => None,
+    };
+    let task = match &mapping {
+        Some(mapping) => {
+            let class = |&value: &i64| Class { value, name: format!("class {value}") };
+            Task::Segment { classes: mapping.values.iter().map(class).collect() }
+        }
+        None => Task::Regress,
+    };
+    let pairs = Pairs { results, mapping: mapping.as_ref() };
+    let evaluation =
+        Judge::new(&task).with_range(range).run_over(&mut AsTheyAre, &pairs, watcher, |_, _| ())?;
+    Ok(Comparison { task, evaluation })
+}
+
+struct Pairs<'a> {
+    results: &'a Results,
+    mapping: Option<&'a LabelMapping>,
+}
+
+impl Samples for Pairs<'_> {
+    fn count(&self) -> usize {
+        self.results.count()
+    }
+
+    fn sample(&self, index: usize) -> Result<Cow<'_, Sample>> {
+        self.results.sample(index, self.mapping)
+    }
+}
+
+/// Takes the image of a sample as what was found.
+struct AsTheyAre;
+
+impl Judged for AsTheyAre {
+    fn apply(&mut self, sample: &Sample, _: &mut dyn FnMut(f64) -> Flow) -> Result<ImageResult> {
+        let found = match sample.target {
+            crate::samples::Target::Classes(_) => {
+                Found::Classes(sample.image.index_axis(Axis(0), 0).mapv(|class| class as u32))
+            }
+            crate::samples::Target::Values(_) => Found::Values(sample.image.clone()),
+        };
+        Ok(ImageResult { found, probabilities: None, loss: None })
+    }
+}

@@ -1,0 +1,169 @@
+//! Results that lie in files, this program's or another's, beside their targets: read one pair after the other.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use ndarray::Axis;
+
+use super::label_rule::LabelRule;
+use super::labels::LabelMapping;
+use super::sample::{Sample, Target};
+use super::weights;
+use crate::error::{Error, Result};
+use crate::images::{Discovery, ImageSource, NO_LABEL, page_size, read_image, read_values_with_gaps};
+
+/// More different values than this in one image are values and not labels, unless it is said that they are labels.
+const MAX_LABELS: usize = 32;
+/// More classes than this cannot be compared.
+const MAX_CLASSES: usize = 65_536;
+
+/// Where results, their targets and weights lie, and how label images are taken.
+#[derive(Debug, Clone)]
+pub struct ResultFiles<'a> {
+    /// The results: a folder, a file or a pattern, see [`Discovery::discover`].
+    pub results: &'a str,
+    /// Their targets, see [`Discovery::pair`].
+    pub targets: &'a str,
+    /// How much each pixel counts, see [`super::load_weights`].
+    pub weights: Option<&'a str>,
+    /// How all of them are looked for.
+    pub discovery: Discovery,
+    /// What is made of the values of label images.
+    pub rule: LabelRule,
+    /// The value in targets of pixels that nobody labelled.
+    pub ignored: Option<i64>,
+}
+
+/// Results with their targets; the headers have been compared.
+#[derive(Debug)]
+pub struct Results {
+    pairs: Vec<(ImageSource, ImageSource)>,
+    weights: Option<Vec<ImageSource>>,
+    rule: LabelRule,
+    ignored: Option<i64>,
+}
+
+impl ResultFiles<'_> {
+    /// Pairs results with targets and weights, and compares their sizes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for files that cannot be read; [`Error::Mismatch`] for results without target and other sizes.
+    pub fn pair(self) -> Result<Results> {
+        let found = self.discovery.discover(self.results)?;
+        let targets = self.discovery.discover(self.targets)?;
+        let pairs = self.discovery.pair(&found, &targets, "target")?;
+        for (result, target) in &pairs {
+            same_size(result, target, "target")?;
+        }
+        let weights = self.weights.map(|weights| {
+            let pages = self.discovery.discover_single_channel(weights)?;
+            let results: Vec<_> = pairs.iter().map(|(result, _)| result.clone()).collect();
+            let pairs = self.discovery.pair(&results, &pages, "weight image")?;
+            pairs.iter().try_for_each(|(result, page)| same_size(result, page, "weight image"))?;
+            Ok(pairs.into_iter().map(|(_, page)| page).collect())
+        });
+        Ok(Results { pairs, weights: weights.transpose()?, rule: self.rule, ignored: self.ignored })
+    }
+}
+
+fn same_size(result: &ImageSource, other: &ImageSource, what: &str) -> Result<()> {
+    let ((_, height, width), (_, other_height, other_width)) = (page_size(result)?, page_size(other)?);
+    if (height, width) == (other_height, other_width) {
+        return Ok(());
+    }
+    Err(Error::Mismatch(format!(
+        "{} is {width} x {height} pixels but its {what} {} is {other_width} x {other_height}; wanted the same size",
+        result.name(),
+        other.name()
+    )))
+}
+
+impl Results {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Whether the first target holds labels, as far as that can be known: whole numbers in one channel, and few different ones.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it cannot be read.
+    pub fn are_labels(&self) -> Result<bool> {
+        let Some((_, target)) = self.pairs.first() else { return Ok(false) };
+        if self.rule != LabelRule::AsStored {
+            return Ok(true);
+        }
+        let labels = self.rule.read(target);
+        Ok(match labels {
+            Ok(labels) => labels.iter().collect::<BTreeSet<_>>().len() <= MAX_LABELS,
+            // What is wrong with the file itself shows here too.
+            Err(_) => {
+                read_image(target)?;
+                false
+            }
+        })
+    }
+
+    /// The label values of all results and targets, by which classes are counted. A result may have the value of pixels that
+    /// nobody labelled; where the target is labelled, that is wrong. Every file is read for it, one at a time.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for files that cannot be read as labels, [`Error::Mismatch`] for more than 65 536 values.
+    pub fn classes(&self) -> Result<LabelMapping> {
+        let mut values = BTreeSet::new();
+        for (result, target) in &self.pairs {
+            values.extend(self.labels(result, None)?);
+            let wanted = self.labels(target, self.ignored)?;
+            values.extend(wanted.into_iter().filter(|value| Some(*value) != self.ignored));
+            if values.len() > MAX_CLASSES {
+                return Err(Error::Mismatch(format!(
+                    "the label images up to {} hold more than {MAX_CLASSES} different values; give `task regress` where they are no classes",
+                    target.name()
+                )));
+            }
+        }
+        values.remove(&NO_LABEL);
+        Ok(LabelMapping { values: values.into_iter().collect(), ignored: self.ignored })
+    }
+
+    fn labels(&self, page: &ImageSource, ignored: Option<i64>) -> Result<ndarray::Array2<i64>> {
+        let mut labels = self.rule.read(page)?;
+        self.rule.apply(&page.name(), &mut labels, ignored)?;
+        Ok(labels)
+    }
+
+    /// Pair `index` as a sample whose image is the result: of classes their numbers, in one channel.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for files that cannot be read, [`Error::Mismatch`] for another number of channels.
+    pub fn sample(&self, index: usize, classes: Option<&LabelMapping>) -> Result<Cow<'static, Sample>> {
+        let (result, target) = &self.pairs[index];
+        let (image, wanted) = match classes {
+            Some(mapping) => {
+                let found = LabelMapping { ignored: None, ..mapping.clone() };
+                let found = found.encode(&result.name(), &self.labels(result, None)?)?;
+                let wanted = mapping.encode(&target.name(), &self.labels(target, self.ignored)?)?;
+                (found.mapv(|class| class as f32).insert_axis(Axis(0)), Target::Classes(wanted))
+            }
+            None => {
+                let (image, values) = (read_image(result)?, read_values_with_gaps(target)?);
+                if image.dim() != values.dim() {
+                    return Err(Error::Mismatch(format!(
+                        "{} has {} channels but its target {} has {}; wanted the same number",
+                        result.name(),
+                        image.dim().0,
+                        target.name(),
+                        values.dim().0
+                    )));
+                }
+                (image, Target::Values(values))
+            }
+        };
+        let mut sample = Sample::new(result.name(), image, wanted);
+        if let Some(pages) = &self.weights {
+            sample.weights = Some(weights::read(&pages[index])?);
+        }
+        sample.settle_gaps();
+        Ok(Cow::Owned(sample))
+    }
+}
