@@ -142,6 +142,7 @@ def train(
     threshold: int = ...,
     classes: str = ...,
     colours: str = ...,
+    class_names: str = ...,
     class_weights: str = ...,
     init: Path = ...,
     freeze: int = ...,

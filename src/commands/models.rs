@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// Models, and how an image goes through them. At least one has to be named where that is `REQUIRED`.
 #[derive(Debug, Args)]
 pub struct ModelArguments<const REQUIRED: bool = true> {
-    /// Run folder or model file; of several, the mean of their probabilities or values is taken
+    /// Run folder, model file or folder of folds; of several models, the mean of their probabilities or values is taken
     #[arg(long = "model", value_name = "M", required = REQUIRED)]
     models: Vec<PathBuf>,
     /// Average over all eight flips and rotations of each image as well: eight times the work
@@ -41,8 +41,8 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
         });
         let rescale = rescale.transpose()?;
         let mut models = Vec::new();
-        for path in &self.models {
-            models.push((path.display().to_string(), Model::read(path)?));
+        for path in self.paths() {
+            models.push((path.display().to_string(), Model::read(&path)?));
         }
         if let Some((_, first)) = models.first() {
             check(first)?;
@@ -53,6 +53,11 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
         Ok(Ensemble::new(models, &self.device.choose()?, self.tile, self.tta)?.rescaling(rescale))
     }
 
+    /// The run folders or files of all models.
+    fn paths(&self) -> Vec<PathBuf> {
+        self.models.iter().flat_map(|path| Model::paths(path)).collect()
+    }
+
     /// The first of the models.
     pub(super) fn first(&self) -> &Path {
         self.models.first().map_or(Path::new(""), PathBuf::as_path)
@@ -60,7 +65,7 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
 
     /// From how many predictions a mean is taken.
     pub(super) fn predictions(&self) -> usize {
-        self.models.len() * if self.tta { Symmetry::ALL.len() } else { 1 }
+        self.paths().len() * if self.tta { Symmetry::ALL.len() } else { 1 }
     }
 
     /// The models, for a line of the log.

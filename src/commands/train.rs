@@ -18,9 +18,10 @@ use crate::training::{
 };
 use crate::{Error, Result};
 
-/// The three ways to begin.
+/// The ways to begin.
 const USAGE: &str = "\
 msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
+       msd-gpu train <TASK> --pairs <LIST.csv> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
        msd-gpu train --resume <RUN> [OPTIONS]";
 
@@ -83,6 +84,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         settings.start_from(path)?;
     }
     arguments.settings.override_settings(&mut settings)?;
+    if let Some(list) = arguments.settings.get("pairs") {
+        (settings.images, settings.targets) = (list.into(), list.into());
+    }
     if arguments.no_symmetries {
         settings.symmetries = Symmetries::None;
     }
@@ -144,7 +148,9 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
     let missing =
         |what: &str| Error::setting(what, "missing", "it must be given here or in a file with --config");
     let given = |name: &str, what: &str| arguments.settings.get(name).ok_or_else(|| missing(what));
-    if arguments.settings.denoises && arguments.settings.get("targets").is_none() {
+    if arguments.settings.denoises
+        && ["targets", "pairs"].iter().all(|name| arguments.settings.get(name).is_none())
+    {
         return Err(Error::setting(
             "--targets",
             "missing",
@@ -152,7 +158,18 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
         ));
     }
     let task = given("task", "the task (segment, regress or denoise)")?.parse()?;
-    let mut settings = Settings::new(task, given("images", "--images")?, given("targets", "--targets")?);
+    let list = arguments.settings.get("pairs");
+    if let (Some(_), Some(other)) = (
+        list,
+        ["images", "targets", "weights"].into_iter().find(|name| arguments.settings.get(name).is_some()),
+    ) {
+        let wanted = format!("the list says where these are; leave --{other} out, or --pairs");
+        return Err(Error::setting("--pairs", format!("given beside --{other}"), wanted));
+    }
+    let mut settings = match list {
+        Some(list) => Settings::new(task, list, list),
+        None => Settings::new(task, given("images", "--images")?, given("targets", "--targets")?),
+    };
     settings.patience = Settings::default_patience(arguments.has_limit());
     Ok(settings)
 }

@@ -159,6 +159,7 @@ mod tests {
                         number(y + c, x) as f32 / 100.0 - 1.0
                     })),
                 },
+                group: None,
                 weights: weighted
                     .then(|| Array2::from_shape_fn((height, width), |(y, x)| ((x + y) % 3) as f32)),
             }

@@ -279,7 +279,7 @@ mod tests {
                 true => Target::Classes(Array2::from_shape_fn((2, 2), |(y, x)| ((y + x) % 2) as u32)),
                 false => Target::Values(image.mapv(|v| 2.0 * v + 1.0)),
             };
-            Sample { name: name.into(), image, target, weights: None }
+            Sample { name: name.into(), image, target, group: None, weights: None }
         };
         vec![sample("right", 0), sample("wrong", 1)]
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
@@ -108,6 +108,16 @@ impl Model {
         let model = Self { architecture, parameters, task, input, target, provenance };
         model.validate().map_err(|e| Error::model(path, e))?;
         Ok(model)
+    }
+
+    /// The models that `path` stands for: itself, or, where it is a folder of folds (`fold-1`, `fold-2` and so on), those of all
+    /// folds in order, which make an ensemble.
+    pub fn paths(path: &Path) -> Vec<PathBuf> {
+        let fold = |number: usize| path.join(format!("fold-{number}"));
+        if path.join("model.safetensors").exists() || !fold(1).is_dir() {
+            return vec![path.to_path_buf()];
+        }
+        (1..).map(fold).take_while(|fold| fold.is_dir()).collect()
     }
 
     /// Reads a model from a file, or from `model.safetensors` in a run folder.

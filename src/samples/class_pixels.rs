@@ -96,6 +96,7 @@ mod tests {
             name: "a".into(),
             image: Array3::zeros((1, classes.nrows(), classes.ncols())),
             target: Target::Classes(classes),
+            group: None,
             weights: None,
         });
         let pixels = ClassPixels::of(&Dataset { samples: samples.to_vec() }).unwrap();

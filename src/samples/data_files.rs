@@ -1,13 +1,14 @@
 //! Images, targets and weights that lie in files, to a dataset.
 
 use log::warn;
-use ndarray::{Array3, Axis};
+use ndarray::{Array2, Array3, Axis};
 
 use super::dataset::{Classes, Dataset, find_classes};
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
+use super::pair_list;
 use super::sample::{Sample, Target};
-use super::weights::load_weights_with;
+use super::weights::{self, load_weights_with};
 use crate::error::{Error, Result};
 use crate::images::{
     Discovery, ImageSource, as_grey, check_gaps, has_equal_channels, page_size, read_image_with_gaps,
@@ -25,6 +26,8 @@ pub struct DataFiles<'a> {
     pub targets: &'a str,
     /// How much each pixel counts, see [`load_weights_with`].
     pub weights: Option<&'a str>,
+    /// A list of images with targets, weights and groups, in the place of those above.
+    pub list: Option<&'a str>,
     /// How all of them are looked for.
     pub discovery: Discovery,
     /// What is made of the values of label images.
@@ -35,7 +38,13 @@ pub struct DataFiles<'a> {
 }
 
 /// A page of an image, and the page of its target.
-type Pair = (ImageSource, ImageSource);
+pub(super) type Pair = (ImageSource, ImageSource);
+
+/// Pairs that were found, and what a list says of them.
+struct FoundPairs {
+    pairs: Vec<Pair>,
+    listed: Option<Vec<(Option<ImageSource>, String)>>,
+}
 
 impl<'a> DataFiles<'a> {
     /// Images and targets, where all pixels count and each value of a label image is a class.
@@ -44,10 +53,17 @@ impl<'a> DataFiles<'a> {
             images,
             targets,
             weights: None,
+            list: None,
             discovery: Discovery::default(),
             rule: LabelRule::AsStored,
             channels: None,
         }
+    }
+
+    /// Images and their targets by a list of comma-separated values. Its first line is `image,target`, with `weight` and `group`
+    /// where these are wanted; files are looked for from its folder.
+    pub fn listed(list: &'a str) -> Self {
+        Self { list: Some(list), ..Self::new(list, list) }
     }
 
     /// The same, looked for as `discovery` says.
@@ -81,7 +97,8 @@ impl<'a> DataFiles<'a> {
     /// target, targets of another size, images of different channel counts, and label images of more than 32 values where
     /// the rule does not say which are classes.
     pub fn segmentation(&self, classes: Classes) -> Result<(Dataset, LabelMapping, LabelRule)> {
-        let pairs = self.checked_pairs(false)?;
+        let found = self.checked_pairs(false)?;
+        let pairs = &found.pairs;
         let mut labels =
             pairs.iter().map(|(_, target)| self.rule.read(target)).collect::<Result<Vec<_>>>()?;
         let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
@@ -91,7 +108,7 @@ impl<'a> DataFiles<'a> {
             let target = Target::Classes(mapping.encode(name, &labels)?);
             samples.push(Sample::new(image.name(), read_image_with_gaps(image)?, target));
         }
-        let set = self.finished(&pairs, samples)?;
+        let set = self.finished(&found, samples)?;
         Ok((set, mapping, rule))
     }
 
@@ -104,14 +121,15 @@ impl<'a> DataFiles<'a> {
     /// [`Error::Input`] for files that cannot be read, [`Error::Mismatch`] for images without target, targets of another size,
     /// and images or targets of different channel counts.
     pub fn regression(&self) -> Result<Dataset> {
-        let pairs = self.checked_pairs(true)?;
+        let found = self.checked_pairs(true)?;
+        let pairs = &found.pairs;
         let mut samples = Vec::with_capacity(pairs.len());
-        for (image, target) in &pairs {
+        for (image, target) in pairs {
             let values = Target::Values(read_values_with_gaps(target)?);
             samples.push(Sample::new(image.name(), read_image_with_gaps(image)?, values));
         }
         same_channels(
-            &pairs,
+            pairs,
             &mut samples,
             None,
             |(_, target)| target,
@@ -120,11 +138,12 @@ impl<'a> DataFiles<'a> {
                 Target::Classes(_) => None,
             },
         )?;
-        self.finished(&pairs, samples)
+        self.finished(&found, samples)
     }
 
     /// What is the same for classes and values: channels, weights, numbers that are none, and pages without labels.
-    fn finished(&self, pairs: &[Pair], mut samples: Vec<Sample>) -> Result<Dataset> {
+    fn finished(&self, found: &FoundPairs, mut samples: Vec<Sample>) -> Result<Dataset> {
+        let pairs = found.pairs.as_slice();
         same_channels(
             pairs,
             &mut samples,
@@ -133,6 +152,10 @@ impl<'a> DataFiles<'a> {
             |sample| Some(&mut sample.image),
         )?;
         let mut set = Dataset { samples };
+        for (sample, (page, group)) in set.samples.iter_mut().zip(found.listed.iter().flatten()) {
+            sample.group = Some(group.clone());
+            sample.weights = page.as_ref().map(|page| weights_of(sample, page)).transpose()?;
+        }
         if let Some(weights) = self.weights {
             load_weights_with(&self.discovery, &mut set, self.images, weights)?;
         }
@@ -164,13 +187,23 @@ impl<'a> DataFiles<'a> {
 
     /// Pairs images with targets, compares their headers and checks that there is memory for all of them, before minutes go by
     /// with reading pixels.
-    fn checked_pairs(&self, regression: bool) -> Result<Vec<Pair>> {
-        let found = self.discovery.discover(self.images)?;
-        let found_targets = match regression {
-            true => self.discovery.discover_targets(self.targets, &found)?,
-            false => self.discovery.discover_single_channel(self.targets)?,
+    fn checked_pairs(&self, regression: bool) -> Result<FoundPairs> {
+        let (pairs, listed): (Vec<Pair>, _) = match self.list {
+            Some(list) => {
+                let listed = pair_list::read(list, &self.discovery, regression)?;
+                let (pairs, others) =
+                    listed.into_iter().map(|line| (line.pair, (line.weights, line.group))).unzip();
+                (pairs, Some(others))
+            }
+            None => {
+                let found = self.discovery.discover(self.images)?;
+                let found_targets = match regression {
+                    true => self.discovery.discover_targets(self.targets, &found)?,
+                    false => self.discovery.discover_single_channel(self.targets)?,
+                };
+                (self.discovery.pair(&found, &found_targets, "target")?, None)
+            }
         };
-        let pairs = self.discovery.pair(&found, &found_targets, "target")?;
         // Said before labels are looked at: those of an image itself are refused for what they look like.
         if let Some(pair) = pairs.iter().find(|pair| is_same_page(pair)) {
             warn_of_same(pair);
@@ -202,7 +235,7 @@ impl<'a> DataFiles<'a> {
         }
         let what = format!("the images of {} and their targets ({} of each)", self.images, pairs.len());
         memory::check(&what, bytes, "use fewer or smaller images")?;
-        Ok(pairs)
+        Ok(FoundPairs { pairs, listed })
     }
 }
 
@@ -222,6 +255,22 @@ pub fn load_segmentation(images: &str, targets: &str, classes: Classes) -> Resul
 /// As [`DataFiles::regression`].
 pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
     DataFiles::new(images, targets).regression()
+}
+
+/// The weights of a sample, in `page`.
+fn weights_of(sample: &Sample, page: &ImageSource) -> Result<Array2<f32>> {
+    let weights = weights::read(page)?;
+    let (_, height, width) = sample.image.dim();
+    if weights.dim() == (height, width) {
+        return Ok(weights);
+    }
+    Err(Error::Mismatch(format!(
+        "{} is {width} x {height} pixels but its weights {} are {} x {}; wanted the same size, cut or export the weights again",
+        sample.name,
+        page.name(),
+        weights.dim().1,
+        weights.dim().0
+    )))
 }
 
 /// Checks by their headers that pages have as many channels as the first one. Three beside one may be grey.

@@ -1,5 +1,7 @@
 //! All images of a run with their targets, checked against each other.
 
+use std::collections::BTreeMap;
+
 use log::{info, warn};
 use ndarray::Array2;
 
@@ -72,17 +74,19 @@ impl Dataset {
                 "wanted a number between 0 and 1, such as 0.2",
             ));
         }
-        let count = self.samples.len();
+        let groups = self.groups();
+        let count = groups.iter().max().map_or(0, |last| last + 1);
         if count < 2 {
+            let what = if self.samples.len() > count { "group of images" } else { "images" };
             return Err(Error::Mismatch(format!(
-                "found {count} images, but `val_fraction` needs at least two, one to train on and one to validate on; give more images, or `val_images`"
+                "found {count} {what}, but `val_fraction` needs at least two, one to train on and one to validate on; give more images, or `val_images`"
             )));
         }
         let wanted = ((count as f64 * fraction).round() as usize).clamp(1, count - 1);
         let order = permutation(&mut stream(seed, Stream::Split, 0), count / wanted);
         let start = order.last().map_or(0, |run| run * wanted);
         let range = start..start + wanted;
-        Ok(self.divided(&(0..count).map(|index| range.contains(&index)).collect::<Vec<_>>()))
+        Ok(self.divided(&groups.iter().map(|group| range.contains(group)).collect::<Vec<_>>()))
     }
 
     /// Takes fold `fold` of `folds`, both counted from 1, for validation: `(training, validation)`.
@@ -94,7 +98,8 @@ impl Dataset {
     /// [`Error::Setting`] for fewer than two folds or a fold that there is not, [`Error::Mismatch`] for fewer images
     /// than folds.
     pub fn split_off_fold(self, fold: usize, folds: usize) -> Result<(Dataset, Dataset)> {
-        let count = self.samples.len();
+        let groups = self.groups();
+        let count = groups.iter().max().map_or(0, |last| last + 1);
         if folds < 2 {
             return Err(Error::setting("folds", folds, "it must be at least 2, such as 5"));
         }
@@ -103,13 +108,32 @@ impl Dataset {
         }
         if count < folds {
             return Err(Error::Mismatch(format!(
-                "found {count} images for {folds} folds, but each fold needs one; lower `folds` or give more images"
+                "found {count} {} for {folds} folds, but each fold needs one; lower `folds` or give more images",
+                if self.samples.len() > count { "groups of images" } else { "images" }
             )));
         }
         // The first folds take one more where they do not come out even.
         let start = |fold: usize| fold * (count / folds) + fold.min(count % folds);
         let range = start(fold - 1)..start(fold);
-        Ok(self.divided(&(0..count).map(|index| range.contains(&index)).collect::<Vec<_>>()))
+        Ok(self.divided(&groups.iter().map(|group| range.contains(group)).collect::<Vec<_>>()))
+    }
+
+    /// Of each image a number that those of its group share, in the order of their first images; images without a group have
+    /// their own.
+    fn groups(&self) -> Vec<usize> {
+        let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut count = 0;
+        let mut number = || {
+            count += 1;
+            count - 1
+        };
+        self.samples
+            .iter()
+            .map(|sample| match &sample.group {
+                Some(group) => *known.entry(group).or_insert_with(&mut number),
+                None => number(),
+            })
+            .collect()
     }
 
     /// Takes out images in which nothing counts, of those that `may_go` says by their index; where nothing counts in any image,

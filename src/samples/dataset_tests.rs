@@ -96,6 +96,7 @@ fn numbered(count: usize) -> Dataset {
         name: n.to_string(),
         image: Array3::zeros((1, 1, 1)),
         target: Target::Values(Array3::zeros((1, 1, 1))),
+        group: None,
         weights: None,
     };
     Dataset { samples: (0..count).map(sample).collect() }
@@ -180,6 +181,7 @@ fn what_does_not_count_is_left_out_for_metrics() {
     let classes = Sample {
         target: Target::Classes(Array2::from_shape_vec((1, 3), vec![0, 1, UNLABELLED]).unwrap()),
         image: Array3::zeros((1, 1, 3)),
+        group: None,
         weights: Some(Array2::from_shape_vec((1, 3), vec![0.0, 2.0, 1.0]).unwrap()),
         name: "a".into(),
     };

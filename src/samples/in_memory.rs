@@ -95,7 +95,7 @@ impl Dataset {
 }
 
 fn check(sample: &Sample) -> Result<()> {
-    let Sample { name, image, target, weights } = sample;
+    let Sample { name, image, target, weights, .. } = sample;
     let (channels, height, width) = image.dim();
     if image.is_empty() {
         return Err(Error::Mismatch(format!(
@@ -186,6 +186,7 @@ mod tests {
             name: "image 0".into(),
             image: Array3::ones((2, 3, 4)),
             target: Target::Values(Array3::zeros((1, 3, 4))),
+            group: None,
             weights: Some(Array2::ones((3, 4))),
         }
     }

@@ -7,7 +7,7 @@
 //! - `label_rule`: thresholds, lists of classes and colours in the place of label values ([`LabelRule`]); `masks`: what label
 //!   images look like that were meant otherwise than their values say.
 //! - `dataset`: all images of a run with their targets; `data_files`: from files ([`DataFiles`], [`load_segmentation`],
-//!   [`load_regression`]); `in_memory`: from arrays ([`Dataset::from_memory`]).
+//!   [`load_regression`]); `pair_list`: a list of them with groups; `in_memory`: from arrays ([`Dataset::from_memory`]).
 //! - `results`: results of any program beside their targets, read one pair after the other ([`Results`]).
 //! - `weights`: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
 //! - `fingerprint`: images known again by their content ([`Fingerprint`]).
@@ -21,7 +21,7 @@
 //! Images of one dataset may differ in size.
 //!
 //! Imports run one way: `random`, `symmetries`, `labels`, `label_rule`, `sample` <- `masks` <- `dataset` <- `in_memory`,
-//! `weights`, `fingerprint`, `class_pixels` <- `data_files`, `results`, `sampling` <- `regions`, `augmentation`; inside the last,
+//! `weights`, `fingerprint`, `class_pixels`, `pair_list` <- `data_files`, `results`, `sampling` <- `regions`, `augmentation`; inside the last,
 //! `strengths`, `elastic` <- `geometry`, `intensity` <- `mod`.
 
 mod augmentation;
@@ -33,6 +33,7 @@ mod in_memory;
 mod label_rule;
 mod labels;
 mod masks;
+mod pair_list;
 mod random;
 mod regions;
 mod results;

@@ -38,6 +38,9 @@ pub struct Sample {
     pub target: Target,
     /// How much each pixel counts, of shape `[y][x]`, finite and not negative; `None` where all count 1.
     pub weights: Option<Array2<f32>>,
+    /// What the image belongs to: those of one group are never divided between training and validation. `None` for an image
+    /// by itself.
+    pub group: Option<String>,
 }
 
 impl Sample {
@@ -45,7 +48,7 @@ impl Sample {
     ///
     /// Nothing is checked here; [`super::Dataset::from_memory`] does that.
     pub fn new(name: impl Into<String>, image: Array3<f32>, target: Target) -> Self {
-        Self { name: name.into(), image, target, weights: None }
+        Self { name: name.into(), image, target, weights: None, group: None }
     }
 
     /// The sample with weights `[y][x]` for its pixels, finite and not negative; with `None`, each counts 1.

@@ -179,6 +179,7 @@ mod tests {
                 name: "a".into(),
                 image: image.clone(),
                 target: Target::Classes(classes.clone()),
+                group: None,
                 weights: Some(classes.mapv(|class| class as f32)),
             };
             let piece = cut(&sample, &draw);
@@ -258,6 +259,7 @@ mod tests {
             name: "a".into(),
             image: Array3::zeros((1, 64, 64)),
             target: Target::Classes(target),
+            group: None,
             weights: None,
         };
         let set = super::super::Dataset { samples: classes.into_iter().map(sample).collect() };

@@ -175,7 +175,13 @@ mod tests {
     fn dataset(labels: Array2<u32>, weights: Option<Array2<f32>>) -> Dataset {
         let image = Array3::zeros((1, labels.nrows(), labels.ncols()));
         Dataset {
-            samples: vec![Sample { name: "a".into(), image, target: Target::Classes(labels), weights }],
+            samples: vec![Sample {
+                name: "a".into(),
+                image,
+                target: Target::Classes(labels),
+                group: None,
+                weights,
+            }],
         }
     }
 

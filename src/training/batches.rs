@@ -226,6 +226,7 @@ mod tests {
             name: name.into(),
             image: Array3::from_shape_fn((1, 9, 11), |(_, y, x)| (y * 11 + x + shift) as f32),
             target: Target::Classes(Array2::zeros((9, 11))),
+            group: None,
             weights: None,
         };
         let set = Dataset { samples: vec![sample("a", 0), sample("b", 1000)] };

@@ -52,7 +52,8 @@ impl Prepared {
             Dataset::from_labels_by_rule(training, &settings.label_rule()?, found)?;
         let known = |labelled| Dataset::from_labels_by_rule(labelled, &rule, Classes::Known(&mapping));
         let validation = validation.map(known).transpose()?.map(|(set, ..)| set);
-        Self::new(settings, training, validation, segmentation(&mapping, &rule))
+        let task = segmentation(&mapping, &rule, settings.class_names.as_deref())?;
+        Self::new(settings, training, validation, task)
     }
 
     /// Takes images that are in memory already. Where `validation` is none, the settings may set a share or a fold of
@@ -129,10 +130,24 @@ impl Prepared {
     }
 }
 
-/// The classes that a mapping of label values has; they are named by their values, or by their colours.
-fn segmentation(mapping: &LabelMapping, rule: &LabelRule) -> Task {
+/// The classes that a mapping of label values has; they are named as `names` say, else by their values, or by their colours.
+fn segmentation(mapping: &LabelMapping, rule: &LabelRule, names: Option<&str>) -> Result<Task> {
     let class = |&value: &i64| Class { value, name: rule.class_name(value) };
-    Task::Segment { classes: mapping.values.iter().map(class).collect() }
+    let mut classes: Vec<Class> = mapping.values.iter().map(class).collect();
+    if let Some(text) = names {
+        let names: Vec<&str> = text.split(',').map(str::trim).collect();
+        if names.len() != classes.len() || names.iter().any(|name| name.is_empty()) {
+            let values: Vec<String> = mapping.values.iter().map(i64::to_string).collect();
+            let wanted = format!(
+                "there must be {} names between commas, one for each label value: {}",
+                classes.len(),
+                values.join(", ")
+            );
+            return Err(Error::setting("class_names", format!("'{text}'"), wanted));
+        }
+        classes.iter_mut().zip(names).for_each(|(class, name)| class.name = name.to_owned());
+    }
+    Ok(Task::Segment { classes })
 }
 
 /// Sets images aside for validation, where the settings say so; of a single image a part, as far from the rest as a network
@@ -179,7 +194,10 @@ fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
     let Settings { images, targets, .. } = settings;
     let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
     let files = |images, targets| DataFiles::new(images, targets).found_by(settings.discovery());
-    let mut for_training = files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref());
+    let mut for_training = match settings.pairs.as_deref() {
+        Some(list) => DataFiles::listed(list).found_by(settings.discovery()),
+        None => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
+    };
     if let Some(path) = &settings.init {
         for_training.channels = Some(Model::read(Path::new(path))?.architecture.inputs);
     }
@@ -195,7 +213,8 @@ fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
                 for_training.by_rule(settings.label_rule()?).segmentation(found)?;
             let load = |files: DataFiles| files.by_rule(rule.clone()).segmentation(Classes::Known(&mapping));
             let validation = for_validation(&training).map(load).transpose()?.map(|(set, ..)| set);
-            Ok((training, validation, segmentation(&mapping, &rule)))
+            let task = segmentation(&mapping, &rule, settings.class_names.as_deref())?;
+            Ok((training, validation, task))
         }
         TaskKind::Regress => {
             let training = for_training.regression()?;

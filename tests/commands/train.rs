@@ -246,3 +246,33 @@ fn denoising_is_a_regression_and_says_what_it_needs() {
     bench.succeeds("train denoise --images images --targets images --out run --depth 2 --crop 16 --max-steps 2 --device cpu");
     assert!(bench.text_of("run/config.toml").contains("task = \"regress\""));
 }
+
+#[test]
+fn classes_have_the_names_that_people_give_them() {
+    let bench = bench();
+    let few = "--depth 2 --crop 16 --max-steps 2 --device cpu";
+    bench.succeeds(&segment(&format!("{few} --class-names background,cell --out run")));
+    let names: Vec<_> = model(&bench, "run").classes().iter().map(|class| class.name.clone()).collect();
+    assert_eq!(names, ["background", "cell"]);
+    bench.refuses(
+        &segment(&format!("{few} --class-names cell --out x")),
+        &["--class-names", "2 names", "0, 255"],
+    );
+    let regress = "train regress --images images --targets images";
+    bench.refuses(&format!("{regress} {few} --class-names a,b --out x"), &["--class-names", "regression"]);
+}
+
+#[test]
+fn a_folder_of_folds_is_an_ensemble() {
+    let bench = bench();
+    bench.succeeds(&segment("--depth 2 --crop 16 --max-steps 2 --device cpu --folds 2 --out folds"));
+    for (out, models) in [("all", "--model folds"), ("each", "--model folds/fold-1 --model folds/fold-2")] {
+        bench.succeeds(&format!("predict {models} val --out {out} --probabilities --device cpu"));
+    }
+    let names = bench.names("all");
+    assert_eq!(names, bench.names("each"));
+    for name in names {
+        let read = |out: &str| std::fs::read(bench.path(&format!("{out}/{name}"))).unwrap();
+        assert!(read("all") == read("each"), "{name}");
+    }
+}

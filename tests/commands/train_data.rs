@@ -584,3 +584,77 @@ fn grey_images_in_colours_are_told_and_symmetries_are_named() {
     bench.succeeds("train --config old.toml --out old");
     assert_eq!(model(&bench, "none").parameters, model(&bench, "old").parameters);
 }
+
+/// Repeated scans of two scenes, and a list of them.
+fn scans(bench: &Bench, groups: bool) {
+    let header = if groups { "image,target,group" } else { "image,target" };
+    let mut list = format!("# Scans of two scenes.\n{header}\n");
+    for scene in 0..2 {
+        bench.labels(
+            &format!("data/masks/{scene}.png"),
+            &Array2::from_shape_fn((24, 24), |(y, _)| i64::from(y > 9 + scene)),
+        );
+        for scan in 0..3 {
+            let image = Array2::from_shape_fn((24, 24), |(y, x)| (y * 9 + x * scan) as f32);
+            bench.floats(&format!("data/scans/{scene}_{scan}.tif"), &image.insert_axis(Axis(0)));
+            let group = if groups { ", all of one sample" } else { "" };
+            list += &format!("scans/{scene}_{scan}.tif, masks/{scene}.png{group}\n");
+        }
+    }
+    bench.bytes("data/pairs.csv", list.as_bytes());
+}
+
+#[test]
+fn a_list_pairs_several_images_with_one_target_and_keeps_them_together() {
+    let bench = Bench::new();
+    scans(&bench, false);
+    let call = "train segment --pairs data/pairs.csv --depth 2 --crop 16 --max-steps 2 --device cpu";
+    let run = bench.run(&format!("{call} --val-fraction 0.4 --out run"));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let set_aside = run.stderr.lines().find(|line| line.contains("set aside for validation")).unwrap();
+    // All scans of one scene, and none of the other.
+    let of = |scene: usize| (0..3).filter(|scan| set_aside.contains(&format!("{scene}_{scan}.tif"))).count();
+    assert!([(3, 0), (0, 3)].contains(&(of(0), of(1))), "{set_aside}");
+    bench.succeeds("train --resume run --max-steps 3");
+    bench.succeeds(&format!("{call} --folds 2 --out folds"));
+    bench.refuses(&format!("{call} --folds 3 --out x"), &["2 groups of images", "3 folds"]);
+    bench.refuses(&format!("{call} --images data/scans --out x"), &["--pairs", "--images"]);
+    scans(&bench, true);
+    bench.refuses(&format!("{call} --val-fraction 0.4 --out x"), &["1 group of images", "--val-fraction"]);
+}
+
+#[test]
+fn a_list_that_is_wrong_says_in_which_line() {
+    let bench = Bench::new();
+    scans(&bench, false);
+    for (list, named) in [
+        ("", "image,target"),
+        ("scans/0_0.tif,masks/0.png\n", "names of its columns"),
+        ("image,target,colour\n", "names of its columns"),
+        ("image,target\n", "lists no images"),
+        ("image,target\nscans/0_0.tif,\n", "line 2 has no image or no target"),
+        ("image,target\nscans/0_0.tif\n", "no list of comma-separated values"),
+        ("image,target\nscans/none.tif,masks/0.png\n", "none.tif"),
+        ("image,target\nscans/0_0.tif,masks/0.png\nscans/0_0.tif,masks/0.png\n", "line 3 names"),
+    ] {
+        bench.bytes("data/pairs.csv", list.as_bytes());
+        let call = "train segment --pairs data/pairs.csv --depth 2 --max-steps 2 --device cpu --out x";
+        bench.refuses(call, &[named]);
+    }
+}
+
+#[test]
+fn weights_of_a_list_count() {
+    let bench = Bench::new();
+    scans(&bench, false);
+    let mut weights = Array2::<f32>::zeros((24, 24));
+    bench.floats("data/w.tif", &weights.clone().insert_axis(Axis(0)));
+    bench.bytes("data/pairs.csv", b"image,target,weight\nscans/0_0.tif,masks/0.png,w.tif\n");
+    let call = "train segment --pairs data/pairs.csv --depth 2 --crop 16 --max-steps 2 --device cpu";
+    bench.refuses(&format!("{call} --out x"), &["no pixel that counts"]);
+    weights[[3, 3]] = 1.0;
+    bench.floats("data/w.tif", &weights.insert_axis(Axis(0)));
+    bench.succeeds(&format!("{call} --out run"));
+    bench.floats("data/w.tif", &ndarray::Array3::ones((1, 5, 6)));
+    bench.refuses(&format!("{call} --out y"), &["w.tif", "6 x 5"]);
+}

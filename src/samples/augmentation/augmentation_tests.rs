@@ -28,6 +28,7 @@ fn sample() -> Sample {
         name: "a".into(),
         image: classes.mapv(|class| class as f32 * 2.0 - 1.0).insert_axis(Axis(0)),
         target: Target::Classes(classes),
+        group: None,
         weights: None,
     }
 }

@@ -10,6 +10,7 @@ fn sample(height: usize, width: usize) -> Sample {
     Sample {
         name: "a".into(),
         image: classes.mapv(|class| class as f32).insert_axis(Axis(0)),
+        group: None,
         weights: Some(classes.mapv(|class| class as f32 + 0.5)),
         target: Target::Classes(classes),
     }
@@ -18,7 +19,7 @@ fn sample(height: usize, width: usize) -> Sample {
 /// An image that rises by `down` a row and `right` a column: linear interpolation is exact on it.
 fn slope(height: usize, width: usize, down: f32, right: f32) -> Sample {
     let image = Array3::from_shape_fn((1, height, width), |(_, y, x)| down * y as f32 + right * x as f32);
-    Sample { name: "slope".into(), target: Target::Values(image.clone()), weights: None, image }
+    Sample { name: "slope".into(), target: Target::Values(image.clone()), group: None, weights: None, image }
 }
 
 fn whole(symmetry: Symmetry) -> Draw {

@@ -143,6 +143,7 @@ mod tests {
             name: index.to_string(),
             image: Array3::from_shape_fn((1, side, side), |(_, y, x)| (y * x % 7) as f32),
             target: Target::Classes(Array2::from_shape_fn((side, side), |(_, x)| (x % 2) as u32)),
+            group: None,
             weights: None,
         };
         Dataset { samples: (0..count).map(sample).collect() }

@@ -103,9 +103,11 @@ impl Settings {
                 let wanted = "a regression has no label values; leave it out";
                 return Err(Error::setting(name, "given for a regression", wanted));
             }
-            if class_weights.is_some() {
+            let of_classes =
+                [("class_weights", class_weights.is_some()), ("class_names", self.class_names.is_some())];
+            if let Some((name, _)) = of_classes.into_iter().find(|(_, is_set)| *is_set) {
                 let wanted = "a regression has no classes; leave it out";
-                return Err(Error::setting("class_weights", "given for a regression", wanted));
+                return Err(Error::setting(name, "given for a regression", wanted));
             }
             if self.normalise_per_image {
                 let wanted = "a regression gives values in the units of the targets, which an image normalised by itself no longer tells; leave it out";

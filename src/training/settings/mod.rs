@@ -30,6 +30,11 @@ declare_settings! {
         targets: String => files();
     }
     settings {
+        /// A list of images, targets, weights and groups in the place of images and targets: comma-separated values whose first
+        /// line is image,target,weight,group (the last two may be left out).
+        ///
+        /// Images of one group, or of one target, are never divided between training and validation.
+        pairs: Option<String> = None => files();
         /// Validation images; the model that is best on them is kept.
         val_images: Option<String> = None => files();
         /// Targets of the validation images.
@@ -56,6 +61,8 @@ declare_settings! {
         ///
         /// Class 0 is the first one; the classes are named by their colours.
         colours: Option<String> = None => Setting::under(Data, "COLOURS");
+        /// Names of the classes for people, in the order of their label values, like background,cell.
+        class_names: Option<String> = None => Setting::under(Data, "NAMES");
         /// Images of weights, of the same names as the images: how much each pixel counts, 0 for not at all.
         weights: Option<String> = None => files();
         /// Weights of the validation images.

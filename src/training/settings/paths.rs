@@ -28,6 +28,7 @@ impl Settings {
 
     fn change_paths(&mut self, change: impl Fn(&str) -> PathBuf) {
         let optional = [
+            &mut self.pairs,
             &mut self.val_images,
             &mut self.val_targets,
             &mut self.weights,
