@@ -192,6 +192,22 @@ impl Error {
     }
 }
 
+/// A sentence of this library as the users of a program write its settings: `show` is given the name of each setting that stands
+/// in backquotes, and the value beside it, if there is one. What it gives `None` for stays as it is.
+pub fn with_settings(text: &str, show: impl Fn(&str, Option<&str>) -> Option<String>) -> String {
+    let mut parts = text.split('`');
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    // What is between two backquotes, and what is outside.
+    while let Some(inside) = parts.next() {
+        let Some(outside) = parts.next() else { return all + "`" + inside };
+        let (name, value) =
+            inside.split_once(' ').map_or((inside, None), |(name, value)| (name, Some(value)));
+        all += &show(name, value).unwrap_or_else(|| format!("`{inside}`"));
+        all += outside;
+    }
+    all
+}
+
 /// What caused an [`Error`]: an error of the system or of a library.
 #[derive(Debug, Clone)]
 pub struct Cause(Arc<dyn std::error::Error + Send + Sync>);

@@ -4,6 +4,7 @@
 //! [`Flow`]: `ControlFlow::Break(())` stops the work at the next point where it can end cleanly. A training run then keeps its
 //! best model; other work returns [`crate::Error::Stopped`].
 
+use std::fmt::{Display, Formatter};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -56,6 +57,21 @@ pub struct Epoch {
     pub learning_rate: f64,
     /// Whether it gave the best model so far.
     pub best: bool,
+}
+
+/// The epoch in one line: its losses and, of the metrics, the first that is known.
+impl Display for Epoch {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "epoch {}, step {}: loss {:.4}", self.epoch, self.step, self.training_loss)?;
+        if !self.validation_loss.is_nan() {
+            write!(f, ", validation {:.4}", self.validation_loss)?;
+        }
+        // The others are in the history: more would not fit a line.
+        if let Some((name, value)) = self.metrics.iter().find(|(_, value)| !value.is_nan()) {
+            write!(f, ", {} {value:.3}", name.replace('_', " "))?;
+        }
+        f.write_str(if self.best { " (best)" } else { "" })
+    }
 }
 
 /// What is done with an image.
@@ -117,3 +133,26 @@ pub trait Watcher {
 }
 
 impl Watcher for () {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_one_line_of_what_is_known() {
+        let mut epoch = Epoch {
+            epoch: 3,
+            step: 12,
+            minutes: 0.5,
+            training_loss: 0.25,
+            validation_loss: f64::NAN,
+            metrics: vec![("mean_iou".into(), f64::NAN), ("mean_dice".into(), 0.5)],
+            learning_rate: 0.1,
+            best: false,
+        };
+        assert_eq!(epoch.to_string(), "epoch 3, step 12: loss 0.2500, mean dice 0.500");
+        (epoch.validation_loss, epoch.metrics[0].1, epoch.best) = (0.125, 0.75, true);
+        let line = "epoch 3, step 12: loss 0.2500, validation 0.1250, mean iou 0.750 (best)";
+        assert_eq!(epoch.to_string(), line);
+    }
+}

@@ -38,13 +38,13 @@ environment="${CARGO_TARGET_DIR:-target}/python-checks"
 python="$environment/bin/python"
 
 install_python_packages() {
-  if ! "$python" -c 'import imagecodecs, maturin, numpy, onnxruntime, pytest, tifffile' 2>/dev/null; then
+  if ! "$python" -c 'import imagecodecs, maturin, mypy, numpy, onnxruntime, pytest, tifffile' 2>/dev/null; then
     echo "== installing Python packages for the checks of exported models, TIFF files and the Python module"
     if ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
       install_debian_packages python3 python3-venv || true
     fi
-    python3 -m venv "$environment" && "$python" -m pip install --quiet imagecodecs maturin numpy onnxruntime pytest \
-      tifffile
+    python3 -m venv "$environment" && "$python" -m pip install --quiet imagecodecs maturin mypy numpy onnxruntime \
+      pytest tifffile
   fi
 }
 
@@ -61,6 +61,7 @@ check_tiff_files() {
 check_python_module() {
   PATH="$(realpath "$environment")/bin:$PATH" \
     "$python" -m pip install --quiet --no-build-isolation --config-settings=build-args="--profile dev" .
+  # With the types of the stubs and examples, which mypy checks.
   "$python" -m pytest --quiet
 }
 

@@ -6,12 +6,27 @@
     model.save("model.safetensors")
     classes = msd_gpu.Model.load("model.safetensors").predict(stack)
 
-Images are arrays (y, x) or (c, y, x) of float32, float64, uint8 or uint16, in their own units: normalisation is part of
-the model. What the program cannot use is a ValueError, a device that fails or training that goes astray a RuntimeError,
-and an array of another kind a TypeError, each with one sentence that says what to do. Messages of a run go to the logger
-``msd_gpu`` of the standard library.
+Images are arrays (y, x) or (c, y, x) of numbers of any type, in their own units: normalisation is part of the model.
+``evaluate`` scores models against targets, and ``Ensemble`` takes the mean of several, or of all flips and rotations.
+
+What cannot be used is a ValueError, a value of another type or an unknown keyword a TypeError, a file that cannot be read or
+written a FileNotFoundError or another OSError, and a device that fails or training that goes astray a RuntimeError, each with
+one sentence that says what to do. Messages of a run, and a line for each epoch, go to the logger ``msd_gpu`` of the standard
+library.
+
+Threads may share models. Models can be pickled, so processes may have copies of them; processes that are started by a fork
+must be the only ones that use msd_gpu: with multiprocessing, take ``multiprocessing.get_context("spawn")``.
 """
 
-from ._native import Model, __version__, devices, train
+from ._native import Ensemble, Model, TrainingInterrupted, __version__, devices, evaluate, train
 
-__all__ = ["Model", "__version__", "devices", "train"]
+__all__ = ["Ensemble", "Model", "TrainingInterrupted", "__version__", "devices", "evaluate", "train"]
+
+
+# What pickle calls: it finds functions by the name of their module.
+def _restore_model(*parts):
+    return Model._restore(*parts)
+
+
+def _restore_ensemble(*parts):
+    return Ensemble._restore(*parts)

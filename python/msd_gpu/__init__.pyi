@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypedDict, final
 
 import numpy as np
@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 __version__: str
 
-Image = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.uint8] | NDArray[np.uint16]
-Labels = NDArray[np.integer[Any]] | NDArray[np.bool_]
+Array = NDArray[np.integer[Any] | np.floating[Any] | np.bool_]
+Arrays = Iterable[Array] | Array
 Progress = Callable[[int, float, float, dict[str, float]], object]
 Path = str | os.PathLike[str]
 
@@ -17,7 +17,19 @@ class Model:
     @staticmethod
     def load(path: Path, *, device: str = "auto", tile: int | None = None) -> Model: ...
     def save(self, path: Path) -> None: ...
-    def predict(self, array: Image, *, probabilities: bool = False) -> NDArray[Any]: ...
+    def export(self, path: Path, format: Literal["onnx", "torch"]) -> None: ...
+    def predict(self, array: Array, *, probabilities: bool = False) -> NDArray[Any]: ...
+    def evaluate(
+        self,
+        images: Arrays,
+        targets: Arrays,
+        *,
+        weights: Arrays | None = None,
+        ignore: int | None = None,
+        threshold: int | None = None,
+        classes: str | None = None,
+        data_range: float | None = None,
+    ) -> dict[str, Any]: ...
     @property
     def task(self) -> Literal["segment", "regress"]: ...
     @property
@@ -29,7 +41,49 @@ class Model:
     @property
     def provenance(self) -> dict[str, str]: ...
     @property
+    def history(self) -> list[dict[str, float]]: ...
+    @property
     def device(self) -> str: ...
+
+@final
+class Ensemble:
+    def __init__(
+        self,
+        models: Iterable[Model | Path],
+        *,
+        tta: bool = False,
+        device: str | None = None,
+        tile: int | None = None,
+    ) -> None: ...
+    def predict(self, array: Array, *, probabilities: bool = False) -> NDArray[Any]: ...
+    def uncertainty(self, array: Array) -> dict[str, NDArray[np.float32]]: ...
+    def evaluate(
+        self,
+        images: Arrays,
+        targets: Arrays,
+        *,
+        weights: Arrays | None = None,
+        ignore: int | None = None,
+        threshold: int | None = None,
+        classes: str | None = None,
+        data_range: float | None = None,
+    ) -> dict[str, Any]: ...
+    @property
+    def task(self) -> Literal["segment", "regress"]: ...
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def classes(self) -> list[tuple[int, str]]: ...
+    @property
+    def tta(self) -> bool: ...
+    @property
+    def device(self) -> str: ...
+    def __len__(self) -> int: ...
+
+class TrainingInterrupted(KeyboardInterrupt):
+    model: Model | None
 
 # Parts of the settings, from the library's list.
 class _Optimisation(TypedDict, total=False):
@@ -58,17 +112,30 @@ class _Augmentation(TypedDict, total=False):
 # End of the parts.
 
 def devices() -> list[str]: ...
-def train(
-    images: Sequence[Image] | Image,
-    targets: Sequence[Image | Labels] | Image | Labels,
+def evaluate(
+    models: Model | Ensemble | Iterable[Model | Path],
+    images: Arrays,
+    targets: Arrays,
     *,
-    task: Literal["segment", "regress"],
-    weights: Sequence[Image] | Image | None = None,
-    val_images: Sequence[Image] | Image | None = None,
-    val_targets: Sequence[Image | Labels] | Image | Labels | None = None,
-    val_weights: Sequence[Image] | Image | None = None,
+    weights: Arrays | None = None,
+    ignore: int | None = None,
+    threshold: int | None = None,
+    classes: str | None = None,
+    data_range: float | None = None,
+) -> dict[str, Any]: ...
+def train(
+    images: Arrays,
+    targets: Arrays,
+    *,
+    task: Literal["segment", "regress"] | None = None,
+    weights: Arrays | None = None,
+    val_images: Arrays | None = None,
+    val_targets: Arrays | None = None,
+    val_weights: Arrays | None = None,
     out: Path | None = None,
+    resume: Path | None = None,
     progress: Progress | None = None,
+    verbose: bool = False,
     # Settings, from the library's list.
     val_fraction: float = ...,
     ignore: int = ...,

@@ -1,102 +1,280 @@
-//! NumPy arrays to the crate's images and label images.
+//! NumPy arrays to the crate's images, label images and weights. NumPy itself converts the numbers, so every type, byte order
+//! and layout is taken that it knows.
 
-use ndarray::{Array2, Array3, ArrayD, ArrayViewD, Axis};
-use numpy::{PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use msd_gpu::samples::{check_finite, fill_gaps};
+use ndarray::{Array2, Array3, ArrayD, Axis, Ix2, Zip};
+use numpy::{
+    Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-/// Numbers of an array in the type that it has.
-pub enum Numbers<'py> {
-    Float32(PyReadonlyArrayDyn<'py, f32>),
-    Float64(PyReadonlyArrayDyn<'py, f64>),
-    Uint8(PyReadonlyArrayDyn<'py, u8>),
-    Uint16(PyReadonlyArrayDyn<'py, u16>),
+use crate::errors::raised;
+
+/// Which pixels of an array are masked.
+pub type Mask = Array2<bool>;
+
+/// An array of numbers from Python.
+pub struct Numbers<'py> {
+    name: String,
+    data: Bound<'py, PyUntypedArray>,
+    /// Of a masked array, what is masked; of the same shape.
+    mask: Option<Bound<'py, PyAny>>,
+    /// The letter for the kind of its numbers: b, i, u or f.
+    kind: u8,
 }
 
 impl<'py> Numbers<'py> {
     /// Takes hold of an array; `name` is what it is called in errors.
-    pub fn of(array: &Bound<'py, PyAny>, name: &str) -> PyResult<Self> {
-        let numbers = array.extract().map(Numbers::Float32);
-        let numbers = numbers.or_else(|_| array.extract().map(Numbers::Float64));
-        let numbers = numbers.or_else(|_| array.extract().map(Numbers::Uint8));
-        let numbers = numbers.or_else(|_| array.extract().map(Numbers::Uint16));
-        numbers.or_else(|_: PyErr| {
-            wrong_type(array, name, "float32, float64, uint8 or uint16; convert it with .astype")
-        })
+    pub fn of(array: &Bound<'py, PyAny>, name: impl Into<String>) -> PyResult<Self> {
+        let (py, name) = (array.py(), name.into());
+        let numpy = py.import("numpy")?;
+        if !becomes_array(array)? {
+            let found = type_of(array);
+            return Err(PyTypeError::new_err(format!(
+                "{name} is {found}, not a NumPy array; make one of it with numpy.asarray"
+            )));
+        }
+        let masked = numpy.getattr("ma")?;
+        let mask = match array.is_instance(&masked.getattr("MaskedArray")?)? {
+            true => Some(masked.call_method1("getmaskarray", (array,))?),
+            false => None,
+        };
+        // Subclasses may have rules of their own for indices and conversions.
+        let data = numpy.call_method1("asarray", (array,))?.cast_into::<PyUntypedArray>()?;
+        let kind = data.dtype().kind();
+        if !b"biuf".contains(&kind) {
+            return Err(PyTypeError::new_err(format!(
+                "{name} is an array of {}; wanted integers, floating-point numbers or booleans, convert it with .astype",
+                data.dtype()
+            )));
+        }
+        Ok(Self { name, data, mask, kind })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub fn shape(&self) -> &[usize] {
-        match self {
-            Numbers::Float32(array) => array.shape(),
-            Numbers::Float64(array) => array.shape(),
-            Numbers::Uint8(array) => array.shape(),
-            Numbers::Uint16(array) => array.shape(),
-        }
+        self.data.shape()
     }
 
-    /// All of them, or those at `index` of the first axis, as float32.
-    pub fn at(&self, index: Option<usize>) -> ArrayD<f32> {
-        fn part<T: Copy>(array: ArrayViewD<T>, index: Option<usize>, to: impl Fn(T) -> f32) -> ArrayD<f32> {
-            match index {
-                Some(index) => array.index_axis(Axis(0), index).mapv(to),
-                None => array.mapv(to),
+    /// Whether it is a masked array, also where nothing is masked.
+    pub fn is_masked(&self) -> bool {
+        self.mask.is_some()
+    }
+
+    /// The array at `index` of the first axis.
+    pub fn at(&self, index: usize) -> PyResult<Self> {
+        let numpy = self.data.py().import("numpy")?;
+        let mask = self.mask.as_ref().map(|mask| mask.get_item(index)).transpose()?;
+        let data = numpy.call_method1("asarray", (self.data.get_item(index)?,))?.cast_into()?;
+        Ok(Self { name: format!("{}[{index}]", self.name), data, mask, kind: self.kind })
+    }
+
+    /// An image (y, x) or (c, y, x) as `[channel][y][x]`, and its masked pixels: those where any channel is masked. What is
+    /// masked is NaN, as the library has what does not count.
+    pub fn image(&self) -> PyResult<(Array3<f32>, Option<Mask>)> {
+        let (mut image, mask) = self.planes()?;
+        if let Some(mask) = &mask {
+            Zip::from(&mut image).and(mask).for_each(|value, &masked| {
+                *value = if masked { f32::NAN } else { *value };
+            });
+        }
+        Ok((image, mask.map(|mask| any_channel(&mask))))
+    }
+
+    /// The image alone, which a model is to be applied to: what is masked is filled as the library fills gaps.
+    pub fn whole_image(&self) -> PyResult<Array3<f32>> {
+        let (mut image, mask) = self.planes()?;
+        let Some(mask) = mask else {
+            check_finite(self.name(), &image).map_err(raised)?;
+            return Ok(image);
+        };
+        let counted =
+            Zip::from(&image).and(&mask).map_collect(|&value, &masked| if masked { 0.0 } else { value });
+        check_finite(self.name(), &counted).map_err(raised)?;
+        Zip::from(&mut image).and(&mask).for_each(|value, &masked| {
+            *value = if masked { f32::NAN } else { *value };
+        });
+        fill_gaps(&mut image);
+        Ok(image)
+    }
+
+    /// An image and its mask, of the same shape.
+    fn planes(&self) -> PyResult<(Array3<f32>, Option<Array3<bool>>)> {
+        let wanted = || self.wrong_shape("(y, x) or (c, y, x)");
+        let image = to_image(self.converted::<f32>(&self.data, "float32")?).ok_or_else(wanted)?;
+        let mask = self.masked()?.map(|mask| to_image(mask).ok_or_else(wanted)).transpose()?;
+        Ok((image, mask))
+    }
+
+    /// The masked pixels of an image (y, x) or (c, y, x): those where any channel is masked.
+    pub fn masked_pixels(&self) -> PyResult<Option<Mask>> {
+        let mask = self.masked()?.and_then(to_image);
+        Ok(mask.map(|mask| any_channel(&mask)))
+    }
+
+    /// One number for each pixel, (y, x), and the masked pixels.
+    pub fn plane(&self) -> PyResult<(Array2<f32>, Option<Mask>)> {
+        let plane = self.flat(self.converted::<f32>(&self.data, "float32")?)?;
+        Ok((plane, self.masked()?.map(|mask| self.flat(mask)).transpose()?))
+    }
+
+    /// Labels (y, x), and the pixels without one: those that are masked, or NaN. These have the label 0 here.
+    pub fn labels(&self) -> PyResult<(Array2<i64>, Option<Mask>)> {
+        let mut mask = self.masked()?.map(|mask| self.flat(mask)).transpose()?;
+        let labels = match (self.kind, self.data.dtype().itemsize()) {
+            (b'f', _) => {
+                let numbers = self.flat(self.converted::<f64>(&self.data, "float64")?)?;
+                let mask = mask.get_or_insert_with(|| Array2::default(numbers.raw_dim()));
+                if mask.dim() != numbers.dim() {
+                    return Err(self.wrong_shape("(y, x)"));
+                }
+                Zip::from(&mut *mask).and(&numbers).for_each(|masked, number| *masked |= number.is_nan());
+                // The next number after the largest int64 is a float64, but no int64.
+                let fits = |number: f64| {
+                    number.fract() == 0.0 && (-(2.0_f64.powi(63))..2.0_f64.powi(63)).contains(&number)
+                };
+                let found =
+                    numbers.iter().zip(mask.iter()).find(|&(&number, &masked)| !masked && !fits(number));
+                if let Some((number, _)) = found {
+                    return Err(PyValueError::new_err(format!(
+                        "{} has the label {number}; wanted whole numbers, or NaN where nobody labelled the pixel",
+                        self.name
+                    )));
+                }
+                numbers.mapv(|number| number as i64)
             }
+            (b'u', 8) => {
+                let numbers = self.flat(self.converted::<u64>(&self.data, "uint64")?)?;
+                let hidden = |y: usize, x: usize| mask.as_ref().is_some_and(|mask| mask[[y, x]]);
+                let mut all = numbers.indexed_iter();
+                if let Some((_, number)) =
+                    all.find(|&((y, x), &n)| i64::try_from(n).is_err() && !hidden(y, x))
+                {
+                    return Err(PyValueError::new_err(format!(
+                        "{} has the label {number}; wanted labels of at most {}",
+                        self.name,
+                        i64::MAX
+                    )));
+                }
+                numbers.mapv(|number| i64::try_from(number).unwrap_or_default())
+            }
+            _ => self.flat(self.converted::<i64>(&self.data, "int64")?)?,
+        };
+        let mut labels = labels;
+        if let Some(mask) = &mask {
+            Zip::from(&mut labels)
+                .and(mask)
+                .for_each(|label, &masked| *label = if masked { 0 } else { *label });
         }
-        match self {
-            Numbers::Float32(array) => part(array.as_array(), index, |v| v),
-            Numbers::Float64(array) => part(array.as_array(), index, |v| v as f32),
-            Numbers::Uint8(array) => part(array.as_array(), index, f32::from),
-            Numbers::Uint16(array) => part(array.as_array(), index, f32::from),
-        }
+        // Floating-point labels without NaN have no mask either.
+        Ok((labels, mask.filter(|mask| mask.iter().any(|&masked| masked))))
+    }
+
+    fn masked(&self) -> PyResult<Option<ArrayD<bool>>> {
+        self.mask.as_ref().map(|mask| self.converted::<bool>(mask, "bool")).transpose()
+    }
+
+    /// A copy in another type of number, in the machine's byte order and row by row. What is too large becomes infinite.
+    fn converted<T: Element + Copy>(&self, array: &Bound<'py, PyAny>, dtype: &str) -> PyResult<ArrayD<T>> {
+        let numpy = array.py().import("numpy")?;
+        let quiet = PyDict::new(array.py());
+        quiet.set_item("all", "ignore")?;
+        // What does not fit is found and named later.
+        let quiet = numpy.call_method("errstate", (), Some(&quiet))?;
+        quiet.call_method0("__enter__")?;
+        let converted = numpy.call_method1("require", (array, dtype, ["C_CONTIGUOUS", "ALIGNED"]));
+        quiet.call_method1("__exit__", (None::<u8>, None::<u8>, None::<u8>))?;
+        let converted = converted?.cast_into::<PyArrayDyn<T>>()?;
+        let numbers = converted.try_readonly()?;
+        let numbers = numbers.as_slice()?;
+        // Python has an error for too little memory, where a Rust program would end.
+        let mut copy = Vec::new();
+        let shape = converted.shape();
+        let too_large =
+            |_| PyMemoryError::new_err(format!("{} {} does not fit into memory", self.name, tuple(shape)));
+        copy.try_reserve_exact(numbers.len()).map_err(too_large)?;
+        copy.extend_from_slice(numbers);
+        ArrayD::from_shape_vec(shape, copy).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    fn flat<T>(&self, numbers: ArrayD<T>) -> PyResult<Array2<T>> {
+        numbers.into_dimensionality::<Ix2>().map_err(|_| self.wrong_shape("(y, x)"))
+    }
+
+    /// What is said of an array with the wrong number of axes.
+    pub fn wrong_shape(&self, wanted: &str) -> PyErr {
+        PyValueError::new_err(format!("{} has the shape {}; wanted {wanted}", self.name, tuple(self.shape())))
     }
 }
 
-/// An image (y, x) or (c, y, x) as `[channel][y][x]`.
-pub fn image(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Array3<f32>> {
-    let numbers = Numbers::of(array, name)?;
-    to_image(numbers.at(None)).ok_or_else(|| wrong_shape(name, numbers.shape(), "(y, x) or (c, y, x)"))
+/// The pixels in which any channel is masked.
+fn any_channel(mask: &Array3<bool>) -> Mask {
+    mask.map_axis(Axis(0), |pixel| pixel.iter().any(|&masked| masked))
 }
 
 /// The image in two or three axes; `None` for another number of them.
-pub fn to_image(numbers: ArrayD<f32>) -> Option<Array3<f32>> {
+fn to_image<T>(numbers: ArrayD<T>) -> Option<Array3<T>> {
     let numbers = if numbers.ndim() == 2 { numbers.insert_axis(Axis(0)) } else { numbers };
     numbers.into_dimensionality().ok()
 }
 
-/// One number for each pixel, (y, x).
-pub fn plane(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Array2<f32>> {
-    let numbers = Numbers::of(array, name)?;
-    numbers.at(None).into_dimensionality().map_err(|_| wrong_shape(name, numbers.shape(), "(y, x)"))
+/// Whether a value is an array, or says how to become one, as images and tensors of other libraries do.
+fn becomes_array(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(value.hasattr("__array__")? || value.hasattr("__array_interface__")?)
 }
 
-/// Labels (y, x) of any type of whole numbers.
-pub fn labels(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Array2<i64>> {
-    macro_rules! first_of {
-        ($($kind:ty),*) => {
-            $(if let Ok(labels) = array.extract::<PyReadonlyArrayDyn<'_, $kind>>() {
-                let wide = labels.as_array().mapv(i64::from);
-                return wide.into_dimensionality().map_err(|_| wrong_shape(name, labels.shape(), "(y, x)"));
-            })*
-        };
+/// The type of a value, with its article.
+pub fn type_of(value: &Bound<'_, PyAny>) -> String {
+    let name = value.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    let article =
+        if name.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
+/// A shape as Python writes a tuple.
+fn tuple(shape: &[usize]) -> String {
+    match shape {
+        [length] => format!("({length},)"),
+        _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
     }
-    first_of!(u8, u16, u32, i64, i32, i16, i8, bool);
-    wrong_type(array, name, "whole numbers of at most 64 bits; convert it with .astype")
 }
 
-fn wrong_type<T>(array: &Bound<'_, PyAny>, name: &str, wanted: &str) -> PyResult<T> {
-    let found = match array.cast::<PyUntypedArray>() {
-        Ok(array) => format!("an array of {}", array.dtype()),
-        Err(_) => format!("a {}, not a NumPy array", array.get_type().name()?),
+/// Reads each array of a sequence, or of the first axis of a stack. `name` is the keyword that it was given as.
+pub fn each<'py, T>(
+    sequence: &Bound<'py, PyAny>,
+    name: &str,
+    read: impl Fn(&Numbers<'py>) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
+    if let Ok(array) = sequence.cast::<PyUntypedArray>()
+        && array.ndim() < 3
+    {
+        let found = tuple(array.shape());
+        let way_out =
+            if array.ndim() == 2 { format!("; for a single image, {name}[None]") } else { String::new() };
+        return Err(PyValueError::new_err(format!(
+            "{name} has the shape {found}; wanted a stack (n, y, x) or (n, c, y, x), or a sequence of arrays{way_out}"
+        )));
+    }
+    let Ok(items) = sequence.try_iter() else {
+        if becomes_array(sequence)? {
+            let array = sequence.py().import("numpy")?.call_method1("asarray", (sequence,))?;
+            return each(&array, name, read);
+        }
+        let found = type_of(sequence);
+        return Err(PyTypeError::new_err(format!(
+            "{name} is {found}; wanted a stack (n, y, x) or (n, c, y, x), or a sequence of arrays"
+        )));
     };
-    Err(PyTypeError::new_err(format!("{name} is {found}; wanted a NumPy array of {wanted}")))
-}
-
-/// What is said of an array with the wrong number of axes.
-pub fn wrong_shape(name: &str, found: &[usize], wanted: &str) -> PyErr {
-    // As Python writes a tuple, also one of one number.
-    let found = match found {
-        [length] => format!("{length},"),
-        _ => found.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
-    };
-    PyValueError::new_err(format!("{name} has the shape ({found}); wanted {wanted}"))
+    items
+        .enumerate()
+        .map(|(index, item)| {
+            sequence.py().check_signals()?;
+            read(&Numbers::of(&item?, format!("{name}[{index}]"))?)
+        })
+        .collect()
 }

@@ -1,13 +1,21 @@
 //! The Python module `msd_gpu._native`: NumPy arrays in and out, the work without the interpreter's lock.
 //!
-//! - `arrays`: NumPy arrays to images and label images.
-//! - `model`: the class `Model`.
+//! - `errors`: the crate's errors as Python's, with keywords for settings; its log as Python's.
+//! - `process`: which process uses the library, as a fork does not copy its threads.
+//! - `arrays`: NumPy arrays to images, label images and weights; `pairs`: to data sets.
+//! - `keywords`: values of keywords by their types; `settings`: keywords to the settings of a run.
+//! - `applied`: models on a device as arrays go through them; `model` and `ensemble`: the classes `Model` and `Ensemble`.
 //! - `training`: the function `train`.
-//! - `errors`: the crate's errors as Python's, with the same sentence; its log as Python's.
 
+mod applied;
 mod arrays;
+mod ensemble;
 mod errors;
+mod keywords;
 mod model;
+mod pairs;
+mod process;
+mod settings;
 mod training;
 
 use pyo3::prelude::*;
@@ -16,20 +24,24 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
+    use super::ensemble::{Ensemble, evaluate};
+    #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]
     use super::training::train;
     use super::*;
 
-    /// The names of this machine's devices, best first; `device` takes an index into it or a part of a name.
+    /// The names of this machine's devices, best first; device= takes an index into it or a part of a name.
     #[pyfunction]
-    fn devices(py: Python<'_>) -> Vec<String> {
-        py.detach(|| msd_gpu::devices::list().into_iter().map(|device| device.info.name).collect())
+    fn devices(py: Python<'_>) -> PyResult<Vec<String>> {
+        process::enter()?;
+        Ok(py.detach(|| msd_gpu::devices::list().into_iter().map(|device| device.info.name).collect()))
     }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         errors::forward_log();
+        module.add("TrainingInterrupted", module.py().get_type::<training::TrainingInterrupted>())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

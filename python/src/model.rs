@@ -1,43 +1,69 @@
 //! The class `Model`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 
-use msd_gpu::devices::TuningPolicy;
+use msd_gpu::devices::Device;
+use msd_gpu::evaluation::metric_names;
+use msd_gpu::exchange::{self, ExportFormat};
 use msd_gpu::files::write_bytes_atomic;
-use msd_gpu::inference::Predictor;
-use msd_gpu::network::{self, Task};
-use msd_gpu::samples::check_finite;
-use ndarray::{Array, Array3, ArrayD, Axis, Dimension};
-use numpy::{Element, PyArray};
+use msd_gpu::network;
+use msd_gpu::training::{History, RunFolder};
+use msd_gpu::watcher::Epoch;
+use msd_gpu::{Error, Result};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
 
-use crate::arrays::{Numbers, to_image, wrong_shape};
-use crate::errors::{raised, setting};
+use crate::applied::{Applied, Place};
+use crate::errors::raised;
+use crate::keywords;
+use crate::process;
 
-/// A trained network on a device. Threads may share it; it applies to one image at a time.
+/// A trained network on a device.
+///
+/// Threads may share it; it is applied to one image at a time. It can be copied and pickled, and chooses its device anew
+/// where it is unpickled, by what was asked for here ("auto", "cpu" and so on).
 #[pyclass(frozen, module = "msd_gpu")]
 pub struct Model {
-    model: network::Model,
-    device: String,
-    predictor: Mutex<Predictor>,
+    pub applied: Applied,
+    history: History,
 }
 
 impl Model {
+    /// Opens a model at a place; where that was chosen before, on `device`.
     pub fn open(
         model: network::Model,
-        device: &msd_gpu::devices::Device,
-        tile: Option<usize>,
-    ) -> msd_gpu::Result<Self> {
-        let predictor = Predictor::new(model.clone(), device, tile)?;
-        Ok(Self { model, device: device.info.name.clone(), predictor: Mutex::new(predictor) })
+        history: History,
+        place: Place,
+        device: Option<&Device>,
+    ) -> Result<Self> {
+        let applied = Applied::open(vec![("the model".into(), model)], place, false, device)?;
+        Ok(Self { applied, history })
     }
+}
 
-    /// A panic in another thread leaves nothing half-done that the next image would see.
-    fn predictor(&self) -> MutexGuard<'_, Predictor> {
-        self.predictor.lock().unwrap_or_else(PoisonError::into_inner)
+/// Reads a model and, where `path` is the folder of a run, its history.
+pub fn read(path: &Path) -> Result<(network::Model, History)> {
+    let model = network::Model::read(path)?;
+    let metrics = metric_names(&model.task);
+    let history = if path.is_dir() { RunFolder::history(path, metrics)? } else { None };
+    Ok((model, history.unwrap_or_else(|| History::new(metrics))))
+}
+
+/// The numbers of an epoch by name.
+pub fn epoch_dict<'py>(py: Python<'py>, epoch: &Epoch) -> PyResult<Bound<'py, PyDict>> {
+    let numbers = PyDict::new(py);
+    numbers.set_item("epoch", epoch.epoch)?;
+    numbers.set_item("step", epoch.step)?;
+    numbers.set_item("minutes", epoch.minutes)?;
+    numbers.set_item("training_loss", epoch.training_loss)?;
+    numbers.set_item("validation_loss", epoch.validation_loss)?;
+    for (name, value) in &epoch.metrics {
+        numbers.set_item(name, value)?;
     }
+    numbers.set_item("learning_rate", epoch.learning_rate)?;
+    numbers.set_item("best", epoch.best)?;
+    Ok(numbers)
 }
 
 #[pymethods]
@@ -48,109 +74,158 @@ impl Model {
     /// tile: compute images in pieces of so many rows and columns, where they are too large for the device; the result
     /// is the same.
     ///
-    /// Raises ValueError for a file that is not a model, an unknown device and tiles of 0 pixels; RuntimeError when the
-    /// device fails.
+    /// Raises FileNotFoundError, PermissionError or another OSError for a file that cannot be read; ValueError for one that is
+    /// not a model, an unknown device and tiles of 0 pixels; RuntimeError when the device fails.
     #[staticmethod]
-    #[pyo3(signature = (path, *, device = "auto", tile = None))]
-    fn load(py: Python<'_>, path: PathBuf, device: &str, tile: Option<usize>) -> PyResult<Self> {
+    #[pyo3(signature = (path, *, device = None, tile = None, **unknown),
+        text_signature = "(path, *, device='auto', tile=None)")]
+    fn load(
+        py: Python<'_>,
+        path: &Bound<'_, PyAny>,
+        device: Option<&Bound<'_, PyAny>>,
+        tile: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        process::enter()?;
+        keywords::refuse("Model.load", unknown, &["device", "tile"])?;
+        let path = keywords::path("path", path)?;
+        let device = device.map_or_else(|| Ok("auto".into()), |device| keywords::text("device", device))?;
+        let place = Place { device, tile: keywords::tile(tile)? };
         let open = || {
-            Self::open(
-                network::Model::read(&path)?,
-                &msd_gpu::devices::choose(device)?.with_policy(TuningPolicy::Kept),
-                tile,
-            )
+            let (model, history) = read(&path)?;
+            Self::open(model, history, place, None)
         };
         py.detach(open).map_err(raised)
     }
 
     /// Writes the model file.
     ///
-    /// Raises ValueError when it cannot be written.
-    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        py.detach(|| write_bytes_atomic(&path, &self.model.to_bytes()?)).map_err(raised)
+    /// Raises FileNotFoundError where the folder is missing, or another OSError when the file cannot be written.
+    fn save(&self, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<()> {
+        let path = keywords::path("path", path)?;
+        py.detach(|| write_bytes_atomic(&path, &self.applied.model().to_bytes()?)).map_err(raised)
     }
 
-    /// Applies the network to an image (y, x) or (c, y, x), or to a stack of images (n, c, y, x), of float32, float64,
-    /// uint8 or uint16 in the units of the training images. Other threads of Python go on meanwhile.
+    /// Writes the model for other tools: format="onnx" is an ONNX file, format="torch" a PyTorch module, whose name must end in
+    /// .py and which has its weights beside it, as NAME.weights.safetensors.
+    ///
+    /// Raises ValueError for another format or name, and for a model that normalises each image by itself; OSError when a file
+    /// cannot be written.
+    fn export(&self, py: Python<'_>, path: &Bound<'_, PyAny>, format: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (path, format) = (keywords::path("path", path)?, keywords::text("format", format)?);
+        let write = || {
+            let format: ExportFormat = format.parse()?;
+            exchange::export(self.applied.model(), &path, format).map(drop).map_err(|error| match error {
+                Error::Setting { setting, found, wanted } if setting == "torch" => {
+                    Error::Setting { setting: "path".into(), found, wanted }
+                }
+                other => other,
+            })
+        };
+        py.detach(write).map_err(raised)
+    }
+
+    /// Applies the network to an image, or to a stack of images of equal size, in the units of the training images. Other
+    /// threads of Python go on meanwhile.
+    ///
+    /// array: integers, floating-point numbers or booleans of any size, byte order and layout; all become float32. What its
+    /// axes are follows from the channels of the images that the model takes (see inputs):
+    ///   of one channel: (y, x) is an image, (n, y, x) a stack, and so is (n, 1, y, x);
+    ///   of several: (c, y, x) is an image, and (n, c, y, x) a stack.
+    /// A masked array gives a masked array: masked pixels are filled with the mean of the others of their image and channel,
+    /// and masked in the result.
     ///
     /// A segmentation gives labels in the values of the training labels, (y, x) or (n, y, x), of the smallest of uint8,
     /// uint16 and int64 that holds them all; with probabilities=True, float32 (classes, y, x) or (n, classes, y, x).
-    /// A regression gives float32 in the units of its targets, (c, y, x) or (n, c, y, x), and (y, x) for an image (y, x)
-    /// where it has one output.
+    /// A regression gives float32 in the units of its targets, (c, y, x) or (n, c, y, x); where it has one output, (y, x) for
+    /// (y, x) and (n, y, x) for (n, y, x).
     ///
-    /// Raises TypeError for other arrays; ValueError for other shapes, an image of another number of channels, and
-    /// probabilities of a regression; RuntimeError when the device fails.
-    #[pyo3(signature = (array, *, probabilities = false))]
+    /// Raises TypeError for what is no array of numbers; ValueError for other shapes, an image of another number of channels,
+    /// numbers that are not finite, and probabilities of a regression; RuntimeError when the device fails, and in a process
+    /// that was forked after msd_gpu was used.
+    #[pyo3(signature = (array, *, probabilities = None, **unknown),
+        text_signature = "($self, array, *, probabilities=False)")]
     fn predict<'py>(
         &self,
-        py: Python<'py>,
         array: &Bound<'py, PyAny>,
-        probabilities: bool,
+        probabilities: Option<&Bound<'py, PyAny>>,
+        unknown: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let Task::Segment { classes } = &self.model.task else {
-            if probabilities {
-                return Err(setting("probabilities", "True for a regression", "only classes have some"));
-            }
-            let flat = self.model.architecture.outputs == 1;
-            return self.each(py, array, flat, Predictor::values);
-        };
-        if probabilities {
-            return self.each(py, array, false, Predictor::probabilities);
-        }
-        let values: Vec<i64> = classes.iter().map(|class| class.value).collect();
-        fn all<T: TryFrom<i64>>(values: &[i64]) -> Option<Vec<T>> {
-            values.iter().map(|&value| T::try_from(value).ok()).collect()
-        }
-        if let Some(values) = all::<u8>(&values) {
-            self.labels(py, array, &values)
-        } else if let Some(values) = all::<u16>(&values) {
-            self.labels(py, array, &values)
-        } else {
-            self.labels(py, array, &values)
-        }
+        keywords::refuse("Model.predict", unknown, &["probabilities"])?;
+        self.applied.predict(array, keywords::flag("probabilities", probabilities)?)
+    }
+
+    /// Scores what the network gives for images against their targets, as msd-gpu evaluate --json does.
+    ///
+    /// images, targets, weights: as train takes them; pixels of weight 0, masked ones and those with the label ignore do not
+    /// count.
+    /// threshold, classes: how labels become the model's classes, as in train.
+    /// data_range: what PSNR and SSIM of a regression refer to, such as 255; else largest minus smallest target.
+    ///
+    /// Gives a dict. Of a segmentation: mean_iou, mean_dice, class_accuracy, global_accuracy, classes (a dict for each),
+    /// confusion_matrix (rows are targets), calibration_error, reliability. Of a regression: output and input (the images
+    /// themselves as a first guess; None where channels differ), each with mse, mae, psnr and ssim; data_range. Scores that are
+    /// undefined are None.
+    ///
+    /// Raises TypeError and ValueError as train does; RuntimeError when the device fails.
+    #[pyo3(signature = (images, targets, **options),
+        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None)")]
+    fn evaluate<'py>(
+        &self,
+        images: &Bound<'py, PyAny>,
+        targets: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.applied.evaluate("Model.evaluate", images, targets, options)
     }
 
     /// "segment" or "regress".
     #[getter]
     fn task(&self) -> &'static str {
-        match self.model.task {
-            Task::Segment { .. } => "segment",
-            Task::Regress => "regress",
-        }
+        self.applied.task().name()
     }
 
     /// Channels of the images that it takes.
     #[getter]
     fn inputs(&self) -> usize {
-        self.model.architecture.inputs
+        self.applied.model().architecture.inputs
     }
 
     /// Classes, or channels of what it gives.
     #[getter]
     fn outputs(&self) -> usize {
-        self.model.architecture.outputs
+        self.applied.model().architecture.outputs
     }
 
     /// The classes of a segmentation in the order of their probabilities, as (label value, name).
     #[getter]
     fn classes(&self) -> Vec<(i64, String)> {
-        self.model.classes().iter().map(|class| (class.value, class.name.clone())).collect()
+        self.applied.classes()
     }
 
     /// Where the model comes from: program, data, seed, device, scores.
     #[getter]
     fn provenance(&self) -> BTreeMap<String, String> {
-        self.model.provenance.clone()
+        self.applied.model().provenance.clone()
+    }
+
+    /// The epochs of its training as dicts: epoch, step, minutes, training_loss, validation_loss, the metrics on the validation
+    /// images, learning_rate, and best, which is True where an epoch gave the best model so far. What was not judged is NaN.
+    ///
+    /// Empty for a model that was read from a file alone, not from the folder of a run.
+    #[getter]
+    fn history<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.history.epochs.iter().map(|epoch| epoch_dict(py, epoch)).collect()
     }
 
     /// The name of the device that it is on.
     #[getter]
     fn device(&self) -> &str {
-        &self.device
+        &self.applied.device
     }
 
     fn __repr__(&self) -> String {
-        let a = &self.model.architecture;
+        let a = &self.applied.model().architecture;
         format!(
             "<msd_gpu.Model: {}, {} in, {} out, depth {}, width {}, on {}>",
             self.task(),
@@ -158,60 +233,37 @@ impl Model {
             a.outputs,
             a.depth,
             a.width,
-            self.device
+            self.applied.device
         )
     }
-}
 
-impl Model {
-    fn labels<'py, T: Element + Copy + Default>(
+    #[allow(clippy::type_complexity)] // The arguments of _restore.
+    fn __reduce__<'py>(
         &self,
         py: Python<'py>,
-        array: &Bound<'py, PyAny>,
-        values: &[T],
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.each(py, array, false, |predictor, image| {
-            Ok(predictor.classes(image)?.mapv(|class| values[class as usize]))
-        })
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>, String, Option<usize>, String))> {
+        let bytes = PyBytes::new(py, &self.applied.model().to_bytes().map_err(raised)?);
+        let Place { device, tile } = self.applied.place.clone();
+        Ok((py.import("msd_gpu")?.getattr("_restore_model")?, (bytes, device, tile, self.history.to_csv())))
     }
 
-    /// Applies `compute` to each image, without the interpreter's lock. With `flat`, the single channel of what comes
-    /// out is left out where the image has no axis for channels either.
-    fn each<'py, T: Element + Copy + Default, D: Dimension>(
-        &self,
-        py: Python<'py>,
-        array: &Bound<'py, PyAny>,
-        flat: bool,
-        compute: impl Fn(&mut Predictor, &Array3<f32>) -> msd_gpu::Result<Array<T, D>> + Sync,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let numbers = Numbers::of(array, "the image")?;
-        let shape = numbers.shape();
-        let count = match shape {
-            [_, _] | [_, _, _] => None,
-            [count, ..] if shape.len() == 4 && *count > 0 => Some(*count),
-            _ => {
-                let wanted = "(y, x), (c, y, x) or (n, c, y, x), with at least one image";
-                return Err(wrong_shape("the image", shape, wanted));
-            }
+    /// The model that was pickled.
+    #[staticmethod]
+    fn _restore(
+        py: Python<'_>,
+        bytes: &[u8],
+        device: String,
+        tile: Option<usize>,
+        history: &str,
+    ) -> PyResult<Self> {
+        process::enter()?;
+        let open = || {
+            let model = network::Model::from_bytes(bytes, Path::new("the pickled model"))?;
+            let metrics = metric_names(&model.task);
+            let history = History::from_csv(history, metrics, history.lines().count().saturating_sub(1));
+            let history = history.unwrap_or_else(|| History::new(metrics));
+            Self::open(model, history, Place { device, tile }, None)
         };
-        let mut all: ArrayD<T> = ArrayD::default(vec![0]);
-        for index in 0..count.unwrap_or(1) {
-            // Ctrl-C is heard between two images.
-            py.check_signals()?;
-            let image = to_image(numbers.at(count.map(|_| index)));
-            let image = image.ok_or_else(|| wrong_shape("the image", shape, "(c, y, x)"))?;
-            let compute =
-                || check_finite("the image", &image).and_then(|()| compute(&mut self.predictor(), &image));
-            let one = py.detach(compute).map_err(raised)?.into_dyn();
-            let Some(count) = count else {
-                all = if flat && shape.len() == 2 { one.index_axis_move(Axis(0), 0) } else { one };
-                break;
-            };
-            if index == 0 {
-                all = ArrayD::default([&[count], one.shape()].concat());
-            }
-            all.index_axis_mut(Axis(0), index).assign(&one);
-        }
-        Ok(PyArray::from_owned_array(py, all).into_any())
+        py.detach(open).map_err(raised)
     }
 }

@@ -1,236 +1,241 @@
 //! The function `train`.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use msd_gpu::devices::TuningPolicy;
 use msd_gpu::network::Task;
-use msd_gpu::samples::{Dataset, Labelled, Sample, Target};
-use msd_gpu::training::{Prepared, Run, RunFolder, Settings, TaskKind};
+use msd_gpu::training::{Prepared, Run, RunFolder, Settings, TaskKind, check_same_settings};
 use msd_gpu::watcher::{Epoch, Flow, ImageReport, StepReport, Watcher};
-use ndarray::{Array2, Array3};
-use pyo3::exceptions::PyValueError;
+use pyo3::create_exception;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use serde_json::{Map, Value, json};
 
-use crate::arrays;
-use crate::errors::{raised, setting};
-use crate::model::Model;
+use crate::applied::Place;
+use crate::errors::{log_line, raised, setting};
+use crate::keywords;
+use crate::model::{Model, epoch_dict};
+use crate::pairs::{Pairs, TRAINING, VALIDATION};
+use crate::process;
+use crate::settings::Given;
+
+create_exception!(
+    msd_gpu,
+    TrainingInterrupted,
+    PyKeyboardInterrupt,
+    "Ctrl-C ended a training run.\n\nmodel: the best Model so far, with its history; None where no step was made."
+);
+
+/// The keywords of `train` that are no settings.
+const KEYWORDS: [&str; 11] = [
+    "images",
+    "targets",
+    "task",
+    "weights",
+    "val_images",
+    "val_targets",
+    "val_weights",
+    "out",
+    "resume",
+    "progress",
+    "verbose",
+];
 
 /// Trains a network and gives the best model, on the device that it was trained on.
 ///
-/// images: a sequence of arrays (y, x) or (c, y, x) of float32, float64, uint8 or uint16, of equal c; a stack
-/// (n, y, x) or (n, c, y, x) is one, too. They may differ in size.
-/// targets: for task="segment" as many label images (y, x) of whole numbers, whose values are the classes; for
-/// task="regress" the wanted images, (y, x) or (c, y, x).
-/// weights: how much each pixel counts, (y, x) for each image; 0 for not at all.
+/// images: a sequence of arrays (y, x) or (c, y, x), of equal c; a stack (n, y, x) or (n, c, y, x) is one, too. They may
+/// differ in size. Integers, floating-point numbers and booleans of any size, byte order and layout are taken; all become
+/// float32.
+/// targets: for task="segment" as many label images (y, x), whose values are the classes: integers, booleans, or whole
+/// floating-point numbers with NaN where nobody labelled a pixel. For task="regress" the wanted images, (y, x) or (c, y, x).
+/// task: "segment" or "regress"; a run that is resumed has its own.
+/// weights: how much each pixel counts, (y, x) for each image; 0 for not at all. Masked pixels of masked arrays do not count,
+/// whether the image, the target or the weights are masked; what is masked in an image is filled with the mean of its channel.
 /// val_images, val_targets, val_weights: the same, to judge by; the model that is best on them is given. Or set
 /// val_fraction.
 /// out: a folder for the model, the curves and the checkpoint, as msd-gpu train makes it. Without it nothing is kept.
+/// resume: the folder of a run to go on with, on the same images; of the settings, only limits, patience, device and
+/// tensorboard may be given anew. New limits take the place of all old ones.
 /// progress: called after each step as progress(step, loss, done, epoch): the latest known loss, the share of the run
-/// that is done (NaN where no limit says so) and the last ended epoch as a dict, empty in the first; what validation
-/// tells is NaN for an epoch that was not judged (see validate_every). It ends the run by returning False; what it
-/// raises ends the run, too.
-/// settings: those of config.toml, such as depth=50, lr=0.003, crop=256, batch=1, max_minutes=10, val_fraction=0.2,
-/// init="model.safetensors", optimisation={"schedule": "cosine"}, augmentation={"rotate": 10}. Without max_minutes,
-/// max_epochs or max_steps, a run ends after 1000 epochs.
+/// that is done (NaN where no limit says so) and the last ended epoch as a dict as in Model.history, empty in the first.
+/// It ends the run by returning False; what it raises ends the run, too.
+/// verbose: print a line for each epoch to sys.stderr. The logger "msd_gpu" gets these lines in any case, as INFO.
 ///
-/// Ctrl-C ends the run at the end of a step and raises KeyboardInterrupt; with out, the best model is there.
+/// Settings, by name as in config.toml (None is as good as leaving them out):
+/// val_fraction (share of the images to judge by), ignore (label of pixels that nobody labelled), threshold (labels from this one
+/// on are class 1), classes (only these labels are classes, "0,255" or "0,rest"), colours (labels are colours, 65536 red +
+/// 256 green + blue; "auto" or a list), class_weights ("balanced", or a number for each class), init (model file or run folder to start from), freeze (layers that stay as they
+/// are), normalise ("mean", or percentiles "1..99"), normalise_per_image;
+/// depth=50, width=1, dilations="1..10", boundary="reflect";
+/// batch=1, crop=256 (size of the pieces that are shown; 0 for whole images), symmetries="all", favour_rare=0.0, lr=0.003;
+/// max_epochs, max_minutes, max_steps (limits; 1000 epochs without any), patience (epochs without a better model),
+/// validate_every (epochs), monitor="loss" (what the best model is best in), seed=1, device="auto", tensorboard=False;
+/// optimisation: a dict of loss, optimizer, weight_decay, clip_norm, ema, schedule, warmup_steps, lr_steps, lr_factor,
+/// lr_patience;
+/// augmentation: a dict of rotate, scale, elastic, blur, contrast, brightness, gamma, poisson, noise.
+/// msd-gpu train --help describes each.
 ///
-/// Raises TypeError for other arrays; ValueError for settings, shapes and values that cannot be used; RuntimeError when
-/// the device fails or the loss is no longer a finite number.
+/// Ctrl-C ends the run at the end of a step and raises TrainingInterrupted, which is a KeyboardInterrupt: its attribute model
+/// is the best model so far, and with out, the files are there.
+///
+/// Raises TypeError for unknown keywords, for values of another type and for what is no array of numbers; ValueError for
+/// settings, shapes and numbers that cannot be used; FileNotFoundError or another OSError for folders that cannot be read or
+/// written; MemoryError; RuntimeError when the device fails, the loss is no longer a finite number, and in a process that was
+/// forked after msd_gpu was used.
 #[pyfunction]
-#[pyo3(signature = (images, targets, *, task, weights = None, val_images = None, val_targets = None,
-    val_weights = None, out = None, progress = None, **settings))]
+#[pyo3(signature = (images, targets, *, task = None, weights = None, val_images = None, val_targets = None,
+    val_weights = None, out = None, resume = None, progress = None, verbose = None, **settings),
+    text_signature = "(images, targets, *, task=None, weights=None, val_images=None, val_targets=None, val_weights=None, out=None, resume=None, progress=None, verbose=False, **settings)")]
 #[allow(clippy::too_many_arguments)] // They are keywords in Python.
 pub fn train<'py>(
     py: Python<'py>,
     images: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
-    task: &str,
+    task: Option<&Bound<'py, PyAny>>,
     weights: Option<&Bound<'py, PyAny>>,
     val_images: Option<&Bound<'py, PyAny>>,
     val_targets: Option<&Bound<'py, PyAny>>,
     val_weights: Option<&Bound<'py, PyAny>>,
-    out: Option<PathBuf>,
-    progress: Option<Py<PyAny>>,
+    out: Option<&Bound<'py, PyAny>>,
+    resume: Option<&Bound<'py, PyAny>>,
+    progress: Option<&Bound<'py, PyAny>>,
+    verbose: Option<&Bound<'py, PyAny>>,
     settings: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Model> {
-    let settings = read_settings(py, task, settings)?;
-    let training = Pairs::of("", images, targets, weights, settings.task)?;
-    let validation = match (val_images, val_targets) {
-        (Some(images), Some(targets)) => {
-            Some(Pairs::of("validation ", images, targets, val_weights, settings.task)?)
+    process::enter()?;
+    let out = out.map(|out| keywords::path("out", out)).transpose()?;
+    let resume = resume.map(|resume| keywords::path("resume", resume)).transpose()?;
+    let verbose = keywords::flag("verbose", verbose)?;
+    let task = task.map(|task| keywords::text("task", task)).transpose()?;
+    let progress = match progress {
+        Some(progress) if !progress.is_callable() => {
+            return Err(keywords::wrong_type("progress", progress, "a function"));
         }
-        (None, None) => None,
-        _ => return Err(setting("validation", "one array alone", "val_images and val_targets go together")),
+        progress => progress.map(|progress| progress.clone().unbind()),
     };
-    let mut watcher = PythonWatcher { progress, epoch: PyDict::new(py).unbind(), raised: None };
-    let model = py.detach(|| {
-        let device = msd_gpu::devices::choose(&settings.device)?.with_policy(TuningPolicy::Kept);
+    if out.is_some() && resume.is_some() {
+        return Err(PyTypeError::new_err(
+            "train() takes out or resume, not both: a resumed run stays in its folder",
+        ));
+    }
+    let given = Given::read(settings, &KEYWORDS)?;
+    let settings = read_settings(task.as_deref(), resume.as_deref(), &given)?;
+    let training = Pairs::of(TRAINING, images, targets, weights, settings.task)?;
+    let validation = match (val_images, val_targets, val_weights) {
+        (Some(images), Some(targets), weights) => {
+            Some(Pairs::of(VALIDATION, images, targets, weights, settings.task)?)
+        }
+        (None, None, None) => None,
+        _ => {
+            let wanted = "val_images and val_targets go together, and val_weights with them";
+            return Err(PyTypeError::new_err(format!(
+                "train() got a part of the validation images; {wanted}"
+            )));
+        }
+    };
+    if settings.task == TaskKind::Segment && training.some_label().is_none() && training.first().is_some() {
+        let problem =
+            "no pixel of targets has a label: all are masked, NaN, or there are none; label some of them";
+        return Err(PyValueError::new_err(problem));
+    }
+    let place = Place { device: settings.device.clone(), tile: None };
+    let mut watcher = PythonWatcher { progress, verbose, epoch: PyDict::new(py).unbind(), raised: None };
+    let trained = py.detach(|| {
+        let device = place.choose()?;
         let prepared = prepare(&settings, training, validation)?;
-        let folder = out.map(RunFolder::create).transpose()?;
+        let folder = match (&out, &resume) {
+            (Some(out), _) => Some(RunFolder::create(out)?),
+            (None, Some(resume)) => Some(RunFolder::open(resume)?),
+            (None, None) => None,
+        };
         let run = Run::new(settings, &prepared).on(&device).watched_by(&mut watcher);
         let run = match &folder {
             Some(folder) => run.save_in(folder),
             None => run,
         };
-        Model::open(run.train()?.model, &device, None)
+        let outcome = if resume.is_some() { run.resume() } else { run }.train()?;
+        let (steps, best) = (outcome.steps, outcome.best_epoch);
+        Ok((Model::open(outcome.model, outcome.history, place, Some(&device))?, steps, best))
     });
     match watcher.raised {
-        Some(error) => Err(error),
-        None => model.map_err(raised),
-    }
-}
-
-/// The settings: those given, over those of the initial model, over the defaults.
-fn read_settings(py: Python<'_>, task: &str, given: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
-    let mut given = given.map_or_else(|| Ok(Map::new()), |given| to_json(py, given))?;
-    let mut for_files = Settings::all().filter(|setting| setting.is_for_files());
-    if let Some(found) = for_files.find(|setting| given.contains_key(setting.name())) {
-        return Err(setting(found.name(), "given beside arrays", "it is one of msd-gpu train; leave it out"));
-    }
-    let limited = ["max_epochs", "max_minutes", "max_steps"].iter().any(|limit| given.contains_key(*limit));
-    given.entry("patience").or_insert(json!(Settings::default_patience(limited)));
-    let mut settings = Settings::in_memory(parse(json!(task))?);
-    if let Some(Value::String(path)) = given.get("init") {
-        settings.start_from(path).map_err(raised)?;
-    }
-    let mut all = serde_json::to_value(&settings).map_err(|e| PyValueError::new_err(e.to_string()))?;
-    if let Some(all) = all.as_object_mut() {
-        all.append(&mut given);
-    }
-    parse(all)
-}
-
-fn parse<T: serde::de::DeserializeOwned>(settings: Value) -> PyResult<T> {
-    serde_path_to_error::deserialize(settings).map_err(|e| {
-        PyValueError::new_err(format!(
-            "the settings cannot be used: {e}; wanted those of config.toml, as msd-gpu train writes it"
-        ))
-    })
-}
-
-/// A dict as JSON. NumPy's numbers become plain ones, and paths text.
-fn to_json(py: Python<'_>, given: &Bound<'_, PyDict>) -> PyResult<Map<String, Value>> {
-    let given = given.copy()?;
-    if let Some(path) = given.get_item("init")? {
-        given.set_item("init", py.import("os")?.call_method1("fspath", (path,))?)?;
-    }
-    let options = PyDict::new(py);
-    options.set_item("default", py.import("operator")?.call_method1("methodcaller", ("item",))?)?;
-    let text: String = py.import("json")?.call_method("dumps", (given,), Some(&options))?.extract()?;
-    serde_json::from_str(&text)
-        .map_err(|e| PyValueError::new_err(format!("the settings cannot be read: {e}")))
-}
-
-/// Images with what they are to become, as they came from Python.
-struct Pairs {
-    prefix: &'static str,
-    images: Vec<Array3<f32>>,
-    targets: Targets,
-    weights: Option<Vec<Array2<f32>>>,
-}
-
-enum Targets {
-    Labels(Vec<Array2<i64>>),
-    Values(Vec<Array3<f32>>),
-}
-
-impl Pairs {
-    fn of(
-        prefix: &'static str,
-        images: &Bound<'_, PyAny>,
-        targets: &Bound<'_, PyAny>,
-        weights: Option<&Bound<'_, PyAny>>,
-        task: TaskKind,
-    ) -> PyResult<Self> {
-        let images = items(images, &format!("{prefix}image"), arrays::image)?;
-        let target = format!("{prefix}target");
-        let (targets, count) = match task {
-            TaskKind::Segment => {
-                let labels = items(targets, &target, arrays::labels)?;
-                let count = labels.len();
-                (Targets::Labels(labels), count)
-            }
-            TaskKind::Regress => {
-                let values = items(targets, &target, arrays::image)?;
-                let count = values.len();
-                (Targets::Values(values), count)
-            }
-        };
-        let weights =
-            weights.map(|weights| items(weights, &format!("{prefix}weights"), arrays::plane)).transpose()?;
-        for (what, count) in [("targets", Some(count)), ("weights", weights.as_ref().map(Vec::len))] {
-            if let Some(count) = count.filter(|&count| count != images.len()) {
-                return Err(PyValueError::new_err(format!(
-                    "there are {} {prefix}images but {count} {what}; give one for each",
-                    images.len()
-                )));
-            }
+        Some(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => {
+            let Ok((model, steps, best)) = trained else { return Err(error) };
+            Err(interrupted(py, model, steps, best, out.or(resume).as_deref())?)
         }
-        Ok(Self { prefix, images, targets, weights })
-    }
-
-    /// The names of the images in errors.
-    fn name(&self, index: usize) -> String {
-        format!("{}image {index}", self.prefix)
-    }
-
-    /// Images with label images; none where targets are values.
-    fn labelled(self) -> Vec<Labelled> {
-        let names: Vec<String> = (0..self.images.len()).map(|index| self.name(index)).collect();
-        let mut weights = self.weights.map(Vec::into_iter);
-        let Targets::Labels(labels) = self.targets else { return Vec::new() };
-        let all = names.into_iter().zip(self.images).zip(labels);
-        all.enumerate()
-            .map(|(index, ((name, image), labels))| {
-                let labels_name = format!("{}target {index}", self.prefix);
-                let weights = weights.as_mut().and_then(Iterator::next);
-                Labelled { name, image, labels, labels_name, weights }
-            })
-            .collect()
-    }
-
-    /// Images with the images that they are to become.
-    fn dataset(self) -> msd_gpu::Result<Dataset> {
-        let names: Vec<String> = (0..self.images.len()).map(|index| self.name(index)).collect();
-        let mut weights = self.weights.map(Vec::into_iter);
-        let Targets::Values(values) = self.targets else { return Dataset::from_memory(Vec::new()) };
-        let all = names.into_iter().zip(self.images).zip(values);
-        let sample = |((name, image), values): ((String, _), _)| {
-            Sample::new(name, image, Target::Values(values))
-                .with_weights(weights.as_mut().and_then(Iterator::next))
-        };
-        Dataset::from_memory(all.map(sample).collect())
+        Some(error) => Err(error),
+        None => trained.map(|(model, ..)| model).map_err(raised),
     }
 }
 
-/// Reads each array of a sequence, or of the first axis of a stack.
-fn items<T>(
-    sequence: &Bound<'_, PyAny>,
-    name: &str,
-    read: impl Fn(&Bound<'_, PyAny>, &str) -> PyResult<T>,
-) -> PyResult<Vec<T>> {
-    sequence
-        .try_iter()?
-        .enumerate()
-        .map(|(index, item)| {
-            sequence.py().check_signals()?;
-            read(&item?, &format!("{name} {index}"))
-        })
-        .collect()
+/// What Ctrl-C raises, with the best model.
+fn interrupted(
+    py: Python<'_>,
+    model: Model,
+    steps: u64,
+    best: u64,
+    folder: Option<&Path>,
+) -> PyResult<PyErr> {
+    if best == 0 {
+        let error = TrainingInterrupted::new_err("training was interrupted before its first step");
+        error.value(py).setattr("model", py.None())?;
+        return Ok(error);
+    }
+    let place = folder.map_or(String::new(), |folder| format!(" and in {}", folder.display()));
+    let error = TrainingInterrupted::new_err(format!(
+        "training was interrupted after {steps} steps; the best model so far, that of epoch {best}, is in the attribute model{place}"
+    ));
+    error.value(py).setattr("model", Bound::new(py, model)?)?;
+    Ok(error)
+}
+
+/// The settings: those given, over those of the run that is resumed or of the initial model, over the defaults.
+fn read_settings(task: Option<&str>, resume: Option<&Path>, given: &Given) -> PyResult<Settings> {
+    let task = task.map(str::parse::<TaskKind>).transpose().map_err(raised)?;
+    let Some(folder) = resume else {
+        let task =
+            task.ok_or_else(|| PyTypeError::new_err("train() needs task=\"segment\" or task=\"regress\""))?;
+        let mut settings = Settings::in_memory(task);
+        if let Some(path) = given.get("init") {
+            settings.start_from(path).map_err(raised)?;
+        }
+        given.apply(&mut settings)?;
+        if given.get("patience").is_none() {
+            settings.patience = Settings::default_patience(settings.has_limit());
+        }
+        return Ok(settings);
+    };
+    let started = RunFolder::settings(folder).map_err(raised)?;
+    if let Some(task) = task.filter(|&task| task != started.task) {
+        return Err(setting(
+            "task",
+            task,
+            &format!("the run to resume is of {}; leave it out", started.task),
+        ));
+    }
+    let mut limits = Settings::in_memory(started.task);
+    limits.clear_limits();
+    given.apply(&mut limits)?;
+    let mut settings = started.clone();
+    if limits.has_limit() {
+        settings.clear_limits();
+    }
+    given.apply(&mut settings)?;
+    check_same_settings(&started, &settings).map_err(raised)?;
+    settings.fill_limit();
+    Ok(settings)
 }
 
 /// Arrays to what a run takes.
 fn prepare(settings: &Settings, training: Pairs, validation: Option<Pairs>) -> msd_gpu::Result<Prepared> {
     match settings.task {
         TaskKind::Segment => {
-            Prepared::from_labels(settings, training.labelled(), validation.map(Pairs::labelled))
+            // The library says what is wrong where there is no label at all.
+            let unlabelled = settings.ignore.or_else(|| training.some_label()).unwrap_or_default();
+            let labelled = |pairs: Pairs| pairs.labelled(unlabelled);
+            Prepared::from_labels(settings, labelled(training), validation.map(labelled))
         }
-        _ => {
-            let validation = validation.map(Pairs::dataset).transpose()?;
-            Prepared::new(settings, training.dataset()?, validation, Task::Regress)
+        TaskKind::Regress => {
+            let validation = validation.map(Pairs::with_values).transpose()?;
+            Prepared::new(settings, training.with_values()?, validation, Task::Regress)
         }
     }
 }
@@ -238,6 +243,7 @@ fn prepare(settings: &Settings, training: Pairs, validation: Option<Pairs>) -> m
 /// Tells Python how the run comes along, and listens to Ctrl-C.
 struct PythonWatcher {
     progress: Option<Py<PyAny>>,
+    verbose: bool,
     /// The last ended epoch.
     epoch: Py<PyDict>,
     /// What was raised, by Ctrl-C or by the callback.
@@ -249,7 +255,8 @@ impl PythonWatcher {
         match result {
             Ok(true) => return Flow::Continue(()),
             Ok(false) => {}
-            Err(error) => self.raised = Some(error),
+            // The first is what ended the run.
+            Err(error) => drop(self.raised.get_or_insert(error)),
         }
         Flow::Break(())
     }
@@ -273,17 +280,17 @@ impl Watcher for PythonWatcher {
 
     fn epoch(&mut self, last: &Epoch) -> Flow {
         let numbers = Python::attach(|py| {
-            let epoch = PyDict::new(py);
-            epoch.set_item("epoch", last.epoch)?;
-            epoch.set_item("step", last.step)?;
-            epoch.set_item("training_loss", last.training_loss)?;
-            epoch.set_item("validation_loss", last.validation_loss)?;
-            for (name, value) in &last.metrics {
-                epoch.set_item(name, value)?;
+            self.epoch = epoch_dict(py, last)?.unbind();
+            let line = last.to_string();
+            log_line(py, "info", &line)?;
+            if self.verbose {
+                let stderr = py.import("sys")?.getattr("stderr")?;
+                // Programs without a console have none.
+                if !stderr.is_none() {
+                    stderr.call_method1("write", (line + "\n",))?;
+                    stderr.call_method0("flush")?;
+                }
             }
-            epoch.set_item("learning_rate", last.learning_rate)?;
-            epoch.set_item("best", last.best)?;
-            self.epoch = epoch.unbind();
             Ok(true)
         });
         self.answer(numbers)

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::{Command, CommandFactory};
 
 use super::{Arguments, interrupt};
+use crate::error::with_settings;
 use crate::{Error, Result};
 
 /// The sentence of `error`, with settings as the flags that set them.
@@ -57,24 +58,10 @@ fn flag_of(setting: &str, flags: &BTreeSet<String>) -> Option<String> {
 
 /// Puts flags in the place of settings in backquotes, which may have a value with them; all else stays.
 pub(super) fn with_flags(text: &str, flags: &BTreeSet<String>) -> String {
-    let mut parts = text.split('`');
-    let mut all = parts.next().unwrap_or_default().to_owned();
-    // What is between two backquotes, and what is outside.
-    while let Some(inside) = parts.next() {
-        let outside = parts.next();
-        let (name, value) =
-            inside.split_once(' ').map_or((inside, None), |(name, value)| (name, Some(value)));
-        match (flag_of(name, flags), value, outside) {
-            (Some(flag), value, Some(_)) => {
-                all += &flag;
-                all.extend(value.map(|value| format!(" {value}")));
-            }
-            (None, _, Some(_)) => all += &format!("`{inside}`"),
-            (_, _, None) => all += &format!("`{inside}"),
-        }
-        all += outside.unwrap_or_default();
-    }
-    all
+    with_settings(text, |name, value| {
+        let flag = flag_of(name, flags)?;
+        Some(value.map_or_else(|| flag.clone(), |value| format!("{flag} {value}")))
+    })
 }
 
 #[cfg(test)]

@@ -1,20 +1,19 @@
 //! `msd-gpu evaluate`: the outputs of trained models against targets.
 
 use clap::{ArgGroup, Args};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::settings::one_of;
 use super::{console, table};
-use crate::evaluation::{Comparison, Judge, TaskScores, compare};
+use crate::Result;
+use crate::evaluation::{Comparison, Scoring, TaskScores, compare, report};
 use crate::images::{Discovery, pages_as_images};
-use crate::inference::Ensemble;
-use crate::metrics::{Calibration, ClassScores, ConfusionMatrix, DataRange, RegressionScores};
+use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
 use crate::network::{Class, Model, Task, TaskKind};
-use crate::samples::{Classes, DataFiles, LabelMapping, LabelRule, ResultFiles, Target};
-use crate::{Error, Result};
+use crate::samples::{DataFiles, Dataset, LabelRule, ResultFiles};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
@@ -83,40 +82,31 @@ pub fn run(arguments: EvaluateArguments) -> Result<()> {
     }
 }
 
-fn rule(arguments: &EvaluateArguments) -> Result<LabelRule> {
-    LabelRule::from_settings(arguments.threshold, arguments.classes.as_deref(), None)
-}
-
 /// Compares results in files with their targets.
 fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()> {
-    let given = arguments.data_range.map(range_of).transpose()?;
+    let given = arguments.data_range.map(Scoring::range).transpose()?;
     let files = ResultFiles {
         results: predictions,
         targets: &arguments.targets,
         weights: arguments.weights.as_deref(),
         discovery: arguments.discovery(),
-        rule: rule(arguments)?,
+        rule: LabelRule::from_settings(arguments.threshold, arguments.classes.as_deref(), None)?,
         ignored: arguments.ignore,
     };
     let results = files.pair()?;
     let mut progress = ImageProgress::over(results.count());
     let Comparison { task, evaluation } = compare(&results, arguments.task, given, &mut progress)?;
     drop(progress);
+    if arguments.json {
+        console::json(&Value::Object(report(&task, &evaluation, given.is_some())));
+        return Ok(());
+    }
     match (&task, &evaluation.scores) {
         (Task::Segment { classes }, TaskScores::Segment { matrix, .. }) => {
-            if arguments.json {
-                console::json(&Value::Object(segmentation_json(evaluation.images, classes, matrix)));
-            } else {
-                segmentation_table(evaluation.images, classes, matrix).iter().for_each(console::line);
-            }
+            segmentation_table(evaluation.images, classes, matrix).iter().for_each(console::line);
         }
         (_, TaskScores::Regress { output, .. }) => {
-            if arguments.json {
-                let scores = regression_json(evaluation.images, output, given.is_some());
-                console::json(&Value::Object(scores));
-            } else {
-                regression_table(evaluation.images, output, None).iter().for_each(console::line);
-            }
+            regression_table(evaluation.images, output, None).iter().for_each(console::line);
         }
         _ => {}
     }
@@ -125,18 +115,14 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()>
 
 /// Predicts every image and scores it against its target.
 fn evaluate_models(arguments: &EvaluateArguments, images: &str) -> Result<()> {
-    let mut range = None;
+    let mut scoring = None;
     let mut ensemble = arguments.models.open(|model| {
-        range = arguments.data_range.map(|range| data_range(range, model)).transpose()?;
-        match arguments.ignore.filter(|_| model.task == Task::Regress) {
-            None => Ok(()),
-            Some(value) => Err(Error::setting(
-                "--ignore",
-                value,
-                "a regression has no label values; give --weights with 0 where pixels do not count",
-            )),
-        }
+        let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
+        scoring = Some(new.by_rule(arguments.threshold, arguments.classes.as_deref())?);
+        Ok(())
     })?;
+    // There is a first model, or none could be opened.
+    let Some(scoring) = scoring else { return Ok(()) };
     // All images have the channels of the first one: that is checked when they are loaded.
     let mut found = arguments.discovery().discover(images)?;
     if ensemble.model().architecture.inputs == 1 && arguments.discovery.axes.is_none() {
@@ -146,113 +132,41 @@ fn evaluate_models(arguments: &EvaluateArguments, images: &str) -> Result<()> {
         ensemble.check_image(first)?;
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
-    match ensemble.model().task {
-        Task::Segment { .. } => segmentation(arguments, images, &mut ensemble),
-        Task::Regress => regression(arguments, images, &mut ensemble, range),
-    }
-}
-
-fn data_range(range: f64, model: &Model) -> Result<DataRange> {
-    if model.task != Task::Regress {
-        let wanted = "the scores of a segmentation have no range; leave it out";
-        return Err(Error::setting("--data-range", range, wanted));
-    }
-    range_of(range)
-}
-
-fn range_of(range: f64) -> Result<DataRange> {
-    DataRange::given(range)
-        .map_err(|_| Error::setting("--data-range", range, "it must be a number above 0, such as 255"))
-}
-
-/// The files that the arguments name, for the models' channels.
-fn files<'a>(arguments: &'a EvaluateArguments, images: &'a str, model: &Model) -> DataFiles<'a> {
-    DataFiles::new(images, &arguments.targets)
-        .found_by(arguments.discovery())
-        .weighted(arguments.weights.as_deref())
-        .of_channels(model.architecture.inputs)
-}
-
-fn segmentation(arguments: &EvaluateArguments, images: &str, ensemble: &mut Ensemble) -> Result<()> {
-    let classes = ensemble.model().classes().to_vec();
-    // The mapping counts classes by ascending value; the model's outputs may come in another order.
-    let mut order: Vec<usize> = (0..classes.len()).collect();
-    order.sort_by_key(|&output| classes[output].value);
-    let values = order.iter().map(|&output| classes[output].value).collect();
-    let known = LabelMapping { values, ignored: arguments.ignore };
-    let rule = match rule(arguments)? {
-        // A model of coloured masks names its classes by the colours.
-        LabelRule::AsStored => LabelRule::of_names(order.iter().map(|&output| classes[output].name.as_str())),
-        rule => rule,
-    };
-    let files = files(arguments, images, ensemble.model()).by_rule(rule);
-    let (mut dataset, ..) = files.segmentation(Classes::Known(&known))?;
-    for sample in &mut dataset.samples {
-        if let Target::Classes(classes) = &mut sample.target {
-            classes.mapv_inplace(|class| order.get(class as usize).map_or(class, |&output| output as u32));
-        }
-    }
-    let judge = Judge::new(&ensemble.model().task);
-    let evaluation =
-        judge.run(ensemble, &dataset.samples, &mut ImageProgress::over(dataset.samples.len()), |_, _| ())?;
-    let TaskScores::Segment { matrix, calibration } = &evaluation.scores else { return Ok(()) };
+    let dataset = load(arguments, images, ensemble.model(), &scoring)?;
+    scoring.check_targets(&format!("the targets in {}", arguments.targets), &dataset)?;
+    let mut progress = ImageProgress::over(dataset.samples.len());
+    let evaluation = scoring.run(&mut ensemble, dataset, &mut progress)?;
+    drop(progress);
     if arguments.json {
-        let mut scores = segmentation_json(evaluation.images, &classes, matrix);
-        scores.extend(judged_json(ensemble));
-        scores.insert("calibration_error".into(), json!(calibration.expected_error()));
-        scores.insert("reliability".into(), json!(calibration.bins()));
-        console::json(&Value::Object(scores));
-    } else {
-        segmentation_table(evaluation.images, &classes, matrix).iter().for_each(console::line);
-        reliability_table(calibration).iter().for_each(console::line);
+        console::json(&scoring.report(&ensemble, &evaluation));
+        return Ok(());
+    }
+    let images = evaluation.images;
+    match &evaluation.scores {
+        TaskScores::Segment { matrix, calibration } => {
+            segmentation_table(images, ensemble.model().classes(), matrix).iter().for_each(console::line);
+            reliability_table(calibration).iter().for_each(console::line);
+        }
+        TaskScores::Regress { output: after, input: before } => {
+            regression_table(images, after, before.as_ref()).iter().for_each(console::line);
+        }
     }
     Ok(())
 }
 
-/// The models that were judged, and where.
-fn judged_json(ensemble: &Ensemble) -> Map<String, Value> {
-    object(json!({
-        "device": ensemble.device().name, "models": ensemble.models(), "predictions": ensemble.predictions(),
-    }))
-}
-
-/// The entries of what is an object.
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(entries) => entries,
-        _ => Map::new(),
+/// The images with their targets and weights.
+fn load(arguments: &EvaluateArguments, images: &str, model: &Model, scoring: &Scoring) -> Result<Dataset> {
+    let files = DataFiles::new(images, &arguments.targets)
+        .found_by(arguments.discovery())
+        .weighted(arguments.weights.as_deref())
+        .of_channels(model.architecture.inputs);
+    match model.task {
+        Task::Segment { .. } => {
+            let (dataset, ..) = files.by_rule(scoring.rule().clone()).segmentation(scoring.classes())?;
+            Ok(dataset)
+        }
+        Task::Regress => files.regression(),
     }
-}
-
-fn segmentation_json(images: usize, classes: &[Class], matrix: &ConfusionMatrix) -> Map<String, Value> {
-    let per_class = classes.iter().zip(matrix.per_class()).map(|(class, scores)| {
-        let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
-        json!({
-            "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision, "iou": iou,
-            "dice": dice, "target_pixels": target_pixels,
-        })
-    });
-    let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
-    object(json!({
-        "task": "segment", "images": images, "pixels": matrix.counts().sum(),
-        "global_accuracy": matrix.global_accuracy(), "class_accuracy": matrix.class_accuracy(),
-        "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(), "classes": per_class.collect::<Vec<_>>(),
-        "confusion_matrix": rows,
-    }))
-}
-
-fn regression_json(images: usize, output: &RegressionScores, range_given: bool) -> Map<String, Value> {
-    object(json!({
-        "task": "regress", "images": images, "data_range": output.data_range().value(),
-        "data_range_from": if range_given { "given" } else { "targets" }, "output": scores_json(output),
-    }))
-}
-
-fn scores_json(scores: &RegressionScores) -> Value {
-    json!({
-        "mse": scores.mse(), "mae": scores.mae(), "psnr": scores.psnr().filter(|psnr| psnr.is_finite()),
-        "ssim": scores.ssim(),
-    })
 }
 
 /// The scores for people: a row for each class, their means, and the confusion matrix.
@@ -317,36 +231,6 @@ fn reliability_table(calibration: &Calibration) -> Vec<String> {
 
 fn score(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.4}"))
-}
-
-fn regression(
-    arguments: &EvaluateArguments,
-    images: &str,
-    ensemble: &mut Ensemble,
-    given: Option<DataRange>,
-) -> Result<()> {
-    let dataset = files(arguments, images, ensemble.model()).regression()?;
-    let (outputs, targets) = (ensemble.model().architecture.outputs, dataset.target_channels());
-    if let Some(found) = targets.filter(|&found| found != outputs) {
-        return Err(Error::Mismatch(format!(
-            "the targets in {} have {found} channels, but the model gives {outputs}; give targets like those that it was trained on",
-            arguments.targets
-        )));
-    }
-    // What the network gained can be told where the input is already a guess at the target.
-    let judge = Judge::new(&ensemble.model().task).with_range(given).comparing_input();
-    let evaluation =
-        judge.run(ensemble, &dataset.samples, &mut ImageProgress::over(dataset.samples.len()), |_, _| ())?;
-    let TaskScores::Regress { output: after, input: before } = &evaluation.scores else { return Ok(()) };
-    if arguments.json {
-        let mut scores = regression_json(evaluation.images, after, given.is_some());
-        scores.extend(judged_json(ensemble));
-        scores.insert("input".into(), json!(before.as_ref().map(scores_json)));
-        console::json(&Value::Object(scores));
-    } else {
-        regression_table(evaluation.images, after, before.as_ref()).iter().for_each(console::line);
-    }
-    Ok(())
 }
 
 /// The scores for people: of the model's output, and of its input where that can be compared.

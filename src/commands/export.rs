@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::exchange::{OPSET, to_onnx, to_torch};
-use crate::files::write_bytes_atomic;
+use crate::Result;
+use crate::exchange::{ExportFormat, OPSET, check_module_name, export};
 use crate::network::Model;
-use crate::{Error, Result};
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
@@ -26,28 +25,15 @@ pub struct ExportArguments {
 
 /// Reads the model and writes the formats that were asked for.
 pub fn run(arguments: ExportArguments) -> Result<()> {
-    if let Some(file) = arguments.torch.as_ref().filter(|file| file.extension().is_none_or(|end| end != "py"))
-    {
-        return Err(Error::setting("--torch", file.display(), "it must end in .py, as Python imports it"));
-    }
+    arguments.torch.as_deref().map_or(Ok(()), check_module_name)?;
     let model = Model::read(&arguments.model)?;
     if let Some(file) = &arguments.onnx {
-        write_bytes_atomic(file, &to_onnx(&model)?)?;
+        export(&model, file, ExportFormat::Onnx)?;
         log::info!("{} -> {} (ONNX, opset {OPSET})", arguments.model.display(), file.display());
     }
-    if let Some(file) = &arguments.torch {
-        // Not `model.safetensors` for `model.py`: it could take the place of another run's model.
-        let weights = file.with_extension("weights.safetensors");
-        if file.extension().is_none_or(|ending| ending != "py") {
-            return Err(Error::setting(
-                "--torch",
-                file.display(),
-                "it must end in .py, as Python imports it",
-            ));
-        }
-        let module = to_torch(&model, &weights)?;
-        write_bytes_atomic(&weights, &model.to_bytes()?)?;
-        write_bytes_atomic(file, module.as_bytes())?;
+    if let Some(file) = &arguments.torch
+        && let Some(weights) = export(&model, file, ExportFormat::Torch)?
+    {
         log::info!("{} -> {} with {}", arguments.model.display(), file.display(), weights.display());
     }
     Ok(())

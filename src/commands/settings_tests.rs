@@ -179,9 +179,9 @@ fn each_is_a_key_of_the_configuration_file_that_is_read_back() {
     }
 }
 
-/// The module reads keywords as JSON.
+/// Programs may keep settings as JSON.
 #[test]
-fn each_is_a_keyword_in_python() {
+fn each_is_read_from_json() {
     for setting in Settings::all() {
         let settings = with(setting);
         let json = serde_json::to_value(&settings).unwrap();

@@ -77,8 +77,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         return Err(no_folder());
     }
     if arguments.resume.is_some() && arguments.has_limit() {
-        // New limits take the place of all old ones: a run is resumed to go further than it did.
-        (settings.max_epochs, settings.max_minutes, settings.max_steps) = (None, None, None);
+        settings.clear_limits();
     }
     let started = settings.clone();
     if let Some(path) = arguments.settings.get("init") {

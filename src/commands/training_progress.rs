@@ -221,19 +221,7 @@ impl Watcher for ProgressWatcher {
         let due = self.last_epoch.is_none_or(|at| at.elapsed().as_secs_f64() > EPOCH_SECONDS);
         if due {
             self.last_epoch = Some(Instant::now());
-            let mut line =
-                format!("epoch {}, step {}: loss {:.4}", epoch.epoch, epoch.step, epoch.training_loss);
-            if !epoch.validation_loss.is_nan() {
-                line += &format!(", validation {:.4}", epoch.validation_loss);
-            }
-            // The others are in history.csv: more would not fit a line.
-            if let Some((name, value)) = epoch.metrics.iter().find(|(_, value)| !value.is_nan()) {
-                line += &format!(", {} {value:.3}", name.replace('_', " "));
-            }
-            if epoch.best {
-                line += " (best)";
-            }
-            self.say(&line);
+            self.say(&epoch.to_string());
         }
         self.interrupt.flow()
     }

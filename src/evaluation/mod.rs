@@ -4,6 +4,7 @@
 //! - [`Judge`]: the loop. It takes samples one after the other, has a [`Judged`] apply its network, and scores the result.
 //! - [`Judged`]: a network that can be judged: an [`crate::inference::Ensemble`], or a network in training ([`InTraining`]), whose
 //!   engine is borrowed.
+//! - [`Scoring`]: trained models against targets in the units of their files, with all scores as one report.
 //! - [`compare`]: results in files, this program's or another's, against targets in files.
 //! - [`Evaluation`]: what came of it; [`Scores`]: its loss and main metrics as plain numbers.
 
@@ -12,8 +13,10 @@ mod ensemble;
 mod in_training;
 mod judge;
 mod scores;
+mod scoring;
 
 pub use comparison::{Comparison, compare};
 pub use in_training::InTraining;
 pub use judge::{Found, ImageResult, Judge, Judged, Samples};
 pub use scores::{Evaluation, Scores, TaskScores, metric_names};
+pub use scoring::{Scoring, report};

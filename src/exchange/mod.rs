@@ -1,8 +1,9 @@
 //! Networks that come from other tools, and models that go to them.
 //!
 //! [`import`] recognises by content what msdnet and msd_pytorch wrote; no Python is needed and none is run.
-//! [`to_onnx`] and [`to_torch`] write a model for others. This module depends on models and not on engines.
+//! [`to_onnx`] and [`to_torch`] write a model for others, [`export()`] as files. This module depends on models and not on engines.
 
+mod export;
 mod found;
 mod import;
 mod msd_pytorch;
@@ -18,6 +19,7 @@ use crate::network::{Model, Normalisation};
 use crate::{Error, Result};
 
 pub use crate::network::TaskKind;
+pub use export::{ExportFormat, check_module_name, export};
 pub use import::{ImportOptions, Imported, import, import_bytes};
 pub use onnx::{OPSET, to_onnx};
 pub use torch_module::to_torch;

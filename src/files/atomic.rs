@@ -36,6 +36,12 @@ pub fn write_atomic(
     unfinished.done()
 }
 
+/// The system's error for a temporary file in `folder`, without the file's name, which means nothing to anyone.
+pub(super) fn without_temporary_name(error: &std::io::Error, folder: &Path) -> std::io::Error {
+    // A folder that is missing says so itself; of other errors only the kind is known.
+    std::fs::metadata(folder).err().unwrap_or_else(|| error.kind().into())
+}
+
 /// A file that is written bit by bit and gets its name when all of it is there. Dropped before, nothing is left of it.
 #[derive(Debug)]
 pub struct UnfinishedFile {
@@ -59,6 +65,7 @@ impl UnfinishedFile {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(folder).map_err(|error| {
+            let error = without_temporary_name(&error, folder);
             let way_out =
                 if folder.is_dir() { "choose a folder you may write to" } else { "make the folder first" };
             let problem = format!("the folder {} takes no files: {error}; {way_out}", folder.display());
@@ -104,6 +111,12 @@ mod tests {
         write_bytes_atomic(&file, b"x").unwrap();
         let error = write_bytes_atomic(file.join("in_a_file.csv"), b"y").unwrap_err().to_string();
         assert!(error.contains("cannot write") && error.contains("make the folder first"), "{error}");
+        let error = write_bytes_atomic(folder.path().join("missing/a.csv"), b"y").unwrap_err();
+        assert!(error.to_string().contains("make the folder first"), "{error}");
+        // Only what the caller named is named.
+        assert!(!error.to_string().contains(UNFINISHED.0), "{error}");
+        let Error::Output { cause: Some(cause), .. } = &error else { panic!("wanted a cause of {error}") };
+        assert!(cause.io().is_some_and(|cause| cause.raw_os_error().is_some()), "{cause}");
         // A folder stands where the file should go, so only the renaming fails.
         std::fs::create_dir_all(folder.path().join("taken/inside")).unwrap();
         assert!(write_bytes_atomic(folder.path().join("taken"), b"y").is_err());

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use super::atomic::without_temporary_name;
 use crate::error::{Error, Result};
 
 /// Creates the folder and checks that files can be written there, so that this does not fail only after hours of work.
@@ -16,6 +17,7 @@ pub fn make_and_try(folder: &Path) -> Result<()> {
     })?;
     let trial = tempfile::Builder::new().prefix(".msd-gpu-").tempfile_in(folder);
     trial.map(drop).map_err(|error| {
+        let error = without_temporary_name(&error, folder);
         let problem = format!("the folder takes no files: {error}; name another with `out`");
         Error::output(folder, problem).caused_by(error)
     })

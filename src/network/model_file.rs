@@ -126,8 +126,10 @@ impl Model {
     /// [`Error::Model`] when there is no such file, or as [`Model::from_bytes`].
     pub fn read(path: &Path) -> Result<Self> {
         let file: Cow<Path> = if path.is_dir() { path.join("model.safetensors").into() } else { path.into() };
-        let missing =
-            |e| Error::model(&file, format!("cannot be read ({e}); wanted a model file or a run folder"));
+        let missing = |e: std::io::Error| {
+            Error::model(&file, format!("cannot be read ({e}); wanted a model file or a run folder"))
+                .caused_by(e)
+        };
         let length = std::fs::metadata(&file).map_err(missing)?.len();
         if length > MAX_BYTES {
             return Err(Error::model(

@@ -51,9 +51,8 @@ impl RunFolder {
     /// [`Error::Input`] when it holds none; [`Error::Output`] when another program is writing to it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        if !path.join("config.toml").is_file() {
-            return Err(Error::input(&path, "holds no run to resume (config.toml); start one with `out`"));
-        }
+        let file = path.join("config.toml");
+        std::fs::metadata(&file).map_err(|error| no_run(&path, error))?;
         let lock = Arc::new(FolderLock::take(&path)?);
         remove_unfinished(&path);
         Ok(Self { path, _lock: lock })
@@ -70,12 +69,32 @@ impl RunFolder {
     /// [`Error::Input`] when the file is missing or damaged.
     pub fn settings(path: &Path) -> Result<Settings> {
         let file = path.join("config.toml");
-        let text = std::fs::read_to_string(&file).map_err(|e| {
-            Error::input(path, format!("holds no run to resume (config.toml: {e}); start one with `out`"))
-        })?;
+        let text = std::fs::read_to_string(&file).map_err(|error| no_run(path, error))?;
         let mut settings = read_settings(&text, &file)?;
         settings.found_from(path);
         Ok(settings)
+    }
+
+    /// Reads the history of the run in the folder `path`, with metrics of these names; `None` where none was written yet.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when the file is damaged.
+    pub fn history(path: &Path, metrics: &[&str]) -> Result<Option<History>> {
+        let file = path.join("history.csv");
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(Error::input(&file, format!("cannot be read ({error})")).caused_by(error));
+            }
+        };
+        let epochs = text.lines().count().saturating_sub(1);
+        History::from_csv(&text, metrics, epochs).map(Some).ok_or_else(|| {
+            Error::input(
+                &file,
+                "is not the history of a run; remove it, or bring back the one that was written",
+            )
+        })
     }
 
     pub(in crate::training) fn write_settings(&self, settings: &Settings) -> Result<()> {
@@ -121,6 +140,12 @@ impl RunFolder {
             Err(e) => Err(Error::input(&path, format!("cannot be read ({e})"))),
         }
     }
+}
+
+/// The error for a folder whose `config.toml` cannot be read.
+fn no_run(path: &Path, error: std::io::Error) -> Error {
+    let problem = format!("holds no run to resume (config.toml: {error}); start one with `out`");
+    Error::input(path, problem).caused_by(error)
 }
 
 /// Reads settings from TOML; `path` is named in errors.

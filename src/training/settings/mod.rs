@@ -260,6 +260,12 @@ impl Settings {
         if has_limit { 0 } else { DEFAULT_PATIENCE }
     }
 
+    /// Takes all limits away, where a run is resumed with others: these take the place of all old ones, as a run is resumed to
+    /// go further than it did.
+    pub fn clear_limits(&mut self) {
+        (self.max_epochs, self.max_minutes, self.max_steps) = (None, None, None);
+    }
+
     /// Sets the limit of a run that has none.
     pub fn fill_limit(&mut self) {
         if !self.has_limit() {

@@ -1,0 +1,94 @@
+//! Values of keywords, by their types: PyO3's own errors name the keyword in newer versions of Python only.
+
+use std::path::PathBuf;
+
+use msd_gpu::settings::nearest;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyInt, PyString};
+
+use crate::arrays::type_of;
+use crate::errors::setting;
+
+/// The `TypeError` for the value of a keyword.
+pub fn wrong_type(name: &str, value: &Bound<'_, PyAny>, wanted: &str) -> PyErr {
+    let shown = value.repr().map_or_else(|_| String::new(), |shown| shown.to_string());
+    // In one line, and not all of a large array.
+    let shown: String = shown.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(60).collect();
+    PyTypeError::new_err(format!("{name} is {shown}, {}; wanted {wanted}", type_of(value)))
+}
+
+/// The `TypeError` for a keyword that a function has not; `near` is the nearest that it has, if one may have been meant.
+pub fn unexpected(function: &str, name: &str, near: Option<&str>) -> PyErr {
+    let way_out = match near {
+        Some(near) => format!("the nearest is '{near}'"),
+        None => format!("help(msd_gpu.{function}) lists them"),
+    };
+    PyTypeError::new_err(format!("{function}() got an unexpected keyword argument '{name}'; {way_out}"))
+}
+
+/// Refuses what is none of the keywords of a function, which are `known`.
+pub fn refuse(function: &str, given: Option<&Bound<'_, PyDict>>, known: &[&str]) -> PyResult<()> {
+    for (name, _) in given.into_iter().flatten() {
+        let name: String = name.extract()?;
+        if !known.contains(&name.as_str()) {
+            return Err(unexpected(function, &name, nearest(&name, known.iter().copied())));
+        }
+    }
+    Ok(())
+}
+
+/// A bool, also one of NumPy's.
+fn is_switch(value: &Bound<'_, PyAny>) -> bool {
+    value.is_instance_of::<PyBool>() || value.extract::<bool>().is_ok()
+}
+
+pub fn switch(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if is_switch(value) { value.is_truthy() } else { Err(wrong_type(name, value, "a bool")) }
+}
+
+/// A bool that is False where it is not given.
+pub fn flag(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+    value.map_or(Ok(false), |value| switch(name, value))
+}
+
+/// An int of any size, also one of NumPy's.
+pub fn whole<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyInt>> {
+    let index = value.py().import("operator")?.call_method1("index", (value,));
+    match index {
+        Ok(index) if !is_switch(value) => Ok(index.cast_into()?),
+        _ => Err(wrong_type(name, value, "an int")),
+    }
+}
+
+pub fn number(name: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    match value.extract() {
+        Ok(number) if !is_switch(value) => Ok(number),
+        _ => Err(wrong_type(name, value, "a float")),
+    }
+}
+
+pub fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
+    match value.cast::<PyString>() {
+        Ok(text) => text.extract(),
+        Err(_) => Err(wrong_type(name, value, "a str")),
+    }
+}
+
+pub fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    value.extract().map_err(|_| wrong_type(name, value, "a str or a path"))
+}
+
+/// A label.
+pub fn label(name: &str, value: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let value = whole(name, value)?;
+    value.extract().map_err(|_| setting(name, &value, "no label is so large; leave it out"))
+}
+
+/// Rows and columns of tiles.
+pub fn tile(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
+    let fits = |value: Bound<'_, PyInt>| {
+        value.extract().map_err(|_| setting("tile", &value, "it must be a number of pixels, at least 1"))
+    };
+    value.map(|value| whole("tile", value).and_then(fits)).transpose()
+}

@@ -1,0 +1,153 @@
+//! Images with what they are to become, as they come from Python, to the crate's data sets.
+
+use msd_gpu::evaluation::Scoring;
+use msd_gpu::samples::{Dataset, Labelled, Sample, Target};
+use msd_gpu::training::TaskKind;
+use ndarray::{Array2, Array3, Zip};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::arrays::{self, Mask, Numbers};
+
+/// The keywords of images, targets and weights.
+pub struct Keywords {
+    pub images: &'static str,
+    pub targets: &'static str,
+    pub weights: &'static str,
+}
+
+pub const TRAINING: Keywords = Keywords { images: "images", targets: "targets", weights: "weights" };
+pub const VALIDATION: Keywords =
+    Keywords { images: "val_images", targets: "val_targets", weights: "val_weights" };
+
+/// Images with targets and weights. Masked pixels have weight 0.
+pub struct Pairs {
+    keywords: Keywords,
+    images: Vec<Array3<f32>>,
+    targets: Targets,
+    weights: Vec<Option<Array2<f32>>>,
+}
+
+enum Targets {
+    /// Labels, and which pixels have none.
+    Labels(Vec<(Array2<i64>, Option<Mask>)>),
+    Values(Vec<Array3<f32>>),
+}
+
+impl Pairs {
+    pub fn of(
+        keywords: Keywords,
+        images: &Bound<'_, PyAny>,
+        targets: &Bound<'_, PyAny>,
+        weights: Option<&Bound<'_, PyAny>>,
+        task: TaskKind,
+    ) -> PyResult<Self> {
+        let images = arrays::each(images, keywords.images, Numbers::image)?;
+        let mut masks: Vec<Vec<Option<Mask>>> = Vec::new();
+        let (targets, count) = match task {
+            TaskKind::Segment => {
+                let labels = arrays::each(targets, keywords.targets, Numbers::labels)?;
+                masks.push(labels.iter().map(|(_, mask)| mask.clone()).collect());
+                let count = labels.len();
+                (Targets::Labels(labels), count)
+            }
+            TaskKind::Regress => {
+                let (values, mask): (Vec<_>, Vec<_>) =
+                    arrays::each(targets, keywords.targets, Numbers::image)?.into_iter().unzip();
+                masks.push(mask);
+                let count = values.len();
+                (Targets::Values(values), count)
+            }
+        };
+        let weights =
+            weights.map(|weights| arrays::each(weights, keywords.weights, Numbers::plane)).transpose()?;
+        for (what, count) in
+            [(keywords.targets, Some(count)), (keywords.weights, weights.as_ref().map(Vec::len))]
+        {
+            if let Some(count) = count.filter(|&count| count != images.len()) {
+                return Err(PyValueError::new_err(format!(
+                    "there are {} {} but {count} {what}; give one for each",
+                    images.len(),
+                    keywords.images
+                )));
+            }
+        }
+        let (images, mask): (Vec<_>, Vec<_>) = images.into_iter().unzip();
+        masks.push(mask);
+        let mut merged: Vec<Option<Array2<f32>>> = match weights {
+            None => vec![None; images.len()],
+            Some(weights) => {
+                let (weights, mask): (Vec<_>, Vec<_>) = weights.into_iter().unzip();
+                masks.push(mask);
+                weights.into_iter().map(Some).collect()
+            }
+        };
+        for mask in masks {
+            for ((weights, mask), image) in merged.iter_mut().zip(mask).zip(&images) {
+                let Some(mask) = mask else { continue };
+                let (_, height, width) = image.dim();
+                let weights = weights.get_or_insert_with(|| Array2::ones((height, width)));
+                // Another size is refused, by name, where image and target are compared.
+                if weights.dim() == mask.dim() {
+                    Zip::from(weights).and(&mask).for_each(|weight, &masked| {
+                        *weight = if masked { 0.0 } else { *weight };
+                    });
+                }
+            }
+        }
+        Ok(Self { keywords, images, targets, weights: merged })
+    }
+
+    /// A label that is there: what pixels without one can be given, as they do not count. `None` where no pixel has a label,
+    /// and where targets are values.
+    pub fn some_label(&self) -> Option<i64> {
+        let Targets::Labels(labels) = &self.targets else { return None };
+        labels.iter().find_map(|(labels, mask)| match mask {
+            None => labels.first().copied(),
+            Some(mask) => labels.iter().zip(mask).find(|&(_, &masked)| !masked).map(|(&label, _)| label),
+        })
+    }
+
+    /// Channels of the first image, with its name.
+    pub fn first(&self) -> Option<(String, usize)> {
+        self.images.first().map(|image| (format!("{}[0]", self.keywords.images), image.dim().0))
+    }
+
+    /// Images with label images; pixels without a label have `unlabelled`, and weight 0. None where targets are values.
+    pub fn labelled(self, unlabelled: i64) -> Vec<Labelled> {
+        let Self { keywords, images, targets, weights } = self;
+        let Targets::Labels(labels) = targets else { return Vec::new() };
+        let all = images.into_iter().zip(labels).zip(weights);
+        all.enumerate()
+            .map(|(index, ((image, (mut labels, mask)), weights))| {
+                if let Some(mask) = &mask {
+                    Zip::from(&mut labels).and(mask).for_each(|label, &masked| {
+                        *label = if masked { unlabelled } else { *label };
+                    });
+                }
+                let name = format!("{}[{index}]", keywords.images);
+                let labels_name = format!("{}[{index}]", keywords.targets);
+                Labelled { name, image, labels, labels_name, weights }
+            })
+            .collect()
+    }
+
+    /// Images with the images that they are to become.
+    pub fn with_values(self) -> msd_gpu::Result<Dataset> {
+        let Self { keywords, images, targets, weights } = self;
+        let Targets::Values(values) = targets else { return Dataset::from_memory(Vec::new()) };
+        let all = images.into_iter().zip(values).zip(weights).enumerate();
+        let samples = all.map(|(index, ((image, values), weights))| {
+            let name = format!("{}[{index}]", keywords.images);
+            Sample::new(name, image, Target::Values(values)).with_weights(weights)
+        });
+        Dataset::from_memory(samples.collect())
+    }
+
+    /// A data set with the classes that `scoring` knows; pixels without a label have `unlabelled`, which is one, and weight 0.
+    pub fn with_classes(self, scoring: &Scoring, unlabelled: i64) -> msd_gpu::Result<Dataset> {
+        let labelled = self.labelled(unlabelled);
+        let (dataset, ..) = Dataset::from_labels_by_rule(labelled, scoring.rule(), scoring.classes())?;
+        Ok(dataset)
+    }
+}

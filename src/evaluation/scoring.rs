@@ -1,0 +1,182 @@
+//! Trained models against targets in the units of their files: what must fit, how classes are counted, and the report.
+
+use serde_json::{Map, Value, json};
+
+use super::judge::Judge;
+use super::scores::{Evaluation, TaskScores};
+use crate::inference::Ensemble;
+use crate::metrics::{ClassScores, DataRange, RegressionScores};
+use crate::network::{Model, Task};
+use crate::samples::{Classes, Dataset, LabelMapping, LabelRule, Target};
+use crate::watcher::Watcher;
+use crate::{Error, Result};
+
+/// How models of one task and the same classes are scored.
+#[derive(Debug, Clone)]
+pub struct Scoring {
+    mapping: LabelMapping,
+    /// The output of each class of the mapping.
+    order: Vec<usize>,
+    rule: LabelRule,
+    range: Option<DataRange>,
+    outputs: usize,
+}
+
+impl Scoring {
+    /// For `model`, and others that agree with it. Pixels with the label `ignored` do not count; PSNR and SSIM refer to
+    /// `range`, or to the range of the targets.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for labels of a regression, a range of a segmentation, and one that is not above 0.
+    pub fn new(model: &Model, ignored: Option<i64>, range: Option<f64>) -> Result<Self> {
+        let range = match (range, &model.task) {
+            (None, _) => None,
+            (Some(range), Task::Segment { .. }) => {
+                let wanted = "the scores of a segmentation have no range; leave it out";
+                return Err(Error::setting("data_range", range, wanted));
+            }
+            (Some(range), Task::Regress) => Some(Self::range(range)?),
+        };
+        if let (Some(value), Task::Regress) = (ignored, &model.task) {
+            let wanted = "a regression has no label values; give `weights` with 0 where pixels do not count";
+            return Err(Error::setting("ignore", value, wanted));
+        }
+        // The mapping counts classes by ascending value; the model's outputs may come in another order.
+        let classes = model.classes();
+        let mut order: Vec<usize> = (0..classes.len()).collect();
+        order.sort_by_key(|&output| classes[output].value);
+        let values = order.iter().map(|&output| classes[output].value).collect();
+        // A model of coloured masks names its classes by the colours.
+        let rule = LabelRule::of_names(order.iter().map(|&output| classes[output].name.as_str()));
+        let outputs = model.architecture.outputs;
+        Ok(Self { mapping: LabelMapping { values, ignored }, order, rule, range, outputs })
+    }
+
+    /// The range of values that PSNR and SSIM refer to.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a number that is not above 0.
+    pub fn range(range: f64) -> Result<DataRange> {
+        DataRange::given(range)
+            .map_err(|_| Error::setting("data_range", range, "it must be a number above 0, such as 255"))
+    }
+
+    /// Label images are taken by the rule of `threshold` or `classes`, as in training; with neither, as they are.
+    ///
+    /// # Errors
+    /// As [`LabelRule::from_settings`].
+    pub fn by_rule(self, threshold: Option<i64>, classes: Option<&str>) -> Result<Self> {
+        Ok(match LabelRule::from_settings(threshold, classes, None)? {
+            LabelRule::AsStored => self,
+            rule => Self { rule, ..self },
+        })
+    }
+
+    /// The rule by which label images are taken.
+    pub fn rule(&self) -> &LabelRule {
+        &self.rule
+    }
+
+    /// The classes that label images are read with.
+    pub fn classes(&self) -> Classes<'_> {
+        Classes::Known(&self.mapping)
+    }
+
+    /// Checks that targets, which are called `name`, have as many channels as the model gives.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for another number.
+    pub fn check_targets(&self, name: &str, dataset: &Dataset) -> Result<()> {
+        let Self { outputs, .. } = self;
+        match dataset.target_channels().filter(|found| found != outputs) {
+            None => Ok(()),
+            Some(found) => Err(Error::Mismatch(format!(
+                "{name} have {found} channels, but the model gives {outputs}; give targets like those that it was trained on"
+            ))),
+        }
+    }
+
+    /// Scores what `ensemble` gives for the images of `dataset`, whose classes are counted as [`Scoring::classes`] has them.
+    ///
+    /// # Errors
+    /// As [`Scoring::check_targets`] and [`Judge::run`].
+    pub fn run(
+        &self,
+        ensemble: &mut Ensemble,
+        mut dataset: Dataset,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Evaluation> {
+        self.check_targets("the targets", &dataset)?;
+        for sample in &mut dataset.samples {
+            if let Target::Classes(classes) = &mut sample.target {
+                let output =
+                    |class: u32| self.order.get(class as usize).map_or(class, |&output| output as u32);
+                classes.mapv_inplace(output);
+            }
+        }
+        // What the network gained can be told where the input is already a guess at the target.
+        let judge = Judge::new(&ensemble.model().task).with_range(self.range).comparing_input();
+        judge.run(ensemble, &dataset.samples, watcher, |_, _| ())
+    }
+
+    /// All scores of an evaluation of `ensemble` as one JSON object: those of [`report`], what was judged and where, and how far
+    /// its probabilities, or the images themselves, are right.
+    pub fn report(&self, ensemble: &Ensemble, evaluation: &Evaluation) -> Value {
+        let mut entries = report(&ensemble.model().task, evaluation, self.range.is_some());
+        entries.extend(object(json!({
+            "device": ensemble.device().name, "models": ensemble.models(), "predictions": ensemble.predictions(),
+        })));
+        entries.extend(object(match &evaluation.scores {
+            TaskScores::Segment { calibration, .. } => {
+                json!({ "calibration_error": calibration.expected_error(), "reliability": calibration.bins() })
+            }
+            TaskScores::Regress { input, .. } => json!({ "input": input.as_ref().map(values) }),
+        }));
+        Value::Object(entries)
+    }
+}
+
+/// The scores of an evaluation as the entries of a JSON object; those that are undefined or infinite are null. `range_given` says
+/// whether the range that PSNR and SSIM refer to was given, and not taken from the targets.
+pub fn report(task: &Task, evaluation: &Evaluation, range_given: bool) -> Map<String, Value> {
+    let images = evaluation.images;
+    object(match (&evaluation.scores, task) {
+        (TaskScores::Segment { matrix, .. }, Task::Segment { classes }) => {
+            let per_class = classes.iter().zip(matrix.per_class()).map(|(class, scores)| {
+                let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
+                json!({
+                    "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision,
+                    "iou": iou, "dice": dice, "target_pixels": target_pixels,
+                })
+            });
+            let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
+            json!({
+                "task": "segment", "images": images, "pixels": matrix.counts().sum(),
+                "global_accuracy": matrix.global_accuracy(), "class_accuracy": matrix.class_accuracy(),
+                "mean_iou": matrix.mean_iou(), "mean_dice": matrix.mean_dice(),
+                "classes": per_class.collect::<Vec<_>>(), "confusion_matrix": rows,
+            })
+        }
+        (TaskScores::Regress { output, .. }, _) => json!({
+            "task": "regress", "images": images, "data_range": output.data_range().value(),
+            "data_range_from": if range_given { "given" } else { "targets" }, "output": values(output),
+        }),
+        // The scores of classes are those of a segmentation.
+        _ => Value::Null,
+    })
+}
+
+fn values(scores: &RegressionScores) -> Value {
+    json!({
+        "mse": scores.mse(), "mae": scores.mae(), "psnr": scores.psnr().filter(|psnr| psnr.is_finite()),
+        "ssim": scores.ssim(),
+    })
+}
+
+/// The entries of what is an object.
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(entries) => entries,
+        _ => Map::new(),
+    }
+}
