@@ -11,13 +11,13 @@ use crate::applied::{Applied, NamedModels, Place};
 use crate::arrays::type_of;
 use crate::errors::raised;
 use crate::keywords;
-use crate::model::{self, Model};
+use crate::model::Model;
 use crate::process;
 
 /// Several models that are applied together, such as those of the folds of a cross-validation: the mean of their probabilities or
 /// values is taken.
 ///
-/// models: a sequence of Model, model files or run folders, of the same task, classes and channels.
+/// models: a sequence of Model, model files, run folders or folders of folds, of the same task, classes and channels.
 /// tta: average over all eight flips and rotations of each image as well, which is eight times the work. One model will do.
 /// device, tile: as in Model.load; what is not given is that of the first Model.
 ///
@@ -30,7 +30,7 @@ pub struct Ensemble {
 
 /// The models of a sequence with their names, and where the first of them is, if it is opened.
 fn read_models(models: &Bound<'_, PyAny>) -> PyResult<(NamedModels, Option<Place>)> {
-    let wanted = "a sequence of msd_gpu.Model, model files or run folders";
+    let wanted = "a sequence of msd_gpu.Model, model files and run folders";
     let (Ok(items), false) = (models.try_iter(), models.extract::<PathBuf>().is_ok()) else {
         return Err(PyTypeError::new_err(format!("models is {}; wanted {wanted}", type_of(models))));
     };
@@ -42,8 +42,11 @@ fn read_models(models: &Bound<'_, PyAny>) -> PyResult<(NamedModels, Option<Place
             place.get_or_insert_with(|| applied.place.clone());
             all.push((format!("models[{index}]"), applied.model().clone()));
         } else if let Ok(path) = item.extract::<PathBuf>() {
-            let read = || model::read(&path).map(|(model, _)| model);
-            all.push((path.display().to_string(), item.py().detach(read).map_err(raised)?));
+            // A folder of folds has several.
+            for path in network::Model::paths(&path) {
+                let model = item.py().detach(|| network::Model::read(&path)).map_err(raised)?;
+                all.push((path.display().to_string(), model));
+            }
         } else {
             let found = type_of(&item);
             return Err(PyTypeError::new_err(format!("models[{index}] is {found}; wanted {wanted}")));

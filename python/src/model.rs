@@ -43,7 +43,7 @@ impl Model {
 }
 
 /// Reads a model and, where `path` is the folder of a run, its history.
-pub fn read(path: &Path) -> Result<(network::Model, History)> {
+fn read(path: &Path) -> Result<(network::Model, History)> {
     let model = network::Model::read(path)?;
     let metrics = metric_names(&model.task);
     let history = if path.is_dir() { RunFolder::history(path, metrics)? } else { None };

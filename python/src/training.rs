@@ -63,7 +63,7 @@ const KEYWORDS: [&str; 11] = [
 /// Settings, by name as in config.toml (None is as good as leaving them out):
 /// val_fraction (share of the images to judge by), ignore (label of pixels that nobody labelled), threshold (labels from this one
 /// on are class 1), classes (only these labels are classes, "0,255" or "0,rest"), colours (labels are colours, 65536 red +
-/// 256 green + blue; "auto" or a list), class_weights ("balanced", or a number for each class), init (model file or run folder to start from), freeze (layers that stay as they
+/// 256 green + blue; "auto" or a list), class_names ("background,cell", in the order of the labels), class_weights ("balanced", or a number for each class), init (model file or run folder to start from), freeze (layers that stay as they
 /// are), normalise ("mean", or percentiles "1..99"), normalise_per_image;
 /// depth=50, width=1, dilations="1..10", boundary="reflect";
 /// batch=1, crop=256 (size of the pieces that are shown; 0 for whole images), symmetries="all", favour_rare=0.0, lr=0.003;

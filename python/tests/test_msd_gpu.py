@@ -428,6 +428,16 @@ def test_ensembles_give_the_mean(segmentation, denoiser, tmp_path):
     assert found["deviation"].shape == images.shape and not found["deviation"].any()
 
 
+def test_a_folder_of_folds_is_an_ensemble(segmentation, tmp_path):
+    images, _ = discs()
+    for fold in (1, 2):
+        train(out=tmp_path / "folds" / f"fold-{fold}", seed=fold, class_names="around,disc")
+    ensemble = msd_gpu.Ensemble([tmp_path / "folds"])
+    assert len(ensemble) == 2 and ensemble.classes == [(2, "around"), (7, "disc")]
+    one = msd_gpu.Ensemble([tmp_path / "folds" / "fold-1", str(tmp_path / "folds" / "fold-2")])
+    assert np.array_equal(ensemble.predict(images, probabilities=True), one.predict(images, probabilities=True))
+
+
 def test_models_are_exported(segmentation, tmp_path):
     segmentation.export(tmp_path / "model.onnx", "onnx")
     segmentation.export(tmp_path / "model.py", format="torch")
