@@ -47,7 +47,40 @@
 //! - `cli`: the program `msd-gpu` and [`commands`].
 //! - `gpu`: [`mod@gpu`] and GPUs among the [`devices`], through wgpu.
 //!
-//! # In a few lines
+//! # Training on arrays
+//!
+//! Images are arrays `[channel][y][x]`, label images `[y][x]` of any whole numbers.
+//!
+//! ```
+//! use msd_gpu::inference::Predictor;
+//! use msd_gpu::samples::Labelled;
+//! use msd_gpu::training::{Prepared, Run, Settings, TaskKind};
+//! use ndarray::{Array2, Array3};
+//!
+//! // Bright stripes, labelled 0 and 255.
+//! let stripe = |y: usize, x: usize| (y + 2 * x) % 20 < 8;
+//! let image = Array3::from_shape_fn((1, 48, 48), |(_, y, x)| if stripe(y, x) { 90.0 } else { 60.0 });
+//! let labels = Array2::from_shape_fn((48, 48), |(y, x)| if stripe(y, x) { 255 } else { 0 });
+//! let (name, labels_name) = ("stripes".to_owned(), "their labels".to_owned());
+//! let example = Labelled { name, image: image.clone(), labels: labels.clone(), labels_name, weights: None };
+//!
+//! let mut settings = Settings::in_memory(TaskKind::Segment);
+//! (settings.depth, settings.crop, settings.max_steps) = (4, 48, Some(60));
+//! let prepared = Prepared::from_labels(&settings, vec![example], None)?;
+//! let outcome = Run::new(settings, &prepared).train()?;
+//!
+//! // Classes are counted from 0, in the order of their labels.
+//! let mut predictor = Predictor::new(outcome.model, &msd_gpu::devices::choose("cpu")?, None)?;
+//! let found = predictor.classes(&image)?;
+//! let wrong = found.iter().zip(&labels).filter(|&(&class, &label)| (class == 1) != (label == 255)).count();
+//! assert!(wrong < 48 * 48 / 10);
+//! # Ok::<(), msd_gpu::Error>(())
+//! ```
+//!
+//! [`training::Run`] can save into a folder, report to a [`watcher::Watcher`] and go on where it was stopped;
+//! `examples/train_on_arrays.rs` shows more of it.
+//!
+//! # An engine by itself
 //!
 //! ```
 //! use msd_gpu::engine::{Adam, Images, Loss, Targets};

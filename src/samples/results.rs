@@ -49,7 +49,7 @@ impl ResultFiles<'_> {
     /// # Errors
     /// [`Error::Input`] for files that cannot be read; [`Error::Mismatch`] for results without target and other sizes.
     pub fn pair(self) -> Result<Results> {
-        let found = self.discovery.discover(self.results)?;
+        let found = without_pictures(self.discovery.discover(self.results)?);
         let targets = self.discovery.discover(self.targets)?;
         let pairs = self.discovery.pair(&found, &targets, "target")?;
         for (result, target) in &pairs {
@@ -64,6 +64,27 @@ impl ResultFiles<'_> {
         });
         Ok(Results { pairs, weights: weights.transpose()?, rule: self.rule, ignored: self.ignored })
     }
+}
+
+/// `results` without what this program writes beside them: `NAME_overlay` beside `NAME`, the legend, and so on.
+fn without_pictures(results: Vec<ImageSource>) -> Vec<ImageSource> {
+    const BESIDE: [&str; 4] = ["_overlay", "_probabilities", "_deviation", "_entropy"];
+    let stems: BTreeSet<String> = results.iter().map(|result| result.stem.clone()).collect();
+    let file_stems: BTreeSet<String> = results.iter().map(file_stem).collect();
+    let is_beside = |result: &ImageSource| {
+        // Of a stack, the file has the ending and each page a number behind it.
+        let names = [(result.stem.clone(), &stems), (file_stem(result), &file_stems)];
+        names.iter().any(|(name, known)| {
+            BESIDE.iter().any(|end| name.strip_suffix(end).is_some_and(|base| known.contains(base)))
+        }) || result.stem == "legend"
+    };
+    let (left_out, kept): (Vec<_>, Vec<_>) = results.into_iter().partition(is_beside);
+    // Somebody may have an image of that name alone.
+    if kept.is_empty() { left_out } else { kept }
+}
+
+fn file_stem(source: &ImageSource) -> String {
+    source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn same_size(result: &ImageSource, other: &ImageSource, what: &str) -> Result<()> {

@@ -174,6 +174,10 @@ fn results_of_any_program_are_compared_without_a_model() {
     let scores = json(&bench.succeeds(&format!("{call} --ignore 7")));
     assert!(scores["pixels"].as_u64().unwrap() < pixels && scores["classes"].as_array().unwrap().len() == 3);
     assert!(bench.succeeds("evaluate --predictions found --targets targets").contains("mean IoU"));
+    // Pictures and legends that lie beside results are none.
+    bench.grey("found/a_overlay.png", (20, 31));
+    bench.grey("found/legend.png", (3, 9));
+    assert_eq!(json(&bench.succeeds(call))["images"], 2);
     bench.labels("targets/c", &ndarray::Array2::zeros((3, 4)));
     bench.refuses(call, &["1 target without image", "c.png"]);
     bench.labels("found/c", &ndarray::Array2::zeros((3, 5)));
