@@ -44,27 +44,32 @@ fn code_of(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-/// Notes the first signal, and ends the program at the second.
-fn received(signal: i32, promise: &str) {
-    if SIGNAL.swap(signal, Ordering::Relaxed) != 0 {
-        std::process::exit(code_of(signal).into());
-    }
-    eprintln!("{promise}");
-}
-
 #[cfg(unix)]
 mod system {
+    use std::sync::atomic::Ordering;
+
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    use signal_hook::iterator::Signals;
+    use signal_hook::low_level::register;
 
     pub(super) fn listen(promise: &'static str) -> std::io::Result<()> {
-        let mut wanted = vec![SIGINT, SIGTERM];
-        if !is_ignored(SIGHUP) {
-            wanted.push(SIGHUP);
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if signal == SIGHUP && is_ignored(signal) {
+                continue;
+            }
+            // A thread that waits for signals would need memory, of which there may be none.
+            let received = move || {
+                if super::SIGNAL.swap(signal, Ordering::Relaxed) != 0 {
+                    // SAFETY: this ends the process, and may be called in a signal handler.
+                    unsafe { libc::_exit(super::code_of(signal).into()) };
+                }
+                for part in [promise, "\n"] {
+                    // SAFETY: `part` is as long as it says, and writing is allowed in a signal handler.
+                    unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
+                }
+            };
+            // SAFETY: the handler only does what is allowed in one: atomic numbers, `write` and `_exit`.
+            unsafe { register(signal, received) }?;
         }
-        let mut signals = Signals::new(wanted)?;
-        let listener = std::thread::Builder::new().name("signals".into());
-        listener.spawn(move || signals.forever().for_each(|signal| super::received(signal, promise)))?;
         Ok(())
     }
 
@@ -86,6 +91,11 @@ mod system {
     const INTERRUPT: i32 = 2;
 
     pub(super) fn listen(promise: &'static str) -> Result<(), ctrlc::Error> {
-        ctrlc::set_handler(move || super::received(INTERRUPT, promise))
+        ctrlc::set_handler(move || {
+            if super::SIGNAL.swap(INTERRUPT, std::sync::atomic::Ordering::Relaxed) != 0 {
+                std::process::exit(super::code_of(INTERRUPT).into());
+            }
+            eprintln!("{promise}");
+        })
     }
 }

@@ -157,7 +157,7 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
             "denoising learns from clean images of the same scenes; without any, give a second noisy recording of each scene as its target, whose noise a network cannot foresee",
         ));
     }
-    let task = given("task", "the task (segment, regress or denoise)")?.parse()?;
+    let task = given("task", "the task (segment or regress, or denoise)")?.parse()?;
     let list = arguments.settings.get("pairs");
     if let (Some(_), Some(other)) = (
         list,
