@@ -2,6 +2,8 @@
 //!
 //! What a file is, its first bytes say and not its name: a PNG file named `.tif` is read as PNG.
 
+use std::fs::File;
+
 use ::tiff::decoder::DecodingResult;
 use ndarray::{Array2, Array3, Axis, s};
 
@@ -14,15 +16,20 @@ use super::{jpeg, png, tiff};
 use crate::error::{Error, Result};
 
 fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
+    let (file, format) = open(&page.path)?;
+    decode_from(page, &file, format, purpose)
+}
+
+/// Decodes `page` of a file that is open.
+fn decode_from(page: &ImageSource, file: &File, format: Format, purpose: Purpose) -> Result<Decoded> {
     if let Some(header) = page.header {
         let samples = header.channels * header.height * header.width;
         check_memory(&page.name(), samples, header.samples.bits, purpose)?;
     }
-    let (file, format) = open(&page.path)?;
     let decoded = match format {
-        Format::Png => png::decode(page, &file, purpose),
-        Format::Jpeg => jpeg::decode(page, &file, purpose),
-        Format::Tiff => tiff::decode(page, &file, purpose),
+        Format::Png => png::decode(page, file, purpose),
+        Format::Jpeg => jpeg::decode(page, file, purpose),
+        Format::Tiff => tiff::decode(page, file, purpose),
         other => Err(not_an_image(&page.path, other)),
     }?;
     let size = |channels, height, width| format!("{channels} x {height} x {width}");
@@ -148,15 +155,16 @@ pub(crate) fn read_values_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
 /// Reads all channels of an image, which are in one page or in several.
 fn read_parts(page: &ImageSource, purpose: Purpose) -> Result<Array3<f32>> {
     let parts = page.parts();
+    let (file, format) = open(&page.path)?;
     if parts.len() < 2 {
-        return read_part(page, purpose);
+        return read_part(page, &file, format, purpose);
     }
     let (channels, height, width) = page_size(page)?;
     check_memory(&page.name(), channels * height * width, 32, purpose)?;
     let mut image = zeros(&page.name(), (channels, height, width))?;
     let mut first = 0;
     for part in &parts {
-        let part = read_part(part, purpose)?;
+        let part = read_part(part, &file, format, purpose)?;
         let end = first + part.dim().0;
         if end > channels || (part.dim().1, part.dim().2) != (height, width) {
             return Err(misfit(page));
@@ -168,9 +176,9 @@ fn read_parts(page: &ImageSource, purpose: Purpose) -> Result<Array3<f32>> {
 }
 
 /// Reads an image that is in one page.
-fn read_part(page: &ImageSource, purpose: Purpose) -> Result<Array3<f32>> {
+fn read_part(page: &ImageSource, file: &File, format: Format, purpose: Purpose) -> Result<Array3<f32>> {
     let channel = page.planes.first().and_then(|plane| plane.channel);
-    let image = planes(&decode(page, purpose)?, page)?;
+    let image = planes(&decode_from(page, file, format, purpose)?, page)?;
     match channel {
         Some(channel) if channel >= image.dim().0 => Err(no_channel(page, channel, image.dim().0)),
         Some(channel) => Ok(image.slice_move(s![channel..channel + 1, .., ..])),
