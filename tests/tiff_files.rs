@@ -36,7 +36,7 @@ fn compare<T: Debug, const N: usize>(
 /// The Python with numpy, tifffile and imagecodecs is the one that `MSD_GPU_PYTHON` names, else `python3`. `MSD_GPU_SEED`
 /// has other files written.
 #[test]
-#[ignore = "needs Python with tifffile and imagecodecs"]
+#[ignore = "needs Python with tifffile and imagecodecs; tests/run.sh runs it"]
 fn random_tiff_files_are_read_equal_to_the_bit() {
     let python = std::env::var("MSD_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
     let seed = std::env::var("MSD_GPU_SEED").ok().map_or(SEED, |seed| seed.parse().unwrap());

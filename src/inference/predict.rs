@@ -2,11 +2,13 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
+use ndarray::s;
+
 use super::ensemble::Ensemble;
 use super::outputs::{Outputs, Written};
 use super::products::Products;
 use super::stream::stream;
-use crate::images::{ImageSource, as_grey, has_equal_channels, read_image};
+use crate::images::{ImageSource, has_equal_channels, read_image};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 use crate::{Error, Result};
 
@@ -74,10 +76,10 @@ fn run(
     let ended = stream(
         &items,
         |(_, source)| {
-            Ok(read_image(source).and_then(|image| match grey && has_equal_channels(&image) {
-                true => as_grey(&source.name(), image),
-                // What is in colours will be refused by its channels.
-                false => Ok(image),
+            // What is in colours will be refused by its channels.
+            Ok(read_image(source).map(|image| match grey && has_equal_channels(&image) {
+                true => image.slice_move(s![..1, .., ..]),
+                false => image,
             }))
         },
         |&(index, source), image| {

@@ -7,6 +7,7 @@ use super::tiling::Tiling;
 use crate::devices::Device;
 use crate::engine::{DeviceInfo, Engine, most_likely};
 use crate::geometry::{Extent, Shape};
+use crate::images::has_equal_channels;
 use crate::network::{Model, Task};
 use crate::watcher::Flow;
 use crate::{Error, Result};
@@ -88,14 +89,13 @@ impl Predictor {
         if image.dim().0 == self.model.architecture.inputs {
             return Ok(image.view());
         }
-        let first = image.index_axis(Axis(0), 0);
-        if image.outer_iter().any(|channel| channel != first) {
+        if !has_equal_channels(image) {
             return Err(Error::Mismatch(
                 "the image has 3 channels that differ, but the model takes images of 1; convert the image to grey, say with `axes ZYX` that its planes are slices, or use a model trained on images like it"
                     .into(),
             ));
         }
-        Ok(first.insert_axis(Axis(0)))
+        Ok(image.slice(s![..1, .., ..]))
     }
 
     /// The network's raw outputs for an image in the file's own units: `[output][y][x]`.

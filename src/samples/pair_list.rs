@@ -1,5 +1,6 @@
 //! A list of images with their targets, weights and groups, in a file of comma-separated values.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::data_files::Pair;
@@ -52,6 +53,7 @@ pub(super) fn read(path: &str, discovery: &Discovery, regression: bool) -> Resul
     };
     let (weight, group) = (column("weight"), column("group"));
     let mut all: Vec<Listed> = Vec::new();
+    let mut known = HashSet::new();
     for line in lines.records() {
         let line = line.map_err(damaged)?;
         let number = line.position().map_or(0, csv::Position::line);
@@ -82,11 +84,12 @@ pub(super) fn read(path: &str, discovery: &Discovery, regression: bool) -> Resul
         for (pair, weights) in pairs.into_iter().zip(weights) {
             let own = || format!("{} {}", pair.1.real_path().display(), pair.1.page.unwrap_or(0));
             let group = of(group).map_or_else(own, str::to_owned);
-            if let Some(other) = all.iter().find(|other| other.pair == pair) {
+            let place = |source: &ImageSource| (source.path.clone(), source.page);
+            if !known.insert((place(&pair.0), place(&pair.1))) {
                 return Err(wrong(format!(
                     "line {number} names {} with {} a second time; take one of the lines out",
-                    other.pair.0.name(),
-                    other.pair.1.name()
+                    pair.0.name(),
+                    pair.1.name()
                 )));
             }
             all.push(Listed { pair, weights, group });

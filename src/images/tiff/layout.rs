@@ -2,15 +2,11 @@
 //!
 //! ImageJ's description is written where it can say everything, as most programs understand it; else OME-XML.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
-use super::directory::{directory_places, layout};
 use super::metadata;
 use super::pages::frame;
-use super::tags::{Tags, names};
-use super::voxel::{MICROMETRE, of_page};
+use super::voxel::{MICROMETRE, first_page, of_page};
 use crate::images::source::ImageSource;
 use crate::images::volume::VoxelSize;
 
@@ -39,12 +35,7 @@ impl StackLayout {
     }
 
     fn read(path: &Path, count: usize, channels_apart: bool) -> Option<Self> {
-        let file = File::open(path).ok()?;
-        let first = *directory_places(path, &file).ok()?.first()?;
-        let mut reader = BufReader::new(&file);
-        let layout = layout(path, &mut reader).ok()?;
-        let tags = Tags::read(&mut reader, layout, first).ok()?;
-        let description = tags.text(&mut reader, names::IMAGE_DESCRIPTION).unwrap_or_default();
+        let (tags, description, mut reader) = first_page(path)?;
         let voxel_size = of_page(&description, &tags, &mut reader);
         let frame = frame(&tags, &mut reader);
         let series = metadata::series(&description, frame);

@@ -1,25 +1,38 @@
 //! How large a pixel of a TIFF file is: from OME-XML, from ImageJ's description, or from the tags of resolution.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::directory::{directory_places, layout};
+use super::directory::layout;
 use super::metadata::ome_pixels;
 use super::tags::{Tags, names};
+use crate::images::file::{Format, open};
 use crate::images::volume::VoxelSize;
 
 pub(super) const MICROMETRE: &str = "\u{b5}m";
 
 /// The size of a pixel in the TIFF file at `path`; `None` where it says none, or is no TIFF file.
 pub(in crate::images) fn voxel_size(path: &Path) -> Option<VoxelSize> {
-    let file = File::open(path).ok()?;
-    let first = *directory_places(path, &file).ok()?.first()?;
-    let mut reader = BufReader::new(&file);
+    let (tags, description, mut reader) = first_page(path)?;
+    of_page(&description, &tags, &mut reader)
+}
+
+/// The tags and the description of the first page of the TIFF file at `path`, and the file; `None` where it is none.
+///
+/// The other pages are not looked for, so that it takes no longer in a long stack.
+pub(super) fn first_page(path: &Path) -> Option<(Tags, String, BufReader<File>)> {
+    let (file, format) = open(path).ok()?;
+    if format != Format::Tiff {
+        return None;
+    }
+    let mut reader = BufReader::new(file);
     let layout = layout(path, &mut reader).ok()?;
+    reader.seek(SeekFrom::Start(layout.first_offset_place())).ok()?;
+    let first = layout.offset(&mut reader).ok()?;
     let tags = Tags::read(&mut reader, layout, first).ok()?;
     let description = tags.text(&mut reader, names::IMAGE_DESCRIPTION).unwrap_or_default();
-    of_page(&description, &tags, &mut reader)
+    Some((tags, description, reader))
 }
 
 /// The size of a pixel by the tags and the description of a file's first page.
