@@ -7,7 +7,6 @@ use std::path::Path;
 use super::directory::layout;
 use super::metadata::ome_pixels;
 use super::tags::{Tags, names};
-use crate::images::file::{Format, open};
 use crate::images::volume::VoxelSize;
 
 pub(super) const MICROMETRE: &str = "\u{b5}m";
@@ -22,11 +21,12 @@ pub(in crate::images) fn voxel_size(path: &Path) -> Option<VoxelSize> {
 ///
 /// The other pages are not looked for, so that it takes no longer in a long stack.
 pub(super) fn first_page(path: &Path) -> Option<(Tags, String, BufReader<File>)> {
-    let (file, format) = open(path).ok()?;
-    if format != Format::Tiff {
+    let mut reader = BufReader::new(File::open(path).ok()?);
+    let mut order = [0_u8; 2];
+    reader.read_exact(&mut order).ok()?;
+    if !matches!(&order, b"II" | b"MM") {
         return None;
     }
-    let mut reader = BufReader::new(file);
     let layout = layout(path, &mut reader).ok()?;
     reader.seek(SeekFrom::Start(layout.first_offset_place())).ok()?;
     let first = layout.offset(&mut reader).ok()?;
