@@ -2,6 +2,46 @@
 
 use tiff::decoder::DecodingResult;
 
+/// Runs `$body` for the vector in `$samples`, whatever its type, which `$values` is then called.
+macro_rules! each_type {
+    ($samples:expr, $values:ident => $body:expr) => {
+        match $samples {
+            DecodingResult::U8($values) => $body,
+            DecodingResult::U16($values) => $body,
+            DecodingResult::U32($values) => $body,
+            DecodingResult::U64($values) => $body,
+            DecodingResult::I8($values) => $body,
+            DecodingResult::I16($values) => $body,
+            DecodingResult::I32($values) => $body,
+            DecodingResult::I64($values) => $body,
+            DecodingResult::F16($values) => $body,
+            DecodingResult::F32($values) => $body,
+            DecodingResult::F64($values) => $body,
+        }
+    };
+}
+
+/// As [`each_type`], and puts what `$body` makes into a vector of the same type.
+macro_rules! map_type {
+    ($samples:expr, $values:ident => $body:expr) => {
+        match $samples {
+            DecodingResult::U8($values) => DecodingResult::U8($body),
+            DecodingResult::U16($values) => DecodingResult::U16($body),
+            DecodingResult::U32($values) => DecodingResult::U32($body),
+            DecodingResult::U64($values) => DecodingResult::U64($body),
+            DecodingResult::I8($values) => DecodingResult::I8($body),
+            DecodingResult::I16($values) => DecodingResult::I16($body),
+            DecodingResult::I32($values) => DecodingResult::I32($body),
+            DecodingResult::I64($values) => DecodingResult::I64($body),
+            DecodingResult::F16($values) => DecodingResult::F16($body),
+            DecodingResult::F32($values) => DecodingResult::F32($body),
+            DecodingResult::F64($values) => DecodingResult::F64($body),
+        }
+    };
+}
+
+pub(super) use {each_type, map_type};
+
 /// Above this, not every whole number is a float64, so a label stored as one may have been rounded.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 

@@ -3,17 +3,27 @@
 use std::cmp::Ordering;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::arrays::{ArrayImage, OpenArray, RawFormat, Wanted, open as open_array, open_raw};
 use super::axes::Axes;
 use super::file::{Format, open};
 use super::notices::warn_once;
 use super::read::of_planes;
-use super::source::{Header, ImageSource, Plane, page_digits};
+use super::selection::SliceSelection;
+use super::source::{Header, ImageSource, Plane, page_digits, stem_of};
 use super::{jpeg, png, tiff};
 use crate::error::{Error, Result};
 
 /// The endings of files that are taken for images, in lower case.
 const EXTENSIONS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
+/// The endings of files and folders that hold arrays, in lower case.
+const ARRAY_EXTENSIONS: [&str; 13] =
+    ["h5", "hdf5", "hdf", "nxs", "he5", "npy", "npz", "mrc", "mrcs", "rec", "map", "nii", "zarr"];
+/// The endings of arrays in gzip, in lower case.
+const PACKED_EXTENSIONS: [&str; 2] = [".nii.gz", ".mrc.gz"];
+/// The endings of files without a header, in lower case.
+const RAW_EXTENSIONS: [&str; 6] = ["raw", "dat", "bin", "vol", "img", "data"];
 
 /// How images are looked for: what their files do not tell rightly, or what is to be passed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +35,16 @@ pub struct Discovery {
     pub target_suffix: Option<String>,
     /// Whether the whole pages of stacks that are cut off are taken.
     pub keep_going: bool,
+    /// The only channel that is wanted, counted from 0; `None` for all.
+    pub channel: Option<usize>,
+    /// Which slices of each stack or run of single images are wanted; `None` for all.
+    pub slices: Option<SliceSelection>,
+    /// The slices of the images to which the slices of the targets belong, in order; `None` where each image has one.
+    pub slices_of_targets: Option<SliceSelection>,
+    /// Which level of a pyramid of arrays is wanted, 0 being the finest.
+    pub level: usize,
+    /// How numbers lie in files without a header, such as `2048x2048x1000:u16le`.
+    pub raw: Option<String>,
 }
 
 /// All images that `p` names, as their files say; see [`Discovery::discover`].
@@ -38,31 +58,92 @@ pub fn discover(p: &str) -> Result<Vec<ImageSource>> {
 impl Discovery {
     /// With these values.
     pub fn new(axes: Option<String>, target_suffix: Option<String>, keep_going: bool) -> Self {
-        Self { axes, target_suffix, keep_going }
+        Self { axes, target_suffix, keep_going, ..Self::default() }
     }
 
     /// All images that `p` names, in natural order of their stems (`z2` before `z10`).
     ///
-    /// `p` is a folder (all its PNG, TIFF and JPEG files, not those of folders inside, not hidden ones), a file, or
-    /// a glob pattern. A TIFF file of several pages gives one [`ImageSource`] for each, unless the file or `axes` say that
-    /// pages are channels of one image.
+    /// `p` is a folder (all its PNG, TIFF and JPEG files, or where there are none its HDF5, Zarr, NPY, MRC and NIfTI files; not
+    /// those of folders inside, not hidden ones), a file, or a glob pattern. A TIFF file of several pages gives one
+    /// [`ImageSource`] for each, unless the file or `axes` say that pages are channels of one image; an array gives one for each
+    /// slice. Behind a file of several arrays stands which one is meant, as in `scan.h5:/entry/data`.
     ///
     /// # Errors
     /// [`Error::Input`] when nothing is there, no image is among it, a TIFF file's list of pages is damaged or a stack is cut
     /// off; [`Error::Setting`] for axes that do not fit a file.
     pub fn discover(&self, p: &str) -> Result<Vec<ImageSource>> {
-        let axes = self.axes.as_deref().map(str::parse::<Axes>).transpose()?;
+        let raw = self.raw.as_deref().map(str::parse::<RawFormat>).transpose()?;
         let mut images = Vec::new();
-        for file in files(p, self.keep_going)? {
-            match self.images_of_file(&file, axes.as_ref()) {
+        for Place { path, inside } in self.places(p)? {
+            let found = match &raw {
+                Some(format) => open_raw(&path, format, self.wanted()).and_then(|array| self.of_array(array)),
+                None if inside.is_some() || path.is_dir() => {
+                    open_array(&path, inside.as_deref(), self.wanted()).and_then(|array| self.of_array(array))
+                }
+                None => self.images_of_file(&path),
+            };
+            match found {
                 // Whoever reads it is told again what is wrong with it, and can go on with the others.
-                Err(Error::Input { .. }) if self.keep_going => images.push(unread(&file)),
+                Err(Error::Input { .. }) if self.keep_going => images.push(unread(&path)),
                 found => images.extend(found?),
             }
         }
         sort(&mut images);
+        self.select_slices(p, &mut images)?;
         say_alpha(&images);
         Ok(images)
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { axes: self.axes.as_deref(), level: self.level }
+    }
+
+    /// Keeps the slices that are wanted: of each stack by their numbers in it, of images in files of their own by their places.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where none is left.
+    fn select_slices(&self, p: &str, images: &mut Vec<ImageSource>) -> Result<()> {
+        let Some(wanted) = &self.slices else { return Ok(()) };
+        let count = images.len();
+        let mut single = 0;
+        images.retain(|image| {
+            let number = image.page.unwrap_or_else(|| {
+                single += 1;
+                single - 1
+            });
+            wanted.contains(number)
+        });
+        if images.is_empty() {
+            let problem = format!("{p} has {count} slices, of which that names none; they are counted from 0");
+            return Err(Error::setting("slices", wanted, problem));
+        }
+        Ok(())
+    }
+
+    /// The images of an array, one for each slice.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a channel that there is not.
+    fn of_array(&self, array: OpenArray) -> Result<Vec<ImageSource>> {
+        array.check_channel(self.channel)?;
+        let array = Arc::new(array);
+        let count = array.image_count();
+        let name = stem_of(array.path());
+        let source = |number: usize| {
+            let stem = match count {
+                1 => name.clone(),
+                _ => format!("{name}_p{}", page_digits(number, count)),
+            };
+            ImageSource {
+                path: array.path().to_path_buf(),
+                page: (count > 1).then_some(number),
+                stem,
+                header: Some(array.header(self.channel)),
+                planes: Vec::new(),
+                array: Some(ArrayImage { array: array.clone(), number, channel: self.channel }),
+            }
+        };
+        Ok((0..count).map(source).collect())
     }
 
     /// As [`Discovery::discover`], for images that have one channel, such as labels: each page is an image, and what the file or
@@ -71,7 +152,7 @@ impl Discovery {
     /// # Errors
     /// As [`Discovery::discover`].
     pub fn discover_single_channel(&self, p: &str) -> Result<Vec<ImageSource>> {
-        Ok(apart(&Discovery { axes: None, ..self.clone() }.discover(p)?))
+        Ok(apart(&Discovery { axes: None, channel: None, ..self.clone() }.discover(p)?))
     }
 
     /// As [`Discovery::discover`], for the targets of `images`, which may have several channels too: `axes` are about images, and
@@ -80,7 +161,7 @@ impl Discovery {
     /// # Errors
     /// As [`Discovery::discover`].
     pub fn discover_targets(&self, p: &str, images: &[ImageSource]) -> Result<Vec<ImageSource>> {
-        let as_files_say = Discovery { axes: None, ..self.clone() }.discover(p)?;
+        let as_files_say = Discovery { axes: None, channel: None, ..self.clone() }.discover(p)?;
         if self.axes.is_some() && as_files_say.len() != images.len() {
             match self.discover(p) {
                 Ok(by_axes) if by_axes.len() == images.len() => return Ok(by_axes),
@@ -148,26 +229,158 @@ fn say_alpha(images: &[ImageSource]) {
 
 /// The file at `path` as an image of which nothing is known.
 fn unread(path: &Path) -> ImageSource {
-    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    ImageSource { path: path.to_path_buf(), page: None, stem, header: None, planes: Vec::new() }
+    let stem = stem_of(path);
+    ImageSource { path: path.to_path_buf(), page: None, stem, header: None, planes: Vec::new(), array: None }
 }
 
-/// The files that `p` names; with `keep_going`, links that lead nowhere are among them.
-fn files(p: &str, keep_going: bool) -> Result<Vec<PathBuf>> {
-    let path = Path::new(p);
-    if path.is_dir() {
-        files_of_folder(path, keep_going)
-    } else if path.exists() {
-        Ok(vec![path.to_path_buf()])
-    } else if path.is_symlink() {
-        Err(dangling(path))
-    } else if p.contains(['*', '?', '[']) {
-        files_of_pattern(p, keep_going)
+/// A file or a folder that is an array, and the place inside it where one is named.
+struct Place {
+    path: PathBuf,
+    inside: Option<String>,
+}
+
+impl Place {
+    /// What `text` names where that is a file with a place inside it, such as `scan.h5:/entry/data`.
+    fn inside(text: &str) -> Option<Self> {
+        let (path, inside) = text.rsplit_once(':')?;
+        let path = PathBuf::from(path);
+        let there = !path.as_os_str().is_empty() && path.exists() && (path.is_file() || is_array_folder(&path));
+        there.then(|| Place { path, inside: Some(inside.to_owned()) })
+    }
+}
+
+/// Whether `p` names something: a file, a folder, a place inside a file, or images by a pattern.
+pub(crate) fn is_there(p: &str) -> bool {
+    Path::new(p).exists() || Place::inside(p).is_some() || p.contains(['*', '?', '[']) && discover(p).is_ok()
+}
+
+/// Whether the folder at `path` is an array or a group of them: Zarr keeps each of its chunks in a file of its own.
+fn is_array_folder(path: &Path) -> bool {
+    [".zarray", ".zgroup", ".zattrs", "zarr.json"].iter().any(|name| path.join(name).is_file())
+}
+
+impl Discovery {
+    /// The files that `p` names; with `keep_going`, links that lead nowhere are among them.
+    fn places(&self, p: &str) -> Result<Vec<Place>> {
+        let path = Path::new(p);
+        let whole = |files: Vec<PathBuf>| files.into_iter().map(|path| Place { path, inside: None }).collect();
+        if path.is_dir() && !is_array_folder(path) {
+            self.files_of_folder(path).map(whole)
+        } else if path.exists() {
+            Ok(vec![Place { path: path.to_path_buf(), inside: None }])
+        } else if path.is_symlink() {
+            Err(dangling(path))
+        } else if let Some(place) = Place::inside(p) {
+            Ok(vec![place])
+        } else if p.contains(['*', '?', '[']) {
+            self.files_of_pattern(p).map(whole)
+        } else {
+            Err(Error::input(
+                path,
+                "no such file or folder; give a folder of images, a TIFF stack or a quoted pattern such as 'slices/*.tif'",
+            ))
+        }
+    }
+
+    /// What `file` is to be taken for by its name; with `keep_going`, links that lead nowhere have names too.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a link with the name of an image that leads nowhere.
+    fn named_as(&self, file: &Path) -> Result<Option<Named>> {
+        let Some(named) = named_as(file, self.raw.is_some()) else { return Ok(None) };
+        if file.is_symlink() && !file.exists() {
+            return if self.keep_going { Ok(Some(named)) } else { Err(dangling(file)) };
+        }
+        let there = match named {
+            Named::Array => file.is_file() || is_array_folder(file),
+            Named::Image => file.is_file(),
+        };
+        Ok(there.then_some(named))
+    }
+
+    /// The images among `files`, or where there are none the arrays.
+    fn chosen(&self, files: impl Iterator<Item = Result<PathBuf>>, others: &mut usize) -> Result<Vec<PathBuf>> {
+        let (mut images, mut arrays) = (Vec::new(), Vec::new());
+        for file in files {
+            let file = file?;
+            match self.named_as(&file)? {
+                Some(Named::Image) => images.push(file),
+                Some(Named::Array) => arrays.push(file),
+                None => *others += 1,
+            }
+        }
+        if images.is_empty() {
+            return Ok(arrays);
+        }
+        if let Some(array) = arrays.first() {
+            warn_once(format!(
+                "{} is passed over, as there are images beside it; name it by itself where it is wanted",
+                array.display()
+            ));
+        }
+        Ok(images)
+    }
+
+    fn files_of_folder(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let unreadable = |error: std::io::Error| {
+            Error::input(folder, format!("the folder cannot be listed: {error}; check its permissions"))
+        };
+        let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+        let files =
+            self.chosen(entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable)), &mut 0)?;
+        if files.is_empty() {
+            return Err(Error::input(
+                folder,
+                "the folder holds no images; wanted files ending in .png, .tif or .tiff (or .jpg), or arrays (.h5, .zarr, .npy, .mrc, .nii)",
+            ));
+        }
+        Ok(files)
+    }
+
+    fn files_of_pattern(&self, pattern: &str) -> Result<Vec<PathBuf>> {
+        let matches = glob::glob(&literal_folders(pattern)).map_err(|error| {
+            Error::input(pattern, format!("is not a pattern: {error}; write * for any name"))
+        })?;
+        let matches =
+            matches.map(|file| file.map_err(|error| Error::input(error.path(), error.error())));
+        let mut others = 0;
+        let files = self.chosen(matches, &mut others)?;
+        if files.is_empty() {
+            return Err(Error::input(
+                pattern,
+                match others {
+                    0 => "the pattern matches no file; check the folder and the ending".to_owned(),
+                    _ => format!(
+                        "the pattern matches {others} names but no image; wanted files ending in .png, .tif or .tiff (or .jpg), or arrays (.h5, .zarr, .npy, .mrc, .nii)"
+                    ),
+                },
+            ));
+        }
+        Ok(files)
+    }
+}
+
+/// What a file is to be taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Image,
+    Array,
+}
+
+/// What a file is to be taken for by its name; `None` for hidden files and other endings.
+fn named_as(file: &Path, raw: bool) -> Option<Named> {
+    let name = file.file_name()?.to_string_lossy().to_lowercase();
+    let ending = file.extension()?.to_string_lossy().to_lowercase();
+    let is = |endings: &[&str]| endings.contains(&ending.as_str());
+    if name.starts_with('.') {
+        None
+    } else if raw {
+        is(&RAW_EXTENSIONS).then_some(Named::Image)
+    } else if is(&EXTENSIONS) {
+        Some(Named::Image)
     } else {
-        Err(Error::input(
-            path,
-            "no such file or folder; give a folder of images, a TIFF stack or a quoted pattern such as 'slices/*.tif'",
-        ))
+        let packed = PACKED_EXTENSIONS.iter().any(|ending| name.ends_with(ending));
+        (is(&ARRAY_EXTENSIONS) || packed).then_some(Named::Array)
     }
 }
 
@@ -179,70 +392,6 @@ fn dangling(link: &Path) -> Error {
     )
 }
 
-/// Whether `file` is to be read as an image; with `keep_going`, a link that leads nowhere is.
-///
-/// # Errors
-/// [`Error::Input`] for a link with the name of an image that leads nowhere.
-fn is_image(file: &Path, keep_going: bool) -> Result<bool> {
-    match is_image_name(file) {
-        true if file.is_symlink() && !file.exists() => {
-            if keep_going {
-                Ok(true)
-            } else {
-                Err(dangling(file))
-            }
-        }
-        named => Ok(named && file.is_file()),
-    }
-}
-
-fn files_of_folder(folder: &Path, keep_going: bool) -> Result<Vec<PathBuf>> {
-    let unreadable = |error: std::io::Error| {
-        Error::input(folder, format!("the folder cannot be listed: {error}; check its permissions"))
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        if is_image(&file, keep_going)? {
-            files.push(file);
-        }
-    }
-    if files.is_empty() {
-        return Err(Error::input(
-            folder,
-            "the folder holds no images; wanted files ending in .png, .tif or .tiff (or .jpg)",
-        ));
-    }
-    Ok(files)
-}
-
-fn files_of_pattern(pattern: &str, keep_going: bool) -> Result<Vec<PathBuf>> {
-    let matches = glob::glob(&literal_folders(pattern))
-        .map_err(|error| Error::input(pattern, format!("is not a pattern: {error}; write * for any name")))?;
-    let mut files = Vec::new();
-    let mut others = 0_usize;
-    for file in matches {
-        let file = file.map_err(|error| Error::input(error.path(), error.error()))?;
-        if is_image(&file, keep_going)? {
-            files.push(file);
-        } else {
-            others += 1;
-        }
-    }
-    if files.is_empty() {
-        return Err(Error::input(
-            pattern,
-            match others {
-                0 => "the pattern matches no file; check the folder and the ending".to_owned(),
-                _ => format!(
-                    "the pattern matches {others} names but no image; wanted files ending in .png, .tif or .tiff (or .jpg)"
-                ),
-            },
-        ));
-    }
-    Ok(files)
-}
-
 /// The pattern with the folders at its beginning that are there by their very name, such as `[2024] run`, taken literally.
 fn literal_folders(pattern: &str) -> String {
     let mut ends = pattern.match_indices(std::path::is_separator).map(|(at, _)| at);
@@ -252,22 +401,18 @@ fn literal_folders(pattern: &str) -> String {
     }
 }
 
-/// Whether `file` is named as an image and not hidden.
-fn is_image_name(file: &Path) -> bool {
-    let hidden = file.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-    let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    !hidden && ending.is_some_and(|ending| EXTENSIONS.contains(&ending.as_str()))
-}
-
 impl Discovery {
     /// The images in the file at `path`, each with what its header says; the file is opened once.
     ///
     /// A file that is no image, or whose header is damaged, is one all the same: reading it tells what is wrong.
-    fn images_of_file(&self, path: &Path, axes: Option<&Axes>) -> Result<Vec<ImageSource>> {
-        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let source =
-            |page, stem, planes| ImageSource { path: path.to_path_buf(), page, stem, header: None, planes };
+    fn images_of_file(&self, path: &Path) -> Result<Vec<ImageSource>> {
+        let name = stem_of(path);
+        let source = |page, stem, planes| ImageSource { page, stem, planes, ..unread(path) };
         let (file, format) = open(path)?;
+        if format.is_array() {
+            return open_array(path, None, self.wanted()).and_then(|array| self.of_array(array));
+        }
+        let axes = self.axes.as_deref().map(str::parse::<Axes>).transpose()?;
         if format != Format::Tiff {
             let mut only = unread(path);
             only.header = match format {
@@ -275,9 +420,9 @@ impl Discovery {
                 Format::Jpeg => jpeg::header(&only, &file).ok(),
                 _ => None,
             };
-            return Ok(vec![only]);
+            return Ok(vec![self.of_channel(only)?]);
         }
-        let tiff::Found { images, gathered, count } = tiff::images(path, &file, axes, self.keep_going)?;
+        let tiff::Found { images, gathered, count } = tiff::images(path, &file, axes.as_ref(), self.keep_going)?;
         let several = count > 1;
         // Images that are pages have their numbers, so that a page is found again by its name.
         let page_of = |planes: &Vec<Plane>| match planes.as_slice() {
@@ -300,9 +445,39 @@ impl Discovery {
             if !gathered && image.header.is_some() {
                 image.planes = Vec::new();
             }
-            sources.push(image);
+            sources.push(self.of_channel(image)?);
         }
         Ok(sources)
+    }
+
+    /// The image with the only channel that is wanted, where one is.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a channel that there is not.
+    fn of_channel(&self, mut image: ImageSource) -> Result<ImageSource> {
+        let (Some(wanted), Some(header)) = (self.channel, image.header) else { return Ok(image) };
+        // Images of one channel, such as targets, stand beside those of several.
+        if header.channels == 1 {
+            return Ok(image);
+        }
+        if wanted >= header.channels {
+            let problem =
+                format!("{} has {}, counted from 0; name one of these", image.name(), header.channels);
+            return Err(Error::setting("channel", wanted, problem));
+        }
+        let in_page = header.channels / image.planes.len().max(1);
+        let (place, channel) = (wanted / in_page, wanted % in_page);
+        let whole = Plane {
+            page: image.page.unwrap_or(0),
+            directory: header.directory.unwrap_or(0),
+            behind: 0,
+            channel: None,
+        };
+        let plane = image.planes.get(place).copied().unwrap_or(whole);
+        let channel = plane.channel.or((in_page > 1).then_some(channel));
+        image.header = Some(Header { channels: 1, directory: Some(plane.directory), ..header });
+        image.planes = vec![Plane { channel, ..plane }];
+        Ok(image)
     }
 
     /// What the headers of an image's planes say together; `None` where one is damaged.

@@ -12,8 +12,43 @@ pub(super) enum Format {
     Png,
     Jpeg,
     Tiff,
+    Npy,
+    /// A zip file, which NumPy's `.npz` files are.
+    Zip,
+    Gzip,
+    Hdf5,
+    Mrc,
+    Nifti,
     Empty,
     Other,
+}
+
+impl Format {
+    /// Whether it holds an array of any number of axes, which is not decoded page by page.
+    pub(super) fn is_array(self) -> bool {
+        matches!(self, Format::Npy | Format::Zip | Format::Gzip | Format::Hdf5 | Format::Mrc | Format::Nifti)
+    }
+}
+
+/// As many bytes as the latest mark of a format needs.
+const MARK_BYTES: u64 = 352;
+
+/// What kind of file begins with these bytes.
+pub(super) fn format_of(start: &[u8]) -> Format {
+    match start {
+        [] => Format::Empty,
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Format::Png,
+        [0x89, b'H', b'D', b'F', b'\r', b'\n', 0x1a, b'\n', ..] => Format::Hdf5,
+        [0xff, 0xd8, 0xff, ..] => Format::Jpeg,
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Format::Tiff,
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Format::Npy,
+        [b'P', b'K', 3, 4, ..] => Format::Zip,
+        [0x1f, 0x8b, 8, ..] => Format::Gzip,
+        _ if matches!(start.get(344..348), Some(b"n+1\0" | b"ni1\0")) => Format::Nifti,
+        _ if matches!(start.get(4..8), Some(b"n+2\0" | b"ni2\0")) => Format::Nifti,
+        _ if start.get(208..211) == Some(b"MAP") => Format::Mrc,
+        _ => Format::Other,
+    }
 }
 
 /// Opens the file at `path`, and tells from its first bytes what it is. Reading goes on at its start.
@@ -28,18 +63,12 @@ pub(super) fn open(path: &Path) -> Result<(File, Format)> {
     };
     let mut file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.is_dir() {
-        return Err(Error::input(path, "is a folder; wanted one PNG, JPEG or TIFF image"));
+        return Err(Error::input(path, "is a folder; wanted one image"));
     }
-    let mut magic = Vec::with_capacity(8);
-    (&file).take(8).read_to_end(&mut magic).map_err(unreadable)?;
+    let mut start = Vec::new();
+    (&file).take(MARK_BYTES).read_to_end(&mut start).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
-    let format = match magic.as_slice() {
-        [] => Format::Empty,
-        b"\x89PNG\r\n\x1a\n" => Format::Png,
-        [0xff, 0xd8, 0xff, ..] => Format::Jpeg,
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Format::Tiff,
-        _ => Format::Other,
-    };
+    let format = format_of(&start);
     Ok((file, format))
 }
 
@@ -47,7 +76,10 @@ pub(super) fn open(path: &Path) -> Result<(File, Format)> {
 pub(super) fn not_an_image(path: &Path, format: Format) -> Error {
     match format {
         Format::Empty => Error::input(path, "is empty (0 bytes); copy or export the image again"),
-        _ => Error::input(path, "is not a PNG or TIFF image, nor JPEG; convert it to PNG or TIFF"),
+        _ => Error::input(
+            path,
+            "is not a PNG or TIFF image, nor JPEG, HDF5, Zarr, NPY, MRC or NIfTI; convert it to PNG or TIFF, or say with `raw` how its numbers lie",
+        ),
     }
 }
 

@@ -20,10 +20,13 @@
 //! - `source`: where one image is, and what its header says.
 //! - `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
 //! - `png`, `jpeg`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
+//! - `arrays`: the formats that hold an array of any number of axes, which are read part by part. `selection`: which slices of
+//!   a stack are wanted ([`SliceSelection`]).
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
 
+mod arrays;
 mod axes;
 mod decoded;
 mod discovery;
@@ -37,12 +40,15 @@ mod notices;
 mod pairing;
 mod png;
 mod read;
+mod selection;
 mod sink;
 mod slices;
 mod source;
+mod stack;
 mod tiff;
 mod volume;
 
+pub(crate) use discovery::is_there;
 pub use discovery::{Discovery, discover, pages_as_images};
 pub use label_format::LabelFormat;
 pub use labels::{Palette, write_labels, write_labels_as};
@@ -54,6 +60,7 @@ pub(crate) use read::{
     read_rough_labels_with_gaps, read_values_with_gaps,
 };
 pub use read::{as_grey, has_equal_channels, page_size, read_image, read_labels, read_values};
+pub use selection::SliceSelection;
 pub use sink::Sink;
 pub use slices::{Slices, open_volume};
 pub use source::ImageSource;

@@ -1,5 +1,6 @@
 //! Which target belongs to which image.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -49,7 +50,8 @@ impl Discovery {
         targets: &[ImageSource],
         partner: &str,
     ) -> Result<Vec<(ImageSource, ImageSource)>> {
-        let (images, targets) = self.with_pages_alike(images, targets);
+        let images = self.with_targets(images)?;
+        let (images, targets) = self.with_pages_alike(&images, targets);
         let (images, targets) = &self.told_apart(images, targets);
         if let (Some(image_stack), Some(target_stack)) = (single_stack(images), single_stack(targets)) {
             if self.keep_going {
@@ -64,7 +66,7 @@ impl Discovery {
             }
             if images.len() != targets.len() {
                 return Err(Error::Mismatch(format!(
-                    "{} has {} pages but {} has {}; wanted one {partner} page for each image page",
+                    "{} has {} pages but {} has {}; wanted one {partner} page for each image page, or `slices_of_targets` to say to which of them the {partner}s belong, such as 0..1000..10 for every tenth",
                     image_stack.display(),
                     images.len(),
                     target_stack.display(),
@@ -117,6 +119,24 @@ impl Discovery {
         Ok(images.iter().filter_map(|image| Some((image.clone(), partner_of(image)?))).collect())
     }
 
+    /// The slices of the images to which targets belong, where these are said.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where none is left.
+    fn with_targets<'a>(&self, images: &'a [ImageSource]) -> Result<Cow<'a, [ImageSource]>> {
+        let Some(wanted) = &self.slices_of_targets else { return Ok(Cow::Borrowed(images)) };
+        let numbered = images.iter().enumerate();
+        let kept: Vec<_> = numbered
+            .filter(|(number, image)| wanted.contains(image.page.unwrap_or(*number)))
+            .map(|(_, image)| image.clone())
+            .collect();
+        if kept.is_empty() {
+            let problem = format!("there are {} images, of which that names none", images.len());
+            return Err(Error::setting("slices_of_targets", wanted, problem));
+        }
+        Ok(Cow::Owned(kept))
+    }
+
     /// Images without the targets among them, and targets without the images among them, where both were looked for in one
     /// folder: what has `target_suffix` more than the name of an image is a target.
     fn told_apart(
@@ -155,7 +175,7 @@ impl Discovery {
 /// The one file that all `pages` are from, where they are pages of a stack.
 fn single_stack(pages: &[ImageSource]) -> Option<&Path> {
     let first = pages.first()?;
-    let one_file = pages.iter().all(|page| page.page.is_some() && page.path == first.path);
+    let one_file = pages.iter().all(|page| page.page.is_some() && page.place() == first.place());
     one_file.then_some(first.path.as_path())
 }
 
@@ -239,7 +259,7 @@ mod tests {
     fn page(name: &str) -> ImageSource {
         let path = PathBuf::from(name);
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        ImageSource { path, page: None, stem, header: None, planes: Vec::new() }
+        ImageSource { path, page: None, stem, header: None, planes: Vec::new(), array: None }
     }
 
     #[test]

@@ -7,36 +7,55 @@ use std::fs::File;
 use ::tiff::decoder::DecodingResult;
 use ndarray::{Array2, Array3, Axis, s};
 
-use super::decoded::{Decoded, Purpose, whole_float};
+use super::arrays::ArrayImage;
+use super::decoded::{Decoded, Purpose, map_type, whole_float};
 use super::file::{Format, not_an_image, open};
 use super::limits::check_memory;
 use super::source::{Header, ImageSource};
 use super::volume::zeros;
 use super::{jpeg, png, tiff};
 use crate::error::{Error, Result};
+use crate::geometry::{Extent, Window};
 
-fn decode(page: &ImageSource, purpose: Purpose) -> Result<Decoded> {
-    let (file, format) = open(&page.path)?;
-    decode_from(page, &file, format, purpose)
+/// Where the numbers of an image are.
+enum Origin {
+    File(File, Format),
+    Array(ArrayImage),
 }
 
-/// Decodes `page` of a file that is open.
-fn decode_from(page: &ImageSource, file: &File, format: Format, purpose: Purpose) -> Result<Decoded> {
-    if let Some(header) = page.header {
-        let samples = header.channels * header.height * header.width;
-        check_memory(&page.name(), samples, header.samples.bits, purpose)?;
+/// Opens what `page` is in.
+fn origin(page: &ImageSource) -> Result<Origin> {
+    if let Some(image) = &page.array {
+        return Ok(Origin::Array(image.clone()));
     }
-    let decoded = match format {
-        Format::Png => png::decode(page, file, purpose),
-        Format::Jpeg => jpeg::decode(page, file, purpose),
-        Format::Tiff => tiff::decode(page, file, purpose),
-        other => Err(not_an_image(&page.path, other)),
+    let (file, format) = open(&page.path)?;
+    Ok(Origin::File(file, format))
+}
+
+/// Decodes `page`, or the `part` of it, from where it is.
+fn decode(page: &ImageSource, origin: &Origin, purpose: Purpose, part: Option<&Window>) -> Result<Decoded> {
+    let wanted = |height, width| part.map_or((height, width), |part| (part.extent.y, part.extent.x));
+    if let Some(header) = page.header {
+        let (height, width) = wanted(header.height, header.width);
+        check_memory(&page.name(), header.channels * height * width, header.samples.bits, purpose)?;
+    }
+    let decoded = match origin {
+        Origin::File(file, Format::Png) => cropped(page, png::decode(page, file, purpose)?, part),
+        Origin::File(file, Format::Jpeg) => cropped(page, jpeg::decode(page, file, purpose)?, part),
+        Origin::File(file, Format::Tiff) => tiff::decode(page, file, purpose, part),
+        Origin::File(_, other) => Err(not_an_image(&page.path, *other)),
+        Origin::Array(image) => {
+            let header = image.array.header(None);
+            let whole = Window::plane(0..header.height, 0..header.width);
+            let part = part.copied().unwrap_or(whole);
+            image.array.decode(image, part.rows(), part.columns())
+        }
     }?;
     let size = |channels, height, width| format!("{channels} x {height} x {width}");
     match page.header {
         // Others have been promised this size. Labels have one channel, whatever the image has.
         Some(found)
-            if (found.height, found.width) != (decoded.height, decoded.width)
+            if wanted(found.height, found.width) != (decoded.height, decoded.width)
                 || !purpose.is_labels()
                     && page.planes.iter().all(|plane| plane.channel.is_none())
                     && found.channels != decoded.channels =>
@@ -62,12 +81,12 @@ pub(super) fn header(page: &ImageSource) -> Result<Header> {
     if let Some(header) = page.header {
         return Ok(header);
     }
-    let (file, format) = open(&page.path)?;
-    match format {
-        Format::Png => png::header(page, &file),
-        Format::Jpeg => jpeg::header(page, &file),
-        Format::Tiff => of_planes(tiff::header(page, &file, None)?, page),
-        other => Err(not_an_image(&page.path, other)),
+    match origin(page)? {
+        Origin::File(file, Format::Png) => png::header(page, &file),
+        Origin::File(file, Format::Jpeg) => jpeg::header(page, &file),
+        Origin::File(file, Format::Tiff) => of_planes(tiff::header(page, &file, None)?, page),
+        Origin::File(_, other) => Err(not_an_image(&page.path, other)),
+        Origin::Array(image) => Ok(image.array.header(image.channel)),
     }
 }
 
@@ -115,7 +134,7 @@ pub fn page_size(page: &ImageSource) -> Result<(usize, usize, usize)> {
 /// largest number. Integers above 16 777 216 are rounded to float32.
 ///
 /// # Errors
-/// [`Error::Input`] when the file is missing, empty, no PNG, JPEG or TIFF, damaged, stored in a way that cannot
+/// [`Error::Input`] when the file is missing, empty, no image, damaged, stored in a way that cannot
 /// be read, larger than 16 GiB decoded, or holds NaN or infinite pixels.
 ///
 /// An image whose channels are several pages has those of the first page first.
@@ -141,7 +160,17 @@ pub fn read_values(page: &ImageSource) -> Result<Array3<f32>> {
 /// # Errors
 /// As [`read_image`] for files that cannot be read.
 pub(crate) fn read_image_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
-    read_parts(page, Purpose::Intensities)
+    read_parts(page, Purpose::Intensities, None)
+}
+
+/// As [`read_image`], of a part of the image: the rows and columns of `part`. NaN and infinite pixels stay.
+///
+/// Of TIFF files and arrays only the strips, tiles and blocks are read that the part lies in.
+///
+/// # Errors
+/// As [`read_image`] for files that cannot be read.
+pub(crate) fn read_part_with_gaps(page: &ImageSource, part: &Window) -> Result<Array3<f32>> {
+    read_parts(page, Purpose::Intensities, Some(part))
 }
 
 /// As [`read_values`], but NaN and infinite numbers stay.
@@ -149,36 +178,42 @@ pub(crate) fn read_image_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
 /// # Errors
 /// As [`read_image`] for files that cannot be read.
 pub(crate) fn read_values_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
-    read_parts(page, Purpose::Values)
+    read_parts(page, Purpose::Values, None)
 }
 
-/// Reads all channels of an image, which are in one page or in several.
-fn read_parts(page: &ImageSource, purpose: Purpose) -> Result<Array3<f32>> {
-    let parts = page.parts();
-    let (file, format) = open(&page.path)?;
-    if parts.len() < 2 {
-        return read_part(page, &file, format, purpose);
+/// Reads all channels of an image, which are in one page or in several, or of a part of it.
+fn read_parts(page: &ImageSource, purpose: Purpose, part: Option<&Window>) -> Result<Array3<f32>> {
+    let planes = page.parts();
+    let origin = origin(page)?;
+    if planes.len() < 2 {
+        return read_plane(page, &origin, purpose, part);
     }
     let (channels, height, width) = page_size(page)?;
+    let (height, width) = part.map_or((height, width), |part| (part.extent.y, part.extent.x));
     check_memory(&page.name(), channels * height * width, 32, purpose)?;
     let mut image = zeros(&page.name(), (channels, height, width))?;
     let mut first = 0;
-    for part in &parts {
-        let part = read_part(part, &file, format, purpose)?;
-        let end = first + part.dim().0;
-        if end > channels || (part.dim().1, part.dim().2) != (height, width) {
+    for plane in &planes {
+        let plane = read_plane(plane, &origin, purpose, part)?;
+        let end = first + plane.dim().0;
+        if end > channels || (plane.dim().1, plane.dim().2) != (height, width) {
             return Err(misfit(page));
         }
-        image.slice_mut(s![first..end, .., ..]).assign(&part);
+        image.slice_mut(s![first..end, .., ..]).assign(&plane);
         first = end;
     }
     Ok(image)
 }
 
-/// Reads an image that is in one page.
-fn read_part(page: &ImageSource, file: &File, format: Format, purpose: Purpose) -> Result<Array3<f32>> {
+/// Reads an image that is in one page, or a part of it.
+fn read_plane(
+    page: &ImageSource,
+    origin: &Origin,
+    purpose: Purpose,
+    part: Option<&Window>,
+) -> Result<Array3<f32>> {
     let channel = page.planes.first().and_then(|plane| plane.channel);
-    let image = planes(&decode_from(page, file, format, purpose)?, page)?;
+    let image = planes(&decode(page, origin, purpose, part)?, page)?;
     match channel {
         Some(channel) if channel >= image.dim().0 => Err(no_channel(page, channel, image.dim().0)),
         Some(channel) => Ok(image.slice_move(s![channel..channel + 1, .., ..])),
@@ -250,7 +285,15 @@ pub(crate) const NO_LABEL: i64 = i64::MIN;
 /// [`Error::Input`] for what [`read_image`] refuses, for JPEG files, whose compression changes label values, for
 /// more than one channel, and for values that are not whole numbers.
 pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
-    labels(page, Purpose::Labels, whole_float)
+    labels(page, Purpose::Labels, None, whole_float)
+}
+
+/// As [`read_labels`], of the rows and columns of `part`.
+///
+/// # Errors
+/// As [`read_labels`].
+pub(super) fn read_part_of_labels(page: &ImageSource, part: &Window) -> Result<Array2<i64>> {
+    labels(page, Purpose::Labels, Some(part), whole_float)
 }
 
 /// As [`read_labels`], but NaN stands for a pixel that nobody labelled, and gives [`NO_LABEL`].
@@ -258,7 +301,7 @@ pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
 /// # Errors
 /// As [`read_labels`].
 pub(crate) fn read_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
-    labels(page, Purpose::Labels, nan_is_no_label)
+    labels(page, Purpose::Labels, None, nan_is_no_label)
 }
 
 /// As [`read_labels_with_gaps`], but of JPEG files too, where only the nearest class or the side of a threshold counts.
@@ -266,7 +309,7 @@ pub(crate) fn read_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
 /// # Errors
 /// As [`read_labels`].
 pub(crate) fn read_rough_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
-    labels(page, Purpose::RoughLabels, nan_is_no_label)
+    labels(page, Purpose::RoughLabels, None, nan_is_no_label)
 }
 
 fn nan_is_no_label(value: f64) -> Option<i64> {
@@ -300,21 +343,22 @@ pub(crate) fn read_colours(page: &ImageSource) -> Result<Array2<i64>> {
 fn labels(
     page: &ImageSource,
     purpose: Purpose,
+    part: Option<&Window>,
     whole_float: impl Fn(f64) -> Option<i64> + Copy,
 ) -> Result<Array2<i64>> {
     if let [first, others @ ..] = page.parts().as_slice()
         && !others.is_empty()
     {
-        let first = labels(first, purpose, whole_float)?;
+        let first = labels(first, purpose, part, whole_float)?;
         for other in others {
-            if labels(other, purpose, whole_float)? != first {
+            if labels(other, purpose, part, whole_float)? != first {
                 return Err(not_labels(page, page.planes.len()));
             }
         }
         return Ok(first);
     }
     let wanted = page.planes.first().and_then(|plane| plane.channel);
-    let decoded = decode(page, purpose)?;
+    let decoded = decode(page, &origin(page)?, purpose, part)?;
     let values = match &decoded.samples {
         DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
         DecodingResult::U16(s) => whole(s, |v| Some(v.into())),
@@ -398,6 +442,24 @@ fn planes(decoded: &Decoded, page: &ImageSource) -> Result<Array3<f32>> {
         DecodingResult::F64(s) => arrange(decoded, s, |v| v as f32),
     }
     .ok_or_else(|| misfit(page))
+}
+
+/// The `part` of an image that was decoded whole.
+fn cropped(page: &ImageSource, decoded: Decoded, part: Option<&Window>) -> Result<Decoded> {
+    let Some(part) = part else { return Ok(decoded) };
+    let Decoded { samples, height, width, stored_channels, channels, planar } = decoded;
+    if !part.fits(Extent::plane(height, width)) {
+        return Err(misfit(page));
+    }
+    let (planes, line) = if planar { (stored_channels, 1) } else { (1, stored_channels) };
+    let rows = (0..planes).flat_map(|plane| part.rows().map(move |y| plane * height + y));
+    let columns = part.columns();
+    let samples = map_type!(samples, values => {
+        rows.flat_map(|row| &values[(row * width + columns.start) * line..(row * width + columns.end) * line])
+            .copied()
+            .collect()
+    });
+    Ok(Decoded { samples, height: part.extent.y, width: part.extent.x, stored_channels, channels, planar })
 }
 
 /// The kept channels of `samples`, one after the other; `None` where samples are missing.

@@ -589,6 +589,7 @@ fn files_that_are_no_images_say_so() {
     let error = labels_of(b"just some text\n", "a.tif").unwrap_err().to_string();
     assert!(error.contains("a.tif: is not a PNG or TIFF image"), "{error}");
     let missing = ImageSource {
+        array: None,
         path: "/no/such.png".into(),
         page: None,
         stem: "such".into(),

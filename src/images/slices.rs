@@ -1,9 +1,9 @@
 //! Images one behind the other as a volume: a single image, the pages of a stack, or a folder of slices.
 
-use ndarray::{Array3, Array4, Axis, s};
+use ndarray::{Array3, Array4, Axis};
 
 use super::discovery::discover;
-use super::read::{header, read_image, read_labels};
+use super::read::{check_gaps, header, read_image_with_gaps, read_part_of_labels, read_part_with_gaps};
 use super::source::{Header, ImageSource};
 use super::tiff::voxel_size;
 use super::volume::{Volume, VoxelSize, check_window, zeros};
@@ -12,14 +12,15 @@ use crate::geometry::{Extent, Window};
 
 /// A volume whose slices are images of one size and type, each in a file or page of its own.
 ///
-/// A slice is read when a part of it is asked for, all of it, as files are decoded page by page: whoever wants all of the
-/// volume best reads it slab by slab.
+/// Of a slice only the strips, tiles or blocks are read that a part lies in, where its file has such; PNG and JPEG files are
+/// decoded whole.
 #[derive(Debug, Clone)]
 pub struct Slices {
     name: String,
     /// Each with its header.
     pages: Vec<ImageSource>,
     first: Header,
+    axes: String,
     voxel_size: Option<VoxelSize>,
 }
 
@@ -32,7 +33,7 @@ pub struct Slices {
 pub fn open_volume(path: &str) -> Result<Box<dyn Volume>> {
     let pages = discover(path)?;
     if let Some(stack) = pages.iter().find(|page| page.page.is_some())
-        && let Some(other) = pages.iter().find(|page| page.path != stack.path)
+        && let Some(other) = pages.iter().find(|page| page.place() != stack.place())
     {
         return Err(Error::Mismatch(format!(
             "{path} names the stack {} and {}, which are not one volume; name one of them",
@@ -40,15 +41,12 @@ pub fn open_volume(path: &str) -> Result<Box<dyn Volume>> {
             other.path.display()
         )));
     }
-    let first = pages.first().map(|page| page.path.clone());
-    let mut slices = Slices::new(path, pages)?;
-    slices.voxel_size = first.and_then(|first| voxel_size(&first));
-    Ok(Box::new(slices))
+    Slices::new(path, pages).map(|slices| Box::new(slices) as Box<dyn Volume>)
 }
 
 impl Slices {
-    /// The volume that is called `name` and has the images `pages` as its slices, in this order, whose pixels have no known
-    /// size.
+    /// The volume that is called `name` and has the images `pages` as its slices, in this order. Its pixels are as large as the
+    /// file of the first one says.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for no slices and for slices that differ in size, channels or type of number, [`Error::Input`]
@@ -77,12 +75,33 @@ impl Slices {
             }
             page.header = Some(found);
         }
-        Ok(Self { name, pages, first, voxel_size: None })
+        let voxel_size = match pages.first() {
+            Some(ImageSource { array: Some(image), .. }) => image.array.voxel_size().cloned(),
+            Some(page) => voxel_size(&page.path),
+            None => None,
+        };
+        let axes = match pages.as_slice() {
+            [ImageSource { array: Some(image), .. }, ..] => image.array.axes(),
+            _ => axes_of(pages.len(), &first).to_owned(),
+        };
+        Ok(Self { name, pages, first, axes, voxel_size })
     }
 
     /// Where the slices are.
     pub fn pages(&self) -> &[ImageSource] {
         &self.pages
+    }
+}
+
+/// The axes of `count` images as files have them.
+fn axes_of(count: usize, header: &Header) -> &'static str {
+    match (count, header.channels, header.planar) {
+        (1, 1, _) => "YX",
+        (1, _, false) => "YXC",
+        (1, _, true) => "CYX",
+        (_, 1, _) => "ZYX",
+        (_, _, false) => "ZYXC",
+        (_, _, true) => "ZCYX",
     }
 }
 
@@ -100,14 +119,7 @@ impl Volume for Slices {
     }
 
     fn axes(&self) -> &str {
-        match (self.pages.len(), self.first.channels, self.first.planar) {
-            (1, 1, _) => "YX",
-            (1, _, false) => "YXC",
-            (1, _, true) => "CYX",
-            (_, 1, _) => "ZYX",
-            (_, _, false) => "ZYXC",
-            (_, _, true) => "ZCYX",
-        }
+        &self.axes
     }
 
     fn voxel_size(&self) -> Option<&VoxelSize> {
@@ -117,24 +129,34 @@ impl Volume for Slices {
     fn read(&self, window: Window) -> Result<Array4<f32>> {
         check_window(&self.name, self.extent(), &window)?;
         let Extent { z, y, x } = window.extent;
-        if (z, y, x) == (1, self.first.height, self.first.width) {
-            return Ok(read_image(&self.pages[window.z])?.insert_axis(Axis(1)));
+        let part = Window { z: 0, extent: Extent::plane(y, x), ..window };
+        let read = |page| {
+            let image = match part == Window::whole(Extent::plane(self.first.height, self.first.width)) {
+                true => read_image_with_gaps(page),
+                false => read_part_with_gaps(page, &part),
+            }?;
+            check_gaps(&page.name(), &image, |_, _| true)?;
+            Ok(image)
+        };
+        if z == 1 {
+            return Ok(read(&self.pages[window.z])?.insert_axis(Axis(1)));
         }
-        let mut part: Array4<f32> = zeros(&self.name, (self.first.channels, z, y, x))?;
-        for (mut slice, page) in part.axis_iter_mut(Axis(1)).zip(&self.pages[window.slices()]) {
-            slice.assign(&read_image(page)?.slice(s![.., window.rows(), window.columns()]));
+        let mut slices: Array4<f32> = zeros(&self.name, (self.first.channels, z, y, x))?;
+        for (mut slice, page) in slices.axis_iter_mut(Axis(1)).zip(&self.pages[window.slices()]) {
+            slice.assign(&read(page)?);
         }
-        Ok(part)
+        Ok(slices)
     }
 
     fn read_labels(&self, window: Window) -> Result<Array3<i64>> {
         check_window(&self.name, self.extent(), &window)?;
         let Extent { z, y, x } = window.extent;
-        let mut part: Array3<i64> = zeros(&self.name, (z, y, x))?;
-        for (mut slice, page) in part.axis_iter_mut(Axis(0)).zip(&self.pages[window.slices()]) {
-            slice.assign(&read_labels(page)?.slice(s![window.rows(), window.columns()]));
+        let part = Window { z: 0, extent: Extent::plane(y, x), ..window };
+        let mut slices: Array3<i64> = zeros(&self.name, (z, y, x))?;
+        for (mut slice, page) in slices.axis_iter_mut(Axis(0)).zip(&self.pages[window.slices()]) {
+            slice.assign(&read_part_of_labels(page, &part)?);
         }
-        Ok(part)
+        Ok(slices)
     }
 }
 
@@ -142,7 +164,7 @@ impl Volume for Slices {
 mod tests {
     use std::path::Path;
 
-    use ndarray::{Array2, Array4};
+    use ndarray::{Array2, Array4, s};
 
     use super::*;
     use crate::images::file::openings::counted;

@@ -1,7 +1,9 @@
 //! Where one image is: a file, or a page of one.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::arrays::ArrayImage;
 
 /// What the header of one image says, kept so that no file is opened again to ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub struct ImageSource {
     /// What the image's channels are made of, in order; empty where it is the page as a whole, which stands where the header
     /// says.
     pub(super) planes: Vec<Plane>,
+    /// Where the image is a part of an array, which one of it; then the planes are none.
+    pub(super) array: Option<ArrayImage>,
 }
 
 /// A page of a TIFF file, or a part of one, that is a channel of an image or several of them.
@@ -94,6 +98,12 @@ impl ImageSource {
 
     /// The name for messages: the path, and the page when there are several.
     pub fn name(&self) -> String {
+        if let Some(ArrayImage { array, .. }) = &self.array {
+            return match self.page {
+                Some(page) => format!("{} slice {page}", array.name()),
+                None => array.name().to_owned(),
+            };
+        }
         match self.page {
             Some(image) if self.planes.len() > 1 => format!("{} image {image}", self.path.display()),
             Some(page) => format!("{} page {page}", self.path.display()),
@@ -103,7 +113,12 @@ impl ImageSource {
 
     /// The file's name without its ending.
     pub(super) fn file_stem(&self) -> String {
-        self.path.file_stem().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+        stem_of(&self.path)
+    }
+
+    /// What tells the file that the image is in from others: its path, and the place inside it where there is one.
+    pub(crate) fn place(&self) -> (&Path, &str) {
+        (&self.path, self.array.as_ref().map_or("", |image| image.array.name()))
     }
 
     /// Each of the planes by itself; the image as it is where it has only one.
@@ -121,6 +136,16 @@ impl ImageSource {
             ImageSource { page: Some(plane.page), header, planes: vec![*plane], ..self.clone() }
         };
         self.planes.iter().map(part).collect()
+    }
+}
+
+/// The name of the file at `path` without its ending, of which `.nii.gz` has two parts.
+pub(super) fn stem_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let is_packed = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
+    match stem.rsplit_once('.') {
+        Some((before, _)) if is_packed && !before.is_empty() => before.to_owned(),
+        _ => stem,
     }
 }
 

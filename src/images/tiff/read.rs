@@ -14,6 +14,7 @@ use super::numbers::Word;
 use super::page::{Chunks, Interpretation, Page, damaged, unsupported};
 use super::unpack::{Compression, Reversed, unpacked};
 use crate::error::{Error, Result};
+use crate::geometry::Window;
 use crate::images::decoded::{Decoded, Purpose};
 use crate::images::jpeg::{Colours, Fault, Stream};
 use crate::images::source::SampleKind::{Float, Signed, Unsigned};
@@ -52,13 +53,27 @@ pub(in crate::images) fn header(page: &ImageSource, file: &File, directory: Opti
     })
 }
 
-/// Decodes one page of `file`, without decoding those before it.
-pub(in crate::images) fn decode(page: &ImageSource, file: &File, purpose: Purpose) -> Result<Decoded> {
+/// Decodes one page of `file`, without decoding those before it, or the `part` of it.
+pub(in crate::images) fn decode(
+    page: &ImageSource,
+    file: &File,
+    purpose: Purpose,
+    part: Option<&Window>,
+) -> Result<Decoded> {
     let directory = directory_of(page, file)?;
     let mut file = BufReader::new(file);
     let stored = Page::read(page, &mut file, directory)?;
     let chunks = stored.chunks(page, &mut file)?;
-    let mut reader = PageReader { source: page, page: &stored, chunks: &chunks, file };
+    let whole = Window::plane(0..stored.height, 0..stored.width);
+    let part = part.copied().unwrap_or(whole);
+    if part.is_empty() || part.rows().end > stored.height || part.columns().end > stored.width {
+        let problem = format!(
+            "is {} x {} pixels, but {part} was wanted of it; start again when nothing writes to it any more",
+            stored.width, stored.height
+        );
+        return Err(Error::input(page.name(), problem));
+    }
+    let mut reader = PageReader { source: page, page: &stored, chunks: &chunks, file, part };
     let mut samples = match (stored.samples.kind, stored.samples.bits) {
         (Unsigned, ..=8) => DecodingResult::U8(reader.numbers()?),
         (Unsigned, ..=16) => DecodingResult::U16(reader.numbers()?),
@@ -77,8 +92,8 @@ pub(in crate::images) fn decode(page: &ImageSource, file: &File, purpose: Purpos
     }
     Ok(Decoded {
         samples,
-        height: stored.height,
-        width: stored.width,
+        height: part.extent.y,
+        width: part.extent.x,
         stored_channels: stored.stored_channels,
         channels: stored.channels,
         planar: stored.planar,
@@ -91,6 +106,8 @@ struct PageReader<'a> {
     page: &'a Page,
     chunks: &'a Chunks,
     file: BufReader<&'a File>,
+    /// The rows and columns that are wanted.
+    part: Window,
 }
 
 impl PageReader<'_> {
@@ -103,7 +120,8 @@ impl PageReader<'_> {
     /// The bits of all numbers of the page, in the order that [`Decoded`] has.
     fn numbers<W: Word>(&mut self) -> Result<Vec<W>> {
         let (page, chunks) = (self.page, self.chunks);
-        let count = page.stored_channels * page.height * page.width;
+        let (height, width) = (self.part.extent.y, self.part.extent.x);
+        let count = page.stored_channels * height * width;
         let name = format!("the image {}", self.source.name());
         let mut image = memory::reserve(&name, count, "cut the image into smaller files")?;
         image.resize(count, W::default());
@@ -113,28 +131,36 @@ impl PageReader<'_> {
         };
         let (across, down) = (page.width.div_ceil(chunks.width), page.height.div_ceil(chunks.height));
         let samples = page.rows.samples;
-        let line = page.width * samples;
+        let line = width * samples;
         for number in 0..chunks.places.len() {
             let (plane, number_in_plane) = (number / (across * down), number % (across * down));
             let top = number_in_plane / across * chunks.height;
             let left = number_in_plane % across * chunks.width;
-            let rows = chunks.height.min(page.height - top);
-            let columns = chunks.width.min(page.width - left);
-            let targets = image[(plane * page.height + top) * line..].chunks_exact_mut(line).take(rows);
-            let targets = targets.map(|row| &mut row[left * samples..(left + columns) * samples]);
+            let chunk = Window::plane(
+                top..(top + chunks.height).min(page.height),
+                left..(left + chunks.width).min(page.width),
+            );
+            let Some(common) = chunk.intersection(&self.part) else { continue };
+            let first = (plane * height + common.y - self.part.y) * line;
+            let targets = image[first..].chunks_exact_mut(line).take(common.extent.y);
+            let start = (common.x - self.part.x) * samples;
+            let targets = targets.map(|row| &mut row[start..start + common.extent.x * samples]);
+            // Counted from the start of the chunk.
+            let common = Window { y: common.y - top, x: common.x - left, ..common };
             if page.compression == Compression::Jpeg {
-                self.read_jpeg(number, &tables, rows, targets)?;
+                self.read_jpeg(number, &tables, chunk.extent.y, common, targets)?;
             } else {
-                self.read_rows(number, targets)?;
+                self.read_rows(number, common, targets)?;
             }
         }
         Ok(image)
     }
 
-    /// Puts the first rows of strip or tile `number` into `targets`.
+    /// Puts the part `common` of strip or tile `number` into `targets`, a row into each.
     fn read_rows<'t, W: Word + 't>(
         &mut self,
         number: usize,
+        common: Window,
         targets: impl Iterator<Item = &'t mut [W]>,
     ) -> Result<()> {
         let (source, page) = (self.source, self.page);
@@ -156,25 +182,42 @@ impl PageReader<'_> {
             io::ErrorKind::Unsupported => unsupported(source, error),
             _ => damaged(source, format!("strip or tile {number}: {error}")),
         };
+        // Rows that are not packed are where their number says.
+        let skipped = if page.compression == Compression::None { common.y } else { 0 };
+        let passed_over = (skipped as u64).saturating_mul(row_bytes as u64).min(length);
+        let (offset, length) = (offset + passed_over, length - passed_over);
         self.file.seek(SeekFrom::Start(offset)).map_err(failed)?;
         let packed = self.file.by_ref().take(length);
         let packed: Box<dyn BufRead> =
             if page.reversed_bits { Box::new(BufReader::new(Reversed(packed))) } else { Box::new(packed) };
         let mut bytes = unpacked(packed, page.compression, self.chunks.width).map_err(failed)?;
+        for _ in skipped..common.y {
+            row.resize(row_bytes, 0);
+            bytes.read_exact(&mut row).map_err(failed)?;
+        }
+        // Predictors and packed bits begin with the row, wherever the wanted columns do.
+        let before = common.x * page.rows.samples;
+        let mut from_start = vec![W::default(); if before > 0 { before + common.extent.x * page.rows.samples } else { 0 }];
         for target in targets {
             row.resize(row_bytes, 0);
             bytes.read_exact(&mut row).map_err(failed)?;
-            page.rows.read(&mut row, target);
+            if before == 0 {
+                page.rows.read(&mut row, target);
+            } else {
+                page.rows.read(&mut row, &mut from_start);
+                target.copy_from_slice(&from_start[before..]);
+            }
         }
         Ok(())
     }
 
-    /// As [`Self::read_rows`], of a page in JPEG; there are `rows` of `targets`.
+    /// As [`Self::read_rows`], of a page in JPEG; the strip or tile has `rows` inside the page.
     fn read_jpeg<'t, W: Word + 't>(
         &mut self,
         number: usize,
         tables: &[u8],
         rows: usize,
+        common: Window,
         targets: impl Iterator<Item = &'t mut [W]>,
     ) -> Result<()> {
         let (source, page) = (self.source, self.page);
@@ -213,7 +256,9 @@ impl PageReader<'_> {
             )));
         }
         let pixels = stream.pixels(&name)?.map_err(failed)?;
-        for (target, row) in targets.zip(pixels.chunks_exact(stream.width * stream.channels)) {
+        let lines = pixels.chunks_exact(stream.width * stream.channels).skip(common.y);
+        for (target, row) in targets.zip(lines) {
+            let row = &row[common.x * stream.channels..];
             target.iter_mut().zip(row).for_each(|(number, byte)| *number = W::truncated((*byte).into()));
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use super::{IN_MEMORY, Settings};
-use crate::images::discover;
+use crate::images::is_there;
 
 impl Settings {
     /// The settings as they stand in a file in `folder`: paths that are not absolute are relative to it.
@@ -22,7 +22,7 @@ impl Settings {
     pub fn found_from(&mut self, folder: &Path) {
         self.change_paths(|path| {
             let there = without_dots(&folder.join(path));
-            if !is_there(&there) && is_there(Path::new(path)) { PathBuf::from(path) } else { there }
+            if !there.to_str().is_some_and(is_there) && is_there(path) { PathBuf::from(path) } else { there }
         });
     }
 
@@ -44,12 +44,6 @@ impl Settings {
             }
         }
     }
-}
-
-/// Whether a path or a pattern names something.
-fn is_there(path: &Path) -> bool {
-    path.exists()
-        || path.to_str().is_some_and(|text| text.contains(['*', '?', '[']) && discover(text).is_ok())
 }
 
 /// The path without `.`, and with each `..` taken together with the folder before it.

@@ -1,0 +1,75 @@
+//! Files that hold an array of any number of axes, which is read part by part: HDF5, Zarr, NPY, MRC, NIfTI and raw numbers.
+//!
+//! - [`StoredArray`]: what a format has to say and do. `numbers`: typed vectors and parts of arrays.
+//! - `axes`: which axis is which, where files do not say. `blocks`: blocks that were read, kept while there is room.
+//! - `planes`: an array as images `[channel][y][x]`, one for each slice ([`OpenArray`]).
+//! - `contiguous`: numbers that lie one behind the other in a file; `raw`, `npy`, `mrc`, `nifti`: formats that are such
+//!   numbers behind a header. `packed`: files inside a gzip or zip file.
+//! - `hdf5`, `zarr`: formats that store blocks.
+//!
+//! - `open`: the array that a path names, by what the file is.
+//!
+//! Each of these uses only those before it.
+
+mod axes;
+mod blocks;
+mod contiguous;
+mod npy;
+mod numbers;
+mod open;
+mod planes;
+mod raw;
+
+use std::fmt;
+use std::ops::Range;
+
+use tiff::decoder::DecodingResult;
+
+pub(super) use open::{open, open_raw};
+pub(super) use planes::{ArrayImage, OpenArray, Wanted};
+pub(super) use raw::RawFormat;
+
+use super::source::SampleType;
+use super::volume::VoxelSize;
+use crate::error::Result;
+
+/// How the numbers of an array lie in its file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ArrayLayout {
+    /// The length of each axis, outermost first; none is 0.
+    pub(super) shape: Vec<usize>,
+    /// A letter of `TCZYX` for each axis where the file says what it is; `None` where it does not.
+    pub(super) axes: Option<Vec<char>>,
+    /// The type of each number.
+    pub(super) numbers: SampleType,
+    /// How long along each axis a block is that is stored in one piece; `None` where any part is read as quickly as its size
+    /// allows.
+    pub(super) block: Option<Vec<usize>>,
+    /// Whether people who use the format count the axes from the innermost, as in NumPy's Fortran order.
+    pub(super) columns_first: bool,
+    /// How large a pixel is, where the file says so.
+    pub(super) voxel_size: Option<VoxelSize>,
+}
+
+impl ArrayLayout {
+    /// Of numbers that any part can be read of, and of which nothing else is known.
+    fn plain(shape: Vec<usize>, numbers: SampleType) -> Self {
+        Self { shape, axes: None, numbers, block: None, columns_first: false, voxel_size: None }
+    }
+}
+
+/// An array in a file.
+pub(super) trait StoredArray: Send + Sync + fmt::Debug {
+    /// What messages call it: the path, and the place inside the file where there is one.
+    fn name(&self) -> &str;
+
+    /// How it is stored.
+    fn layout(&self) -> &ArrayLayout;
+
+    /// The numbers of a part, a range for each axis, in the order of the axes with the last one fastest. The ranges lie inside
+    /// the array; of an array in blocks they are those of one block, cut off where the array ends.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) for what cannot be read, [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult>;
+}

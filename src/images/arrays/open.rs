@@ -1,0 +1,37 @@
+//! Opening the array that a path names, whatever its format.
+
+use std::path::Path;
+
+use super::planes::{OpenArray, Wanted};
+use super::raw::RawFormat;
+use super::{StoredArray, npy, raw};
+use crate::error::{Error, Result};
+use crate::images::file::{self, Format};
+
+/// The array in the file or folder at `path`, at the place `inside` it where one is named.
+///
+/// # Errors
+/// [`Error::Input`] for what cannot be read, for a place that there is not, and for files of several arrays where none is named;
+/// [`Error::Setting`] for settings that do not fit.
+pub(in crate::images) fn open(path: &Path, inside: Option<&str>, wanted: Wanted<'_>) -> Result<OpenArray> {
+    let (file, format) = file::open(path)?;
+    let name = path.display().to_string();
+    let stored: Box<dyn StoredArray> = match format {
+        Format::Npy => Box::new(npy::open(&name, file)?),
+        other => return Err(file::not_an_image(path, other)),
+    };
+    if let Some(inside) = inside {
+        let problem = format!("holds one array, but '{inside}' was wanted inside it; leave that out");
+        return Err(Error::input(path, problem));
+    }
+    OpenArray::new(path, stored, wanted)
+}
+
+/// The array in the file at `path`, whose numbers lie as `format` says.
+///
+/// # Errors
+/// As [`open`].
+pub(in crate::images) fn open_raw(path: &Path, format: &RawFormat, wanted: Wanted<'_>) -> Result<OpenArray> {
+    let (file, _) = file::open(path)?;
+    OpenArray::new(path, Box::new(raw::open(path, file, format)?), wanted)
+}

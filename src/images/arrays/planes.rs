@@ -1,0 +1,263 @@
+//! An array as images `[channel][y][x]`, one for each slice and point in time.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::axes::axes_of;
+use super::blocks::Blocks;
+use super::numbers::{lengths, with_axes};
+use super::{ArrayLayout, StoredArray};
+use crate::error::{Bytes, Error, Result};
+use crate::images::decoded::Decoded;
+use crate::images::limits::check_bytes;
+use crate::images::notices::warn_once;
+use crate::images::source::Header;
+use crate::images::volume::VoxelSize;
+
+/// What is wanted of an array, besides what its file says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::images) struct Wanted<'a> {
+    /// The letters of the axes, outermost first.
+    pub(in crate::images) axes: Option<&'a str>,
+    /// Which level of a pyramid, 0 being the finest.
+    pub(in crate::images) level: usize,
+}
+
+/// An array in a file, and which of its axes is which.
+pub(in crate::images) struct OpenArray {
+    path: PathBuf,
+    stored: Box<dyn StoredArray>,
+    axes: Vec<char>,
+    /// How large blocks are that are read in one piece, and those that are kept.
+    blocks: Option<(Vec<usize>, Blocks)>,
+}
+
+/// One image of an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::images) struct ArrayImage {
+    pub(in crate::images) array: Arc<OpenArray>,
+    /// Which one, counted along all axes but channels, rows and columns, the last of them fastest.
+    pub(in crate::images) number: usize,
+    /// The only channel that is wanted; `None` for all.
+    pub(in crate::images) channel: Option<usize>,
+}
+
+impl fmt::Debug for OpenArray {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenArray").field("stored", &self.stored).field("axes", &self.axes).finish()
+    }
+}
+
+/// Arrays are the same that have one place and are taken in one way.
+impl PartialEq for OpenArray {
+    fn eq(&self, other: &Self) -> bool {
+        self.stored.name() == other.stored.name() && self.axes == other.axes
+    }
+}
+
+impl Eq for OpenArray {}
+
+/// Whether an axis counts channels.
+fn is_channel(axis: char) -> bool {
+    matches!(axis, 'C' | 'S')
+}
+
+impl OpenArray {
+    /// The array `stored` in the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for axes that do not fit, [`Error::Input`] for those that cannot be known and for images that are
+    /// larger than what is read.
+    pub(in crate::images) fn new(
+        path: &Path,
+        stored: Box<dyn StoredArray>,
+        wanted: Wanted<'_>,
+    ) -> Result<Self> {
+        let layout = stored.layout();
+        let mut shape = layout.shape.clone();
+        if layout.columns_first {
+            shape.reverse();
+        }
+        let mut axes = axes_of(stored.name(), &shape, wanted.axes, layout.axes.as_deref())?;
+        if layout.columns_first {
+            axes.reverse();
+        }
+        let block = layout.block.clone().or_else(|| block_of_slices(layout, &axes));
+        let blocks = match &block {
+            None => None,
+            Some(block) => {
+                let slab = slab_bytes(layout, &axes, block);
+                let blocks = Blocks::new(slab);
+                if !blocks.holds(slab) {
+                    warn_once(format!(
+                        "{} stores slices in blocks of which one slice touches {}, for which there is no room in memory: each block is read once for every slice, which takes long; store it in thinner blocks with `convert`",
+                        stored.name(),
+                        Bytes(slab)
+                    ));
+                }
+                Some(blocks)
+            }
+        };
+        let array = Self { path: path.to_path_buf(), stored, axes, blocks: block.zip(blocks) };
+        let header = array.header(None);
+        check_bytes(array.name(), header.channels, header.height, header.width, 4)?;
+        Ok(array)
+    }
+
+    /// What messages call it.
+    pub(in crate::images) fn name(&self) -> &str {
+        self.stored.name()
+    }
+
+    /// The file that holds it.
+    pub(in crate::images) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The axes as they are stored, outermost first.
+    pub(in crate::images) fn axes(&self) -> String {
+        self.axes.iter().collect()
+    }
+
+    /// How large a pixel is, where that is known.
+    pub(in crate::images) fn voxel_size(&self) -> Option<&VoxelSize> {
+        self.stored.layout().voxel_size.as_ref()
+    }
+
+    /// How many images it holds.
+    pub(in crate::images) fn image_count(&self) -> usize {
+        self.outer().map(|(_, length)| length).product()
+    }
+
+    /// The axes along which images lie, with their lengths.
+    fn outer(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+        let axes = self.axes.iter().zip(&self.stored.layout().shape).enumerate();
+        axes.filter(|(_, (axis, _))| !is_channel(**axis) && !matches!(axis, 'Y' | 'X'))
+            .map(|(place, (_, length))| (place, *length))
+    }
+
+    fn length(&self, wanted: char) -> usize {
+        let axes = self.axes.iter().zip(&self.stored.layout().shape);
+        axes.filter(|(axis, _)| **axis == wanted).map(|(_, length)| *length).product()
+    }
+
+    /// What there is to say of each image.
+    pub(in crate::images) fn header(&self, channel: Option<usize>) -> Header {
+        let place = |wanted: char| self.axes.iter().position(|axis| *axis == wanted);
+        let channels = self.axes.iter().position(|axis| is_channel(*axis));
+        Header {
+            channels: channel.map_or_else(|| self.length('C') * self.length('S'), |_| 1),
+            height: self.length('Y'),
+            width: self.length('X'),
+            samples: self.stored.layout().numbers,
+            planar: channels < place('Y'),
+            alpha: 0,
+            directory: None,
+        }
+    }
+
+    /// The numbers of a part of an image, all channels or one, those of a channel together.
+    ///
+    /// # Errors
+    /// As [`StoredArray::read`].
+    pub(in crate::images) fn decode(
+        &self,
+        image: &ArrayImage,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<Decoded> {
+        let shape = &self.stored.layout().shape;
+        let mut part: Vec<Range<usize>> = shape.iter().map(|length| 0..*length).collect();
+        let mut rest = image.number;
+        for (place, length) in self.outer().rev() {
+            let index = rest % length.max(1);
+            rest /= length.max(1);
+            part[place] = index..index + 1;
+        }
+        let mut channel = image.channel;
+        for (place, axis) in self.axes.iter().enumerate().rev() {
+            match axis {
+                'Y' => part[place] = rows.clone(),
+                'X' => part[place] = columns.clone(),
+                axis if is_channel(*axis) => {
+                    if let Some(number) = &mut channel {
+                        let index = *number % shape[place];
+                        *number /= shape[place];
+                        part[place] = index..index + 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let samples = match &self.blocks {
+            Some((block, blocks)) => blocks.read(self.stored.as_ref(), block, &part)?,
+            None => self.stored.read(&part)?,
+        };
+        // Channels first, then rows, then columns; all others have one number only.
+        let rank = |axis: char| match axis {
+            'Y' => 2,
+            'X' => 3,
+            axis if is_channel(axis) => 1,
+            _ => 0,
+        };
+        let mut order: Vec<usize> = (0..self.axes.len()).collect();
+        order.sort_by_key(|place| (rank(self.axes[*place]), *place));
+        let samples = with_axes(self.name(), samples, &lengths(&part), &order)?;
+        let channels = self.header(image.channel).channels;
+        Ok(Decoded {
+            samples,
+            height: rows.len(),
+            width: columns.len(),
+            stored_channels: channels,
+            channels,
+            planar: true,
+        })
+    }
+
+    /// Refuses a channel that there is not.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    pub(in crate::images) fn check_channel(&self, channel: Option<usize>) -> Result<()> {
+        let count = self.header(None).channels;
+        match channel {
+            Some(channel) if channel >= count => Err(Error::setting(
+                "channel",
+                channel,
+                format!("{} has {count}, counted from 0; name one of these", self.name()),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How many bytes the blocks have that one image lies in.
+fn slab_bytes(layout: &ArrayLayout, axes: &[char], block: &[usize]) -> u64 {
+    let lengths = axes.iter().zip(&layout.shape).zip(block).map(|((axis, &length), &block)| {
+        let block = block.clamp(1, length.max(1));
+        let is_of_image = is_channel(*axis) || matches!(axis, 'Y' | 'X');
+        if is_of_image { length.div_ceil(block).saturating_mul(block) } else { block }
+    });
+    let count = lengths.fold(1_u64, |count, length| count.saturating_mul(length as u64));
+    count.saturating_mul(u64::from(layout.numbers.bits).div_ceil(8))
+}
+
+/// Of an array whose slices are the fastest axis, as in Fortran order: so many slices that reading them in one piece is worth
+/// the way through the file. `None` where slices are compact.
+fn block_of_slices(layout: &ArrayLayout, axes: &[char]) -> Option<Vec<usize>> {
+    const BLOCK_BYTES: u64 = 128 << 20;
+    let (last, length) = (*axes.last()?, *layout.shape.last()?);
+    if is_channel(last) || matches!(last, 'Y' | 'X') || length == 1 {
+        return None;
+    }
+    let mut block: Vec<usize> = axes
+        .iter()
+        .zip(&layout.shape)
+        .map(|(axis, length)| if is_channel(*axis) || matches!(axis, 'Y' | 'X') { *length } else { 1 })
+        .collect();
+    let slice = slab_bytes(layout, axes, &block).max(1);
+    *block.last_mut()? = usize::try_from(BLOCK_BYTES / slice).unwrap_or(1).clamp(1, length);
+    Some(block)
+}
