@@ -4,14 +4,17 @@
 //!   too ([`UnfinishedFile`]).
 //! - `folder`: folders for results, made and tried beforehand ([`make_and_try`]), and taken by one program at a time
 //!   ([`FolderLock`]).
+//! - `resumable`: files that are written at any places, and that another run goes on with ([`ResumableFile`]).
 //! - `leftovers`: unfinished files of a program that was killed ([`remove_unfinished`]).
 
 mod atomic;
 mod folder;
 mod leftovers;
+mod resumable;
 mod text;
 
 pub use atomic::{UnfinishedFile, write_atomic, write_bytes_atomic};
 pub use folder::{FolderLock, make_and_try};
 pub use leftovers::remove_unfinished;
+pub use resumable::{ResumableFile, read_exact_at, unfinished_name};
 pub use text::read_text;

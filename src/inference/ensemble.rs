@@ -8,9 +8,9 @@ use ndarray::{Array2, Array3, Axis, Zip};
 use super::predictor::{Predictor, argmax};
 use crate::devices::Device;
 use crate::engine::DeviceInfo;
-use crate::geometry::Symmetry;
+use crate::geometry::{Extent, Symmetry};
 use crate::images::{ImageSource, page_size};
-use crate::network::{Measure, Model, Task};
+use crate::network::{InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::watcher::Flow;
 use crate::{Error, Result};
 
@@ -30,6 +30,16 @@ pub struct Ensemble {
     rescale: Option<Measure>,
     /// Whether an image in another range was told of.
     told: bool,
+}
+
+/// What was measured over all of an image.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Measured(pub(super) Vec<(Measure, Normalisation)>);
+
+impl Measured {
+    fn by(&self, measure: Measure) -> Option<&Normalisation> {
+        self.0.iter().find(|(known, _)| *known == measure).map(|(_, found)| found)
+    }
 }
 
 /// What an [`Ensemble`] gives for an image.
@@ -175,6 +185,79 @@ impl Ensemble {
         deviation: bool,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Prediction> {
+        let measured = Measured(
+            self.measures()
+                .into_iter()
+                .map(|measure| (measure, measure.of(&[(image.view(), None)])))
+                .collect(),
+        );
+        self.predict_measured(image, &measured, deviation, progress)
+    }
+
+    /// The raw outputs of each model for an image or a part of one, over all of which `measured` was found.
+    ///
+    /// # Errors
+    /// As [`Ensemble::predict_watched`].
+    pub(super) fn outputs_of_models(
+        &mut self,
+        image: &Array3<f32>,
+        measured: &Measured,
+    ) -> Result<Vec<Array3<f32>>> {
+        let takes_turns = self.members.len() > self.predictors.len();
+        let mut outputs = Vec::new();
+        for (place, model) in &self.members {
+            let predictor = &mut self.predictors[*place];
+            if takes_turns {
+                predictor.replace(model)?;
+            }
+            let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
+            outputs.push(predictor.outputs_normalised(&image, own, &mut |_| Flow::Continue(()))?);
+        }
+        Ok(outputs)
+    }
+
+    /// Bytes of the device's memory that applying the models to an image of `extent` takes.
+    ///
+    /// # Errors
+    /// When the extent is unusable or too large for the device.
+    pub(super) fn bytes(&self, extent: Extent) -> Result<u64> {
+        let mut all = 0_u64;
+        for predictor in &self.predictors {
+            all = all.saturating_add(predictor.bytes(extent)?);
+        }
+        Ok(all)
+    }
+
+    /// How far, in pixels, the outputs of the models look to either side.
+    pub(super) fn reach(&self) -> usize {
+        let reaches = self.predictors.iter().map(|p| (p.model().architecture.receptive_field() - 1) / 2);
+        reaches.max().unwrap_or(0)
+    }
+
+    /// What has to be measured over all of an image before parts of it are predicted.
+    pub(super) fn measures(&self) -> Vec<Measure> {
+        let mut measures: Vec<Measure> = Vec::new();
+        for (_, model) in &self.members {
+            let wanted = match &model.input {
+                InputNormalisation::PerImage { per_image } => Some(*per_image),
+                InputNormalisation::Set(_) => self.rescale,
+            };
+            measures.extend(wanted.filter(|wanted| !measures.contains(wanted)));
+        }
+        measures
+    }
+
+    /// As [`Ensemble::predict_watched`], of an image or a part of one, over all of which `measured` was found.
+    ///
+    /// # Errors
+    /// As [`Ensemble::predict_watched`].
+    pub(super) fn predict_measured(
+        &mut self,
+        image: &Array3<f32>,
+        measured: &Measured,
+        deviation: bool,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Prediction> {
         let takes_turns = self.members.len() > self.predictors.len();
         let (all, mut before) = (self.predictions() as f64, 0.0);
         let mut moments: Option<RunningMean> = None;
@@ -183,22 +266,15 @@ impl Ensemble {
             if takes_turns {
                 predictor.replace(model)?;
             }
-            let image = match (self.rescale, model.input.of_set()) {
-                (Some(measure), Some(normalisation)) => {
-                    let mut rescaled = image.clone();
-                    normalisation.rescale(&mut rescaled, measure);
-                    Cow::Owned(rescaled)
-                }
-                _ => Cow::Borrowed(image),
-            };
+            let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
             let image: &Array3<f32> = &image;
             for symmetry in self.symmetries {
                 let turned = match *symmetry {
                     Symmetry::IDENTITY => Cow::Borrowed(image),
                     symmetry => Cow::Owned(symmetry.apply3(image)),
                 };
-                let found =
-                    predictor.results_watched(&turned, &mut |done| progress((before + done) / all))?;
+                let found = predictor
+                    .results_normalised(&turned, own, &mut |done| progress((before + done) / all))?;
                 before += 1.0;
                 let found = match *symmetry {
                     Symmetry::IDENTITY => found,
@@ -213,6 +289,26 @@ impl Ensemble {
         // There is at least one model and one symmetry.
         let moments = moments.ok_or_else(|| Error::Mismatch("found no models to apply".into()))?;
         Ok(moments.finish())
+    }
+}
+
+/// An image or a part of one in the range that `model` takes, and what it is normalised by where that is not the model's own.
+fn as_model_takes_it<'a>(
+    image: &'a Array3<f32>,
+    model: &Model,
+    measured: &'a Measured,
+    rescale: Option<Measure>,
+) -> (Cow<'a, Array3<f32>>, Option<&'a Normalisation>) {
+    match &model.input {
+        InputNormalisation::PerImage { per_image } => (Cow::Borrowed(image), measured.by(*per_image)),
+        InputNormalisation::Set(normalisation) => match rescale.and_then(|measure| measured.by(measure)) {
+            Some(own) => {
+                let mut rescaled = image.clone();
+                normalisation.rescale_from(&mut rescaled, own);
+                (Cow::Owned(rescaled), None)
+            }
+            None => (Cow::Borrowed(image), None),
+        },
     }
 }
 

@@ -13,6 +13,7 @@
 mod ensemble;
 mod memory;
 mod outputs;
+mod plan;
 mod predict;
 mod predictor;
 mod products;
@@ -21,6 +22,7 @@ mod tiling;
 
 pub use ensemble::{Ensemble, Prediction};
 pub use memory::image_bytes;
+pub use plan::{BOUND, Cutting, Halo};
 pub use predict::{Failure, predict, predict_keeping_going};
 pub use predictor::{Predictor, argmax, softmax};
 pub use products::{Products, Wishes};

@@ -8,7 +8,7 @@ use crate::devices::Device;
 use crate::engine::{DeviceInfo, Engine, most_likely};
 use crate::geometry::{Extent, Shape};
 use crate::images::has_equal_channels;
-use crate::network::{Model, Task};
+use crate::network::{Model, Normalisation, Task};
 use crate::watcher::Flow;
 use crate::{Error, Result};
 
@@ -58,6 +58,14 @@ impl Predictor {
         self.engine.set_parameters(&model.parameters)?;
         self.model.clone_from(model);
         Ok(())
+    }
+
+    /// Bytes of the device's memory that applying the network to an image of `extent` takes.
+    ///
+    /// # Errors
+    /// As [`Engine::bytes`].
+    pub(super) fn bytes(&self, extent: Extent) -> Result<u64> {
+        self.engine.bytes(Shape { batch: 1, extent }, false)
     }
 
     /// What it runs on.
@@ -117,13 +125,27 @@ impl Predictor {
         image: &Array3<f32>,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array3<f32>> {
+        self.outputs_normalised(image, None, progress)
+    }
+
+    /// As [`Predictor::outputs_watched`], of an image or a part of one that is normalised by `measured`, what was measured over
+    /// the image as a whole, or by itself for `None`.
+    pub(super) fn outputs_normalised(
+        &mut self,
+        image: &Array3<f32>,
+        measured: Option<&Normalisation>,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Array3<f32>> {
         let image = self.fitted(image)?;
         let (_, height, width) = image.dim();
         if image.is_empty() {
             let found = format!("the image is {width} x {height} pixels; wanted at least 1 x 1");
             return Err(Error::Mismatch(found));
         }
-        let normalisation = self.model.input.of(image).into_owned();
+        let normalisation = match (self.model.input.of_set(), measured) {
+            (None, Some(measured)) => measured.clone(),
+            _ => self.model.input.of(image).into_owned(),
+        };
         let count = self.model.architecture.outputs;
         let mut outputs = Array3::zeros((0, 0, 0));
         let Self { engine, tiling, .. } = self;
@@ -177,13 +199,14 @@ impl Predictor {
         Ok(softmax(self.outputs(image)?))
     }
 
-    /// The probabilities of a segmentation, or the values of a regression; see [`Predictor::outputs_watched`].
-    pub(super) fn results_watched(
+    /// The probabilities of a segmentation, or the values of a regression; see [`Predictor::outputs_normalised`].
+    pub(super) fn results_normalised(
         &mut self,
         image: &Array3<f32>,
+        measured: Option<&Normalisation>,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array3<f32>> {
-        let outputs = self.outputs_watched(image, progress)?;
+        let outputs = self.outputs_normalised(image, measured, progress)?;
         Ok(match self.model.task {
             Task::Segment { .. } => softmax(outputs),
             Task::Regress => self.in_target_units(outputs),

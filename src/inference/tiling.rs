@@ -14,7 +14,7 @@ use crate::network::Architecture;
 pub struct Tiling {
     /// Rows and columns of a tile that are kept; `None` for whole images.
     tile: Option<usize>,
-    /// How far, in pixels, an output looks to either side.
+    /// How many pixels on either side a tile is computed with; for exact results, as far as an output looks.
     reach: usize,
 }
 
@@ -22,6 +22,21 @@ impl Tiling {
     /// Tiles of at most `tile` rows and columns, or whole images.
     pub fn new(architecture: &Architecture, tile: Option<usize>) -> Self {
         Self { tile, reach: (architecture.receptive_field() - 1) / 2 }
+    }
+
+    /// Tiles of at most `tile` rows and columns, or whole images, of which each is computed with `halo` pixels around it.
+    pub(super) fn cut(tile: Option<usize>, halo: usize) -> Self {
+        Self { tile, reach: halo }
+    }
+
+    /// How many pixels around it each tile is computed with.
+    pub(super) fn halo(&self) -> usize {
+        self.reach
+    }
+
+    /// How many tiles an image of `extent` has.
+    pub(super) fn count(&self, extent: Extent) -> usize {
+        self.tiles(extent).len()
     }
 
     /// Tiles for images of `extents` of which each is computed on at most `max_pixels` pixels, surroundings counted in; whole
@@ -43,7 +58,7 @@ impl Tiling {
     }
 
     /// The tiles of an image of `extent`, in a fixed order.
-    fn tiles(&self, extent: Extent) -> impl ExactSizeIterator<Item = Tile> {
+    pub(super) fn tiles(&self, extent: Extent) -> impl ExactSizeIterator<Item = Tile> {
         let side = self.tile.unwrap_or(usize::MAX);
         tiles(extent, Extent { y: side, x: side, ..extent }, [0, self.reach, self.reach])
     }

@@ -70,6 +70,11 @@ impl Normalisation {
     /// becomes the mean and deviation of the normalisation.
     pub fn rescale(&self, image: &mut Array3<f32>, measure: Measure) {
         let own = measure.of(&[(image.view(), None)]);
+        self.rescale_from(image, &own);
+    }
+
+    /// As [`Normalisation::rescale`], of a part of an image in all of which `own` was found.
+    pub fn rescale_from(&self, image: &mut Array3<f32>, own: &Normalisation) {
         for (channel, mut plane) in image.outer_iter_mut().enumerate() {
             own.apply(channel, &mut plane);
             self.undo(channel, &mut plane);
@@ -158,30 +163,155 @@ impl Measure {
     }
 
     fn of_channel(self, images: &[Counted], channel: usize) -> (f32, f32) {
-        let (mut sum, mut pixels) = (0.0_f64, 0_usize);
-        let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
-        each(images, channel, |value| {
-            sum += f64::from(value);
-            pixels += 1;
-            (least, most) = (least.min(value), most.max(value));
-        });
-        // Equality decides and not the deviation, which rounding keeps from being exactly 0.
-        if pixels == 0 || least == most {
-            return (if pixels == 0 { 0.0 } else { least }, 1.0);
+        let mut extremes = Extremes::default();
+        each(images, channel, |value| extremes.add(value));
+        if let Some(plain) = extremes.without_deviation() {
+            return plain;
         }
         if let Measure::Percentiles { low, high } = self {
-            let (low, high) = percentiles(images, channel, pixels, (low, high));
-            let half = high / 2.0 - low / 2.0;
-            if half.is_normal() {
-                return (low / 2.0 + high / 2.0, half);
+            let mut ranked = Ranked::of(extremes.pixels);
+            each(images, channel, |value| ranked.add(value));
+            if let Some(found) = ranked.normalisation(low, high) {
+                return found;
             }
         }
-        let mean = sum / pixels as f64;
-        // The second pass keeps the digits that the mean of squares would lose under a large mean.
-        let mut squares = 0.0_f64;
-        each(images, channel, |value| squares += (f64::from(value) - mean).powi(2));
-        let deviation = (squares / pixels as f64).sqrt() as f32;
-        if deviation.is_normal() { (mean as f32, deviation) } else { (mean as f32, 1.0) }
+        let mut squares = Squares { mean: extremes.mean(), sum: 0.0 };
+        each(images, channel, |value| squares.add(value));
+        squares.normalisation(extremes.pixels)
+    }
+
+    /// As [`Measure::of`], of one image that is not in memory as a whole: `read` gives it to its argument in bands of whole rows,
+    /// `[channel][y][x]`, from the first to the last, and is called once for each pass. The result is the same to the last bit.
+    ///
+    /// # Errors
+    /// The first error of `read`.
+    pub fn of_bands(
+        self,
+        channels: usize,
+        mut read: impl FnMut(&mut dyn FnMut(ArrayView3<f32>)) -> Result<()>,
+    ) -> Result<Normalisation> {
+        let mut extremes = vec![Extremes::default(); channels];
+        read(&mut |band| each_of_band(band, &mut extremes, Extremes::add))?;
+        let mut found: Vec<Option<(f32, f32)>> = extremes.iter().map(Extremes::without_deviation).collect();
+        if let Measure::Percentiles { low, high } = self {
+            // Channel by channel, as the ranked numbers take memory.
+            for (channel, extremes) in extremes.iter().enumerate() {
+                if found[channel].is_some() {
+                    continue;
+                }
+                let mut ranked = Ranked::of(extremes.pixels);
+                read(&mut |band| {
+                    band.index_axis(Axis(0), channel).iter().for_each(|value| ranked.add(*value))
+                })?;
+                found[channel] = ranked.normalisation(low, high);
+            }
+        }
+        if found.iter().any(Option::is_none) {
+            let mut squares: Vec<_> =
+                extremes.iter().map(|extremes| Squares { mean: extremes.mean(), sum: 0.0 }).collect();
+            read(&mut |band| each_of_band(band, &mut squares, Squares::add))?;
+            for ((found, squares), extremes) in found.iter_mut().zip(&squares).zip(&extremes) {
+                found.get_or_insert_with(|| squares.normalisation(extremes.pixels));
+            }
+        }
+        let (mean, deviation) = found.into_iter().flatten().unzip();
+        Ok(Normalisation { mean, deviation })
+    }
+}
+
+/// Hands the pixels of each channel of `band` to what is measured of it.
+fn each_of_band<M>(band: ArrayView3<f32>, measured: &mut [M], add: impl Fn(&mut M, f32)) {
+    for (plane, measured) in band.outer_iter().zip(measured) {
+        plane.iter().for_each(|value| add(measured, *value));
+    }
+}
+
+/// How many pixels there are, their sum, and the least and the largest.
+#[derive(Debug, Clone)]
+struct Extremes {
+    pixels: usize,
+    sum: f64,
+    least: f32,
+    most: f32,
+}
+
+impl Default for Extremes {
+    fn default() -> Self {
+        Self { pixels: 0, sum: 0.0, least: f32::INFINITY, most: f32::NEG_INFINITY }
+    }
+}
+
+impl Extremes {
+    fn add(&mut self, value: f32) {
+        self.sum += f64::from(value);
+        self.pixels += 1;
+        (self.least, self.most) = (self.least.min(value), self.most.max(value));
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.pixels as f64
+    }
+
+    /// The normalisation of no pixels or of equal ones. Equality decides and not the deviation, which rounding keeps from being
+    /// exactly 0.
+    fn without_deviation(&self) -> Option<(f32, f32)> {
+        match self.pixels {
+            0 => Some((0.0, 1.0)),
+            _ => (self.least == self.most).then_some((self.least, 1.0)),
+        }
+    }
+}
+
+/// The squares of distances from a mean that is known: a second pass keeps the digits that the mean of squares would lose under
+/// a large mean.
+#[derive(Debug, Clone)]
+struct Squares {
+    mean: f64,
+    sum: f64,
+}
+
+impl Squares {
+    fn add(&mut self, value: f32) {
+        self.sum += (f64::from(value) - self.mean).powi(2);
+    }
+
+    fn normalisation(&self, pixels: usize) -> (f32, f32) {
+        let deviation = (self.sum / pixels as f64).sqrt() as f32;
+        if deviation.is_normal() { (self.mean as f32, deviation) } else { (self.mean as f32, 1.0) }
+    }
+}
+
+/// Evenly spread pixels, to be brought into order.
+struct Ranked {
+    step: usize,
+    index: usize,
+    values: Vec<f32>,
+}
+
+impl Ranked {
+    /// Of so many pixels.
+    fn of(pixels: usize) -> Self {
+        let step = pixels.div_ceil(MAX_RANKED).max(1);
+        Self { step, index: 0, values: Vec::with_capacity(pixels.div_ceil(step)) }
+    }
+
+    fn add(&mut self, value: f32) {
+        if self.index.is_multiple_of(self.step) {
+            self.values.push(value);
+        }
+        self.index += 1;
+    }
+
+    /// By two percentiles; `None` where nothing is between them.
+    fn normalisation(mut self, low: f64, high: f64) -> Option<(f32, f32)> {
+        let last = self.values.len().checked_sub(1)?;
+        let mut ranked = |percent: f64| {
+            let rank = (percent / 100.0 * last as f64).round() as usize;
+            *self.values.select_nth_unstable_by(rank.min(last), f32::total_cmp).1
+        };
+        let (low, high) = (ranked(low), ranked(high));
+        let half = high / 2.0 - low / 2.0;
+        half.is_normal().then_some((low / 2.0 + high / 2.0, half))
     }
 }
 
@@ -196,24 +326,6 @@ fn each(images: &[Counted], channel: usize, mut visit: impl FnMut(f32)) {
             }
         }
     }
-}
-
-fn percentiles(images: &[Counted], channel: usize, pixels: usize, (low, high): (f64, f64)) -> (f32, f32) {
-    let step = pixels.div_ceil(MAX_RANKED);
-    let mut values = Vec::with_capacity(pixels.div_ceil(step));
-    let mut index = 0;
-    each(images, channel, |value| {
-        if index % step == 0 {
-            values.push(value);
-        }
-        index += 1;
-    });
-    let last = values.len() - 1;
-    let mut ranked = |percent: f64| {
-        let rank = (percent / 100.0 * last as f64).round() as usize;
-        *values.select_nth_unstable_by(rank.min(last), f32::total_cmp).1
-    };
-    (ranked(low), ranked(high))
 }
 
 impl FromStr for Measure {
@@ -279,6 +391,30 @@ mod tests {
         let found = of(Measure::MeanDeviation, &images);
         assert_eq!(found.mean, [2.0]);
         assert!((found.deviation[0] - 3_f32.sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn bands_give_what_the_whole_image_gives() {
+        let images = [
+            Array3::from_shape_fn((2, 37, 11), |(c, y, x)| {
+                ((c * 7919 + y * 104_729 + x * 1_299_709) % 251) as f32
+            }),
+            Array3::from_shape_fn(
+                (2, 9, 4),
+                |(c, y, _)| if c == 0 { 3.0 } else { f32::from(u8::from(y == 0)) },
+            ),
+        ];
+        for image in &images {
+            for measure in [Measure::MeanDeviation, PERCENTILES] {
+                let found = measure.of_bands(2, |visit| {
+                    for start in (0..image.dim().1).step_by(5) {
+                        visit(image.slice(ndarray::s![.., start..(start + 5).min(image.dim().1), ..]));
+                    }
+                    Ok(())
+                });
+                assert_eq!(found.unwrap(), measure.of(&[(image.view(), None)]), "{measure}");
+            }
+        }
     }
 
     #[test]

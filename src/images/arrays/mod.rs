@@ -25,6 +25,7 @@ use std::ops::Range;
 
 use tiff::decoder::DecodingResult;
 
+pub(super) use numbers::{copy_common, zeros_like};
 pub(super) use open::{open, open_raw};
 pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(super) use raw::RawFormat;

@@ -1,10 +1,18 @@
 //! Results that become a stack in a file of any format: numbers that come part by part, image after image.
 //!
 //! - [`NewStack`]: what the file will hold. [`StackFile`]: what a format does with it.
+//! - `fixed`: formats in which each number has its place beforehand. `sink`: results of one type to a stack ([`StackSink`]).
+
+mod fixed;
+mod sink;
 
 use std::path::PathBuf;
 
 use tiff::decoder::DecodingResult;
+
+pub(super) use fixed::{FixedFile, Places};
+pub use sink::StackSink;
+pub(super) use sink::{Store, store_labels};
 
 use super::source::SampleType;
 use super::tiff::StackLayout;
@@ -45,7 +53,7 @@ pub struct ClassLook {
 ///
 /// What is unfinished lies under another name (see [`crate::files`]), beside the place of the finished one, and is found there
 /// again when the program was killed and is started anew.
-pub(super) trait StackFile: Send {
+pub trait StackFile: Send {
     /// Whether [`StackFile::put`] takes parts of images, in any order; else it is given whole images only, in order.
     fn takes_parts(&self) -> bool;
 
@@ -56,9 +64,30 @@ pub(super) trait StackFile: Send {
     /// [`crate::Error::Output`] when the file cannot be written.
     fn put(&mut self, part: Window, numbers: DecodingResult) -> Result<()>;
 
+    /// Leaves what is unfinished when this is dropped, for another run to go on with; else it is removed then.
+    fn keep(&mut self);
+
     /// Finishes the file and gives it its name, over what was there. All images have been put.
     ///
     /// # Errors
     /// [`crate::Error::Output`] when the file cannot be written.
     fn done(self: Box<Self>) -> Result<()>;
+}
+
+impl StackFile for Box<dyn StackFile> {
+    fn takes_parts(&self) -> bool {
+        (**self).takes_parts()
+    }
+
+    fn put(&mut self, part: Window, numbers: DecodingResult) -> Result<()> {
+        (**self).put(part, numbers)
+    }
+
+    fn keep(&mut self) {
+        (**self).keep();
+    }
+
+    fn done(self: Box<Self>) -> Result<()> {
+        (*self).done()
+    }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::metadata;
 use super::pages::frame;
 use super::voxel::{MICROMETRE, first_page, of_page};
+use crate::images::label_format::LabelFormat;
 use crate::images::source::ImageSource;
 use crate::images::volume::VoxelSize;
 
@@ -180,6 +181,17 @@ pub(super) enum PixelType {
     Float32,
     /// Red, green and blue of 8 bits each.
     Colours,
+}
+
+impl PixelType {
+    /// That of labels.
+    pub(super) fn of(format: LabelFormat) -> Self {
+        match format {
+            LabelFormat::Png8 => PixelType::Uint8,
+            LabelFormat::Png16 => PixelType::Uint16,
+            LabelFormat::Tiff32 => PixelType::Int32,
+        }
+    }
 }
 
 /// What a first page says of the pages of its file.

@@ -7,8 +7,8 @@
 //! - `page`: how a page is stored, from its tags.
 //! - `unpack`: compression. `numbers`: predictors, packed bits and the order of bytes.
 //! - `read`: a page's header, and its numbers.
+//! - `stack`: where everything is in a stack that is written. `sink`: results that come in parts to the pages of one.
 //! - `write`: arrays to files of one page.
-//! - `sink`: results that come in parts to the pages of a stack.
 
 mod directory;
 mod layout;
@@ -18,6 +18,7 @@ mod page;
 mod pages;
 mod read;
 mod sink;
+mod stack;
 mod tags;
 mod unpack;
 mod voxel;

@@ -1,18 +1,15 @@
 //! Arrays to TIFF files.
 
-use std::io::{Seek, Write};
 use std::path::Path;
 
 use ndarray::{Array2, ArrayView3, Axis};
-use tiff::encoder::colortype::{ColorType, Gray32Float, GrayI32};
-use tiff::encoder::{Rational, TiffEncoder, TiffKind, TiffValue};
-use tiff::tags::{ExtraSamples, ResolutionUnit, Tag};
-use tiff::{TiffError, TiffResult};
 
-use super::layout::{Description, fraction};
+use super::sink::TiffSink;
 use crate::error::{Error, Result};
-use crate::files::write_atomic;
+use crate::geometry::{Extent, Window};
+use crate::images::label_format::LabelFormat;
 use crate::images::limits::side;
+use crate::images::sink::Sink;
 
 /// Above this many bytes of pixels a TIFF file is written as BigTIFF, as its offsets need 64 bits.
 pub(super) const MAX_CLASSIC_TIFF_BYTES: usize = 4_000_000_000;
@@ -32,16 +29,9 @@ pub fn write_tiff_f32<'a>(path: impl AsRef<Path>, image: impl Into<ArrayView3<'a
     for length in [width, height] {
         side(path, length)?;
     }
-    write_atomic(path, |file| {
-        if image.len() * 4 < MAX_CLASSIC_TIFF_BYTES {
-            TiffEncoder::new(file)
-                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image, None, |v| v))
-        } else {
-            TiffEncoder::new_big(file)
-                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image, None, |v| v))
-        }
-        .map_err(io_error)
-    })
+    let mut sink = TiffSink::values(path, Extent::plane(height, width), channels)?;
+    sink.write(Window::plane(0..height, 0..width), image.insert_axis(Axis(1)))?;
+    Box::new(sink).done()
 }
 
 /// Refuses no channels, and more than the format can say.
@@ -52,69 +42,16 @@ pub(super) fn check_channels(path: &Path, channels: usize) -> Result<()> {
     }
 }
 
-/// The system's error, where the encoder failed for one.
-pub(super) fn io_error(error: TiffError) -> std::io::Error {
-    match error {
-        TiffError::IoError(error) => error,
-        other => std::io::Error::other(other),
-    }
-}
-
-/// Adds a page from an image of shape `[channel][y][x]`, whose sides a TIFF file can say, each number turned by `number`.
-/// `description` is what the page says of its file.
-pub(super) fn write_page<C: ColorType, T: Copy, W: Write + Seek, K: TiffKind>(
-    encoder: &mut TiffEncoder<W, K>,
-    image: ArrayView3<T>,
-    description: Option<&Description>,
-    number: impl Fn(T) -> C::Inner,
-) -> TiffResult<()>
-where
-    [C::Inner]: TiffValue,
-{
-    let (channels, height, width) = image.dim();
-    let mut page = encoder.new_image::<C>(u32::try_from(width)?, u32::try_from(height)?)?;
-    let colours = C::BITS_PER_SAMPLE.len();
-    if channels > colours {
-        page.extra_samples(&vec![ExtraSamples::Unspecified; channels - colours])?;
-    }
-    if let Some(Description { text, resolution, in_centimetres }) = description {
-        page.encoder().write_tag(Tag::ImageDescription, text.as_str())?;
-        if let Some(resolution) = resolution {
-            let [x, y] = resolution.map(fraction).map(|(n, d)| Rational { n, d });
-            page.x_resolution(x);
-            page.y_resolution(y);
-            page.resolution_unit(if *in_centimetres {
-                ResolutionUnit::Centimeter
-            } else {
-                ResolutionUnit::None
-            });
-        }
-    }
-    let interleaved = image.permuted_axes([1, 2, 0]);
-    let mut next_row = 0;
-    // Strip by strip, so that a large image is not held twice.
-    while page.next_strip_sample_count() > 0 {
-        let row_samples = width * channels;
-        let rows = page.next_strip_sample_count() as usize / row_samples;
-        let strip = interleaved.slice_axis(Axis(0), (next_row..next_row + rows).into());
-        page.write_strip(&strip.iter().map(|&value| number(value)).collect::<Vec<_>>())?;
-        next_row += rows;
-    }
-    page.finish()
-}
-
 /// Writes an int32 TIFF from labels of shape `[y][x]`.
 ///
 /// # Errors
 /// [`Error::Output`] for an empty image or a file that cannot be written.
 pub(in crate::images) fn write_tiff_i32(path: &Path, labels: &Array2<i32>) -> Result<()> {
-    let (height, width) = (side(path, labels.dim().0)?, side(path, labels.dim().1)?);
-    let values: Vec<i32> = labels.iter().copied().collect();
-    write_atomic(path, |file| {
-        TiffEncoder::new(file)
-            .and_then(|mut encoder| encoder.write_image::<GrayI32>(width, height, &values))
-            .map_err(io_error)
-    })
+    let (height, width) = labels.dim();
+    let mut sink = TiffSink::labels(path, Extent::plane(height, width), LabelFormat::Tiff32)?;
+    let labels = labels.mapv(i64::from).insert_axis(Axis(0)).insert_axis(Axis(0));
+    sink.write(Window::plane(0..height, 0..width), labels.view())?;
+    Box::new(sink).done()
 }
 
 #[cfg(test)]

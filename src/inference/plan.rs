@@ -1,0 +1,241 @@
+//! How images are cut into tiles so that they fit into memory, and how much of its surroundings a tile is computed with.
+
+use log::info;
+use ndarray::{Array3, s};
+
+use super::ensemble::{Ensemble, Measured};
+use super::memory::image_bytes;
+use super::stream::AHEAD;
+use super::tiling::Tiling;
+use crate::engine::DeviceKind;
+use crate::error::Bytes;
+use crate::geometry::{Extent, Window};
+use crate::{Error, Result, memory};
+
+/// How much of its surroundings each tile is computed with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Halo {
+    /// All that its result depends on: the result is that of the whole image, to the digits that the order of sums leaves.
+    Exact,
+    /// As much as keeps the difference below [`BOUND`] of the deviation of the outputs, as measured on parts of the first image
+    /// that is cut.
+    #[default]
+    Auto,
+    /// So many pixels on either side.
+    Pixels(usize),
+}
+
+/// How far outputs may be from those of the whole image with [`Halo::Auto`], as a share of their standard deviation.
+pub const BOUND: f64 = 1e-4;
+
+/// How images are to be cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cutting {
+    /// Rows and columns of a tile that are kept; `None` for as many as there is memory for.
+    pub tile: Option<usize>,
+    /// How much of its surroundings each tile is computed with.
+    pub halo: Halo,
+    /// How many bytes of memory may be taken; `None` for most of what is free.
+    pub memory: Option<u64>,
+}
+
+impl Cutting {
+    /// With these values.
+    pub fn new(tile: Option<usize>, halo: Halo, memory: Option<u64>) -> Self {
+        Self { tile, halo, memory }
+    }
+}
+
+/// What the program takes besides images and the network.
+const PROGRAM_BYTES: u64 = 64 << 20;
+/// The share of the free memory that is taken where nobody says how much, in percent.
+const SHARE: u64 = 75;
+/// Rows and columns that a tile keeps at least.
+const LEAST_TILE: usize = 16;
+
+/// What tiles are chosen by: the memory that there may be, and what takes of it.
+pub(super) struct Budget {
+    /// The bytes for images and network together; `None` where they are not known, as on a GPU.
+    bytes: Option<u64>,
+    /// Bytes of the decoded image that are there as long as its parts are read.
+    held: u64,
+}
+
+impl Budget {
+    /// That of `cutting` on the device of `ensemble`, for images of which `held` bytes are kept decoded.
+    pub(super) fn of(cutting: &Cutting, ensemble: &Ensemble, held: u64) -> Self {
+        let of_machine = || match ensemble.device().kind {
+            DeviceKind::Cpu => memory::free().map(|free| free.bytes / 100 * SHARE),
+            _ => None,
+        };
+        let bytes = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES)).or_else(of_machine);
+        Self { bytes, held }
+    }
+
+    /// Whether a patch of `extent` can be computed.
+    fn holds(&self, ensemble: &Ensemble, extent: Extent) -> bool {
+        let Ok(network) = ensemble.bytes(extent) else { return false };
+        let images = image_bytes(ensemble.model(), extent, AHEAD);
+        let wanted = network.saturating_add(images).saturating_add(self.held);
+        self.bytes.is_none_or(|bytes| wanted <= bytes)
+    }
+}
+
+/// The tiles of images of `extent`, each computed with `halo` pixels on either side.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] where not even the smallest tile can be computed.
+pub(super) fn tiling(
+    ensemble: &Ensemble,
+    extent: Extent,
+    cutting: &Cutting,
+    budget: &Budget,
+    halo: usize,
+) -> Result<Tiling> {
+    if let Some(tile) = cutting.tile {
+        return Ok(Tiling::cut(Some(tile), halo));
+    }
+    if budget.holds(ensemble, extent) {
+        return Ok(Tiling::cut(None, halo));
+    }
+    let fits = |tile: usize| budget.holds(ensemble, Tiling::cut(Some(tile), halo).patch(extent));
+    let (mut low, mut high) = (LEAST_TILE, extent.y.max(extent.x));
+    if !fits(low) {
+        let patch = Tiling::cut(Some(low), halo).patch(extent);
+        let network = ensemble.bytes(patch)?;
+        let wanted = network.saturating_add(image_bytes(ensemble.model(), patch, AHEAD)) + budget.held;
+        return Err(Error::OutOfMemory {
+            buffer: format!("the memory for a tile of {LEAST_TILE} pixels with {halo} pixels around it"),
+            wanted: wanted + PROGRAM_BYTES,
+            limit_name: "what may be taken".into(),
+            limit: budget.bytes.unwrap_or_default() + PROGRAM_BYTES,
+            way_out: "give more with `memory`, or a smaller `halo`".into(),
+        });
+    }
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Ok(Tiling::cut(Some(low), halo))
+}
+
+/// Says how images of `extent` are cut.
+pub(super) fn tell(ensemble: &Ensemble, tiling: &Tiling, extent: Extent, reach: usize) {
+    let patch = tiling.patch(extent);
+    let bytes = ensemble.bytes(patch).unwrap_or_default();
+    let (count, halo) = (tiling.count(extent), tiling.halo());
+    let images = Bytes(image_bytes(ensemble.model(), patch, AHEAD));
+    if count == 1 {
+        info!("memory: {} for the network and {images} for images", Bytes(bytes));
+        return;
+    }
+    let exact = if halo >= reach { ", which is all that counts" } else { "" };
+    info!(
+        "images of {} x {} pixels are cut into {count} tiles, each computed with {halo} pixels around it{exact}; memory: {} for the network and {images} for tiles",
+        extent.x,
+        extent.y,
+        Bytes(bytes)
+    );
+}
+
+/// Rows and columns of the parts whose results are compared.
+const COMPARED: usize = 128;
+/// Halos that are tried, smallest first.
+const TRIED: [usize; 15] = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
+/// What is spent on finding a halo, as a share of the pixels that all tiles of an image have.
+const SPENT: f64 = 0.1;
+
+/// The smallest halo of which tiles differ from the whole image by less than [`BOUND`] of the deviation of the outputs, as found on
+/// parts of an image of `extent` that `read` gives, all of which has `measured`. `reach` is how far outputs look.
+///
+/// # Errors
+/// Those of `read` and of the device.
+pub(super) fn effective_halo(
+    ensemble: &mut Ensemble,
+    extent: Extent,
+    measured: &Measured,
+    budget: &Budget,
+    reach: usize,
+    read: &mut dyn FnMut(&Window) -> Result<Array3<f32>>,
+) -> Result<usize> {
+    // What is compared with is computed with all that counts, or with as much as there is memory for.
+    let around = |core: &Window, halo: usize| {
+        let side = |start: usize, length: usize, whole: usize| {
+            start.saturating_sub(halo)..(start + length + halo).min(whole)
+        };
+        Window::plane(side(core.y, core.extent.y, extent.y), side(core.x, core.extent.x, extent.x))
+    };
+    let mut far = reach;
+    let middle = place(extent, 1, 2);
+    while far > LEAST_TILE && !budget.holds(ensemble, around(&middle, far).extent) {
+        far = far / 4 * 3;
+    }
+    let cost = around(&middle, far).extent.pixels() as f64;
+    let places = ((extent.pixels() as f64 * SPENT / cost) as usize).clamp(1, 3);
+    let cores: Vec<Window> = (1..=places).map(|number| place(extent, number, places + 1)).collect();
+    let mut outputs = |core: &Window, halo: usize, ensemble: &mut Ensemble| {
+        let patch = around(core, halo);
+        let image = read(&patch)?;
+        let found = ensemble.outputs_of_models(&image, measured)?;
+        let inside = core.counted_from(&patch).unwrap_or(*core);
+        Ok(found
+            .into_iter()
+            .map(|outputs| outputs.slice(s![.., inside.rows(), inside.columns()]).to_owned())
+            .collect::<Vec<_>>())
+    };
+    let mut exact = Vec::new();
+    for core in &cores {
+        exact.push(outputs(core, far, ensemble)?);
+    }
+    let models = exact.first().map_or(0, Vec::len);
+    let deviations: Vec<f64> =
+        (0..models).map(|model| deviation(exact.iter().map(|all| &all[model]))).collect();
+    for halo in TRIED.into_iter().filter(|halo| *halo < far) {
+        let mut most = 0.0_f64;
+        for (core, exact) in cores.iter().zip(&exact) {
+            for ((found, exact), deviation) in
+                outputs(core, halo, ensemble)?.iter().zip(exact).zip(&deviations)
+            {
+                let apart =
+                    found.iter().zip(exact).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+                most = most.max(apart / deviation);
+            }
+        }
+        // Half of it, as other parts of the image may need more.
+        if most <= BOUND / 2.0 {
+            info!(
+                "{halo} pixels around each tile keep its outputs within {most:.1e} of their deviation, as measured on {places} part{} of the image; all that counts would be {reach} (`halo exact`)",
+                if places == 1 { "" } else { "s" }
+            );
+            return Ok(halo);
+        }
+    }
+    Ok(reach)
+}
+
+/// A part of an image that is compared: the `number`-th of `count - 1` along its diagonal.
+fn place(extent: Extent, number: usize, count: usize) -> Window {
+    let along = |length: usize| {
+        let size = length.min(COMPARED);
+        let start = (length / count * number).saturating_sub(size / 2).min(length - size);
+        start..start + size
+    };
+    Window::plane(along(extent.y), along(extent.x))
+}
+
+/// The standard deviation of all numbers, which is not 0.
+fn deviation<'a>(outputs: impl Iterator<Item = &'a Array3<f32>> + Clone) -> f64 {
+    let (mut count, mut sum) = (0.0, 0.0);
+    for value in outputs.clone().flatten() {
+        count += 1.0;
+        sum += f64::from(*value);
+    }
+    let mean = sum / f64::max(count, 1.0);
+    let squares: f64 = outputs.flatten().map(|value| (f64::from(*value) - mean).powi(2)).sum();
+    (squares / f64::max(count, 1.0)).sqrt().max(f64::MIN_POSITIVE)
+}
