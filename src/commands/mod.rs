@@ -4,6 +4,7 @@
 //! object a line.
 
 mod bench;
+mod byte_size;
 mod completions;
 mod console;
 mod demo;

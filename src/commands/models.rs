@@ -33,6 +33,18 @@ pub struct ModelArguments<const REQUIRED: bool = true> {
 impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
     /// Reads and opens the models; `check` sees the first one before a device is opened.
     pub(super) fn open(&self, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
+        self.open_for(self.tile, check)
+    }
+
+    /// As [`Self::open`], for images that whoever calls cuts into tiles.
+    pub(super) fn open_for_parts(&self, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
+        if self.tile == Some(0) {
+            return self.open(check);
+        }
+        self.open_for(None, check)
+    }
+
+    fn open_for(&self, tile: Option<usize>, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
         let rescale = self.rescale.as_deref().map(|text| {
             text.parse::<Measure>().map_err(|_| {
                 let wanted = "it must be mean, or two percentiles such as 1..99";
@@ -50,7 +62,12 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
         if let Some(measure) = rescale {
             models.iter().try_for_each(|(name, model)| check_measure(measure, name, model))?;
         }
-        Ok(Ensemble::new(models, &self.device.choose()?, self.tile, self.tta)?.rescaling(rescale))
+        Ok(Ensemble::new(models, &self.device.choose()?, tile, self.tta)?.rescaling(rescale))
+    }
+
+    /// The size of tiles that is asked for.
+    pub(super) fn tile(&self) -> Option<usize> {
+        self.tile
     }
 
     /// The run folders or files of all models.

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::byte_size::byte_size;
+use super::console;
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use crate::images::{Discovery, ImageSource, pages_as_images};
-use crate::inference::{Products, Wishes, predict, predict_keeping_going};
+use crate::inference::{Cutting, Halo, Procedure, Products, Share, Wishes, predict};
 use crate::{Error, Result};
 
 /// Arguments of `predict`.
@@ -38,17 +40,53 @@ pub struct PredictArguments {
     /// Write a file for each page of a stack, NAME_p0000 and so on, instead of a stack
     #[arg(long)]
     pages: bool,
+    /// Pixels around each tile that it is computed with: exact for all that count, auto for as many as keep outputs within 1e-4
+    /// of their deviation, or a number [default: auto, with --tile exact]
+    #[arg(long, value_name = "N")]
+    halo: Option<String>,
+    /// Memory that may be taken, such as 2GB; images that need more are cut into tiles [default: most of what is free]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Go on where an earlier call of the same kind was stopped
+    #[arg(long)]
+    resume: bool,
+    /// Do one of N shares, such as 2/8; each file is of one share [default: that of a Slurm array's job]
+    #[arg(long, value_name = "i/N")]
+    part: Option<String>,
+    /// Say which results are missing in --out, and end
+    #[arg(long)]
+    verify: bool,
+}
+
+/// What `--halo` says.
+fn halo(text: Option<&str>, has_tile: bool) -> Result<Halo> {
+    match text {
+        None if has_tile => Ok(Halo::Exact),
+        None | Some("auto") => Ok(Halo::Auto),
+        Some("exact") => Ok(Halo::Exact),
+        Some(number) => number.parse().map(Halo::Pixels).map_err(|_| {
+            Error::setting("halo", format!("'{number}'"), "it must be exact, auto or a number of pixels")
+        }),
+    }
 }
 
 /// Applies the models to every image and writes the results, in order.
 ///
 /// All that can be known before the first image is computed is checked before.
 pub fn run(arguments: PredictArguments) -> Result<()> {
-    let PredictArguments { models, discovery, input, out, probabilities, overlay, uncertainty, pages } =
-        &arguments;
+    let PredictArguments {
+        models, discovery, input, out, probabilities, overlay, uncertainty, pages, ..
+    } = &arguments;
+    let memory = arguments.memory.as_deref().map(byte_size).transpose()?;
+    let cutting =
+        Cutting::new(models.tile(), halo(arguments.halo.as_deref(), models.tile().is_some())?, memory);
+    let share = match &arguments.part {
+        Some(part) => Some(part.parse()?),
+        None => Share::of_slurm(|name| std::env::var(name).ok()),
+    };
     let wishes =
         Wishes { probabilities: *probabilities, overlay: *overlay, uncertainty: *uncertainty, pages: *pages };
-    let mut ensemble = models.open(|model| {
+    let mut ensemble = models.open_for_parts(|model| {
         let products = Products::new(&model.task, models.predictions(), wishes, out);
         products.map(drop).map_err(|error| match error {
             Error::Mismatch(problem) => Error::model(models.first(), problem),
@@ -59,6 +97,17 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     let mut images = all_images(&discovery.discovery(None), input)?;
     if ensemble.model().architecture.inputs == 1 && discovery.axes.is_none() {
         images = pages_as_images(images);
+    }
+    let all = images.len();
+    if let Some(share) = share {
+        images = share.of(images);
+        log::info!("this is part {share}: {} of {all} images", images.len());
+        if images.is_empty() {
+            return Ok(());
+        }
+    }
+    if arguments.verify {
+        return verify(&products, &images);
     }
     for image in &images {
         let fits = ensemble.check_image(image);
@@ -71,13 +120,8 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     log::info!("applying {} on {}", models.description(), ensemble.device().name);
     let count = images.len();
     let mut progress = ImageProgress::over(count);
-    let failures = match discovery.keep_going {
-        true => predict_keeping_going(&mut ensemble, &images, &products, &mut progress)?,
-        false => {
-            predict(&mut ensemble, &images, &products, &mut progress)?;
-            Vec::new()
-        }
-    };
+    let procedure = Procedure::new(cutting, arguments.resume, discovery.keep_going, share);
+    let failures = predict(&mut ensemble, &images, &products, &procedure, &mut progress)?;
     drop(progress);
     if !failures.is_empty() {
         let done = count - failures.len();
@@ -90,6 +134,21 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     Ok(())
 }
 
+/// Says which results are missing.
+///
+/// # Errors
+/// [`Error::Incomplete`] where some are.
+fn verify(products: &Products, images: &[ImageSource]) -> Result<()> {
+    let files = products.files(images);
+    let missing: Vec<_> = files.iter().filter(|file| !file.exists()).collect();
+    missing.iter().for_each(|file| console::line(format!("missing: {}", file.display())));
+    if missing.is_empty() {
+        log::info!("all {} results are there", files.len());
+        return Ok(());
+    }
+    Err(Error::Incomplete { failed: missing.len(), count: files.len() })
+}
+
 /// All images that the inputs name, each once, however many of the inputs name it.
 fn all_images(discovery: &Discovery, inputs: &[String]) -> Result<Vec<ImageSource>> {
     let mut seen = BTreeSet::new();
@@ -99,7 +158,7 @@ fn all_images(discovery: &Discovery, inputs: &[String]) -> Result<Vec<ImageSourc
             discovery
                 .discover(input)?
                 .into_iter()
-                .filter(|image| seen.insert((image.real_path(), image.page))),
+                .filter(|image| seen.insert((image.real_path(), image.place().1.to_owned(), image.page))),
         );
     }
     Ok(images)

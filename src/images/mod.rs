@@ -22,6 +22,7 @@
 //! - `png`, `jpeg`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
 //! - `arrays`: the formats that hold an array of any number of axes, which are read part by part. `selection`: which slices of
 //!   a stack are wanted ([`SliceSelection`]).
+//! - `stack`: results that come part by part to files of any format ([`NewStack`], [`StackSink`]).
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
@@ -56,7 +57,7 @@ pub use memory::{ArraySink, ArrayVolume};
 pub use pairing::{pair, pair_as};
 pub use png::{write_png_grey8, write_png_rgb8};
 pub(crate) use read::{
-    NO_LABEL, check_gaps, read_colours, read_image_with_gaps, read_labels_with_gaps,
+    NO_LABEL, PartReader, check_gaps, read_colours, read_image_with_gaps, read_labels_with_gaps,
     read_rough_labels_with_gaps, read_values_with_gaps,
 };
 pub use read::{as_grey, has_equal_channels, page_size, read_image, read_labels, read_values};
@@ -64,5 +65,6 @@ pub use selection::SliceSelection;
 pub use sink::Sink;
 pub use slices::{Slices, open_volume};
 pub use source::ImageSource;
+pub use stack::{ClassLook, Content, NewStack, StackFile, StackFormat, StackSink};
 pub use tiff::{StackLayout, TiffSink, write_tiff_f32};
 pub use volume::{Volume, VoxelSize};

@@ -232,8 +232,54 @@ pub(super) fn write_png(
     depth: BitDepth,
     palette: Option<&[u8]>,
 ) -> Result<()> {
+    let mut all = Some(bytes);
+    write_rows(path, size, colour, depth, palette, &mut |write| all.take().map_or(Ok(()), write))
+}
+
+/// As [`write_png`], of samples that `read` puts into its argument some rows at a time, in order, until all are there.
+///
+/// # Errors
+/// Those of `read`, and as [`write_png_grey8`].
+pub(super) fn write_png_rows(
+    path: &Path,
+    size: (usize, usize),
+    colour: ::png::ColorType,
+    depth: BitDepth,
+    palette: Option<&[u8]>,
+    read: &mut dyn FnMut(&mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    let samples = colour.samples() * if depth == BitDepth::Sixteen { 2 } else { 1 };
+    let mut left = size.0 * size.1 * samples;
+    let mut rows = Vec::new();
+    let mut failed = None;
+    let written = write_rows(path, size, colour, depth, palette, &mut |write| {
+        while left > 0 {
+            if let Err(error) = read(&mut rows) {
+                failed = Some(error);
+                return Err(std::io::ErrorKind::Other.into());
+            }
+            left = left.saturating_sub(rows.len().max(1));
+            write(&rows)?;
+        }
+        Ok(())
+    });
+    failed.map_or(written, Err)
+}
+
+/// Takes rows to be written.
+type WriteRows<'a> = &'a mut dyn FnMut(&[u8]) -> std::io::Result<()>;
+
+/// Writes a file whose rows `give` hands to its argument.
+fn write_rows(
+    path: &Path,
+    size: (usize, usize),
+    colour: ::png::ColorType,
+    depth: BitDepth,
+    palette: Option<&[u8]>,
+    give: &mut dyn FnMut(WriteRows<'_>) -> std::io::Result<()>,
+) -> Result<()> {
     let (height, width) = (side(path, size.0)?, side(path, size.1)?);
-    let fill = |file: &mut BufWriter<&mut File>| -> std::result::Result<(), ::png::EncodingError> {
+    let mut fill = |file: &mut BufWriter<&mut File>| -> std::result::Result<(), ::png::EncodingError> {
         let mut encoder = ::png::Encoder::new(file, width, height);
         encoder.set_color(colour);
         encoder.set_depth(depth);
@@ -245,7 +291,7 @@ pub(super) fn write_png(
         // In one go, the file would be made in memory first.
         let mut writer = encoder.write_header()?;
         let mut stream = writer.stream_writer()?;
-        stream.write_all(bytes)?;
+        give(&mut |rows| stream.write_all(rows))?;
         stream.finish()?;
         writer.finish()
     };

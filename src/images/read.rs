@@ -181,12 +181,78 @@ pub(crate) fn read_values_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
     read_parts(page, Purpose::Values, None)
 }
 
+/// Reads one image part by part. Files that are decoded as a whole are decoded once.
+pub(crate) struct PartReader<'a> {
+    page: &'a ImageSource,
+    origin: Origin,
+    /// The numbers of a file that is decoded as a whole, once they have been wanted.
+    whole: Option<Decoded>,
+}
+
+impl<'a> PartReader<'a> {
+    /// For the image `page`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when it cannot be opened.
+    pub(crate) fn open(page: &'a ImageSource) -> Result<Self> {
+        Ok(Self { page, origin: origin(page)?, whole: None })
+    }
+
+    /// How many channels the image has.
+    ///
+    /// # Errors
+    /// As [`page_size`].
+    pub(crate) fn channels(&self) -> Result<usize> {
+        Ok(header(self.page)?.channels)
+    }
+
+    /// Bytes that stay in memory while parts of the image `page` are read.
+    pub(crate) fn held_bytes(page: &ImageSource) -> u64 {
+        match (&page.array, page.header) {
+            (None, Some(header)) if header.directory.is_none() => {
+                let bytes = u64::from(header.samples.bits).div_ceil(8);
+                (header.channels * header.height * header.width) as u64 * bytes
+            }
+            _ => 0,
+        }
+    }
+
+    /// The rows and columns of `part`, `[channel][y][x]`.
+    ///
+    /// # Errors
+    /// As [`read_image`].
+    pub(crate) fn read(&mut self, part: &Window) -> Result<Array3<f32>> {
+        let decoded_whole = matches!(self.origin, Origin::File(_, Format::Png | Format::Jpeg));
+        let image = if decoded_whole {
+            let whole = match self.whole.take() {
+                Some(whole) => whole,
+                None => decode(self.page, &self.origin, Purpose::Intensities, None)?,
+            };
+            let whole = self.whole.insert(whole);
+            planes(&part_of(self.page, whole, part)?, self.page)?
+        } else {
+            read_parts_from(self.page, &self.origin, Purpose::Intensities, Some(part))?
+        };
+        check_gaps_from(&self.page.name(), &image, (part.y, part.x), |_, _| true)?;
+        Ok(image)
+    }
+}
+
 /// Reads all channels of an image, which are in one page or in several, or of a part of it.
 fn read_parts(page: &ImageSource, purpose: Purpose, part: Option<&Window>) -> Result<Array3<f32>> {
+    read_parts_from(page, &origin(page)?, purpose, part)
+}
+
+/// As [`read_parts`], of an image that is open.
+fn read_parts_from(
+    page: &ImageSource,
+    origin: &Origin,
+    purpose: Purpose,
+    part: Option<&Window>,
+) -> Result<Array3<f32>> {
     let planes = page.parts();
-    let origin = origin(page)?;
     if planes.len() < 2 {
-        return read_plane(page, &origin, purpose, part);
+        return read_plane(page, origin, purpose, part);
     }
     let (channels, height, width) = page_size(page)?;
     let (height, width) = part.map_or((height, width), |part| (part.extent.y, part.extent.x));
@@ -194,7 +260,7 @@ fn read_parts(page: &ImageSource, purpose: Purpose, part: Option<&Window>) -> Re
     let mut image = zeros(&page.name(), (channels, height, width))?;
     let mut first = 0;
     for plane in &planes {
-        let plane = read_plane(plane, &origin, purpose, part)?;
+        let plane = read_plane(plane, origin, purpose, part)?;
         let end = first + plane.dim().0;
         if end > channels || (plane.dim().1, plane.dim().2) != (height, width) {
             return Err(misfit(page));
@@ -230,11 +296,21 @@ pub(crate) fn check_gaps(
     image: &Array3<f32>,
     counts: impl Fn(usize, usize) -> bool,
 ) -> Result<()> {
+    check_gaps_from(name, image, (0, 0), counts)
+}
+
+/// As [`check_gaps`], of a part of an image that begins at `(y, x)`, for the message.
+fn check_gaps_from(
+    name: &str,
+    image: &Array3<f32>,
+    (top, left): (usize, usize),
+    counts: impl Fn(usize, usize) -> bool,
+) -> Result<()> {
     let mut first = None;
     let mut count = 0_usize;
     for ((_, y, x), value) in image.indexed_iter().filter(|(_, value)| !value.is_finite()) {
         if counts(y, x) {
-            first.get_or_insert((x, y, *value));
+            first.get_or_insert((left + x, top + y, *value));
             count += 1;
         }
     }
@@ -446,8 +522,17 @@ fn planes(decoded: &Decoded, page: &ImageSource) -> Result<Array3<f32>> {
 
 /// The `part` of an image that was decoded whole.
 fn cropped(page: &ImageSource, decoded: Decoded, part: Option<&Window>) -> Result<Decoded> {
-    let Some(part) = part else { return Ok(decoded) };
+    match part {
+        Some(part) => part_of(page, &decoded, part),
+        None => Ok(decoded),
+    }
+}
+
+/// The numbers of a part of an image that was decoded whole.
+fn part_of(page: &ImageSource, decoded: &Decoded, part: &Window) -> Result<Decoded> {
     let Decoded { samples, height, width, stored_channels, channels, planar } = decoded;
+    let (height, width, stored_channels, channels, planar) =
+        (*height, *width, *stored_channels, *channels, *planar);
     if !part.fits(Extent::plane(height, width)) {
         return Err(misfit(page));
     }

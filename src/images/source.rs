@@ -112,7 +112,7 @@ impl ImageSource {
     }
 
     /// The file's name without its ending.
-    pub(super) fn file_stem(&self) -> String {
+    pub(crate) fn file_stem(&self) -> String {
         stem_of(&self.path)
     }
 

@@ -54,6 +54,11 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// The same with each array as `change` makes it.
+    pub(super) fn map(self, change: impl Fn(&Array3<f32>) -> Array3<f32>) -> Self {
+        Self { mean: change(&self.mean), deviation: self.deviation.as_ref().map(change) }
+    }
+
     /// The most probable class of each pixel, `[y][x]`, of a segmentation.
     pub fn classes(&self) -> Array2<u32> {
         argmax(&self.mean)
@@ -143,6 +148,19 @@ impl Ensemble {
     /// From how many predictions the mean is taken.
     pub fn predictions(&self) -> usize {
         self.members.len() * self.symmetries.len()
+    }
+
+    /// What tells these models and how they are applied from others.
+    pub(super) fn identity(&self) -> String {
+        let mut hash = twox_hash::XxHash3_128::new();
+        for (_, model) in &self.members {
+            hash.write(
+                format!("{:?} {:?} {:?} {:?}", model.architecture, model.task, model.input, model.target)
+                    .as_bytes(),
+            );
+            model.parameters.iter().for_each(|parameter| hash.write(&parameter.to_le_bytes()));
+        }
+        format!("{:032x} {} {:?}", hash.finish_128(), self.symmetries.len(), self.rescale)
     }
 
     /// What it runs on.

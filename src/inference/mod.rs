@@ -11,20 +11,24 @@
 //! Images are arrays `[channel][y][x]` in the file's own units, as [`crate::images::read_image`] gives them.
 
 mod ensemble;
+mod journal;
 mod memory;
 mod outputs;
+mod parts;
 mod plan;
 mod predict;
 mod predictor;
 mod products;
+mod share;
 mod stream;
 mod tiling;
 
 pub use ensemble::{Ensemble, Prediction};
 pub use memory::image_bytes;
 pub use plan::{BOUND, Cutting, Halo};
-pub use predict::{Failure, predict, predict_keeping_going};
+pub use predict::{Failure, Procedure, predict};
 pub use predictor::{Predictor, argmax, softmax};
 pub use products::{Products, Wishes};
+pub use share::Share;
 pub use stream::AHEAD;
 pub use tiling::Tiling;

@@ -1,14 +1,18 @@
-//! The files of a prediction as they grow: one for each image, or one for all images of a stack.
+//! The files of a prediction as they grow: for each image, or one for all images of a stack.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Array3, Array4, ArrayView4, Axis};
+use ndarray::{Array3, Array4, ArrayView4, Axis};
 
 use super::ensemble::Prediction;
+use super::journal::Journal;
+use super::parts::Part;
 use super::products::{Products, Rendered};
 use crate::Result;
+use crate::files::unfinished_name;
 use crate::geometry::{Extent, Window};
-use crate::images::{ImageSource, Sink, StackLayout, TiffSink, page_size};
+use crate::images::{ImageSource, NewStack, Sink, StackFormat, StackLayout, StackSink, page_size};
 
 /// Which images are pages of one file, whose results are pages of one file too.
 #[derive(Debug, Default)]
@@ -21,12 +25,14 @@ pub(super) struct Grouping {
 /// The images of one file.
 #[derive(Debug)]
 pub(super) struct StackOf {
-    path: PathBuf,
+    /// What messages call it.
+    name: String,
     /// The file's name without its ending.
     pub(super) stem: String,
     /// The first of the images.
     pub(super) first: usize,
-    count: usize,
+    /// All of them, in order.
+    members: Vec<usize>,
     height: usize,
     width: usize,
 }
@@ -38,16 +44,16 @@ impl Grouping {
         if pages {
             return all;
         }
-        let mut files: Vec<(&Path, Vec<usize>)> = Vec::new();
-        let mut known = std::collections::HashMap::new();
+        let mut files: Vec<Vec<usize>> = Vec::new();
+        let mut known = BTreeMap::new();
         for (index, image) in images.iter().enumerate().filter(|(_, image)| image.page.is_some()) {
-            let file = *known.entry(image.path.as_path()).or_insert_with(|| {
-                files.push((image.path.as_path(), Vec::new()));
+            let file = *known.entry(image.place()).or_insert_with(|| {
+                files.push(Vec::new());
                 files.len() - 1
             });
-            files[file].1.push(index);
+            files[file].push(index);
         }
-        for (path, members) in files {
+        for members in files {
             // An image that cannot be read is of the size of the others.
             let mut sizes = members.iter().filter_map(|index| page_size(&images[*index]).ok());
             let Some((_, height, width)) = sizes.next() else { continue };
@@ -57,41 +63,50 @@ impl Grouping {
             for (slice, index) in members.iter().enumerate() {
                 all.places[*index] = Some((all.stacks.len(), slice));
             }
-            all.stacks.push(StackOf {
-                path: path.to_path_buf(),
-                stem: path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
-                first: members[0],
-                count: members.len(),
-                height,
-                width,
-            });
+            let first = &images[members[0]];
+            let (path, inside) = first.place();
+            let name = if inside.is_empty() { path.display().to_string() } else { inside.to_owned() };
+            let stem = first.file_stem();
+            all.stacks.push(StackOf { name, stem, first: members[0], members, height, width });
         }
         all
     }
 }
 
-/// Where the results of images go, image by image in their order.
+/// Where the results of images go, part by part in their order.
 pub(super) struct Outputs<'a> {
     products: &'a Products,
     images: &'a [ImageSource],
     places: Vec<Option<(usize, usize)>>,
     stacks: Vec<Stack>,
+    /// The image by itself that comes in parts, and its files.
+    open: Option<(usize, Vec<OpenFile>)>,
+    journal: Journal,
+    /// Whether files are gone on with that an earlier run has begun.
+    resume: bool,
 }
 
 /// The results of one stack.
 struct Stack {
     source: StackOf,
     /// Empty before its first image has a result.
-    files: Vec<(PathBuf, Slices)>,
-    /// The names of the images before the first that has a result.
-    skipped: Vec<String>,
+    files: Vec<OpenFile>,
+    /// Parts of images before the first that has a result.
+    skipped: Vec<(usize, Window)>,
 }
 
-/// A file that takes slices of one kind of result, `channels` pages for each.
-enum Slices {
-    Labels(TiffSink<i64>),
-    Values { sink: TiffSink<f32>, channels: usize },
-    Colours(TiffSink<u8>),
+/// A file that takes one kind of result.
+struct OpenFile {
+    path: PathBuf,
+    sink: AnySink,
+}
+
+enum AnySink {
+    Labels(StackSink<i64>),
+    Values(StackSink<f32>),
+    Colours(StackSink<u8>),
+    /// An earlier run has finished the file.
+    Finished,
 }
 
 /// What has been written.
@@ -102,155 +117,336 @@ pub(super) struct Written {
 }
 
 impl<'a> Outputs<'a> {
-    pub(super) fn new(products: &'a Products, images: &'a [ImageSource]) -> Self {
+    /// For results that an earlier run has begun, where the `journal` has some.
+    pub(super) fn new(products: &'a Products, images: &'a [ImageSource], mut journal: Journal) -> Self {
         let Grouping { places, stacks } = products.grouping(images);
+        let resume = journal.count() > 0;
+        // What the journal says is done counts where the files are there.
+        for stack in &stacks {
+            if !products.stack_files(&stack.stem).iter().all(|(path, format)| is_begun(path, *format)) {
+                stack.members.iter().for_each(|image| journal.forget(*image));
+            }
+        }
+        for (index, image) in images.iter().enumerate().filter(|(index, _)| places[*index].is_none()) {
+            if !products.image_files(&image.stem).iter().all(|(path, format)| is_begun(path, *format)) {
+                journal.forget(index);
+            }
+        }
         let stacks = stacks
             .into_iter()
             .map(|source| Stack { source, files: Vec::new(), skipped: Vec::new() })
             .collect();
-        Self { products, images, places, stacks }
+        Self { products, images, places, stacks, open: None, journal, resume }
     }
 
-    /// Writes the files of image `index`; of a stack the files are there with its last image.
+    /// Which of the `parts` of an image, which are all of it, an earlier run has done, so that nothing is left to do for them.
+    pub(super) fn done(&self, parts: &[Part]) -> Vec<bool> {
+        let Some(first) = parts.first() else { return Vec::new() };
+        let image = first.image;
+        let mut done: Vec<bool> = parts.iter().map(|part| self.journal.has(image, part.number)).collect();
+        // The file gets its name with its last part: that one is done again where a program was killed in between.
+        let (last_of_file, finished) = match self.places[image] {
+            Some((stack, slice)) => {
+                let members = &self.stacks[stack].source.members;
+                (slice + 1 == members.len(), self.journal.has_finished(members[0]))
+            }
+            None => (parts.len() > 1, self.journal.has_finished(image)),
+        };
+        if let Some(last) = done.last_mut().filter(|_| last_of_file && !finished) {
+            *last = false;
+        }
+        done
+    }
+
+    /// Writes the results of `part`; gives what is complete with the last part of an image. Of a stack the files are there with
+    /// its last image.
     ///
     /// Without a result, the slice of a stack holds zeros, or NaN for values.
     ///
     /// # Errors
-    /// [`Error::Output`](crate::Error::Output) when a file cannot be written.
+    /// [`crate::Error::Output`] when a file cannot be written.
     pub(super) fn write(
         &mut self,
-        index: usize,
+        part: &Part,
         result: Option<(Option<&Array3<f32>>, &Prediction)>,
-    ) -> Result<Written> {
-        let image = &self.images[index];
-        let Some((stack, slice)) = self.places[index] else {
-            let files = match result {
-                Some((picture, found)) => self.products.write(&image.stem, picture, found)?,
-                None => Vec::new(),
-            };
-            return Ok(Written { name: image.name(), files });
+    ) -> Result<Option<Written>> {
+        let image = &self.images[part.image];
+        let written = match self.places[part.image] {
+            Some((stack, slice)) => {
+                let resume = self.resume;
+                let stack = &mut self.stacks[stack];
+                match result {
+                    Some((picture, found)) => {
+                        if stack.files.is_empty() {
+                            stack.files = stack.source.open(
+                                self.products,
+                                self.images,
+                                picture,
+                                found,
+                                resume.then_some((&self.journal, part)),
+                            )?;
+                            for (slice, window) in std::mem::take(&mut stack.skipped) {
+                                add_blank(&mut stack.files, slice, &window)?;
+                            }
+                        }
+                        add(self.products, &mut stack.files, slice, &part.core, picture, found)?;
+                    }
+                    None => stack.add_blank(&image.name(), slice, part)?,
+                }
+                self.journal.add(part.image, part.number)?;
+                if part.is_last() && slice + 1 == stack.source.members.len() {
+                    let files = finish(&mut stack.files)?;
+                    self.journal.finish(stack.source.members[0])?;
+                    Some(Written { name: stack.source.name.clone(), files })
+                } else {
+                    part.is_last().then(|| Written { name: image.name(), files: Vec::new() })
+                }
+            }
+            None if part.count == 1 => {
+                let files = match result {
+                    Some((picture, found)) => self.products.write(&image.stem, picture, found)?,
+                    None => Vec::new(),
+                };
+                self.journal.add(part.image, part.number)?;
+                Some(Written { name: image.name(), files })
+            }
+            None => {
+                let Some((picture, found)) = result else {
+                    // What there is of it goes.
+                    self.open = None;
+                    return Ok(part.is_last().then(|| Written { name: image.name(), files: Vec::new() }));
+                };
+                if self.open.as_ref().is_none_or(|(open, _)| *open != part.image) {
+                    let files = open_image(self.products, image, part, picture, found, self.resume)?;
+                    self.open = Some((part.image, files));
+                }
+                if let Some((_, files)) = &mut self.open {
+                    add(self.products, files, 0, &part.core, picture, found)?;
+                }
+                self.journal.add(part.image, part.number)?;
+                match self.open.take_if(|_| part.is_last()) {
+                    Some((_, mut files)) => {
+                        let files = finish(&mut files)?;
+                        self.journal.finish(part.image)?;
+                        Some(Written { name: image.name(), files })
+                    }
+                    None => None,
+                }
+            }
         };
-        let stack = &mut self.stacks[stack];
-        match result {
-            Some((picture, found)) => stack.add(self.products, image, slice, picture, found)?,
-            None => stack.add_blank(&image.name(), slice)?,
+        Ok(written)
+    }
+
+    /// Leaves unfinished files when this is dropped, for another run to go on with; gives whether there is something to go on
+    /// with.
+    pub(super) fn keep(&mut self) -> bool {
+        if !self.journal.keep() {
+            return false;
         }
-        if slice + 1 < stack.source.count {
-            return Ok(Written { name: image.name(), files: Vec::new() });
-        }
-        let mut files = Vec::new();
-        for (path, slices) in stack.files.drain(..) {
-            slices.done()?;
-            files.push(path);
-        }
-        Ok(Written { name: stack.source.path.display().to_string(), files })
+        let open = self.open.iter_mut().flat_map(|(_, files)| files);
+        self.stacks.iter_mut().flat_map(|stack| &mut stack.files).chain(open).for_each(OpenFile::keep);
+        true
+    }
+
+    /// Whether a stack or an image of several parts has been begun and is not complete.
+    pub(super) fn has_begun(&self) -> bool {
+        self.open.is_some() || self.stacks.iter().any(|stack| !stack.files.is_empty())
     }
 }
 
 impl Stack {
-    fn add(
-        &mut self,
-        products: &Products,
-        image: &ImageSource,
-        slice: usize,
-        picture: Option<&Array3<f32>>,
-        found: &Prediction,
-    ) -> Result<()> {
-        let rendered = products.rendered(picture, found)?;
+    fn add_blank(&mut self, name: &str, slice: usize, part: &Part) -> Result<()> {
         if self.files.is_empty() {
-            let layout = StackLayout::of(image, self.source.count);
-            for (product, result) in &rendered {
-                let path = products.folder().join(product.stack_name(&self.source.stem));
-                let slices = self.source.open(&path, result, &layout)?;
-                self.files.push((path, slices));
-            }
-            for (skipped, name) in std::mem::take(&mut self.skipped).iter().enumerate() {
-                self.add_blank(name, skipped)?;
-            }
+            self.skipped.push((slice, part.core));
+        } else {
+            add_blank(&mut self.files, slice, &part.core)?;
         }
-        for ((_, slices), (_, result)) in self.files.iter_mut().zip(&rendered) {
-            slices.add(slice, result)?;
-        }
-        Ok(())
-    }
-
-    fn add_blank(&mut self, name: &str, slice: usize) -> Result<()> {
-        if self.files.is_empty() {
-            self.skipped.push(name.to_owned());
-        }
-        for (path, slices) in &mut self.files {
-            let nothing = if matches!(slices, Slices::Values { .. }) { "NaN" } else { "zeros" };
-            log::warn!("{name} has no result; slice {slice} of {} holds {nothing}", path.display());
-            slices.add_blank(slice)?;
+        if part.is_last() {
+            log::warn!("{name} has no result; slice {slice} of its stack holds zeros, or NaN for values");
         }
         Ok(())
     }
 }
 
 impl StackOf {
-    fn open(&self, path: &Path, result: &Rendered<'_>, layout: &StackLayout) -> Result<Slices> {
-        let extent = |channels: usize| Extent::new(self.count * channels, self.height, self.width);
-        Ok(match result {
-            Rendered::Labels(_, format) => {
-                Slices::Labels(TiffSink::labels(path, extent(1), *format)?.laid_out(layout))
+    /// Opens a file for each product of the stack, whose first result is `found`; goes on with what the journal says is there.
+    fn open(
+        &self,
+        products: &Products,
+        images: &[ImageSource],
+        picture: Option<&Array3<f32>>,
+        found: &Prediction,
+        before: Option<(&Journal, &Part)>,
+    ) -> Result<Vec<OpenFile>> {
+        let count = self.members.len();
+        // The first part that is not done is of the first image that is not complete.
+        let written = before.map_or(0, |(journal, part)| {
+            self.members.iter().take_while(|image| **image != part.image && journal.has(**image, 0)).count()
+        });
+        let stack = NewStack {
+            path: PathBuf::new(),
+            extent: Extent::new(count, self.height, self.width),
+            channels: 1,
+            layout: Some(StackLayout::of(&images[self.first], count)),
+            classes: products.looks(),
+            resume: before.is_some(),
+            written,
+        };
+        let mut files = Vec::new();
+        let paths = products.stack_files(&self.stem);
+        for ((path, format), (_, rendered)) in paths.into_iter().zip(products.rendered(picture, found)?) {
+            let stack = NewStack { path, ..stack.clone() };
+            let mut file = OpenFile::open(stack, format, &rendered, products)?;
+            if let Some((_, part)) = before {
+                file.mark_written(written, &part.done_before)?;
             }
-            Rendered::Colours(_) => Slices::Colours(TiffSink::colours(path, extent(1))?.laid_out(layout)),
-            Rendered::Values(values) => {
-                let channels = values.dim().0;
-                let layout = layout.clone().with_channels(channels);
-                let sink = TiffSink::values(path, extent(channels), 1)?.laid_out(&layout);
-                Slices::Values { sink, channels }
-            }
-        })
+            files.push(file);
+        }
+        Ok(files)
     }
 }
 
-impl Slices {
-    fn add(&mut self, slice: usize, result: &Rendered<'_>) -> Result<()> {
-        match (self, result) {
-            (Slices::Labels(sink), Rendered::Labels(labels, _)) => {
-                write(sink, slice, labels.view().insert_axis(Axis(0)).insert_axis(Axis(0)))
+/// Opens a file for each product of one image that comes in parts.
+fn open_image(
+    products: &Products,
+    image: &ImageSource,
+    part: &Part,
+    picture: Option<&Array3<f32>>,
+    found: &Prediction,
+    resume: bool,
+) -> Result<Vec<OpenFile>> {
+    let mut files = Vec::new();
+    let paths = products.image_files(&image.stem);
+    for ((path, format), (_, rendered)) in paths.into_iter().zip(products.rendered(picture, found)?) {
+        let stack = NewStack {
+            path,
+            extent: part.whole,
+            channels: 1,
+            layout: None,
+            classes: products.looks(),
+            resume,
+            written: 0,
+        };
+        let mut file = OpenFile::open(stack, format, &rendered, products)?;
+        file.mark_written(0, &part.done_before)?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+impl OpenFile {
+    fn open(
+        stack: NewStack,
+        format: StackFormat,
+        rendered: &Rendered<'_>,
+        products: &Products,
+    ) -> Result<Self> {
+        let path = stack.path.clone();
+        // A program that was killed while it gave files their names has done so with some of them.
+        if stack.resume && !unfinished(&path, format).exists() && path.exists() {
+            return Ok(Self { path, sink: AnySink::Finished });
+        }
+        let sink = match rendered {
+            Rendered::Labels(_, bits) => {
+                AnySink::Labels(stack.labels(format, *bits, Some(&products.palette()))?)
             }
-            (Slices::Values { sink, .. }, Rendered::Values(values)) => {
-                write(sink, slice, values.view().insert_axis(Axis(0)))
+            Rendered::Values(values) => {
+                AnySink::Values(NewStack { channels: values.dim().0, ..stack }.values(format)?)
             }
-            (Slices::Colours(sink), Rendered::Colours(picture)) => {
-                write(sink, slice, picture.view().permuted_axes([2, 0, 1]).insert_axis(Axis(1)))
+            Rendered::Colours(_) => AnySink::Colours(NewStack { channels: 3, ..stack }.colours(format)?),
+        };
+        Ok(Self { path, sink })
+    }
+
+    /// Passes over the `parts` of slice `slice`, which an earlier run has written.
+    fn mark_written(&mut self, slice: usize, parts: &[Window]) -> Result<()> {
+        parts.iter().map(|part| Window { z: slice, ..*part }).try_for_each(|part| match &mut self.sink {
+            AnySink::Labels(sink) => sink.mark_written(part),
+            AnySink::Values(sink) => sink.mark_written(part),
+            AnySink::Colours(sink) => sink.mark_written(part),
+            AnySink::Finished => Ok(()),
+        })
+    }
+
+    fn keep(&mut self) {
+        match &mut self.sink {
+            AnySink::Finished => {}
+            AnySink::Labels(sink) => sink.keep(),
+            AnySink::Values(sink) => sink.keep(),
+            AnySink::Colours(sink) => sink.keep(),
+        }
+    }
+}
+
+/// Adds the results of a part of slice `slice` to all files.
+fn add(
+    products: &Products,
+    files: &mut [OpenFile],
+    slice: usize,
+    core: &Window,
+    picture: Option<&Array3<f32>>,
+    found: &Prediction,
+) -> Result<()> {
+    for (file, (_, rendered)) in files.iter_mut().zip(products.rendered(picture, found)?) {
+        match (&mut file.sink, &rendered) {
+            (AnySink::Labels(sink), Rendered::Labels(labels, _)) => {
+                write(sink, slice, core, labels.view().insert_axis(Axis(0)).insert_axis(Axis(0)))?;
             }
+            (AnySink::Values(sink), Rendered::Values(values)) => {
+                write(sink, slice, core, values.view().insert_axis(Axis(1)))?;
+            }
+            (AnySink::Colours(sink), Rendered::Colours(picture)) => {
+                write(sink, slice, core, picture.view().permuted_axes([2, 0, 1]).insert_axis(Axis(1)))?;
+            }
+            (AnySink::Finished, _) => {}
             _ => unreachable!("each file takes one kind of result"),
         }
     }
-
-    fn add_blank(&mut self, slice: usize) -> Result<()> {
-        let size = |extent: Extent| (extent.y, extent.x);
-        match self {
-            Slices::Labels(sink) => {
-                let labels = Array2::zeros(size(sink.extent()));
-                write(sink, slice, labels.view().insert_axis(Axis(0)).insert_axis(Axis(0)))
-            }
-            Slices::Values { sink, channels } => {
-                let (height, width) = size(sink.extent());
-                let values = Array4::from_elem((1, *channels, height, width), f32::NAN);
-                write(sink, slice, values.view())
-            }
-            Slices::Colours(sink) => {
-                let (height, width) = size(sink.extent());
-                write(sink, slice, Array4::zeros((3, 1, height, width)).view())
-            }
-        }
-    }
-
-    fn done(self) -> Result<()> {
-        match self {
-            Slices::Labels(sink) => Box::new(sink).done(),
-            Slices::Values { sink, .. } => Box::new(sink).done(),
-            Slices::Colours(sink) => Box::new(sink).done(),
-        }
-    }
+    Ok(())
 }
 
-/// Writes the pages of slice `slice`, of which `values` has as many as each slice has.
-fn write<T>(sink: &mut impl Sink<T>, slice: usize, values: ArrayView4<T>) -> Result<()> {
-    let (_, pages, height, width) = values.dim();
-    sink.write(Window::new(slice * pages..(slice + 1) * pages, 0..height, 0..width), values)
+/// Adds nothing for a part of slice `slice` to all files.
+fn add_blank(files: &mut [OpenFile], slice: usize, core: &Window) -> Result<()> {
+    let shape = |channels| (channels, 1, core.extent.y, core.extent.x);
+    for file in files {
+        match &mut file.sink {
+            AnySink::Labels(sink) => write(sink, slice, core, Array4::zeros(shape(1)).view())?,
+            AnySink::Values(sink) => {
+                let nothing = Array4::from_elem(shape(sink.channels()), f32::NAN);
+                write(sink, slice, core, nothing.view())?;
+            }
+            AnySink::Colours(sink) => write(sink, slice, core, Array4::zeros(shape(3)).view())?,
+            AnySink::Finished => {}
+        }
+    }
+    Ok(())
+}
+
+fn write<T>(sink: &mut impl Sink<T>, slice: usize, core: &Window, values: ArrayView4<T>) -> Result<()> {
+    sink.write(Window { z: slice, ..*core }, values)
+}
+
+/// Where a file lies while it is unfinished.
+fn unfinished(path: &Path, format: StackFormat) -> PathBuf {
+    unfinished_name(&format.unfinished(path))
+}
+
+/// Whether a file is there, finished or not.
+fn is_begun(path: &Path, format: StackFormat) -> bool {
+    path.exists() || unfinished(path, format).exists()
+}
+
+/// Gives all files their names.
+fn finish(files: &mut Vec<OpenFile>) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for OpenFile { path, sink } in files.drain(..) {
+        match sink {
+            AnySink::Labels(sink) => Box::new(sink).done()?,
+            AnySink::Values(sink) => Box::new(sink).done()?,
+            AnySink::Colours(sink) => Box::new(sink).done()?,
+            AnySink::Finished => {}
+        }
+        paths.push(path);
+    }
+    Ok(paths)
 }

@@ -1,14 +1,24 @@
 //! Files through models to files: read, computed and written at the same time.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, channel};
 
-use ndarray::s;
+use log::info;
+use ndarray::{Array3, s};
+use twox_hash::XxHash3_128;
 
 use super::ensemble::Ensemble;
+use super::journal::Journal;
 use super::outputs::{Outputs, Written};
+use super::parts::{Part, Reader, measure};
+use super::plan::{self, Budget, Cutting, Halo};
 use super::products::Products;
+use super::share::Share;
 use super::stream::stream;
-use crate::images::{ImageSource, has_equal_channels, read_image};
+use super::tiling::Tiling;
+use crate::files::{FolderLock, remove_unfinished};
+use crate::geometry::Extent;
+use crate::images::{ImageSource, PartReader, page_size};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 use crate::{Error, Result};
 
@@ -22,8 +32,33 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// Applies `ensemble` to every image and writes `products`, in order; images are read and results written while others are
-/// computed. `watcher` is called for each image once its files are written, and for its tiles before; it may stop the work.
+/// How a prediction is carried out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Procedure {
+    /// How images are cut into tiles.
+    pub cutting: Cutting,
+    /// Whether to go on where an earlier run into the same folder was stopped.
+    pub resume: bool,
+    /// Whether an image that cannot be used is passed over.
+    pub keep_going: bool,
+    /// Which share this is of a prediction that several programs make together.
+    pub share: Option<Share>,
+}
+
+impl Procedure {
+    /// With these values.
+    pub fn new(cutting: Cutting, resume: bool, keep_going: bool, share: Option<Share>) -> Self {
+        Self { cutting, resume, keep_going, share }
+    }
+}
+
+/// Applies `ensemble` to every image and writes `products`, in order, as `procedure` says; images are read and results written while
+/// others are computed. `watcher` is called for each image once its files are written, and for its tiles before; it may stop the
+/// work. Where images are passed over that cannot be read or do not fit the models, these are given, in order.
+///
+/// What was begun and is not complete stays under hidden names when the watcher stops the work, the disk is full or the device
+/// fails, for another run to go on with.
 ///
 /// # Errors
 /// Of the first image that failed, with its name; all before it are written. [`Error::Stopped`] when the watcher asked for
@@ -32,87 +67,212 @@ pub fn predict(
     ensemble: &mut Ensemble,
     images: &[ImageSource],
     products: &Products,
-    watcher: &mut dyn Watcher,
-) -> Result<()> {
-    run(ensemble, images, products, watcher, |_, error| Err(error))
-}
-
-/// As [`predict`], but an image that cannot be read or does not fit the models is passed over. Gives those images, in order.
-///
-/// # Errors
-/// Errors that would occur with all other images too: of the device, the memory and the folder for results; and
-/// [`Error::Stopped`].
-pub fn predict_keeping_going(
-    ensemble: &mut Ensemble,
-    images: &[ImageSource],
-    products: &Products,
+    procedure: &Procedure,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Failure>> {
+    let share = procedure.share.map(|share| share.suffix()).unwrap_or_default();
+    // The files of other programs stay.
+    let lock = match procedure.share {
+        None => FolderLock::take(products.folder()).ok(),
+        Some(_) => None,
+    };
+    if lock.is_some() && !procedure.resume {
+        remove_unfinished(products.folder());
+    }
+    let work = description(ensemble, images, products, procedure);
+    let journal = Journal::open(products.folder(), &share, &work, procedure.resume)?;
+    let before = journal.count();
+    let mut outputs = Outputs::new(products, images, journal);
     let mut failures = Vec::new();
-    run(ensemble, images, products, watcher, |image, error| match error {
-        Error::Input { .. } | Error::Mismatch(_) => {
+    let parts = planned(ensemble, images, procedure, &outputs, before > 0)?;
+    let ended = run(ensemble, images, products, &parts, &mut outputs, watcher, |image, error| match error {
+        Error::Input { .. } | Error::Mismatch(_) if procedure.keep_going => {
             failures.push(Failure { name: image.name(), error });
             Ok(())
         }
         other => Err(other),
-    })?;
-    Ok(failures)
+    });
+    let Err(error) = ended else { return Ok(failures) };
+    let is_of_image = matches!(error, Error::Input { .. } | Error::Mismatch(_));
+    if (!is_of_image || outputs.has_begun()) && outputs.keep() {
+        info!("what is done so far is kept: the same call with `--resume` goes on with it");
+    }
+    Err(error)
 }
 
-/// Applies `ensemble` to every image. When one could not be read or computed, `failed` decides whether to continue with the others.
+/// What is done, in one line that is another for other work.
+fn description(
+    ensemble: &Ensemble,
+    images: &[ImageSource],
+    products: &Products,
+    procedure: &Procedure,
+) -> String {
+    let mut hash = XxHash3_128::new();
+    let mut add = |text: &str| {
+        hash.write(text.as_bytes());
+        hash.write(&[0]);
+    };
+    add(&ensemble.identity());
+    add(&format!("{products:?} {:?}", procedure.cutting));
+    for image in images {
+        let (path, inside) = image.place();
+        let length = std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default();
+        add(&format!("{} {inside} {:?} {length} {:?}", path.display(), image.page, page_size(image).ok()));
+    }
+    format!("{:032x} {} images", hash.finish_128(), images.len())
+}
+
+/// The parts of all images that are left to do.
+fn planned(
+    ensemble: &mut Ensemble,
+    images: &[ImageSource],
+    procedure: &Procedure,
+    outputs: &Outputs<'_>,
+    resumed: bool,
+) -> Result<Vec<Part>> {
+    let cutting = &procedure.cutting;
+    let reach = ensemble.reach();
+    let mut halo = match cutting.halo {
+        Halo::Exact => Some(reach),
+        Halo::Pixels(halo) => Some(halo.min(reach)),
+        Halo::Auto => None,
+    };
+    let mut tilings: BTreeMap<(usize, usize, u64), Tiling> = BTreeMap::new();
+    let (mut parts, mut passed_over) = (Vec::new(), 0);
+    for (index, image) in images.iter().enumerate() {
+        // What is wrong with it is told when it is read.
+        let Ok((_, height, width)) = page_size(image) else {
+            parts.push(Part::whole(index, Extent::plane(0, 0)));
+            continue;
+        };
+        let extent = Extent::plane(height, width);
+        let held = PartReader::held_bytes(image);
+        let tiling = match tilings.get(&(height, width, held)) {
+            Some(tiling) => *tiling,
+            None => {
+                let budget = Budget::of(cutting, ensemble, held);
+                let whole = plan::tiling(ensemble, extent, cutting, &budget, halo.unwrap_or(0))?;
+                let tiling = match halo {
+                    _ if whole.count(extent) == 1 => Tiling::cut(None, reach),
+                    Some(_) => whole,
+                    None => {
+                        let found = measured_halo(ensemble, image, extent, &budget, reach)?;
+                        halo = Some(found);
+                        plan::tiling(ensemble, extent, cutting, &budget, found)?
+                    }
+                };
+                plan::tell(ensemble, &tiling, extent, reach);
+                tilings.insert((height, width, held), tiling);
+                tiling
+            }
+        };
+        let all = Part::of_tiles(index, extent, tiling.tiles(extent));
+        let done = outputs.done(&all);
+        let mut before = Vec::new();
+        for (mut part, done) in all.into_iter().zip(done) {
+            if done {
+                passed_over += 1;
+                before.push(part.core);
+                continue;
+            }
+            part.done_before = std::mem::take(&mut before);
+            parts.push(part);
+        }
+    }
+    if resumed {
+        info!("going on: {passed_over} of {} parts are done", passed_over + parts.len());
+    }
+    Ok(parts)
+}
+
+fn measured_halo(
+    ensemble: &mut Ensemble,
+    image: &ImageSource,
+    extent: Extent,
+    budget: &Budget,
+    reach: usize,
+) -> Result<usize> {
+    let mut reader = PartReader::open(image)?;
+    let measured = measure(&mut reader, extent, &ensemble.measures())?;
+    plan::effective_halo(ensemble, extent, &measured, budget, reach, &mut |part| reader.read(part))
+}
+
+/// Applies `ensemble` to the parts. When an image could not be read or computed, `failed` decides whether to continue with the others.
 fn run(
     ensemble: &mut Ensemble,
     images: &[ImageSource],
     products: &Products,
+    parts: &[Part],
+    outputs: &mut Outputs<'_>,
     watcher: &mut dyn Watcher,
     mut failed: impl FnMut(&ImageSource, Error) -> Result<()>,
 ) -> Result<()> {
-    let items: Vec<(usize, &ImageSource)> = images.iter().enumerate().collect();
     let (sender, written) = channel();
     let mut reporter = Reporter { watcher, images, written, stopped: false };
-    let mut outputs = Outputs::new(products, images);
     products.write_legend()?;
     let grey = ensemble.model().architecture.inputs == 1;
+    let mut reader = Reader::new(images, ensemble.measures(), grey);
+    // The image of which a part has failed, so that its others are not tried.
+    let mut given_up = None;
     let ended = stream(
-        &items,
-        |(_, source)| {
-            // What is in colours will be refused by its channels.
-            Ok(read_image(source).map(|image| match grey && has_equal_channels(&image) {
-                true => image.slice_move(s![..1, .., ..]),
-                false => image,
-            }))
-        },
-        |&(index, source), image| {
+        parts,
+        |part| Ok(reader.read(part)),
+        |part, read| {
             reporter.report_written();
-            let mut progress = |done: f64| reporter.tile(index, done);
-            let found = image.and_then(|image| {
-                ensemble.warn_of_range(&source.name(), &image);
-                let found = ensemble.predict_watched(&image, products.want_deviation(), &mut progress);
+            if given_up == Some(part.image) {
+                return Ok(None);
+            }
+            let source = &images[part.image];
+            let (before, share) = (part.number as f64, 1.0 / part.count as f64);
+            let mut progress = |done: f64| reporter.tile(part.image, (before + done) * share);
+            let found = read.and_then(|read| {
+                ensemble.warn_of_range(&source.name(), read.sample.as_ref().unwrap_or(&read.image));
+                let deviation = products.want_deviation();
+                let found = match &read.measured {
+                    None => ensemble.predict_watched(&read.image, deviation, &mut progress),
+                    Some(measured) => {
+                        ensemble.predict_measured(&read.image, measured, deviation, &mut progress)
+                    }
+                };
                 let found = found.map_err(|error| match error {
                     Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", source.name())),
-                    Error::Stopped { .. } => Error::Stopped { done: index, count: images.len() },
+                    Error::Stopped { .. } => Error::Stopped { done: part.image, count: images.len() },
                     other => other,
                 })?;
-                Ok((products.wants_image().then_some(image), found))
+                let image = products.wants_image().then_some(read.image);
+                Ok(match part.count {
+                    1 => (image, found),
+                    _ => (image.map(|image| core_of(part, &image)), found.map(|array| core_of(part, array))),
+                })
             });
             match found {
                 Ok(found) => Ok(Some(found)),
-                Err(error) => failed(source, error).map(|()| None),
+                Err(error) => {
+                    given_up = Some(part.image);
+                    failed(source, error).map(|()| None)
+                }
             }
         },
-        |&(index, _), result| {
+        |part, result| {
             let has_result = result.is_some();
             let result = result.as_ref().map(|(image, found)| (image.as_ref(), found));
-            let written = outputs.write(index, result)?;
-            if has_result || !written.files.is_empty() {
+            if let Some(written) = outputs.write(part, result)?
+                && (has_result || !written.files.is_empty())
+            {
                 // The receiver is dropped once the work has failed.
-                sender.send((index, written)).ok();
+                sender.send((part.image, written)).ok();
             }
             Ok(())
         },
     );
     reporter.report_written();
     ended
+}
+
+/// What is kept of the patch of a part.
+fn core_of(part: &Part, patch: &Array3<f32>) -> Array3<f32> {
+    let core = part.core_in_patch();
+    patch.slice(s![.., core.rows(), core.columns()]).to_owned()
 }
 
 /// Reports to the watcher which images the writing thread has finished. The watcher is called on the computing thread alone.

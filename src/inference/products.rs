@@ -8,7 +8,10 @@ use ndarray::{Array2, Array3, Axis, CowArray, Ix3};
 use super::ensemble::{Ensemble, Prediction};
 use super::outputs::Grouping;
 use crate::files::make_and_try;
-use crate::images::{ImageSource, LabelFormat, Palette, write_labels_as, write_png_rgb8, write_tiff_f32};
+use crate::images::{
+    ClassLook, ImageSource, LabelFormat, Palette, StackFormat, write_labels_as, write_png_rgb8,
+    write_tiff_f32,
+};
 use crate::network::{Class, Task};
 use crate::{Error, Result, pictures};
 
@@ -193,7 +196,7 @@ impl Products {
     }
 
     /// The colours of the classes by their values; other values are white.
-    fn palette(&self) -> Palette {
+    pub(super) fn palette(&self) -> Palette {
         let mut palette = [[0xff; 3]; 256];
         for (class, index) in self.classes.iter().zip(0..) {
             if let Some(colour) = usize::try_from(class.value).ok().and_then(|value| palette.get_mut(value)) {
@@ -218,6 +221,41 @@ impl Products {
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The files of a stack whose name is `stem`, one for each product, and their formats.
+    pub(super) fn stack_files(&self, stem: &str) -> Vec<(PathBuf, StackFormat)> {
+        let file = |product: &Product| (self.folder.join(product.stack_name(stem)), StackFormat::Tiff);
+        self.products.iter().map(file).collect()
+    }
+
+    /// The files of an image by itself, one for each product, and their formats.
+    pub(super) fn image_files(&self, stem: &str) -> Vec<(PathBuf, StackFormat)> {
+        let file = |product: &Product| {
+            let path = self.folder.join(product.file_name(stem));
+            let is_png = path.extension().is_some_and(|ending| ending == "png");
+            (path, if is_png { StackFormat::Png } else { StackFormat::Tiff })
+        };
+        self.products.iter().map(file).collect()
+    }
+
+    /// All files that predicting `images` gives, but for the legend.
+    pub fn files(&self, images: &[ImageSource]) -> Vec<PathBuf> {
+        let grouping = self.grouping(images);
+        let stacks = grouping.stacks.iter().map(|stack| self.stack_files(&stack.stem));
+        let alone = images.iter().zip(&grouping.places).filter(|(_, place)| place.is_none());
+        let alone = alone.map(|(image, _)| self.image_files(&image.stem));
+        alone.chain(stacks).flatten().map(|(path, _)| path).collect()
+    }
+
+    /// What the classes are called and how they are shown.
+    pub(super) fn looks(&self) -> Vec<ClassLook> {
+        let look = |(class, index): (&Class, u32)| ClassLook {
+            value: class.value,
+            name: class.name.clone(),
+            colour: pictures::class_colour(index),
+        };
+        self.classes.iter().zip(0..).map(look).collect()
     }
 
     /// Each product of one image. `image` is what a picture shows.

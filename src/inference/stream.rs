@@ -21,7 +21,7 @@ pub const AHEAD: usize = 2;
 /// and none after it.
 pub(super) fn stream<I: Sync, R: Send, W: Send>(
     items: &[I],
-    read: impl Fn(&I) -> Result<R> + Send,
+    mut read: impl FnMut(&I) -> Result<R> + Send,
     mut compute: impl FnMut(&I, R) -> Result<W>,
     mut write: impl FnMut(&I, W) -> Result<()> + Send,
 ) -> Result<()> {

@@ -76,6 +76,14 @@ impl FixedFile {
         Self { big_endian: true, ..self }
     }
 
+    /// Fills `bytes` with what was written at `place`.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when that fails.
+    pub(in crate::images) fn read_at(&self, bytes: &mut [u8], place: u64) -> Result<()> {
+        self.file.read_at(bytes, place)
+    }
+
     /// Writes the headers, where they are not in the file yet.
     fn begin(&mut self) -> Result<()> {
         if let Headers::Unwritten(headers) = &self.headers {

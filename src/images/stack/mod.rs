@@ -1,41 +1,44 @@
 //! Results that become a stack in a file of any format: numbers that come part by part, image after image.
 //!
 //! - [`NewStack`]: what the file will hold. [`StackFile`]: what a format does with it.
+//! - `create`: a file by its format and content ([`StackFormat`], [`Content`]). `png_file`: one large image to a PNG file.
 //! - `fixed`: formats in which each number has its place beforehand. `sink`: results of one type to a stack ([`StackSink`]).
 
+mod create;
 mod fixed;
+mod png_file;
 mod sink;
 
 use std::path::PathBuf;
 
 use tiff::decoder::DecodingResult;
 
+pub use create::{Content, StackFormat};
 pub(super) use fixed::{FixedFile, Places};
 pub use sink::StackSink;
 pub(super) use sink::{Store, store_labels};
 
-use super::source::SampleType;
 use super::tiff::StackLayout;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
 
 /// A stack that is to be written.
 #[derive(Debug, Clone)]
-pub(super) struct NewStack {
+pub struct NewStack {
     /// The name that the file or folder gets once all of it is there.
-    pub(super) path: PathBuf,
+    pub path: PathBuf,
     /// How many images there are, and their rows and columns.
-    pub(super) extent: Extent,
+    pub extent: Extent,
     /// How many numbers each pixel has.
-    pub(super) channels: usize,
-    /// The type of each number.
-    pub(super) numbers: SampleType,
-    /// How images lie along axes, and how large a pixel is.
-    pub(super) layout: StackLayout,
-    /// Of labels, the classes: value, name, and colour as red, green and blue. None for values.
-    pub(super) classes: Vec<ClassLook>,
-    /// How many images at the beginning have been written before, by a program that was stopped; the unfinished file has them.
-    pub(super) written: usize,
+    pub channels: usize,
+    /// How images lie along axes, and how large a pixel is; `None` for one image of which nothing is said.
+    pub layout: Option<StackLayout>,
+    /// Of labels, the classes. None for values.
+    pub classes: Vec<ClassLook>,
+    /// Whether to go on with an unfinished file that a stopped program left.
+    pub resume: bool,
+    /// How many images at the beginning that program has written.
+    pub written: usize,
 }
 
 /// What a class of a label stack is called and how it is shown.

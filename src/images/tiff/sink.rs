@@ -14,7 +14,7 @@ use crate::images::label_format::LabelFormat;
 use crate::images::labels::Palette;
 use crate::images::limits::side;
 use crate::images::sink::Sink;
-use crate::images::stack::{FixedFile, StackSink, Store, store_labels};
+use crate::images::stack::{Content, FixedFile, NewStack, Places, StackSink, Store, store_labels};
 
 /// A TIFF file of one page for each slice.
 ///
@@ -75,9 +75,42 @@ impl TiffSink<i64> {
 ///
 /// # Errors
 /// [`Error::Output`] for no or too many channels, an empty volume, or a file that cannot be written.
-pub(in crate::images) fn stack_file(path: &Path, resume: bool, form: StackForm<'_>) -> Result<FixedFile> {
+fn stack_file(path: &Path, resume: bool, form: StackForm<'_>) -> Result<FixedFile> {
     let StackPlaces { places, header, length } = checked(path, &form)?;
     FixedFile::new(path, resume, form.extent, places, vec![(0, header)], length)
+}
+
+/// A file for a stack in which each channel of an image has a page of its own, or for one image whose channels lie side by side.
+///
+/// # Errors
+/// As [`stack_file`].
+pub(in crate::images) fn new_stack(stack: &NewStack, content: Content<'_>) -> Result<FixedFile> {
+    let Extent { z, y, x } = stack.extent;
+    let (pixel, palette) = match content {
+        Content::Labels(format, palette) => (PixelType::of(format), palette),
+        Content::Values => (PixelType::Float32, None),
+        Content::Colours => (PixelType::Colours, None),
+    };
+    let palette = palette.filter(|_| pixel == PixelType::Uint8);
+    let side_by_side = stack.layout.is_none() || matches!(content, Content::Colours);
+    let channels = if side_by_side { 1 } else { stack.channels };
+    let pages = z.saturating_mul(channels);
+    let layout = stack.layout.as_ref().map(|layout| layout.clone().with_channels(channels));
+    let description =
+        layout.filter(|layout| layout.planes() == pages).map(|layout| layout.description(pixel, y, x));
+    let form = StackForm {
+        extent: Extent { z: pages, ..stack.extent },
+        channels: stack.channels / channels.max(1),
+        pixel,
+        description: description.as_ref(),
+        palette,
+    };
+    let StackPlaces { places, header, length } = checked(&stack.path, &form)?;
+    let places = match side_by_side {
+        true => places,
+        false => Places { channel: places.image, image: places.image * channels as u64, ..places },
+    };
+    FixedFile::new(&stack.path, stack.resume, stack.extent, places, vec![(0, header)], length)
 }
 
 fn checked(path: &Path, form: &StackForm<'_>) -> Result<StackPlaces> {

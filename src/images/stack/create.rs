@@ -1,0 +1,112 @@
+//! New stacks by what they hold and the format that is wanted.
+
+use std::path::{Path, PathBuf};
+
+use ::tiff::decoder::DecodingResult;
+
+use super::png_file::{self, PngColours, PngFile};
+use super::{NewStack, StackFile, StackSink, Store, store_labels};
+use crate::error::Result;
+use crate::geometry::Extent;
+use crate::images::label_format::LabelFormat;
+use crate::images::labels::Palette;
+use crate::images::source::{SampleKind, SampleType};
+use crate::images::tiff;
+
+/// The formats in which stacks are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StackFormat {
+    /// A TIFF file of a page for each plane.
+    Tiff,
+    /// A PNG file, of one image only.
+    Png,
+}
+
+impl StackFormat {
+    /// The name that the unfinished file of `path` is made of.
+    pub fn unfinished(self, path: &Path) -> PathBuf {
+        match self {
+            StackFormat::Png => png_file::rows_of(path),
+            StackFormat::Tiff => path.to_path_buf(),
+        }
+    }
+}
+
+/// What the numbers of a new stack are.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// Labels in so many bits, shown in the colours of a palette where there is one.
+    Labels(LabelFormat, Option<&'a Palette>),
+    /// Values, any number of channels.
+    Values,
+    /// Red, green and blue.
+    Colours,
+}
+
+impl Content<'_> {
+    /// The type of the numbers.
+    pub(super) fn numbers(self) -> SampleType {
+        let (kind, bits) = match self {
+            Content::Labels(LabelFormat::Png8, _) | Content::Colours => (SampleKind::Unsigned, 8),
+            Content::Labels(LabelFormat::Png16, _) => (SampleKind::Unsigned, 16),
+            Content::Labels(LabelFormat::Tiff32, _) => (SampleKind::Signed, 32),
+            Content::Values => (SampleKind::Float, 32),
+        };
+        SampleType { kind, bits }
+    }
+}
+
+impl NewStack {
+    /// Opens the file in `format` for labels in the bits of `label_format`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Output`] for a file that cannot be written, or that the format cannot hold.
+    pub fn labels(
+        &self,
+        format: StackFormat,
+        label_format: LabelFormat,
+        palette: Option<&Palette>,
+    ) -> Result<StackSink<i64>> {
+        self.open(format, Content::Labels(label_format, palette), store_labels(label_format))
+    }
+
+    /// As [`NewStack::labels`], for values.
+    ///
+    /// # Errors
+    /// As [`NewStack::labels`].
+    pub fn values(&self, format: StackFormat) -> Result<StackSink<f32>> {
+        self.open(format, Content::Values, |values| Ok(DecodingResult::F32(values.iter().copied().collect())))
+    }
+
+    /// As [`NewStack::labels`], for red, green and blue.
+    ///
+    /// # Errors
+    /// As [`NewStack::labels`].
+    pub fn colours(&self, format: StackFormat) -> Result<StackSink<u8>> {
+        self.open(format, Content::Colours, |values| Ok(DecodingResult::U8(values.iter().copied().collect())))
+    }
+
+    fn open<T: Copy + Default>(
+        &self,
+        format: StackFormat,
+        content: Content<'_>,
+        store: Store<T>,
+    ) -> Result<StackSink<T>> {
+        let Extent { y, x, .. } = self.extent;
+        let file: Box<dyn StackFile> = match format {
+            StackFormat::Tiff => Box::new(tiff::new_stack(self, content)?),
+            StackFormat::Png => {
+                let colours = match content {
+                    Content::Labels(LabelFormat::Png8, Some(palette)) => {
+                        PngColours::Palette(Box::new(*palette))
+                    }
+                    Content::Colours => PngColours::Rgb,
+                    _ => PngColours::Grey,
+                };
+                Box::new(PngFile::new(&self.path, self.resume, (y, x), content.numbers(), colours)?)
+            }
+        };
+        Ok(StackSink::new(&self.path, self.extent, self.channels, file, store, self.written))
+    }
+}

@@ -1,0 +1,162 @@
+//! Images in the parts in which they are computed, and reading them.
+
+use std::sync::Arc;
+
+use ndarray::{Array3, Axis, concatenate, s};
+
+use super::ensemble::Measured;
+use crate::geometry::tiles::Tile;
+use crate::geometry::{Extent, Window};
+use crate::images::{ImageSource, PartReader, has_equal_channels, read_image};
+use crate::network::Measure;
+use crate::{Error, Result};
+
+/// Bytes of an image that are read at a time to measure it.
+const BAND_BYTES: usize = 16 << 20;
+/// Rows that tell in which range of numbers an image is.
+const SAMPLED_ROWS: usize = 16;
+
+/// A part of an image, whose result is written by itself.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// The number of the image.
+    pub(super) image: usize,
+    /// The number of the part in the image, and how many there are.
+    pub(super) number: usize,
+    pub(super) count: usize,
+    /// What is kept of it, and what is computed for that.
+    pub(super) core: Window,
+    pub(super) patch: Window,
+    /// The size of the image.
+    pub(super) whole: Extent,
+    /// Of the first part that is left to do, those of the image that an earlier run has done.
+    pub(super) done_before: Vec<Window>,
+}
+
+impl Part {
+    /// All of image `image`, whose size need not be known.
+    pub(super) fn whole(image: usize, extent: Extent) -> Self {
+        let all = Window::whole(extent);
+        Self { image, number: 0, count: 1, core: all, patch: all, whole: extent, done_before: Vec::new() }
+    }
+
+    /// The parts of image `image`, of `extent`, by its tiles.
+    pub(super) fn of_tiles(
+        image: usize,
+        extent: Extent,
+        tiles: impl ExactSizeIterator<Item = Tile>,
+    ) -> Vec<Self> {
+        let count = tiles.len();
+        let part = |(number, tile): (usize, Tile)| Self {
+            number,
+            count,
+            core: tile.core,
+            patch: tile.patch,
+            ..Self::whole(image, extent)
+        };
+        tiles.enumerate().map(part).collect()
+    }
+
+    /// Whether it is the last of its image.
+    pub(super) fn is_last(&self) -> bool {
+        self.number + 1 == self.count
+    }
+
+    /// The core, counted from the start of the patch.
+    pub(super) fn core_in_patch(&self) -> Window {
+        Tile { core: self.core, patch: self.patch }.core_in_patch()
+    }
+}
+
+/// A part that was read.
+pub(super) struct ReadPart {
+    /// The patch, `[channel][y][x]`.
+    pub(super) image: Array3<f32>,
+    /// What was measured over the image; `None` for an image in one part, which is measured when it is applied.
+    pub(super) measured: Option<Arc<Measured>>,
+    /// Of the first part of an image, some rows from all over it.
+    pub(super) sample: Option<Array3<f32>>,
+}
+
+/// Reads parts of images in order.
+pub(super) struct Reader<'a> {
+    images: &'a [ImageSource],
+    /// What models want measured over an image.
+    measures: Vec<Measure>,
+    /// Whether models take one channel, so that colours that are grey become that.
+    grey: bool,
+    open: Option<(usize, PartReader<'a>, Arc<Measured>)>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(images: &'a [ImageSource], measures: Vec<Measure>, grey: bool) -> Self {
+        Self { images, measures, grey, open: None }
+    }
+
+    /// Reads a part; of an image that comes in several parts, the first reading measures it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for what cannot be read or is not finite.
+    pub(super) fn read(&mut self, part: &Part) -> Result<ReadPart> {
+        let source = &self.images[part.image];
+        if part.count == 1 {
+            let image = self.fitted(read_image(source)?);
+            return Ok(ReadPart { image, measured: None, sample: None });
+        }
+        let mut sample = None;
+        if self.open.as_ref().is_none_or(|(open, ..)| *open != part.image) {
+            let mut reader = PartReader::open(source)?;
+            let measured = measure(&mut reader, part.whole, &self.measures)?;
+            sample = Some(self.fitted(sampled(&mut reader, part.whole)?));
+            self.open = Some((part.image, reader, Arc::new(measured)));
+        }
+        let Some((_, reader, measured)) = &mut self.open else {
+            return Err(Error::input(source.name(), "was not opened"));
+        };
+        let image = reader.read(&part.patch)?;
+        let measured = Some(measured.clone());
+        Ok(ReadPart { image: self.fitted(image), measured, sample })
+    }
+
+    /// What is in colours will be refused by its channels.
+    fn fitted(&self, image: Array3<f32>) -> Array3<f32> {
+        match self.grey && has_equal_channels(&image) {
+            true => image.slice_move(s![..1, .., ..]),
+            false => image,
+        }
+    }
+}
+
+/// What `measures` find over all of an image of `extent`.
+///
+/// # Errors
+/// As [`PartReader::read`].
+pub(super) fn measure(reader: &mut PartReader<'_>, extent: Extent, measures: &[Measure]) -> Result<Measured> {
+    let channels = reader.channels()?;
+    let row_bytes = extent.x.saturating_mul(channels).saturating_mul(size_of::<f32>()).max(1);
+    let rows = (BAND_BYTES / row_bytes).max(1);
+    let mut found = Vec::new();
+    for measure in measures {
+        let normalisation = measure.of_bands(channels, |visit| {
+            for start in (0..extent.y).step_by(rows) {
+                let band = Window::plane(start..(start + rows).min(extent.y), 0..extent.x);
+                visit(reader.read(&band)?.view());
+            }
+            Ok(())
+        })?;
+        found.push((*measure, normalisation));
+    }
+    Ok(Measured(found))
+}
+
+/// Rows from all over an image of `extent`.
+fn sampled(reader: &mut PartReader<'_>, extent: Extent) -> Result<Array3<f32>> {
+    let step = extent.y.div_ceil(SAMPLED_ROWS).max(1);
+    let mut rows = Vec::new();
+    for y in (0..extent.y).step_by(step) {
+        rows.push(reader.read(&Window::plane(y..y + 1, 0..extent.x))?);
+    }
+    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
+    concatenate(Axis(1), &views)
+        .map_err(|error| Error::Mismatch(format!("rows of one image differ: {error}")))
+}
