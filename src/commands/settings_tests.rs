@@ -238,7 +238,19 @@ fn each_has_a_line_in_the_stub_of_the_python_module() {
     let stub = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(STUB)).unwrap();
     let named = Settings::SETTINGS.iter().filter(|s| s.is_required() || s.is_for_files());
     // How files are found and taken has no meaning with arrays.
-    let only_files = ["pairs", "fold", "folds", "axes", "target_suffix", "keep_going"];
+    let only_files = [
+        "pairs",
+        "fold",
+        "folds",
+        "axes",
+        "target_suffix",
+        "channel",
+        "slices",
+        "slices_of_targets",
+        "level",
+        "raw",
+        "keep_going",
+    ];
     for setting in named.filter(|setting| !only_files.contains(&setting.name())) {
         assert!(stub.contains(&format!("    {}: ", setting.name())), "{} is not in {STUB}", setting.name());
     }

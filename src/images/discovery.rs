@@ -37,10 +37,10 @@ pub struct Discovery {
     pub keep_going: bool,
     /// The only channel that is wanted, counted from 0; `None` for all.
     pub channel: Option<usize>,
-    /// Which slices of each stack or run of single images are wanted; `None` for all.
-    pub slices: Option<SliceSelection>,
+    /// Which slices of each stack or run of single images are wanted, see [`SliceSelection`]; `None` for all.
+    pub slices: Option<String>,
     /// The slices of the images to which the slices of the targets belong, in order; `None` where each image has one.
-    pub slices_of_targets: Option<SliceSelection>,
+    pub slices_of_targets: Option<String>,
     /// Which level of a pyramid of arrays is wanted, 0 being the finest.
     pub level: usize,
     /// How numbers lie in files without a header, such as `2048x2048x1000:u16le`.
@@ -103,7 +103,8 @@ impl Discovery {
     /// # Errors
     /// [`Error::Setting`] where none is left.
     fn select_slices(&self, p: &str, images: &mut Vec<ImageSource>) -> Result<()> {
-        let Some(wanted) = &self.slices else { return Ok(()) };
+        let Some(text) = &self.slices else { return Ok(()) };
+        let wanted: SliceSelection = text.parse()?;
         let count = images.len();
         let mut single = 0;
         images.retain(|image| {

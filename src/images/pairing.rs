@@ -7,6 +7,7 @@ use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
 use super::discovery::{Discovery, pages_as_images};
+use super::selection::SliceSelection;
 use super::source::ImageSource;
 use crate::error::{Error, Result};
 
@@ -124,7 +125,8 @@ impl Discovery {
     /// # Errors
     /// [`Error::Setting`] where none is left.
     fn with_targets<'a>(&self, images: &'a [ImageSource]) -> Result<Cow<'a, [ImageSource]>> {
-        let Some(wanted) = &self.slices_of_targets else { return Ok(Cow::Borrowed(images)) };
+        let Some(text) = &self.slices_of_targets else { return Ok(Cow::Borrowed(images)) };
+        let wanted = SliceSelection::of_setting("slices_of_targets", text)?;
         let numbered = images.iter().enumerate();
         let kept: Vec<_> = numbered
             .filter(|(number, image)| wanted.contains(image.page.unwrap_or(*number)))

@@ -39,9 +39,19 @@ impl FromStr for SliceSelection {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        Self::of_setting("slices", text)
+    }
+}
+
+impl SliceSelection {
+    /// Reads the value of the setting that is called `setting`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what is no selection.
+    pub fn of_setting(setting: &str, text: &str) -> Result<Self> {
         let wrong = || {
             Error::setting(
-                "slices",
+                setting,
                 format!("'{text}'"),
                 "it must be numbers counted from 0, such as 100..200 (without the last), 100.., 7, 0..1000..10 for every tenth, or several of these with commas",
             )

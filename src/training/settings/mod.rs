@@ -72,6 +72,18 @@ declare_settings! {
         axes: Option<String> = None => Setting::under(Data, "AXES").for_files();
         /// What targets have at the end of their names but images have not, such as _mask.
         target_suffix: Option<String> = None => Setting::under(Data, "TEXT").for_files();
+        /// Take only this channel of the images, counted from 0.
+        channel: Option<usize> = None => Setting::under(Data, "N").for_files();
+        /// Take only these slices of each stack, counted from 0: 100..200 (without the last), 0..1000..10 for every tenth, or a
+        /// list.
+        slices: Option<String> = None => Setting::under(Data, "SLICES").of_kind(ValueKind::Numbers).for_files();
+        /// The slices of the images to which the slices of the targets belong, in order, such as 0..1000..10.
+        slices_of_targets: Option<String> = None
+            => Setting::under(Data, "SLICES").of_kind(ValueKind::Numbers).for_files();
+        /// Which level of a pyramid is taken, 0 being the finest.
+        level: usize = 0 => Setting::under(Data, "N").for_files().omitted_at_default();
+        /// How numbers lie in files without a header: columns x rows x slices and their type, such as 2048x2048x1000:u16le.
+        raw: Option<String> = None => Setting::under(Data, "FORM").for_files();
         /// Use the whole pages of stacks that are cut off.
         keep_going: bool = false => Setting::under(Data, "").for_files().omitted_at_default();
         /// How much classes count: balanced, or a number for each in the order of their values, like 1,2,0.5.
@@ -174,7 +186,14 @@ impl Settings {
 
     /// How images are looked for.
     pub(in crate::training) fn discovery(&self) -> Discovery {
-        Discovery::new(self.axes.clone(), self.target_suffix.clone(), self.keep_going)
+        Discovery {
+            channel: self.channel,
+            slices: self.slices.clone(),
+            slices_of_targets: self.slices_of_targets.clone(),
+            level: self.level,
+            raw: self.raw.clone(),
+            ..Discovery::new(self.axes.clone(), self.target_suffix.clone(), self.keep_going)
+        }
     }
 
     /// Settings with all defaults, for images that are in memory.
