@@ -152,7 +152,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, c
     refuses(ValueError, ["models[1] has 3 channels"], msd_gpu.Ensemble, [segmentation, colour])
     refuses(ValueError, ["data_range", "segmentation"], segmentation.evaluate, images, labels, data_range=1)
     refuses(ValueError, ["ignore", "regression", "weights"], regression.evaluate, images, images, ignore=1)
-    refuses(ValueError, ["targets have 1 channels", "gives 2"], regression.evaluate, images, images)
+    refuses(ValueError, ["targets have 1 channel,", "gives 2"], regression.evaluate, images, images)
     refuses(ValueError, ["targets[0]", "label 9"], segmentation.evaluate, images, labels + 7)
     refuses(ValueError, ["images[0] has 1 channel"], colour.evaluate, images, labels)
 
