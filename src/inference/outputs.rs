@@ -8,7 +8,7 @@ use super::ensemble::Prediction;
 use super::products::{Products, Rendered};
 use crate::Result;
 use crate::geometry::{Extent, Window};
-use crate::images::{ImageSource, Sink, StackLayout, TiffSink, page_size};
+use crate::images::{ImageSource, Palette, Sink, StackLayout, TiffSink, page_size};
 
 /// Which images are pages of one file, whose results are pages of one file too.
 #[derive(Debug, Default)]
@@ -161,7 +161,7 @@ impl Stack {
             let layout = StackLayout::of(image, self.source.count);
             for (product, result) in &rendered {
                 let path = products.folder().join(product.stack_name(&self.source.stem));
-                let slices = self.source.open(&path, result, &layout)?;
+                let slices = self.source.open(&path, result, &layout, &products.palette())?;
                 self.files.push((path, slices));
             }
             for (skipped, name) in std::mem::take(&mut self.skipped).iter().enumerate() {
@@ -188,11 +188,18 @@ impl Stack {
 }
 
 impl StackOf {
-    fn open(&self, path: &Path, result: &Rendered<'_>, layout: &StackLayout) -> Result<Slices> {
+    fn open(
+        &self,
+        path: &Path,
+        result: &Rendered<'_>,
+        layout: &StackLayout,
+        palette: &Palette,
+    ) -> Result<Slices> {
         let extent = |channels: usize| Extent::new(self.count * channels, self.height, self.width);
         Ok(match result {
             Rendered::Labels(_, format) => {
-                Slices::Labels(TiffSink::labels(path, extent(1), *format)?.laid_out(layout))
+                let sink = TiffSink::labels(path, extent(1), *format)?;
+                Slices::Labels(sink.laid_out(layout).coloured(palette))
             }
             Rendered::Colours(_) => Slices::Colours(TiffSink::colours(path, extent(1))?.laid_out(layout)),
             Rendered::Values(values) => {

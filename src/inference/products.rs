@@ -193,7 +193,7 @@ impl Products {
     }
 
     /// The colours of the classes by their values; other values are white.
-    fn palette(&self) -> Palette {
+    pub(super) fn palette(&self) -> Palette {
         let mut palette = [[0xff; 3]; 256];
         for (class, index) in self.classes.iter().zip(0..) {
             if let Some(colour) = usize::try_from(class.value).ok().and_then(|value| palette.get_mut(value)) {

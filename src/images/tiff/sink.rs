@@ -9,11 +9,12 @@ use tiff::encoder::colortype::{ColorType, Gray8, Gray16, Gray32Float, GrayI32, R
 use tiff::encoder::{TiffEncoder, TiffKindBig, TiffValue};
 
 use super::layout::{Description, PixelType, StackLayout};
-use super::write::{MAX_CLASSIC_TIFF_BYTES, check_channels, io_error, write_page};
+use super::write::{MAX_CLASSIC_TIFF_BYTES, Tags, check_channels, io_error, write_page};
 use crate::error::{Error, Result};
 use crate::files::UnfinishedFile;
 use crate::geometry::{Extent, Window};
 use crate::images::label_format::LabelFormat;
+use crate::images::labels::Palette;
 use crate::images::limits::side;
 use crate::images::sink::{Coverage, Sink, check_shape};
 use crate::images::volume::{check_window, zeros};
@@ -32,6 +33,8 @@ pub struct TiffSink<T> {
     pixel: PixelType,
     /// What the first page says of the file.
     description: Option<Description>,
+    /// The colours in which programs show the numbers of all pages.
+    palette: Option<Box<Palette>>,
     misfit: Box<Misfit<T>>,
     /// The slices before this one are in the file.
     next: usize,
@@ -49,8 +52,8 @@ enum Pages {
     Big(TiffEncoder<File, TiffKindBig>),
 }
 
-/// Adds the page of a slice `[channel][y][x]`, with what it says of the file.
-type AddPage<T> = fn(&mut Pages, ArrayView3<T>, Option<&Description>) -> TiffResult<()>;
+/// Adds the page of a slice `[channel][y][x]`, with what it says beside its pixels.
+type AddPage<T> = fn(&mut Pages, ArrayView3<T>, Tags<'_>) -> TiffResult<()>;
 
 /// What is wrong with the first number that cannot be stored; `None` where all can.
 type Misfit<T> = dyn Fn(&ArrayView4<T>) -> Option<String> + Send;
@@ -59,15 +62,15 @@ impl Pages {
     fn add<C: ColorType, T: Copy>(
         &mut self,
         slice: ArrayView3<T>,
-        description: Option<&Description>,
+        tags: Tags<'_>,
         number: impl Fn(T) -> C::Inner,
     ) -> TiffResult<()>
     where
         [C::Inner]: TiffValue,
     {
         match self {
-            Pages::Classic(encoder) => write_page::<C, _, _, _>(encoder, slice, description, number),
-            Pages::Big(encoder) => write_page::<C, _, _, _>(encoder, slice, description, number),
+            Pages::Classic(encoder) => write_page::<C, _, _, _>(encoder, slice, tags, number),
+            Pages::Big(encoder) => write_page::<C, _, _, _>(encoder, slice, tags, number),
         }
     }
 }
@@ -79,8 +82,7 @@ impl TiffSink<f32> {
     /// # Errors
     /// [`Error::Output`] for no or more than 65 535 channels, an empty volume, or a file that cannot be written.
     pub fn values(path: impl AsRef<Path>, extent: Extent, channels: usize) -> Result<Self> {
-        let add: AddPage<f32> =
-            |pages, slice, description| pages.add::<Gray32Float, _>(slice, description, |value| value);
+        let add: AddPage<f32> = |pages, slice, tags| pages.add::<Gray32Float, _>(slice, tags, |value| value);
         Self::new(path.as_ref(), extent, channels, (add, PixelType::Float32), Box::new(|_| None))
     }
 }
@@ -91,8 +93,7 @@ impl TiffSink<u8> {
     /// # Errors
     /// [`Error::Output`] for an empty volume or a file that cannot be written.
     pub fn colours(path: impl AsRef<Path>, extent: Extent) -> Result<Self> {
-        let add: AddPage<u8> =
-            |pages, slice, description| pages.add::<RGB8, _>(slice, description, |value| value);
+        let add: AddPage<u8> = |pages, slice, tags| pages.add::<RGB8, _>(slice, tags, |value| value);
         Self::new(path.as_ref(), extent, 3, (add, PixelType::Colours), Box::new(|_| None))
     }
 }
@@ -121,6 +122,15 @@ impl TiffSink<i64> {
             labels.iter().find(|label| !format.range().contains(label)).map(|label| format.misfit(*label))
         };
         Self::new(path.as_ref(), extent, 1, add, Box::new(misfit))
+    }
+
+    /// Labels of 8 bits are shown in the colours of `palette`; their numbers stay the labels. To be called before anything is
+    /// written.
+    #[must_use]
+    pub fn coloured(mut self, palette: &Palette) -> Self {
+        // The format has palettes of 16 bits too, but few programs.
+        self.palette = (self.pixel == PixelType::Uint8).then(|| Box::new(*palette));
+        self
     }
 }
 
@@ -153,6 +163,7 @@ impl<T> TiffSink<T> {
             add,
             pixel,
             description: None,
+            palette: None,
             misfit,
             file,
             next: 0,
@@ -173,7 +184,7 @@ impl<T> TiffSink<T> {
     fn add_pages(&mut self, slices: ArrayView4<T>) -> Result<()> {
         for slice in slices.axis_iter(Axis(1)) {
             let description = self.description.as_ref().filter(|_| self.next == 0);
-            (self.add)(&mut self.pages, slice, description)
+            (self.add)(&mut self.pages, slice, Tags { description, palette: self.palette.as_deref() })
                 .map_err(|error| self.file.failed(io_error(error)))?;
             self.next += 1;
         }
@@ -312,6 +323,36 @@ mod tests {
         assert_eq!(files(folder.path()), 0);
         assert!(TiffSink::values(&path, Extent::new(0, 3, 4), 1).is_err());
         assert!(TiffSink::values(&path, extent, 0).is_err());
+    }
+
+    #[test]
+    fn labels_of_8_bits_have_a_palette_and_stay_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let extent = Extent::new(3, 2, 2);
+        let labels = Array4::from_shape_fn((1, 3, 2, 2), |(_, z, y, x)| (z * 4 + y * 2 + x) as i64);
+        let mut palette = [[0xff; 3]; 256];
+        palette[7] = [1, 2, 3];
+        for (format, coloured) in
+            [(LabelFormat::Png8, true), (LabelFormat::Png16, false), (LabelFormat::Tiff32, false)]
+        {
+            let path = folder.path().join(format!("{format:?}.tif"));
+            let mut sink = TiffSink::labels(&path, extent, format).unwrap().coloured(&palette);
+            sink.write(Window::whole(extent), labels.view()).unwrap();
+            Box::new(sink).done().unwrap();
+            let volume = open_volume(path.to_str().unwrap()).unwrap();
+            assert_eq!(volume.read_labels(Window::whole(extent)).unwrap(), labels.index_axis(Axis(0), 0));
+            assert_eq!(volume.read(Window::whole(extent)).unwrap(), labels.mapv(|label| label as f32));
+            let mut file = tiff::decoder::Decoder::new(File::open(&path).unwrap()).unwrap();
+            for page in 0..3 {
+                let map =
+                    file.find_tag(tiff::tags::Tag::ColorMap).unwrap().map(|map| map.into_u16_vec().unwrap());
+                let of = map.map(|map| [7, 256 + 7, 512 + 7, 0].map(|place| map[place]));
+                assert_eq!(of, coloured.then_some([257, 2 * 257, 3 * 257, 0xffff]), "{format:?}");
+                if page < 2 {
+                    file.next_image().unwrap();
+                }
+            }
+        }
     }
 
     #[test]

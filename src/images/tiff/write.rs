@@ -6,12 +6,13 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView3, Axis};
 use tiff::encoder::colortype::{ColorType, Gray32Float, GrayI32};
 use tiff::encoder::{Rational, TiffEncoder, TiffKind, TiffValue};
-use tiff::tags::{ExtraSamples, ResolutionUnit, Tag};
+use tiff::tags::{ExtraSamples, PhotometricInterpretation, ResolutionUnit, Tag};
 use tiff::{TiffError, TiffResult};
 
 use super::layout::{Description, fraction};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
+use crate::images::labels::Palette;
 use crate::images::limits::side;
 
 /// Above this many bytes of pixels a TIFF file is written as BigTIFF, as its offsets need 64 bits.
@@ -34,11 +35,13 @@ pub fn write_tiff_f32<'a>(path: impl AsRef<Path>, image: impl Into<ArrayView3<'a
     }
     write_atomic(path, |file| {
         if image.len() * 4 < MAX_CLASSIC_TIFF_BYTES {
-            TiffEncoder::new(file)
-                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image, None, |v| v))
+            TiffEncoder::new(file).and_then(|mut file| {
+                write_page::<Gray32Float, _, _, _>(&mut file, image, Tags::default(), |v| v)
+            })
         } else {
-            TiffEncoder::new_big(file)
-                .and_then(|mut file| write_page::<Gray32Float, _, _, _>(&mut file, image, None, |v| v))
+            TiffEncoder::new_big(file).and_then(|mut file| {
+                write_page::<Gray32Float, _, _, _>(&mut file, image, Tags::default(), |v| v)
+            })
         }
         .map_err(io_error)
     })
@@ -60,12 +63,20 @@ pub(super) fn io_error(error: TiffError) -> std::io::Error {
     }
 }
 
+/// What a page says beside its pixels.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tags<'a> {
+    /// Of its file.
+    pub(super) description: Option<&'a Description>,
+    /// The colours in which programs show its numbers of 8 bits.
+    pub(super) palette: Option<&'a Palette>,
+}
+
 /// Adds a page from an image of shape `[channel][y][x]`, whose sides a TIFF file can say, each number turned by `number`.
-/// `description` is what the page says of its file.
 pub(super) fn write_page<C: ColorType, T: Copy, W: Write + Seek, K: TiffKind>(
     encoder: &mut TiffEncoder<W, K>,
     image: ArrayView3<T>,
-    description: Option<&Description>,
+    tags: Tags<'_>,
     number: impl Fn(T) -> C::Inner,
 ) -> TiffResult<()>
 where
@@ -77,7 +88,15 @@ where
     if channels > colours {
         page.extra_samples(&vec![ExtraSamples::Unspecified; channels - colours])?;
     }
-    if let Some(Description { text, resolution, in_centimetres }) = description {
+    if let Some(palette) = tags.palette {
+        // All red ones, then all green and all blue ones, of 16 bits each.
+        let part = |colour: usize| palette.iter().map(move |of| u16::from(of[colour]) * 257);
+        let map: Vec<u16> = (0..3).flat_map(part).collect();
+        let photometric = PhotometricInterpretation::RGBPalette.to_u16();
+        page.encoder().write_tag(Tag::PhotometricInterpretation, photometric)?;
+        page.encoder().write_tag(Tag::ColorMap, map.as_slice())?;
+    }
+    if let Some(Description { text, resolution, in_centimetres }) = tags.description {
         page.encoder().write_tag(Tag::ImageDescription, text.as_str())?;
         if let Some(resolution) = resolution {
             let [x, y] = resolution.map(fraction).map(|(n, d)| Rational { n, d });
