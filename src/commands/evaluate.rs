@@ -238,9 +238,9 @@ fn reliability_table(calibration: &Calibration) -> Vec<String> {
     let error = score(calibration.expected_error());
     let mut lines = vec![
         String::new(),
-        format!("expected calibration error  {error}  mean of |accuracy - confidence| by bins of confidence"),
+        format!("expected calibration error  {error}  mean of |accuracy - confidence| over bins"),
         String::new(),
-        "reliability: how probable the chosen class was said to be, and how often it was right".into(),
+        "reliability: how probable the class was said to be, how often it was right".into(),
     ];
     lines.extend(table::lines(&rows));
     lines
