@@ -259,6 +259,11 @@ impl Display for Bytes {
     }
 }
 
+/// A number of channels as people say it: `1 channel`, `3 channels`.
+pub(crate) fn counted_channels(channels: usize) -> String {
+    format!("{channels} channel{}", if channels == 1 { "" } else { "s" })
+}
+
 /// The result of everything here that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -7,7 +7,8 @@ use msd_gpu::Error;
 use msd_gpu::devices::{self, Device, TuningPolicy};
 use msd_gpu::evaluation::Scoring;
 use msd_gpu::inference::{self, Prediction};
-use msd_gpu::network::{self, Task};
+use msd_gpu::network::{self, Measure, Task};
+use msd_gpu::samples::LabelRule;
 use msd_gpu::training::TaskKind;
 use msd_gpu::watcher::{Flow, ImageReport, Watcher};
 use ndarray::{Array, Array3, ArrayD, Axis, Dimension};
@@ -19,11 +20,11 @@ use pyo3::types::PyDict;
 use crate::arrays::Numbers;
 use crate::errors::{log_line, raised, setting};
 use crate::keywords;
-use crate::pairs::{Pairs, TRAINING};
+use crate::pairs::{Pairs, TRAINING, TargetKind};
 use crate::process;
 
 /// The keywords of `evaluate`.
-const OPTIONS: [&str; 5] = ["weights", "ignore", "threshold", "classes", "data_range"];
+const OPTIONS: [&str; 6] = ["weights", "ignore", "threshold", "classes", "data_range", "rescale"];
 
 /// What was given by name, of one function's keywords. None counts as not given.
 struct Options<'a, 'py>(Option<&'a Bound<'py, PyDict>>);
@@ -105,13 +106,21 @@ impl Applied {
         self.ensemble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The measure that the keyword `rescale` names.
+    fn measure(&self, rescale: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Measure>> {
+        let text = rescale.map(|rescale| keywords::text("rescale", rescale)).transpose()?;
+        let measure = text.map(|text| inference::Ensemble::rescale_measure(&text, &self.models));
+        measure.transpose().map_err(raised)
+    }
+
     /// The class of each pixel, the probabilities of the classes, or values; see [`crate::model::Model::predict`].
     pub fn predict<'py>(
         &self,
         array: &Bound<'py, PyAny>,
         probabilities: bool,
+        rescale: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let stack = Stack::of(array, self)?;
+        let stack = Stack::of(array, self)?.rescaled(self.measure(rescale)?);
         let Task::Segment { classes } = &self.model().task else {
             if probabilities {
                 return Err(setting("probabilities", "True for a regression", "only classes have some"));
@@ -154,8 +163,12 @@ impl Applied {
     }
 
     /// Mean, deviation and, for classes, entropy; see [`crate::ensemble::Ensemble::uncertainty`].
-    pub fn uncertainty<'py>(&self, array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-        let stack = Stack::of(array, self)?;
+    pub fn uncertainty<'py>(
+        &self,
+        array: &Bound<'py, PyAny>,
+        rescale: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let stack = Stack::of(array, self)?.rescaled(self.measure(rescale)?);
         let segments = self.task() == TaskKind::Segment;
         let [mut mean, mut deviation, mut entropy] = [(); 3].map(|()| Output::new(&stack, "float32"));
         self.each(&stack, true, |index, prediction| {
@@ -196,11 +209,12 @@ impl Applied {
             let part = stack.count.map(|_| stack.numbers.at(index)).transpose()?;
             let part = part.as_ref().unwrap_or(&stack.numbers);
             let (image, name) = (part.whole_image()?, part.name());
-            let mut interrupted = None;
+            let (rescale, mut interrupted) = (stack.rescale, None);
             let predicted = py.detach(|| {
                 let mut ensemble = self.lock();
                 let ensemble = ensemble.as_mut().ok_or_else(gone)?;
                 ensemble.check_channels(name, image.dim().0)?;
+                ensemble.rescale(rescale);
                 ensemble.warn_of_range(name, &image);
                 ensemble.predict_watched(&image, deviation, &mut |_| heard(&mut interrupted))
             });
@@ -223,7 +237,7 @@ impl Applied {
         process::enter()?;
         let py = images.py();
         let options = Options::read(function, options)?;
-        let [weights, ignore, threshold, classes, range] = OPTIONS.map(|name| options.get(name));
+        let [weights, ignore, threshold, classes, range, rescale] = OPTIONS.map(|name| options.get(name));
         let ignore = ignore.map(|value| keywords::label("ignore", &value)).transpose()?;
         let threshold = threshold.map(|value| keywords::label("threshold", &value)).transpose()?;
         let classes = classes.map(|value| keywords::text("classes", &value)).transpose()?;
@@ -231,11 +245,14 @@ impl Applied {
         let scoring = Scoring::new(self.model(), ignore, range);
         let scoring =
             scoring.and_then(|scoring| scoring.by_rule(threshold, classes.as_deref())).map_err(raised)?;
-        let pairs = Pairs::of(TRAINING, images, targets, weights.as_ref(), self.task())?;
+        let rescale = self.measure(rescale.as_ref())?;
+        let kind = TargetKind::of(self.task(), matches!(scoring.rule(), LabelRule::Colours(_)));
+        let pairs = Pairs::of(TRAINING, images, targets, weights.as_ref(), kind)?;
         let mut listener = Listener { interrupted: None };
         let report = py.detach(|| {
             let mut ensemble = self.lock();
             let ensemble = ensemble.as_mut().ok_or_else(gone)?;
+            ensemble.rescale(rescale);
             if let Some((name, channels)) = pairs.first() {
                 ensemble.check_channels(&name, channels)?;
             }
@@ -302,6 +319,8 @@ struct Stack<'py> {
     count: Option<usize>,
     /// Whether images have an axis for channels.
     has_channels: bool,
+    /// How images are brought to the range of those of training.
+    rescale: Option<Measure>,
 }
 
 impl<'py> Stack<'py> {
@@ -338,7 +357,11 @@ impl<'py> Stack<'py> {
             }
             _ => {}
         }
-        Ok(Self { py: array.py(), numbers, count, has_channels })
+        Ok(Self { py: array.py(), numbers, count, has_channels, rescale: None })
+    }
+
+    fn rescaled(self, rescale: Option<Measure>) -> Self {
+        Self { rescale, ..self }
     }
 }
 

@@ -125,6 +125,9 @@ impl<'py> Numbers<'py> {
 
     /// Labels (y, x), and the pixels without one: those that are masked, or NaN. These have the label 0 here.
     pub fn labels(&self) -> PyResult<(Array2<i64>, Option<Mask>)> {
+        if let &[_, _, 3] = self.shape() {
+            return Err(self.wrong_shape("(y, x); for masks in colours, train with colours=\"auto\""));
+        }
         let mut mask = self.masked()?.map(|mask| self.flat(mask)).transpose()?;
         let labels = match (self.kind, self.data.dtype().itemsize()) {
             (b'f', _) => {
@@ -173,6 +176,42 @@ impl<'py> Numbers<'py> {
         }
         // Floating-point labels without NaN have no mask either.
         Ok((labels, mask.filter(|mask| mask.iter().any(|&masked| masked))))
+    }
+
+    /// Labels that are colours: red, green and blue as (y, x, 3), or (y, x) as [`Numbers::labels`] takes them, each 65536 red +
+    /// 256 green + blue. A pixel has no label where any of the three is masked.
+    pub fn colours(&self) -> PyResult<(Array2<i64>, Option<Mask>)> {
+        let &[_, _, channels] = self.shape() else { return self.labels() };
+        if channels != 3 {
+            return Err(self.wrong_shape("(y, x, 3), or (y, x) with a number for each colour"));
+        }
+        if self.kind == b'f' || self.kind == b'b' {
+            // Those from 0 to 1 would be taken for the darkest colours that there are.
+            return Err(PyValueError::new_err(format!(
+                "{} is an array of {}; wanted colours as whole numbers from 0 to 255, convert them to uint8",
+                self.name,
+                self.data.dtype()
+            )));
+        }
+        let parts = to_image(self.converted::<i64>(&self.data, "int64")?)
+            .ok_or_else(|| self.wrong_shape("(y, x, 3)"))?;
+        let masked = self.masked()?.and_then(to_image);
+        let mask = masked.map(|mask| mask.map_axis(Axis(2), |pixel| pixel.iter().any(|&masked| masked)));
+        let mask = mask.filter(|mask| mask.iter().any(|&masked| masked));
+        let hidden = |y: usize, x: usize| mask.as_ref().is_some_and(|mask| mask[[y, x]]);
+        let mut all = parts.indexed_iter();
+        if let Some((_, part)) = all.find(|&((y, x, _), part)| !(0..256).contains(part) && !hidden(y, x)) {
+            return Err(PyValueError::new_err(format!(
+                "{} has the value {part}; wanted colours as whole numbers from 0 to 255",
+                self.name
+            )));
+        }
+        let (height, width, _) = parts.dim();
+        let colours = Array2::from_shape_fn((height, width), |(y, x)| match hidden(y, x) {
+            true => 0,
+            false => (0..3).fold(0, |colour, part| colour << 8 | parts[[y, x, part]]),
+        });
+        Ok((colours, mask))
     }
 
     fn masked(&self) -> PyResult<Option<ArrayD<bool>>> {

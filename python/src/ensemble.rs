@@ -96,30 +96,38 @@ impl Ensemble {
     }
 
     /// The mean of what the models give: arrays in and out as for Model.predict. Labels are those of the largest mean probability.
-    #[pyo3(signature = (array, *, probabilities = None, **unknown),
-        text_signature = "($self, array, *, probabilities=False)")]
+    #[pyo3(signature = (array, *, probabilities = None, rescale = None, **unknown),
+        text_signature = "($self, array, *, probabilities=False, rescale=None)")]
     fn predict<'py>(
         &self,
         array: &Bound<'py, PyAny>,
         probabilities: Option<&Bound<'py, PyAny>>,
+        rescale: Option<&Bound<'py, PyAny>>,
         unknown: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        keywords::refuse("Ensemble.predict", unknown, &["probabilities"])?;
-        self.applied.predict(array, keywords::flag("probabilities", probabilities)?)
+        keywords::refuse("Ensemble.predict", unknown, &["probabilities", "rescale"])?;
+        self.applied.predict(array, keywords::flag("probabilities", probabilities)?, rescale)
     }
 
-    /// How far the predictions are apart, for an array as Model.predict takes it. Gives a dict of float32 arrays: mean, which is
+    /// How far the predictions are apart, for an array and rescale as Model.predict takes them. Gives a dict of float32 arrays: mean, which is
     /// the mean probabilities of the classes or the mean values; deviation, their standard deviation over all models and flips;
     /// and for a segmentation entropy, that of the mean probabilities of each pixel, in nats.
     ///
     /// Raises what predict raises.
-    fn uncertainty<'py>(&self, array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-        self.applied.uncertainty(array)
+    #[pyo3(signature = (array, *, rescale = None, **unknown), text_signature = "($self, array, *, rescale=None)")]
+    fn uncertainty<'py>(
+        &self,
+        array: &Bound<'py, PyAny>,
+        rescale: Option<&Bound<'py, PyAny>>,
+        unknown: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        keywords::refuse("Ensemble.uncertainty", unknown, &["rescale"])?;
+        self.applied.uncertainty(array, rescale)
     }
 
     /// Scores the mean of what the models give for images against their targets, as Model.evaluate does for one.
     #[pyo3(signature = (images, targets, **options),
-        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None)")]
+        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None, rescale=None)")]
     fn evaluate<'py>(
         &self,
         images: &Bound<'py, PyAny>,
@@ -215,7 +223,7 @@ impl Ensemble {
 /// The other arguments and the dict that it gives are those of Model.evaluate.
 #[pyfunction]
 #[pyo3(signature = (models, images, targets, **options),
-    text_signature = "(models, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None)")]
+    text_signature = "(models, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None, rescale=None)")]
 pub fn evaluate<'py>(
     models: &Bound<'py, PyAny>,
     images: &Bound<'py, PyAny>,

@@ -81,9 +81,6 @@ fn in_python(text: &str) -> String {
         if (name, value) == ("msd-gpu", Some("devices")) {
             return Some("msd_gpu.devices()".into());
         }
-        if let ("rescale", Some(measure)) = (name, value) {
-            return Some(format!("msd-gpu predict --rescale {measure}"));
-        }
         if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
             return None;
         }

@@ -140,26 +140,33 @@ impl Model {
     /// A regression gives float32 in the units of its targets, (c, y, x) or (n, c, y, x); where it has one output, (y, x) for
     /// (y, x) and (n, y, x) for (n, y, x).
     ///
+    /// rescale: bring each image to the range of numbers of the training images, by its own mean and deviation ("mean") or
+    /// percentiles ("1..99"): for the same scene in another bit depth.
+    ///
     /// Raises TypeError for what is no array of numbers; ValueError for other shapes, an image of another number of channels,
-    /// numbers that are not finite, and probabilities of a regression; RuntimeError when the device fails, and in a process
+    /// numbers that are not finite, probabilities of a regression, and another rescale than the training images were normalised
+    /// by; RuntimeError when the device fails, and in a process
     /// that was forked after msd_gpu was used.
-    #[pyo3(signature = (array, *, probabilities = None, **unknown),
-        text_signature = "($self, array, *, probabilities=False)")]
+    #[pyo3(signature = (array, *, probabilities = None, rescale = None, **unknown),
+        text_signature = "($self, array, *, probabilities=False, rescale=None)")]
     fn predict<'py>(
         &self,
         array: &Bound<'py, PyAny>,
         probabilities: Option<&Bound<'py, PyAny>>,
+        rescale: Option<&Bound<'py, PyAny>>,
         unknown: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        keywords::refuse("Model.predict", unknown, &["probabilities"])?;
-        self.applied.predict(array, keywords::flag("probabilities", probabilities)?)
+        keywords::refuse("Model.predict", unknown, &["probabilities", "rescale"])?;
+        self.applied.predict(array, keywords::flag("probabilities", probabilities)?, rescale)
     }
 
     /// Scores what the network gives for images against their targets, as msd-gpu evaluate --json does.
     ///
     /// images, targets, weights: as train takes them; pixels of weight 0, masked ones and those with the label ignore do not
     /// count.
-    /// threshold, classes: how labels become the model's classes, as in train.
+    /// threshold, classes: how labels become the model's classes, as in train. A model that was trained on colours takes these,
+    /// (y, x, 3) too.
+    /// rescale: as in predict.
     /// data_range: what PSNR and SSIM of a regression refer to, such as 255; else largest minus smallest target.
     ///
     /// Gives a dict. Of a segmentation: mean_iou, mean_dice, class_accuracy, global_accuracy, classes (a dict for each),
@@ -169,7 +176,7 @@ impl Model {
     ///
     /// Raises TypeError and ValueError as train does; RuntimeError when the device fails.
     #[pyo3(signature = (images, targets, **options),
-        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None)")]
+        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None, rescale=None)")]
     fn evaluate<'py>(
         &self,
         images: &Bound<'py, PyAny>,

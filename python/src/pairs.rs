@@ -28,6 +28,26 @@ pub struct Pairs {
     weights: Vec<Option<Array2<f32>>>,
 }
 
+/// What targets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetKind {
+    Labels,
+    /// Labels that are colours, each of which may be given as red, green and blue.
+    Colours,
+    Values,
+}
+
+impl TargetKind {
+    /// Those of a task, whose labels are colours or not.
+    pub fn of(task: TaskKind, colours: bool) -> Self {
+        match (task, colours) {
+            (TaskKind::Regress, _) => Self::Values,
+            (TaskKind::Segment, true) => Self::Colours,
+            (TaskKind::Segment, false) => Self::Labels,
+        }
+    }
+}
+
 enum Targets {
     /// Labels, and which pixels have none.
     Labels(Vec<(Array2<i64>, Option<Mask>)>),
@@ -40,18 +60,19 @@ impl Pairs {
         images: &Bound<'_, PyAny>,
         targets: &Bound<'_, PyAny>,
         weights: Option<&Bound<'_, PyAny>>,
-        task: TaskKind,
+        kind: TargetKind,
     ) -> PyResult<Self> {
         let images = arrays::each(images, keywords.images, Numbers::image)?;
         let mut masks: Vec<Vec<Option<Mask>>> = Vec::new();
-        let (targets, count) = match task {
-            TaskKind::Segment => {
-                let labels = arrays::each(targets, keywords.targets, Numbers::labels)?;
+        let (targets, count) = match kind {
+            TargetKind::Labels | TargetKind::Colours => {
+                let read = if kind == TargetKind::Colours { Numbers::colours } else { Numbers::labels };
+                let labels = arrays::each(targets, keywords.targets, read)?;
                 masks.push(labels.iter().map(|(_, mask)| mask.clone()).collect());
                 let count = labels.len();
                 (Targets::Labels(labels), count)
             }
-            TaskKind::Regress => {
+            TargetKind::Values => {
                 let (values, mask): (Vec<_>, Vec<_>) =
                     arrays::each(targets, keywords.targets, Numbers::image)?.into_iter().unzip();
                 masks.push(mask);

@@ -14,7 +14,7 @@ use crate::applied::Place;
 use crate::errors::{log_line, raised, setting};
 use crate::keywords;
 use crate::model::{Model, epoch_dict};
-use crate::pairs::{Pairs, TRAINING, VALIDATION};
+use crate::pairs::{Pairs, TRAINING, TargetKind, VALIDATION};
 use crate::process;
 use crate::settings::Given;
 
@@ -46,7 +46,8 @@ const KEYWORDS: [&str; 11] = [
 /// differ in size. Integers, floating-point numbers and booleans of any size, byte order and layout are taken; all become
 /// float32.
 /// targets: for task="segment" as many label images (y, x), whose values are the classes: integers, booleans, or whole
-/// floating-point numbers with NaN where nobody labelled a pixel. For task="regress" the wanted images, (y, x) or (c, y, x).
+/// floating-point numbers with NaN where nobody labelled a pixel; with colours, (y, x, 3) as well: red, green and blue, whole
+/// numbers from 0 to 255. For task="regress" the wanted images, (y, x) or (c, y, x).
 /// task: "segment" or "regress"; a run that is resumed has its own.
 /// weights: how much each pixel counts, (y, x) for each image; 0 for not at all. Masked pixels of masked arrays do not count,
 /// whether the image, the target or the weights are masked; what is masked in an image is filled with the mean of its channel.
@@ -62,9 +63,10 @@ const KEYWORDS: [&str; 11] = [
 ///
 /// Settings, by name as in config.toml (None is as good as leaving them out):
 /// val_fraction (share of the images to judge by), ignore (label of pixels that nobody labelled), threshold (labels from this one
-/// on are class 1), classes (only these labels are classes, "0,255" or "0,rest"), colours (labels are colours, 65536 red +
-/// 256 green + blue; "auto" or a list), class_names ("background,cell", in the order of the labels), class_weights ("balanced", or a number for each class), init (model file or run folder to start from), freeze (layers that stay as they
-/// are), normalise ("mean", or percentiles "1..99"), normalise_per_image;
+/// on are class 1), classes (only these labels are classes, "0,255" or "0,rest"), colours (labels are colours, (y, x, 3) or
+/// 65536 red + 256 green + blue: "auto", or those that are classes, "#000000,#ff0000"), class_names ("background,cell", in the
+/// order of the labels), class_weights ("balanced", or a number for each class), init (model file or run folder to start from),
+/// freeze (layers that stay as they are), normalise ("mean", or percentiles "1..99"), normalise_per_image;
 /// depth=50, width=1, dilations="1..10", boundary="reflect";
 /// batch=1, crop=256 (size of the pieces that are shown; 0 for whole images), symmetries="all", favour_rare=0.0, lr=0.003;
 /// max_epochs, max_minutes, max_steps (limits; 1000 epochs without any), patience (epochs without a better model),
@@ -119,10 +121,11 @@ pub fn train<'py>(
     }
     let given = Given::read(settings, &KEYWORDS)?;
     let settings = read_settings(task.as_deref(), resume.as_deref(), &given)?;
-    let training = Pairs::of(TRAINING, images, targets, weights, settings.task)?;
+    let kind = TargetKind::of(settings.task, settings.colours.is_some());
+    let training = Pairs::of(TRAINING, images, targets, weights, kind)?;
     let validation = match (val_images, val_targets, val_weights) {
         (Some(images), Some(targets), weights) => {
-            Some(Pairs::of(VALIDATION, images, targets, weights, settings.task)?)
+            Some(Pairs::of(VALIDATION, images, targets, weights, kind)?)
         }
         (None, None, None) => None,
         _ => {

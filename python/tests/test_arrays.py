@@ -197,6 +197,55 @@ def test_masked_pixels_do_not_count_in_training():
     assert 0 < model.evaluate(broken, labels)["pixels"] == (~hidden).sum()
 
 
+def test_masks_in_colours_are_labels():
+    images, labels = discs()
+    colours = np.where((labels == 7)[..., None], np.uint8([255, 128, 0]), np.uint8([0, 0, 64]))
+    numbers = np.where(labels == 7, 0xFF8000, 0x000040)
+    settings = {"task": "segment", "max_steps": 30, "val_images": images, **QUICK}
+    wanted = msd_gpu.train(images, numbers, val_targets=numbers, colours="auto", **settings)
+    assert wanted.classes == [(0, "#000040"), (1, "#ff8000")]
+    probabilities = wanted.predict(images, probabilities=True)
+    scores = wanted.evaluate(images, numbers)
+    for masks in (colours, list(colours), colours.astype("i8"), np.asfortranarray(colours), np.ma.asarray(colours)):
+        model = msd_gpu.train(images, masks, val_targets=masks, colours="auto", **settings)
+        assert model.classes == wanted.classes
+        assert np.array_equal(model.predict(images, probabilities=True), probabilities)
+        assert model.evaluate(images, masks) == scores and msd_gpu.evaluate([model], images, masks) == scores
+    listed = msd_gpu.train(images, colours, val_targets=colours, colours="#ff8000,#000040", **settings)
+    assert listed.classes == [(0, "#ff8000"), (1, "#000040")]
+    assert listed.evaluate(images, colours)["pixels"] == labels.size
+    # A pixel has no label where any of its three numbers is masked.
+    hidden = np.zeros(colours.shape, bool)
+    hidden[:, ::3, :, 1] = True
+    masked = np.ma.array(np.where(hidden, 7, colours), mask=hidden)
+    model = msd_gpu.train(images, masked, val_targets=masked, colours="auto", **settings)
+    assert model.classes == wanted.classes
+    assert model.evaluate(images, masked)["pixels"] == (~hidden[..., 1]).sum()
+
+
+def test_colours_that_are_none_are_named():
+    images, _ = discs(2)
+    colours = np.zeros((2, 24, 30, 3), np.int16)
+    colours[:, :9] = 255
+
+    def train(labels, **settings):
+        return msd_gpu.train(images, labels, task="segment", max_steps=1, **QUICK, **settings)
+
+    model = train(colours, colours="auto")
+    for labels, settings, parts in [
+        (colours, {}, ["targets[0] has the shape (24, 30, 3)", 'colours="auto"']),
+        (colours + 1, {"colours": "auto"}, ["targets[0] has the value 256", "from 0 to 255"]),
+        (colours / 255, {"colours": "auto"}, ["targets[0] is an array of float64", "uint8"]),
+        (colours[..., :2], {"colours": "auto"}, ["targets[0] has the shape (24, 30, 2)", "(y, x, 3)"]),
+        (colours, {"colours": "#000000,#ff0000"}, ["targets[0]", "has the colour #ffffff in 270 of 720 pixels", "add it to colours"]),
+    ]:
+        with pytest.raises(ValueError) as error:
+            train(labels, **settings)
+        assert all(part in str(error.value) for part in parts), error.value
+    with pytest.raises(ValueError, match="targets.1.*has the colour #070707"):
+        model.evaluate(images, np.stack([colours[0], np.full_like(colours[0], 7)]))
+
+
 def test_a_target_that_is_masked_everywhere_is_passed_over():
     images, labels = discs()
     nowhere = np.ma.array(labels, mask=[[[True]], [[False]], [[False]], [[False]]] * np.ones(labels.shape, bool))

@@ -105,6 +105,8 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, c
     refuses(TypeError, ["path is 3, an int"], segmentation.save, 3)
     refuses(TypeError, ["format is 3, an int"], segmentation.export, "m", 3)
     refuses(TypeError, ["probabilities is 1, an int; wanted a bool"], segmentation.predict, images, probabilities=1)
+    refuses(TypeError, ["rescale is True, a bool; wanted a str"], segmentation.predict, images, rescale=True)
+    refuses(ValueError, ["rescale is 'max'", "mean", "1..99"], segmentation.evaluate, images, labels, rescale="max")
     refuses(TypeError, ["tta is 'yes', a str; wanted a bool"], msd_gpu.Ensemble, [segmentation], tta="yes")
     refuses(TypeError, ["ignore is 0.5, a float; wanted an int"], segmentation.evaluate, images, labels, ignore=0.5)
     refuses(ValueError, ["ignore is 18446744073709551616"], segmentation.evaluate, images, labels, ignore=2**64)
@@ -150,7 +152,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, c
     refuses(ValueError, ["models[1] has 3 channels"], msd_gpu.Ensemble, [segmentation, colour])
     refuses(ValueError, ["data_range", "segmentation"], segmentation.evaluate, images, labels, data_range=1)
     refuses(ValueError, ["ignore", "regression", "weights"], regression.evaluate, images, images, ignore=1)
-    refuses(ValueError, ["targets have 1 channels", "gives 2"], regression.evaluate, images, images)
+    refuses(ValueError, ["targets have 1 channel,", "gives 2"], regression.evaluate, images, images)
     refuses(ValueError, ["targets[0]", "label 9"], segmentation.evaluate, images, labels + 7)
     refuses(ValueError, ["images[0] has 1 channel"], colour.evaluate, images, labels)
 
@@ -160,6 +162,8 @@ def test_other_functions_name_the_nearest_keyword_too(segmentation):
     for name, act, known, keyword in [
         ("Model.load", lambda **k: msd_gpu.Model.load("m", **k), "device", "devise"),
         ("Model.predict", lambda **k: segmentation.predict(images, **k), "probabilities", "probabilites"),
+        ("Ensemble.predict", lambda **k: msd_gpu.Ensemble([segmentation]).predict(images, **k), "rescale", "rescal"),
+        ("Ensemble.uncertainty", lambda **k: msd_gpu.Ensemble([segmentation]).uncertainty(images, **k), "rescale", "re_scale"),
         ("Model.evaluate", lambda **k: segmentation.evaluate(images, labels, **k), "ignore", "ignored"),
         ("Ensemble", lambda **k: msd_gpu.Ensemble([segmentation], **k), "tile", "tiles"),
         ("evaluate", lambda **k: msd_gpu.evaluate(segmentation, images, labels, **k), "weights", "weight"),
@@ -390,6 +394,27 @@ def test_models_are_scored_as_the_program_does(segmentation, regression):
     assert scores["input"] is None and scores["data_range_from"] == "targets"
     assert regression.evaluate(images, targets, data_range=100)["data_range"] == 100
     json.dumps(scores)
+
+
+def test_images_of_another_range_are_told_and_brought_to_that_of_training(segmentation, denoiser, caplog):
+    images, labels = discs()
+    wide = images.astype(np.uint16) * 257
+    # Each model says it once.
+    msd_gpu.Ensemble([segmentation]).predict(wide)
+    assert 'give rescale="mean"' in caplog.text
+    caplog.clear()
+    # By its own numbers each image is the same in any range.
+    wanted = segmentation.predict(images, rescale="mean", probabilities=True)
+    assert np.allclose(segmentation.predict(wide, rescale="mean", probabilities=True), wanted, atol=1e-4)
+    scores = segmentation.evaluate(wide, labels, rescale="mean")
+    assert scores["mean_iou"] > 0.9 > segmentation.evaluate(wide, labels)["mean_iou"]
+    assert msd_gpu.evaluate([segmentation], wide, labels, rescale="mean") == scores
+    ensemble = msd_gpu.Ensemble([segmentation])
+    assert np.array_equal(ensemble.predict(wide, rescale="mean"), segmentation.predict(wide, rescale="mean"))
+    assert np.allclose(ensemble.uncertainty(wide, rescale="mean")["mean"], wanted, atol=1e-4)
+    # One call does not change the next.
+    assert np.array_equal(segmentation.predict(wide), msd_gpu.Ensemble([segmentation]).predict(wide))
+    refuses(ValueError, ["rescale is 1..99", "normalised by mean", 'give rescale="mean"'], denoiser.predict, images, rescale="1..99")
 
 
 def test_ensembles_give_the_mean(segmentation, denoiser, tmp_path):

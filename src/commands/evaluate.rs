@@ -34,11 +34,14 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     target_suffix: Option<String>,
     /// Images: a folder, a TIFF stack or a quoted pattern
-    #[arg(long, value_name = "P", required_unless_present = "predictions")]
+    #[arg(long, value_name = "P", required_unless_present_any = ["predictions", "pairs"])]
     images: Option<String>,
     /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'
-    #[arg(long, value_name = "P")]
-    targets: String,
+    #[arg(long, value_name = "P", required_unless_present = "pairs")]
+    targets: Option<String>,
+    /// List of images with their targets, as train --pairs takes it: lines image,target, and weight where wanted
+    #[arg(long, value_name = "LIST.csv", conflicts_with_all = ["images", "targets", "weights", "predictions"])]
+    pairs: Option<String>,
     /// Value in label images of pixels that nobody labelled, such as 255: they do not count
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     ignore: Option<i64>,
@@ -63,6 +66,11 @@ impl EvaluateArguments {
     fn discovery(&self) -> Discovery {
         self.discovery.discovery(self.target_suffix.as_deref())
     }
+
+    /// Where targets are looked for; clap demands them where there is no list.
+    fn targets(&self) -> &str {
+        self.targets.as_deref().or(self.pairs.as_deref()).unwrap_or_default()
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -76,9 +84,9 @@ const MAX_COLUMNS: usize = 16;
 
 /// Prints the scores of models or of results against targets.
 pub fn run(arguments: EvaluateArguments) -> Result<()> {
-    match (&arguments.predictions, &arguments.images) {
-        (Some(predictions), _) => compare_files(&arguments, predictions),
-        (None, images) => evaluate_models(&arguments, images.as_deref().unwrap_or_default()),
+    match &arguments.predictions {
+        Some(predictions) => compare_files(&arguments, predictions),
+        None => evaluate_models(&arguments),
     }
 }
 
@@ -87,7 +95,7 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()>
     let given = arguments.data_range.map(Scoring::range).transpose()?;
     let files = ResultFiles {
         results: predictions,
-        targets: &arguments.targets,
+        targets: arguments.targets(),
         weights: arguments.weights.as_deref(),
         discovery: arguments.discovery(),
         rule: LabelRule::from_settings(arguments.threshold, arguments.classes.as_deref(), None)?,
@@ -114,7 +122,7 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()>
 }
 
 /// Predicts every image and scores it against its target.
-fn evaluate_models(arguments: &EvaluateArguments, images: &str) -> Result<()> {
+fn evaluate_models(arguments: &EvaluateArguments) -> Result<()> {
     let mut scoring = None;
     let mut ensemble = arguments.models.open(|model| {
         let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
@@ -124,16 +132,21 @@ fn evaluate_models(arguments: &EvaluateArguments, images: &str) -> Result<()> {
     // There is a first model, or none could be opened.
     let Some(scoring) = scoring else { return Ok(()) };
     // All images have the channels of the first one: that is checked when they are loaded.
-    let mut found = arguments.discovery().discover(images)?;
-    if ensemble.model().architecture.inputs == 1 && arguments.discovery.axes.is_none() {
-        found = pages_as_images(found);
-    }
-    if let Some(first) = found.first() {
-        ensemble.check_image(first)?;
+    if let Some(images) = &arguments.images {
+        let mut found = arguments.discovery().discover(images)?;
+        if ensemble.model().architecture.inputs == 1 && arguments.discovery.axes.is_none() {
+            found = pages_as_images(found);
+        }
+        if let Some(first) = found.first() {
+            ensemble.check_image(first)?;
+        }
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
-    let dataset = load(arguments, images, ensemble.model(), &scoring)?;
-    scoring.check_targets(&format!("the targets in {}", arguments.targets), &dataset)?;
+    let dataset = load(arguments, ensemble.model(), &scoring)?;
+    if let Some(first) = dataset.samples.first() {
+        ensemble.check_channels(&first.name, first.image.dim().0)?;
+    }
+    scoring.check_targets(&format!("the targets in {}", arguments.targets()), &dataset)?;
     let mut progress = ImageProgress::over(dataset.samples.len());
     let evaluation = scoring.run(&mut ensemble, dataset, &mut progress)?;
     drop(progress);
@@ -155,8 +168,12 @@ fn evaluate_models(arguments: &EvaluateArguments, images: &str) -> Result<()> {
 }
 
 /// The images with their targets and weights.
-fn load(arguments: &EvaluateArguments, images: &str, model: &Model, scoring: &Scoring) -> Result<Dataset> {
-    let files = DataFiles::new(images, &arguments.targets)
+fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Result<Dataset> {
+    let files = match (&arguments.pairs, &arguments.images) {
+        (Some(list), _) => DataFiles::listed(list),
+        (None, images) => DataFiles::new(images.as_deref().unwrap_or_default(), arguments.targets()),
+    };
+    let files = files
         .found_by(arguments.discovery())
         .weighted(arguments.weights.as_deref())
         .of_channels(model.architecture.inputs);
@@ -221,9 +238,9 @@ fn reliability_table(calibration: &Calibration) -> Vec<String> {
     let error = score(calibration.expected_error());
     let mut lines = vec![
         String::new(),
-        format!("expected calibration error  {error}  mean of |accuracy - confidence| by bins of confidence"),
+        format!("expected calibration error  {error}  mean of |accuracy - confidence| over bins"),
         String::new(),
-        "reliability: how probable the chosen class was said to be, and how often it was right".into(),
+        "reliability: how probable the class was said to be, how often it was right".into(),
     ];
     lines.extend(table::lines(&rows));
     lines

@@ -141,13 +141,16 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryN
         let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64);
         let parts = |[network, images]: [u64; 2]| {
             let all = mebibytes(network + images);
-            format!("{all}: {} for the network, {} for images", mebibytes(network), mebibytes(images))
+            // Short enough for a line of 80 characters.
+            format!("{all}: network {}, images {}", mebibytes(network), mebibytes(images))
         };
         let size = format!("{} x {} pixels", memory.height, memory.width);
-        say("memory", format!("for images of {size} (rows x columns), on the CPU, besides the program"));
+        say("memory", format!("for images of {size} (rows x columns)"));
+        say("", "on the CPU, besides the program".into());
         say("  to apply", parts(memory.apply));
         let each = mebibytes(memory.image);
-        say("  to train", format!("{}, and {each} for each training image", parts(memory.train)));
+        say("  to train", parts(memory.train));
+        say("", format!("and {each} for each training image"));
     }
     let width = entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     entries.iter().map(|(name, text)| format!("{name:<width$}  {text}")).collect()

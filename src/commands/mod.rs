@@ -61,7 +61,7 @@ enum Command {
     Train(Box<train::TrainArguments>),
     /// Apply a trained network to images
     Predict(predict::PredictArguments),
-    /// Compare a trained network's output with targets
+    /// Score what a trained network, or any program, gives for images against their targets
     Evaluate(evaluate::EvaluateArguments),
     /// Say what a model is, and what applying and training it take
     Inspect(inspect::InspectArguments),

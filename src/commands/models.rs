@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::device::DeviceArguments;
+use crate::Result;
 use crate::geometry::Symmetry;
 use crate::inference::Ensemble;
-use crate::network::{Measure, Model};
-use crate::{Error, Result};
+use crate::network::Model;
 
 /// Models, and how an image goes through them. At least one has to be named where that is `REQUIRED`.
 #[derive(Debug, Args)]
@@ -45,13 +45,6 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
     }
 
     fn open_for(&self, tile: Option<usize>, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
-        let rescale = self.rescale.as_deref().map(|text| {
-            text.parse::<Measure>().map_err(|_| {
-                let wanted = "it must be mean, or two percentiles such as 1..99";
-                Error::setting("rescale", format!("'{text}'"), wanted)
-            })
-        });
-        let rescale = rescale.transpose()?;
         let mut models = Vec::new();
         for path in self.paths() {
             models.push((path.display().to_string(), Model::read(&path)?));
@@ -59,10 +52,11 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
         if let Some((_, first)) = models.first() {
             check(first)?;
         }
-        if let Some(measure) = rescale {
-            models.iter().try_for_each(|(name, model)| check_measure(measure, name, model))?;
-        }
-        Ok(Ensemble::new(models, &self.device.choose()?, tile, self.tta)?.rescaling(rescale))
+        let rescale =
+            self.rescale.as_deref().map(|text| Ensemble::rescale_measure(text, &models)).transpose()?;
+        let mut ensemble = Ensemble::new(models, &self.device.choose()?, tile, self.tta)?;
+        ensemble.rescale(rescale);
+        Ok(ensemble)
     }
 
     /// The size of tiles that is asked for.
@@ -90,20 +84,5 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
         let names: Vec<_> = self.models.iter().map(|path| path.display().to_string()).collect();
         let how = if self.tta { " in eight flips and rotations" } else { "" };
         format!("{}{how}", names.join(", "))
-    }
-}
-
-/// Refuses a measure that is not the one by which the model's training images were normalised: mean and deviation of one image
-/// are not where the percentiles of others are.
-fn check_measure(measure: Measure, name: &str, model: &Model) -> Result<()> {
-    let of_training = model.provenance.get("normalise").and_then(|text| text.parse::<Measure>().ok());
-    match of_training.filter(|of_training| model.input.of_set().is_some() && *of_training != measure) {
-        None => Ok(()),
-        Some(of_training) => {
-            let wanted = format!(
-                "the training images of {name} were normalised by {of_training}; give `rescale {of_training}`"
-            );
-            Err(Error::setting("rescale", measure, wanted))
-        }
     }
 }

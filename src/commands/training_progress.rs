@@ -36,7 +36,7 @@ pub(super) fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
     info!("steps of {} {pieces} on {device}", settings.batch);
 }
 
-/// Says in one sentence what a run came to.
+/// Says what a run came to.
 pub(super) fn report(outcome: &Outcome, folder: &RunFolder) {
     let why = match outcome.reason {
         StopReason::Limit => "the limit was reached",
@@ -50,9 +50,9 @@ pub(super) fn report(outcome: &Outcome, folder: &RunFolder) {
                 .iter()
                 .map(|(name, value)| format!("{} {value:.4}", name.replace('_', " ")))
                 .collect();
-            format!(", validation loss {:.4}, {}", scores.loss, metrics.join(", "))
+            Some(format!("validation loss {:.4}, {}", scores.loss, metrics.join(", ")))
         }
-        None => String::new(),
+        None => None,
     };
     if outcome.best_epoch == 0 {
         info!(
@@ -61,7 +61,10 @@ pub(super) fn report(outcome: &Outcome, folder: &RunFolder) {
         );
         return;
     }
-    info!("{why} after {} steps; best model from epoch {}{scores}", outcome.steps, outcome.best_epoch);
+    info!("{why} after {} steps; best model from epoch {}", outcome.steps, outcome.best_epoch);
+    if let Some(scores) = scores {
+        info!("{scores}");
+    }
     let path = folder.path().display();
     info!("model, curves and preview are in {path}; the next command may be:");
     info!("msd-gpu predict --model {path} YOUR_IMAGES --out results");

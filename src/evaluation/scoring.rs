@@ -4,12 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::judge::Judge;
 use super::scores::{Evaluation, TaskScores};
+use crate::error::{Error, Result, counted_channels};
 use crate::inference::Ensemble;
 use crate::metrics::{ClassScores, DataRange, RegressionScores};
 use crate::network::{Model, Task};
 use crate::samples::{Classes, Dataset, LabelMapping, LabelRule, Target};
 use crate::watcher::Watcher;
-use crate::{Error, Result};
 
 /// How models of one task and the same classes are scored.
 #[derive(Debug, Clone)]
@@ -91,7 +91,8 @@ impl Scoring {
         match dataset.target_channels().filter(|found| found != outputs) {
             None => Ok(()),
             Some(found) => Err(Error::Mismatch(format!(
-                "{name} have {found} channels, but the model gives {outputs}; give targets like those that it was trained on"
+                "{name} have {}, but the model gives {outputs}; give targets like those that it was trained on",
+                counted_channels(found)
             ))),
         }
     }

@@ -566,3 +566,7 @@ fn arrange<T: Copy>(decoded: &Decoded, samples: &[T], number: impl Fn(T) -> f32)
 #[cfg(test)]
 #[path = "read_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "read_tiff_tests.rs"]
+mod tiff_tests;

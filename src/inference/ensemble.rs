@@ -111,10 +111,35 @@ impl Ensemble {
         Ok(Self { predictors, members, symmetries, rescale: None, told: false })
     }
 
-    /// Brings each image to the range of numbers that the models were trained on, by what `measure` finds in it; `None` takes
-    /// images as they are.
-    pub fn rescaling(self, measure: Option<Measure>) -> Self {
-        Self { rescale: measure, ..self }
+    /// The measure that the setting `rescale` names, for `models` with the names that errors use.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a text that is no measure, and for another one than that by which the training images of a model
+    /// were normalised: mean and deviation of one image are not where the percentiles of others are.
+    pub fn rescale_measure(text: &str, models: &[(String, Model)]) -> Result<Measure> {
+        let measure: Measure = text.parse().map_err(|_| {
+            Error::setting(
+                "rescale",
+                format!("'{text}'"),
+                "it must be mean, or two percentiles such as 1..99",
+            )
+        })?;
+        for (name, model) in models.iter().filter(|(_, model)| model.input.of_set().is_some()) {
+            let of_training = model.provenance.get("normalise").and_then(|text| text.parse::<Measure>().ok());
+            if let Some(of_training) = of_training.filter(|of_training| *of_training != measure) {
+                let wanted = format!(
+                    "the training images of {name} were normalised by {of_training}; give `rescale {of_training}`"
+                );
+                return Err(Error::setting("rescale", measure, wanted));
+            }
+        }
+        Ok(measure)
+    }
+
+    /// Brings each image from now on to the range of numbers that the models were trained on, by what `measure` finds in it;
+    /// `None` takes images as they are.
+    pub fn rescale(&mut self, measure: Option<Measure>) {
+        self.rescale = measure;
     }
 
     /// Warns of the first image, called `name`, that is in another range of numbers than the images that the first model was

@@ -6,11 +6,11 @@ use rayon::prelude::*;
 use super::tiling::Tiling;
 use crate::devices::Device;
 use crate::engine::{DeviceInfo, Engine, most_likely};
+use crate::error::{Error, Result, counted_channels};
 use crate::geometry::{Extent, Shape};
 use crate::images::has_equal_channels;
 use crate::network::{Model, Normalisation, Task};
 use crate::watcher::Flow;
-use crate::{Error, Result};
 
 /// Rows of an image that one core takes through the softmax at a time.
 const SOFTMAX_ROWS: usize = 64;
@@ -87,7 +87,7 @@ impl Predictor {
         let slices = if wanted == 1 { ", say with `axes ZYX` that its planes are slices" } else { "" };
         Err(Error::Mismatch(format!(
             "{name} has {}, but the model takes images of {wanted}; convert the image{slices}, or use a model trained on images like it",
-            counted(channels)
+            counted_channels(channels)
         )))
     }
 
@@ -251,10 +251,6 @@ fn as_planes(device: &DeviceInfo, outputs: Vec<f32>, extent: Extent) -> Result<A
         let problem = format!("it gave {found} numbers for {} pixels; try `device cpu`", extent.pixels());
         Error::device(&device.name, "computing the outputs", problem)
     })
-}
-
-fn counted(channels: usize) -> String {
-    format!("{channels} channel{}", if channels == 1 { "" } else { "s" })
 }
 
 /// The index of the largest output of each pixel, `[output][y][x]` to `[y][x]`; the lower index where two

@@ -9,7 +9,7 @@ use super::labels::LabelMapping;
 use super::pair_list;
 use super::sample::{Sample, Target};
 use super::weights::{self, load_weights_with};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted_channels};
 use crate::images::{
     Discovery, ImageSource, as_grey, check_gaps, has_equal_channels, page_size, read_image_with_gaps,
     read_values_with_gaps,
@@ -317,8 +317,9 @@ fn same_channels(
 
 fn different_channels(page: &ImageSource, channels: usize, first: &ImageSource, wanted: usize) -> Error {
     Error::Mismatch(format!(
-        "{} has {channels} channels but {} has {wanted}; wanted the same number in all, convert one to the other's kind",
+        "{} has {} but {} has {wanted}; wanted the same number in all, convert one to the other's kind",
         page.name(),
+        counted_channels(channels),
         first.name()
     ))
 }

@@ -6,7 +6,7 @@ use super::dataset::{Classes, Dataset, find_classes};
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::sample::{Sample, Target};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted_channels};
 
 /// An image with a label image, in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,8 +85,13 @@ impl Dataset {
             let found = channels(sample);
             if found != wanted {
                 return Err(Error::Mismatch(format!(
-                    "{} has {} channels and its target {}, but {} has {} and {}; wanted the same number in all",
-                    sample.name, found.0, found.1, first.name, wanted.0, wanted.1
+                    "{} has {} and its target {}, but {} has {} and {}; wanted the same number in all",
+                    sample.name,
+                    counted_channels(found.0),
+                    found.1,
+                    first.name,
+                    wanted.0,
+                    wanted.1
                 )));
             }
         }
@@ -99,7 +104,8 @@ fn check(sample: &Sample) -> Result<()> {
     let (channels, height, width) = image.dim();
     if image.is_empty() {
         return Err(Error::Mismatch(format!(
-            "{name} has {channels} channels of {width} x {height} pixels; wanted at least one of each"
+            "{name} has {} of {width} x {height} pixels; wanted at least one of each",
+            counted_channels(channels)
         )));
     }
     let target_size = match target {

@@ -9,7 +9,7 @@ use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::sample::{Sample, Target};
 use super::weights;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted_channels};
 use crate::images::{Discovery, ImageSource, NO_LABEL, page_size, read_image, read_values_with_gaps};
 
 /// More different values than this in one image are values and not labels, unless it is said that they are labels.
@@ -170,9 +170,9 @@ impl Results {
                 let (image, values) = (read_image(result)?, read_values_with_gaps(target)?);
                 if image.dim() != values.dim() {
                     return Err(Error::Mismatch(format!(
-                        "{} has {} channels but its target {} has {}; wanted the same number",
+                        "{} has {} but its target {} has {}; wanted the same number",
                         result.name(),
-                        image.dim().0,
+                        counted_channels(image.dim().0),
                         target.name(),
                         values.dim().0
                     )));

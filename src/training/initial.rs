@@ -6,8 +6,8 @@ use log::info;
 
 use super::settings::INITIAL;
 use super::{Settings, TaskKind};
+use crate::error::{Error, Result, counted_channels};
 use crate::network::{Architecture, InputNormalisation, Model, Normalisation, ParameterLayout, Task};
-use crate::{Error, Result};
 
 impl Settings {
     /// Sets `init` to the model file or run folder `path`, and takes over its architecture and normalisation.
@@ -45,7 +45,8 @@ impl Settings {
         }
         if inputs != wanted.inputs {
             return Err(Error::Mismatch(format!(
-                "the images have {inputs} channels, but {path} (`init`) takes images of {}; convert the images, or start from another model",
+                "the images have {}, but {path} (`init`) takes images of {}; convert the images, or start from another model",
+                counted_channels(inputs),
                 wanted.inputs
             )));
         }

@@ -8,13 +8,13 @@ use ndarray::{Array2, Array3, Axis};
 
 use super::initial::{take_parameters, target_of};
 use super::{Settings, TaskKind};
+use crate::error::{Error, Result, counted_channels};
 use crate::network::{
     Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
 };
 use crate::samples::{
     Classes, DataFiles, Dataset, Fingerprint, LabelMapping, LabelRule, Labelled, Sample, Target, fill_gaps,
 };
-use crate::{Error, Result};
 
 /// Normalised images with their targets, and the model to be trained on them.
 pub struct Prepared {
@@ -185,7 +185,8 @@ fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::Mismatch(format!(
-        "the validation {what} have {validation} channels where the training {what} have {training}; give {what} of the same kind"
+        "the validation {what} have {} where the training {what} have {training}; give {what} of the same kind",
+        counted_channels(validation)
     )))
 }
 

@@ -1,6 +1,6 @@
 //! `msd-gpu evaluate` on input as it should be.
 
-use ndarray::{Array3, Axis};
+use ndarray::{Array2, Array3, Axis};
 use serde_json::Value;
 
 use crate::support::{Bench, class_of, pattern, regression, segmentation};
@@ -139,6 +139,36 @@ fn probabilities_are_compared_with_how_often_they_are_right() {
 }
 
 #[test]
+fn a_list_says_which_target_an_image_has_and_what_counts() {
+    let bench = segmented();
+    let wanted = bench.succeeds(&format!("{CALL} --json"));
+    let list = |text: &str| bench.bytes("targets/pairs.csv", text.as_bytes());
+    let call = "evaluate --model m.safetensors --pairs targets/pairs.csv --device cpu --json";
+    list("image,target,group\n../images/b.png,b.png,x\n../images/a.png,a.png,x\n");
+    assert_eq!(bench.succeeds(call), wanted);
+    // Two images of one target, and weights of one of them alone.
+    bench.grey("images/again.png", (9, 12));
+    let mut weights = Array2::<f32>::zeros((9, 12));
+    weights.row_mut(3).fill(1.0);
+    bench.floats("targets/w.tif", &weights.insert_axis(Axis(0)));
+    list("image,target,weight\n../images/b.png,b.png,\n../images/again.png,b.png,w.tif\n");
+    let scores = json(&bench.succeeds(call));
+    assert_eq!((&scores["images"], &scores["pixels"]), (&2.into(), &(9 * 12 + 12).into()));
+    assert_eq!(scores["mean_iou"], 1.0);
+    list("image,target\n../images/b.png,a.png\n");
+    bench.refuses(call, &["b.png is 12 x 9 pixels", "a.png", "31 x 20"]);
+    list("image,target\n../images/none.png,a.png\n");
+    bench.refuses(call, &["none.png"]);
+    bench.floats("images/two.tif", &Array3::zeros((2, 9, 12)));
+    list("image,target\n../images/two.tif,b.png\n");
+    bench.refuses(&format!("{call} --axes CYX"), &["two.tif has 2 channels", "images of 1"]);
+    for other in ["images", "targets", "weights"] {
+        let run = bench.run(&format!("{call} --{other} x"));
+        assert!(run.code == 2 && run.stderr.contains("--pairs"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn several_models_in_all_symmetries_are_evaluated_as_one() {
     let bench = segmented();
     let call = format!("{CALL} --json --model m.safetensors --tta");
@@ -186,6 +216,8 @@ fn results_of_any_program_are_compared_without_a_model() {
         (format!("{call} --images found"), "--images"),
         ("evaluate --targets targets --images found".into(), "--predictions"),
         ("evaluate --targets targets --model m.safetensors".into(), "--images"),
+        ("evaluate --predictions found".into(), "--targets"),
+        (format!("{call} --pairs pairs.csv"), "--pairs"),
     ] {
         let run = bench.run(&call);
         assert!(run.code == 2 && run.stderr.contains(named), "{}", run.stderr);
@@ -208,5 +240,5 @@ fn values_are_compared_as_values() {
     assert_eq!((&scores["task"], &scores["data_range_from"]), (&"regress".into(), &"given".into()));
     bench.floats("targets/a.tif", &Array3::zeros((2, 20, 31)));
     let call = "evaluate --predictions found --targets targets --task regress";
-    bench.refuses(call, &["found/a.tif has 1 channels", "has 2"]);
+    bench.refuses(call, &["found/a.tif has 1 channel but", "has 2"]);
 }

@@ -110,6 +110,6 @@ fn what_does_not_fit_the_model_is_named() {
     bench.model("two.safetensors", &regression(2, 1));
     let two = second("--images images --targets images_targets").replace("segment", "regress");
     bench
-        .refuses(&two.replace("first", "two.safetensors"), &["1 channels", "images of 2", "two.safetensors"]);
+        .refuses(&two.replace("first", "two.safetensors"), &["1 channel,", "images of 2", "two.safetensors"]);
     assert!(bench.names("second").is_empty());
 }

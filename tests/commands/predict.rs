@@ -281,6 +281,11 @@ fn a_stack_gives_a_stack_that_says_what_its_planes_are() {
             }
         }
     }
+    // Labels have the colours of overlays, by the values of the classes.
+    let file = std::fs::File::open(bench.path("together/s.tif")).unwrap();
+    let map = tiff::decoder::Decoder::new(file).unwrap().get_tag_u16_vec(tiff::tags::Tag::ColorMap).unwrap();
+    let shown: Vec<_> = [0, 128, 255, 1].map(|value| [map[value], map[256 + value], map[512 + value]]).into();
+    assert!(shown[3] == [0xffff; 3] && (0..3).all(|class| !shown[..class].contains(&shown[class])));
     let volume = open_volume(bench.path("together/s.tif").to_str().unwrap()).unwrap();
     assert_eq!(volume.extent().z, 6);
     let size = volume.voxel_size().unwrap();

@@ -104,7 +104,8 @@ impl StackLayout {
     }
 
     fn imagej(&self, size: Option<&VoxelSize>) -> String {
-        let mut text = format!("ImageJ=1.54f\nimages={}\n", self.planes());
+        // With the number of a version, ImageJ takes the planes for one block without the directories that lie between them.
+        let mut text = format!("ImageJ=\nimages={}\n", self.planes());
         for (letter, name) in [('C', "channels"), ('Z', "slices"), ('T', "frames")] {
             if self.length(letter) > 1 {
                 text += &format!("{name}={}\n", self.length(letter));
@@ -251,7 +252,7 @@ mod tests {
     fn imagej_is_told_what_it_knows() {
         let described = layout(&[('T', 3), ('Z', 2)], false).with_channels(4);
         let described = described.description(PixelType::Float32, 5, 6);
-        let text = "ImageJ=1.54f\nimages=24\nchannels=4\nslices=2\nframes=3\nhyperstack=true\nmode=grayscale\nunit=micron\nspacing=2\nloop=false\n";
+        let text = "ImageJ=\nimages=24\nchannels=4\nslices=2\nframes=3\nhyperstack=true\nmode=grayscale\nunit=micron\nspacing=2\nloop=false\n";
         assert_eq!((described.text.as_str(), described.in_centimetres), (text, false));
         assert_eq!(described.resolution, Some([4.0, 2.0]));
         // Another order, or numbers that it does not have.
