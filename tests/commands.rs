@@ -32,3 +32,5 @@ mod train;
 mod train_data;
 #[path = "commands/tune.rs"]
 mod tune;
+#[path = "commands/volumes.rs"]
+mod volumes;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, Array4, ArrayView4, Axis};
+use ndarray::{Array4, ArrayView4, Axis};
 
 use super::ensemble::Prediction;
 use super::journal::Journal;
 use super::parts::Part;
-use super::products::{Products, Rendered};
+use super::products::{Products, Rendered, Shown};
 use crate::Result;
 use crate::files::unfinished_name;
 use crate::geometry::{Extent, Window};
@@ -168,7 +168,7 @@ impl<'a> Outputs<'a> {
     pub(super) fn write(
         &mut self,
         part: &Part,
-        result: Option<(Option<&Array3<f32>>, &Prediction)>,
+        result: Option<(Option<&Shown>, &Prediction)>,
     ) -> Result<Option<Written>> {
         let image = &self.images[part.image];
         let written = match self.places[part.image] {
@@ -187,6 +187,8 @@ impl<'a> Outputs<'a> {
                             )?;
                             for (slice, window) in std::mem::take(&mut stack.skipped) {
                                 add_blank(&mut stack.files, slice, &window)?;
+                                let name = self.images[stack.source.members[slice]].name();
+                                tell_blank(&stack.files, &name, slice);
                             }
                         }
                         add(self.products, &mut stack.files, slice, &part.core, picture, found)?;
@@ -247,11 +249,6 @@ impl<'a> Outputs<'a> {
         self.stacks.iter_mut().flat_map(|stack| &mut stack.files).chain(open).for_each(OpenFile::keep);
         true
     }
-
-    /// Whether a stack or an image of several parts has been begun and is not complete.
-    pub(super) fn has_begun(&self) -> bool {
-        self.open.is_some() || self.stacks.iter().any(|stack| !stack.files.is_empty())
-    }
 }
 
 impl Stack {
@@ -262,7 +259,7 @@ impl Stack {
             add_blank(&mut self.files, slice, &part.core)?;
         }
         if part.is_last() {
-            log::warn!("{name} has no result; slice {slice} of its stack holds zeros, or NaN for values");
+            tell_blank(&self.files, name, slice);
         }
         Ok(())
     }
@@ -274,7 +271,7 @@ impl StackOf {
         &self,
         products: &Products,
         images: &[ImageSource],
-        picture: Option<&Array3<f32>>,
+        picture: Option<&Shown>,
         found: &Prediction,
         before: Option<(&Journal, &Part)>,
     ) -> Result<Vec<OpenFile>> {
@@ -311,7 +308,7 @@ fn open_image(
     products: &Products,
     image: &ImageSource,
     part: &Part,
-    picture: Option<&Array3<f32>>,
+    picture: Option<&Shown>,
     found: &Prediction,
     resume: bool,
 ) -> Result<Vec<OpenFile>> {
@@ -384,7 +381,7 @@ fn add(
     files: &mut [OpenFile],
     slice: usize,
     core: &Window,
-    picture: Option<&Array3<f32>>,
+    picture: Option<&Shown>,
     found: &Prediction,
 ) -> Result<()> {
     for (file, (_, rendered)) in files.iter_mut().zip(products.rendered(picture, found)?) {
@@ -420,6 +417,14 @@ fn add_blank(files: &mut [OpenFile], slice: usize, core: &Window) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Says that image `name`, which is slice `slice` of a stack, has no result.
+fn tell_blank(files: &[OpenFile], name: &str, slice: usize) {
+    for OpenFile { path, sink } in files {
+        let nothing = if matches!(sink, AnySink::Values(_)) { "NaN" } else { "zeros" };
+        log::warn!("{name} has no result; slice {slice} of {} holds {nothing}", path.display());
+    }
 }
 
 fn write<T>(sink: &mut impl Sink<T>, slice: usize, core: &Window, values: ArrayView4<T>) -> Result<()> {

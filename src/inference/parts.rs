@@ -9,12 +9,13 @@ use crate::geometry::tiles::Tile;
 use crate::geometry::{Extent, Window};
 use crate::images::{ImageSource, PartReader, has_equal_channels, read_image};
 use crate::network::Measure;
+use crate::pictures::range_of;
 use crate::{Error, Result};
 
 /// Bytes of an image that are read at a time to measure it.
 const BAND_BYTES: usize = 16 << 20;
 /// Rows that tell in which range of numbers an image is.
-const SAMPLED_ROWS: usize = 16;
+const SAMPLED_ROWS: usize = 64;
 
 /// A part of an image, whose result is written by itself.
 #[derive(Debug, Clone)]
@@ -76,6 +77,8 @@ pub(super) struct ReadPart {
     pub(super) measured: Option<Arc<Measured>>,
     /// Of the first part of an image, some rows from all over it.
     pub(super) sample: Option<Array3<f32>>,
+    /// Of a part, which values of the image are black and white in pictures.
+    pub(super) range: Option<(f32, f32)>,
 }
 
 /// Reads parts of images in order.
@@ -85,7 +88,15 @@ pub(super) struct Reader<'a> {
     measures: Vec<Measure>,
     /// Whether models take one channel, so that colours that are grey become that.
     grey: bool,
-    open: Option<(usize, PartReader<'a>, Arc<Measured>)>,
+    open: Option<OpenImage<'a>>,
+}
+
+/// An image that is read in parts.
+struct OpenImage<'a> {
+    index: usize,
+    reader: PartReader<'a>,
+    measured: Arc<Measured>,
+    range: Option<(f32, f32)>,
 }
 
 impl<'a> Reader<'a> {
@@ -101,21 +112,23 @@ impl<'a> Reader<'a> {
         let source = &self.images[part.image];
         if part.count == 1 {
             let image = self.fitted(read_image(source)?);
-            return Ok(ReadPart { image, measured: None, sample: None });
+            return Ok(ReadPart { image, measured: None, sample: None, range: None });
         }
         let mut sample = None;
-        if self.open.as_ref().is_none_or(|(open, ..)| *open != part.image) {
+        if self.open.as_ref().is_none_or(|open| open.index != part.image) {
             let mut reader = PartReader::open(source)?;
-            let measured = measure(&mut reader, part.whole, &self.measures)?;
-            sample = Some(self.fitted(sampled(&mut reader, part.whole)?));
-            self.open = Some((part.image, reader, Arc::new(measured)));
+            let measured = Arc::new(measure(&mut reader, part.whole, &self.measures)?);
+            let rows = self.fitted(sampled(&mut reader, part.whole)?);
+            let range = rows.mean_axis(Axis(0)).and_then(|grey| range_of(grey.view()));
+            sample = Some(rows);
+            self.open = Some(OpenImage { index: part.image, reader, measured, range });
         }
-        let Some((_, reader, measured)) = &mut self.open else {
+        let Some(open) = &mut self.open else {
             return Err(Error::input(source.name(), "was not opened"));
         };
-        let image = reader.read(&part.patch)?;
-        let measured = Some(measured.clone());
-        Ok(ReadPart { image: self.fitted(image), measured, sample })
+        let image = open.reader.read(&part.patch)?;
+        let (measured, range) = (Some(open.measured.clone()), open.range);
+        Ok(ReadPart { image: self.fitted(image), measured, sample, range })
     }
 
     /// What is in colours will be refused by its channels.

@@ -12,7 +12,7 @@ use super::journal::Journal;
 use super::outputs::{Outputs, Written};
 use super::parts::{Part, Reader, measure};
 use super::plan::{self, Budget, Cutting, Halo};
-use super::products::Products;
+use super::products::{Products, Shown};
 use super::share::Share;
 use super::stream::stream;
 use super::tiling::Tiling;
@@ -94,7 +94,7 @@ pub fn predict(
     });
     let Err(error) = ended else { return Ok(failures) };
     let is_of_image = matches!(error, Error::Input { .. } | Error::Mismatch(_));
-    if (!is_of_image || outputs.has_begun()) && outputs.keep() {
+    if !is_of_image && outputs.keep() {
         info!("what is done so far is kept: the same call with `--resume` goes on with it");
     }
     Err(error)
@@ -239,11 +239,12 @@ fn run(
                     Error::Stopped { .. } => Error::Stopped { done: part.image, count: images.len() },
                     other => other,
                 })?;
-                let image = products.wants_image().then_some(read.image);
-                Ok(match part.count {
-                    1 => (image, found),
-                    _ => (image.map(|image| core_of(part, &image)), found.map(|array| core_of(part, array))),
-                })
+                let shown = products.wants_image().then(|| Shown {
+                    image: if part.count == 1 { read.image } else { core_of(part, &read.image) },
+                    range: read.range,
+                });
+                let found = if part.count == 1 { found } else { found.map(|array| core_of(part, array)) };
+                Ok((shown, found))
             });
             match found {
                 Ok(found) => Ok(Some(found)),

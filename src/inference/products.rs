@@ -78,6 +78,13 @@ pub(super) enum Rendered<'a> {
     Colours(Array3<u8>),
 }
 
+/// An image or a part of one, `[channel][y][x]`, that a picture shows.
+pub(super) struct Shown {
+    pub(super) image: Array3<f32>,
+    /// Which values are black and white, for a part; an image by itself has its own.
+    pub(super) range: Option<(f32, f32)>,
+}
+
 /// The files that are written for each image, and where: labels or values as `NAME.png` or `NAME.tif`, and those that [`Wishes`]
 /// ask for. The images of a stack become a stack, `NAME.tif`, unless files for each page are asked for.
 #[derive(Debug, Clone)]
@@ -261,7 +268,7 @@ impl Products {
     /// Each product of one image. `image` is what a picture shows.
     pub(super) fn rendered<'p>(
         &self,
-        image: Option<&Array3<f32>>,
+        image: Option<&Shown>,
         found: &'p Prediction,
     ) -> Result<Vec<(Product, Rendered<'p>)>> {
         let mut all = Vec::new();
@@ -273,10 +280,14 @@ impl Products {
                 }
                 Product::Values | Product::Probabilities => Some(Rendered::Values(found.mean.view().into())),
                 // Colours over colours could not be told apart: the image is shown grey.
-                Product::Overlay => match image.and_then(|image| image.mean_axis(Axis(0))) {
-                    Some(grey) => {
+                Product::Overlay => match image
+                    .and_then(|shown| Some((shown.image.mean_axis(Axis(0))?, shown.range)))
+                {
+                    Some((grey, range)) => {
                         let classes = found.classes();
-                        Some(Rendered::Colours(pictures::overlay(grey.view(), classes.view(), OPACITY)?))
+                        let range = range.or_else(|| pictures::range_of(grey.view())).unwrap_or((0.0, 0.0));
+                        let picture = pictures::overlay_with(grey.view(), classes.view(), OPACITY, range)?;
+                        Some(Rendered::Colours(picture))
                     }
                     None => None,
                 },
@@ -294,7 +305,7 @@ impl Products {
     pub(super) fn write(
         &self,
         stem: &str,
-        image: Option<&Array3<f32>>,
+        image: Option<&Shown>,
         found: &Prediction,
     ) -> Result<Vec<PathBuf>> {
         let mut written = Vec::new();

@@ -17,5 +17,5 @@ pub use chart::{Chart, Series, charts_to_svg};
 pub use grey::{grey_picture, range_of, stretch, stretch_with};
 pub use legend::{legend, over_legend};
 pub use montage::{captioned_montage, montage};
-pub use overlay::{label_picture, overlay};
+pub use overlay::{label_picture, overlay, overlay_with};
 pub use palette::{class_colour, hex, line_colour};

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, ArrayView2};
 
-use super::grey::{grey_picture, stretch};
+use super::grey::{grey_picture, range_of, stretch_with};
 use super::palette::class_colour;
 use crate::error::{Error, Result};
 use crate::metrics::UNLABELLED;
@@ -28,6 +28,19 @@ pub fn label_picture(labels: ArrayView2<u32>) -> Array3<u8> {
 /// # Errors
 /// [`Error::Mismatch`] when image and labels differ in size.
 pub fn overlay(image: ArrayView2<f32>, labels: ArrayView2<u32>, opacity: f32) -> Result<Array3<u8>> {
+    overlay_with(image, labels, opacity, range_of(image).unwrap_or((0.0, 0.0)))
+}
+
+/// As [`overlay`], with `range` (black, white) spread over the greys, so that parts of one image can share a range.
+///
+/// # Errors
+/// As [`overlay`].
+pub fn overlay_with(
+    image: ArrayView2<f32>,
+    labels: ArrayView2<u32>,
+    opacity: f32,
+    range: (f32, f32),
+) -> Result<Array3<u8>> {
     if image.dim() != labels.dim() {
         let ((ih, iw), (lh, lw)) = (image.dim(), labels.dim());
         return Err(Error::Mismatch(format!(
@@ -35,7 +48,7 @@ pub fn overlay(image: ArrayView2<f32>, labels: ArrayView2<u32>, opacity: f32) ->
         )));
     }
     let opacity = if opacity.is_nan() { 0.0 } else { opacity.clamp(0.0, 1.0) };
-    let mut picture = grey_picture(stretch(image).view());
+    let mut picture = grey_picture(stretch_with(image, range).view());
     for ((y, x), &label) in labels.indexed_iter() {
         if label == 0 || label == UNLABELLED {
             continue;

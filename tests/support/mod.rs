@@ -101,6 +101,11 @@ impl Bench {
         images::read_image(&images::discover(self.path(path).to_str().unwrap()).unwrap()[0]).unwrap()
     }
 
+    /// Reads the image of a page of a stack back.
+    pub fn read_page(&self, path: &str, page: usize) -> Array3<f32> {
+        images::read_image(&images::discover(self.path(path).to_str().unwrap()).unwrap()[page]).unwrap()
+    }
+
     /// Reads a label image back.
     pub fn read_labels(&self, path: &str) -> Array2<i64> {
         images::read_labels(&images::discover(self.path(path).to_str().unwrap()).unwrap()[0]).unwrap()

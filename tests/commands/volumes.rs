@@ -1,0 +1,184 @@
+//! `msd-gpu predict` on images and stacks in parts: tiles, memory, shares, and going on after it was stopped.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use ndarray::{Array3, s};
+
+use msd_gpu::network::{Architecture, Class, Model, Task};
+
+use crate::support::{Bench, pattern, regression, segmentation};
+
+/// A model that looks 60 pixels far, though little of what is far counts, of two classes or of one value.
+fn looking_far(classes: bool) -> Model {
+    let base = if classes { segmentation(&[0, 7]) } else { regression(1, 1) };
+    let architecture = Architecture {
+        dilations: vec![1, 2, 3, 4, 5],
+        ..Architecture::new(1, base.architecture.outputs, 20)
+    };
+    let mut parameters = msd_gpu::network::initialise(&architecture, 5);
+    for (index, parameter) in parameters.iter_mut().enumerate().filter(|(_, p)| **p == 0.0) {
+        *parameter = ((index * 37 % 23) as f32 - 11.0) / 40.0;
+    }
+    parameters.iter_mut().for_each(|parameter| *parameter *= 0.5);
+    let task = match base.task {
+        Task::Segment { .. } => Task::Segment {
+            classes: [0, 7].map(|value| Class { value, name: format!("class {value}") }).to_vec(),
+        },
+        other => other,
+    };
+    Model { architecture, parameters, task, ..base }
+}
+
+/// A stack of 16 bits whose pages differ.
+fn stack(bench: &Bench, path: &str, pages: usize, size: (usize, usize)) {
+    let page = |z: usize| pattern(size).mapv(|v| (v as usize * (z + 3) % 251) as u16);
+    bench.stack(path, &(0..pages).map(page).collect::<Vec<_>>(), "");
+}
+
+/// The largest difference between two arrays.
+fn apart(a: &Array3<f32>, b: &Array3<f32>) -> f32 {
+    assert_eq!(a.dim(), b.dim());
+    (a - b).mapv(f32::abs).fold(0.0, |most, &value| most.max(value))
+}
+
+#[test]
+fn an_image_that_needs_more_memory_than_there_may_be_is_cut_and_seams_are_not_seen() {
+    let bench = Bench::new();
+    let model = looking_far(false);
+    bench.model("m.safetensors", &model);
+    bench.grey("a.png", (600, 500));
+    let call = "predict --model m.safetensors a.png --device cpu --out";
+    bench.succeeds(&format!("{call} whole"));
+    let whole = bench.read("whole/a.tif");
+    let deviation = {
+        let mean = whole.mean().unwrap();
+        (whole.mapv(|v| (v - mean).powi(2)).mean().unwrap()).sqrt()
+    };
+    let exact = bench.run(&format!("{call} exact --memory 75MB --halo exact"));
+    assert!(exact.code == 0 && exact.stderr.contains("tiles"), "{}", exact.stderr);
+    assert!(apart(&bench.read("exact/a.tif"), &whole) <= 1e-5 * deviation);
+    let auto = bench.run(&format!("{call} auto --memory 75MB"));
+    assert!(auto.code == 0 && auto.stderr.contains("pixels around each tile keep"), "{}", auto.stderr);
+    let most = apart(&bench.read("auto/a.tif"), &whole);
+    assert!(most <= 1e-4 * deviation, "{most} of {deviation}");
+    // Too small a halo is seen, at the borders of tiles.
+    bench.succeeds(&format!("{call} bad --memory 75MB --halo 0"));
+    assert!(apart(&bench.read("bad/a.tif"), &whole) > 1e-2 * deviation);
+    bench.refuses(&format!("{call} none --memory 67MB --halo exact"), &["memory", "--memory", "--halo"]);
+    assert_eq!(bench.names("whole"), bench.names("exact"));
+}
+
+#[test]
+fn every_product_is_the_same_in_parts_and_whole() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &looking_far(true));
+    bench.grey("a.png", (150, 131));
+    stack(&bench, "s.tif", 3, (90, 81));
+    for input in ["a.png", "s.tif"] {
+        let call = format!(
+            "predict --model m.safetensors {input} --device cpu --probabilities --overlay --uncertainty --out"
+        );
+        bench.succeeds(&format!("{call} whole"));
+        bench.succeeds(&format!("{call} parts --tile 40"));
+        assert_eq!(bench.names("whole"), bench.names("parts"));
+        for name in bench.names("whole") {
+            let (whole, parts) = (bench.read(&format!("whole/{name}")), bench.read(&format!("parts/{name}")));
+            let most = if name.contains("overlay") { 6.0 } else { 1e-4 };
+            assert!(apart(&whole, &parts) <= most, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_prediction_that_is_killed_goes_on_and_gives_the_same() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &looking_far(true));
+    stack(&bench, "in/s.tif", 12, (96, 90));
+    bench.grey("in/t.png", (200, 190));
+    let call = "predict --model m.safetensors in --device cpu --tile 64 --probabilities --out";
+    bench.succeeds(&format!("{call} whole"));
+    let names = bench.names("whole");
+    let mut goes_on = 0;
+    for round in 0..30 {
+        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("msd-gpu"))
+            .args(format!("{call} killed").split_whitespace())
+            .current_dir(bench.path(""))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // From before its first tile to after its last one.
+        std::thread::sleep(Duration::from_millis(20 + round * 23 % 600));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let left = bench.names("killed");
+        assert!(left.iter().all(|name| name.starts_with('.') || names.contains(name)), "{left:?}");
+        let ended = bench.run(&format!("{call} killed --resume"));
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        goes_on += usize::from(ended.stderr.contains("going on"));
+        assert_eq!(bench.names("killed"), names);
+        for name in &names {
+            let bytes = |folder: &str| std::fs::read(bench.path(&format!("{folder}/{name}"))).unwrap();
+            assert!(bytes("whole") == bytes("killed"), "{name} after round {round}");
+        }
+        std::fs::remove_dir_all(bench.path("killed")).unwrap();
+    }
+    assert!(goes_on > 0, "no run was killed between its first tile and its last");
+}
+
+#[test]
+fn shares_make_the_whole_and_what_is_missing_is_listed() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 7]));
+    for name in ["a", "b", "c", "d", "e"] {
+        bench.grey(&format!("in/{name}.png"), (9, 8));
+    }
+    let call = "predict --model m.safetensors in --device cpu --out out";
+    bench.succeeds(&format!("{call} --part 2/2"));
+    assert_eq!(bench.names("out"), ["d.png", "e.png"]);
+    let missing = bench.run(&format!("{call} --verify"));
+    assert_eq!((missing.code, missing.stdout.lines().count()), (1, 3), "{}", missing.stderr);
+    bench.succeeds(&format!("{call} --part 1/2"));
+    assert_eq!(bench.names("out").len(), 5);
+    assert_eq!(bench.run(&format!("{call} --verify")).code, 0);
+    bench.refuses(&format!("{call} --part 3/2"), &["--part", "1/4"]);
+}
+
+#[test]
+fn slices_channels_and_files_without_a_header_are_taken() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 7]));
+    stack(&bench, "s.tif", 10, (9, 8));
+    bench.succeeds("predict --model m.safetensors s.tif --slices 2..9..3 --device cpu --out out");
+    bench.succeeds("predict --model m.safetensors s.tif --device cpu --out all");
+    let (some, all) = (bench.path("out/s.tif"), bench.path("all/s.tif"));
+    let open = |path: &std::path::Path| msd_gpu::images::open_volume(path.to_str().unwrap()).unwrap();
+    let whole = |volume: &dyn msd_gpu::images::Volume| {
+        volume.read_labels(msd_gpu::geometry::Window::whole(volume.extent())).unwrap()
+    };
+    assert_eq!(whole(open(&some).as_ref()), whole(open(&all).as_ref()).slice(s![2..9;3, .., ..]));
+    // The same numbers as NumPy and as nobody stores them.
+    let numbers: Vec<u8> = (0..10)
+        .flat_map(|z| bench.read_page("s.tif", z).into_iter().flat_map(|v| (v as u16).to_le_bytes()))
+        .collect();
+    bench.bytes("s.raw", &numbers);
+    bench.succeeds("predict --model m.safetensors s.raw --raw 8x9x10:u16le --device cpu --out raw");
+    assert_eq!(whole(open(&bench.path("raw/s.tif")).as_ref()), whole(open(&all).as_ref()));
+    let mut npy = b"\x93NUMPY\x01\0".to_vec();
+    let header = "{'descr': '<u2', 'fortran_order': False, 'shape': (10, 9, 8), }\n";
+    npy.extend((header.len() as u16).to_le_bytes());
+    npy.extend(header.as_bytes());
+    npy.extend(&numbers);
+    bench.bytes("n/s.npy", &npy);
+    bench.succeeds("predict --model m.safetensors n --device cpu --out npy");
+    assert_eq!(whole(open(&bench.path("npy/s.tif")).as_ref()), whole(open(&all).as_ref()));
+    bench.refuses(
+        "predict --model m.safetensors s.tif --slices 10.. --device cpu --out no",
+        &["--slices", "10 slices"],
+    );
+    bench.refuses(
+        "predict --model m.safetensors s.raw --raw 8x9:u16 --device cpu --out no",
+        &["--raw", "more"],
+    );
+}
