@@ -19,6 +19,7 @@ mod numbers;
 mod open;
 mod planes;
 mod raw;
+mod zarr;
 
 use std::fmt;
 use std::ops::Range;

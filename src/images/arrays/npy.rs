@@ -51,7 +51,8 @@ pub(super) fn open(name: &str, mut file: File) -> Result<Contiguous> {
     let mut header = vec![0; length];
     file.read_exact(&mut header).map_err(failed)?;
     let header = String::from_utf8_lossy(&header).into_owned();
-    let field = |key: &str| value_of(&header, key).ok_or_else(|| damaged(name, format!("no {key} in its header")));
+    let field =
+        |key: &str| value_of(&header, key).ok_or_else(|| damaged(name, format!("no {key} in its header")));
     let (numbers, big_endian) = type_of(name, field("descr")?)?;
     let columns_first = match field("fortran_order")? {
         "True" => true,
@@ -69,7 +70,9 @@ pub(super) fn open(name: &str, mut file: File) -> Result<Contiguous> {
 
 /// What stands behind `'key':` in the text of a Python dictionary, up to the comma that ends it.
 fn value_of<'a>(header: &'a str, key: &str) -> Option<&'a str> {
-    let start = [format!("'{key}'"), format!("\"{key}\"")].iter().find_map(|key| Some(header.find(key)? + key.len()))?;
+    let start = [format!("'{key}'"), format!("\"{key}\"")]
+        .iter()
+        .find_map(|key| Some(header.find(key)? + key.len()))?;
     let rest = header[start..].trim_start().strip_prefix(':')?.trim_start();
     let end = match rest.chars().next()? {
         '(' => rest.find(')')? + 1,
@@ -79,7 +82,11 @@ fn value_of<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     Some(rest[..end].trim())
 }
 
-fn type_of(name: &str, descr: &str) -> Result<(SampleType, bool)> {
+/// The type of numbers that NumPy calls `descr`, such as `<f4`, and whether their highest byte comes first.
+///
+/// # Errors
+/// [`Error::Input`] for types that are no plain numbers.
+pub(super) fn type_of(name: &str, descr: &str) -> Result<(SampleType, bool)> {
     let wanted = || {
         let problem = format!(
             "holds numbers of type {descr}; wanted whole numbers or floats of up to 64 bits, convert them with astype and save it again"

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::metadata;
 use super::pages::frame;
-use super::voxel::{MICROMETRE, first_page, of_page};
+use super::voxel::{first_page, of_page};
 use crate::images::source::ImageSource;
+use crate::images::units::MICROMETRE;
 use crate::images::volume::VoxelSize;
 
 /// How the images of a TIFF file lie, for results that are to lie in the same way.
