@@ -79,6 +79,22 @@ impl StackLayout {
         self.axes.iter().map(|(_, length)| length).product()
     }
 
+    /// The axes along which planes lie, outermost first: `T`, `Z` and `C`, each once at most, with their lengths.
+    pub(in crate::images) fn axes(&self) -> &[(char, usize)] {
+        &self.axes
+    }
+
+    /// How large a pixel is, where that is known.
+    pub(in crate::images) fn voxel_size(&self) -> Option<&VoxelSize> {
+        self.voxel_size.as_ref()
+    }
+
+    /// With axes and the size of a pixel from elsewhere than a TIFF file.
+    #[cfg(test)]
+    pub(in crate::images) fn with(axes: &[(char, usize)], voxel_size: Option<VoxelSize>) -> Self {
+        Self { axes: axes.to_vec(), voxel_size, is_ome: false }
+    }
+
     fn length(&self, letter: char) -> usize {
         self.axes.iter().find(|(axis, _)| *axis == letter).map_or(1, |(_, length)| *length)
     }
