@@ -29,6 +29,7 @@ use tiff::decoder::DecodingResult;
 pub(super) use open::{open, open_raw};
 pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(super) use raw::RawFormat;
+pub(super) use zarr::crc32c;
 
 use super::source::SampleType;
 use super::volume::VoxelSize;

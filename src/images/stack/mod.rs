@@ -1,6 +1,9 @@
 //! Results that become a stack in a file of any format: numbers that come part by part, image after image.
 //!
 //! - [`NewStack`]: what the file will hold. [`StackFile`]: what a format does with it.
+//! - `zarr`: OME-Zarr.
+
+mod zarr;
 
 use std::path::PathBuf;
 

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use tiff::decoder::DecodingResult;
 
+pub(in crate::images) use self::codecs::crc32c;
 use self::metadata::{Packing, Stored};
 use self::ome::letters_of_names;
 use self::places::{Found, find};
