@@ -23,9 +23,9 @@ struct Run {
 impl SliceSelection {
     /// Whether slice `index` is wanted.
     pub fn contains(&self, index: usize) -> bool {
-        self.runs.iter().any(|run| {
-            (run.start..run.end).contains(&index) && (index - run.start).is_multiple_of(run.step)
-        })
+        self.runs
+            .iter()
+            .any(|run| (run.start..run.end).contains(&index) && (index - run.start).is_multiple_of(run.step))
     }
 }
 

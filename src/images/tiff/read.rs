@@ -197,7 +197,8 @@ impl PageReader<'_> {
         }
         // Predictors and packed bits begin with the row, wherever the wanted columns do.
         let before = common.x * page.rows.samples;
-        let mut from_start = vec![W::default(); if before > 0 { before + common.extent.x * page.rows.samples } else { 0 }];
+        let mut from_start =
+            vec![W::default(); if before > 0 { before + common.extent.x * page.rows.samples } else { 0 }];
         for target in targets {
             row.resize(row_bytes, 0);
             bytes.read_exact(&mut row).map_err(failed)?;

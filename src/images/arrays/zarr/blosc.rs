@@ -208,7 +208,7 @@ pub(super) fn unshuffle(sorted: &[u8], size: usize, all: &mut Vec<u8>) {
 /// As [`unshuffle`] for single bits, the lowest of each byte first. Where numbers do not come in eights, they are as they were.
 fn unshuffle_bits(sorted: &[u8], size: usize, all: &mut Vec<u8>) {
     let count = sorted.len() / size;
-    if count % 8 != 0 {
+    if !count.is_multiple_of(8) {
         all.extend_from_slice(sorted);
         return;
     }

@@ -92,7 +92,7 @@ fn letters(axes: &[Axis<'_>]) -> Option<Vec<char>> {
     let mut letters: Vec<Option<char>> = axes
         .iter()
         .map(|axis| {
-            letter(axis.name).or_else(|| match axis.kind {
+            letter(axis.name).or(match axis.kind {
                 "channel" => Some('C'),
                 "time" => Some('T'),
                 _ => None,
