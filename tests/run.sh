@@ -3,7 +3,7 @@
 #
 # Needs Rust and a C compiler. The GPU tests need some Vulkan driver; on a Debian machine without any, this
 # installs lavapipe, a Vulkan that runs on the processor. Python 3 is needed for the checks of exported models, of
-# TIFF files and of the Python module alone.
+# TIFF files, of Zarr folders and of the Python module alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,13 +38,13 @@ environment="${CARGO_TARGET_DIR:-target}/python-checks"
 python="$environment/bin/python"
 
 install_python_packages() {
-  if ! "$python" -c 'import imagecodecs, maturin, mypy, numpy, onnxruntime, pytest, tifffile' 2>/dev/null; then
-    echo "== installing Python packages for the checks of exported models, TIFF files and the Python module"
+  if ! "$python" -c 'import imagecodecs, maturin, mypy, numpy, ome_zarr, ome_zarr_models, onnxruntime, pytest, tifffile, zarr' 2>/dev/null; then
+    echo "== installing Python packages for the checks of exported models, TIFF and Zarr files and the Python module"
     if ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
       install_debian_packages python3 python3-venv || true
     fi
-    python3 -m venv "$environment" && "$python" -m pip install --quiet imagecodecs maturin mypy numpy onnxruntime \
-      pytest tifffile
+    python3 -m venv "$environment" && "$python" -m pip install --quiet imagecodecs maturin mypy numpy ome-zarr \
+      ome-zarr-models onnxruntime pytest tifffile zarr
   fi
 }
 
@@ -55,6 +55,12 @@ check_exported_models() {
 # Files that tifffile wrote in random ways, always the same ones.
 check_tiff_files() {
   MSD_GPU_PYTHON="$python" cargo test --quiet --test tiff_files -- --ignored
+}
+
+# Zarr folders: those that zarr-python wrote in random ways, and those that it and ome-zarr are to read.
+check_zarr_folders() {
+  MSD_GPU_PYTHON="$python" cargo test --quiet --test zarr_files -- --ignored
+  MSD_GPU_PYTHON="$python" cargo test --quiet --lib -- --ignored zarr_folders
 }
 
 # The profile of the tests, whose dependencies are built already.
@@ -99,10 +105,12 @@ if install_python_packages; then
   check_exported_models
   echo "== random TIFF files"
   check_tiff_files
+  echo "== random Zarr folders, and those that other programs read"
+  check_zarr_folders
   echo "== the Python module"
   check_python_module
 else
-  echo "== not checked: ONNX files, TIFF files and the Python module, as Python packages cannot be installed here"
+  echo "== not checked: ONNX files, TIFF and Zarr files and the Python module, as Python packages cannot be installed here"
   [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
 fi
 if python3 -c 'import numpy, torch' 2>/dev/null; then

@@ -18,9 +18,9 @@
 //!   bits labels are stored ([`LabelFormat`]); `decoded`: stored numbers.
 //! - `notices`: what people are told of how a file is taken. `axes`: which planes are channels of one image.
 //! - `source`: where one image is, and what its header says.
-//! - `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
+//! - `units`: units of length. `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
 //! - `png`, `jpeg`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
-//! - `arrays`: the formats that hold an array of any number of axes, which are read part by part. `selection`: which slices of
+//! - `stack`: results as one file or folder of any format. `arrays`: the formats that hold an array of any number of axes, which are read part by part. `selection`: which slices of
 //!   a stack are wanted ([`SliceSelection`]).
 //! - `stack`: results that come part by part to files of any format ([`NewStack`], [`StackSink`]).
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
@@ -45,8 +45,10 @@ mod selection;
 mod sink;
 mod slices;
 mod source;
+#[allow(dead_code, reason = "nothing asks for a stack in one of these formats yet")]
 mod stack;
 mod tiff;
+mod units;
 mod volume;
 
 pub(crate) use discovery::is_there;

@@ -27,6 +27,9 @@ pub(super) struct Blocks {
     kept: Mutex<Kept>,
 }
 
+/// Where a block lies, and its numbers.
+type ReadBlock = (Vec<Range<usize>>, Arc<DecodingResult>);
+
 #[derive(Default)]
 struct Kept {
     blocks: HashMap<Vec<usize>, (u64, Arc<DecodingResult>)>,
@@ -71,7 +74,7 @@ impl Blocks {
         let cores = rayon::current_num_threads().max(1);
         // As many at a time as there are cores, so that few blocks are there besides those that are kept.
         for some in places.chunks(cores) {
-            let read: Vec<Result<(Vec<Range<usize>>, Arc<DecodingResult>)>> = some
+            let read: Vec<Result<ReadBlock>> = some
                 .par_iter()
                 .map(|place| {
                     let ranges = ranges_of_block(place, block, &layout.shape);

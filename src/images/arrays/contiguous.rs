@@ -43,7 +43,7 @@ impl Contiguous {
             .metadata()
             .map_err(|error| Error::input(name, format!("cannot be read: {error}; check the disk")))?;
         let bytes = bytes_of(name, &layout)?;
-        let end = offset.checked_add(bytes).unwrap_or(u64::MAX);
+        let end = offset.saturating_add(bytes);
         if found.len() < end {
             let lengths = layout.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
             let problem = format!(

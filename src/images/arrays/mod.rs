@@ -19,6 +19,7 @@ mod numbers;
 mod open;
 mod planes;
 mod raw;
+mod zarr;
 
 use std::fmt;
 use std::ops::Range;
@@ -29,6 +30,7 @@ pub(super) use numbers::{copy_common, zeros_like};
 pub(super) use open::{open, open_raw};
 pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(super) use raw::RawFormat;
+pub(super) use zarr::crc32c;
 
 use super::source::SampleType;
 use super::volume::VoxelSize;

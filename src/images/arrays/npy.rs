@@ -82,7 +82,11 @@ fn value_of<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     Some(rest[..end].trim())
 }
 
-fn type_of(name: &str, descr: &str) -> Result<(SampleType, bool)> {
+/// The type of numbers that NumPy calls `descr`, such as `<f4`, and whether their highest byte comes first.
+///
+/// # Errors
+/// [`Error::Input`] for types that are no plain numbers.
+pub(super) fn type_of(name: &str, descr: &str) -> Result<(SampleType, bool)> {
     let wanted = || {
         let problem = format!(
             "holds numbers of type {descr}; wanted whole numbers or floats of up to 64 bits, convert them with astype and save it again"

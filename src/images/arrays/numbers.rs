@@ -75,6 +75,20 @@ pub(in crate::images) fn zeros_like(
     }))
 }
 
+/// The first number of `value`, as often as an array of `shape` has numbers.
+///
+/// # Errors
+/// As [`zeros`].
+pub(super) fn filled(name: &str, value: &DecodingResult, shape: &[usize]) -> Result<DecodingResult> {
+    let what = format!("a part of {name}");
+    let count = count_of(shape).unwrap_or(usize::MAX);
+    Ok(map_type!(value, value => {
+        let mut values = memory::reserve(&what, count, "read less of it at a time")?;
+        values.resize(count, value.first().copied().unwrap_or_default());
+        values
+    }))
+}
+
 /// The numbers in `bytes`, which are whole numbers of them.
 pub(super) fn from_bytes(numbers: SampleType, big_endian: bool, bytes: &[u8]) -> DecodingResult {
     macro_rules! numbers {

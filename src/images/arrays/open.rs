@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::planes::{OpenArray, Wanted};
 use super::raw::RawFormat;
-use super::{StoredArray, npy, raw};
+use super::{StoredArray, npy, raw, zarr};
 use crate::error::{Error, Result};
 use crate::images::file::{self, Format};
 
@@ -14,6 +14,9 @@ use crate::images::file::{self, Format};
 /// [`Error::Input`] for what cannot be read, for a place that there is not, and for files of several arrays where none is named;
 /// [`Error::Setting`] for settings that do not fit.
 pub(in crate::images) fn open(path: &Path, inside: Option<&str>, wanted: Wanted<'_>) -> Result<OpenArray> {
+    if path.is_dir() {
+        return OpenArray::new(path, Box::new(zarr::open(path, inside, wanted.level)?), wanted);
+    }
     let (file, format) = file::open(path)?;
     let name = path.display().to_string();
     let stored: Box<dyn StoredArray> = match format {

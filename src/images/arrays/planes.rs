@@ -16,6 +16,10 @@ use crate::images::notices::warn_once;
 use crate::images::source::Header;
 use crate::images::volume::VoxelSize;
 
+/// The most images of an array, each of which is remembered by name, and the most blocks of one image.
+const MOST_IMAGES: usize = 1 << 20;
+const MOST_BLOCKS: usize = 1 << 21;
+
 /// What is wanted of an array, besides what its file says.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::images) struct Wanted<'a> {
@@ -103,7 +107,36 @@ impl OpenArray {
         let array = Self { path: path.to_path_buf(), stored, axes, blocks: block.zip(blocks) };
         let header = array.header(None);
         check_bytes(array.name(), header.channels, header.height, header.width, 4)?;
+        array.check_counts()?;
         Ok(array)
+    }
+
+    /// Refuses more images and blocks than there can be memory for to list them: where blocks need not be there, as in Zarr, no
+    /// file is too short for any shape.
+    ///
+    /// # Errors
+    /// [`Error::Input`].
+    fn check_counts(&self) -> Result<()> {
+        let images = self.image_count();
+        if images > MOST_IMAGES {
+            let problem = format!(
+                "says that it has {images} slices, wanted at most {MOST_IMAGES}; divide it, or say with `axes` what its axes are"
+            );
+            return Err(Error::input(self.name(), problem));
+        }
+        let Some((block, _)) = &self.blocks else { return Ok(()) };
+        let axes = self.axes.iter().zip(&self.stored.layout().shape).zip(block);
+        let of_image = axes.filter(|((axis, _), _)| is_channel(**axis) || matches!(axis, 'Y' | 'X'));
+        let count = of_image.fold(1_usize, |count, ((_, length), block)| {
+            count.saturating_mul(length.div_ceil((*block).max(1)))
+        });
+        if count > MOST_BLOCKS {
+            let problem = format!(
+                "stores each image in {count} blocks, wanted at most {MOST_BLOCKS}; store it in larger ones"
+            );
+            return Err(Error::input(self.name(), problem));
+        }
+        Ok(())
     }
 
     /// What messages call it.

@@ -84,7 +84,7 @@ pub(super) fn open(path: &Path, file: File, format: &RawFormat) -> Result<Contig
     let bytes = bytes_of(&name, &layout)?;
     let offset = match format.offset {
         Some(offset) => offset,
-        None if found == bytes || found < bytes => 0,
+        None if found <= bytes => 0,
         None => {
             return Err(Error::setting(
                 "raw",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ::tiff::decoder::DecodingResult;
 
 use super::png_file::{self, PngColours, PngFile};
+use super::zarr::{OmeVersion, ZarrFile};
 use super::{NewStack, StackFile, StackSink, Store, store_labels};
 use crate::error::Result;
 use crate::geometry::Extent;
@@ -21,6 +22,10 @@ pub enum StackFormat {
     Tiff,
     /// A PNG file, of one image only.
     Png,
+    /// OME-Zarr 0.5, a folder of Zarr version 3.
+    Zarr,
+    /// OME-Zarr 0.4, a folder of Zarr version 2.
+    Zarr04,
 }
 
 impl StackFormat {
@@ -28,7 +33,7 @@ impl StackFormat {
     pub fn unfinished(self, path: &Path) -> PathBuf {
         match self {
             StackFormat::Png => png_file::rows_of(path),
-            StackFormat::Tiff => path.to_path_buf(),
+            _ => path.to_path_buf(),
         }
     }
 }
@@ -96,6 +101,8 @@ impl NewStack {
         let Extent { y, x, .. } = self.extent;
         let file: Box<dyn StackFile> = match format {
             StackFormat::Tiff => Box::new(tiff::new_stack(self, content)?),
+            StackFormat::Zarr => Box::new(ZarrFile::new(self, content.numbers(), OmeVersion::V05)?),
+            StackFormat::Zarr04 => Box::new(ZarrFile::new(self, content.numbers(), OmeVersion::V04)?),
             StackFormat::Png => {
                 let colours = match content {
                     Content::Labels(LabelFormat::Png8, Some(palette)) => {

@@ -2,12 +2,14 @@
 //!
 //! - [`NewStack`]: what the file will hold. [`StackFile`]: what a format does with it.
 //! - `create`: a file by its format and content ([`StackFormat`], [`Content`]). `png_file`: one large image to a PNG file.
-//! - `fixed`: formats in which each number has its place beforehand. `sink`: results of one type to a stack ([`StackSink`]).
+//! - `fixed`: formats in which each number has its place beforehand. `zarr`: OME-Zarr.
+//! - `sink`: results of one type to a stack ([`StackSink`]).
 
 mod create;
 mod fixed;
 mod png_file;
 mod sink;
+mod zarr;
 
 use std::path::PathBuf;
 

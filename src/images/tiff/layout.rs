@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::metadata;
 use super::pages::frame;
-use super::voxel::{MICROMETRE, first_page, of_page};
+use super::voxel::{first_page, of_page};
 use crate::images::label_format::LabelFormat;
 use crate::images::source::ImageSource;
+use crate::images::units::MICROMETRE;
 use crate::images::volume::VoxelSize;
 
 /// How the images of a TIFF file lie, for results that are to lie in the same way.
@@ -77,6 +78,22 @@ impl StackLayout {
     /// The number of planes.
     pub fn planes(&self) -> usize {
         self.axes.iter().map(|(_, length)| length).product()
+    }
+
+    /// The axes along which planes lie, outermost first: `T`, `Z` and `C`, each once at most, with their lengths.
+    pub(in crate::images) fn axes(&self) -> &[(char, usize)] {
+        &self.axes
+    }
+
+    /// How large a pixel is, where that is known.
+    pub(in crate::images) fn voxel_size(&self) -> Option<&VoxelSize> {
+        self.voxel_size.as_ref()
+    }
+
+    /// With axes and the size of a pixel from elsewhere than a TIFF file.
+    #[cfg(test)]
+    pub(in crate::images) fn with(axes: &[(char, usize)], voxel_size: Option<VoxelSize>) -> Self {
+        Self { axes: axes.to_vec(), voxel_size, is_ome: false }
     }
 
     fn length(&self, letter: char) -> usize {

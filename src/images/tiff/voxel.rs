@@ -7,9 +7,8 @@ use std::path::Path;
 use super::directory::layout;
 use super::metadata::ome_pixels;
 use super::tags::{Tags, names};
+use crate::images::units::MICROMETRE;
 use crate::images::volume::VoxelSize;
-
-pub(super) const MICROMETRE: &str = "\u{b5}m";
 
 /// The size of a pixel in the TIFF file at `path`; `None` where it says none, or is no TIFF file.
 pub(in crate::images) fn voxel_size(path: &Path) -> Option<VoxelSize> {

@@ -1,0 +1,245 @@
+//! OME-Zarr: which arrays of a group are the levels of one image, what their axes are, and how large a pixel is.
+//!
+//! Read are versions 0.1 to 0.5, <https://ngff.openmicroscopy.org/>, and what 0.6 says in the same words: there the axes stand in
+//! coordinate systems, and a change of coordinates may be a sequence of others.
+
+use serde_json::Value;
+
+use super::metadata::Attributes;
+use crate::images::units::{factor, sign};
+use crate::images::volume::VoxelSize;
+
+/// An image in several sizes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Multiscale {
+    /// The letters of the axes, where they are known.
+    pub(super) axes: Option<Vec<char>>,
+    /// The arrays, the finest first.
+    pub(super) levels: Vec<Level>,
+}
+
+/// One size of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Level {
+    /// Where the array is inside the group.
+    pub(super) path: String,
+    pub(super) voxel_size: Option<VoxelSize>,
+}
+
+/// An axis, as a file tells of it.
+struct Axis<'a> {
+    name: &'a str,
+    kind: &'a str,
+    unit: Option<&'a str>,
+}
+
+/// The image that a group is, by its attributes; `None` where it is none.
+pub(super) fn multiscale(attributes: &Attributes) -> Option<Multiscale> {
+    let lists =
+        attributes.ome.as_ref().and_then(|ome| ome.get("multiscales")).or(attributes.multiscales.as_ref());
+    let image = lists?.as_array()?.first()?;
+    let datasets = image.get("datasets")?.as_array()?;
+    let axes = axes_of(image);
+    let letters = match &axes {
+        Some(axes) => letters(axes),
+        // Up to 0.2 all images had these.
+        None => Some("TCZYX".chars().collect()),
+    };
+    // In 0.6 what stands beside the levels leads from the image to other coordinates.
+    let has_systems = image.get("coordinateSystems").is_some();
+    let common = if has_systems { None } else { image.get("coordinateTransformations") };
+    let level = |dataset: &Value| {
+        let own = scale_of(dataset.get("coordinateTransformations"));
+        let scale = own.zip(scale_of(common)).and_then(|(own, common)| product(&own, &common));
+        let path = dataset.get("path")?.as_str()?.to_owned();
+        let known = axes.as_ref().zip(letters.as_ref()).zip(scale);
+        let voxel_size = known.and_then(|((axes, letters), scale)| voxel_size(axes, letters, &scale));
+        Some(Level { path, voxel_size })
+    };
+    let levels: Vec<Level> = datasets.iter().filter_map(level).collect();
+    (!levels.is_empty()).then_some(Multiscale { axes: letters, levels })
+}
+
+/// The axes of an image; `None` where it says nothing of them.
+fn axes_of(image: &Value) -> Option<Vec<Axis<'_>>> {
+    let systems = image.get("coordinateSystems").and_then(Value::as_array);
+    let of_system = || {
+        // The one that levels are brought into, else the first.
+        let output = image.pointer("/datasets/0/coordinateTransformations/0/output");
+        let name = output.map(|output| output.get("name").unwrap_or(output));
+        let systems = systems?;
+        systems
+            .iter()
+            .find(|system| name.is_some() && system.get("name") == name)
+            .or(systems.first())?
+            .get("axes")
+    };
+    let axes = image.get("axes").or_else(of_system)?.as_array()?;
+    Some(
+        axes.iter()
+            .map(|axis| Axis {
+                // In 0.3 an axis was a name.
+                name: axis.as_str().or_else(|| axis.get("name")?.as_str()).unwrap_or_default(),
+                kind: axis.get("type").and_then(Value::as_str).unwrap_or_default(),
+                unit: axis.get("unit").and_then(Value::as_str),
+            })
+            .collect(),
+    )
+}
+
+/// The letters of axes: by their names, else by what they are. `None` where that is not enough.
+fn letters(axes: &[Axis<'_>]) -> Option<Vec<char>> {
+    let mut letters: Vec<Option<char>> = axes
+        .iter()
+        .map(|axis| {
+            letter(axis.name).or(match axis.kind {
+                "channel" => Some('C'),
+                "time" => Some('T'),
+                _ => None,
+            })
+        })
+        .collect();
+    // Of axes in space with other names, the last is that of columns.
+    for next in ['X', 'Y', 'Z'] {
+        if !letters.contains(&Some(next))
+            && let Some(place) =
+                (0..axes.len()).rfind(|&place| letters[place].is_none() && axes[place].kind == "space")
+        {
+            letters[place] = Some(next);
+        }
+    }
+    distinct(letters.into_iter().collect::<Option<_>>()?)
+}
+
+/// The letter of an axis that is called so.
+fn letter(name: &str) -> Option<char> {
+    match name.to_ascii_lowercase().as_str() {
+        "x" => Some('X'),
+        "y" => Some('Y'),
+        "z" => Some('Z'),
+        "t" | "time" => Some('T'),
+        "c" | "channel" | "channels" => Some('C'),
+        _ => None,
+    }
+}
+
+fn distinct(letters: Vec<char>) -> Option<Vec<char>> {
+    let is_new = |place: usize| !letters[..place].contains(&letters[place]);
+    (0..letters.len()).all(is_new).then_some(letters)
+}
+
+/// The letters of axes that a list of JSON names, as arrays of version 3 and those of xarray do; `None` where they are other
+/// words than those of images.
+pub(super) fn letters_of_names(names: &Value) -> Option<Vec<char>> {
+    let letters: Option<Vec<char>> = names.as_array()?.iter().map(|name| letter(name.as_str()?)).collect();
+    distinct(letters?).filter(|letters| letters.contains(&'Y') && letters.contains(&'X'))
+}
+
+/// What a list of changes of coordinates multiplies them with; empty for nothing. `None` for those that turn or bend.
+fn scale_of(list: Option<&Value>) -> Option<Vec<f64>> {
+    let Some(list) = list else { return Some(Vec::new()) };
+    let mut all = Vec::new();
+    for change in list.as_array()? {
+        let next = match change.get("type")?.as_str()? {
+            "identity" | "translation" => Vec::new(),
+            "scale" => change.get("scale")?.as_array()?.iter().map(Value::as_f64).collect::<Option<_>>()?,
+            "sequence" => scale_of(change.get("transformations"))?,
+            _ => return None,
+        };
+        all = product(&all, &next)?;
+    }
+    Some(all)
+}
+
+/// Two scales as one, either of which may be nothing; `None` for different numbers of axes.
+fn product(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
+    match (a, b) {
+        ([], only) | (only, []) => Some(only.to_vec()),
+        _ if a.len() == b.len() => Some(a.iter().zip(b).map(|(a, b)| a * b).collect()),
+        _ => None,
+    }
+}
+
+/// The size of a pixel; `None` where the file does not say it in a unit.
+fn voxel_size(axes: &[Axis<'_>], letters: &[char], scale: &[f64]) -> Option<VoxelSize> {
+    let of = |letter: char| {
+        let place = letters.iter().position(|other| *other == letter)?;
+        let size = scale.get(place).copied().filter(|size| size.is_finite() && *size > 0.0)?;
+        Some((size, axes[place].unit.map(sign).filter(|unit| !unit.is_empty() && *unit != "pixel")))
+    };
+    let ((x, unit), (y, unit_of_y)) = (of('X')?, of('Y')?);
+    let unit = unit?;
+    let y = y * factor(unit_of_y.unwrap_or(unit), unit)?;
+    // Nothing tells the distance of slices of a plane; cubes are the least surprising.
+    let z = match of('Z') {
+        Some((z, unit_of_z)) => z * factor(unit_of_z.unwrap_or(unit), unit)?,
+        None => y,
+    };
+    Some(VoxelSize { z, y, x, unit: unit.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::images::units::MICROMETRE;
+
+    fn image(multiscale: Value) -> Multiscale {
+        let attributes = Attributes { multiscales: Some(json!([multiscale])), ..Attributes::default() };
+        super::multiscale(&attributes).unwrap()
+    }
+
+    fn size(z: f64, y: f64, x: f64) -> Option<VoxelSize> {
+        Some(VoxelSize { z, y, x, unit: MICROMETRE.into() })
+    }
+
+    #[test]
+    fn scales_of_all_places_are_multiplied_in_one_unit() {
+        let axis = |name: &str, unit: &str| json!({"name": name, "type": "space", "unit": unit});
+        let found = image(json!({
+            "axes": [{"name": "c", "type": "channel"}, axis("z", "nanometer"), axis("y", "micrometer"), axis("x", "micrometer")],
+            "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 2, 1]}],
+            "datasets": [
+                {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 500.0, 0.5, 0.25]},
+                    {"type": "translation", "translation": [0, 1, 1, 1]}]},
+                {"path": "1", "coordinateTransformations": [{"type": "affine", "affine": []}]},
+            ],
+        }));
+        assert_eq!(found.axes, Some(vec!['C', 'Z', 'Y', 'X']));
+        assert_eq!(found.levels[0], Level { path: "0".into(), voxel_size: size(0.5, 1.0, 0.25) });
+        assert_eq!(found.levels[1].voxel_size, None);
+    }
+
+    #[test]
+    fn sequences_and_coordinate_systems_of_the_next_version_are_understood() {
+        let axis = |name: &str| json!({"name": name, "type": "space", "unit": "micrometer"});
+        let system = |name: &str| json!({"name": name, "axes": [axis("y"), axis("x")]});
+        let found = image(json!({
+            "coordinateSystems": [{"name": "other", "axes": []}, system("physical")],
+            "coordinateTransformations": [{"type": "scale", "scale": [9, 9], "input": "physical", "output": "other"}],
+            "datasets": [{"path": "0", "coordinateTransformations": [{"type": "sequence", "input": "0", "output": "physical",
+                "transformations": [{"type": "scale", "scale": [0.5, 0.25]}, {"type": "identity"},
+                    {"type": "translation", "translation": [1, 2]}]}]}],
+        }));
+        assert_eq!(found.axes, Some(vec!['Y', 'X']));
+        assert_eq!(found.levels[0].voxel_size, size(0.5, 0.5, 0.25));
+    }
+
+    #[test]
+    fn axes_of_old_versions_and_with_other_names_are_found() {
+        let axes = |axes: Value| image(json!({"axes": axes, "datasets": [{"path": "0"}]})).axes;
+        assert_eq!(axes(json!(["t", "z", "y", "x"])), Some(vec!['T', 'Z', 'Y', 'X']));
+        let space = |name: &str| json!({"name": name, "type": "space"});
+        assert_eq!(axes(json!([space("depth"), space("row"), space("column")])), Some(vec!['Z', 'Y', 'X']));
+        assert_eq!(axes(json!(["a", "y", "x"])), None);
+        assert_eq!(axes(json!(["y", "y", "x"])), None);
+        assert_eq!(image(json!({"datasets": [{"path": "0"}]})).axes.unwrap().len(), 5);
+        assert_eq!(letters_of_names(&json!(["time", "y", "x"])), Some(vec!['T', 'Y', 'X']));
+        assert_eq!(letters_of_names(&json!(["lat", null])), None);
+        assert!(
+            super::multiscale(&Attributes { ome: Some(json!({"multiscales": 3})), ..Attributes::default() })
+                .is_none()
+        );
+    }
+}

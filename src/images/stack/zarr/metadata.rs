@@ -1,0 +1,160 @@
+//! What the files of JSON in a Zarr folder say that is written here.
+
+use serde_json::{Value, json};
+
+use super::axes::Axes;
+use super::planes::chunk_side;
+use crate::images::source::{SampleKind, SampleType};
+use crate::images::stack::ClassLook;
+use crate::images::units::spelled_out;
+use crate::images::volume::VoxelSize;
+
+/// Which version of OME-Zarr is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::images) enum OmeVersion {
+    /// 0.4, which stands in Zarr of version 2: a file for each chunk. For viewers that do not know the next one.
+    V04,
+    /// 0.5, which stands in Zarr of version 3: a file for each image.
+    #[default]
+    V05,
+}
+
+impl OmeVersion {
+    fn name(self) -> &'static str {
+        match self {
+            OmeVersion::V04 => "0.4",
+            OmeVersion::V05 => "0.5",
+        }
+    }
+
+    /// The files of a group with these attributes, by name.
+    pub(super) fn group(self, attributes: Value) -> Vec<(&'static str, Value)> {
+        match self {
+            OmeVersion::V04 => vec![(".zgroup", json!({"zarr_format": 2})), (".zattrs", attributes)],
+            OmeVersion::V05 => {
+                let mut ome = json!({"version": self.name()});
+                if let (Value::Object(ome), Value::Object(attributes)) = (&mut ome, attributes) {
+                    ome.extend(attributes);
+                }
+                let group = json!({"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}});
+                vec![("zarr.json", group)]
+            }
+        }
+    }
+
+    /// The file of an array of images of `rows` x `columns` pixels, and its name.
+    pub(super) fn array(
+        self,
+        axes: &Axes,
+        numbers: SampleType,
+        rows: usize,
+        columns: usize,
+    ) -> (&'static str, Value) {
+        let chunk = [chunk_side(rows), chunk_side(columns)];
+        let shape = axes.shape(rows, columns);
+        let chunks = axes.part(chunk[0], chunk[1]);
+        match self {
+            OmeVersion::V04 => {
+                let kind = match numbers.kind {
+                    SampleKind::Unsigned => 'u',
+                    SampleKind::Signed => 'i',
+                    SampleKind::Float => 'f',
+                };
+                let order = if numbers.bits == 8 { '|' } else { '<' };
+                // Of all packings this one is read by the oldest programs.
+                let array = json!({
+                    "zarr_format": 2, "shape": shape, "chunks": chunks,
+                    "dtype": format!("{order}{kind}{}", numbers.bits / 8), "fill_value": 0, "order": "C", "filters": null,
+                    "compressor": {"id": "zlib", "level": 1}, "dimension_separator": "/",
+                });
+                (".zarray", array)
+            }
+            OmeVersion::V05 => {
+                let little = json!({"name": "bytes", "configuration": {"endian": "little"}});
+                let gzip = json!({"name": "gzip", "configuration": {"level": 1}});
+                let shards = json!({
+                    "chunk_shape": chunks, "codecs": [little, gzip],
+                    "index_codecs": [little, {"name": "crc32c"}], "index_location": "end",
+                });
+                let whole = [rows.next_multiple_of(chunk[0]), columns.next_multiple_of(chunk[1])];
+                let names: Vec<String> =
+                    axes.letters().iter().map(|axis| axis.to_lowercase().to_string()).collect();
+                let array = json!({
+                    "zarr_format": 3, "node_type": "array", "shape": shape, "data_type": numbers.to_string(),
+                    "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": axes.part(whole[0], whole[1])}},
+                    "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}}, "fill_value": 0,
+                    "codecs": [{"name": "sharding_indexed", "configuration": shards}], "attributes": {},
+                    "dimension_names": names,
+                });
+                ("zarr.json", array)
+            }
+        }
+    }
+
+    /// What a group says of the `levels` of an image, which are arrays in the folder `place` inside it.
+    pub(super) fn multiscales(
+        self,
+        name: &str,
+        axes: &Axes,
+        size: Option<&VoxelSize>,
+        levels: usize,
+        labels: bool,
+        place: &str,
+    ) -> Value {
+        let letters = axes.letters();
+        let axis = |letter: &char| {
+            let name = letter.to_lowercase().to_string();
+            match (letter, size) {
+                ('T', _) => json!({"name": name, "type": "time"}),
+                ('C', _) => json!({"name": name, "type": "channel"}),
+                (_, Some(size)) => {
+                    let unit = spelled_out(&size.unit).unwrap_or(&size.unit);
+                    json!({"name": name, "type": "space", "unit": unit})
+                }
+                (_, None) => json!({"name": name, "type": "space"}),
+            }
+        };
+        let scale = |level: usize| -> Vec<f64> {
+            let of = |letter: &char| {
+                let halved = (1_u64 << level) as f64;
+                match letter {
+                    'Z' => size.map_or(1.0, |size| size.z),
+                    'Y' => size.map_or(1.0, |size| size.y) * halved,
+                    'X' => size.map_or(1.0, |size| size.x) * halved,
+                    _ => 1.0,
+                }
+            };
+            letters.iter().map(of).collect()
+        };
+        let dataset = |level: usize| {
+            let changes = json!([{"type": "scale", "scale": scale(level)}]);
+            json!({"path": format!("{place}{level}"), "coordinateTransformations": changes})
+        };
+        let mut image = json!({
+            "name": name,
+            "axes": letters.iter().map(axis).collect::<Vec<_>>(),
+            "datasets": (0..levels).map(dataset).collect::<Vec<_>>(),
+            "type": if labels { "nearest" } else { "mean" },
+        });
+        if self == OmeVersion::V04 {
+            image["version"] = json!(self.name());
+        }
+        json!([image])
+    }
+
+    /// What a group of labels says of its classes.
+    pub(super) fn image_label(self, classes: &[ClassLook]) -> Value {
+        let colour = |class: &ClassLook| {
+            let [red, green, blue] = class.colour;
+            // What is no class lets the image be seen.
+            let alpha = if class.value == 0 { 0 } else { 255 };
+            json!({"label-value": class.value, "rgba": [red, green, blue, alpha]})
+        };
+        let property = |class: &ClassLook| json!({"label-value": class.value, "name": class.name});
+        json!({
+            "version": self.name(),
+            "colors": classes.iter().map(colour).collect::<Vec<_>>(),
+            "properties": classes.iter().map(property).collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,369 @@
+//! Stacks as OME-Zarr: folders in which each image is a file of its own, and smaller copies of it for viewers.
+//!
+//! - `axes`: where an image lies in the array. `planes`: an image in smaller sizes and in chunks. `metadata`: files of JSON.
+//!
+//! Values are an image: the arrays `0`, `1`, … of the levels stand in the root, whose attributes tell of them. Class labels are
+//! what OME-Zarr calls labels: their levels stand in the group `labels/NAME`, with colours and names of classes, and the group
+//! `labels` lists it, so that the folder can be put into that of an image, or its labels added to it. But programs open a
+//! folder by its root, and take it for an image (ome-zarr-py, and with it napari, follow `multiscales` and then `labels`). As
+//! there is no image here, the root tells of the levels of the labels as its own.
+//!
+//! The levels of an image are written together with it: it is at hand then, and need not be read once more at the end. What is
+//! halved are rows and columns only, so that no level needs two images.
+//!
+//! Chunks are packed with gzip, which every reader of Zarr has. Zstandard would pack better, but its encoder in plain Rust is
+//! several times slower than gzip and packs worse.
+//!
+//! No file is written in parts or by two writers, which loses data: a shard is one channel of one image, which is written to
+//! another name and renamed when it is whole. Readers take a file that is missing for zeros, so the folder as a whole has its
+//! name only when all of it is there.
+
+mod axes;
+mod metadata;
+mod planes;
+
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use serde_json::{Value, json};
+use tiff::decoder::DecodingResult;
+
+use self::axes::Axes;
+pub(in crate::images) use self::metadata::OmeVersion;
+use self::planes::{Plane, shard};
+use super::{ClassLook, NewStack, StackFile};
+use crate::error::{Error, Result};
+use crate::files::{remove_unfinished, unfinished_name, write_bytes_atomic};
+use crate::geometry::{Extent, Window};
+use crate::images::decoded::{each_type, map_type};
+use crate::images::source::SampleType;
+use crate::images::tiff::StackLayout;
+
+/// The largest side of the smallest level.
+const SMALLEST: usize = 256;
+
+/// A stack that is to be written.
+#[derive(Debug, Clone)]
+struct Stack {
+    path: PathBuf,
+    extent: Extent,
+    channels: usize,
+    numbers: SampleType,
+    layout: StackLayout,
+    classes: Vec<ClassLook>,
+    /// How many images at the beginning are in the unfinished folder.
+    written: usize,
+}
+
+/// A stack on its way into a Zarr folder.
+pub(in crate::images) struct ZarrFile {
+    stack: Stack,
+    version: OmeVersion,
+    axes: Axes,
+    /// The folder while it is unfinished, beside its place.
+    unfinished: PathBuf,
+    /// Where the arrays of the levels stand in it, with a slash at the end where that is not the root.
+    place: String,
+    /// How many images have been written.
+    written: usize,
+    /// Whether what is unfinished stays when this is dropped.
+    kept: bool,
+}
+
+impl ZarrFile {
+    /// Begins the folder of a stack of `numbers`, or goes on with one of which some images have been written.
+    ///
+    /// # Errors
+    /// [`Error::Output`] where something else has its name, where it cannot be written, and where the images are not there that
+    /// should have been written.
+    pub(in crate::images) fn new(stack: &NewStack, numbers: SampleType, version: OmeVersion) -> Result<Self> {
+        let NewStack { path, extent, channels, layout, classes, written, .. } = stack.clone();
+        let layout = layout.unwrap_or_else(|| StackLayout::slices(extent.z));
+        Self::begin(Stack { path, extent, channels, numbers, layout, classes, written }, version)
+    }
+
+    fn begin(stack: Stack, version: OmeVersion) -> Result<Self> {
+        let path = &stack.path;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name =
+            name.ok_or_else(|| Error::output(path, "is no name of a folder; give one such as result.zarr"))?;
+        if path.exists() && !is_zarr(path) {
+            let problem = "there is something else of that name, which is no Zarr folder; remove it or choose another name";
+            return Err(Error::output(path, problem));
+        }
+        let unfinished = unfinished_name(path);
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or(name);
+        let place = if stack.classes.is_empty() { String::new() } else { format!("labels/{stem}/") };
+        let (axes, written) = (Axes::of(&stack), stack.written);
+        let file = Self { stack, version, axes, unfinished, place, written, kept: false };
+        file.settle_replaced()?;
+        if written > 0 {
+            file.check_unfinished()?;
+        } else {
+            file.start()?;
+        }
+        Ok(file)
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        let problem = format!("{error}; check the free space and that the folder may be written to");
+        Error::output(&self.stack.path, problem).caused_by(error)
+    }
+
+    fn labels(&self) -> bool {
+        !self.stack.classes.is_empty()
+    }
+
+    /// The rows and columns of each level.
+    fn levels(&self) -> Vec<[usize; 2]> {
+        let mut sides = [self.stack.extent.y, self.stack.extent.x];
+        let mut levels = vec![sides];
+        while sides.iter().any(|side| *side > SMALLEST) {
+            sides = sides.map(|side| side.div_ceil(2));
+            levels.push(sides);
+        }
+        levels
+    }
+
+    /// The metadata of the arrays of all levels, and in which files they stand inside the folder.
+    fn arrays(&self) -> Vec<(String, Value)> {
+        let array = |(level, [rows, columns]): (usize, [usize; 2])| {
+            let (name, json) = self.version.array(&self.axes, self.stack.numbers, rows, columns);
+            (format!("{}{level}/{name}", self.place), json)
+        };
+        self.levels().into_iter().enumerate().map(array).collect()
+    }
+
+    /// Writes a file of JSON inside the unfinished folder.
+    fn write_json(&self, place: &str, json: &Value) -> Result<()> {
+        self.write(&self.unfinished.join(place), format!("{json:#}\n").as_bytes())
+    }
+
+    fn write(&self, file: &Path, bytes: &[u8]) -> Result<()> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| self.failed(error))?;
+        }
+        write_bytes_atomic(file, bytes).map_err(|error| match error {
+            // What people know is the result, not a file in it.
+            Error::Output { problem, cause, .. } => {
+                Error::Output { path: self.stack.path.clone(), problem, cause }
+            }
+            other => other,
+        })
+    }
+
+    /// Makes the unfinished folder anew.
+    fn start(&self) -> Result<()> {
+        let parent = self.stack.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent
+            && !parent.is_dir()
+        {
+            let problem = format!("the folder {} is not there; make the folder first", parent.display());
+            return Err(Error::output(&self.stack.path, problem));
+        }
+        remove(&self.unfinished).map_err(|error| self.failed(error))?;
+        for (place, json) in self.arrays() {
+            self.write_json(&place, &json)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses an unfinished folder that is another stack's, and removes what a killed program left of an image in it.
+    fn check_unfinished(&self) -> Result<()> {
+        for (place, json) in self.arrays() {
+            let found = std::fs::read(self.unfinished.join(place)).ok();
+            let found = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+            if found.as_ref() != Some(&json) {
+                let problem = format!(
+                    "{} images of it were to be there in {}, which holds none or others; start it anew",
+                    self.written,
+                    self.unfinished.display()
+                );
+                return Err(Error::output(&self.stack.path, problem));
+            }
+        }
+        for channel in 0..self.stack.channels {
+            for level in 0..self.levels().len() {
+                if let Some(folder) = self.file(level, self.written, channel, [0, 0]).parent() {
+                    remove_unfinished(folder);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file of a chunk or shard of one channel of an image, by its place among those of the image.
+    fn file(&self, level: usize, image: usize, channel: usize, place: [usize; 2]) -> PathBuf {
+        let mut file = self.unfinished.join(format!("{}{level}", self.place));
+        if self.version == OmeVersion::V05 {
+            file.push("c");
+        }
+        let outer = self.axes.place(image, channel);
+        file.extend(outer.into_iter().chain(place).map(|place| place.to_string()));
+        file
+    }
+
+    /// Writes one channel of an image, and the smaller levels of it.
+    fn put_plane(&self, image: usize, channel: usize, mut plane: Plane) -> Result<()> {
+        for (level, [_, columns]) in self.levels().into_iter().enumerate() {
+            if level > 0 {
+                plane = plane.halved(self.labels());
+            }
+            if self.version == OmeVersion::V05 {
+                let chunks = plane.chunks(gzip);
+                self.write(&self.file(level, image, channel, [0, 0]), &shard(&chunks))?;
+                continue;
+            }
+            let along = columns.div_ceil(planes::chunk_side(columns));
+            for (number, chunk) in plane.chunks(zlib).into_iter().enumerate() {
+                self.write(&self.file(level, image, channel, [number / along, number % along]), &chunk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what the groups say.
+    fn write_groups(&self) -> Result<()> {
+        let stem =
+            self.stack.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let size = self.stack.layout.voxel_size();
+        let multiscales = |place: &str| {
+            self.version.multiscales(&stem, &self.axes, size, self.levels().len(), self.labels(), place)
+        };
+        let group = |place: &str, attributes: Value| {
+            self.version
+                .group(attributes)
+                .iter()
+                .try_for_each(|(name, json)| self.write_json(&format!("{place}{name}"), json))
+        };
+        if self.labels() {
+            let label = self.version.image_label(&self.stack.classes);
+            group(&self.place, json!({"multiscales": multiscales(""), "image-label": label}))?;
+            group("labels/", json!({"labels": [stem]}))?;
+        }
+        group("", json!({"multiscales": multiscales(&self.place)}))
+    }
+
+    /// Where a result is kept while another takes its place.
+    fn replaced(&self) -> PathBuf {
+        let name = self.stack.path.file_name().unwrap_or_default().to_string_lossy();
+        self.stack.path.with_file_name(format!(".{name}.replaced"))
+    }
+
+    /// Brings back, or removes, a result that was about to be replaced when the program was killed.
+    fn settle_replaced(&self) -> Result<()> {
+        let replaced = self.replaced();
+        if !replaced.exists() {
+            return Ok(());
+        }
+        let settled = if self.stack.path.exists() {
+            remove(&replaced)
+        } else {
+            std::fs::rename(&replaced, &self.stack.path)
+        };
+        settled.map_err(|error| self.failed(error))
+    }
+}
+
+impl StackFile for ZarrFile {
+    fn takes_parts(&self) -> bool {
+        false
+    }
+
+    fn put(&mut self, part: Window, numbers: DecodingResult) -> Result<()> {
+        let (extent, channels) = (self.stack.extent, self.stack.channels);
+        let name = self.stack.path.display();
+        let whole = Window::new(part.slices(), 0..extent.y, 0..extent.x);
+        if part != whole || part.z != self.written || part.slices().end > extent.z {
+            return Err(Error::Mismatch(format!(
+                "{part} was given to {name}, which takes whole images in order, of which {} is the next; give it that",
+                self.written
+            )));
+        }
+        let pixels = extent.y * extent.x;
+        let (count, bytes) = each_type!(&numbers, values => (values.len(), size_of_val(values.as_slice())));
+        let bits = usize::from(self.stack.numbers.bits);
+        if count != channels * part.extent.z * pixels || bytes != count * bits / 8 {
+            return Err(Error::Mismatch(format!(
+                "{name} was given {count} numbers for {part}; wanted {channels} of {} for each pixel",
+                self.stack.numbers
+            )));
+        }
+        for image in 0..part.extent.z {
+            for channel in 0..channels {
+                let start = (channel * part.extent.z + image) * pixels;
+                let numbers = map_type!(&numbers, values => values[start..start + pixels].to_vec());
+                let plane = Plane { numbers, rows: extent.y, columns: extent.x };
+                self.put_plane(part.z + image, channel, plane)?;
+            }
+            self.written += 1;
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    fn done(self: Box<Self>) -> Result<()> {
+        if self.written < self.stack.extent.z {
+            let problem = format!(
+                "{} of {} images have been written; write the others too",
+                self.written, self.stack.extent.z
+            );
+            return Err(Error::output(&self.stack.path, problem));
+        }
+        self.write_groups()?;
+        let replaced = self.replaced();
+        let is_there = self.stack.path.exists();
+        if is_there {
+            std::fs::rename(&self.stack.path, &replaced).map_err(|error| self.failed(error))?;
+        }
+        std::fs::rename(&self.unfinished, &self.stack.path).map_err(|error| self.failed(error))?;
+        if is_there && let Err(error) = remove(&replaced) {
+            log::warn!("{} cannot be removed: {error}", replaced.display());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ZarrFile {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = remove(&self.unfinished)
+        {
+            log::debug!("{} cannot be removed: {error}", self.unfinished.display());
+        }
+    }
+}
+
+/// Whether the folder at `path` is one of Zarr, or an empty one.
+fn is_zarr(path: &Path) -> bool {
+    let has = |name: &str| path.join(name).is_file();
+    let is_empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    path.is_dir() && (has("zarr.json") || has(".zgroup") || has(".zarray") || is_empty())
+}
+
+/// Removes a folder with all that is in it, where there is one.
+fn remove(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Memory takes all that is written to it.
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! One plane of a stack: made smaller for the next level, cut into chunks and packed.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use tiff::decoder::DecodingResult;
+
+use crate::images::arrays::crc32c;
+use crate::images::decoded::{each_type, map_type};
+
+/// The longest side of a chunk.
+pub(super) const CHUNK: usize = 512;
+
+/// The numbers of a rectangle, of one channel of one image.
+pub(super) struct Plane {
+    pub(super) numbers: DecodingResult,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+/// How long a chunk is along a side of so many pixels.
+pub(super) fn chunk_side(pixels: usize) -> usize {
+    pixels.clamp(1, CHUNK)
+}
+
+impl Plane {
+    /// The plane of half the size: the mean of four pixels, or of `labels` the first of them, as the mean of two classes is
+    /// another class.
+    pub(super) fn halved(&self, labels: bool) -> Self {
+        macro_rules! halved {
+            ($($variant:ident $type:ty),* ; $($float:ident $of:expr),*) => {
+                match &self.numbers {
+                    $(DecodingResult::$variant(values) => DecodingResult::$variant(self.reduced(values, |four| {
+                        let sum: i128 = four.iter().map(|value| i128::from(*value)).sum();
+                        let count = four.len() as i128;
+                        // Between the least and the largest of them, so that it is one of their type.
+                        (sum + count / 2).div_euclid(count) as $type
+                    })),)*
+                    $(DecodingResult::$float(values) => DecodingResult::$float(self.reduced(values, |four| {
+                        let sum: f64 = four.iter().map(|value| f64::from(*value)).sum();
+                        $of(sum / four.len() as f64)
+                    })),)*
+                }
+            };
+        }
+        let numbers = if labels {
+            map_type!(&self.numbers, values => self.reduced(values, |four| four[0]))
+        } else {
+            halved!(U8 u8, U16 u16, U32 u32, U64 u64, I8 i8, I16 i16, I32 i32, I64 i64;
+                F16 half::f16::from_f64, F32 |mean| mean as f32, F64 |mean: f64| mean)
+        };
+        Self { numbers, rows: self.rows.div_ceil(2), columns: self.columns.div_ceil(2) }
+    }
+
+    /// What `one_of` makes of each square of two by two pixels, of which there are fewer at the ends.
+    fn reduced<T: Copy + Send + Sync>(&self, values: &[T], one_of: impl Fn(&[T]) -> T + Sync) -> Vec<T> {
+        let pairs = |number: usize, length: usize| number * 2..(number * 2 + 2).min(length);
+        let row = |row: usize| -> Vec<T> {
+            let of_square = |column: usize| {
+                let mut four = Vec::with_capacity(4);
+                for row in pairs(row, self.rows) {
+                    let start = row * self.columns;
+                    let columns = pairs(column, self.columns);
+                    four.extend_from_slice(&values[start + columns.start..start + columns.end]);
+                }
+                one_of(&four)
+            };
+            (0..self.columns.div_ceil(2)).map(of_square).collect()
+        };
+        (0..self.rows.div_ceil(2)).into_par_iter().flat_map_iter(row).collect()
+    }
+
+    /// The chunks, row by row, each packed by `pack`. Where the plane ends before a chunk does, that is filled with zeros.
+    pub(super) fn chunks(&self, pack: impl Fn(&[u8]) -> Vec<u8> + Sync) -> Vec<Vec<u8>> {
+        let [rows, columns] = [self.rows, self.columns].map(|side| side.div_ceil(chunk_side(side)));
+        (0..rows * columns)
+            .into_par_iter()
+            .map(|number| pack(&self.chunk(number / columns, number % columns)))
+            .collect()
+    }
+
+    /// The bytes of a chunk, the lowest of each number first.
+    fn chunk(&self, row: usize, column: usize) -> Vec<u8> {
+        let range = |number: usize, side: usize| -> Range<usize> {
+            let chunk = chunk_side(side);
+            number * chunk..((number + 1) * chunk).min(side)
+        };
+        let (rows, columns) = (range(row, self.rows), range(column, self.columns));
+        let mut bytes = Vec::new();
+        each_type!(&self.numbers, values => {
+            let size = values.first().map_or(1, size_of_val);
+            let whole = chunk_side(self.columns) * size;
+            for row in rows {
+                let end = bytes.len() + whole;
+                let start = row * self.columns;
+                for value in &values[start + columns.start..start + columns.end] {
+                    bytes.extend_from_slice(&value.to_le_bytes());
+                }
+                bytes.resize(end, 0);
+            }
+            bytes.resize(chunk_side(self.rows) * whole, 0);
+        });
+        bytes
+    }
+}
+
+/// Chunks as one file, with the list of where they are and its checksum at the end.
+pub(super) fn shard(chunks: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = chunks.concat();
+    let mut list = Vec::new();
+    let mut offset = 0;
+    for chunk in chunks {
+        list.extend_from_slice(&u64::to_le_bytes(offset));
+        list.extend_from_slice(&(chunk.len() as u64).to_le_bytes());
+        offset += chunk.len() as u64;
+    }
+    let checksum = crc32c(&list);
+    file.extend_from_slice(&list);
+    file.extend_from_slice(&checksum.to_le_bytes());
+    file
+}

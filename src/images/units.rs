@@ -1,0 +1,54 @@
+//! Units of length, as files spell them and as people read them.
+
+/// How people write a millionth of a metre.
+pub(super) const MICROMETRE: &str = "\u{b5}m";
+
+/// Names of units in OME-Zarr and other files that spell them out, their signs, and how many metres they are.
+const UNITS: [(&str, &str, f64); 12] = [
+    ("angstrom", "\u{c5}", 1e-10),
+    ("picometer", "pm", 1e-12),
+    ("nanometer", "nm", 1e-9),
+    ("micrometer", MICROMETRE, 1e-6),
+    ("millimeter", "mm", 1e-3),
+    ("centimeter", "cm", 1e-2),
+    ("decimeter", "dm", 1e-1),
+    ("meter", "m", 1.0),
+    ("kilometer", "km", 1e3),
+    ("inch", "in", 0.0254),
+    ("foot", "ft", 0.3048),
+    ("yard", "yd", 0.9144),
+];
+
+/// The sign of a unit that is spelled out, as `\u{b5}m` for `micrometer`; other units as they are.
+pub(super) fn sign(unit: &str) -> &str {
+    let spelled = unit.trim();
+    match UNITS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(spelled)) {
+        Some((_, sign, _)) => sign,
+        None if ["um", "micron", "microns", "micrometre", "\u{3bc}m"].contains(&spelled) => MICROMETRE,
+        None => spelled,
+    }
+}
+
+/// The name of a unit of which the sign is known.
+pub(super) fn spelled_out(sign: &str) -> Option<&'static str> {
+    UNITS.iter().find(|(_, known, _)| *known == sign).map(|(name, ..)| *name)
+}
+
+/// How many of the unit `to` one of the unit `from` is, both given by their signs; `None` for units that cannot be compared.
+pub(super) fn factor(from: &str, to: &str) -> Option<f64> {
+    let metres = |sign: &str| UNITS.iter().find(|(_, known, _)| *known == sign).map(|(.., metres)| *metres);
+    if from == to { Some(1.0) } else { Some(metres(from)? / metres(to)?) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_have_signs_and_can_be_compared() {
+        assert_eq!((sign("micrometer"), sign("um"), sign("parsec")), (MICROMETRE, MICROMETRE, "parsec"));
+        assert_eq!((spelled_out(MICROMETRE), spelled_out("parsec")), (Some("micrometer"), None));
+        assert!((factor("nm", MICROMETRE).unwrap() - 1e-3).abs() < 1e-15);
+        assert_eq!((factor("parsec", "parsec"), factor("parsec", "m")), (Some(1.0), None));
+    }
+}
