@@ -21,7 +21,7 @@ const EXTENSIONS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
 const ARRAY_EXTENSIONS: [&str; 13] =
     ["h5", "hdf5", "hdf", "nxs", "he5", "npy", "npz", "mrc", "mrcs", "rec", "map", "nii", "zarr"];
 /// The endings of arrays in gzip, in lower case.
-const PACKED_EXTENSIONS: [&str; 2] = [".nii.gz", ".mrc.gz"];
+const PACKED_EXTENSIONS: [&str; 3] = [".nii.gz", ".mrc.gz", ".npy.gz"];
 /// The endings of files without a header, in lower case.
 const RAW_EXTENSIONS: [&str; 6] = ["raw", "dat", "bin", "vol", "img", "data"];
 
@@ -114,7 +114,8 @@ impl Discovery {
             wanted.contains(number)
         });
         if images.is_empty() {
-            let problem = format!("{p} has {count} slices, of which that names none; they are counted from 0");
+            let problem =
+                format!("{p} has {count} slices, of which that names none; they are counted from 0");
             return Err(Error::setting("slices", wanted, problem));
         }
         Ok(())
@@ -244,7 +245,8 @@ impl Place {
     fn inside(text: &str) -> Option<Self> {
         let (path, inside) = text.rsplit_once(':')?;
         let path = PathBuf::from(path);
-        let there = !path.as_os_str().is_empty() && path.exists() && (path.is_file() || is_array_folder(&path));
+        let there =
+            !path.as_os_str().is_empty() && path.exists() && (path.is_file() || is_array_folder(&path));
         there.then(|| Place { path, inside: Some(inside.to_owned()) })
     }
 }
@@ -263,7 +265,8 @@ impl Discovery {
     /// The files that `p` names; with `keep_going`, links that lead nowhere are among them.
     fn places(&self, p: &str) -> Result<Vec<Place>> {
         let path = Path::new(p);
-        let whole = |files: Vec<PathBuf>| files.into_iter().map(|path| Place { path, inside: None }).collect();
+        let whole =
+            |files: Vec<PathBuf>| files.into_iter().map(|path| Place { path, inside: None }).collect();
         if path.is_dir() && !is_array_folder(path) {
             self.files_of_folder(path).map(whole)
         } else if path.exists() {
@@ -299,7 +302,11 @@ impl Discovery {
     }
 
     /// The images among `files`, or where there are none the arrays.
-    fn chosen(&self, files: impl Iterator<Item = Result<PathBuf>>, others: &mut usize) -> Result<Vec<PathBuf>> {
+    fn chosen(
+        &self,
+        files: impl Iterator<Item = Result<PathBuf>>,
+        others: &mut usize,
+    ) -> Result<Vec<PathBuf>> {
         let (mut images, mut arrays) = (Vec::new(), Vec::new());
         for file in files {
             let file = file?;
@@ -341,8 +348,7 @@ impl Discovery {
         let matches = glob::glob(&literal_folders(pattern)).map_err(|error| {
             Error::input(pattern, format!("is not a pattern: {error}; write * for any name"))
         })?;
-        let matches =
-            matches.map(|file| file.map_err(|error| Error::input(error.path(), error.error())));
+        let matches = matches.map(|file| file.map_err(|error| Error::input(error.path(), error.error())));
         let mut others = 0;
         let files = self.chosen(matches, &mut others)?;
         if files.is_empty() {
@@ -422,7 +428,8 @@ impl Discovery {
             };
             return Ok(vec![self.of_channel(only)?]);
         }
-        let tiff::Found { images, gathered, count } = tiff::images(path, &file, axes.as_ref(), self.keep_going)?;
+        let tiff::Found { images, gathered, count } =
+            tiff::images(path, &file, axes.as_ref(), self.keep_going)?;
         let several = count > 1;
         // Images that are pages have their numbers, so that a page is found again by its name.
         let page_of = |planes: &Vec<Plane>| match planes.as_slice() {

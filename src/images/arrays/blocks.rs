@@ -113,7 +113,8 @@ impl Blocks {
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         while kept.bytes + bytes > self.room {
-            let oldest = kept.blocks.iter().min_by_key(|(_, (used, _))| *used).map(|(place, _)| place.clone());
+            let oldest =
+                kept.blocks.iter().min_by_key(|(_, (used, _))| *used).map(|(place, _)| place.clone());
             let Some((_, dropped)) = oldest.and_then(|place| kept.blocks.remove(&place)) else { break };
             kept.bytes -= byte_count(&dropped) as u64;
         }

@@ -70,9 +70,7 @@ pub(super) fn bytes_of(name: &str, layout: &ArrayLayout) -> Result<u64> {
     match all {
         Some(0) => Err(Error::input(name, "is an array without numbers; wanted at least one pixel")),
         Some(all) => Ok(all as u64),
-        None => {
-            Err(Error::input(name, "says that it has more numbers than can be counted; export it again"))
-        }
+        None => Err(Error::input(name, "says that it has more numbers than can be counted; export it again")),
     }
 }
 
@@ -99,8 +97,9 @@ impl StoredArray for Contiguous {
         let outer = &wanted[..run_axis];
         let runs: usize = outer.iter().product();
         // The bytes from one number of an axis to the next.
-        let strides: Vec<u64> =
-            (0..shape.len()).map(|axis| (shape[axis + 1..].iter().product::<usize>() * element) as u64).collect();
+        let strides: Vec<u64> = (0..shape.len())
+            .map(|axis| (shape[axis + 1..].iter().product::<usize>() * element) as u64)
+            .collect();
         let place_of = |mut number: usize| {
             let mut place = self.offset + part[run_axis].start as u64 * strides[run_axis];
             for axis in (0..run_axis).rev() {
@@ -112,7 +111,8 @@ impl StoredArray for Contiguous {
         let failed = |error: io::Error| {
             let problem = match error.kind() {
                 io::ErrorKind::UnexpectedEof => {
-                    "has become shorter while it was read; start again when nothing writes to it any more".into()
+                    "has become shorter while it was read; start again when nothing writes to it any more"
+                        .into()
                 }
                 _ => format!("cannot be read: {error}; check the disk"),
             };
@@ -144,15 +144,23 @@ impl StoredArray for Contiguous {
     }
 }
 
+/// The bytes at a place, as many as are wanted or there are.
+pub(super) fn read_at_most(file: &File, count: usize, place: u64) -> io::Result<Vec<u8>> {
+    let there = file.metadata()?.len().saturating_sub(place);
+    let mut bytes = vec![0; usize::try_from(there).unwrap_or(usize::MAX).min(count)];
+    read_exact_at(file, &mut bytes, place)?;
+    Ok(bytes)
+}
+
 /// Reads at a place, whatever other threads read meanwhile.
 #[cfg(unix)]
-fn read_exact_at(file: &File, buffer: &mut [u8], place: u64) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], place: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, place)
 }
 
 /// Reads at a place, whatever other threads read meanwhile.
 #[cfg(windows)]
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut place: u64) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut place: u64) -> io::Result<()> {
     use std::os::windows::fs::FileExt;
     while !buffer.is_empty() {
         let count = file.seek_read(buffer, place)?;

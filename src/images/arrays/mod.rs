@@ -4,7 +4,8 @@
 //! - `axes`: which axis is which, where files do not say. `blocks`: blocks that were read, kept while there is room.
 //! - `planes`: an array as images `[channel][y][x]`, one for each slice ([`OpenArray`]).
 //! - `contiguous`: numbers that lie one behind the other in a file; `raw`, `npy`, `mrc`, `nifti`: formats that are such
-//!   numbers behind a header. `packed`: files inside a gzip or zip file.
+//!   numbers behind a header (`head`). `list`: which of several arrays in a file is meant. `packed`: files inside a gzip or zip
+//!   file.
 //! - `hdf5`, `zarr`: formats that store blocks.
 //!
 //! - `open`: the array that a path names, by what the file is.
@@ -14,9 +15,15 @@
 mod axes;
 mod blocks;
 mod contiguous;
+mod hdf5;
+mod head;
+mod list;
+mod mrc;
+mod nifti;
 mod npy;
 mod numbers;
 mod open;
+mod packed;
 mod planes;
 mod raw;
 

@@ -147,8 +147,12 @@ mod tests {
     #[test]
     fn bytes_become_the_numbers_that_they_are_in_either_order() {
         let of = |kind, bits, big, bytes: &[u8]| from_bytes(SampleType { kind, bits }, big, bytes);
-        assert!(matches!(of(SampleKind::Unsigned, 16, false, &[1, 2]), DecodingResult::U16(v) if v == [0x201]));
-        assert!(matches!(of(SampleKind::Unsigned, 16, true, &[1, 2]), DecodingResult::U16(v) if v == [0x102]));
+        assert!(
+            matches!(of(SampleKind::Unsigned, 16, false, &[1, 2]), DecodingResult::U16(v) if v == [0x201])
+        );
+        assert!(
+            matches!(of(SampleKind::Unsigned, 16, true, &[1, 2]), DecodingResult::U16(v) if v == [0x102])
+        );
         assert!(matches!(of(SampleKind::Signed, 8, true, &[255, 2]), DecodingResult::I8(v) if v == [-1, 2]));
         let float = of(SampleKind::Float, 32, true, &1.5_f32.to_be_bytes());
         assert!(matches!(float, DecodingResult::F32(v) if v == [1.5]));
@@ -158,7 +162,8 @@ mod tests {
     fn what_two_parts_share_is_copied() {
         let mut into = DecodingResult::U8(vec![0; 6]);
         // Rows 1..3 and columns 1..4 of an array, and rows 0..2 and columns 3..5 of it.
-        copy_common(&mut into, &[1..3, 1..4], &DecodingResult::U8(vec![3, 4, 13, 14]), &[0..2, 3..5]).unwrap();
+        copy_common(&mut into, &[1..3, 1..4], &DecodingResult::U8(vec![3, 4, 13, 14]), &[0..2, 3..5])
+            .unwrap();
         assert!(matches!(&into, DecodingResult::U8(v) if *v == [0, 0, 13, 0, 0, 0]));
         assert!(copy_common(&mut into, &[1..3, 1..4], &DecodingResult::I8(vec![0]), &[0..1, 0..1]).is_none());
     }

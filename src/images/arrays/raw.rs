@@ -108,10 +108,15 @@ mod tests {
     fn forms_are_read_as_people_write_them() {
         let format: RawFormat = "2048x1024x10:u16be+512".parse().unwrap();
         assert_eq!(format.shape, [10, 1024, 2048]);
-        assert_eq!((format.numbers.to_string().as_str(), format.big_endian, format.offset), ("uint16", true, Some(512)));
+        assert_eq!(
+            (format.numbers.to_string().as_str(), format.big_endian, format.offset),
+            ("uint16", true, Some(512))
+        );
         let format: RawFormat = "3X2:float32".parse().unwrap();
         assert_eq!((format.shape.as_slice(), format.big_endian, format.offset), (&[2, 3][..], false, None));
-        for wrong in ["", "3x2", "3x2:u12", "3:u8", "0x2:u8", "3x2:u8+x", "-3x2:u8", "1x1x1x1x1x1:u8", "2x2:f8"] {
+        for wrong in
+            ["", "3x2", "3x2:u12", "3:u8", "0x2:u8", "3x2:u8+x", "-3x2:u8", "1x1x1x1x1x1:u8", "2x2:f8"]
+        {
             let error = wrong.parse::<RawFormat>().unwrap_err().to_string();
             assert!(error.contains("2048x2048x1000:u16le"), "{wrong}: {error}");
         }
