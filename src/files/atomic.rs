@@ -3,11 +3,13 @@
 //! Everything is written to a hidden temporary file in the same folder and renamed once it is complete,
 //! so that a stopped program leaves no half-written file under a name that somebody will read.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
+use twox_hash::XxHash3_128;
 
 use super::leftovers::UNFINISHED;
 use crate::error::{Error, Result};
@@ -42,6 +44,38 @@ pub(super) fn without_temporary_name(error: &std::io::Error, folder: &Path) -> s
     std::fs::metadata(folder).err().unwrap_or_else(|| error.kind().into())
 }
 
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The error where no file can be made that will be called `path`.
+fn takes_no_files(path: &Path, error: &std::io::Error) -> Error {
+    let folder = folder_of(path);
+    let error = without_temporary_name(error, folder);
+    let way_out = if folder.is_dir() { "choose a folder you may write to" } else { "make the folder first" };
+    let problem = format!("the folder {} takes no files: {error}; {way_out}", folder.display());
+    Error::output(path, problem).caused_by(error)
+}
+
+/// What the file that will be called `path` is called while it is unfinished, whichever program writes it.
+fn resumable_name(path: &Path) -> OsString {
+    const MOST_BYTES: usize = 200;
+    let mut name = OsString::from(UNFINISHED.0);
+    let last = path.file_name().unwrap_or_default();
+    if last.len() <= MOST_BYTES {
+        name.push(last);
+    } else {
+        // Names have 255 bytes at most.
+        let hash = XxHash3_128::oneshot(last.as_encoded_bytes());
+        name.push(format!("{hash:032x}"));
+    }
+    name.push(UNFINISHED.1);
+    name
+}
+
 /// A file that is written bit by bit and gets its name when all of it is there. Dropped before, nothing is left of it.
 #[derive(Debug)]
 pub struct UnfinishedFile {
@@ -55,23 +89,39 @@ impl UnfinishedFile {
     /// # Errors
     /// [`Error::Output`] when the folder is missing or takes no files.
     pub fn create(path: &Path) -> Result<Self> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(path);
         let mut builder = tempfile::Builder::new();
         builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
         // Others at the beamline read the results: give the rights an ordinary new file has.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder).map_err(|error| {
-            let error = without_temporary_name(&error, folder);
-            let way_out =
-                if folder.is_dir() { "choose a folder you may write to" } else { "make the folder first" };
-            let problem = format!("the folder {} takes no files: {error}; {way_out}", folder.display());
-            Error::output(path, problem).caused_by(error)
-        })?;
+        let file = builder.tempfile_in(folder).map_err(|error| takes_no_files(path, &error))?;
         Ok(Self { path: path.to_path_buf(), file })
+    }
+
+    /// Begins a file that will be called `path`, or goes on with one that a killed program began; the second of the pair says
+    /// that there was one. Unlike that of [`UnfinishedFile::create`], its name is always the same, and it stays when this is
+    /// dropped, so that it is found again; [`super::remove_unfinished`] removes it.
+    ///
+    /// # Errors
+    /// As [`UnfinishedFile::create`].
+    pub fn resume(path: &Path) -> Result<(Self, bool)> {
+        let hidden = path.with_file_name(resumable_name(path));
+        let was_there = hidden.is_file();
+        let opened = File::options().read(true).write(true).create(true).truncate(false).open(&hidden);
+        let file = opened.and_then(|file| {
+            let mut hidden = TempPath::try_from_path(hidden)?;
+            hidden.disable_cleanup(true);
+            Ok(NamedTempFile::from_parts(file, hidden))
+        });
+        let file = file.map_err(|error| takes_no_files(path, &error))?;
+        Ok((Self { path: path.to_path_buf(), file }, was_there))
+    }
+
+    /// Removes the file.
+    pub fn discard(self) {
+        let mut file = self.file;
+        file.disable_cleanup(false);
     }
 
     /// The file, to be written.
@@ -126,6 +176,29 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, ["file", "taken"]);
+    }
+
+    #[test]
+    fn a_file_that_was_begun_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.npy".to_owned(), "long".repeat(60)] {
+            let path = folder.path().join(name);
+            let (begun, was_there) = UnfinishedFile::resume(&path).unwrap();
+            assert!(!was_there);
+            begun.file().write_all(b"first").unwrap();
+            drop(begun);
+            let (begun, was_there) = UnfinishedFile::resume(&path).unwrap();
+            assert!(was_there && !path.exists());
+            begun.done().unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"first");
+            UnfinishedFile::resume(&path).unwrap().0.discard();
+            assert!(!UnfinishedFile::resume(&path).unwrap().1);
+            crate::files::remove_unfinished(folder.path());
+            assert!(!UnfinishedFile::resume(&path).unwrap().1);
+            crate::files::remove_unfinished(folder.path());
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert!(UnfinishedFile::resume(&folder.path().join("missing/a.npy")).is_err());
     }
 
     #[cfg(unix)]

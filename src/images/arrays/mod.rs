@@ -32,6 +32,7 @@ use std::ops::Range;
 
 use tiff::decoder::DecodingResult;
 
+pub(super) use hdf5::checksum as hdf5_checksum;
 pub(super) use open::{open, open_raw};
 pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(super) use raw::RawFormat;
@@ -80,3 +81,6 @@ pub(super) trait StoredArray: Send + Sync + fmt::Debug {
     /// [`Error::Input`](crate::Error::Input) for what cannot be read, [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult>;
 }
+
+#[cfg(test)]
+mod corpus_tests;

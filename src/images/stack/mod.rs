@@ -1,6 +1,17 @@
 //! Results that become a stack in a file of any format: numbers that come part by part, image after image.
 //!
 //! - [`NewStack`]: what the file will hold. [`StackFile`]: what a format does with it.
+//! - `shape`: the axes of a stack as arrays have them. `fixed`: files whose numbers lie at places that are known beforehand;
+//!   `npy`, `mrc`, `nifti`: the headers of such formats. `hdf5`, `hdf5_format`: HDF5.
+//! - [`create`]: the file of a stack in one of these formats.
+
+mod fixed;
+mod hdf5;
+mod hdf5_format;
+mod mrc;
+mod nifti;
+mod npy;
+mod shape;
 
 use std::path::PathBuf;
 
@@ -62,3 +73,30 @@ pub(super) trait StackFile: Send {
     /// [`crate::Error::Output`] when the file cannot be written.
     fn done(self: Box<Self>) -> Result<()>;
 }
+
+/// A format that holds an array of any number of axes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ArrayFormat {
+    /// HDF5, with the place of the dataset.
+    Hdf5(String),
+    Mrc,
+    Nifti,
+    Npy,
+}
+
+/// Begins the file of `stack`, or goes on with it where images have been written.
+///
+/// # Errors
+/// [`crate::Error::Output`] where no file can be made, the format does not have such numbers or sizes, or the unfinished file with
+/// what has been written is not there.
+pub(super) fn create(stack: NewStack, format: &ArrayFormat) -> Result<Box<dyn StackFile>> {
+    match format {
+        ArrayFormat::Hdf5(place) => hdf5::create(stack, place),
+        ArrayFormat::Mrc => mrc::create(stack),
+        ArrayFormat::Nifti => nifti::create(stack),
+        ArrayFormat::Npy => npy::create(stack),
+    }
+}
+
+#[cfg(test)]
+mod tests;

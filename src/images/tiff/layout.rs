@@ -73,6 +73,23 @@ impl StackLayout {
         self
     }
 
+    /// The axes along which planes lie, outermost first, with their lengths.
+    pub(in crate::images) fn axes(&self) -> &[(char, usize)] {
+        &self.axes
+    }
+
+    /// How large a pixel is, where that is known.
+    pub(in crate::images) fn voxel_size(&self) -> Option<&VoxelSize> {
+        self.voxel_size.as_ref()
+    }
+
+    /// With pixels of this size.
+    #[must_use]
+    pub(in crate::images) fn with_voxel_size(mut self, size: Option<VoxelSize>) -> Self {
+        self.voxel_size = size;
+        self
+    }
+
     /// The number of planes.
     pub fn planes(&self) -> usize {
         self.axes.iter().map(|(_, length)| length).product()

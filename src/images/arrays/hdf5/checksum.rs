@@ -1,7 +1,7 @@
 //! The checksum of the structures of HDF5 files: Bob Jenkins's lookup3, `hashlittle` with the seed 0.
 
 /// The checksum of `bytes`.
-pub(super) fn checksum(bytes: &[u8]) -> u32 {
+pub(in crate::images) fn checksum(bytes: &[u8]) -> u32 {
     let start = 0xdead_beef_u32.wrapping_add(bytes.len() as u32);
     let mut state = [start; 3];
     let mut rest = bytes;

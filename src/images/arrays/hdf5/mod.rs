@@ -9,12 +9,14 @@ mod chunks;
 mod filters;
 mod source;
 
+use std::collections::HashSet;
 use std::fs::File as SystemFile;
 use std::ops::Range;
 
 use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File, Group, Layout};
 use tiff::decoder::DecodingResult;
 
+pub(in crate::images) use self::checksum::checksum;
 use self::chunks::Chunked;
 use self::source::Structure;
 use super::contiguous::{Contiguous, bytes_of};
@@ -59,7 +61,8 @@ pub(super) fn open(
             (Ok(dataset), _) => (format!("/{inside}"), dataset),
             (Err(_), Ok(group)) => only(name, &format!("/{inside}"), &group)?,
             (Err(_), Err(_)) => {
-                let found = Found::of("", &file.root()).map_err(failed)?;
+                let mut found = Found::of("", &file.root()).map_err(failed)?;
+                found.drop_doubles();
                 let all: Vec<&Candidate> = found.0.iter().map(|(candidate, _)| candidate).collect();
                 let problem = format!(
                     "holds no dataset '/{inside}', or only a link to one, which is not followed; {}",
@@ -75,6 +78,7 @@ pub(super) fn open(
 /// The only dataset inside `group`, at `path`, that can be images.
 fn only(name: &str, path: &str, group: &Group) -> Result<(String, Dataset)> {
     let mut found = Found::of(path, group).map_err(|error| damaged(name, &error.to_string()))?;
+    found.drop_doubles();
     let all: Vec<&Candidate> = found.0.iter().map(|(candidate, _)| candidate).collect();
     let (candidate, dataset) = found.0.swap_remove(chosen(name, "dataset", &all)?);
     Ok((candidate.place, dataset))
@@ -107,6 +111,35 @@ impl Found {
             groups = inner;
         }
         Ok(found)
+    }
+}
+
+impl Found {
+    /// Drops datasets that are there under another name already.
+    fn drop_doubles(&mut self) {
+        let mut places = HashSet::new();
+        let alike = |all: &[(Candidate, Dataset)], shape: &[usize]| {
+            all.iter().filter(|(other, _)| other.shape == shape).count()
+        };
+        let unique: Vec<bool> = self
+            .0
+            .iter()
+            .map(|(candidate, dataset)| {
+                let is_single = candidate.shape.len() < 2 || alike(&self.0, &candidate.shape) < 2;
+                is_single || first_address(dataset).is_none_or(|address| places.insert(address))
+            })
+            .collect();
+        let mut unique = unique.into_iter();
+        self.0.retain(|_| unique.next().unwrap_or(true));
+    }
+}
+
+/// Where the first numbers of a dataset are; `None` where there are none, or they are in its header.
+fn first_address(dataset: &Dataset) -> Option<u64> {
+    match dataset.layout().ok()? {
+        Layout::Contiguous { address, .. } => address,
+        Layout::Chunked { .. } => dataset.chunks().ok()?.first().map(|chunk| chunk.address),
+        _ => None,
     }
 }
 
