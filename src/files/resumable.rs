@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use twox_hash::XxHash3_128;
+
 use super::leftovers::UNFINISHED;
 use crate::error::{Error, Result};
 
@@ -23,8 +25,15 @@ pub struct ResumableFile {
 
 /// The hidden name of what will be called `path` once it is finished.
 pub fn unfinished_name(path: &Path) -> PathBuf {
+    const MOST_BYTES: usize = 200;
     let mut name = OsString::from(UNFINISHED.0);
-    name.push(path.file_name().unwrap_or_default());
+    let last = path.file_name().unwrap_or_default();
+    if last.len() <= MOST_BYTES {
+        name.push(last);
+    } else {
+        // Names have 255 bytes at most.
+        name.push(format!("{:032x}", XxHash3_128::oneshot(last.as_encoded_bytes())));
+    }
     name.push(UNFINISHED.1);
     path.with_file_name(name)
 }
@@ -51,6 +60,11 @@ impl ResumableFile {
     /// Leaves the unfinished file when this is dropped, for another run to go on with.
     pub fn keep(&mut self) {
         self.kept = true;
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// The name that it gets.

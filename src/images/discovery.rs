@@ -21,7 +21,7 @@ const EXTENSIONS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
 const ARRAY_EXTENSIONS: [&str; 13] =
     ["h5", "hdf5", "hdf", "nxs", "he5", "npy", "npz", "mrc", "mrcs", "rec", "map", "nii", "zarr"];
 /// The endings of arrays in gzip, in lower case.
-const PACKED_EXTENSIONS: [&str; 2] = [".nii.gz", ".mrc.gz"];
+const PACKED_EXTENSIONS: [&str; 3] = [".nii.gz", ".mrc.gz", ".npy.gz"];
 /// The endings of files without a header, in lower case.
 const RAW_EXTENSIONS: [&str; 6] = ["raw", "dat", "bin", "vol", "img", "data"];
 

@@ -35,6 +35,8 @@ pub(super) struct StackOf {
     members: Vec<usize>,
     height: usize,
     width: usize,
+    /// The format of the file, where results can have the same.
+    pub(super) format: StackFormat,
 }
 
 impl Grouping {
@@ -67,7 +69,8 @@ impl Grouping {
             let (path, inside) = first.place();
             let name = if inside.is_empty() { path.display().to_string() } else { inside.to_owned() };
             let stem = first.file_stem();
-            all.stacks.push(StackOf { name, stem, first: members[0], members, height, width });
+            let format = StackFormat::of_name(path).unwrap_or(StackFormat::Tiff);
+            all.stacks.push(StackOf { name, stem, first: members[0], members, height, width, format });
         }
         all
     }
@@ -123,7 +126,7 @@ impl<'a> Outputs<'a> {
         let resume = journal.count() > 0;
         // What the journal says is done counts where the files are there.
         for stack in &stacks {
-            if !products.stack_files(&stack.stem).iter().all(|(path, format)| is_begun(path, *format)) {
+            if !products.stack_files(stack).iter().all(|(path, format)| is_begun(path, *format)) {
                 stack.members.iter().for_each(|image| journal.forget(*image));
             }
         }
@@ -150,12 +153,24 @@ impl<'a> Outputs<'a> {
                 let members = &self.stacks[stack].source.members;
                 (slice + 1 == members.len(), self.journal.has_finished(members[0]))
             }
-            None => (parts.len() > 1, self.journal.has_finished(image)),
+            None => (parts.len() > 1 || self.products.has_format(), self.journal.has_finished(image)),
         };
         if let Some(last) = done.last_mut().filter(|_| last_of_file && !finished) {
             *last = false;
         }
+        // Files that take whole images only have lost what is not complete.
+        if parts.len() > 1 && done.contains(&false) && !self.keeps_parts(image) {
+            done.fill(false);
+        }
         done
+    }
+
+    fn keeps_parts(&self, image: usize) -> bool {
+        let files = match self.places[image] {
+            Some((stack, _)) => self.products.stack_files(&self.stacks[stack].source),
+            None => self.products.image_files(&self.images[image].stem),
+        };
+        files.iter().all(|(_, format)| format.keeps_parts())
     }
 
     /// Writes the results of `part`; gives what is complete with the last part of an image. Of a stack the files are there with
@@ -204,7 +219,7 @@ impl<'a> Outputs<'a> {
                     part.is_last().then(|| Written { name: image.name(), files: Vec::new() })
                 }
             }
-            None if part.count == 1 => {
+            None if part.count == 1 && !self.products.has_format() => {
                 let files = match result {
                     Some((picture, found)) => self.products.write(&image.stem, picture, found)?,
                     None => Vec::new(),
@@ -290,7 +305,7 @@ impl StackOf {
             written,
         };
         let mut files = Vec::new();
-        let paths = products.stack_files(&self.stem);
+        let paths = products.stack_files(self);
         for ((path, format), (_, rendered)) in paths.into_iter().zip(products.rendered(picture, found)?) {
             let stack = NewStack { path, ..stack.clone() };
             let mut file = OpenFile::open(stack, format, &rendered, products)?;

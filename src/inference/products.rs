@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, Array3, Axis, CowArray, Ix3};
 
 use super::ensemble::{Ensemble, Prediction};
-use super::outputs::Grouping;
+use super::outputs::{Grouping, StackOf};
 use crate::files::make_and_try;
 use crate::images::{
     ClassLook, ImageSource, LabelFormat, Palette, StackFormat, write_labels_as, write_png_rgb8,
@@ -95,6 +95,12 @@ pub struct Products {
     folder: PathBuf,
     /// Whether pages of a stack have files of their own.
     pages: bool,
+    /// The format that was asked for; `None` for that of each image.
+    format: Option<StackFormat>,
+    /// What the only result is called; `None` for the names of the images.
+    stem: Option<String>,
+    /// The channels of values or probabilities.
+    channels: usize,
 }
 
 impl Products {
@@ -119,7 +125,16 @@ impl Products {
                 return Err(Error::setting("uncertainty", found, wanted));
             }
             let products = [Product::Values].into_iter().chain(deviation).collect();
-            return Ok(Self { classes: Vec::new(), products, folder, pages: wishes.pages });
+            let (classes, pages) = (Vec::new(), wishes.pages);
+            return Ok(Self {
+                classes,
+                products,
+                folder,
+                pages,
+                format: None,
+                stem: None,
+                channels: usize::MAX,
+            });
         };
         let format = LabelFormat::holding(classes.iter().map(|class| class.value)).ok_or_else(|| {
             Error::Mismatch(
@@ -132,7 +147,8 @@ impl Products {
         products.extend(wishes.overlay.then_some(Product::Overlay));
         products.extend(deviation);
         products.extend(wishes.uncertainty.then_some(Product::Entropy));
-        Ok(Self { classes: classes.clone(), products, folder, pages: wishes.pages })
+        let (channels, pages) = (classes.len(), wishes.pages);
+        Ok(Self { classes: classes.clone(), products, folder, pages, format: None, stem: None, channels })
     }
 
     /// Those of an ensemble.
@@ -140,7 +156,8 @@ impl Products {
     /// # Errors
     /// As [`Products::new`].
     pub fn of(ensemble: &Ensemble, wishes: Wishes, folder: &Path) -> Result<Self> {
-        Self::new(&ensemble.model().task, ensemble.predictions(), wishes, folder)
+        let products = Self::new(&ensemble.model().task, ensemble.predictions(), wishes, folder)?;
+        Ok(Self { channels: ensemble.model().architecture.outputs, ..products })
     }
 
     /// Creates the folder and checks that files can be written there. Refuses images whose results would overwrite something: two
@@ -159,15 +176,13 @@ impl Products {
             )));
         }
         let grouping = self.grouping(images);
-        let stacks = grouping.stacks.iter().map(|stack| (&images[stack.first], Some(&stack.stem)));
+        let stacks = grouping.stacks.iter().map(|stack| (&images[stack.first], self.stack_files(stack)));
         let alone = images.iter().zip(&grouping.places).filter(|(_, place)| place.is_none());
-        for (image, stack) in alone.map(|(image, _)| (image, None)).chain(stacks) {
-            for product in &self.products {
-                let name = match stack {
-                    Some(stem) => product.stack_name(stem),
-                    None => product.file_name(&image.stem),
-                };
-                if let Some(other) = owners.insert(name.clone(), image) {
+        let alone = alone.map(|(image, _)| (image, self.image_files(&image.stem)));
+        for (image, files) in alone.chain(stacks) {
+            for (path, _) in files {
+                if let Some(other) = owners.insert(path.clone(), image) {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
                     return Err(Error::Mismatch(format!(
                         "{} and {} would both be written to {name}; rename one, or predict them into different folders",
                         other.name(),
@@ -230,15 +245,18 @@ impl Products {
         &self.folder
     }
 
-    /// The files of a stack whose name is `stem`, one for each product, and their formats.
-    pub(super) fn stack_files(&self, stem: &str) -> Vec<(PathBuf, StackFormat)> {
-        let file = |product: &Product| (self.folder.join(product.stack_name(stem)), StackFormat::Tiff);
-        self.products.iter().map(file).collect()
+    /// The files of a stack, one for each product, and their formats.
+    pub(super) fn stack_files(&self, stack: &StackOf) -> Vec<(PathBuf, StackFormat)> {
+        let wanted = self.format.unwrap_or(stack.format);
+        self.products.iter().map(|product| self.file_as(*product, &stack.stem, wanted)).collect()
     }
 
     /// The files of an image by itself, one for each product, and their formats.
     pub(super) fn image_files(&self, stem: &str) -> Vec<(PathBuf, StackFormat)> {
         let file = |product: &Product| {
+            if let Some(wanted) = self.format {
+                return self.file_as(*product, stem, wanted);
+            }
             let path = self.folder.join(product.file_name(stem));
             let is_png = path.extension().is_some_and(|ending| ending == "png");
             (path, if is_png { StackFormat::Png } else { StackFormat::Tiff })
@@ -246,10 +264,42 @@ impl Products {
         self.products.iter().map(file).collect()
     }
 
+    /// The file of a product in the `wanted` format, or in TIFF where that cannot hold it.
+    fn file_as(&self, product: Product, stem: &str, wanted: StackFormat) -> (PathBuf, StackFormat) {
+        let format = match product {
+            Product::Overlay => StackFormat::Tiff,
+            Product::Probabilities | Product::Values | Product::Deviation
+                if !wanted.holds_channels() && self.channels > 1 =>
+            {
+                StackFormat::Tiff
+            }
+            Product::Labels(LabelFormat::Tiff32) if wanted == StackFormat::Mrc => StackFormat::Tiff,
+            _ => wanted,
+        };
+        let stem = self.stem.as_deref().unwrap_or(stem);
+        let name = product.stack_name(stem);
+        let name = match format {
+            StackFormat::Tiff => name,
+            other => format!("{}.{}", name.strip_suffix(".tif").unwrap_or(&name), other.ending()),
+        };
+        (self.folder.join(name), format)
+    }
+
+    /// Whether results have a format that was asked for, images by themselves too.
+    pub(super) fn has_format(&self) -> bool {
+        self.format.is_some()
+    }
+
+    /// The same with results in `format`, whatever images have; with `stem`, the only result is called that.
+    #[must_use]
+    pub fn in_format(self, format: Option<StackFormat>, stem: Option<String>) -> Self {
+        Self { format, stem, ..self }
+    }
+
     /// All files that predicting `images` gives, but for the legend.
     pub fn files(&self, images: &[ImageSource]) -> Vec<PathBuf> {
         let grouping = self.grouping(images);
-        let stacks = grouping.stacks.iter().map(|stack| self.stack_files(&stack.stem));
+        let stacks = grouping.stacks.iter().map(|stack| self.stack_files(stack));
         let alone = images.iter().zip(&grouping.places).filter(|(_, place)| place.is_none());
         let alone = alone.map(|(image, _)| self.image_files(&image.stem));
         alone.chain(stacks).flatten().map(|(path, _)| path).collect()

@@ -145,6 +145,14 @@ impl StoredArray for Contiguous {
     }
 }
 
+/// The bytes at a place, as many as are wanted or there are.
+pub(super) fn read_at_most(file: &File, count: usize, place: u64) -> io::Result<Vec<u8>> {
+    let there = file.metadata()?.len().saturating_sub(place);
+    let mut bytes = vec![0; usize::try_from(there).unwrap_or(usize::MAX).min(count)];
+    read_exact_at(file, &mut bytes, place)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

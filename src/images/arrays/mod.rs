@@ -4,7 +4,8 @@
 //! - `axes`: which axis is which, where files do not say. `blocks`: blocks that were read, kept while there is room.
 //! - `planes`: an array as images `[channel][y][x]`, one for each slice ([`OpenArray`]).
 //! - `contiguous`: numbers that lie one behind the other in a file; `raw`, `npy`, `mrc`, `nifti`: formats that are such
-//!   numbers behind a header. `packed`: files inside a gzip or zip file.
+//!   numbers behind a header (`head`). `list`: which of several arrays in a file is meant. `packed`: files inside a gzip or zip
+//!   file.
 //! - `hdf5`, `zarr`: formats that store blocks.
 //!
 //! - `open`: the array that a path names, by what the file is.
@@ -14,9 +15,15 @@
 mod axes;
 mod blocks;
 mod contiguous;
+mod hdf5;
+mod head;
+mod list;
+mod mrc;
+mod nifti;
 mod npy;
 mod numbers;
 mod open;
+mod packed;
 mod planes;
 mod raw;
 mod zarr;
@@ -26,6 +33,7 @@ use std::ops::Range;
 
 use tiff::decoder::DecodingResult;
 
+pub(super) use hdf5::checksum as hdf5_checksum;
 pub(super) use numbers::{copy_common, zeros_like};
 pub(super) use open::{open, open_raw};
 pub(super) use planes::{ArrayImage, OpenArray, Wanted};
@@ -76,3 +84,6 @@ pub(super) trait StoredArray: Send + Sync + fmt::Debug {
     /// [`Error::Input`](crate::Error::Input) for what cannot be read, [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult>;
 }
+
+#[cfg(test)]
+mod corpus_tests;

@@ -2,11 +2,10 @@
 //!
 //! The format is NumPy's own: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>, versions 1 to 3.
 
-use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::Read;
 
 use super::ArrayLayout;
-use super::contiguous::Contiguous;
+use super::head::Head;
 use super::raw::sample_type;
 use crate::error::{Error, Result};
 use crate::images::source::{SampleKind, SampleType};
@@ -14,19 +13,19 @@ use crate::images::source::{SampleKind, SampleType};
 /// The first bytes of every such file.
 pub(in crate::images) const MAGIC: &[u8] = b"\x93NUMPY";
 /// The longest header that is read: those of arrays have a hundred bytes.
-const MOST_HEADER_BYTES: usize = 64 << 10;
+pub(super) const MOST_HEADER_BYTES: usize = 64 << 10;
 
 fn damaged(name: &str, what: impl std::fmt::Display) -> Error {
     Error::input(name, format!("is a damaged NPY file ({what}); save it again with numpy.save"))
 }
 
-/// The array in `file`, which messages call `name`.
+/// What the header of a file says that begins with `bytes` and that messages call `name`.
 ///
 /// # Errors
-/// [`Error::Input`] for a header that is damaged or of a type that is no plain number, and for a file that is too short.
-pub(super) fn open(name: &str, mut file: File) -> Result<Contiguous> {
-    let failed = |error: std::io::Error| damaged(name, error);
-    file.rewind().map_err(failed)?;
+/// [`Error::Input`] for a header that is damaged or of a type that is no plain number.
+pub(super) fn head(name: &str, bytes: &[u8]) -> Result<Head> {
+    let failed = |_: std::io::Error| damaged(name, "its header is cut off");
+    let mut file = bytes;
     let mut start = [0; 8];
     file.read_exact(&mut start).map_err(failed)?;
     if !start.starts_with(MAGIC) {
@@ -65,7 +64,7 @@ pub(super) fn open(name: &str, mut file: File) -> Result<Contiguous> {
         shape.reverse();
     }
     let layout = ArrayLayout { columns_first, ..ArrayLayout::plain(shape, numbers) };
-    Contiguous::new(name, file, before + length as u64, big_endian, layout)
+    Ok(Head { layout, offset: before + length as u64, big_endian, scale: None })
 }
 
 /// What stands behind `'key':` in the text of a Python dictionary, up to the comma that ends it.
@@ -117,12 +116,18 @@ fn shape_of(text: &str) -> Option<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use tiff::decoder::DecodingResult;
 
     use super::*;
     use crate::images::arrays::StoredArray;
+    use crate::images::arrays::head::start_of;
+
+    fn open(name: &str, file: File) -> Result<Box<dyn StoredArray>> {
+        head(name, &start_of(name, &file, 0)?)?.open(name, file)
+    }
 
     fn file(header: &str, numbers: &[u8]) -> File {
         let mut file = tempfile::tempfile().unwrap();

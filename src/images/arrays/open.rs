@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::planes::{OpenArray, Wanted};
 use super::raw::RawFormat;
-use super::{StoredArray, npy, raw, zarr};
+use super::{StoredArray, hdf5, packed, raw, zarr};
 use crate::error::{Error, Result};
 use crate::images::file::{self, Format};
 
@@ -20,13 +20,22 @@ pub(in crate::images) fn open(path: &Path, inside: Option<&str>, wanted: Wanted<
     let (file, format) = file::open(path)?;
     let name = path.display().to_string();
     let stored: Box<dyn StoredArray> = match format {
-        Format::Npy => Box::new(npy::open(&name, file)?),
-        other => return Err(file::not_an_image(path, other)),
+        Format::Hdf5 => hdf5::open(&name, file, inside)?,
+        Format::Zip => packed::open_zip(&name, file, inside)?,
+        _ => {
+            if let Some(inside) = inside
+                && format.is_array()
+            {
+                let problem = format!("holds one array, but '{inside}' was wanted inside it; leave that out");
+                return Err(Error::input(path, problem));
+            }
+            match format {
+                Format::Gzip => packed::open_gzip(&name, file)?,
+                other => packed::open_plain(&name, file, other)
+                    .ok_or_else(|| file::not_an_image(path, other))??,
+            }
+        }
     };
-    if let Some(inside) = inside {
-        let problem = format!("holds one array, but '{inside}' was wanted inside it; leave that out");
-        return Err(Error::input(path, problem));
-    }
     OpenArray::new(path, stored, wanted)
 }
 

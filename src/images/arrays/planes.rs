@@ -171,6 +171,14 @@ impl OpenArray {
             .map(|(place, (_, length))| (place, *length))
     }
 
+    /// The axes along which images lie, of more than one image, with their lengths.
+    pub(in crate::images) fn image_axes(&self) -> Vec<(char, usize)> {
+        self.outer()
+            .map(|(place, length)| (self.axes[place], length))
+            .filter(|(_, length)| *length > 1)
+            .collect()
+    }
+
     fn length(&self, wanted: char) -> usize {
         let axes = self.axes.iter().zip(&self.stored.layout().shape);
         axes.filter(|(axis, _)| **axis == wanted).map(|(_, length)| *length).product()

@@ -6,13 +6,16 @@ use ::tiff::decoder::DecodingResult;
 
 use super::png_file::{self, PngColours, PngFile};
 use super::zarr::{OmeVersion, ZarrFile};
-use super::{NewStack, StackFile, StackSink, Store, store_labels};
+use super::{NewStack, StackFile, StackSink, Store, TypedStack, hdf5, mrc, nifti, npy, store_labels};
 use crate::error::Result;
 use crate::geometry::Extent;
 use crate::images::label_format::LabelFormat;
 use crate::images::labels::Palette;
 use crate::images::source::{SampleKind, SampleType};
 use crate::images::tiff;
+
+/// The dataset of HDF5 files.
+const DATASET: &str = "/data";
 
 /// The formats in which stacks are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,14 @@ pub enum StackFormat {
     Tiff,
     /// A PNG file, of one image only.
     Png,
+    /// HDF5, the dataset `/data`.
+    Hdf5,
+    /// NumPy's format.
+    Npy,
+    /// MRC, of one channel.
+    Mrc,
+    /// NIfTI-1.
+    Nifti,
     /// OME-Zarr 0.5, a folder of Zarr version 3.
     Zarr,
     /// OME-Zarr 0.4, a folder of Zarr version 2.
@@ -29,6 +40,54 @@ pub enum StackFormat {
 }
 
 impl StackFormat {
+    /// The formats that people may ask for, by name.
+    pub const NAMES: [(&'static str, StackFormat); 6] = [
+        ("tiff", StackFormat::Tiff),
+        ("zarr", StackFormat::Zarr),
+        ("hdf5", StackFormat::Hdf5),
+        ("npy", StackFormat::Npy),
+        ("mrc", StackFormat::Mrc),
+        ("nifti", StackFormat::Nifti),
+    ];
+
+    /// What the ending of a name says, such as that of `a.ome.zarr`; `None` for endings of other files.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+        Some(match ending.as_str() {
+            "tif" | "tiff" => StackFormat::Tiff,
+            "zarr" => StackFormat::Zarr,
+            "h5" | "hdf5" | "hdf" | "nxs" | "he5" => StackFormat::Hdf5,
+            "npy" | "npz" => StackFormat::Npy,
+            "mrc" | "mrcs" | "rec" | "map" => StackFormat::Mrc,
+            "nii" => StackFormat::Nifti,
+            "gz" => return Self::of_name(&path.with_extension("")),
+            _ => return None,
+        })
+    }
+
+    /// The ending of its files, without the dot.
+    pub fn ending(self) -> &'static str {
+        match self {
+            StackFormat::Tiff => "tif",
+            StackFormat::Png => "png",
+            StackFormat::Hdf5 => "h5",
+            StackFormat::Npy => "npy",
+            StackFormat::Mrc => "mrc",
+            StackFormat::Nifti => "nii",
+            StackFormat::Zarr | StackFormat::Zarr04 => "ome.zarr",
+        }
+    }
+
+    /// Whether a file holds several channels of each pixel.
+    pub fn holds_channels(self) -> bool {
+        self != StackFormat::Mrc
+    }
+
+    /// Whether parts of images stay where a program is killed; else images do that are complete.
+    pub fn keeps_parts(self) -> bool {
+        !matches!(self, StackFormat::Zarr | StackFormat::Zarr04 | StackFormat::Hdf5)
+    }
+
     /// The name that the unfinished file of `path` is made of.
     pub fn unfinished(self, path: &Path) -> PathBuf {
         match self {
@@ -101,8 +160,6 @@ impl NewStack {
         let Extent { y, x, .. } = self.extent;
         let file: Box<dyn StackFile> = match format {
             StackFormat::Tiff => Box::new(tiff::new_stack(self, content)?),
-            StackFormat::Zarr => Box::new(ZarrFile::new(self, content.numbers(), OmeVersion::V05)?),
-            StackFormat::Zarr04 => Box::new(ZarrFile::new(self, content.numbers(), OmeVersion::V04)?),
             StackFormat::Png => {
                 let colours = match content {
                     Content::Labels(LabelFormat::Png8, Some(palette)) => {
@@ -113,7 +170,26 @@ impl NewStack {
                 };
                 Box::new(PngFile::new(&self.path, self.resume, (y, x), content.numbers(), colours)?)
             }
+            other => open_typed(self.of_type(content.numbers()), other)?,
         };
         Ok(StackSink::new(&self.path, self.extent, self.channels, file, store, self.written))
+    }
+}
+
+/// Opens the file of a stack in one of the formats of arrays.
+///
+/// # Errors
+/// [`crate::Error::Output`] for a file that cannot be written, or that the format cannot hold.
+pub(super) fn open_typed(stack: TypedStack, format: StackFormat) -> Result<Box<dyn StackFile>> {
+    match format {
+        StackFormat::Hdf5 => hdf5::create(stack, DATASET),
+        StackFormat::Npy => npy::create(stack),
+        StackFormat::Mrc => mrc::create(stack),
+        StackFormat::Nifti => nifti::create(stack),
+        StackFormat::Zarr => Ok(Box::new(ZarrFile::begin(stack, OmeVersion::V05)?)),
+        StackFormat::Zarr04 => Ok(Box::new(ZarrFile::begin(stack, OmeVersion::V04)?)),
+        StackFormat::Tiff | StackFormat::Png => {
+            Err(crate::Error::output(&stack.path, "is written page by page; this is for arrays"))
+        }
     }
 }

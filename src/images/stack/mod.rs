@@ -2,12 +2,21 @@
 //!
 //! - [`NewStack`]: what the file will hold. [`StackFile`]: what a format does with it.
 //! - `create`: a file by its format and content ([`StackFormat`], [`Content`]). `png_file`: one large image to a PNG file.
-//! - `fixed`: formats in which each number has its place beforehand. `zarr`: OME-Zarr.
+//! - `fixed`: files in which each number has its place beforehand. `array_file`: numbers of one type behind a header, in such a
+//!   file; `npy`, `mrc`, `nifti`: the headers of such formats, and `shape` the axes as they have them.
+//! - `hdf5`, `hdf5_format`: HDF5. `zarr`: OME-Zarr.
 //! - `sink`: results of one type to a stack ([`StackSink`]).
 
+mod array_file;
 mod create;
 mod fixed;
+mod hdf5;
+mod hdf5_format;
+mod mrc;
+mod nifti;
+mod npy;
 mod png_file;
+mod shape;
 mod sink;
 mod zarr;
 
@@ -20,6 +29,7 @@ pub(super) use fixed::{FixedFile, Places};
 pub use sink::StackSink;
 pub(super) use sink::{Store, store_labels};
 
+use super::source::SampleType;
 use super::tiff::StackLayout;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
@@ -41,6 +51,27 @@ pub struct NewStack {
     pub resume: bool,
     /// How many images at the beginning that program has written.
     pub written: usize,
+}
+
+/// A stack of numbers of one type.
+#[derive(Debug, Clone)]
+struct TypedStack {
+    path: PathBuf,
+    extent: Extent,
+    channels: usize,
+    numbers: SampleType,
+    layout: StackLayout,
+    classes: Vec<ClassLook>,
+    resume: bool,
+    written: usize,
+}
+
+impl NewStack {
+    fn of_type(&self, numbers: SampleType) -> TypedStack {
+        let NewStack { path, extent, channels, layout, classes, resume, written } = self.clone();
+        let layout = layout.unwrap_or_else(|| StackLayout::slices(extent.z));
+        TypedStack { path, extent, channels, numbers, layout, classes, resume, written }
+    }
 }
 
 /// What a class of a label stack is called and how it is shown.
@@ -96,3 +127,6 @@ impl StackFile for Box<dyn StackFile> {
         (*self).done()
     }
 }
+
+#[cfg(test)]
+mod tests;

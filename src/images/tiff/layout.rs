@@ -31,6 +31,13 @@ impl StackLayout {
     /// That of the TIFF file which holds `count` images, of which `image` is one; as [`StackLayout::slices`] where the file
     /// says nothing, or something that does not fit.
     pub fn of(image: &ImageSource, count: usize) -> Self {
+        if let Some(image) = &image.array {
+            let axes = image.array.image_axes();
+            let known = axes.iter().all(|(letter, _)| "TZ".contains(*letter))
+                && axes.iter().map(|(_, length)| length).product::<usize>() == count;
+            let axes = if known && !axes.is_empty() { axes } else { vec![('Z', count)] };
+            return Self { axes, voxel_size: image.array.voxel_size().cloned(), is_ome: false };
+        }
         // Planes are kept where an image is something else than a page as the file has it.
         let channels_apart = !image.planes.is_empty();
         Self::read(&image.path, count, channels_apart).unwrap_or_else(|| Self::slices(count))
@@ -72,6 +79,14 @@ impl StackLayout {
             }
             self.axes.push(('C', count));
         }
+        self
+    }
+
+    /// With pixels of this size.
+    #[cfg(test)]
+    #[must_use]
+    pub(in crate::images) fn with_voxel_size(mut self, size: Option<VoxelSize>) -> Self {
+        self.voxel_size = size;
         self
     }
 

@@ -1,6 +1,6 @@
 //! Where the images of a stack lie in an array whose axes have the order that OME-Zarr wants: time, channels, then space.
 
-use super::Stack;
+use crate::images::stack::TypedStack;
 
 /// The axes of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(super) struct Axes {
 
 impl Axes {
     /// Those of a stack.
-    pub(super) fn of(stack: &Stack) -> Self {
+    pub(super) fn of(stack: &TypedStack) -> Self {
         let said = stack.layout.axes();
         let has_channels = |axes: &[(char, usize)]| axes.iter().any(|(axis, _)| *axis == 'C');
         let fits = |axes: &[(char, usize)]| {

@@ -33,33 +33,18 @@ use tiff::decoder::DecodingResult;
 use self::axes::Axes;
 pub(in crate::images) use self::metadata::OmeVersion;
 use self::planes::{Plane, shard};
-use super::{ClassLook, NewStack, StackFile};
+use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
 use crate::files::{remove_unfinished, unfinished_name, write_bytes_atomic};
-use crate::geometry::{Extent, Window};
+use crate::geometry::Window;
 use crate::images::decoded::{each_type, map_type};
-use crate::images::source::SampleType;
-use crate::images::tiff::StackLayout;
 
 /// The largest side of the smallest level.
 const SMALLEST: usize = 256;
 
-/// A stack that is to be written.
-#[derive(Debug, Clone)]
-struct Stack {
-    path: PathBuf,
-    extent: Extent,
-    channels: usize,
-    numbers: SampleType,
-    layout: StackLayout,
-    classes: Vec<ClassLook>,
-    /// How many images at the beginning are in the unfinished folder.
-    written: usize,
-}
-
 /// A stack on its way into a Zarr folder.
 pub(in crate::images) struct ZarrFile {
-    stack: Stack,
+    stack: TypedStack,
     version: OmeVersion,
     axes: Axes,
     /// The folder while it is unfinished, beside its place.
@@ -73,18 +58,12 @@ pub(in crate::images) struct ZarrFile {
 }
 
 impl ZarrFile {
-    /// Begins the folder of a stack of `numbers`, or goes on with one of which some images have been written.
+    /// Begins the folder of a stack, or goes on with one of which some images have been written.
     ///
     /// # Errors
     /// [`Error::Output`] where something else has its name, where it cannot be written, and where the images are not there that
     /// should have been written.
-    pub(in crate::images) fn new(stack: &NewStack, numbers: SampleType, version: OmeVersion) -> Result<Self> {
-        let NewStack { path, extent, channels, layout, classes, written, .. } = stack.clone();
-        let layout = layout.unwrap_or_else(|| StackLayout::slices(extent.z));
-        Self::begin(Stack { path, extent, channels, numbers, layout, classes, written }, version)
-    }
-
-    fn begin(stack: Stack, version: OmeVersion) -> Result<Self> {
+    pub(super) fn begin(stack: TypedStack, version: OmeVersion) -> Result<Self> {
         let path = &stack.path;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name =

@@ -13,10 +13,25 @@ const VERSIONS: [OmeVersion; 2] = [OmeVersion::V04, OmeVersion::V05];
 const FLOAT: SampleType = SampleType { kind: SampleKind::Float, bits: 32 };
 const BYTE: SampleType = SampleType { kind: SampleKind::Unsigned, bits: 8 };
 
-fn stack(path: &Path, extent: Extent, channels: usize, numbers: SampleType, axes: &[(char, usize)]) -> Stack {
+fn stack(
+    path: &Path,
+    extent: Extent,
+    channels: usize,
+    numbers: SampleType,
+    axes: &[(char, usize)],
+) -> TypedStack {
     let size = VoxelSize { z: 2.0, y: 0.5, x: 0.25, unit: MICROMETRE.into() };
     let layout = StackLayout::with(axes, Some(size));
-    Stack { path: path.to_path_buf(), extent, channels, numbers, layout, classes: Vec::new(), written: 0 }
+    TypedStack {
+        path: path.to_path_buf(),
+        extent,
+        channels,
+        numbers,
+        layout,
+        classes: Vec::new(),
+        resume: false,
+        written: 0,
+    }
 }
 
 fn classes() -> Vec<ClassLook> {
@@ -30,7 +45,7 @@ fn number(channel: usize, image: usize, pixel: usize) -> usize {
 }
 
 /// The numbers of an image as they are put.
-fn image(stack: &Stack, image: usize) -> DecodingResult {
+fn image(stack: &TypedStack, image: usize) -> DecodingResult {
     let pixels = stack.extent.y * stack.extent.x;
     let all =
         (0..stack.channels).flat_map(|channel| (0..pixels).map(move |pixel| number(channel, image, pixel)));
@@ -49,7 +64,7 @@ fn put(file: &mut ZarrFile, images: std::ops::Range<usize>) {
     }
 }
 
-fn write(stack: &Stack, version: OmeVersion) {
+fn write(stack: &TypedStack, version: OmeVersion) {
     let mut file = ZarrFile::begin(stack.clone(), version).unwrap();
     put(&mut file, 0..stack.extent.z);
     Box::new(file).done().unwrap();
@@ -117,7 +132,7 @@ fn labels_stand_where_programs_look_for_them_and_keep_their_values() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cells.zarr");
         let stack =
-            Stack { classes: classes(), ..stack(&path, Extent::new(2, 20, 600), 1, BYTE, &[('Z', 2)]) };
+            TypedStack { classes: classes(), ..stack(&path, Extent::new(2, 20, 600), 1, BYTE, &[('Z', 2)]) };
         write(&stack, version);
         for inside in [None, Some("labels/cells")] {
             let array = std::sync::Arc::new(read(&path, inside, 0));
@@ -146,7 +161,7 @@ fn a_stack_is_gone_on_with_where_it_was_stopped() {
         assert_eq!(names(folder.path()), [".msd-gpu-a.zarr.part"]);
         // Of another size, or gone.
         stack.written = 2;
-        let other = Stack { extent: Extent::new(3, 31, 20), ..stack.clone() };
+        let other = TypedStack { extent: Extent::new(3, 31, 20), ..stack.clone() };
         let error = ZarrFile::begin(other, version).err().unwrap().to_string();
         assert!(error.contains("start it anew"), "{error}");
         let mut file = ZarrFile::begin(stack.clone(), version).unwrap();
@@ -177,7 +192,7 @@ fn results_are_replaced_whole_and_other_things_are_not() {
     assert_eq!(names(&path), ["0", "zarr.json"]);
     std::fs::write(folder.path().join("notes"), "x").unwrap();
     for other in ["notes", "missing/a.zarr"] {
-        let other = Stack { path: folder.path().join(other), ..small.clone() };
+        let other = TypedStack { path: folder.path().join(other), ..small.clone() };
         let error = ZarrFile::begin(other, OmeVersion::V05).err().unwrap().to_string();
         assert!(error.contains("no Zarr folder") || error.contains("make the folder first"), "{error}");
     }
@@ -209,7 +224,7 @@ fn zarr_folders_are_those_that_other_programs_read() {
             stack(&at("values"), Extent::new(4, 300, 1030), 1, FLOAT, &[('Z', 4)]),
             stack(&at("channels"), Extent::new(6, 30, 40), 2, FLOAT, &[('Z', 3), ('T', 2), ('C', 2)]),
             stack(&at("plane"), Extent::new(1, 30, 40), 1, BYTE, &[('Z', 1)]),
-            Stack {
+            TypedStack {
                 classes: classes(),
                 ..stack(&at("labels"), Extent::new(3, 20, 600), 1, BYTE, &[('Z', 3)])
             },

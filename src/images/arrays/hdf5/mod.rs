@@ -1,0 +1,267 @@
+//! HDF5 files: which dataset is meant, and how its numbers are stored.
+//!
+//! - `source`, `checksum`: the bytes of a file, for the library that reads its structure. `attributes`: axes and pixels.
+//! - `filters`, `chunks`: numbers that are stored in chunks.
+
+mod attributes;
+mod checksum;
+mod chunks;
+mod filters;
+mod source;
+
+use std::collections::HashSet;
+use std::fs::File as SystemFile;
+use std::ops::Range;
+
+use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File, Group, Layout};
+use tiff::decoder::DecodingResult;
+
+pub(in crate::images) use self::checksum::checksum;
+use self::chunks::Chunked;
+use self::source::Structure;
+use super::contiguous::{Contiguous, bytes_of};
+use super::list::{Candidate, chosen, what_there_is};
+use super::numbers::{copy_common, from_bytes, lengths, zeros};
+use super::{ArrayLayout, StoredArray};
+use crate::error::{Error, Result};
+use crate::images::source::{SampleKind, SampleType};
+
+/// More datasets than this are not looked at where none is named, nor groups inside groups deeper than this.
+const MOST_DATASETS: usize = 2000;
+const MOST_DEPTH: usize = 16;
+/// The most bytes of a dataset that is stored inside its header.
+const MOST_COMPACT_BYTES: u64 = 64 << 10;
+
+fn damaged(name: &str, what: &str) -> Error {
+    // What a library says of a file may have several sentences.
+    let what = what.split(['\n', ';']).next().unwrap_or_default().trim_end_matches('.');
+    Error::input(name, format!("is a damaged HDF5 file ({what}); copy or export it again"))
+}
+
+/// The dataset that `inside` names in the file called `name`: its path, or that of a group that has only one; without a name the
+/// only one of the whole file.
+///
+/// # Errors
+/// [`Error::Input`] for what is damaged or not read, and where it is to be said which dataset is meant.
+pub(super) fn open(
+    name: &str,
+    system_file: SystemFile,
+    inside: Option<&str>,
+) -> Result<Box<dyn StoredArray>> {
+    let failed = |error: hdf5_pure::Error| damaged(name, &error.to_string());
+    let unreadable = |error: std::io::Error| {
+        Error::input(name, format!("cannot be read: {error}; check the disk")).caused_by(error)
+    };
+    let structure = Structure::new(system_file.try_clone().map_err(unreadable)?).map_err(unreadable)?;
+    let file = File::from_source(structure).map_err(failed)?;
+    let inside = inside.map(|inside| inside.trim_matches('/')).filter(|inside| !inside.is_empty());
+    let (place, dataset) = match inside {
+        None => only(name, "", &file.root())?,
+        Some(inside) => match (file.dataset(inside), file.group(inside)) {
+            (Ok(dataset), _) => (format!("/{inside}"), dataset),
+            (Err(_), Ok(group)) => only(name, &format!("/{inside}"), &group)?,
+            (Err(_), Err(_)) => {
+                let mut found = Found::of("", &file.root()).map_err(failed)?;
+                found.drop_doubles();
+                let all: Vec<&Candidate> = found.0.iter().map(|(candidate, _)| candidate).collect();
+                let problem = format!(
+                    "holds no dataset '/{inside}', or only a link to one, which is not followed; {}",
+                    what_there_is(&all)
+                );
+                return Err(Error::input(name, problem));
+            }
+        },
+    };
+    of_dataset(&format!("{name}:{place}"), system_file, dataset)
+}
+
+/// The only dataset inside `group`, at `path`, that can be images.
+fn only(name: &str, path: &str, group: &Group) -> Result<(String, Dataset)> {
+    let mut found = Found::of(path, group).map_err(|error| damaged(name, &error.to_string()))?;
+    found.drop_doubles();
+    let all: Vec<&Candidate> = found.0.iter().map(|(candidate, _)| candidate).collect();
+    let (candidate, dataset) = found.0.swap_remove(chosen(name, "dataset", &all)?);
+    Ok((candidate.place, dataset))
+}
+
+/// The datasets of a group and of those inside it.
+struct Found(Vec<(Candidate, Dataset)>);
+
+impl Found {
+    fn of(path: &str, group: &Group) -> std::result::Result<Self, hdf5_pure::Error> {
+        let mut found = Self(Vec::new());
+        let mut groups = vec![(path.to_owned(), group.clone())];
+        // The outer ones first, so that groups that contain each other end at some depth.
+        for _ in 0..MOST_DEPTH {
+            let mut inner = Vec::new();
+            for (path, group) in groups {
+                for (name, dataset) in group.iter_datasets()? {
+                    let shape = dataset.shape().ok().and_then(|shape| shape_of(&shape)).unwrap_or_default();
+                    let is_readable =
+                        dataset.datatype().is_ok_and(|datatype| sample_type(&datatype).is_some());
+                    found
+                        .0
+                        .push((Candidate { place: format!("{path}/{name}"), shape, is_readable }, dataset));
+                }
+                inner.extend(group.iter_groups()?.map(|(name, group)| (format!("{path}/{name}"), group)));
+                if found.0.len() + inner.len() > MOST_DATASETS {
+                    return Ok(found);
+                }
+            }
+            groups = inner;
+        }
+        Ok(found)
+    }
+}
+
+impl Found {
+    /// Drops datasets that are there under another name already.
+    fn drop_doubles(&mut self) {
+        let mut places = HashSet::new();
+        let alike = |all: &[(Candidate, Dataset)], shape: &[usize]| {
+            all.iter().filter(|(other, _)| other.shape == shape).count()
+        };
+        let unique: Vec<bool> = self
+            .0
+            .iter()
+            .map(|(candidate, dataset)| {
+                let is_single = candidate.shape.len() < 2 || alike(&self.0, &candidate.shape) < 2;
+                is_single || first_address(dataset).is_none_or(|address| places.insert(address))
+            })
+            .collect();
+        let mut unique = unique.into_iter();
+        self.0.retain(|_| unique.next().unwrap_or(true));
+    }
+}
+
+/// Where the first numbers of a dataset are; `None` where there are none, or they are in its header.
+fn first_address(dataset: &Dataset) -> Option<u64> {
+    match dataset.layout().ok()? {
+        Layout::Contiguous { address, .. } => address,
+        Layout::Chunked { .. } => dataset.chunks().ok()?.first().map(|chunk| chunk.address),
+        _ => None,
+    }
+}
+
+fn shape_of(shape: &[u64]) -> Option<Vec<usize>> {
+    shape.iter().map(|length| usize::try_from(*length).ok()).collect()
+}
+
+/// The type of numbers, and whether their first byte counts most; `None` where they are none that are read.
+fn sample_type(datatype: &Datatype) -> Option<(SampleType, bool)> {
+    let is_big = |order: &DatatypeByteOrder| match order {
+        DatatypeByteOrder::LittleEndian => Some(false),
+        DatatypeByteOrder::BigEndian => Some(true),
+        DatatypeByteOrder::Vax => None,
+    };
+    match datatype {
+        Datatype::FixedPoint { size: size @ (1 | 2 | 4 | 8), byte_order, layout }
+            if layout.bit_offset == 0 && u32::from(layout.bit_precision) == size * 8 =>
+        {
+            let kind = if layout.signed { SampleKind::Signed } else { SampleKind::Unsigned };
+            Some((SampleType { kind, bits: *size as u8 * 8 }, is_big(byte_order)?))
+        }
+        Datatype::FloatingPoint { size, byte_order, layout } => {
+            // The floats of IEEE 754; others of the same size, such as bfloat16, have other parts.
+            let parts = (layout.exponent_size, layout.mantissa_size, layout.exponent_bias);
+            match (size, parts) {
+                (2, (5, 10, 15)) | (4, (8, 23, 127)) | (8, (11, 52, 1023)) => {
+                    Some((SampleType { kind: SampleKind::Float, bits: *size as u8 * 8 }, is_big(byte_order)?))
+                }
+                _ => None,
+            }
+        }
+        // Names for numbers, which true and false are too.
+        Datatype::Enumeration { base_type, .. } => {
+            let (numbers, big_endian) = sample_type(base_type)?;
+            match numbers {
+                SampleType { kind: SampleKind::Signed, bits: 8 } => {
+                    Some((SampleType { kind: SampleKind::Unsigned, bits: 8 }, big_endian))
+                }
+                SampleType { kind: SampleKind::Float, .. } => None,
+                numbers => Some((numbers, big_endian)),
+            }
+        }
+        _ => None,
+    }
+}
+
+fn of_dataset(name: &str, file: SystemFile, dataset: Dataset) -> Result<Box<dyn StoredArray>> {
+    let failed = |error: hdf5_pure::Error| damaged(name, &error.to_string());
+    let datatype = dataset.datatype().map_err(failed)?;
+    let Some((numbers, big_endian)) = sample_type(&datatype) else {
+        let problem = "holds something else than plain numbers; wanted whole numbers or floats of up to 64 bits, name another dataset or convert it with astype";
+        return Err(Error::input(name, problem));
+    };
+    let shape = shape_of(&dataset.shape().map_err(failed)?);
+    let shape = shape.ok_or_else(|| damaged(name, "more numbers than can be counted"))?;
+    if !(2..=5).contains(&shape.len()) {
+        let problem = format!(
+            "is a dataset of {} axes; wanted two to five, with rows and columns among them, name another one",
+            shape.len()
+        );
+        return Err(Error::input(name, problem));
+    }
+    // Attributes that cannot be read do not keep anybody from the numbers.
+    let attributes = dataset.attrs().unwrap_or_default();
+    let layout = ArrayLayout {
+        axes: attributes::axes(&attributes, shape.len()),
+        voxel_size: attributes::voxel_size(&attributes),
+        ..ArrayLayout::plain(shape, numbers)
+    };
+    let bytes = bytes_of(name, &layout)?;
+    match dataset.layout().map_err(failed)? {
+        Layout::Contiguous { address: Some(address), .. } => {
+            Ok(Box::new(Contiguous::new(name, file, address, big_endian, layout)?))
+        }
+        Layout::Contiguous { address: None, .. } => {
+            let problem = "has no numbers in this file: nothing was written to it yet, or they are in files of their own; wait for it, or store it again with h5repack";
+            Err(Error::input(name, problem))
+        }
+        Layout::Compact { .. } if bytes <= MOST_COMPACT_BYTES => {
+            let stored = dataset.read_raw().map_err(failed)?;
+            Ok(Box::new(InMemory {
+                name: name.to_owned(),
+                numbers: from_bytes(numbers, big_endian, &stored),
+                layout,
+            }))
+        }
+        Layout::Chunked { chunk_shape, index } => {
+            let block = shape_of(&chunk_shape)
+                .filter(|block| block.len() == layout.shape.len() && !block.contains(&0));
+            let block = block.ok_or_else(|| damaged(name, "its chunks have no size"))?;
+            Ok(Box::new(Chunked::new(name, file, dataset, (layout, big_endian), block, index)?))
+        }
+        Layout::Virtual => {
+            let problem = "is a virtual dataset, whose numbers are in others; name one of these, or store it again with h5py: new['data'] = old['data'][...]";
+            Err(Error::input(name, problem))
+        }
+        _ => Err(damaged(name, "its numbers are stored in no way that there is")),
+    }
+}
+
+/// A small array whose numbers were read already.
+#[derive(Debug)]
+struct InMemory {
+    name: String,
+    layout: ArrayLayout,
+    numbers: DecodingResult,
+}
+
+impl StoredArray for InMemory {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn layout(&self) -> &ArrayLayout {
+        &self.layout
+    }
+
+    fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult> {
+        let mut found = zeros(&self.name, self.layout.numbers, &lengths(part))?;
+        let whole: Vec<Range<usize>> = self.layout.shape.iter().map(|length| 0..*length).collect();
+        copy_common(&mut found, part, &self.numbers, &whole)
+            .ok_or_else(|| damaged(&self.name, "it ends too early"))?;
+        Ok(found)
+    }
+}

@@ -1,0 +1,162 @@
+"""Writes the files beside it: small arrays as other programs store them, which tests read.
+
+    python make.py [FOLDER]
+
+Needs numpy, h5py, hdf5plugin, mrcfile and nibabel. What each file holds is said by `numbers`: number `n` of an array, the last axis
+fastest, is `n * 7 % 251` in its own type.
+"""
+
+import gzip
+import json
+import pathlib
+import sys
+
+import h5py
+import hdf5plugin
+import mrcfile
+import nibabel
+import numpy as np
+
+FOLDER = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
+
+
+def numbers(shape, dtype="u1"):
+    return (np.arange(np.prod(shape)) * 7 % 251).astype(dtype).reshape(shape)
+
+
+def place(kind, name):
+    folder = FOLDER / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
+
+
+def hdf5(name, **options):
+    return h5py.File(place("hdf5", name), "w", **options)
+
+
+def write_hdf5():
+    for libver in ("earliest", "latest"):
+        with hdf5(f"plain_{libver}.h5", libver=libver) as file:
+            data = file.create_dataset("data", data=numbers((3, 4, 5), ">u2"))
+            data.attrs["element_size_um"] = np.array([2, 0.7, 0.5], "f4")
+            data.dims[0].label, data.dims[1].label, data.dims[2].label = "x", "z", "y"
+            file["note"] = "text"
+            file["list"] = np.arange(7)
+        with hdf5(f"chunks_{libver}.h5", libver=libver) as file:
+            options = dict(chunks=(2, 4, 3), compression="gzip", shuffle=True, fletcher32=True)
+            data = file.create_dataset("exported_data", data=numbers((5, 7, 4), "<f4"), **options)
+            keys = [{"key": key, "typeFlags": 2, "resolution": 0, "description": ""} for key in "yxz"]
+            data.attrs["axistags"] = json.dumps({"axes": keys})
+        with hdf5(f"scan_{libver}.h5", libver=libver) as file:
+            group = file.create_group("entry/instrument/detector")
+            group.create_dataset("data", data=numbers((6, 4, 5), "u2"), chunks=(1, 4, 5), maxshape=(None, 4, 5))
+            group["flat"] = numbers((4, 5), "u2")
+            file["entry/data"] = h5py.SoftLink("/entry/instrument/detector/data")
+            file["entry/other"] = h5py.ExternalLink("other.h5", "/data")
+            file["entry/loop"] = file["entry"]
+    with hdf5("several.h5") as file:
+        file["raw"] = numbers((3, 4, 5))
+        file["labels"] = numbers((3, 4, 5)) > 100
+        file["half"] = numbers((4, 5), "f2")
+        file.create_dataset("compact", data=numbers((4, 5), "<i8"))
+        file.create_dataset("lzf", data=np.zeros((4, 50), "u2") + np.arange(50, dtype="u2") % 9, compression="lzf", shuffle=True)
+        file.create_dataset("noise", data=np.random.default_rng(1).integers(0, 255, (8, 8), "u1"), compression="lzf")
+        file.create_dataset("zstd", data=numbers((4, 5), "u2"), **hdf5plugin.Zstd())
+        file.create_dataset("bitshuffle", data=numbers((4, 5), "u2"), **hdf5plugin.Bitshuffle())
+        holes = file.create_dataset("holes", (6, 8), "i2", chunks=(2, 4), compression="gzip", fillvalue=-3)
+        holes[3, 5] = 9
+        file.create_dataset("unwritten", (4, 5), "u1")
+        layout = h5py.VirtualLayout((4, 5), "u1")
+        layout[:] = h5py.VirtualSource(file["raw"])[0]
+        file.create_virtual_dataset("virtual", layout)
+        file["complex"] = numbers((4, 5), "c8")
+    with hdf5("btree2.h5", libver="latest") as file:
+        file.create_dataset("data", data=numbers((6, 8)), chunks=(2, 4), maxshape=(None, None))
+    space = h5py.h5s.create_simple((4, 5))
+    with hdf5("compact.h5") as file:
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_layout(h5py.h5d.COMPACT)
+        data = h5py.h5d.create(file.id, b"data", h5py.h5t.STD_I16BE, space, plist)
+        data.write(h5py.h5s.ALL, h5py.h5s.ALL, numbers((4, 5), ">i2"))
+    # A program that was killed while others could read along.
+    path = place("hdf5", "marked.h5")
+    file = h5py.File(path, "w", libver="latest")
+    data = file.create_dataset("data", data=numbers((2, 4, 5)), chunks=(1, 4, 5), maxshape=(None, 4, 5))
+    file.swmr_mode = True
+    data.resize(3, axis=0)
+    data[:] = numbers((3, 4, 5))
+    data.flush()
+    written = path.read_bytes()
+    data.resize(5, axis=0)
+    data[:] = numbers((5, 4, 5))
+    data.flush()
+    grown = path.read_bytes()
+    file.close()
+    path.write_bytes(written)
+    place("hdf5", "marked_grown.h5").write_bytes(grown)
+
+
+def write_mrc():
+    for dtype, name in [("i1", "i1"), ("<i2", "i2"), (">f4", "f4_big"), ("u2", "u2"), ("f2", "f2")]:
+        with mrcfile.new(place("mrc", f"{name}.mrc"), overwrite=True) as file:
+            file.set_data((numbers((3, 4, 5)) % 120).astype(dtype))
+            file.voxel_size = (0.7, 0.5, 2)
+    with mrcfile.new(place("mrc", "stack.mrcs"), overwrite=True) as file:
+        file.set_data(numbers((3, 4, 5), "i2"))
+        file.set_image_stack()
+        file.set_extended_header(np.frombuffer(b"x" * 160, "V1"))
+    with mrcfile.new(place("mrc", "packed.mrc.gz"), overwrite=True, compression="gzip") as file:
+        file.set_data(numbers((3, 4, 5), "i2"))
+
+
+def write_nifti():
+    affine = np.diag([0.5, 0.7, 2, 1])
+
+    def save(name, image):
+        image.header.set_xyzt_units("mm", "sec")
+        nibabel.save(image, place("nifti", name))
+
+    # Turned round, as numbers are counted from the last axis on.
+    for dtype in ("u1", "i2", "i4", "f4", "f8", "i1", "u2", "u4", "i8", "u8"):
+        save(f"{dtype}.nii", nibabel.Nifti1Image((numbers((3, 4, 5)) % 120).astype(dtype).T, affine, dtype=dtype))
+    big = nibabel.Nifti1Header(endianness=">")
+    big.set_data_dtype(">i2")
+    save("big.nii", nibabel.Nifti1Image(numbers((3, 4, 5), "i2").T, affine, big))
+    save("second.nii", nibabel.Nifti2Image(numbers((3, 4, 5), "f4").T, affine))
+    save("time.nii", nibabel.Nifti1Image(numbers((2, 3, 4, 5), "i2").T, affine))
+    save("channels.nii", nibabel.Nifti1Image(numbers((2, 1, 3, 4, 5), "f4").T, affine))
+    save("flat.nii", nibabel.Nifti1Image(numbers((1, 4, 5), "i2").T, affine))
+    scaled = nibabel.Nifti1Image(numbers((3, 4, 5), "i2").T, affine)
+    scaled.header.set_slope_inter(0.5, 10)
+    path = place("nifti", "scaled.nii")
+    save("scaled.nii", nibabel.Nifti1Image(numbers((3, 4, 5), "i2").T, affine))
+    stored = bytearray(path.read_bytes())
+    stored[112:120] = np.array([0.5, 10], "<f4").tobytes()
+    path.write_bytes(stored)
+    colour = numbers((3, 4, 5, 3)).reshape(3, 4, 5, 3)
+    rgb = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+    save("colours.nii", nibabel.Nifti1Image(colour.view(rgb).reshape(3, 4, 5).T, affine))
+    save("packed.nii.gz", nibabel.Nifti1Image(numbers((3, 4, 5), "i2").T, affine))
+    nibabel.save(nibabel.Nifti1Pair(numbers((3, 4, 5), "i2").T, affine), place("nifti", "pair.hdr"))
+    place("nifti", "pair.img").unlink()
+
+
+def write_npy():
+    np.save(place("npy", "plain.npy"), numbers((3, 4, 5), ">i2"))
+    np.save(place("npy", "fortran.npy"), np.asfortranarray(numbers((4, 5, 6), "f8")))
+    np.savez(place("npy", "stored.npz"), volume=numbers((3, 4, 5), "u2"), note=np.arange(3))
+    np.savez_compressed(place("npy", "several.npz"), a=numbers((3, 4, 5)), b=numbers((4, 5), "f4"), c=numbers((6, 4, 5), "i4"))
+    np.savez_compressed(place("npy", "same.npz"), a=numbers((3, 4, 5)), b=numbers((3, 4, 5)))
+    with gzip.GzipFile(place("npy", "packed.npy.gz"), "wb", mtime=0) as file:
+        np.save(file, numbers((3, 4, 5), "i2"))
+    # A header that promises more than can be behind it, and one that promises a lot of zeros which are there.
+    with gzip.GzipFile(place("npy", "lying.npy.gz"), "wb", mtime=0) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**5)})
+        file.write(bytes(1000))
+
+
+if __name__ == "__main__":
+    write_hdf5()
+    write_mrc()
+    write_nifti()
+    write_npy()
