@@ -19,7 +19,7 @@ use crate::images::source::{SampleKind, SampleType};
 
 /// The longest file of metadata that is read. Those of arrays have a few thousand bytes; where a group repeats what its members
 /// say they are longer.
-const MOST_JSON_BYTES: u64 = 4 << 20;
+const MOST_JSON_BYTES: u64 = 2 << 20;
 /// The most axes that an array may have; there is no letter for more.
 const MOST_AXES: usize = 8;
 

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Instant;
 
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::*;
@@ -200,11 +203,61 @@ fn metadata_that_are_no_such_files_are_refused_early() {
     let error = |path: &Path| open(path, None, 0).unwrap_err().to_string();
     assert!(error(folder.path()).contains("without an array or group"));
     std::fs::write(folder.path().join("zarr.json"), vec![b'['; 5 << 20]).unwrap();
-    assert!(error(folder.path()).contains("has more than 4.0 MiB"));
+    assert!(error(folder.path()).contains("has more than 2.0 MiB"));
     std::fs::write(folder.path().join("zarr.json"), vec![b'['; 1 << 20]).unwrap();
     assert!(error(folder.path()).contains("does not say how an array is stored"));
     std::fs::write(folder.path().join("zarr.json"), br#"{"zarr_format": 3, "node_type": "group"}"#).unwrap();
     assert!(error(folder.path()).contains("holds no array"));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to)
+        } else {
+            std::fs::copy(entry.path(), to).map(drop).unwrap()
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn no_changed_byte_is_more_than_an_error() {
+    const CHANGES: usize = 40;
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    for name in ["v2_blosc", "v2_zstd_big_endian", "v3_gzip", "v3_sharded_blosc", "ome_0.4", "ome_0.5"] {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&corpus(&format!("{name}.zarr")), folder.path());
+        let mut errors = 0;
+        for file in files(folder.path()) {
+            let whole_file = std::fs::read(&file).unwrap();
+            for _ in 0..CHANGES {
+                let mut bytes = whole_file.clone();
+                let place = random.random_range(0..bytes.len());
+                match random.random_range(0..4) {
+                    0 => bytes.truncate(place),
+                    1 => bytes[place] = random.random(),
+                    2 => bytes[place] ^= 1 << random.random_range(0..8),
+                    _ => bytes[place] = *b"09-[]{}".choose(&mut random).unwrap(),
+                }
+                std::fs::write(&file, bytes).unwrap();
+                let array = open(folder.path(), None, 0);
+                let small = array.and_then(|array| match array.layout().shape.iter().product::<usize>() {
+                    ..=1_000_000 => whole(&array).map(drop),
+                    _ => Ok(()),
+                });
+                errors += usize::from(small.is_err());
+            }
+            std::fs::write(&file, whole_file).unwrap();
+        }
+        assert!(errors > CHANGES, "{name}: {errors}");
+    }
 }
 
 #[cfg(unix)]
