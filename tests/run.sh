@@ -38,13 +38,13 @@ environment="${CARGO_TARGET_DIR:-target}/python-checks"
 python="$environment/bin/python"
 
 install_python_packages() {
-  if ! "$python" -c 'import imagecodecs, maturin, mypy, numpy, onnxruntime, pytest, tifffile' 2>/dev/null; then
+  if ! "$python" -c 'import h5py, imagecodecs, maturin, mrcfile, mypy, nibabel, numpy, onnxruntime, pytest, tifffile' 2>/dev/null; then
     echo "== installing Python packages for the checks of exported models, TIFF files and the Python module"
     if ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
       install_debian_packages python3 python3-venv || true
     fi
-    python3 -m venv "$environment" && "$python" -m pip install --quiet imagecodecs maturin mypy numpy onnxruntime \
-      pytest tifffile
+    python3 -m venv "$environment" && "$python" -m pip install --quiet h5py imagecodecs maturin mrcfile mypy nibabel \
+      numpy onnxruntime pytest tifffile
   fi
 }
 
@@ -55,6 +55,11 @@ check_exported_models() {
 # Files that tifffile wrote in random ways, always the same ones.
 check_tiff_files() {
   MSD_GPU_PYTHON="$python" cargo test --quiet --test tiff_files -- --ignored
+}
+
+# Stacks that are written, in h5py, mrcfile, nibabel and NumPy.
+check_stacks() {
+  MSD_GPU_PYTHON="$python" cargo test --quiet --lib -- --ignored stacks_are_read_by_other_programs
 }
 
 # The profile of the tests, whose dependencies are built already.
@@ -99,6 +104,8 @@ if install_python_packages; then
   check_exported_models
   echo "== random TIFF files"
   check_tiff_files
+  echo "== HDF5, MRC, NIfTI and NPY files in the programs of others"
+  check_stacks
   echo "== the Python module"
   check_python_module
 else
