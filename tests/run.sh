@@ -38,13 +38,13 @@ environment="${CARGO_TARGET_DIR:-target}/python-checks"
 python="$environment/bin/python"
 
 install_python_packages() {
-  if ! "$python" -c 'import imagecodecs, maturin, mypy, numpy, ome_zarr, ome_zarr_models, onnxruntime, pytest, tifffile, zarr' 2>/dev/null; then
-    echo "== installing Python packages for the checks of exported models, TIFF and Zarr files and the Python module"
+  if ! "$python" -c 'import h5py, imagecodecs, maturin, mrcfile, mypy, nibabel, numpy, ome_zarr, ome_zarr_models, onnxruntime, pytest, tifffile, zarr' 2>/dev/null; then
+    echo "== installing Python packages for the checks of exported models, image files and the Python module"
     if ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
       install_debian_packages python3 python3-venv || true
     fi
-    python3 -m venv "$environment" && "$python" -m pip install --quiet imagecodecs maturin mypy numpy ome-zarr \
-      ome-zarr-models onnxruntime pytest tifffile zarr
+    python3 -m venv "$environment" && "$python" -m pip install --quiet h5py imagecodecs maturin mrcfile mypy nibabel \
+      numpy ome-zarr ome-zarr-models onnxruntime pytest tifffile zarr
   fi
 }
 
@@ -61,6 +61,11 @@ check_tiff_files() {
 check_zarr_folders() {
   MSD_GPU_PYTHON="$python" cargo test --quiet --test zarr_files -- --ignored
   MSD_GPU_PYTHON="$python" cargo test --quiet --lib -- --ignored zarr_folders
+}
+
+# Stacks that are written, in h5py, mrcfile, nibabel and NumPy.
+check_stacks() {
+  MSD_GPU_PYTHON="$python" cargo test --quiet --lib -- --ignored stacks_are_read_by_other_programs
 }
 
 # The profile of the tests, whose dependencies are built already.
@@ -107,6 +112,8 @@ if install_python_packages; then
   check_tiff_files
   echo "== random Zarr folders, and those that other programs read"
   check_zarr_folders
+  echo "== HDF5, MRC, NIfTI and NPY files in the programs of others"
+  check_stacks
   echo "== the Python module"
   check_python_module
 else

@@ -33,6 +33,11 @@ const MOST_DEPTH: usize = 16;
 const MOST_COMPACT_BYTES: u64 = 64 << 10;
 
 fn damaged(name: &str, what: &str) -> Error {
+    // Forms that came later than what is read, such as those of HDF5 2.0 where it is asked for its latest.
+    if what.contains("data layout version: 5") {
+        let problem = "is stored in a newer form than is read (data layout version 5); store it again with h5py.File(..., libver=('earliest', 'v114'))";
+        return Error::input(name, problem);
+    }
     // What a library says of a file may have several sentences.
     let what = what.split(['\n', ';']).next().unwrap_or_default().trim_end_matches('.');
     Error::input(name, format!("is a damaged HDF5 file ({what}); copy or export it again"))

@@ -154,6 +154,7 @@ fn a_stack_is_gone_on_with_where_it_was_stopped() {
         let mut stack = stack(&path, Extent::new(3, 30, 20), 1, FLOAT, &[('Z', 3)]);
         let mut file = ZarrFile::begin(stack.clone(), version).unwrap();
         put(&mut file, 0..2);
+        file.keep();
         let error = file.put(Window::new(0..1, 0..30, 0..20), image(&stack, 0)).unwrap_err().to_string();
         assert!(error.contains("of which 2 is the next"), "{error}");
         let error = Box::new(file).done().unwrap_err().to_string();
