@@ -228,13 +228,33 @@ impl Ensemble {
         deviation: bool,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Prediction> {
-        let measured = Measured(
-            self.measures()
-                .into_iter()
-                .map(|measure| (measure, measure.of(&[(image.view(), None)])))
-                .collect(),
-        );
+        let measured = self.measured(image);
         self.predict_measured(image, &measured, deviation, progress)
+    }
+
+    /// As [`Ensemble::predict_measured`] where only the classes of the prediction are wanted: of a single model as it is, they follow
+    /// from its raw outputs, which take the place of the probabilities.
+    ///
+    /// # Errors
+    /// As [`Ensemble::predict_watched`].
+    pub(super) fn classify_measured(
+        &mut self,
+        image: &Array3<f32>,
+        measured: &Measured,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Prediction> {
+        let ([(place, model)], 1) = (self.members.as_slice(), self.symmetries.len()) else {
+            return self.predict_measured(image, measured, false, progress);
+        };
+        let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
+        let mean = self.predictors[*place].outputs_normalised(&image, own, progress)?;
+        Ok(Prediction { mean, deviation: None })
+    }
+
+    /// What is measured over an image that is in memory.
+    pub(super) fn measured(&self, image: &Array3<f32>) -> Measured {
+        let own = |measure: Measure| (measure, measure.of(&[(image.view(), None)]));
+        Measured(self.measures().into_iter().map(own).collect())
     }
 
     /// The raw outputs of each model for an image or a part of one, over all of which `measured` was found.

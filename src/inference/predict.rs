@@ -1,6 +1,7 @@
 //! Files through models to files: read, computed and written at the same time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use log::info;
@@ -227,11 +228,15 @@ fn run(
             let mut progress = |done: f64| reporter.tile(part.image, (before + done) * share);
             let found = read.and_then(|read| {
                 ensemble.warn_of_range(&source.name(), read.sample.as_ref().unwrap_or(&read.image));
-                let deviation = products.want_deviation();
-                let found = match &read.measured {
-                    None => ensemble.predict_watched(&read.image, deviation, &mut progress),
-                    Some(measured) => {
-                        ensemble.predict_measured(&read.image, measured, deviation, &mut progress)
+                let measured = match read.measured {
+                    Some(measured) => measured,
+                    None => Arc::new(ensemble.measured(&read.image)),
+                };
+                let found = match products.want_classes_only() {
+                    true => ensemble.classify_measured(&read.image, &measured, &mut progress),
+                    false => {
+                        let deviation = products.want_deviation();
+                        ensemble.predict_measured(&read.image, &measured, deviation, &mut progress)
                     }
                 };
                 let found = found.map_err(|error| match error {

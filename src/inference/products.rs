@@ -191,13 +191,24 @@ impl Products {
                 }
             }
         }
-        if let Ok(place) = self.folder.canonicalize()
-            && let Some(image) = images.iter().find(|image| image.real_path().parent() == Some(&place))
-        {
-            let name = image.name();
-            let wanted =
-                format!("the input {name} is in that folder and could be overwritten; name another folder");
-            return Err(Error::setting("out", self.folder.display(), wanted));
+        if let Ok(place) = self.folder.canonicalize() {
+            // A single result that is called otherwise can lie beside its image.
+            let in_danger = |image: &&ImageSource| {
+                let path = image.real_path();
+                match &self.stem {
+                    None => path.parent() == Some(&place),
+                    Some(_) => {
+                        owners.keys().any(|file| path == place.join(file.file_name().unwrap_or_default()))
+                    }
+                }
+            };
+            if let Some(image) = images.iter().find(in_danger) {
+                let name = image.name();
+                let wanted = format!(
+                    "the input {name} is in that folder and could be overwritten; name another folder"
+                );
+                return Err(Error::setting("out", self.folder.display(), wanted));
+            }
         }
         make_and_try(&self.folder)
     }
@@ -205,6 +216,11 @@ impl Products {
     /// Whether the deviation over predictions is needed.
     pub(super) fn want_deviation(&self) -> bool {
         self.products.iter().any(|product| matches!(product, Product::Deviation))
+    }
+
+    /// Whether only the most probable classes are wanted, and nothing of how probable they are.
+    pub(super) fn want_classes_only(&self) -> bool {
+        self.products.iter().all(|product| matches!(product, Product::Labels(_) | Product::Overlay))
     }
 
     /// Whether a picture shows the image itself too.

@@ -1,5 +1,7 @@
 //! `msd-gpu predict` on images and stacks in parts: tiles, memory, shares, and going on after it was stopped.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -36,6 +38,20 @@ fn stack(bench: &Bench, path: &str, pages: usize, size: (usize, usize)) {
     bench.stack(path, &(0..pages).map(page).collect::<Vec<_>>(), "");
 }
 
+/// Starts the program and kills it some time later.
+fn kill_after(bench: &Bench, arguments: &str, time: Duration) {
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("msd-gpu"))
+        .args(arguments.split_whitespace())
+        .current_dir(bench.path(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(time);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// The largest difference between two arrays.
 fn apart(a: &Array3<f32>, b: &Array3<f32>) -> f32 {
     assert_eq!(a.dim(), b.dim());
@@ -65,7 +81,8 @@ fn an_image_that_needs_more_memory_than_there_may_be_is_cut_and_seams_are_not_se
     // Too small a halo is seen, at the borders of tiles.
     bench.succeeds(&format!("{call} bad --memory 75MB --halo 0"));
     assert!(apart(&bench.read("bad/a.tif"), &whole) > 1e-2 * deviation);
-    bench.refuses(&format!("{call} none --memory 67MB --halo exact"), &["memory", "--memory", "--halo"]);
+    let none = bench.run(&format!("{call} none --memory 67MB --halo exact"));
+    assert!(none.code == 1 && none.stderr.contains("give more with --memory"), "{}", none.stderr);
     assert_eq!(bench.names("whole"), bench.names("exact"));
 }
 
@@ -101,17 +118,8 @@ fn a_prediction_that_is_killed_goes_on_and_gives_the_same() {
     let names = bench.names("whole");
     let mut goes_on = 0;
     for round in 0..30 {
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("msd-gpu"))
-            .args(format!("{call} killed").split_whitespace())
-            .current_dir(bench.path(""))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
         // From before its first tile to after its last one.
-        std::thread::sleep(Duration::from_millis(20 + round * 23 % 600));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_after(&bench, &format!("{call} killed"), Duration::from_millis(20 + round * 23 % 600));
         let left = bench.names("killed");
         assert!(left.iter().all(|name| name.starts_with('.') || names.contains(name)), "{left:?}");
         let ended = bench.run(&format!("{call} killed --resume"));
@@ -125,6 +133,57 @@ fn a_prediction_that_is_killed_goes_on_and_gives_the_same() {
         std::fs::remove_dir_all(bench.path("killed")).unwrap();
     }
     assert!(goes_on > 0, "no run was killed between its first tile and its last");
+}
+
+/// All files in a folder and those inside it, by their paths from it.
+fn contents(folder: &std::path::Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = PathBuf::from(entry.file_name().unwrap());
+        if entry.is_dir() {
+            all.extend(contents(&entry).into_iter().map(|(path, bytes)| (name.join(path), bytes)));
+        } else {
+            all.insert(name, std::fs::read(&entry).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn results_have_the_format_that_is_wanted_and_go_on_in_it() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &looking_far(true));
+    stack(&bench, "s.tif", 8, (90, 81));
+    bench.succeeds("predict --model m.safetensors s.tif --device cpu --probabilities --out tiff");
+    let read = |path: &str| {
+        let volume = msd_gpu::images::open_volume(bench.path(path).to_str().unwrap()).unwrap();
+        volume.read(msd_gpu::geometry::Window::whole(volume.extent())).unwrap()
+    };
+    for (format, ending) in
+        [("zarr", "ome.zarr"), ("hdf5", "h5"), ("npy", "npy"), ("nifti", "nii"), ("mrc", "mrc")]
+    {
+        let call = format!(
+            "predict --model m.safetensors s.tif --format {format} --probabilities --device cpu --out"
+        );
+        bench.succeeds(&format!("{call} {format}"));
+        assert_eq!(read(&format!("{format}/s.{ending}")), read("tiff/s.tif"), "{format}");
+        for round in 0..4 {
+            let killed = format!("{format}_{round}");
+            kill_after(&bench, &format!("{call} {killed}"), Duration::from_millis(60 + 70 * round));
+            bench.succeeds(&format!("{call} {killed} --resume"));
+            assert!(contents(&bench.path(format)) == contents(&bench.path(&killed)), "{killed}");
+        }
+    }
+    // A result that is named by its file, and has the format of its image without one.
+    bench.succeeds("predict --model m.safetensors hdf5/s.h5 --device cpu --out again");
+    assert_eq!(bench.names("again"), ["s.h5"]);
+    bench.succeeds("predict --model m.safetensors s.tif --device cpu --out named.ome.zarr");
+    assert_eq!(read("named.ome.zarr"), read("tiff/s.tif"));
+    bench.refuses("predict --model m.safetensors s.tif --device cpu --out s.tif", &["s.tif", "overwritten"]);
+    bench.refuses(
+        "predict --model m.safetensors s.tif --device cpu --format gif --out no",
+        &["--format", "nifti"],
+    );
 }
 
 #[test]
@@ -172,7 +231,7 @@ fn slices_channels_and_files_without_a_header_are_taken() {
     npy.extend(&numbers);
     bench.bytes("n/s.npy", &npy);
     bench.succeeds("predict --model m.safetensors n --device cpu --out npy");
-    assert_eq!(whole(open(&bench.path("npy/s.tif")).as_ref()), whole(open(&all).as_ref()));
+    assert_eq!(whole(open(&bench.path("npy/s.npy")).as_ref()), whole(open(&all).as_ref()));
     bench.refuses(
         "predict --model m.safetensors s.tif --slices 10.. --device cpu --out no",
         &["--slices", "10 slices"],

@@ -65,15 +65,15 @@ impl ZarrFile {
     /// should have been written.
     pub(super) fn begin(stack: TypedStack, version: OmeVersion) -> Result<Self> {
         let path = &stack.path;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name =
-            name.ok_or_else(|| Error::output(path, "is no name of a folder; give one such as result.zarr"))?;
+        if path.file_name().is_none() {
+            return Err(Error::output(path, "is no name of a folder; give one such as result.zarr"));
+        }
         if path.exists() && !is_zarr(path) {
             let problem = "there is something else of that name, which is no Zarr folder; remove it or choose another name";
             return Err(Error::output(path, problem));
         }
         let unfinished = unfinished_name(path);
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or(name);
+        let stem = stem_of(path);
         let place = if stack.classes.is_empty() { String::new() } else { format!("labels/{stem}/") };
         let (axes, written) = (Axes::of(&stack), stack.written);
         let file = Self { stack, version, axes, unfinished, place, written, kept: false };
@@ -205,8 +205,7 @@ impl ZarrFile {
 
     /// Writes what the groups say.
     fn write_groups(&self) -> Result<()> {
-        let stem =
-            self.stack.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let stem = stem_of(&self.stack.path);
         let size = self.stack.layout.voxel_size();
         let multiscales = |place: &str| {
             self.version.multiscales(&stem, &self.axes, size, self.levels().len(), self.labels(), place)
@@ -316,6 +315,12 @@ impl Drop for ZarrFile {
             log::debug!("{} cannot be removed: {error}", self.unfinished.display());
         }
     }
+}
+
+/// What a stack is called in its folder: the folder's name without its endings.
+fn stem_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    stem.strip_suffix(".ome").map(str::to_owned).unwrap_or(stem)
 }
 
 /// Whether the folder at `path` is one of Zarr, or an empty one.
