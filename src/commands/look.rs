@@ -126,10 +126,8 @@ fn histogram(numbers: &Statistics) -> Vec<String> {
 /// The small picture, two pixels one above the other in each character.
 fn picture(found: &Overview) -> Vec<String> {
     let numbers = &found.statistics;
-    let (mut low, mut high) = (numbers.percentile(1.0), numbers.percentile(99.0));
-    if !(low < high) {
-        (low, high) = (numbers.minimum, numbers.maximum);
-    }
+    let within = (numbers.percentile(1.0), numbers.percentile(99.0));
+    let (low, high) = if within.0 < within.1 { within } else { (numbers.minimum, numbers.maximum) };
     let is_colours = found.picture.dim().0 == 3 && found.numbers == "uint8";
     // Colours are shown as they are.
     let (low, high) = if is_colours { (0.0, 255.0) } else { (low, high) };

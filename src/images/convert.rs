@@ -130,7 +130,7 @@ pub fn convert(
             }
             statistics.finish();
             let (from, to) = (statistics.percentile(low), statistics.percentile(high));
-            if !(from < to) {
+            if from.total_cmp(&to).is_ge() || from.is_nan() {
                 let wanted =
                     format!("both are {from} in {path}; give percentiles further apart, or two values");
                 return Err(Error::setting("window", format!("{low}%..{high}%"), wanted));
