@@ -44,7 +44,7 @@ struct MemoryNeeds {
 
 /// What is looked at.
 enum Subject {
-    Model(Model),
+    Model(Box<Model>),
     Images(Vec<ImageSource>),
 }
 
@@ -56,7 +56,7 @@ fn subject(path: &Path, discovery: &Discovery) -> Result<Subject> {
     let is_model = path.extension().is_some_and(|ending| ending == "safetensors")
         || path.join("model.safetensors").exists();
     if is_model {
-        return Model::read(path).map(Subject::Model);
+        return Model::read(path).map(Box::new).map(Subject::Model);
     }
     let found = discovery.discover(&path.to_string_lossy());
     // Any file is found, also those that are no image.
@@ -65,7 +65,7 @@ fn subject(path: &Path, discovery: &Discovery) -> Result<Subject> {
         _ => Ok(images),
     });
     images.map(Subject::Images).or_else(|error| {
-        let model = Model::read(path).map(Subject::Model);
+        let model = Model::read(path).map(Box::new).map(Subject::Model);
         // Of what is no image either, a folder was mostly meant to be that of a run.
         let is_run = path.is_dir() && path.extension().is_none();
         model.map_err(|other| {

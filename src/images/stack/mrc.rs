@@ -59,6 +59,6 @@ pub(super) fn create(stack: TypedStack) -> Result<Box<dyn StackFile>> {
     put(108, 20140_i32.to_le_bytes());
     put(208, *b"MAP ");
     put(212, [0x44, 0x44, 0, 0]);
-    let layout = Behind { header, numbers: numbers, channels_first: false };
+    let layout = Behind { header, numbers, channels_first: false };
     Ok(Box::new(ArrayFile::new(stack, layout)?))
 }
