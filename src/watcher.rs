@@ -82,6 +82,10 @@ pub enum ImageWork {
     Predict,
     /// A network's result is compared with its target.
     Evaluate,
+    /// It is written in another format.
+    Convert,
+    /// It is looked at.
+    Inspect,
 }
 
 /// Something was done with an image, or with a tile of it.
@@ -125,7 +129,7 @@ pub trait Watcher {
         Flow::Continue(())
     }
 
-    /// An image, or a tile of it, is done: in prediction and evaluation, and where training judges the network.
+    /// An image, or a part of it, is done: in prediction, evaluation and conversion, and where training judges the network.
     fn image(&mut self, image: &ImageReport<'_>) -> Flow {
         let _ = image;
         Flow::Continue(())

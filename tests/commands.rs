@@ -4,6 +4,8 @@ mod support;
 
 #[path = "commands/bad_input.rs"]
 mod bad_input;
+#[path = "commands/convert.rs"]
+mod convert;
 #[path = "commands/evaluate.rs"]
 mod evaluate;
 #[path = "commands/help.rs"]

@@ -1,29 +1,33 @@
-//! `msd-gpu inspect`: what a model is, and what applying and training it take.
+//! `msd-gpu inspect`: what a model is, and what applying and training it take; or what an image or a stack is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::console;
+use super::discovery::DiscoveryArguments;
+use super::{console, look};
 use crate::cpu::{CpuEngine, CpuOptions};
 use crate::engine::Engine;
 use crate::geometry::{Extent, Shape};
+use crate::images::{Discovery, ImageSource, is_there, page_size};
 use crate::network::{Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::{Error, Result, inference, training};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// Run folder or model file
+    /// Run folder or model file; or an image, a stack, an array such as scan.h5:/entry/data, or a folder of slices
     #[arg(value_name = "M")]
     model: PathBuf,
-    /// Say what memory an image of H rows and W columns takes, such as 512x640; 2048 is 2048x2048
+    /// Of a model, say what memory an image of H rows and W columns takes, such as 512x640; 2048 is 2048x2048
     #[arg(long, value_name = "HxW")]
     size: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    discovery: DiscoveryArguments,
 }
 
 /// Memory for images of one size on the CPU, in bytes; the program itself comes on top.
@@ -38,10 +42,51 @@ struct MemoryNeeds {
     image: u64,
 }
 
+/// What is looked at.
+enum Subject {
+    Model(Box<Model>),
+    Images(Vec<ImageSource>),
+}
+
+/// What `path` is: a model where it is named like one or is one, else images.
+///
+/// # Errors
+/// As [`Model::read`] where neither is there, and as [`Discovery::discover`] for images that cannot be read.
+fn subject(path: &Path, discovery: &Discovery) -> Result<Subject> {
+    let is_model = path.extension().is_some_and(|ending| ending == "safetensors")
+        || path.join("model.safetensors").exists();
+    if is_model {
+        return Model::read(path).map(Box::new).map(Subject::Model);
+    }
+    let found = discovery.discover(&path.to_string_lossy());
+    // Any file is found, also those that are no image.
+    let images = found.and_then(|images| match images.first().map(page_size) {
+        Some(Err(error)) => Err(error),
+        _ => Ok(images),
+    });
+    images.map(Subject::Images).or_else(|error| {
+        let model = Model::read(path).map(Box::new).map(Subject::Model);
+        // Of what is no image either, a folder was mostly meant to be that of a run.
+        let is_run = path.is_dir() && path.extension().is_none();
+        model.map_err(|other| {
+            if is_run || !path.exists() && !is_there(&path.to_string_lossy()) { other } else { error }
+        })
+    })
+}
+
 /// Prints what the model file says, and what follows from it.
 pub fn run(arguments: InspectArguments) -> Result<()> {
     let size = arguments.size.as_deref().map(parse_size).transpose()?;
-    let model = Model::read(&arguments.model)?;
+    let model = match subject(&arguments.model, &arguments.discovery.discovery(None))? {
+        Subject::Model(model) => model,
+        Subject::Images(_) if size.is_some() => {
+            let problem = "an image was named, but this is for models; name a model, or leave it out";
+            return Err(Error::setting("size", arguments.size.unwrap_or_default(), problem));
+        }
+        Subject::Images(images) => {
+            return look::run(&arguments.model.to_string_lossy(), images, arguments.json);
+        }
+    };
     let memory = size.map(|size| memory(&model, size)).transpose()?;
     if arguments.json {
         console::json(&as_json(&model, memory.as_ref()));

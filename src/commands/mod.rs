@@ -7,6 +7,7 @@ mod bench;
 mod byte_size;
 mod completions;
 mod console;
+mod convert;
 mod demo;
 mod device;
 mod devices;
@@ -18,6 +19,7 @@ mod folds;
 mod import;
 mod inspect;
 mod interrupt;
+mod look;
 mod man;
 mod models;
 mod predict;
@@ -63,8 +65,10 @@ enum Command {
     Predict(predict::PredictArguments),
     /// Score what a trained network, or any program, gives for images against their targets
     Evaluate(evaluate::EvaluateArguments),
-    /// Say what a model is, and what applying and training it take
+    /// Say what a model is, and what applying and training it take; or what an image or a stack is and holds
     Inspect(inspect::InspectArguments),
+    /// Write an image or a stack in another format: TIFF, PNG, OME-Zarr, HDF5, NPY, MRC, NIfTI
+    Convert(convert::ConvertArguments),
     /// Turn a network of msdnet or msd_pytorch into a model
     Import(import::ImportArguments),
     /// Write a model for other programs: ONNX, PyTorch
@@ -117,6 +121,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Convert(arguments) => convert::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),

@@ -26,11 +26,15 @@
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
+//! - `numeric`, `number_type`: types of numbers. `exact`: an image with its numbers not rounded. `statistics`: what the numbers are
+//!   like; `overview`: what a stack is and holds ([`overview()`]). `convert`: a stack to another format ([`convert()`]).
 
 mod arrays;
 mod axes;
+mod convert;
 mod decoded;
 mod discovery;
+mod exact;
 mod file;
 mod jpeg;
 mod label_format;
@@ -38,6 +42,9 @@ mod labels;
 mod limits;
 mod memory;
 mod notices;
+mod number_type;
+mod numeric;
+mod overview;
 mod pairing;
 mod png;
 mod read;
@@ -47,15 +54,19 @@ mod slices;
 mod source;
 #[allow(dead_code, reason = "nothing asks for a stack in one of these formats yet")]
 mod stack;
+mod statistics;
 mod tiff;
 mod units;
 mod volume;
 
+pub use convert::{Conversion, ValueWindow, convert};
 pub(crate) use discovery::is_there;
 pub use discovery::{Discovery, discover, pages_as_images};
 pub use label_format::LabelFormat;
 pub use labels::{Palette, write_labels, write_labels_as};
 pub use memory::{ArraySink, ArrayVolume};
+pub use number_type::NumberType;
+pub use overview::{Overview, overview};
 pub use pairing::{pair, pair_as};
 pub use png::{write_png_grey8, write_png_rgb8};
 pub(crate) use read::{
@@ -68,5 +79,6 @@ pub use sink::Sink;
 pub use slices::{Slices, open_volume};
 pub use source::ImageSource;
 pub use stack::{ClassLook, Content, NewStack, StackFile, StackFormat, StackSink};
+pub use statistics::Statistics;
 pub use tiff::{StackLayout, TiffSink, write_tiff_f32};
 pub use volume::{Volume, VoxelSize};

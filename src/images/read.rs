@@ -18,13 +18,13 @@ use crate::error::{Error, Result};
 use crate::geometry::{Extent, Window};
 
 /// Where the numbers of an image are.
-enum Origin {
+pub(super) enum Origin {
     File(File, Format),
     Array(ArrayImage),
 }
 
 /// Opens what `page` is in.
-fn origin(page: &ImageSource) -> Result<Origin> {
+pub(super) fn origin(page: &ImageSource) -> Result<Origin> {
     if let Some(image) = &page.array {
         return Ok(Origin::Array(image.clone()));
     }
@@ -33,7 +33,12 @@ fn origin(page: &ImageSource) -> Result<Origin> {
 }
 
 /// Decodes `page`, or the `part` of it, from where it is.
-fn decode(page: &ImageSource, origin: &Origin, purpose: Purpose, part: Option<&Window>) -> Result<Decoded> {
+pub(super) fn decode(
+    page: &ImageSource,
+    origin: &Origin,
+    purpose: Purpose,
+    part: Option<&Window>,
+) -> Result<Decoded> {
     let wanted = |height, width| part.map_or((height, width), |part| (part.extent.y, part.extent.x));
     if let Some(header) = page.header {
         let (height, width) = wanted(header.height, header.width);
@@ -106,7 +111,7 @@ pub(super) fn of_planes(header: Header, page: &ImageSource) -> Result<Header> {
     Ok(Header { channels: channels * count, planar: header.planar || count > 1, ..header })
 }
 
-fn no_channel(page: &ImageSource, channel: usize, count: usize) -> Error {
+pub(super) fn no_channel(page: &ImageSource, channel: usize, count: usize) -> Error {
     let problem = format!(
         "has {count} channels in a page, but channel {channel} (counted from 0) was wanted; leave `axes` out, or correct them"
     );
@@ -499,7 +504,7 @@ fn whole<T: Copy>(samples: &[T], number: impl Fn(T) -> Option<i64>) -> std::resu
     Ok(values)
 }
 
-fn misfit(page: &ImageSource) -> Error {
+pub(super) fn misfit(page: &ImageSource) -> Error {
     Error::input(page.name(), "holds fewer pixels than its header says; copy or export it again")
 }
 
@@ -548,7 +553,11 @@ fn part_of(page: &ImageSource, decoded: &Decoded, part: &Window) -> Result<Decod
 }
 
 /// The kept channels of `samples`, one after the other; `None` where samples are missing.
-fn arrange<T: Copy>(decoded: &Decoded, samples: &[T], number: impl Fn(T) -> f32) -> Option<Array3<f32>> {
+pub(super) fn arrange<T: Copy, N>(
+    decoded: &Decoded,
+    samples: &[T],
+    number: impl Fn(T) -> N,
+) -> Option<Array3<N>> {
     let shape = (decoded.channels, decoded.height, decoded.width);
     let pixels = decoded.height * decoded.width;
     let stored = decoded.stored_channels;

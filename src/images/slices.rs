@@ -32,6 +32,15 @@ pub struct Slices {
 /// [`discover`](super::discover) and [`page_size`](super::page_size).
 pub fn open_volume(path: &str) -> Result<Box<dyn Volume>> {
     let pages = discover(path)?;
+    check_one_volume(path, &pages)?;
+    Slices::new(path, pages).map(|slices| Box::new(slices) as Box<dyn Volume>)
+}
+
+/// Refuses `pages` of several stacks; `path` is what named them.
+///
+/// # Errors
+/// [`Error::Mismatch`].
+pub(super) fn check_one_volume(path: &str, pages: &[ImageSource]) -> Result<()> {
     if let Some(stack) = pages.iter().find(|page| page.page.is_some())
         && let Some(other) = pages.iter().find(|page| page.place() != stack.place())
     {
@@ -41,7 +50,7 @@ pub fn open_volume(path: &str) -> Result<Box<dyn Volume>> {
             other.path.display()
         )));
     }
-    Slices::new(path, pages).map(|slices| Box::new(slices) as Box<dyn Volume>)
+    Ok(())
 }
 
 impl Slices {

@@ -2,13 +2,14 @@
 
 use crate::support::Bench;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "devices",
     "train",
     "predict",
     "evaluate",
     "inspect",
+    "convert",
     "import",
     "export",
     "bench",

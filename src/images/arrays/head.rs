@@ -10,6 +10,7 @@ use super::{ArrayLayout, StoredArray, mrc, nifti, npy};
 use crate::error::{Error, Result};
 use crate::images::decoded::each_type;
 use crate::images::file::Format;
+use crate::images::numeric::ToFloat;
 use crate::images::source::{SampleKind, SampleType};
 use crate::memory;
 
@@ -104,35 +105,8 @@ impl StoredArray for Scaled {
         each_type!(stored, values => {
             let what = format!("a part of {}", self.name());
             let mut scaled = memory::reserve(&what, values.len(), "read less of it at a time")?;
-            scaled.extend(values.iter().map(|value| (as_float(*value) * factor + more) as f32));
+            scaled.extend(values.iter().map(|value| (value.to_float() * factor + more) as f32));
             Ok(DecodingResult::F32(scaled))
         })
-    }
-}
-
-/// A number of any type as a float64, rounded where it has more digits.
-fn as_float(value: impl ToFloat) -> f64 {
-    value.to_float()
-}
-
-trait ToFloat {
-    fn to_float(self) -> f64;
-}
-
-macro_rules! to_float {
-    ($($type:ty),*) => {
-        $(impl ToFloat for $type {
-            fn to_float(self) -> f64 {
-                self as f64
-            }
-        })*
-    };
-}
-
-to_float!(u8, u16, u32, u64, i8, i16, i32, i64, f32, f64);
-
-impl ToFloat for half::f16 {
-    fn to_float(self) -> f64 {
-        self.to_f64()
     }
 }

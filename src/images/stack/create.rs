@@ -7,10 +7,11 @@ use ::tiff::decoder::DecodingResult;
 use super::png_file::{self, PngColours, PngFile};
 use super::zarr::{OmeVersion, ZarrFile};
 use super::{NewStack, StackFile, StackSink, Store, TypedStack, hdf5, mrc, nifti, npy, store_labels};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::geometry::Extent;
 use crate::images::label_format::LabelFormat;
 use crate::images::labels::Palette;
+use crate::images::number_type::NumberType;
 use crate::images::source::{SampleKind, SampleType};
 use crate::images::tiff;
 
@@ -106,6 +107,8 @@ pub enum Content<'a> {
     Values,
     /// Red, green and blue.
     Colours,
+    /// Numbers of one type, any number of channels.
+    Numbers(NumberType),
 }
 
 impl Content<'_> {
@@ -116,6 +119,7 @@ impl Content<'_> {
             Content::Labels(LabelFormat::Png16, _) => (SampleKind::Unsigned, 16),
             Content::Labels(LabelFormat::Tiff32, _) => (SampleKind::Signed, 32),
             Content::Values => (SampleKind::Float, 32),
+            Content::Numbers(numbers) => return numbers.sample(),
         };
         SampleType { kind, bits }
     }
@@ -151,6 +155,40 @@ impl NewStack {
         self.open(format, Content::Colours, |values| Ok(DecodingResult::U8(values.iter().copied().collect())))
     }
 
+    /// As [`NewStack::labels`], for numbers of the type `numbers`, rounded to whole ones where it has no others; those that it does
+    /// not hold are refused. Three channels of 8 bits may be red, green and blue (`colours`).
+    ///
+    /// # Errors
+    /// As [`NewStack::labels`].
+    pub fn numbers(&self, format: StackFormat, numbers: NumberType, colours: bool) -> Result<StackSink<f64>> {
+        if format == StackFormat::Png {
+            self.check_png(numbers)?;
+        }
+        let colours = colours && numbers == NumberType::U8 && self.channels == 3;
+        let content = if colours { Content::Colours } else { Content::Numbers(numbers) };
+        self.open(format, content, numbers.store())
+    }
+
+    /// Refuses what no PNG file holds.
+    fn check_png(&self, numbers: NumberType) -> Result<()> {
+        let Extent { z, .. } = self.extent;
+        let problem = if z != 1 {
+            format!("a PNG file holds one image, not {z}; write .tif, or choose one of them with `slices`")
+        } else if !matches!(self.channels, 1 | 3) {
+            format!(
+                "a PNG file holds 1 or 3 channels, not {}; write .tif, or choose one of them with `channel`",
+                self.channels
+            )
+        } else if !matches!(numbers, NumberType::U8 | NumberType::U16) {
+            format!(
+                "a PNG file holds no {numbers}; write .tif, or give `dtype u16`, with `window LOW..HIGH` where values have to be scaled"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::output(&self.path, problem))
+    }
+
     fn open<T: Copy + Default>(
         &self,
         format: StackFormat,
@@ -166,6 +204,7 @@ impl NewStack {
                         PngColours::Palette(Box::new(*palette))
                     }
                     Content::Colours => PngColours::Rgb,
+                    Content::Numbers(_) if self.channels == 3 => PngColours::Rgb,
                     _ => PngColours::Grey,
                 };
                 Box::new(PngFile::new(&self.path, self.resume, (y, x), content.numbers(), colours)?)
@@ -189,7 +228,7 @@ pub(super) fn open_typed(stack: TypedStack, format: StackFormat) -> Result<Box<d
         StackFormat::Zarr => Ok(Box::new(ZarrFile::begin(stack, OmeVersion::V05)?)),
         StackFormat::Zarr04 => Ok(Box::new(ZarrFile::begin(stack, OmeVersion::V04)?)),
         StackFormat::Tiff | StackFormat::Png => {
-            Err(crate::Error::output(&stack.path, "is written page by page; this is for arrays"))
+            Err(Error::output(&stack.path, "is written page by page; this is for arrays"))
         }
     }
 }

@@ -8,6 +8,7 @@ use super::metadata;
 use super::pages::frame;
 use super::voxel::{first_page, of_page};
 use crate::images::label_format::LabelFormat;
+use crate::images::number_type::NumberType;
 use crate::images::source::ImageSource;
 use crate::images::units::MICROMETRE;
 use crate::images::volume::VoxelSize;
@@ -223,6 +224,16 @@ impl PixelType {
             LabelFormat::Png8 => PixelType::Uint8,
             LabelFormat::Png16 => PixelType::Uint16,
             LabelFormat::Tiff32 => PixelType::Int32,
+        }
+    }
+
+    /// That of numbers of this type.
+    pub(super) fn of_numbers(numbers: NumberType) -> Self {
+        match numbers {
+            NumberType::U8 => PixelType::Uint8,
+            NumberType::U16 => PixelType::Uint16,
+            NumberType::I32 => PixelType::Int32,
+            NumberType::F32 => PixelType::Float32,
         }
     }
 }

@@ -90,6 +90,7 @@ pub(in crate::images) fn new_stack(stack: &NewStack, content: Content<'_>) -> Re
         Content::Labels(format, palette) => (PixelType::of(format), palette),
         Content::Values => (PixelType::Float32, None),
         Content::Colours => (PixelType::Colours, None),
+        Content::Numbers(numbers) => (PixelType::of_numbers(numbers), None),
     };
     let palette = palette.filter(|_| pixel == PixelType::Uint8);
     let side_by_side = stack.layout.is_none() || matches!(content, Content::Colours);

@@ -1,0 +1,283 @@
+//! A stack to another format, slice by slice.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use ndarray::{Array3, Axis};
+
+use super::exact::read_exact;
+use super::number_type::NumberType;
+use super::read::header;
+use super::sink::Sink;
+use super::slices::{Slices, check_one_volume};
+use super::source::ImageSource;
+use super::stack::{NewStack, StackFormat};
+use super::statistics::Statistics;
+use super::tiff::StackLayout;
+use super::volume::Volume;
+use crate::error::{Error, Result};
+use crate::geometry::{Extent, Window};
+use crate::watcher::{ImageReport, ImageWork, Watcher};
+
+/// How a stack is converted.
+#[derive(Debug, Clone, Copy)]
+pub struct Conversion {
+    /// The format of the new file.
+    pub format: StackFormat,
+    /// The type of its numbers; `None` for that of the stack, or the nearest that the format has.
+    pub numbers: Option<NumberType>,
+    /// Which values become 0 and the largest number of the type; `None` for numbers as they are.
+    pub window: Option<ValueWindow>,
+    /// Whether the numbers of palettes are wanted and not their colours, and one channel of whole numbers.
+    pub labels: bool,
+}
+
+/// Which values become 0 and the largest whole number of a type; those beyond are clipped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueWindow {
+    /// These.
+    Values(f64, f64),
+    /// Those that so many percent of all numbers are below.
+    Percentiles(f64, f64),
+}
+
+impl FromStr for ValueWindow {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::setting(
+                "window",
+                format!("'{text}'"),
+                "it must be two growing numbers with dots between them, such as 0..4095, or percentiles such as 1%..99%",
+            )
+        };
+        let (low, high) = text.split_once("..").ok_or_else(wrong)?;
+        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        let window = match (low.trim().strip_suffix('%'), high.trim().strip_suffix('%')) {
+            (Some(low), Some(high)) => {
+                let (low, high) = number(low).zip(number(high)).ok_or_else(wrong)?;
+                let within = low >= 0.0 && high <= 100.0 && low < high;
+                within.then_some(ValueWindow::Percentiles(low, high))
+            }
+            (None, None) => {
+                let (low, high) = number(low).zip(number(high)).ok_or_else(wrong)?;
+                (low < high).then_some(ValueWindow::Values(low, high))
+            }
+            _ => None,
+        };
+        window.ok_or_else(wrong)
+    }
+}
+
+/// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there.
+///
+/// A slice is read while the one before is written. The axes along which slices lie and the size of pixels are kept where the format has them.
+///
+/// # Errors
+/// [`Error::Mismatch`] for what is not one volume, [`Error::Input`] for what cannot be read, [`Error::Setting`] for wishes that
+/// do not fit, [`Error::Output`] for what cannot be written or the format or type does not hold, and [`Error::Stopped`].
+pub fn convert(
+    path: &str,
+    pages: Vec<ImageSource>,
+    out: &Path,
+    wishes: &Conversion,
+    watcher: &mut dyn Watcher,
+) -> Result<()> {
+    check_one_volume(path, &pages)?;
+    check_other(out, &pages)?;
+    let slices = Slices::new(path, pages)?;
+    let pages = slices.pages();
+    let first = header(&pages[0])?;
+    let numbers = numbers_of(wishes, NumberType::holding(first.samples), out);
+    let Extent { z, y, x } = slices.extent();
+    // The file is begun before anything is read, so that what it does not hold is told at once.
+    let layout = StackLayout::of(&pages[0], z);
+    let says_nothing = z == 1 && layout.voxel_size().is_none();
+    let new = NewStack {
+        path: out.to_path_buf(),
+        extent: slices.extent(),
+        channels: if wishes.labels { 1 } else { first.channels },
+        layout: (!says_nothing).then_some(layout),
+        classes: Vec::new(),
+        resume: false,
+        written: 0,
+    };
+    let largest = match (wishes.window, numbers.largest()) {
+        (Some(_), None) => {
+            let found = format!("for numbers of the type {numbers}");
+            return Err(Error::setting(
+                "window",
+                found,
+                "it needs whole numbers; give `dtype u8` or `dtype u16`",
+            ));
+        }
+        (_, largest) => largest.unwrap_or(1.0),
+    };
+    let colours = !wishes.labels && pages[0].array.is_none() && !first.planar;
+    let mut sink = new.numbers(wishes.format, numbers, colours)?;
+    let mut progress = Progress { path, watcher, slices: z, passes: 1, done: 0 };
+    let window = match wishes.window {
+        None => None,
+        Some(ValueWindow::Values(low, high)) => Some((low, high)),
+        Some(ValueWindow::Percentiles(low, high)) => {
+            progress.passes = 2;
+            let mut statistics =
+                Statistics::new(first.samples, slices.extent().pixels() as u64 * first.channels as u64, x);
+            for page in pages {
+                statistics.add(read_exact(page, wishes.labels)?.iter());
+                progress.step(&[])?;
+            }
+            statistics.finish();
+            let (from, to) = (statistics.percentile(low), statistics.percentile(high));
+            if from.total_cmp(&to).is_ge() || from.is_nan() {
+                let wanted =
+                    format!("both are {from} in {path}; give percentiles further apart, or two values");
+                return Err(Error::setting("window", format!("{low}%..{high}%"), wanted));
+            }
+            log::info!("{from} to {to} become 0 to {largest}");
+            Some((from, to))
+        }
+    };
+    let read = |page: &ImageSource| {
+        let mut slice = read_exact(page, wishes.labels)?;
+        if let Some(window) = window {
+            scale(&mut slice, window, largest);
+        }
+        Ok(slice)
+    };
+    read_ahead(pages, read, |index, slice| {
+        let place = Window::new(index..index + 1, 0..y, 0..x);
+        sink.write(place, slice.view().insert_axis(Axis(1)))?;
+        if index + 1 < z { progress.step(&[]) } else { Ok(()) }
+    })?;
+    Box::new(sink).done()?;
+    // The file is there: whoever stops the work now has come too late.
+    let _ = progress.step(&[out.to_path_buf()]);
+    Ok(())
+}
+
+/// Hands each slice to `write`, in order, while the next one is read.
+///
+/// # Errors
+/// The first of `read` and `write`.
+fn read_ahead(
+    pages: &[ImageSource],
+    read: impl Fn(&ImageSource) -> Result<Array3<f64>> + Send,
+    mut write: impl FnMut(usize, Array3<f64>) -> Result<()>,
+) -> Result<()> {
+    thread::scope(|scope| {
+        // One slice waits here until the one before is written.
+        let (send, slices) = sync_channel(0);
+        // The other end is gone when a slice could not be written.
+        let reader = move || {
+            let _ = pages.iter().map(read).try_for_each(|slice| send.send(slice));
+        };
+        thread::Builder::new().spawn_scoped(scope, reader).map_err(|error| {
+            let problem = format!("{error}; raise the limit of memory or of processes");
+            Error::device("this machine", "starting a thread", problem).caused_by(error)
+        })?;
+        slices.into_iter().enumerate().try_for_each(|(index, slice)| write(index, slice?))
+    })
+}
+
+/// The type of the new numbers.
+fn numbers_of(wishes: &Conversion, stored: NumberType, out: &Path) -> NumberType {
+    match (wishes.numbers, wishes.format) {
+        (Some(wanted), _) => wanted,
+        (None, StackFormat::Mrc) if stored == NumberType::I32 => {
+            log::warn!(
+                "{} gets float32 numbers, as MRC files have no int32: whole numbers beyond 16777216 are rounded",
+                out.display()
+            );
+            NumberType::F32
+        }
+        (None, _) => stored,
+    }
+}
+
+/// Brings values into 0 to `largest`.
+fn scale(slice: &mut Array3<f64>, (low, high): (f64, f64), largest: f64) {
+    slice.mapv_inplace(|value| ((value - low) / (high - low) * largest).clamp(0.0, largest));
+}
+
+/// Refuses an output that would take the place of what is read, or lie inside it.
+fn check_other(out: &Path, pages: &[ImageSource]) -> Result<()> {
+    let Some(out_path) = real_path(out) else { return Ok(()) };
+    let mut last: Option<&Path> = None;
+    for page in pages {
+        if last == Some(page.path.as_path()) {
+            continue;
+        }
+        last = Some(&page.path);
+        let read = page.real_path();
+        if out_path.starts_with(&read) || read.starts_with(&out_path) {
+            let problem = format!("{} is read from there; give another name", page.path.display());
+            return Err(Error::output(out, problem));
+        }
+    }
+    Ok(())
+}
+
+/// The path without links and dots; `None` where not even its folder is there.
+fn real_path(path: &Path) -> Option<PathBuf> {
+    if let Ok(real) = path.canonicalize() {
+        return Some(real);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(folder.canonicalize().ok()?.join(path.file_name()?))
+}
+
+/// How many slices are done.
+struct Progress<'a> {
+    path: &'a str,
+    watcher: &'a mut dyn Watcher,
+    slices: usize,
+    /// How often each slice is read.
+    passes: usize,
+    done: usize,
+}
+
+impl Progress<'_> {
+    fn step(&mut self, files: &[PathBuf]) -> Result<()> {
+        self.done += 1;
+        let (done, count) = (self.done, self.slices * self.passes);
+        let report = ImageReport {
+            work: ImageWork::Convert,
+            name: self.path,
+            index: 0,
+            count: 1,
+            done: done as f64 / count as f64,
+            score: None,
+            files,
+        };
+        match self.watcher.image(&report).is_break() {
+            true => Err(Error::Stopped { done, count }),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_values_or_percentiles() {
+        let of = |text: &str| text.parse::<ValueWindow>();
+        assert_eq!(of("-5..10.5").unwrap(), ValueWindow::Values(-5.0, 10.5));
+        assert_eq!(of("1%..99.5%").unwrap(), ValueWindow::Percentiles(1.0, 99.5));
+        for wrong in ["", "5", "5..5", "9..1", "a..b", "1%..9", "-1%..9%", "0%..101%", "nan..1", "0..inf"] {
+            assert!(of(wrong).unwrap_err().to_string().contains("0..4095"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn values_of_a_window_become_all_numbers_of_a_type() {
+        let mut slice = Array3::from_shape_vec((1, 1, 5), vec![-1.0, 0.0, 50.0, 100.0, 1e9]).unwrap();
+        scale(&mut slice, (0.0, 100.0), 255.0);
+        assert_eq!(slice.into_raw_vec_and_offset().0, [0.0, 0.0, 127.5, 255.0, 255.0]);
+    }
+}

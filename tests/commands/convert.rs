@@ -1,0 +1,245 @@
+//! `msd-gpu convert`, and `msd-gpu inspect` of images and stacks.
+
+use ndarray::{Array2, Array3, Array4};
+use serde_json::Value;
+
+use msd_gpu::geometry::{Extent, Window};
+use msd_gpu::images::{
+    LabelFormat, NewStack, NumberType, Sink, StackFormat, StackLayout, Volume, open_volume, write_labels_as,
+    write_png_rgb8,
+};
+
+use crate::support::{Bench, pattern};
+
+/// The formats by the endings of their names.
+const ENDINGS: [&str; 6] = ["tif", "ome.zarr", "h5", "npy", "mrc", "nii"];
+
+/// Writes a TIFF stack of numbers `[channel][z][y][x]`.
+fn stack(bench: &Bench, path: &str, numbers: NumberType, values: &Array4<f64>) {
+    let (channels, z, y, x) = values.dim();
+    let extent = Extent::new(z, y, x);
+    let new = NewStack {
+        path: bench.path(path),
+        extent,
+        channels,
+        layout: Some(StackLayout::slices(z)),
+        classes: Vec::new(),
+        resume: false,
+        written: 0,
+    };
+    let mut sink = new.numbers(StackFormat::Tiff, numbers, false).unwrap();
+    sink.write(Window::whole(extent), values.view()).unwrap();
+    Box::new(sink).done().unwrap();
+}
+
+fn volume(bench: &Bench, path: &str) -> Box<dyn Volume> {
+    open_volume(bench.path(path).to_str().unwrap()).unwrap()
+}
+
+fn bits(bench: &Bench, path: &str) -> Vec<u32> {
+    let volume = volume(bench, path);
+    volume.read(Window::whole(volume.extent())).unwrap().iter().map(|value| value.to_bits()).collect()
+}
+
+fn labels(bench: &Bench, path: &str) -> Array3<i64> {
+    let volume = volume(bench, path);
+    volume.read_labels(Window::whole(volume.extent())).unwrap()
+}
+
+/// Numbers that take all of a type.
+fn all_of(numbers: NumberType, channels: usize) -> Array4<f64> {
+    let mut next = 1_u64;
+    Array4::from_shape_simple_fn((channels, 5, 6, 7), || {
+        next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let bits = (next >> 32) as u32;
+        match numbers {
+            NumberType::U8 => f64::from(bits as u8),
+            NumberType::U16 => f64::from(bits as u16),
+            NumberType::I32 => f64::from(bits as i32),
+            NumberType::F32 => f64::from((bits as i32) as f32 * 1.37e-12),
+        }
+    })
+}
+
+#[test]
+fn numbers_are_the_same_in_every_format_and_back() {
+    let bench = Bench::new();
+    for (name, numbers) in NumberType::NAMES {
+        stack(&bench, "a.tif", numbers, &all_of(numbers, 1));
+        for ending in ENDINGS {
+            // MRC files have no whole numbers of 32 bits.
+            if ending == "mrc" && numbers == NumberType::I32 {
+                continue;
+            }
+            for ome in ["0.5", "0.4"].into_iter().take(if ending == "ome.zarr" { 2 } else { 1 }) {
+                let (there, back) =
+                    (format!("{name}{ome}.{ending}"), format!("{name}{ome}{ending}-back.tif"));
+                bench.succeeds(&format!("convert a.tif --out {there} --ome {ome}"));
+                bench.succeeds(&format!("convert {there} --dtype {name} --out {back}"));
+                for path in [&there, &back] {
+                    if numbers == NumberType::F32 {
+                        assert_eq!(bits(&bench, path), bits(&bench, "a.tif"), "{path}");
+                    } else {
+                        assert_eq!(labels(&bench, path), labels(&bench, "a.tif"), "{path}");
+                    }
+                }
+            }
+        }
+    }
+    // No unfinished file is left.
+    assert!(bench.names("").iter().all(|name| !name.starts_with('.')), "{:?}", bench.names(""));
+}
+
+#[test]
+fn types_are_kept_where_nothing_else_is_wanted() {
+    let bench = Bench::new();
+    let kind = |path: &str| {
+        let json = bench.succeeds(&format!("inspect {path} --json"));
+        serde_json::from_str::<Value>(&json).unwrap()["type"].as_str().unwrap().to_owned()
+    };
+    for numbers in NumberType::NAMES.map(|(_, numbers)| numbers) {
+        stack(&bench, "a.tif", numbers, &all_of(numbers, 2));
+        for ending in ENDINGS.into_iter().filter(|ending| *ending != "mrc") {
+            let there = format!("{numbers}.{ending}");
+            bench.succeeds(&format!("convert a.tif --out {there}"));
+            assert_eq!(kind(&there), numbers.to_string(), "{there}");
+            if numbers != NumberType::I32 {
+                assert_eq!(bits(&bench, &there), bits(&bench, "a.tif"), "{there}");
+            }
+        }
+    }
+    bench.refuses("convert a.tif --out a.mrc", &["MRC files hold one channel, not 2"]);
+    bench.succeeds("convert a.tif --channel 1 --out a.mrc");
+    assert_eq!(volume(&bench, "a.mrc").channels(), 1);
+}
+
+/// A stack of 16 bits in two times and three slices, with the size of its pixels.
+fn with_axes(bench: &Bench, path: &str) {
+    let pages: Vec<Array2<u16>> = (0..6_usize)
+        .map(|page| pattern((5, 4)).mapv(|v| (v as usize * (page + 7) * 30 % 65_521) as u16))
+        .collect();
+    let description = concat!(
+        r#"<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">"#,
+        r#"<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZTC" Type="uint16" SizeX="4" SizeY="5" "#,
+        r#"SizeC="1" SizeZ="3" SizeT="2" PhysicalSizeX="0.25" PhysicalSizeXUnit="&#181;m" PhysicalSizeY="0.5" "#,
+        r#"PhysicalSizeYUnit="&#181;m" PhysicalSizeZ="2" PhysicalSizeZUnit="&#181;m">"#,
+        r#"<Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData/></Pixels></Image></OME>"#
+    );
+    bench.stack(path, &pages, description);
+}
+
+#[test]
+fn the_size_of_pixels_and_the_axes_go_through_formats() {
+    let bench = Bench::new();
+    with_axes(&bench, "a.tif");
+    bench.succeeds("convert a.tif --out b.ome.zarr");
+    bench.succeeds("convert b.ome.zarr --out c.h5");
+    bench.succeeds("convert c.h5 --out d.tif");
+    for path in ["a.tif", "b.ome.zarr", "c.h5", "d.tif"] {
+        let json: Value = serde_json::from_str(&bench.succeeds(&format!("inspect {path} --json"))).unwrap();
+        assert_eq!(json["axes"], "TZYX", "{path}");
+        assert_eq!(json["shape"], serde_json::json!([2, 3, 5, 4]), "{path}");
+        let size = &json["voxel_size"];
+        assert_eq!((&size["z"], &size["y"], &size["x"]), (&2.0.into(), &0.5.into(), &0.25.into()), "{path}");
+        assert_eq!(labels(&bench, path), labels(&bench, "a.tif"), "{path}");
+    }
+    bench.succeeds("convert a.tif --slices 1..3 --out some.h5");
+    assert_eq!(labels(&bench, "some.h5"), labels(&bench, "a.tif").slice(ndarray::s![1..3, .., ..]));
+}
+
+#[test]
+fn values_are_rounded_scaled_and_refused() {
+    let bench = Bench::new();
+    bench.floats("a.tif", &Array3::from_shape_vec((1, 1, 4), vec![-0.4, 1.6, 100.0, 300.2]).unwrap());
+    bench.refuses(
+        "convert a.tif --dtype u8 --out b.tif",
+        &["300.2", "uint8 holds 0 to 255", "--dtype", "--window"],
+    );
+    bench.refuses("convert a.tif --out b.png", &["float32", "--dtype u16", "--window"]);
+    bench.refuses("convert a.tif --window 0..1 --out b.tif", &["--window", "--dtype u8"]);
+    bench.refuses("convert a.tif --window 1..0 --dtype u8 --out b.tif", &["--window is '1..0'", "1%..99%"]);
+    bench.refuses("convert a.tif --dtype u64 --out b.tif", &["--dtype is 'u64'", "u8, u16, i32, f32"]);
+    assert_eq!(bench.names(""), ["a.tif"]);
+    bench.succeeds("convert a.tif --dtype u16 --out b.tif");
+    assert_eq!(labels(&bench, "b.tif").into_raw_vec_and_offset().0, [0, 2, 100, 300]);
+    bench.succeeds("convert a.tif --dtype u8 --window -100..155 --out c.png");
+    assert_eq!(labels(&bench, "c.png").into_raw_vec_and_offset().0, [100, 102, 200, 255]);
+    bench.succeeds("convert a.tif --dtype u8 --window 0%..100% --out d.npy");
+    let scaled = labels(&bench, "d.npy").into_raw_vec_and_offset().0;
+    assert_eq!((scaled[0], scaled[3]), (0, 255));
+    // What is not finite stays in floats and fits nowhere else.
+    bench.floats("n.tif", &Array3::from_elem((1, 1, 2), f32::NAN));
+    bench.refuses("convert n.tif --dtype u8 --out e.tif", &["NaN", "uint8"]);
+    bench.succeeds("convert n.tif --out n.npy");
+}
+
+#[test]
+fn places_that_are_read_or_say_no_format_are_refused() {
+    let bench = Bench::new();
+    bench.grey("in/a.png", (9, 8));
+    bench.grey("in/b.png", (9, 8));
+    bench.refuses("convert in/a.png --out in/../in/a.png", &["is read from there"]);
+    bench.refuses("convert in --out in/b.png", &["is read from there"]);
+    bench.refuses("convert in/a.png --out x.abc", &["--out", "--format"]);
+    bench.refuses("convert in/a.png --out x.nii.gz", &["--out", "nii"]);
+    bench.refuses("convert in/a.png --out x --format bmp", &["--format is 'bmp'", "zarr"]);
+    bench.refuses("convert in/a.png --out in --format npy", &["--out", "folder"]);
+    bench.refuses("convert in --out x.png", &["one image, not 2"]);
+    bench.succeeds("convert in --out x.zarr");
+    assert_eq!(volume(&bench, "x.zarr").extent(), Extent::new(2, 9, 8));
+    bench.refuses("convert x.zarr --out x.zarr/y.tif", &["is read from there"]);
+    bench.succeeds("convert in/a.png --out x --format npy");
+    assert_eq!(labels(&bench, "x"), labels(&bench, "in/a.png"));
+}
+
+#[test]
+fn pictures_keep_their_colours_and_labels_their_numbers() {
+    let bench = Bench::new();
+    let picture = Array3::from_shape_fn((9, 8, 3), |(y, x, c)| (y * 25 + x * 7 + c * 3) as u8);
+    write_png_rgb8(bench.path("a.png"), &picture).unwrap();
+    bench.succeeds("convert a.png --out a.tif");
+    bench.succeeds("convert a.tif --out b.ome.zarr");
+    bench.succeeds("convert b.ome.zarr --out b.png");
+    for path in ["a.tif", "b.ome.zarr", "b.png"] {
+        assert_eq!(bits(&bench, path), bits(&bench, "a.png"), "{path}");
+    }
+    let numbers = pattern((9, 8)).mapv(|value| value as i64);
+    let palette = std::array::from_fn(|value| [value as u8, 0, 255 - value as u8]);
+    write_labels_as(bench.path("l.png"), &numbers, LabelFormat::Png8, Some(&palette)).unwrap();
+    bench.succeeds("convert l.png --labels --out l.ome.zarr");
+    bench.succeeds("convert l.png --out colours.tif");
+    assert_eq!(labels(&bench, "l.ome.zarr").index_axis(ndarray::Axis(0), 0), numbers);
+    assert_eq!((volume(&bench, "l.ome.zarr").channels(), volume(&bench, "colours.tif").channels()), (1, 3));
+}
+
+#[test]
+fn a_stack_says_what_it_holds() {
+    let bench = Bench::new();
+    with_axes(&bench, "a.tif");
+    let text = bench.succeeds("inspect a.tif");
+    let all = labels(&bench, "a.tif");
+    let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
+    for part in
+        ["TZYX", "2 x 3 x 5 x 4", "uint16", "2 x 0.5 x 0.25 \u{b5}m (z, y, x)", &format!("{least} to {most}")]
+    {
+        assert!(text.contains(part), "'{part}' is missing in: {text}");
+    }
+    assert!(text.contains('█') && !text.contains('\x1b'), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let json: Value = serde_json::from_str(&bench.succeeds("inspect a.tif --json")).unwrap();
+    let mean = all.iter().sum::<i64>() as f64 / all.len() as f64;
+    assert!((json["mean"].as_f64().unwrap() - mean).abs() < 1e-9);
+    assert_eq!(
+        (json["minimum"].as_f64(), json["maximum"].as_f64()),
+        (Some(*least as f64), Some(*most as f64))
+    );
+    let mut sorted: Vec<i64> = all.iter().copied().collect();
+    sorted.sort_unstable();
+    let middle = (sorted[59] + sorted[60]) as f64 / 2.0;
+    assert_eq!(json["percentiles"]["50"].as_f64(), Some(middle));
+    let counts = json["histogram"].as_array().unwrap();
+    assert_eq!(counts.iter().map(|count| count.as_u64().unwrap()).sum::<u64>(), 120);
+    bench.refuses("inspect a.tif --size 9", &["--size", "models"]);
+    bench.bytes("text.txt", b"no image");
+    bench.refuses("inspect text.txt", &["text.txt"]);
+}
