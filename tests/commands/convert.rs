@@ -167,6 +167,13 @@ fn values_are_rounded_scaled_and_refused() {
     bench.succeeds("convert a.tif --dtype u8 --window 0%..100% --out d.npy");
     let scaled = labels(&bench, "d.npy").into_raw_vec_and_offset().0;
     assert_eq!((scaled[0], scaled[3]), (0, 255));
+    // One that is far inside a stack leaves no file.
+    let mut values = all_of(NumberType::U8, 1);
+    values[[0, 4, 5, 6]] = 256.0;
+    stack(&bench, "s.tif", NumberType::U16, &values);
+    bench.refuses("convert s.tif --dtype u8 --out s.ome.zarr", &["256", "uint8"]);
+    bench.refuses("convert s.tif --dtype u8 --out s.h5", &["256", "uint8"]);
+    assert!(bench.names("").iter().all(|name| !name.starts_with('.') && !name.contains("s.h5")));
     // What is not finite stays in floats and fits nowhere else.
     bench.floats("n.tif", &Array3::from_elem((1, 1, 2), f32::NAN));
     bench.refuses("convert n.tif --dtype u8 --out e.tif", &["NaN", "uint8"]);
