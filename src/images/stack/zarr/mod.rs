@@ -76,13 +76,15 @@ impl ZarrFile {
         let stem = stem_of(path);
         let place = if stack.classes.is_empty() { String::new() } else { format!("labels/{stem}/") };
         let (axes, written) = (Axes::of(&stack), stack.written);
-        let file = Self { stack, version, axes, unfinished, place, written, kept: false };
+        // What is another stack's stays where it is refused.
+        let mut file = Self { stack, version, axes, unfinished, place, written, kept: true };
         file.settle_replaced()?;
         if written > 0 {
             file.check_unfinished()?;
         } else {
             file.start()?;
         }
+        file.kept = false;
         Ok(file)
     }
 
