@@ -64,7 +64,7 @@ impl Display for Epoch {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         write!(f, "epoch {}, step {}: loss {:.4}", self.epoch, self.step, self.training_loss)?;
         if !self.validation_loss.is_nan() {
-            write!(f, ", validation {:.4}", self.validation_loss)?;
+            write!(f, ", val {:.4}", self.validation_loss)?;
         }
         // The others are in the history: more would not fit a line.
         if let Some((name, value)) = self.metrics.iter().find(|(_, value)| !value.is_nan()) {
@@ -156,7 +156,7 @@ mod tests {
         };
         assert_eq!(epoch.to_string(), "epoch 3, step 12: loss 0.2500, mean dice 0.500");
         (epoch.validation_loss, epoch.metrics[0].1, epoch.best) = (0.125, 0.75, true);
-        let line = "epoch 3, step 12: loss 0.2500, validation 0.1250, mean iou 0.750 (best)";
+        let line = "epoch 3, step 12: loss 0.2500, val 0.1250, mean iou 0.750 (best)";
         assert_eq!(epoch.to_string(), line);
     }
 }

@@ -76,10 +76,18 @@ impl Budget {
     /// Whether a patch of `extent` can be computed.
     fn holds(&self, ensemble: &Ensemble, extent: Extent) -> bool {
         let Ok(network) = ensemble.bytes(extent) else { return false };
-        let images = image_bytes(ensemble.model(), extent, AHEAD);
+        let images = part_bytes(ensemble, extent);
         let wanted = network.saturating_add(images).saturating_add(self.held);
         self.bytes.is_none_or(|bytes| wanted <= bytes)
     }
+}
+
+/// Bytes for parts of images, each computed on `extent`, and their results. What is kept of a part is there beside all of it, and once
+/// more as its file stores it.
+fn part_bytes(ensemble: &Ensemble, extent: Extent) -> u64 {
+    let outputs = ensemble.model().architecture.outputs as u64;
+    let copies = 2 * 4 * outputs * extent.pixels() as u64;
+    image_bytes(ensemble.model(), extent, AHEAD).saturating_add(copies)
 }
 
 /// The tiles of images of `extent`, each computed with `halo` pixels on either side.
@@ -104,7 +112,7 @@ pub(super) fn tiling(
     if !fits(low) {
         let patch = Tiling::cut(Some(low), halo).patch(extent);
         let network = ensemble.bytes(patch)?;
-        let wanted = network.saturating_add(image_bytes(ensemble.model(), patch, AHEAD)) + budget.held;
+        let wanted = network.saturating_add(part_bytes(ensemble, patch)) + budget.held;
         return Err(Error::OutOfMemory {
             buffer: format!("the memory for a tile of {LEAST_TILE} pixels with {halo} pixels around it"),
             wanted: wanted + PROGRAM_BYTES,
@@ -129,7 +137,7 @@ pub(super) fn tell(ensemble: &Ensemble, tiling: &Tiling, extent: Extent, reach: 
     let patch = tiling.patch(extent);
     let bytes = ensemble.bytes(patch).unwrap_or_default();
     let (count, halo) = (tiling.count(extent), tiling.halo());
-    let images = Bytes(image_bytes(ensemble.model(), patch, AHEAD));
+    let images = Bytes(part_bytes(ensemble, patch));
     if count == 1 {
         info!("memory: {} for the network and {images} for images", Bytes(bytes));
         return;

@@ -80,13 +80,18 @@ fn a_limit_of_the_address_space_is_known_before_it_is_reached() {
     let data = "--images images --targets images --device cpu --max-steps 1";
     refuses(&format!("train regress {data} --crop 0 --depth 200 --out run"), "the planes");
     bench.model("wide.safetensors", &regression(1, 100));
-    refuses("predict --model wide.safetensors images --out out --device cpu", "the outputs of the network");
+    let predict = "predict --model wide.safetensors images --out out --device cpu";
+    refuses(&format!("{predict} --tile 30000"), "the outputs of the network");
     assert_eq!(bench.names("out"), [""; 0]);
+    // Where nobody says how large tiles are, they are as large as there is memory for.
+    let cut = under(&bench, TIGHT, predict, "/dev/null");
+    assert!(cut.code == 0 && cut.stderr.contains("tiles"), "{}", cut.stderr);
 
     // The images themselves, one and all together.
     sparse_tiff(&bench, "large/a.tif", 20_000);
     bench.model("model.safetensors", &regression(1, 1));
-    refuses("predict --model model.safetensors large --out out --device cpu", "the image large/a.tif");
+    let whole = "predict --model model.safetensors large --out out --device cpu --tile 30000";
+    refuses(whole, "the image large/a.tif");
     let data = "--images large --targets large --device cpu";
     refuses(&format!("train regress {data} --depth 3 --out run"), "the images of large");
     refuses(&format!("evaluate --model model.safetensors {data}"), "the images of large");

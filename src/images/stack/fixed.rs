@@ -6,7 +6,7 @@ use std::path::Path;
 use tiff::decoder::DecodingResult;
 
 use super::StackFile;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::ResumableFile;
 use crate::geometry::{Extent, Window};
 use crate::images::decoded::each_type;
@@ -20,6 +20,9 @@ pub(in crate::images) struct Places {
     pub(in crate::images) row: u64,
     pub(in crate::images) pixel: u64,
 }
+
+/// How many bytes are written at a time, where a row does not have more.
+const PIECE_BYTES: usize = 4 << 20;
 
 /// A file of known places.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl FixedFile {
     /// killed program wrote.
     ///
     /// # Errors
-    /// [`Error::Output`] when the folder takes no files.
+    /// [`crate::Error::Output`] when the folder takes no files.
     pub(in crate::images) fn new(
         path: &Path,
         resume: bool,
@@ -79,7 +82,7 @@ impl FixedFile {
     /// Fills `bytes` with what was written at `place`.
     ///
     /// # Errors
-    /// [`Error::Output`] when that fails.
+    /// [`crate::Error::Output`] when that fails.
     pub(in crate::images) fn read_at(&self, bytes: &mut [u8], place: u64) -> Result<()> {
         self.file.read_at(bytes, place)
     }
@@ -153,20 +156,36 @@ impl StackFile for FixedFile {
 
     fn put(&mut self, part: Window, numbers: DecodingResult) -> Result<()> {
         self.begin()?;
+        let Extent { z, y, x } = part.extent;
         each_type!(numbers, values => {
+            let channels = values.len() / part.extent.pixels().max(1);
             let element = values.first().map_or(1, std::mem::size_of_val);
+            // Some rows of one image at a time, so that its bytes are not there beside all of its numbers.
+            let rows = (PIECE_BYTES / (x * channels * element).max(1)).clamp(1, y.max(1));
             let mut bytes = Vec::new();
-            bytes.try_reserve_exact(values.len() * element).map_err(|_| {
-                Error::output(self.file.path(), "there is no memory for a part of it; give a smaller `tile`")
-            })?;
-            for value in &values {
-                if self.big_endian {
-                    bytes.extend_from_slice(&value.to_be_bytes());
-                } else {
-                    bytes.extend_from_slice(&value.to_le_bytes());
+            for image in 0..z {
+                for top in (0..y).step_by(rows) {
+                    let height = rows.min(y - top);
+                    bytes.clear();
+                    for channel in 0..channels {
+                        let first = ((channel * z + image) * y + top) * x;
+                        for value in &values[first..first + height * x] {
+                            if self.big_endian {
+                                bytes.extend_from_slice(&value.to_be_bytes());
+                            } else {
+                                bytes.extend_from_slice(&value.to_le_bytes());
+                            }
+                        }
+                    }
+                    let piece = Window::new(
+                        part.z + image..part.z + image + 1,
+                        part.y + top..part.y + top + height,
+                        part.columns(),
+                    );
+                    self.write(&piece, &bytes, element)?;
                 }
             }
-            self.write(&part, &bytes, element)
+            Ok(())
         })
     }
 
