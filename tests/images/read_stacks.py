@@ -43,8 +43,8 @@ def read_nifti(path):
 
 def read_hdf5(path):
     with h5py.File(path) as file:
-        assert list(file) == ["entry"] and list(file["entry"]) == ["labels"]
-        data = file["/entry/labels"]
+        assert list(file) == ["data"]
+        data = file["/data"]
         assert np.allclose(data.attrs["element_size_um"], [2, 0.7, 0.5])
         tags = json.loads(data.attrs["axistags"])
         axes = "".join(axis["key"] for axis in tags["axes"])
