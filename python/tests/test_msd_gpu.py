@@ -294,7 +294,7 @@ def test_each_epoch_is_a_line_of_the_logger_and_of_stderr_where_it_is_asked_for(
     records = [record for record in caplog.records if record.message.startswith("epoch ")]
     assert [record.levelname for record in records] == ["INFO"] * 3 and records[0].name == "msd_gpu"
     for epoch, record in zip(model.history, records):
-        line = r"epoch {epoch}, step {step}: loss \d+\.\d{{4}}, validation \d+\.\d{{4}}, mean iou \d\.\d{{3}}( \(best\))?"
+        line = r"epoch {epoch}, step {step}: loss \d+\.\d{{4}}, val \d+\.\d{{4}}, mean iou \d\.\d{{3}}( \(best\))?"
         assert re.fullmatch(line.format(**epoch), record.message), record.message
     assert capsys.readouterr().err == ""
     train(verbose=True, **settings)
