@@ -1,13 +1,15 @@
 //! What of a prediction is done, kept in a file, so that another run goes on where a killed one ended.
 //!
-//! The first line says of what; each further one names a tile whose results are in their files. A line that the program did not
-//! finish is one that is not there.
+//! The first line says of what. Then come how images are cut, as memory that is free differs from run to run, and a line for each
+//! tile whose results are in their files. A line that the program did not finish is one that is not there.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::tiling::Tiling;
+use crate::files::write_bytes_atomic;
 use crate::{Error, Result};
 
 /// The name of the file, before the share that it is of.
@@ -16,20 +18,28 @@ const NAME: &str = ".msd-gpu-predict";
 const ENDING: &str = ".part";
 /// What stands behind an image whose file has its name.
 const FINISHED: &str = "finished";
+/// What a line begins with that says how images of one kind are cut.
+const TILING: &str = "tiling";
 /// A journal of a hundred million tiles has less.
 const MOST_BYTES: u64 = 4 << 30;
+
+/// What tells images apart that are cut in different ways: rows, columns, and bytes that are held while one is read.
+pub(super) type Kind = (usize, usize, u64);
 
 /// A journal that is kept while results are written.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
-    file: File,
+    work: String,
+    /// `None` before [`Journal::begin`].
+    file: Option<File>,
     /// Tiles that were done before, as image and tile.
     before: HashSet<(usize, usize)>,
     /// Images whose file, which has several parts or images, an earlier run has given its name.
     finished: HashSet<usize>,
-    /// Whether a line has been written in this run or before.
-    has_lines: bool,
+    tilings: BTreeMap<Kind, Tiling>,
+    /// Whether results have been written in this run or before.
+    has_results: bool,
     kept: bool,
 }
 
@@ -38,54 +48,93 @@ impl Journal {
     /// run has done is taken over.
     ///
     /// # Errors
-    /// [`Error::Setting`] where the earlier run did something else, [`Error::Output`] when it cannot be written.
+    /// [`Error::Setting`] where the earlier run did something else, [`Error::Output`] when it cannot be read.
     pub(super) fn open(folder: &Path, share: &str, work: &str, resume: bool) -> Result<Self> {
-        let path = folder.join(format!("{NAME}{share}{ENDING}"));
-        let failed = |error: std::io::Error| {
-            let problem = format!("{error}; check the free space and the permissions of the folder");
-            Error::output(&path, problem).caused_by(error)
+        let mut journal = Self {
+            path: folder.join(format!("{NAME}{share}{ENDING}")),
+            work: work.to_owned(),
+            file: None,
+            before: HashSet::new(),
+            finished: HashSet::new(),
+            tilings: BTreeMap::new(),
+            has_results: false,
+            kept: false,
         };
         let mut text = String::new();
-        if resume && let Ok(file) = File::open(&path) {
-            file.take(MOST_BYTES).read_to_string(&mut text).map_err(failed)?;
+        if resume && let Ok(file) = File::open(&journal.path) {
+            file.take(MOST_BYTES).read_to_string(&mut text).map_err(|error| journal.failed(error))?;
         }
-        let (mut before, mut finished) = (HashSet::new(), HashSet::new());
-        let mut whole = text.lines();
-        if let Some(first) = whole.next() {
-            if first != work {
-                return Err(Error::setting(
-                    "resume",
-                    format!(
-                        "given, but {} was begun with other images, models or settings",
-                        folder.display()
-                    ),
-                    "give the same as before, or leave `resume` out to begin anew",
-                ));
-            }
-            // The last line may have been cut off.
-            let end = text.rfind('\n').unwrap_or(0);
-            for line in text[..end].lines().skip(1) {
-                let Some((image, tile)) = line.split_once(' ') else { continue };
-                match (image.parse(), tile.parse()) {
-                    (Ok(image), Ok(tile)) => {
-                        before.insert((image, tile));
-                    }
-                    (Ok(image), _) if tile == FINISHED => {
-                        finished.insert(image);
-                    }
-                    _ => {}
+        let Some(first) = text.lines().next() else { return Ok(journal) };
+        if first != work {
+            return Err(Error::setting(
+                "resume",
+                format!("given, but {} was begun with other images, models or settings", folder.display()),
+                "give the same as before, or leave `resume` out to begin anew",
+            ));
+        }
+        // The last line may have been cut off.
+        let end = text.rfind('\n').unwrap_or(0);
+        text[..end].lines().skip(1).for_each(|line| journal.take_over(line));
+        journal.has_results = !journal.before.is_empty();
+        Ok(journal)
+    }
+
+    /// Takes over what a line of an earlier run says.
+    fn take_over(&mut self, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            [TILING, height, width, held, tile, halo] => {
+                let kind = (height.parse(), width.parse(), held.parse());
+                if let ((Ok(height), Ok(width), Ok(held)), Ok(halo)) = (kind, halo.parse()) {
+                    self.tilings.insert((height, width, held), Tiling::cut(tile.parse().ok(), halo));
                 }
             }
+            [image, FINISHED] => self.finished.extend(image.parse::<usize>()),
+            [image, tile] => {
+                if let (Ok(image), Ok(tile)) = (image.parse(), tile.parse()) {
+                    self.before.insert((image, tile));
+                }
+            }
+            _ => {}
         }
-        let mut file = File::create(&path).map_err(failed)?;
-        let mut lines: Vec<_> = before.iter().copied().collect();
+    }
+
+    fn failed(&self, error: std::io::Error) -> Error {
+        Error::output(&self.path, format!("{error}; check the free space and the permissions of the folder"))
+            .caused_by(error)
+    }
+
+    /// Writes what is taken over from an earlier run, and nothing else, in the place of that run's journal.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when it cannot be written.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        let mut lines: Vec<_> = self.before.iter().collect();
         lines.sort_unstable();
-        let mut text = format!("{work}\n");
-        lines.iter().for_each(|(image, tile)| text += &format!("{image} {tile}\n"));
-        finished.iter().for_each(|image| text += &format!("{image} {FINISHED}\n"));
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        let has_lines = !before.is_empty();
-        Ok(Self { path, file, before, finished, has_lines, kept: false })
+        let tilings = self.tilings.iter().map(|(kind, tiling)| tiling_line(*kind, tiling));
+        let tiles = lines.iter().map(|(image, tile)| format!("{image} {tile}\n"));
+        let finished = self.finished.iter().map(|image| format!("{image} {FINISHED}\n"));
+        let text: String =
+            std::iter::once(format!("{}\n", self.work)).chain(tilings).chain(tiles).chain(finished).collect();
+        // Whole or not at all: else a program that is killed now would lose what was done before.
+        write_bytes_atomic(&self.path, text.as_bytes())?;
+        let file = File::options().append(true).open(&self.path).map_err(|error| self.failed(error))?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// How images of one kind are cut, where an earlier run has begun with them.
+    pub(super) fn tiling(&self, kind: Kind) -> Option<Tiling> {
+        self.tilings.get(&kind).copied()
+    }
+
+    /// Says how images of one kind are cut.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when that cannot be written.
+    pub(super) fn add_tiling(&mut self, kind: Kind, tiling: &Tiling) -> Result<()> {
+        self.tilings.insert(kind, *tiling);
+        self.write(&tiling_line(kind, tiling))
     }
 
     /// Whether an earlier run has done a tile.
@@ -122,20 +171,19 @@ impl Journal {
     /// # Errors
     /// [`Error::Output`] when that cannot be written.
     pub(super) fn add(&mut self, image: usize, tile: usize) -> Result<()> {
+        self.has_results = true;
         self.write(&format!("{image} {tile}\n"))
     }
 
     fn write(&mut self, line: &str) -> Result<()> {
-        self.has_lines = true;
         // In one piece, so that a line is there or not.
-        self.file.write_all(line.as_bytes()).map_err(|error| {
-            Error::output(&self.path, format!("{error}; check the free space and try again")).caused_by(error)
-        })
+        let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(line.as_bytes()));
+        written.map_err(|error| self.failed(error))
     }
 
     /// Leaves the journal when this is dropped, for another run to go on; gives whether there is something to go on with.
     pub(super) fn keep(&mut self) -> bool {
-        self.kept = self.has_lines;
+        self.kept = self.has_results;
         self.kept
     }
 }
@@ -143,11 +191,17 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         if !self.kept
+            && self.file.is_some()
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             log::debug!("{} cannot be removed: {error}", self.path.display());
         }
     }
+}
+
+fn tiling_line((height, width, held): Kind, tiling: &Tiling) -> String {
+    let tile = tiling.tile().map_or_else(|| "whole".to_owned(), |tile| tile.to_string());
+    format!("{TILING} {height} {width} {held} {tile} {}\n", tiling.halo())
 }
 
 #[cfg(test)]
@@ -158,8 +212,14 @@ mod tests {
     fn what_was_done_is_known_again_and_a_line_that_was_cut_off_is_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".msd-gpu-predict-2-of-3.part");
-        let open = |work: &str, resume| Journal::open(folder.path(), "-2-of-3", work, resume);
+        let open = |work: &str, resume| {
+            let mut journal = Journal::open(folder.path(), "-2-of-3", work, resume)?;
+            journal.begin().map(|()| journal)
+        };
         let mut journal = open("a", true).unwrap();
+        let cut = Tiling::cut(Some(64), 8);
+        journal.add_tiling((5, 6, 7), &cut).unwrap();
+        journal.add_tiling((9, 6, 7), &Tiling::cut(None, 8)).unwrap();
         journal.add(0, 0).unwrap();
         journal.add(12, 3).unwrap();
         assert!(journal.keep());
@@ -172,6 +232,14 @@ mod tests {
             (journal.has(12, 3), journal.has(0, 0), journal.has(13, 4), journal.count()),
             (true, true, false, 2)
         );
+        // How images were cut is known again, whatever memory is free now.
+        assert_eq!(journal.tiling((5, 6, 7)), Some(cut));
+        assert_eq!(journal.tiling((9, 6, 7)), Some(Tiling::cut(None, 8)));
+        assert_eq!(journal.tiling((5, 6, 8)), None);
+        // What is forgotten stays so, also where this run is killed in its turn.
+        journal.forget(12);
+        journal.begin().unwrap();
+        assert!(!open("a", true).unwrap().has(12, 3));
         journal.keep();
         drop(journal);
         let error = open("b", true).unwrap_err().to_string();

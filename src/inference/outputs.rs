@@ -8,7 +8,7 @@ use ndarray::{Array4, ArrayView4, Axis};
 use super::ensemble::Prediction;
 use super::journal::Journal;
 use super::parts::Part;
-use super::products::{Products, Rendered, Shown};
+use super::products::{Product, Products, Rendered, Shown};
 use crate::Result;
 use crate::files::unfinished_name;
 use crate::geometry::{Extent, Window};
@@ -121,25 +121,39 @@ pub(super) struct Written {
 
 impl<'a> Outputs<'a> {
     /// For results that an earlier run has begun, where the `journal` has some.
-    pub(super) fn new(products: &'a Products, images: &'a [ImageSource], mut journal: Journal) -> Self {
+    ///
+    /// # Errors
+    /// [`crate::Error::Output`] when the journal cannot be written.
+    pub(super) fn new(
+        products: &'a Products,
+        images: &'a [ImageSource],
+        mut journal: Journal,
+    ) -> Result<Self> {
         let Grouping { places, stacks } = products.grouping(images);
         let resume = journal.count() > 0;
+        let is_there =
+            |files: Vec<(PathBuf, StackFormat)>| files.iter().all(|(path, format)| is_begun(path, *format));
         // What the journal says is done counts where the files are there.
-        for stack in &stacks {
-            if !products.stack_files(stack).iter().all(|(path, format)| is_begun(path, *format)) {
+        if resume {
+            for stack in stacks.iter().filter(|stack| !is_there(products.stack_files(stack))) {
                 stack.members.iter().for_each(|image| journal.forget(*image));
             }
-        }
-        for (index, image) in images.iter().enumerate().filter(|(index, _)| places[*index].is_none()) {
-            if !products.image_files(&image.stem).iter().all(|(path, format)| is_begun(path, *format)) {
+            let alone = images.iter().enumerate().filter(|(index, _)| places[*index].is_none());
+            for (index, _) in alone.filter(|(_, image)| !is_there(products.image_files(&image.stem))) {
                 journal.forget(index);
             }
         }
+        journal.begin()?;
         let stacks = stacks
             .into_iter()
             .map(|source| Stack { source, files: Vec::new(), skipped: Vec::new() })
             .collect();
-        Self { products, images, places, stacks, open: None, journal, resume }
+        Ok(Self { products, images, places, stacks, open: None, journal, resume })
+    }
+
+    /// What is known of how images are cut, and kept for another run.
+    pub(super) fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
     }
 
     /// Which of the `parts` of an image, which are all of it, an earlier run has done, so that nothing is left to do for them.
@@ -192,12 +206,12 @@ impl<'a> Outputs<'a> {
                 let stack = &mut self.stacks[stack];
                 match result {
                     Some((picture, found)) => {
+                        let rendered = self.products.rendered(picture, found)?;
                         if stack.files.is_empty() {
                             stack.files = stack.source.open(
                                 self.products,
-                                self.images,
-                                picture,
-                                found,
+                                &self.images[stack.source.first],
+                                &rendered,
                                 resume.then_some((&self.journal, part)),
                             )?;
                             for (slice, window) in std::mem::take(&mut stack.skipped) {
@@ -206,7 +220,7 @@ impl<'a> Outputs<'a> {
                                 tell_blank(&stack.files, &name, slice);
                             }
                         }
-                        add(self.products, &mut stack.files, slice, &part.core, picture, found)?;
+                        add(&mut stack.files, slice, &part.core, &rendered)?;
                     }
                     None => stack.add_blank(&image.name(), slice, part)?,
                 }
@@ -233,12 +247,13 @@ impl<'a> Outputs<'a> {
                     self.open = None;
                     return Ok(part.is_last().then(|| Written { name: image.name(), files: Vec::new() }));
                 };
+                let rendered = self.products.rendered(picture, found)?;
                 if self.open.as_ref().is_none_or(|(open, _)| *open != part.image) {
-                    let files = open_image(self.products, image, part, picture, found, self.resume)?;
+                    let files = open_image(self.products, image, part, &rendered, self.resume)?;
                     self.open = Some((part.image, files));
                 }
                 if let Some((_, files)) = &mut self.open {
-                    add(self.products, files, 0, &part.core, picture, found)?;
+                    add(files, 0, &part.core, &rendered)?;
                 }
                 self.journal.add(part.image, part.number)?;
                 match self.open.take_if(|_| part.is_last()) {
@@ -281,13 +296,13 @@ impl Stack {
 }
 
 impl StackOf {
-    /// Opens a file for each product of the stack, whose first result is `found`; goes on with what the journal says is there.
+    /// Opens a file for each product of the stack whose first image is `image`; `rendered` are those of some part. Goes on with what
+    /// the journal says is there before that part.
     fn open(
         &self,
         products: &Products,
-        images: &[ImageSource],
-        picture: Option<&Shown>,
-        found: &Prediction,
+        image: &ImageSource,
+        rendered: &[(Product, Rendered<'_>)],
         before: Option<(&Journal, &Part)>,
     ) -> Result<Vec<OpenFile>> {
         let count = self.members.len();
@@ -299,16 +314,16 @@ impl StackOf {
             path: PathBuf::new(),
             extent: Extent::new(count, self.height, self.width),
             channels: 1,
-            layout: Some(StackLayout::of(&images[self.first], count)),
+            layout: Some(StackLayout::of(image, count)),
             classes: products.looks(),
             resume: before.is_some(),
             written,
         };
         let mut files = Vec::new();
         let paths = products.stack_files(self);
-        for ((path, format), (_, rendered)) in paths.into_iter().zip(products.rendered(picture, found)?) {
+        for ((path, format), (_, rendered)) in paths.into_iter().zip(rendered) {
             let stack = NewStack { path, ..stack.clone() };
-            let mut file = OpenFile::open(stack, format, &rendered, products)?;
+            let mut file = OpenFile::open(stack, format, rendered, products)?;
             if let Some((_, part)) = before {
                 file.mark_written(written, &part.done_before)?;
             }
@@ -323,13 +338,12 @@ fn open_image(
     products: &Products,
     image: &ImageSource,
     part: &Part,
-    picture: Option<&Shown>,
-    found: &Prediction,
+    rendered: &[(Product, Rendered<'_>)],
     resume: bool,
 ) -> Result<Vec<OpenFile>> {
     let mut files = Vec::new();
     let paths = products.image_files(&image.stem);
-    for ((path, format), (_, rendered)) in paths.into_iter().zip(products.rendered(picture, found)?) {
+    for ((path, format), (_, rendered)) in paths.into_iter().zip(rendered) {
         let stack = NewStack {
             path,
             extent: part.whole,
@@ -339,7 +353,7 @@ fn open_image(
             resume,
             written: 0,
         };
-        let mut file = OpenFile::open(stack, format, &rendered, products)?;
+        let mut file = OpenFile::open(stack, format, rendered, products)?;
         file.mark_written(0, &part.done_before)?;
         files.push(file);
     }
@@ -392,15 +406,13 @@ impl OpenFile {
 
 /// Adds the results of a part of slice `slice` to all files.
 fn add(
-    products: &Products,
     files: &mut [OpenFile],
     slice: usize,
     core: &Window,
-    picture: Option<&Shown>,
-    found: &Prediction,
+    rendered: &[(Product, Rendered<'_>)],
 ) -> Result<()> {
-    for (file, (_, rendered)) in files.iter_mut().zip(products.rendered(picture, found)?) {
-        match (&mut file.sink, &rendered) {
+    for (file, (_, rendered)) in files.iter_mut().zip(rendered) {
+        match (&mut file.sink, rendered) {
             (AnySink::Labels(sink), Rendered::Labels(labels, _)) => {
                 write(sink, slice, core, labels.view().insert_axis(Axis(0)).insert_axis(Axis(0)))?;
             }

@@ -1,6 +1,6 @@
 //! Files through models to files: read, computed and written at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -71,11 +71,16 @@ pub fn predict(
     procedure: &Procedure,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Failure>> {
-    let share = procedure.share.map(|share| share.suffix()).unwrap_or_default();
-    // The files of other programs stay.
+    // The files of other programs that write there stay.
     let lock = match procedure.share {
         None => FolderLock::take(products.folder()).ok(),
         Some(_) => None,
+    };
+    let share = match procedure.share {
+        Some(share) => share.suffix(),
+        None if lock.is_some() => String::new(),
+        // Another program keeps the journal of the folder.
+        None => format!("-{}", std::process::id()),
     };
     if lock.is_some() && !procedure.resume {
         remove_unfinished(products.folder());
@@ -83,9 +88,9 @@ pub fn predict(
     let work = description(ensemble, images, products, procedure);
     let journal = Journal::open(products.folder(), &share, &work, procedure.resume)?;
     let before = journal.count();
-    let mut outputs = Outputs::new(products, images, journal);
+    let mut outputs = Outputs::new(products, images, journal)?;
     let mut failures = Vec::new();
-    let parts = planned(ensemble, images, procedure, &outputs, before > 0)?;
+    let parts = planned(ensemble, images, procedure, &mut outputs, before > 0)?;
     let ended = run(ensemble, images, products, &parts, &mut outputs, watcher, |image, error| match error {
         Error::Input { .. } | Error::Mismatch(_) if procedure.keep_going => {
             failures.push(Failure { name: image.name(), error });
@@ -128,7 +133,7 @@ fn planned(
     ensemble: &mut Ensemble,
     images: &[ImageSource],
     procedure: &Procedure,
-    outputs: &Outputs<'_>,
+    outputs: &mut Outputs<'_>,
     resumed: bool,
 ) -> Result<Vec<Part>> {
     let cutting = &procedure.cutting;
@@ -138,7 +143,8 @@ fn planned(
         Halo::Pixels(halo) => Some(halo.min(reach)),
         Halo::Auto => None,
     };
-    let mut tilings: BTreeMap<(usize, usize, u64), Tiling> = BTreeMap::new();
+    // Images of a kind are cut alike, and as an earlier run has begun with them: other memory may be free now.
+    let mut told = BTreeSet::new();
     let (mut parts, mut passed_over) = (Vec::new(), 0);
     for (index, image) in images.iter().enumerate() {
         // What is wrong with it is told when it is read.
@@ -148,8 +154,9 @@ fn planned(
         };
         let extent = Extent::plane(height, width);
         let held = PartReader::held_bytes(image);
-        let tiling = match tilings.get(&(height, width, held)) {
-            Some(tiling) => *tiling,
+        let kind = (height, width, held);
+        let tiling = match outputs.journal().tiling(kind) {
+            Some(tiling) => tiling,
             None => {
                 let budget = Budget::of(cutting, ensemble, held);
                 let whole = plan::tiling(ensemble, extent, cutting, &budget, halo.unwrap_or(0))?;
@@ -162,11 +169,13 @@ fn planned(
                         plan::tiling(ensemble, extent, cutting, &budget, found)?
                     }
                 };
-                plan::tell(ensemble, &tiling, extent, reach);
-                tilings.insert((height, width, held), tiling);
+                outputs.journal().add_tiling(kind, &tiling)?;
                 tiling
             }
         };
+        if told.insert(kind) {
+            plan::tell(ensemble, &tiling, extent, reach);
+        }
         let all = Part::of_tiles(index, extent, tiling.tiles(extent));
         let done = outputs.done(&all);
         let mut before = Vec::new();

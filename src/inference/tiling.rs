@@ -29,6 +29,11 @@ impl Tiling {
         Self { tile, reach: halo }
     }
 
+    /// Rows and columns of a tile that are kept at most; `None` for whole images.
+    pub(super) fn tile(&self) -> Option<usize> {
+        self.tile
+    }
+
     /// How many pixels around it each tile is computed with.
     pub(super) fn halo(&self) -> usize {
         self.reach

@@ -97,6 +97,42 @@ fn a_limit_of_the_address_space_is_known_before_it_is_reached() {
     refuses(&format!("evaluate --model model.safetensors {data}"), "the images of large");
 }
 
+/// Tiles were chosen by the memory that was free when a prediction was begun; with more of it, it goes on with the same tiles.
+#[test]
+fn a_prediction_that_was_killed_goes_on_with_its_tiles_whatever_memory_is_free_then() {
+    let bench = Bench::new();
+    bench.grey("a.png", (1024, 1024));
+    bench.model("wide.safetensors", &regression(1, 100));
+    let call = "predict --model wide.safetensors a.png --device cpu --out";
+    let program = env!("CARGO_BIN_EXE_msd-gpu");
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("{TIGHT} exec '{program}' {call} out 2>/dev/null")])
+        .current_dir(bench.path("."))
+        .env("RAYON_NUM_THREADS", "2")
+        .spawn()
+        .unwrap();
+    let journal = bench.path("out/.msd-gpu-predict.part");
+    let begun = |text: String| text.lines().any(|line| line == "0 0");
+    for _ in 0..3000 {
+        if std::fs::read_to_string(&journal).is_ok_and(begun) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(std::fs::read_to_string(&journal).is_ok_and(begun), "{:?}", bench.names("out"));
+    let said = bench.run(&format!("{call} out --resume")).stderr;
+    let going_on =
+        said.lines().find_map(|line| line.split_once("going on: ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(!going_on.1.starts_with("0 of") && !going_on.1.contains("of 1 parts"), "{said}");
+    bench.succeeds(&format!("{call} whole"));
+    let (whole, parts) = (bench.read("whole/a.tif"), bench.read("out/a.tif"));
+    let most = (&whole - &parts).mapv(f32::abs).fold(0.0_f32, |most, value| most.max(*value));
+    assert!(most <= 1e-5 * whole.fold(0.0, |most: f32, value| most.max(value.abs())), "{most}");
+    assert_eq!(bench.names("out"), ["a.tif"]);
+}
+
 /// What is left over is too little for some small piece or other, wherever a run is.
 #[test]
 fn whatever_the_limit_is_a_run_succeeds_or_ends_in_words() {
