@@ -54,12 +54,12 @@ check_exported_models() {
 
 # Files that tifffile wrote in random ways, always the same ones.
 check_tiff_files() {
-  MSD_GPU_PYTHON="$python" cargo test --quiet --test tiff_files -- --ignored
+  MSD_GPU_PYTHON="$python" cargo test --quiet --test random_files -- --ignored tiff
 }
 
 # Zarr folders: those that zarr-python wrote in random ways, and those that it and ome-zarr are to read.
 check_zarr_folders() {
-  MSD_GPU_PYTHON="$python" cargo test --quiet --test zarr_files -- --ignored
+  MSD_GPU_PYTHON="$python" cargo test --quiet --test random_files -- --ignored zarr
   MSD_GPU_PYTHON="$python" cargo test --quiet --lib -- --ignored zarr_folders
 }
 

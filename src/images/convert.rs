@@ -7,9 +7,10 @@ use std::thread;
 
 use ndarray::{Array3, Axis};
 
-use super::exact::read_exact;
+use super::decode::header;
 use super::number_type::NumberType;
-use super::read::header;
+use super::read::read_exact;
+use super::read_labels::read_labels;
 use super::sink::Sink;
 use super::slices::{Slices, check_one_volume};
 use super::source::ImageSource;
@@ -127,7 +128,7 @@ pub fn convert(
             let mut statistics =
                 Statistics::new(first.samples, slices.extent().pixels() as u64 * first.channels as u64, x);
             for page in pages {
-                statistics.add(read_exact(page, wishes.labels)?.iter());
+                statistics.add(stored(page, wishes.labels)?.iter());
                 progress.step(&[])?;
             }
             statistics.finish();
@@ -142,7 +143,7 @@ pub fn convert(
         }
     };
     let read = |page: &ImageSource| {
-        let mut slice = read_exact(page, wishes.labels)?;
+        let mut slice = stored(page, wishes.labels)?;
         if let Some(window) = window {
             scale(&mut slice, window, largest);
         }
@@ -181,6 +182,14 @@ fn read_ahead(
         })?;
         slices.into_iter().enumerate().try_for_each(|(index, slice)| write(index, slice?))
     })
+}
+
+/// The numbers of a slice as they are stored; as `labels`, those of one channel, and of a palette instead of its colours.
+fn stored(page: &ImageSource, labels: bool) -> Result<Array3<f64>> {
+    match labels {
+        true => Ok(read_labels(page)?.mapv(|label| label as f64).insert_axis(Axis(0))),
+        false => read_exact(page),
+    }
 }
 
 /// The type of the new numbers.

@@ -6,17 +6,17 @@ use tiff::decoder::DecodingResult;
 macro_rules! each_type {
     ($samples:expr, $values:ident => $body:expr) => {
         match $samples {
-            DecodingResult::U8($values) => $body,
-            DecodingResult::U16($values) => $body,
-            DecodingResult::U32($values) => $body,
-            DecodingResult::U64($values) => $body,
-            DecodingResult::I8($values) => $body,
-            DecodingResult::I16($values) => $body,
-            DecodingResult::I32($values) => $body,
-            DecodingResult::I64($values) => $body,
-            DecodingResult::F16($values) => $body,
-            DecodingResult::F32($values) => $body,
-            DecodingResult::F64($values) => $body,
+            ::tiff::decoder::DecodingResult::U8($values) => $body,
+            ::tiff::decoder::DecodingResult::U16($values) => $body,
+            ::tiff::decoder::DecodingResult::U32($values) => $body,
+            ::tiff::decoder::DecodingResult::U64($values) => $body,
+            ::tiff::decoder::DecodingResult::I8($values) => $body,
+            ::tiff::decoder::DecodingResult::I16($values) => $body,
+            ::tiff::decoder::DecodingResult::I32($values) => $body,
+            ::tiff::decoder::DecodingResult::I64($values) => $body,
+            ::tiff::decoder::DecodingResult::F16($values) => $body,
+            ::tiff::decoder::DecodingResult::F32($values) => $body,
+            ::tiff::decoder::DecodingResult::F64($values) => $body,
         }
     };
 }
@@ -25,17 +25,17 @@ macro_rules! each_type {
 macro_rules! map_type {
     ($samples:expr, $values:ident => $body:expr) => {
         match $samples {
-            DecodingResult::U8($values) => DecodingResult::U8($body),
-            DecodingResult::U16($values) => DecodingResult::U16($body),
-            DecodingResult::U32($values) => DecodingResult::U32($body),
-            DecodingResult::U64($values) => DecodingResult::U64($body),
-            DecodingResult::I8($values) => DecodingResult::I8($body),
-            DecodingResult::I16($values) => DecodingResult::I16($body),
-            DecodingResult::I32($values) => DecodingResult::I32($body),
-            DecodingResult::I64($values) => DecodingResult::I64($body),
-            DecodingResult::F16($values) => DecodingResult::F16($body),
-            DecodingResult::F32($values) => DecodingResult::F32($body),
-            DecodingResult::F64($values) => DecodingResult::F64($body),
+            ::tiff::decoder::DecodingResult::U8($values) => ::tiff::decoder::DecodingResult::U8($body),
+            ::tiff::decoder::DecodingResult::U16($values) => ::tiff::decoder::DecodingResult::U16($body),
+            ::tiff::decoder::DecodingResult::U32($values) => ::tiff::decoder::DecodingResult::U32($body),
+            ::tiff::decoder::DecodingResult::U64($values) => ::tiff::decoder::DecodingResult::U64($body),
+            ::tiff::decoder::DecodingResult::I8($values) => ::tiff::decoder::DecodingResult::I8($body),
+            ::tiff::decoder::DecodingResult::I16($values) => ::tiff::decoder::DecodingResult::I16($body),
+            ::tiff::decoder::DecodingResult::I32($values) => ::tiff::decoder::DecodingResult::I32($body),
+            ::tiff::decoder::DecodingResult::I64($values) => ::tiff::decoder::DecodingResult::I64($body),
+            ::tiff::decoder::DecodingResult::F16($values) => ::tiff::decoder::DecodingResult::F16($body),
+            ::tiff::decoder::DecodingResult::F32($values) => ::tiff::decoder::DecodingResult::F32($body),
+            ::tiff::decoder::DecodingResult::F64($values) => ::tiff::decoder::DecodingResult::F64($body),
         }
     };
 }

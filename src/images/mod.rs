@@ -20,21 +20,22 @@
 //! - `source`: where one image is, and what its header says.
 //! - `units`: units of length. `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
 //! - `png`, `jpeg`, `tiff`, `memory`: the formats. A new one gets a file or folder of its own beside them.
-//! - `stack`: results as one file or folder of any format. `arrays`: the formats that hold an array of any number of axes, which are read part by part. `selection`: which slices of
-//!   a stack are wanted ([`SliceSelection`]).
-//! - `stack`: results that come part by part to files of any format ([`NewStack`], [`StackSink`]).
+//! - `numeric`, `number_type`: types of numbers. `selection`: which slices of a stack are wanted ([`SliceSelection`]).
+//! - `arrays`: the formats that hold an array of any number of axes, which are read part by part.
+//! - `stack`: results that come part by part to files of any format ([`NewStack`], [`StackSink`]); `tiff` writes by parts of it.
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
-//! - `read`: one [`ImageSource`] to an array. `discovery`: names to sources, and how they are looked for ([`Discovery`]).
+//! - `decode`: one [`ImageSource`] to the numbers that its file stores; `read` makes an array of them, `read_labels` labels.
+//! - `places`: which files a name means. `discovery`: these to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
-//! - `numeric`, `number_type`: types of numbers. `exact`: an image with its numbers not rounded. `statistics`: what the numbers are
-//!   like; `overview`: what a stack is and holds ([`overview()`]). `convert`: a stack to another format ([`convert()`]).
+//! - `statistics`: what numbers are like; `overview`: what a stack is and holds ([`overview()`]). `convert`: a stack to another
+//!   format ([`convert()`]).
 
 mod arrays;
 mod axes;
 mod convert;
+mod decode;
 mod decoded;
 mod discovery;
-mod exact;
 mod file;
 mod jpeg;
 mod label_format;
@@ -46,13 +47,14 @@ mod number_type;
 mod numeric;
 mod overview;
 mod pairing;
+mod places;
 mod png;
 mod read;
+mod read_labels;
 mod selection;
 mod sink;
 mod slices;
 mod source;
-#[allow(dead_code, reason = "nothing asks for a stack in one of these formats yet")]
 mod stack;
 mod statistics;
 mod tiff;
@@ -60,7 +62,6 @@ mod units;
 mod volume;
 
 pub use convert::{Conversion, ValueWindow, convert};
-pub(crate) use discovery::is_there;
 pub use discovery::{Discovery, discover, pages_as_images};
 pub use label_format::LabelFormat;
 pub use labels::{Palette, write_labels, write_labels_as};
@@ -68,12 +69,12 @@ pub use memory::{ArraySink, ArrayVolume};
 pub use number_type::NumberType;
 pub use overview::{Overview, overview};
 pub use pairing::{pair, pair_as};
+pub(crate) use places::is_there;
 pub use png::{write_png_grey8, write_png_rgb8};
-pub(crate) use read::{
-    NO_LABEL, PartReader, check_gaps, read_colours, read_image_with_gaps, read_labels_with_gaps,
-    read_rough_labels_with_gaps, read_values_with_gaps,
-};
-pub use read::{as_grey, has_equal_channels, page_size, read_image, read_labels, read_values};
+pub(crate) use read::{PartReader, check_gaps, read_image_with_gaps, read_values_with_gaps};
+pub use read::{as_grey, has_equal_channels, page_size, read_image, read_values};
+pub use read_labels::read_labels;
+pub(crate) use read_labels::{NO_LABEL, read_colours, read_labels_with_gaps, read_rough_labels_with_gaps};
 pub use selection::SliceSelection;
 pub use sink::Sink;
 pub use slices::{Slices, open_volume};

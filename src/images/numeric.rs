@@ -1,8 +1,9 @@
-//! Numbers of any type that files have, as one type to compute with.
+//! Numbers of any type that files have, as one floating-point type to compute with.
 
-/// A number of any type as a float64, rounded where it has more digits.
+/// A number of any type, rounded where the other type has fewer digits.
 pub(super) trait ToFloat: Copy {
     fn to_float(self) -> f64;
+    fn to_single(self) -> f32;
 }
 
 macro_rules! to_float {
@@ -10,6 +11,10 @@ macro_rules! to_float {
         $(impl ToFloat for $type {
             fn to_float(self) -> f64 {
                 self as f64
+            }
+
+            fn to_single(self) -> f32 {
+                self as f32
             }
         })*
     };
@@ -20,5 +25,32 @@ to_float!(u8, u16, u32, u64, i8, i16, i32, i64, f32, f64);
 impl ToFloat for half::f16 {
     fn to_float(self) -> f64 {
         self.to_f64()
+    }
+
+    fn to_single(self) -> f32 {
+        self.to_f32()
+    }
+}
+
+/// A floating-point type in which images are read.
+pub(super) trait Real: Copy + Default {
+    const BITS: u8;
+
+    fn of(number: impl ToFloat) -> Self;
+}
+
+impl Real for f32 {
+    const BITS: u8 = 32;
+
+    fn of(number: impl ToFloat) -> Self {
+        number.to_single()
+    }
+}
+
+impl Real for f64 {
+    const BITS: u8 = 64;
+
+    fn of(number: impl ToFloat) -> Self {
+        number.to_float()
     }
 }

@@ -2,8 +2,8 @@
 
 use ndarray::{Array3, s};
 
-use super::exact::read_exact;
-use super::read::header;
+use super::decode::header;
+use super::read::read_exact;
 use super::slices::{Slices, check_one_volume};
 use super::source::ImageSource;
 use super::statistics::Statistics;
@@ -46,7 +46,7 @@ pub fn overview(path: &str, pages: Vec<ImageSource>, watcher: &mut dyn Watcher) 
     let mut statistics = Statistics::new(first.samples, extent.pixels() as u64 * channels as u64, extent.x);
     let mut picture = Array3::zeros((0, 0, 0));
     for (index, page) in slices.pages().iter().enumerate() {
-        let slice = read_exact(page, false)?;
+        let slice = read_exact(page)?;
         statistics.add(slice.iter());
         if index == extent.z / 2 {
             picture = small(&slice);

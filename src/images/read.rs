@@ -1,122 +1,16 @@
-//! One [`ImageSource`] to an array, whatever file format, sample type and layout it is stored in.
-//!
-//! What a file is, its first bytes say and not its name: a PNG file named `.tif` is read as PNG.
+//! One [`ImageSource`] to an array of numbers, whatever file format, sample type and layout it is stored in.
 
-use std::fs::File;
+use ndarray::{Array3, Axis, s};
 
-use ::tiff::decoder::DecodingResult;
-use ndarray::{Array2, Array3, Axis, s};
-
-use super::arrays::ArrayImage;
-use super::decoded::{Decoded, Purpose, map_type, whole_float};
-use super::file::{Format, not_an_image, open};
+use super::decode::{Origin, decode, header, misfit, no_channel, origin, part_of};
+use super::decoded::{Decoded, Purpose, each_type};
+use super::file::Format;
 use super::limits::check_memory;
-use super::source::{Header, ImageSource};
+use super::numeric::Real;
+use super::source::ImageSource;
 use super::volume::zeros;
-use super::{jpeg, png, tiff};
 use crate::error::{Error, Result};
-use crate::geometry::{Extent, Window};
-
-/// Where the numbers of an image are.
-pub(super) enum Origin {
-    File(File, Format),
-    Array(ArrayImage),
-}
-
-/// Opens what `page` is in.
-pub(super) fn origin(page: &ImageSource) -> Result<Origin> {
-    if let Some(image) = &page.array {
-        return Ok(Origin::Array(image.clone()));
-    }
-    let (file, format) = open(&page.path)?;
-    Ok(Origin::File(file, format))
-}
-
-/// Decodes `page`, or the `part` of it, from where it is.
-pub(super) fn decode(
-    page: &ImageSource,
-    origin: &Origin,
-    purpose: Purpose,
-    part: Option<&Window>,
-) -> Result<Decoded> {
-    let wanted = |height, width| part.map_or((height, width), |part| (part.extent.y, part.extent.x));
-    if let Some(header) = page.header {
-        let (height, width) = wanted(header.height, header.width);
-        check_memory(&page.name(), header.channels * height * width, header.samples.bits, purpose)?;
-    }
-    let decoded = match origin {
-        Origin::File(file, Format::Png) => cropped(page, png::decode(page, file, purpose)?, part),
-        Origin::File(file, Format::Jpeg) => cropped(page, jpeg::decode(page, file, purpose)?, part),
-        Origin::File(file, Format::Tiff) => tiff::decode(page, file, purpose, part),
-        Origin::File(_, other) => Err(not_an_image(&page.path, *other)),
-        Origin::Array(image) => {
-            let header = image.array.header(None);
-            let whole = Window::plane(0..header.height, 0..header.width);
-            let part = part.copied().unwrap_or(whole);
-            image.array.decode(image, part.rows(), part.columns())
-        }
-    }?;
-    let size = |channels, height, width| format!("{channels} x {height} x {width}");
-    match page.header {
-        // Others have been promised this size. Labels have one channel, whatever the image has.
-        Some(found)
-            if wanted(found.height, found.width) != (decoded.height, decoded.width)
-                || !purpose.is_labels()
-                    && page.planes.iter().all(|plane| plane.channel.is_none())
-                    && found.channels != decoded.channels =>
-        {
-            let before = size(found.channels, found.height, found.width);
-            let now = size(decoded.channels, decoded.height, decoded.width);
-            Err(Error::input(
-                page.name(),
-                format!(
-                    "was {before} numbers (channels, rows, columns) when it was found, but is now {now}; start again when nothing writes to it any more"
-                ),
-            ))
-        }
-        _ => Ok(decoded),
-    }
-}
-
-/// What the header of `page` says, as it was found or, where nobody has looked yet, from the file.
-///
-/// # Errors
-/// As [`page_size`].
-pub(super) fn header(page: &ImageSource) -> Result<Header> {
-    if let Some(header) = page.header {
-        return Ok(header);
-    }
-    match origin(page)? {
-        Origin::File(file, Format::Png) => png::header(page, &file),
-        Origin::File(file, Format::Jpeg) => jpeg::header(page, &file),
-        Origin::File(file, Format::Tiff) => of_planes(tiff::header(page, &file, None)?, page),
-        Origin::File(_, other) => Err(not_an_image(&page.path, other)),
-        Origin::Array(image) => Ok(image.array.header(image.channel)),
-    }
-}
-
-/// What the header of an image says whose first plane is in a page with `header`.
-///
-/// # Errors
-/// [`Error::Input`] where the page does not have the wanted channel.
-pub(super) fn of_planes(header: Header, page: &ImageSource) -> Result<Header> {
-    let mut channels = header.channels;
-    if let Some(channel) = page.planes.first().and_then(|plane| plane.channel) {
-        if channel >= channels {
-            return Err(no_channel(page, channel, channels));
-        }
-        channels = 1;
-    }
-    let count = page.planes.len().max(1);
-    Ok(Header { channels: channels * count, planar: header.planar || count > 1, ..header })
-}
-
-pub(super) fn no_channel(page: &ImageSource, channel: usize, count: usize) -> Error {
-    let problem = format!(
-        "has {count} channels in a page, but channel {channel} (counted from 0) was wanted; leave `axes` out, or correct them"
-    );
-    Error::input(page.name(), problem)
-}
+use crate::geometry::Window;
 
 /// The `(channels, height, width)` of the array that [`read_image`] gives, from the file's header alone.
 ///
@@ -186,6 +80,14 @@ pub(crate) fn read_values_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
     read_parts(page, Purpose::Values, None)
 }
 
+/// As [`read_image`], but no number is rounded to float32, and those that are not finite stay.
+///
+/// # Errors
+/// As [`read_image`] for files that cannot be read.
+pub(super) fn read_exact(page: &ImageSource) -> Result<Array3<f64>> {
+    read_parts_from(page, &origin(page)?, Purpose::Intensities, None)
+}
+
 /// Reads one image part by part. Files that are decoded as a whole are decoded once.
 pub(crate) struct PartReader<'a> {
     page: &'a ImageSource,
@@ -234,7 +136,7 @@ impl<'a> PartReader<'a> {
                 None => decode(self.page, &self.origin, Purpose::Intensities, None)?,
             };
             let whole = self.whole.insert(whole);
-            planes(&part_of(self.page, whole, part)?, self.page)?
+            wanted_channel(self.page, planes(&part_of(self.page, whole, part)?, self.page)?)?
         } else {
             read_parts_from(self.page, &self.origin, Purpose::Intensities, Some(part))?
         };
@@ -248,24 +150,26 @@ fn read_parts(page: &ImageSource, purpose: Purpose, part: Option<&Window>) -> Re
     read_parts_from(page, &origin(page)?, purpose, part)
 }
 
-/// As [`read_parts`], of an image that is open.
-fn read_parts_from(
+/// As [`read_parts`], of an image that is open, as numbers of any floating-point type.
+fn read_parts_from<R: Real>(
     page: &ImageSource,
     origin: &Origin,
     purpose: Purpose,
     part: Option<&Window>,
-) -> Result<Array3<f32>> {
-    let planes = page.parts();
-    if planes.len() < 2 {
-        return read_plane(page, origin, purpose, part);
+) -> Result<Array3<R>> {
+    let read =
+        |plane: &ImageSource| wanted_channel(plane, planes(&decode(plane, origin, purpose, part)?, plane)?);
+    let parts = page.parts();
+    if parts.len() < 2 {
+        return read(page);
     }
     let (channels, height, width) = page_size(page)?;
     let (height, width) = part.map_or((height, width), |part| (part.extent.y, part.extent.x));
-    check_memory(&page.name(), channels * height * width, 32, purpose)?;
+    check_memory(&page.name(), channels * height * width, R::BITS, purpose)?;
     let mut image = zeros(&page.name(), (channels, height, width))?;
     let mut first = 0;
-    for plane in &planes {
-        let plane = read_plane(plane, origin, purpose, part)?;
+    for plane in &parts {
+        let plane: Array3<R> = read(plane)?;
         let end = first + plane.dim().0;
         if end > channels || (plane.dim().1, plane.dim().2) != (height, width) {
             return Err(misfit(page));
@@ -274,22 +178,6 @@ fn read_parts_from(
         first = end;
     }
     Ok(image)
-}
-
-/// Reads an image that is in one page, or a part of it.
-fn read_plane(
-    page: &ImageSource,
-    origin: &Origin,
-    purpose: Purpose,
-    part: Option<&Window>,
-) -> Result<Array3<f32>> {
-    let channel = page.planes.first().and_then(|plane| plane.channel);
-    let image = planes(&decode(page, origin, purpose, part)?, page)?;
-    match channel {
-        Some(channel) if channel >= image.dim().0 => Err(no_channel(page, channel, image.dim().0)),
-        Some(channel) => Ok(image.slice_move(s![channel..channel + 1, .., ..])),
-        None => Ok(image),
-    }
 }
 
 /// Checks that the pixels of an image `[channel][y][x]` that count, as `counts(y, x)` says, are finite.
@@ -354,210 +242,22 @@ pub fn has_equal_channels(image: &Array3<f32>) -> bool {
         && image.outer_iter().skip(1).all(|plane| plane.iter().zip(first).all(|(a, b)| same(a, b)))
 }
 
-/// The label of a pixel that is NaN in its file: nobody labelled it.
-pub(crate) const NO_LABEL: i64 = i64::MIN;
-
-/// Reads a label image as whole numbers of shape `[y][x]`, exactly as stored.
-///
-/// Palette images give their palette indices; a grey image stored as three equal colour channels gives
-/// the grey; floating-point images are read where all values are whole numbers.
-///
-/// # Errors
-/// [`Error::Input`] for what [`read_image`] refuses, for JPEG files, whose compression changes label values, for
-/// more than one channel, and for values that are not whole numbers.
-pub fn read_labels(page: &ImageSource) -> Result<Array2<i64>> {
-    labels(page, Purpose::Labels, None, whole_float)
+/// The kept channels of what was decoded, `[channel][y][x]`.
+fn planes<R: Real>(decoded: &Decoded, page: &ImageSource) -> Result<Array3<R>> {
+    each_type!(&decoded.samples, samples => arrange(decoded, samples, R::of)).ok_or_else(|| misfit(page))
 }
 
-/// As [`read_labels`], of the rows and columns of `part`.
-///
-/// # Errors
-/// As [`read_labels`].
-pub(super) fn read_part_of_labels(page: &ImageSource, part: &Window) -> Result<Array2<i64>> {
-    labels(page, Purpose::Labels, Some(part), whole_float)
-}
-
-/// As [`read_labels`], but NaN stands for a pixel that nobody labelled, and gives [`NO_LABEL`].
-///
-/// # Errors
-/// As [`read_labels`].
-pub(crate) fn read_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
-    labels(page, Purpose::Labels, None, nan_is_no_label)
-}
-
-/// As [`read_labels_with_gaps`], but of JPEG files too, where only the nearest class or the side of a threshold counts.
-///
-/// # Errors
-/// As [`read_labels`].
-pub(crate) fn read_rough_labels_with_gaps(page: &ImageSource) -> Result<Array2<i64>> {
-    labels(page, Purpose::RoughLabels, None, nan_is_no_label)
-}
-
-fn nan_is_no_label(value: f64) -> Option<i64> {
-    if value.is_nan() { Some(NO_LABEL) } else { whole_float(value) }
-}
-
-/// Reads the colour of each pixel, `[y][x]`, as 65536 red + 256 green + blue; a grey image has three equal parts.
-///
-/// # Errors
-/// [`Error::Input`] for what [`read_image`] refuses, for other numbers of channels, and for parts that 8 bits do not hold.
-pub(crate) fn read_colours(page: &ImageSource) -> Result<Array2<i64>> {
-    let image = read_image(page)?;
-    let (channels, height, width) = image.dim();
-    if channels != 1 && channels != 3 {
-        let problem = format!("has {channels} channels; wanted the red, green and blue of each class");
-        return Err(Error::input(page.name(), problem));
+/// The only channel of an image in one page that is wanted, where one is.
+fn wanted_channel<R>(page: &ImageSource, image: Array3<R>) -> Result<Array3<R>> {
+    match page.planes.first().and_then(|plane| plane.channel) {
+        Some(channel) if channel >= image.dim().0 => Err(no_channel(page, channel, image.dim().0)),
+        Some(channel) => Ok(image.slice_move(s![channel..channel + 1, .., ..])),
+        None => Ok(image),
     }
-    // 16-bit files hold 257 times the 8 bits that people choose colours by.
-    let is_wide = image.iter().any(|value| *value > 255.0);
-    let part = |value: f32| if is_wide { value / 257.0 } else { value };
-    let usable = |value: f32| (0.0..=255.0).contains(&value) && value.fract() == 0.0;
-    if let Some(value) = image.iter().find(|value| !usable(part(**value))) {
-        let problem = format!("has the value {value}, which is no part of a colour; save it with 8 bits");
-        return Err(Error::input(page.name(), problem));
-    }
-    Ok(Array2::from_shape_fn((height, width), |(y, x)| {
-        (0..3).fold(0, |colour, channel| colour << 8 | part(image[[channel % channels, y, x]]) as i64)
-    }))
-}
-
-fn labels(
-    page: &ImageSource,
-    purpose: Purpose,
-    part: Option<&Window>,
-    whole_float: impl Fn(f64) -> Option<i64> + Copy,
-) -> Result<Array2<i64>> {
-    if let [first, others @ ..] = page.parts().as_slice()
-        && !others.is_empty()
-    {
-        let first = labels(first, purpose, part, whole_float)?;
-        for other in others {
-            if labels(other, purpose, part, whole_float)? != first {
-                return Err(not_labels(page, page.planes.len()));
-            }
-        }
-        return Ok(first);
-    }
-    let wanted = page.planes.first().and_then(|plane| plane.channel);
-    let decoded = decode(page, &origin(page)?, purpose, part)?;
-    let values = match &decoded.samples {
-        DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
-        DecodingResult::U16(s) => whole(s, |v| Some(v.into())),
-        DecodingResult::U32(s) => whole(s, |v| Some(v.into())),
-        DecodingResult::U64(s) => whole(s, |v| i64::try_from(v).ok()),
-        DecodingResult::I8(s) => whole(s, |v| Some(v.into())),
-        DecodingResult::I16(s) => whole(s, |v| Some(v.into())),
-        DecodingResult::I32(s) => whole(s, |v| Some(v.into())),
-        DecodingResult::I64(s) => whole(s, Some),
-        DecodingResult::F16(s) => whole(s, |v| whole_float(v.to_f32().into())),
-        DecodingResult::F32(s) => whole(s, |v| whole_float(v.into())),
-        DecodingResult::F64(s) => whole(s, whole_float),
-    };
-    let stored = decoded.stored_channels;
-    let pixels = decoded.height * decoded.width;
-    let values = values.map_err(|index| {
-        let pixel = if decoded.planar { index % pixels } else { index / stored };
-        Error::input(
-            page.name(),
-            format!(
-                "the value at x {}, y {} is not a whole number; wanted a label image: one channel of whole numbers",
-                pixel % decoded.width,
-                pixel / decoded.width
-            ),
-        )
-    })?;
-    let at = |channel: usize, pixel: usize| {
-        values[if decoded.planar { channel * pixels + pixel } else { pixel * stored + channel }]
-    };
-    if let Some(channel) = wanted {
-        if channel >= decoded.channels {
-            return Err(no_channel(page, channel, decoded.channels));
-        }
-        let labels = (0..pixels).map(|pixel| at(channel, pixel)).collect();
-        return Array2::from_shape_vec((decoded.height, decoded.width), labels).map_err(|_| misfit(page));
-    }
-    let grey = match decoded.channels {
-        1 => true,
-        3 => (0..pixels).all(|pixel| at(0, pixel) == at(1, pixel) && at(0, pixel) == at(2, pixel)),
-        _ => false,
-    };
-    if !grey {
-        return Err(not_labels(page, decoded.channels));
-    }
-    let labels = if stored == 1 { values } else { (0..pixels).map(|pixel| at(0, pixel)).collect::<Vec<_>>() };
-    Array2::from_shape_vec((decoded.height, decoded.width), labels).map_err(|_| misfit(page))
-}
-
-fn not_labels(page: &ImageSource, channels: usize) -> Error {
-    let problem = format!(
-        "has {channels} channels that differ; wanted a label image: one channel of whole numbers, one number for each class (give `colours auto` where each colour is a class)"
-    );
-    Error::input(page.name(), problem)
-}
-
-/// The samples as whole numbers, or the index of the first that is none.
-fn whole<T: Copy>(samples: &[T], number: impl Fn(T) -> Option<i64>) -> std::result::Result<Vec<i64>, usize> {
-    let mut values = Vec::with_capacity(samples.len());
-    for (index, sample) in samples.iter().enumerate() {
-        values.push(number(*sample).ok_or(index)?);
-    }
-    Ok(values)
-}
-
-pub(super) fn misfit(page: &ImageSource) -> Error {
-    Error::input(page.name(), "holds fewer pixels than its header says; copy or export it again")
-}
-
-fn planes(decoded: &Decoded, page: &ImageSource) -> Result<Array3<f32>> {
-    match &decoded.samples {
-        DecodingResult::U8(s) => arrange(decoded, s, f32::from),
-        DecodingResult::U16(s) => arrange(decoded, s, f32::from),
-        DecodingResult::U32(s) => arrange(decoded, s, |v| v as f32),
-        DecodingResult::U64(s) => arrange(decoded, s, |v| v as f32),
-        DecodingResult::I8(s) => arrange(decoded, s, f32::from),
-        DecodingResult::I16(s) => arrange(decoded, s, f32::from),
-        DecodingResult::I32(s) => arrange(decoded, s, |v| v as f32),
-        DecodingResult::I64(s) => arrange(decoded, s, |v| v as f32),
-        DecodingResult::F16(s) => arrange(decoded, s, |v| v.to_f32()),
-        DecodingResult::F32(s) => arrange(decoded, s, |v| v),
-        DecodingResult::F64(s) => arrange(decoded, s, |v| v as f32),
-    }
-    .ok_or_else(|| misfit(page))
-}
-
-/// The `part` of an image that was decoded whole.
-fn cropped(page: &ImageSource, decoded: Decoded, part: Option<&Window>) -> Result<Decoded> {
-    match part {
-        Some(part) => part_of(page, &decoded, part),
-        None => Ok(decoded),
-    }
-}
-
-/// The numbers of a part of an image that was decoded whole.
-fn part_of(page: &ImageSource, decoded: &Decoded, part: &Window) -> Result<Decoded> {
-    let Decoded { samples, height, width, stored_channels, channels, planar } = decoded;
-    let (height, width, stored_channels, channels, planar) =
-        (*height, *width, *stored_channels, *channels, *planar);
-    if !part.fits(Extent::plane(height, width)) {
-        return Err(misfit(page));
-    }
-    let (planes, line) = if planar { (stored_channels, 1) } else { (1, stored_channels) };
-    let rows = (0..planes).flat_map(|plane| part.rows().map(move |y| plane * height + y));
-    let columns = part.columns();
-    let samples = map_type!(samples, values => {
-        rows.flat_map(|row| &values[(row * width + columns.start) * line..(row * width + columns.end) * line])
-            .copied()
-            .collect()
-    });
-    Ok(Decoded { samples, height: part.extent.y, width: part.extent.x, stored_channels, channels, planar })
 }
 
 /// The kept channels of `samples`, one after the other; `None` where samples are missing.
-pub(super) fn arrange<T: Copy, N>(
-    decoded: &Decoded,
-    samples: &[T],
-    number: impl Fn(T) -> N,
-) -> Option<Array3<N>> {
+fn arrange<T: Copy, N>(decoded: &Decoded, samples: &[T], number: impl Fn(T) -> N) -> Option<Array3<N>> {
     let shape = (decoded.channels, decoded.height, decoded.width);
     let pixels = decoded.height * decoded.width;
     let stored = decoded.stored_channels;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use ::tiff::encoder::colortype::{self, ColorType as TiffColour};
 use ::tiff::encoder::{Compression, TiffEncoder, TiffValue};
-use ndarray::{Axis, array};
+use ndarray::{Array2, Axis, array};
 
 use super::tiff_tests::tiled;
 use super::*;
 use crate::images::file::openings::counted;
+use crate::images::read_labels::*;
 use crate::images::{discover, write_png_grey8, write_png_rgb8, write_tiff_f32};
 
 pub(super) fn file(bytes: &[u8], name: &str) -> (tempfile::TempDir, PathBuf) {

@@ -4,11 +4,12 @@ use std::io::Cursor;
 
 use ::tiff::encoder::Compression;
 use ::tiff::encoder::colortype;
-use ndarray::array;
+use ndarray::{Array2, array};
 
 use super::tests::*;
 use super::*;
 use crate::images::discover;
+use crate::images::read_labels::*;
 
 #[test]
 fn every_sample_type_keeps_its_values() {

@@ -2,8 +2,10 @@
 
 use ndarray::{Array3, Array4, Axis};
 
+use super::decode::header;
 use super::discovery::discover;
-use super::read::{check_gaps, header, read_image_with_gaps, read_part_of_labels, read_part_with_gaps};
+use super::read::{check_gaps, read_image_with_gaps, read_part_with_gaps};
+use super::read_labels::read_part_of_labels;
 use super::source::{Header, ImageSource};
 use super::tiff::voxel_size;
 use super::volume::{Volume, VoxelSize, check_window, zeros};

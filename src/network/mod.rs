@@ -4,12 +4,14 @@
 //! results should be.
 
 mod architecture;
+mod measure;
 mod model;
 mod model_file;
 mod normalisation;
 mod parameters;
 
 pub use architecture::{Architecture, DilationMode, parse_dilations};
+pub use measure::Measure;
 pub use model::{Class, Model, Task, TaskKind};
-pub use normalisation::{InputNormalisation, Measure, Normalisation};
+pub use normalisation::{InputNormalisation, Normalisation};
 pub use parameters::{ParameterLayout, TAPS, initialise};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::images::arrays::{ArrayImage, OpenArray, Wanted, open};
 use crate::images::decoded::each_type;
 use crate::images::{VoxelSize, discover, read_values};
-use tiff::decoder::DecodingResult;
 
 fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name)

@@ -61,7 +61,11 @@ impl StackFormat {
             "npy" | "npz" => StackFormat::Npy,
             "mrc" | "mrcs" | "rec" | "map" => StackFormat::Mrc,
             "nii" => StackFormat::Nifti,
-            "gz" => return Self::of_name(&path.with_extension("")),
+            "gz" => {
+                let inner = Self::of_name(&path.with_extension(""))?;
+                return matches!(inner, StackFormat::Nifti | StackFormat::Mrc | StackFormat::Npy)
+                    .then_some(inner);
+            }
             _ => return None,
         })
     }

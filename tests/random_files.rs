@@ -1,10 +1,12 @@
-//! Zarr folders that another program stored in random ways: read equal to the bit.
+//! Files that other programs stored in random ways: read equal to the bit.
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use msd_gpu::images::{discover, read_labels, read_values};
+use msd_gpu::Result;
+use msd_gpu::images::{ImageSource, discover, read_image, read_labels, read_values};
+use ndarray::Array3;
 
 /// How many files are written, and from which seed.
 const FILES: usize = 300;
@@ -33,15 +35,13 @@ fn compare<T: Debug, const N: usize>(
     assert_eq!(count * N, stored.len(), "{}: {what}", path.display());
 }
 
-/// The Python with numpy and zarr is the one that `MSD_GPU_PYTHON` names, else `python3`. `MSD_GPU_SEED`
-/// has other files written.
-#[test]
-#[ignore = "needs Python with zarr; tests/run.sh runs it"]
-fn random_zarr_folders_are_read_equal_to_the_bit() {
+/// Has a script of `tests/images` write files, and reads those with this ending as `read` does. Python is the one that `MSD_GPU_PYTHON`
+/// names, else `python3`; `MSD_GPU_SEED` has other files written.
+fn random_files_are_read(script: &str, ending: &str, read: fn(&ImageSource) -> Result<Array3<f32>>) {
     let python = std::env::var("MSD_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
     let seed = std::env::var("MSD_GPU_SEED").ok().map_or(SEED, |seed| seed.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/random_zarrs.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images").join(script);
     let status = Command::new(&python)
         .arg(script)
         .arg(folder.path())
@@ -52,16 +52,14 @@ fn random_zarr_folders_are_read_equal_to_the_bit() {
 
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "zarr"));
+    paths.retain(|path| path.extension().is_some_and(|found| found == ending));
     assert_eq!(paths.len(), FILES);
     for path in paths {
         let what = std::fs::read_to_string(path.with_extension("txt")).unwrap();
         let sides = what.lines().next().unwrap().split(' ').map(|side| side.parse().unwrap());
         let pages = discover(path.to_str().unwrap()).unwrap();
-        let images: Vec<_> = pages
-            .iter()
-            .map(|page| read_values(page).unwrap_or_else(|error| panic!("{error}: {what}")))
-            .collect();
+        let images: Vec<_> =
+            pages.iter().map(|page| read(page).unwrap_or_else(|error| panic!("{error}: {what}"))).collect();
         let shape: Vec<usize> = [images.len()].iter().chain(images[0].shape()).copied().collect();
         assert_eq!(shape, sides.collect::<Vec<usize>>(), "{}: {what}", path.display());
         let values = path.with_extension("f32");
@@ -74,4 +72,16 @@ fn random_zarr_folders_are_read_equal_to_the_bit() {
             compare(&labels, &what, found, |v| v.to_le_bytes(), i64::from_le_bytes);
         }
     }
+}
+
+#[test]
+#[ignore = "needs Python with tifffile and imagecodecs; tests/run.sh runs it"]
+fn random_tiff_files_are_read_equal_to_the_bit() {
+    random_files_are_read("random_tiffs.py", "tif", read_image);
+}
+
+#[test]
+#[ignore = "needs Python with zarr; tests/run.sh runs it"]
+fn random_zarr_folders_are_read_equal_to_the_bit() {
+    random_files_are_read("random_zarrs.py", "zarr", read_values);
 }
