@@ -127,6 +127,7 @@ pub mod metrics;
 pub mod network;
 pub mod phantom;
 pub mod pictures;
+mod pipeline;
 pub mod reference;
 pub mod samples;
 pub mod schedule;

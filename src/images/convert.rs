@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::mpsc::sync_channel;
-use std::thread;
 
 use ndarray::{Array3, Axis};
 
@@ -20,6 +18,7 @@ use super::tiff::StackLayout;
 use super::volume::Volume;
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Window};
+use crate::pipeline::pipeline;
 use crate::watcher::{ImageReport, ImageWork, Watcher};
 
 /// How a stack is converted.
@@ -75,7 +74,7 @@ impl FromStr for ValueWindow {
 
 /// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there.
 ///
-/// A slice is read while the one before is written. The axes along which slices lie and the size of pixels are kept where the format has them.
+/// Slices are read and written at the same time, a few at a time in memory. The axes along which slices lie and the size of pixels are kept where the format has them.
 ///
 /// # Errors
 /// [`Error::Mismatch`] for what is not one volume, [`Error::Input`] for what cannot be read, [`Error::Setting`] for wishes that
@@ -142,46 +141,27 @@ pub fn convert(
             Some((from, to))
         }
     };
-    let read = |page: &ImageSource| {
-        let mut slice = stored(page, wishes.labels)?;
-        if let Some(window) = window {
-            scale(&mut slice, window, largest);
-        }
-        Ok(slice)
-    };
-    read_ahead(pages, read, |index, slice| {
-        let place = Window::new(index..index + 1, 0..y, 0..x);
-        sink.write(place, slice.view().insert_axis(Axis(1)))?;
-        if index + 1 < z { progress.step(&[]) } else { Ok(()) }
-    })?;
+    let numbered: Vec<(usize, &ImageSource)> = pages.iter().enumerate().collect();
+    pipeline(
+        &numbered,
+        |(_, page)| stored(page, wishes.labels),
+        |(index, _), mut slice| {
+            if let Some(window) = window {
+                scale(&mut slice, window, largest);
+            }
+            if index + 1 < z {
+                progress.step(&[])?;
+            }
+            Ok(slice)
+        },
+        |(index, _), slice| {
+            sink.write(Window::new(*index..index + 1, 0..y, 0..x), slice.view().insert_axis(Axis(1)))
+        },
+    )?;
     Box::new(sink).done()?;
     // The file is there: whoever stops the work now has come too late.
     let _ = progress.step(&[out.to_path_buf()]);
     Ok(())
-}
-
-/// Hands each slice to `write`, in order, while the next one is read.
-///
-/// # Errors
-/// The first of `read` and `write`.
-fn read_ahead(
-    pages: &[ImageSource],
-    read: impl Fn(&ImageSource) -> Result<Array3<f64>> + Send,
-    mut write: impl FnMut(usize, Array3<f64>) -> Result<()>,
-) -> Result<()> {
-    thread::scope(|scope| {
-        // One slice waits here until the one before is written.
-        let (send, slices) = sync_channel(0);
-        // The other end is gone when a slice could not be written.
-        let reader = move || {
-            let _ = pages.iter().map(read).try_for_each(|slice| send.send(slice));
-        };
-        thread::Builder::new().spawn_scoped(scope, reader).map_err(|error| {
-            let problem = format!("{error}; raise the limit of memory or of processes");
-            Error::device("this machine", "starting a thread", problem).caused_by(error)
-        })?;
-        slices.into_iter().enumerate().try_for_each(|(index, slice)| write(index, slice?))
-    })
 }
 
 /// The numbers of a slice as they are stored; as `labels`, those of one channel, and of a palette instead of its colours.

@@ -239,7 +239,10 @@ mod tests {
         // What is forgotten stays so, also where this run is killed in its turn.
         journal.forget(12);
         journal.begin().unwrap();
-        assert!(!open("a", true).unwrap().has(12, 3));
+        let mut next = open("a", true).unwrap();
+        assert!(!next.has(12, 3) && next.has(0, 0));
+        next.keep();
+        drop(next);
         journal.keep();
         drop(journal);
         let error = open("b", true).unwrap_err().to_string();

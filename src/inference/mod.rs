@@ -20,9 +20,9 @@ mod predict;
 mod predictor;
 mod products;
 mod share;
-mod stream;
 mod tiling;
 
+pub use crate::pipeline::AHEAD;
 pub use ensemble::{Ensemble, Prediction};
 pub use memory::image_bytes;
 pub use plan::{BOUND, Cutting, Halo};
@@ -30,5 +30,4 @@ pub use predict::{Failure, Procedure, predict};
 pub use predictor::{Predictor, argmax, softmax};
 pub use products::{Products, Wishes};
 pub use share::Share;
-pub use stream::AHEAD;
 pub use tiling::Tiling;

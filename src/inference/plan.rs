@@ -5,11 +5,11 @@ use ndarray::{Array3, s};
 
 use super::ensemble::{Ensemble, Measured};
 use super::memory::image_bytes;
-use super::stream::AHEAD;
 use super::tiling::Tiling;
 use crate::engine::DeviceKind;
 use crate::error::Bytes;
 use crate::geometry::{Extent, Window};
+use crate::pipeline::AHEAD;
 use crate::{Error, Result, memory};
 
 /// How much of its surroundings each tile is computed with.

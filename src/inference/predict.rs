@@ -15,11 +15,11 @@ use super::parts::{Part, Reader, measure};
 use super::plan::{self, Budget, Cutting, Halo};
 use super::products::{Products, Shown};
 use super::share::Share;
-use super::stream::stream;
 use super::tiling::Tiling;
 use crate::files::{FolderLock, remove_unfinished};
 use crate::geometry::Extent;
 use crate::images::{ImageSource, PartReader, page_size};
+use crate::pipeline::pipeline;
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 use crate::{Error, Result};
 
@@ -224,7 +224,7 @@ fn run(
     let mut reader = Reader::new(images, ensemble.measures(), grey);
     // The image of which a part has failed, so that its others are not tried.
     let mut given_up = None;
-    let ended = stream(
+    let ended = pipeline(
         parts,
         |part| Ok(reader.read(part)),
         |part, read| {

@@ -19,7 +19,7 @@ pub const AHEAD: usize = 2;
 /// # Errors
 /// The error of the first item that failed, as if items went through all stages one by one: all before it are written,
 /// and none after it.
-pub(super) fn stream<I: Sync, R: Send, W: Send>(
+pub(crate) fn pipeline<I: Sync, R: Send, W: Send>(
     items: &[I],
     mut read: impl FnMut(&I) -> Result<R> + Send,
     mut compute: impl FnMut(&I, R) -> Result<W>,
@@ -111,7 +111,7 @@ mod tests {
             written.push(item);
             Ok(())
         };
-        stream(&items, reading, computing, writing).unwrap();
+        pipeline(&items, reading, computing, writing).unwrap();
         assert_eq!(written, items);
     }
 
@@ -137,7 +137,7 @@ mod tests {
             thread::sleep(Duration::from_millis(2));
             Ok(())
         };
-        stream(&items, read, compute, |_, ()| Ok(())).unwrap();
+        pipeline(&items, read, compute, |_, ()| Ok(())).unwrap();
         assert_eq!(held.load(Ordering::SeqCst), 0);
     }
 
@@ -156,7 +156,7 @@ mod tests {
                 false => Ok(()),
             };
             let mut written = Vec::new();
-            let ended = stream(
+            let ended = pipeline(
                 &items,
                 |&item| fails("read", item),
                 |&item, ()| fails("compute", item),
@@ -174,6 +174,6 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_done() {
-        stream(&[] as &[usize], |_| Ok(()), |_, ()| Ok(()), |_, ()| Ok(())).unwrap();
+        pipeline(&[] as &[usize], |_| Ok(()), |_, ()| Ok(()), |_, ()| Ok(())).unwrap();
     }
 }
