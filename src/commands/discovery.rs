@@ -23,8 +23,8 @@ pub struct DiscoveryArguments {
     /// How numbers lie in files without a header: columns x rows x slices and their type, such as 2048x2048x1000:u16le
     #[arg(long, value_name = "FORM")]
     raw: Option<String>,
-    /// Use the whole pages of stacks that are cut off; predict passes over images that cannot be used, and ends with a list of
-    /// them and exit code 1
+    /// Use the whole pages of stacks that are cut off; with predict, pass over images that cannot be used too, and end with a
+    /// list of them and exit code 1
     #[arg(long)]
     pub(super) keep_going: bool,
 }

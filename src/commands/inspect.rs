@@ -18,7 +18,7 @@ use crate::{Error, Result, inference, training};
 #[derive(Debug, Args)]
 pub struct InspectArguments {
     /// Run folder or model file; or an image, a stack, an array such as scan.h5:/entry/data, or a folder of slices
-    #[arg(value_name = "M")]
+    #[arg(value_name = "PATH")]
     model: PathBuf,
     /// Of a model, say what memory an image of H rows and W columns takes, such as 512x640; 2048 is 2048x2048
     #[arg(long, value_name = "HxW")]

@@ -21,7 +21,7 @@ pub struct PredictArguments {
     models: ModelArguments,
     #[command(flatten)]
     discovery: DiscoveryArguments,
-    /// Images: folders, TIFF stacks, files or quoted patterns such as 'slices/*.tif'
+    /// Images: folders, stacks, arrays such as scan.h5:/entry/data, files or quoted patterns such as 'slices/*.tif'
     #[arg(required = true)]
     input: Vec<String>,
     /// Folder for the results, which is made if it is not there; for one stack also the file, such as result.ome.zarr
@@ -48,7 +48,7 @@ pub struct PredictArguments {
     pages: bool,
     /// Pixels around each tile that it is computed with: exact for all that count, auto for as many as keep outputs within 1e-4
     /// of their deviation, or a number [default: auto, with --tile exact]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "HALO")]
     halo: Option<String>,
     /// Memory that may be taken, such as 2GB; images that need more are cut into tiles [default: most of what is free]
     #[arg(long, value_name = "SIZE")]

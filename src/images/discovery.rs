@@ -74,6 +74,10 @@ impl Discovery {
                 }
                 None => self.images_of_file(&path),
             };
+            if self.level > 0 && !path.is_dir() {
+                let (name, level) = (path.display(), self.level);
+                warn_once(format!("{name} has no levels: it is taken as it is, not at level {level}"));
+            }
             match found {
                 // Whoever reads it is told again what is wrong with it, and can go on with the others.
                 Err(Error::Input { .. }) if self.keep_going => images.push(unread(&path)),
@@ -283,8 +287,7 @@ impl Discovery {
     /// [`Error::Setting`] for a channel that there is not.
     fn of_channel(&self, mut image: ImageSource) -> Result<ImageSource> {
         let (Some(wanted), Some(header)) = (self.channel, image.header) else { return Ok(image) };
-        // Images of one channel, such as targets, stand beside those of several.
-        if header.channels == 1 {
+        if (wanted, header.channels) == (0, 1) {
             return Ok(image);
         }
         if wanted >= header.channels {
@@ -302,7 +305,8 @@ impl Discovery {
         };
         let plane = image.planes.get(place).copied().unwrap_or(whole);
         let channel = plane.channel.or((in_page > 1).then_some(channel));
-        image.header = Some(Header { channels: 1, directory: Some(plane.directory), ..header });
+        image.header =
+            Some(Header { channels: 1, directory: header.directory.map(|_| plane.directory), ..header });
         image.planes = vec![Plane { channel, ..plane }];
         Ok(image)
     }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -68,9 +67,9 @@ impl Discovery {
             if images.len() != targets.len() {
                 return Err(Error::Mismatch(format!(
                     "{} has {} pages but {} has {}; wanted one {partner} page for each image page, or `slices_of_targets` to say to which of them the {partner}s belong, such as 0..1000..10 for every tenth",
-                    image_stack.display(),
+                    image_stack,
                     images.len(),
-                    target_stack.display(),
+                    target_stack,
                     targets.len()
                 )));
             }
@@ -174,11 +173,11 @@ impl Discovery {
     }
 }
 
-/// The one file that all `pages` are from, where they are pages of a stack.
-fn single_stack(pages: &[ImageSource]) -> Option<&Path> {
+/// The name of the one file that all `pages` are from, where they are pages of a stack.
+fn single_stack(pages: &[ImageSource]) -> Option<String> {
     let first = pages.first()?;
     let one_file = pages.iter().all(|page| page.page.is_some() && page.place() == first.place());
-    one_file.then_some(first.path.as_path())
+    one_file.then(|| first.file_name())
 }
 
 /// Text with each accent joined to its letter, as most systems write names; some take them apart.

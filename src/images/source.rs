@@ -116,6 +116,14 @@ impl ImageSource {
         stem_of(&self.path)
     }
 
+    /// The name for messages of the file that the image is in, with the place inside it where there is one.
+    pub(crate) fn file_name(&self) -> String {
+        match self.place() {
+            (path, "") => path.display().to_string(),
+            (_, inside) => inside.to_owned(),
+        }
+    }
+
     /// What tells the file that the image is in from others: its path, and the place inside it where there is one.
     pub(crate) fn place(&self) -> (&Path, &str) {
         (&self.path, self.array.as_ref().map_or("", |image| image.array.name()))

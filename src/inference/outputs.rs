@@ -66,10 +66,8 @@ impl Grouping {
                 all.places[*index] = Some((all.stacks.len(), slice));
             }
             let first = &images[members[0]];
-            let (path, inside) = first.place();
-            let name = if inside.is_empty() { path.display().to_string() } else { inside.to_owned() };
-            let stem = first.file_stem();
-            let format = StackFormat::of_name(path).unwrap_or(StackFormat::Tiff);
+            let (name, stem) = (first.file_name(), first.file_stem());
+            let format = StackFormat::of_name(&first.path).unwrap_or(StackFormat::Tiff);
             all.stacks.push(StackOf { name, stem, first: members[0], members, height, width, format });
         }
         all

@@ -114,7 +114,12 @@ pub(super) fn tiling(
         let network = ensemble.bytes(patch)?;
         let wanted = network.saturating_add(part_bytes(ensemble, patch)) + budget.held;
         return Err(Error::OutOfMemory {
-            buffer: format!("the memory for a tile of {LEAST_TILE} pixels with {halo} pixels around it"),
+            buffer: match halo {
+                0 => format!("the memory for a tile of {LEAST_TILE} x {LEAST_TILE} pixels"),
+                _ => format!(
+                    "the memory for a tile of {LEAST_TILE} x {LEAST_TILE} pixels with {halo} pixels around it"
+                ),
+            },
             wanted: wanted + PROGRAM_BYTES,
             limit_name: "what may be taken".into(),
             limit: budget.bytes.unwrap_or_default() + PROGRAM_BYTES,
