@@ -63,8 +63,9 @@ pub struct EvaluateArguments {
 }
 
 impl EvaluateArguments {
-    fn discovery(&self) -> Discovery {
-        self.discovery.discovery(self.target_suffix.as_deref())
+    /// How images are looked for, for models that take slabs of `slab` slices.
+    fn discovery(&self, slab: usize) -> Discovery {
+        self.discovery.discovery(self.target_suffix.as_deref(), slab)
     }
 
     /// Where targets are looked for; clap demands them where there is no list.
@@ -97,7 +98,7 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()>
         results: predictions,
         targets: arguments.targets(),
         weights: arguments.weights.as_deref(),
-        discovery: arguments.discovery(),
+        discovery: arguments.discovery(1),
         rule: LabelRule::from_settings(arguments.threshold, arguments.classes.as_deref(), None)?,
         ignored: arguments.ignore,
     };
@@ -133,7 +134,7 @@ fn evaluate_models(arguments: &EvaluateArguments) -> Result<()> {
     let Some(scoring) = scoring else { return Ok(()) };
     // All images have the channels of the first one: that is checked when they are loaded.
     if let Some(images) = &arguments.images {
-        let mut found = arguments.discovery().discover(images)?;
+        let mut found = arguments.discovery(ensemble.model().slab).discover(images)?;
         if ensemble.model().architecture.inputs == 1 && arguments.discovery.axes.is_none() {
             found = pages_as_images(found);
         }
@@ -174,7 +175,7 @@ fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Resu
         (None, images) => DataFiles::new(images.as_deref().unwrap_or_default(), arguments.targets()),
     };
     let files = files
-        .found_by(arguments.discovery())
+        .found_by(arguments.discovery(model.slab))
         .weighted(arguments.weights.as_deref())
         .of_channels(model.architecture.inputs);
     match model.task {

@@ -77,7 +77,7 @@ fn subject(path: &Path, discovery: &Discovery) -> Result<Subject> {
 /// Prints what the model file says, and what follows from it.
 pub fn run(arguments: InspectArguments) -> Result<()> {
     let size = arguments.size.as_deref().map(parse_size).transpose()?;
-    let model = match subject(&arguments.model, &arguments.discovery.discovery(None))? {
+    let model = match subject(&arguments.model, &arguments.discovery.discovery(None, 1))? {
         Subject::Model(model) => model,
         Subject::Images(_) if size.is_some() => {
             let problem = "an image was named, but this is for models; name a model, or leave it out";
@@ -159,7 +159,10 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryN
             }
         }
     }
-    say("inputs", channels(architecture.inputs));
+    match model.slab {
+        1 => say("inputs", channels(architecture.inputs)),
+        slab => say("inputs", format!("slabs of {slab} slices, each of {}", channels(architecture.inputs / slab))),
+    }
     say("outputs", channels(architecture.outputs));
     say("layers", format!("{} of width {}", architecture.depth, architecture.width));
     say("dilations", dilations(architecture));

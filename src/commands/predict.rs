@@ -142,7 +142,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     })?;
     let single = stem.is_some();
     let products = Products::of(&ensemble, wishes, out)?.in_format(format, stem);
-    let mut images = all_images(&discovery.discovery(None), input)?;
+    let mut images = all_images(&discovery.discovery(None, ensemble.model().slab), input)?;
     if ensemble.model().architecture.inputs == 1 && discovery.axes.is_none() {
         images = pages_as_images(images);
     }

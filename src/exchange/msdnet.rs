@@ -86,6 +86,7 @@ pub(super) fn read(bytes: Vec<u8>) -> Problem<Found> {
         task: Task::Regress,
         input: input.into(),
         target: Some(target),
+        slab: 1,
         provenance,
     };
     Ok(Found { model, task, assumed: Vec::new() })

@@ -12,6 +12,7 @@ use super::file::{Format, open};
 use super::notices::warn_once;
 use super::places::{Listing, Place};
 use super::selection::SliceSelection;
+use super::slab::{self, Run};
 use super::source::{Header, ImageSource, Plane, page_digits, stem_of};
 use super::{jpeg, png, tiff};
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ pub struct Discovery {
     pub level: usize,
     /// How numbers lie in files without a header, such as `2048x2048x1000:u16le`.
     pub raw: Option<String>,
+    /// How many slices are the channels of an image, that in the middle and its neighbours; 0 or 1 for slices as they are.
+    pub slab: usize,
 }
 
 /// All images that `p` names, as their files say; see [`Discovery::discover`].
@@ -83,6 +86,10 @@ impl Discovery {
                 Err(Error::Input { .. }) if self.keep_going => images.push(unread(&path)),
                 found => images.extend(found?),
             }
+        }
+        if self.slab > 1 {
+            sort(&mut images);
+            images = slab::of_folders(images, self.slab)?;
         }
         sort(&mut images);
         self.select_slices(p, &mut images)?;
@@ -139,9 +146,18 @@ impl Discovery {
                 header: Some(array.header(self.channel)),
                 planes: Vec::new(),
                 array: Some(ArrayImage { array: array.clone(), number, channel: self.channel }),
+                slab: None,
             }
         };
-        Ok((0..count).map(source).collect())
+        self.in_slabs((0..count).map(source).collect(), Run::along(&array.image_axes()))
+    }
+
+    /// The images of a stack as slabs, where these are wanted. A file with one image is a slice of its folder.
+    fn in_slabs(&self, images: Vec<ImageSource>, run: Run) -> Result<Vec<ImageSource>> {
+        match self.slab > 1 && images.iter().all(|image| image.page.is_some()) {
+            true => slab::of_stack(images, run, self.slab),
+            false => Ok(images),
+        }
     }
 
     /// As [`Discovery::discover`], for images that have one channel, such as labels: each page is an image, and what the file or
@@ -150,7 +166,7 @@ impl Discovery {
     /// # Errors
     /// As [`Discovery::discover`].
     pub fn discover_single_channel(&self, p: &str) -> Result<Vec<ImageSource>> {
-        Ok(apart(&Discovery { axes: None, channel: None, ..self.clone() }.discover(p)?))
+        Ok(apart(&Discovery { axes: None, channel: None, slab: 1, ..self.clone() }.discover(p)?))
     }
 
     /// As [`Discovery::discover`], for the targets of `images`, which may have several channels too: `axes` are about images, and
@@ -159,9 +175,9 @@ impl Discovery {
     /// # Errors
     /// As [`Discovery::discover`].
     pub fn discover_targets(&self, p: &str, images: &[ImageSource]) -> Result<Vec<ImageSource>> {
-        let as_files_say = Discovery { axes: None, channel: None, ..self.clone() }.discover(p)?;
+        let as_files_say = Discovery { axes: None, channel: None, slab: 1, ..self.clone() }.discover(p)?;
         if self.axes.is_some() && as_files_say.len() != images.len() {
-            match self.discover(p) {
+            match (Discovery { slab: 1, ..self.clone() }).discover(p) {
                 Ok(by_axes) if by_axes.len() == images.len() => return Ok(by_axes),
                 _ => {}
             }
@@ -228,7 +244,7 @@ fn say_alpha(images: &[ImageSource]) {
 /// The file at `path` as an image of which nothing is known.
 fn unread(path: &Path) -> ImageSource {
     let stem = stem_of(path);
-    ImageSource { path: path.to_path_buf(), page: None, stem, header: None, planes: Vec::new(), array: None }
+    ImageSource { path: path.to_path_buf(), page: None, stem, header: None, planes: Vec::new(), array: None, slab: None }
 }
 
 impl Discovery {
@@ -252,7 +268,7 @@ impl Discovery {
             };
             return Ok(vec![self.of_channel(only)?]);
         }
-        let tiff::Found { images, gathered, count } =
+        let tiff::Found { images, gathered, count, run } =
             tiff::images(path, &file, axes.as_ref(), self.keep_going)?;
         let several = count > 1;
         // Images that are pages have their numbers, so that a page is found again by its name.
@@ -278,7 +294,7 @@ impl Discovery {
             }
             sources.push(self.of_channel(image)?);
         }
-        Ok(sources)
+        self.in_slabs(sources, run)
     }
 
     /// The image with the only channel that is wanted, where one is.

@@ -25,6 +25,7 @@
 //! - `stack`: results that come part by part to files of any format ([`NewStack`], [`StackSink`]); `tiff` writes by parts of it.
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `decode`: one [`ImageSource`] to the numbers that its file stores; `read` makes an array of them, `read_labels` labels.
+//! - `slab`: slices with their neighbours as channels.
 //! - `places`: which files a name means. `discovery`: these to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
 //! - `statistics`: what numbers are like; `overview`: what a stack is and holds ([`overview()`]). `convert`: a stack to another
@@ -53,6 +54,7 @@ mod read;
 mod read_labels;
 mod selection;
 mod sink;
+mod slab;
 mod slices;
 mod source;
 mod stack;
@@ -77,6 +79,7 @@ pub use read_labels::read_labels;
 pub(crate) use read_labels::{NO_LABEL, read_colours, read_labels_with_gaps, read_rough_labels_with_gaps};
 pub use selection::SliceSelection;
 pub use sink::Sink;
+pub(crate) use slab::check_slab;
 pub use slices::{Slices, open_volume};
 pub use source::ImageSource;
 pub use stack::{ClassLook, Content, NewStack, StackFile, StackFormat, StackSink};

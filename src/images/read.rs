@@ -1,12 +1,13 @@
 //! One [`ImageSource`] to an array of numbers, whatever file format, sample type and layout it is stored in.
 
-use ndarray::{Array3, Axis, s};
+use ndarray::{Array3, Axis, concatenate, s};
 
 use super::decode::{Origin, decode, header, misfit, no_channel, origin, part_of};
 use super::decoded::{Decoded, Purpose, each_type};
 use super::file::Format;
 use super::limits::check_memory;
 use super::numeric::Real;
+use super::slab::Slab;
 use super::source::ImageSource;
 use super::volume::zeros;
 use crate::error::{Error, Result};
@@ -94,6 +95,8 @@ pub(crate) struct PartReader<'a> {
     origin: Origin,
     /// The numbers of a file that is decoded as a whole, once they have been wanted.
     whole: Option<Decoded>,
+    /// The slices of a slab.
+    slices: Vec<PartReader<'a>>,
 }
 
 impl<'a> PartReader<'a> {
@@ -102,7 +105,8 @@ impl<'a> PartReader<'a> {
     /// # Errors
     /// [`Error::Input`] when it cannot be opened.
     pub(crate) fn open(page: &'a ImageSource) -> Result<Self> {
-        Ok(Self { page, origin: origin(page)?, whole: None })
+        let slices = page.slab.iter().flat_map(Slab::slices).map(Self::open).collect::<Result<_>>()?;
+        Ok(Self { page, origin: origin(page)?, whole: None, slices })
     }
 
     /// How many channels the image has.
@@ -130,7 +134,10 @@ impl<'a> PartReader<'a> {
     /// As [`read_image`].
     pub(crate) fn read(&mut self, part: &Window) -> Result<Array3<f32>> {
         let decoded_whole = matches!(self.origin, Origin::File(_, Format::Png | Format::Jpeg));
-        let image = if decoded_whole {
+        let image = if !self.slices.is_empty() {
+            let slices = self.slices.iter_mut().map(|slice| slice.read(part)).collect::<Result<Vec<_>>>()?;
+            return joined(self.page, &slices);
+        } else if decoded_whole {
             let whole = match self.whole.take() {
                 Some(whole) => whole,
                 None => decode(self.page, &self.origin, Purpose::Intensities, None)?,
@@ -147,7 +154,17 @@ impl<'a> PartReader<'a> {
 
 /// Reads all channels of an image, which are in one page or in several, or of a part of it.
 fn read_parts(page: &ImageSource, purpose: Purpose, part: Option<&Window>) -> Result<Array3<f32>> {
+    if let Some(slab) = &page.slab {
+        let slices = slab.slices().map(|slice| read_parts(slice, purpose, part));
+        return joined(page, &slices.collect::<Result<Vec<_>>>()?);
+    }
     read_parts_from(page, &origin(page)?, purpose, part)
+}
+
+/// The channels of slices, one slice after the other.
+fn joined(page: &ImageSource, slices: &[Array3<f32>]) -> Result<Array3<f32>> {
+    let views: Vec<_> = slices.iter().map(|slice| slice.view()).collect();
+    concatenate(Axis(0), &views).map_err(|_| misfit(page))
 }
 
 /// As [`read_parts`], of an image that is open, as numbers of any floating-point type.

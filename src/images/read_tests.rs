@@ -268,6 +268,7 @@ fn files_that_are_no_images_say_so() {
     assert!(error.contains("a.tif: is not a PNG or TIFF image"), "{error}");
     let missing = ImageSource {
         array: None,
+        slab: None,
         path: "/no/such.png".into(),
         page: None,
         stem: "such".into(),

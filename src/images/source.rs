@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::arrays::ArrayImage;
+use super::slab::Slab;
 
 /// What the header of one image says, kept so that no file is opened again to ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct ImageSource {
     pub(super) planes: Vec<Plane>,
     /// Where the image is a part of an array, which one of it; then the planes are none.
     pub(super) array: Option<ArrayImage>,
+    /// Where its channels are those of several slices, which; all else is about the middle one.
+    pub(super) slab: Option<Slab>,
 }
 
 /// A page of a TIFF file, or a part of one, that is a channel of an image or several of them.

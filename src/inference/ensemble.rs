@@ -387,9 +387,10 @@ fn check_agreement((first_name, first): (&str, &Model), (name, model): (&str, &M
     };
     let channels =
         |count: usize, what: &str| format!("{count} channel{} {what}", if count == 1 { "" } else { "s" });
-    let properties: [&dyn Fn(&Model) -> String; 4] = [
+    let properties: [&dyn Fn(&Model) -> String; 5] = [
         &|model| task(model).to_owned(),
         &|model| channels(model.architecture.inputs, "in its images"),
+        &|model| format!("slabs of {}", model.slab),
         &values,
         &|model| channels(model.architecture.outputs, "in its results"),
     ];

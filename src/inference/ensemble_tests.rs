@@ -20,6 +20,7 @@ fn regression(architecture: Architecture, seed: u64) -> Model {
         task: Task::Regress,
         input: ones(architecture.inputs, 100.0).into(),
         target: Some(ones(architecture.outputs, 5.0)),
+        slab: 1,
         provenance: BTreeMap::new(),
         architecture,
     }

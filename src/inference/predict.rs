@@ -221,6 +221,8 @@ fn run(
     let mut reporter = Reporter { watcher, images, written, stopped: false };
     products.write_legend()?;
     let grey = ensemble.model().architecture.inputs == 1;
+    // Of slabs, pictures show the slice in the middle.
+    let slab = (ensemble.model().slab > 1).then(|| ensemble.model().middle_channels());
     let mut reader = Reader::new(images, ensemble.measures(), grey);
     // The image of which a part has failed, so that its others are not tried.
     let mut given_up = None;
@@ -253,9 +255,13 @@ fn run(
                     Error::Stopped { .. } => Error::Stopped { done: part.image, count: images.len() },
                     other => other,
                 })?;
-                let shown = products.wants_image().then(|| Shown {
-                    image: if part.count == 1 { read.image } else { core_of(part, &read.image) },
-                    range: read.range,
+                let shown = products.wants_image().then(|| {
+                    let image = if part.count == 1 { read.image } else { core_of(part, &read.image) };
+                    let image = match &slab {
+                        Some(middle) => image.slice_move(s![middle.clone(), .., ..]),
+                        None => image,
+                    };
+                    Shown { image, range: read.range }
                 });
                 let found = if part.count == 1 { found } else { found.map(|array| core_of(part, array)) };
                 Ok((shown, found))

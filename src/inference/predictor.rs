@@ -305,6 +305,7 @@ mod tests {
             }
             .into(),
             target: Some(Normalisation::identity(architecture.outputs)),
+            slab: 1,
             provenance: BTreeMap::new(),
             architecture,
         }

@@ -1,6 +1,7 @@
 //! A trained network with all that is needed to apply it: its task, its normalisation, its origin.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,9 @@ pub struct Model {
     pub input: InputNormalisation,
     /// How regression targets were normalised; `None` for a segmentation.
     pub target: Option<Normalisation>,
+    /// How many slices of a volume its images are made of, an odd number: the channels of each one behind the other, that of
+    /// the result in the middle. 1 for images as they are.
+    pub slab: usize,
     /// Where the model comes from: crate version, data, seed, device, scores; for people to read.
     pub provenance: BTreeMap<String, String>,
 }
@@ -89,6 +93,12 @@ impl Model {
                 self.parameters[at]
             )));
         }
+        if self.slab.is_multiple_of(2) || !self.architecture.inputs.is_multiple_of(self.slab) {
+            return Err(Error::Mismatch(format!(
+                "the model takes slabs of {} slices with {} channels in all; wanted an odd number of slices, and as many channels in each; train it again",
+                self.slab, self.architecture.inputs
+            )));
+        }
         let outputs = self.architecture.outputs;
         let fits = match (&self.task, &self.target) {
             (Task::Segment { classes }, None) => classes.len() == outputs,
@@ -111,6 +121,13 @@ impl Model {
                 target.undo(channel, &mut plane);
             }
         }
+    }
+
+    /// Which channels of its images are those of the slice that it gives the result for; all of them where images are no slabs.
+    pub fn middle_channels(&self) -> Range<usize> {
+        let channels = self.architecture.inputs / self.slab.max(1);
+        let first = self.slab / 2 * channels;
+        first..first + channels
     }
 
     /// The classes of a segmentation; none for a regression.

@@ -46,6 +46,10 @@ impl Model {
         for (name, text) in texts {
             metadata.push((name, text.map_err(|e| Error::Mismatch(e.to_string()))?));
         }
+        // Files of models without slabs stay as they have always been.
+        if self.slab != 1 {
+            metadata.push(("slab", self.slab.to_string()));
+        }
         safetensors_bytes(&tensors, &metadata).map_err(|e| Error::Mismatch(e.to_string()))
     }
 
@@ -105,7 +109,8 @@ impl Model {
         let input: InputNormalisation = text(&metadata, "input", path)?;
         let target: Option<Normalisation> = text(&metadata, "target", path)?;
         let provenance: BTreeMap<String, String> = text(&metadata, "provenance", path)?;
-        let model = Self { architecture, parameters, task, input, target, provenance };
+        let slab = if metadata.contains_key("slab") { text(&metadata, "slab", path)? } else { 1 };
+        let model = Self { architecture, parameters, task, input, target, slab, provenance };
         model.validate().map_err(|e| Error::model(path, e))?;
         Ok(model)
     }
@@ -169,6 +174,7 @@ mod tests {
             },
             input: Normalisation { mean: vec![1.0, 2.0, 3.0], deviation: vec![0.5; 3] }.into(),
             target: None,
+            slab: 1,
             provenance: BTreeMap::from([("seed".to_string(), "1".to_string())]),
         }
     }
@@ -185,6 +191,12 @@ mod tests {
         let by_itself = InputNormalisation::PerImage { per_image: Measure::MeanDeviation };
         let model = Model { input: by_itself, ..model() };
         assert_eq!(Model::from_bytes(&model.to_bytes().unwrap(), Path::new("m")).unwrap(), model);
+        let of_slabs = Model { slab: 3, ..model };
+        assert_eq!(Model::from_bytes(&of_slabs.to_bytes().unwrap(), Path::new("m")).unwrap(), of_slabs);
+        for wrong in [0, 2, 5] {
+            let error = Model { slab: wrong, ..of_slabs.clone() }.to_bytes().unwrap_err().to_string();
+            assert!(error.contains("slabs of"), "{error}");
+        }
     }
 
     #[test]

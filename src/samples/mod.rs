@@ -52,6 +52,6 @@ pub use label_rule::LabelRule;
 pub use labels::LabelMapping;
 pub use results::{ResultFiles, Results};
 pub use sample::{Sample, Target, fill_gaps};
-pub use sampling::{Draw, Sampler, cut};
+pub use sampling::{Draw, Sampler, cut, with_slices_exchanged};
 pub use symmetries::Symmetries;
 pub use weights::{ClassWeights, load_weights, load_weights_with};

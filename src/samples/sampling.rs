@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array2, Array3, Axis, s};
 use rand_chacha::ChaCha8Rng;
 
 use super::class_pixels::ClassPixels;
@@ -27,6 +27,8 @@ pub struct Draw {
     pub crop: Option<Window>,
     /// How it is turned.
     pub symmetry: Symmetry,
+    /// Whether the slices of a slab change places, the first with the last.
+    pub exchanges_slices: bool,
 }
 
 /// The endless series of draws of a training run.
@@ -37,6 +39,8 @@ pub struct Sampler {
     symmetries: Symmetries,
     seed: u64,
     favoured: Option<(ClassPixels, f64)>,
+    /// Slices that make up an image.
+    slab: usize,
     /// The epoch drawn from last and its order, as neighbouring draws are mostly of one epoch.
     order: Mutex<Option<(u64, Vec<usize>)>>,
 }
@@ -63,7 +67,7 @@ impl Sampler {
             return Err(Error::setting("crop", 0, "wanted at least 1 pixel; leave it out for whole images"));
         }
         let symmetries = symmetries.into();
-        Ok(Sampler { sizes, crop, symmetries, seed, favoured: None, order: Mutex::new(None) })
+        Ok(Sampler { sizes, crop, symmetries, seed, favoured: None, slab: 1, order: Mutex::new(None) })
     }
 
     /// Takes `share` of the draws, 0 to 1, about a pixel of a class that is drawn evenly, in whichever image it is:
@@ -72,6 +76,11 @@ impl Sampler {
     /// The pixel is in the middle of the crop, or as near to it as the edge of the image allows.
     pub fn favouring(self, pixels: ClassPixels, share: f64) -> Self {
         Self { favoured: Some((pixels, share)), ..self }
+    }
+
+    /// Images are slabs of `slab` slices each.
+    pub fn of_slabs(self, slab: usize) -> Self {
+        Self { slab, ..self }
     }
 
     /// The draws of one epoch, in which every image is drawn once.
@@ -119,7 +128,8 @@ impl Sampler {
             [only] => *only,
             several => several[below(random, several.len())],
         };
-        Draw { index, crop, symmetry }
+        let exchanges_slices = self.slab > 1 && self.symmetries.exchange_slices() && below(random, 2) == 1;
+        Draw { index, crop, symmetry, exchanges_slices }
     }
 
     fn index(&self, n: u64) -> usize {
@@ -137,6 +147,14 @@ impl Sampler {
             }
         }
     }
+}
+
+/// A slab `[slice and channel][y][x]` of `slab` slices, of which the first comes last.
+pub fn with_slices_exchanged(image: &Array3<f32>, slab: usize) -> Array3<f32> {
+    let channels = (image.dim().0 / slab.max(1)).max(1);
+    let order: Vec<usize> =
+        (0..image.dim().0).map(|at| (slab - 1 - at / channels) * channels + at % channels).collect();
+    image.select(Axis(0), &order)
 }
 
 /// The piece of `sample` that `draw` takes, of image, target and weights alike; all are contiguous.
@@ -163,8 +181,6 @@ pub fn cut(sample: &Sample, draw: &Draw) -> Sample {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-
-    use ndarray::Axis;
 
     use super::*;
 
@@ -276,6 +292,25 @@ mod tests {
         let whole = Sampler::new(set.sizes(), Some(16), true, 3).unwrap();
         let none = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels, 0.0);
         assert!((0..50).all(|n| none.draw(n).index == whole.draw(n).index));
+    }
+
+    #[test]
+    fn slabs_are_shown_either_way_up_where_all_symmetries_are_wanted() {
+        let image = Array3::from_shape_fn((6, 1, 2), |(c, _, x)| (10 * c + x) as f32);
+        let order = with_slices_exchanged(&image, 3).index_axis(Axis(2), 0).iter().copied().collect::<Vec<_>>();
+        assert_eq!(order, [40.0, 50.0, 20.0, 30.0, 0.0, 10.0]);
+        let exchanged = |symmetries: Symmetries, slab| {
+            let sampler = Sampler::new(vec![(9, 9)], Some(4), symmetries, 5).unwrap().of_slabs(slab);
+            (0..100).filter(|n| sampler.draw(*n).exchanges_slices).count()
+        };
+        assert!((30..70).contains(&exchanged(Symmetries::All, 3)));
+        assert_eq!((exchanged(Symmetries::All, 1), exchanged(Symmetries::Rotations, 3)), (0, 0));
+        // What else is drawn stays as it is without slabs.
+        let one = Sampler::new(vec![(9, 9)], Some(4), true, 5).unwrap();
+        let of_slabs = Sampler::new(vec![(9, 9)], Some(4), true, 5).unwrap().of_slabs(3);
+        for n in 0..20 {
+            assert_eq!(one.draw(n), Draw { exchanges_slices: false, ..of_slabs.draw(n) });
+        }
     }
 
     #[test]

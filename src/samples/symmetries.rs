@@ -35,6 +35,13 @@ impl Symmetries {
     }
 }
 
+impl Symmetries {
+    /// Whether slabs are shown with above and below exchanged too.
+    pub(super) fn exchange_slices(self) -> bool {
+        self == Self::All
+    }
+}
+
 /// All for `true`, none for `false`.
 impl From<bool> for Symmetries {
     fn from(all: bool) -> Self {

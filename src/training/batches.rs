@@ -11,7 +11,9 @@ use super::settings::Settings;
 use crate::Result;
 use crate::engine::{Images, TargetValues, Targets};
 use crate::geometry::{Extent, Shape};
-use crate::samples::{Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, Target};
+use crate::samples::{
+    Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, Target, with_slices_exchanged,
+};
 
 /// Pixels of images that are made ready before they are used.
 const MAX_PIXELS_READY: usize = 1 << 24;
@@ -24,6 +26,7 @@ pub(super) struct Batches<'a> {
     seed: u64,
     batch: usize,
     crop: usize,
+    slab: usize,
 }
 
 /// The images and targets of a step: one batch for each size among them, and the scale that makes the loss a mean.
@@ -31,12 +34,13 @@ pub(super) type Step = (Vec<(Images, Targets)>, f32);
 
 impl<'a> Batches<'a> {
     pub(super) fn new(set: &'a Dataset, settings: &Settings) -> Result<Self> {
-        let Settings { batch, crop, symmetries, favour_rare, seed, augmentation, .. } = *settings;
-        let mut sampler = Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?;
+        let Settings { batch, crop, symmetries, favour_rare, seed, augmentation, slab, .. } = *settings;
+        let mut sampler =
+            Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?.of_slabs(slab);
         if favour_rare > 0.0 {
             sampler = sampler.favouring(ClassPixels::of(set)?, favour_rare);
         }
-        Ok(Self { set, sampler, augmentation, seed, batch, crop })
+        Ok(Self { set, sampler, augmentation, seed, batch, crop, slab })
     }
 
     /// What is shown of an image of `(height, width)` pixels.
@@ -75,7 +79,11 @@ impl<'a> Batches<'a> {
     /// The `n`-th sample of the run, from 0.
     pub(super) fn sample(&self, n: u64) -> Sample {
         let draw = self.draw(n);
-        self.augmentation.apply(&self.set.samples[draw.index], &draw, self.seed, n)
+        let mut sample = self.augmentation.apply(&self.set.samples[draw.index], &draw, self.seed, n);
+        if draw.exchanges_slices {
+            sample.image = with_slices_exchanged(&sample.image, self.slab);
+        }
+        sample
     }
 
     /// The names of the images of step `step`, each once.

@@ -15,10 +15,10 @@ impl Settings {
     /// # Errors
     /// As [`Model::read`].
     pub fn start_from(&mut self, path: &str) -> Result<()> {
-        let Architecture { width, depth, dilations, boundary, .. } =
-            Model::read(Path::new(path))?.architecture;
+        let Model { architecture: Architecture { width, depth, dilations, boundary, .. }, slab, .. } =
+            Model::read(Path::new(path))?;
         self.init = Some(path.into());
-        (self.width, self.depth, self.boundary) = (width, depth, boundary);
+        (self.width, self.depth, self.boundary, self.slab) = (width, depth, boundary, slab);
         self.dilations = dilations.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         self.normalise = INITIAL.into();
         Ok(())
@@ -38,6 +38,7 @@ impl Settings {
             ("width", found.width.to_string(), wanted.width.to_string()),
             ("dilations", list(&found.dilations), list(&wanted.dilations)),
             ("boundary", found.boundary.name().into(), wanted.boundary.name().into()),
+            ("slab", self.slab.to_string(), model.slab.to_string()),
         ];
         if let Some((name, found, wanted)) = parts.into_iter().find(|(_, found, wanted)| found != wanted) {
             let wanted = format!("the model of `init` has {wanted}; leave it out, or start without `init`");

@@ -116,6 +116,7 @@ impl Prepared {
             task,
             input,
             target,
+            slab: settings.slab,
             provenance,
         };
         if let Some(initial) = &initial {

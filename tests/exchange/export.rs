@@ -32,6 +32,7 @@ fn model(architecture: Architecture, segment: bool) -> Model {
         task: if segment { Task::Segment { classes: classes.collect() } } else { Task::Regress },
         input: scale(inputs, 120.0).into(),
         target: (!segment).then(|| scale(outputs, -30.0)),
+        slab: 1,
         provenance: Default::default(),
         architecture,
     }

@@ -205,6 +205,7 @@ pub fn regression(inputs: usize, outputs: usize) -> Model {
         task: Task::Regress,
         input: Normalisation { mean: vec![0.0; inputs], deviation: vec![64.0; inputs] }.into(),
         target: Some(Normalisation { mean: vec![1.0; outputs], deviation: vec![32.0; outputs] }),
+        slab: 1,
         provenance: BTreeMap::from([("seed".to_owned(), "5".to_owned())]),
     }
 }

@@ -11,6 +11,8 @@ use super::tags::{Tags, names};
 use crate::error::{Error, Result};
 use crate::images::axes::{Axes, images_along};
 use crate::images::notices::warn_once;
+use crate::images::axes::is_channel;
+use crate::images::slab::Run;
 use crate::images::source::Plane;
 
 /// The images of a file.
@@ -21,6 +23,8 @@ pub(in crate::images) struct Found {
     pub(in crate::images) gathered: bool,
     /// How many images the file has, those that are missing too as far as they are known.
     pub(in crate::images) count: usize,
+    /// Which of them follow each other in space.
+    pub(in crate::images) run: Run,
 }
 
 /// A page with what its tags say.
@@ -249,7 +253,7 @@ impl<'a> Pages<'a> {
     /// The images that whole pages make, and how many pages there should be, where the file says so.
     fn gather(self, axes: Option<&Axes>) -> Result<(Found, Option<usize>)> {
         let Some(frame) = self.pages.first().map(|page| page.frame) else {
-            return Ok((Found { images: Vec::new(), gathered: false, count: 0 }, None));
+            return Ok((Found { images: Vec::new(), gathered: false, count: 0, run: Run::along(&[]) }, None));
         };
         let series = metadata::series(&self.description, frame);
         if axes.is_none() && series.is_empty() && metadata::is_part_of_a_set(&self.description) {
@@ -333,7 +337,9 @@ impl<'a> Pages<'a> {
         let images: Vec<Vec<Plane>> = images.into_iter().map(|planes| whole_pages(planes, spread)).collect();
         let plain = |(index, planes): (usize, &Vec<Plane>)| matches!(planes.as_slice(), [Plane { page, channel: None, .. }] if *page == index);
         let gathered = self.is_raw || !images.iter().enumerate().all(plain);
-        Found { images, gathered, count }
+        let outer: Vec<_> =
+            axes.iter().copied().filter(|(axis, length)| !is_channel(*axis) && *length > 1).collect();
+        Found { images, gathered, count, run: Run::along(&outer) }
     }
 
     /// The images of series that say the page of each plane.
@@ -348,11 +354,12 @@ impl<'a> Pages<'a> {
             }
             return self.along(&[('Z', self.pages.len())], 1, None);
         }
-        let mut all = Found { images: Vec::new(), gathered: false, count: 0 };
+        let mut all = Found { images: Vec::new(), gathered: false, count: 0, run: Run::along(&[]) };
         for series in series {
             let found = self.along(&series.axes, 1, series.order.as_deref());
             all.images.extend(found.images);
             all.count += found.count;
+            all.run = found.run;
         }
         let others = self.pages.iter().filter(|page| !numbers.contains(&page.plane.page)).count();
         self.say_left_out(others, "which belong to none of the images that its OME-XML names");

@@ -68,7 +68,8 @@ fn best_median_worst(losses: &[f64]) -> Vec<(&'static str, usize)> {
 
 /// Image, target and output side by side; the sample is normalised as `model` takes it, what was found is not.
 pub(in crate::training) fn row(sample: &Sample, found: &Found, model: &Model) -> Vec<Array3<u8>> {
-    let mut row = vec![grey_picture(stretch(sample.image.index_axis(Axis(0), 0)).view())];
+    let mut row =
+        vec![grey_picture(stretch(sample.image.index_axis(Axis(0), model.middle_channels().start)).view())];
     match (&sample.target, found) {
         (Target::Classes(target), Found::Classes(found)) => {
             row.push(label_picture(target.view()));
@@ -95,7 +96,7 @@ fn middle(sample: &Sample) -> Sample {
     let Extent { y: rows, x: columns, .. } = shown(Extent::plane(height, width));
     let (y, x) = ((height - rows) / 2, (width - columns) / 2);
     let crop = Window::plane(y..y + rows, x..x + columns);
-    cut(sample, &Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY })
+    cut(sample, &Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY, exchanges_slices: false })
 }
 
 #[cfg(test)]

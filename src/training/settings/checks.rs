@@ -1,6 +1,7 @@
 //! Checks of the settings that need no images.
 
 use super::Settings;
+use crate::images::check_slab;
 use crate::network::TaskKind;
 use crate::samples::LabelRule;
 use crate::{Error, Result};
@@ -12,6 +13,7 @@ impl Settings {
     /// [`Error::Setting`] naming the first that cannot be used.
     pub fn validate(&self) -> Result<()> {
         self.architecture(1, 1)?;
+        check_slab(self.slab)?;
         if self.batch == 0 || self.batch > 4096 {
             return Err(Error::setting("batch", self.batch, "it must be from 1 to 4096"));
         }

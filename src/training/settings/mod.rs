@@ -80,6 +80,10 @@ declare_settings! {
         /// The slices of the images to which the slices of the targets belong, in order, such as 0..1000..10.
         slices_of_targets: Option<String> = None
             => Setting::under(Data, "SLICES").of_kind(ValueKind::Numbers).for_files();
+        /// Show each slice with its neighbours as channels, this many slices together, such as 5: an odd number.
+        ///
+        /// At the ends the stack is mirrored. All flips and rotations include the one that exchanges above and below.
+        slab: usize = 1 => Setting::under(Data, "N").for_files().omitted_at_default();
         /// Which level of a pyramid is taken, 0 being the finest.
         level: usize = 0 => Setting::under(Data, "N").for_files().omitted_at_default();
         /// How numbers lie in files without a header: columns x rows x slices and their type, such as 2048x2048x1000:u16le.
@@ -192,6 +196,7 @@ impl Settings {
             slices_of_targets: self.slices_of_targets.clone(),
             level: self.level,
             raw: self.raw.clone(),
+            slab: self.slab,
             ..Discovery::new(self.axes.clone(), self.target_suffix.clone(), self.keep_going)
         }
     }
