@@ -26,6 +26,8 @@ mod optimisation;
 mod predict;
 #[path = "commands/resume.rs"]
 mod resume;
+#[path = "commands/slabs.rs"]
+mod slabs;
 #[path = "commands/tensorboard.rs"]
 mod tensorboard;
 #[path = "commands/train.rs"]

@@ -161,7 +161,9 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryN
     }
     match model.slab {
         1 => say("inputs", channels(architecture.inputs)),
-        slab => say("inputs", format!("slabs of {slab} slices, each of {}", channels(architecture.inputs / slab))),
+        slab => {
+            say("inputs", format!("slabs of {slab} slices, each of {}", channels(architecture.inputs / slab)))
+        }
     }
     say("outputs", channels(architecture.outputs));
     say("layers", format!("{} of width {}", architecture.depth, architecture.width));

@@ -244,7 +244,15 @@ fn say_alpha(images: &[ImageSource]) {
 /// The file at `path` as an image of which nothing is known.
 fn unread(path: &Path) -> ImageSource {
     let stem = stem_of(path);
-    ImageSource { path: path.to_path_buf(), page: None, stem, header: None, planes: Vec::new(), array: None, slab: None }
+    ImageSource {
+        path: path.to_path_buf(),
+        page: None,
+        stem,
+        header: None,
+        planes: Vec::new(),
+        array: None,
+        slab: None,
+    }
 }
 
 impl Discovery {

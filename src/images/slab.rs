@@ -74,7 +74,8 @@ pub(crate) fn check_slab(thickness: usize) -> Result<()> {
     if thickness % 2 == 1 && thickness <= MOST_SLICES {
         return Ok(());
     }
-    let wanted = format!("it must be an odd number from 1 to {MOST_SLICES}: a slice and as many on either side");
+    let wanted =
+        format!("it must be an odd number from 1 to {MOST_SLICES}: a slice and as many on either side");
     Err(Error::setting("slab", thickness, wanted))
 }
 
@@ -130,7 +131,10 @@ fn of_volume(slices: Vec<ImageSource>, thickness: usize) -> Result<Vec<ImageSour
         match &first {
             Some((name, first)) if first.kind() != found.kind() => {
                 let size = |header: &Header| {
-                    format!("{} x {} pixels of {} {}", header.width, header.height, header.channels, header.samples)
+                    format!(
+                        "{} x {} pixels of {} {}",
+                        header.width, header.height, header.channels, header.samples
+                    )
                 };
                 return Err(Error::Mismatch(format!(
                     "{} has {} but {name} has {}; wanted the same in all slices of a volume, which `slab` makes of them",

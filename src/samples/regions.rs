@@ -48,7 +48,12 @@ impl Dataset {
                     true => (Window::plane(range.clone(), 0..width), "rows"),
                     false => (Window::plane(0..height, range.clone()), "columns"),
                 };
-                let draw = Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY, exchanges_slices: false };
+                let draw = Draw {
+                    index: 0,
+                    crop: Some(crop),
+                    symmetry: Symmetry::IDENTITY,
+                    exchanges_slices: false,
+                };
                 let name = format!("{} {what} {} to {}", sample.name, range.start, range.end - 1);
                 Sample { name, ..cut(sample, &draw) }
             };

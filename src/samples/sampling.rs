@@ -297,7 +297,8 @@ mod tests {
     #[test]
     fn slabs_are_shown_either_way_up_where_all_symmetries_are_wanted() {
         let image = Array3::from_shape_fn((6, 1, 2), |(c, _, x)| (10 * c + x) as f32);
-        let order = with_slices_exchanged(&image, 3).index_axis(Axis(2), 0).iter().copied().collect::<Vec<_>>();
+        let order =
+            with_slices_exchanged(&image, 3).index_axis(Axis(2), 0).iter().copied().collect::<Vec<_>>();
         assert_eq!(order, [40.0, 50.0, 20.0, 30.0, 0.0, 10.0]);
         let exchanged = |symmetries: Symmetries, slab| {
             let sampler = Sampler::new(vec![(9, 9)], Some(4), symmetries, 5).unwrap().of_slabs(slab);

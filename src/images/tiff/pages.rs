@@ -9,9 +9,9 @@ use super::directory::{ByteLayout, MAX_PAGES, damaged, directories, layout};
 use super::metadata::{self, Frame, MAX_PLANES, Series, has_channel_pages};
 use super::tags::{Tags, names};
 use crate::error::{Error, Result};
+use crate::images::axes::is_channel;
 use crate::images::axes::{Axes, images_along};
 use crate::images::notices::warn_once;
-use crate::images::axes::is_channel;
 use crate::images::slab::Run;
 use crate::images::source::Plane;
 
