@@ -129,7 +129,7 @@ mod tests {
         for per_image in [false, true] {
             let wanted = open(per_image, None).predict(&image, true).unwrap();
             let mut ensemble = open(per_image, Some(16));
-            assert_eq!(ensemble.halo(), 7);
+            assert_eq!(ensemble.halo(), 6);
             let tiles = ensemble.tiles(extent, Some(16)).unwrap();
             assert_eq!(tiles.len(), 16);
             let mut read = |window: &Window| Ok(window_of(&image, window));
