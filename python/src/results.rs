@@ -5,11 +5,11 @@ use ndarray::{Array, Dimension};
 use numpy::{Element, PyArray, PyArrayDescrMethods, PyUntypedArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PySlice};
+use pyo3::types::PyDict;
 
 use crate::arrays::{tuple, type_of};
 use crate::chunks::Runs;
-use crate::sources::{dtype_of, place, shape_of};
+use crate::sources::{dtype_of, place, shape_of, slice};
 use crate::stack::{Spot, Stack};
 
 /// An array that is filled image by image, or window by window.
@@ -96,22 +96,34 @@ impl<'a, 'py> Results<'a, 'py> {
         Ok(Given { dtype: dtype.into_any(), runs, held: None })
     }
 
-    /// Refuses an array that results would overwrite before all of it is read: tiles are read with what is around them.
+    /// Refuses an array that results would overwrite before all of it is read. An image that is read as a whole may be written over by its
+    /// own result; tiles are read with what is around them.
     fn check_apart(&self, out: &Bound<'py, PyAny>) -> PyResult<()> {
-        let array = &self.stack.array;
-        if self.stack.tiles.is_empty() {
+        /// Steps that are spent on finding out whether two arrays have a number in common.
+        const STEPS: usize = 100_000;
+        let (array, py) = (&self.stack.array, out.py());
+        let both_in_memory = [out, array].iter().all(|array| array.cast::<PyUntypedArray>().is_ok());
+        let limit = PyDict::new(py);
+        limit.set_item("max_work", STEPS)?;
+        let shared =
+            || py.import("numpy")?.call_method("shares_memory", (out, array), Some(&limit))?.is_truthy();
+        // Where it takes too long to find out, they may.
+        let overlap = out.is(array) || both_in_memory && shared().unwrap_or(true);
+        let begins_at = |array: &Bound<'py, PyAny>| {
+            let layout = array.getattr("__array_interface__")?.get_item("data")?;
+            Ok::<_, PyErr>((layout.get_item(0)?.extract::<usize>()?, array.getattr("strides")?))
+        };
+        let in_place = || {
+            let (one, other) = (begins_at(out)?, begins_at(array)?);
+            Ok::<_, PyErr>(one.0 == other.0 && one.1.eq(other.1)?)
+        };
+        if !overlap || self.stack.tiles.is_empty() && (out.is(array) || in_place()?) {
             return Ok(());
         }
-        let both_in_memory = [out, array].iter().all(|array| array.cast::<PyUntypedArray>().is_ok());
-        let numpy = out.py().import("numpy")?;
-        if out.is(array)
-            || both_in_memory && numpy.call_method1("may_share_memory", (out, array))?.is_truthy()?
-        {
-            return Err(PyValueError::new_err(
-                "out is the array that is read, whose images are computed in tiles; give another one",
-            ));
-        }
-        Ok(())
+        Err(PyValueError::new_err(match self.stack.tiles.is_empty() {
+            true => "out is a part of the array that is read, at another place; give another array",
+            false => "out is the array that is read, whose images are computed in tiles; give another one",
+        }))
     }
 
     /// Puts a result where it belongs.
@@ -159,8 +171,7 @@ impl<'a, 'py> Results<'a, 'py> {
             given.held = Some((first, length, held));
             return Ok(());
         }
-        let fits = |number: usize| isize::try_from(number).map_err(|_| PyValueError::new_err("too large"));
-        array.set_item(PySlice::new(py, fits(first)?, fits(first + length)?, 1), held)
+        array.set_item(slice(py, first..first + length)?, held)
     }
 
     /// The array; where NumPy made it, a masked one for masked images, with the same pixels masked.

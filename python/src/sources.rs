@@ -2,6 +2,7 @@
 //! slicing.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use msd_gpu::geometry::Window;
 use ndarray::Array3;
@@ -26,6 +27,17 @@ pub fn shape_of(array: &Bound<'_, PyAny>) -> PyResult<Option<Vec<usize>>> {
     Ok(array.getattr_opt("shape")?.and_then(|shape| shape.extract().ok()))
 }
 
+/// A range as Python's slice.
+pub fn slice(py: Python<'_>, range: Range<usize>) -> PyResult<Bound<'_, PySlice>> {
+    let (Ok(start), Ok(end)) = (isize::try_from(range.start), isize::try_from(range.end)) else {
+        return Err(PyValueError::new_err(format!(
+            "the axis of an array is longer than the {} that this machine counts to",
+            isize::MAX
+        )));
+    };
+    Ok(PySlice::new(py, start, end, 1))
+}
+
 /// The place of a window in an array: `index` along the first axis where images are stacked, then channels where there are any.
 pub fn place<'py>(
     py: Python<'py>,
@@ -33,19 +45,15 @@ pub fn place<'py>(
     channels: Option<usize>,
     window: &Window,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let slice = |start: usize, end: usize| {
-        let fits = |number: usize| isize::try_from(number).map_err(|_| PyValueError::new_err("too large"));
-        Ok::<_, PyErr>(PySlice::new(py, fits(start)?, fits(end)?, 1).into_any())
-    };
     let mut parts = Vec::new();
     if let Some(index) = index {
         parts.push(index.into_pyobject(py)?.into_any());
     }
     if let Some(channels) = channels {
-        parts.push(slice(0, channels)?);
+        parts.push(slice(py, 0..channels)?.into_any());
     }
     for range in [window.rows(), window.columns()] {
-        parts.push(slice(range.start, range.end)?);
+        parts.push(slice(py, range)?.into_any());
     }
     PyTuple::new(py, parts)
 }
@@ -169,8 +177,7 @@ impl<'py> Slices<'py> {
         }
         let mut wanted = shape.clone();
         wanted[0] = run.len();
-        let fits = |number: usize| isize::try_from(number).map_err(|_| PyValueError::new_err("too large"));
-        let key = PySlice::new(self.py, fits(run.start)?, fits(run.end)?, 1).into_any();
+        let key = slice(self.py, run.clone())?.into_any();
         let called = format!("{}[{}:{}]", self.windows.name, run.start, run.end);
         let numbers = self.windows.ask(key, &wanted, called)?;
         let image = numbers.at(0)?.called(name).whole_image()?;

@@ -160,6 +160,19 @@ def test_a_stack_may_be_written_over_slice_by_slice(denoiser, tmp_path):
             array.file.close()
 
 
+def test_results_are_not_written_over_what_is_still_to_be_read(denoiser):
+    images, _ = discs(5)
+    wanted = denoiser.predict(images)
+    both = np.zeros((6, 2, 24, 30), np.float32)
+    both[:5, 0] = images
+    # Beside what is read there is room, but not one slice further on.
+    assert np.array_equal(denoiser.predict(both[:5, 0], out=both[:5, 1]), wanted)
+    for out in (both[1:, 0], both[4::-1, 0]):
+        with pytest.raises(ValueError, match="out is a part of the array that is read"):
+            denoiser.predict(both[:5, 0], out=out)
+    assert np.array_equal(denoiser.predict(both[:5, 0], out=both[:5, 0]), wanted)
+
+
 def test_slices_that_lie_together_are_read_and_written_together(segmentation):
     images, _ = discs(7)
     source = Slow(images)
