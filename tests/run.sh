@@ -38,12 +38,12 @@ environment="${CARGO_TARGET_DIR:-target}/python-checks"
 python="$environment/bin/python"
 
 install_python_packages() {
-  if ! "$python" -c 'import h5py, imagecodecs, maturin, mrcfile, mypy, nibabel, numpy, ome_zarr, ome_zarr_models, onnxruntime, pytest, tifffile, zarr' 2>/dev/null; then
+  if ! "$python" -c 'import dask.array, h5py, imagecodecs, maturin, mrcfile, mypy, nibabel, numpy, ome_zarr, ome_zarr_models, onnxruntime, pytest, tifffile, zarr' 2>/dev/null; then
     echo "== installing Python packages for the checks of exported models, image files and the Python module"
     if ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
       install_debian_packages python3 python3-venv || true
     fi
-    python3 -m venv "$environment" && "$python" -m pip install --quiet h5py imagecodecs maturin mrcfile mypy nibabel \
+    python3 -m venv "$environment" && "$python" -m pip install --quiet 'dask[array]' h5py imagecodecs maturin mrcfile mypy nibabel \
       numpy ome-zarr ome-zarr-models onnxruntime pytest tifffile zarr
   fi
 }

@@ -7,6 +7,8 @@
     classes = msd_gpu.Model.load("model.safetensors").predict(stack)
 
 Images are arrays (y, x) or (c, y, x) of numbers of any type, in their own units: normalisation is part of the model.
+``predict`` reads what has a shape, a dtype and slicing, such as datasets of h5py and arrays of zarr and dask, slice by slice, and
+writes into such an array with ``out``; ``apply`` goes from files to files.
 ``evaluate`` scores models against targets, and ``Ensemble`` takes the mean of several, or of all flips and rotations.
 
 What cannot be used is a ValueError, a value of another type or an unknown keyword a TypeError, a file that cannot be read or

@@ -1,6 +1,7 @@
 import os
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypedDict, final
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, Protocol, TypedDict, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,24 @@ __version__: str
 Array = NDArray[np.integer[Any] | np.floating[Any] | np.bool_]
 Arrays = Iterable[Array] | Array
 Progress = Callable[[int, float, float, dict[str, float]], object]
+FileProgress = Callable[[int, int, float, str], object]
 Path = str | os.PathLike[str]
+
+class _ArrayLike(Protocol):
+    """What is read slice by slice, such as a dataset of h5py or an array of zarr or dask."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+class _WritableArrayLike(_ArrayLike, Protocol):
+    """What results can be written into, slice by slice."""
+
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+
+_Out = TypeVar("_Out", bound=_WritableArrayLike)
 
 @final
 class Model:
@@ -18,7 +36,38 @@ class Model:
     def load(path: Path, *, device: str = "auto", tile: int | None = None) -> Model: ...
     def save(self, path: Path) -> None: ...
     def export(self, path: Path, format: Literal["onnx", "torch"]) -> None: ...
-    def predict(self, array: Array, *, probabilities: bool = False, rescale: str | None = None) -> NDArray[Any]: ...
+    @overload
+    def predict(
+        self, array: Array | _ArrayLike, *, probabilities: bool = False, rescale: str | None = None, out: _Out
+    ) -> _Out: ...
+    @overload
+    def predict(
+        self, array: Array | _ArrayLike, *, probabilities: bool = False, rescale: str | None = None, out: None = None
+    ) -> NDArray[Any]: ...
+    def apply(
+        self,
+        input: Path | Sequence[Path],
+        out: Path,
+        *,
+        probabilities: bool = False,
+        overlay: bool = False,
+        uncertainty: bool = False,
+        pages: bool = False,
+        format: Literal["tiff", "zarr", "hdf5", "npy", "mrc", "nifti"] | None = None,
+        ome: Literal["0.5", "0.4"] = "0.5",
+        halo: int | Literal["exact", "auto"] | None = None,
+        memory: int | str | None = None,
+        resume: bool = False,
+        part: str | None = None,
+        keep_going: bool = False,
+        axes: str | None = None,
+        channel: int | None = None,
+        slices: str | None = None,
+        level: int = 0,
+        raw: str | None = None,
+        rescale: str | None = None,
+        progress: FileProgress | None = None,
+    ) -> list[pathlib.Path]: ...
     def evaluate(
         self,
         images: Arrays,
@@ -37,6 +86,8 @@ class Model:
     def inputs(self) -> int: ...
     @property
     def outputs(self) -> int: ...
+    @property
+    def halo(self) -> int: ...
     @property
     def classes(self) -> list[tuple[int, str]]: ...
     @property
@@ -56,8 +107,39 @@ class Ensemble:
         device: str | None = None,
         tile: int | None = None,
     ) -> None: ...
-    def predict(self, array: Array, *, probabilities: bool = False, rescale: str | None = None) -> NDArray[Any]: ...
-    def uncertainty(self, array: Array, *, rescale: str | None = None) -> dict[str, NDArray[np.float32]]: ...
+    @overload
+    def predict(
+        self, array: Array | _ArrayLike, *, probabilities: bool = False, rescale: str | None = None, out: _Out
+    ) -> _Out: ...
+    @overload
+    def predict(
+        self, array: Array | _ArrayLike, *, probabilities: bool = False, rescale: str | None = None, out: None = None
+    ) -> NDArray[Any]: ...
+    def apply(
+        self,
+        input: Path | Sequence[Path],
+        out: Path,
+        *,
+        probabilities: bool = False,
+        overlay: bool = False,
+        uncertainty: bool = False,
+        pages: bool = False,
+        format: Literal["tiff", "zarr", "hdf5", "npy", "mrc", "nifti"] | None = None,
+        ome: Literal["0.5", "0.4"] = "0.5",
+        halo: int | Literal["exact", "auto"] | None = None,
+        memory: int | str | None = None,
+        resume: bool = False,
+        part: str | None = None,
+        keep_going: bool = False,
+        axes: str | None = None,
+        channel: int | None = None,
+        slices: str | None = None,
+        level: int = 0,
+        raw: str | None = None,
+        rescale: str | None = None,
+        progress: FileProgress | None = None,
+    ) -> list[pathlib.Path]: ...
+    def uncertainty(self, array: Array | _ArrayLike, *, rescale: str | None = None) -> dict[str, NDArray[np.float32]]: ...
     def evaluate(
         self,
         images: Arrays,
@@ -76,6 +158,8 @@ class Ensemble:
     def inputs(self) -> int: ...
     @property
     def outputs(self) -> int: ...
+    @property
+    def halo(self) -> int: ...
     @property
     def classes(self) -> list[tuple[int, str]]: ...
     @property

@@ -6,22 +6,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use msd_gpu::Error;
 use msd_gpu::devices::{self, Device, TuningPolicy};
 use msd_gpu::evaluation::Scoring;
-use msd_gpu::inference::{self, Prediction};
+use msd_gpu::inference::{self, Prediction, WholeImage};
 use msd_gpu::network::{self, Measure, Task};
 use msd_gpu::samples::LabelRule;
 use msd_gpu::training::TaskKind;
 use msd_gpu::watcher::{Flow, ImageReport, Watcher};
-use ndarray::{Array, Array3, ArrayD, Axis, Dimension};
-use numpy::{Element, PyArrayDyn, PyArrayMethods};
-use pyo3::exceptions::PyValueError;
+use ndarray::{Array3, ArrayD, Axis};
+use numpy::Element;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::Numbers;
-use crate::errors::{log_line, raised, setting};
+use crate::errors::{raised, setting};
 use crate::keywords;
 use crate::pairs::{Pairs, TRAINING, TargetKind};
 use crate::process;
+use crate::results::Results;
+use crate::sources::Windows;
+use crate::stack::{Spot, Stack};
 
 /// The keywords of `evaluate`.
 const OPTIONS: [&str; 6] = ["weights", "ignore", "threshold", "classes", "data_range", "rescale"];
@@ -107,10 +108,27 @@ impl Applied {
     }
 
     /// The measure that the keyword `rescale` names.
-    fn measure(&self, rescale: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Measure>> {
+    pub fn measure(&self, rescale: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Measure>> {
         let text = rescale.map(|rescale| keywords::text("rescale", rescale)).transpose()?;
         let measure = text.map(|text| inference::Ensemble::rescale_measure(&text, &self.models));
         measure.transpose().map_err(raised)
+    }
+
+    /// The array that is given, as images for these models.
+    fn stack<'py>(
+        &self,
+        array: &Bound<'py, PyAny>,
+        rescale: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Stack<'py>> {
+        process::enter()?;
+        let mut stack = Stack::of(array, self.model().architecture.inputs, self.measure(rescale)?)?;
+        let extent = stack.extent();
+        if stack.windows().is_some() && extent.pixels() > 0 {
+            let tiles = || self.lock().as_ref().ok_or_else(gone)?.tiles(extent, self.place.tile);
+            let tiles = array.py().detach(tiles).map_err(raised)?;
+            stack.tiles = if tiles.len() > 1 { tiles } else { Vec::new() };
+        }
+        Ok(stack)
     }
 
     /// The class of each pixel, the probabilities of the classes, or values; see [`crate::model::Model::predict`].
@@ -119,21 +137,22 @@ impl Applied {
         array: &Bound<'py, PyAny>,
         probabilities: bool,
         rescale: Option<&Bound<'py, PyAny>>,
+        out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let stack = Stack::of(array, self)?.rescaled(self.measure(rescale)?);
+        let stack = self.stack(array, rescale)?;
         let Task::Segment { classes } = &self.model().task else {
             if probabilities {
                 return Err(setting("probabilities", "True for a regression", "only classes have some"));
             }
-            let mut values = Output::new(&stack, "float32");
-            self.each(&stack, false, |index, prediction| {
-                values.put(index, self.shaped(&stack, prediction.mean))
+            let mut values = Results::new(&stack, "float32", self.value_channels(&stack), out)?;
+            self.each(&stack, false, |spot, prediction| {
+                values.put(spot, self.shaped(&stack, prediction.mean))
             })?;
             return values.finish();
         };
         if probabilities {
-            let mut all = Output::new(&stack, "float32");
-            self.each(&stack, false, |index, prediction| all.put(index, prediction.mean))?;
+            let mut all = Results::new(&stack, "float32", Some(classes.len()), out)?;
+            self.each(&stack, false, |spot, prediction| all.put(spot, prediction.mean))?;
             return all.finish();
         }
         let values: Vec<i64> = classes.iter().map(|class| class.value).collect();
@@ -141,23 +160,23 @@ impl Applied {
             values.iter().map(|&value| T::try_from(value).ok()).collect()
         }
         if let Some(values) = all::<u8>(&values) {
-            self.labels(&stack, "uint8", &values)
+            self.labels(&stack, ("uint8", &values), out)
         } else if let Some(values) = all::<u16>(&values) {
-            self.labels(&stack, "uint16", &values)
+            self.labels(&stack, ("uint16", &values), out)
         } else {
-            self.labels(&stack, "int64", &values)
+            self.labels(&stack, ("int64", &values), out)
         }
     }
 
     fn labels<'py, T: Element + Copy>(
         &self,
         stack: &Stack<'py>,
-        dtype: &'static str,
-        values: &[T],
+        (dtype, values): (&'static str, &[T]),
+        out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut labels = Output::new(stack, dtype);
-        self.each(stack, false, |index, prediction| {
-            labels.put(index, prediction.classes().mapv(|class| values[class as usize]))
+        let mut labels = Results::new(stack, dtype, None, out)?;
+        self.each(stack, false, |spot, prediction| {
+            labels.put(spot, prediction.classes().mapv(|class| values[class as usize]))
         })?;
         labels.finish()
     }
@@ -168,15 +187,19 @@ impl Applied {
         array: &Bound<'py, PyAny>,
         rescale: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let stack = Stack::of(array, self)?.rescaled(self.measure(rescale)?);
+        let stack = self.stack(array, rescale)?;
         let segments = self.task() == TaskKind::Segment;
-        let [mut mean, mut deviation, mut entropy] = [(); 3].map(|()| Output::new(&stack, "float32"));
-        self.each(&stack, true, |index, prediction| {
+        let channels =
+            if segments { Some(self.model().architecture.outputs) } else { self.value_channels(&stack) };
+        let mut mean = Results::new(&stack, "float32", channels, None)?;
+        let mut deviation = Results::new(&stack, "float32", channels, None)?;
+        let mut entropy = Results::new(&stack, "float32", None, None)?;
+        self.each(&stack, true, |spot, prediction| {
             if segments {
-                entropy.put(index, prediction.entropy())?;
+                entropy.put(spot, prediction.entropy())?;
             }
-            mean.put(index, self.shaped(&stack, prediction.mean))?;
-            prediction.deviation.map_or(Ok(()), |values| deviation.put(index, self.shaped(&stack, values)))
+            mean.put(spot, self.shaped(&stack, prediction.mean))?;
+            prediction.deviation.map_or(Ok(()), |values| deviation.put(spot, self.shaped(&stack, values)))
         })?;
         let result = PyDict::new(array.py());
         result.set_item("mean", mean.finish()?)?;
@@ -187,43 +210,105 @@ impl Applied {
         Ok(result)
     }
 
-    /// Values without the axis of a single channel, where the images have none either.
+    /// The channels of values: none for a single one, where the images have none either.
+    fn value_channels(&self, stack: &Stack<'_>) -> Option<usize> {
+        let outputs = self.model().architecture.outputs;
+        (outputs > 1 || stack.has_channels).then_some(outputs)
+    }
+
+    /// Values with the axes that [`Self::value_channels`] says.
     fn shaped(&self, stack: &Stack<'_>, values: Array3<f32>) -> ArrayD<f32> {
         let values = values.into_dyn();
-        if self.task() == TaskKind::Regress && values.shape()[0] == 1 && !stack.has_channels {
+        if self.task() == TaskKind::Regress && self.value_channels(stack).is_none() {
             return values.index_axis_move(Axis(0), 0);
         }
         values
     }
 
-    /// Applies the models to each image, without the interpreter's lock.
+    /// How far, in pixels, results look to either side.
+    pub fn halo(&self) -> usize {
+        let halos = self.models.iter().map(|(_, model)| (model.architecture.receptive_field() - 1) / 2);
+        halos.max().unwrap_or(0)
+    }
+
+    /// Applies the models to each image of `stack`, or to its tiles, without the interpreter's lock. Nothing is read and nothing taken
+    /// while the models are held: other threads may be needed for that, and may wait for the models themselves.
     fn each(
         &self,
         stack: &Stack<'_>,
         deviation: bool,
-        mut take: impl FnMut(usize, Prediction) -> PyResult<()>,
+        mut take: impl FnMut(Spot, Prediction) -> PyResult<()>,
     ) -> PyResult<()> {
-        process::enter()?;
-        let py = stack.py;
-        for index in 0..stack.count.unwrap_or(1) {
-            let part = stack.count.map(|_| stack.numbers.at(index)).transpose()?;
-            let part = part.as_ref().unwrap_or(&stack.numbers);
-            let (image, name) = (part.whole_image()?, part.name());
-            let (rescale, mut interrupted) = (stack.rescale, None);
-            let predicted = py.detach(|| {
-                let mut ensemble = self.lock();
-                let ensemble = ensemble.as_mut().ok_or_else(gone)?;
-                ensemble.check_channels(name, image.dim().0)?;
-                ensemble.rescale(rescale);
-                ensemble.warn_of_range(name, &image);
-                ensemble.predict_watched(&image, deviation, &mut |_| heard(&mut interrupted))
-            });
-            if let Some(error) = interrupted {
-                return Err(error);
+        let tiled = stack.windows().filter(|_| !stack.tiles.is_empty());
+        for index in stack.indices() {
+            let Some(windows) = tiled else {
+                let image = stack.image(index)?;
+                let found = self.compute(stack, index, &image, |ensemble, watch| {
+                    ensemble.predict_watched(&image, deviation, watch)
+                })?;
+                take(Spot { index, window: None }, found)?;
+                continue;
+            };
+            let whole = self.measured(stack, windows, index)?;
+            for tile in &stack.tiles {
+                let patch = windows.patch(stack.py, index, &tile.patch)?;
+                let found = self.compute(stack, index, &patch, |ensemble, watch| {
+                    ensemble.predict_tile(&patch, tile, &whole, deviation, watch)
+                })?;
+                take(Spot { index, window: Some(tile.core) }, found)?;
             }
-            take(index, predicted.map_err(raised)?)?;
         }
         Ok(())
+    }
+
+    /// Has the models compute something of an image, or of a part of it, without the interpreter's lock.
+    fn compute(
+        &self,
+        stack: &Stack<'_>,
+        index: Option<usize>,
+        pixels: &Array3<f32>,
+        work: impl FnOnce(&mut inference::Ensemble, &mut dyn FnMut(f64) -> Flow) -> msd_gpu::Result<Prediction>
+        + Send,
+    ) -> PyResult<Prediction> {
+        let (name, rescale, mut interrupted) = (stack.name_of(index), stack.rescale, None);
+        let found = stack.py.detach(|| {
+            let mut ensemble = self.lock();
+            let ensemble = ensemble.as_mut().ok_or_else(gone)?;
+            ensemble.check_channels(&name, pixels.dim().0)?;
+            ensemble.rescale(rescale);
+            ensemble.warn_of_range(&name, pixels);
+            work(ensemble, &mut |_| heard(&mut interrupted))
+        });
+        match interrupted {
+            Some(error) => Err(error),
+            None => found.map_err(raised),
+        }
+    }
+
+    /// What has to be known of an image before its tiles are computed, read band by band.
+    fn measured(&self, stack: &Stack<'_>, windows: &Windows, index: Option<usize>) -> PyResult<WholeImage> {
+        let (name, channels, extent) = (stack.name_of(index), stack.channels(), stack.extent());
+        let (rescale, mut failed) = (stack.rescale, None);
+        let found = stack.py.detach(|| {
+            let measures = {
+                let mut ensemble = self.lock();
+                let ensemble = ensemble.as_mut().ok_or_else(gone)?;
+                ensemble.check_channels(&name, channels)?;
+                ensemble.rescale(rescale);
+                ensemble.measures()
+            };
+            WholeImage::measured(&measures, channels, extent, &mut |window| {
+                let read = Python::attach(|py| windows.patch(py, index, window));
+                read.map_err(|error| {
+                    failed = Some(error);
+                    Error::Stopped { done: 0, count: 1 }
+                })
+            })
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => found.map_err(raised),
+        }
     }
 
     /// See [`crate::model::Model::evaluate`]; `function` is what errors call it, and `options` what was given by name.
@@ -308,127 +393,5 @@ struct Listener {
 impl Watcher for Listener {
     fn image(&mut self, _image: &ImageReport<'_>) -> Flow {
         heard(&mut self.interrupted)
-    }
-}
-
-/// The array that `predict` is given: an image, or several of equal size.
-struct Stack<'py> {
-    py: Python<'py>,
-    numbers: Numbers<'py>,
-    /// How many images there are; `None` for a single one, which comes back without that axis.
-    count: Option<usize>,
-    /// Whether images have an axis for channels.
-    has_channels: bool,
-    /// How images are brought to the range of those of training.
-    rescale: Option<Measure>,
-}
-
-impl<'py> Stack<'py> {
-    /// Three axes are a stack for models of images of one channel, and channels for others: with one channel, nobody needs an
-    /// axis for it, and with several an image cannot be without.
-    fn of(array: &Bound<'py, PyAny>, applied: &Applied) -> PyResult<Self> {
-        let numbers = Numbers::of(array, "array")?;
-        let inputs = applied.model().architecture.inputs;
-        let (count, has_channels) = match (numbers.shape(), inputs) {
-            ([_, _], _) => (None, false),
-            (&[count, _, _], 1) => (Some(count), false),
-            ([_, _, _], _) => (None, true),
-            (&[count, _, _, _], _) => (Some(count), true),
-            _ => (Some(0), true),
-        };
-        if count == Some(0) {
-            let wanted = match inputs {
-                1 => "(y, x), (n, y, x) or (n, 1, y, x), with at least one image".to_owned(),
-                _ => format!("({inputs}, y, x) or (n, {inputs}, y, x), with at least one image"),
-            };
-            return Err(numbers.wrong_shape(&wanted));
-        }
-        let wanted =
-            format!("with numpy.moveaxis({}, -1, -3), channels come before rows and columns", numbers.name());
-        match numbers.shape() {
-            [.., channels, _, last] if has_channels && *last == inputs && *channels != inputs => {
-                let found = format!("{channels} channels, but {last} in its last axis");
-                return Err(PyValueError::new_err(format!("{} has {found}; {wanted}", numbers.name())));
-            }
-            // A stack of columns is unusual, but it is one.
-            &[images, rows, 1] if !has_channels && images > 1 => {
-                let found = format!("{} is taken for {images} images of 1 x {rows} pixels", numbers.name());
-                log_line(array.py(), "warning", &format!("{found}; {wanted}"))?;
-            }
-            _ => {}
-        }
-        Ok(Self { py: array.py(), numbers, count, has_channels, rescale: None })
-    }
-
-    fn rescaled(self, rescale: Option<Measure>) -> Self {
-        Self { rescale, ..self }
-    }
-}
-
-/// The array that results are put into; NumPy makes it, so that what does not fit the memory is a `MemoryError`.
-struct Output<'a, 'py, T: Element> {
-    stack: &'a Stack<'py>,
-    dtype: &'static str,
-    all: Option<Bound<'py, PyArrayDyn<T>>>,
-}
-
-impl<'a, 'py, T: Element + Copy> Output<'a, 'py, T> {
-    fn new(stack: &'a Stack<'py>, dtype: &'static str) -> Self {
-        Self { stack, dtype, all: None }
-    }
-
-    fn put<D: Dimension>(&mut self, index: usize, one: Array<T, D>) -> PyResult<()> {
-        let one = one.into_dyn();
-        if self.all.is_none() {
-            let mut shape = one.shape().to_vec();
-            if let Some(count) = self.stack.count {
-                shape.insert(0, count);
-            }
-            let all = self.stack.py.import("numpy")?.call_method1("empty", (shape, self.dtype))?;
-            self.all = Some(all.cast_into::<PyArrayDyn<T>>()?);
-        }
-        if let Some(all) = &self.all {
-            let mut all = all.try_readwrite()?;
-            let mut all = all.as_array_mut();
-            match self.stack.count {
-                Some(_) => all.index_axis_mut(Axis(0), index).assign(&one),
-                None => all.assign(&one),
-            }
-        }
-        Ok(())
-    }
-
-    /// The array; a masked one where the images were, with the same pixels masked.
-    fn finish(self) -> PyResult<Bound<'py, PyAny>> {
-        let Some(all) = self.all else { return Ok(self.stack.py.None().into_bound(self.stack.py)) };
-        let (py, Stack { numbers, count, .. }) = (self.stack.py, self.stack);
-        if !numbers.is_masked() {
-            return Ok(all.into_any());
-        }
-        let numpy = py.import("numpy")?;
-        let mask =
-            numpy.call_method1("zeros", (all.getattr("shape")?, "bool"))?.cast_into::<PyArrayDyn<bool>>()?;
-        {
-            let mut mask = mask.try_readwrite()?;
-            let mut mask = mask.as_array_mut();
-            // The axes before those of the pixels are filled with the same.
-            match count {
-                Some(count) => {
-                    for index in 0..*count {
-                        if let Some(pixels) = numbers.at(index)?.masked_pixels()? {
-                            mask.index_axis_mut(Axis(0), index).assign(&pixels);
-                        }
-                    }
-                }
-                None => {
-                    if let Some(pixels) = numbers.masked_pixels()? {
-                        mask.assign(&pixels);
-                    }
-                }
-            }
-        }
-        let options = PyDict::new(py);
-        options.set_item("mask", mask)?;
-        numpy.getattr("ma")?.call_method("MaskedArray", (all,), Some(&options))
     }
 }

@@ -4,7 +4,8 @@
 use msd_gpu::samples::{check_finite, fill_gaps};
 use ndarray::{Array2, Array3, ArrayD, Axis, Ix2, Zip};
 use numpy::{
-    Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
+    Element, PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -45,10 +46,7 @@ impl<'py> Numbers<'py> {
         let data = numpy.call_method1("asarray", (array,))?.cast_into::<PyUntypedArray>()?;
         let kind = data.dtype().kind();
         if !b"biuf".contains(&kind) {
-            return Err(PyTypeError::new_err(format!(
-                "{name} is an array of {}; wanted integers, floating-point numbers or booleans, convert it with .astype",
-                data.dtype()
-            )));
+            return Err(not_numbers(&name, &data.dtype()));
         }
         Ok(Self { name, data, mask, kind })
     }
@@ -64,6 +62,16 @@ impl<'py> Numbers<'py> {
     /// Whether it is a masked array, also where nothing is masked.
     pub fn is_masked(&self) -> bool {
         self.mask.is_some()
+    }
+
+    /// Whether anything of it is masked.
+    pub fn has_masked(&self) -> PyResult<bool> {
+        self.mask.as_ref().map_or(Ok(false), |mask| mask.call_method0("any")?.is_truthy())
+    }
+
+    /// The same with another name.
+    pub fn called(self, name: String) -> Self {
+        Self { name, ..self }
     }
 
     /// The array at `index` of the first axis.
@@ -247,8 +255,20 @@ impl<'py> Numbers<'py> {
 
     /// What is said of an array with the wrong number of axes.
     pub fn wrong_shape(&self, wanted: &str) -> PyErr {
-        PyValueError::new_err(format!("{} has the shape {}; wanted {wanted}", self.name, tuple(self.shape())))
+        wrong_shape(&self.name, self.shape(), wanted)
     }
+}
+
+/// What is said of an array called `name` with the wrong number of axes.
+pub fn wrong_shape(name: &str, shape: &[usize], wanted: &str) -> PyErr {
+    PyValueError::new_err(format!("{name} has the shape {}; wanted {wanted}", tuple(shape)))
+}
+
+/// What is said of an array of anything but numbers.
+pub fn not_numbers(name: &str, dtype: &Bound<'_, PyArrayDescr>) -> PyErr {
+    PyTypeError::new_err(format!(
+        "{name} is an array of {dtype}; wanted integers, floating-point numbers or booleans, convert it with .astype"
+    ))
 }
 
 /// The pixels in which any channel is masked.
@@ -276,7 +296,7 @@ pub fn type_of(value: &Bound<'_, PyAny>) -> String {
 }
 
 /// A shape as Python writes a tuple.
-fn tuple(shape: &[usize]) -> String {
+pub fn tuple(shape: &[usize]) -> String {
     match shape {
         [length] => format!("({length},)"),
         _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),

@@ -96,17 +96,30 @@ impl Ensemble {
     }
 
     /// The mean of what the models give: arrays in and out as for Model.predict. Labels are those of the largest mean probability.
-    #[pyo3(signature = (array, *, probabilities = None, rescale = None, **unknown),
-        text_signature = "($self, array, *, probabilities=False, rescale=None)")]
+    #[pyo3(signature = (array, *, probabilities = None, rescale = None, out = None, **unknown),
+        text_signature = "($self, array, *, probabilities=False, rescale=None, out=None)")]
     fn predict<'py>(
         &self,
         array: &Bound<'py, PyAny>,
         probabilities: Option<&Bound<'py, PyAny>>,
         rescale: Option<&Bound<'py, PyAny>>,
+        out: Option<&Bound<'py, PyAny>>,
         unknown: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        keywords::refuse("Ensemble.predict", unknown, &["probabilities", "rescale"])?;
-        self.applied.predict(array, keywords::flag("probabilities", probabilities)?, rescale)
+        keywords::refuse("Ensemble.predict", unknown, &["probabilities", "rescale", "out"])?;
+        self.applied.predict(array, keywords::flag("probabilities", probabilities)?, rescale, out)
+    }
+
+    /// Applies the models to images in files and writes the results to files, as Model.apply does for one.
+    #[pyo3(signature = (input, out, **options),
+        text_signature = "($self, input, out, *, probabilities=False, overlay=False, uncertainty=False, pages=False, format=None, ome='0.5', halo=None, memory=None, resume=False, part=None, keep_going=False, axes=None, channel=None, slices=None, level=0, raw=None, rescale=None, progress=None)")]
+    fn apply(
+        &self,
+        input: &Bound<'_, PyAny>,
+        out: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Vec<PathBuf>> {
+        self.applied.apply("Ensemble.apply", input, out, options)
     }
 
     /// How far the predictions are apart, for an array and rescale as Model.predict takes them. Gives a dict of float32 arrays: mean, which is
@@ -153,6 +166,12 @@ impl Ensemble {
     #[getter]
     fn outputs(&self) -> usize {
         self.applied.model().architecture.outputs
+    }
+
+    /// How many pixels to either side a pixel of the result depends on, as in Model.halo; with all flips and rotations as well.
+    #[getter]
+    fn halo(&self) -> usize {
+        self.applied.halo()
     }
 
     /// The classes of a segmentation in the order of their probabilities, as (label value, name).

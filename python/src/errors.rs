@@ -15,24 +15,35 @@ use pyo3::prelude::*;
 /// the memory does not suffice, a `RuntimeError` where running failed, and a `ValueError` where the request or its input cannot
 /// be used.
 pub fn raised(error: Error) -> PyErr {
-    match &error {
+    raised_with(&error, in_python)
+}
+
+/// As [`raised`], where images come from files: what the library says of these stays.
+pub fn raised_of_files(error: &Error) -> PyErr {
+    raised_with(error, in_keywords)
+}
+
+fn raised_with(error: &Error, in_python: impl Fn(&str) -> String) -> PyErr {
+    match error {
         Error::Input { path, problem, cause: Some(cause) }
         | Error::Model { path, problem, cause: Some(cause) } => {
-            if let Some(refused) = of_system(path, problem, cause) {
+            if let Some(refused) = of_system(path, &in_python(problem), cause) {
                 return refused;
             }
         }
         Error::Output { path, problem, cause: Some(cause) } => {
-            if let Some(refused) = of_system(path, &format!("cannot be written: {problem}"), cause) {
+            if let Some(refused) =
+                of_system(path, &in_python(&format!("cannot be written: {problem}")), cause)
+            {
                 return refused;
             }
         }
         _ => {}
     }
     let sentence = in_python(&error.to_string());
-    match &error {
+    match error {
         Error::OutOfMemory { .. } => PyMemoryError::new_err(sentence),
-        _ if error.is_failure() || matches!(error, Error::Stopped { .. }) => {
+        _ if error.is_failure() || matches!(*error, Error::Stopped { .. }) => {
             PyRuntimeError::new_err(sentence)
         }
         _ => PyValueError::new_err(sentence),
@@ -52,7 +63,7 @@ fn of_system(path: &Path, problem: &str, cause: &Cause) -> Option<PyErr> {
         ErrorKind::ReadOnlyFilesystem => Some(30),
         _ => error.raw_os_error(),
     };
-    let problem = without_numbers(&in_python(problem));
+    let problem = without_numbers(problem);
     let Some(number) = number else {
         return Some(PyOSError::new_err(format!("{}: {problem}", path.display())));
     };
@@ -77,7 +88,12 @@ fn in_python(text: &str) -> String {
         setting.is_some_and(|setting| setting.is_for_files() && setting.kind() != ValueKind::Path)
     };
     let clauses: Vec<&str> = text.split(", ").filter(|clause| !for_files(clause)).collect();
-    with_settings(&clauses.join(", "), |name, value| {
+    in_keywords(&clauses.join(", "))
+}
+
+/// A sentence of the library with settings as keywords.
+pub fn in_keywords(text: &str) -> String {
+    with_settings(text, |name, value| {
         if (name, value) == ("msd-gpu", Some("devices")) {
             return Some("msd_gpu.devices()".into());
         }

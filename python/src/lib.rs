@@ -4,18 +4,25 @@
 //! - `process`: which process uses the library, as a fork does not copy its threads.
 //! - `arrays`: NumPy arrays to images, label images and weights; `pairs`: to data sets.
 //! - `keywords`: values of keywords by their types; `settings`: keywords to the settings of a run.
-//! - `applied`: models on a device as arrays go through them; `model` and `ensemble`: the classes `Model` and `Ensemble`.
+//! - `sources`: arrays that are read in pieces, such as datasets in files; `chunks`: which of their slices lie together.
+//! - `stack`: the images that an array holds; `results`: the arrays that results are put into.
+//! - `applied`: models on a device as arrays go through them; `files`: from files to files; `model` and `ensemble`: the classes `Model` and `Ensemble`.
 //! - `training`: the function `train`.
 
 mod applied;
 mod arrays;
+mod chunks;
 mod ensemble;
 mod errors;
+mod files;
 mod keywords;
 mod model;
 mod pairs;
 mod process;
+mod results;
 mod settings;
+mod sources;
+mod stack;
 mod training;
 
 use pyo3::prelude::*;

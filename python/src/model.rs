@@ -1,7 +1,7 @@
 //! The class `Model`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use msd_gpu::devices::Device;
 use msd_gpu::evaluation::metric_names;
@@ -134,6 +134,9 @@ impl Model {
     ///   of several: (c, y, x) is an image, and (n, c, y, x) a stack.
     /// A masked array gives a masked array: masked pixels are filled with the mean of the others of their image and channel,
     /// and masked in the result.
+    /// What has a shape, a dtype and slicing, such as a dataset of h5py, an array of zarr or dask, and np.memmap, is read slice by slice,
+    /// or by those that lie together in a chunk, and never as a whole; slices that the memory does not hold, or with tile= in load larger
+    /// ones, in tiles with all the pixels around them that count. Such arrays are not masked.
     ///
     /// A segmentation gives labels in the values of the training labels, (y, x) or (n, y, x), of the smallest of uint8,
     /// uint16 and int64 that holds them all; with probabilities=True, float32 (classes, y, x) or (n, classes, y, x).
@@ -142,22 +145,60 @@ impl Model {
     ///
     /// rescale: bring each image to the range of numbers of the training images, by its own mean and deviation ("mean") or
     /// percentiles ("1..99"): for the same scene in another bit depth.
+    /// out: an array to write into, slice by slice, of NumPy, h5py or zarr or what else takes slices as these do; it has the shape of the
+    /// result, and its type or one that holds all its numbers. It is given back. After an error it has the slices that were done.
     ///
-    /// Raises TypeError for what is no array of numbers; ValueError for other shapes, an image of another number of channels,
+    /// Raises TypeError for what is no array of numbers, and for an out of another type; ValueError for other shapes, an image of another number of channels,
     /// numbers that are not finite, probabilities of a regression, and another rescale than the training images were normalised
     /// by; RuntimeError when the device fails, and in a process
     /// that was forked after msd_gpu was used.
-    #[pyo3(signature = (array, *, probabilities = None, rescale = None, **unknown),
-        text_signature = "($self, array, *, probabilities=False, rescale=None)")]
+    #[pyo3(signature = (array, *, probabilities = None, rescale = None, out = None, **unknown),
+        text_signature = "($self, array, *, probabilities=False, rescale=None, out=None)")]
     fn predict<'py>(
         &self,
         array: &Bound<'py, PyAny>,
         probabilities: Option<&Bound<'py, PyAny>>,
         rescale: Option<&Bound<'py, PyAny>>,
+        out: Option<&Bound<'py, PyAny>>,
         unknown: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        keywords::refuse("Model.predict", unknown, &["probabilities", "rescale"])?;
-        self.applied.predict(array, keywords::flag("probabilities", probabilities)?, rescale)
+        keywords::refuse("Model.predict", unknown, &["probabilities", "rescale", "out"])?;
+        self.applied.predict(array, keywords::flag("probabilities", probabilities)?, rescale, out)
+    }
+
+    /// Applies the network to images in files and writes the results to files, as msd-gpu predict does: read, computed and written at
+    /// the same time, in memory that does not grow with the files. Gives the paths of the results.
+    ///
+    /// input: a folder, a stack or another file of images, an array inside a file ("scan.h5:/entry/data", "scan.ome.zarr") or a pattern
+    /// ("slices/*.tif"); or a sequence of these.
+    /// out: a folder, which is made if it is not there; for a single stack also the file, such as "result.ome.zarr".
+    /// probabilities, overlay, uncertainty: write these too, as files of their own. pages: a file for each page of a stack.
+    /// format: "tiff", "zarr", "hdf5", "npy", "mrc" or "nifti"; else that of each stack, and PNG or TIFF for images. ome: version of
+    /// OME-Zarr, "0.5" or "0.4".
+    /// memory: how much may be taken, in bytes or as "2GB"; images that need more are cut into tiles. Else most of what is free.
+    /// halo: pixels around each tile that it is computed with: "exact" for all that count, "auto" for as many as keep the outputs within
+    /// 1e-4 of their deviation, or a number; "auto", and "exact" where tile was set in load.
+    /// resume: go on where an earlier call of the same kind was stopped. part: do one of several shares of the files, such as "2/8".
+    /// keep_going: pass over images that cannot be used, and raise at the end; each is in the log.
+    /// axes, channel, slices, level, raw: what the files do not say, and which part of them is taken; msd-gpu predict --help describes
+    /// each. rescale: as in predict.
+    /// progress: called as progress(index, count, done, name) when an image or a tile is done: the number of the image, from 0, how many
+    /// there are, the share of the image that is done, and its name. It stops the work by returning False; what it raises stops it, too.
+    ///
+    /// Ctrl-C stops the work after a tile. What was begun and is not complete has hidden names, and never looks finished.
+    ///
+    /// Raises FileNotFoundError or another OSError for files that cannot be read or written; TypeError for values of another type;
+    /// ValueError for images and settings that cannot be used; MemoryError; RuntimeError when the device fails, when progress
+    /// stopped the work, when images were passed over, and in a process that was forked after msd_gpu was used.
+    #[pyo3(signature = (input, out, **options),
+        text_signature = "($self, input, out, *, probabilities=False, overlay=False, uncertainty=False, pages=False, format=None, ome='0.5', halo=None, memory=None, resume=False, part=None, keep_going=False, axes=None, channel=None, slices=None, level=0, raw=None, rescale=None, progress=None)")]
+    fn apply(
+        &self,
+        input: &Bound<'_, PyAny>,
+        out: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Vec<PathBuf>> {
+        self.applied.apply("Model.apply", input, out, options)
     }
 
     /// Scores what the network gives for images against their targets, as msd-gpu evaluate --json does.
@@ -202,6 +243,13 @@ impl Model {
     #[getter]
     fn outputs(&self) -> usize {
         self.applied.model().architecture.outputs
+    }
+
+    /// How many pixels to either side a pixel of the result depends on. Blocks of an image that are computed with so many pixels around
+    /// them give what the whole image gives, as with dask.array.map_overlap; not where each image is normalised by itself, or rescaled.
+    #[getter]
+    fn halo(&self) -> usize {
+        self.applied.halo()
     }
 
     /// The classes of a segmentation in the order of their probabilities, as (label value, name).

@@ -140,6 +140,7 @@ if child == 0:
         lambda: ensemble.predict(images), lambda: ensemble.uncertainty(images), lambda: msd_gpu.devices(),
         lambda: msd_gpu.evaluate([model], images, labels), lambda: pickle.loads(pickled),
         lambda: msd_gpu.Ensemble([model]), lambda: msd_gpu.Model.load("nothing"),
+        lambda: model.apply("nothing", "nowhere"), lambda: ensemble.apply("nothing", "nowhere"),
     ]
     for task in tasks:
         start = time.perf_counter()
@@ -160,7 +161,7 @@ assert os.waitpid(child, 0)[1] == 0
 model.predict(images)
 """
     code, out, error = run(program, folder=tmp_path)
-    assert (code, out) == (0, "refused\n" * 10), error
+    assert (code, out) == (0, "refused\n" * 12), error
     assert msd_gpu.Model.load(tmp_path / "saved.safetensors", device="cpu").task == "segment"
 
 
@@ -231,18 +232,26 @@ train(10_000_000, progress=say)
 
 
 def test_ctrl_c_is_heard_between_images_and_tiles(tmp_path):
-    for call in ("model.predict(big)", "ensemble.predict(big)", "model.evaluate(big, big > 0)"):
+    for call in (
+        "model.predict(big)", "ensemble.predict(big)", "model.evaluate(big, big > 0)",
+        "model.predict(Like())", "model.apply('big.npy', 'out.npy')",
+    ):  # fmt: skip
         code, out, error = interrupted(f"""
 train().save("m.safetensors")
 model = msd_gpu.Model.load("m.safetensors", device="cpu", tile=16)
 ensemble = msd_gpu.Ensemble([model])
 big = np.random.default_rng(0).random((400, 300, 300), np.float32)
+np.save("big.npy", big)
+class Like:
+    shape, dtype = big.shape, big.dtype
+    __getitem__ = big.__getitem__
 print("now", flush=True)
 start = time.perf_counter()
 try:
     {call}
 except KeyboardInterrupt:
     print("done", time.perf_counter() - start < 20)
+assert not os.path.exists("out.npy")
 # A lock that was held is free again.
 model.predict(images)
 """, tmp_path)

@@ -46,7 +46,7 @@ pub fn run(arguments: ConvertArguments) -> Result<()> {
         window: arguments.window.as_deref().map(str::parse).transpose()?,
         labels: arguments.labels,
     };
-    let pages = arguments.discovery.discovery(None, 1).discover(input)?;
+    let pages = arguments.discovery.discovery(None).discover(input)?;
     let mut progress = ImageProgress::over(1);
     convert(input, pages, out, &wishes, &mut progress)
 }

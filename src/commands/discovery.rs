@@ -30,14 +30,13 @@ pub struct DiscoveryArguments {
 }
 
 impl DiscoveryArguments {
-    /// With what targets have at the end of their names, for models that take slabs of `slab` slices.
-    pub(super) fn discovery(&self, target_suffix: Option<&str>, slab: usize) -> Discovery {
+    /// With what targets have at the end of their names.
+    pub(super) fn discovery(&self, target_suffix: Option<&str>) -> Discovery {
         Discovery {
             channel: self.channel,
             slices: self.slices.clone(),
             level: self.level,
             raw: self.raw.clone(),
-            slab,
             ..Discovery::new(self.axes.clone(), target_suffix.map(str::to_owned), self.keep_going)
         }
     }

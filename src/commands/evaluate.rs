@@ -65,7 +65,7 @@ pub struct EvaluateArguments {
 impl EvaluateArguments {
     /// How images are looked for, for models that take slabs of `slab` slices.
     fn discovery(&self, slab: usize) -> Discovery {
-        self.discovery.discovery(self.target_suffix.as_deref(), slab)
+        self.discovery.discovery(self.target_suffix.as_deref()).of_slabs(slab)
     }
 
     /// Where targets are looked for; clap demands them where there is no list.

@@ -77,7 +77,7 @@ fn subject(path: &Path, discovery: &Discovery) -> Result<Subject> {
 /// Prints what the model file says, and what follows from it.
 pub fn run(arguments: InspectArguments) -> Result<()> {
     let size = arguments.size.as_deref().map(parse_size).transpose()?;
-    let model = match subject(&arguments.model, &arguments.discovery.discovery(None, 1))? {
+    let model = match subject(&arguments.model, &arguments.discovery.discovery(None))? {
         Subject::Model(model) => model,
         Subject::Images(_) if size.is_some() => {
             let problem = "an image was named, but this is for models; name a model, or leave it out";

@@ -1,17 +1,14 @@
 //! `msd-gpu predict`: a trained model applied to images.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::byte_size::byte_size;
 use super::console;
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
-use crate::images::{Discovery, ImageSource, StackFormat, pages_as_images};
-use crate::inference::{Cutting, Halo, Procedure, Products, Share, Wishes, predict};
+use crate::inference::{Cutting, Destination, Procedure, Products, Request, Share, Wishes, Work};
 use crate::{Error, Result};
 
 /// Arguments of `predict`.
@@ -64,55 +61,23 @@ pub struct PredictArguments {
     verify: bool,
 }
 
-/// Where results go, and in which format.
-struct Destination {
-    folder: PathBuf,
-    format: Option<StackFormat>,
-    /// What the only result is called, where a file is named.
-    stem: Option<String>,
-}
-
 impl PredictArguments {
-    /// What `--out`, `--format` and `--ome` say.
-    fn destination(&self) -> Result<Destination> {
-        let of_version = |format: StackFormat| match format {
-            StackFormat::Zarr if self.ome == "0.4" => StackFormat::Zarr04,
-            other => other,
+    fn request(&self) -> Result<Request> {
+        let tile = self.models.tile();
+        let destination = Destination::new(&self.out, self.format.as_deref(), self.ome == "0.4")?;
+        let cutting = Cutting::of_text(tile, self.halo.as_deref(), self.memory.as_deref())?;
+        let share = match &self.part {
+            Some(part) => Some(part.parse()?),
+            None => Share::of_slurm(|name| std::env::var(name).ok()),
         };
-        let named = self.format.as_deref().map(|name| {
-            let known = StackFormat::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-            known.map(|(_, format)| of_version(*format)).ok_or_else(|| {
-                let names = StackFormat::NAMES.map(|(name, _)| name).join(", ");
-                Error::setting("format", format!("'{name}'"), format!("it must be one of {names}"))
-            })
-        });
-        let named = named.transpose()?;
-        // A folder that is there is one, whatever its name ends in; that of a Zarr is a result.
-        let by_name = StackFormat::of_name(&self.out)
-            .filter(|format| !self.out.is_dir() || *format == StackFormat::Zarr);
-        let Some(by_name) = by_name else {
-            return Ok(Destination { folder: self.out.clone(), format: named, stem: None });
-        };
-        let name = self.out.file_name().unwrap_or_default().to_string_lossy();
-        let stem = name.rsplit_once('.').map_or(name.as_ref(), |(stem, _)| stem);
-        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty());
-        Ok(Destination {
-            folder: folder.unwrap_or(Path::new(".")).to_path_buf(),
-            format: Some(named.unwrap_or_else(|| of_version(by_name))),
-            stem: Some(stem.trim_end_matches(".ome").to_owned()),
+        let Self { probabilities, overlay, uncertainty, pages, .. } = *self;
+        Ok(Request {
+            discovery: self.discovery.discovery(None),
+            inputs: self.input.clone(),
+            destination,
+            wishes: Wishes { probabilities, overlay, uncertainty, pages },
+            procedure: Procedure::new(cutting, self.resume, self.discovery.keep_going, share),
         })
-    }
-}
-
-/// What `--halo` says.
-fn halo(text: Option<&str>, has_tile: bool) -> Result<Halo> {
-    match text {
-        None if has_tile => Ok(Halo::Exact),
-        None | Some("auto") => Ok(Halo::Auto),
-        Some("exact") => Ok(Halo::Exact),
-        Some(number) => number.parse().map(Halo::Pixels).map_err(|_| {
-            Error::setting("halo", format!("'{number}'"), "it must be exact, auto or a number of pixels")
-        }),
     }
 }
 
@@ -120,61 +85,31 @@ fn halo(text: Option<&str>, has_tile: bool) -> Result<Halo> {
 ///
 /// All that can be known before the first image is computed is checked before.
 pub fn run(arguments: PredictArguments) -> Result<()> {
-    let PredictArguments { models, discovery, input, probabilities, overlay, uncertainty, pages, .. } =
-        &arguments;
-    let Destination { folder: out, format, stem } = arguments.destination()?;
-    let out = &out;
-    let memory = arguments.memory.as_deref().map(byte_size).transpose()?;
-    let cutting =
-        Cutting::new(models.tile(), halo(arguments.halo.as_deref(), models.tile().is_some())?, memory);
-    let share = match &arguments.part {
-        Some(part) => Some(part.parse()?),
-        None => Share::of_slurm(|name| std::env::var(name).ok()),
-    };
-    let wishes =
-        Wishes { probabilities: *probabilities, overlay: *overlay, uncertainty: *uncertainty, pages: *pages };
+    let request = arguments.request()?;
+    let models = &arguments.models;
+    let out = request.destination.folder();
     let mut ensemble = models.open_for_parts(|model| {
-        let products = Products::new(&model.task, models.predictions(), wishes, out);
+        let products = Products::new(&model.task, models.predictions(), request.wishes, out);
         products.map(drop).map_err(|error| match error {
             Error::Mismatch(problem) => Error::model(models.first(), problem),
             other => other,
         })
     })?;
-    let single = stem.is_some();
-    let products = Products::of(&ensemble, wishes, out)?.in_format(format, stem);
-    let mut images = all_images(&discovery.discovery(None, ensemble.model().slab), input)?;
-    if ensemble.model().architecture.inputs == 1 && discovery.axes.is_none() {
-        images = pages_as_images(images);
-    }
-    let all = images.len();
-    let files: BTreeSet<_> = images.iter().map(ImageSource::place).collect();
-    if single && (files.len() > 1 || *pages) {
-        let found = format!("{}, the name of a file, for {} of them", arguments.out.display(), files.len());
-        return Err(Error::setting("out", found, "give a folder for several results"));
-    }
-    if let Some(share) = share {
-        images = share.of(images);
-        log::info!("this is part {share}: {} of {all} images", images.len());
-        if images.is_empty() {
+    let work = request.work(&ensemble)?;
+    let count = work.count();
+    if let Some(share) = request.procedure.share {
+        log::info!("this is part {share}: {count} of {} images", work.count_of_all_shares());
+        if count == 0 {
             return Ok(());
         }
     }
     if arguments.verify {
-        return verify(&products, &images);
+        return verify(&work);
     }
-    for image in &images {
-        let fits = ensemble.check_image(image);
-        // One that does not fit is passed over when its turn comes.
-        if !discovery.keep_going {
-            fits?;
-        }
-    }
-    products.prepare(&images)?;
+    work.prepare(&ensemble)?;
     log::info!("applying {} on {}", models.description(), ensemble.device().name);
-    let count = images.len();
     let mut progress = ImageProgress::over(count);
-    let procedure = Procedure::new(cutting, arguments.resume, discovery.keep_going, share);
-    let failures = predict(&mut ensemble, &images, &products, &procedure, &mut progress)?;
+    let failures = work.run(&mut ensemble, &mut progress)?;
     drop(progress);
     if !failures.is_empty() {
         let done = count - failures.len();
@@ -191,8 +126,8 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Incomplete`] where some are.
-fn verify(products: &Products, images: &[ImageSource]) -> Result<()> {
-    let files = products.files(images);
+fn verify(work: &Work) -> Result<()> {
+    let files = work.files();
     let missing: Vec<_> = files.iter().filter(|file| !file.exists()).collect();
     missing.iter().for_each(|file| console::line(format!("missing: {}", file.display())));
     if missing.is_empty() {
@@ -200,19 +135,4 @@ fn verify(products: &Products, images: &[ImageSource]) -> Result<()> {
         return Ok(());
     }
     Err(Error::Incomplete { failed: missing.len(), count: files.len() })
-}
-
-/// All images that the inputs name, each once, however many of the inputs name it.
-fn all_images(discovery: &Discovery, inputs: &[String]) -> Result<Vec<ImageSource>> {
-    let mut seen = BTreeSet::new();
-    let mut images = Vec::new();
-    for input in inputs {
-        images.extend(
-            discovery
-                .discover(input)?
-                .into_iter()
-                .filter(|image| seen.insert((image.real_path(), image.place().1.to_owned(), image.page))),
-        );
-    }
-    Ok(images)
 }

@@ -55,6 +55,11 @@ impl Discovery {
         Self { axes, target_suffix, keep_going, ..Self::default() }
     }
 
+    /// The same, with slabs of `slab` slices as images; 1 for slices as they are.
+    pub fn of_slabs(self, slab: usize) -> Self {
+        Self { slab, ..self }
+    }
+
     /// All images that `p` names, in natural order of their stems (`z2` before `z10`).
     ///
     /// `p` is a folder (all its PNG, TIFF and JPEG files, or where there are none its HDF5, Zarr, NPY, MRC and NIfTI files; not

@@ -72,7 +72,8 @@ impl Listing {
             Err(Error::input(
                 path,
                 "no such file or folder; give a folder of images, a TIFF stack or a quoted pattern such as 'slices/*.tif'",
-            ))
+            )
+            .caused_by(std::io::Error::from(std::io::ErrorKind::NotFound)))
         }
     }
 

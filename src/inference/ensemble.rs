@@ -297,8 +297,18 @@ impl Ensemble {
         reaches.max().unwrap_or(0)
     }
 
+    /// Does `work` with images computed in one piece each, whatever the size of tiles that the models were opened with.
+    pub(super) fn in_one_piece<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let before: Vec<_> = self.predictors.iter_mut().map(|predictor| predictor.retile(None)).collect();
+        let found = work(self);
+        for (predictor, tile) in self.predictors.iter_mut().zip(before) {
+            predictor.retile(tile);
+        }
+        found
+    }
+
     /// What has to be measured over all of an image before parts of it are predicted.
-    pub(super) fn measures(&self) -> Vec<Measure> {
+    pub fn measures(&self) -> Vec<Measure> {
         let mut measures: Vec<Measure> = Vec::new();
         for (_, model) in &self.members {
             let wanted = match &model.input {

@@ -5,6 +5,9 @@
 //! - [`Ensemble`]: several models, and an image in its eight symmetries, averaged; how much they differ.
 //! - [`Tiling`]: how an image is cut where it is too large for the memory of the device. Every tile is computed
 //!   with all the pixels around it that it depends on, so tiles do not change the result.
+//! - [`predict()`]: files through models to files; a [`Request`] says which, and where the results go.
+//! - [`WholeImage`], [`Ensemble::tiles`], [`Ensemble::predict_tile`]: images that come from elsewhere and need not be in memory as a
+//!   whole, tile by tile.
 //! - [`image_bytes`]: what images take in memory beside the network.
 //! - [`argmax`] and [`softmax`]: what raw outputs of a segmentation mean.
 //!
@@ -19,6 +22,8 @@ mod plan;
 mod predict;
 mod predictor;
 mod products;
+mod regions;
+mod request;
 mod share;
 mod tiling;
 
@@ -29,5 +34,7 @@ pub use plan::{BOUND, Cutting, Halo};
 pub use predict::{Failure, Procedure, predict};
 pub use predictor::{Predictor, argmax, softmax};
 pub use products::{Products, Wishes};
+pub use regions::WholeImage;
+pub use request::{Destination, Request, Work};
 pub use share::Share;
 pub use tiling::Tiling;

@@ -146,6 +146,19 @@ impl<'a> Reader<'a> {
 /// As [`PartReader::read`].
 pub(super) fn measure(reader: &mut PartReader<'_>, extent: Extent, measures: &[Measure]) -> Result<Measured> {
     let channels = reader.channels()?;
+    measure_bands(channels, extent, measures, &mut |band| reader.read(band))
+}
+
+/// What `measures` find over all of an image of `channels` and `extent`, of which `read` gives bands of whole rows.
+///
+/// # Errors
+/// The first error of `read`.
+pub(super) fn measure_bands(
+    channels: usize,
+    extent: Extent,
+    measures: &[Measure],
+    read: &mut dyn FnMut(&Window) -> Result<Array3<f32>>,
+) -> Result<Measured> {
     let row_bytes = extent.x.saturating_mul(channels).saturating_mul(size_of::<f32>()).max(1);
     let rows = (BAND_BYTES / row_bytes).max(1);
     let mut found = Vec::new();
@@ -153,7 +166,7 @@ pub(super) fn measure(reader: &mut PartReader<'_>, extent: Extent, measures: &[M
         let normalisation = measure.of_bands(channels, |visit| {
             for start in (0..extent.y).step_by(rows) {
                 let band = Window::plane(start..(start + rows).min(extent.y), 0..extent.x);
-                visit(reader.read(&band)?.view());
+                visit(read(&band)?.view());
             }
             Ok(())
         })?;

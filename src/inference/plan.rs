@@ -1,5 +1,7 @@
 //! How images are cut into tiles so that they fit into memory, and how much of its surroundings a tile is computed with.
 
+use std::str::FromStr;
+
 use log::info;
 use ndarray::{Array3, s};
 
@@ -10,6 +12,7 @@ use crate::engine::DeviceKind;
 use crate::error::Bytes;
 use crate::geometry::{Extent, Window};
 use crate::pipeline::AHEAD;
+use crate::settings::byte_size;
 use crate::{Error, Result, memory};
 
 /// How much of its surroundings each tile is computed with.
@@ -23,6 +26,21 @@ pub enum Halo {
     Auto,
     /// So many pixels on either side.
     Pixels(usize),
+}
+
+/// `exact`, `auto`, or a number of pixels.
+impl FromStr for Halo {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Halo::Auto),
+            "exact" => Ok(Halo::Exact),
+            number => number.parse().map(Halo::Pixels).map_err(|_| {
+                Error::setting("halo", format!("'{number}'"), "it must be exact, auto or a number of pixels")
+            }),
+        }
+    }
 }
 
 /// How far outputs may be from those of the whole image with [`Halo::Auto`], as a share of their standard deviation.
@@ -44,6 +62,21 @@ impl Cutting {
     /// With these values.
     pub fn new(tile: Option<usize>, halo: Halo, memory: Option<u64>) -> Self {
         Self { tile, halo, memory }
+    }
+
+    /// With the halo and the memory as people write them: `exact`, `auto` or a number of pixels, and `2GB`. Without a halo, tiles whose
+    /// size is named are exact.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what is none of these.
+    pub fn of_text(tile: Option<usize>, halo: Option<&str>, memory: Option<&str>) -> Result<Self> {
+        let memory = memory.map(byte_size).transpose()?;
+        let halo = match halo {
+            Some(halo) => halo.parse()?,
+            None if tile.is_some() => Halo::Exact,
+            None => Halo::Auto,
+        };
+        Ok(Self { tile, halo, memory })
     }
 }
 

@@ -101,7 +101,7 @@ pub fn predict(
     let Err(error) = ended else { return Ok(failures) };
     let is_of_image = matches!(error, Error::Input { .. } | Error::Mismatch(_));
     if !is_of_image && outputs.keep() {
-        info!("what is done so far is kept: the same call with `--resume` goes on with it");
+        info!("what is done so far is kept: the same call with `resume` goes on with it");
     }
     Err(error)
 }

@@ -60,6 +60,13 @@ impl Predictor {
         Ok(())
     }
 
+    /// Computes images in tiles of at most `tile` rows and columns from now on, or each in one piece; gives what was before.
+    pub(super) fn retile(&mut self, tile: Option<usize>) -> Option<usize> {
+        let before = self.tiling.tile();
+        self.tiling = Tiling::new(&self.model.architecture, tile);
+        before
+    }
+
     /// Bytes of the device's memory that applying the network to an image of `extent` takes.
     ///
     /// # Errors

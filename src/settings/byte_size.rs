@@ -6,7 +6,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Setting`] for what is no size.
-pub(super) fn byte_size(text: &str) -> Result<u64> {
+pub fn byte_size(text: &str) -> Result<u64> {
     let wrong =
         || Error::setting("memory", format!("'{text}'"), "it must be a size such as 2GB, 1.5GiB or 500M");
     let trimmed = text.trim();

@@ -1,0 +1,168 @@
+//! What is asked for when files are predicted, as users write it, and the work that follows from it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::ensemble::Ensemble;
+use super::predict::{Failure, Procedure, predict};
+use super::products::{Products, Wishes};
+use crate::images::{Discovery, ImageSource, StackFormat, pages_as_images};
+use crate::watcher::Watcher;
+use crate::{Error, Result};
+
+/// Where results go, and in which format.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Destination {
+    /// What was asked for, as errors name it.
+    out: PathBuf,
+    folder: PathBuf,
+    format: Option<StackFormat>,
+    /// What the only result is called, where a file is named.
+    stem: Option<String>,
+}
+
+impl Destination {
+    /// `out` is a folder, or the file of a single result, as its ending says. `format` is the name of a format, or `None` for that
+    /// of each image or of the ending; with `older_ome`, OME-Zarr is written in version 0.4.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a format that there is not.
+    pub fn new(out: &Path, format: Option<&str>, older_ome: bool) -> Result<Self> {
+        let of_version = |format: StackFormat| match format {
+            StackFormat::Zarr if older_ome => StackFormat::Zarr04,
+            other => other,
+        };
+        let named = format.map(|name| {
+            let known = StackFormat::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            known.map(|(_, format)| of_version(*format)).ok_or_else(|| {
+                let names = StackFormat::NAMES.map(|(name, _)| name).join(", ");
+                Error::setting("format", format!("'{name}'"), format!("it must be one of {names}"))
+            })
+        });
+        let named = named.transpose()?;
+        // A folder that is there is one, whatever its name ends in; that of a Zarr is a result.
+        let by_name =
+            StackFormat::of_name(out).filter(|format| !out.is_dir() || *format == StackFormat::Zarr);
+        let asked = out.to_path_buf();
+        let Some(by_name) = by_name else {
+            return Ok(Self { folder: asked.clone(), out: asked, format: named, stem: None });
+        };
+        let name = out.file_name().unwrap_or_default().to_string_lossy();
+        let stem = name.rsplit_once('.').map_or(name.as_ref(), |(stem, _)| stem);
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Ok(Self {
+            out: asked,
+            folder: folder.unwrap_or(Path::new(".")).to_path_buf(),
+            format: Some(named.unwrap_or_else(|| of_version(by_name))),
+            stem: Some(stem.trim_end_matches(".ome").to_owned()),
+        })
+    }
+
+    /// The folder that results lie in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// A prediction of files as it is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// How images are looked for.
+    pub discovery: Discovery,
+    /// The folders, files, arrays and patterns that name images.
+    pub inputs: Vec<String>,
+    /// Where results go.
+    pub destination: Destination,
+    /// Which results are wanted.
+    pub wishes: Wishes,
+    /// How it is carried out.
+    pub procedure: Procedure,
+}
+
+/// What there is to do for a [`Request`].
+#[derive(Debug)]
+pub struct Work {
+    images: Vec<ImageSource>,
+    products: Products,
+    procedure: Procedure,
+    /// The images of all shares.
+    all: usize,
+}
+
+impl Request {
+    /// Finds the images, of which each is taken once, however many of the inputs name it, and what their results are called.
+    ///
+    /// # Errors
+    /// As [`Products::new`] and [`Discovery::discover`]; [`Error::Setting`] where one file is named for several results.
+    pub fn work(&self, ensemble: &Ensemble) -> Result<Work> {
+        let Destination { out, folder, format, stem } = &self.destination;
+        let products = Products::of(ensemble, self.wishes, folder)?.in_format(*format, stem.clone());
+        let mut images = self.images(ensemble.model().slab)?;
+        if ensemble.model().architecture.inputs == 1 && self.discovery.axes.is_none() {
+            images = pages_as_images(images);
+        }
+        let files: BTreeSet<_> = images.iter().map(ImageSource::place).collect();
+        if stem.is_some() && (files.len() > 1 || self.wishes.pages) {
+            let found = format!("{}, the name of a file, for {} of them", out.display(), files.len());
+            return Err(Error::setting("out", found, "give a folder for several results"));
+        }
+        let all = images.len();
+        if let Some(share) = self.procedure.share {
+            images = share.of(images);
+        }
+        Ok(Work { images, products, procedure: self.procedure, all })
+    }
+
+    /// The images, as slabs of `slab` slices.
+    fn images(&self, slab: usize) -> Result<Vec<ImageSource>> {
+        let discovery = self.discovery.clone().of_slabs(slab);
+        let mut seen = BTreeSet::new();
+        let mut images = Vec::new();
+        for input in &self.inputs {
+            images.extend(
+                discovery
+                    .discover(input)?
+                    .into_iter()
+                    .filter(|image| seen.insert((image.real_path(), image.place().1.to_owned(), image.page))),
+            );
+        }
+        Ok(images)
+    }
+}
+
+impl Work {
+    /// How many images there are to do.
+    pub fn count(&self) -> usize {
+        self.images.len()
+    }
+
+    /// How many images there are in all shares together.
+    pub fn count_of_all_shares(&self) -> usize {
+        self.all
+    }
+
+    /// The files that it gives.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.products.files(&self.images)
+    }
+
+    /// Checks all that can be known before the first image is computed, and makes the folder for results. An image that does not fit the
+    /// models is left for its turn where such images are passed over.
+    ///
+    /// # Errors
+    /// As [`Ensemble::check_image`] and [`Products::prepare`].
+    pub fn prepare(&self, ensemble: &Ensemble) -> Result<()> {
+        if !self.procedure.keep_going {
+            self.images.iter().try_for_each(|image| ensemble.check_image(image))?;
+        }
+        self.products.prepare(&self.images)
+    }
+
+    /// Does it, as [`predict`].
+    ///
+    /// # Errors
+    /// As [`predict`].
+    pub fn run(&self, ensemble: &mut Ensemble, watcher: &mut dyn Watcher) -> Result<Vec<Failure>> {
+        predict(ensemble, &self.images, &self.products, &self.procedure, watcher)
+    }
+}
