@@ -24,6 +24,7 @@ mod man;
 mod models;
 mod predict;
 mod progress;
+mod results;
 mod settings;
 mod table;
 mod train;

@@ -5,6 +5,7 @@
 //! - [`Ensemble`]: several models, and an image in its eight symmetries, averaged; how much they differ.
 //! - [`Tiling`]: how an image is cut where it is too large for the memory of the device. Every tile is computed
 //!   with all the pixels around it that it depends on, so tiles do not change the result.
+//! - [`predict()`]: files through models to files; [`Series`]: the same as images come, call by call.
 //! - [`image_bytes`]: what images take in memory beside the network.
 //! - [`argmax`] and [`softmax`]: what raw outputs of a segmentation mean.
 //!
@@ -19,6 +20,7 @@ mod plan;
 mod predict;
 mod predictor;
 mod products;
+mod series;
 mod share;
 mod tiling;
 
@@ -29,5 +31,6 @@ pub use plan::{BOUND, Cutting, Halo};
 pub use predict::{Failure, Procedure, predict};
 pub use predictor::{Predictor, argmax, softmax};
 pub use products::{Products, Wishes};
+pub use series::Series;
 pub use share::Share;
 pub use tiling::Tiling;
