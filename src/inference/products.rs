@@ -266,6 +266,11 @@ impl Products {
         write_png_rgb8(self.folder.join(LEGEND), &pictures::legend(&names, WIDTH))
     }
 
+    /// What tells these files from others that are wanted, whatever their folder.
+    pub(super) fn identity(&self) -> String {
+        format!("{:?}", Self { folder: PathBuf::new(), ..self.clone() })
+    }
+
     /// The folder of the files.
     pub fn folder(&self) -> &Path {
         &self.folder

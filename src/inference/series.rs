@@ -1,5 +1,7 @@
 //! Predictions into one folder that are made one after another, as images come.
 
+use twox_hash::XxHash3_128;
+
 use super::ensemble::Ensemble;
 use super::journal::Journal;
 use super::outputs::Outputs;
@@ -32,6 +34,12 @@ impl<'a> Series<'a> {
         remove_unfinished(products.folder());
         products.write_legend()?;
         Ok(Self { products, cutting, journal: Journal::in_memory(), _lock: lock })
+    }
+
+    /// What tells the results of `ensemble` from those of other models and settings.
+    pub(crate) fn identity(&self, ensemble: &Ensemble) -> String {
+        let products = self.products.identity();
+        format!("{} {:032x}", ensemble.identity(), XxHash3_128::oneshot(products.as_bytes()))
     }
 
     /// Applies `ensemble` to the next images, as [`predict`](super::predict()) does. With `keep_going`, those that cannot be used are
