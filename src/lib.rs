@@ -37,7 +37,8 @@
 //!
 //! From images to a model and back:
 //!
-//! - [`inference`]: from a model to results. [`live`]: the same as images appear. [`evaluation`]: how good a network is. [`training`]: from images to a model.
+//! - [`inference`]: from a model to results. [`live`]: the same as images appear.
+//!   [`evaluation`]: how good a network is. [`training`]: from images to a model.
 //! - [`commands`]: the command line.
 //!
 //! # Features

@@ -36,3 +36,5 @@ mod train_data;
 mod tune;
 #[path = "commands/volumes.rs"]
 mod volumes;
+#[path = "commands/watch.rs"]
+mod watch;

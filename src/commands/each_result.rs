@@ -29,7 +29,7 @@ impl EachResult {
     /// The words of `text`; a name with blanks is taken as a whole where there is such a file.
     ///
     /// # Errors
-    /// [`Error::Setting`] for nothing.
+    /// [`Error::Setting`] for nothing, and where there is no such program.
     pub(super) fn new(text: &str) -> Result<Self> {
         if Path::new(text).is_file() {
             return Ok(Self { program: text.into(), arguments: Vec::new() });
@@ -38,6 +38,17 @@ impl EachResult {
         let Some(program) = words.next() else {
             return Err(Error::setting("exec", "empty", "it must name a program"));
         };
+        let name = Path::new(&program);
+        // A name alone is looked for where programs are.
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let is_there = match name.components().count() {
+            1 => std::env::split_paths(&folders).any(|folder| folder.join(name).is_file()),
+            _ => name.is_file(),
+        };
+        if !is_there && cfg!(unix) {
+            let found = format!("'{}', which is no program", name.display());
+            return Err(Error::setting("exec", found, "it must name one; check its name and the folder"));
+        }
         Ok(Self { program, arguments: words.collect() })
     }
 
@@ -76,13 +87,16 @@ mod tests {
 
     #[test]
     fn words_follow_the_program_and_names_with_blanks_are_taken_as_they_are() {
-        let words = EachResult::new(" python3  show.py -a ").unwrap();
-        assert_eq!((words.program, words.arguments), ("python3".into(), vec!["show.py".into(), "-a".into()]));
+        let program = std::env::current_exe().unwrap().to_str().unwrap().to_owned();
+        let words = EachResult::new(&format!(" {program}  show.py -a ")).unwrap();
+        assert_eq!((words.program, words.arguments), (program.into(), vec!["show.py".into(), "-a".into()]));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("my program");
         std::fs::write(&path, b"").unwrap();
         let whole = EachResult::new(path.to_str().unwrap()).unwrap();
         assert_eq!((whole.program, whole.arguments), (path.into(), Vec::new()));
         assert!(EachResult::new("  ").is_err());
+        #[cfg(unix)]
+        assert!(EachResult::new("./no-such-program -a").is_err());
     }
 }

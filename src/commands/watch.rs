@@ -65,7 +65,8 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
 /// Applies the models to images as they appear.
 pub fn run(arguments: WatchArguments) -> Result<()> {
     let WatchArguments { models, discovery, results, .. } = &arguments;
-    let interrupt = Interrupt::listen("stopping once the image in progress is done; a second time stops at once");
+    let interrupt =
+        Interrupt::listen("stopping once the image in progress is done; a second time stops at once");
     let destination = results.destination()?;
     if destination.is_file() {
         let wanted = "each image has results of its own; name a folder";

@@ -64,6 +64,7 @@ mod volume;
 pub use convert::{Conversion, ValueWindow, convert};
 pub(crate) use discovery::natural_order;
 pub use discovery::{Discovery, discover, pages_as_images};
+pub(crate) use file::has_end_mark;
 pub use label_format::LabelFormat;
 pub use labels::{Palette, write_labels, write_labels_as};
 pub use memory::{ArraySink, ArrayVolume};

@@ -327,6 +327,12 @@ impl Products {
         Self { format, stem, ..self }
     }
 
+    /// The same with files of its own for each page of a stack.
+    #[must_use]
+    pub fn by_pages(self) -> Self {
+        Self { pages: true, ..self }
+    }
+
     /// All files that predicting `images` gives, but for the legend.
     pub fn files(&self, images: &[ImageSource]) -> Vec<PathBuf> {
         let grouping = self.grouping(images);

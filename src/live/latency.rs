@@ -65,7 +65,8 @@ mod tests {
         assert_eq!(latencies.pace(), Pace { p50: 3.0, p95: 3.0, rate: 0.0 });
         // From 1 to 100 seconds, four in a second.
         for i in 0..2000_u32 {
-            latencies.add(begin + Duration::from_millis(250) * i, Duration::from_secs(u64::from(i % 100 + 1)));
+            latencies
+                .add(begin + Duration::from_millis(250) * i, Duration::from_secs(u64::from(i % 100 + 1)));
         }
         assert_eq!(latencies.pace(), Pace { p50: 50.0, p95: 95.0, rate: 4.0 });
     }

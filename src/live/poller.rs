@@ -75,9 +75,8 @@ impl Inbox {
     /// Waits until there is something new, at most so long.
     pub(super) fn wait(&self, most: Duration) {
         let state = self.lock();
-        let is_idle = |state: &mut State| {
-            state.queue.len() == 0 && state.given_up.is_empty() && state.error.is_none()
-        };
+        let is_idle =
+            |state: &mut State| state.queue.len() == 0 && state.given_up.is_empty() && state.error.is_none();
         drop(self.changed.wait_timeout_while(state, most, is_idle));
     }
 }

@@ -90,10 +90,12 @@ impl Record {
         if let Some(begun) = begun.filter(|begun| begun != work && !entries.is_empty()) {
             let what = match begun.input == work.input {
                 true => "other models or settings".to_owned(),
-                false => format!("'{}' being watched", begun.input),
+                false => format!("images from {}", begun.input),
             };
-            let found = format!("{}, which was begun with {what}", folder.display());
-            let wanted = format!("name another folder, or remove {NAME} from it to have its results kept");
+            let found = format!("{}, where a watch with {what} has begun", folder.display());
+            let wanted = format!(
+                "its results would be mixed with others; name another folder, or remove {NAME} from it and its results stay as they are"
+            );
             return Err(Error::setting("out", found, wanted));
         }
         let is_new = entries.is_empty();

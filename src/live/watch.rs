@@ -12,7 +12,9 @@ use super::poller::{GivenUp, Inbox, Item, Outcome, look_again_and_again};
 use super::queue::{Policy, Queue};
 use super::record::{Record, Work};
 use super::source::{Folder, Growing, Source};
-use crate::images::{Discovery, ImageSource, is_array_folder, pages_as_images, split_place};
+use crate::images::{
+    Discovery, ImageSource, StackFormat, has_end_mark, is_array_folder, pages_as_images, split_place,
+};
 use crate::inference::{Cutting, Ensemble, Failure, Products, Series};
 use crate::watcher::{Flow, ImageReport, Watcher};
 use crate::{Error, Result};
@@ -143,16 +145,12 @@ pub fn watch(
 ) -> Result<Summary> {
     let grey = ensemble.model().architecture.inputs == 1;
     let source = source(watched, products, grey)?;
+    let by_pages = products.clone().by_pages();
+    // What is not complete has no stack of results.
+    let products = if is_folder(watched) { products } else { &by_pages };
     products.prepare(&[])?;
     let series = Series::begin(products, cutting)?;
-    let input = split_place(&watched.input).0;
-    let work = Work {
-        input: match input.canonicalize() {
-            Ok(path) => watched.input.replacen(&*input.to_string_lossy(), &path.to_string_lossy(), 1),
-            Err(_) => watched.input.clone(),
-        },
-        identity: series.identity(ensemble),
-    };
+    let work = Work { input: full_name(&watched.input), identity: series.identity(ensemble) };
     let record = Record::open(products.folder(), &work)?;
     let mut arrivals = Arrivals::new(watched.settle, watched.patience);
     let begin = Instant::now();
@@ -176,7 +174,8 @@ pub fn watch(
             let problem = format!("{error}; raise the limit of memory or of processes");
             Error::device("this machine", "starting a thread", problem).caused_by(error)
         })?;
-        let mut work = Loop { ensemble, series, products, discovery: &watched.discovery, grey };
+        let (discovery, patience) = (&watched.discovery, watched.patience);
+        let mut work = Loop { ensemble, series, products, discovery, patience, grey };
         let ended = work.run(watched, &mut progress);
         // The thread ends when nobody is there to tell it what became of images.
         let Progress { outcomes, .. } = &mut progress;
@@ -189,19 +188,37 @@ pub fn watch(
     Ok(summary)
 }
 
+/// What `input` is called from anywhere, whether it is there yet or not.
+fn full_name(input: &str) -> String {
+    let (path, inside) = split_place(input);
+    let in_folder = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    let path = path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.clone());
+    let inside = inside.map(|inside| format!(":{inside}")).unwrap_or_default();
+    format!("{}{inside}", path.display())
+}
+
+/// Whether files are watched, and not the slices of one.
+fn is_folder(watched: &Watched) -> bool {
+    let path = split_place(&watched.input).0;
+    path.is_dir() && !is_array_folder(&path) && !has_array_name(&path)
+}
+
 /// What `watched` says.
 fn source(watched: &Watched, products: &Products, grey: bool) -> Result<Box<dyn Source>> {
     let path = split_place(&watched.input).0;
-    if path.is_dir() && !is_array_folder(&path) && !has_array_name(&path) {
+    if is_folder(watched) {
         if watched.discovery.slices.is_some() {
             let wanted = "it counts the slices of one stack; leave it out to watch a folder, or take each so-many-th image with `every`";
             return Err(Error::setting("slices", "given for a folder", wanted));
         }
-        let is_same = |folder: &Path| {
-            matches!((folder.canonicalize(), path.canonicalize()), (Ok(a), Ok(b)) if a == b)
-        };
+        let is_same =
+            |folder: &Path| matches!((folder.canonicalize(), path.canonicalize()), (Ok(a), Ok(b)) if a == b);
         if is_same(products.folder()) {
-            let wanted = "the images are in that folder, and results would be taken for images; name another folder";
+            let wanted =
+                "the images are in that folder, and results would be taken for images; name another folder";
             return Err(Error::setting("out", products.folder().display(), wanted));
         }
         return Ok(Box::new(Folder::new(path, watched.discovery.raw.is_some())));
@@ -217,7 +234,7 @@ fn source(watched: &Watched, products: &Products, grey: bool) -> Result<Box<dyn 
 
 /// Whether the name is that of a stack or an array.
 fn has_array_name(path: &Path) -> bool {
-    crate::images::StackFormat::of_name(path).is_some()
+    StackFormat::of_name(path).is_some()
 }
 
 /// What computes.
@@ -226,6 +243,7 @@ struct Loop<'a> {
     series: Series<'a>,
     products: &'a Products,
     discovery: &'a Discovery,
+    patience: Duration,
     grey: bool,
 }
 
@@ -304,6 +322,12 @@ impl Loop<'_> {
                         let problem = format!("cannot be read: {error}; check the path and its permissions");
                         return Prepared::Unusable(Error::input(path, problem).caused_by(error));
                     }
+                }
+                // It is looked at again when it changes. What never gets an end is taken as it is.
+                if item.ready.since.elapsed() < self.patience && has_end_mark(path) == Ok(false) {
+                    let problem =
+                        "ends before its end, as if it were still being written; copy or export it again";
+                    return Prepared::Unusable(Error::input(path, problem));
                 }
                 match self.discovery.discover(&item.name) {
                     Ok(images) if self.grey && self.discovery.axes.is_none() => pages_as_images(images),

@@ -37,8 +37,8 @@ use tiff::decoder::DecodingResult;
 pub(super) use hdf5::checksum as hdf5_checksum;
 pub(super) use numbers::{copy_common, zeros_like};
 pub(super) use open::{open, open_raw};
-pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(crate) use planes::Growth;
+pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(super) use raw::RawFormat;
 pub(super) use zarr::crc32c;
 

@@ -84,11 +84,8 @@ impl Growing {
         }
         match self.discovery.discover(&self.input) {
             Ok(images) => {
-                self.images = if self.grey && self.discovery.axes.is_none() {
-                    pages_as_images(images)
-                } else {
-                    images
-                };
+                self.images =
+                    if self.grey && self.discovery.axes.is_none() { pages_as_images(images) } else { images };
                 self.trouble = None;
             }
             Err(error @ Error::Setting { .. }) => return Err(error),
@@ -136,7 +133,8 @@ impl Growing {
             };
             let is_passed = later.as_ref().is_some_and(|later| *later != growth.group);
             let stamp = Stamp { bytes: growth.bytes, modified: nanoseconds(growth.modified) };
-            let of_file = Stamp { bytes: stamp.bytes ^ file.bytes, modified: stamp.modified.max(file.modified) };
+            let of_file =
+                Stamp { bytes: stamp.bytes ^ file.bytes, modified: stamp.modified.max(file.modified) };
             match (growth.stored, is_passed) {
                 // Nothing is stored of what is all zeros, perhaps; or it is on its way.
                 (0, true) => all.push((number, stamp, Wait::Patience)),
@@ -207,5 +205,79 @@ impl Source for Growing {
         let (_, error, told) = self.trouble.as_mut().filter(|(_, _, told)| self.is_overdue && !told)?;
         *told = true;
         Some(format!("waiting for {}, which cannot be read so far: {error}", self.input))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An array of `slices` slices of 2 x 2 pixels, `depth` of them in each chunk.
+    fn describe(folder: &std::path::Path, slices: usize, depth: usize) {
+        let text = format!(
+            r#"{{"zarr_format": 2, "shape": [{slices}, 2, 2], "chunks": [{depth}, 2, 2], "dtype": "|u1",
+                "compressor": null, "fill_value": 0, "order": "C", "filters": null}}"#
+        );
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join(".zarray"), text).unwrap();
+    }
+
+    /// The slices that are seen, and how long each has to wait.
+    fn seen(source: &mut Growing, arrivals: &Arrivals) -> Vec<(String, Wait)> {
+        let look = source.look(arrivals, Instant::now()).unwrap();
+        look.seen.into_iter().map(|seen| (seen.key, seen.wait)).collect()
+    }
+
+    fn growing(folder: &std::path::Path, slices: Option<&str>) -> Growing {
+        let discovery = Discovery { slices: slices.map(str::to_owned), ..Discovery::default() };
+        Growing::new(folder.to_str().unwrap(), discovery, true, Duration::ZERO).unwrap()
+    }
+
+    fn slice(number: usize, wait: Wait) -> (String, Wait) {
+        (key_of(number), wait)
+    }
+
+    #[test]
+    fn slices_are_seen_once_they_are_stored_and_those_before_the_last_do_not_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zarr");
+        let mut arrivals = Arrivals::new(Duration::ZERO, Duration::ZERO);
+        let mut source = growing(&path, None);
+        assert!(seen(&mut source, &arrivals).is_empty());
+        assert!(source.trouble().is_some_and(|text| text.starts_with("waiting for ")));
+        describe(&path, 300, 1);
+        assert!(seen(&mut source, &arrivals).is_empty() && source.trouble().is_none());
+        let write = |number: usize| std::fs::write(path.join(format!("{number}.0.0")), [1; 4]).unwrap();
+        write(0);
+        assert_eq!(seen(&mut source, &arrivals), [slice(0, Wait::Settle)]);
+        write(2);
+        let with_gap = [slice(0, Wait::None), slice(1, Wait::Patience), slice(2, Wait::Settle)];
+        assert_eq!(seen(&mut source, &arrivals), with_gap);
+        // However far behind the next one is.
+        write(299);
+        let all = seen(&mut source, &arrivals);
+        assert_eq!((all.len(), all[299].clone()), (300, slice(299, Wait::Settle)));
+        let image = source.image("slice 7").unwrap();
+        assert_eq!((image.page, image.stem.as_str()), (Some(7), "a_p0007"));
+        // What is over is not looked at again.
+        (0..299).for_each(|n| arrivals.done_before(key_of(n), Stamp::default(), Instant::now()));
+        assert_eq!(seen(&mut source, &arrivals), [slice(299, Wait::Settle)]);
+        assert_eq!(seen(&mut growing(&path, Some("299..400")), &arrivals), [slice(299, Wait::Settle)]);
+    }
+
+    #[test]
+    fn slices_in_one_chunk_wait_for_the_next_chunk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zarr");
+        let arrivals = Arrivals::new(Duration::ZERO, Duration::ZERO);
+        let mut source = growing(&path, None);
+        describe(&path, 3, 2);
+        std::fs::write(path.join("0.0.0"), [1; 8]).unwrap();
+        let waits = |source: &mut Growing| -> Vec<Wait> {
+            seen(source, &arrivals).into_iter().map(|(_, wait)| wait).collect()
+        };
+        assert_eq!(waits(&mut source), [Wait::Patience, Wait::Patience]);
+        std::fs::write(path.join("1.0.0"), [1; 8]).unwrap();
+        assert_eq!(waits(&mut source), [Wait::None, Wait::None, Wait::Patience]);
     }
 }
