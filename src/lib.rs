@@ -37,7 +37,8 @@
 //!
 //! From images to a model and back:
 //!
-//! - [`inference`]: from a model to results. [`evaluation`]: how good a network is. [`training`]: from images to a model.
+//! - [`inference`]: from a model to results. [`live`]: the same as images appear.
+//!   [`evaluation`]: how good a network is. [`training`]: from images to a model.
 //! - [`commands`]: the command line.
 //!
 //! # Features
@@ -122,6 +123,7 @@ pub mod geometry;
 pub mod gpu;
 pub mod images;
 pub mod inference;
+pub mod live;
 pub mod memory;
 pub mod metrics;
 pub mod network;

@@ -38,3 +38,5 @@ mod train_data;
 mod tune;
 #[path = "commands/volumes.rs"]
 mod volumes;
+#[path = "commands/watch.rs"]
+mod watch;

@@ -68,6 +68,11 @@ check_stacks() {
   MSD_GPU_PYTHON="$python" cargo test --quiet --lib -- --ignored stacks_are_read_by_other_programs
 }
 
+# A dataset that h5py writes while it is watched.
+check_growing_datasets() {
+  MSD_GPU_PYTHON="$python" cargo test --quiet --test commands -- --ignored growing_hdf5
+}
+
 # The profile of the tests, whose dependencies are built already.
 check_python_module() {
   PATH="$(realpath "$environment")/bin:$PATH" \
@@ -114,6 +119,8 @@ if install_python_packages; then
   check_zarr_folders
   echo "== HDF5, MRC, NIfTI and NPY files in the programs of others"
   check_stacks
+  echo "== an HDF5 dataset that grows"
+  check_growing_datasets
   echo "== the Python module"
   check_python_module
 else

@@ -11,6 +11,7 @@ mod demo;
 mod device;
 mod devices;
 mod discovery;
+mod each_result;
 mod errors;
 mod evaluate;
 mod export;
@@ -23,12 +24,14 @@ mod man;
 mod models;
 mod predict;
 mod progress;
+mod results;
 mod settings;
 mod table;
 mod train;
 mod training_progress;
 #[cfg(feature = "gpu")]
 mod tune;
+mod watch;
 
 pub use self::errors::{exit_code, sentence};
 
@@ -62,6 +65,17 @@ enum Command {
     Train(Box<train::TrainArguments>),
     /// Apply a trained network to images
     Predict(predict::PredictArguments),
+    /// Apply a trained network to images as they appear in a folder, or slices in an array
+    ///
+    /// Each file is read once it has not changed for --settle seconds, in the order in which files are complete. One that cannot
+    /// be read then may be in the middle of being written: it is tried again when it changes, and named once it has not changed for
+    /// --patience seconds. A file that is written again is done again. Of HDF5 datasets and Zarr arrays that grow each slice is done
+    /// once it is stored.
+    ///
+    /// What is done is kept in --out, so that another watch goes on where this one ended, however it ended. Ctrl-C ends it once
+    /// the image in progress is done.
+    #[command(after_long_help = each_result::HELP)]
+    Watch(Box<watch::WatchArguments>),
     /// Score what a trained network, or any program, gives for images against their targets
     Evaluate(evaluate::EvaluateArguments),
     /// Say what a model is, and what applying and training it take; or what an image or a stack is and holds
@@ -118,6 +132,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Devices(arguments) => devices::run(arguments),
         Command::Train(arguments) => train::run(*arguments),
         Command::Predict(arguments) => predict::run(arguments),
+        Command::Watch(arguments) => watch::run(*arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Convert(arguments) => convert::run(arguments),

@@ -1,14 +1,13 @@
 //! `msd-gpu predict`: a trained model applied to images.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::console;
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
-use crate::inference::{Cutting, Destination, Procedure, Products, Request, Share, Wishes, Work};
+use super::results::ResultArguments;
+use crate::inference::{Procedure, Request, Share, Work};
 use crate::{Error, Result};
 
 /// Arguments of `predict`.
@@ -21,35 +20,8 @@ pub struct PredictArguments {
     /// Images: folders, stacks, arrays such as scan.h5:/entry/data, files or quoted patterns such as 'slices/*.tif'
     #[arg(required = true)]
     input: Vec<String>,
-    /// Folder for the results, which is made if it is not there; for one stack also the file, such as result.ome.zarr
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Format of the results: tiff, zarr, hdf5, npy, mrc or nifti [default: that of each stack, and PNG or TIFF for images]
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Write OME-Zarr of version 0.4 for older viewers, or 0.5
-    #[arg(long, value_name = "VERSION", default_value = "0.5", value_parser = ["0.4", "0.5"])]
-    ome: String,
-    /// Write each class's probability too, as NAME_probabilities.tif with one channel for each class
-    #[arg(long)]
-    probabilities: bool,
-    /// Write the labels in colours over the image too, as NAME_overlay.png
-    #[arg(long)]
-    overlay: bool,
-    /// Write how sure the result is too: NAME_deviation.tif, the standard deviation over models and flips, and for
-    /// classes NAME_entropy.tif, the entropy of their probabilities in nats
-    #[arg(long)]
-    uncertainty: bool,
-    /// Write a file for each page of a stack, NAME_p0000 and so on, instead of a stack
-    #[arg(long)]
-    pages: bool,
-    /// Pixels around each tile that it is computed with: exact for all that count, auto for as many as keep outputs within 1e-4
-    /// of their deviation, or a number [default: auto, with --tile exact]
-    #[arg(long, value_name = "HALO")]
-    halo: Option<String>,
-    /// Memory that may be taken, such as 2GB; images that need more are cut into tiles [default: most of what is free]
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<String>,
+    #[command(flatten)]
+    results: ResultArguments,
     /// Go on where an earlier call of the same kind was stopped
     #[arg(long)]
     resume: bool,
@@ -63,19 +35,16 @@ pub struct PredictArguments {
 
 impl PredictArguments {
     fn request(&self) -> Result<Request> {
-        let tile = self.models.tile();
-        let destination = Destination::new(&self.out, self.format.as_deref(), self.ome == "0.4")?;
-        let cutting = Cutting::of_text(tile, self.halo.as_deref(), self.memory.as_deref())?;
         let share = match &self.part {
             Some(part) => Some(part.parse()?),
             None => Share::of_slurm(|name| std::env::var(name).ok()),
         };
-        let Self { probabilities, overlay, uncertainty, pages, .. } = *self;
+        let cutting = self.results.cutting(self.models.tile())?;
         Ok(Request {
             discovery: self.discovery.discovery(None),
             inputs: self.input.clone(),
-            destination,
-            wishes: Wishes { probabilities, overlay, uncertainty, pages },
+            destination: self.results.destination()?,
+            wishes: self.results.wishes(),
             procedure: Procedure::new(cutting, self.resume, self.discovery.keep_going, share),
         })
     }
@@ -88,13 +57,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     let request = arguments.request()?;
     let models = &arguments.models;
     let out = request.destination.folder();
-    let mut ensemble = models.open_for_parts(|model| {
-        let products = Products::new(&model.task, models.predictions(), request.wishes, out);
-        products.map(drop).map_err(|error| match error {
-            Error::Mismatch(problem) => Error::model(models.first(), problem),
-            other => other,
-        })
-    })?;
+    let mut ensemble = arguments.results.open(models, out)?;
     let work = request.work(&ensemble)?;
     let count = work.count();
     if let Some(share) = request.procedure.share {

@@ -369,7 +369,7 @@ fn sort(images: &mut [ImageSource]) {
 }
 
 /// Compares names as people count: runs of digits by their number, all else by character.
-fn natural_order(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     loop {
         let (first_a, first_b) = match (rest_a.chars().next(), rest_b.chars().next()) {

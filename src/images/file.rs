@@ -1,7 +1,7 @@
 //! Opening an image file: the one place where that is done.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -70,6 +70,23 @@ pub(super) fn open(path: &Path) -> Result<(File, Format)> {
     file.rewind().map_err(unreadable)?;
     let format = format_of(&start);
     Ok((file, format))
+}
+
+/// Whether the file at `path` ends as its format says that it does, as far as formats have a mark for that: PNG and JPEG. Their
+/// pixels may be whole though the end is missing, such as while it is being written.
+///
+/// # Errors
+/// [`Error::Input`] when it cannot be read.
+pub(crate) fn has_end_mark(path: &Path) -> Result<bool> {
+    let (mut file, format) = open(path)?;
+    let mark: &[u8] = match format {
+        Format::Png => b"IEND\xae\x42\x60\x82",
+        Format::Jpeg => b"\xff\xd9",
+        _ => return Ok(true),
+    };
+    let mut end = Vec::new();
+    let found = file.seek(SeekFrom::End(-(mark.len() as i64))).and_then(|_| file.read_to_end(&mut end));
+    Ok(found.is_ok() && end == mark)
 }
 
 /// The error for a file that is neither PNG nor JPEG nor TIFF.

@@ -64,14 +64,16 @@ mod units;
 mod volume;
 
 pub use convert::{Conversion, ValueWindow, convert};
+pub(crate) use discovery::natural_order;
 pub use discovery::{Discovery, discover, pages_as_images};
+pub(crate) use file::has_end_mark;
 pub use label_format::LabelFormat;
 pub use labels::{Palette, write_labels, write_labels_as};
 pub use memory::{ArraySink, ArrayVolume};
 pub use number_type::NumberType;
 pub use overview::{Overview, overview};
 pub use pairing::{pair, pair_as};
-pub(crate) use places::is_there;
+pub(crate) use places::{arriving_name, is_array_folder, is_there, split_place};
 pub use png::{write_png_grey8, write_png_rgb8};
 pub(crate) use read::{PartReader, check_gaps, read_image_with_gaps, read_values_with_gaps};
 pub use read::{as_grey, has_equal_channels, page_size, read_image, read_values};

@@ -37,6 +37,27 @@ pub(super) struct Listing {
     pub(super) raw: bool,
 }
 
+/// Whether a file of this name, which has just appeared in a folder, may be an image or a stack: by its ending, and by not being
+/// called as hidden and temporary files are. Zarr folders are none.
+pub(crate) fn arriving_name(file: &Path, raw: bool) -> bool {
+    let is_zarr = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zarr"));
+    !is_zarr && named_as(file, raw).is_some()
+}
+
+/// The file or Zarr folder that `p` names, which need not be there yet, and the place inside it where one is named.
+pub(crate) fn split_place(p: &str) -> (PathBuf, Option<String>) {
+    let path = PathBuf::from(p);
+    match p.rsplit_once(':') {
+        Some((before, inside))
+            if !path.exists()
+                && (Path::new(before).exists() || named_as(Path::new(before), false).is_some()) =>
+        {
+            (PathBuf::from(before), Some(inside.to_owned()))
+        }
+        _ => (path, None),
+    }
+}
+
 /// Whether `p` names something: a file, a folder, a place inside a file, or images by a pattern.
 pub(crate) fn is_there(p: &str) -> bool {
     Path::new(p).exists()
@@ -45,7 +66,7 @@ pub(crate) fn is_there(p: &str) -> bool {
 }
 
 /// Whether the folder at `path` is an array or a group of them: Zarr keeps each of its chunks in a file of its own.
-fn is_array_folder(path: &Path) -> bool {
+pub(crate) fn is_array_folder(path: &Path) -> bool {
     [".zarray", ".zgroup", ".zattrs", "zarr.json"].iter().any(|name| path.join(name).is_file())
 }
 

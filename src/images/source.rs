@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::arrays::ArrayImage;
+use super::arrays::{ArrayImage, Growth};
 use super::slab::Slab;
 
 /// What the header of one image says, kept so that no file is opened again to ask for it.
@@ -130,6 +130,18 @@ impl ImageSource {
     /// What tells the file that the image is in from others: its path, and the place inside it where there is one.
     pub(crate) fn place(&self) -> (&Path, &str) {
         (&self.path, self.array.as_ref().map_or("", |image| image.array.name()))
+    }
+
+    /// The same as slice `number` of a stack, called so that the name is the same however many slices there will be.
+    pub(crate) fn as_slice(&self, number: usize) -> Self {
+        let stem = format!("{}_p{}", self.file_stem(), page_digits(number, 0));
+        Self { page: Some(number), stem, ..self.clone() }
+    }
+
+    /// What is there of the image, where it is a part of an array that another program may still be writing; `None` for a page of
+    /// a file that is not an array.
+    pub(crate) fn growth(&self) -> Option<Growth> {
+        self.array.as_ref().map(|image| image.array.growth(image.number))
     }
 
     /// Each of the planes by itself; the image as it is where it has only one.

@@ -3,7 +3,7 @@
 //! The first line says of what. Then come how images are cut, as memory that is free differs from run to run, and a line for each
 //! tile whose results are in their files. A line that the program did not finish is one that is not there.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ pub(super) type Kind = (usize, usize, u64);
 /// A journal that is kept while results are written.
 #[derive(Debug)]
 pub(super) struct Journal {
-    path: PathBuf,
+    /// `None` for one that is kept in memory alone.
+    path: Option<PathBuf>,
     work: String,
     /// `None` before [`Journal::begin`].
     file: Option<File>,
@@ -38,32 +39,45 @@ pub(super) struct Journal {
     /// Images whose file, which has several parts or images, an earlier run has given its name.
     finished: HashSet<usize>,
     tilings: BTreeMap<Kind, Tiling>,
+    /// The kinds of images of which it was said how they are cut.
+    told: BTreeSet<Kind>,
     /// Whether results have been written in this run or before.
     has_results: bool,
     kept: bool,
 }
 
 impl Journal {
+    /// A journal that no other run goes on with.
+    pub(super) fn in_memory() -> Self {
+        Self::new(None, "")
+    }
+
+    fn new(path: Option<PathBuf>, work: &str) -> Self {
+        Self {
+            path,
+            work: work.to_owned(),
+            file: None,
+            before: HashSet::new(),
+            finished: HashSet::new(),
+            tilings: BTreeMap::new(),
+            told: BTreeSet::new(),
+            has_results: false,
+            kept: false,
+        }
+    }
+
     /// The journal in `folder` of the share `share` of a prediction; `work` tells it from others. With `resume`, what an earlier
     /// run has done is taken over.
     ///
     /// # Errors
     /// [`Error::Setting`] where the earlier run did something else, [`Error::Output`] when it cannot be read.
     pub(super) fn open(folder: &Path, share: &str, work: &str, resume: bool) -> Result<Self> {
-        let mut journal = Self {
-            path: folder.join(format!("{NAME}{share}{ENDING}")),
-            work: work.to_owned(),
-            file: None,
-            before: HashSet::new(),
-            finished: HashSet::new(),
-            tilings: BTreeMap::new(),
-            has_results: false,
-            kept: false,
-        };
+        let path = folder.join(format!("{NAME}{share}{ENDING}"));
         let mut text = String::new();
-        if resume && let Ok(file) = File::open(&journal.path) {
-            file.take(MOST_BYTES).read_to_string(&mut text).map_err(|error| journal.failed(error))?;
+        if resume && let Ok(file) = File::open(&path) {
+            file.take(MOST_BYTES).read_to_string(&mut text).map_err(|error| failed(&path, error))?;
         }
+        let mut journal = Self::new(Some(path), work);
         let Some(first) = text.lines().next() else { return Ok(journal) };
         if first != work {
             return Err(Error::setting(
@@ -99,16 +113,12 @@ impl Journal {
         }
     }
 
-    fn failed(&self, error: std::io::Error) -> Error {
-        Error::output(&self.path, format!("{error}; check the free space and the permissions of the folder"))
-            .caused_by(error)
-    }
-
     /// Writes what is taken over from an earlier run, and nothing else, in the place of that run's journal.
     ///
     /// # Errors
     /// [`Error::Output`] when it cannot be written.
     pub(super) fn begin(&mut self) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
         let mut lines: Vec<_> = self.before.iter().collect();
         lines.sort_unstable();
         let tilings = self.tilings.iter().map(|(kind, tiling)| tiling_line(*kind, tiling));
@@ -117,8 +127,8 @@ impl Journal {
         let text: String =
             std::iter::once(format!("{}\n", self.work)).chain(tilings).chain(tiles).chain(finished).collect();
         // Whole or not at all: else a program that is killed now would lose what was done before.
-        write_bytes_atomic(&self.path, text.as_bytes())?;
-        let file = File::options().append(true).open(&self.path).map_err(|error| self.failed(error))?;
+        write_bytes_atomic(path, text.as_bytes())?;
+        let file = File::options().append(true).open(path).map_err(|error| failed(path, error))?;
         self.file = Some(file);
         Ok(())
     }
@@ -135,6 +145,11 @@ impl Journal {
     pub(super) fn add_tiling(&mut self, kind: Kind, tiling: &Tiling) -> Result<()> {
         self.tilings.insert(kind, *tiling);
         self.write(&tiling_line(kind, tiling))
+    }
+
+    /// Whether this is the first time that images of one kind come.
+    pub(super) fn is_new(&mut self, kind: Kind) -> bool {
+        self.told.insert(kind)
     }
 
     /// Whether an earlier run has done a tile.
@@ -177,13 +192,15 @@ impl Journal {
 
     fn write(&mut self, line: &str) -> Result<()> {
         // In one piece, so that a line is there or not.
-        let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(line.as_bytes()));
-        written.map_err(|error| self.failed(error))
+        match (&mut self.file, &self.path) {
+            (Some(file), Some(path)) => file.write_all(line.as_bytes()).map_err(|error| failed(path, error)),
+            _ => Ok(()),
+        }
     }
 
     /// Leaves the journal when this is dropped, for another run to go on; gives whether there is something to go on with.
     pub(super) fn keep(&mut self) -> bool {
-        self.kept = self.has_results;
+        self.kept = self.has_results && self.path.is_some();
         self.kept
     }
 }
@@ -192,11 +209,17 @@ impl Drop for Journal {
     fn drop(&mut self) {
         if !self.kept
             && self.file.is_some()
-            && let Err(error) = std::fs::remove_file(&self.path)
+            && let Some(path) = &self.path
+            && let Err(error) = std::fs::remove_file(path)
         {
-            log::debug!("{} cannot be removed: {error}", self.path.display());
+            log::debug!("{} cannot be removed: {error}", path.display());
         }
     }
+}
+
+fn failed(path: &Path, error: std::io::Error) -> Error {
+    Error::output(path, format!("{error}; check the free space and the permissions of the folder"))
+        .caused_by(error)
 }
 
 fn tiling_line((height, width, held): Kind, tiling: &Tiling) -> String {

@@ -8,6 +8,7 @@
 //! - [`predict()`]: files through models to files; a [`Request`] says which, and where the results go.
 //! - [`WholeImage`], [`Ensemble::tiles`], [`Ensemble::predict_tile`]: images that come from elsewhere and need not be in memory as a
 //!   whole, tile by tile.
+//! - [`Series`]: the same as images come, call by call.
 //! - [`image_bytes`]: what images take in memory beside the network.
 //! - [`argmax`] and [`softmax`]: what raw outputs of a segmentation mean.
 //!
@@ -24,6 +25,7 @@ mod predictor;
 mod products;
 mod regions;
 mod request;
+mod series;
 mod share;
 mod tiling;
 
@@ -36,5 +38,6 @@ pub use predictor::{Predictor, argmax, softmax};
 pub use products::{Products, Wishes};
 pub use regions::WholeImage;
 pub use request::{Destination, Request, Work};
+pub use series::Series;
 pub use share::Share;
 pub use tiling::Tiling;

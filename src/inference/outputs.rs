@@ -82,7 +82,7 @@ pub(super) struct Outputs<'a> {
     stacks: Vec<Stack>,
     /// The image by itself that comes in parts, and its files.
     open: Option<(usize, Vec<OpenFile>)>,
-    journal: Journal,
+    journal: &'a mut Journal,
     /// Whether files are gone on with that an earlier run has begun.
     resume: bool,
 }
@@ -125,7 +125,7 @@ impl<'a> Outputs<'a> {
     pub(super) fn new(
         products: &'a Products,
         images: &'a [ImageSource],
-        mut journal: Journal,
+        journal: &'a mut Journal,
     ) -> Result<Self> {
         let Grouping { places, stacks } = products.grouping(images);
         let resume = journal.count() > 0;
@@ -151,7 +151,7 @@ impl<'a> Outputs<'a> {
 
     /// What is known of how images are cut, and kept for another run.
     pub(super) fn journal(&mut self) -> &mut Journal {
-        &mut self.journal
+        self.journal
     }
 
     /// Which of the `parts` of an image, which are all of it, an earlier run has done, so that nothing is left to do for them.
@@ -210,7 +210,7 @@ impl<'a> Outputs<'a> {
                                 self.products,
                                 &self.images[stack.source.first],
                                 &rendered,
-                                resume.then_some((&self.journal, part)),
+                                resume.then_some((&*self.journal, part)),
                             )?;
                             for (slice, window) in std::mem::take(&mut stack.skipped) {
                                 add_blank(&mut stack.files, slice, &window)?;

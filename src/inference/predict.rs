@@ -1,6 +1,5 @@
 //! Files through models to files: read, computed and written at the same time.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -27,6 +26,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Failure {
+    /// Its number among the images.
+    pub index: usize,
     /// The name of the image.
     pub name: String,
     /// What is wrong with it.
@@ -86,24 +87,25 @@ pub fn predict(
         remove_unfinished(products.folder());
     }
     let work = description(ensemble, images, products, procedure);
-    let journal = Journal::open(products.folder(), &share, &work, procedure.resume)?;
+    let mut journal = Journal::open(products.folder(), &share, &work, procedure.resume)?;
     let before = journal.count();
-    let mut outputs = Outputs::new(products, images, journal)?;
-    let mut failures = Vec::new();
-    let parts = planned(ensemble, images, procedure, &mut outputs, before > 0)?;
-    let ended = run(ensemble, images, products, &parts, &mut outputs, watcher, |image, error| match error {
-        Error::Input { .. } | Error::Mismatch(_) if procedure.keep_going => {
-            failures.push(Failure { name: image.name(), error });
-            Ok(())
-        }
-        other => Err(other),
-    });
-    let Err(error) = ended else { return Ok(failures) };
-    let is_of_image = matches!(error, Error::Input { .. } | Error::Mismatch(_));
-    if !is_of_image && outputs.keep() {
+    let mut outputs = Outputs::new(products, images, &mut journal)?;
+    products.write_legend()?;
+    let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
+    let parts = planned(ensemble, images, cutting, &mut outputs, before > 0)?;
+    let error = match run(ensemble, images, products, &parts, &mut outputs, keep_going, watcher) {
+        Ok(failures) => return Ok(failures),
+        Err(error) => error,
+    };
+    if !is_of_image(&error) && outputs.keep() {
         info!("what is done so far is kept: the same call with `resume` goes on with it");
     }
     Err(error)
+}
+
+/// Whether an error says that something is wrong with an image.
+fn is_of_image(error: &Error) -> bool {
+    matches!(error, Error::Input { .. } | Error::Mismatch(_))
 }
 
 /// What is done, in one line that is another for other work.
@@ -129,14 +131,13 @@ fn description(
 }
 
 /// The parts of all images that are left to do.
-fn planned(
+pub(super) fn planned(
     ensemble: &mut Ensemble,
     images: &[ImageSource],
-    procedure: &Procedure,
+    cutting: &Cutting,
     outputs: &mut Outputs<'_>,
     resumed: bool,
 ) -> Result<Vec<Part>> {
-    let cutting = &procedure.cutting;
     let reach = ensemble.reach();
     let mut halo = match cutting.halo {
         Halo::Exact => Some(reach),
@@ -144,7 +145,6 @@ fn planned(
         Halo::Auto => None,
     };
     // Images of a kind are cut alike, and as an earlier run has begun with them: other memory may be free now.
-    let mut told = BTreeSet::new();
     let (mut parts, mut passed_over) = (Vec::new(), 0);
     for (index, image) in images.iter().enumerate() {
         // What is wrong with it is told when it is read.
@@ -173,7 +173,7 @@ fn planned(
                 tiling
             }
         };
-        if told.insert(kind) {
+        if outputs.journal().is_new(kind) {
             plan::tell(ensemble, &tiling, extent, reach);
         }
         let all = Part::of_tiles(index, extent, tiling.tiles(extent));
@@ -207,19 +207,19 @@ fn measured_halo(
     plan::effective_halo(ensemble, extent, &measured, budget, reach, &mut |part| reader.read(part))
 }
 
-/// Applies `ensemble` to the parts. When an image could not be read or computed, `failed` decides whether to continue with the others.
-fn run(
+/// Applies `ensemble` to the parts. With `keep_going`, the images that cannot be used are passed over and given.
+pub(super) fn run(
     ensemble: &mut Ensemble,
     images: &[ImageSource],
     products: &Products,
     parts: &[Part],
     outputs: &mut Outputs<'_>,
+    keep_going: bool,
     watcher: &mut dyn Watcher,
-    mut failed: impl FnMut(&ImageSource, Error) -> Result<()>,
-) -> Result<()> {
+) -> Result<Vec<Failure>> {
     let (sender, written) = channel();
     let mut reporter = Reporter { watcher, images, written, stopped: false };
-    products.write_legend()?;
+    let mut failures = Vec::new();
     let grey = ensemble.model().architecture.inputs == 1;
     // Of slabs, pictures show the slice in the middle.
     let slab = (ensemble.model().slab > 1).then(|| ensemble.model().middle_channels());
@@ -270,7 +270,11 @@ fn run(
                 Ok(found) => Ok(Some(found)),
                 Err(error) => {
                     given_up = Some(part.image);
-                    failed(source, error).map(|()| None)
+                    if !keep_going || !is_of_image(&error) {
+                        return Err(error);
+                    }
+                    failures.push(Failure { index: part.image, name: source.name(), error });
+                    Ok(None)
                 }
             }
         },
@@ -287,7 +291,7 @@ fn run(
         },
     );
     reporter.report_written();
-    ended
+    ended.map(|()| failures)
 }
 
 /// What is kept of the patch of a part.

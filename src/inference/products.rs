@@ -160,12 +160,21 @@ impl Products {
         Ok(Self { channels: ensemble.model().architecture.outputs, ..products })
     }
 
-    /// Creates the folder and checks that files can be written there. Refuses images whose results would overwrite something: two
-    /// images whose results have the same name, or an image that lies in the folder itself.
+    /// Creates the folder and checks that files can be written there. Refuses images as [`Products::check`] does.
     ///
     /// # Errors
-    /// [`Error::Mismatch`], [`Error::Setting`] and [`Error::Output`] for these.
+    /// [`Error::Output`] for a folder that takes no files; else as [`Products::check`].
     pub fn prepare(&self, images: &[ImageSource]) -> Result<()> {
+        self.check(images)?;
+        make_and_try(&self.folder)
+    }
+
+    /// Refuses images whose results would overwrite something: two images whose results have the same name, or an image that lies
+    /// in the folder itself.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] and [`Error::Setting`] for these.
+    pub fn check(&self, images: &[ImageSource]) -> Result<()> {
         let mut owners = BTreeMap::new();
         if self.wants_image()
             && let Some(image) = images.iter().find(|image| image.stem == LEGEND_STEM)
@@ -210,7 +219,7 @@ impl Products {
                 return Err(Error::setting("out", self.folder.display(), wanted));
             }
         }
-        make_and_try(&self.folder)
+        Ok(())
     }
 
     /// Whether the deviation over predictions is needed.
@@ -257,7 +266,13 @@ impl Products {
         write_png_rgb8(self.folder.join(LEGEND), &pictures::legend(&names, WIDTH))
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    /// What tells these files from others that are wanted, whatever their folder.
+    pub(super) fn identity(&self) -> String {
+        format!("{:?}", Self { folder: PathBuf::new(), ..self.clone() })
+    }
+
+    /// The folder of the files.
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -310,6 +325,12 @@ impl Products {
     #[must_use]
     pub fn in_format(self, format: Option<StackFormat>, stem: Option<String>) -> Self {
         Self { format, stem, ..self }
+    }
+
+    /// The same with files of its own for each page of a stack.
+    #[must_use]
+    pub fn by_pages(self) -> Self {
+        Self { pages: true, ..self }
     }
 
     /// All files that predicting `images` gives, but for the legend.

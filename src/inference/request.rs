@@ -58,6 +58,19 @@ impl Destination {
         })
     }
 
+    /// Whether a file is named, for a single result.
+    pub fn is_file(&self) -> bool {
+        self.stem.is_some()
+    }
+
+    /// What `ensemble` writes there of what is wished for.
+    ///
+    /// # Errors
+    /// As [`Products::new`].
+    pub fn products(&self, ensemble: &Ensemble, wishes: Wishes) -> Result<Products> {
+        Ok(Products::of(ensemble, wishes, &self.folder)?.in_format(self.format, self.stem.clone()))
+    }
+
     /// The folder that results lie in.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -95,15 +108,15 @@ impl Request {
     /// # Errors
     /// As [`Products::new`] and [`Discovery::discover`]; [`Error::Setting`] where one file is named for several results.
     pub fn work(&self, ensemble: &Ensemble) -> Result<Work> {
-        let Destination { out, folder, format, stem } = &self.destination;
-        let products = Products::of(ensemble, self.wishes, folder)?.in_format(*format, stem.clone());
+        let products = self.destination.products(ensemble, self.wishes)?;
         let mut images = self.images(ensemble.model().slab)?;
         if ensemble.model().architecture.inputs == 1 && self.discovery.axes.is_none() {
             images = pages_as_images(images);
         }
         let files: BTreeSet<_> = images.iter().map(ImageSource::place).collect();
-        if stem.is_some() && (files.len() > 1 || self.wishes.pages) {
-            let found = format!("{}, the name of a file, for {} of them", out.display(), files.len());
+        if self.destination.is_file() && (files.len() > 1 || self.wishes.pages) {
+            let out = self.destination.out.display();
+            let found = format!("{out}, the name of a file, for {} of them", files.len());
             return Err(Error::setting("out", found, "give a folder for several results"));
         }
         let all = images.len();

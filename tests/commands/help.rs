@@ -2,11 +2,12 @@
 
 use crate::support::Bench;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "demo",
     "devices",
     "train",
     "predict",
+    "watch",
     "evaluate",
     "inspect",
     "convert",

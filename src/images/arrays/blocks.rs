@@ -130,7 +130,7 @@ impl Blocks {
 }
 
 /// The places of the blocks that `wanted` touches, counted in blocks, the last axis fastest.
-fn places_of_blocks(block: &[usize], wanted: &[Range<usize>]) -> Vec<Vec<usize>> {
+pub(super) fn places_of_blocks(block: &[usize], wanted: &[Range<usize>]) -> Vec<Vec<usize>> {
     let mut places = vec![Vec::new()];
     for (&length, range) in block.iter().zip(wanted) {
         let length = length.max(1);
@@ -144,7 +144,7 @@ fn places_of_blocks(block: &[usize], wanted: &[Range<usize>]) -> Vec<Vec<usize>>
 }
 
 /// Where a block lies, cut off where the array ends.
-fn ranges_of_block(place: &[usize], block: &[usize], shape: &[usize]) -> Vec<Range<usize>> {
+pub(super) fn ranges_of_block(place: &[usize], block: &[usize], shape: &[usize]) -> Vec<Range<usize>> {
     place
         .iter()
         .zip(block)

@@ -30,12 +30,14 @@ mod zarr;
 
 use std::fmt;
 use std::ops::Range;
+use std::time::SystemTime;
 
 use tiff::decoder::DecodingResult;
 
 pub(super) use hdf5::checksum as hdf5_checksum;
 pub(super) use numbers::{copy_common, zeros_like};
 pub(super) use open::{open, open_raw};
+pub(crate) use planes::Growth;
 pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(super) use raw::RawFormat;
 pub(super) use zarr::crc32c;
@@ -83,6 +85,22 @@ pub(super) trait StoredArray: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) for what cannot be read, [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult>;
+
+    /// What is stored of a part, as [`StoredArray::read`] takes it, where another program may still be writing the array: `None` for
+    /// nothing, so that reading it gives what stands for numbers that were never written.
+    fn stored(&self, part: &[Range<usize>]) -> Option<StoredBlock> {
+        let _ = part;
+        Some(StoredBlock::default())
+    }
+}
+
+/// What tells one state of a stored block from another, as far as its format says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct StoredBlock {
+    /// The bytes of its file.
+    pub(super) bytes: u64,
+    /// When its file was written last.
+    pub(super) modified: Option<SystemTime>,
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::axes::axes_of;
-use super::blocks::Blocks;
+use super::blocks::{Blocks, places_of_blocks, ranges_of_block};
 use super::numbers::{lengths, with_axes};
 use super::{ArrayLayout, StoredArray};
 use crate::error::{Bytes, Error, Result};
@@ -46,6 +47,21 @@ pub(in crate::images) struct ArrayImage {
     pub(in crate::images) number: usize,
     /// The only channel that is wanted; `None` for all.
     pub(in crate::images) channel: Option<usize>,
+}
+
+/// What is there of one image of an array that another program may still be writing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Growth {
+    /// In how many blocks the image lies, and how many of these are stored.
+    pub(crate) blocks: usize,
+    pub(crate) stored: usize,
+    /// The bytes of the files that these are in, and when the last one was written, as far as the format says.
+    pub(crate) bytes: u64,
+    pub(crate) modified: Option<SystemTime>,
+    /// What images have in common that lie in the same blocks.
+    pub(crate) group: Vec<usize>,
+    /// Whether there can be other images in the same blocks.
+    pub(crate) is_shared: bool,
 }
 
 impl fmt::Debug for OpenArray {
@@ -210,13 +226,7 @@ impl OpenArray {
         columns: Range<usize>,
     ) -> Result<Decoded> {
         let shape = &self.stored.layout().shape;
-        let mut part: Vec<Range<usize>> = shape.iter().map(|length| 0..*length).collect();
-        let mut rest = image.number;
-        for (place, length) in self.outer().rev() {
-            let index = rest % length.max(1);
-            rest /= length.max(1);
-            part[place] = index..index + 1;
-        }
+        let mut part = self.part_of(image.number);
         let mut channel = image.channel;
         for (place, axis) in self.axes.iter().enumerate().rev() {
             match axis {
@@ -255,6 +265,43 @@ impl OpenArray {
             channels,
             planar: true,
         })
+    }
+
+    /// Where image `number` lies, with all its channels, rows and columns.
+    fn part_of(&self, number: usize) -> Vec<Range<usize>> {
+        let mut part: Vec<Range<usize>> =
+            self.stored.layout().shape.iter().map(|length| 0..*length).collect();
+        let mut rest = number;
+        for (place, length) in self.outer().rev() {
+            let index = rest % length.max(1);
+            rest /= length.max(1);
+            part[place] = index..index + 1;
+        }
+        part
+    }
+
+    /// What is there of image `number`, where another program may still be writing the array.
+    pub(in crate::images) fn growth(&self, number: usize) -> Growth {
+        let layout = self.stored.layout();
+        let part = self.part_of(number);
+        // In one piece, nothing tells which numbers have been written.
+        let Some(block) = &layout.block else {
+            return Growth { is_shared: self.image_count() > 1, blocks: 1, stored: 1, ..Growth::default() };
+        };
+        let mut growth = Growth::default();
+        for (place, length) in self.outer() {
+            growth.is_shared |= block[place].min(length) > 1;
+            growth.group.push(part[place].start / block[place].max(1));
+        }
+        for place in places_of_blocks(block, &part) {
+            growth.blocks += 1;
+            if let Some(found) = self.stored.stored(&ranges_of_block(&place, block, &layout.shape)) {
+                growth.stored += 1;
+                growth.bytes = growth.bytes.wrapping_add(found.bytes);
+                growth.modified = growth.modified.max(found.modified);
+            }
+        }
+        growth
     }
 
     /// Refuses a channel that there is not.

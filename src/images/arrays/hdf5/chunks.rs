@@ -12,7 +12,7 @@ use super::filters::Filters;
 use crate::error::{Bytes, Error, Result};
 use crate::files::read_exact_at;
 use crate::images::arrays::numbers::{copy_common, count_of, from_bytes, lengths, zeros};
-use crate::images::arrays::{ArrayLayout, StoredArray};
+use crate::images::arrays::{ArrayLayout, StoredArray, StoredBlock};
 use crate::memory;
 
 /// A row of this many bytes is read to know what stands for chunks that were never written.
@@ -131,6 +131,16 @@ impl Chunked {
         usize::from(self.layout.numbers.bits).div_ceil(8)
     }
 
+    /// The chunk at `part`, where it is stored.
+    fn chunk_at(&self, part: &[Range<usize>]) -> Option<&Chunk> {
+        let places = part.iter().zip(&self.block).zip(&self.layout.shape);
+        let number = places.fold(0_u64, |number, ((range, block), length)| {
+            number * length.div_ceil(*block) as u64 + (range.start / block) as u64
+        });
+        let found = self.chunks.binary_search_by_key(&number, |chunk| chunk.number);
+        found.ok().map(|found| &self.chunks[found])
+    }
+
     /// The bytes of a chunk as they were before they were stored.
     fn unpacked(&self, chunk: &Chunk, wanted: usize) -> Result<Vec<u8>> {
         let failed = |what: &str| {
@@ -182,12 +192,8 @@ impl StoredArray for Chunked {
 
     fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult> {
         let numbers = self.layout.numbers;
-        let places = part.iter().zip(&self.block).zip(&self.layout.shape);
-        let number = places.fold(0_u64, |number, ((range, block), length)| {
-            number * length.div_ceil(*block) as u64 + (range.start / block) as u64
-        });
         let element = self.element();
-        let Ok(found) = self.chunks.binary_search_by_key(&number, |chunk| chunk.number) else {
+        let Some(chunk) = self.chunk_at(part) else {
             let count =
                 count_of(&lengths(part)).and_then(|count| count.checked_mul(element)).unwrap_or(usize::MAX);
             let fill = self.fill(part)?;
@@ -197,7 +203,7 @@ impl StoredArray for Chunked {
             return Ok(from_bytes(numbers, self.big_endian, &bytes));
         };
         let wanted = count_of(&self.block).and_then(|count| count.checked_mul(element)).unwrap_or(usize::MAX);
-        let bytes = self.unpacked(&self.chunks[found], wanted)?;
+        let bytes = self.unpacked(chunk, wanted)?;
         let whole = from_bytes(numbers, self.big_endian, &bytes);
         // Chunks are stored whole where the dataset ends inside one.
         let ranges: Vec<Range<usize>> = part
@@ -215,5 +221,9 @@ impl StoredArray for Chunked {
         copy_common(&mut cut, part, &whole, &ranges)
             .ok_or_else(|| super::damaged(&self.name, "a chunk is too short"))?;
         Ok(cut)
+    }
+
+    fn stored(&self, part: &[Range<usize>]) -> Option<StoredBlock> {
+        self.chunk_at(part).map(|chunk| StoredBlock { bytes: chunk.bytes, modified: None })
     }
 }

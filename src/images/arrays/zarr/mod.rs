@@ -14,7 +14,7 @@ mod ome;
 mod places;
 mod shards;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use self::ome::letters_of_names;
 use self::places::{Found, find};
 use self::shards::{Lists, Shards};
 use super::numbers::{copy_common, count_of, filled, from_bytes, lengths, zeros};
-use super::{ArrayLayout, StoredArray};
+use super::{ArrayLayout, StoredArray, StoredBlock};
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -155,6 +155,31 @@ impl StoredArray for ZarrArray {
             self.damaged(&self.stored.keys.name(&place), "it has other numbers than it should")
         })?;
         Ok(wanted)
+    }
+
+    fn stored(&self, part: &[Range<usize>]) -> Option<StoredBlock> {
+        let block = self.stored.block();
+        let place: Vec<usize> = part.iter().zip(block).map(|(range, length)| range.start / length).collect();
+        let (key, number) = match &self.stored.packing {
+            Packing::Whole(_) => (self.stored.keys.name(&place), None),
+            Packing::Shards(shards) => {
+                let (shard, number) = shards.place(&place);
+                (self.stored.keys.name(&shard), Some((shards, shard, number)))
+            }
+        };
+        let (file, found) = match number {
+            None => (None, std::fs::metadata(self.folder.join(&key)).ok().filter(Metadata::is_file)?),
+            Some(_) => {
+                let (file, _) = self.file(&key).ok()??;
+                let found = file.metadata().ok()?;
+                (Some(file), found)
+            }
+        };
+        if let (Some((shards, shard, number)), Some(file)) = (number, file) {
+            let list = self.lists.get(&shard, || shards.list(&file, found.len())).ok()?;
+            Shards::has(&list, number).then_some(())?;
+        }
+        Some(StoredBlock { bytes: found.len(), modified: found.modified().ok() })
     }
 }
 

@@ -104,6 +104,11 @@ impl Shards {
         Ok(pairs.iter().map(|[offset, length]| (of(*offset), of(*length))).collect())
     }
 
+    /// Whether a shard with this `list` has chunk `number`.
+    pub(super) fn has(list: &[(u64, u64)], number: usize) -> bool {
+        list.get(number).is_some_and(|place| *place != (MISSING, MISSING))
+    }
+
     /// The bytes of chunk `number` of a shard that is a file of `length` bytes with this `list`, at most `most`; `None` where
     /// the shard does not have that chunk.
     ///

@@ -1,0 +1,283 @@
+//! An array or a stack that grows while another program writes it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::{Look, Source, nanoseconds};
+use crate::images::{Discovery, ImageSource, SliceSelection, is_array_folder, pages_as_images, split_place};
+use crate::live::arrivals::{Arrivals, Seen, Stamp, Wait};
+use crate::{Error, Result};
+
+/// Behind so many slices of which nothing is stored, only some are looked at, which tells whether more are written.
+const EMPTY_SLICES: usize = 64;
+const PROBED_SLICES: usize = 256;
+/// A file that has changed so long ago is not read again before it changes: until then it may have changed twice with one time
+/// written down.
+const STILL: Duration = Duration::from_secs(1);
+
+/// A file or a Zarr folder whose slices are written one after the other.
+///
+/// Of an array in blocks it is known which slices are stored: HDF5 lists its chunks, Zarr has files of them. So the array may
+/// have its whole length from the beginning, or become longer.
+#[derive(Debug)]
+pub(in crate::live) struct Growing {
+    /// As it was named, with the place inside.
+    input: String,
+    path: PathBuf,
+    discovery: Discovery,
+    slices: Option<SliceSelection>,
+    /// Whether the models take one channel.
+    grey: bool,
+    patience: Duration,
+    /// The file as it was when its slices were listed.
+    stamp: Option<Stamp>,
+    /// When that was seen first.
+    changed: Option<Instant>,
+    images: Vec<ImageSource>,
+    /// All slices before this one are over.
+    first: usize,
+    /// Since when, and why, it cannot be read; and whether that was said.
+    trouble: Option<(Instant, Error, bool)>,
+    is_overdue: bool,
+}
+
+impl Growing {
+    /// What `input` names; that it cannot be read for longer than `patience` is told.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for slices that are none.
+    pub(in crate::live) fn new(
+        input: &str,
+        discovery: Discovery,
+        grey: bool,
+        patience: Duration,
+    ) -> Result<Self> {
+        let slices = discovery.slices.as_deref().map(str::parse).transpose()?;
+        Ok(Self {
+            input: input.to_owned(),
+            path: split_place(input).0,
+            // Which of the slices are wanted is known before they are there.
+            discovery: Discovery { slices: None, ..discovery },
+            slices,
+            grey,
+            patience,
+            stamp: None,
+            changed: None,
+            images: Vec::new(),
+            first: 0,
+            trouble: None,
+            is_overdue: false,
+        })
+    }
+
+    /// Lists the slices again where something may have been written.
+    fn update(&mut self, now: Instant) -> Result<()> {
+        let stamp = std::fs::metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
+        // What is written inside a folder does not show in it.
+        let is_folder = is_array_folder(&self.path);
+        if stamp != self.stamp {
+            self.changed = Some(now);
+        }
+        let is_still = self.changed.is_some_and(|changed| now.saturating_duration_since(changed) > STILL);
+        if stamp.is_some() && is_still && !is_folder && self.trouble.is_none() {
+            return Ok(());
+        }
+        match self.discovery.discover(&self.input) {
+            Ok(images) => {
+                self.images =
+                    if self.grey && self.discovery.axes.is_none() { pages_as_images(images) } else { images };
+                self.trouble = None;
+            }
+            Err(error @ Error::Setting { .. }) => return Err(error),
+            // As long as it is not there or begins to be written, and where a writer is in the middle of something.
+            Err(error) => {
+                let (since, told) =
+                    self.trouble.as_ref().map_or((now, false), |(since, _, told)| (*since, *told));
+                self.trouble = Some((since, error, told));
+            }
+        }
+        self.stamp = stamp;
+        Ok(())
+    }
+
+    /// The slices that are stored, each with its stamp and how long it has to wait.
+    fn stored(&self) -> Vec<(usize, Stamp, Wait)> {
+        let file = self.stamp.unwrap_or_default();
+        let mut found = Vec::new();
+        let mut empty = 0;
+        for (number, image) in self.images.iter().enumerate().skip(self.first) {
+            let growth = image.growth();
+            empty = if growth.as_ref().is_some_and(|growth| growth.stored == 0) { empty + 1 } else { 0 };
+            if empty == EMPTY_SLICES {
+                let rest = &self.images[number..];
+                let mut probed = rest.iter().step_by((rest.len() / PROBED_SLICES).max(1));
+                if !probed.any(|image| image.growth().is_some_and(|growth| growth.stored > 0)) {
+                    break;
+                }
+            }
+            found.push((number, growth));
+        }
+        // From the last one back, as what comes later tells that a slice is complete.
+        let mut later: Option<Vec<usize>> = None;
+        let mut has_later_page = false;
+        let mut all = Vec::new();
+        for (number, growth) in found.into_iter().rev() {
+            let Some(growth) = growth else {
+                let (stamp, wait) = match has_later_page {
+                    true => (Stamp::default(), Wait::None),
+                    false => (file, Wait::Settle),
+                };
+                has_later_page = true;
+                all.push((number, stamp, wait));
+                continue;
+            };
+            let is_passed = later.as_ref().is_some_and(|later| *later != growth.group);
+            let stamp = Stamp { bytes: growth.bytes, modified: nanoseconds(growth.modified) };
+            let of_file =
+                Stamp { bytes: stamp.bytes ^ file.bytes, modified: stamp.modified.max(file.modified) };
+            match (growth.stored, is_passed) {
+                // Nothing is stored of what is all zeros, perhaps; or it is on its way.
+                (0, true) => all.push((number, stamp, Wait::Patience)),
+                (0, false) => continue,
+                (stored, _) if stored < growth.blocks => all.push((number, stamp, Wait::Patience)),
+                (_, true) => all.push((number, stamp, Wait::None)),
+                (_, false) if growth.is_shared => all.push((number, of_file, Wait::Patience)),
+                (_, false) => all.push((number, stamp, Wait::Settle)),
+            }
+            later = later.or(Some(growth.group));
+        }
+        all.reverse();
+        all
+    }
+
+    /// The number that a slice has in the array.
+    fn number(&self, place: usize) -> usize {
+        self.images.get(place).and_then(|image| image.page).unwrap_or(place)
+    }
+}
+
+fn key_of(number: usize) -> String {
+    format!("slice {number}")
+}
+
+impl Source for Growing {
+    fn look(&mut self, arrivals: &Arrivals, now: Instant) -> Result<Look> {
+        self.update(now)?;
+        let is_over = |this: &Self| {
+            let number = this.number(this.first);
+            let is_wanted = this.slices.as_ref().is_none_or(|slices| slices.contains(number));
+            !is_wanted || arrivals.is_over(&key_of(number))
+        };
+        while self.first < self.images.len() && is_over(self) {
+            self.first += 1;
+        }
+        self.is_overdue = self
+            .trouble
+            .as_ref()
+            .is_some_and(|(since, ..)| now.saturating_duration_since(*since) >= self.patience);
+        let mut seen = Vec::new();
+        for (place, stamp, wait) in self.stored() {
+            let number = self.number(place);
+            let key = key_of(number);
+            let is_wanted = self.slices.as_ref().is_none_or(|slices| slices.contains(number));
+            if is_wanted && !arrivals.is_over(&key) {
+                seen.push(Seen { key, stamp, wait });
+            }
+        }
+        Ok(Look { seen, names: None })
+    }
+
+    fn name(&self, key: &str) -> String {
+        format!("{} {key}", self.input)
+    }
+
+    fn image(&self, key: &str) -> Option<ImageSource> {
+        let number: usize = key.rsplit(' ').next()?.parse().ok()?;
+        // Mostly its place is its number.
+        let is_it = |place: &usize| self.number(*place) == number;
+        let place = Some(number)
+            .filter(|place| *place < self.images.len() && is_it(place))
+            .or_else(|| (0..self.images.len()).find(is_it))?;
+        Some(self.images[place].as_slice(number))
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        let (_, error, told) = self.trouble.as_mut().filter(|(_, _, told)| self.is_overdue && !told)?;
+        *told = true;
+        Some(format!("waiting for {}, which cannot be read so far: {error}", self.input))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An array of `slices` slices of 2 x 2 pixels, `depth` of them in each chunk.
+    fn describe(folder: &std::path::Path, slices: usize, depth: usize) {
+        let text = format!(
+            r#"{{"zarr_format": 2, "shape": [{slices}, 2, 2], "chunks": [{depth}, 2, 2], "dtype": "|u1",
+                "compressor": null, "fill_value": 0, "order": "C", "filters": null}}"#
+        );
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join(".zarray"), text).unwrap();
+    }
+
+    /// The slices that are seen, and how long each has to wait.
+    fn seen(source: &mut Growing, arrivals: &Arrivals) -> Vec<(String, Wait)> {
+        let look = source.look(arrivals, Instant::now()).unwrap();
+        look.seen.into_iter().map(|seen| (seen.key, seen.wait)).collect()
+    }
+
+    fn growing(folder: &std::path::Path, slices: Option<&str>) -> Growing {
+        let discovery = Discovery { slices: slices.map(str::to_owned), ..Discovery::default() };
+        Growing::new(folder.to_str().unwrap(), discovery, true, Duration::ZERO).unwrap()
+    }
+
+    fn slice(number: usize, wait: Wait) -> (String, Wait) {
+        (key_of(number), wait)
+    }
+
+    #[test]
+    fn slices_are_seen_once_they_are_stored_and_those_before_the_last_do_not_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zarr");
+        let mut arrivals = Arrivals::new(Duration::ZERO, Duration::ZERO);
+        let mut source = growing(&path, None);
+        assert!(seen(&mut source, &arrivals).is_empty());
+        assert!(source.trouble().is_some_and(|text| text.starts_with("waiting for ")));
+        describe(&path, 300, 1);
+        assert!(seen(&mut source, &arrivals).is_empty() && source.trouble().is_none());
+        let write = |number: usize| std::fs::write(path.join(format!("{number}.0.0")), [1; 4]).unwrap();
+        write(0);
+        assert_eq!(seen(&mut source, &arrivals), [slice(0, Wait::Settle)]);
+        write(2);
+        let with_gap = [slice(0, Wait::None), slice(1, Wait::Patience), slice(2, Wait::Settle)];
+        assert_eq!(seen(&mut source, &arrivals), with_gap);
+        // However far behind the next one is.
+        write(299);
+        let all = seen(&mut source, &arrivals);
+        assert_eq!((all.len(), all[299].clone()), (300, slice(299, Wait::Settle)));
+        let image = source.image("slice 7").unwrap();
+        assert_eq!((image.page, image.stem.as_str()), (Some(7), "a_p0007"));
+        // What is over is not looked at again.
+        (0..299).for_each(|n| arrivals.done_before(key_of(n), Stamp::default(), Instant::now()));
+        assert_eq!(seen(&mut source, &arrivals), [slice(299, Wait::Settle)]);
+        assert_eq!(seen(&mut growing(&path, Some("299..400")), &arrivals), [slice(299, Wait::Settle)]);
+    }
+
+    #[test]
+    fn slices_in_one_chunk_wait_for_the_next_chunk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zarr");
+        let arrivals = Arrivals::new(Duration::ZERO, Duration::ZERO);
+        let mut source = growing(&path, None);
+        describe(&path, 3, 2);
+        std::fs::write(path.join("0.0.0"), [1; 8]).unwrap();
+        let waits = |source: &mut Growing| -> Vec<Wait> {
+            seen(source, &arrivals).into_iter().map(|(_, wait)| wait).collect()
+        };
+        assert_eq!(waits(&mut source), [Wait::Patience, Wait::Patience]);
+        std::fs::write(path.join("1.0.0"), [1; 8]).unwrap();
+        assert_eq!(waits(&mut source), [Wait::None, Wait::None, Wait::Patience]);
+    }
+}
