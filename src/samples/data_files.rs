@@ -1,18 +1,23 @@
 //! Images, targets and weights that lie in files, to a dataset.
 
-use log::warn;
-use ndarray::{Array2, Array3, Axis};
+use std::sync::Arc;
 
-use super::dataset::{Classes, Dataset, find_classes};
+use log::{info, warn};
+use ndarray::{Array2, Array3};
+
+use super::dataset::{Classes, Dataset, HeldLabels, LabelImages, find_classes, reading_bytes};
+use super::in_files::{SampleFiles, TargetFile};
+use super::item::Item;
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
-use super::pair_list;
 use super::sample::{Sample, Target};
-use super::weights::{self, load_weights_with};
-use crate::error::{Error, Result, counted_channels};
+use super::streaming::{in_order, measured};
+use super::{pair_list, weights};
+use crate::error::{Bytes, Error, Result, counted_channels};
+use crate::geometry::{Extent, Window};
 use crate::images::{
-    Discovery, ImageSource, as_grey, check_gaps, has_equal_channels, page_size, read_image_with_gaps,
-    read_values_with_gaps,
+    Discovery, ImageCache, ImageSource, as_grey, check_gaps, has_equal_channels, page_size,
+    read_image_with_gaps, read_values_with_gaps,
 };
 use crate::memory;
 
@@ -24,7 +29,7 @@ pub struct DataFiles<'a> {
     pub images: &'a str,
     /// Their targets, see [`Discovery::pair`].
     pub targets: &'a str,
-    /// How much each pixel counts, see [`load_weights_with`].
+    /// How much each pixel counts, an image of weights for each image, which pair as targets do.
     pub weights: Option<&'a str>,
     /// A list of images with targets, weights and groups, in the place of those above.
     pub list: Option<&'a str>,
@@ -35,7 +40,13 @@ pub struct DataFiles<'a> {
     /// The channels that images are to have, where a model or other images say so: where that is one, grey images that were
     /// saved as colours are taken for grey.
     pub channels: Option<usize>,
+    /// Images are held in memory where all of them, with their targets, take no more than so many bytes; else they stay in their
+    /// files, of which no more is kept. `None` for what is free, within reason.
+    pub cache: Option<u64>,
 }
+
+/// The most that is held in memory where nobody says how much.
+const MOST_USUALLY_HELD: u64 = 4_000_000_000;
 
 /// A page of an image, and the page of its target.
 pub(super) type Pair = (ImageSource, ImageSource);
@@ -44,6 +55,51 @@ pub(super) type Pair = (ImageSource, ImageSource);
 struct FoundPairs {
     pairs: Vec<Pair>,
     listed: Option<Vec<(Option<ImageSource>, String)>>,
+    sizes: Vec<Size>,
+    /// Bytes of the largest image in memory, with its target.
+    largest: u64,
+    /// Where the images are not held in memory: bytes that may be kept of their files.
+    room_beside: Option<u64>,
+}
+
+/// What the headers of a pair say.
+struct Size {
+    channels: usize,
+    target_channels: usize,
+    extent: Extent,
+}
+
+impl FoundPairs {
+    /// The group of each pair.
+    fn groups(&self) -> Vec<Option<String>> {
+        match &self.listed {
+            Some(listed) => listed.iter().map(|(_, group)| Some(group.clone())).collect(),
+            None => vec![None; self.pairs.len()],
+        }
+    }
+}
+
+/// Label images that are read when their turn comes.
+struct FileLabels<'a> {
+    pairs: &'a [Pair],
+    names: &'a [String],
+    rule: &'a LabelRule,
+    cache: &'a ImageCache,
+    /// Bytes of the largest image with its target.
+    bytes: u64,
+}
+
+impl LabelImages for FileLabels<'_> {
+    fn each(&mut self, visit: &mut (dyn FnMut(&str, &mut Array2<i64>) -> Result<()> + Send)) -> Result<()> {
+        let read = |index: usize| {
+            let page = &self.pairs[index].1;
+            let (_, height, width) = page_size(page)?;
+            self.rule.read_part(self.cache, page, &Window::plane(0..height, 0..width))
+        };
+        in_order(self.pairs.len(), reading_bytes(self.bytes), read, |index, mut labels| {
+            visit(&self.names[index], &mut labels)
+        })
+    }
 }
 
 impl<'a> DataFiles<'a> {
@@ -57,6 +113,7 @@ impl<'a> DataFiles<'a> {
             discovery: Discovery::default(),
             rule: LabelRule::AsStored,
             channels: None,
+            cache: None,
         }
     }
 
@@ -81,6 +138,11 @@ impl<'a> DataFiles<'a> {
         Self { rule, ..self }
     }
 
+    /// The same with at most so many bytes held in memory.
+    pub fn held_in(self, cache: Option<u64>) -> Self {
+        Self { cache, ..self }
+    }
+
     /// The same for images of so many channels.
     pub fn of_channels(self, channels: usize) -> Self {
         Self { channels: Some(channels), ..self }
@@ -99,10 +161,23 @@ impl<'a> DataFiles<'a> {
     pub fn segmentation(&self, classes: Classes) -> Result<(Dataset, LabelMapping, LabelRule)> {
         let found = self.checked_pairs(false)?;
         let pairs = &found.pairs;
+        let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
+        if let Some(room) = found.room_beside {
+            let cache = Arc::new(ImageCache::new(room));
+            let mut labels =
+                FileLabels { pairs, names: &names, rule: &self.rule, cache: &cache, bytes: found.largest };
+            let (mapping, rule) = find_classes(&mut labels, &self.rule, classes)?;
+            let (shared_rule, shared_mapping) = (Arc::new(rule.clone()), Arc::new(mapping.clone()));
+            let target = |_, page: &ImageSource| TargetFile::Labels {
+                page: page.clone(),
+                rule: shared_rule.clone(),
+                mapping: shared_mapping.clone(),
+            };
+            return Ok((self.in_files(&found, &cache, target)?, mapping, rule));
+        }
         let mut labels =
             pairs.iter().map(|(_, target)| self.rule.read(target)).collect::<Result<Vec<_>>>()?;
-        let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
-        let (mapping, rule) = find_classes(&names, &mut labels, &self.rule, classes)?;
+        let (mapping, rule) = find_classes(&mut HeldLabels(&names, &mut labels), &self.rule, classes)?;
         let mut samples = Vec::with_capacity(pairs.len());
         for (((image, _), name), labels) in pairs.iter().zip(&names).zip(labels) {
             let target = Target::Classes(mapping.encode(name, &labels)?);
@@ -123,6 +198,21 @@ impl<'a> DataFiles<'a> {
     pub fn regression(&self) -> Result<Dataset> {
         let found = self.checked_pairs(true)?;
         let pairs = &found.pairs;
+        if let Some(room) = found.room_beside {
+            let cache = Arc::new(ImageCache::new(room));
+            let pages: Vec<_> = pairs.iter().map(|(_, target)| target).collect();
+            let channels: Vec<_> = found.sizes.iter().map(|size| size.target_channels).collect();
+            let is_grey = taken_as_grey(&pages, &channels, None, |index| {
+                let window = Window::whole(found.sizes[index].extent);
+                Ok(has_equal_channels(&cache.values(pages[index], &window)?))
+            })?;
+            let target = |index: usize, page: &ImageSource| TargetFile::Values {
+                page: page.clone(),
+                stored_channels: channels[index],
+                is_grey,
+            };
+            return self.in_files(&found, &cache, target);
+        }
         let mut samples = Vec::with_capacity(pairs.len());
         for (image, target) in pairs {
             let values = Target::Values(read_values_with_gaps(target)?);
@@ -141,7 +231,8 @@ impl<'a> DataFiles<'a> {
         self.finished(&found, samples)
     }
 
-    /// What is the same for classes and values: channels, weights, numbers that are none, and pages without labels.
+    /// Of samples in memory what is the same for classes and values: channels, weights, numbers that are none, and pages without
+    /// labels.
     fn finished(&self, found: &FoundPairs, mut samples: Vec<Sample>) -> Result<Dataset> {
         let pairs = found.pairs.as_slice();
         same_channels(
@@ -151,33 +242,93 @@ impl<'a> DataFiles<'a> {
             |(image, _)| image,
             |sample| Some(&mut sample.image),
         )?;
-        let mut set = Dataset { samples };
-        for (sample, (page, group)) in set.samples.iter_mut().zip(found.listed.iter().flatten()) {
-            sample.group = Some(group.clone());
-            sample.weights = page.as_ref().map(|page| weights_of(sample, page)).transpose()?;
+        for ((sample, group), page) in samples.iter_mut().zip(found.groups()).zip(self.weight_pages(found)?) {
+            sample.group = group;
+            sample.weights = page.as_ref().map(weights::read).transpose()?;
         }
-        if let Some(weights) = self.weights {
-            load_weights_with(&self.discovery, &mut set, self.images, weights)?;
-        }
-        for (sample, (image, target)) in set.samples.iter_mut().zip(pairs) {
+        for (sample, (image, target)) in samples.iter_mut().zip(pairs) {
             check_gaps(&image.name(), &sample.image, |y, x| sample.counts_at(y, x))?;
             if let Target::Values(values) = &sample.target {
                 check_gaps(&target.name(), values, |y, x| sample.counts_at(y, x))?;
             }
             sample.settle_gaps();
         }
-        self.warn_of_equals(pairs, &set);
-        pass_over_unlabelled(pairs, &mut set);
+        let own_target = samples.iter().position(Sample::is_its_own_target);
+        let all_equal = samples.iter().all(|sample| has_equal_channels(&sample.image));
+        self.warn_of_equals(pairs, own_target, all_equal);
+        let mut set = Dataset::unchecked(samples);
+        pass_over_unlabelled(pairs, &mut set)?;
         Ok(set)
     }
 
-    /// Warns of targets in other files that hold the images, and of images in colours that are grey.
-    fn warn_of_equals(&self, pairs: &[Pair], set: &Dataset) {
-        let equal = pairs.iter().zip(&set.samples).find(|(_, sample)| is_its_own_target(sample));
-        if let Some((pair, _)) = equal.filter(|(pair, _)| !is_same_page(pair)) {
+    /// The same of samples that stay in their files; `target` says of each by its number where its target is. All are read once, to
+    /// look at them.
+    fn in_files(
+        &self,
+        found: &FoundPairs,
+        cache: &Arc<ImageCache>,
+        target: impl Fn(usize, &ImageSource) -> TargetFile,
+    ) -> Result<Dataset> {
+        let pairs = found.pairs.as_slice();
+        let pages: Vec<_> = pairs.iter().map(|(image, _)| image).collect();
+        let channels: Vec<_> = found.sizes.iter().map(|size| size.channels).collect();
+        let image_is_grey = taken_as_grey(&pages, &channels, self.channels, |index| {
+            let window = Window::whole(found.sizes[index].extent);
+            Ok(has_equal_channels(&cache.image(pages[index], &window)?))
+        })?;
+        let weights = self.weight_pages(found)?;
+        let mut files: Vec<SampleFiles> = pairs
+            .iter()
+            .zip(&found.sizes)
+            .zip(weights)
+            .enumerate()
+            .map(|(index, (((image, page), size), weights))| SampleFiles {
+                image: image.clone(),
+                image_is_grey,
+                target: target(index, page),
+                weights,
+                stored_channels: size.channels,
+                extent: size.extent,
+                cache: cache.clone(),
+                facts: None,
+            })
+            .collect();
+        let facts = measured(files.len(), reading_bytes(found.largest), |index| files[index].facts())?;
+        let own_target = facts.iter().position(|facts| facts.is_its_own_target);
+        self.warn_of_equals(pairs, own_target, facts.iter().all(|facts| facts.has_equal_channels));
+        for (files, facts) in files.iter_mut().zip(facts) {
+            files.facts = Some(facts);
+        }
+        let items = files.into_iter().zip(found.groups());
+        let items = items.map(|(files, group)| Item::in_files(files.image.name(), group, files));
+        let mut set = Dataset { items: items.collect() };
+        pass_over_unlabelled(pairs, &mut set)?;
+        Ok(set)
+    }
+
+    /// Where the weights of each image are, if it has any.
+    fn weight_pages(&self, found: &FoundPairs) -> Result<Vec<Option<ImageSource>>> {
+        let sizes = found.sizes.iter().map(|size| (size.extent.y, size.extent.x));
+        if let Some(weights) = self.weights {
+            let pages =
+                weights::pages_of_weights(&self.discovery, &sizes.collect::<Vec<_>>(), self.images, weights)?;
+            return Ok(pages.into_iter().map(Some).collect());
+        }
+        let Some(listed) = &found.listed else { return Ok(vec![None; found.pairs.len()]) };
+        for (((page, _), (image, _)), size) in listed.iter().zip(&found.pairs).zip(sizes) {
+            if let Some(page) = page {
+                weights::check_size(&image.name(), size, page)?;
+            }
+        }
+        Ok(listed.iter().map(|(page, _)| page.clone()).collect())
+    }
+
+    /// Warns of targets in other files that hold the images, of which one is at `own_target`, and of images in colours that are grey.
+    fn warn_of_equals(&self, pairs: &[Pair], own_target: Option<usize>, all_equal: bool) {
+        if let Some(pair) = own_target.map(|index| &pairs[index]).filter(|pair| !is_same_page(pair)) {
             warn_of_same(pair);
         }
-        if set.channels() == 3 && set.samples.iter().all(|sample| has_equal_channels(&sample.image)) {
+        if all_equal && !pairs.is_empty() {
             warn!(
                 "the images of {} are in colours whose red, green and blue are equal: save them as grey images, which a network takes in a third of the memory",
                 self.images
@@ -185,8 +336,8 @@ impl<'a> DataFiles<'a> {
         }
     }
 
-    /// Pairs images with targets, compares their headers and checks that there is memory for all of them, before minutes go by
-    /// with reading pixels.
+    /// Pairs images with targets, compares their headers and decides whether they are held in memory, before minutes go by with
+    /// reading pixels.
     fn checked_pairs(&self, regression: bool) -> Result<FoundPairs> {
         let (pairs, listed): (Vec<Pair>, _) = match self.list {
             Some(list) => {
@@ -208,8 +359,9 @@ impl<'a> DataFiles<'a> {
         if let Some(pair) = pairs.iter().find(|pair| is_same_page(pair)) {
             warn_of_same(pair);
         }
-        let mut bytes = 0_u64;
-        let mut all = Vec::new();
+        let (mut bytes, mut largest) = (0_u64, 0);
+        let mut sizes = Vec::new();
+        let weight_bytes = if self.weights.is_some() || listed.is_some() { size_of::<f32>() } else { 0 };
         for (image, target) in &pairs {
             let (channels, height, width) = page_size(image)?;
             let (target_channels, target_height, target_width) = page_size(target)?;
@@ -220,23 +372,43 @@ impl<'a> DataFiles<'a> {
                     target.name()
                 )));
             }
-            all.push((channels, target_channels));
+            let extent = Extent::plane(height, width);
+            sizes.push(Size { channels, target_channels, extent });
             let target_channels = if regression { target_channels } else { 1 };
-            let pixel_bytes = (size_of::<f32>() * (channels + target_channels)) as u64;
-            bytes = bytes.saturating_add(pixel_bytes.saturating_mul((height * width) as u64));
+            let pixel_bytes = (size_of::<f32>() * (channels + target_channels) + weight_bytes) as u64;
+            let sample = pixel_bytes.saturating_mul((height * width) as u64);
+            (bytes, largest) = (bytes.saturating_add(sample), largest.max(sample));
         }
         let images: Vec<_> =
-            pairs.iter().map(|(image, _)| image).zip(all.iter().map(|found| found.0)).collect();
+            pairs.iter().map(|(image, _)| image).zip(sizes.iter().map(|size| size.channels)).collect();
         check_channels(&images)?;
         if regression {
-            let targets: Vec<_> =
-                pairs.iter().map(|(_, target)| target).zip(all.iter().map(|found| found.1)).collect();
-            check_channels(&targets)?;
+            let targets = pairs.iter().map(|(_, target)| target);
+            check_channels(&targets.zip(sizes.iter().map(|size| size.target_channels)).collect::<Vec<_>>())?;
         }
-        let what = format!("the images of {} and their targets ({} of each)", self.images, pairs.len());
-        memory::check(&what, bytes, "use fewer or smaller images")?;
-        Ok(FoundPairs { pairs, listed })
+        let room = self.cache.unwrap_or_else(usual_cache);
+        let room_beside = (bytes > room).then_some(room);
+        if room_beside.is_none() {
+            let what = format!("the images of {} and their targets ({} of each)", self.images, pairs.len());
+            memory::check(&what, bytes, "lower `cache`, so that they stay in their files")?;
+        } else {
+            info!(
+                "the images of {} and their targets ({} of each) would take {} in memory, more than the {} of `cache`: they stay in their files and are read piece by piece",
+                self.images,
+                pairs.len(),
+                Bytes(bytes),
+                Bytes(room)
+            );
+            let what = format!("the largest image of {} and its target", self.images);
+            memory::check(&what, reading_bytes(largest), "cut the images into smaller ones")?;
+        }
+        Ok(FoundPairs { pairs, listed, sizes, largest, room_beside })
     }
+}
+
+/// Bytes of images that are held in memory where nobody says how many: half of what is free, and no more than a few.
+pub(super) fn usual_cache() -> u64 {
+    memory::free().map_or(MOST_USUALLY_HELD, |free| (free.bytes / 2).min(MOST_USUALLY_HELD))
 }
 
 /// Loads images and label images for segmentation, and the mapping of their values, as [`DataFiles::segmentation`] with
@@ -257,22 +429,6 @@ pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
     DataFiles::new(images, targets).regression()
 }
 
-/// The weights of a sample, in `page`.
-fn weights_of(sample: &Sample, page: &ImageSource) -> Result<Array2<f32>> {
-    let weights = weights::read(page)?;
-    let (_, height, width) = sample.image.dim();
-    if weights.dim() == (height, width) {
-        return Ok(weights);
-    }
-    Err(Error::Mismatch(format!(
-        "{} is {width} x {height} pixels but its weights {} are {} x {}; wanted the same size, cut or export the weights again",
-        sample.name,
-        page.name(),
-        weights.dim().1,
-        weights.dim().0
-    )))
-}
-
 /// Checks by their headers that pages have as many channels as the first one. Three beside one may be grey.
 fn check_channels(pages: &[(&ImageSource, usize)]) -> Result<()> {
     let Some(&(first, wanted)) = pages.first() else { return Ok(()) };
@@ -280,6 +436,34 @@ fn check_channels(pages: &[(&ImageSource, usize)]) -> Result<()> {
         Some(&(page, found)) => Err(different_channels(page, found, first, wanted)),
         None => Ok(()),
     }
+}
+
+/// Whether all of `pages`, which have so many `channels`, are taken for grey: where one channel is `wanted`, or where others have one,
+/// and the others are grey images that were saved as colours, as `is_grey` says of each by its number.
+///
+/// # Errors
+/// [`Error::Mismatch`] for images of several channels beside grey ones, and what comes of `is_grey`.
+fn taken_as_grey(
+    pages: &[&ImageSource],
+    channels: &[usize],
+    wanted: Option<usize>,
+    mut is_grey: impl FnMut(usize) -> Result<bool>,
+) -> Result<bool> {
+    let Some(&first) = channels.first() else { return Ok(false) };
+    let mixed = channels.iter().any(|&found| found != first);
+    if !mixed && (wanted != Some(1) || first == 1) {
+        return Ok(false);
+    }
+    for (index, &found) in channels.iter().enumerate().filter(|(_, found)| **found != 1) {
+        if !is_grey(index)? {
+            return match channels.iter().position(|&found| found == 1) {
+                Some(grey) => Err(different_channels(pages[index], found, pages[grey], 1)),
+                // All have as many channels, which whoever wanted one will refuse.
+                None => Ok(false),
+            };
+        }
+    }
+    Ok(true)
 }
 
 /// Takes grey images that were saved as colours for grey where one channel is `wanted`, or where others have one.
@@ -290,26 +474,16 @@ fn same_channels(
     page: impl Fn(&Pair) -> &ImageSource,
     array: impl Fn(&mut Sample) -> Option<&mut Array3<f32>>,
 ) -> Result<()> {
-    let mut channels = |index: usize| array(&mut samples[index]).map_or(0, |array| array.dim().0);
-    let all: Vec<usize> = (0..pairs.len()).map(&mut channels).collect();
-    let Some(&first) = all.first() else { return Ok(()) };
-    let mixed = all.iter().any(|&found| found != first);
-    if !mixed && (wanted != Some(1) || first == 1) {
-        return Ok(());
-    }
-    for (index, pair) in pairs.iter().enumerate().filter(|(index, _)| all[*index] != 1) {
-        let Some(array) = array(&mut samples[index]) else { continue };
-        if !has_equal_channels(array) {
-            return match all.iter().position(|&found| found == 1) {
-                Some(grey) => Err(different_channels(page(pair), all[index], page(&pairs[grey]), 1)),
-                // All have as many channels, which whoever wanted one will refuse.
-                None => Ok(()),
-            };
-        }
-    }
-    for (index, pair) in pairs.iter().enumerate() {
-        if let Some(array) = array(&mut samples[index]) {
-            *array = as_grey(&page(pair).name(), std::mem::take(array))?;
+    let pages: Vec<_> = pairs.iter().map(page).collect();
+    let channels: Vec<usize> =
+        samples.iter_mut().map(|sample| array(sample).map_or(0, |array| array.dim().0)).collect();
+    let is_grey =
+        |index: usize| Ok(array(&mut samples[index]).is_some_and(|array| has_equal_channels(array)));
+    if taken_as_grey(&pages, &channels, wanted, is_grey)? {
+        for (page, sample) in pages.iter().zip(samples) {
+            if let Some(array) = array(sample) {
+                *array = as_grey(&page.name(), std::mem::take(array))?;
+            }
         }
     }
     Ok(())
@@ -337,22 +511,9 @@ fn warn_of_same((image, target): &Pair) {
     );
 }
 
-/// Whether the target of a sample is its image.
-fn is_its_own_target(sample: &Sample) -> bool {
-    match &sample.target {
-        Target::Values(values) => *values == sample.image,
-        Target::Classes(classes) => {
-            // Class indices equal the pixels where the labels are 0, 1, 2 and so on.
-            let image = sample.image.index_axis(Axis(0), 0);
-            sample.image.dim().0 == 1
-                && image.iter().zip(classes).all(|(pixel, class)| *pixel == *class as f32)
-        }
-    }
-}
-
 /// Takes out pages of stacks in which nothing counts.
-fn pass_over_unlabelled(pairs: &[Pair], set: &mut Dataset) {
+fn pass_over_unlabelled(pairs: &[Pair], set: &mut Dataset) -> Result<()> {
     let is_page: Vec<bool> =
         pairs.iter().map(|(image, target)| image.page.is_some() || target.page.is_some()).collect();
-    set.pass_over_unlabelled(|index| is_page[index]);
+    set.pass_over_unlabelled(|index| is_page[index])
 }

@@ -7,6 +7,7 @@ use twox_hash::xxhash3_128::Hasher;
 
 use super::dataset::Dataset;
 use super::sample::{Sample, Target};
+use crate::error::Result;
 
 /// A hash of 128 bits (XXH3) of decoded numbers; it is no protection against somebody who wants two sets to look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,19 +22,40 @@ impl Fingerprint {
     }
 
     /// Of all images, targets and weights, in their order.
-    pub fn of_dataset(set: &Dataset) -> Self {
-        let mut hasher = Hasher::new();
-        for sample in &set.samples {
-            add(&mut hasher, &sample.image, f32::to_le_bytes);
-            match &sample.target {
-                Target::Classes(classes) => add(&mut hasher, classes, u32::to_le_bytes),
-                Target::Values(values) => add(&mut hasher, values, f32::to_le_bytes),
-            }
-            if let Some(weights) = &sample.weights {
-                add(&mut hasher, weights, f32::to_le_bytes);
-            }
+    ///
+    /// # Errors
+    /// What comes of reading them.
+    pub fn of_dataset(set: &Dataset) -> Result<Self> {
+        let mut all = SetHasher::default();
+        set.visit(|_, sample| {
+            all.add(sample);
+            Ok(())
+        })?;
+        Ok(all.fingerprint())
+    }
+}
+
+/// The fingerprint of a dataset, sample by sample.
+#[derive(Default)]
+pub struct SetHasher(Hasher);
+
+impl SetHasher {
+    /// Adds the next sample.
+    pub fn add(&mut self, sample: &Sample) {
+        let Self(hasher) = self;
+        add(hasher, &sample.image, f32::to_le_bytes);
+        match &sample.target {
+            Target::Classes(classes) => add(hasher, classes, u32::to_le_bytes),
+            Target::Values(values) => add(hasher, values, f32::to_le_bytes),
         }
-        Self(hasher.finish_128())
+        if let Some(weights) = &sample.weights {
+            add(hasher, weights, f32::to_le_bytes);
+        }
+    }
+
+    /// Of all samples that were added.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(self.0.finish_128())
     }
 }
 
@@ -80,7 +102,7 @@ mod tests {
 
     #[test]
     fn content_counts_and_nothing_else() {
-        let of = |samples: &[Sample]| Fingerprint::of_dataset(&Dataset { samples: samples.to_vec() });
+        let of = |samples: &[Sample]| Fingerprint::of_dataset(&Dataset::unchecked(samples.to_vec())).unwrap();
         let (one, renamed) = (sample(), Sample { name: "b".into(), ..sample() });
         assert_eq!(of(std::slice::from_ref(&one)), of(std::slice::from_ref(&renamed)));
         assert_eq!(Fingerprint::of_image(&one), Fingerprint::of_image(&renamed));

@@ -16,6 +16,7 @@ mod prepare;
 mod reports;
 mod run;
 mod settings;
+mod survey;
 
 pub use crate::evaluation::Scores;
 pub use crate::network::TaskKind;

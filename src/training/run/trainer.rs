@@ -343,7 +343,14 @@ impl<'a> Trainer<'a> {
 
     fn step(&mut self, steps: &mut StepsAhead, watcher: &mut dyn Watcher) -> Result<()> {
         let start = Instant::now();
-        let (batches, scale) = steps.step(self.progress.step + 1);
+        let (batches, scale) = match steps.step(self.progress.step + 1) {
+            Ok(step) => step,
+            Err(error) => {
+                // An image that cannot be read any more may be brought back: the run goes on from here.
+                self.save().unwrap_or_else(|second| warn!("{second}"));
+                return Err(error);
+            }
+        };
         for (images, targets) in &batches {
             self.engine.accumulate(images, targets, self.loss, scale)?;
         }
