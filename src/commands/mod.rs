@@ -4,7 +4,6 @@
 //! object a line.
 
 mod bench;
-mod byte_size;
 mod completions;
 mod console;
 mod convert;

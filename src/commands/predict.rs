@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::byte_size::byte_size;
 use super::console;
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use crate::images::{Discovery, ImageSource, StackFormat, pages_as_images};
 use crate::inference::{Cutting, Halo, Procedure, Products, Share, Wishes, predict};
+use crate::settings::byte_size;
 use crate::{Error, Result};
 
 /// Arguments of `predict`.
@@ -124,7 +124,10 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
         &arguments;
     let Destination { folder: out, format, stem } = arguments.destination()?;
     let out = &out;
-    let memory = arguments.memory.as_deref().map(byte_size).transpose()?;
+    let memory = arguments.memory.as_deref().map(|text| byte_size("memory", text)).transpose()?;
+    if memory == Some(0) {
+        return Err(Error::setting("memory", 0, "it must be a size such as 2GB, 1.5GiB or 500M"));
+    }
     let cutting =
         Cutting::new(models.tile(), halo(arguments.halo.as_deref(), models.tile().is_some())?, memory);
     let share = match &arguments.part {

@@ -5,13 +5,16 @@
 //! - `declare`: the macro that turns a table of settings into a struct, its file format and its list of [`Setting`]s.
 //! - `choices`: the macro for enums whose values are named in text.
 //! - `value`: the types that a setting may have, and how each is read from text.
+//! - `byte_size`: sizes of memory as people write them.
 //! - `unknown`: the error for an unknown name, with the nearest known one.
 
+mod byte_size;
 mod choices;
 mod declare;
 mod unknown;
 mod value;
 
+pub(crate) use byte_size::byte_size;
 pub(crate) use choices::named_choices;
 pub(crate) use declare::declare_settings;
 pub use unknown::nearest;

@@ -223,9 +223,11 @@ fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {
 fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
     let Settings { images, targets, .. } = settings;
     let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
-    let files = |images, targets| DataFiles::new(images, targets).found_by(settings.discovery());
+    let cache = settings.cache_bytes()?;
+    let files =
+        |images, targets| DataFiles::new(images, targets).found_by(settings.discovery()).held_in(cache);
     let mut for_training = match settings.pairs.as_deref() {
-        Some(list) => DataFiles::listed(list).found_by(settings.discovery()),
+        Some(list) => DataFiles::listed(list).found_by(settings.discovery()).held_in(cache),
         None => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
     };
     if let Some(path) = &settings.init {
@@ -234,7 +236,9 @@ fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
     let for_validation = |set: &Dataset| {
         let (images, targets) = named?;
         let weighted = files(images, targets).weighted(settings.val_weights.as_deref());
-        Some(weighted.of_channels(set.channels()))
+        // What the training images leave.
+        let left = cache.map(|cache| cache.saturating_sub(set.held_bytes()));
+        Some(weighted.of_channels(set.channels()).held_in(left))
     };
     match settings.task {
         TaskKind::Segment => {
