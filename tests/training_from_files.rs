@@ -245,8 +245,38 @@ fn runs_go_on_from_files_where_they_were_stopped() {
         assert_eq!(outcome.watched_by(&mut stop).train().unwrap().steps, 4);
     }
     let run = RunFolder::open(&out).unwrap();
-    Run::new(settings.clone(), &prepared).on(&device).save_in(&run).resume().train().unwrap();
+    // What was measured is known from the first part of the run.
+    let resumed = Prepared::resumed(&settings, &out).unwrap();
+    assert_eq!(resumed.model, prepared.model);
+    Run::new(settings.clone(), &resumed).on(&device).save_in(&run).resume().train().unwrap();
     assert!(std::fs::read(out.join("model.safetensors")).unwrap() == wanted);
+}
+
+#[test]
+fn images_are_measured_again_only_where_their_files_have_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = held_in("0", &segmentation(folder.path(), "tiff"));
+    let out = folder.path().join("run");
+    trained(&settings, "0", out.clone());
+    let print = |prepared: &Prepared| prepared.model.provenance["training_fingerprint"].clone();
+    let first = print(&Prepared::load(&settings).unwrap());
+    // Other pixels in a file of the same size and time cannot be noticed without reading all of it.
+    let images = PathBuf::from(&settings.images);
+    let time = std::fs::metadata(&images).unwrap().modified().unwrap();
+    let mut bytes = std::fs::read(&images).unwrap();
+    let length = bytes.len();
+    bytes[length - 2000..].fill(7);
+    std::fs::write(&images, bytes).unwrap();
+    let set_time = |time| std::fs::File::options().write(true).open(&images).unwrap().set_modified(time);
+    set_time(time).unwrap();
+    assert_eq!(print(&Prepared::resumed(&settings, &out).unwrap()), first);
+    set_time(time + std::time::Duration::from_secs(1)).unwrap();
+    let changed = print(&Prepared::resumed(&settings, &out).unwrap());
+    assert_ne!(changed, first);
+    assert_eq!(changed, print(&Prepared::load(&settings).unwrap()));
+    // What is damaged is measured anew.
+    std::fs::write(out.join("measurements.json"), "{").unwrap();
+    assert_eq!(changed, print(&Prepared::resumed(&settings, &out).unwrap()));
 }
 
 #[test]

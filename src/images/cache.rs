@@ -51,6 +51,11 @@ impl ImageCache {
         Self { room, kept: Mutex::default() }
     }
 
+    /// Bytes that may be kept.
+    pub(crate) fn room(&self) -> u64 {
+        self.room
+    }
+
     /// The rows and columns of `part` as [`super::read_image`] gives them; NaN and infinite pixels stay.
     ///
     /// # Errors

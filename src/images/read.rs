@@ -199,6 +199,9 @@ pub(crate) fn check_gaps_from(
     (top, left): (usize, usize),
     counts: impl Fn(usize, usize) -> bool,
 ) -> Result<()> {
+    if image.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
     let mut first = None;
     let mut count = 0_usize;
     for ((_, y, x), value) in image.indexed_iter().filter(|(_, value)| !value.is_finite()) {

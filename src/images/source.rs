@@ -129,6 +129,16 @@ impl ImageSource {
         (&self.path, self.array.as_ref().map_or("", |image| image.array.name()))
     }
 
+    /// What tells the image from others in its file, and how its file says that it is stored.
+    pub(crate) fn identity(&self) -> String {
+        let array = self.array.as_ref().map(|image| {
+            let name = image.array.name();
+            let inside = name.strip_prefix(&*self.path.to_string_lossy()).unwrap_or(name);
+            (inside.to_owned(), image.array.axes(), image.number, image.channel)
+        });
+        format!("{:?} {:?} {:?} {array:?}", self.page, self.header, self.planes)
+    }
+
     /// Each of the planes by itself; the image as it is where it has only one.
     pub(super) fn parts(&self) -> Vec<ImageSource> {
         let count = self.planes.len();

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
+use super::measurements::{Measurements, Stamp};
 use super::random::below;
 use super::sample::Target;
 use crate::error::{Error, Result};
@@ -22,14 +24,14 @@ pub struct ClassPixels {
 }
 
 /// The pixels of a class.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct OfClass {
     class: u32,
     /// The images that have some, in order.
     images: Vec<InImage>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct InImage {
     image: usize,
     /// Pixels of the class in this image and all before it.
@@ -38,52 +40,37 @@ struct InImage {
     rows: Vec<u32>,
 }
 
+impl OfClass {
+    /// Whether they may be pixels of a dataset.
+    fn is_of(&self, dataset: &Dataset) -> bool {
+        let mut until = 0_u64;
+        !self.images.is_empty()
+            && self.images.iter().all(|image| {
+                let pixels: u64 = image.rows.iter().map(|&pixels| u64::from(pixels)).sum();
+                until = until.saturating_add(pixels);
+                let rows = dataset.items().get(image.image).map(|item| item.extent().y);
+                image.until == until && pixels > 0 && rows == Some(image.rows.len())
+            })
+    }
+}
+
 impl ClassPixels {
     /// Of a segmentation.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for regression targets, and for a dataset without a labelled pixel; what comes of reading targets.
     pub fn of(dataset: &Dataset) -> Result<Self> {
-        let mut classes: BTreeMap<u32, Vec<InImage>> = BTreeMap::new();
-        dataset.visit_targets(|image, target, weights| {
-            let Target::Classes(labels) = target else {
-                return Err(Error::Mismatch(format!(
-                    "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare`",
-                    dataset.items()[image].name()
-                )));
-            };
-            let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-            for (y, row) in labels.rows().into_iter().enumerate() {
-                let mut run = (UNLABELLED, 0);
-                let mut add = |(class, pixels): (u32, u32)| {
-                    if class != UNLABELLED {
-                        found.entry(class).or_insert_with(|| vec![0; labels.nrows()])[y] += pixels;
-                    }
-                };
-                for (x, &class) in row.iter().enumerate() {
-                    let counts = weights.is_none_or(|weights| weights[[y, x]] > 0.0);
-                    let class = if counts { class } else { UNLABELLED };
-                    // Neighbours are mostly equal: counting runs spares most of the look-ups.
-                    if class == run.0 {
-                        run.1 += 1;
-                    } else {
-                        add(std::mem::replace(&mut run, (class, 1)));
-                    }
-                }
-                add(run);
-            }
-            for (class, rows) in found {
-                let images = classes.entry(class).or_default();
-                let pixels: u64 = rows.iter().map(|&pixels| u64::from(pixels)).sum();
-                let until = pixels + images.last().map_or(0, |before| before.until);
-                images.push(InImage { image, until, rows });
-            }
-            Ok(())
-        })?;
-        if classes.is_empty() {
-            return Err(Error::Mismatch("found no labelled pixel to favour; wanted at least one".into()));
-        }
-        let classes = classes.into_iter().map(|(class, images)| OfClass { class, images }).collect();
+        Self::known_or_of(dataset, &Measurements::default(), None)
+    }
+
+    /// As [`ClassPixels::of`], where an earlier run may have counted them when the stamp was the same.
+    ///
+    /// # Errors
+    /// As [`ClassPixels::of`].
+    pub fn known_or_of(dataset: &Dataset, known: &Measurements, stamp: Option<Stamp>) -> Result<Self> {
+        let is_usable =
+            |classes: &Vec<OfClass>| !classes.is_empty() && classes.iter().all(|of| of.is_of(dataset));
+        let classes = known.known_or("class pixels", stamp, is_usable, || counted(dataset))?;
         Ok(Self { set: dataset.clone(), classes })
     }
 
@@ -129,6 +116,50 @@ impl ClassPixels {
             ))
         })
     }
+}
+
+/// The pixels of each class.
+fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
+    let mut classes: BTreeMap<u32, Vec<InImage>> = BTreeMap::new();
+    dataset.visit_targets(|image, target, weights| {
+        let Target::Classes(labels) = target else {
+            return Err(Error::Mismatch(format!(
+                "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare`",
+                dataset.items()[image].name()
+            )));
+        };
+        let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (y, row) in labels.rows().into_iter().enumerate() {
+            let mut run = (UNLABELLED, 0);
+            let mut add = |(class, pixels): (u32, u32)| {
+                if class != UNLABELLED {
+                    found.entry(class).or_insert_with(|| vec![0; labels.nrows()])[y] += pixels;
+                }
+            };
+            for (x, &class) in row.iter().enumerate() {
+                let counts = weights.is_none_or(|weights| weights[[y, x]] > 0.0);
+                let class = if counts { class } else { UNLABELLED };
+                // Neighbours are mostly equal: counting runs spares most of the look-ups.
+                if class == run.0 {
+                    run.1 += 1;
+                } else {
+                    add(std::mem::replace(&mut run, (class, 1)));
+                }
+            }
+            add(run);
+        }
+        for (class, rows) in found {
+            let images = classes.entry(class).or_default();
+            let pixels: u64 = rows.iter().map(|&pixels| u64::from(pixels)).sum();
+            let until = pixels + images.last().map_or(0, |before| before.until);
+            images.push(InImage { image, until, rows });
+        }
+        Ok(())
+    })?;
+    if classes.is_empty() {
+        return Err(Error::Mismatch("found no labelled pixel to favour; wanted at least one".into()));
+    }
+    Ok(classes.into_iter().map(|(class, images)| OfClass { class, images }).collect())
 }
 
 #[cfg(test)]

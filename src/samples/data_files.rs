@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use log::{info, warn};
 use ndarray::{Array2, Array3};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::dataset::{Classes, Dataset, HeldLabels, LabelImages, find_classes, reading_bytes};
-use super::in_files::{SampleFiles, TargetFile};
+use super::in_files::{Facts, SampleFiles, TargetFile};
 use super::item::Item;
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
+use super::measurements::{Measurements, Stamp, Stamps};
 use super::sample::{Sample, Target};
 use super::streaming::{in_order, measured};
 use super::{pair_list, weights};
@@ -43,6 +46,8 @@ pub struct DataFiles<'a> {
     /// Images are held in memory where all of them, with their targets, take no more than so many bytes; else they stay in their
     /// files, of which no more is kept. `None` for what is free, within reason.
     pub cache: Option<u64>,
+    /// What an earlier run has measured over images that stay in their files, and the name of this set there.
+    pub known: Option<(&'a Measurements, &'a str)>,
 }
 
 /// The most that is held in memory where nobody says how much.
@@ -76,6 +81,39 @@ impl FoundPairs {
             Some(listed) => listed.iter().map(|(_, group)| Some(group.clone())).collect(),
             None => vec![None; self.pairs.len()],
         }
+    }
+}
+
+/// What was found of the classes of label images.
+#[derive(Serialize, Deserialize)]
+struct FoundClasses {
+    values: Vec<i64>,
+    colours: Option<Vec<i64>>,
+}
+
+impl From<(LabelMapping, LabelRule)> for FoundClasses {
+    fn from((mapping, rule): (LabelMapping, LabelRule)) -> Self {
+        let colours = match rule {
+            LabelRule::Colours(colours) => Some(colours),
+            _ => None,
+        };
+        Self { values: mapping.values, colours }
+    }
+}
+
+impl FoundClasses {
+    /// Whether the values are in the order that a mapping has.
+    fn is_usable(&self) -> bool {
+        !self.values.is_empty() && self.values.is_sorted_by(|a, b| a < b)
+    }
+
+    /// The mapping and the rule, where the classes were asked for as `classes` and `rule` say.
+    fn mapping(self, classes: Classes, rule: &LabelRule) -> (LabelMapping, LabelRule) {
+        let mapping = match classes {
+            Classes::Known(mapping) => mapping.clone(),
+            Classes::Found { ignored } => LabelMapping { values: self.values, ignored },
+        };
+        (mapping, self.colours.map_or_else(|| rule.clone(), LabelRule::Colours))
     }
 }
 
@@ -114,6 +152,7 @@ impl<'a> DataFiles<'a> {
             rule: LabelRule::AsStored,
             channels: None,
             cache: None,
+            known: None,
         }
     }
 
@@ -143,6 +182,11 @@ impl<'a> DataFiles<'a> {
         Self { cache, ..self }
     }
 
+    /// The same with what an earlier run has measured, where the set is called `name`; what is measured now is added to it.
+    pub fn known_from(self, known: &'a Measurements, name: &'a str) -> Self {
+        Self { known: Some((known, name)), ..self }
+    }
+
     /// The same for images of so many channels.
     pub fn of_channels(self, channels: usize) -> Self {
         Self { channels: Some(channels), ..self }
@@ -166,7 +210,12 @@ impl<'a> DataFiles<'a> {
             let cache = Arc::new(ImageCache::new(room));
             let mut labels =
                 FileLabels { pairs, names: &names, rule: &self.rule, cache: &cache, bytes: found.largest };
-            let (mapping, rule) = find_classes(&mut labels, &self.rule, classes)?;
+            let stamp = Stamps::default().of(pairs.iter().map(|(_, target)| target));
+            let stamp = stamp.map(|stamp| stamp.with(&(&self.rule, classes)));
+            let found_classes = self.known_or("classes", stamp, FoundClasses::is_usable, || {
+                find_classes(&mut labels, &self.rule, classes).map(FoundClasses::from)
+            })?;
+            let (mapping, rule) = found_classes.mapping(classes, &self.rule);
             let (shared_rule, shared_mapping) = (Arc::new(rule.clone()), Arc::new(mapping.clone()));
             let target = |_, page: &ImageSource| TargetFile::Labels {
                 page: page.clone(),
@@ -277,23 +326,37 @@ impl<'a> DataFiles<'a> {
             Ok(has_equal_channels(&cache.image(pages[index], &window)?))
         })?;
         let weights = self.weight_pages(found)?;
+        let mut stamps = Stamps::default();
         let mut files: Vec<SampleFiles> = pairs
             .iter()
             .zip(&found.sizes)
             .zip(weights)
             .enumerate()
-            .map(|(index, (((image, page), size), weights))| SampleFiles {
-                image: image.clone(),
-                image_is_grey,
-                target: target(index, page),
-                weights,
-                stored_channels: size.channels,
-                extent: size.extent,
-                cache: cache.clone(),
-                facts: None,
+            .map(|(index, (((image, page), size), weights))| {
+                let target = target(index, page);
+                let stamp = stamps.of([image, page].into_iter().chain(&weights));
+                SampleFiles {
+                    stamp: stamp
+                        .map(|stamp| stamp.with(&(image_is_grey, target.meaning(), weights.is_some()))),
+                    image: image.clone(),
+                    image_is_grey,
+                    target,
+                    weights,
+                    stored_channels: size.channels,
+                    extent: size.extent,
+                    cache: cache.clone(),
+                    facts: None,
+                }
             })
             .collect();
-        let facts = measured(files.len(), reading_bytes(found.largest), |index| files[index].facts())?;
+        let all = files.iter().map(|files| files.stamp).collect::<Option<Vec<_>>>();
+        let stamp = all.and_then(|all| Some(all.first()?.with(&all)));
+        let is_usable = |facts: &Vec<Facts>| {
+            facts.len() == files.len() && facts.iter().zip(&files).all(|(facts, files)| files.may_have(facts))
+        };
+        let facts = self.known_or("facts", stamp, is_usable, || {
+            measured(files.len(), reading_bytes(found.largest), |index| files[index].facts())
+        })?;
         let own_target = facts.iter().position(|facts| facts.is_its_own_target);
         self.warn_of_equals(pairs, own_target, facts.iter().all(|facts| facts.has_equal_channels));
         for (files, facts) in files.iter_mut().zip(facts) {
@@ -304,6 +367,20 @@ impl<'a> DataFiles<'a> {
         let mut set = Dataset { items: items.collect() };
         pass_over_unlabelled(pairs, &mut set)?;
         Ok(set)
+    }
+
+    /// What an earlier run has measured, or what `measure` gives.
+    fn known_or<T: Serialize + DeserializeOwned>(
+        &self,
+        what: &str,
+        stamp: Option<Stamp>,
+        is_usable: impl Fn(&T) -> bool,
+        measure: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        match self.known {
+            Some((known, name)) => known.known_or(&format!("{name} {what}"), stamp, is_usable, measure),
+            None => measure(),
+        }
     }
 
     /// Where the weights of each image are, if it has any.

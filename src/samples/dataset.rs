@@ -10,6 +10,7 @@ use super::item::Item;
 use super::label_rule::{FoundColours, LabelRule};
 use super::labels::{LabelMapping, LabelValues};
 use super::masks::{Inspection, flattened};
+use super::measurements::Stamp;
 use super::random::{Stream, permutation, stream};
 use super::sample::{Sample, Target};
 use super::streaming::in_order;
@@ -91,9 +92,24 @@ impl Dataset {
         self.items.iter().map(|item| (item.extent().y, item.extent().x)).collect()
     }
 
-    /// Bytes that the images, targets and weights take that are in memory.
+    /// Bytes that the images, targets and weights take that are in memory, and what is kept of files at most.
     pub fn held_bytes(&self) -> u64 {
-        self.items.iter().filter(|item| item.is_in_memory()).map(Item::bytes).sum()
+        let held = self.items.iter().map(Item::held_bytes);
+        let (bytes, room) = held
+            .fold((0_u64, u64::MAX), |(sum, room), (bytes, own)| (sum.saturating_add(bytes), room.min(own)));
+        bytes.min(room)
+    }
+
+    /// Whether no image has to be read.
+    pub fn is_in_memory(&self) -> bool {
+        self.items.iter().all(Item::is_in_memory)
+    }
+
+    /// What tells whether all images are in files that are as they were; `None` where one is in memory or was changed, and where it
+    /// cannot be known.
+    pub fn stamp(&self) -> Option<Stamp> {
+        let stamps = self.items.iter().map(Item::stamp).collect::<Option<Vec<_>>>()?;
+        Some(stamps.first()?.with(&stamps))
     }
 
     /// Image `index`, counted from 0, with its target.

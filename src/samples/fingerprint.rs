@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ndarray::{ArrayBase, Data, Dimension};
+use serde::{Deserialize, Serialize};
 use twox_hash::xxhash3_128::Hasher;
 
 use super::dataset::Dataset;
@@ -10,8 +11,23 @@ use super::sample::{Sample, Target};
 use crate::error::Result;
 
 /// A hash of 128 bits (XXH3) of decoded numbers; it is no protection against somebody who wants two sets to look alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Fingerprint(u128);
+
+impl From<Fingerprint> for String {
+    fn from(print: Fingerprint) -> Self {
+        print.to_string()
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> std::result::Result<Self, Self::Error> {
+        u128::from_str_radix(&text, 16).map(Self)
+    }
+}
 
 impl Fingerprint {
     /// Of a sample's image, without its target: its shape and pixels.
@@ -74,15 +90,18 @@ fn add<T: Copy, S: Data<Elem = T>, D: Dimension>(
     for &length in array.shape() {
         hasher.write(&(length as u64).to_le_bytes());
     }
-    let mut buffer = Vec::with_capacity(BUFFER);
-    for &value in array {
-        buffer.extend(bytes(value));
-        if buffer.len() == BUFFER {
-            hasher.write(&buffer);
-            buffer.clear();
+    let mut buffer = [0; BUFFER];
+    let mut write = |values: &[T]| {
+        for values in values.chunks(BUFFER / 4) {
+            let places = buffer.as_chunks_mut::<4>().0;
+            places.iter_mut().zip(values).for_each(|(place, &value)| *place = bytes(value));
+            hasher.write(&buffer[..4 * values.len()]);
         }
+    };
+    match array.as_slice() {
+        Some(values) => write(values),
+        None => array.iter().for_each(|value| write(&[*value])),
     }
-    hasher.write(&buffer);
 }
 
 /// Bytes that are hashed at a time.

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::item::Counting;
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
+use super::measurements::Stamp;
 use super::sample::{Sample, Target, fill, gap_means};
 use super::weights;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
-use crate::images::{ImageCache, ImageSource, as_grey, check_gaps_from, has_equal_channels};
+use crate::images::{ImageCache, ImageSource, PartReader, as_grey, check_gaps_from, has_equal_channels};
 
 /// A page of an image, and its target and weights.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub(super) struct SampleFiles {
     pub(super) cache: Arc<ImageCache>,
     /// What is known of the sample, once it was looked at.
     pub(super) facts: Option<Facts>,
+    /// What tells whether the files and what is made of them are as they were.
+    pub(super) stamp: Option<Stamp>,
 }
 
 /// Where a target is, and how its numbers are taken.
@@ -51,6 +54,16 @@ pub(super) struct Facts {
     pub(super) is_its_own_target: bool,
     /// Whether the image is grey though it was saved as colours.
     pub(super) has_equal_channels: bool,
+}
+
+impl TargetFile {
+    /// What is made of the numbers of the target.
+    pub(super) fn meaning(&self) -> String {
+        match self {
+            Self::Labels { rule, mapping, .. } => format!("{rule:?} {mapping:?}"),
+            Self::Values { is_grey, .. } => format!("values {is_grey}"),
+        }
+    }
 }
 
 type Numbers = (Array3<f32>, Target, Option<Array2<f32>>);
@@ -78,8 +91,21 @@ impl SampleFiles {
         self.weights.is_some()
     }
 
+    /// Bytes that would be kept of the sample's files were there room for all.
+    pub(super) fn decoded_bytes(&self) -> u64 {
+        let target = match &self.target {
+            TargetFile::Labels { page, .. } | TargetFile::Values { page, .. } => page,
+        };
+        [&self.image, target].into_iter().chain(&self.weights).map(PartReader::held_bytes).sum()
+    }
+
     pub(super) fn may_have_gaps(&self) -> bool {
         self.facts.as_ref().is_none_or(|facts| facts.has_gaps)
+    }
+
+    /// Whether `facts` may be those of the sample.
+    pub(super) fn may_have(&self, facts: &Facts) -> bool {
+        facts.target_means.as_ref().is_none_or(|means| Some(means.len()) == self.target_channels())
     }
 
     /// Reads all of the sample and looks at it.
@@ -112,7 +138,9 @@ impl SampleFiles {
     pub(super) fn read(&self, part: &Window) -> Result<Numbers> {
         let (image, mut target, weights) = self.checked(part)?;
         let mut image = image;
-        image.mapv_inplace(|value| if value.is_finite() { value } else { f32::NAN });
+        if self.may_have_gaps() {
+            image.mapv_inplace(|value| if value.is_finite() { value } else { f32::NAN });
+        }
         self.fill_target(&mut target);
         Ok((image, target, weights))
     }

@@ -8,9 +8,11 @@ use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
 use super::in_files::SampleFiles;
+use super::measurements::Stamp;
 use super::sample::{Sample, Target};
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
+use crate::metrics::UNLABELLED;
 
 /// Changes the pixels of an image `[channel][y][x]`, each by itself.
 pub type ImageChange = Arc<dyn Fn(&mut Array3<f32>) + Send + Sync>;
@@ -66,6 +68,14 @@ pub(super) enum Counting {
 impl Counting {
     /// Of all pixels of a sample.
     pub(super) fn of(sample: &Sample) -> Self {
+        if let (Target::Classes(classes), None) = (&sample.target, &sample.weights) {
+            let unlabelled = classes.iter().filter(|class| **class == UNLABELLED).count();
+            return match unlabelled {
+                0 => Self::All,
+                count if count == classes.len() => Self::Nothing,
+                _ => Self::Some,
+            };
+        }
         let (_, height, width) = sample.image.dim();
         let mut pixels = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
         let first = pixels.next().is_some_and(|(y, x)| sample.counts_at(y, x));
@@ -194,6 +204,16 @@ impl Item {
         }
     }
 
+    /// What tells whether the files of the sample are as they were; `None` in memory, after changes, and where it cannot be known.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        match &self.pixels {
+            Pixels::Files(place) if place.image_changes.is_empty() && place.target_changes.is_empty() => {
+                Some(place.files.stamp?.with(&place.part))
+            }
+            _ => None,
+        }
+    }
+
     /// Bytes of the numbers of the sample, whether they are in memory or not; weights are counted where there are any.
     pub fn bytes(&self) -> u64 {
         let weights = match &self.pixels {
@@ -202,6 +222,14 @@ impl Item {
         };
         let planes = self.channels + self.target_channels.unwrap_or(1) + usize::from(weights);
         (size_of::<f32>() * planes) as u64 * self.extent.pixels() as u64
+    }
+
+    /// Bytes of the sample that are in memory; of one in files, those that would be kept of these, and the room for such of all samples.
+    pub(super) fn held_bytes(&self) -> (u64, u64) {
+        match &self.pixels {
+            Pixels::Memory(_) => (self.bytes(), u64::MAX),
+            Pixels::Files(place) => (place.files.decoded_bytes(), place.files.cache.room()),
+        }
     }
 
     /// Image, target and weights.

@@ -75,6 +75,11 @@ impl Sampler {
         Self { favoured: Some((pixels, share)), ..self }
     }
 
+    /// Bytes of what is known of the pixels of classes.
+    pub fn bytes(&self) -> u64 {
+        self.favoured.as_ref().map_or(0, |(pixels, _)| pixels.bytes())
+    }
+
     /// The draws of one epoch, in which every image is drawn once.
     pub fn epoch_length(&self) -> usize {
         self.sizes.len()

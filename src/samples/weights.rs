@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use ndarray::{Array2, Array3, Axis};
+use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
 use super::item::TargetChange;
@@ -158,13 +159,32 @@ impl ClassWeights {
 }
 
 /// The weight of all pixels of each class.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<u64>", into = "Vec<u64>")]
 pub struct ClassTotals(Vec<f64>);
+
+/// Kept as their bits.
+impl From<Vec<u64>> for ClassTotals {
+    fn from(bits: Vec<u64>) -> Self {
+        Self(bits.into_iter().map(f64::from_bits).collect())
+    }
+}
+
+impl From<ClassTotals> for Vec<u64> {
+    fn from(totals: ClassTotals) -> Self {
+        totals.0.into_iter().map(f64::to_bits).collect()
+    }
+}
 
 impl ClassTotals {
     /// Of so many classes, without any pixel yet.
     pub fn new(classes: usize) -> Self {
         Self(vec![0.0; classes])
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.0.len()
     }
 
     /// Adds the pixels of a sample.

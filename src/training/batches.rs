@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::prepare::Prepared;
 use super::settings::Settings;
 use crate::Result;
 use crate::engine::{Images, TargetValues, Targets};
@@ -30,11 +31,24 @@ pub(super) struct Batches<'a> {
 pub(super) type Step = (Vec<(Images, Targets)>, f32);
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(set: &'a Dataset, settings: &Settings) -> Result<Self> {
+    /// Of the training images.
+    ///
+    /// # Errors
+    /// What comes of reading them to count the pixels of classes.
+    pub(super) fn of(prepared: &'a Prepared, settings: &Settings) -> Result<Self> {
+        let Prepared { training, measurements, stamp, .. } = prepared;
+        Self::new(training, settings, || ClassPixels::known_or_of(training, measurements, *stamp))
+    }
+
+    fn new(
+        set: &'a Dataset,
+        settings: &Settings,
+        pixels: impl FnOnce() -> Result<ClassPixels>,
+    ) -> Result<Self> {
         let Settings { batch, crop, symmetries, favour_rare, seed, augmentation, .. } = *settings;
         let mut sampler = Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?;
         if favour_rare > 0.0 {
-            sampler = sampler.favouring(ClassPixels::of(set)?, favour_rare);
+            sampler = sampler.favouring(pixels()?, favour_rare);
         }
         Ok(Self { set, sampler, augmentation, seed, batch, crop })
     }
@@ -65,6 +79,11 @@ impl<'a> Batches<'a> {
         let extents = self.set.sizes().into_iter().map(|size| self.piece(size));
         let extent = extents.max_by_key(Extent::pixels).unwrap_or(Extent::plane(1, 1));
         Shape { batch: self.batch, extent }
+    }
+
+    /// Bytes that are held to draw pieces, beside the images.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.sampler.bytes()
     }
 
     /// The `n`-th draw of the run, from 0. Where no pixel of a piece counts, another piece is drawn.
@@ -239,7 +258,7 @@ mod tests {
         let set = Dataset::unchecked([sample("a", 0), sample("b", 1000)]);
         let mut settings = Settings::new(TaskKind::Segment, "", "");
         (settings.crop, settings.batch) = (4, 3);
-        let batches = Batches::new(&set, &settings).unwrap();
+        let batches = Batches::new(&set, &settings, || ClassPixels::of(&set)).unwrap();
         for last in [None, Some(9)] {
             let found: Vec<Step> = std::thread::scope(|scope| {
                 let mut ahead = batches.start(scope, 4, last);

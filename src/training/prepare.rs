@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use log::{info, warn};
 use ndarray::{Array2, Array3};
+use serde::{Deserialize, Serialize};
 
 use super::initial::{take_parameters, target_of};
+use super::run::RunFolder;
 use super::survey::{Survey, Wanted};
 use super::{Settings, TaskKind};
 use crate::error::{Error, Result, counted_channels};
@@ -15,9 +17,13 @@ use crate::network::{
     Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
 };
 use crate::samples::{
-    Classes, DataFiles, Dataset, Fingerprint, Item, LabelMapping, LabelRule, Labelled, Target, TargetChange,
-    fill, gap_means,
+    Classes, DataFiles, Dataset, Fingerprint, Item, LabelMapping, LabelRule, Labelled, Measurements, Stamp,
+    Target, TargetChange, fill, gap_means,
 };
+
+/// What the sets are called among what was measured.
+const TRAINING: &str = "training";
+const VALIDATION: &str = "validation";
 
 /// Normalised images with their targets, and the model to be trained on them.
 pub struct Prepared {
@@ -27,6 +33,10 @@ pub struct Prepared {
     pub validation: Option<Dataset>,
     /// The model with its initial parameters.
     pub model: Model,
+    /// What was measured over images that stay in their files.
+    pub(in crate::training) measurements: Measurements,
+    /// What the places of the pixels of each class depend on.
+    pub(in crate::training) stamp: Option<Stamp>,
 }
 
 impl Prepared {
@@ -35,9 +45,22 @@ impl Prepared {
     /// # Errors
     /// When a file cannot be used, or images, targets and settings do not fit each other.
     pub fn load(settings: &Settings) -> Result<Self> {
+        Self::load_with(settings, Measurements::default())
+    }
+
+    /// As [`Prepared::load`], for the run in the folder `run`, which is to go on: what was measured over its images is not measured
+    /// again where their files are as they were.
+    ///
+    /// # Errors
+    /// As [`Prepared::load`].
+    pub fn resumed(settings: &Settings, run: &Path) -> Result<Self> {
+        Self::load_with(settings, RunFolder::measurements(run))
+    }
+
+    fn load_with(settings: &Settings, measurements: Measurements) -> Result<Self> {
         settings.validate()?;
-        let (training, validation, task) = read(settings)?;
-        Self::new(settings, training, validation, task)
+        let (training, validation, task) = read(settings, &measurements)?;
+        Self::measured(settings, training, validation, task, measurements)
     }
 
     /// Takes images with label images that are in memory, whose values are the classes; else as [`Prepared::new`].
@@ -70,6 +93,16 @@ impl Prepared {
         validation: Option<Dataset>,
         task: Task,
     ) -> Result<Self> {
+        Self::measured(settings, training, validation, task, Measurements::default())
+    }
+
+    fn measured(
+        settings: &Settings,
+        training: Dataset,
+        validation: Option<Dataset>,
+        task: Task,
+        measurements: Measurements,
+    ) -> Result<Self> {
         settings.validate()?;
         let inputs = training.channels();
         let outputs = match &task {
@@ -98,16 +131,19 @@ impl Prepared {
         let regresses = settings.task == TaskKind::Regress;
         let kept_target = kept.filter(|_| regresses).and_then(|model| target_of(model, outputs));
         let class_weights = settings.class_weights()?;
-        let found = Survey::of(
-            &training,
-            &Wanted {
-                classes: if class_weights.is_some() { outputs } else { 0 },
-                input: (kept.is_none() && !settings.normalise_per_image).then_some(measure),
-                target: (regresses && kept_target.is_none()).then_some(measure),
-                prints: validation.is_some(),
-                usual: kept.and_then(|model| model.input.of_set()).cloned(),
-            },
-        )?;
+        let wanted = Wanted {
+            classes: if class_weights.is_some() { outputs } else { 0 },
+            input: (kept.is_none() && !settings.normalise_per_image).then_some(measure),
+            target: (regresses && kept_target.is_none()).then_some(measure),
+            prints: validation.is_some(),
+            usual: kept.and_then(|model| model.input.of_set()).cloned(),
+        };
+        let survey = |name: &str, set: &Dataset, wanted: &Wanted| {
+            let stamp = set.stamp().map(|stamp| stamp.with(wanted));
+            let is_usable = |known: &Survey| known.is_of(set, wanted);
+            measurements.known_or(&format!("{name} survey"), stamp, is_usable, || Survey::of(set, wanted))
+        };
+        let found = survey(TRAINING, &training, &wanted)?;
         let input = match (kept, found.input) {
             (Some(model), _) => model.input.clone(),
             (None, Some(normalisation)) => normalisation.into(),
@@ -126,7 +162,7 @@ impl Prepared {
         provenance.insert("training_fingerprint".into(), found.fingerprint.to_string());
         if let Some(validation) = &validation {
             let wanted = Wanted { prints: true, usual: input.of_set().cloned(), ..Wanted::default() };
-            let judging = Survey::of(validation, &wanted)?;
+            let judging = survey(VALIDATION, validation, &wanted)?;
             warn_of_shared((&training, &found.prints), (validation, &judging.prints));
             let remedy =
                 "save it in the range of numbers of the training images, or give `normalise_per_image`";
@@ -134,8 +170,12 @@ impl Prepared {
             provenance.insert("validation_images".into(), validation.len().to_string());
             provenance.insert("validation_fingerprint".into(), judging.fingerprint.to_string());
         }
+        let (training_stamp, validation_stamp) =
+            (training.stamp(), validation.as_ref().and_then(Dataset::stamp));
+        let mut stamp = training_stamp;
         if let Some(weights) = class_weights {
             let weights = weights.resolve(&found.totals)?;
+            stamp = stamp.map(|stamp| stamp.with(&weights));
             info!("weights of the classes: {weights:?}");
             training.weigh_classes(&weights);
             validation.iter_mut().for_each(|set| set.weigh_classes(&weights));
@@ -153,9 +193,24 @@ impl Prepared {
             take_parameters(&mut model, initial);
         }
         model.validate()?;
-        normalise(&mut training, &model)?;
-        validation.as_mut().map(|set| normalise(set, &model)).transpose()?;
-        Ok(Self { training, validation, model })
+        let normalised = |name: &str, set: &mut Dataset, stamp: Option<Stamp>| {
+            let stamp = stamp.map(|stamp| stamp.with(&model.input));
+            let is_usable = |known: &Vec<Change>| {
+                known.len() == set.len() && known.iter().all(|change| change.is_for(inputs))
+            };
+            let found = || changes(set, &model.input);
+            let changes = match set.is_in_memory() {
+                true => found()?,
+                false => measurements.known_or(&format!("{name} images"), stamp, is_usable, found)?,
+            };
+            normalise(set, changes, model.target.as_ref());
+            Ok::<_, Error>(())
+        };
+        normalised(TRAINING, &mut training, training_stamp)?;
+        if let Some(set) = &mut validation {
+            normalised(VALIDATION, set, validation_stamp)?;
+        }
+        Ok(Self { training, validation, model, measurements, stamp })
     }
 }
 
@@ -220,7 +275,7 @@ fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {
 }
 
 /// Reads the training images, those that are named for validation, and what is to be learnt.
-fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
+fn read(settings: &Settings, measurements: &Measurements) -> Result<(Dataset, Option<Dataset>, Task)> {
     let Settings { images, targets, .. } = settings;
     let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
     let cache = settings.cache_bytes()?;
@@ -230,6 +285,7 @@ fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
         Some(list) => DataFiles::listed(list).found_by(settings.discovery()).held_in(cache),
         None => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
     };
+    for_training = for_training.known_from(measurements, TRAINING);
     if let Some(path) = &settings.init {
         for_training.channels = Some(Model::read(Path::new(path))?.architecture.inputs);
     }
@@ -238,7 +294,8 @@ fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
         let weighted = files(images, targets).weighted(settings.val_weights.as_deref());
         // What the training images leave.
         let left = cache.map(|cache| cache.saturating_sub(set.held_bytes()));
-        Some(weighted.of_channels(set.channels()).held_in(left))
+        let files = weighted.of_channels(set.channels()).held_in(left);
+        Some(files.known_from(measurements, VALIDATION))
     };
     match settings.task {
         TaskKind::Segment => {
@@ -279,15 +336,22 @@ fn warn_of_range(misfit: Option<(String, String)>, others: &str, remedy: &str) {
 }
 
 /// How the numbers of an image become those that a network takes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Change {
     /// What is put in the place of gaps, for each channel, before the image is normalised and after it.
     before: Option<Vec<f32>>,
-    input: Arc<Normalisation>,
+    input: Normalisation,
     after: Option<Vec<f32>>,
 }
 
 impl Change {
+    /// Whether it fits images of so many channels.
+    fn is_for(&self, channels: usize) -> bool {
+        let fits = |means: &Option<Vec<f32>>| means.as_ref().is_none_or(|means| means.len() == channels);
+        let Normalisation { mean, deviation } = &self.input;
+        fits(&self.before) && fits(&self.after) && mean.len() == channels && deviation.len() == channels
+    }
+
     fn apply(&self, image: &mut Array3<f32>) {
         if let Some(means) = &self.before {
             fill(image, means);
@@ -311,11 +375,11 @@ impl Change {
                 input.of(filled.view()).into_owned()
             }
         };
-        Self { before, input: Arc::new(measured), after: None }
+        Self { before, input: measured, after: None }
     }
 
     /// Of an image with gaps that is normalised as all are: these become the mean of what is normalised.
-    fn with_gaps(image: &Array3<f32>, input: &Arc<Normalisation>) -> Self {
+    fn with_gaps(image: &Array3<f32>, input: &Normalisation) -> Self {
         let plain = Self { before: None, input: input.clone(), after: None };
         let mut normalised = image.clone();
         plain.apply(&mut normalised);
@@ -323,28 +387,32 @@ impl Change {
     }
 }
 
-/// Normalises images, and regression targets.
+/// What becomes of each image where images are normalised as `input` says.
 ///
 /// # Errors
 /// What comes of reading images that are normalised by themselves or have gaps.
-fn normalise(set: &mut Dataset, model: &Model) -> Result<()> {
+fn changes(set: &Dataset, input: &InputNormalisation) -> Result<Vec<Change>> {
     let mut changes: Vec<Change> = Vec::with_capacity(set.len());
-    match model.input.of_set() {
+    match input.of_set() {
         None => set.visit(|_, sample| {
-            changes.push(Change::by_itself(&sample.image, &model.input));
+            changes.push(Change::by_itself(&sample.image, input));
             Ok(())
         })?,
-        Some(input) => {
-            let input = Arc::new(input.clone());
+        Some(normalisation) => {
             for item in set.items() {
                 changes.push(match item.may_have_gaps() {
-                    true => Change::with_gaps(&item.sample()?.image, &input),
-                    false => Change { before: None, input: input.clone(), after: None },
+                    true => Change::with_gaps(&item.sample()?.image, normalisation),
+                    false => Change { before: None, input: normalisation.clone(), after: None },
                 });
             }
         }
     }
-    let target_change: Option<TargetChange> = model.target.clone().map(|normalisation| {
+    Ok(changes)
+}
+
+/// Normalises images by these changes, and regression targets by `target`.
+fn normalise(set: &mut Dataset, changes: Vec<Change>, target: Option<&Normalisation>) {
+    let target_change: Option<TargetChange> = target.cloned().map(|normalisation| {
         let change = move |target: &mut Target, _: &mut Option<Array2<f32>>| {
             if let Target::Values(values) = target {
                 for (channel, mut plane) in values.outer_iter_mut().enumerate() {
@@ -360,7 +428,6 @@ fn normalise(set: &mut Dataset, model: &Model) -> Result<()> {
             item.change_target(change.clone(), true);
         }
     }
-    Ok(())
 }
 
 /// Where the model comes from, before it is trained.

@@ -1,6 +1,7 @@
 //! What is measured over the images of a run, in as few passes over them as it takes.
 
 use ndarray::{Array2, Array3, Axis};
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::network::{Measure, Measuring, Normalisation};
@@ -21,7 +22,7 @@ pub(super) struct Wanted {
 }
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Survey {
     /// Of the set as a whole.
     pub(super) fingerprint: Fingerprint,
@@ -38,6 +39,23 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// Whether it may be what was `wanted` of `set`.
+    pub(super) fn is_of(&self, set: &Dataset, wanted: &Wanted) -> bool {
+        let fits = |found: &Option<Normalisation>, measure: Option<Measure>, channels: usize| match found {
+            Some(found) => {
+                measure.is_some()
+                    && found.mean.len() == channels
+                    && found.deviation.len() == channels
+                    && found.deviation.iter().all(|deviation| *deviation > 0.0)
+            }
+            None => measure.is_none(),
+        };
+        fits(&self.input, wanted.input, set.channels())
+            && fits(&self.target, wanted.target, set.target_channels().unwrap_or(0))
+            && self.prints.len() == if wanted.prints { set.len() } else { 0 }
+            && self.totals.classes() == wanted.classes
+    }
+
     /// Goes over `set`, of which every image is read once in each pass.
     ///
     /// # Errors
@@ -62,7 +80,8 @@ impl Survey {
                     if wanted.prints {
                         prints.push(Fingerprint::of_image(sample));
                     }
-                    for (level, plane) in levels.iter_mut().zip(sample.image.outer_iter()) {
+                    let planes = levels.iter_mut().zip(sample.image.outer_iter());
+                    for (level, plane) in planes.filter(|(level, _)| !matches!(level, Level::Several)) {
                         plane.iter().for_each(|value| level.add(*value));
                     }
                     if let (None, Some(usual)) = (&misfit, &wanted.usual) {

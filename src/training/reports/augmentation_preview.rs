@@ -6,7 +6,7 @@ use ndarray::{Array3, Axis};
 
 use crate::images::write_png_rgb8;
 use crate::pictures::{grey_picture, label_picture, montage, range_of, stretch_with};
-use crate::samples::{Dataset, Item, Sample, Target};
+use crate::samples::{Dataset, Sample, Target};
 use crate::training::Settings;
 use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
@@ -27,7 +27,7 @@ pub fn preview_augmentation(prepared: &Prepared, settings: &Settings, folder: &P
     std::fs::create_dir_all(folder)
         .map_err(|e| Error::output(folder, format!("{e}; name a folder that can be made")))?;
     let set = &prepared.training;
-    let batches = Batches::new(set, settings)?;
+    let batches = Batches::of(prepared, settings)?;
     let samples = (0..SAMPLES).map(|n| batches.sample(n)).collect::<Result<Vec<_>>>()?;
     let (greys, target_greys, weights_range) = ranges(set, &samples)?;
     for (n, sample) in samples.iter().enumerate() {
@@ -60,7 +60,7 @@ fn ranges(set: &Dataset, samples: &[Sample]) -> Result<(Range, Range, Range)> {
         let pixels = sample.weights.iter().flatten().copied();
         weights = pixels.fold(weights, f32::max);
     };
-    match set.items().iter().all(Item::is_in_memory) {
+    match set.is_in_memory() {
         true => set.visit(|_, sample| {
             add(sample);
             Ok(())

@@ -159,7 +159,7 @@ mod tests {
             (settings.depth, settings.crop) = (3, 32);
             let validation = validation.map(|(count, side)| set(count, side));
             let prepared = Prepared::new(&settings, set(1, 64), validation, task.clone()).unwrap();
-            let batches = Batches::new(&prepared.training, &settings).unwrap();
+            let batches = Batches::of(&prepared, &settings).unwrap();
             let judge = Judge::new(&prepared, Loss::CrossEntropy);
             assert_eq!(batches.steps_in_epoch(), 4);
             assert_eq!(judge.rhythm(&batches), wanted);
