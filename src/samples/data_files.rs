@@ -15,7 +15,7 @@ use super::labels::LabelMapping;
 use super::measurements::{Measurements, Stamp, Stamps};
 use super::sample::{Sample, Target};
 use super::streaming::{in_order, measured};
-use super::{pair_list, weights};
+use super::{pair_list, weight_images};
 use crate::error::{Bytes, Error, Result, counted_channels};
 use crate::geometry::{Extent, Window};
 use crate::images::{
@@ -293,7 +293,7 @@ impl<'a> DataFiles<'a> {
         )?;
         for ((sample, group), page) in samples.iter_mut().zip(found.groups()).zip(self.weight_pages(found)?) {
             sample.group = group;
-            sample.weights = page.as_ref().map(weights::read).transpose()?;
+            sample.weights = page.as_ref().map(weight_images::read).transpose()?;
         }
         for (sample, (image, target)) in samples.iter_mut().zip(pairs) {
             check_gaps(&image.name(), &sample.image, |y, x| sample.counts_at(y, x))?;
@@ -387,14 +387,18 @@ impl<'a> DataFiles<'a> {
     fn weight_pages(&self, found: &FoundPairs) -> Result<Vec<Option<ImageSource>>> {
         let sizes = found.sizes.iter().map(|size| (size.extent.y, size.extent.x));
         if let Some(weights) = self.weights {
-            let pages =
-                weights::pages_of_weights(&self.discovery, &sizes.collect::<Vec<_>>(), self.images, weights)?;
+            let pages = weight_images::pages_of_weights(
+                &self.discovery,
+                &sizes.collect::<Vec<_>>(),
+                self.images,
+                weights,
+            )?;
             return Ok(pages.into_iter().map(Some).collect());
         }
         let Some(listed) = &found.listed else { return Ok(vec![None; found.pairs.len()]) };
         for (((page, _), (image, _)), size) in listed.iter().zip(&found.pairs).zip(sizes) {
             if let Some(page) = page {
-                weights::check_size(&image.name(), size, page)?;
+                weight_images::check_size(&image.name(), size, page)?;
             }
         }
         Ok(listed.iter().map(|(page, _)| page.clone()).collect())

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
-use super::item::Counting;
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::measurements::Stamp;
-use super::sample::{Sample, Target, fill, gap_means};
-use super::weights;
+use super::sample::{Counting, Sample, Target, fill, gap_means};
+use super::weight_images;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
 use crate::images::{ImageCache, ImageSource, PartReader, as_grey, check_gaps_from, has_equal_channels};
@@ -175,8 +174,11 @@ impl SampleFiles {
     }
 
     fn checked_target(&self, part: &Window) -> Result<(Target, Option<Array2<f32>>)> {
-        let weights =
-            self.weights.as_ref().map(|page| weights::read_part(&self.cache, page, part)).transpose()?;
+        let weights = self
+            .weights
+            .as_ref()
+            .map(|page| weight_images::read_part(&self.cache, page, part))
+            .transpose()?;
         let target = match &self.target {
             TargetFile::Labels { page, rule, mapping } => {
                 let mut labels = rule.read_part(&self.cache, page, part)?;

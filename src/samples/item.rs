@@ -5,14 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use ndarray::{Array2, Array3};
-use serde::{Deserialize, Serialize};
 
 use super::in_files::SampleFiles;
 use super::measurements::Stamp;
-use super::sample::{Sample, Target};
+use super::sample::{Counting, Sample, Target};
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
-use crate::metrics::UNLABELLED;
 
 /// Changes the pixels of an image `[channel][y][x]`, each by itself.
 pub type ImageChange = Arc<dyn Fn(&mut Array3<f32>) + Send + Sync>;
@@ -54,36 +52,6 @@ impl fmt::Debug for InFiles {
             .field("files", &self.files)
             .field("part", &self.part)
             .finish_non_exhaustive()
-    }
-}
-
-/// What of a sample counts: has a class or value, and a weight above 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Counting {
-    Nothing,
-    Some,
-    All,
-}
-
-impl Counting {
-    /// Of all pixels of a sample.
-    pub(super) fn of(sample: &Sample) -> Self {
-        if let (Target::Classes(classes), None) = (&sample.target, &sample.weights) {
-            let unlabelled = classes.iter().filter(|class| **class == UNLABELLED).count();
-            return match unlabelled {
-                0 => Self::All,
-                count if count == classes.len() => Self::Nothing,
-                _ => Self::Some,
-            };
-        }
-        let (_, height, width) = sample.image.dim();
-        let mut pixels = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
-        let first = pixels.next().is_some_and(|(y, x)| sample.counts_at(y, x));
-        match (first, pixels.any(|(y, x)| sample.counts_at(y, x) != first)) {
-            (_, true) => Self::Some,
-            (true, false) => Self::All,
-            (false, false) => Self::Nothing,
-        }
     }
 }
 

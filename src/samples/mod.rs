@@ -6,10 +6,13 @@
 //! - `labels`: label values to class indices and back ([`LabelMapping`]).
 //! - `label_rule`: thresholds, lists of classes and colours in the place of label values ([`LabelRule`]); `masks`: what label
 //!   images look like that were meant otherwise than their values say.
+//! - `item`: an image with its target in memory or in files ([`Item`]); `in_files`: reading parts of the latter.
 //! - `dataset`: all images of a run with their targets; `data_files`: from files ([`DataFiles`], [`load_segmentation`],
 //!   [`load_regression`]); `pair_list`: a list of them with groups; `in_memory`: from arrays ([`Dataset::from_memory`]).
 //! - `results`: results of any program beside their targets, read one pair after the other ([`Results`]).
-//! - `weights`: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
+//! - `streaming`: large things one after the other, read ahead of their turn; `measurements`: what was measured over images in files, kept
+//!   for later ([`Measurements`]).
+//! - `weight_images`: how much pixels count; `weights`: how much classes do ([`ClassWeights`], [`ClassTotals`]).
 //! - `fingerprint`: images known again by their content ([`Fingerprint`]).
 //! - `random`: random numbers by seed, use and number.
 //! - `class_pixels`: where the pixels of each class are ([`ClassPixels`]), for draws that favour rare ones.
@@ -20,9 +23,9 @@
 //!
 //! Images of one dataset may differ in size.
 //!
-//! Imports run one way: `random`, `symmetries`, `labels`, `label_rule`, `sample` <- `masks` <- `dataset` <- `in_memory`,
-//! `weights`, `fingerprint`, `class_pixels`, `pair_list` <- `data_files`, `results`, `sampling` <- `regions`, `augmentation`; inside the last,
-//! `strengths`, `elastic` <- `geometry`, `intensity` <- `mod`.
+//! Imports run one way: `random`, `symmetries`, `labels`, `label_rule`, `sample`, `streaming`, `measurements`, `weight_images` <- `masks`,
+//! `in_files` <- `item` <- `dataset` <- `in_memory`, `weights`, `fingerprint`, `class_pixels`, `pair_list` <- `data_files`, `results`,
+//! `sampling` <- `regions`, `augmentation`; inside the last, `strengths`, `elastic` <- `geometry`, `intensity` <- `mod`.
 
 mod augmentation;
 mod class_pixels;
@@ -44,6 +47,7 @@ mod sample;
 mod sampling;
 mod streaming;
 mod symmetries;
+mod weight_images;
 mod weights;
 
 pub use augmentation::Augmentation;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
+use serde::{Deserialize, Serialize};
 
 use crate::geometry::{Extent, Window};
 use crate::metrics::UNLABELLED;
@@ -69,6 +70,36 @@ pub struct Sample {
     /// What the image belongs to: those of one group are never divided between training and validation. `None` for an image
     /// by itself.
     pub group: Option<String>,
+}
+
+/// What of a sample counts: has a class or value, and a weight above 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Counting {
+    Nothing,
+    Some,
+    All,
+}
+
+impl Counting {
+    /// Of all pixels of a sample.
+    pub(super) fn of(sample: &Sample) -> Self {
+        if let (Target::Classes(classes), None) = (&sample.target, &sample.weights) {
+            let unlabelled = classes.iter().filter(|class| **class == UNLABELLED).count();
+            return match unlabelled {
+                0 => Self::All,
+                count if count == classes.len() => Self::Nothing,
+                _ => Self::Some,
+            };
+        }
+        let (_, height, width) = sample.image.dim();
+        let mut pixels = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
+        let first = pixels.next().is_some_and(|(y, x)| sample.counts_at(y, x));
+        match (first, pixels.any(|(y, x)| sample.counts_at(y, x) != first)) {
+            (_, true) => Self::Some,
+            (true, false) => Self::All,
+            (false, false) => Self::Nothing,
+        }
+    }
 }
 
 impl Sample {
