@@ -89,6 +89,14 @@ impl<'a> Judge<'a> {
         &self.set
     }
 
+    /// Bytes of these images that are in memory beside the training images.
+    pub(in crate::training) fn held_bytes(&self) -> u64 {
+        match &self.set {
+            Cow::Borrowed(validation) => validation.held_bytes(),
+            Cow::Owned(_) => 0,
+        }
+    }
+
     /// The images and tiles that the network is applied to.
     pub(in crate::training) fn shapes(&self) -> Vec<Shape> {
         extents(&self.set).map(|extent| Shape { batch: 1, extent: self.tiling.patch(extent) }).collect()

@@ -38,8 +38,7 @@ impl MemoryUse {
         Ok(Self { network, images: own + steps.max(CHECKPOINT * parameter_bytes(architecture)) })
     }
 
-    /// Of a run whose steps are of `shape` at the largest, over the images that it is trained on and those that judge it
-    /// (copies, where they are training images).
+    /// Of a run whose steps are of `shape` at the largest, over the images that it is trained on and those that judge it.
     ///
     /// # Errors
     /// As [`MemoryUse::of_steps`].
@@ -52,7 +51,7 @@ impl MemoryUse {
     ) -> Result<Self> {
         let mut run = Self::of_steps(engine, task, shape)?;
         let judging = judge.set();
-        let sets = training.held_bytes() + judging.held_bytes();
+        let sets = training.held_bytes().saturating_add(judge.held_bytes());
         let reading = training.reading_bytes();
         run.images = run.images.saturating_add(sets).saturating_add(reading);
         let Some(largest) = judging.items().iter().max_by_key(|item| item.bytes()) else {
