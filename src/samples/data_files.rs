@@ -2,27 +2,29 @@
 
 use std::sync::Arc;
 
-use log::{info, warn};
-use ndarray::{Array2, Array3};
+use log::warn;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use super::dataset::{Classes, Dataset, HeldLabels, LabelImages, find_classes, reading_bytes};
+use super::channels::{same_channels, taken_as_grey};
+use super::dataset::{Classes, Dataset, reading_bytes};
+use super::found_classes::{FileLabels, FoundClasses, HeldLabels, find_classes};
+use super::found_pairs::{FoundPairs, is_same_page, warn_of_same};
 use super::in_files::{Facts, SampleFiles, TargetFile};
 use super::item::Item;
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::measurements::{Measurements, Stamp, Stamps};
+use super::pair_list::Pair;
 use super::sample::{Sample, Target};
-use super::streaming::{in_order, measured};
-use super::{pair_list, weight_images};
-use crate::error::{Bytes, Error, Result, counted_channels};
-use crate::geometry::{Extent, Window};
+use super::streaming::measured;
+use super::weight_images;
+use crate::error::Result;
+use crate::geometry::Window;
 use crate::images::{
-    Discovery, ImageCache, ImageSource, as_grey, check_gaps, has_equal_channels, page_size,
-    read_image_with_gaps, read_values_with_gaps,
+    Discovery, ImageCache, ImageSource, check_gaps, has_equal_channels, read_image_with_gaps,
+    read_values_with_gaps,
 };
-use crate::memory;
 
 /// Where images, their targets and their weights lie, how they are looked for, and how label images are to be taken.
 #[derive(Debug, Clone)]
@@ -48,96 +50,6 @@ pub struct DataFiles<'a> {
     pub cache: Option<u64>,
     /// What an earlier run has measured over images that stay in their files, and the name of this set there.
     pub known: Option<(&'a Measurements, &'a str)>,
-}
-
-/// The most that is held in memory where nobody says how much.
-const MOST_USUALLY_HELD: u64 = 4_000_000_000;
-
-/// A page of an image, and the page of its target.
-pub(super) type Pair = (ImageSource, ImageSource);
-
-/// Pairs that were found, and what a list says of them.
-struct FoundPairs {
-    pairs: Vec<Pair>,
-    listed: Option<Vec<(Option<ImageSource>, String)>>,
-    sizes: Vec<Size>,
-    /// Bytes of the largest image in memory, with its target.
-    largest: u64,
-    /// Where the images are not held in memory: bytes that may be kept of their files.
-    room_beside: Option<u64>,
-}
-
-/// What the headers of a pair say.
-struct Size {
-    channels: usize,
-    target_channels: usize,
-    extent: Extent,
-}
-
-impl FoundPairs {
-    /// The group of each pair.
-    fn groups(&self) -> Vec<Option<String>> {
-        match &self.listed {
-            Some(listed) => listed.iter().map(|(_, group)| Some(group.clone())).collect(),
-            None => vec![None; self.pairs.len()],
-        }
-    }
-}
-
-/// What was found of the classes of label images.
-#[derive(Serialize, Deserialize)]
-struct FoundClasses {
-    values: Vec<i64>,
-    colours: Option<Vec<i64>>,
-}
-
-impl From<(LabelMapping, LabelRule)> for FoundClasses {
-    fn from((mapping, rule): (LabelMapping, LabelRule)) -> Self {
-        let colours = match rule {
-            LabelRule::Colours(colours) => Some(colours),
-            _ => None,
-        };
-        Self { values: mapping.values, colours }
-    }
-}
-
-impl FoundClasses {
-    /// Whether the values are in the order that a mapping has.
-    fn is_usable(&self) -> bool {
-        !self.values.is_empty() && self.values.is_sorted_by(|a, b| a < b)
-    }
-
-    /// The mapping and the rule, where the classes were asked for as `classes` and `rule` say.
-    fn mapping(self, classes: Classes, rule: &LabelRule) -> (LabelMapping, LabelRule) {
-        let mapping = match classes {
-            Classes::Known(mapping) => mapping.clone(),
-            Classes::Found { ignored } => LabelMapping { values: self.values, ignored },
-        };
-        (mapping, self.colours.map_or_else(|| rule.clone(), LabelRule::Colours))
-    }
-}
-
-/// Label images that are read when their turn comes.
-struct FileLabels<'a> {
-    pairs: &'a [Pair],
-    names: &'a [String],
-    rule: &'a LabelRule,
-    cache: &'a ImageCache,
-    /// Bytes of the largest image with its target.
-    bytes: u64,
-}
-
-impl LabelImages for FileLabels<'_> {
-    fn each(&mut self, visit: &mut (dyn FnMut(&str, &mut Array2<i64>) -> Result<()> + Send)) -> Result<()> {
-        let read = |index: usize| {
-            let page = &self.pairs[index].1;
-            let (_, height, width) = page_size(page)?;
-            self.rule.read_part(self.cache, page, &Window::plane(0..height, 0..width))
-        };
-        in_order(self.pairs.len(), reading_bytes(self.bytes), read, |index, mut labels| {
-            visit(&self.names[index], &mut labels)
-        })
-    }
 }
 
 impl<'a> DataFiles<'a> {
@@ -416,80 +328,6 @@ impl<'a> DataFiles<'a> {
             );
         }
     }
-
-    /// Pairs images with targets, compares their headers and decides whether they are held in memory, before minutes go by with
-    /// reading pixels.
-    fn checked_pairs(&self, regression: bool) -> Result<FoundPairs> {
-        let (pairs, listed): (Vec<Pair>, _) = match self.list {
-            Some(list) => {
-                let listed = pair_list::read(list, &self.discovery, regression)?;
-                let (pairs, others) =
-                    listed.into_iter().map(|line| (line.pair, (line.weights, line.group))).unzip();
-                (pairs, Some(others))
-            }
-            None => {
-                let found = self.discovery.discover(self.images)?;
-                let found_targets = match regression {
-                    true => self.discovery.discover_targets(self.targets, &found)?,
-                    false => self.discovery.discover_single_channel(self.targets)?,
-                };
-                (self.discovery.pair(&found, &found_targets, "target")?, None)
-            }
-        };
-        // Said before labels are looked at: those of an image itself are refused for what they look like.
-        if let Some(pair) = pairs.iter().find(|pair| is_same_page(pair)) {
-            warn_of_same(pair);
-        }
-        let (mut bytes, mut largest) = (0_u64, 0);
-        let mut sizes = Vec::new();
-        let weight_bytes = if self.weights.is_some() || listed.is_some() { size_of::<f32>() } else { 0 };
-        for (image, target) in &pairs {
-            let (channels, height, width) = page_size(image)?;
-            let (target_channels, target_height, target_width) = page_size(target)?;
-            if (height, width) != (target_height, target_width) {
-                return Err(Error::Mismatch(format!(
-                    "{} is {width} x {height} pixels but its target {} is {target_width} x {target_height}; wanted the same size, cut or export the target again",
-                    image.name(),
-                    target.name()
-                )));
-            }
-            let extent = Extent::plane(height, width);
-            sizes.push(Size { channels, target_channels, extent });
-            let target_channels = if regression { target_channels } else { 1 };
-            let pixel_bytes = (size_of::<f32>() * (channels + target_channels) + weight_bytes) as u64;
-            let sample = pixel_bytes.saturating_mul((height * width) as u64);
-            (bytes, largest) = (bytes.saturating_add(sample), largest.max(sample));
-        }
-        let images: Vec<_> =
-            pairs.iter().map(|(image, _)| image).zip(sizes.iter().map(|size| size.channels)).collect();
-        check_channels(&images)?;
-        if regression {
-            let targets = pairs.iter().map(|(_, target)| target);
-            check_channels(&targets.zip(sizes.iter().map(|size| size.target_channels)).collect::<Vec<_>>())?;
-        }
-        let room = self.cache.unwrap_or_else(usual_cache);
-        let room_beside = (bytes > room).then_some(room);
-        if room_beside.is_none() {
-            let what = format!("the images of {} and their targets ({} of each)", self.images, pairs.len());
-            memory::check(&what, bytes, "lower `cache`, so that they stay in their files")?;
-        } else {
-            info!(
-                "the images of {} and their targets ({} of each) would take {} in memory, more than the {} of `cache`: they stay in their files and are read piece by piece",
-                self.images,
-                pairs.len(),
-                Bytes(bytes),
-                Bytes(room)
-            );
-            let what = format!("the largest image of {} and its target", self.images);
-            memory::check(&what, reading_bytes(largest), "cut the images into smaller ones")?;
-        }
-        Ok(FoundPairs { pairs, listed, sizes, largest, room_beside })
-    }
-}
-
-/// Bytes of images that are held in memory where nobody says how many: half of what is free, and no more than a few.
-pub(super) fn usual_cache() -> u64 {
-    memory::free().map_or(MOST_USUALLY_HELD, |free| (free.bytes / 2).min(MOST_USUALLY_HELD))
 }
 
 /// Loads images and label images for segmentation, and the mapping of their values, as [`DataFiles::segmentation`] with
@@ -508,88 +346,6 @@ pub fn load_segmentation(images: &str, targets: &str, classes: Classes) -> Resul
 /// As [`DataFiles::regression`].
 pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
     DataFiles::new(images, targets).regression()
-}
-
-/// Checks by their headers that pages have as many channels as the first one. Three beside one may be grey.
-fn check_channels(pages: &[(&ImageSource, usize)]) -> Result<()> {
-    let Some(&(first, wanted)) = pages.first() else { return Ok(()) };
-    match pages.iter().find(|(_, found)| *found != wanted && !matches!((*found, wanted), (1, 3) | (3, 1))) {
-        Some(&(page, found)) => Err(different_channels(page, found, first, wanted)),
-        None => Ok(()),
-    }
-}
-
-/// Whether all of `pages`, which have so many `channels`, are taken for grey: where one channel is `wanted`, or where others have one,
-/// and the others are grey images that were saved as colours, as `is_grey` says of each by its number.
-///
-/// # Errors
-/// [`Error::Mismatch`] for images of several channels beside grey ones, and what comes of `is_grey`.
-fn taken_as_grey(
-    pages: &[&ImageSource],
-    channels: &[usize],
-    wanted: Option<usize>,
-    mut is_grey: impl FnMut(usize) -> Result<bool>,
-) -> Result<bool> {
-    let Some(&first) = channels.first() else { return Ok(false) };
-    let mixed = channels.iter().any(|&found| found != first);
-    if !mixed && (wanted != Some(1) || first == 1) {
-        return Ok(false);
-    }
-    for (index, &found) in channels.iter().enumerate().filter(|(_, found)| **found != 1) {
-        if !is_grey(index)? {
-            return match channels.iter().position(|&found| found == 1) {
-                Some(grey) => Err(different_channels(pages[index], found, pages[grey], 1)),
-                // All have as many channels, which whoever wanted one will refuse.
-                None => Ok(false),
-            };
-        }
-    }
-    Ok(true)
-}
-
-/// Takes grey images that were saved as colours for grey where one channel is `wanted`, or where others have one.
-fn same_channels(
-    pairs: &[Pair],
-    samples: &mut [Sample],
-    wanted: Option<usize>,
-    page: impl Fn(&Pair) -> &ImageSource,
-    array: impl Fn(&mut Sample) -> Option<&mut Array3<f32>>,
-) -> Result<()> {
-    let pages: Vec<_> = pairs.iter().map(page).collect();
-    let channels: Vec<usize> =
-        samples.iter_mut().map(|sample| array(sample).map_or(0, |array| array.dim().0)).collect();
-    let is_grey =
-        |index: usize| Ok(array(&mut samples[index]).is_some_and(|array| has_equal_channels(array)));
-    if taken_as_grey(&pages, &channels, wanted, is_grey)? {
-        for (page, sample) in pages.iter().zip(samples) {
-            if let Some(array) = array(sample) {
-                *array = as_grey(&page.name(), std::mem::take(array))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn different_channels(page: &ImageSource, channels: usize, first: &ImageSource, wanted: usize) -> Error {
-    Error::Mismatch(format!(
-        "{} has {} but {} has {wanted}; wanted the same number in all, convert one to the other's kind",
-        page.name(),
-        counted_channels(channels),
-        first.name()
-    ))
-}
-
-/// Whether a target is in the file and page of its image.
-fn is_same_page((image, target): &Pair) -> bool {
-    image.page == target.page && (image.path == target.path || image.real_path() == target.real_path())
-}
-
-fn warn_of_same((image, target): &Pair) {
-    warn!(
-        "the target {} of {} holds the pixels of the image itself; check that `targets` names the targets, or give `target_suffix` where they are in one folder with the images",
-        target.name(),
-        image.name()
-    );
 }
 
 /// Takes out pages of stacks in which nothing counts.

@@ -3,13 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use log::{info, warn};
+use log::info;
 use ndarray::Array2;
 
 use super::item::Item;
-use super::label_rule::{FoundColours, LabelRule};
-use super::labels::{LabelMapping, LabelValues};
-use super::masks::{Inspection, flattened};
+use super::labels::LabelMapping;
 use super::measurements::Stamp;
 use super::random::{Stream, permutation, stream};
 use super::sample::{Sample, Target};
@@ -280,85 +278,6 @@ impl Dataset {
 /// Bytes that are taken while a sample of so many bytes is read: its numbers, these as they are stored, and labels as whole numbers.
 pub(super) fn reading_bytes(sample: u64) -> u64 {
     sample.saturating_add(sample.saturating_mul(3) / 2)
-}
-
-/// Label images, one after the other.
-pub(super) trait LabelImages {
-    /// Calls `visit` with the name and the values of each; where they stay in memory, what it makes of them stays too.
-    ///
-    /// # Errors
-    /// The first error of reading or of `visit`.
-    fn each(&mut self, visit: &mut (dyn FnMut(&str, &mut Array2<i64>) -> Result<()> + Send)) -> Result<()>;
-}
-
-/// Label images in memory, with their names.
-pub(super) struct HeldLabels<'a>(pub(super) &'a [String], pub(super) &'a mut [Array2<i64>]);
-
-impl LabelImages for HeldLabels<'_> {
-    fn each(&mut self, visit: &mut (dyn FnMut(&str, &mut Array2<i64>) -> Result<()> + Send)) -> Result<()> {
-        let Self(names, labels) = self;
-        names.iter().zip(labels.iter_mut()).try_for_each(|(name, labels)| visit(name, labels))
-    }
-}
-
-/// What the classes of label images are: applies `rule` to them, warns of what looks like a mistake, and gives the mapping of their
-/// values and the rule, in which colours that were asked for are listed.
-pub(super) fn find_classes(
-    images: &mut dyn LabelImages,
-    rule: &LabelRule,
-    classes: Classes,
-) -> Result<(LabelMapping, LabelRule)> {
-    let (known, ignored) = match classes {
-        Classes::Known(mapping) => (Some(mapping.clone()), mapping.ignored),
-        Classes::Found { ignored } => (None, ignored),
-    };
-    let resolved = match rule {
-        LabelRule::FoundColours => {
-            let mut found = FoundColours::default();
-            images.each(&mut |name, labels| found.add(name, labels))?;
-            found.rule()
-        }
-        rule => rule.clone(),
-    };
-    if *rule == LabelRule::FoundColours {
-        let values = resolved.values().unwrap_or_default();
-        let colours: Vec<_> = values.into_iter().map(|value| resolved.class_name(value)).collect();
-        info!("the colours of the label images are the classes, in this order: {}", colours.join(","));
-    }
-    let is_as_stored = resolved == LabelRule::AsStored;
-    if let (true, Some(mapping)) = (is_as_stored, &known) {
-        return Ok((mapping.clone(), resolved));
-    }
-    let mut inspection = is_as_stored.then(|| Inspection::new(ignored));
-    let mut values = LabelValues::new(ignored);
-    let mut told = false;
-    images.each(&mut |name, labels| {
-        if let Some(inspection) = &mut inspection {
-            inspection.add(name, labels);
-        } else {
-            let before = labels.clone();
-            resolved.apply(name, labels, ignored)?;
-            if let Some(problem) = flattened(name, &before, labels, &resolved).filter(|_| !told) {
-                warn!("{problem}");
-                told = true;
-            }
-        }
-        if known.is_none() {
-            values.add(name, labels);
-        }
-        Ok(())
-    })?;
-    if let Some(inspection) = inspection {
-        inspection.problems()?.iter().for_each(|problem| warn!("{problem}"));
-    }
-    let mapping = match known {
-        Some(mapping) => mapping,
-        None => {
-            let found = values.mapping()?;
-            LabelMapping { values: resolved.values().unwrap_or(found.values), ..found }
-        }
-    };
-    Ok((mapping, resolved))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, Array3, ArrayBase};
 
-use super::dataset::{Classes, Dataset, HeldLabels, find_classes};
+use super::dataset::{Classes, Dataset};
+use super::found_classes::{HeldLabels, find_classes};
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::sample::{Sample, Target};

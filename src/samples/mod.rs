@@ -8,7 +8,7 @@
 //!   images look like that were meant otherwise than their values say.
 //! - `item`: an image with its target in memory or in files ([`Item`]); `in_files`: reading parts of the latter.
 //! - `dataset`: all images of a run with their targets; `data_files`: from files ([`DataFiles`], [`load_segmentation`],
-//!   [`load_regression`]); `pair_list`: a list of them with groups; `in_memory`: from arrays ([`Dataset::from_memory`]).
+//!   [`load_regression`]), with `found_pairs` (which there are, and whether memory holds them), `channels` and `found_classes`; `pair_list`: a list of them with groups; `in_memory`: from arrays ([`Dataset::from_memory`]).
 //! - `results`: results of any program beside their targets, read one pair after the other ([`Results`]).
 //! - `streaming`: large things one after the other, read ahead of their turn; `measurements`: what was measured over images in files, kept
 //!   for later ([`Measurements`]).
@@ -24,14 +24,18 @@
 //! Images of one dataset may differ in size.
 //!
 //! Imports run one way: `random`, `symmetries`, `labels`, `label_rule`, `sample`, `streaming`, `measurements`, `weight_images` <- `masks`,
-//! `in_files` <- `item` <- `dataset` <- `in_memory`, `weights`, `fingerprint`, `class_pixels`, `pair_list` <- `data_files`, `results`,
-//! `sampling` <- `regions`, `augmentation`; inside the last, `strengths`, `elastic` <- `geometry`, `intensity` <- `mod`.
+//! `channels`, `in_files` <- `item` <- `dataset` <- `found_classes`, `weights`, `fingerprint`, `class_pixels`, `pair_list` <- `in_memory`,
+//! `data_files` with `found_pairs`, `results`, `sampling` <- `regions`, `augmentation`; inside the last, `strengths`, `elastic` <-
+//! `geometry`, `intensity` <- `mod`.
 
 mod augmentation;
+mod channels;
 mod class_pixels;
 mod data_files;
 mod dataset;
 mod fingerprint;
+mod found_classes;
+mod found_pairs;
 mod in_files;
 mod in_memory;
 mod item;

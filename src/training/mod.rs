@@ -12,6 +12,7 @@
 mod batches;
 mod folds;
 mod initial;
+mod normalise;
 mod prepare;
 mod reports;
 mod run;
