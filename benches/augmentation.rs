@@ -1,13 +1,13 @@
 //! What it costs to make one sample of 256x256 pixels, on one thread.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use msd_gpu::samples::{Augmentation, Sample, Sampler, Target};
+use msd_gpu::samples::{Augmentation, Item, Sample, Sampler, Target};
 use ndarray::{Array2, Axis};
 
 fn augmentation(criterion: &mut Criterion) {
     let classes = Array2::from_shape_fn((512, 512), |(y, x)| u32::from((y / 40 + x / 30) % 2 == 0));
     let image = classes.mapv(|class| class as f32 * 2.0 - 1.0).insert_axis(Axis(0));
-    let sample = Sample::new("", image, Target::Classes(classes));
+    let item = Item::from(Sample::new("", image, Target::Classes(classes)));
     // Each case with the settings that are not 0.
     let cases: [(&str, &[(&str, &str)]); 9] = [
         ("crop and symmetry", &[]),
@@ -42,7 +42,8 @@ fn augmentation(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 n += 1;
-                augmentation.apply(&sample, &sampler.draw(n), 1, n)
+                let draw = sampler.draw(n).expect("a draw");
+                augmentation.apply(&item, &draw, 1, n).expect("a sample")
             });
         });
     }

@@ -1,5 +1,7 @@
 //! The training loop, used as a library.
 
+use std::sync::Arc;
+
 use msd_gpu::network::{Class, Model, Task};
 use msd_gpu::samples::{Dataset, Sample, Target};
 use msd_gpu::training::{Prepared, Run, RunFolder, Settings, TaskKind};
@@ -29,7 +31,7 @@ fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
     (settings.depth, settings.crop, settings.max_steps, settings.seed) = (3, 8, Some(20_000), 3);
     let mut prepared =
         Prepared::new(&settings, halves(&["good", "bad"]), Some(halves(&["judge"])), task()).unwrap();
-    prepared.training.samples[1].image[[0, 0, 0]] = f32::NAN;
+    prepared.training.items_mut()[1].change_image(Arc::new(|image| image[[0, 0, 0]] = f32::NAN));
     let folder = tempfile::tempdir().unwrap();
     let run = RunFolder::create(folder.path().join("run")).unwrap();
     let device = devices::choose("cpu").unwrap();

@@ -169,7 +169,7 @@ fn judge(out: &Path, what: What, outcome: &Outcome, device: &Device) -> Result<(
     };
     let mut rows = Vec::new();
     let evaluation =
-        judge.run(&mut network, &test.samples, &mut (), |sample, found| rows.push(row(sample, found)))?;
+        judge.run_over(&mut network, &test, &mut (), |sample, found| rows.push(row(sample, found)))?;
     rows.truncate(PICTURES);
     let names: Vec<String> = model.classes().iter().map(class_name).collect();
     let picture = montage(&["input", "target", "output"], &rows);

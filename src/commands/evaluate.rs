@@ -144,11 +144,11 @@ fn evaluate_models(arguments: &EvaluateArguments) -> Result<()> {
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
     let dataset = load(arguments, ensemble.model(), &scoring)?;
-    if let Some(first) = dataset.samples.first() {
-        ensemble.check_channels(&first.name, first.image.dim().0)?;
+    if let Some(first) = dataset.items().first() {
+        ensemble.check_channels(first.name(), first.channels())?;
     }
     scoring.check_targets(&format!("the targets in {}", arguments.targets()), &dataset)?;
-    let mut progress = ImageProgress::over(dataset.samples.len());
+    let mut progress = ImageProgress::over(dataset.len());
     let evaluation = scoring.run(&mut ensemble, dataset, &mut progress)?;
     drop(progress);
     if arguments.json {

@@ -112,7 +112,10 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         return folds::run(&settings, folds, out, &arguments.tuning.choose(&settings.device)?);
     }
     let device = arguments.tuning.choose(&settings.device)?;
-    let prepared = Prepared::load(&settings)?;
+    let prepared = match &arguments.resume {
+        Some(run) => Prepared::resumed(&settings, run)?,
+        None => Prepared::load(&settings)?,
+    };
     let folder = match (&arguments.resume, &arguments.out) {
         (Some(folder), _) => RunFolder::open(folder)?,
         (None, Some(out)) => RunFolder::create(out)?,

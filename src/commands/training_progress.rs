@@ -16,10 +16,10 @@ use crate::watcher::{Epoch, Flow, ImageReport, StepReport, TrainingPlan, Watcher
 pub(super) fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
     let a = &prepared.model.architecture;
     let validation = match &prepared.validation {
-        Some(set) => format!("{} to validate", set.samples.len()),
+        Some(set) => format!("{} to validate", set.len()),
         None => "none to validate (the best model is judged by a few of the training images)".into(),
     };
-    info!("images: {} to train, {validation}", prepared.training.samples.len());
+    info!("images: {} to train, {validation}", prepared.training.len());
     if !prepared.model.classes().is_empty() {
         let names: Vec<&str> = prepared.model.classes().iter().map(|class| class.name.as_str()).collect();
         info!("classes (values in the label images): {}", names.join(", "));

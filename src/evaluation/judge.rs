@@ -8,7 +8,7 @@ use super::scores::{Evaluation, TaskScores};
 use crate::engine::LossSum;
 use crate::metrics::{ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
 use crate::network::Task;
-use crate::samples::{Sample, Target};
+use crate::samples::{Dataset, Sample, Target};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 use crate::{Error, Result};
 
@@ -65,6 +65,16 @@ impl Samples for [Sample] {
 
     fn sample(&self, index: usize) -> Result<Cow<'_, Sample>> {
         Ok(Cow::Borrowed(&self[index]))
+    }
+}
+
+impl Samples for Dataset {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn sample(&self, index: usize) -> Result<Cow<'_, Sample>> {
+        self.sample(index)
     }
 }
 

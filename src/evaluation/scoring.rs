@@ -1,5 +1,7 @@
 //! Trained models against targets in the units of their files: what must fit, how classes are counted, and the report.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::judge::Judge;
@@ -8,7 +10,7 @@ use crate::error::{Error, Result, counted_channels};
 use crate::inference::Ensemble;
 use crate::metrics::{ClassScores, DataRange, RegressionScores};
 use crate::network::{Model, Task};
-use crate::samples::{Classes, Dataset, LabelMapping, LabelRule, Target};
+use crate::samples::{Classes, Dataset, LabelMapping, LabelRule, Target, TargetChange};
 use crate::watcher::Watcher;
 
 /// How models of one task and the same classes are scored.
@@ -108,16 +110,17 @@ impl Scoring {
         watcher: &mut dyn Watcher,
     ) -> Result<Evaluation> {
         self.check_targets("the targets", &dataset)?;
-        for sample in &mut dataset.samples {
-            if let Target::Classes(classes) = &mut sample.target {
-                let output =
-                    |class: u32| self.order.get(class as usize).map_or(class, |&output| output as u32);
-                classes.mapv_inplace(output);
+        let order = self.order.clone();
+        let change: TargetChange = Arc::new(move |target, _| {
+            if let Target::Classes(classes) = target {
+                classes
+                    .mapv_inplace(|class| order.get(class as usize).map_or(class, |&output| output as u32));
             }
-        }
+        });
+        dataset.items_mut().iter_mut().for_each(|item| item.change_target(change.clone(), true));
         // What the network gained can be told where the input is already a guess at the target.
         let judge = Judge::new(&ensemble.model().task).with_range(self.range).comparing_input();
-        judge.run(ensemble, &dataset.samples, watcher, |_, _| ())
+        judge.run_over(ensemble, &dataset, watcher, |_, _| ())
     }
 
     /// All scores of an evaluation of `ensemble` as one JSON object: those of [`report`], what was judged and where, and how far

@@ -46,7 +46,7 @@ pub(super) use {each_type, map_type};
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// What the stored numbers are to be taken for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Purpose {
     /// Brightness: palettes become colours, and white is the largest number.
     Intensities,

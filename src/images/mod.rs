@@ -25,6 +25,7 @@
 //! - `stack`: results that come part by part to files of any format ([`NewStack`], [`StackSink`]); `tiff` writes by parts of it.
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `decode`: one [`ImageSource`] to the numbers that its file stores; `read` makes an array of them, `read_labels` labels.
+//!   `cache`: parts of images in any order.
 //! - `slab`: slices with their neighbours as channels.
 //! - `places`: which files a name means. `discovery`: these to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
@@ -33,6 +34,7 @@
 
 mod arrays;
 mod axes;
+mod cache;
 mod convert;
 mod decode;
 mod decoded;
@@ -63,6 +65,7 @@ mod tiff;
 mod units;
 mod volume;
 
+pub(crate) use cache::ImageCache;
 pub use convert::{Conversion, ValueWindow, convert};
 pub(crate) use discovery::natural_order;
 pub use discovery::{Discovery, discover, pages_as_images};
@@ -75,7 +78,7 @@ pub use overview::{Overview, overview};
 pub use pairing::{pair, pair_as};
 pub(crate) use places::{arriving_name, is_array_folder, is_there, split_place};
 pub use png::{write_png_grey8, write_png_rgb8};
-pub(crate) use read::{PartReader, check_gaps, read_image_with_gaps, read_values_with_gaps};
+pub(crate) use read::{PartReader, check_gaps, check_gaps_from, read_image_with_gaps, read_values_with_gaps};
 pub use read::{as_grey, has_equal_channels, page_size, read_image, read_values};
 pub use read_labels::read_labels;
 pub(crate) use read_labels::{NO_LABEL, read_colours, read_labels_with_gaps, read_rough_labels_with_gaps};

@@ -4,7 +4,7 @@ use ::tiff::decoder::DecodingResult;
 use ndarray::Array2;
 
 use super::decode::{decode, misfit, no_channel, origin};
-use super::decoded::{Purpose, whole_float};
+use super::decoded::{Decoded, Purpose, whole_float};
 use super::read::read_image;
 use super::source::ImageSource;
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ pub(crate) fn read_rough_labels_with_gaps(page: &ImageSource) -> Result<Array2<i
     labels(page, Purpose::RoughLabels, None, nan_is_no_label)
 }
 
-fn nan_is_no_label(value: f64) -> Option<i64> {
+pub(super) fn nan_is_no_label(value: f64) -> Option<i64> {
     if value.is_nan() { Some(NO_LABEL) } else { whole_float(value) }
 }
 
@@ -77,7 +77,11 @@ pub(crate) fn read_colours(page: &ImageSource) -> Result<Array2<i64>> {
     }))
 }
 
-fn labels(
+/// The labels of a page, or of the `part` of it, where floating-point numbers become whole ones by `whole_float`.
+///
+/// # Errors
+/// As [`read_labels`].
+pub(super) fn labels(
     page: &ImageSource,
     purpose: Purpose,
     part: Option<&Window>,
@@ -94,8 +98,19 @@ fn labels(
         }
         return Ok(first);
     }
+    labels_in(page, &decode(page, &origin(page)?, purpose, part)?, whole_float)
+}
+
+/// The labels in what was decoded of a page.
+///
+/// # Errors
+/// As [`read_labels`].
+pub(super) fn labels_in(
+    page: &ImageSource,
+    decoded: &Decoded,
+    whole_float: impl Fn(f64) -> Option<i64> + Copy,
+) -> Result<Array2<i64>> {
     let wanted = page.planes.first().and_then(|plane| plane.channel);
-    let decoded = decode(page, &origin(page)?, purpose, part)?;
     let values = match &decoded.samples {
         DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
         DecodingResult::U16(s) => whole(s, |v| Some(v.into())),

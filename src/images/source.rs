@@ -144,6 +144,23 @@ impl ImageSource {
         self.array.as_ref().map(|image| image.array.growth(image.number))
     }
 
+    /// What tells the image from others in its file, and how its file says that it is stored.
+    pub(crate) fn identity(&self) -> String {
+        let array = self.array.as_ref().map(|image| {
+            let name = image.array.name();
+            let inside = name.strip_prefix(&*self.path.to_string_lossy()).unwrap_or(name);
+            (inside.to_owned(), image.array.axes(), image.number, image.channel)
+        });
+        // The slices of a slab may be in other files.
+        let slab: Vec<_> = self
+            .slab
+            .iter()
+            .flat_map(Slab::slices)
+            .map(|slice| (slice.name(), changed(&slice.path)))
+            .collect();
+        format!("{:?} {:?} {:?} {array:?} {slab:?}", self.page, self.header, self.planes)
+    }
+
     /// Each of the planes by itself; the image as it is where it has only one.
     pub(super) fn parts(&self) -> Vec<ImageSource> {
         let count = self.planes.len();
@@ -160,6 +177,11 @@ impl ImageSource {
         };
         self.planes.iter().map(part).collect()
     }
+}
+
+/// When the file at `path` was changed last, where that is known.
+fn changed(path: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// The name of the file at `path` without its ending, of which `.nii.gz` has two parts.

@@ -70,7 +70,10 @@ impl Cutting {
     /// # Errors
     /// [`Error::Setting`] for what is none of these.
     pub fn of_text(tile: Option<usize>, halo: Option<&str>, memory: Option<&str>) -> Result<Self> {
-        let memory = memory.map(byte_size).transpose()?;
+        let memory = memory.map(|text| byte_size("memory", text)).transpose()?;
+        if memory == Some(0) {
+            return Err(Error::setting("memory", 0, "it must be a size such as 2GB, 1.5GiB or 500M"));
+        }
         let halo = match halo {
             Some(halo) => halo.parse()?,
             None if tile.is_some() => Halo::Exact,

@@ -30,6 +30,7 @@ pub enum Measure {
     },
 }
 
+/// An image `[channel][y][x]`, and weights `[y][x]` of its pixels.
 type Counted<'a> = (ArrayView3<'a, f32>, Option<ArrayView2<'a, f32>>);
 
 impl Measure {
@@ -37,26 +38,12 @@ impl Measure {
     /// the pixels of weight 0 are left out.
     pub fn of(self, images: &[Counted]) -> Normalisation {
         let channels = images.first().map_or(0, |(image, _)| image.dim().0);
-        let (mean, deviation) = (0..channels).map(|channel| self.of_channel(images, channel)).unzip();
-        Normalisation { mean, deviation }
-    }
-
-    fn of_channel(self, images: &[Counted], channel: usize) -> (f32, f32) {
-        let mut extremes = Extremes::default();
-        each(images, channel, |value| extremes.add(value));
-        if let Some(plain) = extremes.without_deviation() {
-            return plain;
+        let mut measuring = Measuring::new(self, channels);
+        while !measuring.is_done() {
+            images.iter().for_each(|image| measuring.add(image));
+            measuring.end_pass();
         }
-        if let Measure::Percentiles { low, high } = self {
-            let mut ranked = Ranked::of(extremes.pixels);
-            each(images, channel, |value| ranked.add(value));
-            if let Some(found) = ranked.normalisation(low, high) {
-                return found;
-            }
-        }
-        let mut squares = Squares { mean: extremes.mean(), sum: 0.0 };
-        each(images, channel, |value| squares.add(value));
-        squares.normalisation(extremes.pixels)
+        measuring.normalisation()
     }
 
     /// As [`Measure::of`], of one image that is not in memory as a whole: `read` gives it to its argument in bands of whole rows,
@@ -69,39 +56,104 @@ impl Measure {
         channels: usize,
         mut read: impl FnMut(&mut dyn FnMut(ArrayView3<f32>)) -> Result<()>,
     ) -> Result<Normalisation> {
-        let mut extremes = vec![Extremes::default(); channels];
-        read(&mut |band| each_of_band(band, &mut extremes, Extremes::add))?;
-        let mut found: Vec<Option<(f32, f32)>> = extremes.iter().map(Extremes::without_deviation).collect();
-        if let Measure::Percentiles { low, high } = self {
-            // Channel by channel, as the ranked numbers take memory.
-            for (channel, extremes) in extremes.iter().enumerate() {
-                if found[channel].is_some() {
-                    continue;
-                }
-                let mut ranked = Ranked::of(extremes.pixels);
-                read(&mut |band| {
-                    band.index_axis(Axis(0), channel).iter().for_each(|value| ranked.add(*value))
-                })?;
-                found[channel] = ranked.normalisation(low, high);
-            }
+        let mut measuring = Measuring::new(self, channels);
+        while !measuring.is_done() {
+            read(&mut |band| measuring.add(&(band, None)))?;
+            measuring.end_pass();
         }
-        if found.iter().any(Option::is_none) {
-            let mut squares: Vec<_> =
-                extremes.iter().map(|extremes| Squares { mean: extremes.mean(), sum: 0.0 }).collect();
-            read(&mut |band| each_of_band(band, &mut squares, Squares::add))?;
-            for ((found, squares), extremes) in found.iter_mut().zip(&squares).zip(&extremes) {
-                found.get_or_insert_with(|| squares.normalisation(extremes.pixels));
-            }
-        }
-        let (mean, deviation) = found.into_iter().flatten().unzip();
-        Ok(Normalisation { mean, deviation })
+        Ok(measuring.normalisation())
     }
 }
 
-/// Hands the pixels of each channel of `band` to what is measured of it.
-fn each_of_band<M>(band: ArrayView3<f32>, measured: &mut [M], add: impl Fn(&mut M, f32)) {
-    for (plane, measured) in band.outer_iter().zip(measured) {
-        plane.iter().for_each(|value| add(measured, *value));
+/// A normalisation on its way: what it is measured over is added image by image, or part by part, in as many passes as are wanted.
+#[derive(Debug)]
+pub struct Measuring {
+    measure: Measure,
+    extremes: Vec<Extremes>,
+    pass: Pass,
+    found: Vec<Option<(f32, f32)>>,
+}
+
+/// What a pass gathers.
+#[derive(Debug)]
+enum Pass {
+    Extremes,
+    /// The ranks of a channel; one after the other, as the numbers take memory.
+    Ranks(usize, Ranked),
+    Squares(Vec<Squares>),
+    Done,
+}
+
+impl Measuring {
+    /// Of images of so many channels.
+    pub fn new(measure: Measure, channels: usize) -> Self {
+        let extremes = vec![Extremes::default(); channels];
+        Self { measure, extremes, pass: Pass::Extremes, found: vec![None; channels] }
+    }
+
+    /// Whether no further pass is wanted.
+    pub fn is_done(&self) -> bool {
+        matches!(self.pass, Pass::Done)
+    }
+
+    /// Adds the pixels of an image `[channel][y][x]`, or the next part of one; those of weight 0 in the weights `[y][x]` are left out.
+    pub fn add(&mut self, image: &Counted) {
+        match &mut self.pass {
+            Pass::Extremes => add_all(image, &mut self.extremes, Extremes::add),
+            Pass::Ranks(channel, ranked) => each(image, *channel, |value| ranked.add(value)),
+            Pass::Squares(squares) => add_all(image, squares, Squares::add),
+            Pass::Done => {}
+        }
+    }
+
+    /// All images have been added in this pass. Where another one is wanted, they are to be added again, in the same order.
+    pub fn end_pass(&mut self) {
+        let mut next = match std::mem::replace(&mut self.pass, Pass::Done) {
+            Pass::Extremes => {
+                self.found = self.extremes.iter().map(Extremes::without_deviation).collect();
+                0
+            }
+            Pass::Ranks(channel, ranked) => {
+                if let Measure::Percentiles { low, high } = self.measure {
+                    self.found[channel] = ranked.normalisation(low, high);
+                }
+                channel + 1
+            }
+            Pass::Squares(squares) => {
+                for ((found, squares), extremes) in self.found.iter_mut().zip(&squares).zip(&self.extremes) {
+                    found.get_or_insert_with(|| squares.normalisation(extremes.pixels));
+                }
+                return;
+            }
+            Pass::Done => return,
+        };
+        let channels = self.extremes.len();
+        while next < channels && self.found[next].is_some() {
+            next += 1;
+        }
+        self.pass = match self.measure {
+            Measure::Percentiles { .. } if next < channels => {
+                Pass::Ranks(next, Ranked::of(self.extremes[next].pixels))
+            }
+            _ if self.found.iter().any(Option::is_none) => {
+                let of_channel = |extremes: &Extremes| Squares { mean: extremes.mean(), sum: 0.0 };
+                Pass::Squares(self.extremes.iter().map(of_channel).collect())
+            }
+            _ => Pass::Done,
+        };
+    }
+
+    /// What was found, once no pass is wanted any more.
+    pub fn normalisation(&self) -> Normalisation {
+        let (mean, deviation) = self.found.iter().flatten().copied().unzip();
+        Normalisation { mean, deviation }
+    }
+}
+
+/// Hands the pixels of each channel that count to what is measured of it.
+fn add_all<M>(image: &Counted, measured: &mut [M], add: impl Fn(&mut M, f32)) {
+    for (channel, measured) in measured.iter_mut().enumerate().take(image.0.dim().0) {
+        each(image, channel, |value| add(measured, value));
     }
 }
 
@@ -161,6 +213,7 @@ impl Squares {
 }
 
 /// Evenly spread pixels, to be brought into order.
+#[derive(Debug)]
 struct Ranked {
     step: usize,
     index: usize,
@@ -195,15 +248,11 @@ impl Ranked {
 }
 
 /// Visits the pixels of one channel that count.
-fn each(images: &[Counted], channel: usize, mut visit: impl FnMut(f32)) {
-    for (image, weights) in images {
-        let plane = image.index_axis(Axis(0), channel);
-        match weights {
-            None => plane.iter().for_each(|&value| visit(value)),
-            Some(weights) => {
-                plane.iter().zip(weights).filter(|(_, w)| **w > 0.0).for_each(|(&v, _)| visit(v))
-            }
-        }
+fn each((image, weights): &Counted, channel: usize, mut visit: impl FnMut(f32)) {
+    let plane = image.index_axis(Axis(0), channel);
+    match weights {
+        None => plane.iter().for_each(|&value| visit(value)),
+        Some(weights) => plane.iter().zip(weights).filter(|(_, w)| **w > 0.0).for_each(|(&v, _)| visit(v)),
     }
 }
 

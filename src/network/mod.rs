@@ -11,7 +11,7 @@ mod normalisation;
 mod parameters;
 
 pub use architecture::{Architecture, DilationMode, parse_dilations};
-pub use measure::Measure;
+pub use measure::{Measure, Measuring};
 pub use model::{Class, Model, Task, TaskKind};
 pub use normalisation::{InputNormalisation, Normalisation};
 pub use parameters::{ParameterLayout, TAPS, initialise};

@@ -3,80 +3,163 @@
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
+use super::measurements::{Measurements, Stamp};
 use super::random::below;
 use super::sample::Target;
 use crate::error::{Error, Result};
+use crate::geometry::Window;
 use crate::metrics::UNLABELLED;
 
-/// The pixels of a dataset that count, by class.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The pixels of a dataset that count, by class: how many there are in each row. Where in its row a pixel is, is looked for when it
+/// is drawn.
+#[derive(Debug, Clone)]
 pub struct ClassPixels {
-    /// For each class that the dataset has, its runs in order of images and rows.
-    classes: Vec<Vec<Run>>,
+    /// The images that they are in.
+    set: Dataset,
+    /// Those that the dataset has, in ascending order.
+    classes: Vec<OfClass>,
 }
 
-/// Pixels of one class side by side in a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    image: u32,
-    y: u32,
-    x: u32,
-    /// Pixels of the class in this run and all before it.
+/// The pixels of a class.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct OfClass {
+    class: u32,
+    /// The images that have some, in order.
+    images: Vec<InImage>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct InImage {
+    image: usize,
+    /// Pixels of the class in this image and all before it.
     until: u64,
+    /// Pixels of the class in each row.
+    rows: Vec<u32>,
+}
+
+impl OfClass {
+    /// Whether they may be pixels of a dataset.
+    fn is_of(&self, dataset: &Dataset) -> bool {
+        let mut until = 0_u64;
+        !self.images.is_empty()
+            && self.images.iter().all(|image| {
+                let pixels: u64 = image.rows.iter().map(|&pixels| u64::from(pixels)).sum();
+                until = until.saturating_add(pixels);
+                let rows = dataset.items().get(image.image).map(|item| item.extent().y);
+                image.until == until && pixels > 0 && rows == Some(image.rows.len())
+            })
+    }
 }
 
 impl ClassPixels {
     /// Of a segmentation.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for regression targets, and for a dataset without a labelled pixel.
+    /// [`Error::Mismatch`] for regression targets, and for a dataset without a labelled pixel; what comes of reading targets.
     pub fn of(dataset: &Dataset) -> Result<Self> {
-        let mut classes: BTreeMap<u32, Vec<Run>> = BTreeMap::new();
-        for (image, sample) in dataset.samples.iter().enumerate() {
-            let Target::Classes(labels) = &sample.target else {
-                return Err(Error::Mismatch(format!(
-                    "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare`",
-                    sample.name
-                )));
-            };
-            for (y, row) in labels.rows().into_iter().enumerate() {
-                let mut last = UNLABELLED;
-                for (x, &class) in row.iter().enumerate() {
-                    let counts = sample.weights.as_ref().is_none_or(|weights| weights[[y, x]] > 0.0);
-                    let class = if counts { class } else { UNLABELLED };
-                    if class != UNLABELLED {
-                        let runs = classes.entry(class).or_default();
-                        match runs.last_mut() {
-                            Some(run) if class == last => run.until += 1,
-                            before => {
-                                let until = 1 + before.map_or(0, |run| run.until);
-                                runs.push(Run { image: image as u32, y: y as u32, x: x as u32, until });
-                            }
-                        }
-                    }
-                    last = class;
-                }
-            }
-        }
-        if classes.is_empty() {
-            return Err(Error::Mismatch("found no labelled pixel to favour; wanted at least one".into()));
-        }
-        Ok(Self { classes: classes.into_values().collect() })
+        Self::known_or_of(dataset, &Measurements::default(), None)
+    }
+
+    /// As [`ClassPixels::of`], where an earlier run may have counted them when the stamp was the same.
+    ///
+    /// # Errors
+    /// As [`ClassPixels::of`].
+    pub fn known_or_of(dataset: &Dataset, known: &Measurements, stamp: Option<Stamp>) -> Result<Self> {
+        let is_usable =
+            |classes: &Vec<OfClass>| !classes.is_empty() && classes.iter().all(|of| of.is_of(dataset));
+        let classes = known.known_or("class pixels", stamp, is_usable, || counted(dataset))?;
+        Ok(Self { set: dataset.clone(), classes })
+    }
+
+    /// Bytes of what is known of all rows.
+    pub fn bytes(&self) -> u64 {
+        let images = self.classes.iter().flat_map(|of_class| &of_class.images);
+        images.map(|image| (size_of::<InImage>() + size_of_val(image.rows.as_slice())) as u64).sum()
     }
 
     /// A class that the dataset has, each equally likely, and a pixel of it, each equally likely: the image's index, y
     /// and x.
-    pub(super) fn draw(&self, random: &mut ChaCha8Rng) -> (usize, usize, usize) {
-        let runs = &self.classes[below(random, self.classes.len())];
-        let pixels = runs.last().map_or(1, |run| run.until);
+    ///
+    /// # Errors
+    /// What comes of reading the pixel's row, and [`Error::Mismatch`] where that is not what it was.
+    pub(super) fn draw(&self, random: &mut ChaCha8Rng) -> Result<(usize, usize, usize)> {
+        let OfClass { class, images } = &self.classes[below(random, self.classes.len())];
+        let pixels = images.last().map_or(1, |image| image.until);
         let pixel = below(random, pixels as usize) as u64;
-        let at = runs.partition_point(|run| run.until <= pixel);
-        let before = if at == 0 { 0 } else { runs[at - 1].until };
-        let Run { image, y, x, .. } = runs[at];
-        (image as usize, y as usize, x as usize + (pixel - before) as usize)
+        let at = images.partition_point(|image| image.until <= pixel);
+        let InImage { image, rows, .. } = &images[at];
+        let mut rest = pixel - if at == 0 { 0 } else { images[at - 1].until };
+        let mut rows = rows.iter().map(|&pixels| u64::from(pixels)).enumerate();
+        let row = rows.find_map(|(y, pixels)| match rest.checked_sub(pixels) {
+            None => Some(y),
+            Some(left) => {
+                rest = left;
+                None
+            }
+        });
+        let item = &self.set.items()[*image];
+        let found = row.map(|y| {
+            let (target, weights) = item.target_part(&Window::plane(y..y + 1, 0..item.extent().x))?;
+            let Target::Classes(labels) = &target else { return Ok(None) };
+            let is_of_class = |x: &usize| {
+                labels[[0, *x]] == *class && weights.as_ref().is_none_or(|weights| weights[[0, *x]] > 0.0)
+            };
+            Ok((0..labels.ncols()).filter(is_of_class).nth(rest as usize).map(|x| (*image, y, x)))
+        });
+        found.transpose()?.flatten().ok_or_else(|| {
+            Error::Mismatch(format!(
+                "the target of {} has changed since the run was begun; begin anew with `out` when nothing writes to it any more",
+                item.name()
+            ))
+        })
     }
+}
+
+/// The pixels of each class.
+fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
+    let mut classes: BTreeMap<u32, Vec<InImage>> = BTreeMap::new();
+    dataset.visit_targets(|image, target, weights| {
+        let Target::Classes(labels) = target else {
+            return Err(Error::Mismatch(format!(
+                "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare`",
+                dataset.items()[image].name()
+            )));
+        };
+        let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (y, row) in labels.rows().into_iter().enumerate() {
+            let mut run = (UNLABELLED, 0);
+            let mut add = |(class, pixels): (u32, u32)| {
+                if class != UNLABELLED {
+                    found.entry(class).or_insert_with(|| vec![0; labels.nrows()])[y] += pixels;
+                }
+            };
+            for (x, &class) in row.iter().enumerate() {
+                let counts = weights.is_none_or(|weights| weights[[y, x]] > 0.0);
+                let class = if counts { class } else { UNLABELLED };
+                // Neighbours are mostly equal: counting runs spares most of the look-ups.
+                if class == run.0 {
+                    run.1 += 1;
+                } else {
+                    add(std::mem::replace(&mut run, (class, 1)));
+                }
+            }
+            add(run);
+        }
+        for (class, rows) in found {
+            let images = classes.entry(class).or_default();
+            let pixels: u64 = rows.iter().map(|&pixels| u64::from(pixels)).sum();
+            let until = pixels + images.last().map_or(0, |before| before.until);
+            images.push(InImage { image, until, rows });
+        }
+        Ok(())
+    })?;
+    if classes.is_empty() {
+        return Err(Error::Mismatch("found no labelled pixel to favour; wanted at least one".into()));
+    }
+    Ok(classes.into_iter().map(|(class, images)| OfClass { class, images }).collect())
 }
 
 #[cfg(test)]
@@ -92,18 +175,15 @@ mod tests {
     #[test]
     fn classes_are_drawn_evenly_and_so_are_their_pixels() {
         let labels = [array![[0_u32, 0, 0, 0], [0, 7, UNLABELLED, 7]], array![[0_u32, 0], [2, 0]]];
-        let samples = labels.clone().map(|classes| Sample {
-            name: "a".into(),
-            image: Array3::zeros((1, classes.nrows(), classes.ncols())),
-            target: Target::Classes(classes),
-            group: None,
-            weights: None,
+        let samples = labels.clone().map(|classes| {
+            let image = Array3::zeros((1, classes.nrows(), classes.ncols()));
+            Sample::new("a", image, Target::Classes(classes))
         });
-        let pixels = ClassPixels::of(&Dataset { samples: samples.to_vec() }).unwrap();
+        let pixels = ClassPixels::of(&Dataset::unchecked(samples)).unwrap();
         let mut counts: BTreeMap<(usize, usize, usize), u32> = BTreeMap::new();
         let mut random = stream(1, Stream::Draw, 0);
         for _ in 0..24_000 {
-            *counts.entry(pixels.draw(&mut random)).or_default() += 1;
+            *counts.entry(pixels.draw(&mut random).unwrap()).or_default() += 1;
         }
         // Three classes with 8, 2 and 1 pixels.
         assert_eq!(counts.len(), 11);

@@ -1,20 +1,30 @@
 //! Images, targets and weights that lie in files, to a dataset.
 
-use log::warn;
-use ndarray::{Array2, Array3, Axis};
+use std::sync::Arc;
 
-use super::dataset::{Classes, Dataset, find_classes};
+use log::warn;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::channels::{same_channels, taken_as_grey};
+use super::dataset::{Classes, Dataset, reading_bytes};
+use super::found_classes::{FileLabels, FoundClasses, HeldLabels, find_classes};
+use super::found_pairs::{FoundPairs, is_same_page, warn_of_same};
+use super::in_files::{Facts, SampleFiles, TargetFile};
+use super::item::Item;
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
-use super::pair_list;
+use super::measurements::{Measurements, Stamp, Stamps};
+use super::pair_list::Pair;
 use super::sample::{Sample, Target};
-use super::weights::{self, load_weights_with};
-use crate::error::{Error, Result, counted_channels};
+use super::streaming::measured;
+use super::weight_images;
+use crate::error::Result;
+use crate::geometry::Window;
 use crate::images::{
-    Discovery, ImageSource, as_grey, check_gaps, has_equal_channels, page_size, read_image_with_gaps,
+    Discovery, ImageCache, ImageSource, check_gaps, has_equal_channels, read_image_with_gaps,
     read_values_with_gaps,
 };
-use crate::memory;
 
 /// Where images, their targets and their weights lie, how they are looked for, and how label images are to be taken.
 #[derive(Debug, Clone)]
@@ -24,7 +34,7 @@ pub struct DataFiles<'a> {
     pub images: &'a str,
     /// Their targets, see [`Discovery::pair`].
     pub targets: &'a str,
-    /// How much each pixel counts, see [`load_weights_with`].
+    /// How much each pixel counts, an image of weights for each image, which pair as targets do.
     pub weights: Option<&'a str>,
     /// A list of images with targets, weights and groups, in the place of those above.
     pub list: Option<&'a str>,
@@ -35,15 +45,11 @@ pub struct DataFiles<'a> {
     /// The channels that images are to have, where a model or other images say so: where that is one, grey images that were
     /// saved as colours are taken for grey.
     pub channels: Option<usize>,
-}
-
-/// A page of an image, and the page of its target.
-pub(super) type Pair = (ImageSource, ImageSource);
-
-/// Pairs that were found, and what a list says of them.
-struct FoundPairs {
-    pairs: Vec<Pair>,
-    listed: Option<Vec<(Option<ImageSource>, String)>>,
+    /// Images are held in memory where all of them, with their targets, take no more than so many bytes; else they stay in their
+    /// files, of which no more is kept. `None` for what is free, within reason.
+    pub cache: Option<u64>,
+    /// What an earlier run has measured over images that stay in their files, and the name of this set there.
+    pub known: Option<(&'a Measurements, &'a str)>,
 }
 
 impl<'a> DataFiles<'a> {
@@ -57,6 +63,8 @@ impl<'a> DataFiles<'a> {
             discovery: Discovery::default(),
             rule: LabelRule::AsStored,
             channels: None,
+            cache: None,
+            known: None,
         }
     }
 
@@ -81,6 +89,16 @@ impl<'a> DataFiles<'a> {
         Self { rule, ..self }
     }
 
+    /// The same with at most so many bytes held in memory.
+    pub fn held_in(self, cache: Option<u64>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// The same with what an earlier run has measured, where the set is called `name`; what is measured now is added to it.
+    pub fn known_from(self, known: &'a Measurements, name: &'a str) -> Self {
+        Self { known: Some((known, name)), ..self }
+    }
+
     /// The same for images of so many channels.
     pub fn of_channels(self, channels: usize) -> Self {
         Self { channels: Some(channels), ..self }
@@ -99,10 +117,28 @@ impl<'a> DataFiles<'a> {
     pub fn segmentation(&self, classes: Classes) -> Result<(Dataset, LabelMapping, LabelRule)> {
         let found = self.checked_pairs(false)?;
         let pairs = &found.pairs;
+        let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
+        if let Some(room) = found.room_beside {
+            let cache = Arc::new(ImageCache::new(room));
+            let mut labels =
+                FileLabels { pairs, names: &names, rule: &self.rule, cache: &cache, bytes: found.largest };
+            let stamp = Stamps::default().of(pairs.iter().map(|(_, target)| target));
+            let stamp = stamp.map(|stamp| stamp.with(&(&self.rule, classes)));
+            let found_classes = self.known_or("classes", stamp, FoundClasses::is_usable, || {
+                find_classes(&mut labels, &self.rule, classes).map(FoundClasses::from)
+            })?;
+            let (mapping, rule) = found_classes.mapping(classes, &self.rule);
+            let (shared_rule, shared_mapping) = (Arc::new(rule.clone()), Arc::new(mapping.clone()));
+            let target = |_, page: &ImageSource| TargetFile::Labels {
+                page: page.clone(),
+                rule: shared_rule.clone(),
+                mapping: shared_mapping.clone(),
+            };
+            return Ok((self.in_files(&found, &cache, target)?, mapping, rule));
+        }
         let mut labels =
             pairs.iter().map(|(_, target)| self.rule.read(target)).collect::<Result<Vec<_>>>()?;
-        let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
-        let (mapping, rule) = find_classes(&names, &mut labels, &self.rule, classes)?;
+        let (mapping, rule) = find_classes(&mut HeldLabels(&names, &mut labels), &self.rule, classes)?;
         let mut samples = Vec::with_capacity(pairs.len());
         for (((image, _), name), labels) in pairs.iter().zip(&names).zip(labels) {
             let target = Target::Classes(mapping.encode(name, &labels)?);
@@ -123,6 +159,21 @@ impl<'a> DataFiles<'a> {
     pub fn regression(&self) -> Result<Dataset> {
         let found = self.checked_pairs(true)?;
         let pairs = &found.pairs;
+        if let Some(room) = found.room_beside {
+            let cache = Arc::new(ImageCache::new(room));
+            let pages: Vec<_> = pairs.iter().map(|(_, target)| target).collect();
+            let channels: Vec<_> = found.sizes.iter().map(|size| size.target_channels).collect();
+            let is_grey = taken_as_grey(&pages, &channels, None, |index| {
+                let window = Window::whole(found.sizes[index].extent);
+                Ok(has_equal_channels(&cache.values(pages[index], &window)?))
+            })?;
+            let target = |index: usize, page: &ImageSource| TargetFile::Values {
+                page: page.clone(),
+                stored_channels: channels[index],
+                is_grey,
+            };
+            return self.in_files(&found, &cache, target);
+        }
         let mut samples = Vec::with_capacity(pairs.len());
         for (image, target) in pairs {
             let values = Target::Values(read_values_with_gaps(target)?);
@@ -141,7 +192,8 @@ impl<'a> DataFiles<'a> {
         self.finished(&found, samples)
     }
 
-    /// What is the same for classes and values: channels, weights, numbers that are none, and pages without labels.
+    /// Of samples in memory what is the same for classes and values: channels, weights, numbers that are none, and pages without
+    /// labels.
     fn finished(&self, found: &FoundPairs, mut samples: Vec<Sample>) -> Result<Dataset> {
         let pairs = found.pairs.as_slice();
         same_channels(
@@ -151,91 +203,130 @@ impl<'a> DataFiles<'a> {
             |(image, _)| image,
             |sample| Some(&mut sample.image),
         )?;
-        let mut set = Dataset { samples };
-        for (sample, (page, group)) in set.samples.iter_mut().zip(found.listed.iter().flatten()) {
-            sample.group = Some(group.clone());
-            sample.weights = page.as_ref().map(|page| weights_of(sample, page)).transpose()?;
+        for ((sample, group), page) in samples.iter_mut().zip(found.groups()).zip(self.weight_pages(found)?) {
+            sample.group = group;
+            sample.weights = page.as_ref().map(weight_images::read).transpose()?;
         }
-        if let Some(weights) = self.weights {
-            load_weights_with(&self.discovery, &mut set, self.images, weights)?;
-        }
-        for (sample, (image, target)) in set.samples.iter_mut().zip(pairs) {
+        for (sample, (image, target)) in samples.iter_mut().zip(pairs) {
             check_gaps(&image.name(), &sample.image, |y, x| sample.counts_at(y, x))?;
             if let Target::Values(values) = &sample.target {
                 check_gaps(&target.name(), values, |y, x| sample.counts_at(y, x))?;
             }
             sample.settle_gaps();
         }
-        self.warn_of_equals(pairs, &set);
-        pass_over_unlabelled(pairs, &mut set);
+        let own_target = samples.iter().position(Sample::is_its_own_target);
+        let all_equal = samples.iter().all(|sample| has_equal_channels(&sample.image));
+        self.warn_of_equals(pairs, own_target, all_equal);
+        let mut set = Dataset::unchecked(samples);
+        pass_over_unlabelled(pairs, &mut set)?;
         Ok(set)
     }
 
-    /// Warns of targets in other files that hold the images, and of images in colours that are grey.
-    fn warn_of_equals(&self, pairs: &[Pair], set: &Dataset) {
-        let equal = pairs.iter().zip(&set.samples).find(|(_, sample)| is_its_own_target(sample));
-        if let Some((pair, _)) = equal.filter(|(pair, _)| !is_same_page(pair)) {
+    /// The same of samples that stay in their files; `target` says of each by its number where its target is. All are read once, to
+    /// look at them.
+    fn in_files(
+        &self,
+        found: &FoundPairs,
+        cache: &Arc<ImageCache>,
+        target: impl Fn(usize, &ImageSource) -> TargetFile,
+    ) -> Result<Dataset> {
+        let pairs = found.pairs.as_slice();
+        let pages: Vec<_> = pairs.iter().map(|(image, _)| image).collect();
+        let channels: Vec<_> = found.sizes.iter().map(|size| size.channels).collect();
+        let image_is_grey = taken_as_grey(&pages, &channels, self.channels, |index| {
+            let window = Window::whole(found.sizes[index].extent);
+            Ok(has_equal_channels(&cache.image(pages[index], &window)?))
+        })?;
+        let weights = self.weight_pages(found)?;
+        let mut stamps = Stamps::default();
+        let mut files: Vec<SampleFiles> = pairs
+            .iter()
+            .zip(&found.sizes)
+            .zip(weights)
+            .enumerate()
+            .map(|(index, (((image, page), size), weights))| {
+                let target = target(index, page);
+                let stamp = stamps.of([image, page].into_iter().chain(&weights));
+                SampleFiles {
+                    stamp: stamp
+                        .map(|stamp| stamp.with(&(image_is_grey, target.meaning(), weights.is_some()))),
+                    image: image.clone(),
+                    image_is_grey,
+                    target,
+                    weights,
+                    stored_channels: size.channels,
+                    extent: size.extent,
+                    cache: cache.clone(),
+                    facts: None,
+                }
+            })
+            .collect();
+        let all = files.iter().map(|files| files.stamp).collect::<Option<Vec<_>>>();
+        let stamp = all.and_then(|all| Some(all.first()?.with(&all)));
+        let is_usable = |facts: &Vec<Facts>| {
+            facts.len() == files.len() && facts.iter().zip(&files).all(|(facts, files)| files.may_have(facts))
+        };
+        let facts = self.known_or("facts", stamp, is_usable, || {
+            measured(files.len(), reading_bytes(found.largest), |index| files[index].facts())
+        })?;
+        let own_target = facts.iter().position(|facts| facts.is_its_own_target);
+        self.warn_of_equals(pairs, own_target, facts.iter().all(|facts| facts.has_equal_channels));
+        for (files, facts) in files.iter_mut().zip(facts) {
+            files.facts = Some(facts);
+        }
+        let items = files.into_iter().zip(found.groups());
+        let items = items.map(|(files, group)| Item::in_files(files.image.name(), group, files));
+        let mut set = Dataset { items: items.collect() };
+        pass_over_unlabelled(pairs, &mut set)?;
+        Ok(set)
+    }
+
+    /// What an earlier run has measured, or what `measure` gives.
+    fn known_or<T: Serialize + DeserializeOwned>(
+        &self,
+        what: &str,
+        stamp: Option<Stamp>,
+        is_usable: impl Fn(&T) -> bool,
+        measure: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        match self.known {
+            Some((known, name)) => known.known_or(&format!("{name} {what}"), stamp, is_usable, measure),
+            None => measure(),
+        }
+    }
+
+    /// Where the weights of each image are, if it has any.
+    fn weight_pages(&self, found: &FoundPairs) -> Result<Vec<Option<ImageSource>>> {
+        let sizes = found.sizes.iter().map(|size| (size.extent.y, size.extent.x));
+        if let Some(weights) = self.weights {
+            let pages = weight_images::pages_of_weights(
+                &self.discovery,
+                &sizes.collect::<Vec<_>>(),
+                self.images,
+                weights,
+            )?;
+            return Ok(pages.into_iter().map(Some).collect());
+        }
+        let Some(listed) = &found.listed else { return Ok(vec![None; found.pairs.len()]) };
+        for (((page, _), (image, _)), size) in listed.iter().zip(&found.pairs).zip(sizes) {
+            if let Some(page) = page {
+                weight_images::check_size(&image.name(), size, page)?;
+            }
+        }
+        Ok(listed.iter().map(|(page, _)| page.clone()).collect())
+    }
+
+    /// Warns of targets in other files that hold the images, of which one is at `own_target`, and of images in colours that are grey.
+    fn warn_of_equals(&self, pairs: &[Pair], own_target: Option<usize>, all_equal: bool) {
+        if let Some(pair) = own_target.map(|index| &pairs[index]).filter(|pair| !is_same_page(pair)) {
             warn_of_same(pair);
         }
-        if set.channels() == 3 && set.samples.iter().all(|sample| has_equal_channels(&sample.image)) {
+        if all_equal && !pairs.is_empty() {
             warn!(
                 "the images of {} are in colours whose red, green and blue are equal: save them as grey images, which a network takes in a third of the memory",
                 self.images
             );
         }
-    }
-
-    /// Pairs images with targets, compares their headers and checks that there is memory for all of them, before minutes go by
-    /// with reading pixels.
-    fn checked_pairs(&self, regression: bool) -> Result<FoundPairs> {
-        let (pairs, listed): (Vec<Pair>, _) = match self.list {
-            Some(list) => {
-                let listed = pair_list::read(list, &self.discovery, regression)?;
-                let (pairs, others) =
-                    listed.into_iter().map(|line| (line.pair, (line.weights, line.group))).unzip();
-                (pairs, Some(others))
-            }
-            None => {
-                let found = self.discovery.discover(self.images)?;
-                let found_targets = match regression {
-                    true => self.discovery.discover_targets(self.targets, &found)?,
-                    false => self.discovery.discover_single_channel(self.targets)?,
-                };
-                (self.discovery.pair(&found, &found_targets, "target")?, None)
-            }
-        };
-        // Said before labels are looked at: those of an image itself are refused for what they look like.
-        if let Some(pair) = pairs.iter().find(|pair| is_same_page(pair)) {
-            warn_of_same(pair);
-        }
-        let mut bytes = 0_u64;
-        let mut all = Vec::new();
-        for (image, target) in &pairs {
-            let (channels, height, width) = page_size(image)?;
-            let (target_channels, target_height, target_width) = page_size(target)?;
-            if (height, width) != (target_height, target_width) {
-                return Err(Error::Mismatch(format!(
-                    "{} is {width} x {height} pixels but its target {} is {target_width} x {target_height}; wanted the same size, cut or export the target again",
-                    image.name(),
-                    target.name()
-                )));
-            }
-            all.push((channels, target_channels));
-            let target_channels = if regression { target_channels } else { 1 };
-            let pixel_bytes = (size_of::<f32>() * (channels + target_channels)) as u64;
-            bytes = bytes.saturating_add(pixel_bytes.saturating_mul((height * width) as u64));
-        }
-        let images: Vec<_> =
-            pairs.iter().map(|(image, _)| image).zip(all.iter().map(|found| found.0)).collect();
-        check_channels(&images)?;
-        if regression {
-            let targets: Vec<_> =
-                pairs.iter().map(|(_, target)| target).zip(all.iter().map(|found| found.1)).collect();
-            check_channels(&targets)?;
-        }
-        let what = format!("the images of {} and their targets ({} of each)", self.images, pairs.len());
-        memory::check(&what, bytes, "use fewer or smaller images")?;
-        Ok(FoundPairs { pairs, listed })
     }
 }
 
@@ -257,102 +348,9 @@ pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
     DataFiles::new(images, targets).regression()
 }
 
-/// The weights of a sample, in `page`.
-fn weights_of(sample: &Sample, page: &ImageSource) -> Result<Array2<f32>> {
-    let weights = weights::read(page)?;
-    let (_, height, width) = sample.image.dim();
-    if weights.dim() == (height, width) {
-        return Ok(weights);
-    }
-    Err(Error::Mismatch(format!(
-        "{} is {width} x {height} pixels but its weights {} are {} x {}; wanted the same size, cut or export the weights again",
-        sample.name,
-        page.name(),
-        weights.dim().1,
-        weights.dim().0
-    )))
-}
-
-/// Checks by their headers that pages have as many channels as the first one. Three beside one may be grey.
-fn check_channels(pages: &[(&ImageSource, usize)]) -> Result<()> {
-    let Some(&(first, wanted)) = pages.first() else { return Ok(()) };
-    match pages.iter().find(|(_, found)| *found != wanted && !matches!((*found, wanted), (1, 3) | (3, 1))) {
-        Some(&(page, found)) => Err(different_channels(page, found, first, wanted)),
-        None => Ok(()),
-    }
-}
-
-/// Takes grey images that were saved as colours for grey where one channel is `wanted`, or where others have one.
-fn same_channels(
-    pairs: &[Pair],
-    samples: &mut [Sample],
-    wanted: Option<usize>,
-    page: impl Fn(&Pair) -> &ImageSource,
-    array: impl Fn(&mut Sample) -> Option<&mut Array3<f32>>,
-) -> Result<()> {
-    let mut channels = |index: usize| array(&mut samples[index]).map_or(0, |array| array.dim().0);
-    let all: Vec<usize> = (0..pairs.len()).map(&mut channels).collect();
-    let Some(&first) = all.first() else { return Ok(()) };
-    let mixed = all.iter().any(|&found| found != first);
-    if !mixed && (wanted != Some(1) || first == 1) {
-        return Ok(());
-    }
-    for (index, pair) in pairs.iter().enumerate().filter(|(index, _)| all[*index] != 1) {
-        let Some(array) = array(&mut samples[index]) else { continue };
-        if !has_equal_channels(array) {
-            return match all.iter().position(|&found| found == 1) {
-                Some(grey) => Err(different_channels(page(pair), all[index], page(&pairs[grey]), 1)),
-                // All have as many channels, which whoever wanted one will refuse.
-                None => Ok(()),
-            };
-        }
-    }
-    for (index, pair) in pairs.iter().enumerate() {
-        if let Some(array) = array(&mut samples[index]) {
-            *array = as_grey(&page(pair).name(), std::mem::take(array))?;
-        }
-    }
-    Ok(())
-}
-
-fn different_channels(page: &ImageSource, channels: usize, first: &ImageSource, wanted: usize) -> Error {
-    Error::Mismatch(format!(
-        "{} has {} but {} has {wanted}; wanted the same number in all, convert one to the other's kind",
-        page.name(),
-        counted_channels(channels),
-        first.name()
-    ))
-}
-
-/// Whether a target is in the file and page of its image.
-fn is_same_page((image, target): &Pair) -> bool {
-    image.page == target.page && (image.path == target.path || image.real_path() == target.real_path())
-}
-
-fn warn_of_same((image, target): &Pair) {
-    warn!(
-        "the target {} of {} holds the pixels of the image itself; check that `targets` names the targets, or give `target_suffix` where they are in one folder with the images",
-        target.name(),
-        image.name()
-    );
-}
-
-/// Whether the target of a sample is its image.
-fn is_its_own_target(sample: &Sample) -> bool {
-    match &sample.target {
-        Target::Values(values) => *values == sample.image,
-        Target::Classes(classes) => {
-            // Class indices equal the pixels where the labels are 0, 1, 2 and so on.
-            let image = sample.image.index_axis(Axis(0), 0);
-            sample.image.dim().0 == 1
-                && image.iter().zip(classes).all(|(pixel, class)| *pixel == *class as f32)
-        }
-    }
-}
-
 /// Takes out pages of stacks in which nothing counts.
-fn pass_over_unlabelled(pairs: &[Pair], set: &mut Dataset) {
+fn pass_over_unlabelled(pairs: &[Pair], set: &mut Dataset) -> Result<()> {
     let is_page: Vec<bool> =
         pairs.iter().map(|(image, target)| image.page.is_some() || target.page.is_some()).collect();
-    set.pass_over_unlabelled(|index| is_page[index]);
+    set.pass_over_unlabelled(|index| is_page[index])
 }

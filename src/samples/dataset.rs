@@ -1,16 +1,19 @@
 //! All images of a run with their targets, checked against each other.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use log::{info, warn};
+use log::info;
 use ndarray::Array2;
 
-use super::label_rule::LabelRule;
+use super::item::Item;
 use super::labels::LabelMapping;
-use super::masks::{flattened, inspect};
+use super::measurements::Stamp;
 use super::random::{Stream, permutation, stream};
 use super::sample::{Sample, Target};
+use super::streaming::in_order;
 use crate::error::{Error, Result};
+use crate::geometry::Window;
 
 /// Which values of label images are classes.
 #[derive(Debug, Clone, Copy)]
@@ -24,38 +27,143 @@ pub enum Classes<'a> {
     Known(&'a LabelMapping),
 }
 
-/// Images of equal channel count, though not always of equal size, with their targets.
+/// Images of equal channel count, though not always of equal size, with their targets: in memory, or in their files.
 ///
-/// Made by [`super::DataFiles`] or [`Dataset::from_memory`], which check it.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
+/// Made by [`super::DataFiles`] or [`Dataset::from_memory`], which check it. Cloning it copies no pixels.
+#[derive(Debug, Clone)]
 pub struct Dataset {
     /// The images, in natural order of their names.
-    pub samples: Vec<Sample>,
+    pub(super) items: Vec<Item>,
 }
 
 impl Dataset {
+    /// Of samples that nobody checked.
+    pub(crate) fn unchecked(samples: impl IntoIterator<Item = Sample>) -> Self {
+        Self { items: samples.into_iter().map(Item::from).collect() }
+    }
+
+    /// The images with their targets, in natural order of their names.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The images with their targets, to change them ([`Item::change_image`]).
+    pub fn items_mut(&mut self) -> &mut [Item] {
+        &mut self.items
+    }
+
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The images at these places, in this order.
+    ///
+    /// # Panics
+    /// For a place beyond the last.
+    pub fn chosen(&self, places: impl IntoIterator<Item = usize>) -> Self {
+        Self { items: places.into_iter().map(|place| self.items[place].clone()).collect() }
+    }
+
     /// The channels of the images; 0 without images.
     pub fn channels(&self) -> usize {
-        self.samples.first().map_or(0, |sample| sample.image.dim().0)
+        self.items.first().map_or(0, Item::channels)
     }
 
     /// The channels of regression targets; `None` for classes, whose number the [`LabelMapping`] knows.
     pub fn target_channels(&self) -> Option<usize> {
-        match &self.samples.first()?.target {
-            Target::Values(values) => Some(values.dim().0),
-            Target::Classes(_) => None,
-        }
+        self.items.first()?.target_channels()
     }
 
     /// The names of the images, in order.
     pub fn names(&self) -> Vec<&str> {
-        self.samples.iter().map(|sample| sample.name.as_str()).collect()
+        self.items.iter().map(Item::name).collect()
     }
 
     /// The `(height, width)` of each image in pixels, in order.
     pub fn sizes(&self) -> Vec<(usize, usize)> {
-        self.samples.iter().map(|sample| (sample.image.dim().1, sample.image.dim().2)).collect()
+        self.items.iter().map(|item| (item.extent().y, item.extent().x)).collect()
+    }
+
+    /// Bytes that the images, targets and weights take that are in memory, and what is kept of files at most.
+    pub fn held_bytes(&self) -> u64 {
+        let held = self.items.iter().map(Item::held_bytes);
+        let (bytes, room) = held
+            .fold((0_u64, u64::MAX), |(sum, room), (bytes, own)| (sum.saturating_add(bytes), room.min(own)));
+        bytes.min(room)
+    }
+
+    /// Whether no image has to be read.
+    pub fn is_in_memory(&self) -> bool {
+        self.items.iter().all(Item::is_in_memory)
+    }
+
+    /// What tells whether all images are in files that are as they were; `None` where one is in memory or was changed, and where it
+    /// cannot be known.
+    pub fn stamp(&self) -> Option<Stamp> {
+        let stamps = self.items.iter().map(Item::stamp).collect::<Option<Vec<_>>>()?;
+        Some(stamps.first()?.with(&stamps))
+    }
+
+    /// Image `index`, counted from 0, with its target.
+    ///
+    /// # Errors
+    /// As [`Item::sample`].
+    ///
+    /// # Panics
+    /// For an index beyond the last.
+    pub fn sample(&self, index: usize) -> Result<Cow<'_, Sample>> {
+        self.items[index].sample()
+    }
+
+    /// Calls `visit` with the index of each image and its sample, in order. What is not in memory is read ahead by all threads.
+    ///
+    /// # Errors
+    /// The first error of reading or of `visit`.
+    pub fn visit(&self, mut visit: impl FnMut(usize, &Sample) -> Result<()> + Send) -> Result<()> {
+        in_order(
+            self.items.len(),
+            self.reading_bytes(),
+            |index| self.items[index].sample(),
+            |index, sample| visit(index, &sample),
+        )
+    }
+
+    /// As [`Dataset::visit`], with targets and weights alone.
+    ///
+    /// # Errors
+    /// As [`Dataset::visit`].
+    pub fn visit_targets(
+        &self,
+        mut visit: impl FnMut(usize, &Target, Option<&Array2<f32>>) -> Result<()> + Send,
+    ) -> Result<()> {
+        enum Read<'a> {
+            Memory(Cow<'a, Sample>),
+            File(Target, Option<Array2<f32>>),
+        }
+        let read = |index: usize| {
+            let item = &self.items[index];
+            if item.is_in_memory() {
+                return item.sample().map(Read::Memory);
+            }
+            let (target, weights) = item.target_part(&Window::whole(item.extent()))?;
+            Ok(Read::File(target, weights))
+        };
+        in_order(self.items.len(), self.reading_bytes(), read, |index, read| match &read {
+            Read::Memory(sample) => visit(index, &sample.target, sample.weights.as_ref()),
+            Read::File(target, weights) => visit(index, target, weights.as_ref()),
+        })
+    }
+
+    /// Bytes that are taken while the largest image is read that is not in memory.
+    pub fn reading_bytes(&self) -> u64 {
+        let in_files = self.items.iter().filter(|item| !item.is_in_memory());
+        in_files.map(|item| reading_bytes(item.bytes())).max().unwrap_or(0)
     }
 
     /// Takes `fraction` of the images, a run of images that follow each other, for validation: `(training, validation)`.
@@ -77,7 +185,7 @@ impl Dataset {
         let groups = self.groups();
         let count = groups.iter().max().map_or(0, |last| last + 1);
         if count < 2 {
-            let what = if self.samples.len() > count { "group of images" } else { "images" };
+            let what = if self.items.len() > count { "group of images" } else { "images" };
             return Err(Error::Mismatch(format!(
                 "found {count} {what}, but `val_fraction` needs at least two, one to train on and one to validate on; give more images, or `val_images`"
             )));
@@ -109,7 +217,7 @@ impl Dataset {
         if count < folds {
             return Err(Error::Mismatch(format!(
                 "found {count} {} for {folds} folds, but each fold needs one; lower `folds` or give more images",
-                if self.samples.len() > count { "groups of images" } else { "images" }
+                if self.items.len() > count { "groups of images" } else { "images" }
             )));
         }
         // The first folds take one more where they do not come out even.
@@ -127,9 +235,9 @@ impl Dataset {
             count += 1;
             count - 1
         };
-        self.samples
+        self.items
             .iter()
-            .map(|sample| match &sample.group {
+            .map(|item| match item.group() {
                 Some(group) => *known.entry(group).or_insert_with(&mut number),
                 None => number(),
             })
@@ -138,74 +246,38 @@ impl Dataset {
 
     /// Takes out images in which nothing counts, of those that `may_go` says by their index; where nothing counts in any image,
     /// all stay, for whoever needs labels to say so.
-    pub(super) fn pass_over_unlabelled(&mut self, may_go: impl Fn(usize) -> bool) {
-        let goes = |(index, sample): (usize, &Sample)| may_go(index) && !sample.counts_in(None);
-        let passed: Vec<bool> = self.samples.iter().enumerate().map(goes).collect();
+    ///
+    /// # Errors
+    /// What comes of reading those of which it is not known.
+    pub(super) fn pass_over_unlabelled(&mut self, may_go: impl Fn(usize) -> bool) -> Result<()> {
+        let goes = |(index, item): (usize, &Item)| Ok(may_go(index) && !item.counts_in(None)?);
+        let passed = self.items.iter().enumerate().map(goes).collect::<Result<Vec<bool>>>()?;
         let count = passed.iter().filter(|&&passed| passed).count();
         if count == 0 || count == passed.len() {
-            return;
+            return Ok(());
         }
-        let first = passed.iter().position(|&passed| passed).map_or("", |index| &self.samples[index].name);
+        let first = passed.iter().position(|&passed| passed).map_or("", |index| self.items[index].name());
         info!(
             "{count} of {} images are passed over, as none of their pixels is labelled or has a weight above 0; the first is {first}",
             passed.len()
         );
         let mut keep = passed.into_iter().map(|passed| !passed);
-        self.samples.retain(|_| keep.next().unwrap_or(true));
+        self.items.retain(|_| keep.next().unwrap_or(true));
+        Ok(())
     }
 
     fn divided(self, is_validation: &[bool]) -> (Dataset, Dataset) {
         let (mut training, mut validation) = (Vec::new(), Vec::new());
-        for (sample, is_validation) in self.samples.into_iter().zip(is_validation) {
-            if *is_validation { validation.push(sample) } else { training.push(sample) }
+        for (item, is_validation) in self.items.into_iter().zip(is_validation) {
+            if *is_validation { validation.push(item) } else { training.push(item) }
         }
-        (Dataset { samples: training }, Dataset { samples: validation })
+        (Dataset { items: training }, Dataset { items: validation })
     }
 }
 
-/// What the classes of label images are, each of which has a name in messages: applies `rule` to them, warns of what looks like
-/// a mistake, and gives the mapping of their values and the rule, in which colours that were asked for are listed.
-pub(super) fn find_classes(
-    names: &[String],
-    labels: &mut [Array2<i64>],
-    rule: &LabelRule,
-    classes: Classes,
-) -> Result<(LabelMapping, LabelRule)> {
-    fn named<'n>(names: &'n [String], labels: &'n [Array2<i64>]) -> Vec<(&'n str, &'n Array2<i64>)> {
-        names.iter().map(String::as_str).zip(labels).collect()
-    }
-    let ignored = match classes {
-        Classes::Known(mapping) => mapping.ignored,
-        Classes::Found { ignored } => ignored,
-    };
-    let resolved = rule.clone().resolved(named(names, labels))?;
-    if *rule == LabelRule::FoundColours {
-        let values = resolved.values().unwrap_or_default();
-        let colours: Vec<_> = values.into_iter().map(|value| resolved.class_name(value)).collect();
-        info!("the colours of the label images are the classes, in this order: {}", colours.join(","));
-    }
-    if let (LabelRule::AsStored, Classes::Found { .. }) = (&resolved, classes) {
-        inspect(&named(names, labels), ignored)?.iter().for_each(|problem| warn!("{problem}"));
-    }
-    let mut told = false;
-    if resolved != LabelRule::AsStored {
-        for (name, labels) in names.iter().zip(labels.iter_mut()) {
-            let before = labels.clone();
-            resolved.apply(name, labels, ignored)?;
-            if let Some(problem) = flattened(name, &before, labels, &resolved).filter(|_| !told) {
-                warn!("{problem}");
-                told = true;
-            }
-        }
-    }
-    let mapping = match classes {
-        Classes::Known(mapping) => mapping.clone(),
-        Classes::Found { .. } => {
-            let found = LabelMapping::from_labels(named(names, labels), ignored)?;
-            LabelMapping { values: resolved.values().unwrap_or(found.values), ..found }
-        }
-    };
-    Ok((mapping, resolved))
+/// Bytes that are taken while a sample of so many bytes is read: its numbers, these as they are stored, and labels as whole numbers.
+pub(super) fn reading_bytes(sample: u64) -> u64 {
+    sample.saturating_add(sample.saturating_mul(3) / 2)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ fn segmentation_pairs_encodes_and_allows_different_sizes() {
     assert_eq!(data.sizes(), [(5, 8), (4, 6)]);
     assert!(data.names()[0].ends_with("z2.png"));
     assert_eq!((data.channels(), data.target_channels()), (1, None));
-    let Target::Classes(classes) = &data.samples[1].target else { panic!("wanted classes") };
+    let Target::Classes(classes) = &data.sample(1).unwrap().target else { panic!("wanted classes") };
     assert_eq!(classes.row(3).to_vec(), [0, 0, 0, 1, 1, 1]);
 }
 
@@ -88,7 +88,7 @@ fn regression_keeps_values() {
     write_tiff_f32(targets.join("a.tif"), &Array3::from_elem((2, 4, 4), -0.5)).unwrap();
     let data = load_regression(text(&images), text(&targets)).unwrap();
     assert_eq!(data.target_channels(), Some(2));
-    assert_eq!(data.samples[0].target, Target::Values(Array3::from_elem((2, 4, 4), -0.5)));
+    assert_eq!(data.sample(0).unwrap().target, Target::Values(Array3::from_elem((2, 4, 4), -0.5)));
 }
 
 fn numbered(count: usize) -> Dataset {
@@ -99,13 +99,13 @@ fn numbered(count: usize) -> Dataset {
         group: None,
         weights: None,
     };
-    Dataset { samples: (0..count).map(sample).collect() }
+    Dataset::unchecked((0..count).map(sample))
 }
 
 #[test]
 fn splitting_uses_each_image_once_and_follows_the_seed() {
     let (training, validation) = numbered(20).split_off_fraction(0.25, 3).unwrap();
-    assert_eq!((training.samples.len(), validation.samples.len()), (15, 5));
+    assert_eq!((training.len(), validation.len()), (15, 5));
     let names: HashSet<_> = training.names().into_iter().chain(validation.names()).collect();
     assert_eq!(names.len(), 20);
     // Neighbours are on one side, and not always the same ones.
@@ -120,8 +120,8 @@ fn splitting_uses_each_image_once_and_follows_the_seed() {
     assert_eq!(runs, HashSet::from([0, 5, 10, 15]));
     let again = numbered(20).split_off_fraction(0.25, 3).unwrap();
     assert_eq!(again.1.names(), validation.names());
-    assert_eq!(numbered(2).split_off_fraction(0.01, 0).unwrap().1.samples.len(), 1);
-    assert_eq!(numbered(2).split_off_fraction(0.99, 0).unwrap().0.samples.len(), 1);
+    assert_eq!(numbered(2).split_off_fraction(0.01, 0).unwrap().1.len(), 1);
+    assert_eq!(numbered(2).split_off_fraction(0.99, 0).unwrap().0.len(), 1);
     assert!(numbered(1).split_off_fraction(0.5, 0).is_err());
     for fraction in [0.0, 1.0, -1.0, f64::NAN] {
         assert!(numbered(5).split_off_fraction(fraction, 0).is_err());
@@ -144,10 +144,13 @@ fn real_micrographs_and_tomograms_load() {
     .unwrap();
     assert_eq!(mapping.values, [0, 1, 2]);
     assert!(alloy.sizes().iter().all(|size| *size == (512, 512)));
-    let largest = alloy.samples.iter().flat_map(|sample| sample.image.iter()).fold(0_f32, |a, b| a.max(*b));
+    let largest = alloy
+        .items()
+        .iter()
+        .fold(0_f32, |most, item| item.sample().unwrap().image.iter().fold(most, |a, b| a.max(*b)));
     assert!(largest > 1.0 && largest <= 255.0);
     let foam = load_regression(&part("foam/train/input"), &part("foam/train/target")).unwrap();
-    assert_eq!(foam.samples.len(), 24);
+    assert_eq!(foam.len(), 24);
     assert!(foam.names()[0].contains("z0"));
     assert_eq!((foam.channels(), foam.target_channels()), (1, Some(1)));
     let (_, classes) = load_segmentation(
@@ -167,7 +170,7 @@ fn folds_are_runs_of_neighbours_that_cover_the_set_once() {
         let names: Vec<usize> = validation.names().iter().map(|name| name.parse().unwrap()).collect();
         assert!(names.windows(2).all(|pair| pair[1] == pair[0] + 1) && (2..=3).contains(&names.len()));
         assert!(training.names().iter().all(|name| !validation.names().contains(name)));
-        assert_eq!(training.samples.len() + names.len(), 10);
+        assert_eq!(training.len() + names.len(), 10);
         seen.extend(names);
     }
     assert_eq!(seen, (0..10).collect::<Vec<_>>());

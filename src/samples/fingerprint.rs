@@ -3,14 +3,31 @@
 use std::fmt;
 
 use ndarray::{ArrayBase, Data, Dimension};
+use serde::{Deserialize, Serialize};
 use twox_hash::xxhash3_128::Hasher;
 
 use super::dataset::Dataset;
 use super::sample::{Sample, Target};
+use crate::error::Result;
 
 /// A hash of 128 bits (XXH3) of decoded numbers; it is no protection against somebody who wants two sets to look alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Fingerprint(u128);
+
+impl From<Fingerprint> for String {
+    fn from(print: Fingerprint) -> Self {
+        print.to_string()
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> std::result::Result<Self, Self::Error> {
+        u128::from_str_radix(&text, 16).map(Self)
+    }
+}
 
 impl Fingerprint {
     /// Of a sample's image, without its target: its shape and pixels.
@@ -21,19 +38,40 @@ impl Fingerprint {
     }
 
     /// Of all images, targets and weights, in their order.
-    pub fn of_dataset(set: &Dataset) -> Self {
-        let mut hasher = Hasher::new();
-        for sample in &set.samples {
-            add(&mut hasher, &sample.image, f32::to_le_bytes);
-            match &sample.target {
-                Target::Classes(classes) => add(&mut hasher, classes, u32::to_le_bytes),
-                Target::Values(values) => add(&mut hasher, values, f32::to_le_bytes),
-            }
-            if let Some(weights) = &sample.weights {
-                add(&mut hasher, weights, f32::to_le_bytes);
-            }
+    ///
+    /// # Errors
+    /// What comes of reading them.
+    pub fn of_dataset(set: &Dataset) -> Result<Self> {
+        let mut all = SetHasher::default();
+        set.visit(|_, sample| {
+            all.add(sample);
+            Ok(())
+        })?;
+        Ok(all.fingerprint())
+    }
+}
+
+/// The fingerprint of a dataset, sample by sample.
+#[derive(Default)]
+pub struct SetHasher(Hasher);
+
+impl SetHasher {
+    /// Adds the next sample.
+    pub fn add(&mut self, sample: &Sample) {
+        let Self(hasher) = self;
+        add(hasher, &sample.image, f32::to_le_bytes);
+        match &sample.target {
+            Target::Classes(classes) => add(hasher, classes, u32::to_le_bytes),
+            Target::Values(values) => add(hasher, values, f32::to_le_bytes),
         }
-        Self(hasher.finish_128())
+        if let Some(weights) = &sample.weights {
+            add(hasher, weights, f32::to_le_bytes);
+        }
+    }
+
+    /// Of all samples that were added.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(self.0.finish_128())
     }
 }
 
@@ -52,15 +90,18 @@ fn add<T: Copy, S: Data<Elem = T>, D: Dimension>(
     for &length in array.shape() {
         hasher.write(&(length as u64).to_le_bytes());
     }
-    let mut buffer = Vec::with_capacity(BUFFER);
-    for &value in array {
-        buffer.extend(bytes(value));
-        if buffer.len() == BUFFER {
-            hasher.write(&buffer);
-            buffer.clear();
+    let mut buffer = [0; BUFFER];
+    let mut write = |values: &[T]| {
+        for values in values.chunks(BUFFER / 4) {
+            let places = buffer.as_chunks_mut::<4>().0;
+            places.iter_mut().zip(values).for_each(|(place, &value)| *place = bytes(value));
+            hasher.write(&buffer[..4 * values.len()]);
         }
+    };
+    match array.as_slice() {
+        Some(values) => write(values),
+        None => array.iter().for_each(|value| write(&[*value])),
     }
-    hasher.write(&buffer);
 }
 
 /// Bytes that are hashed at a time.
@@ -80,7 +121,7 @@ mod tests {
 
     #[test]
     fn content_counts_and_nothing_else() {
-        let of = |samples: &[Sample]| Fingerprint::of_dataset(&Dataset { samples: samples.to_vec() });
+        let of = |samples: &[Sample]| Fingerprint::of_dataset(&Dataset::unchecked(samples.to_vec())).unwrap();
         let (one, renamed) = (sample(), Sample { name: "b".into(), ..sample() });
         assert_eq!(of(std::slice::from_ref(&one)), of(std::slice::from_ref(&renamed)));
         assert_eq!(Fingerprint::of_image(&one), Fingerprint::of_image(&renamed));

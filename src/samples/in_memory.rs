@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, Array3, ArrayBase};
 
-use super::dataset::{Classes, Dataset, find_classes};
+use super::dataset::{Classes, Dataset};
+use super::found_classes::{HeldLabels, find_classes};
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::sample::{Sample, Target};
@@ -47,14 +48,14 @@ impl Dataset {
     ) -> Result<(Self, LabelMapping, LabelRule)> {
         let names: Vec<_> = labelled.iter().map(|one| one.labels_name.clone()).collect();
         let mut labels: Vec<_> = labelled.iter_mut().map(|one| std::mem::take(&mut one.labels)).collect();
-        let (mapping, rule) = find_classes(&names, &mut labels, rule, classes)?;
+        let (mapping, rule) = find_classes(&mut HeldLabels(&names, &mut labels), rule, classes)?;
         let mut samples = Vec::with_capacity(labelled.len());
         for (Labelled { name, image, labels_name, weights, .. }, labels) in labelled.into_iter().zip(labels) {
             let target = Target::Classes(mapping.encode(&labels_name, &labels)?);
             samples.push(Sample::new(name, image, target).with_weights(weights));
         }
         let mut set = Self::from_memory(samples)?;
-        set.pass_over_unlabelled(|_| true);
+        set.pass_over_unlabelled(|_| true)?;
         Ok((set, mapping, rule))
     }
 
@@ -95,7 +96,7 @@ impl Dataset {
                 )));
             }
         }
-        Ok(Self { samples })
+        Ok(Self::unchecked(samples))
     }
 }
 
@@ -177,7 +178,7 @@ mod tests {
         let classes = Classes::Found { ignored: Some(9) };
         let (set, mapping) = Dataset::from_labels(vec![one([[7, -1]]), one([[9, 7]])], classes).unwrap();
         assert_eq!(mapping.values, [-1, 7]);
-        let target = |index: usize| match &set.samples[index].target {
+        let target = |index: usize| match &set.sample(index).unwrap().target {
             Target::Classes(classes) => classes.iter().copied().collect::<Vec<_>>(),
             Target::Values(_) => Vec::new(),
         };

@@ -3,17 +3,50 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 
 use crate::error::{Error, Result};
+use crate::geometry::Window;
 use crate::images::{
-    ImageSource, NO_LABEL, read_colours, read_labels_with_gaps, read_rough_labels_with_gaps,
+    ImageCache, ImageSource, NO_LABEL, read_colours, read_labels_with_gaps, read_rough_labels_with_gaps,
 };
 
 /// More classes than this can be listed by nobody, and no network tells them apart.
 const MAX_LISTED: usize = 256;
 /// More colours than this are taken for a picture given by mistake.
 const MAX_COLOURS: usize = 32;
+
+/// The colours of label images that were looked at.
+#[derive(Debug, Default)]
+pub(super) struct FoundColours(BTreeSet<i64>);
+
+impl FoundColours {
+    /// Adds those of the image called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for more than 32 colours.
+    pub(super) fn add(&mut self, name: &str, image: &Array2<i64>) -> Result<()> {
+        let Self(found) = self;
+        let mut last = None;
+        for &colour in image.iter().filter(|&&colour| colour != NO_LABEL) {
+            if last.replace(colour) != Some(colour) {
+                found.insert(colour);
+            }
+        }
+        if found.len() <= MAX_COLOURS {
+            return Ok(());
+        }
+        Err(Error::Mismatch(format!(
+            "the label images up to {name} have {} colours, but wanted at most {MAX_COLOURS}; list those that are classes, such as `colours '#000000,#ff0000'`, and save the masks without lossy compression (as PNG)",
+            found.len()
+        )))
+    }
+
+    /// The rule by which they are the classes.
+    pub(super) fn rule(self) -> LabelRule {
+        LabelRule::Colours(self.0.into_iter().collect())
+    }
+}
 
 /// What is made of the values of label images before they are classes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,33 +107,21 @@ impl LabelRule {
         }
     }
 
-    /// The rule with the colours that the label images hold, each given with its name, where it asks for those.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] for more than 32 colours.
-    pub(super) fn resolved<'a>(
-        self,
-        labels: impl IntoIterator<Item = (&'a str, &'a Array2<i64>)>,
-    ) -> Result<Self> {
-        if self != Self::FoundColours {
-            return Ok(self);
-        }
-        let mut found = BTreeSet::new();
-        for (name, image) in labels {
-            let mut last = None;
-            for &colour in image.iter().filter(|&&colour| colour != NO_LABEL) {
-                if last.replace(colour) != Some(colour) {
-                    found.insert(colour);
-                }
+    /// As [`LabelRule::read`], of the rows and columns of `part`.
+    pub(super) fn read_part(
+        &self,
+        cache: &ImageCache,
+        page: &ImageSource,
+        part: &Window,
+    ) -> Result<Array2<i64>> {
+        match self {
+            // In how many bits colours are stored, only all pixels together tell.
+            Self::Colours(_) | Self::FoundColours => {
+                Ok(read_colours(page)?.slice_move(s![part.rows(), part.columns()]))
             }
-            if found.len() > MAX_COLOURS {
-                return Err(Error::Mismatch(format!(
-                    "the label images up to {name} have {} colours, but wanted at most {MAX_COLOURS}; list those that are classes, such as `colours '#000000,#ff0000'`, and save the masks without lossy compression (as PNG)",
-                    found.len()
-                )));
-            }
+            Self::Threshold(_) | Self::Values { rest: false, .. } => cache.labels(page, part, true),
+            _ => cache.labels(page, part, false),
         }
-        Ok(Self::Colours(found.into_iter().collect()))
     }
 
     /// Applies the rule to the labels of the image called `name`; `ignored` and [`NO_LABEL`] stay.
@@ -284,10 +305,11 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         let image = array![[0xff0000, 0, 0x00ff00]];
-        let found = LabelRule::FoundColours.resolved([("a", &image)]).unwrap();
-        assert_eq!(found, LabelRule::Colours(vec![0, 0x00ff00, 0xff0000]));
+        let mut found = FoundColours::default();
+        found.add("a", &image).unwrap();
+        assert_eq!(found.rule(), LabelRule::Colours(vec![0, 0x00ff00, 0xff0000]));
         let many = Array2::from_shape_fn((1, 40), |(_, x)| x as i64);
-        let error = LabelRule::FoundColours.resolved([("a", &many)]).unwrap_err().to_string();
+        let error = FoundColours::default().add("a", &many).unwrap_err().to_string();
         assert!(error.contains("at most 32") && error.contains("`colours '#000000,#ff0000'`"), "{error}");
     }
 

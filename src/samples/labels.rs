@@ -22,42 +22,59 @@ pub struct LabelMapping {
     pub ignored: Option<i64>,
 }
 
-impl LabelMapping {
-    /// Collects the values of all label images, each given with its name for messages; `ignored` is no class.
+/// The values of label images, gathered image by image.
+#[derive(Debug)]
+pub(super) struct LabelValues {
+    values: BTreeSet<i64>,
+    ignored: Option<i64>,
+    images: usize,
+    /// The first image up to which there were too many values, and the first with a value beyond 32 bits.
+    too_many_in: Option<String>,
+    too_large: Option<(String, i64)>,
+}
+
+impl LabelValues {
+    /// Of no image yet; `ignored` is no class.
+    pub(super) fn new(ignored: Option<i64>) -> Self {
+        Self { values: BTreeSet::new(), ignored, images: 0, too_many_in: None, too_large: None }
+    }
+
+    /// Adds the values of the image called `name`.
+    pub(super) fn add(&mut self, name: &str, image: &Array2<i64>) {
+        self.images += 1;
+        let mut last = None;
+        for value in image {
+            // Neighbours are mostly equal: looking back once spares most of the look-ups.
+            if last != Some(*value) {
+                if self.ignored != Some(*value) && *value != NO_LABEL {
+                    self.values.insert(*value);
+                }
+                last = Some(*value);
+            }
+        }
+        if self.too_large.is_none() {
+            let value = self.values.iter().find(|value| i32::try_from(**value).is_err());
+            self.too_large = value.map(|value| (name.to_owned(), *value));
+        }
+        if self.values.len() > MAX_CLASSES && self.too_many_in.is_none() {
+            self.too_many_in = Some(name.to_owned());
+        }
+    }
+
+    /// The mapping that has them as its classes.
     ///
     /// # Errors
     /// [`Error::Input`] for a value beyond 32 bits; [`Error::Mismatch`] for more than 256 different values, a single one, or
     /// no label image at all.
-    pub fn from_labels<'a>(
-        labels: impl IntoIterator<Item = (&'a str, &'a Array2<i64>)>,
-        ignored: Option<i64>,
-    ) -> Result<Self> {
-        let mut values = BTreeSet::new();
-        let mut images = 0_usize;
-        let mut too_many_in = None;
-        for (name, image) in labels {
-            images += 1;
-            let mut last = None;
-            for value in image {
-                // Neighbours are mostly equal: looking back once spares most of the look-ups.
-                if last != Some(*value) {
-                    if ignored != Some(*value) && *value != NO_LABEL {
-                        values.insert(*value);
-                    }
-                    last = Some(*value);
-                }
-            }
-            if let Some(value) = values.iter().find(|value| i32::try_from(**value).is_err()) {
-                return Err(Error::input(
-                    name,
-                    format!(
-                        "has the label {value}, which 32 bits do not hold, so that no label image could be written with it; give its class a smaller number"
-                    ),
-                ));
-            }
-            if values.len() > MAX_CLASSES && too_many_in.is_none() {
-                too_many_in = Some(name);
-            }
+    pub(super) fn mapping(self) -> Result<LabelMapping> {
+        let Self { values, ignored, images, too_many_in, too_large } = self;
+        if let Some((name, value)) = too_large {
+            return Err(Error::input(
+                name,
+                format!(
+                    "has the label {value}, which 32 bits do not hold, so that no label image could be written with it; give its class a smaller number"
+                ),
+            ));
         }
         if let Some(name) = too_many_in {
             return Err(Error::Mismatch(format!(
@@ -75,6 +92,22 @@ impl LabelMapping {
             ))),
             _ => Ok(LabelMapping { values: values.into_iter().collect(), ignored }),
         }
+    }
+}
+
+impl LabelMapping {
+    /// Collects the values of all label images, each given with its name for messages; `ignored` is no class.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a value beyond 32 bits; [`Error::Mismatch`] for more than 256 different values, a single one, or
+    /// no label image at all.
+    pub fn from_labels<'a>(
+        labels: impl IntoIterator<Item = (&'a str, &'a Array2<i64>)>,
+        ignored: Option<i64>,
+    ) -> Result<Self> {
+        let mut values = LabelValues::new(ignored);
+        labels.into_iter().for_each(|(name, image)| values.add(name, image));
+        values.mapping()
     }
 
     /// The number of classes.

@@ -29,49 +29,138 @@ struct Value {
     solid: u64,
 }
 
-/// Looks at the values of label images, each given with its name, that are to be classes as they are.
-///
-/// Gives what looks like a mistake, each with the setting that mends it, for the caller to tell.
-///
-/// # Errors
-/// [`Error::Mismatch`] for more than 32 values, with what the images look like.
-pub(super) fn inspect<'a>(
-    labels: &[(&'a str, &'a Array2<i64>)],
+/// What is known of an image.
+#[derive(Debug)]
+struct Looked {
+    name: String,
+    /// How many values it has, and which, where they are few.
+    count: usize,
+    few: Vec<i64>,
+}
+
+/// Looks at the values of label images that are to be classes as they are, image by image.
+#[derive(Debug)]
+pub(super) struct Inspection {
     ignored: Option<i64>,
-) -> Result<Vec<String>> {
-    let counts = |value: i64| value != NO_LABEL && ignored != Some(value);
-    let mut values: BTreeMap<i64, Value> = BTreeMap::new();
-    let mut sets: Vec<BTreeSet<i64>> = Vec::new();
-    for (_, image) in labels {
-        let own = values_of(image);
-        sets.push(own.keys().copied().filter(|&value| counts(value)).collect());
-        for (value, found) in own.into_iter().filter(|(value, _)| counts(*value)) {
-            let all = values.entry(value).or_default();
-            all.pixels += found.pixels;
-            all.solid += found.solid;
+    values: BTreeMap<i64, Value>,
+    images: Vec<Looked>,
+    /// The image that shows most objects, and their number.
+    objects: Option<(String, usize)>,
+}
+
+impl Inspection {
+    /// Of no image yet; `ignored` is no class.
+    pub(super) fn new(ignored: Option<i64>) -> Self {
+        Self { ignored, values: BTreeMap::new(), images: Vec::new(), objects: None }
+    }
+
+    /// Looks at the image called `name`.
+    pub(super) fn add(&mut self, name: &str, image: &Array2<i64>) {
+        let mut own = values_of(image);
+        own.retain(|value, _| *value != NO_LABEL && self.ignored != Some(*value));
+        let few = if own.len() < 4 { own.keys().copied().collect() } else { Vec::new() };
+        self.images.push(Looked { name: name.to_owned(), count: own.len(), few });
+        if own.len() > OBJECTS {
+            let found = objects(image, &own).filter(|&found| {
+                // Of images with as many objects, the last one.
+                self.objects.as_ref().is_none_or(|(_, most)| found >= *most)
+            });
+            self.objects = found.map(|found| (name.to_owned(), found)).or(self.objects.take());
         }
+        own.into_iter().for_each(|(value, found)| add(&mut self.values, value, &found));
     }
-    let look = look(labels, &values, &sets);
-    if values.len() > MAX_UNLISTED {
-        let (first, _) = labels
-            .iter()
-            .zip(&sets)
-            .max_by_key(|(_, set)| set.len())
-            .map_or(("", 0), |(l, s)| (l.0, s.len()));
-        let looks = look.unwrap_or_else(|| {
-            let (least, most) = (values.keys().next().copied(), values.keys().next_back().copied());
-            format!(
-                "check that these are the targets, or list them with `classes {}..{}`",
-                least.unwrap_or_default(),
-                most.unwrap_or_default()
-            )
-        });
-        return Err(Error::Mismatch(format!(
-            "found {} different values in the label images ({first} among them), but wanted at most {MAX_UNLISTED} where `classes` does not list them; {looks}",
+
+    /// What looks like a mistake, each with the setting that mends it, for the caller to tell.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for more than 32 values, with what the images look like.
+    pub(super) fn problems(&self) -> Result<Vec<String>> {
+        let Self { ignored, values, images, .. } = self;
+        let look = self.look();
+        if values.len() > MAX_UNLISTED {
+            let first = images.iter().max_by_key(|image| image.count).map_or("", |image| image.name.as_str());
+            let looks = look.unwrap_or_else(|| {
+                let (least, most) = (values.keys().next().copied(), values.keys().next_back().copied());
+                format!(
+                    "check that these are the targets, or list them with `classes {}..{}`",
+                    least.unwrap_or_default(),
+                    most.unwrap_or_default()
+                )
+            });
+            return Err(Error::Mismatch(format!(
+                "found {} different values in the label images ({first} among them), but wanted at most {MAX_UNLISTED} where `classes` does not list them; {looks}",
+                values.len()
+            )));
+        }
+        Ok(look.into_iter().chain(self.mixed()).chain(unset_ignore(values, *ignored)).collect())
+    }
+
+    /// What images of many values look like: soft edges, instances, or a grey image.
+    fn look(&self) -> Option<String> {
+        let values = &self.values;
+        if values.len() < 5 {
+            return None;
+        }
+        let pixels: u64 = values.values().map(|value| value.pixels).sum();
+        let is_solid = |value: &Value| value.solid as f64 >= SOLID * value.pixels as f64;
+        let scattered = values.values().filter(|value| !is_solid(value)).count();
+        if scattered >= 3 && 2 * scattered >= values.len() {
+            let is_main =
+                |value: &Value| is_solid(value) && value.pixels as f64 >= MAIN_SHARE * pixels as f64;
+            let main: Vec<(i64, u64)> = values
+                .iter()
+                .filter(|(_, value)| is_main(value))
+                .map(|(&v, found)| (v, found.pixels))
+                .collect();
+            let covered: u64 = main.iter().map(|(_, pixels)| pixels).sum();
+            let meant: Vec<i64> = match main[..] {
+                [(lowest, _), .., (highest, _)] if 2 * covered >= pixels => {
+                    most_frequent_of_neighbours(&main, (highest - lowest) / 16)
+                }
+                _ => two_bulks(values).map_or(Vec::new(), Vec::from),
+            };
+            return Some(match meant[..] {
+                [] | [_] => format!(
+                    "the {} values of the label images are spread like those of a grey image; check that these are the targets, or give `threshold 128` (or what parts bright from dark) where they are masks",
+                    values.len()
+                ),
+                _ => {
+                    let list = listed(meant.iter().copied(), usize::MAX);
+                    let threshold = match meant[..] {
+                        [low, high] => format!("`threshold {}` or ", low + (high - low + 1) / 2),
+                        _ => String::new(),
+                    };
+                    format!(
+                        "the label images look like masks with soft edges or of a lossy format such as JPEG: {} values, most of them rare or close to {list}; give {threshold}`classes {list}` to make classes of these alone",
+                        values.len()
+                    )
+                }
+            });
+        }
+        let (name, objects) = self.objects.as_ref()?;
+        let background = values.iter().max_by_key(|(_, value)| value.pixels).map_or(0, |(value, _)| *value);
+        Some(format!(
+            "the label images look like instances, each object with a number of its own ({name} has {objects}), which would be {} classes; give `classes {background},rest` to make one class of all objects, unless each number is a class",
             values.len()
-        )));
+        ))
     }
-    Ok(look.into_iter().chain(mixed(labels, &values, &sets)).chain(unset_ignore(&values, ignored)).collect())
+
+    /// Images of 0 and 1 beside images of 0 and 255, or the like.
+    fn mixed(&self) -> Option<String> {
+        let Self { values, images, .. } = self;
+        let found: Vec<i64> = values.keys().copied().collect();
+        let [0, 1, high] = found[..] else { return None };
+        if high < 100 || images.iter().any(|image| image.few.contains(&1) && image.few.contains(&high)) {
+            return None;
+        }
+        let with = |value: i64| {
+            images.iter().find(|image| image.few.contains(&value)).map(|image| image.name.as_str())
+        };
+        let (one, other) = (with(1)?, with(high)?);
+        Some(format!(
+            "some label images hold 0 and 1 ({one}) and others 0 and {high} ({other}), which would be 3 classes; give `threshold 1` where 1 and {high} mean the same"
+        ))
+    }
 }
 
 /// The values of an image.
@@ -115,60 +204,6 @@ fn add(values: &mut BTreeMap<i64, Value>, value: i64, found: &Value) {
     all.solid += found.solid;
 }
 
-/// What images of many values look like: soft edges, instances, or a grey image.
-fn look(
-    labels: &[(&str, &Array2<i64>)],
-    values: &BTreeMap<i64, Value>,
-    sets: &[BTreeSet<i64>],
-) -> Option<String> {
-    if values.len() < 5 {
-        return None;
-    }
-    let pixels: u64 = values.values().map(|value| value.pixels).sum();
-    let is_solid = |value: &Value| value.solid as f64 >= SOLID * value.pixels as f64;
-    let scattered = values.values().filter(|value| !is_solid(value)).count();
-    if scattered >= 3 && 2 * scattered >= values.len() {
-        let is_main = |value: &Value| is_solid(value) && value.pixels as f64 >= MAIN_SHARE * pixels as f64;
-        let main: Vec<(i64, u64)> =
-            values.iter().filter(|(_, value)| is_main(value)).map(|(&v, found)| (v, found.pixels)).collect();
-        let covered: u64 = main.iter().map(|(_, pixels)| pixels).sum();
-        let meant: Vec<i64> = match main[..] {
-            [(lowest, _), .., (highest, _)] if 2 * covered >= pixels => {
-                most_frequent_of_neighbours(&main, (highest - lowest) / 16)
-            }
-            _ => two_bulks(values).map_or(Vec::new(), Vec::from),
-        };
-        return Some(match meant[..] {
-            [] | [_] => format!(
-                "the {} values of the label images are spread like those of a grey image; check that these are the targets, or give `threshold 128` (or what parts bright from dark) where they are masks",
-                values.len()
-            ),
-            _ => {
-                let list = listed(meant.iter().copied(), usize::MAX);
-                let threshold = match meant[..] {
-                    [low, high] => format!("`threshold {}` or ", low + (high - low + 1) / 2),
-                    _ => String::new(),
-                };
-                format!(
-                    "the label images look like masks with soft edges or of a lossy format such as JPEG: {} values, most of them rare or close to {list}; give {threshold}`classes {list}` to make classes of these alone",
-                    values.len()
-                )
-            }
-        });
-    }
-    let (name, objects) = labels
-        .iter()
-        .zip(sets)
-        .filter(|(_, set)| set.len() > OBJECTS)
-        .filter_map(|((name, image), set)| Some((*name, objects(image, set)?)))
-        .max_by_key(|(_, objects)| *objects)?;
-    let background = values.iter().max_by_key(|(_, value)| value.pixels).map_or(0, |(value, _)| *value);
-    Some(format!(
-        "the label images look like instances, each object with a number of its own ({name} has {objects}), which would be {} classes; give `classes {background},rest` to make one class of all objects, unless each number is a class",
-        values.len()
-    ))
-}
-
 /// Of values in ascending order that are at most `reach` apart, the one of most pixels: lossy compression moves the values
 /// inside of regions too, and those beside the value that was drawn are no classes.
 fn most_frequent_of_neighbours(values: &[(i64, u64)], reach: i64) -> Vec<i64> {
@@ -204,14 +239,14 @@ fn two_bulks(values: &BTreeMap<i64, Value>) -> Option<[i64; 2]> {
 
 /// How many objects an image shows, where its values are numbers of objects: nearly each but the most frequent is in one
 /// piece.
-fn objects(image: &Array2<i64>, set: &BTreeSet<i64>) -> Option<usize> {
+fn objects(image: &Array2<i64>, values: &BTreeMap<i64, Value>) -> Option<usize> {
     let mut pieces: BTreeMap<i64, usize> = BTreeMap::new();
     let mut pixels: BTreeMap<i64, usize> = BTreeMap::new();
     let (height, width) = image.dim();
     let mut seen = Array2::from_elem(image.dim(), false);
     let mut stack = Vec::new();
     for ((y, x), &value) in image.indexed_iter() {
-        if seen[[y, x]] || !set.contains(&value) {
+        if seen[[y, x]] || !values.contains_key(&value) {
             continue;
         }
         *pieces.entry(value).or_default() += 1;
@@ -234,26 +269,6 @@ fn objects(image: &Array2<i64>, set: &BTreeSet<i64>) -> Option<usize> {
     let whole: usize = pieces.values().sum();
     // Objects that overlap cut each other into pieces now and then.
     (pieces.len() >= OBJECTS && 2 * whole <= 3 * pieces.len()).then_some(pieces.len())
-}
-
-/// Images of 0 and 1 beside images of 0 and 255, or the like.
-fn mixed(
-    labels: &[(&str, &Array2<i64>)],
-    values: &BTreeMap<i64, Value>,
-    sets: &[BTreeSet<i64>],
-) -> Option<String> {
-    let found: Vec<i64> = values.keys().copied().collect();
-    let [0, 1, high] = found[..] else { return None };
-    if high < 100 || sets.iter().any(|set| set.contains(&1) && set.contains(&high)) {
-        return None;
-    }
-    let with = |value: i64| {
-        labels.iter().zip(sets).find(|(_, set)| set.contains(&value)).map(|((name, _), _)| *name)
-    };
-    let (one, other) = (with(1)?, with(high)?);
-    Some(format!(
-        "some label images hold 0 and 1 ({one}) and others 0 and {high} ({other}), which would be 3 classes; give `threshold 1` where 1 and {high} mean the same"
-    ))
 }
 
 /// One value over most of the pixels, beside several that are few.

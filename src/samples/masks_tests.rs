@@ -2,6 +2,12 @@
 
 use super::*;
 
+fn inspect(labels: &[(&str, &Array2<i64>)], ignored: Option<i64>) -> Result<Vec<String>> {
+    let mut inspection = Inspection::new(ignored);
+    labels.iter().for_each(|(name, image)| inspection.add(name, image));
+    inspection.problems()
+}
+
 /// Discs on a ground of 0, numbered from 1; they do not overlap.
 fn discs(count: usize) -> Array2<i64> {
     Array2::from_shape_fn((64, 96), |(y, x)| {

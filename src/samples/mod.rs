@@ -6,10 +6,13 @@
 //! - `labels`: label values to class indices and back ([`LabelMapping`]).
 //! - `label_rule`: thresholds, lists of classes and colours in the place of label values ([`LabelRule`]); `masks`: what label
 //!   images look like that were meant otherwise than their values say.
+//! - `item`: an image with its target in memory or in files ([`Item`]); `in_files`: reading parts of the latter.
 //! - `dataset`: all images of a run with their targets; `data_files`: from files ([`DataFiles`], [`load_segmentation`],
-//!   [`load_regression`]); `pair_list`: a list of them with groups; `in_memory`: from arrays ([`Dataset::from_memory`]).
+//!   [`load_regression`]), with `found_pairs` (which there are, and whether memory holds them), `channels` and `found_classes`; `pair_list`: a list of them with groups; `in_memory`: from arrays ([`Dataset::from_memory`]).
 //! - `results`: results of any program beside their targets, read one pair after the other ([`Results`]).
-//! - `weights`: how much pixels and classes count ([`load_weights`], [`ClassWeights`]).
+//! - `streaming`: large things one after the other, read ahead of their turn; `measurements`: what was measured over images in files, kept
+//!   for later ([`Measurements`]).
+//! - `weight_images`: how much pixels count; `weights`: how much classes do ([`ClassWeights`], [`ClassTotals`]).
 //! - `fingerprint`: images known again by their content ([`Fingerprint`]).
 //! - `random`: random numbers by seed, use and number.
 //! - `class_pixels`: where the pixels of each class are ([`ClassPixels`]), for draws that favour rare ones.
@@ -20,38 +23,49 @@
 //!
 //! Images of one dataset may differ in size.
 //!
-//! Imports run one way: `random`, `symmetries`, `labels`, `label_rule`, `sample` <- `masks` <- `dataset` <- `in_memory`,
-//! `weights`, `fingerprint`, `class_pixels`, `pair_list` <- `data_files`, `results`, `sampling` <- `regions`, `augmentation`; inside the last,
-//! `strengths`, `elastic` <- `geometry`, `intensity` <- `mod`.
+//! Imports run one way: `random`, `symmetries`, `labels`, `label_rule`, `sample`, `streaming`, `measurements`, `weight_images` <- `masks`,
+//! `channels`, `in_files` <- `item` <- `dataset` <- `found_classes`, `weights`, `fingerprint`, `class_pixels`, `pair_list` <- `in_memory`,
+//! `data_files` with `found_pairs`, `results`, `sampling` <- `regions`, `augmentation`; inside the last, `strengths`, `elastic` <-
+//! `geometry`, `intensity` <- `mod`.
 
 mod augmentation;
+mod channels;
 mod class_pixels;
 mod data_files;
 mod dataset;
 mod fingerprint;
+mod found_classes;
+mod found_pairs;
+mod in_files;
 mod in_memory;
+mod item;
 mod label_rule;
 mod labels;
 mod masks;
+mod measurements;
 mod pair_list;
 mod random;
 mod regions;
 mod results;
 mod sample;
 mod sampling;
+mod streaming;
 mod symmetries;
+mod weight_images;
 mod weights;
 
 pub use augmentation::Augmentation;
 pub use class_pixels::ClassPixels;
 pub use data_files::{DataFiles, load_regression, load_segmentation};
 pub use dataset::{Classes, Dataset};
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, SetHasher};
 pub use in_memory::{Labelled, check_finite};
+pub use item::{ImageChange, Item, Part, TargetChange};
 pub use label_rule::LabelRule;
 pub use labels::LabelMapping;
+pub use measurements::{Measurements, Stamp};
 pub use results::{ResultFiles, Results};
-pub use sample::{Sample, Target, fill_gaps};
-pub use sampling::{Draw, Sampler, cut, with_slices_exchanged};
+pub use sample::{Sample, Target, fill, fill_gaps, gap_means};
+pub use sampling::{Draw, Sampler, with_slices_exchanged};
 pub use symmetries::Symmetries;
-pub use weights::{ClassWeights, load_weights, load_weights_with};
+pub use weights::{ClassTotals, ClassWeights};

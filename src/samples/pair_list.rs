@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::data_files::Pair;
 use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::images::{Discovery, ImageSource};
+
+/// A page of an image, and the page of its target.
+pub(super) type Pair = (ImageSource, ImageSource);
 
 /// A list of a million long paths is shorter.
 const MAX_BYTES: u64 = 1 << 28;

@@ -2,10 +2,8 @@
 
 use super::dataset::Dataset;
 use super::random::{Stream, below, stream};
-use super::sample::Sample;
-use super::sampling::{Draw, cut};
 use crate::error::{Error, Result};
-use crate::geometry::{Symmetry, Window};
+use crate::geometry::Window;
 
 /// Fewer pixels than this along the image are too few to train on or to judge by.
 const MIN_LENGTH: usize = 8;
@@ -22,18 +20,18 @@ impl Dataset {
             let wanted = "wanted a number between 0 and 1, such as 0.2";
             return Err(Error::setting("val_fraction", fraction, wanted));
         }
-        let [sample] = &self.samples[..] else {
-            let problem = format!("found {} images to cut in two; wanted one", self.samples.len());
+        let [item] = &self.items[..] else {
+            let problem = format!("found {} images to cut in two; wanted one", self.items.len());
             return Err(Error::Mismatch(problem));
         };
-        let (_, height, width) = sample.image.dim();
+        let (height, width) = (item.extent().y, item.extent().x);
         let length = height.max(width);
         let aside = ((length as f64 * fraction).round() as usize).max(MIN_LENGTH);
         let kept = length.saturating_sub(aside + gap);
         if kept < MIN_LENGTH {
             return Err(Error::Mismatch(format!(
                 "{} is {width} x {height} pixels, too few to set {aside} of {length} aside by `val_fraction` with the {gap} pixels between that the network's receptive field spans; give `val_images`, lower `depth`, or cut the image into several by hand",
-                sample.name
+                item.name()
             )));
         }
         let at_start = below(&mut stream(seed, Stream::Split, 0), 2) == 0;
@@ -48,23 +46,16 @@ impl Dataset {
                     true => (Window::plane(range.clone(), 0..width), "rows"),
                     false => (Window::plane(0..height, range.clone()), "columns"),
                 };
-                let draw = Draw {
-                    index: 0,
-                    crop: Some(crop),
-                    symmetry: Symmetry::IDENTITY,
-                    exchanges_slices: false,
-                };
-                let name = format!("{} {what} {} to {}", sample.name, range.start, range.end - 1);
-                Sample { name, ..cut(sample, &draw) }
+                item.cut(crop, format!("{} {what} {} to {}", item.name(), range.start, range.end - 1))
             };
             let (training, validation) = (part(training), part(validation));
-            if training.counts_in(None) && validation.counts_in(None) {
-                return Ok((Dataset { samples: vec![training] }, Dataset { samples: vec![validation] }));
+            if training.counts_in(None)? && validation.counts_in(None)? {
+                return Ok((Dataset { items: vec![training] }, Dataset { items: vec![validation] }));
             }
         }
         Err(Error::Mismatch(format!(
             "neither end of {} has labelled pixels for `val_fraction` beside those to train on; label some of both ends, or give `val_images`",
-            sample.name
+            item.name()
         )))
     }
 }
@@ -75,11 +66,11 @@ mod tests {
 
     use super::*;
     use crate::metrics::UNLABELLED;
-    use crate::samples::Target;
+    use crate::samples::{Sample, Target};
 
     fn one(height: usize, width: usize, classes: Array2<u32>) -> Dataset {
         let image = Array3::from_shape_fn((1, height, width), |(_, y, x)| (y * width + x) as f32);
-        Dataset { samples: vec![Sample::new("a.tif", image, Target::Classes(classes))] }
+        Dataset::unchecked([Sample::new("a.tif", image, Target::Classes(classes))])
     }
 
     #[test]
@@ -91,7 +82,7 @@ mod tests {
                 let (training, validation) = set.split_off_region(0.2, 25, seed).unwrap();
                 let along = |set: &Dataset| set.sizes()[0].0 * set.sizes()[0].1 / 30;
                 assert_eq!((along(&training), along(&validation)), (55, 20));
-                ends.insert(validation.samples[0].name.clone());
+                ends.insert(validation.items()[0].name().to_owned());
             }
         }
         assert_eq!(
@@ -107,7 +98,7 @@ mod tests {
         classes.slice_mut(ndarray::s![..75, ..]).fill(1);
         for seed in 0..4 {
             let (_, validation) = one(100, 10, classes.clone()).split_off_region(0.2, 5, seed).unwrap();
-            assert_eq!(validation.samples[0].name, "a.tif rows 0 to 19");
+            assert_eq!(validation.items()[0].name(), "a.tif rows 0 to 19");
         }
         classes.fill(UNLABELLED);
         let error = one(100, 10, classes).split_off_region(0.2, 5, 0).unwrap_err().to_string();

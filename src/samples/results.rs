@@ -8,7 +8,7 @@ use ndarray::Axis;
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::sample::{Sample, Target};
-use super::weights;
+use super::weight_images;
 use crate::error::{Error, Result, counted_channels};
 use crate::images::{Discovery, ImageSource, NO_LABEL, page_size, read_image, read_values_with_gaps};
 
@@ -24,7 +24,7 @@ pub struct ResultFiles<'a> {
     pub results: &'a str,
     /// Their targets, see [`Discovery::pair`].
     pub targets: &'a str,
-    /// How much each pixel counts, see [`super::load_weights`].
+    /// How much each pixel counts, see [`super::DataFiles::weights`].
     pub weights: Option<&'a str>,
     /// How all of them are looked for.
     pub discovery: Discovery,
@@ -182,7 +182,7 @@ impl Results {
         };
         let mut sample = Sample::new(result.name(), image, wanted);
         if let Some(pages) = &self.weights {
-            sample.weights = Some(weights::read(&pages[index])?);
+            sample.weights = Some(weight_images::read(&pages[index])?);
         }
         sample.settle_gaps();
         Ok(Cow::Owned(sample))

@@ -9,6 +9,7 @@ use ndarray::{Array2, Array3, Axis, s};
 use rand_chacha::ChaCha8Rng;
 
 use super::class_pixels::ClassPixels;
+use super::item::Part;
 use super::random::{Stream, below, permutation, stream, uniform};
 use super::sample::{Sample, Target};
 use super::symmetries::Symmetries;
@@ -83,28 +84,44 @@ impl Sampler {
         Self { slab, ..self }
     }
 
+    /// Bytes of what is known of the pixels of classes.
+    pub fn bytes(&self) -> u64 {
+        self.favoured.as_ref().map_or(0, |(pixels, _)| pixels.bytes())
+    }
+
     /// The draws of one epoch, in which every image is drawn once.
     pub fn epoch_length(&self) -> usize {
         self.sizes.len()
     }
 
     /// The n-th draw of the run, counted from 0.
-    pub fn draw(&self, n: u64) -> Draw {
+    ///
+    /// # Errors
+    /// Where classes are favoured, what comes of reading their pixels.
+    pub fn draw(&self, n: u64) -> Result<Draw> {
         self.draw_from(&mut stream(self.seed, Stream::Draw, n), n)
     }
 
     /// As [`Sampler::draw`], but drawn anew until `wanted` says yes; after 64 in vain, the first.
-    pub fn draw_where(&self, n: u64, wanted: impl Fn(&Draw) -> bool) -> Draw {
+    ///
+    /// # Errors
+    /// As [`Sampler::draw`], and the first error of `wanted`.
+    pub fn draw_where(&self, n: u64, wanted: impl Fn(&Draw) -> Result<bool>) -> Result<Draw> {
         let mut random = stream(self.seed, Stream::Draw, n);
-        let mut draws = (0..MAX_TRIES).map(|_| self.draw_from(&mut random, n));
-        draws.find(wanted).unwrap_or_else(|| self.draw(n))
+        for _ in 0..MAX_TRIES {
+            let draw = self.draw_from(&mut random, n)?;
+            if wanted(&draw)? {
+                return Ok(draw);
+            }
+        }
+        self.draw(n)
     }
 
-    fn draw_from(&self, random: &mut ChaCha8Rng, n: u64) -> Draw {
-        let favoured = self
-            .favoured
-            .as_ref()
-            .and_then(|(pixels, share)| (uniform(random) < *share).then(|| pixels.draw(random)));
+    fn draw_from(&self, random: &mut ChaCha8Rng, n: u64) -> Result<Draw> {
+        let favoured = match &self.favoured {
+            Some((pixels, share)) if uniform(random) < *share => Some(pixels.draw(random)?),
+            _ => None,
+        };
         let index = favoured.map_or_else(|| self.index(n), |(index, ..)| index);
         let (height, width) = self.sizes[index];
         let crop = self.crop.map(|side| {
@@ -129,7 +146,7 @@ impl Sampler {
             several => several[below(random, several.len())],
         };
         let exchanges_slices = self.slab > 1 && self.symmetries.exchange_slices() && below(random, 2) == 1;
-        Draw { index, crop, symmetry, exchanges_slices }
+        Ok(Draw { index, crop, symmetry, exchanges_slices })
     }
 
     fn index(&self, n: u64) -> usize {
@@ -157,14 +174,23 @@ pub fn with_slices_exchanged(image: &Array3<f32>, slab: usize) -> Array3<f32> {
     image.select(Axis(0), &order)
 }
 
-/// The piece of `sample` that `draw` takes, of image, target and weights alike; all are contiguous.
+impl Draw {
+    /// The rows and columns that are taken of an image of `whole`, before turning.
+    pub(super) fn window(&self, whole: Extent) -> Window {
+        self.crop.unwrap_or_else(|| Window::whole(whole))
+    }
+}
+
+/// The piece of a sample that `draw` takes; `part` holds it.
 ///
 /// # Panics
-/// For a crop that does not lie inside the image, which the sampler of its size does not draw.
-pub fn cut(sample: &Sample, draw: &Draw) -> Sample {
-    let (_, height, width) = sample.image.dim();
-    let crop = draw.crop.unwrap_or_else(|| Window::whole(Extent::plane(height, width)));
-    let (rows, columns) = (crop.rows(), crop.columns());
+/// For a crop that does not lie inside the part.
+pub(super) fn cut(part: &Part, draw: &Draw) -> Sample {
+    let (top, left) = part.origin();
+    let crop = draw.window(part.whole_extent());
+    let (rows, columns) =
+        (crop.y - top..crop.y - top + crop.extent.y, crop.x - left..crop.x - left + crop.extent.x);
+    let sample = part.sample();
     let piece =
         |values: &Array3<f32>| draw.symmetry.apply(&values.slice(s![.., rows.clone(), columns.clone()]));
     let flat = |values: &Array2<f32>| draw.symmetry.apply(&values.slice(s![rows.clone(), columns.clone()]));
@@ -180,6 +206,7 @@ pub fn cut(sample: &Sample, draw: &Draw) -> Sample {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
     use std::collections::HashSet;
 
     use super::*;
@@ -190,7 +217,7 @@ mod tests {
         let classes = Array2::from_shape_fn((7, 9), |(y, x)| (y * 9 + x) as u32);
         let sampler = Sampler::new(vec![(7, 9)], Some(4), true, 5).unwrap();
         for n in 0..50 {
-            let draw = sampler.draw(n);
+            let draw = sampler.draw(n).unwrap();
             let sample = Sample {
                 name: "a".into(),
                 image: image.clone(),
@@ -198,14 +225,14 @@ mod tests {
                 group: None,
                 weights: Some(classes.mapv(|class| class as f32)),
             };
-            let piece = cut(&sample, &draw);
+            let piece = cut(&Part::whole(Cow::Borrowed(&sample)), &draw);
             assert!(piece.image.is_standard_layout());
             assert_eq!(piece.image.dim(), (2, 4, 4));
             let Target::Classes(target) = &piece.target else { panic!("wanted classes") };
             assert_eq!(piece.image.index_axis(Axis(0), 0), target.mapv(|v| v as f32));
             assert_eq!(piece.weights, Some(target.mapv(|v| v as f32)));
             let values = Sample { target: Target::Values(image.clone()), ..sample };
-            assert_eq!(cut(&values, &draw).target, Target::Values(piece.image));
+            assert_eq!(cut(&Part::whole(Cow::Borrowed(&values)), &draw).target, Target::Values(piece.image));
         }
     }
 
@@ -213,34 +240,35 @@ mod tests {
     fn draws_depend_on_seed_and_number_only() {
         let sizes = vec![(20, 30), (16, 16), (8, 40), (20, 20)];
         let sampler = Sampler::new(sizes.clone(), Some(16), true, 9).unwrap();
-        let forward: Vec<_> = (0..40).map(|n| sampler.draw(n)).collect();
+        let forward: Vec<_> = (0..40).map(|n| sampler.draw(n).unwrap()).collect();
         let again = Sampler::new(sizes.clone(), Some(16), true, 9).unwrap();
         for n in (0..40).rev() {
-            assert_eq!(again.draw(n), forward[n as usize]);
+            assert_eq!(again.draw(n).unwrap(), forward[n as usize]);
         }
         let other = Sampler::new(sizes, Some(16), true, 10).unwrap();
-        assert_ne!((0..40).map(|n| other.draw(n)).collect::<Vec<_>>(), forward);
+        assert_ne!((0..40).map(|n| other.draw(n).unwrap()).collect::<Vec<_>>(), forward);
     }
 
     #[test]
     fn every_image_is_drawn_once_an_epoch_in_changing_order() {
         let sampler = Sampler::new(vec![(4, 4); 12], None, false, 1).unwrap();
-        let epochs: Vec<Vec<usize>> =
-            (0..3).map(|epoch| (0..12).map(|n| sampler.draw(epoch * 12 + n).index).collect()).collect();
+        let epochs: Vec<Vec<usize>> = (0..3)
+            .map(|epoch| (0..12).map(|n| sampler.draw(epoch * 12 + n).unwrap().index).collect())
+            .collect();
         for epoch in &epochs {
             let mut sorted = epoch.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, (0..12).collect::<Vec<_>>());
         }
         assert_ne!(epochs[0], epochs[1]);
-        assert_eq!(sampler.draw(3).crop, None);
-        assert_eq!(sampler.draw(3).symmetry, Symmetry::IDENTITY);
+        assert_eq!(sampler.draw(3).unwrap().crop, None);
+        assert_eq!(sampler.draw(3).unwrap().symmetry, Symmetry::IDENTITY);
     }
 
     #[test]
     fn crops_reach_every_place_and_shrink_to_small_images() {
         let sampler = Sampler::new(vec![(5, 2)], Some(3), true, 2).unwrap();
-        let draws: Vec<_> = (0..200).map(|n| sampler.draw(n)).collect();
+        let draws: Vec<_> = (0..200).map(|n| sampler.draw(n).unwrap()).collect();
         let places: HashSet<_> = draws.iter().map(|draw| draw.crop.unwrap().y).collect();
         assert_eq!(places, HashSet::from([0, 1, 2]));
         for draw in &draws {
@@ -249,19 +277,19 @@ mod tests {
             assert!(!draw.symmetry.transposes());
         }
         let square = Sampler::new(vec![(5, 5)], Some(3), true, 2).unwrap();
-        let all: HashSet<_> = (0..200).map(|n| square.draw(n).symmetry).collect();
+        let all: HashSet<_> = (0..200).map(|n| square.draw(n).unwrap().symmetry).collect();
         assert_eq!(all.len(), 8);
     }
 
     #[test]
     fn a_draw_that_is_not_wanted_is_drawn_anew() {
         let sampler = Sampler::new(vec![(40, 40), (40, 40)], Some(8), true, 5).unwrap();
-        let left = |draw: &Draw| draw.crop.unwrap().x < 4;
+        let left = |draw: &Draw| Ok(draw.crop.unwrap().x < 4);
         for n in 0..40 {
-            let draw = sampler.draw_where(n, left);
-            assert!(left(&draw) && draw.index == sampler.draw(n).index);
-            assert_eq!(sampler.draw_where(n, |_| true), sampler.draw(n));
-            assert_eq!(sampler.draw_where(n, |_| false), sampler.draw(n));
+            let draw = sampler.draw_where(n, left).unwrap();
+            assert!(left(&draw).unwrap() && draw.index == sampler.draw(n).unwrap().index);
+            assert_eq!(sampler.draw_where(n, |_| Ok(true)).unwrap(), sampler.draw(n).unwrap());
+            assert_eq!(sampler.draw_where(n, |_| Ok(false)).unwrap(), sampler.draw(n).unwrap());
         }
     }
 
@@ -278,10 +306,10 @@ mod tests {
             group: None,
             weights: None,
         };
-        let set = super::super::Dataset { samples: classes.into_iter().map(sample).collect() };
+        let set = super::super::Dataset::unchecked(classes.into_iter().map(sample));
         let pixels = ClassPixels::of(&set).unwrap();
         let sampler = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels.clone(), 0.6);
-        let draws: Vec<_> = (0..3000).map(|n| sampler.draw(n)).collect();
+        let draws: Vec<_> = (0..3000).map(|n| sampler.draw(n).unwrap()).collect();
         let share = |y, x| {
             let crop = Some(Window::plane(y..y + 16, x..x + 16));
             draws.iter().filter(|d| d.index == 1 && d.crop == crop).count() as f64 / 3000.0
@@ -291,7 +319,7 @@ mod tests {
         }
         let whole = Sampler::new(set.sizes(), Some(16), true, 3).unwrap();
         let none = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels, 0.0);
-        assert!((0..50).all(|n| none.draw(n).index == whole.draw(n).index));
+        assert!((0..50).all(|n| none.draw(n).unwrap().index == whole.draw(n).unwrap().index));
     }
 
     #[test]
@@ -302,7 +330,7 @@ mod tests {
         assert_eq!(order, [40.0, 50.0, 20.0, 30.0, 0.0, 10.0]);
         let exchanged = |symmetries: Symmetries, slab| {
             let sampler = Sampler::new(vec![(9, 9)], Some(4), symmetries, 5).unwrap().of_slabs(slab);
-            (0..100).filter(|n| sampler.draw(*n).exchanges_slices).count()
+            (0..100).filter(|n| sampler.draw(*n).unwrap().exchanges_slices).count()
         };
         assert!((30..70).contains(&exchanged(Symmetries::All, 3)));
         assert_eq!((exchanged(Symmetries::All, 1), exchanged(Symmetries::Rotations, 3)), (0, 0));
@@ -310,7 +338,7 @@ mod tests {
         let one = Sampler::new(vec![(9, 9)], Some(4), true, 5).unwrap();
         let of_slabs = Sampler::new(vec![(9, 9)], Some(4), true, 5).unwrap().of_slabs(3);
         for n in 0..20 {
-            assert_eq!(one.draw(n), Draw { exchanges_slices: false, ..of_slabs.draw(n) });
+            assert_eq!(one.draw(n).unwrap(), Draw { exchanges_slices: false, ..of_slabs.draw(n).unwrap() });
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::prepare::Prepared;
 use super::settings::Settings;
 use crate::Result;
 use crate::engine::{Images, TargetValues, Targets};
@@ -33,12 +34,25 @@ pub(super) struct Batches<'a> {
 pub(super) type Step = (Vec<(Images, Targets)>, f32);
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(set: &'a Dataset, settings: &Settings) -> Result<Self> {
+    /// Of the training images.
+    ///
+    /// # Errors
+    /// What comes of reading them to count the pixels of classes.
+    pub(super) fn of(prepared: &'a Prepared, settings: &Settings) -> Result<Self> {
+        let Prepared { training, measurements, stamp, .. } = prepared;
+        Self::new(training, settings, || ClassPixels::known_or_of(training, measurements, *stamp))
+    }
+
+    fn new(
+        set: &'a Dataset,
+        settings: &Settings,
+        pixels: impl FnOnce() -> Result<ClassPixels>,
+    ) -> Result<Self> {
         let Settings { batch, crop, symmetries, favour_rare, seed, augmentation, slab, .. } = *settings;
         let mut sampler =
             Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?.of_slabs(slab);
         if favour_rare > 0.0 {
-            sampler = sampler.favouring(ClassPixels::of(set)?, favour_rare);
+            sampler = sampler.favouring(pixels()?, favour_rare);
         }
         Ok(Self { set, sampler, augmentation, seed, batch, crop, slab })
     }
@@ -55,13 +69,13 @@ impl<'a> Batches<'a> {
     pub(super) fn steps_in_epoch(&self) -> u64 {
         let shown = |size: (usize, usize)| (size.0 * size.1) as f64 / self.piece(size).pixels() as f64;
         let draws: f64 = self.set.sizes().into_iter().map(shown).sum();
-        ((draws / self.batch as f64).round() as u64).max(self.set.samples.len().div_ceil(self.batch) as u64)
+        ((draws / self.batch as f64).round() as u64).max(self.set.len().div_ceil(self.batch) as u64)
     }
 
     /// Pixels that a step shows, on average.
     pub(super) fn pixels_in_step(&self) -> f64 {
         let pixels: usize = self.set.sizes().into_iter().map(|size| self.piece(size).pixels()).sum();
-        self.batch as f64 * pixels as f64 / self.set.samples.len().max(1) as f64
+        self.batch as f64 * pixels as f64 / self.set.len().max(1) as f64
     }
 
     /// The largest shape of a batch of the run, to compute the memory that it will take.
@@ -71,35 +85,44 @@ impl<'a> Batches<'a> {
         Shape { batch: self.batch, extent }
     }
 
+    /// Bytes that are held to draw pieces, beside the images.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.sampler.bytes()
+    }
+
     /// The `n`-th draw of the run, from 0. Where no pixel of a piece counts, another piece is drawn.
-    fn draw(&self, n: u64) -> Draw {
-        self.sampler.draw_where(n, |draw| self.set.samples[draw.index].counts_in(draw.crop))
+    fn draw(&self, n: u64) -> Result<Draw> {
+        self.sampler.draw_where(n, |draw| self.set.items()[draw.index].counts_in(draw.crop))
     }
 
     /// The `n`-th sample of the run, from 0.
-    pub(super) fn sample(&self, n: u64) -> Sample {
-        let draw = self.draw(n);
-        let mut sample = self.augmentation.apply(&self.set.samples[draw.index], &draw, self.seed, n);
+    ///
+    /// # Errors
+    /// What comes of reading it.
+    pub(super) fn sample(&self, n: u64) -> Result<Sample> {
+        let draw = self.draw(n)?;
+        let mut sample = self.augmentation.apply(&self.set.items()[draw.index], &draw, self.seed, n)?;
         if draw.exchanges_slices {
             sample.image = with_slices_exchanged(&sample.image, self.slab);
         }
-        sample
+        Ok(sample)
     }
 
-    /// The names of the images of step `step`, each once.
+    /// The names of the images of step `step`, each once; without those that cannot be read any more.
     pub(super) fn names(&self, step: u64) -> String {
         let first = (step - 1) * self.batch as u64;
         let names = (first..first + self.batch as u64)
-            .map(|n| self.set.samples[self.draw(n).index].name.as_str())
+            .filter_map(|n| Some(self.set.items()[self.draw(n).ok()?.index].name()))
             .collect::<BTreeSet<_>>();
         names.into_iter().collect::<Vec<_>>().join(", ")
     }
 
     /// Step `step`, from 1: it depends on its number alone.
-    fn make(&self, step: u64) -> Step {
+    fn make(&self, step: u64) -> Result<Step> {
         let first = (step - 1) * self.batch as u64;
-        let samples: Vec<Sample> =
+        let samples: Vec<Result<Sample>> =
             (0..self.batch).into_par_iter().map(|index| self.sample(first + index as u64)).collect();
+        let samples = samples.into_iter().collect::<Result<Vec<_>>>()?;
         let mut groups: Vec<Vec<&Sample>> = Vec::new();
         for sample in &samples {
             match groups.iter_mut().find(|group| group[0].image.dim() == sample.image.dim()) {
@@ -109,7 +132,7 @@ impl<'a> Batches<'a> {
         }
         let batches: Vec<(Images, Targets)> = groups.iter().map(|group| gather(group)).collect();
         let weight: f64 = batches.iter().map(|(_, targets)| targets.total_weight()).sum();
-        (batches, if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 })
+        Ok((batches, if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 }))
     }
 
     /// Starts a thread that prepares the batches of steps `first` to `last`, a few steps ahead of the one that is in use. The thread
@@ -129,7 +152,7 @@ impl<'a> Batches<'a> {
             while next <= last {
                 let steps = next..next.saturating_add(ahead).min(last.saturating_add(1));
                 next = steps.end;
-                let lot: Vec<(u64, Step)> =
+                let lot: Vec<(u64, Result<Step>)> =
                     steps.into_par_iter().map(|step| (step, self.make(step))).collect();
                 // Sending fails once the receiver was dropped, at the end of the run.
                 if sender.send(lot).is_err() {
@@ -148,16 +171,19 @@ impl<'a> Batches<'a> {
 /// The batches of a run's steps, prepared by another thread.
 pub(super) struct StepsAhead<'a> {
     batches: &'a Batches<'a>,
-    receiver: Receiver<Vec<(u64, Step)>>,
+    receiver: Receiver<Vec<(u64, Result<Step>)>>,
     /// The steps that come next, by their numbers.
-    ready: VecDeque<(u64, Step)>,
+    ready: VecDeque<(u64, Result<Step>)>,
     /// Total time that [`Self::step`] has waited for the thread.
     waited: Duration,
 }
 
 impl StepsAhead<'_> {
     /// The batches of step `step`, counted from 1. They are already prepared when steps are taken in order.
-    pub(super) fn step(&mut self, step: u64) -> Step {
+    ///
+    /// # Errors
+    /// What comes of reading images.
+    pub(super) fn step(&mut self, step: u64) -> Result<Step> {
         let start = Instant::now();
         if self.ready.is_empty()
             && let Ok(lot) = self.receiver.recv()
@@ -237,20 +263,20 @@ mod tests {
             group: None,
             weights: None,
         };
-        let set = Dataset { samples: vec![sample("a", 0), sample("b", 1000)] };
+        let set = Dataset::unchecked([sample("a", 0), sample("b", 1000)]);
         let mut settings = Settings::new(TaskKind::Segment, "", "");
         (settings.crop, settings.batch) = (4, 3);
-        let batches = Batches::new(&set, &settings).unwrap();
+        let batches = Batches::new(&set, &settings, || ClassPixels::of(&set)).unwrap();
         for last in [None, Some(9)] {
             let found: Vec<Step> = std::thread::scope(|scope| {
                 let mut ahead = batches.start(scope, 4, last);
-                (4..10).map(|step| ahead.step(step)).collect()
+                (4..10).map(|step| ahead.step(step).unwrap()).collect()
             });
-            let wanted: Vec<Step> = (4..10).map(|step| batches.make(step)).collect();
+            let wanted: Vec<Step> = (4..10).map(|step| batches.make(step).unwrap()).collect();
             assert!(found == wanted);
         }
         // One that is taken out of order is prepared at once.
         let odd = std::thread::scope(|scope| batches.start(scope, 1, None).step(77));
-        assert!(odd == batches.make(77));
+        assert!(odd.unwrap() == batches.make(77).unwrap());
     }
 }

@@ -68,7 +68,10 @@ impl Folds {
             let path = out.join(format!("fold-{fold}"));
             let begun = path.join("config.toml").is_file();
             let folder = if begun { RunFolder::open(path)? } else { RunFolder::create(path)? };
-            let prepared = Prepared::load(&settings)?;
+            let prepared = match begun {
+                true => Prepared::resumed(&settings, folder.path())?,
+                false => Prepared::load(&settings)?,
+            };
             watcher.fold_started(fold, &settings, &prepared);
             let run = Run::new(settings, &prepared).on(device).save_in(&folder);
             let run = if begun { run.resume() } else { run };

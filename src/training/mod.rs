@@ -12,10 +12,12 @@
 mod batches;
 mod folds;
 mod initial;
+mod normalise;
 mod prepare;
 mod reports;
 mod run;
 mod settings;
+mod survey;
 
 pub use crate::evaluation::Scores;
 pub use crate::network::TaskKind;

@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use log::{info, warn};
-use ndarray::{Array2, Array3, Axis};
 
 use super::initial::{take_parameters, target_of};
+use super::normalise::{Change, changes, normalise};
+use super::run::RunFolder;
+use super::survey::{Survey, Wanted};
 use super::{Settings, TaskKind};
 use crate::error::{Error, Result, counted_channels};
-use crate::network::{
-    Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
-};
+use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
 use crate::samples::{
-    Classes, DataFiles, Dataset, Fingerprint, LabelMapping, LabelRule, Labelled, Sample, Target, fill_gaps,
+    Classes, DataFiles, Dataset, Fingerprint, Item, LabelMapping, LabelRule, Labelled, Measurements, Stamp,
 };
+
+/// What the sets are called among what was measured.
+const TRAINING: &str = "training";
+const VALIDATION: &str = "validation";
 
 /// Normalised images with their targets, and the model to be trained on them.
 pub struct Prepared {
@@ -24,6 +28,10 @@ pub struct Prepared {
     pub validation: Option<Dataset>,
     /// The model with its initial parameters.
     pub model: Model,
+    /// What was measured over images that stay in their files.
+    pub(in crate::training) measurements: Measurements,
+    /// What the places of the pixels of each class depend on.
+    pub(in crate::training) stamp: Option<Stamp>,
 }
 
 impl Prepared {
@@ -32,9 +40,22 @@ impl Prepared {
     /// # Errors
     /// When a file cannot be used, or images, targets and settings do not fit each other.
     pub fn load(settings: &Settings) -> Result<Self> {
+        Self::load_with(settings, Measurements::default())
+    }
+
+    /// As [`Prepared::load`], for the run in the folder `run`, which is to go on: what was measured over its images is not measured
+    /// again where their files are as they were.
+    ///
+    /// # Errors
+    /// As [`Prepared::load`].
+    pub fn resumed(settings: &Settings, run: &Path) -> Result<Self> {
+        Self::load_with(settings, RunFolder::measurements(run))
+    }
+
+    fn load_with(settings: &Settings, measurements: Measurements) -> Result<Self> {
         settings.validate()?;
-        let (training, validation, task) = read(settings)?;
-        Self::new(settings, training, validation, task)
+        let (training, validation, task) = read(settings, &measurements)?;
+        Self::measured(settings, training, validation, task, measurements)
     }
 
     /// Takes images with label images that are in memory, whose values are the classes; else as [`Prepared::new`].
@@ -67,6 +88,16 @@ impl Prepared {
         validation: Option<Dataset>,
         task: Task,
     ) -> Result<Self> {
+        Self::measured(settings, training, validation, task, Measurements::default())
+    }
+
+    fn measured(
+        settings: &Settings,
+        training: Dataset,
+        validation: Option<Dataset>,
+        task: Task,
+        measurements: Measurements,
+    ) -> Result<Self> {
         settings.validate()?;
         let inputs = training.channels();
         let outputs = match &task {
@@ -90,26 +121,61 @@ impl Prepared {
                 validation.target_channels().unwrap_or(1),
             )?;
         }
-        let provenance = provenance(settings, initial.as_ref(), &training, validation.as_ref());
-        if let Some(weights) = settings.class_weights()? {
-            let weights = weights.resolve(&training, outputs)?;
+        let kept = initial.as_ref().filter(|_| settings.keeps_normalisation());
+        let measure = settings.measure()?.unwrap_or(Measure::MeanDeviation);
+        let regresses = settings.task == TaskKind::Regress;
+        let kept_target = kept.filter(|_| regresses).and_then(|model| target_of(model, outputs));
+        let class_weights = settings.class_weights()?;
+        let wanted = Wanted {
+            classes: if class_weights.is_some() { outputs } else { 0 },
+            input: (kept.is_none() && !settings.normalise_per_image).then_some(measure),
+            target: (regresses && kept_target.is_none()).then_some(measure),
+            prints: validation.is_some(),
+            usual: kept.and_then(|model| model.input.of_set()).cloned(),
+        };
+        let survey = |name: &str, set: &Dataset, wanted: &Wanted| {
+            let stamp = set.stamp().map(|stamp| stamp.with(wanted));
+            let is_usable = |known: &Survey| known.is_of(set, wanted);
+            measurements.known_or(&format!("{name} survey"), stamp, is_usable, || Survey::of(set, wanted))
+        };
+        let found = survey(TRAINING, &training, &wanted)?;
+        let input = match (kept, found.input) {
+            (Some(model), _) => model.input.clone(),
+            (None, Some(normalisation)) => normalisation.into(),
+            (None, None) => InputNormalisation::PerImage { per_image: measure },
+        };
+        let target = kept_target.or(found.target);
+        for (channel, level) in found.levels.iter().enumerate() {
+            if let Some(level) = level {
+                warn!("channel {channel} of every training image is {level} everywhere: it says nothing");
+            }
+        }
+        let remedy =
+            "where it shows the same in another range of numbers, give `normalise mean` to measure anew";
+        warn_of_range(found.misfit, "the images that the model of `init` was trained on", remedy);
+        let mut provenance = provenance(settings, initial.as_ref(), training.len());
+        provenance.insert("training_fingerprint".into(), found.fingerprint.to_string());
+        if let Some(validation) = &validation {
+            let wanted = Wanted { prints: true, usual: input.of_set().cloned(), ..Wanted::default() };
+            let judging = survey(VALIDATION, validation, &wanted)?;
+            warn_of_shared((&training, &found.prints), (validation, &judging.prints));
+            let remedy =
+                "save it in the range of numbers of the training images, or give `normalise_per_image`";
+            warn_of_range(judging.misfit, "the training images", remedy);
+            provenance.insert("validation_images".into(), validation.len().to_string());
+            provenance.insert("validation_fingerprint".into(), judging.fingerprint.to_string());
+        }
+        let (training_stamp, validation_stamp) =
+            (training.stamp(), validation.as_ref().and_then(Dataset::stamp));
+        let mut stamp = training_stamp;
+        if let Some(weights) = class_weights {
+            let weights = weights.resolve(&found.totals)?;
+            stamp = stamp.map(|stamp| stamp.with(&weights));
             info!("weights of the classes: {weights:?}");
             training.weigh_classes(&weights);
             validation.iter_mut().for_each(|set| set.weigh_classes(&weights));
             check_labelled(&training)?;
         }
-        let (input, target) = normalisations(settings, &training, initial.as_ref())?;
-        let kept = initial.is_some() && settings.keeps_normalisation();
-        let remedy =
-            "where it shows the same in another range of numbers, give `normalise mean` to measure anew";
-        warn_of_range(
-            &input,
-            kept.then_some(&training),
-            "the images that the model of `init` was trained on",
-            remedy,
-        );
-        let remedy = "save it in the range of numbers of the training images, or give `normalise_per_image`";
-        warn_of_range(&input, validation.as_ref(), "the training images", remedy);
         let mut model = Model {
             parameters: initialise(&architecture, settings.seed),
             architecture,
@@ -123,11 +189,24 @@ impl Prepared {
             take_parameters(&mut model, initial);
         }
         model.validate()?;
-        let ready = |mut set: Dataset| {
-            normalise(&mut set, &model);
-            set
+        let normalised = |name: &str, set: &mut Dataset, stamp: Option<Stamp>| {
+            let stamp = stamp.map(|stamp| stamp.with(&model.input));
+            let is_usable = |known: &Vec<Change>| {
+                known.len() == set.len() && known.iter().all(|change| change.is_for(inputs))
+            };
+            let found = || changes(set, &model.input);
+            let changes = match set.is_in_memory() {
+                true => found()?,
+                false => measurements.known_or(&format!("{name} images"), stamp, is_usable, found)?,
+            };
+            normalise(set, changes, model.target.as_ref());
+            Ok::<_, Error>(())
         };
-        Ok(Self { training: ready(training), validation: validation.map(ready), model })
+        normalised(TRAINING, &mut training, training_stamp)?;
+        if let Some(set) = &mut validation {
+            normalised(VALIDATION, set, validation_stamp)?;
+        }
+        Ok(Self { training, validation, model, measurements, stamp })
     }
 }
 
@@ -170,7 +249,7 @@ fn set_aside(
         };
     }
     let (training, validation) = match (settings.val_fraction, settings.folds.zip(settings.fold)) {
-        (Some(fraction), _) if training.samples.len() == 1 => {
+        (Some(fraction), _) if training.len() == 1 => {
             training.split_off_region(fraction, receptive_field, settings.seed)?
         }
         (Some(fraction), _) => training.split_off_fraction(fraction, settings.seed)?,
@@ -192,21 +271,27 @@ fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {
 }
 
 /// Reads the training images, those that are named for validation, and what is to be learnt.
-fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
+fn read(settings: &Settings, measurements: &Measurements) -> Result<(Dataset, Option<Dataset>, Task)> {
     let Settings { images, targets, .. } = settings;
     let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
-    let files = |images, targets| DataFiles::new(images, targets).found_by(settings.discovery());
+    let cache = settings.cache_bytes()?;
+    let files =
+        |images, targets| DataFiles::new(images, targets).found_by(settings.discovery()).held_in(cache);
     let mut for_training = match settings.pairs.as_deref() {
-        Some(list) => DataFiles::listed(list).found_by(settings.discovery()),
+        Some(list) => DataFiles::listed(list).found_by(settings.discovery()).held_in(cache),
         None => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
     };
+    for_training = for_training.known_from(measurements, TRAINING);
     if let Some(path) = &settings.init {
         for_training.channels = Some(Model::read(Path::new(path))?.architecture.inputs);
     }
     let for_validation = |set: &Dataset| {
         let (images, targets) = named?;
         let weighted = files(images, targets).weighted(settings.val_weights.as_deref());
-        Some(weighted.of_channels(set.channels()))
+        // What the training images leave.
+        let left = cache.map(|cache| cache.saturating_sub(set.held_bytes()));
+        let files = weighted.of_channels(set.channels()).held_in(left);
+        Some(files.known_from(measurements, VALIDATION))
     };
     match settings.task {
         TaskKind::Segment => {
@@ -228,101 +313,26 @@ fn read(settings: &Settings) -> Result<(Dataset, Option<Dataset>, Task)> {
 
 /// Refuses an image that nothing can be learnt from: most often it was meant to be labelled.
 fn check_labelled(training: &Dataset) -> Result<()> {
-    match training.samples.iter().find(|sample| !sample.counts_in(None)) {
-        None => Ok(()),
-        Some(Sample { name, .. }) => Err(Error::Mismatch(format!(
-            "the training image {name} has no pixel that counts: all are unlabelled or of weight 0; label some of it, or take it out"
-        ))),
+    for item in training.items() {
+        if !item.counts_in(None)? {
+            return Err(Error::Mismatch(format!(
+                "the training image {} has no pixel that counts: all are unlabelled or of weight 0; label some of it, or take it out",
+                item.name()
+            )));
+        }
     }
+    Ok(())
 }
 
-/// Warns of the first image of `set` that is in another range of numbers than `others`, which `input` was measured over.
-fn warn_of_range(input: &InputNormalisation, set: Option<&Dataset>, others: &str, remedy: &str) {
-    let (Some(normalisation), Some(set)) = (input.of_set(), set) else { return };
-    let misfit = |sample: &Sample| Some((sample.name.clone(), normalisation.misfit(sample.image.view())?));
-    if let Some((name, misfit)) = set.samples.iter().find_map(misfit) {
+/// Warns of an image that is in another range of numbers than `others`.
+fn warn_of_range(misfit: Option<(String, String)>, others: &str, remedy: &str) {
+    if let Some((name, misfit)) = misfit {
         warn!("{name} is far from {others}: {misfit}; {remedy}");
     }
 }
 
-/// How images, and regression targets, are normalised.
-fn normalisations(
-    settings: &Settings,
-    training: &Dataset,
-    initial: Option<&Model>,
-) -> Result<(InputNormalisation, Option<Normalisation>)> {
-    let kept = initial.filter(|_| settings.keeps_normalisation());
-    let measure = settings.measure()?.unwrap_or(Measure::MeanDeviation);
-    // Gaps are no part of the image, and are left out as pixels of weight 0.
-    let without_gaps: Vec<_> = training.samples.iter().map(|sample| weights_of_gaps(&sample.image)).collect();
-    let views = training.samples.iter().zip(&without_gaps);
-    let images: Vec<_> = views
-        .map(|(sample, weights)| (sample.image.view(), weights.as_ref().map(|weights| weights.view())))
-        .collect();
-    let input = match kept {
-        Some(model) => model.input.clone(),
-        None if settings.normalise_per_image => InputNormalisation::PerImage { per_image: measure },
-        None => measure.of(&images).into(),
-    };
-    for channel in 0..training.channels() {
-        let mut values = images
-            .iter()
-            .flat_map(|(image, _)| image.index_axis(Axis(0), channel).into_iter())
-            .filter(|value| !value.is_nan());
-        let first = values.next();
-        if let Some(level) = first.filter(|level| values.all(|value| value == *level)) {
-            warn!("channel {channel} of every training image is {level} everywhere: it says nothing");
-        }
-    }
-    let targets = training.samples.iter().filter_map(|sample| match &sample.target {
-        // What does not count may hold anything, and must not move the scale.
-        Target::Values(values) => {
-            Some((values.view(), sample.weights.as_ref().map(|weights| weights.view())))
-        }
-        Target::Classes(_) => None,
-    });
-    let targets: Vec<_> = targets.collect();
-    let target = (settings.task == TaskKind::Regress).then(|| {
-        let outputs = training.target_channels().unwrap_or(1);
-        kept.and_then(|model| target_of(model, outputs)).unwrap_or_else(|| measure.of(&targets))
-    });
-    Ok((input, target))
-}
-
-/// Weights `[y][x]` that are 0 where a channel of an image is NaN; `None` where none is.
-fn weights_of_gaps(image: &Array3<f32>) -> Option<Array2<f32>> {
-    let has_gaps = image.iter().any(|value| value.is_nan());
-    has_gaps
-        .then(|| image.map_axis(Axis(0), |pixel| if pixel.iter().any(|v| v.is_nan()) { 0.0 } else { 1.0 }))
-}
-
-/// Normalises images, and regression targets.
-fn normalise(set: &mut Dataset, model: &Model) {
-    for sample in &mut set.samples {
-        // What is normalised by itself is measured with its gaps filled, as it will be where the model is applied.
-        if model.input.of_set().is_none() {
-            fill_gaps(&mut sample.image);
-        }
-        let input = model.input.of(sample.image.view()).into_owned();
-        for (channel, mut plane) in sample.image.outer_iter_mut().enumerate() {
-            input.apply(channel, &mut plane);
-        }
-        fill_gaps(&mut sample.image);
-        if let (Target::Values(values), Some(target)) = (&mut sample.target, &model.target) {
-            for (channel, mut plane) in values.outer_iter_mut().enumerate() {
-                target.apply(channel, &mut plane);
-            }
-        }
-    }
-}
-
 /// Where the model comes from, before it is trained.
-fn provenance(
-    settings: &Settings,
-    initial: Option<&Model>,
-    training: &Dataset,
-    validation: Option<&Dataset>,
-) -> BTreeMap<String, String> {
+fn provenance(settings: &Settings, initial: Option<&Model>, images: usize) -> BTreeMap<String, String> {
     let kept = initial.filter(|_| settings.keeps_normalisation());
     let measure =
         kept.and_then(|model| model.provenance.get("normalise")).unwrap_or(&settings.normalise).clone();
@@ -330,31 +340,25 @@ fn provenance(
         ("program", format!("msd-gpu {}", env!("CARGO_PKG_VERSION"))),
         ("images", settings.images.clone()),
         ("targets", settings.targets.clone()),
-        ("training_images", training.samples.len().to_string()),
-        ("training_fingerprint", Fingerprint::of_dataset(training).to_string()),
+        ("training_images", images.to_string()),
         ("seed", settings.seed.to_string()),
         ("normalise", measure),
     ];
     if let Some(path) = &settings.init {
         entries.push(("started_from", path.clone()));
     }
-    if let Some(validation) = validation {
-        warn_of_shared(training, validation);
-        entries.push(("validation_images", validation.samples.len().to_string()));
-        entries.push(("validation_fingerprint", Fingerprint::of_dataset(validation).to_string()));
-    }
     entries.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
 }
 
-/// Warns of validation images that are training images too, whatever their names.
-fn warn_of_shared(training: &Dataset, validation: &Dataset) {
+/// Warns of validation images that are training images too, whatever their names; each set with the fingerprints of its images.
+fn warn_of_shared(training: (&Dataset, &[Fingerprint]), validation: (&Dataset, &[Fingerprint])) {
     let known: BTreeMap<Fingerprint, &str> =
-        training.samples.iter().map(|sample| (Fingerprint::of_image(sample), sample.name.as_str())).collect();
-    for sample in &validation.samples {
-        if let Some(name) = known.get(&Fingerprint::of_image(sample)) {
+        training.1.iter().copied().zip(training.0.items().iter().map(Item::name)).collect();
+    for (item, print) in validation.0.items().iter().zip(validation.1) {
+        if let Some(name) = known.get(print) {
             warn!(
                 "the validation image {} is the training image {name}: the scores will flatter the model",
-                sample.name
+                item.name()
             );
         }
     }

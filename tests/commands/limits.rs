@@ -93,8 +93,8 @@ fn a_limit_of_the_address_space_is_known_before_it_is_reached() {
     let whole = "predict --model model.safetensors large --out out --device cpu --tile 30000";
     refuses(whole, "the image large/a.tif");
     let data = "--images large --targets large --device cpu";
-    refuses(&format!("train regress {data} --depth 3 --out run"), "the images of large");
-    refuses(&format!("evaluate --model model.safetensors {data}"), "the images of large");
+    refuses(&format!("train regress {data} --depth 3 --out run"), "the largest image of large");
+    refuses(&format!("evaluate --model model.safetensors {data}"), "the largest image of large");
 }
 
 /// Tiles were chosen by the memory that was free when a prediction was begun; with more of it, it goes on with the same tiles.

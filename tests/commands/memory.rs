@@ -51,6 +51,35 @@ fn compare(what: &str, said: f64, taken: f64) {
 
 /// The program itself, its code and threads, is taken off: it is what a run takes whose images are tiny.
 #[test]
+fn a_set_in_files_takes_no_more_memory_the_more_images_it_has() {
+    let bench = Bench::new();
+    let pages: Vec<_> = (0..40)
+        .map(|z| {
+            ndarray::Array2::from_shape_fn((600, 700), |(y, x)| ((x / 50 + y / 40) % 2 * 900 + z) as u16)
+        })
+        .collect();
+    let labels: Vec<_> = pages.iter().map(|page| page.mapv(|value| value / 900)).collect();
+    for (name, count) in [("few", 4), ("many", 40)] {
+        bench.stack(&format!("{name}.tif"), &pages[..count], "");
+        bench.stack(&format!("{name}_labels.tif"), &labels[..count], "");
+    }
+    let train = |name: &str, more: &str| {
+        let call =
+            format!("train segment --images {name}.tif --targets {name}_labels.tif --depth 3 --crop 64");
+        peak(&bench, &format!("{call} --max-steps 3 --device cpu --out {name}-run {more}"))
+    };
+    let (few, _) = train("few", "--cache 0");
+    let (many, errors) = train("many", "--cache 1MB");
+    assert!(errors.contains("stay in their files") && errors.contains("--cache"), "{errors}");
+    // In memory 36 images more would take 115 MiB.
+    assert!(many < few + 15.0, "{many} MiB where few images take {few} MiB");
+    bench.refuses(
+        "train segment --images few.tif --targets few_labels.tif --cache much --out run",
+        &["--cache", "2GB"],
+    );
+}
+
+#[test]
 fn what_is_said_beforehand_is_what_is_taken() {
     let bench = Bench::new();
     for (folder, side) in [("tiny", 8), ("large", 512)] {

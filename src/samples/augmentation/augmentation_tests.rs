@@ -1,10 +1,12 @@
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
 use super::*;
-use crate::geometry::Symmetry;
+use crate::geometry::{Extent, Symmetry};
+use crate::samples::item::Part;
 use crate::samples::sample::Target;
 use crate::samples::sampling::Sampler;
 
@@ -39,9 +41,9 @@ fn bits(sample: &Sample) -> Vec<u32> {
 
 #[test]
 fn the_nth_sample_depends_on_seed_and_number_alone() {
-    let sample = sample();
+    let item = Item::from(sample());
     let sampler = Sampler::new(vec![(90, 70)], Some(48), true, 4).unwrap();
-    let nth = |n: u64| all().apply(&sample, &sampler.draw(n), 4, n);
+    let nth = |n: u64| all().apply(&item, &sampler.draw(n).unwrap(), 4, n).unwrap();
     let forward: Vec<Sample> = (0..24).map(nth).collect();
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -51,7 +53,7 @@ fn the_nth_sample_depends_on_seed_and_number_alone() {
     }
     let different: HashSet<_> = forward.iter().map(bits).collect();
     assert_eq!(different.len(), 24);
-    assert_ne!(all().apply(&sample, &sampler.draw(0), 5, 0), forward[0]);
+    assert_ne!(all().apply(&item, &sampler.draw(0).unwrap(), 5, 0).unwrap(), forward[0]);
 }
 
 #[test]
@@ -59,8 +61,10 @@ fn without_strength_there_is_no_change() {
     let sample = sample();
     let sampler = Sampler::new(vec![(90, 70)], Some(32), true, 4).unwrap();
     for n in 0..8 {
-        let draw = sampler.draw(n);
-        assert_eq!(Augmentation::default().apply(&sample, &draw, 1, n), cut(&sample, &draw));
+        let draw = sampler.draw(n).unwrap();
+        let item = Item::from(sample.clone());
+        let plain = cut(&Part::whole(Cow::Borrowed(&sample)), &draw);
+        assert_eq!(Augmentation::default().apply(&item, &draw, 1, n).unwrap(), plain);
     }
     // Elastic deformation of nothing is the identity among other changes too.
     let noise = Augmentation { noise: 0.1, ..Default::default() };
@@ -70,7 +74,8 @@ fn without_strength_there_is_no_change() {
         factor: 1.0,
         ..noise.strengths(&mut stream(1, Stream::Draw, 1))
     };
-    assert!(Geometry::new(&sample, &sampler.draw(0), &geometry, &mut stream(1, Stream::Draw, 1)).is_none());
+    let (draw, mut random) = (sampler.draw(0).unwrap(), stream(1, Stream::Draw, 1));
+    assert!(Geometry::new(Extent::plane(90, 70), &draw, &geometry, &mut random).is_none());
 }
 
 #[test]
@@ -102,12 +107,12 @@ fn intensities_leave_the_target_alone() {
     let sample = sample();
     let draw = Draw { index: 0, crop: None, symmetry: Symmetry::IDENTITY, exchanges_slices: false };
     let geometry_off = Augmentation { rotate: 0.0, scale: 0.0, elastic: 0.0, ..all() };
-    let piece = geometry_off.apply(&sample, &draw, 1, 1);
+    let piece = geometry_off.apply(&sample.clone().into(), &draw, 1, 1).unwrap();
     assert_eq!(piece.target, sample.target);
     assert_ne!(piece.image, sample.image);
     let image = Array3::from_elem((2, 20, 20), 1.5);
     let values = Sample { target: Target::Values(image.clone()), image, ..sample };
-    assert_eq!(geometry_off.apply(&values, &draw, 1, 1).target, values.target);
+    assert_eq!(geometry_off.apply(&values.clone().into(), &draw, 1, 1).unwrap().target, values.target);
 }
 
 #[test]

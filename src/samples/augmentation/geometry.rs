@@ -6,12 +6,15 @@ use rand_chacha::ChaCha8Rng;
 use super::elastic::Displacement;
 use super::strengths::Strengths;
 use crate::geometry::{Extent, Symmetry, Window, mirrored};
+use crate::samples::item::Part;
 use crate::samples::sample::{Sample, Target};
 use crate::samples::sampling::Draw;
 
 /// The map from a piece's pixels to places in its image.
 pub(super) struct Geometry {
     crop: Window,
+    /// The size of the image.
+    whole: Extent,
     /// Exact, and so applied to the interpolated piece without interpolating again.
     symmetry: Symmetry,
     /// From (y, x) about the middle of the piece to (y, x) about the middle of the crop.
@@ -46,9 +49,9 @@ impl Source {
 }
 
 impl Geometry {
-    /// The map of one draw; `None` where it is a crop and a symmetry and nothing else.
+    /// The map of one draw of an image of `whole`; `None` where it is a crop and a symmetry and nothing else.
     pub(super) fn new(
-        sample: &Sample,
+        whole: Extent,
         draw: &Draw,
         strengths: &Strengths,
         random: &mut ChaCha8Rng,
@@ -57,19 +60,39 @@ impl Geometry {
         if degrees == 0.0 && factor == 1.0 && elastic == 0.0 {
             return None;
         }
-        let (_, height, width) = sample.image.dim();
-        let crop = draw.crop.unwrap_or_else(|| Window::whole(Extent::plane(height, width)));
+        let crop = draw.window(whole);
         let displacement =
             (elastic > 0.0).then(|| Displacement::new(crop.extent.y, crop.extent.x, elastic as f32, random));
         let (sine, cosine) = degrees.to_radians().sin_cos();
         let [sine, cosine] = [sine / factor, cosine / factor].map(|v| v as f32);
-        Some(Self { crop, symmetry: draw.symmetry, matrix: [[cosine, sine], [-sine, cosine]], displacement })
+        let matrix = [[cosine, sine], [-sine, cosine]];
+        Some(Self { crop, whole, symmetry: draw.symmetry, matrix, displacement })
     }
 
-    /// The changed piece: images and values interpolated linearly, classes and weights from the nearest pixel.
-    pub(super) fn apply(&self, sample: &Sample) -> Sample {
+    /// The part of the image that the changed piece is made of.
+    pub(super) fn window(&self) -> Window {
         let Extent { y: height, x: width, .. } = self.crop.extent;
-        let (channels, image_height, image_width) = sample.image.dim();
+        let mut sources = vec![Source::default(); width];
+        let mut displacements = vec![[0.0; 2]; width];
+        let (mut rows, mut columns) = ((usize::MAX, 0), (usize::MAX, 0));
+        for y in 0..height {
+            self.sources(y, (0, 0), &mut displacements, &mut sources);
+            for source in &sources {
+                for (range, places) in [(&mut rows, source.rows), (&mut columns, source.columns)] {
+                    *range = places.iter().fold(*range, |(least, most), &at| (least.min(at), most.max(at)));
+                }
+            }
+        }
+        // A piece has at least a pixel.
+        Window::plane(rows.0.min(rows.1)..rows.1 + 1, columns.0.min(columns.1)..columns.1 + 1)
+    }
+
+    /// The changed piece: images and values interpolated linearly, classes and weights from the nearest pixel. `part` holds
+    /// [`Geometry::window`].
+    pub(super) fn apply(&self, part: &Part) -> Sample {
+        let sample = part.sample();
+        let Extent { y: height, x: width, .. } = self.crop.extent;
+        let channels = sample.image.dim().0;
         let mut image = Array3::zeros((channels, height, width));
         let mut target = match &sample.target {
             Target::Classes(_) => Target::Classes(Array2::zeros((height, width))),
@@ -79,7 +102,7 @@ impl Geometry {
         let mut sources = vec![Source::default(); width];
         let mut displacements = vec![[0.0; 2]; width];
         for y in 0..height {
-            self.sources(y, (image_height, image_width), &mut displacements, &mut sources);
+            self.sources(y, part.origin(), &mut displacements, &mut sources);
             interpolate_row(&sample.image, &mut image, y, &sources);
             match (&sample.target, &mut target) {
                 (Target::Values(from), Target::Values(to)) => interpolate_row(from, to, y, &sources),
@@ -98,17 +121,18 @@ impl Geometry {
             .with_weights(weights.map(|weights| self.symmetry.apply2(&weights)))
     }
 
-    /// The sources of row `y` of the piece in an image of `(height, width)` pixels.
+    /// The sources of row `y` of the piece, counted from `(top, left)` in the image.
     fn sources(
         &self,
         y: usize,
-        (height, width): (usize, usize),
+        (top, left): (usize, usize),
         displacements: &mut [[f32; 2]],
         sources: &mut [Source],
     ) {
         if let Some(displacement) = &self.displacement {
             displacement.row(y, displacements);
         }
+        let Extent { y: height, x: width, .. } = self.whole;
         let middle = |length: usize| (length - 1) as f32 / 2.0;
         let (middle_y, middle_x) = (middle(self.crop.extent.y), middle(self.crop.extent.x));
         let [[yy, yx], [xy, xx]] = self.matrix;
@@ -122,8 +146,8 @@ impl Geometry {
             let row = self.crop.y as isize + floor_y as isize;
             let column = self.crop.x as isize + floor_x as isize;
             *source = Source {
-                rows: [mirrored(row, height), mirrored(row + 1, height)],
-                columns: [mirrored(column, width), mirrored(column + 1, width)],
+                rows: [mirrored(row, height) - top, mirrored(row + 1, height) - top],
+                columns: [mirrored(column, width) - left, mirrored(column + 1, width) - left],
                 down: place_y - floor_y,
                 right: place_x - floor_x,
             };

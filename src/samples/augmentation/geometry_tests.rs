@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use ndarray::s;
 
 use super::*;
@@ -28,7 +30,14 @@ fn whole(symmetry: Symmetry) -> Draw {
 
 fn changed(sample: &Sample, draw: &Draw, strengths: Strengths) -> Sample {
     let mut random = stream(3, Stream::Augmentation, 0);
-    Geometry::new(sample, draw, &strengths, &mut random).unwrap().apply(sample)
+    let whole = Part::whole(Cow::Borrowed(sample));
+    let geometry = Geometry::new(whole.whole_extent(), draw, &strengths, &mut random).unwrap();
+    let window = geometry.window();
+    assert!(window.fits(whole.whole_extent()));
+    // Of the image no more is needed than its window.
+    let piece = geometry.apply(&whole);
+    assert_eq!(geometry.apply(&Part::of_window(sample.cut(&window), window, whole.whole_extent())), piece);
+    piece
 }
 
 fn classes(sample: &Sample) -> &Array2<u32> {
@@ -124,7 +133,15 @@ fn values_of_the_target_go_with_the_image() {
 fn nothing_to_do_is_left_to_the_exact_cut() {
     let sample = sample(8, 9);
     let mut random = stream(3, Stream::Augmentation, 0);
-    assert!(Geometry::new(&sample, &whole(Symmetry::IDENTITY), &UNCHANGED, &mut random).is_none());
+    assert!(
+        Geometry::new(
+            Extent::plane(sample.image.dim().1, sample.image.dim().2),
+            &whole(Symmetry::IDENTITY),
+            &UNCHANGED,
+            &mut random
+        )
+        .is_none()
+    );
 }
 
 #[test]

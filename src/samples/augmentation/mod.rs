@@ -19,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 
 use self::geometry::Geometry;
 use self::strengths::Strengths;
+use super::item::Item;
 use super::random::{Stream, stream, uniform};
 use super::sample::Sample;
 use super::sampling::{Draw, cut};
@@ -113,25 +114,30 @@ impl Augmentation {
         Ok(())
     }
 
-    /// The piece of `sample` that `draw` takes, changed as the `n`-th sample of a run by `seed`.
+    /// The piece of `item` that `draw` takes, changed as the `n`-th sample of a run by `seed`. Of an image in files no more is read
+    /// than the piece is made of.
     ///
     /// A piece that is turned, scaled or bent takes in what the image shows around it; beyond the image's edge, image,
     /// target and weights are mirrored.
     ///
+    /// # Errors
+    /// As [`Item::sample`].
+    ///
     /// # Panics
     /// For a crop that does not lie inside the image, which the sampler of its size does not draw.
-    pub fn apply(&self, sample: &Sample, draw: &Draw, seed: u64, n: u64) -> Sample {
+    pub fn apply(&self, item: &Item, draw: &Draw, seed: u64, n: u64) -> Result<Sample> {
+        let plain = || Ok(cut(&item.part(|| draw.window(item.extent()))?, draw));
         if self.is_off() {
-            return cut(sample, draw);
+            return plain();
         }
         let mut random = stream(seed, Stream::Augmentation, n);
         let strengths = self.strengths(&mut random);
-        let mut piece = match Geometry::new(sample, draw, &strengths, &mut random) {
-            Some(geometry) => geometry.apply(sample),
-            None => cut(sample, draw),
+        let mut piece = match Geometry::new(item.extent(), draw, &strengths, &mut random) {
+            Some(geometry) => geometry.apply(&item.part(|| geometry.window())?),
+            None => plain()?,
         };
         intensity::apply(&mut piece.image, &strengths, &mut random);
-        piece
+        Ok(piece)
     }
 
     fn strengths(&self, random: &mut ChaCha8Rng) -> Strengths {

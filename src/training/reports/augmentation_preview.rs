@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array3, Axis};
 
 use crate::images::write_png_rgb8;
 use crate::pictures::{grey_picture, label_picture, montage, range_of, stretch_with};
-use crate::samples::Target;
+use crate::samples::{Dataset, Sample, Target};
 use crate::training::Settings;
 use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
@@ -18,7 +18,8 @@ const SAMPLES: u64 = 16;
 /// Writes the first samples of the run as `01.png` and so on: image, target and, where pixels have them, weights; gives
 /// their number.
 ///
-/// All are in the greys of the whole training set, so that a change of brightness is seen as one.
+/// All are in the greys of the whole training set, or, where that stays in its files, of all that are shown, so that a change of
+/// brightness is seen as one.
 ///
 /// # Errors
 /// When the folder cannot be made, or a file cannot be written.
@@ -26,13 +27,10 @@ pub fn preview_augmentation(prepared: &Prepared, settings: &Settings, folder: &P
     std::fs::create_dir_all(folder)
         .map_err(|e| Error::output(folder, format!("{e}; name a folder that can be made")))?;
     let set = &prepared.training;
-    let batches = Batches::new(set, settings)?;
-    let greys = common_range(set.samples.iter().map(|sample| &sample.image));
-    let target_greys = common_range(set.samples.iter().filter_map(|sample| values(&sample.target)));
-    let weights_range =
-        (0.0, set.samples.iter().filter_map(|s| s.weights.as_ref()).map(largest).fold(1.0, f32::max));
-    for n in 0..SAMPLES {
-        let sample = batches.sample(n);
+    let batches = Batches::of(prepared, settings)?;
+    let samples = (0..SAMPLES).map(|n| batches.sample(n)).collect::<Result<Vec<_>>>()?;
+    let (greys, target_greys, weights_range) = ranges(set, &samples)?;
+    for (n, sample) in samples.iter().enumerate() {
         let grey = |image: &Array3<f32>, range| {
             grey_picture(stretch_with(image.index_axis(Axis(0), 0), range).view())
         };
@@ -51,19 +49,34 @@ pub fn preview_augmentation(prepared: &Prepared, settings: &Settings, folder: &P
     Ok(SAMPLES)
 }
 
-fn values(target: &Target) -> Option<&Array3<f32>> {
-    match target {
-        Target::Values(values) => Some(values),
-        Target::Classes(_) => None,
+/// The ranges of images, target values and weights: of the whole set where it is in memory, else of the `samples` that are shown.
+fn ranges(set: &Dataset, samples: &[Sample]) -> Result<(Range, Range, Range)> {
+    let (mut images, mut targets, mut weights) = (None, None, 1.0);
+    let mut add = |sample: &Sample| {
+        images = wider(images, &sample.image);
+        if let Target::Values(values) = &sample.target {
+            targets = wider(targets, values);
+        }
+        let pixels = sample.weights.iter().flatten().copied();
+        weights = pixels.fold(weights, f32::max);
+    };
+    match set.is_in_memory() {
+        true => set.visit(|_, sample| {
+            add(sample);
+            Ok(())
+        })?,
+        false => samples.iter().for_each(add),
     }
+    Ok((images.unwrap_or((0.0, 1.0)), targets.unwrap_or((0.0, 1.0)), (0.0, weights)))
 }
 
-fn largest(weights: &Array2<f32>) -> f32 {
-    weights.iter().copied().fold(0.0, f32::max)
-}
+/// The least and the largest of greys.
+type Range = (f32, f32);
 
-/// The greys of the first channels of all images.
-fn common_range<'a>(images: impl Iterator<Item = &'a Array3<f32>>) -> (f32, f32) {
-    let ranges = images.filter_map(|image| range_of(image.index_axis(Axis(0), 0)));
-    ranges.reduce(|(least, most), (l, m)| (least.min(l), most.max(m))).unwrap_or((0.0, 1.0))
+/// A range with that of the first channel of an image.
+fn wider(range: Option<Range>, image: &Array3<f32>) -> Option<Range> {
+    match (range, range_of(image.index_axis(Axis(0), 0))) {
+        (Some((least, most)), Some((l, m))) => Some((least.min(l), most.max(m))),
+        (known, found) => known.or(found),
+    }
 }

@@ -2,13 +2,14 @@
 
 use ndarray::{Array3, Axis};
 
+use crate::Result;
 use crate::evaluation::Found;
-use crate::geometry::Extent;
+use crate::geometry::{Extent, Window};
 use crate::network::{Class, Model};
 use crate::pictures::{
     captioned_montage, grey_picture, label_picture, over_legend, range_of, stretch, stretch_with,
 };
-use crate::samples::{Sample, Target};
+use crate::samples::{Dataset, Item, Sample, Target};
 
 /// Longest side in pixels that is shown of an image; the middle of larger ones.
 const MAX_SIDE: usize = 512;
@@ -27,16 +28,19 @@ pub(in crate::training) fn shown(extent: Extent) -> Extent {
     Extent::plane(extent.y.min(MAX_SIDE), extent.x.min(MAX_SIDE))
 }
 
-/// Those of `samples` whose `losses` are the smallest, the median and the largest, with captions; of large ones the middle.
-pub(in crate::training) fn chosen(samples: &[Sample], losses: &[f64]) -> (Vec<String>, Vec<Sample>) {
+/// Those images of `set` whose `losses` are the smallest, the median and the largest, with captions; of large ones the middle.
+///
+/// # Errors
+/// What comes of reading them.
+pub(in crate::training) fn chosen(set: &Dataset, losses: &[f64]) -> Result<(Vec<String>, Vec<Sample>)> {
     let (mut captions, mut chosen) = (Vec::new(), Vec::new());
     for (word, index) in best_median_worst(losses) {
-        let Some(sample) = samples.get(index) else { continue };
-        let name = sample.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let Some(item) = set.items().get(index) else { continue };
+        let name = item.name().rsplit(['/', '\\']).next().unwrap_or_default();
         captions.push(format!("{word}: {name}, loss {:.4}", losses[index]));
-        chosen.push(middle(sample));
+        chosen.push(middle(item)?);
     }
-    (captions, chosen)
+    Ok((captions, chosen))
 }
 
 /// The picture over rows, `[y][x][3]`, with the colours of the classes that `model` has.
@@ -89,14 +93,12 @@ pub(in crate::training) fn row(sample: &Sample, found: &Found, model: &Model) ->
     row
 }
 
-fn middle(sample: &Sample) -> Sample {
-    use crate::geometry::{Symmetry, Window};
-    use crate::samples::{Draw, cut};
-    let (_, height, width) = sample.image.dim();
-    let Extent { y: rows, x: columns, .. } = shown(Extent::plane(height, width));
-    let (y, x) = ((height - rows) / 2, (width - columns) / 2);
-    let crop = Window::plane(y..y + rows, x..x + columns);
-    cut(sample, &Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY, exchanges_slices: false })
+fn middle(item: &Item) -> Result<Sample> {
+    let whole = item.extent();
+    let Extent { y: rows, x: columns, .. } = shown(whole);
+    let (y, x) = ((whole.y - rows) / 2, (whole.x - columns) / 2);
+    let part = item.cut(Window::plane(y..y + rows, x..x + columns), item.name().to_owned());
+    Ok(part.sample()?.into_owned())
 }
 
 #[cfg(test)]

@@ -9,12 +9,19 @@ use super::checkpoint::Checkpoint;
 use crate::files::{FolderLock, remove_unfinished, write_bytes_atomic};
 use crate::images::write_png_rgb8;
 use crate::network::Model;
+use crate::samples::Measurements;
 use crate::training::Settings;
 use crate::training::reports::History;
 use crate::{Error, Result};
 
+/// What was measured over images in files.
+const MEASUREMENTS: &str = "measurements.json";
+/// Bytes of it at most: a few for each row of each image.
+const MOST_MEASUREMENTS: u64 = 1 << 30;
+
 /// A folder with `config.toml`, `history.csv`, `curves.svg`, `preview.png`, `model.safetensors` and
-/// `checkpoint.safetensors`, and event files where they were asked for.
+/// `checkpoint.safetensors`, with `measurements.json` where the images stay in their files, and event files where they were asked
+/// for.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
@@ -95,6 +102,22 @@ impl RunFolder {
                 "is not the history of a run; remove it, or bring back the one that was written",
             )
         })
+    }
+
+    /// What was measured over the images of the run in the folder `path`: nothing where that is not there or damaged, as it can be
+    /// measured again.
+    pub(in crate::training) fn measurements(path: &Path) -> Measurements {
+        let file = path.join(MEASUREMENTS);
+        let is_short = std::fs::metadata(&file).is_ok_and(|file| file.len() <= MOST_MEASUREMENTS);
+        let bytes = if is_short { std::fs::read(&file).unwrap_or_default() } else { Vec::new() };
+        Measurements::from_bytes(&bytes)
+    }
+
+    pub(in crate::training) fn write_measurements(&self, measurements: &Measurements) -> Result<()> {
+        match measurements.to_bytes() {
+            Some(bytes) => write_bytes_atomic(self.path.join(MEASUREMENTS), &bytes),
+            None => Ok(()),
+        }
     }
 
     pub(in crate::training) fn write_settings(&self, settings: &Settings) -> Result<()> {

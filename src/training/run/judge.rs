@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::Result;
 use crate::engine::{Engine, Loss};
-use crate::evaluation::{self, Evaluation, Found, InTraining};
+use crate::evaluation::{self, Evaluation, Found, InTraining, Samples};
 use crate::geometry::{Extent, Shape};
 use crate::inference::Tiling;
 use crate::network::{Architecture, Model};
@@ -66,7 +66,7 @@ impl<'a> Judge<'a> {
         watcher: &mut dyn Watcher,
     ) -> Result<Evaluation> {
         with_parameters(engine, parameters, |engine| {
-            self.evaluate(engine, &self.set.samples, step, watcher, |_, _| ())
+            self.evaluate(engine, self.set.as_ref(), step, watcher, |_, _| ())
         })
     }
 
@@ -74,19 +74,27 @@ impl<'a> Judge<'a> {
     pub(in crate::training) fn evaluate(
         &self,
         engine: &mut dyn Engine,
-        samples: &[Sample],
+        samples: &(impl Samples + ?Sized),
         step: u64,
         watcher: &mut dyn Watcher,
         each: impl FnMut(&Sample, &Found),
     ) -> Result<Evaluation> {
         let Self { model, loss, tiling, .. } = *self;
         let mut network = InTraining { engine, model, loss, tiling, step };
-        evaluation::Judge::new(&model.task).run(&mut network, samples, watcher, each)
+        evaluation::Judge::new(&model.task).run_over(&mut network, samples, watcher, each)
     }
 
     /// The images that the network is judged by.
     pub(in crate::training) fn set(&self) -> &Dataset {
         &self.set
+    }
+
+    /// Bytes of these images that are in memory beside the training images.
+    pub(in crate::training) fn held_bytes(&self) -> u64 {
+        match &self.set {
+            Cow::Borrowed(validation) => validation.held_bytes(),
+            Cow::Owned(_) => 0,
+        }
     }
 
     /// The images and tiles that the network is applied to.
@@ -124,9 +132,8 @@ pub(in crate::training) fn with_parameters<T>(
 
 /// A few images, spread evenly over `set`.
 fn spread(set: &Dataset) -> Dataset {
-    let count = set.samples.len();
-    let chosen = count.min(MAX_TRAINING_IMAGES);
-    Dataset { samples: (0..chosen).map(|i| set.samples[i * count / chosen].clone()).collect() }
+    let chosen = set.len().min(MAX_TRAINING_IMAGES);
+    set.chosen((0..chosen).map(|index| index * set.len() / chosen))
 }
 
 #[cfg(test)]
@@ -146,7 +153,7 @@ mod tests {
             group: None,
             weights: None,
         };
-        Dataset { samples: (0..count).map(sample).collect() }
+        Dataset::unchecked((0..count).map(sample))
     }
 
     #[test]
@@ -160,7 +167,7 @@ mod tests {
             (settings.depth, settings.crop) = (3, 32);
             let validation = validation.map(|(count, side)| set(count, side));
             let prepared = Prepared::new(&settings, set(1, 64), validation, task.clone()).unwrap();
-            let batches = Batches::new(&prepared.training, &settings).unwrap();
+            let batches = Batches::of(&prepared, &settings).unwrap();
             let judge = Judge::new(&prepared, Loss::CrossEntropy);
             assert_eq!(batches.steps_in_epoch(), 4);
             assert_eq!(judge.rhythm(&batches), wanted);

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::engine::Engine;
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout, Task};
-use crate::samples::{Dataset, Sample, Target};
+use crate::samples::{Dataset, Item};
 use crate::training::batches::steps_ahead;
 use crate::training::reports::preview;
 
@@ -38,8 +38,7 @@ impl MemoryUse {
         Ok(Self { network, images: own + steps.max(CHECKPOINT * parameter_bytes(architecture)) })
     }
 
-    /// Of a run whose steps are of `shape` at the largest, over the images that it is trained on and those that judge it
-    /// (copies, where they are training images).
+    /// Of a run whose steps are of `shape` at the largest, over the images that it is trained on and those that judge it.
     ///
     /// # Errors
     /// As [`MemoryUse::of_steps`].
@@ -52,14 +51,14 @@ impl MemoryUse {
     ) -> Result<Self> {
         let mut run = Self::of_steps(engine, task, shape)?;
         let judging = judge.set();
-        let sets = training.samples.iter().chain(&judging.samples).map(sample_bytes).sum::<u64>();
-        run.images = run.images.saturating_add(sets);
-        let Some(largest) = judging.samples.iter().max_by_key(|sample| sample_bytes(sample)) else {
+        let sets = training.held_bytes().saturating_add(judge.held_bytes());
+        let reading = training.reading_bytes();
+        run.images = run.images.saturating_add(sets).saturating_add(reading);
+        let Some(largest) = judging.items().iter().max_by_key(|item| item.bytes()) else {
             return Ok(run);
         };
         let architecture = judge.architecture();
-        let (_, height, width) = largest.image.dim();
-        let whole = Extent::plane(height, width);
+        let whole = largest.extent();
         let mut shapes = judge.shapes();
         shapes.push(Shape { batch: 1, extent: preview::shown(whole) });
         run.network = engine.bytes_in_turns(shape, &shapes)?;
@@ -67,8 +66,8 @@ impl MemoryUse {
         let waiting = sets + MODELS * parameter_bytes(architecture) + steps_bytes(architecture, task, shape);
         let tile = judge.shapes().into_iter().map(|shape| shape.extent.pixels()).max().unwrap_or(0);
         let judged = judging_bytes(largest, tile, architecture);
-        let previewed = preview::bytes(judging.samples.len(), whole);
-        run.images = run.images.max(waiting + judged.max(previewed));
+        let previewed = preview::bytes(judging.len(), whole);
+        run.images = run.images.max(waiting + judged.max(previewed).saturating_add(judging.reading_bytes()));
         Ok(run)
     }
 }
@@ -97,23 +96,14 @@ pub fn image_bytes(architecture: &Architecture, task: &Task, extent: Extent) -> 
     4 * extent.pixels() as u64 * (architecture.inputs + targets) as u64
 }
 
-fn sample_bytes(sample: &Sample) -> u64 {
-    let target = match &sample.target {
-        Target::Classes(classes) => classes.len(),
-        Target::Values(values) => values.len(),
-    };
-    let weights = sample.weights.as_ref().map_or(0, |weights| weights.len());
-    4 * (sample.image.len() + target + weights) as u64
-}
-
 /// Of judging by one image in tiles of `tile` pixels: the tile as a batch with its targets and its outputs, the result for
 /// the image, and values in the units of the targets.
-fn judging_bytes(sample: &Sample, tile: usize, architecture: &Architecture) -> u64 {
-    let (_, y, x) = sample.image.dim();
+fn judging_bytes(item: &Item, tile: usize, architecture: &Architecture) -> u64 {
+    let pixels = item.extent().pixels();
     let (inputs, outputs) = (architecture.inputs, architecture.outputs);
-    let (targets, result) = match &sample.target {
-        Target::Classes(_) => (1, 1),
-        Target::Values(_) => (outputs, 2 * outputs),
+    let (targets, result) = match item.target_channels() {
+        None => (1, 1),
+        Some(_) => (outputs, 2 * outputs),
     };
-    4 * ((inputs + targets + outputs + 1) * tile + result * y * x) as u64
+    4 * ((inputs + targets + outputs + 1) * tile + result * pixels) as u64
 }

@@ -99,10 +99,10 @@ impl<'a> Reports<'a> {
         judge: &Judge,
     ) -> Result<()> {
         let (Some((step, losses)), Some(folder)) = (self.due.take(), self.folder) else { return Ok(()) };
-        let (captions, samples) = preview::chosen(&judge.set().samples, &losses);
+        let (captions, samples) = preview::chosen(judge.set(), &losses)?;
         let mut rows = Vec::new();
         with_parameters(engine, best, |engine| {
-            judge.evaluate(engine, &samples, step, &mut (), |sample, found| {
+            judge.evaluate(engine, samples.as_slice(), step, &mut (), |sample, found| {
                 rows.push(preview::row(sample, found, judge.model()));
             })
         })?;

@@ -38,10 +38,11 @@ pub(super) fn train(
     checkpoint: Option<Checkpoint>,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
-    let batches = Batches::new(&prepared.training, settings)?;
+    let batches = Batches::of(prepared, settings)?;
     let mut trainer = Trainer::new(prepared, settings, folder, device, checkpoint, &batches)?;
     if let Some(folder) = folder {
         folder.write_settings(&trainer.settings)?;
+        folder.write_measurements(&prepared.measurements)?;
     }
     trainer.save()?;
     let memory = trainer.memory()?;
@@ -223,7 +224,10 @@ impl<'a> Trainer<'a> {
 
     fn memory(&self) -> Result<MemoryUse> {
         let (engine, shape) = (self.engine.as_ref(), self.batches.largest_shape());
-        MemoryUse::of_run(engine, &self.model.task, shape, &self.prepared.training, &self.judge)
+        let mut memory =
+            MemoryUse::of_run(engine, &self.model.task, shape, &self.prepared.training, &self.judge)?;
+        memory.images = memory.images.saturating_add(self.batches.held_bytes());
+        Ok(memory)
     }
 
     fn minutes(&self) -> f64 {
@@ -343,7 +347,14 @@ impl<'a> Trainer<'a> {
 
     fn step(&mut self, steps: &mut StepsAhead, watcher: &mut dyn Watcher) -> Result<()> {
         let start = Instant::now();
-        let (batches, scale) = steps.step(self.progress.step + 1);
+        let (batches, scale) = match steps.step(self.progress.step + 1) {
+            Ok(step) => step,
+            Err(error) => {
+                // An image that cannot be read any more may be brought back: the run goes on from here.
+                self.save().unwrap_or_else(|second| warn!("{second}"));
+                return Err(error);
+            }
+        };
         for (images, targets) in &batches {
             self.engine.accumulate(images, targets, self.loss, scale)?;
         }

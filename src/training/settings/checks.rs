@@ -47,6 +47,7 @@ impl Settings {
                 return Err(Error::setting(name, value, format!("it must be at most {}", i64::MAX)));
             }
         }
+        self.cache_bytes()?;
         self.validate_validation()?;
         self.validate_data()
     }

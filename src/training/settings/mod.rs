@@ -14,7 +14,7 @@ use crate::images::Discovery;
 use crate::network::{Architecture, DilationMode, Measure, TaskKind, parse_dilations};
 use crate::samples::{Augmentation, ClassWeights, LabelRule, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
-use crate::settings::{Setting, ValueKind, declare_settings};
+use crate::settings::{Setting, ValueKind, byte_size, declare_settings};
 use crate::{Error, Result};
 
 declare_settings! {
@@ -90,6 +90,13 @@ declare_settings! {
         raw: Option<String> = None => Setting::under(Data, "FORM").for_files();
         /// Use the whole pages of stacks that are cut off.
         keep_going: bool = false => Setting::under(Data, "").for_files().omitted_at_default();
+        /// Hold the images in memory where they take no more than this, such as 4GB; else pieces are read as they are drawn.
+        ///
+        /// Of files that are decoded as a whole (PNG, JPEG) so much is kept. 0 holds nothing. The model is the same either way.
+        cache: Option<String> = None => Setting::under(Data, "SIZE")
+            .for_files()
+            .free_on_resume()
+            .described_default("half of what is free, at most 4GB");
         /// How much classes count: balanced, or a number for each in the order of their values, like 1,2,0.5.
         class_weights: Option<String> = None
             => Setting::under(Data, "WEIGHTS").of_kind(ValueKind::Numbers).described_default("all 1");
@@ -199,6 +206,14 @@ impl Settings {
             slab: self.slab,
             ..Discovery::new(self.axes.clone(), self.target_suffix.clone(), self.keep_going)
         }
+    }
+
+    /// Bytes of images that are held in memory, where that was set.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a text that is no size.
+    pub fn cache_bytes(&self) -> Result<Option<u64>> {
+        self.cache.as_deref().map(|text| byte_size("cache", text)).transpose()
     }
 
     /// Settings with all defaults, for images that are in memory.

@@ -1,0 +1,132 @@
+//! Which image belongs to which target, and whether there is memory to hold all of them.
+
+use log::{info, warn};
+
+use super::channels::check_channels;
+use super::data_files::DataFiles;
+use super::dataset::reading_bytes;
+use super::pair_list::{self, Pair};
+use crate::error::{Bytes, Error, Result};
+use crate::geometry::Extent;
+use crate::images::{ImageSource, page_size};
+use crate::memory;
+
+/// The most that is held in memory where nobody says how much.
+const MOST_USUALLY_HELD: u64 = 4_000_000_000;
+
+/// Pairs that were found, and what a list says of them.
+pub(super) struct FoundPairs {
+    pub(super) pairs: Vec<Pair>,
+    pub(super) listed: Option<Vec<(Option<ImageSource>, String)>>,
+    pub(super) sizes: Vec<Size>,
+    /// Bytes of the largest image in memory, with its target.
+    pub(super) largest: u64,
+    /// Where the images are not held in memory: bytes that may be kept of their files.
+    pub(super) room_beside: Option<u64>,
+}
+
+/// What the headers of a pair say.
+pub(super) struct Size {
+    pub(super) channels: usize,
+    pub(super) target_channels: usize,
+    pub(super) extent: Extent,
+}
+
+impl FoundPairs {
+    /// The group of each pair.
+    pub(super) fn groups(&self) -> Vec<Option<String>> {
+        match &self.listed {
+            Some(listed) => listed.iter().map(|(_, group)| Some(group.clone())).collect(),
+            None => vec![None; self.pairs.len()],
+        }
+    }
+}
+
+impl DataFiles<'_> {
+    /// Pairs images with targets, compares their headers and decides whether they are held in memory, before minutes go by with
+    /// reading pixels.
+    pub(super) fn checked_pairs(&self, regression: bool) -> Result<FoundPairs> {
+        let (pairs, listed): (Vec<Pair>, _) = match self.list {
+            Some(list) => {
+                let listed = pair_list::read(list, &self.discovery, regression)?;
+                let (pairs, others) =
+                    listed.into_iter().map(|line| (line.pair, (line.weights, line.group))).unzip();
+                (pairs, Some(others))
+            }
+            None => {
+                let found = self.discovery.discover(self.images)?;
+                let found_targets = match regression {
+                    true => self.discovery.discover_targets(self.targets, &found)?,
+                    false => self.discovery.discover_single_channel(self.targets)?,
+                };
+                (self.discovery.pair(&found, &found_targets, "target")?, None)
+            }
+        };
+        // Said before labels are looked at: those of an image itself are refused for what they look like.
+        if let Some(pair) = pairs.iter().find(|pair| is_same_page(pair)) {
+            warn_of_same(pair);
+        }
+        let (mut bytes, mut largest) = (0_u64, 0);
+        let mut sizes = Vec::new();
+        let weight_bytes = if self.weights.is_some() || listed.is_some() { size_of::<f32>() } else { 0 };
+        for (image, target) in &pairs {
+            let (channels, height, width) = page_size(image)?;
+            let (target_channels, target_height, target_width) = page_size(target)?;
+            if (height, width) != (target_height, target_width) {
+                return Err(Error::Mismatch(format!(
+                    "{} is {width} x {height} pixels but its target {} is {target_width} x {target_height}; wanted the same size, cut or export the target again",
+                    image.name(),
+                    target.name()
+                )));
+            }
+            let extent = Extent::plane(height, width);
+            sizes.push(Size { channels, target_channels, extent });
+            let target_channels = if regression { target_channels } else { 1 };
+            let pixel_bytes = (size_of::<f32>() * (channels + target_channels) + weight_bytes) as u64;
+            let sample = pixel_bytes.saturating_mul((height * width) as u64);
+            (bytes, largest) = (bytes.saturating_add(sample), largest.max(sample));
+        }
+        let images: Vec<_> =
+            pairs.iter().map(|(image, _)| image).zip(sizes.iter().map(|size| size.channels)).collect();
+        check_channels(&images)?;
+        if regression {
+            let targets = pairs.iter().map(|(_, target)| target);
+            check_channels(&targets.zip(sizes.iter().map(|size| size.target_channels)).collect::<Vec<_>>())?;
+        }
+        let room = self.cache.unwrap_or_else(usual_cache);
+        let room_beside = (bytes > room).then_some(room);
+        if room_beside.is_none() {
+            let what = format!("the images of {} and their targets ({} of each)", self.images, pairs.len());
+            memory::check(&what, bytes, "lower `cache`, so that they stay in their files")?;
+        } else {
+            info!(
+                "the images of {} and their targets ({} of each) would take {} in memory, more than the {} of `cache`: they stay in their files and are read piece by piece",
+                self.images,
+                pairs.len(),
+                Bytes(bytes),
+                Bytes(room)
+            );
+            let what = format!("the largest image of {} and its target", self.images);
+            memory::check(&what, reading_bytes(largest), "cut the images into smaller ones")?;
+        }
+        Ok(FoundPairs { pairs, listed, sizes, largest, room_beside })
+    }
+}
+
+/// Bytes of images that are held in memory where nobody says how many: half of what is free, and no more than a few.
+fn usual_cache() -> u64 {
+    memory::free().map_or(MOST_USUALLY_HELD, |free| (free.bytes / 2).min(MOST_USUALLY_HELD))
+}
+
+/// Whether a target is in the file and page of its image.
+pub(super) fn is_same_page((image, target): &Pair) -> bool {
+    image.page == target.page && (image.path == target.path || image.real_path() == target.real_path())
+}
+
+pub(super) fn warn_of_same((image, target): &Pair) {
+    warn!(
+        "the target {} of {} holds the pixels of the image itself; check that `targets` names the targets, or give `target_suffix` where they are in one folder with the images",
+        target.name(),
+        image.name()
+    );
+}

@@ -1,0 +1,204 @@
+//! Samples that stay in their files: parts of them are read when they are wanted.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, Array3};
+use serde::{Deserialize, Serialize};
+
+use super::label_rule::LabelRule;
+use super::labels::LabelMapping;
+use super::measurements::Stamp;
+use super::sample::{Counting, Sample, Target, fill, gap_means};
+use super::weight_images;
+use crate::error::Result;
+use crate::geometry::{Extent, Window};
+use crate::images::{ImageCache, ImageSource, PartReader, as_grey, check_gaps_from, has_equal_channels};
+
+/// A page of an image, and its target and weights.
+#[derive(Debug, Clone)]
+pub(super) struct SampleFiles {
+    pub(super) image: ImageSource,
+    /// Whether the image is grey though it was saved as colours.
+    pub(super) image_is_grey: bool,
+    pub(super) target: TargetFile,
+    pub(super) weights: Option<ImageSource>,
+    /// Channels in the file, and rows and columns.
+    pub(super) stored_channels: usize,
+    pub(super) extent: Extent,
+    /// What was decoded as a whole, of all samples.
+    pub(super) cache: Arc<ImageCache>,
+    /// What is known of the sample, once it was looked at.
+    pub(super) facts: Option<Facts>,
+    /// What tells whether the files and what is made of them are as they were.
+    pub(super) stamp: Option<Stamp>,
+}
+
+/// Where a target is, and how its numbers are taken.
+#[derive(Debug, Clone)]
+pub(super) enum TargetFile {
+    Labels { page: ImageSource, rule: Arc<LabelRule>, mapping: Arc<LabelMapping> },
+    Values { page: ImageSource, stored_channels: usize, is_grey: bool },
+}
+
+/// What has to be known of a sample before parts of it are read, and what is told of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Facts {
+    /// What of it counts.
+    pub(super) counting: Counting,
+    /// Whether pixels of the image are not finite.
+    pub(super) has_gaps: bool,
+    /// The bits of what is put in the place of values of the target that are not finite, for each channel.
+    pub(super) target_means: Option<Vec<u32>>,
+    /// Whether the target holds the image.
+    pub(super) is_its_own_target: bool,
+    /// Whether the image is grey though it was saved as colours.
+    pub(super) has_equal_channels: bool,
+}
+
+impl TargetFile {
+    /// What is made of the numbers of the target.
+    pub(super) fn meaning(&self) -> String {
+        match self {
+            Self::Labels { rule, mapping, .. } => format!("{rule:?} {mapping:?}"),
+            Self::Values { is_grey, .. } => format!("values {is_grey}"),
+        }
+    }
+}
+
+type Numbers = (Array3<f32>, Target, Option<Array2<f32>>);
+
+impl SampleFiles {
+    /// The channels of the image as it is given.
+    pub(super) fn channels(&self) -> usize {
+        if self.image_is_grey { 1 } else { self.stored_channels }
+    }
+
+    /// The channels of a regression target as it is given.
+    pub(super) fn target_channels(&self) -> Option<usize> {
+        match self.target {
+            TargetFile::Labels { .. } => None,
+            TargetFile::Values { is_grey: true, .. } => Some(1),
+            TargetFile::Values { stored_channels, .. } => Some(stored_channels),
+        }
+    }
+
+    pub(super) fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    pub(super) fn has_weights(&self) -> bool {
+        self.weights.is_some()
+    }
+
+    /// Bytes that would be kept of the sample's files were there room for all.
+    pub(super) fn decoded_bytes(&self) -> u64 {
+        let target = match &self.target {
+            TargetFile::Labels { page, .. } | TargetFile::Values { page, .. } => page,
+        };
+        [&self.image, target].into_iter().chain(&self.weights).map(PartReader::held_bytes).sum()
+    }
+
+    pub(super) fn may_have_gaps(&self) -> bool {
+        self.facts.as_ref().is_none_or(|facts| facts.has_gaps)
+    }
+
+    /// Whether `facts` may be those of the sample.
+    pub(super) fn may_have(&self, facts: &Facts) -> bool {
+        facts.target_means.as_ref().is_none_or(|means| Some(means.len()) == self.target_channels())
+    }
+
+    /// Reads all of the sample and looks at it.
+    ///
+    /// # Errors
+    /// What comes of reading it, and numbers that are not finite where they count.
+    pub(super) fn facts(&self) -> Result<Facts> {
+        let (image, target, weights) = self.checked(&Window::whole(self.extent))?;
+        let has_gaps = image.iter().any(|value| !value.is_finite());
+        let means = match &target {
+            Target::Values(values) => gap_means(values),
+            Target::Classes(_) => None,
+        };
+        let mut sample = Sample::new(String::new(), image, target).with_weights(weights);
+        sample.settle_gaps();
+        Ok(Facts {
+            counting: Counting::of(&sample),
+            has_gaps,
+            target_means: means.map(|means| means.into_iter().map(f32::to_bits).collect()),
+            is_its_own_target: sample.is_its_own_target(),
+            has_equal_channels: has_equal_channels(&sample.image),
+        })
+    }
+
+    /// A part of image, target and weights. Numbers that are not finite, where they do not count, are NaN in the image, and in target
+    /// values the mean of the others.
+    ///
+    /// # Errors
+    /// What comes of reading it, and numbers that are not finite where they count.
+    pub(super) fn read(&self, part: &Window) -> Result<Numbers> {
+        let (image, mut target, weights) = self.checked(part)?;
+        let mut image = image;
+        if self.may_have_gaps() {
+            image.mapv_inplace(|value| if value.is_finite() { value } else { f32::NAN });
+        }
+        self.fill_target(&mut target);
+        Ok((image, target, weights))
+    }
+
+    /// A part of target and weights.
+    ///
+    /// # Errors
+    /// As [`SampleFiles::read`].
+    pub(super) fn read_target(&self, part: &Window) -> Result<(Target, Option<Array2<f32>>)> {
+        let (mut target, weights) = self.checked_target(part)?;
+        self.fill_target(&mut target);
+        Ok((target, weights))
+    }
+
+    fn fill_target(&self, target: &mut Target) {
+        let means = self.facts.as_ref().and_then(|facts| facts.target_means.as_ref());
+        if let (Target::Values(values), Some(means)) = (target, means) {
+            fill(values, &means.iter().copied().map(f32::from_bits).collect::<Vec<_>>());
+        }
+    }
+
+    fn checked(&self, part: &Window) -> Result<Numbers> {
+        let (target, weights) = self.checked_target(part)?;
+        let mut image = self.cache.image(&self.image, part)?;
+        if self.image_is_grey {
+            image = as_grey(&self.image.name(), image)?;
+        }
+        check_gaps_from(&self.image.name(), &image, (part.y, part.x), |y, x| {
+            target.counts_at(weights.as_ref(), y, x)
+        })?;
+        Ok((image, target, weights))
+    }
+
+    fn checked_target(&self, part: &Window) -> Result<(Target, Option<Array2<f32>>)> {
+        let weights = self
+            .weights
+            .as_ref()
+            .map(|page| weight_images::read_part(&self.cache, page, part))
+            .transpose()?;
+        let target = match &self.target {
+            TargetFile::Labels { page, rule, mapping } => {
+                let mut labels = rule.read_part(&self.cache, page, part)?;
+                rule.apply(&page.name(), &mut labels, mapping.ignored)?;
+                Target::Classes(mapping.encode(&page.name(), &labels)?)
+            }
+            TargetFile::Values { page, is_grey, .. } => {
+                let mut values = self.cache.values(page, part)?;
+                if *is_grey {
+                    values = as_grey(&page.name(), values)?;
+                }
+                let target = Target::Values(values);
+                if let Target::Values(values) = &target {
+                    check_gaps_from(&page.name(), values, (part.y, part.x), |y, x| {
+                        target.counts_at(weights.as_ref(), y, x)
+                    })?;
+                }
+                target
+            }
+        };
+        Ok((target, weights))
+    }
+}

@@ -1,0 +1,155 @@
+//! What is measured over the images of a run, in as few passes over them as it takes.
+
+use ndarray::{Array2, Array3, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::network::{Measure, Measuring, Normalisation};
+use crate::samples::{ClassTotals, Dataset, Fingerprint, Sample, SetHasher, Target};
+
+/// What is to be found.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// The number of classes whose weights are added up.
+    pub(super) classes: usize,
+    /// What is measured of the images, and of the values of targets.
+    pub(super) input: Option<Measure>,
+    pub(super) target: Option<Measure>,
+    /// Whether each image is to be known again.
+    pub(super) prints: bool,
+    /// What images are compared with.
+    pub(super) usual: Option<Normalisation>,
+}
+
+/// What was found.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Survey {
+    /// Of the set as a whole.
+    pub(super) fingerprint: Fingerprint,
+    /// Of each image by itself, where it was wanted.
+    pub(super) prints: Vec<Fingerprint>,
+    /// The weight of the pixels of each class.
+    pub(super) totals: ClassTotals,
+    pub(super) input: Option<Normalisation>,
+    pub(super) target: Option<Normalisation>,
+    /// Of each channel the number that all its pixels are.
+    pub(super) levels: Vec<Option<f32>>,
+    /// The name of the first image that is far from what is usual, and how.
+    pub(super) misfit: Option<(String, String)>,
+}
+
+impl Survey {
+    /// Whether it may be what was `wanted` of `set`.
+    pub(super) fn is_of(&self, set: &Dataset, wanted: &Wanted) -> bool {
+        let fits = |found: &Option<Normalisation>, measure: Option<Measure>, channels: usize| match found {
+            Some(found) => {
+                measure.is_some()
+                    && found.mean.len() == channels
+                    && found.deviation.len() == channels
+                    && found.deviation.iter().all(|deviation| *deviation > 0.0)
+            }
+            None => measure.is_none(),
+        };
+        fits(&self.input, wanted.input, set.channels())
+            && fits(&self.target, wanted.target, set.target_channels().unwrap_or(0))
+            && self.prints.len() == if wanted.prints { set.len() } else { 0 }
+            && self.totals.classes() == wanted.classes
+    }
+
+    /// Goes over `set`, of which every image is read once in each pass.
+    ///
+    /// # Errors
+    /// What comes of reading it.
+    pub(super) fn of(set: &Dataset, wanted: &Wanted) -> Result<Self> {
+        let mut hasher = SetHasher::default();
+        let mut prints = Vec::new();
+        let mut totals = ClassTotals::new(wanted.classes);
+        let mut levels = vec![Level::default(); set.channels()];
+        let mut misfit = None;
+        let mut input = wanted.input.map(|measure| Measuring::new(measure, set.channels()));
+        let channels = set.target_channels().unwrap_or(0);
+        let mut target = wanted.target.map(|measure| Measuring::new(measure, channels));
+        let mut is_first = true;
+        while is_first || [&input, &target].into_iter().flatten().any(|measuring| !measuring.is_done()) {
+            set.visit(|_, sample| {
+                if is_first {
+                    hasher.add(sample);
+                    if wanted.classes > 0 {
+                        totals.add(sample);
+                    }
+                    if wanted.prints {
+                        prints.push(Fingerprint::of_image(sample));
+                    }
+                    let planes = levels.iter_mut().zip(sample.image.outer_iter());
+                    for (level, plane) in planes.filter(|(level, _)| !matches!(level, Level::Several)) {
+                        plane.iter().for_each(|value| level.add(*value));
+                    }
+                    if let (None, Some(usual)) = (&misfit, &wanted.usual) {
+                        misfit =
+                            usual.misfit(sample.image.view()).map(|misfit| (sample.name.clone(), misfit));
+                    }
+                }
+                measure(sample, &mut input, &mut target);
+                Ok(())
+            })?;
+            is_first = false;
+            [&mut input, &mut target].into_iter().flatten().for_each(Measuring::end_pass);
+        }
+        Ok(Self {
+            fingerprint: hasher.fingerprint(),
+            prints,
+            totals,
+            input: input.map(|measuring| measuring.normalisation()),
+            target: target.map(|measuring| measuring.normalisation()),
+            levels: levels.into_iter().map(Level::number).collect(),
+            misfit,
+        })
+    }
+}
+
+/// Adds a sample to what is measured.
+fn measure(sample: &Sample, input: &mut Option<Measuring>, target: &mut Option<Measuring>) {
+    if let Some(input) = input.as_mut().filter(|input| !input.is_done()) {
+        // Gaps are no part of the image, and are left out as pixels of weight 0.
+        let weights = weights_of_gaps(&sample.image);
+        input.add(&(sample.image.view(), weights.as_ref().map(|weights| weights.view())));
+    }
+    if let (Some(target), Target::Values(values)) = (target, &sample.target) {
+        // What does not count may hold anything, and must not move the scale.
+        target.add(&(values.view(), sample.weights.as_ref().map(|weights| weights.view())));
+    }
+}
+
+/// Weights `[y][x]` that are 0 where a channel of an image is NaN; `None` where none is.
+fn weights_of_gaps(image: &Array3<f32>) -> Option<Array2<f32>> {
+    let has_gaps = image.iter().any(|value| value.is_nan());
+    has_gaps
+        .then(|| image.map_axis(Axis(0), |pixel| if pixel.iter().any(|v| v.is_nan()) { 0.0 } else { 1.0 }))
+}
+
+/// The number that all pixels of a channel are that are no gaps.
+#[derive(Debug, Clone, Copy, Default)]
+enum Level {
+    #[default]
+    None,
+    All(f32),
+    Several,
+}
+
+impl Level {
+    fn add(&mut self, value: f32) {
+        *self = match *self {
+            _ if value.is_nan() => return,
+            Self::None => Self::All(value),
+            Self::All(level) if level != value => Self::Several,
+            _ => return,
+        };
+    }
+
+    fn number(self) -> Option<f32> {
+        match self {
+            Self::All(level) => Some(level),
+            Self::None | Self::Several => None,
+        }
+    }
+}
