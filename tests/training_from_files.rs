@@ -165,7 +165,9 @@ fn segmentations_of_every_kind_of_file_are_the_same_from_memory_and_from_files()
 fn slabs_are_the_same_from_memory_and_from_files() {
     for kind in ["tiff", "zarr", "png"] {
         let folder = tempfile::tempdir().unwrap();
-        check(&Settings { slab: 3, ..segmentation(folder.path(), kind) }, folder.path(), kind);
+        let mut settings = segmentation(folder.path(), kind);
+        settings.slab = 3;
+        check(&settings, folder.path(), kind);
     }
 }
 

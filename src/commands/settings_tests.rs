@@ -251,6 +251,7 @@ fn each_has_a_line_in_the_stub_of_the_python_module() {
         "raw",
         "keep_going",
         "cache",
+        "slab",
     ];
     for setting in named.filter(|setting| !only_files.contains(&setting.name())) {
         assert!(stub.contains(&format!("    {}: ", setting.name())), "{} is not in {STUB}", setting.name());
