@@ -135,11 +135,11 @@ fn images(path: &Path, discovery: &Discovery) {
     }
     let count = pages.len();
     let is_small = count <= MOST_IMAGES && pages.iter().all(is_small);
-    if let Ok(volume) = Slices::new(place, pages.clone()) {
-        parts(&volume);
-    }
     if is_small {
-        let _ = overview(place, pages, &mut ());
+        let _ = overview(place, pages.clone(), &mut ());
+    }
+    if let Ok(volume) = Slices::new(place, pages) {
+        parts(&volume);
     }
 }
 
