@@ -18,6 +18,10 @@ use super::source::{Header, ImageSource, SampleKind, SampleType};
 use crate::error::{Error, Result};
 use crate::memory;
 
+/// A byte of a scan stands for no more samples than this: each block of 64 takes a bit at least, and where colours are coarser
+/// than the image, 18 blocks are 3072 samples.
+pub(super) const STRONGEST_COMPRESSION: u64 = 1400;
+
 const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
 const START_OF_SCAN: u8 = 0xda;
@@ -120,6 +124,13 @@ impl Stream {
             return Ok(Err(damaged("it ends before its last pixel")));
         }
         let samples = self.width * self.height * self.channels;
+        if samples as u64 / STRONGEST_COMPRESSION > self.bytes.len() as u64 {
+            let (width, height) = (self.width, self.height);
+            return Ok(Err(damaged(format!(
+                "{width} x {height} pixels cannot be in {} bytes",
+                self.bytes.len()
+            ))));
+        }
         // A progressive image is kept in numbers of 16 bits until its last scan.
         let beside = if self.progressive { 2 * samples as u64 } else { 0 };
         let way_out = "cut the image into smaller files";

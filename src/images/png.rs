@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Cursor, Read, Seek, Write};
+use std::io::{BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use ::png::BitDepth;
@@ -20,7 +20,7 @@ use crate::files::write_atomic;
 /// Deflate cannot shrink data further than this, so a smaller file does not hold what its header says.
 const STRONGEST_COMPRESSION: u64 = 1100;
 /// What the decoder may take beyond the image itself, for rows and tables.
-const DECODER_BYTES: u64 = 64 << 20;
+const DECODER_BYTES: u64 = 32 << 20;
 
 const GREY: u8 = 0;
 const PALETTE: u8 = 3;
@@ -88,6 +88,9 @@ pub(super) fn header(page: &ImageSource, file: &File) -> Result<Header> {
 /// Decodes the PNG file of `page`, which is `file`.
 pub(super) fn decode(page: &ImageSource, mut file: &File, purpose: Purpose) -> Result<Decoded> {
     let header = first_chunk(page, file)?;
+    if header.colour == PALETTE {
+        check_palette(page, file)?;
+    }
     let indices = purpose.is_labels() && header.colour == PALETTE;
     let samples = if indices {
         let mut bytes = Vec::new();
@@ -109,6 +112,29 @@ pub(super) fn decode(page: &ImageSource, mut file: &File, purpose: Purpose) -> R
         channels: if indices { 1 } else { header.channels() },
         planar: false,
     })
+}
+
+/// Refuses a palette that is no whole number of colours, at which the decoder panics. What else is wrong with chunks the decoder
+/// tells.
+fn check_palette(page: &ImageSource, mut file: &File) -> Result<()> {
+    let mut chunks = BufReader::new(file);
+    let mut head = [0_u8; 8];
+    let found = chunks.seek(SeekFrom::Start(8)).and_then(|_| {
+        loop {
+            chunks.read_exact(&mut head)?;
+            let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+            match &head[4..] {
+                b"PLTE" if !length.is_multiple_of(3) => break Ok(false),
+                b"IDAT" | b"IEND" => break Ok(true),
+                // The checksum stands behind what the chunk holds.
+                _ => chunks.seek_relative(i64::from(length) + 4)?,
+            }
+        }
+    });
+    if let Ok(false) = found {
+        return Err(damaged(page, "its palette ends inside a colour"));
+    }
+    file.rewind().map_err(|error| damaged(page, error))
 }
 
 fn pixels(

@@ -18,8 +18,11 @@ use crate::images::source::Header;
 use crate::images::volume::VoxelSize;
 
 /// The most images of an array, each of which is remembered by name, and the most blocks of one image.
-const MOST_IMAGES: usize = 1 << 20;
+const MOST_IMAGES: usize = 1 << 18;
 const MOST_BLOCKS: usize = 1 << 21;
+/// Blocks of more bytes may be larger than their array by no more than this: so large ones are unpacked for what is in the array.
+const LARGE_BLOCK_BYTES: u64 = 32 << 20;
+const MOST_TIMES_ARRAY: u64 = 64;
 
 /// What is wanted of an array, besides what its file says.
 #[derive(Debug, Clone, Copy, Default)]
@@ -141,6 +144,19 @@ impl OpenArray {
             return Err(Error::input(self.name(), problem));
         }
         let Some((block, _)) = &self.blocks else { return Ok(()) };
+        let bytes = |shape: &[usize]| {
+            let count = shape.iter().fold(1_u64, |count, length| count.saturating_mul(*length as u64));
+            count.saturating_mul(u64::from(self.stored.layout().numbers.bits).div_ceil(8))
+        };
+        let (of_block, of_array) = (bytes(block), bytes(&self.stored.layout().shape));
+        if of_block > LARGE_BLOCK_BYTES && of_block / MOST_TIMES_ARRAY > of_array {
+            let problem = format!(
+                "stores its numbers in blocks of {}, but all of it has {}; store it in smaller ones",
+                Bytes(of_block),
+                Bytes(of_array)
+            );
+            return Err(Error::input(self.name(), problem));
+        }
         let axes = self.axes.iter().zip(&self.stored.layout().shape).zip(block);
         let of_image = axes.filter(|((axis, _), _)| is_channel(**axis) || matches!(axis, 'Y' | 'X'));
         let count = of_image.fold(1_usize, |count, ((_, length), block)| {

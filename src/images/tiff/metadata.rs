@@ -12,6 +12,9 @@ pub(super) const UNNAMED: char = '?';
 /// More planes than a description is believed to speak of.
 pub(super) const MAX_PLANES: usize = 1_000_000;
 
+/// How often a description may name each plane.
+const MAX_NAMED: usize = 4;
+
 /// What a page's tags say of its numbers, as far as descriptions are compared with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frame {
@@ -232,10 +235,16 @@ impl OmeImage {
             })
         };
         let mut order: Vec<Option<usize>> = vec![None; count];
+        let mut steps = 0;
         let data = if self.data.is_empty() { &[(None, [0; 3], None)] } else { self.data.as_slice() };
         for (page, index, planes) in data {
             let first = position(*index)?;
             let planes = planes.unwrap_or(if page.is_some() { 1 } else { count });
+            // Each plane is named once; a file that names all of them again and again would keep us for ever.
+            steps += planes.min(count);
+            if steps > MAX_NAMED * count {
+                return None;
+            }
             for (step, place) in order.iter_mut().skip(first).take(planes).enumerate() {
                 *place = Some(page.unwrap_or(0).checked_add(step)?);
             }

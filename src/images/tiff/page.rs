@@ -367,9 +367,8 @@ fn check_length(
     bits: u8,
     length: u64,
 ) -> Result<()> {
-    let Some(strongest) = compression.strongest() else { return Ok(()) };
     let decoded = samples.saturating_mul(u64::from(bits)) / 8;
-    if decoded / strongest > length {
+    if decoded / compression.strongest() > length {
         return Err(damaged(
             source,
             format!("{decoded} bytes of pixels cannot be in {length} bytes of file"),

@@ -166,7 +166,7 @@ impl PageReader<'_> {
         let (source, page) = (self.source, self.page);
         let (offset, length) = self.chunks.places[number];
         let row_bytes = page.rows.row_bytes(self.chunks.width * page.rows.samples);
-        if row_bytes as u64 / page.compression.strongest().unwrap_or(u64::MAX) > length {
+        if row_bytes as u64 / page.compression.strongest() > length {
             return Err(damaged(
                 source,
                 format!("{row_bytes} bytes of a row cannot be in {length} bytes of file"),

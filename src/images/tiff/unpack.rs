@@ -10,6 +10,8 @@ use fax::Color;
 use fax::decoder::{DecodeStatus, Group3Decoder, Group4Decoder, pels};
 use flate2::bufread::ZlibDecoder;
 
+use crate::images::jpeg::STRONGEST_COMPRESSION;
+
 /// How the strips or tiles of a page are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
@@ -55,16 +57,20 @@ impl Compression {
         })
     }
 
-    /// How many bytes one byte of the file can become at most; `None` where there is no such number.
-    pub(super) fn strongest(self) -> Option<u64> {
+    /// How many bytes one byte of the file can become at most.
+    pub(super) fn strongest(self) -> u64 {
         match self {
-            Compression::None => Some(1),
-            Compression::Deflate => Some(1100),
-            Compression::Lzw => Some(4000),
-            Compression::PackBits => Some(130),
+            Compression::None => 1,
+            Compression::Deflate => 1100,
+            Compression::Lzw => 4000,
+            Compression::PackBits => 130,
             // A block of up to 128 KiB that repeats one byte takes four.
-            Compression::Zstd => Some(128 << 10),
-            Compression::Jpeg | Compression::Group3 | Compression::Group4 => None,
+            Compression::Zstd => 128 << 10,
+            Compression::Jpeg => STRONGEST_COMPRESSION,
+            // 2560 white pixels take twelve bits.
+            Compression::Group3 => 300,
+            // A line that is as the one before it takes a bit, and has 65535 pixels at most.
+            Compression::Group4 => 64 << 10,
         }
     }
 

@@ -103,11 +103,12 @@ impl Chunked {
                 is_inside &= place < *count;
                 number = number * count + place.min(count - 1);
             }
-            if !is_inside {
-                continue;
-            }
+            // Those outside too, which the library reads to know what stands for chunks that are not stored.
             if chunk.address.checked_add(chunk.storage_size).is_none_or(|end| end > length) {
                 return Err(damaged("a chunk ends behind its end"));
+            }
+            if !is_inside {
+                continue;
             }
             let (address, bytes) = (chunk.address, chunk.storage_size);
             chunks.push(Chunk { number, address, bytes, skipped: chunk.filter_mask });

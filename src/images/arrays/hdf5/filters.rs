@@ -131,6 +131,9 @@ fn refused(name: &str, id: u16, stored_name: Option<&str>) -> Error {
     Error::input(name, problem)
 }
 
+/// Each byte of a chunk seldom becomes more than this; where it does, memory is taken as it is filled.
+const USUAL: usize = 16;
+
 /// What `decoder` makes of `packed` bytes, of which each becomes `strongest` at most.
 fn unpacked(
     decoder: impl Read,
@@ -140,8 +143,9 @@ fn unpacked(
 ) -> std::result::Result<Vec<u8>, String> {
     // Memory is only taken for what there can be.
     let room = most.min(packed.saturating_mul(strongest).saturating_add(64));
-    let mut bytes = memory::reserve("a chunk", room, "cut the file into smaller chunks")
+    memory::check("a chunk", room as u64, "cut the file into smaller chunks")
         .map_err(|error| error.to_string())?;
+    let mut bytes = Vec::with_capacity(room.min(packed.saturating_mul(USUAL)));
     let read = decoder.take(room as u64).read_to_end(&mut bytes);
     read.map_err(|error: io::Error| error.to_string())?;
     Ok(bytes)

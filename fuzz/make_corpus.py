@@ -1,0 +1,144 @@
+"""Writes the first files of each corpus: small ones as other programs store them, and those of the tests.
+
+    python fuzz/make_corpus.py
+
+Needs numpy, tifffile, imagecodecs, Pillow and zarr. What the fuzz targets find is kept beside them under other names.
+"""
+
+import io
+import pathlib
+import tempfile
+
+import numpy as np
+import tifffile
+import zarr
+from PIL import Image
+
+FUZZ = pathlib.Path(__file__).parent
+TESTS = FUZZ.parent / "tests"
+NUMBERS = np.arange(24 * 20).reshape(24, 20) * 7 % 251
+
+
+def keep(reader, name, data):
+    folder = FUZZ / "corpus" / reader
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def packed(folder):
+    """A folder as one file, as readers.rs unpacks it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return b"".join(
+        f"{path.relative_to(folder)} {path.stat().st_size}\n".encode() + path.read_bytes() for path in paths
+    )
+
+
+def write_tests():
+    for reader, kind in [("hdf5", "hdf5"), ("mrc", "mrc"), ("nifti", "nifti"), ("npy", "npy")]:
+        for path in (TESTS / "corpus" / kind).iterdir():
+            if path.is_file():
+                keep(reader, path.name, path.read_bytes())
+    for path in (TESTS / "corpus/zarr").iterdir():
+        if path.is_dir():
+            keep("zarr", path.name, packed(path))
+    for path in (TESTS / "exchange/files").iterdir():
+        reader = "model" if path.name == "expected.safetensors" else "exchange"
+        keep(reader, path.name, path.read_bytes())
+
+
+def tiff(name, data, **options):
+    file = io.BytesIO()
+    big = options.pop("bigtiff", False)
+    order = options.pop("byteorder", "<")
+    ome = options.pop("ome", None)
+    imagej = options.pop("imagej", False)
+    with tifffile.TiffWriter(file, bigtiff=big, byteorder=order, ome=ome, imagej=imagej) as writer:
+        writer.write(data, **options)
+    keep("tiff", name + ".tif", file.getvalue())
+
+
+def write_tiff():
+    grey = dict(photometric="minisblack")
+    byte = NUMBERS.astype("u1")
+    for compression in ["none", "lzw", "deflate", "packbits", "zstd", "jpeg"]:
+        tiff(f"u1_{compression}", byte, compression=compression, rowsperstrip=8, **grey)
+        if compression in ("lzw", "deflate", "zstd"):
+            tiff(f"u2_{compression}_predicted", NUMBERS.astype("u2"), compression=compression, predictor=2, **grey)
+            tiff(f"f4_{compression}_predicted", NUMBERS.astype("f4"), compression=compression, predictor=3, **grey)
+    tiff("tiles", NUMBERS.astype("u2"), tile=(16, 16), compression="deflate", **grey)
+    tiff("big", NUMBERS.astype("i4"), bigtiff=True, byteorder=">", **grey)
+    tiff("white", byte, photometric="miniswhite")
+    tiff("rgb_jpeg", np.stack([byte] * 3, 2), photometric="rgb", compression="jpeg", tile=(16, 16))
+    tiff("planar", np.stack([byte] * 3), photometric="rgb", planarconfig="separate")
+    stack = np.stack([byte] * 6)
+    tiff("stack", stack, **grey)
+    tiff("imagej", stack.reshape(3, 2, 24, 20), imagej=True, metadata={"axes": "ZCYX"}, **grey)
+    tiff("ome", stack.reshape(3, 2, 24, 20), ome=True, metadata={"axes": "ZCYX", "PhysicalSizeX": 0.5}, **grey)
+    tiff("half", NUMBERS.astype("f2"), **grey)
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(byte, subifds=1, **grey)
+        writer.write(byte[::2, ::2], subfiletype=1, **grey)
+    keep("tiff", "smaller.tif", file.getvalue())
+    for compression in ("group3", "group4"):
+        file = io.BytesIO()
+        Image.fromarray(byte > 100).save(file, "TIFF", compression=compression)
+        keep("tiff", compression + ".tif", file.getvalue())
+
+
+def write_pictures():
+    byte = NUMBERS.astype("u1")
+    grey, colours = Image.fromarray(byte), Image.fromarray(np.stack([byte, byte.T.reshape(byte.shape), 255 - byte], 2))
+    for name, image, options in [
+        ("grey", grey, {}),
+        ("bits", grey.convert("1"), {}),
+        ("rgb", colours, {}),
+        ("rgba", colours.convert("RGBA"), {}),
+        ("palette", colours.quantize(16), {}),
+        ("deep", Image.fromarray(NUMBERS.astype("u2") * 200), {}),
+        ("dpi", grey, {"dpi": (300, 300)}),
+    ]:
+        file = io.BytesIO()
+        image.save(file, "PNG", **options)
+        keep("png", name + ".png", file.getvalue())
+    for name, image, options in [
+        ("grey", grey, {}),
+        ("rgb", colours, {"subsampling": 0}),
+        ("rgb_420", colours, {"subsampling": 2}),
+        ("progressive", colours, {"progressive": True}),
+        ("restarts", grey, {"restart_marker_blocks": 1}),
+        ("rgb_kept", colours, {"keep_rgb": True}),
+    ]:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=60, **options)
+        keep("jpeg", name + ".jpg", file.getvalue())
+
+
+def write_zarr():
+    from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, options in [
+            ("blosc_zstd", dict(compressors=BloscCodec(cname="zstd", shuffle="shuffle"))),
+            ("blosc_lz4", dict(compressors=BloscCodec(cname="lz4", shuffle="bitshuffle"))),
+            ("blosc_blosclz", dict(compressors=BloscCodec(cname="blosclz"))),
+            ("shards", dict(compressors=ZstdCodec(), shards=(24, 20))),
+            ("gzip", dict(compressors=GzipCodec())),
+            ("version2", dict(zarr_format=2)),
+        ]:
+            path = pathlib.Path(folder) / name
+            zarr.create_array(path, data=NUMBERS.astype("u2"), chunks=(12, 10), **options)
+            keep("zarr", name + ".zarr", packed(path))
+
+
+def write_raw():
+    keep("raw", "whole", NUMBERS.astype("<u2").tobytes()[:128])
+    keep("raw", "behind_header", bytes(140))
+
+
+if __name__ == "__main__":
+    write_tests()
+    write_tiff()
+    write_pictures()
+    write_zarr()
+    write_raw()

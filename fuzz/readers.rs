@@ -1,0 +1,159 @@
+//! What the fuzz targets and `tests/fuzz_corpus.rs` share: bytes of one format, read as the program reads such a file.
+//!
+//! Reading may succeed or fail; it must not panic, and take little time and memory, however the bytes lie.
+
+use std::fs;
+use std::path::{Component, Path};
+
+use msd_gpu::exchange::{ImportOptions, import_bytes};
+use msd_gpu::geometry::Window;
+use msd_gpu::images::{
+    Discovery, ImageSource, Slices, Volume, overview, page_size, read_image, read_labels, read_values,
+};
+use msd_gpu::network::Model;
+
+/// Images of more numbers are not read whole: the file may well hold them, and then they take what they take.
+const MOST_NUMBERS: usize = 1 << 18;
+/// Of a stack no more images are read than these.
+const MOST_IMAGES: usize = 3;
+/// The rows and columns of a part.
+const PART: usize = 16;
+
+/// A reader: what it is called, as its fuzz target and the folder of its corpus are, and what it does with the bytes.
+pub type Reader = (&'static str, fn(&[u8]));
+
+/// All readers.
+pub const READERS: [Reader; 11] = [
+    ("exchange", exchange),
+    ("hdf5", file),
+    ("jpeg", file),
+    ("model", model),
+    ("mrc", file),
+    ("nifti", file),
+    ("npy", file),
+    ("png", file),
+    ("raw", raw),
+    ("tiff", file),
+    ("zarr", zarr),
+];
+
+/// An image or array in one file; its first bytes tell the format.
+pub fn file(bytes: &[u8]) {
+    in_file(bytes, |path| images(path, &Discovery::default()));
+}
+
+/// Numbers without a header.
+pub fn raw(bytes: &[u8]) {
+    let mut discovery = Discovery::default();
+    discovery.raw = Some("8x4x2:u16le".into());
+    in_file(bytes, |path| images(path, &discovery));
+}
+
+/// A model of this program.
+pub fn model(bytes: &[u8]) {
+    if let Ok(model) = Model::from_bytes(bytes, Path::new("model")) {
+        let _ = model.to_bytes();
+    }
+}
+
+/// A network of another program.
+pub fn exchange(bytes: &[u8]) {
+    let _ = import_bytes(bytes.to_vec(), Path::new("network"), &ImportOptions::default());
+}
+
+/// A Zarr folder, packed as [`pack`] does.
+pub fn zarr(bytes: &[u8]) {
+    let Ok(folder) = tempfile::tempdir() else { return };
+    let path = folder.path().join("a.zarr");
+    if fs::create_dir(&path).is_ok() && unpack(bytes, &path) > 0 {
+        images(&path, &Discovery::default());
+        let mut second = Discovery::default();
+        second.level = 1;
+        images(&path, &second);
+    }
+}
+
+/// Files as one: of each a line with its name and its length, and its bytes.
+#[allow(dead_code, reason = "the fuzz targets only unpack")]
+pub fn pack(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for (name, bytes) in files {
+        packed.extend(format!("{name} {}\n", bytes.len()).bytes());
+        packed.extend(*bytes);
+    }
+    packed
+}
+
+/// Writes the files that [`pack`] has packed into `folder`, as far as they make sense; how many these are.
+fn unpack(mut bytes: &[u8], folder: &Path) -> usize {
+    let mut count = 0;
+    while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        let Ok(line) = std::str::from_utf8(&bytes[..end]) else { break };
+        let Some((name, length)) = line.rsplit_once(' ') else { break };
+        let (rest, Ok(length)) = (&bytes[end + 1..], length.parse::<usize>()) else { break };
+        let (file, rest) = rest.split_at(length.min(rest.len()));
+        bytes = rest;
+        let name = Path::new(name);
+        // Nothing is written outside of the folder.
+        if !name.components().all(|part| matches!(part, Component::Normal(_))) {
+            break;
+        }
+        let path = folder.join(name);
+        if let Some(parent) = path.parent()
+            && fs::create_dir_all(parent).is_ok()
+            && fs::write(&path, file).is_ok()
+        {
+            count += 1;
+        }
+    }
+    count
+}
+
+fn in_file(bytes: &[u8], read: impl Fn(&Path)) {
+    let Ok(folder) = tempfile::tempdir() else { return };
+    let path = folder.path().join("file");
+    if fs::write(&path, bytes).is_ok() {
+        read(&path);
+    }
+}
+
+/// Looks for the images at `path`, and reads some of them whole and in parts.
+fn images(path: &Path, discovery: &Discovery) {
+    let Some(place) = path.to_str() else { return };
+    let Ok(pages) = discovery.discover(place) else { return };
+    let numbers = |page: &ImageSource| {
+        page_size(page).ok().and_then(|(channels, height, width)| {
+            channels.checked_mul(height).and_then(|count| count.checked_mul(width))
+        })
+    };
+    // An image whose header is damaged is read to be told what is wrong with it.
+    let is_small = |page: &ImageSource| numbers(page).is_none_or(|count| count <= MOST_NUMBERS);
+    for page in pages.iter().take(MOST_IMAGES).filter(|page| is_small(page)) {
+        let _ = read_image(page);
+        let _ = read_values(page);
+        let _ = read_labels(page);
+    }
+    let count = pages.len();
+    let is_small = count <= MOST_IMAGES && pages.iter().all(is_small);
+    if is_small {
+        let _ = overview(place, pages.clone(), &mut ());
+    }
+    if let Ok(volume) = Slices::new(place, pages) {
+        parts(&volume);
+    }
+}
+
+/// Reads the first and the last pixels of a volume.
+fn parts(volume: &Slices) {
+    let extent = volume.extent();
+    let end = |length: usize| length.saturating_sub(PART)..length;
+    let first = Window::new(0..1, 0..extent.y.min(PART), 0..extent.x.min(PART));
+    let last = Window::new(extent.z - 1..extent.z, end(extent.y), end(extent.x));
+    // Each number of a pixel is a channel, of which there may be very many.
+    if volume.channels() <= MOST_NUMBERS / (PART * PART) {
+        for window in [first, last] {
+            let _ = volume.read(window);
+            let _ = volume.read_labels(window);
+        }
+    }
+}
