@@ -70,10 +70,15 @@ impl Cutting {
     /// # Errors
     /// [`Error::Setting`] for what is none of these.
     pub fn of_text(tile: Option<usize>, halo: Option<&str>, memory: Option<&str>) -> Result<Self> {
-        let memory = memory.map(|text| byte_size("memory", text)).transpose()?;
-        if memory == Some(0) {
-            return Err(Error::setting("memory", 0, "it must be a size such as 2GB, 1.5GiB or 500M"));
-        }
+        let bytes = |text: &str| match byte_size("memory", text)? {
+            0 => Err(Error::setting(
+                "memory",
+                format!("'{text}'"),
+                "it must be a size above 0, such as 2GB or 500M",
+            )),
+            bytes => Ok(bytes),
+        };
+        let memory = memory.map(bytes).transpose()?;
         let halo = match halo {
             Some(halo) => halo.parse()?,
             None if tile.is_some() => Halo::Exact,
