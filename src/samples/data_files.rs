@@ -111,7 +111,7 @@ impl<'a> DataFiles<'a> {
     /// may be NaN or infinite; they are NaN in the image.
     ///
     /// # Errors
-    /// [`Error::Input`] for files that cannot be read and labels that are no class, [`Error::Mismatch`] for images without
+    /// [`Error::Input`](crate::Error::Input) for files that cannot be read and labels that are no class, [`Error::Mismatch`](crate::Error::Mismatch) for images without
     /// target, targets of another size, images of different channel counts, and label images of more than 32 values where
     /// the rule does not say which are classes.
     pub fn segmentation(&self, classes: Classes) -> Result<(Dataset, LabelMapping, LabelRule)> {
@@ -154,7 +154,7 @@ impl<'a> DataFiles<'a> {
     /// NaN or infinite; such targets become the mean of those that count.
     ///
     /// # Errors
-    /// [`Error::Input`] for files that cannot be read, [`Error::Mismatch`] for images without target, targets of another size,
+    /// [`Error::Input`](crate::Error::Input) for files that cannot be read, [`Error::Mismatch`](crate::Error::Mismatch) for images without target, targets of another size,
     /// and images or targets of different channel counts.
     pub fn regression(&self) -> Result<Dataset> {
         let found = self.checked_pairs(true)?;
