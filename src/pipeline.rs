@@ -55,7 +55,8 @@ pub(crate) fn pipeline<I: Sync, R: Send, W: Send>(
     })
 }
 
-fn no_thread(error: std::io::Error) -> Error {
+/// The error where a thread cannot be started.
+pub(crate) fn no_thread(error: std::io::Error) -> Error {
     let problem = format!("{error}; raise the limit of memory or of processes");
     Error::device("this machine", "starting a thread", problem).caused_by(error)
 }

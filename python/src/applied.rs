@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::{raised, setting};
-use crate::keywords;
+use crate::keywords::{self, Options};
 use crate::pairs::{Pairs, TRAINING, TargetKind};
 use crate::process;
 use crate::results::Results;
@@ -26,21 +26,6 @@ use crate::stack::{Spot, Stack};
 
 /// The keywords of `evaluate`.
 const OPTIONS: [&str; 6] = ["weights", "ignore", "threshold", "classes", "data_range", "rescale"];
-
-/// What was given by name, of one function's keywords. None counts as not given.
-struct Options<'a, 'py>(Option<&'a Bound<'py, PyDict>>);
-
-impl<'a, 'py> Options<'a, 'py> {
-    fn read(function: &str, given: Option<&'a Bound<'py, PyDict>>) -> PyResult<Self> {
-        keywords::refuse(function, given, &OPTIONS)?;
-        Ok(Self(given))
-    }
-
-    fn get(&self, name: &str) -> Option<Bound<'py, PyAny>> {
-        // A dict with text as keys has no errors but the missing one.
-        self.0?.get_item(name).ok().flatten().filter(|value| !value.is_none())
-    }
-}
 
 /// Where models run, as it was asked for.
 #[derive(Debug, Clone)]
@@ -227,7 +212,7 @@ impl Applied {
 
     /// How far, in pixels, results look to either side.
     pub fn halo(&self) -> usize {
-        let halos = self.models.iter().map(|(_, model)| (model.architecture.receptive_field() - 1) / 2);
+        let halos = self.models.iter().map(|(_, model)| model.architecture.halo());
         halos.max().unwrap_or(0)
     }
 
@@ -321,7 +306,7 @@ impl Applied {
     ) -> PyResult<Bound<'py, PyDict>> {
         process::enter()?;
         let py = images.py();
-        let options = Options::read(function, options)?;
+        let options = Options::read(function, options, &OPTIONS)?;
         let [weights, ignore, threshold, classes, range, rescale] = OPTIONS.map(|name| options.get(name));
         let ignore = ignore.map(|value| keywords::label("ignore", &value)).transpose()?;
         let threshold = threshold.map(|value| keywords::label("threshold", &value)).transpose()?;

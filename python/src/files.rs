@@ -7,12 +7,12 @@ use msd_gpu::inference::{self, Cutting, Destination, Procedure, Request, Wishes}
 use msd_gpu::watcher::{Flow, ImageReport, Watcher};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyString};
+use pyo3::types::PyDict;
 
 use crate::applied::Applied;
 use crate::arrays::type_of;
 use crate::errors::{raised, raised_of_files, setting};
-use crate::keywords;
+use crate::keywords::{self, Options};
 use crate::process;
 
 /// The keywords of `apply`.
@@ -36,43 +36,6 @@ const OPTIONS: [&str; 18] = [
     "rescale",
     "progress",
 ];
-
-/// What was given by name. None counts as not given.
-struct Options<'a, 'py>(Option<&'a Bound<'py, PyDict>>);
-
-impl<'py> Options<'_, 'py> {
-    fn get(&self, name: &str) -> Option<Bound<'py, PyAny>> {
-        // A dict with text as keys has no errors but the missing one.
-        self.0?.get_item(name).ok().flatten().filter(|value| !value.is_none())
-    }
-
-    fn flag(&self, name: &str) -> PyResult<bool> {
-        keywords::flag(name, self.get(name).as_ref())
-    }
-
-    fn text(&self, name: &str) -> PyResult<Option<String>> {
-        self.get(name).map(|value| keywords::text(name, &value)).transpose()
-    }
-
-    /// A number from 0.
-    fn count(&self, name: &str) -> PyResult<Option<usize>> {
-        let read = |value: Bound<'py, PyAny>| {
-            let value = keywords::whole(name, &value)?;
-            value.extract().map_err(|_| setting(name, &value, "it is counted from 0"))
-        };
-        self.get(name).map(read).transpose()
-    }
-
-    /// A number, or a text that says one with its unit, or a word.
-    fn number_or_text(&self, name: &str) -> PyResult<Option<String>> {
-        let read = |value: Bound<'py, PyAny>| match value.cast::<PyInt>() {
-            Ok(number) if !value.is_instance_of::<PyBool>() => Ok(number.str()?.to_string()),
-            _ if value.is_instance_of::<PyString>() => keywords::text(name, &value),
-            _ => Err(keywords::wrong_type(name, &value, "an int or a str")),
-        };
-        self.get(name).map(read).transpose()
-    }
-}
 
 /// A path, as text that may also be a pattern, or name an array inside a file.
 fn place(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
@@ -118,9 +81,8 @@ impl Applied {
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Vec<PathBuf>> {
         process::enter()?;
-        keywords::refuse(function, options, &OPTIONS)?;
         let py = input.py();
-        let options = Options(options);
+        let options = Options::read(function, options, &OPTIONS)?;
         let (rescale, progress) = (options.get("rescale"), options.get("progress"));
         let rescale = self.measure(rescale.as_ref())?;
         if let Some(progress) = progress.as_ref().filter(|progress| !progress.is_callable()) {

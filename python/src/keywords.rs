@@ -38,6 +38,49 @@ pub fn refuse(function: &str, given: Option<&Bound<'_, PyDict>>, known: &[&str])
     Ok(())
 }
 
+/// What a function was given by name, of its keywords. None counts as not given.
+pub struct Options<'a, 'py>(Option<&'a Bound<'py, PyDict>>);
+
+impl<'a, 'py> Options<'a, 'py> {
+    /// Those of `function`, whose keywords are `known`; others are refused.
+    pub fn read(function: &str, given: Option<&'a Bound<'py, PyDict>>, known: &[&str]) -> PyResult<Self> {
+        refuse(function, given, known)?;
+        Ok(Self(given))
+    }
+
+    pub fn get(&self, name: &str) -> Option<Bound<'py, PyAny>> {
+        // A dict with text as keys has no errors but the missing one.
+        self.0?.get_item(name).ok().flatten().filter(|value| !value.is_none())
+    }
+
+    pub fn flag(&self, name: &str) -> PyResult<bool> {
+        flag(name, self.get(name).as_ref())
+    }
+
+    pub fn text(&self, name: &str) -> PyResult<Option<String>> {
+        self.get(name).map(|value| text(name, &value)).transpose()
+    }
+
+    /// A number from 0.
+    pub fn count(&self, name: &str) -> PyResult<Option<usize>> {
+        let read = |value: Bound<'py, PyAny>| {
+            let value = whole(name, &value)?;
+            value.extract().map_err(|_| setting(name, &value, "it is counted from 0"))
+        };
+        self.get(name).map(read).transpose()
+    }
+
+    /// A number, or a text that says one with its unit, or a word.
+    pub fn number_or_text(&self, name: &str) -> PyResult<Option<String>> {
+        let read = |value: Bound<'py, PyAny>| match value.cast::<PyInt>() {
+            Ok(number) if !value.is_instance_of::<PyBool>() => Ok(number.str()?.to_string()),
+            _ if value.is_instance_of::<PyString>() => text(name, &value),
+            _ => Err(wrong_type(name, &value, "an int or a str")),
+        };
+        self.get(name).map(read).transpose()
+    }
+}
+
 /// A bool, also one of NumPy's.
 fn is_switch(value: &Bound<'_, PyAny>) -> bool {
     value.is_instance_of::<PyBool>() || value.extract::<bool>().is_ok()

@@ -143,6 +143,8 @@ impl Model {
     /// A regression gives float32 in the units of its targets, (c, y, x) or (n, c, y, x); where it has one output, (y, x) for
     /// (y, x) and (n, y, x) for (n, y, x).
     ///
+    /// A model of slabs takes each slice with its neighbours as channels, (slices, y, x); apply makes slabs of stacks by itself.
+    ///
     /// rescale: bring each image to the range of numbers of the training images, by its own mean and deviation ("mean") or
     /// percentiles ("1..99"): for the same scene in another bit depth.
     /// out: an array to write into, slice by slice, of NumPy, h5py or zarr or what else takes slices as these do; it has the shape of the

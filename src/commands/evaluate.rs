@@ -10,7 +10,7 @@ use super::settings::one_of;
 use super::{console, table};
 use crate::Result;
 use crate::evaluation::{Comparison, Scoring, TaskScores, compare, report};
-use crate::images::{Discovery, pages_as_images};
+use crate::images::Discovery;
 use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
 use crate::network::{Class, Model, Task, TaskKind};
 use crate::samples::{DataFiles, Dataset, LabelRule, ResultFiles};
@@ -134,10 +134,8 @@ fn evaluate_models(arguments: &EvaluateArguments) -> Result<()> {
     let Some(scoring) = scoring else { return Ok(()) };
     // All images have the channels of the first one: that is checked when they are loaded.
     if let Some(images) = &arguments.images {
-        let mut found = arguments.discovery(ensemble.model().slab).discover(images)?;
-        if ensemble.model().architecture.inputs == 1 && arguments.discovery.axes.is_none() {
-            found = pages_as_images(found);
-        }
+        let model = ensemble.model();
+        let found = arguments.discovery(model.slab).discover_for(images, model.architecture.inputs)?;
         if let Some(first) = found.first() {
             ensemble.check_image(first)?;
         }

@@ -102,6 +102,16 @@ impl Discovery {
         Ok(images)
     }
 
+    /// As [`Discovery::discover`], for models that take images of `channels` channels: for those of one, pages that are said to be
+    /// channels are images of their own, unless `axes` say otherwise.
+    ///
+    /// # Errors
+    /// As [`Discovery::discover`].
+    pub fn discover_for(&self, p: &str, channels: usize) -> Result<Vec<ImageSource>> {
+        let images = self.discover(p)?;
+        Ok(if channels == 1 && self.axes.is_none() { pages_as_images(images) } else { images })
+    }
+
     fn wanted(&self) -> Wanted<'_> {
         Wanted { axes: self.axes.as_deref(), level: self.level }
     }
@@ -193,7 +203,7 @@ impl Discovery {
 
 /// `images` with each page as an image of its own where pages are channels, for models of one channel: many programs write
 /// slices and call them channels.
-pub fn pages_as_images(images: Vec<ImageSource>) -> Vec<ImageSource> {
+pub(super) fn pages_as_images(images: Vec<ImageSource>) -> Vec<ImageSource> {
     let gathered: Vec<_> = images.iter().filter(|image| image.planes.len() > 1).collect();
     let Some(first) = gathered.first() else { return images };
     let others = match gathered.len() {

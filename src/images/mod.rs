@@ -68,7 +68,7 @@ mod volume;
 pub(crate) use cache::ImageCache;
 pub use convert::{Conversion, ValueWindow, convert};
 pub(crate) use discovery::natural_order;
-pub use discovery::{Discovery, discover, pages_as_images};
+pub use discovery::{Discovery, discover};
 pub(crate) use file::has_end_mark;
 pub use label_format::LabelFormat;
 pub use labels::{Palette, write_labels, write_labels_as};

@@ -129,21 +129,14 @@ fn of_volume(slices: Vec<ImageSource>, thickness: usize) -> Result<Vec<ImageSour
         // Reading tells what is wrong with a header.
         let Ok(found) = header(slice) else { continue };
         match &first {
-            Some((name, first)) if first.kind() != found.kind() => {
-                let size = |header: &Header| {
-                    format!(
-                        "{} x {} pixels of {} {}",
-                        header.width, header.height, header.channels, header.samples
-                    )
-                };
-                return Err(Error::Mismatch(format!(
-                    "{} has {} but {name} has {}; wanted the same in all slices of a volume, which `slab` makes of them",
-                    slice.name(),
-                    size(&found),
-                    size(first)
-                )));
+            Some((name, first)) => {
+                first.check_slice(name, &slice.name(), &found).map_err(|error| match error {
+                    Error::Mismatch(problem) => {
+                        Error::Mismatch(format!("{problem}, which `slab` makes of them"))
+                    }
+                    other => other,
+                })?;
             }
-            Some(_) => {}
             None => first = Some((slice.name(), found)),
         }
     }

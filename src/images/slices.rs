@@ -70,20 +70,7 @@ impl Slices {
         let first_name = pages[0].name();
         for page in &mut pages {
             let found = header(page)?;
-            if found.kind() != first.kind() {
-                let described = |header: &Header| {
-                    format!(
-                        "{} x {} pixels of {} {}",
-                        header.width, header.height, header.channels, header.samples
-                    )
-                };
-                return Err(Error::Mismatch(format!(
-                    "{} has {} but {first_name} has {}; wanted the same in all slices of a volume",
-                    page.name(),
-                    described(&found),
-                    described(&first)
-                )));
-            }
+            first.check_slice(&first_name, &page.name(), &found)?;
             page.header = Some(found);
         }
         let voxel_size = match pages.first() {

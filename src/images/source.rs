@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::arrays::{ArrayImage, Growth};
 use super::slab::Slab;
+use crate::error::{Error, Result};
 
 /// What the header of one image says, kept so that no file is opened again to ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,25 @@ impl Header {
     /// What images that are parts of one have in common: channels, height, width and type of number.
     pub(super) fn kind(&self) -> (usize, usize, usize, SampleType) {
         (self.channels, self.height, self.width, self.samples)
+    }
+
+    /// Checks that the slice called `name` is of the kind of this one, which is called `first`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`].
+    pub(super) fn check_slice(&self, first: &str, name: &str, found: &Self) -> Result<()> {
+        if found.kind() == self.kind() {
+            return Ok(());
+        }
+        let described = |header: &Self| {
+            let Self { channels, height, width, samples, .. } = header;
+            format!("{width} x {height} pixels of {channels} {samples}")
+        };
+        Err(Error::Mismatch(format!(
+            "{name} has {} but {first} has {}; wanted the same in all slices of a volume",
+            described(found),
+            described(self)
+        )))
     }
 }
 
@@ -151,14 +171,14 @@ impl ImageSource {
             let inside = name.strip_prefix(&*self.path.to_string_lossy()).unwrap_or(name);
             (inside.to_owned(), image.array.axes(), image.number, image.channel)
         });
-        // The slices of a slab may be in other files.
-        let slab: Vec<_> = self
-            .slab
-            .iter()
-            .flat_map(Slab::slices)
-            .map(|slice| (slice.name(), changed(&slice.path)))
-            .collect();
+        let slab = self.slab.as_ref().map(|slab| slab.slices().len());
         format!("{:?} {:?} {:?} {array:?} {slab:?}", self.page, self.header, self.planes)
+    }
+
+    /// The files that its numbers are in: of a slab, those of all its slices.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let slices = self.slab.iter().flat_map(Slab::slices).map(|slice| slice.path.as_path());
+        std::iter::once(self.path.as_path()).chain(slices)
     }
 
     /// Each of the planes by itself; the image as it is where it has only one.
@@ -177,11 +197,6 @@ impl ImageSource {
         };
         self.planes.iter().map(part).collect()
     }
-}
-
-/// When the file at `path` was changed last, where that is known.
-fn changed(path: &Path) -> Option<std::time::SystemTime> {
-    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// The name of the file at `path` without its ending, of which `.nii.gz` has two parts.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, Array3, ArrayView2, s};
 
 use super::*;
-use crate::images::{page_size, pages_as_images, read_image, read_labels};
+use crate::images::discovery::pages_as_images;
+use crate::images::{page_size, read_image, read_labels};
 
 /// A page of 16 bits to be written.
 #[derive(Clone, Default)]

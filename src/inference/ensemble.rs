@@ -291,10 +291,9 @@ impl Ensemble {
         Ok(all)
     }
 
-    /// How far, in pixels, the outputs of the models look to either side.
-    pub(super) fn reach(&self) -> usize {
-        let reaches = self.predictors.iter().map(|p| (p.model().architecture.receptive_field() - 1) / 2);
-        reaches.max().unwrap_or(0)
+    /// How many pixels to either side a pixel of the result depends on.
+    pub fn halo(&self) -> usize {
+        self.predictors.iter().map(|predictor| predictor.model().architecture.halo()).max().unwrap_or(0)
     }
 
     /// Does `work` with images computed in one piece each, whatever the size of tiles that the models were opened with.

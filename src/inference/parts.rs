@@ -32,13 +32,21 @@ pub(super) struct Part {
     pub(super) whole: Extent,
     /// Of the first part that is left to do, those of the image that an earlier run has done.
     pub(super) done_before: Vec<Window>,
+    /// What is wrong with the image, where that is known before its turn comes.
+    problem: Option<Error>,
 }
 
 impl Part {
     /// All of image `image`, whose size need not be known.
     pub(super) fn whole(image: usize, extent: Extent) -> Self {
         let all = Window::whole(extent);
-        Self { image, number: 0, count: 1, core: all, patch: all, whole: extent, done_before: Vec::new() }
+        let done_before = Vec::new();
+        Self { image, number: 0, count: 1, core: all, patch: all, whole: extent, done_before, problem: None }
+    }
+
+    /// Image `image`, which cannot be read, as `problem` says.
+    pub(super) fn unreadable(image: usize, problem: Error) -> Self {
+        Self { problem: Some(problem), ..Self::whole(image, Extent::plane(0, 0)) }
     }
 
     /// The parts of image `image`, of `extent`, by its tiles.
@@ -109,6 +117,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Error::Input`] for what cannot be read or is not finite.
     pub(super) fn read(&mut self, part: &Part) -> Result<ReadPart> {
+        if let Some(problem) = &part.problem {
+            return Err(problem.clone());
+        }
         let source = &self.images[part.image];
         if part.count == 1 {
             let image = self.fitted(read_image(source)?);

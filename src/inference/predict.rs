@@ -138,7 +138,7 @@ pub(super) fn planned(
     outputs: &mut Outputs<'_>,
     resumed: bool,
 ) -> Result<Vec<Part>> {
-    let reach = ensemble.reach();
+    let reach = ensemble.halo();
     let mut halo = match cutting.halo {
         Halo::Exact => Some(reach),
         Halo::Pixels(halo) => Some(halo.min(reach)),
@@ -164,7 +164,14 @@ pub(super) fn planned(
                     _ if whole.count(extent) == 1 => Tiling::cut(None, reach),
                     Some(_) => whole,
                     None => {
-                        let found = measured_halo(ensemble, image, extent, &budget, reach)?;
+                        let found = match measured_halo(ensemble, image, extent, &budget, reach) {
+                            // The next image that is cut tells how much is needed.
+                            Err(error @ Error::Input { .. }) => {
+                                parts.push(Part::unreadable(index, error));
+                                continue;
+                            }
+                            found => found?,
+                        };
                         halo = Some(found);
                         plan::tiling(ensemble, extent, cutting, &budget, found)?
                     }

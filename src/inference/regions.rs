@@ -52,11 +52,6 @@ impl Ensemble {
         Ok(tiling.tiles(extent).collect())
     }
 
-    /// How many pixels to either side a pixel of the result depends on.
-    pub fn halo(&self) -> usize {
-        self.reach()
-    }
-
     /// Predicts the core of `tile` from its `patch`, `[channel][y][x]`, in one piece, whatever the size of tiles that the models were
     /// opened with. `whole` is what is known of the image.
     ///

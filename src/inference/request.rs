@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::ensemble::Ensemble;
 use super::predict::{Failure, Procedure, predict};
 use super::products::{Products, Wishes};
-use crate::images::{Discovery, ImageSource, StackFormat, pages_as_images};
+use crate::images::{Discovery, ImageSource, StackFormat};
+use crate::network::Model;
 use crate::watcher::Watcher;
 use crate::{Error, Result};
 
@@ -109,10 +110,7 @@ impl Request {
     /// As [`Products::new`] and [`Discovery::discover`]; [`Error::Setting`] where one file is named for several results.
     pub fn work(&self, ensemble: &Ensemble) -> Result<Work> {
         let products = self.destination.products(ensemble, self.wishes)?;
-        let mut images = self.images(ensemble.model().slab)?;
-        if ensemble.model().architecture.inputs == 1 && self.discovery.axes.is_none() {
-            images = pages_as_images(images);
-        }
+        let mut images = self.images(ensemble.model())?;
         let files: BTreeSet<_> = images.iter().map(ImageSource::place).collect();
         if self.destination.is_file() && (files.len() > 1 || self.wishes.pages) {
             let out = self.destination.out.display();
@@ -126,15 +124,15 @@ impl Request {
         Ok(Work { images, products, procedure: self.procedure, all })
     }
 
-    /// The images, as slabs of `slab` slices.
-    fn images(&self, slab: usize) -> Result<Vec<ImageSource>> {
-        let discovery = self.discovery.clone().of_slabs(slab);
+    /// The images, as `model` takes them.
+    fn images(&self, model: &Model) -> Result<Vec<ImageSource>> {
+        let discovery = self.discovery.clone().of_slabs(model.slab);
         let mut seen = BTreeSet::new();
         let mut images = Vec::new();
         for input in &self.inputs {
             images.extend(
                 discovery
-                    .discover(input)?
+                    .discover_for(input, model.architecture.inputs)?
                     .into_iter()
                     .filter(|image| seen.insert((image.real_path(), image.place().1.to_owned(), image.page))),
             );

@@ -21,7 +21,7 @@ pub struct Tiling {
 impl Tiling {
     /// Tiles of at most `tile` rows and columns, or whole images.
     pub fn new(architecture: &Architecture, tile: Option<usize>) -> Self {
-        Self { tile, reach: (architecture.receptive_field() - 1) / 2 }
+        Self { tile, reach: architecture.halo() }
     }
 
     /// Tiles of at most `tile` rows and columns, or whole images, of which each is computed with `halo` pixels around it.

@@ -7,16 +7,22 @@
 //! - `source`: what is there to be looked at: files of a folder, slices of an array.
 //! - `queue`: which images are done when more come than can be done ([`Policy`]). `latency`: how long images take ([`Pace`]).
 //! - `record`: what is done, in a file, for a watch that goes on after this one.
-//! - `poller`: the thread that looks. `watch`: the loop that computes ([`watch()`]), with a [`Viewer`] that is told.
+//! - `watched`: what is watched ([`Watched`]). `viewer`: who is told what happens ([`Viewer`]).
+//! - `poller`: the thread that looks. `progress`: what was done so far. `watch`: the loop that computes ([`watch()`]).
 
 mod arrivals;
 mod latency;
 mod poller;
+mod progress;
 mod queue;
 mod record;
 mod source;
+mod viewer;
 mod watch;
+mod watched;
 
 pub use latency::Pace;
 pub use queue::Policy;
-pub use watch::{Done, Summary, Viewer, Watched, watch};
+pub use viewer::{Done, Summary, Viewer};
+pub use watch::watch;
+pub use watched::Watched;

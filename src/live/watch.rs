@@ -1,21 +1,20 @@
 //! The loop that applies models to what appears, in order.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::arrivals::{Arrivals, Stamp};
-use super::latency::{Latencies, Pace};
-use super::poller::{GivenUp, Inbox, Item, Outcome, look_again_and_again};
-use super::queue::{Policy, Queue};
+use super::poller::{Inbox, Item, Outcome, look_again_and_again};
+use super::progress::Progress;
+use super::queue::Queue;
 use super::record::{Record, Work};
-use super::source::{Folder, Growing, Source};
-use crate::images::{
-    Discovery, ImageSource, StackFormat, has_end_mark, is_array_folder, pages_as_images, split_place,
-};
+use super::viewer::{Summary, Viewer};
+use super::watched::{Watched, full_name, is_folder, source};
+use crate::images::{Discovery, ImageSource, has_end_mark};
 use crate::inference::{Cutting, Ensemble, Failure, Products, Series};
+use crate::pipeline::no_thread;
 use crate::watcher::{Flow, ImageReport, Watcher};
 use crate::{Error, Result};
 
@@ -24,108 +23,6 @@ const BATCH: Duration = Duration::from_millis(500);
 const MOST_IN_BATCH: usize = 64;
 /// How long the loop sleeps at most before it asks whether to stop.
 const NAP: Duration = Duration::from_millis(50);
-
-/// What is watched, and how.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Watched {
-    /// A folder, or a file or Zarr folder with the place of an array inside, such as `scan.h5:/entry/data`.
-    pub input: String,
-    /// How its files are taken.
-    pub discovery: Discovery,
-    /// How long to wait between two looks.
-    pub poll: Duration,
-    /// How long a file must not change before it is read.
-    pub settle: Duration,
-    /// How long a file that cannot be used must not change before it is given up.
-    pub patience: Duration,
-    /// Which images are done.
-    pub policy: Policy,
-    /// The watch ends when nothing has happened for so long; `None` for never.
-    pub until_idle: Option<Duration>,
-    /// The watch ends after so many images; `None` for never.
-    pub count: Option<u64>,
-}
-
-impl Watched {
-    /// All that comes into `input`, with no end.
-    pub fn new(input: impl Into<String>, discovery: Discovery) -> Self {
-        Self {
-            input: input.into(),
-            discovery,
-            poll: Duration::from_millis(100),
-            settle: Duration::from_millis(500),
-            patience: Duration::from_secs(10),
-            policy: Policy::All,
-            until_idle: None,
-            count: None,
-        }
-    }
-}
-
-/// An image whose results are there.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Done<'a> {
-    /// What messages call it.
-    pub name: &'a str,
-    /// The file that it is in, and for an array which slice it is.
-    pub path: &'a Path,
-    /// The number of the slice, where a stack or array is watched.
-    pub slice: Option<usize>,
-    /// Its results.
-    pub files: &'a [PathBuf],
-    /// How long its results were there after it was first seen as it is; `None` where they were there before.
-    pub latency: Option<Duration>,
-    /// How many images have been done.
-    pub count: u64,
-    /// How many are ready to be done.
-    pub waiting: usize,
-    /// Latency and rate of the last images.
-    pub pace: Pace,
-}
-
-/// Is told what happens in a watch.
-pub trait Viewer {
-    /// The results of an image are there. Unless it gives `true`, a later watch tells of them again.
-    ///
-    /// # Errors
-    /// Whatever is to end the watch.
-    fn done(&mut self, done: &Done<'_>) -> Result<bool>;
-
-    /// An image cannot be used. It may be done later, if it changes.
-    fn failed(&mut self, name: &str, error: &Error);
-
-    /// An image is passed over, as the [`Policy`] says.
-    fn passed_over(&mut self, name: &str) {
-        let _ = name;
-    }
-
-    /// Whether the watch goes on. Where it does not, what is being done is finished.
-    fn flow(&mut self) -> Flow {
-        Flow::Continue(())
-    }
-}
-
-/// What became of a watch.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Summary {
-    /// Images that were done.
-    pub done: u64,
-    /// Images that were not done, as their results were there.
-    pub before: u64,
-    /// Images that were passed over, as the [`Policy`] says.
-    pub passed_over: u64,
-    /// Images that could not be used.
-    pub failed: usize,
-    /// Images that were there and ready when the watch ended.
-    pub waiting: usize,
-    /// Files that were still being written then.
-    pub changing: usize,
-    /// Latency and rate of the last images.
-    pub pace: Pace,
-}
 
 /// Applies `ensemble` to each image as it appears, in order, until `viewer` or the settings say that it is enough. Results are those of
 /// `products`; of an array each slice has files of its own.
@@ -143,8 +40,8 @@ pub fn watch(
     cutting: Cutting,
     viewer: &mut dyn Viewer,
 ) -> Result<Summary> {
-    let grey = ensemble.model().architecture.inputs == 1;
-    let source = source(watched, products, grey)?;
+    let channels = ensemble.model().architecture.inputs;
+    let source = source(watched, products, channels)?;
     let by_pages = products.clone().by_pages();
     // What is not complete has no stack of results.
     let products = if is_folder(watched) { products } else { &by_pages };
@@ -157,25 +54,13 @@ pub fn watch(
     record.finished().for_each(|(key, stamp)| arrivals.done_before(key, stamp, begin));
     let inbox = Inbox::new(Queue::new(watched.policy, record.count()));
     let (outcomes, receiver) = channel();
-    let mut progress = Progress {
-        record,
-        outcomes,
-        inbox: &inbox,
-        viewer,
-        latencies: Latencies::default(),
-        failed: BTreeSet::new(),
-        summary: Summary::default(),
-        active: begin,
-    };
+    let mut progress = Progress::new(record, outcomes, &inbox, viewer);
     let summary = thread::scope(|scope| {
         let (inbox, pause) = (&inbox, watched.poll);
         let look = move || look_again_and_again(source, arrivals, pause, &receiver, inbox);
-        let poller = thread::Builder::new().spawn_scoped(scope, look).map_err(|error| {
-            let problem = format!("{error}; raise the limit of memory or of processes");
-            Error::device("this machine", "starting a thread", problem).caused_by(error)
-        })?;
+        let poller = thread::Builder::new().spawn_scoped(scope, look).map_err(no_thread)?;
         let (discovery, patience) = (&watched.discovery, watched.patience);
-        let mut work = Loop { ensemble, series, products, discovery, patience, grey };
+        let mut work = Loop { ensemble, series, products, discovery, patience, channels };
         let ended = work.run(watched, &mut progress);
         // The thread ends when nobody is there to tell it what became of images.
         let Progress { outcomes, .. } = &mut progress;
@@ -188,55 +73,6 @@ pub fn watch(
     Ok(summary)
 }
 
-/// What `input` is called from anywhere, whether it is there yet or not.
-fn full_name(input: &str) -> String {
-    let (path, inside) = split_place(input);
-    let in_folder = || {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some(folder.canonicalize().ok()?.join(path.file_name()?))
-    };
-    let path = path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.clone());
-    let inside = inside.map(|inside| format!(":{inside}")).unwrap_or_default();
-    format!("{}{inside}", path.display())
-}
-
-/// Whether files are watched, and not the slices of one.
-fn is_folder(watched: &Watched) -> bool {
-    let path = split_place(&watched.input).0;
-    path.is_dir() && !is_array_folder(&path) && !has_array_name(&path)
-}
-
-/// What `watched` says.
-fn source(watched: &Watched, products: &Products, grey: bool) -> Result<Box<dyn Source>> {
-    let path = split_place(&watched.input).0;
-    if is_folder(watched) {
-        if watched.discovery.slices.is_some() {
-            let wanted = "it counts the slices of one stack; leave it out to watch a folder, or take each so-many-th image with `every`";
-            return Err(Error::setting("slices", "given for a folder", wanted));
-        }
-        let is_same =
-            |folder: &Path| matches!((folder.canonicalize(), path.canonicalize()), (Ok(a), Ok(b)) if a == b);
-        if is_same(products.folder()) {
-            let wanted =
-                "the images are in that folder, and results would be taken for images; name another folder";
-            return Err(Error::setting("out", products.folder().display(), wanted));
-        }
-        return Ok(Box::new(Folder::new(path, watched.discovery.raw.is_some())));
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !path.exists() && (!has_array_name(&path) || !folder.is_dir()) {
-        let problem = "no such folder; make it before it is watched, or name an array that will be written, such as scan.h5:/entry/data";
-        return Err(Error::input(&path, problem));
-    }
-    let growing = Growing::new(&watched.input, watched.discovery.clone(), grey, watched.patience)?;
-    Ok(Box::new(growing))
-}
-
-/// Whether the name is that of a stack or an array.
-fn has_array_name(path: &Path) -> bool {
-    StackFormat::of_name(path).is_some()
-}
-
 /// What computes.
 struct Loop<'a> {
     ensemble: &'a mut Ensemble,
@@ -244,7 +80,8 @@ struct Loop<'a> {
     products: &'a Products,
     discovery: &'a Discovery,
     patience: Duration,
-    grey: bool,
+    /// The channels that the models take.
+    channels: usize,
 }
 
 /// What becomes of an item before it is computed.
@@ -329,8 +166,7 @@ impl Loop<'_> {
                         "ends before its end, as if it were still being written; copy or export it again";
                     return Prepared::Unusable(Error::input(path, problem));
                 }
-                match self.discovery.discover(&item.name) {
-                    Ok(images) if self.grey && self.discovery.axes.is_none() => pages_as_images(images),
+                match self.discovery.discover_for(&item.name, self.channels) {
                     Ok(images) => images,
                     Err(error) => return Prepared::Unusable(error),
                 }
@@ -434,105 +270,5 @@ impl Watcher for Files {
     fn image(&mut self, report: &ImageReport<'_>) -> Flow {
         self.0.extend_from_slice(report.files);
         Flow::Continue(())
-    }
-}
-
-/// What has been done, and whom to tell.
-struct Progress<'a> {
-    record: Record,
-    outcomes: Sender<(String, Outcome)>,
-    inbox: &'a Inbox,
-    viewer: &'a mut dyn Viewer,
-    latencies: Latencies,
-    /// What could not be used, by key.
-    failed: BTreeSet<String>,
-    summary: Summary,
-    /// When something was done last.
-    active: Instant,
-}
-
-impl Progress<'_> {
-    /// The next items, in order.
-    fn take(&mut self, most: usize) -> Result<Vec<Item>> {
-        let mut state = self.inbox.lock();
-        if let Some(error) = state.error.take() {
-            return Err(error);
-        }
-        let items = state.queue.take(most);
-        let skipped = state.queue.take_skipped();
-        drop(state);
-        for item in skipped {
-            self.record.add(&item.ready.key, item.ready.stamp, &[])?;
-            self.tell(&item, Outcome::Done(item.ready.stamp));
-            self.summary.passed_over += 1;
-            self.viewer.passed_over(&item.name);
-        }
-        Ok(items)
-    }
-
-    /// The thread that looks is gone only when it failed, which is told elsewhere.
-    fn tell(&mut self, item: &Item, outcome: Outcome) {
-        if matches!(outcome, Outcome::Failed(..)) {
-            self.record.release(&item.ready.key);
-        }
-        self.outcomes.send((item.ready.key.clone(), outcome)).ok();
-    }
-
-    /// The results of an item are there.
-    fn done(&mut self, item: &Item, path: &Path, files: &[PathBuf], is_new: bool) -> Result<()> {
-        let now = Instant::now();
-        let latency = is_new.then(|| now.saturating_duration_since(item.ready.since));
-        match latency {
-            Some(latency) => {
-                self.latencies.add(now, latency);
-                self.summary.done += 1;
-            }
-            None => self.summary.before += 1,
-        }
-        self.failed.remove(&item.ready.key);
-        let done = Done {
-            name: &item.name,
-            path,
-            slice: item.image.as_ref().and_then(|image| image.page),
-            files,
-            latency,
-            count: self.summary.done,
-            waiting: self.inbox.lock().queue.len(),
-            pace: self.latencies.pace(),
-        };
-        if self.viewer.done(&done)? {
-            self.record.add(&item.ready.key, item.ready.stamp, files)?;
-        }
-        self.tell(item, Outcome::Done(item.ready.stamp));
-        Ok(())
-    }
-
-    fn tell_given_up(&mut self) {
-        let given_up = std::mem::take(&mut self.inbox.lock().given_up);
-        for GivenUp { key, name, error } in given_up {
-            self.viewer.failed(&name, &error);
-            self.failed.insert(key);
-        }
-    }
-
-    /// Whether the watch is to end because nothing happens.
-    fn is_idle(&self, watched: &Watched) -> bool {
-        let Some(idle) = watched.until_idle else { return false };
-        let state = self.inbox.lock();
-        let since = self.active.max(state.active);
-        // What was done last is to have been looked at again.
-        since.elapsed() >= idle.max(2 * watched.poll) && state.changing == 0 && state.looks > 1
-    }
-
-    fn finish(mut self) -> Summary {
-        self.tell_given_up();
-        let state = self.inbox.lock();
-        Summary {
-            failed: self.failed.len(),
-            waiting: state.queue.len(),
-            changing: state.changing,
-            pace: self.latencies.pace(),
-            ..self.summary
-        }
     }
 }

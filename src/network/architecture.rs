@@ -150,10 +150,14 @@ impl Architecture {
     /// Width in pixels of the square of input pixels that one output pixel can depend on: each layer adds
     /// twice its largest dilation.
     pub fn receptive_field(&self) -> usize {
-        let reach: usize = (0..self.depth)
+        2 * self.halo() + 1
+    }
+
+    /// How many pixels to either side an output pixel can depend on.
+    pub fn halo(&self) -> usize {
+        (0..self.depth)
             .map(|layer| (0..self.width).map(|j| self.dilation(layer * self.width + j)).max().unwrap_or(0))
-            .sum();
-        2 * reach + 1
+            .sum()
     }
 }
 

@@ -111,9 +111,12 @@ impl<'a> DataFiles<'a> {
     /// may be NaN or infinite; they are NaN in the image.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) for files that cannot be read and labels that are no class, [`Error::Mismatch`](crate::Error::Mismatch) for images without
+    /// [`Error::Input`] for files that cannot be read and labels that are no class, [`Error::Mismatch`] for images without
     /// target, targets of another size, images of different channel counts, and label images of more than 32 values where
     /// the rule does not say which are classes.
+    ///
+    /// [`Error::Input`]: crate::Error::Input
+    /// [`Error::Mismatch`]: crate::Error::Mismatch
     pub fn segmentation(&self, classes: Classes) -> Result<(Dataset, LabelMapping, LabelRule)> {
         let found = self.checked_pairs(false)?;
         let pairs = &found.pairs;
@@ -154,8 +157,11 @@ impl<'a> DataFiles<'a> {
     /// NaN or infinite; such targets become the mean of those that count.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) for files that cannot be read, [`Error::Mismatch`](crate::Error::Mismatch) for images without target, targets of another size,
+    /// [`Error::Input`] for files that cannot be read, [`Error::Mismatch`] for images without target, targets of another size,
     /// and images or targets of different channel counts.
+    ///
+    /// [`Error::Input`]: crate::Error::Input
+    /// [`Error::Mismatch`]: crate::Error::Mismatch
     pub fn regression(&self) -> Result<Dataset> {
         let found = self.checked_pairs(true)?;
         let pairs = &found.pairs;

@@ -135,8 +135,7 @@ impl SampleFiles {
     /// # Errors
     /// What comes of reading it, and numbers that are not finite where they count.
     pub(super) fn read(&self, part: &Window) -> Result<Numbers> {
-        let (image, mut target, weights) = self.checked(part)?;
-        let mut image = image;
+        let (mut image, mut target, weights) = self.checked(part)?;
         if self.may_have_gaps() {
             image.mapv_inplace(|value| if value.is_finite() { value } else { f32::NAN });
         }

@@ -301,8 +301,7 @@ impl Item {
     }
 
     fn read(&self, place: &InFiles, window: &Window) -> Result<Sample> {
-        let (image, mut target, mut weights) = place.files.read(&place.moved(window))?;
-        let mut image = image;
+        let (mut image, mut target, mut weights) = place.files.read(&place.moved(window))?;
         place.image_changes.iter().for_each(|change| change(&mut image));
         place.target_changes.iter().for_each(|change| change(&mut target, &mut weights));
         Ok(Sample { name: self.name.clone(), group: self.group.clone(), image, target, weights })

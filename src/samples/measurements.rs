@@ -100,11 +100,13 @@ impl Stamps {
         let mut hasher = Hasher::new();
         hasher.write(env!("CARGO_PKG_VERSION").as_bytes());
         for page in pages {
-            if !self.files.contains_key(&page.path) {
-                self.files.insert(page.path.clone(), state(&page.path));
+            for path in page.files() {
+                if !self.files.contains_key(path) {
+                    self.files.insert(path.to_path_buf(), state(path));
+                }
+                let state = self.files.get(path)?.as_ref()?;
+                hasher.write(state.as_bytes());
             }
-            let state = self.files.get(&page.path)?.as_ref()?;
-            hasher.write(state.as_bytes());
             hasher.write(page.identity().as_bytes());
         }
         Some(Stamp(hasher.finish_128()))

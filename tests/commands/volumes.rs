@@ -87,6 +87,28 @@ fn an_image_that_needs_more_memory_than_there_may_be_is_cut_and_seams_are_not_se
 }
 
 #[test]
+fn an_image_that_cannot_be_measured_for_its_tiles_is_passed_over() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &looking_far(false));
+    let image = Array3::from_shape_fn((1, 600, 500), |(_, y, x)| ((y * 37 + x * 101) % 251) as f32);
+    bench.floats("in/b.tif", &image);
+    let mut with_gap = image;
+    with_gap[[0, 300, 250]] = f32::NAN;
+    bench.floats("in/a.tif", &with_gap);
+    let call = "predict --model m.safetensors in --device cpu --memory 75MB --out";
+    let passed_over = bench.run(&format!("{call} out --keep-going"));
+    assert_eq!(passed_over.code, 1, "{}", passed_over.stderr);
+    assert!(
+        passed_over.stderr.contains("a.tif") && passed_over.stderr.contains("NaN"),
+        "{}",
+        passed_over.stderr
+    );
+    assert!(passed_over.stderr.contains("pixels around each tile keep"), "{}", passed_over.stderr);
+    assert_eq!(bench.names("out"), ["b.tif"]);
+    bench.refuses(&format!("{call} other"), &["a.tif", "NaN"]);
+}
+
+#[test]
 fn every_product_is_the_same_in_parts_and_whole() {
     let bench = Bench::new();
     bench.model("m.safetensors", &looking_far(true));

@@ -542,7 +542,7 @@ fn slices_of_a_zarr_array_that_is_filled_are_done_once_they_are_stored() {
 
 /// `MSD_GPU_PYTHON` names a Python with h5py.
 #[test]
-#[ignore = "needs Python with h5py"]
+#[ignore = "needs Python with h5py; tests/run.sh runs it"]
 fn slices_of_a_growing_hdf5_dataset_are_done_as_they_come() {
     let bench = bench();
     let python = std::env::var("MSD_GPU_PYTHON").unwrap_or_else(|_| "python3".into());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Look, Source, nanoseconds};
-use crate::images::{Discovery, ImageSource, SliceSelection, is_array_folder, pages_as_images, split_place};
+use crate::images::{Discovery, ImageSource, SliceSelection, is_array_folder, split_place};
 use crate::live::arrivals::{Arrivals, Seen, Stamp, Wait};
 use crate::{Error, Result};
 
@@ -26,8 +26,8 @@ pub(in crate::live) struct Growing {
     path: PathBuf,
     discovery: Discovery,
     slices: Option<SliceSelection>,
-    /// Whether the models take one channel.
-    grey: bool,
+    /// The channels that the models take.
+    channels: usize,
     patience: Duration,
     /// The file as it was when its slices were listed.
     stamp: Option<Stamp>,
@@ -49,7 +49,7 @@ impl Growing {
     pub(in crate::live) fn new(
         input: &str,
         discovery: Discovery,
-        grey: bool,
+        channels: usize,
         patience: Duration,
     ) -> Result<Self> {
         let slices = discovery.slices.as_deref().map(str::parse).transpose()?;
@@ -59,7 +59,7 @@ impl Growing {
             // Which of the slices are wanted is known before they are there.
             discovery: Discovery { slices: None, ..discovery },
             slices,
-            grey,
+            channels,
             patience,
             stamp: None,
             changed: None,
@@ -82,10 +82,9 @@ impl Growing {
         if stamp.is_some() && is_still && !is_folder && self.trouble.is_none() {
             return Ok(());
         }
-        match self.discovery.discover(&self.input) {
+        match self.discovery.discover_for(&self.input, self.channels) {
             Ok(images) => {
-                self.images =
-                    if self.grey && self.discovery.axes.is_none() { pages_as_images(images) } else { images };
+                self.images = images;
                 self.trouble = None;
             }
             Err(error @ Error::Setting { .. }) => return Err(error),
@@ -230,7 +229,7 @@ mod tests {
 
     fn growing(folder: &std::path::Path, slices: Option<&str>) -> Growing {
         let discovery = Discovery { slices: slices.map(str::to_owned), ..Discovery::default() };
-        Growing::new(folder.to_str().unwrap(), discovery, true, Duration::ZERO).unwrap()
+        Growing::new(folder.to_str().unwrap(), discovery, 1, Duration::ZERO).unwrap()
     }
 
     fn slice(number: usize, wait: Wait) -> (String, Wait) {
