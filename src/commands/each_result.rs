@@ -8,14 +8,14 @@ use crate::{Error, Result};
 
 /// What `--help` says of it, besides the flag's own lines.
 pub(super) const HELP: &str = "\
-With --exec the command is run for each image, one at a time and without a shell, so that no name of a file can be taken for a
+With --exec the command is run for each image, one at a time and without a shell, so that no name of a file can be taken for a \
 command. Its first words may follow it, separated by blanks; then come, each as one argument, the image and its results:
 
     msd-gpu watch incoming --model run --out results --exec 'python3 show.py --small'
     runs: python3 show.py --small incoming/a.tif results/a.png
 
-The environment has MSD_GPU_IMAGE, MSD_GPU_RESULT (the first result) and, for an array, MSD_GPU_SLICE (the number of the slice).
-What the command prints goes to standard error. One that fails is warned of, and not run again; one that was interrupted is run
+The environment has MSD_GPU_IMAGE, MSD_GPU_RESULT (the first result) and, for an array, MSD_GPU_SLICE (the number of the slice). \
+What the command prints goes to standard error. One that fails is warned of, and not run again; one that was interrupted is run \
 again by the next watch. The next image waits until it has ended.";
 
 /// A program with its first arguments.

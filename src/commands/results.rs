@@ -11,7 +11,8 @@ use crate::{Error, Result};
 /// Which files are written for each image, and how large images are cut.
 #[derive(Debug, Args)]
 pub struct ResultArguments {
-    /// Folder for the results, which is made if it is not there; for one stack also the file, such as result.ome.zarr
+    /// Folder for the results, which is made if it is not there; predict also takes the file of a single stack, such as
+    /// result.ome.zarr
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
     /// Format of the results: tiff, zarr, hdf5, npy, mrc or nifti [default: that of each stack, and PNG or TIFF for images]

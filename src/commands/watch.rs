@@ -128,7 +128,9 @@ fn sentence(summary: &Summary) -> String {
 
 /// Latency and rate.
 fn words(pace: &Pace) -> String {
-    format!("latency p50 {:.2} s, p95 {:.2} s; {:.1} images/s", pace.p50, pace.p95, pace.rate)
+    let latency = format!("latency p50 {:.2} s, p95 {:.2} s", pace.p50, pace.p95);
+    // A single image tells no rate.
+    if pace.rate > 0.0 { format!("{latency}; {:.1} images/s", pace.rate) } else { latency }
 }
 
 /// Says what happens: a line for each image.
