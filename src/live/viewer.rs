@@ -40,7 +40,7 @@ pub trait Viewer {
     /// An image cannot be used. It may be done later, if it changes.
     fn failed(&mut self, name: &str, error: &Error);
 
-    /// An image is passed over, as the [`Policy`] says.
+    /// An image is passed over, as the [`Policy`](super::Policy) says.
     fn passed_over(&mut self, name: &str) {
         let _ = name;
     }
@@ -59,7 +59,7 @@ pub struct Summary {
     pub done: u64,
     /// Images that were not done, as their results were there.
     pub before: u64,
-    /// Images that were passed over, as the [`Policy`] says.
+    /// Images that were passed over, as the [`Policy`](super::Policy) says.
     pub passed_over: u64,
     /// Images that could not be used.
     pub failed: usize,
