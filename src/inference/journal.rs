@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::tiling::Tiling;
-use crate::files::write_bytes_atomic;
+use crate::files::ResumableFile;
 use crate::{Error, Result};
 
 /// The name of the file, before the share that it is of.
@@ -126,8 +126,11 @@ impl Journal {
         let finished = self.finished.iter().map(|image| format!("{image} {FINISHED}\n"));
         let text: String =
             std::iter::once(format!("{}\n", self.work)).chain(tilings).chain(tiles).chain(finished).collect();
-        // Whole or not at all: else a program that is killed now would lose what was done before.
-        write_bytes_atomic(path, text.as_bytes())?;
+        // Whole or not at all: else a program that is killed now would lose what was done before. What it leaves then is
+        // written over by the run that goes on.
+        let whole = ResumableFile::open(path, false)?;
+        whole.write_at(text.as_bytes(), 0)?;
+        whole.done(text.len() as u64)?;
         let file = File::options().append(true).open(path).map_err(|error| failed(path, error))?;
         self.file = Some(file);
         Ok(())

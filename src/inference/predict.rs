@@ -94,7 +94,15 @@ pub fn predict(
     let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
     let parts = planned(ensemble, images, cutting, &mut outputs, before > 0)?;
     let error = match run(ensemble, images, products, &parts, &mut outputs, keep_going, watcher) {
-        Ok(failures) => return Ok(failures),
+        Ok(failures) => {
+            drop(outputs);
+            drop(journal);
+            // What a killed program was just writing under another name, as nothing goes on with that.
+            if lock.is_some() {
+                remove_unfinished(products.folder());
+            }
+            return Ok(failures);
+        }
         Err(error) => error,
     };
     if !is_of_image(&error) && outputs.keep() {

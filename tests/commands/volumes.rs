@@ -144,6 +144,9 @@ fn a_prediction_that_is_killed_goes_on_and_gives_the_same() {
         kill_after(&bench, &format!("{call} killed"), Duration::from_millis(20 + round * 23 % 600));
         let left = bench.names("killed");
         assert!(left.iter().all(|name| name.starts_with('.') || names.contains(name)), "{left:?}");
+        // As a program leaves it that was killed while it wrote a small file.
+        std::fs::create_dir_all(bench.path("killed")).unwrap();
+        std::fs::write(bench.path("killed/.msd-gpu-ggnJuG.part"), "x").unwrap();
         let ended = bench.run(&format!("{call} killed --resume"));
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         goes_on += usize::from(ended.stderr.contains("going on"));
