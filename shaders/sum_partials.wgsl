@@ -29,7 +29,7 @@ struct SumPartialsParams {
     down: u32,
     // Distance between rows in the table of mixing weights.
     row_length: u32,
-    // Channels of the image, which precede the hidden ones.
+    // Channels before the first layer.
     inputs: u32,
 }
 

@@ -21,7 +21,7 @@ struct Geometry {
     output_origin: u32,
     // 0 zeros, 1 reflect, 2 symmetric.
     boundary: u32,
-    // The network: channels of the image, of the output, and inputs plus hidden ones.
+    // The network: channels before the first layer (of the image and of the stem), of the output, and inputs plus hidden ones.
     inputs: u32,
     outputs: u32,
     channels: u32,

@@ -217,7 +217,7 @@ impl Engine for CpuEngine {
             let norm = gradients.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
             if norm > most { (most / norm) as f32 } else { 1.0 }
         });
-        for learnt in [frozen_filters.end..frozen_biases.start, frozen_biases.end..parameters.len()] {
+        for learnt in [frozen_filters.end..frozen_biases.start, frozen_biases.end..layout.learnt().end] {
             let numbers = parameters[learnt.clone()].iter_mut().zip(&mut gradients[learnt.clone()]);
             let (first, second) = (&mut self.moments.first, &mut self.moments.second);
             let moments = first[learnt.clone()].iter_mut().zip(&mut second[learnt.clone()]);
@@ -250,7 +250,7 @@ impl Engine for CpuEngine {
         let pass = workspace.as_ref().filter(|_| image == 0).ok_or_else(missing)?;
         let Schedule { architecture, map_layout, gradient_layout, output_layout, shape, .. } = &pass.schedule;
         let (channels, outputs) = (0..architecture.channels(), 0..architecture.outputs);
-        let hidden = architecture.inputs..channels.end;
+        let hidden = architecture.stem_channels()..channels.end;
         let (planes, held, index, form) = match plane {
             // Gradient maps have taken the places of later feature maps.
             Plane::Map(c) if pass.went_back && !pass.schedule.keeps_map(c) => return Err(missing()),

@@ -16,6 +16,7 @@ mod losses;
 mod memory;
 mod mix;
 mod peak;
+mod stem;
 mod steps;
 mod workspace;
 

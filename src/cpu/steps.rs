@@ -12,6 +12,7 @@ use super::filter_gradient::{FilterGradient, FilterGradientBand, Reader};
 use super::input_gradient::{InputGradient, InputGradientBand, Later, mask};
 use super::lanes::{Instructions, run};
 use super::mix::{ProductSums, WeightedSums};
+use super::stem::StemPass;
 use super::workspace::{Objective, Workspace};
 use crate::network::{Architecture, ParameterLayout, TAPS};
 use crate::schedule::{Schedule, Step};
@@ -42,6 +43,7 @@ impl Numbers {
             let start = Instant::now();
             match step {
                 Step::Load => pass.load(image),
+                Step::Stem => self.stem(pass),
                 Step::Convolve { sources, outputs, first, finishes } => {
                     self.convolve(pass, sources.clone(), outputs.clone(), *first, finishes.clone());
                 }
@@ -70,6 +72,19 @@ impl Numbers {
         loss
     }
 
+    fn stem(&self, pass: &mut Workspace) {
+        let Workspace { schedule, maps, margins, .. } = pass;
+        let stem = StemPass {
+            architecture: &self.architecture,
+            changes: StemPass::changes(&self.layout, &self.parameters),
+            instructions: self.instructions,
+            form: &schedule.map_layout,
+            extent: schedule.shape.extent,
+            margins,
+        };
+        stem.run(maps);
+    }
+
     fn convolve(
         &self,
         pass: &mut Workspace,
@@ -81,7 +96,7 @@ impl Numbers {
         let Workspace { schedule, maps, margins, .. } = pass;
         let (form, extent) = (&schedule.map_layout, schedule.shape.extent);
         let height = bands::height_for_threads(extent.y);
-        let (inputs, biases) = (self.architecture.inputs, self.layout.biases().start);
+        let (inputs, biases) = (self.architecture.stem_channels(), self.layout.biases().start);
         let (from, into) = maps.read_and_write(sources.clone(), outputs.clone());
         let groups = groups(sources.clone());
         bands::cut(into, form, extent.y, height).into_par_iter().for_each(|Band { rows, planes }| {
@@ -217,7 +232,7 @@ impl Numbers {
         let Workspace { schedule, maps, rows, mirrored, .. } = pass;
         let (form, extent) = (&schedule.gradient_layout, schedule.shape.extent);
         let later = |channel: usize| {
-            let hidden = channel - self.architecture.inputs;
+            let hidden = channel - self.architecture.stem_channels();
             let filter = self.layout.filter(hidden, channels.start).start;
             Later { dilation: self.architecture.dilation(hidden), filter }
         };
@@ -253,7 +268,7 @@ impl Numbers {
         let Workspace { schedule, maps, zeros, .. } = pass;
         let (map_layout, form, extent) =
             (&schedule.map_layout, &schedule.gradient_layout, schedule.shape.extent);
-        let inputs = self.architecture.inputs;
+        let inputs = self.architecture.stem_channels();
         let readers: Vec<Reader> = from
             .clone()
             .map(|channel| {
@@ -355,7 +370,7 @@ impl Numbers {
             };
             run(self.instructions, kernel);
         });
-        let to = self.layout.biases().start + from.start - self.architecture.inputs;
+        let to = self.layout.biases().start + from.start - self.architecture.stem_channels();
         add(&mut self.gradients[to..to + sums.len()], &sums);
     }
 }

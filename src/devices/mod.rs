@@ -46,7 +46,8 @@ pub struct Device {
 }
 
 impl Device {
-    fn cpu() -> Self {
+    /// The processor.
+    pub fn cpu() -> Self {
         Self { info: cpu::device(), gpu: None }
     }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::Stem;
 use crate::geometry::Boundary;
 use crate::{Error, Result};
 
@@ -19,8 +20,8 @@ pub enum DilationMode {
 
 /// The architecture of an MS-D network: everything about it but its parameters.
 ///
-/// Channels are counted through: first the `inputs` channels of the image, then the `width` channels of
-/// layer 0, of layer 1, and so on. A *hidden* channel is one that a layer computes.
+/// Channels are counted through: first the `inputs` channels of the image, then the responses of the stem where there is one, then the
+/// `width` channels of layer 0, of layer 1, and so on. A *hidden* channel is one that a layer computes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Architecture {
     /// Channels of the input image.
@@ -37,6 +38,9 @@ pub struct Architecture {
     pub dilation_mode: DilationMode,
     /// What is seen beyond the edge of an image.
     pub boundary: Boundary,
+    /// Fixed filters in front of the layers.
+    #[serde(default, skip_serializing_if = "Stem::is_none")]
+    pub stem: Stem,
 }
 
 /// Most channels that a network may have in one place; a guard against damaged files and typing errors.
@@ -57,6 +61,7 @@ impl Architecture {
             dilations: (1..=10).collect(),
             dilation_mode: DilationMode::Channel,
             boundary: Boundary::Reflect,
+            stem: Stem::default(),
         }
     }
 
@@ -75,6 +80,12 @@ impl Architecture {
             if value == 0 || value > MAX_CHANNELS {
                 return Err(Error::setting(name, value, format!("it must be from 1 to {MAX_CHANNELS}")));
             }
+        }
+        self.stem.validate()?;
+        if self.inputs * (1 + self.stem.responses()) > MAX_CHANNELS {
+            let found = format!("{} for {} channels", self.stem, self.inputs);
+            let wanted = format!("it may have at most {MAX_CHANNELS} responses; name fewer scales, or none");
+            return Err(Error::setting("stem", found, wanted));
         }
         let hidden = self.width.checked_mul(self.depth).filter(|&n| n <= MAX_CHANNELS);
         if hidden.is_none() {
@@ -108,27 +119,38 @@ impl Architecture {
         self.width * self.depth
     }
 
-    /// Number of channels in all: inputs and hidden ones.
-    pub fn channels(&self) -> usize {
-        self.inputs + self.hidden()
+    /// Number of channels that are there before the first layer: those of the image, and the responses of the stem to each.
+    pub fn stem_channels(&self) -> usize {
+        self.inputs * (1 + self.stem.responses())
     }
 
-    /// The layer, from 0, that computes hidden channel `hidden` (counted from 0 without the inputs).
+    /// The channels of the stem's responses to channel `input` of the image: for each scale the responses in their order.
+    pub fn responses(&self, input: usize) -> Range<usize> {
+        let start = self.inputs + input * self.stem.responses();
+        start..start + self.stem.responses()
+    }
+
+    /// Number of channels in all: those before the first layer and hidden ones.
+    pub fn channels(&self) -> usize {
+        self.stem_channels() + self.hidden()
+    }
+
+    /// The layer, from 0, that computes hidden channel `hidden` (counted from 0 without those before the first layer).
     pub fn layer_of(&self, hidden: usize) -> usize {
         hidden / self.width
     }
 
-    /// The channels that layer `layer` reads: the inputs and all earlier layers.
+    /// The channels that layer `layer` reads: those before the first layer and all earlier layers.
     pub fn sources(&self, layer: usize) -> Range<usize> {
-        0..self.inputs + layer * self.width
+        0..self.stem_channels() + layer * self.width
     }
 
-    /// The channels that the layers `layers` compute, inputs counted in.
+    /// The channels that the layers `layers` compute, those before the first layer counted in.
     pub fn layer_channels(&self, layers: Range<usize>) -> Range<usize> {
-        self.inputs + layers.start * self.width..self.inputs + layers.end * self.width
+        self.stem_channels() + layers.start * self.width..self.stem_channels() + layers.end * self.width
     }
 
-    /// The dilation in pixels of hidden channel `hidden` (counted from 0 without the inputs).
+    /// The dilation in pixels of hidden channel `hidden` (counted from 0 without those before the first layer).
     pub fn dilation(&self, hidden: usize) -> usize {
         let place = match self.dilation_mode {
             DilationMode::Channel => hidden,
@@ -148,7 +170,7 @@ impl Architecture {
     }
 
     /// Width in pixels of the square of input pixels that one output pixel can depend on: each layer adds
-    /// twice its largest dilation.
+    /// twice its largest dilation, and the stem what its filters reach.
     pub fn receptive_field(&self) -> usize {
         2 * self.halo() + 1
     }
@@ -157,7 +179,8 @@ impl Architecture {
     pub fn halo(&self) -> usize {
         (0..self.depth)
             .map(|layer| (0..self.width).map(|j| self.dilation(layer * self.width + j)).max().unwrap_or(0))
-            .sum()
+            .sum::<usize>()
+            + self.stem.reach()
     }
 }
 

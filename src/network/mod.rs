@@ -9,9 +9,11 @@ mod model;
 mod model_file;
 mod normalisation;
 mod parameters;
+mod stem;
 
 pub use architecture::{Architecture, DilationMode, parse_dilations};
 pub use measure::{Measure, Measuring};
 pub use model::{Class, Model, Task, TaskKind};
 pub use normalisation::{InputNormalisation, Normalisation};
 pub use parameters::{ParameterLayout, TAPS, initialise};
+pub use stem::{RESPONSES, Scale, Stem};

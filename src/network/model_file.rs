@@ -1,4 +1,4 @@
-//! The model file: safetensors with the tensors `filters`, `biases`, `mix` and `output_biases`, and all
+//! The model file: safetensors with the tensors `filters`, `biases`, `mix` and `output_biases`, `stem` where there is one, and all
 //! else as text in its metadata, under a format version.
 
 use std::borrow::Cow;
@@ -27,14 +27,20 @@ impl Model {
         let layout = ParameterLayout::of(&self.architecture);
         let channels = self.architecture.channels();
         let mix = layout.mix(0).start..layout.output_biases().start;
-        let parts = [
+        let mut parts = vec![
             ("filters", layout.filters(), vec![layout.filter_count(), 3, 3]),
             ("biases", layout.biases(), vec![self.architecture.hidden()]),
             ("mix", mix, vec![self.architecture.outputs, channels]),
             ("output_biases", layout.output_biases(), vec![self.architecture.outputs]),
         ];
-        let tensors =
-            parts.map(|(name, range, shape)| Float32Tensor { name, shape, values: &self.parameters[range] });
+        // Files of models without a stem stay as they have always been.
+        let stem = layout.stem();
+        if !stem.is_empty() {
+            let shape = vec![stem.len() / 2, 2];
+            parts.push(("stem", stem, shape));
+        }
+        let tensor = |(name, range, shape)| Float32Tensor { name, shape, values: &self.parameters[range] };
+        let tensors: Vec<Float32Tensor> = parts.into_iter().map(tensor).collect();
         let mut metadata = vec![("format", FORMAT.to_string())];
         let texts = [
             ("architecture", serde_json::to_string(&self.architecture)),
@@ -86,12 +92,15 @@ impl Model {
         architecture.validate().map_err(|e| Error::model(path, e))?;
         let layout = ParameterLayout::of(&architecture);
         let mix = layout.mix(0).start..layout.output_biases().start;
-        let parts = [
+        let mut parts = vec![
             ("filters", layout.filters()),
             ("biases", layout.biases()),
             ("mix", mix),
             ("output_biases", layout.output_biases()),
         ];
+        if !layout.stem().is_empty() {
+            parts.push(("stem", layout.stem()));
+        }
         let mut parameters = Vec::with_capacity(file.iter().map(|(_, view)| view.data().len() / 4).sum());
         for (name, range) in parts {
             let view = file.tensor(name).map_err(|e| damaged(&e))?;

@@ -14,10 +14,14 @@ pub const TAPS: usize = 9;
 /// Where each parameter lies in the flat list that parameters, gradients and Adam's moments share.
 ///
 /// The order is: filters by hidden channel, then by the channel it reads, then by tap; biases of the
-/// hidden channels; mixing weights by output, then by channel; biases of the outputs.
+/// hidden channels; mixing weights by output, then by channel; biases of the outputs. What comes last is not learnt: the shifts and
+/// factors of the stem's responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterLayout {
+    /// Channels before the first layer.
     inputs: usize,
+    /// Responses of the stem among them.
+    responses: usize,
     outputs: usize,
     width: usize,
     hidden: usize,
@@ -28,7 +32,8 @@ impl ParameterLayout {
     /// The layout of `architecture`.
     pub fn of(architecture: &Architecture) -> Self {
         Self {
-            inputs: architecture.inputs,
+            inputs: architecture.stem_channels(),
+            responses: architecture.stem_channels() - architecture.inputs,
             outputs: architecture.outputs,
             width: architecture.width,
             hidden: architecture.hidden(),
@@ -36,9 +41,21 @@ impl ParameterLayout {
         }
     }
 
-    /// Number of parameters: 9 sum_i w (i w + c_in) + w d + (w d + c_in) c_out + c_out.
+    /// Number of parameters: 9 sum_i w (i w + c_in) + w d + (w d + c_in) c_out + c_out, and two for each response of the stem.
     pub fn count(&self) -> usize {
-        self.output_biases().end
+        self.stem().end
+    }
+
+    /// Those that are learnt: all but the stem's.
+    pub fn learnt(&self) -> Range<usize> {
+        0..self.output_biases().end
+    }
+
+    /// The shifts and factors of the stem's responses: of each, in the order of its channels, what is subtracted and what it is then
+    /// multiplied by.
+    pub fn stem(&self) -> Range<usize> {
+        let start = self.output_biases().end;
+        start..start + 2 * self.responses
     }
 
     /// Number of 3x3 filters.
@@ -93,17 +110,21 @@ impl ParameterLayout {
 }
 
 /// Draws the paper's initial parameters: filters from a normal distribution of deviation sqrt(2 / n_c),
-/// n_c = 9 (c_in + w (d - 1)) + c_out (Pelt & Sethian 2018, after He et al. 2015); all else zero.
+/// n_c = 9 (c_in + w (d - 1)) + c_out (Pelt & Sethian 2018, after He et al. 2015); all else zero. Responses of the stem stay as they
+/// are.
 pub fn initialise(architecture: &Architecture, seed: u64) -> Vec<f32> {
     let layout = ParameterLayout::of(architecture);
-    let connections =
-        TAPS * (architecture.inputs + architecture.width * (architecture.depth - 1)) + architecture.outputs;
+    let connections = TAPS * (architecture.stem_channels() + architecture.width * (architecture.depth - 1))
+        + architecture.outputs;
     let deviation = (2.0 / connections as f64).sqrt();
     // A normal distribution needs a finite deviation that is not negative, which this one is as the count is positive.
     let normal = Normal::new(0.0, deviation).expect("the deviation is finite");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut parameters = vec![0.0; layout.count()];
     parameters[layout.filters()].fill_with(|| normal.sample(&mut random) as f32);
+    for response in parameters[layout.stem()].as_chunks_mut::<2>().0 {
+        *response = [0.0, 1.0];
+    }
     parameters
 }
 

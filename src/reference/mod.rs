@@ -16,6 +16,7 @@
 
 mod losses;
 mod optimiser;
+mod stem;
 
 pub use losses::loss;
 pub use optimiser::adam;
@@ -26,7 +27,7 @@ use crate::network::{Architecture, ParameterLayout};
 /// What a forward pass leaves behind.
 #[derive(Debug, Clone)]
 pub struct Forward {
-    /// All channels, `[channel][y][x]`, the inputs first.
+    /// All channels, `[channel][y][x]`, those of the image first.
     pub maps: Vec<Vec<f64>>,
     /// The outputs, `[output][y][x]`.
     pub outputs: Vec<Vec<f64>>,
@@ -70,6 +71,9 @@ pub fn forward(architecture: &Architecture, parameters: &[f64], image: &[f64], e
     let pixels = extent.pixels();
     let mut maps: Vec<Vec<f64>> = image.chunks(pixels).map(<[f64]>::to_vec).collect();
     assert_eq!(maps.len(), architecture.inputs, "the image has the network's input channels");
+    for input in 0..architecture.inputs {
+        maps.extend(stem::responses(architecture, parameters, input, &maps[input], extent));
+    }
     for hidden in 0..architecture.hidden() {
         let mut sum = vec![parameters[layout.biases().start + hidden]; pixels];
         for source in architecture.sources(architecture.layer_of(hidden)) {
@@ -115,7 +119,7 @@ pub fn backward(
         }
     }
     for hidden in (0..architecture.hidden()).rev() {
-        let channel = architecture.inputs + hidden;
+        let channel = architecture.stem_channels() + hidden;
         let mut delta = std::mem::take(&mut maps[channel]);
         delta.iter_mut().zip(&forward.maps[channel]).for_each(|(d, z)| *d = if *z > 0.0 { *d } else { 0.0 });
         gradients[layout.biases().start + hidden] = delta.iter().sum();

@@ -71,7 +71,7 @@ impl Schedule {
     /// As [`Schedule::forward`].
     pub fn training(architecture: &Architecture, shape: Shape, options: &Options) -> Result<Self> {
         let mut schedule = Self::empty(architecture, shape, options)?;
-        let hidden = architecture.inputs..architecture.channels();
+        let hidden = architecture.stem_channels()..architecture.channels();
         let (batch, most) = (shape.batch, options.max_page_bytes);
         if options.share_planes {
             // Once the gradients of a block of layers are final, and those of the filters that lead to it are computed, nothing
@@ -145,7 +145,7 @@ impl Schedule {
 
     /// Whether the feature map of `channel` is still there after the gradients were computed.
     pub fn keeps_map(&self, channel: usize) -> bool {
-        self.gradient_shift.is_none_or(|shift| channel < self.architecture.inputs + shift)
+        self.gradient_shift.is_none_or(|shift| channel < self.architecture.stem_channels() + shift)
     }
 
     /// The steps cut where layers are complete: one recording for each piece.
@@ -191,6 +191,9 @@ impl Schedule {
 
     fn add_forward(&mut self, block: usize) {
         self.steps.push(Step::Load);
+        if !self.architecture.stem.is_none() {
+            self.steps.push(Step::Stem);
+        }
         for layers in self.blocks(block) {
             let older = self.architecture.sources(layers.start);
             let outputs = self.architecture.layer_channels(layers.clone());
@@ -379,7 +382,7 @@ mod tests {
     /// was taken by something else.
     fn check(architecture: &Architecture, options: &Options) {
         let schedule = Schedule::training(architecture, shape(), options).unwrap();
-        let (channels, inputs) = (architecture.channels(), architecture.inputs);
+        let (channels, inputs) = (architecture.channels(), architecture.stem_channels());
         let layer_start = |c: usize| architecture.sources(architecture.layer_of(c - inputs)).end;
         let mut forward = vec![vec![0; channels]; channels];
         let (mut backward, mut filters) = (forward.clone(), forward.clone());
@@ -389,7 +392,10 @@ mod tests {
         let mut planes = Planes { schedule: &schedule, held: Vec::new() };
         for step in &schedule.steps {
             match step {
-                Step::Load => (0..inputs).for_each(|c| planes.write(Held::Map(c))),
+                Step::Load => (0..schedule.architecture.inputs).for_each(|c| planes.write(Held::Map(c))),
+                Step::Stem => {
+                    (schedule.architecture.inputs..inputs).for_each(|c| planes.write(Held::Map(c)));
+                }
                 Step::Convolve { sources, outputs, first, finishes } => {
                     for o in outputs.clone() {
                         assert_ne!(started[o], *first, "sum of {o} started twice or not at all");

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
-/// One thing to compute. Channels are counted through, the inputs first; ranges of gradient maps use the
+/// One thing to compute. Channels are counted through, those before the first layer first; ranges of gradient maps use the
 /// numbers of the channels that they are the gradients of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Copies the images into the input channels and fills their margins.
     Load,
+    /// Computes the responses of the stem to the input channels, and fills their margins.
+    Stem,
     /// Adds the dilated convolutions of the feature maps `sources` to the running sums of the channels
     /// `outputs`; those in `finishes` then have all their sources, and become ReLU of their sums.
     ///
@@ -77,6 +79,7 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Step::Load => "load",
+            Step::Stem => "stem",
             Step::Convolve { .. } => "convolve",
             Step::Mix { .. } => "mix",
             Step::Loss => "loss",

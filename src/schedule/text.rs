@@ -9,7 +9,7 @@ impl Display for Step {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let name = self.name();
         match self {
-            Step::Load | Step::Loss => write!(f, "{name}"),
+            Step::Load | Step::Stem | Step::Loss => write!(f, "{name}"),
             Step::Convolve { sources, outputs, first, finishes } => {
                 let start = if *first { " from biases" } else { "" };
                 write!(
@@ -48,7 +48,9 @@ impl Display for Step {
 impl Display for Schedule {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let a = &self.architecture;
-        writeln!(f, "network: {} in, {} out, width {}, depth {}", a.inputs, a.outputs, a.width, a.depth)?;
+        let (inputs, outputs) = (a.inputs, a.outputs);
+        let stem = if a.stem.is_none() { String::new() } else { format!(", stem {}", a.stem) };
+        writeln!(f, "network: {inputs} in, {outputs} out, width {}, depth {}{stem}", a.width, a.depth)?;
         let e = self.shape.extent;
         writeln!(f, "images: {} of {}x{}x{}, margin {}", self.shape.batch, e.z, e.y, e.x, self.margin)?;
         match self.gradient_shift {

@@ -13,6 +13,8 @@ impl Step {
         let sums = |count: usize, first: bool| if first { count } else { 2 * count };
         match self {
             Step::Load => 2 * architecture.inputs,
+            // Each plane of the image is read, smoothed along rows and columns, and its responses written.
+            Step::Stem => architecture.inputs * (1 + architecture.stem.responses()),
             Step::Convolve { sources, outputs, first, .. } => sources.len() + sums(outputs.len(), *first),
             Step::Mix { sources, first } => sources.len() + sums(outputs, *first),
             // The targets are one plane of classes, or at least one of values.

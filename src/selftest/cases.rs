@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::engine::{IGNORED, Images, Loss, TargetValues, Targets};
 use crate::geometry::{Boundary, Extent, Shape};
-use crate::network::{Architecture, DilationMode, ParameterLayout, initialise};
+use crate::network::{Architecture, DilationMode, ParameterLayout, Scale, Stem, initialise};
 
 /// Losses of classes.
 pub(super) const OF_CLASSES: [Loss; 4] =
@@ -60,9 +60,13 @@ impl Case {
             dilations,
             dilation_mode: [DilationMode::Channel, DilationMode::Layer][pick(0, 1)],
             boundary: [Boundary::Reflect, Boundary::Symmetric, Boundary::Zeros][pick(0, 2)],
+            stem: Stem::default(),
         };
         let batch = pick(1, 3);
         let segments = pick(0, 1) == 0;
+        let scales: &[f64] = [&[][..], &[0.7, 2.0], &[5.0]][pick(0, 2)];
+        let stem = Stem { scales: scales.iter().copied().map(Scale::from).collect() };
+        let architecture = Architecture { stem, ..architecture };
         let case = Self::new(architecture, Shape { batch, extent }, segments, seed);
         let losses = if segments { OF_CLASSES } else { OF_VALUES };
         Self { loss: losses[seed as usize / 2 % 4], ..case }

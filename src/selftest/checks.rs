@@ -84,7 +84,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outc
             let what = format!("map {channel}");
             compare(&what, map, &forward.maps[channel], size, tolerance::FORWARD, &context)?;
         }
-        sides += take_sides(forward, &maps, a.inputs);
+        sides += take_sides(forward, &maps, a.stem_channels());
     }
     let pixels = case.images.shape.batch * a.hidden() * case.images.shape.extent.pixels();
     ensure!(sides <= max_sides(pixels), "{sides} of {pixels} pixels are on the other side of 0; {context:?}");
@@ -102,8 +102,8 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outc
         compare("output gradient", &found, wanted, size, tolerance::FORWARD, &context)?;
     }
     let gradients = engine.gradients()?;
-    let size = largest(&image.gradient_maps[a.inputs..]);
-    for channel in a.inputs..a.channels() {
+    let size = largest(&image.gradient_maps[a.stem_channels()..]);
+    for channel in a.stem_channels()..a.channels() {
         let found = engine.read_plane(Plane::Gradient(channel), left)?;
         let (what, wanted) = (format!("gradient map {channel}"), &image.gradient_maps[channel]);
         compare(&what, &found, wanted, size, tolerance::GRADIENT_MAP, &context)?;

@@ -15,11 +15,13 @@ impl Settings {
     /// # Errors
     /// As [`Model::read`].
     pub fn start_from(&mut self, path: &str) -> Result<()> {
-        let Model { architecture: Architecture { width, depth, dilations, boundary, .. }, slab, .. } =
-            Model::read(Path::new(path))?;
+        let Model {
+            architecture: Architecture { width, depth, dilations, boundary, stem, .. }, slab, ..
+        } = Model::read(Path::new(path))?;
         self.init = Some(path.into());
         (self.width, self.depth, self.boundary, self.slab) = (width, depth, boundary, slab);
         self.dilations = dilations.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        self.stem = stem.to_string();
         self.normalise = INITIAL.into();
         Ok(())
     }
@@ -38,6 +40,7 @@ impl Settings {
             ("width", found.width.to_string(), wanted.width.to_string()),
             ("dilations", list(&found.dilations), list(&wanted.dilations)),
             ("boundary", found.boundary.name().into(), wanted.boundary.name().into()),
+            ("stem", found.stem.to_string(), wanted.stem.to_string()),
             ("slab", self.slab.to_string(), model.slab.to_string()),
         ];
         if let Some((name, found, wanted)) = parts.into_iter().find(|(_, found, wanted)| found != wanted) {
@@ -85,6 +88,8 @@ pub(in crate::training) fn take_parameters(model: &mut Model, initial: &Model) {
     // Filters and biases lie before whatever belongs to the outputs.
     let layers = ParameterLayout::of(&model.architecture).biases().end;
     model.parameters[..layers].copy_from_slice(&initial.parameters[..layers]);
+    let stems = [&model.architecture, &initial.architecture].map(|of| ParameterLayout::of(of).stem());
+    model.parameters[stems[0].clone()].copy_from_slice(&initial.parameters[stems[1].clone()]);
 }
 
 /// The normalisation of targets that goes with the mixing weights of `initial`, where these are kept.

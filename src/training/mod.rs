@@ -17,6 +17,7 @@ mod prepare;
 mod reports;
 mod run;
 mod settings;
+mod stem;
 mod survey;
 
 pub use crate::evaluation::Scores;

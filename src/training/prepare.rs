@@ -8,6 +8,7 @@ use log::{info, warn};
 use super::initial::{take_parameters, target_of};
 use super::normalise::{Change, changes, normalise};
 use super::run::RunFolder;
+use super::stem;
 use super::survey::{Survey, Wanted};
 use super::{Settings, TaskKind};
 use crate::error::{Error, Result, counted_channels};
@@ -205,6 +206,9 @@ impl Prepared {
         normalised(TRAINING, &mut training, training_stamp)?;
         if let Some(set) = &mut validation {
             normalised(VALIDATION, set, validation_stamp)?;
+        }
+        if initial.is_none() {
+            stem::measure(&mut model, &training)?;
         }
         Ok(Self { training, validation, model, measurements, stamp })
     }

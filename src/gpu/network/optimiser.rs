@@ -63,7 +63,8 @@ impl Optimiser {
             let size = size_of::<GradientSquaresParams>();
             let sums = memory::buffer(device, "squared gradients", u64::from(4 * SQUARES), Use::Storage)?;
             let number = memory::buffer(device, "number of gradients", size as u64, Use::Uniform)?;
-            let params = GradientSquaresParams { count: self.layout.count() as u32, ..Default::default() };
+            let params =
+                GradientSquaresParams { count: self.layout.learnt().len() as u32, ..Default::default() };
             device.queue.write_buffer(&number, 0, bytemuck::bytes_of(&params));
             let squares = bind(&GRADIENT_SQUARES, (&number, size), &[gradients, &sums])?;
             let state = [parameters, gradients, first_moments, second_moments, average, &sums];
@@ -82,7 +83,7 @@ impl Optimiser {
         max_workgroups: u32,
         timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
     ) {
-        let count = self.layout.count() as u32;
+        let count = self.layout.learnt().len() as u32;
         let frozen = self.layout.first_layers(adam.frozen_layers);
         for range in frozen.iter().filter(|range| !range.is_empty()) {
             encoder.clear_buffer(&fixed.gradients, 4 * range.start as u64, Some(4 * range.len() as u64));

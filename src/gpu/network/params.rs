@@ -24,6 +24,17 @@ params! {
     LoadParams {
         geometry: Geometry,
         channel_start: u32, channel_count: u32, page_start: u32, page_channels: u32,
+        image_channels: u32, unused_0: u32, unused_1: u32, unused_2: u32,
+    }
+}
+
+params! {
+    /// Keep in sync with shaders/shared/stem.wgsl.
+    StemParams {
+        geometry: Geometry,
+        input: u32, image_channels: u32, radius: u32, scale: f32,
+        inverse_sum: f32, first_response: u32, channel_start: u32, channel_count: u32,
+        page_start: u32, page_channels: u32, change_start: u32, unused: u32,
     }
 }
 

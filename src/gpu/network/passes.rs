@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::params::LossCall;
-use super::plan::{JudgedLayout, Pass, Plan, Slot, hidden_channels};
+use super::plan::{JudgedLayout, Pass, Plan, Slot, hidden_channels, smoothed_length};
 use super::recorder::Recorder;
 use crate::Result;
 use crate::engine::{Judged, JudgedResult, Loss, LossSum, Plane, TargetValues, Targets};
@@ -54,6 +54,8 @@ pub(super) struct Current {
     /// What its planes were made for: training, or a forward pass alone.
     schedule: Schedule,
     images: wgpu::Buffer,
+    /// Only where there is a stem.
+    smoothed: Option<wgpu::Buffer>,
     maps: Vec<wgpu::Buffer>,
     outputs: wgpu::Buffer,
     /// The buffer through which outputs are read back; made for the first forward pass.
@@ -116,6 +118,10 @@ impl Current {
         Ok(Self {
             schedule: schedule.clone(),
             images: buffer(device, "uploaded images", 4 * pixels, Use::Storage)?,
+            smoothed: match smoothed_length(schedule) {
+                0 => None,
+                length => Some(buffer(device, "smoothed images", 4 * length, Use::Storage)?),
+            },
             maps: page_buffers(device, "feature maps", &schedule.map_pages)?,
             outputs: buffer(device, "outputs", 4 * schedule.output_length() as u64, Use::Storage)?,
             staging: None,
@@ -189,6 +195,7 @@ impl Current {
             Slot::Hidden => &fixed.hidden,
             Slot::Loss => &fixed.loss,
             Slot::Images => &self.images,
+            Slot::Smoothed => self.smoothed.as_ref().expect("the plan has a stem, for which it was made"),
             Slot::MapPage(page) => &self.maps[page],
             Slot::Outputs => &self.outputs,
             Slot::Targets => &targets().values,
@@ -298,7 +305,7 @@ impl Current {
         let training = self.training.as_ref().filter(|_| went_back);
         let probabilities_there = matches!(self.last, Some(Pass::Judge(kind)) if kind.has_dice());
         let outputs = schedule.output_page();
-        let hidden = schedule.architecture.inputs..schedule.architecture.channels();
+        let hidden = schedule.architecture.stem_channels()..schedule.architecture.channels();
         let (buffer, page, form, number): (&wgpu::Buffer, Page, &PlaneLayout, usize) = match plane {
             Plane::Map(channel) => {
                 let there = channel < hidden.end && (!went_back || schedule.keeps_map(channel));
@@ -339,7 +346,7 @@ impl Current {
         let training = training.flat_map(|t| t.gradients.iter().chain([&t.output_gradients, &t.partials]));
         let targets = self.targets.iter().flat_map(|t| [&t.values, &t.weights]);
         let judging = self.judging.iter().flat_map(|j| [&j.found, &j.staging]);
-        let results = targets.chain(judging).chain(&self.staging);
+        let results = targets.chain(judging).chain(&self.staging).chain(&self.smoothed);
         self.maps.iter().chain([&self.images, &self.outputs]).chain(training).chain(results)
     }
 

@@ -13,6 +13,8 @@ pub fn shared(name: &str) -> Option<&'static str> {
         "mirror" => Some(source!("shared/mirror")),
         "add_lanes" => Some(source!("shared/add_lanes")),
         "loss" => Some(source!("shared/loss")),
+        "boundary" => Some(source!("shared/boundary")),
+        "stem" => Some(source!("shared/stem")),
         "class_loss" => Some(source!("shared/class_loss")),
         _ => None,
     }
@@ -41,6 +43,27 @@ shader!(
     LOAD, "load", "load",
     &[Uniform, Read, ReadWrite],
     &[Geometry::LAYOUT, LoadParams::LAYOUT],
+    PLAIN
+);
+shader!(
+    /// Smooths a channel of the images along rows.
+    STEM_ROWS, "stem_rows", "stem_rows",
+    &[Uniform, Read, ReadWrite],
+    &[Geometry::LAYOUT, StemParams::LAYOUT],
+    PLAIN
+);
+shader!(
+    /// Smooths it along columns.
+    STEM_COLUMNS, "stem_columns", "stem_columns",
+    &[Uniform, ReadWrite],
+    &[Geometry::LAYOUT, StemParams::LAYOUT],
+    PLAIN
+);
+shader!(
+    /// The responses of the stem to it.
+    STEM_RESPONSES, "stem_responses", "stem_responses",
+    &[Uniform, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, StemParams::LAYOUT],
     PLAIN
 );
 shader!(

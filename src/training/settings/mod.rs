@@ -11,7 +11,7 @@ pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 use crate::engine::Loss;
 use crate::geometry::Boundary;
 use crate::images::Discovery;
-use crate::network::{Architecture, DilationMode, Measure, TaskKind, parse_dilations};
+use crate::network::{Architecture, DilationMode, Measure, Stem, TaskKind, parse_dilations};
 use crate::samples::{Augmentation, ClassWeights, LabelRule, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
 use crate::settings::{Setting, ValueKind, byte_size, declare_settings};
@@ -127,6 +127,10 @@ declare_settings! {
         dilations: String = "1..10".into() => Setting::under(Network, "LIST");
         /// What is seen beyond the edge of an image.
         boundary: Boundary = Boundary::Reflect => Setting::under(Network, "BOUNDARY");
+        /// Fixed filters in front of the layers, which find edges and blobs of these sizes in pixels: auto, none, or sizes like 0.7,1.6,3.5,8.
+        ///
+        /// With auto a network that learns classes has them, as it then learns from far less; one that learns values gains nothing.
+        stem: String = AUTO.into() => Setting::under(Network, "SIZES").described_default("auto: 0.7,1.6,3.5,8 for segment, none for regress");
         /// Images in each step.
         batch: usize = 1 => Setting::under(Optimise, "N");
         /// Show random pieces of N x N pixels; 0 for whole images.
@@ -188,6 +192,8 @@ const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
 const DEFAULT_PATIENCE: u64 = 100;
 /// The value of `normalise` that keeps what the initial model has.
 pub(in crate::training) const INITIAL: &str = "init";
+/// What `stem` says where the task decides.
+const AUTO: &str = "auto";
 
 impl Settings {
     /// Settings with all defaults.
@@ -284,9 +290,22 @@ impl Settings {
             dilations: parse_dilations(&self.dilations)?,
             dilation_mode: DilationMode::Channel,
             boundary: self.boundary,
+            stem: self.stem()?,
         };
         architecture.validate()?;
         Ok(architecture)
+    }
+
+    /// The filters in front of the layers.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where they cannot be used.
+    pub fn stem(&self) -> Result<Stem> {
+        match (self.stem.trim(), self.task) {
+            (AUTO, TaskKind::Segment) => Ok(Stem::usual()),
+            (AUTO, TaskKind::Regress) => Ok(Stem::default()),
+            (text, _) => text.parse(),
+        }
     }
 
     /// Whether the run has a limit. With patience alone it might never end.

@@ -87,7 +87,7 @@ impl Planner<'_> {
         map_page: usize,
     ) {
         let architecture = &self.schedule.architecture;
-        let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.inputs)).max();
+        let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels())).max();
         let mut size = channel_tile(count(channels), self.tuning.gradient_channels);
         let mut rows = tile(self.geometry.rows, self.tuning.gradient_rows);
         let across = |size: u32| self.columns().saturating_mul(count(channels).div_ceil(size));
@@ -139,7 +139,7 @@ impl Planner<'_> {
         let pairs = tiles * count(gradients);
         // The most work items of any of the gradients, counted as the kernel does.
         let items = gradients.clone().map(|g| {
-            let s = architecture.dilation(g - architecture.inputs) as u32;
+            let s = architecture.dilation(g - architecture.stem_channels()) as u32;
             let segments = ((self.geometry.rows - 1) / s + 3).div_ceil(SEGMENT);
             self.geometry.batch * self.columns() * segments * s.min(self.geometry.rows)
         });
@@ -234,7 +234,8 @@ impl Planner<'_> {
 
     pub(super) fn bias_gradient(&mut self, gradients: &Range<usize>) {
         let page = self.gradient_page(gradients.start);
-        let target = self.layout.biases().start + gradients.start - self.schedule.architecture.inputs;
+        let target =
+            self.layout.biases().start + gradients.start - self.schedule.architecture.stem_channels();
         self.sum_planes(page, self.geometry, gradients, target)
     }
 

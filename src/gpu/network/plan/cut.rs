@@ -49,6 +49,7 @@ macro_rules! placed {
 
 placed!(
     LoadParams,
+    StemParams,
     ConvolveParams,
     MixParams,
     LossParams,

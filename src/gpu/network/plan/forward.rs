@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::super::params::*;
 use super::super::shaders;
 use super::{LANES, Planner, Slot, count, span, tile};
+use crate::network::RESPONSES;
 
 impl Planner<'_> {
     pub(super) fn load(&mut self) {
@@ -21,11 +22,60 @@ impl Planner<'_> {
                 channel_count: count(&channels),
                 page_start,
                 page_channels,
+                image_channels: inputs as u32,
+                ..Default::default()
             };
             let across = (self.geometry.columns + 2 * self.geometry.margin).div_ceil(LANES);
             let rows = self.geometry.rows + 2 * self.geometry.margin;
             let workgroups = [across, rows, self.geometry.batch * count(&channels)];
             self.push(&shaders::LOAD, &[], &params, &[Slot::Images, Slot::MapPage(index)], workgroups, 0);
+        }
+    }
+
+    pub(super) fn stem(&mut self) {
+        let architecture = &self.schedule.architecture;
+        let mut changes = self.layout.stem().step_by(2 * RESPONSES);
+        for input in 0..architecture.inputs {
+            let first = architecture.responses(input).step_by(RESPONSES);
+            for ((scale, first), change_start) in architecture.stem.scales.iter().zip(first).zip(&mut changes)
+            {
+                let params = StemParams {
+                    geometry: self.geometry,
+                    input: input as u32,
+                    image_channels: architecture.inputs as u32,
+                    radius: scale.radius() as u32,
+                    scale: scale.pixels() as f32,
+                    // The weight at the centre is the inverse of the sum.
+                    inverse_sum: scale.weights()[0] as f32,
+                    first_response: first as u32,
+                    change_start: change_start as u32,
+                    ..Default::default()
+                };
+                let Geometry { rows, batch, columns, margin, .. } = self.geometry;
+                let pixels = [self.columns(), rows, batch];
+                let work = self.per_pixel(2 * params.radius + 1, 1);
+                let slots = [Slot::Images, Slot::Smoothed];
+                self.push(&shaders::STEM_ROWS, &[], &params, &slots, pixels, work);
+                self.push(&shaders::STEM_COLUMNS, &[], &params, &slots[1..], pixels, work);
+                for (index, page) in self.schedule.map_pages.iter().enumerate() {
+                    let channels = page.channels.start.max(first)..page.channels.end.min(first + RESPONSES);
+                    if channels.is_empty() {
+                        continue;
+                    }
+                    let (page_start, page_channels) = span(page);
+                    let params = StemParams {
+                        channel_start: channels.start as u32,
+                        channel_count: count(&channels),
+                        page_start,
+                        page_channels,
+                        ..params
+                    };
+                    let slots = [Slot::Parameters, Slot::Smoothed, Slot::MapPage(index)];
+                    let across = (columns + 2 * margin).div_ceil(LANES);
+                    let elements = [across, rows + 2 * margin, batch * count(&channels)];
+                    self.push(&shaders::STEM_RESPONSES, &[], &params, &slots, elements, 0);
+                }
+            }
         }
     }
 
@@ -37,7 +87,8 @@ impl Planner<'_> {
         finishes: &Range<usize>,
     ) {
         let architecture = &self.schedule.architecture;
-        let dilations = outputs.clone().map(|o| architecture.dilation(o - architecture.inputs) as u32);
+        let dilations =
+            outputs.clone().map(|o| architecture.dilation(o - architecture.stem_channels()) as u32);
         let dilations: Vec<u32> = dilations.collect();
         let most = dilations.iter().copied().max().unwrap_or(1);
         let (image_rows, across) = (self.geometry.rows, self.columns().saturating_mul(count(outputs)));

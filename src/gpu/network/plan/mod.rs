@@ -34,6 +34,8 @@ pub(super) enum Slot {
     Hidden,
     /// Uploaded images.
     Images,
+    /// A channel of the images that the stem smooths.
+    Smoothed,
     /// Uploaded classes or values.
     Targets,
     /// Uploaded weights of the pixels.
@@ -96,7 +98,8 @@ impl Plan {
             (false, None) => 0,
         };
         let uploads = shape.batch * shape.extent.pixels() * (architecture.inputs + targets);
-        schedule.bytes().saturating_add(4 * (uploads as u64 + self.partials + self.judged_length()))
+        let others = self.partials + self.judged_length() + smoothed_length(schedule);
+        schedule.bytes().saturating_add(4 * (uploads as u64 + others))
     }
 
     /// Numbers in the buffer that judging leaves its findings in.
@@ -169,7 +172,7 @@ fn geometry(schedule: &Schedule) -> Geometry {
             Boundary::Reflect => 1,
             Boundary::Symmetric => 2,
         },
-        inputs: architecture.inputs as u32,
+        inputs: architecture.stem_channels() as u32,
         outputs: architecture.outputs as u32,
         channels: architecture.channels() as u32,
         first_x: 0,
@@ -178,6 +181,12 @@ fn geometry(schedule: &Schedule) -> Geometry {
         unused_0: 0,
         unused_1: 0,
     }
+}
+
+/// Numbers in the buffer in which the stem smooths a channel of the images, along rows and then along columns.
+pub(super) fn smoothed_length(schedule: &Schedule) -> u64 {
+    let pixels = (schedule.shape.batch * schedule.shape.extent.pixels()) as u64;
+    if schedule.architecture.stem.is_none() { 0 } else { 2 * pixels }
 }
 
 struct Planner<'a> {
@@ -211,6 +220,7 @@ impl Planner<'_> {
     fn add(&mut self, step: &Step) {
         match step {
             Step::Load => self.load(),
+            Step::Stem => self.stem(),
             Step::Convolve { sources, outputs, first, finishes } => {
                 self.convolve(sources, outputs, *first, finishes)
             }
