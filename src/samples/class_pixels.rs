@@ -41,6 +41,11 @@ struct InImage {
 }
 
 impl OfClass {
+    /// How many there are, at least one.
+    fn pixels(&self) -> u64 {
+        self.images.last().map_or(1, |image| image.until)
+    }
+
     /// Whether they may be pixels of a dataset.
     fn is_of(&self, dataset: &Dataset) -> bool {
         let mut until = 0_u64;
@@ -86,9 +91,29 @@ impl ClassPixels {
     /// # Errors
     /// What comes of reading the pixel's row, and [`Error::Mismatch`] where that is not what it was.
     pub(super) fn draw(&self, random: &mut ChaCha8Rng) -> Result<(usize, usize, usize)> {
-        let OfClass { class, images } = &self.classes[below(random, self.classes.len())];
-        let pixels = images.last().map_or(1, |image| image.until);
-        let pixel = below(random, pixels as usize) as u64;
+        let of_class = &self.classes[below(random, self.classes.len())];
+        let pixel = below(random, of_class.pixels() as usize) as u64;
+        self.place(of_class, pixel)
+    }
+
+    /// A pixel of any class, each equally likely: the image's index, y and x.
+    ///
+    /// # Errors
+    /// As [`ClassPixels::draw`].
+    pub(super) fn draw_any(&self, random: &mut ChaCha8Rng) -> Result<(usize, usize, usize)> {
+        let all: u64 = self.classes.iter().map(OfClass::pixels).sum();
+        let mut pixel = below(random, all as usize) as u64;
+        for of_class in &self.classes {
+            match pixel.checked_sub(of_class.pixels()) {
+                None => return self.place(of_class, pixel),
+                Some(left) => pixel = left,
+            }
+        }
+        unreachable!("the pixel is one of them")
+    }
+
+    /// Where pixel `pixel` of a class is, counted through all images.
+    fn place(&self, OfClass { class, images }: &OfClass, pixel: u64) -> Result<(usize, usize, usize)> {
         let at = images.partition_point(|image| image.until <= pixel);
         let InImage { image, rows, .. } = &images[at];
         let mut rest = pixel - if at == 0 { 0 } else { images[at - 1].until };
@@ -124,7 +149,7 @@ fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
     dataset.visit_targets(|image, target, weights| {
         let Target::Classes(labels) = target else {
             return Err(Error::Mismatch(format!(
-                "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare`",
+                "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare` and `favour_labelled`",
                 dataset.items()[image].name()
             )));
         };

@@ -32,6 +32,16 @@ pub struct Draw {
     pub exchanges_slices: bool,
 }
 
+/// Pixels that some of the draws are placed about.
+#[derive(Debug)]
+struct Favoured {
+    pixels: ClassPixels,
+    /// The share of the draws about a pixel of a class that is drawn evenly, 0 to 1.
+    rare: f64,
+    /// That of the others which are about any labelled pixel.
+    labelled: f64,
+}
+
 /// The endless series of draws of a training run.
 #[derive(Debug)]
 pub struct Sampler {
@@ -39,7 +49,7 @@ pub struct Sampler {
     crop: Option<usize>,
     symmetries: Symmetries,
     seed: u64,
-    favoured: Option<(ClassPixels, f64)>,
+    favoured: Option<Favoured>,
     /// Slices that make up an image.
     slab: usize,
     /// The epoch drawn from last and its order, as neighbouring draws are mostly of one epoch.
@@ -71,12 +81,13 @@ impl Sampler {
         Ok(Sampler { sizes, crop, symmetries, seed, favoured: None, slab: 1, order: Mutex::new(None) })
     }
 
-    /// Takes `share` of the draws, 0 to 1, about a pixel of a class that is drawn evenly, in whichever image it is:
-    /// so that rare classes are shown as often as others.
+    /// Takes the share `rare` of the draws, 0 to 1, about a pixel of a class that is drawn evenly, in whichever image it is:
+    /// so that rare classes are shown as often as others. Of all other draws the share `labelled` is about a labelled pixel, each
+    /// equally likely: so that little is computed where nothing is labelled.
     ///
     /// The pixel is in the middle of the crop, or as near to it as the edge of the image allows.
-    pub fn favouring(self, pixels: ClassPixels, share: f64) -> Self {
-        Self { favoured: Some((pixels, share)), ..self }
+    pub fn favouring(self, pixels: ClassPixels, rare: f64, labelled: f64) -> Self {
+        Self { favoured: Some(Favoured { pixels, rare, labelled }), ..self }
     }
 
     /// Images are slabs of `slab` slices each.
@@ -86,7 +97,7 @@ impl Sampler {
 
     /// Bytes of what is known of the pixels of classes.
     pub fn bytes(&self) -> u64 {
-        self.favoured.as_ref().map_or(0, |(pixels, _)| pixels.bytes())
+        self.favoured.as_ref().map_or(0, |favoured| favoured.pixels.bytes())
     }
 
     /// The draws of one epoch, in which every image is drawn once.
@@ -119,7 +130,10 @@ impl Sampler {
 
     fn draw_from(&self, random: &mut ChaCha8Rng, n: u64) -> Result<Draw> {
         let favoured = match &self.favoured {
-            Some((pixels, share)) if uniform(random) < *share => Some(pixels.draw(random)?),
+            Some(Favoured { pixels, rare, .. }) if uniform(random) < *rare => Some(pixels.draw(random)?),
+            Some(Favoured { pixels, labelled, .. }) if *labelled > 0.0 && uniform(random) < *labelled => {
+                Some(pixels.draw_any(random)?)
+            }
             _ => None,
         };
         let index = favoured.map_or_else(|| self.index(n), |(index, ..)| index);
@@ -308,7 +322,7 @@ mod tests {
         };
         let set = super::super::Dataset::unchecked(classes.into_iter().map(sample));
         let pixels = ClassPixels::of(&set).unwrap();
-        let sampler = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels.clone(), 0.6);
+        let sampler = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels.clone(), 0.6, 0.0);
         let draws: Vec<_> = (0..3000).map(|n| sampler.draw(n).unwrap()).collect();
         let share = |y, x| {
             let crop = Some(Window::plane(y..y + 16, x..x + 16));
@@ -318,7 +332,7 @@ mod tests {
             assert!((share - 0.2).abs() < 0.03, "{share}");
         }
         let whole = Sampler::new(set.sizes(), Some(16), true, 3).unwrap();
-        let none = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels, 0.0);
+        let none = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels, 0.0, 0.0);
         assert!((0..50).all(|n| none.draw(n).unwrap().index == whole.draw(n).unwrap().index));
     }
 

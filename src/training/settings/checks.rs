@@ -18,7 +18,8 @@ impl Settings {
             return Err(Error::setting("batch", self.batch, "it must be from 1 to 4096"));
         }
         self.augmentation.validate()?;
-        self.validate_favour_rare()?;
+        self.validate_favoured("favour_rare", self.favour_rare)?;
+        self.validate_favoured("favour_labelled", self.favour_labelled)?;
         // Engines compute in float32.
         if !((self.lr as f32).is_finite() && self.lr as f32 > 0.0) {
             return Err(Error::setting("lr", self.lr, "it must be a number above 0, such as 0.003"));
@@ -155,17 +156,17 @@ impl Settings {
         Err(Error::setting("loss", self.loss(), wanted))
     }
 
-    fn validate_favour_rare(&self) -> Result<()> {
-        let wanted = if !(0.0..=1.0).contains(&self.favour_rare) {
+    fn validate_favoured(&self, name: &'static str, share: f64) -> Result<()> {
+        let wanted = if !(0.0..=1.0).contains(&share) {
             "it must be a share of the pieces, from 0 to 1"
-        } else if self.favour_rare > 0.0 && self.crop == 0 {
+        } else if share > 0.0 && self.crop == 0 {
             "whole images (`crop 0`) have no pieces to choose; set `crop`, or leave it out"
-        } else if self.favour_rare > 0.0 && self.task == TaskKind::Regress {
+        } else if share > 0.0 && self.task == TaskKind::Regress {
             "a regression has no classes; leave it out"
         } else {
             return Ok(());
         };
-        Err(Error::setting("favour_rare", self.favour_rare, wanted))
+        Err(Error::setting(name, share, wanted))
     }
 }
 

@@ -141,6 +141,8 @@ declare_settings! {
         symmetries: Symmetries = Symmetries::All => Setting::under(Data, "SYMMETRIES");
         /// Place this share of the pieces about a pixel of a class drawn evenly.
         favour_rare: f64 = 0.0 => Setting::under(Data, "SHARE");
+        /// Place this share of the other pieces about a labelled pixel drawn evenly.
+        favour_labelled: f64 = 0.0 => Setting::under(Data, "SHARE");
         /// Learning rate.
         ///
         /// The default is three times the usual rate of Adam: with 0.001, micrographs at depth 50 were learnt much more
