@@ -9,6 +9,7 @@ mod import;
 mod msd_pytorch;
 mod msdnet;
 mod onnx;
+mod onnx_stem;
 mod pickle;
 mod scaling;
 mod tensors;

@@ -8,6 +8,7 @@
 //! cut to the part that it needs. `Pad` may not mirror further than the image is wide, so mirrored margins are gathered by
 //! indices that the graph computes from the image's size: exact for any size, however large the dilation.
 
+use super::onnx_stem;
 use super::shared_normalisation;
 use crate::encoding::Message;
 use crate::geometry::Boundary;
@@ -62,7 +63,7 @@ pub fn to_onnx(model: &Model) -> Result<Vec<u8>> {
 
 /// A graph as it grows. Values are known by name.
 #[derive(Default)]
-struct Graph {
+pub(super) struct Graph {
     nodes: Vec<Message>,
     constants: Vec<Message>,
 }
@@ -72,7 +73,7 @@ const FLOAT: i64 = 1;
 const INT64: i64 = 7;
 
 /// An attribute of a node.
-enum Attribute<'a> {
+pub(super) enum Attribute<'a> {
     Integer(&'a str, i64),
     Integers(&'a str, Vec<i64>),
 }
@@ -93,7 +94,7 @@ impl Attribute<'_> {
 
 impl Graph {
     /// Adds the operator `operator`, and gives the name of its output, which is `name`.
-    fn node<const N: usize>(
+    pub(super) fn node<const N: usize>(
         &mut self,
         operator: &str,
         inputs: &[&str],
@@ -112,11 +113,11 @@ impl Graph {
         name.to_owned()
     }
 
-    fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+    pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
         self.constant(name, FLOAT, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
-    fn integers(&mut self, name: &str, values: &[i64]) -> String {
+    pub(super) fn integers(&mut self, name: &str, values: &[i64]) -> String {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(name, INT64, &[values.len()], bytes)
     }
@@ -139,7 +140,11 @@ fn network(graph: &mut Graph, model: &Model, input: &Normalisation) -> &'static 
     let inverse: Vec<f32> = input.deviation.iter().map(|deviation| 1.0 / deviation).collect();
     let factors = per_channel(graph, "input_factor", &inverse);
     let normalised = graph.node("Mul", &[&centred, &factors], [], "image_normalised");
-    let mut stack = margins.add(graph, &normalised, "image_normalised");
+    let before = match architecture.stem.is_none() {
+        true => normalised,
+        false => onnx_stem::add(graph, model, &layout, &normalised),
+    };
+    let mut stack = margins.add(graph, &before, "image_normalised");
     for layer in 0..architecture.depth {
         let map = layer_maps(graph, model, &layout, &margins, &stack, layer);
         // The mix needs no margins, but it is cheaper to cut its result than the stack.
@@ -207,32 +212,40 @@ fn layer_maps(
 }
 
 /// The margins around maps, as wide as the largest dilation.
-struct Margins {
+pub(super) struct Margins {
     width: i64,
+    /// The name of the margins where they are zeros.
+    pads: String,
     /// The names of the indices of rows and of columns that a padded map shows, for mirrors.
     indices: Option<[String; 2]>,
 }
 
 impl Margins {
     fn new(graph: &mut Graph, architecture: &Architecture) -> Self {
-        let width = architecture.largest_dilation() as i64;
         graph.integers("crop_axes", &[2, 3]);
-        let indices = match architecture.boundary {
+        Self::of_width(graph, architecture.boundary, architecture.largest_dilation(), "")
+    }
+
+    /// Margins of another width; `prefix` is before the names of all that belongs to them.
+    pub(super) fn of_width(graph: &mut Graph, boundary: Boundary, width: usize, prefix: &str) -> Self {
+        let width = width as i64;
+        let pads = format!("{prefix}margin_pads");
+        let indices = match boundary {
             Boundary::Zeros => {
                 // Nothing at the sides of images and channels; the margin before and behind rows and columns.
-                graph.integers("margin_pads", &[0, 0, width, width, 0, 0, width, width]);
+                graph.integers(&pads, &[0, 0, width, width, 0, 0, width, width]);
                 None
             }
-            mirror => Some(["rows", "columns"].map(|name| mirrored(graph, mirror, width, name))),
+            mirror => Some(["rows", "columns"].map(|axis| mirrored(graph, mirror, width, prefix, axis))),
         };
-        Self { width, indices }
+        Self { width, pads, indices }
     }
 
     /// `map` with margins; `name` names the result.
-    fn add(&self, graph: &mut Graph, map: &str, name: &str) -> String {
+    pub(super) fn add(&self, graph: &mut Graph, map: &str, name: &str) -> String {
         let padded = format!("{name}_padded");
         let Some([rows, columns]) = &self.indices else {
-            return graph.node("Pad", &[map, "margin_pads"], [], &padded);
+            return graph.node("Pad", &[map, &self.pads], [], &padded);
         };
         let tall =
             graph.node("Gather", &[map, rows], [Attribute::Integer("axis", 2)], &format!("{name}_tall"));
@@ -252,9 +265,10 @@ impl Margins {
 }
 
 /// The indices of the rows or columns that a map with a mirrored margin shows, as [`Boundary::source`] gives them.
-fn mirrored(graph: &mut Graph, boundary: Boundary, width: i64, name: &str) -> String {
+fn mirrored(graph: &mut Graph, boundary: Boundary, width: i64, prefix: &str, axis: &str) -> String {
+    let name = &format!("{prefix}{axis}");
     let named = |part: &str| format!("{name}_{part}");
-    let axis = graph.integer(&named("axis"), if name == "rows" { 2 } else { 3 });
+    let axis = graph.integer(&named("axis"), if axis == "rows" { 2 } else { 3 });
     let shape = graph.node("Shape", &["image"], [], &named("shape"));
     let length = graph.node("Gather", &[&shape, &axis], [Attribute::Integer("axis", 0)], &named("length"));
     let margin = graph.integer(&named("margin"), width);
@@ -280,7 +294,7 @@ fn mirrored(graph: &mut Graph, boundary: Boundary, width: i64, name: &str) -> St
 }
 
 /// One number for each channel, shaped so that it applies to all pixels.
-fn per_channel(graph: &mut Graph, name: &str, values: &[f32]) -> String {
+pub(super) fn per_channel(graph: &mut Graph, name: &str, values: &[f32]) -> String {
     graph.floats(name, &[1, values.len(), 1, 1], values)
 }
 

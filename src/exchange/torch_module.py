@@ -30,12 +30,16 @@ class MixedScaleDense(nn.Module):
             for i in range(self.depth)
         ]
         self.margin = max(map(max, self.dilations))
-        reads = [a["inputs"] + i * self.width for i in range(self.depth)]
+        self.scales = a.get("stem", [])
+        before = a["inputs"] * (1 + 4 * len(self.scales))
+        reads = [before + i * self.width for i in range(self.depth)]
         filters = tensors["filters"].split([self.width * n for n in reads])
         self.filters = nn.ParameterList(f.reshape(self.width, n, 3, 3) for f, n in zip(filters, reads))
         self.biases = nn.Parameter(tensors["biases"])
         self.mix = nn.Parameter(tensors["mix"])
         self.output_biases = nn.Parameter(tensors["output_biases"])
+        if self.scales:
+            self.register_buffer("stem_changes", tensors["stem"])
         for side in ("input", "target"):
             scale = json.loads(self.metadata[side]) or {"mean": [0.0], "deviation": [1.0]}
             for name, numbers in scale.items():
@@ -43,31 +47,54 @@ class MixedScaleDense(nn.Module):
 
     def forward(self, images):
         maps = (images - self.input_mean) * (1 / self.input_deviation)
-        rows, columns = (self.seen(n, images.device) for n in images.shape[2:])
-        stack = self.pad(maps, rows, columns)
+        if self.scales:
+            maps = torch.cat([maps, self.responses(maps)], 1)
+        stack = self.pad(maps, self.margin)
         for i, filters in enumerate(self.filters):
             sums = []
             for j, s in enumerate(self.dilations[i]):
                 bias = self.biases[i * self.width + j, None]
                 sums.append(self.cut(F.conv2d(stack, filters[j, None], bias, dilation=s), s))
-            stack = torch.cat([stack, self.pad(F.relu(torch.cat(sums, 1)), rows, columns)], 1)
+            stack = torch.cat([stack, self.pad(F.relu(torch.cat(sums, 1)), self.margin)], 1)
         outputs = F.conv2d(self.cut(stack, 0), self.mix[:, :, None, None], self.output_biases)
         return outputs * self.target_deviation + self.target_mean
 
     def probabilities(self, images):
         return self(images).softmax(1)
 
-    def seen(self, n, device):
+    def responses(self, maps):
+        """The fixed filters in front of the layers: of each channel and scale the smoothed image, the strength of the edge, and
+        the eigenvalues of the Hessian."""
+        found = []
+        for plane in maps.split(1, 1):
+            for s in self.scales:
+                radius = -(-3 * round(100 * s) // 100)
+                line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64) / s) ** 2)
+                line = (line / line.sum()).to(maps)
+                rows = F.conv2d(self.pad(plane, radius), line.reshape(1, 1, 1, -1))
+                g = F.conv2d(rows, line.reshape(1, 1, -1, 1))
+                p = self.pad(g, 1)
+                at = lambda y, x: p[:, :, 1 + y : p.shape[2] - 1 + y, 1 + x : p.shape[3] - 1 + x]
+                gx, gy = (at(0, 1) - at(0, -1)) / 2, (at(1, 0) - at(-1, 0)) / 2
+                gxx, gyy = at(0, 1) - 2 * g + at(0, -1), at(1, 0) - 2 * g + at(-1, 0)
+                gxy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
+                mean, half = s * s * (gxx + gyy) / 2, s * s * torch.hypot((gxx - gyy) / 2, gxy)
+                found += [g, s * torch.hypot(gx, gy), mean + half, mean - half]
+        changes = self.stem_changes[:, :, None, None]
+        return (torch.cat(found, 1) - changes[:, 0]) * changes[:, 1]
+
+    def seen(self, n, margin, device):
         """The indices that are seen along an axis of n pixels with its margins."""
-        places = torch.arange(-self.margin, n + self.margin, device=device)
+        places = torch.arange(-margin, n + margin, device=device)
         if self.boundary == "symmetric":
             return torch.minimum(places % (2 * n), 2 * n - 1 - places % (2 * n))
         period = max(2 * n - 2, 1)
         return torch.minimum(places % period, period - places % period)
 
-    def pad(self, maps, rows, columns):
+    def pad(self, maps, margin):
         if self.boundary == "zeros":
-            return F.pad(maps, [self.margin] * 4)
+            return F.pad(maps, [margin] * 4)
+        rows, columns = (self.seen(n, margin, maps.device) for n in maps.shape[2:])
         return maps[:, :, rows][:, :, :, columns]
 
     def cut(self, maps, dilation):
@@ -79,6 +106,8 @@ class MixedScaleDense(nn.Module):
         """Writes a model file for msd-gpu."""
         filters = torch.cat([f.reshape(-1, 3, 3) for f in self.filters])
         parts = {"filters": filters, "biases": self.biases, "mix": self.mix, "output_biases": self.output_biases}
+        if self.scales:
+            parts["stem"] = self.stem_changes
         provenance = json.dumps(json.loads(self.metadata["provenance"]) | {"changed_in": "PyTorch"})
         header, data = {"__metadata__": self.metadata | {"provenance": provenance}}, b""
         for name, tensor in parts.items():

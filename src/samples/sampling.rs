@@ -322,7 +322,8 @@ mod tests {
         };
         let set = super::super::Dataset::unchecked(classes.into_iter().map(sample));
         let pixels = ClassPixels::of(&set).unwrap();
-        let sampler = Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels.clone(), 0.6, 0.0);
+        let sampler =
+            Sampler::new(set.sizes(), Some(16), true, 3).unwrap().favouring(pixels.clone(), 0.6, 0.0);
         let draws: Vec<_> = (0..3000).map(|n| sampler.draw(n).unwrap()).collect();
         let share = |y, x| {
             let crop = Some(Window::plane(y..y + 16, x..x + 16));

@@ -48,7 +48,9 @@ impl<'a> Batches<'a> {
         settings: &Settings,
         pixels: impl FnOnce() -> Result<ClassPixels>,
     ) -> Result<Self> {
-        let Settings { batch, crop, symmetries, favour_rare, favour_labelled, seed, augmentation, slab, .. } = *settings;
+        let Settings {
+            batch, crop, symmetries, favour_rare, favour_labelled, seed, augmentation, slab, ..
+        } = *settings;
         let mut sampler =
             Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?.of_slabs(slab);
         if favour_rare > 0.0 || favour_labelled > 0.0 {

@@ -8,7 +8,8 @@ use std::process::Command;
 use msd_gpu::exchange::{to_onnx, to_torch};
 use msd_gpu::geometry::Boundary;
 use msd_gpu::network::{
-    Architecture, Class, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
+    Architecture, Class, DilationMode, InputNormalisation, Measure, Model, Normalisation, Stem, Task,
+    initialise,
 };
 use ndarray::Array3;
 use safetensors::tensor::{Dtype, TensorView};
@@ -49,6 +50,8 @@ fn models() -> Vec<Model> {
             dilation_mode,
             ..Architecture::new(2, 3, 4)
         };
+        let stem: Stem = "0.7,3".parse().unwrap();
+        models.push(model(Architecture { inputs: 2, outputs: 3, depth: 3, stem, ..paper.clone() }, true));
         models.push(model(paper.clone(), false));
         models.push(model(Architecture { outputs: 2, dilations: vec![2, 25], ..paper }, true));
         models.push(model(wide(DilationMode::Channel), false));
