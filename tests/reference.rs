@@ -3,7 +3,7 @@
 use msd_gpu::engine::{Adam, IGNORED, Loss, TargetValues, Targets};
 use msd_gpu::geometry::Boundary;
 use msd_gpu::geometry::Extent;
-use msd_gpu::network::{Architecture, DilationMode, ParameterLayout};
+use msd_gpu::network::{Architecture, DilationMode, ParameterLayout, Stem, initialise};
 use msd_gpu::reference::{adam, backward, forward, loss};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -184,7 +184,7 @@ fn the_input_gradient_is_the_adjoint_of_the_convolution() {
 #[test]
 fn the_inside_moves_with_the_image() {
     let (n, shift) = (40, 3);
-    let a = Architecture::new(1, 1, 4);
+    let a = Architecture { stem: "0.7,2".parse().unwrap(), ..Architecture::new(1, 1, 4) };
     let reach = (a.receptive_field() - 1) / 2;
     let parameters = random(ParameterLayout::of(&a).count(), 5);
     let image = random(n * n, 6);
@@ -212,6 +212,64 @@ fn a_small_network_by_hand() {
     // Mirrored: 2 | 1 2 3 | 2. Sums: 2+10+200-112 = 100, 1+20+300-112 = 209, 2+30+200-112 = 120.
     assert_eq!(pass.maps[1], [100.0, 209.0, 120.0]);
     assert_eq!(pass.outputs[0], [307.0, 636.0, 371.0]);
+}
+
+/// The stem's responses to `image(y, x)` at the middle of a square of 61 pixels, for one scale.
+fn responses_at_middle(scale: &str, image: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    let stem: Stem = scale.parse().unwrap();
+    let a = Architecture { stem, ..Architecture::new(1, 1, 1) };
+    let parameters: Vec<f64> = initialise(&a, 1).into_iter().map(f64::from).collect();
+    let (n, middle) = (61, 30);
+    let at = |i: usize| i as f64 - middle as f64;
+    let pixels: Vec<f64> = (0..n * n).map(|p| image(at(p / n), at(p % n))).collect();
+    let pass = forward(&a, &parameters, &pixels, Extent::plane(n, n));
+    pass.maps[a.responses(0)].iter().map(|map| map[middle * n + middle]).collect()
+}
+
+/// What the stem gives for images whose derivatives are known.
+#[test]
+fn responses_of_the_stem_are_derivatives() {
+    let s = 2.5;
+    let close = |found: Vec<f64>, wanted: [f64; 4]| {
+        assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-9), "{found:?}, wanted {wanted:?}");
+    };
+    close(responses_at_middle("2.5", |_, _| 7.0), [7.0, 0.0, 0.0, 0.0]);
+    // A slope of 5 in some direction.
+    close(responses_at_middle("2.5", |y, x| 3.0 * y + 4.0 * x), [0.0, 5.0 * s, 0.0, 0.0]);
+    // A saddle and a ridge, turned: the eigenvalues stay. Smoothing adds the same number everywhere.
+    close(responses_at_middle("2.5", |y, x| y * x), [0.0, 0.0, s * s, -s * s]);
+    let (sine, cosine) = 0.3f64.sin_cos();
+    let ridge = responses_at_middle("2.5", |y, x| -(cosine * y + sine * x).powi(2));
+    close(ridge.clone(), [ridge[0], 0.0, 0.0, -2.0 * s * s]);
+    // A Gaussian of another one is one whose variances add up, but for what pixels and three deviations leave out.
+    let blob = responses_at_middle("2.5", |y, x| (-(y * y + x * x) / (2.0 * 16.0)).exp());
+    assert!((blob[0] / (16.0 / (16.0 + s * s)) - 1.0).abs() < 0.01, "{blob:?}");
+    assert!(blob[2] < 0.0 && (blob[2] - blob[3]).abs() < 1e-9, "{blob:?}");
+}
+
+/// Shifts and factors are applied to each response, and the same image mirrored or turned gives the same responses there.
+#[test]
+fn responses_are_shifted_and_turn_with_the_image() {
+    let a = Architecture { inputs: 2, stem: "0.7,2".parse().unwrap(), ..Architecture::new(2, 1, 1) };
+    let (n, extent) = (12, Extent::plane(12, 12));
+    let mut parameters = random(ParameterLayout::of(&a).count(), 4);
+    let image = random(2 * n * n, 5);
+    let changed = forward(&a, &parameters, &image, extent);
+    let stem = ParameterLayout::of(&a).stem();
+    let changes: Vec<f64> = parameters[stem.clone()].to_vec();
+    parameters[stem].as_chunks_mut::<2>().0.fill([0.0, 1.0]);
+    let plain = forward(&a, &parameters, &image, extent);
+    let turned_image: Vec<f64> =
+        (0..2 * n * n).map(|i| image[i / (n * n) * n * n + (i % n) * n + i / n % n]).collect();
+    let turned = forward(&a, &parameters, &turned_image, extent);
+    for channel in a.inputs..a.stem_channels() {
+        let [shift, factor] = changes.as_chunks::<2>().0[channel - a.inputs];
+        for (y, x) in (0..n).flat_map(|y| (0..n).map(move |x| (y, x))) {
+            let value = plain.maps[channel][y * n + x];
+            assert!((changed.maps[channel][y * n + x] - (value - shift) * factor).abs() < 1e-12);
+            assert!((turned.maps[channel][x * n + y] - value).abs() < 1e-12);
+        }
+    }
 }
 
 /// The first step of Adam moves every parameter by the learning rate against its gradient.

@@ -98,7 +98,7 @@ fn compressed(folder: &Path, name: &str, values: &Array3<f64>) -> String {
 /// Small networks, few steps, and every change of what is shown.
 fn settings(task: TaskKind, images: String, targets: String) -> Settings {
     let mut settings = Settings::new(task, images, targets);
-    (settings.depth, settings.crop, settings.batch) = (3, 24, 2);
+    (settings.depth, settings.crop, settings.batch) = (Some(3), 24, 2);
     (settings.max_steps, settings.validate_every) = (Some(10), Some(1));
     settings.dilations = "1,2,3".into();
     for (name, text) in [

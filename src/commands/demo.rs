@@ -75,7 +75,7 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
     let settings = Settings {
         val_images: Some(place("validation", "images")),
         val_targets: Some(place("validation", images)),
-        depth: 30,
+        depth: Some(30),
         batch: 2,
         crop: 128,
         max_minutes: Some(arguments.minutes),

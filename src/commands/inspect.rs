@@ -169,6 +169,9 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryN
     say("layers", format!("{} of width {}", architecture.depth, architecture.width));
     say("dilations", dilations(architecture));
     say("boundary", architecture.boundary.name().into());
+    if !architecture.stem.is_none() {
+        say("stem", format!("filters of {} pixels", architecture.stem));
+    }
     say("parameters", model.parameters.len().to_string());
     let field = architecture.receptive_field();
     say("receptive field", format!("{field} x {field} pixels"));

@@ -171,7 +171,7 @@ mod tests {
     use safetensors::tensor::TensorView;
 
     use super::*;
-    use crate::network::{Class, Measure, initialise};
+    use crate::network::{Class, Measure, Stem, initialise};
 
     fn model() -> Model {
         let architecture = Architecture { width: 2, ..Architecture::new(3, 2, 4) };
@@ -200,8 +200,12 @@ mod tests {
         let by_itself = InputNormalisation::PerImage { per_image: Measure::MeanDeviation };
         let model = Model { input: by_itself, ..model() };
         assert_eq!(Model::from_bytes(&model.to_bytes().unwrap(), Path::new("m")).unwrap(), model);
-        let of_slabs = Model { slab: 3, ..model };
+        let of_slabs = Model { slab: 3, ..model.clone() };
         assert_eq!(Model::from_bytes(&of_slabs.to_bytes().unwrap(), Path::new("m")).unwrap(), of_slabs);
+        let architecture = Architecture { stem: Stem::usual(), ..model.architecture.clone() };
+        let parameters = initialise(&architecture, 3);
+        let with_stem = Model { architecture, parameters, ..model.clone() };
+        assert_eq!(Model::from_bytes(&with_stem.to_bytes().unwrap(), Path::new("m")).unwrap(), with_stem);
         for wrong in [0, 2, 5] {
             let error = Model { slab: wrong, ..of_slabs.clone() }.to_bytes().unwrap_err().to_string();
             assert!(error.contains("slabs of"), "{error}");

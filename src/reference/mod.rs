@@ -97,7 +97,8 @@ pub fn forward(architecture: &Architecture, parameters: &[f64], image: &[f64], e
 /// The backward pass over one image: the gradients of a loss whose gradient with respect to the outputs is `output_gradient`.
 ///
 /// `parameters` are in the order of [`ParameterLayout`], `forward` is what [`forward()`] gave for the same parameters and image, and
-/// `output_gradient` is `[output][y][x]`, as [`loss`] gives it. Gradients of several images are to be added up by the caller.
+/// `output_gradient` is `[output][y][x]`, as [`loss`] gives it. The stem is not learnt, so gradients end at its
+/// responses. Gradients of several images are to be added up by the caller.
 ///
 /// # Panics
 /// When there are fewer parameters than the architecture has.

@@ -102,6 +102,11 @@ impl ClassTotals {
         self.0.len()
     }
 
+    /// The weight of all pixels.
+    pub fn sum(&self) -> f64 {
+        self.0.iter().sum()
+    }
+
     /// Adds the pixels of a sample.
     ///
     /// # Panics

@@ -53,6 +53,7 @@ impl<'a> Batches<'a> {
         } = *settings;
         let mut sampler =
             Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?.of_slabs(slab);
+        let favour_labelled = favour_labelled.unwrap_or(0.0);
         if favour_rare > 0.0 || favour_labelled > 0.0 {
             sampler = sampler.favouring(pixels()?, favour_rare, favour_labelled);
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use log::info;
 
-use super::settings::INITIAL;
+use super::settings::{AUTO, INITIAL};
 use super::{Settings, TaskKind};
 use crate::error::{Error, Result, counted_channels};
 use crate::network::{Architecture, InputNormalisation, Model, Normalisation, ParameterLayout, Task};
@@ -19,7 +19,7 @@ impl Settings {
             architecture: Architecture { width, depth, dilations, boundary, stem, .. }, slab, ..
         } = Model::read(Path::new(path))?;
         self.init = Some(path.into());
-        (self.width, self.depth, self.boundary, self.slab) = (width, depth, boundary, slab);
+        (self.width, self.depth, self.boundary, self.slab) = (width, Some(depth), boundary, slab);
         self.dilations = dilations.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         self.stem = stem.to_string();
         self.normalise = INITIAL.into();
@@ -33,7 +33,13 @@ impl Settings {
     pub(in crate::training) fn initial_model(&self, inputs: usize) -> Result<Option<Model>> {
         let Some(path) = &self.init else { return Ok(None) };
         let model = Model::read(Path::new(path))?;
-        let (found, wanted) = (self.architecture(1, 1)?, &model.architecture);
+        let wanted = &model.architecture;
+        let mut found = self.architecture(1, 1)?;
+        // What is left open is the model's.
+        found.depth = self.depth.unwrap_or(wanted.depth);
+        if self.stem == AUTO {
+            found.stem.clone_from(&wanted.stem);
+        }
         let list = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         let parts = [
             ("depth", found.depth.to_string(), wanted.depth.to_string()),

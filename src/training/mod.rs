@@ -10,6 +10,7 @@
 //! stopped goes on from its checkpoint as if it had not been.
 
 mod batches;
+mod choices;
 mod folds;
 mod initial;
 mod normalise;

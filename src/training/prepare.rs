@@ -5,9 +5,11 @@ use std::path::Path;
 
 use log::{info, warn};
 
+use super::choices::{DEPTH, Facts, choose};
 use super::initial::{take_parameters, target_of};
 use super::normalise::{Change, changes, normalise};
 use super::run::RunFolder;
+use super::settings::AUTO;
 use super::stem;
 use super::survey::{Survey, Wanted};
 use super::{Settings, TaskKind};
@@ -33,6 +35,8 @@ pub struct Prepared {
     pub(in crate::training) measurements: Measurements,
     /// What the places of the pixels of each class depend on.
     pub(in crate::training) stamp: Option<Stamp>,
+    /// The settings with all that was chosen by what is seen.
+    chosen: Settings,
 }
 
 impl Prepared {
@@ -106,13 +110,13 @@ impl Prepared {
             Task::Regress => training.target_channels().unwrap_or(1),
         };
         let initial = settings.initial_model(inputs)?;
-        let architecture = match &initial {
-            Some(model) => Architecture { outputs, ..model.architecture.clone() },
-            None => settings.architecture(inputs, outputs)?,
+        let architecture = |settings: &Settings| match &initial {
+            Some(model) => Ok(Architecture { outputs, ..model.architecture.clone() }),
+            None => settings.architecture(inputs, outputs),
         };
         check_labelled(&training)?;
         let (mut training, mut validation) =
-            set_aside(settings, training, validation, architecture.receptive_field())?;
+            set_aside(settings, training, validation, architecture(settings)?.receptive_field())?;
         check_labelled(&training)?;
         if let Some(validation) = &validation {
             same_channels("images", inputs, validation.channels())?;
@@ -128,7 +132,7 @@ impl Prepared {
         let kept_target = kept.filter(|_| regresses).and_then(|model| target_of(model, outputs));
         let class_weights = settings.class_weights()?;
         let wanted = Wanted {
-            classes: if class_weights.is_some() { outputs } else { 0 },
+            classes: if regresses { 0 } else { outputs },
             input: (kept.is_none() && !settings.normalise_per_image).then_some(measure),
             target: (regresses && kept_target.is_none()).then_some(measure),
             prints: validation.is_some(),
@@ -140,7 +144,15 @@ impl Prepared {
             measurements.known_or(&format!("{name} survey"), stamp, is_usable, || Survey::of(set, wanted))
         };
         let found = survey(TRAINING, &training, &wanted)?;
-        let input = match (kept, found.input) {
+        let mut chosen = settings.clone();
+        let pixels =
+            training.sizes().iter().map(|&(height, width)| height as f64 * width as f64).sum::<f64>();
+        let labelled = (!regresses).then(|| found.totals.sum() / pixels);
+        choose(&mut chosen, &Facts { labelled, spread: found.spread });
+        let settings = &chosen;
+        let architecture = architecture(settings)?;
+        let measured = found.input.filter(|_| !settings.normalise_per_image);
+        let input = match (kept, measured) {
             (Some(model), _) => model.input.clone(),
             (None, Some(normalisation)) => normalisation.into(),
             (None, None) => InputNormalisation::PerImage { per_image: measure },
@@ -210,7 +222,22 @@ impl Prepared {
         if initial.is_none() {
             stem::measure(&mut model, &training)?;
         }
-        Ok(Self { training, validation, model, measurements, stamp })
+        Ok(Self { training, validation, model, measurements, stamp, chosen })
+    }
+
+    /// Fills in what `settings`, with which these were prepared, leave open.
+    pub(in crate::training) fn fill_choices(&self, settings: &mut Settings) {
+        let Settings { depth, stem, normalise, normalise_per_image, favour_labelled, optimisation, .. } =
+            self.chosen.clone();
+        settings.depth.get_or_insert_with(|| depth.unwrap_or(DEPTH));
+        if settings.normalise == AUTO {
+            (settings.normalise, settings.normalise_per_image) = (normalise, normalise_per_image);
+        }
+        if settings.stem == AUTO {
+            settings.stem = stem;
+        }
+        settings.favour_labelled = settings.favour_labelled.or(favour_labelled);
+        settings.optimisation.ema = settings.optimisation.ema.or(optimisation.ema);
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Survey {
     pub(super) prints: Vec<Fingerprint>,
     /// The weight of the pixels of each class.
     pub(super) totals: ClassTotals,
+    /// By how much the means of the images differ, in deviations within an image: of the channel in which they differ most.
+    pub(super) spread: f32,
     pub(super) input: Option<Normalisation>,
     pub(super) target: Option<Normalisation>,
     /// Of each channel the number that all its pixels are.
@@ -66,6 +68,7 @@ impl Survey {
         let mut totals = ClassTotals::new(wanted.classes);
         let mut levels = vec![Level::default(); set.channels()];
         let mut misfit = None;
+        let mut spread = Spread::default();
         let mut input = wanted.input.map(|measure| Measuring::new(measure, set.channels()));
         let channels = set.target_channels().unwrap_or(0);
         let mut target = wanted.target.map(|measure| Measuring::new(measure, channels));
@@ -80,6 +83,7 @@ impl Survey {
                     if wanted.prints {
                         prints.push(Fingerprint::of_image(sample));
                     }
+                    spread.add(sample);
                     let planes = levels.iter_mut().zip(sample.image.outer_iter());
                     for (level, plane) in planes.filter(|(level, _)| !matches!(level, Level::Several)) {
                         plane.iter().for_each(|value| level.add(*value));
@@ -99,11 +103,52 @@ impl Survey {
             fingerprint: hasher.fingerprint(),
             prints,
             totals,
+            spread: spread.most(),
             input: input.map(|measuring| measuring.normalisation()),
             target: target.map(|measuring| measuring.normalisation()),
             levels: levels.into_iter().map(Level::number).collect(),
             misfit,
         })
+    }
+}
+
+/// How the brightness of images differs between them, and within each, channel by channel.
+#[derive(Debug, Default)]
+struct Spread(Vec<ChannelSpread>);
+
+#[derive(Debug, Clone, Default)]
+struct ChannelSpread {
+    means: Vec<f64>,
+    /// The sum of the variances within the images.
+    variances: f64,
+}
+
+impl Spread {
+    fn add(&mut self, sample: &Sample) {
+        self.0.resize(sample.image.dim().0, ChannelSpread::default());
+        for (channel, plane) in self.0.iter_mut().zip(sample.image.outer_iter()) {
+            // Distances from one of the pixels keep the digits that squares of large numbers would lose.
+            let values = || plane.iter().filter(|value| !value.is_nan()).map(|value| f64::from(*value));
+            let Some(first) = values().next() else { continue };
+            let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
+            for value in values() {
+                count += 1.0;
+                sum += value - first;
+                squares += (value - first).powi(2);
+            }
+            channel.means.push(first + sum / count);
+            channel.variances += (squares / count - (sum / count).powi(2)).max(0.0);
+        }
+    }
+
+    fn most(&self) -> f32 {
+        let of_channel = |channel: &ChannelSpread| {
+            let count = channel.means.len() as f64;
+            let mean = channel.means.iter().sum::<f64>() / count;
+            let between = channel.means.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+            if channel.variances > 0.0 { (between / channel.variances).sqrt() as f32 } else { 0.0 }
+        };
+        self.0.iter().map(of_channel).fold(0.0, f32::max)
     }
 }
 

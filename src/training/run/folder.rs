@@ -8,10 +8,11 @@ use ndarray::Array3;
 use super::checkpoint::Checkpoint;
 use crate::files::{FolderLock, remove_unfinished, write_bytes_atomic};
 use crate::images::write_png_rgb8;
-use crate::network::Model;
+use crate::network::{Model, Stem};
 use crate::samples::Measurements;
 use crate::training::Settings;
 use crate::training::reports::History;
+use crate::training::settings::AUTO;
 use crate::{Error, Result};
 
 /// What was measured over images in files.
@@ -77,7 +78,7 @@ impl RunFolder {
     pub fn settings(path: &Path) -> Result<Settings> {
         let file = path.join("config.toml");
         let text = std::fs::read_to_string(&file).map_err(|error| no_run(path, error))?;
-        let mut settings = read_settings(&text, &file)?;
+        let mut settings = read_run_settings(&text, &file)?;
         settings.found_from(path);
         Ok(settings)
     }
@@ -169,6 +170,21 @@ impl RunFolder {
 fn no_run(path: &Path, error: std::io::Error) -> Error {
     let problem = format!("holds no run to resume (config.toml: {error}); start one with `out`");
     Error::input(path, problem).caused_by(error)
+}
+
+/// Reads the settings that a run has written, as [`read_settings`] does: what is left open there was not known yet when the run was begun,
+/// and nobody chose it.
+///
+/// # Errors
+/// As [`read_settings`].
+pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<Settings> {
+    let mut settings = read_settings(text, path)?;
+    if settings.stem == AUTO {
+        settings.stem = Stem::default().to_string();
+    }
+    settings.favour_labelled.get_or_insert(0.0);
+    settings.optimisation.ema.get_or_insert(0.0);
+    Ok(settings)
 }
 
 /// Reads settings from TOML; `path` is named in errors.

@@ -74,6 +74,7 @@ impl<'a> Run<'a> {
     /// the folder), a resumed run has other settings or images than it was started with, or a file cannot be written.
     pub fn train(self) -> Result<Outcome> {
         let Self { mut settings, prepared, device, folder, resumes, watcher } = self;
+        prepared.fill_choices(&mut settings);
         settings.fill_limit();
         settings.validate()?;
         let checkpoint = match (resumes, folder) {

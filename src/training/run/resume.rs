@@ -100,9 +100,9 @@ mod tests {
         };
         assert!(check_same_settings(&started, &longer).is_ok());
         let optimisation = Optimisation { ema: Some(0.9), ..Default::default() };
-        let other = Settings { depth: 9, optimisation, ..started.clone() };
+        let other = Settings { depth: Some(9), optimisation, ..started.clone() };
         let error = check_same_settings(&started, &other).unwrap_err().to_string();
-        for part in ["depth is 9 and was 50", "optimisation.ema is 0.9 and was not set", "out"] {
+        for part in ["depth is 9 and was not set", "optimisation.ema is 0.9 and was not set", "out"] {
             assert!(error.contains(part), "{error}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::{debug, info, warn};
 
 use super::checkpoint::{Checkpoint, Progress};
-use super::folder::{RunFolder, read_settings};
+use super::folder::{RunFolder, read_run_settings};
 use super::judge::Judge;
 use super::memory::MemoryUse;
 use super::outcome::{Outcome, StopReason};
@@ -141,7 +141,7 @@ impl<'a> Trainer<'a> {
         let judge = Judge::new(prepared, settings.loss());
         let started_with = checkpoint
             .as_ref()
-            .map(|checkpoint| read_settings(&checkpoint.progress.settings, "checkpoint".as_ref()));
+            .map(|checkpoint| read_run_settings(&checkpoint.progress.settings, "checkpoint".as_ref()));
         let mut started_with = started_with.transpose()?;
         if let Some(started) = &mut started_with {
             // Runs that were begun before there was a rhythm judged the network after each epoch.
@@ -426,7 +426,7 @@ impl<'a> Trainer<'a> {
     /// reported without a judgement when it ended.
     fn judge_last_epoch(&mut self, reported: bool, watcher: &mut dyn Watcher) -> Result<()> {
         let mut candidate = self.checked_parameters()?;
-        if self.settings.optimisation.ema.is_some() {
+        if self.settings.optimisation.ema.is_some_and(|decay| decay > 0.0) {
             candidate = self.engine.average()?;
         }
         let step = self.progress.step;

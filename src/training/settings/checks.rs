@@ -19,7 +19,7 @@ impl Settings {
         }
         self.augmentation.validate()?;
         self.validate_favoured("favour_rare", self.favour_rare)?;
-        self.validate_favoured("favour_labelled", self.favour_labelled)?;
+        self.validate_favoured("favour_labelled", self.favour_labelled.unwrap_or(0.0))?;
         // Engines compute in float32.
         if !((self.lr as f32).is_finite() && self.lr as f32 > 0.0) {
             return Err(Error::setting("lr", self.lr, "it must be a number above 0, such as 0.003"));
@@ -127,8 +127,8 @@ impl Settings {
             let wanted = "layers that were never trained are not worth keeping; give a model with `init`";
             return Err(Error::setting("freeze", self.freeze, wanted));
         }
-        if self.freeze > self.depth {
-            let wanted = format!("the network has {} layers; give at most as many", self.depth);
+        if let Some(depth) = self.depth.filter(|depth| self.freeze > *depth) {
+            let wanted = format!("the network has {depth} layers; give at most as many");
             return Err(Error::setting("freeze", self.freeze, wanted));
         }
         if self.measure()?.is_some() {
@@ -188,7 +188,7 @@ mod tests {
             ("lr", Settings { lr: f64::NAN, ..settings() }),
             ("max_minutes", Settings { max_minutes: Some(0.0), ..settings() }),
             ("max_steps", Settings { max_steps: Some(0), ..settings() }),
-            ("depth", Settings { depth: 0, ..settings() }),
+            ("depth", Settings { depth: Some(0), ..settings() }),
             ("dilations", Settings { dilations: "x".into(), ..settings() }),
             ("favour_rare", Settings { favour_rare: 1.5, ..settings() }),
             ("favour_rare", Settings { favour_rare: 0.5, crop: 0, ..settings() }),

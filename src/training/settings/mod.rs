@@ -15,6 +15,7 @@ use crate::network::{Architecture, DilationMode, Measure, Stem, TaskKind, parse_
 use crate::samples::{Augmentation, ClassWeights, LabelRule, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
 use crate::settings::{Setting, ValueKind, byte_size, declare_settings};
+use crate::training::choices::DEPTH;
 use crate::{Error, Result};
 
 declare_settings! {
@@ -110,15 +111,16 @@ declare_settings! {
         /// and 1), or init for what the model of `init` has.
         ///
         /// Images and regression targets are normalised by it. Every pixel has a part in the mean, which is the default.
-        normalise: String = "mean".into() => Setting::under(Data, "MEASURE")
+        normalise: String = AUTO.into() => Setting::under(Data, "MEASURE")
             .of_kind(ValueKind::Numbers)
-            .described_default("mean, or init where there is one");
+            .described_default("mean, of each image by itself where images differ more than the pixels of one; or init where there is one");
         /// Normalise each image by itself, not all by the training images.
         normalise_per_image: bool = false => Setting::under(Data, "");
         /// Number of layers.
         ///
-        /// The default is half the paper's 100, at a quarter of the cost.
-        depth: usize = 50 => Setting::under(Network, "N");
+        /// The default is half the paper's 100, at a quarter of the cost; where labels are strokes, it is a network that learns in seconds.
+        depth: Option<usize> = None => Setting::under(Network, "N")
+            .described_default("50, or 20 where at most a tenth of the pixels is labelled");
         /// Channels of each layer.
         ///
         /// The default is the paper's, as are those of dilations and boundary.
@@ -142,7 +144,8 @@ declare_settings! {
         /// Place this share of the pieces about a pixel of a class drawn evenly.
         favour_rare: f64 = 0.0 => Setting::under(Data, "SHARE");
         /// Place this share of the other pieces about a labelled pixel drawn evenly.
-        favour_labelled: f64 = 0.0 => Setting::under(Data, "SHARE");
+        favour_labelled: Option<f64> = None => Setting::under(Data, "SHARE")
+            .described_default("0, or 1 where at most a tenth of the pixels is labelled");
         /// Learning rate.
         ///
         /// The default is three times the usual rate of Adam: with 0.001, micrographs at depth 50 were learnt much more
@@ -194,8 +197,8 @@ const EPOCHS_WITHOUT_LIMIT: u64 = 1000;
 const DEFAULT_PATIENCE: u64 = 100;
 /// The value of `normalise` that keeps what the initial model has.
 pub(in crate::training) const INITIAL: &str = "init";
-/// What `stem` says where the task decides.
-const AUTO: &str = "auto";
+/// What settings say that are chosen by what is seen.
+pub(in crate::training) const AUTO: &str = "auto";
 
 impl Settings {
     /// Settings with all defaults.
@@ -239,7 +242,11 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`] for a text that is none.
     pub fn measure(&self) -> Result<Option<Measure>> {
-        if self.normalise == INITIAL { Ok(None) } else { self.normalise.parse().map(Some) }
+        match self.normalise.as_str() {
+            INITIAL => Ok(None),
+            AUTO => Ok(Some(Measure::MeanDeviation)),
+            text => text.parse().map(Some),
+        }
     }
 
     /// How much classes count, where it was set.
@@ -288,7 +295,7 @@ impl Settings {
             inputs,
             outputs,
             width: self.width,
-            depth: self.depth,
+            depth: self.depth.unwrap_or(DEPTH),
             dilations: parse_dilations(&self.dilations)?,
             dilation_mode: DilationMode::Channel,
             boundary: self.boundary,

@@ -45,8 +45,9 @@ declare_settings! {
         weight_decay: Option<f64> = None => under("DECAY").described_default("0.01");
         /// Scale gradients down that are together longer than this.
         clip_norm: Option<f64> = None => under("LENGTH").described_default("never");
-        /// Judge and keep an average of the weights that keeps this share of itself in each step, such as 0.999.
-        ema: Option<f64> = None => under("DECAY").described_default("none");
+        /// Judge and keep an average of the weights that keeps this share of itself in each step, such as 0.999; 0 for none.
+        ema: Option<f64> = None => under("DECAY")
+            .described_default("0, or 0.99 where at most a tenth of the pixels is labelled");
         /// How the learning rate changes; plateau watches what `monitor` names.
         schedule: RateSchedule = RateSchedule::Constant => under("SCHEDULE");
         /// Let the learning rate grow from nothing in this many steps.
@@ -112,8 +113,8 @@ impl Optimisation {
         if let Some(norm) = self.clip_norm.filter(|&n| !(n as f32 > 0.0 && (n as f32).is_finite())) {
             return refuse("clip_norm", &norm, "it must be a number above 0, such as 1");
         }
-        if let Some(decay) = self.ema.filter(|&d| !(d > 0.0 && d < 1.0)) {
-            return refuse("ema", &decay, "it must be between 0 and 1, such as 0.999");
+        if let Some(decay) = self.ema.filter(|&d| !(0.0..1.0).contains(&d)) {
+            return refuse("ema", &decay, "it must be from 0 to below 1, such as 0.999");
         }
         if !(self.lr_factor > 0.0 && self.lr_factor < 1.0) {
             return refuse("lr_factor", &self.lr_factor, "it must be between 0 and 1, such as 0.1");
@@ -189,7 +190,7 @@ impl Optimisation {
         Adam {
             weight_decay,
             clip_norm: self.clip_norm,
-            average_decay: self.ema,
+            average_decay: self.ema.filter(|&decay| decay > 0.0),
             ..Adam::new(self.rate(lr, step, drops), step)
         }
     }

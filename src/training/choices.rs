@@ -1,0 +1,122 @@
+//! What a run chooses by the images and labels that it sees, where the settings leave it open.
+
+use log::info;
+
+use super::settings::AUTO;
+use super::{Settings, TaskKind};
+
+/// Layers of a network where much is labelled.
+pub(super) const DEPTH: usize = 50;
+/// Layers where little is: they learn in seconds, and have less to learn the strokes by heart with.
+const DEPTH_OF_FEW: usize = 20;
+/// Up to this share of the pixels labelled, labels are strokes.
+const FEW: f64 = 0.1;
+/// The share that the average of the weights keeps of itself in each step where little is labelled.
+const AVERAGE_OF_FEW: f64 = 0.99;
+/// Up to this ratio of the deviation of the images' means to that within images, all images are normalised alike.
+const MOST_SPREAD: f32 = 1.0;
+
+/// What is seen of the training images.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    /// The share of their pixels that count; `None` where all do.
+    pub(super) labelled: Option<f64>,
+    /// By how much the means of the images differ, in deviations within an image.
+    pub(super) spread: f32,
+}
+
+impl Facts {
+    /// Whether labels are strokes rather than whole masks.
+    fn has_few_labels(&self) -> bool {
+        self.labelled.is_some_and(|share| share <= FEW)
+    }
+}
+
+/// Fills in what `settings` leave open.
+pub(super) fn choose(settings: &mut Settings, facts: &Facts) {
+    let segments = settings.task == TaskKind::Segment;
+    let few = segments && facts.has_few_labels();
+    let mut chosen = Vec::new();
+    if settings.depth.is_none() {
+        settings.depth = Some(if few { DEPTH_OF_FEW } else { DEPTH });
+        if few {
+            chosen.push(format!("`depth` {DEPTH_OF_FEW}"));
+        }
+    }
+    if settings.favour_labelled.is_none() {
+        let share = if few && settings.crop > 0 { 1.0 } else { 0.0 };
+        settings.favour_labelled = Some(share);
+        if share > 0.0 {
+            chosen.push("`favour_labelled` 1".into());
+        }
+    }
+    if settings.optimisation.ema.is_none() {
+        settings.optimisation.ema = Some(if few { AVERAGE_OF_FEW } else { 0.0 });
+        if few {
+            chosen.push(format!("`ema` {AVERAGE_OF_FEW}"));
+        }
+    }
+    if !chosen.is_empty() {
+        let percent = 100.0 * facts.labelled.unwrap_or(1.0);
+        info!("{percent:.2} % of the pixels are labelled, so this is chosen: {}", chosen.join(", "));
+    }
+    if settings.normalise == AUTO {
+        settings.normalise = "mean".into();
+        if segments && !settings.normalise_per_image && facts.spread > MOST_SPREAD {
+            settings.normalise_per_image = true;
+            info!(
+                "the images differ in brightness by {:.1} times the contrast within one, so each is normalised by itself (`normalise mean` measures all together)",
+                facts.spread
+            );
+        }
+    }
+    // The same text whatever later versions choose.
+    if let Ok(stem) = settings.stem() {
+        settings.stem = stem.to_string();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(task: TaskKind, labelled: Option<f64>, spread: f32) -> Settings {
+        let mut settings = Settings::in_memory(task);
+        choose(&mut settings, &Facts { labelled, spread });
+        settings
+    }
+
+    #[test]
+    fn strokes_get_a_small_network_whose_weights_are_averaged_and_pieces_about_them() {
+        let strokes = chosen(TaskKind::Segment, Some(0.004), 0.2);
+        assert_eq!(strokes.depth, Some(DEPTH_OF_FEW));
+        assert_eq!((strokes.favour_labelled, strokes.optimisation.ema), (Some(1.0), Some(AVERAGE_OF_FEW)));
+        for masks in [Some(0.5), None] {
+            let whole = chosen(TaskKind::Segment, masks, 0.2);
+            assert_eq!((whole.depth, whole.favour_labelled), (Some(DEPTH), Some(0.0)));
+            assert_eq!(whole.optimisation.ema, Some(0.0));
+        }
+    }
+
+    #[test]
+    fn images_of_other_brightness_are_normalised_one_by_one_unless_that_is_refused() {
+        assert!(chosen(TaskKind::Segment, None, 1.5).normalise_per_image);
+        assert!(!chosen(TaskKind::Segment, None, 0.9).normalise_per_image);
+        // What a regression gives is in the units of its images.
+        assert!(!chosen(TaskKind::Regress, None, 1.5).normalise_per_image);
+        let mut settings = Settings { normalise: "mean".into(), ..Settings::in_memory(TaskKind::Segment) };
+        choose(&mut settings, &Facts { labelled: None, spread: 1.5 });
+        assert!(!settings.normalise_per_image);
+    }
+
+    #[test]
+    fn what_is_set_stays() {
+        let mut settings = Settings { depth: Some(7), ..Settings::in_memory(TaskKind::Segment) };
+        settings.favour_labelled = Some(0.5);
+        settings.optimisation.ema = Some(0.9);
+        settings.stem = "1,2".into();
+        let before = settings.clone();
+        choose(&mut settings, &Facts { labelled: Some(0.001), spread: 0.0 });
+        assert_eq!(settings, Settings { normalise: "mean".into(), ..before });
+    }
+}
