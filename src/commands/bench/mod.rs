@@ -31,6 +31,9 @@ pub struct BenchArguments {
     /// Channels of each layer
     #[arg(long, default_value_t = 1)]
     width: usize,
+    /// Fixed filters in front of the layers: none, or sizes in pixels such as 0.7,1.6,3.5,8
+    #[arg(long, value_name = "SIZES", default_value = "none")]
+    stem: String,
     /// Images in a batch
     #[arg(long, default_value_t = 1)]
     batch: usize,
@@ -71,8 +74,11 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
             return Err(Error::setting(name, 0, "it must be at least 1"));
         }
     }
-    let architecture =
-        Architecture { width: arguments.width, ..Architecture::new(1, CLASSES, arguments.depth) };
+    let architecture = Architecture {
+        width: arguments.width,
+        stem: arguments.stem.parse()?,
+        ..Architecture::new(1, CLASSES, arguments.depth)
+    };
     architecture.validate()?;
     let shape = Shape { batch: arguments.batch, extent: Extent::plane(arguments.size, arguments.size) };
     let peers = arguments.against.as_deref().map(Peers::read).transpose()?;
@@ -222,8 +228,10 @@ impl Case {
         let each = match what {
             "forward" | "convolve" | "filter_gradient" => filters,
             "train_step" => 3.0 * filters,
-            // The input image needs no gradient.
-            "input_gradient" => filters - 18.0 * (a.inputs * a.hidden()) as f64,
+            // What comes before the first layer needs no gradient.
+            "input_gradient" => filters - 18.0 * (a.stem_channels() * a.hidden()) as f64,
+            // Two passes for each scale.
+            "stem" => a.stem.scales.iter().map(|scale| (8 * scale.radius() + 4) as f64).sum(),
             "mix" | "mix_weight_gradient" => mix,
             "mix_input_gradient" => 2.0 * (a.hidden() * a.outputs) as f64,
             "bias_gradient" => a.hidden() as f64,

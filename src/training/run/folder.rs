@@ -12,7 +12,6 @@ use crate::network::{Model, Stem};
 use crate::samples::Measurements;
 use crate::training::Settings;
 use crate::training::reports::History;
-use crate::training::settings::AUTO;
 use crate::{Error, Result};
 
 /// What was measured over images in files.
@@ -172,18 +171,18 @@ fn no_run(path: &Path, error: std::io::Error) -> Error {
     Error::input(path, problem).caused_by(error)
 }
 
-/// Reads the settings that a run has written, as [`read_settings`] does: what is left open there was not known yet when the run was begun,
-/// and nobody chose it.
+/// Reads the settings that a run has written, as [`read_settings`] does. Those of a run that was begun before there were stems leave
+/// open what nobody chose then.
 ///
 /// # Errors
 /// As [`read_settings`].
 pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<Settings> {
     let mut settings = read_settings(text, path)?;
-    if settings.stem == AUTO {
+    if toml::from_str::<toml::Table>(text).is_ok_and(|table| !table.contains_key("stem")) {
         settings.stem = Stem::default().to_string();
+        settings.favour_labelled.get_or_insert(0.0);
+        settings.optimisation.ema.get_or_insert(0.0);
     }
-    settings.favour_labelled.get_or_insert(0.0);
-    settings.optimisation.ema.get_or_insert(0.0);
     Ok(settings)
 }
 
