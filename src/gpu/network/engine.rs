@@ -11,8 +11,8 @@ use super::recorder;
 use super::shapes::{MAX_SPARE_BYTES, Shapes};
 use super::tiles::Tuning;
 use crate::engine::{
-    Adam, DeviceInfo, Engine, Images, Judged, Loss, LossKind, Moments, Plane, Targets, check_batch,
-    check_judged,
+    Adam, DeviceInfo, Engine, Images, Judged, Loss, LossKind, MAX_CLASSES, Moments, Plane, Targets,
+    check_batch, check_classified, check_judged,
 };
 use crate::geometry::Shape;
 use crate::gpu::runtime::adapters::GpuAdapter;
@@ -122,7 +122,9 @@ impl GpuEngine {
     /// The schedule for `shape` as dispatches.
     fn plan(&self, shape: Shape, pass: Pass) -> Result<Plan> {
         let schedule = match pass {
-            Pass::Forward | Pass::Judge(_) => Schedule::forward(&self.architecture, shape, &self.options)?,
+            Pass::Forward | Pass::Classify | Pass::Judge(_) => {
+                Schedule::forward(&self.architecture, shape, &self.options)?
+            }
             Pass::Training(_) => Schedule::training(&self.architecture, shape, &self.options)?,
         };
         Ok(plan::plan(schedule, pass, &self.tuning, self.dispatch_limits))
@@ -271,6 +273,20 @@ impl Engine for GpuEngine {
         Ok(outputs)
     }
 
+    fn classify(&mut self, images: &Images) -> Result<Vec<u8>> {
+        let doing = "taking classes";
+        check_classified(&self.architecture, images)?;
+        self.device.check(doing)?;
+        let commands = self.start(images, None, Pass::Classify)?;
+        let current =
+            self.shapes.current().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
+        let classes = current.run_classifying(&self.device, commands, doing)?;
+        if let Some(timer) = &mut self.timer {
+            timer.collect(&self.device)?;
+        }
+        Ok(classes)
+    }
+
     fn judge(&mut self, images: &Images, targets: &Targets, loss: Loss) -> Result<Judged> {
         let doing = "judging the network";
         check_judged(&self.architecture, images, targets, loss)?;
@@ -360,7 +376,11 @@ impl Engine for GpuEngine {
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
         // Buffers are of one size for all losses.
-        let pass = if training { Pass::Training(LossKind::SquaredError) } else { Pass::Forward };
+        let pass = match training {
+            true => Pass::Training(LossKind::SquaredError),
+            false if self.architecture.outputs <= MAX_CLASSES => Pass::Classify,
+            false => Pass::Forward,
+        };
         Ok(self.bytes_of(&self.plan(shape, pass)?))
     }
 
@@ -418,7 +438,8 @@ mod tests {
             let judged = engine.judge(&first.0, &first.1, Loss::CrossEntropyDice).unwrap();
             let JudgedResult::Classes(classes) = judged.result else { panic!("wanted classes") };
             let loss = judged.loss.loss().to_bits();
-            let judged = classes.into_iter().chain([(loss >> 32) as u32, loss as u32]);
+            let in_bytes = engine.classify(&images).unwrap().into_iter().map(u32::from);
+            let judged = classes.into_iter().chain([(loss >> 32) as u32, loss as u32]).chain(in_bytes);
             numbers.concat().into_iter().map(f32::to_bits).chain(judged).collect::<Vec<_>>()
         };
         let wanted = bits(65_535, u64::MAX);

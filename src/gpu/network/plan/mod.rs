@@ -2,6 +2,7 @@
 //! buffers, how many workgroups. Nothing here needs a device.
 
 mod backward;
+mod classify;
 mod cut;
 mod forward;
 mod judge;
@@ -9,6 +10,7 @@ mod loss;
 
 use std::ops::Range;
 
+pub(super) use self::classify::ClassesLayout;
 pub(super) use self::cut::DispatchLimits;
 use self::cut::Placed;
 pub(super) use self::judge::JudgedLayout;
@@ -47,6 +49,8 @@ pub(super) enum Slot {
     Loss,
     /// The results of judging, which are read back; see [`JudgedLayout`].
     Judged,
+    /// The most likely classes, which are read back; see [`ClassesLayout`].
+    Classes,
 }
 
 /// One dispatch.
@@ -58,7 +62,7 @@ pub(super) struct Dispatch {
     /// Bindings 1, 2, ...
     pub slots: Vec<Slot>,
     pub workgroups: [u32; 3],
-    /// The step of the schedule that it belongs to; the number of steps where it judges what they leave.
+    /// The step of the schedule that it belongs to; the number of steps where it judges what they leave, or takes classes from it.
     pub step: usize,
 }
 
@@ -66,6 +70,8 @@ pub(super) struct Dispatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
     Forward,
+    /// A forward pass, and then the most likely classes.
+    Classify,
     /// Training with a loss.
     Training(LossKind),
     /// A forward pass whose outputs are judged by a loss of classes, without gradients.
@@ -81,10 +87,12 @@ pub(super) struct Plan {
     pub partials: u64,
     /// Where the results lie, for a pass that judges.
     pub judged: Option<JudgedLayout>,
+    /// Where the classes lie, for a pass that takes them.
+    pub classes: Option<ClassesLayout>,
 }
 
 impl Plan {
-    /// Bytes of the buffers that belong to its shape: planes, uploads, partial sums and what judging leaves. Those that results
+    /// Bytes of the buffers that belong to its shape: planes, uploads, partial sums, classes and what judging leaves. Those that results
     /// are read back through lie in the machine's memory and are not counted.
     pub fn bytes(&self) -> u64 {
         let schedule = &self.schedule;
@@ -96,7 +104,8 @@ impl Plan {
             (false, None) => 0,
         };
         let uploads = shape.batch * shape.extent.pixels() * (architecture.inputs + targets);
-        schedule.bytes().saturating_add(4 * (uploads as u64 + self.partials + self.judged_length()))
+        let results = self.judged_length() + self.classes.map_or(0, |classes| classes.length());
+        schedule.bytes().saturating_add(4 * (uploads as u64 + self.partials + results))
     }
 
     /// Numbers in the buffer that judging leaves its findings in.
@@ -106,7 +115,8 @@ impl Plan {
 
     /// The name of the step that a dispatch belongs to.
     pub fn step_name(&self, dispatch: &Dispatch) -> &'static str {
-        self.schedule.steps.get(dispatch.step).map_or("judge", Step::name)
+        let after_all = if self.classes.is_some() { "classify" } else { "judge" };
+        self.schedule.steps.get(dispatch.step).map_or(after_all, Step::name)
     }
 }
 
@@ -122,8 +132,8 @@ pub(super) fn hidden_channels(architecture: &Architecture) -> Vec<HiddenChannel>
     (0..architecture.hidden()).map(channel).collect()
 }
 
-/// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes, or by which loss the outputs of a
-/// forward schedule are judged.
+/// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes, or what is done with the outputs of a
+/// forward schedule.
 pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: DispatchLimits) -> Plan {
     let mut planner = Planner {
         layout: ParameterLayout::of(&schedule.architecture),
@@ -135,18 +145,21 @@ pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: Disp
         dispatches: Vec::new(),
         partials: 0,
         judged: None,
+        classes: None,
         step: 0,
     };
     for (index, step) in schedule.steps.iter().enumerate() {
         planner.step = index;
         planner.add(step);
     }
-    if let Pass::Judge(kind) = pass {
-        planner.step = schedule.steps.len();
-        planner.judge(kind);
+    planner.step = schedule.steps.len();
+    match pass {
+        Pass::Judge(kind) => planner.judge(kind),
+        Pass::Classify => planner.classify(),
+        Pass::Forward | Pass::Training(_) => {}
     }
-    let (dispatches, partials, judged) = (planner.dispatches, planner.partials, planner.judged);
-    Plan { dispatches, partials, judged, schedule }
+    let Planner { dispatches, partials, judged, classes, .. } = planner;
+    Plan { dispatches, partials, judged, classes, schedule }
 }
 
 fn geometry(schedule: &Schedule) -> Geometry {
@@ -190,6 +203,7 @@ struct Planner<'a> {
     dispatches: Vec<Dispatch>,
     partials: u64,
     judged: Option<JudgedLayout>,
+    classes: Option<ClassesLayout>,
     step: usize,
 }
 
@@ -380,6 +394,7 @@ mod tests {
                     for loss in LOSSES[..4].iter().skip(index % 2).step_by(2) {
                         plans.push(plan(forward.clone(), Pass::Judge(*loss), &tuning, limits));
                     }
+                    plans.push(plan(forward.clone(), Pass::Classify, &tuning, limits));
                     plans.push(plan(forward, Pass::Forward, &tuning, limits));
                 }
             }
