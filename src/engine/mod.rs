@@ -38,6 +38,8 @@ pub struct DeviceInfo {
     pub kind: DeviceKind,
     /// The driver and its version, where there is one.
     pub driver: String,
+    /// Whether its memory is that of the machine, as a processor's is and that of graphics beside one on a chip.
+    pub shares_memory: bool,
 }
 
 /// Kinds of devices.

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use log::warn;
-use ndarray::{Array2, Array3, Axis, Zip};
+use ndarray::{Array2, Array3, Axis, Zip, s};
 
 use super::predictor::{Predictor, argmax};
 use crate::devices::Device;
 use crate::engine::DeviceInfo;
-use crate::geometry::{Extent, Symmetry};
+use crate::geometry::{Extent, Symmetry, Window};
 use crate::images::{ImageSource, page_size};
 use crate::network::{InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::watcher::Flow;
@@ -70,6 +70,45 @@ impl Prediction {
         let term = |&p: &f32| if p > 0.0 { -p * p.ln() } else { 0.0 };
         // Rounding may take the probability of a certain class above 1.
         self.mean.map_axis(Axis(0), |pixel| pixel.iter().map(term).sum::<f32>().max(0.0))
+    }
+}
+
+/// What is found for an image, as far as it is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Found {
+    /// The most probable class of each pixel, `[y][x]`, alone.
+    Classes(Array2<u32>),
+    /// All of it.
+    Prediction(Prediction),
+}
+
+impl Found {
+    /// The most probable class of each pixel, `[y][x]`, of a segmentation.
+    pub(super) fn classes(&self) -> Cow<'_, Array2<u32>> {
+        match self {
+            Found::Classes(classes) => Cow::Borrowed(classes),
+            Found::Prediction(prediction) => Cow::Owned(prediction.classes()),
+        }
+    }
+
+    /// What more than classes was wanted.
+    pub(super) fn prediction(&self) -> Option<&Prediction> {
+        match self {
+            Found::Classes(_) => None,
+            Found::Prediction(prediction) => Some(prediction),
+        }
+    }
+
+    /// The rows and columns of `window`.
+    pub(super) fn inside(self, window: &Window) -> Self {
+        match self {
+            Found::Classes(classes) => {
+                Found::Classes(classes.slice(s![window.rows(), window.columns()]).to_owned())
+            }
+            Found::Prediction(prediction) => Found::Prediction(
+                prediction.map(|array| array.slice(s![.., window.rows(), window.columns()]).to_owned()),
+            ),
+        }
     }
 }
 
@@ -232,8 +271,8 @@ impl Ensemble {
         self.predict_measured(image, &measured, deviation, progress)
     }
 
-    /// As [`Ensemble::predict_measured`] where only the classes of the prediction are wanted: of a single model as it is, they follow
-    /// from its raw outputs, which take the place of the probabilities.
+    /// As [`Ensemble::predict_measured`] where only the classes of the prediction are wanted: those of a single model as it is are
+    /// taken on the device.
     ///
     /// # Errors
     /// As [`Ensemble::predict_watched`].
@@ -242,13 +281,12 @@ impl Ensemble {
         image: &Array3<f32>,
         measured: &Measured,
         progress: &mut dyn FnMut(f64) -> Flow,
-    ) -> Result<Prediction> {
+    ) -> Result<Found> {
         let ([(place, model)], 1) = (self.members.as_slice(), self.symmetries.len()) else {
-            return self.predict_measured(image, measured, false, progress);
+            return self.predict_measured(image, measured, false, progress).map(Found::Prediction);
         };
         let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
-        let mean = self.predictors[*place].outputs_normalised(&image, own, progress)?;
-        Ok(Prediction { mean, deviation: None })
+        self.predictors[*place].classes_normalised(&image, own, progress).map(Found::Classes)
     }
 
     /// What is measured over an image that is in memory.

@@ -381,7 +381,11 @@ impl Engine for GpuEngine {
             false if self.architecture.outputs <= MAX_CLASSES => Pass::Classify,
             false => Pass::Forward,
         };
-        Ok(self.bytes_of(&self.plan(shape, pass)?))
+        let plan = self.plan(shape, pass)?;
+        plan.buffers().into_iter().try_for_each(|(name, bytes)| {
+            memory::check(&self.device.limits, name, bytes, memory::Use::Storage)
+        })?;
+        Ok(self.bytes_of(&plan))
     }
 
     fn bytes_in_turns(&self, training: Shape, applying: &[Shape]) -> Result<u64> {

@@ -95,17 +95,27 @@ impl Plan {
     /// Bytes of the buffers that belong to its shape: planes, uploads, partial sums, classes and what judging leaves. Those that results
     /// are read back through lie in the machine's memory and are not counted.
     pub fn bytes(&self) -> u64 {
-        let schedule = &self.schedule;
-        let (architecture, shape) = (&schedule.architecture, schedule.shape);
+        self.buffers().into_iter().fold(self.schedule.bytes(), |all, (_, bytes)| all.saturating_add(bytes))
+    }
+
+    /// The buffers besides those of planes, and their bytes.
+    pub fn buffers(&self) -> [(&'static str, u64); 6] {
+        let (architecture, shape) = (&self.schedule.architecture, self.schedule.shape);
+        let pixels = 4 * shape.batch as u64 * shape.extent.pixels() as u64;
         // Classes or values, and weights.
-        let targets = match (schedule.trains(), self.judged) {
-            (true, _) => architecture.outputs + 1,
-            (false, Some(_)) => 2,
-            (false, None) => 0,
+        let (values, weights) = match (self.schedule.trains(), self.judged) {
+            (true, _) => (architecture.outputs, 1),
+            (false, Some(_)) => (1, 1),
+            (false, None) => (0, 0),
         };
-        let uploads = shape.batch * shape.extent.pixels() * (architecture.inputs + targets);
-        let results = self.judged_length() + self.classes.map_or(0, |classes| classes.length());
-        schedule.bytes().saturating_add(4 * (uploads as u64 + self.partials + results))
+        [
+            ("uploaded images", pixels.saturating_mul(architecture.inputs as u64)),
+            ("uploaded targets", pixels.saturating_mul(values as u64)),
+            ("uploaded weights", pixels.saturating_mul(weights)),
+            ("partial sums", 4 * self.partials),
+            ("judged outputs", 4 * self.judged_length()),
+            ("classes", 4 * self.classes.map_or(0, |classes| classes.length())),
+        ]
     }
 
     /// Numbers in the buffer that judging leaves its findings in.
