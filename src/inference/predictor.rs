@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::tiling::Tiling;
 use crate::devices::Device;
-use crate::engine::{DeviceInfo, Engine, Images, MAX_CLASSES, NOT_FINITE, most_likely};
+use crate::engine::{DeviceInfo, DeviceKind, Engine, Images, MAX_CLASSES, NOT_FINITE, most_likely};
 use crate::error::{Error, Result, counted_channels};
 use crate::geometry::{Extent, Shape};
 use crate::images::has_equal_channels;
@@ -23,7 +23,7 @@ pub struct Predictor {
     model: Model,
     engine: Box<dyn Engine>,
     tiling: Tiling,
-    /// Rows and columns of a tile for which there was memory, once there was not enough for what the tiling wants.
+    /// Rows and columns of a tile for which the device had memory, once it had too little for what the tiling wants.
     most: Option<usize>,
 }
 
@@ -194,8 +194,8 @@ impl Predictor {
         })
     }
 
-    /// What `compute` gives for an image, `[channel][y][x]`, put together from its tiles. Where there is too little memory for these, they
-    /// are halved until there is enough, for this image and those after it.
+    /// What `compute` gives for an image, `[channel][y][x]`, put together from its tiles. Where a GPU has too little memory for these, they
+    /// are halved until it has enough, for this image and those after it.
     fn put_together<T: Clone + Default>(
         &mut self,
         image: ArrayView3<'_, f32>,
@@ -235,8 +235,10 @@ impl Predictor {
                 Ok(()) => return Ok(all),
                 Err(error) => error,
             };
-            let smaller = match error {
-                Error::OutOfMemory { .. } => tiling.halved(extent),
+            let smaller = match (&error, self.engine.device().kind) {
+                // The result would be short of the same memory.
+                (_, DeviceKind::Cpu) => None,
+                (Error::OutOfMemory { .. }, _) => tiling.halved(extent),
                 _ => None,
             };
             let Some(smaller) = smaller else { return Err(error) };
@@ -300,7 +302,8 @@ impl Predictor {
         values
     }
 
-    fn check_task(&self, segmentation: bool) -> Result<()> {
+    /// Checks that the model is a segmentation, or that it is none.
+    pub(super) fn check_task(&self, segmentation: bool) -> Result<()> {
         match (&self.model.task, segmentation) {
             (Task::Segment { .. }, true) | (Task::Regress, false) => Ok(()),
             (Task::Regress, true) => Err(Error::Mismatch(
@@ -507,7 +510,6 @@ mod tests {
         assert!(error.starts_with("a.png has 2 channels"), "{error}");
     }
 
-    /// On a GPU too, as far as memory is concerned: on the CPU there is always enough for these.
     #[cfg(feature = "gpu")]
     #[test]
     fn tiles_are_halved_where_the_device_has_too_little_memory_and_nothing_else_changes() {
@@ -519,23 +521,25 @@ mod tests {
         let (outputs, classes) = (whole.outputs(&image).unwrap(), whole.classes(&image).unwrap());
         assert_eq!(classes, argmax(&outputs));
         assert_eq!(whole.most, None);
-        // The feature maps of the image take four times 128 x 128 numbers and more.
-        for (bytes, most) in [(150_000, 64), (60_000, 32)] {
-            for tile in [None, Some(100)] {
-                let mut predictor = open(&model, tile);
-                let found = with_buffers_up_to(bytes, || {
-                    let outputs = predictor.outputs(&image).unwrap();
-                    (outputs, predictor.most, predictor.classes(&image).unwrap())
-                });
-                let apart = (&found.0 - &outputs).mapv(f32::abs).fold(0.0_f32, |a, &b| a.max(b));
-                assert!(apart <= 1e-6, "{apart} apart");
-                assert_eq!(found.2, classes);
-                let wanted = tile.map_or(most, |tile| if most == 64 { tile / 2 } else { tile / 4 });
-                assert_eq!(found.1, Some(wanted), "buffers of {bytes} bytes");
-                // It is not tried again with more.
-                assert_eq!(predictor.classes(&image).unwrap(), classes);
-                assert_eq!(predictor.most, Some(wanted));
-            }
+        // The feature maps of the image take four times 128 x 128 numbers of four bytes, and their margins.
+        for (bytes, tile, most) in [
+            (150_000, None, Some(64)),
+            (150_000, Some(64), None),
+            (60_000, None, Some(32)),
+            (60_000, Some(64), Some(32)),
+        ] {
+            let mut predictor = open(&model, tile);
+            let found = with_buffers_up_to(bytes, || {
+                let outputs = predictor.outputs(&image).unwrap();
+                (outputs, predictor.classes(&image).unwrap())
+            });
+            let apart = (&found.0 - &outputs).mapv(f32::abs).fold(0.0_f32, |a, &b| a.max(b));
+            assert!(apart <= 1e-6, "{apart} apart");
+            assert_eq!(found.1, classes);
+            assert_eq!(predictor.most, most, "buffers of {bytes} bytes, tiles of {tile:?}");
+            // Larger ones are not tried again.
+            assert_eq!(predictor.classes(&image).unwrap(), classes);
+            assert_eq!(predictor.most, most);
         }
         let none = with_buffers_up_to(1000, || open(&model, None).outputs(&image));
         assert!(matches!(none, Err(Error::OutOfMemory { .. })), "{none:?}");

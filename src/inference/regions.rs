@@ -1,7 +1,7 @@
 //! Images that come from elsewhere than files, such as the arrays of other programs, in regions that fit into memory: the caller
 //! reads what a tile is computed from and keeps its result.
 
-use ndarray::{Array3, s};
+use ndarray::{Array2, Array3};
 
 use super::ensemble::{Ensemble, Measured, Prediction};
 use super::parts::measure_bands;
@@ -65,21 +65,45 @@ impl Ensemble {
         deviation: bool,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Prediction> {
-        let expected = (tile.patch.extent.y, tile.patch.extent.x);
-        if (patch.dim().1, patch.dim().2) != expected {
-            let found = format!("a tile has {} x {} pixels", patch.dim().2, patch.dim().1);
-            return Err(Error::Mismatch(format!("{found}; wanted {} x {}", expected.1, expected.0)));
-        }
+        check_patch(patch, tile)?;
         let found =
             self.in_one_piece(|ensemble| ensemble.predict_measured(patch, &whole.0, deviation, progress))?;
-        let core = tile.core_in_patch();
-        Ok(found.map(|array| array.slice(s![.., core.rows(), core.columns()]).to_owned()))
+        Ok(found.inside(&tile.core_in_patch()))
     }
+
+    /// As [`Ensemble::predict_tile`] where only the most probable class of each pixel is wanted, `[y][x]`; see [`Ensemble::classify`].
+    ///
+    /// # Errors
+    /// As [`Ensemble::classify`].
+    pub fn classify_tile(
+        &mut self,
+        patch: &Array3<f32>,
+        tile: &Tile,
+        whole: &WholeImage,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Array2<u32>> {
+        check_patch(patch, tile)?;
+        self.check_segments()?;
+        let found = self.in_one_piece(|ensemble| ensemble.classify_measured(patch, &whole.0, progress))?;
+        Ok(found.inside(&tile.core_in_patch()).into_classes())
+    }
+}
+
+/// Checks that `patch` is that of `tile`.
+fn check_patch(patch: &Array3<f32>, tile: &Tile) -> Result<()> {
+    let expected = (tile.patch.extent.y, tile.patch.extent.x);
+    if (patch.dim().1, patch.dim().2) == expected {
+        return Ok(());
+    }
+    let found = format!("a tile has {} x {} pixels", patch.dim().2, patch.dim().1);
+    Err(Error::Mismatch(format!("{found}; wanted {} x {}", expected.1, expected.0)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use ndarray::s;
 
     use super::*;
     use crate::devices;
