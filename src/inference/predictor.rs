@@ -525,8 +525,8 @@ mod tests {
         for (bytes, tile, most) in [
             (150_000, None, Some(64)),
             (150_000, Some(64), None),
-            (60_000, None, Some(32)),
-            (60_000, Some(64), Some(32)),
+            (80_000, None, Some(32)),
+            (80_000, Some(64), Some(32)),
         ] {
             let mut predictor = open(&model, tile);
             let found = with_buffers_up_to(bytes, || {
