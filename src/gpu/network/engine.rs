@@ -490,6 +490,23 @@ mod tests {
         }
     }
 
+    /// The same for outputs and classes of one shape.
+    #[test]
+    fn taking_outputs_and_classes_takes_what_was_said() {
+        let architecture = Architecture::new(2, 3, 4);
+        let parameters = crate::network::initialise(&architecture, 1);
+        let options = GpuOptions::default();
+        let mut engine = GpuEngine::open(&adapter_for_tests(), &architecture, &parameters, options).unwrap();
+        let shape = Shape { batch: 1, extent: Extent::plane(41, 67) };
+        let images = Images { shape, pixels: vec![0.5; 2 * shape.extent.pixels()] };
+        engine.forward(&images).unwrap();
+        engine.classify(&images).unwrap();
+        let said = engine.bytes(shape, false).unwrap();
+        let taken = engine.shapes.device_bytes() + 5 * 4 * engine.layout.count() as u64;
+        assert!(said >= taken, "{taken} bytes of buffers, {said} were said");
+        assert!(said < taken + taken / 5, "{taken} bytes of buffers, {said} were said");
+    }
+
     #[test]
     fn a_device_that_is_gone_is_an_error_and_no_panic() {
         let architecture = Architecture::new(1, 2, 3);
