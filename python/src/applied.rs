@@ -119,7 +119,7 @@ impl Applied {
         let mut stack = Stack::of(array, self.model().architecture.inputs, self.measure(rescale)?)?;
         let extent = stack.extent();
         if stack.windows().is_some() && extent.pixels() > 0 {
-            let tiles = || self.lock().as_ref().ok_or_else(gone)?.tiles(extent, self.place.tile);
+            let tiles = || self.lock().as_mut().ok_or_else(gone)?.tiles(extent, self.place.tile);
             let tiles = array.py().detach(tiles).map_err(raised)?;
             stack.tiles = if tiles.len() > 1 { tiles } else { Vec::new() };
         }

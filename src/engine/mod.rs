@@ -225,6 +225,16 @@ pub trait Engine: Send {
     /// When the shape is unusable or too large for the engine.
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;
 
+    /// Takes the memory of the device for applying the network to batches of `shape`, so that it is known whether there is enough; it is kept
+    /// as that of a pass is. Does nothing on devices of which that is known otherwise.
+    ///
+    /// # Errors
+    /// As [`Engine::forward`].
+    fn reserve(&mut self, shape: Shape) -> Result<()> {
+        let _ = shape;
+        Ok(())
+    }
+
     /// Bytes of memory that training on batches of one shape takes while images of other shapes are judged between its steps.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use log::warn;
+use log::{info, warn};
 use ndarray::{Array2, Array3, Axis, Zip, s};
 
 use super::predictor::{Predictor, argmax};
@@ -30,6 +30,10 @@ pub struct Ensemble {
     rescale: Option<Measure>,
     /// Whether an image in another range was told of.
     told: bool,
+    /// The most bytes of the device's memory that there was once enough of.
+    reserved: u64,
+    /// Whether it was said that the device has too little memory.
+    told_of_memory: bool,
 }
 
 /// What was measured over all of an image.
@@ -154,7 +158,15 @@ impl Ensemble {
             members.push((place, model));
         }
         let symmetries = if symmetries { &Symmetry::ALL[..] } else { &Symmetry::ALL[..1] };
-        Ok(Self { predictors, members, symmetries, rescale: None, told: false })
+        Ok(Self {
+            predictors,
+            members,
+            symmetries,
+            rescale: None,
+            told: false,
+            reserved: 0,
+            told_of_memory: false,
+        })
     }
 
     /// The measure that the setting `rescale` names, for `models` with the names that errors use.
@@ -354,6 +366,39 @@ impl Ensemble {
             all = all.saturating_add(predictor.bytes(extent)?);
         }
         Ok(all)
+    }
+
+    /// Takes the device's memory for applying the models to an image of `extent`; gives whether there is enough.
+    ///
+    /// # Errors
+    /// What the device refuses for another reason.
+    pub(super) fn reserve(&mut self, extent: Extent) -> Result<bool> {
+        let bytes = self.bytes(extent)?;
+        if bytes <= self.reserved {
+            return Ok(true);
+        }
+        for predictor in &mut self.predictors {
+            match predictor.reserve(extent) {
+                Ok(()) => {}
+                Err(Error::OutOfMemory { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.reserved = bytes;
+        Ok(true)
+    }
+
+    /// Says once that the device has too little memory for images of `extent`, so that tiles are halved.
+    pub(super) fn tell_of_memory(&mut self, extent: Extent) {
+        if !self.told_of_memory {
+            info!(
+                "{} has too little memory for {} x {} pixels at once: tiles are halved until it has enough",
+                self.device().name,
+                extent.x,
+                extent.y
+            );
+        }
+        self.told_of_memory = true;
     }
 
     /// How many pixels to either side a pixel of the result depends on.

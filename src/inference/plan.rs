@@ -95,7 +95,7 @@ const SHARE: u64 = 75;
 /// What tiles are chosen by: the memory that there may be, and what takes of it.
 ///
 /// The limits of a device, such as its largest buffer, count in any case. How much memory a graphics card of its own has, the
-/// system does not say: where there is less than a tile takes, [`Predictor`](super::Predictor) computes it in smaller ones.
+/// system does not say: [`tiling`] tries it. Where there is less later on, [`Predictor`](super::Predictor) halves tiles by itself.
 pub(super) struct Budget {
     /// The bytes that may be taken; `None` where it is not known how many are free.
     bytes: Option<u64>,
@@ -140,12 +140,13 @@ fn part_bytes(ensemble: &Ensemble, extent: Extent) -> u64 {
     image_bytes(ensemble.model(), extent, AHEAD).saturating_add(copies)
 }
 
-/// The tiles of images of `extent`, each computed with `halo` pixels on either side.
+/// The tiles of images of `extent`, each computed with `halo` pixels on either side: those of a size that was named, or as large as
+/// the budget allows, and halved until the device has the memory for them.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] where not even the smallest tile can be computed.
 pub(super) fn tiling(
-    ensemble: &Ensemble,
+    ensemble: &mut Ensemble,
     extent: Extent,
     cutting: &Cutting,
     budget: &Budget,
@@ -154,6 +155,22 @@ pub(super) fn tiling(
     if let Some(tile) = cutting.tile {
         return Ok(Tiling::cut(Some(tile), halo));
     }
+    let planned = within(ensemble, extent, budget, halo)?;
+    let mut tiling = planned;
+    // Not as large as just has room: other programs need memory too, and a device may go on in the machine's, slowly.
+    while !ensemble.reserve(tiling.patch(extent))? {
+        // Where none is small enough, the first tile gives the device's own error.
+        let Some(smaller) = tiling.halved(extent) else { return Ok(planned) };
+        tiling = smaller;
+    }
+    if tiling != planned {
+        ensemble.tell_of_memory(planned.patch(extent));
+    }
+    Ok(tiling)
+}
+
+/// As [`tiling`], by the budget alone.
+fn within(ensemble: &Ensemble, extent: Extent, budget: &Budget, halo: usize) -> Result<Tiling> {
     if budget.holds(ensemble, extent) {
         return Ok(Tiling::cut(None, halo));
     }

@@ -78,6 +78,14 @@ impl Predictor {
         self.engine.bytes(Shape { batch: 1, extent }, false)
     }
 
+    /// As [`Engine::reserve`] for an image of `extent`.
+    ///
+    /// # Errors
+    /// As [`Engine::reserve`].
+    pub(super) fn reserve(&mut self, extent: Extent) -> Result<()> {
+        self.engine.reserve(Shape { batch: 1, extent })
+    }
+
     /// What it runs on.
     pub fn device(&self) -> &DeviceInfo {
         self.engine.device()
@@ -245,7 +253,7 @@ impl Predictor {
             if self.most.is_none() {
                 let patch = tiling.patch(extent);
                 info!(
-                    "{} has too little memory for {} x {} pixels at once, so images are cut into smaller tiles from here on; the result is the same",
+                    "{} has too little memory for {} x {} pixels at once: tiles are halved until it has enough, with the same result",
                     self.engine.device().name,
                     patch.x,
                     patch.y

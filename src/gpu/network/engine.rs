@@ -195,6 +195,11 @@ impl GpuEngine {
         self.device.check(doing)
     }
 
+    /// The pass that takes most memory of those without gradients and targets.
+    fn applying(&self) -> Pass {
+        if self.architecture.outputs <= MAX_CLASSES { Pass::Classify } else { Pass::Forward }
+    }
+
     /// Bytes that a plan takes, together with the network's parameters.
     fn bytes_of(&self, plan: &Plan) -> u64 {
         let parameters = 5 * 4 * self.layout.count() as u64;
@@ -376,16 +381,17 @@ impl Engine for GpuEngine {
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
         // Buffers are of one size for all losses.
-        let pass = match training {
-            true => Pass::Training(LossKind::SquaredError),
-            false if self.architecture.outputs <= MAX_CLASSES => Pass::Classify,
-            false => Pass::Forward,
-        };
+        let pass = if training { Pass::Training(LossKind::SquaredError) } else { self.applying() };
         let plan = self.plan(shape, pass)?;
         plan.buffers().into_iter().try_for_each(|(name, bytes)| {
             memory::check(&self.device.limits, name, bytes, memory::Use::Storage)
         })?;
         Ok(self.bytes_of(&plan))
+    }
+
+    fn reserve(&mut self, shape: Shape) -> Result<()> {
+        self.device.check("taking memory")?;
+        self.prepare(shape, self.applying())
     }
 
     fn bytes_in_turns(&self, training: Shape, applying: &[Shape]) -> Result<u64> {
