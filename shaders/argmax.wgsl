@@ -3,6 +3,12 @@
 //
 // Bindings: 1 outputs, 2 the results of judging: the classes [image][y][x] from class_start on.
 // Tiling: a thread takes one pixel. x: columns by 64; y: rows; z: images.
+//
+// With PACKED, for networks with at most 255 outputs, the classes are bytes, four of neighbouring columns in a number, the first in
+// the lowest byte; a row starts with a number of its own. 255 stands where an output is infinite or NaN.
+//
+// Bindings: 1 outputs, 2 the numbers [image][y][x / 4] from class_start on.
+// Tiling: a thread takes four pixels. x: these by 64; y: rows; z: images.
 
 //#include geometry
 
@@ -30,6 +36,48 @@ fn rank(bits: u32) -> i32 {
     return select(magnitude, -magnitude, (bits >> 31u) == 1u);
 }
 
+//#if PACKED
+// What stands for the class of a pixel of which an output is not finite.
+const not_finite: u32 = 255u;
+
+// The class of the pixel whose first output is at `first`.
+fn class_of_finite(first: u32) -> u32 {
+    var largest = -infinity;
+    var chosen = 0u;
+    for (var k = 0u; k < params.geometry.outputs; k += 1u) {
+        let bits = outputs[first + k * params.geometry.output_plane];
+        if i32(bits & 0x7fffffffu) >= infinity {
+            return not_finite;
+        }
+        let value = rank(bits);
+        if value > largest {
+            largest = value;
+            chosen = k;
+        }
+    }
+    return chosen;
+}
+
+@compute @workgroup_size(64)
+fn argmax(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let geometry = params.geometry;
+    let group = place_in_whole(workgroup);
+    let words = (geometry.columns + 3u) / 4u;
+    let word = group.x * 64u + lane;
+    if word >= words {
+        return;
+    }
+    let y = group.y;
+    let image = group.z;
+    let first = output_place(image, 0u) + y * geometry.pitch + 4u * word;
+    let count = min(4u, geometry.columns - 4u * word);
+    var packed = 0u;
+    for (var t = 0u; t < count; t += 1u) {
+        packed |= class_of_finite(first + t) << (8u * t);
+    }
+    found[params.class_start + (image * geometry.rows + y) * words + word] = packed;
+}
+//#else
 @compute @workgroup_size(64)
 fn argmax(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
@@ -52,3 +100,4 @@ fn argmax(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation
     }
     found[params.class_start + (image * geometry.rows + y) * geometry.columns + x] = chosen;
 }
+//#end

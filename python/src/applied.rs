@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use msd_gpu::Error;
 use msd_gpu::devices::{self, Device, TuningPolicy};
 use msd_gpu::evaluation::Scoring;
+use msd_gpu::geometry::tiles::Tile;
 use msd_gpu::inference::{self, Prediction, WholeImage};
 use msd_gpu::network::{self, Measure, Task};
 use msd_gpu::samples::LabelRule;
@@ -26,6 +27,15 @@ use crate::stack::{Spot, Stack};
 
 /// The keywords of `evaluate`.
 const OPTIONS: [&str; 6] = ["weights", "ignore", "threshold", "classes", "data_range", "rescale"];
+
+/// What is told how far the work is, and may stop it.
+type Watch<'a> = &'a mut dyn FnMut(f64) -> Flow;
+
+/// What models are applied to at once.
+enum Piece<'a> {
+    Image(&'a Array3<f32>),
+    Tile { patch: &'a Array3<f32>, tile: &'a Tile, whole: &'a WholeImage },
+}
 
 /// Where models run, as it was asked for.
 #[derive(Debug, Clone)]
@@ -109,7 +119,7 @@ impl Applied {
         let mut stack = Stack::of(array, self.model().architecture.inputs, self.measure(rescale)?)?;
         let extent = stack.extent();
         if stack.windows().is_some() && extent.pixels() > 0 {
-            let tiles = || self.lock().as_ref().ok_or_else(gone)?.tiles(extent, self.place.tile);
+            let tiles = || self.lock().as_mut().ok_or_else(gone)?.tiles(extent, self.place.tile);
             let tiles = array.py().detach(tiles).map_err(raised)?;
             stack.tiles = if tiles.len() > 1 { tiles } else { Vec::new() };
         }
@@ -160,8 +170,12 @@ impl Applied {
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let mut labels = Results::new(stack, dtype, None, out)?;
-        self.each(stack, false, |spot, prediction| {
-            labels.put(spot, prediction.classes().mapv(|class| values[class as usize]))
+        let classes = |ensemble: &mut inference::Ensemble, piece: Piece<'_>, watch: Watch<'_>| match piece {
+            Piece::Image(image) => ensemble.classify(image, watch),
+            Piece::Tile { patch, tile, whole } => ensemble.classify_tile(patch, tile, whole, watch),
+        };
+        self.each_piece(stack, classes, |spot, classes| {
+            labels.put(spot, classes.mapv(|class| values[class as usize]))
         })?;
         labels.finish()
     }
@@ -216,20 +230,34 @@ impl Applied {
         halos.max().unwrap_or(0)
     }
 
-    /// Applies the models to each image of `stack`, or to its tiles, without the interpreter's lock. Nothing is read and nothing taken
-    /// while the models are held: other threads may be needed for that, and may wait for the models themselves.
+    /// Applies the models to each image of `stack`, or to its tiles; see [`Self::each_piece`].
     fn each(
         &self,
         stack: &Stack<'_>,
         deviation: bool,
-        mut take: impl FnMut(Spot, Prediction) -> PyResult<()>,
+        take: impl FnMut(Spot, Prediction) -> PyResult<()>,
+    ) -> PyResult<()> {
+        let predict = |ensemble: &mut inference::Ensemble, piece: Piece<'_>, watch: Watch<'_>| match piece {
+            Piece::Image(image) => ensemble.predict_watched(image, deviation, watch),
+            Piece::Tile { patch, tile, whole } => ensemble.predict_tile(patch, tile, whole, deviation, watch),
+        };
+        self.each_piece(stack, predict, take)
+    }
+
+    /// Does `work` with the models for each image of `stack`, or for its tiles, without the interpreter's lock. Nothing is read and nothing
+    /// taken while the models are held: other threads may be needed for that, and may wait for the models themselves.
+    fn each_piece<T: Send>(
+        &self,
+        stack: &Stack<'_>,
+        work: impl Fn(&mut inference::Ensemble, Piece<'_>, Watch<'_>) -> msd_gpu::Result<T> + Sync,
+        mut take: impl FnMut(Spot, T) -> PyResult<()>,
     ) -> PyResult<()> {
         let tiled = stack.windows().filter(|_| !stack.tiles.is_empty());
         for index in stack.indices() {
             let Some(windows) = tiled else {
                 let image = stack.image(index)?;
                 let found = self.compute(stack, index, &image, |ensemble, watch| {
-                    ensemble.predict_watched(&image, deviation, watch)
+                    work(ensemble, Piece::Image(&image), watch)
                 })?;
                 take(Spot { index, window: None }, found)?;
                 continue;
@@ -237,9 +265,9 @@ impl Applied {
             let whole = self.measured(stack, windows, index)?;
             for tile in &stack.tiles {
                 let patch = windows.patch(stack.py, index, &tile.patch)?;
-                let found = self.compute(stack, index, &patch, |ensemble, watch| {
-                    ensemble.predict_tile(&patch, tile, &whole, deviation, watch)
-                })?;
+                let piece = Piece::Tile { patch: &patch, tile, whole: &whole };
+                let found =
+                    self.compute(stack, index, &patch, |ensemble, watch| work(ensemble, piece, watch))?;
                 take(Spot { index, window: Some(tile.core) }, found)?;
             }
         }
@@ -247,14 +275,13 @@ impl Applied {
     }
 
     /// Has the models compute something of an image, or of a part of it, without the interpreter's lock.
-    fn compute(
+    fn compute<T: Send>(
         &self,
         stack: &Stack<'_>,
         index: Option<usize>,
         pixels: &Array3<f32>,
-        work: impl FnOnce(&mut inference::Ensemble, &mut dyn FnMut(f64) -> Flow) -> msd_gpu::Result<Prediction>
-        + Send,
-    ) -> PyResult<Prediction> {
+        work: impl FnOnce(&mut inference::Ensemble, Watch<'_>) -> msd_gpu::Result<T> + Send,
+    ) -> PyResult<T> {
         let (name, rescale, mut interrupted) = (stack.name_of(index), stack.rescale, None);
         let found = stack.py.detach(|| {
             let mut ensemble = self.lock();

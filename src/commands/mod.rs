@@ -22,6 +22,7 @@ mod interrupt;
 mod look;
 mod man;
 mod models;
+mod pace;
 mod predict;
 mod progress;
 mod results;

@@ -1,10 +1,12 @@
-//! How far a command is, image by image: a bar on a terminal, else a line for each image.
+//! How far a command is, image by image: a bar on a terminal, else a line for each image, and now and then one about the time left.
 
 use std::io::IsTerminal;
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupt::Interrupt;
+use super::pace::Pace;
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 
 /// Steps of the bar for each image: large images show how far they are.
@@ -14,6 +16,8 @@ const STEPS: u64 = 1000;
 pub(super) struct ImageProgress {
     bar: Option<ProgressBar>,
     count: usize,
+    started: Instant,
+    pace: Pace,
     interrupt: Interrupt,
 }
 
@@ -30,7 +34,24 @@ impl ImageProgress {
             bar.set_prefix(format!("0/{count}"));
             bar
         });
-        Self { bar, count, interrupt: Interrupt::listen("stopping; the files that are complete stay") }
+        let interrupt = Interrupt::listen("stopping; the files that are complete stay");
+        Self { bar, count, started: Instant::now(), pace: Pace::default(), interrupt }
+    }
+
+    /// The work is at this place of an image; says how long it takes where there is no bar.
+    fn reached(&mut self, image: &ImageReport<'_>) {
+        let done = (image.index as f64 + image.done) / self.count.max(1) as f64;
+        match &self.bar {
+            Some(bar) if image.done < 1.0 => {
+                bar.set_position(STEPS * image.index as u64 + (image.done * STEPS as f64) as u64);
+            }
+            Some(_) => {}
+            None => {
+                if let Some(line) = self.pace.line(self.started.elapsed(), done) {
+                    log::info!("{line}");
+                }
+            }
+        }
     }
 
     /// `done` images are done; `line` says what became of the last one.
@@ -49,9 +70,7 @@ impl ImageProgress {
 impl Watcher for ImageProgress {
     fn image(&mut self, image: &ImageReport<'_>) -> Flow {
         if image.done < 1.0 {
-            if let Some(bar) = &self.bar {
-                bar.set_position(STEPS * image.index as u64 + (image.done * STEPS as f64) as u64);
-            }
+            self.reached(image);
             return self.interrupt.flow();
         }
         let line = match (image.work, image.score) {
@@ -68,6 +87,7 @@ impl Watcher for ImageProgress {
             }
         };
         self.done(image.index + 1, line);
+        self.reached(image);
         self.interrupt.flow()
     }
 }

@@ -50,7 +50,13 @@ pub struct CpuEngine {
 pub fn device() -> DeviceInfo {
     let threads = rayon::current_num_threads();
     let name = format!("CPU, {threads} threads, {}", Instructions::best().name());
-    DeviceInfo { name, backend: "cpu".into(), kind: DeviceKind::Cpu, driver: String::new() }
+    DeviceInfo {
+        name,
+        backend: "cpu".into(),
+        kind: DeviceKind::Cpu,
+        driver: String::new(),
+        shares_memory: true,
+    }
 }
 
 impl CpuEngine {

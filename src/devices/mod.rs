@@ -218,6 +218,7 @@ mod tests {
             backend: String::new(),
             kind,
             driver: String::new(),
+            shares_memory: kind != DeviceKind::Gpu,
         };
         let rtx_3090 = device("NVIDIA GeForce RTX 3090", DeviceKind::Gpu);
         let rtx_4090 = device("NVIDIA GeForce RTX 4090", DeviceKind::Gpu);

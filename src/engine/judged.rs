@@ -1,7 +1,8 @@
-//! Judging outputs without gradients: the loss, and the most likely classes.
+//! Judging outputs without gradients: the loss, and what metrics need of the outputs.
 
 use rayon::prelude::*;
 
+use super::classes::most_likely;
 use super::loss::DiceSums;
 use super::{IGNORED, Images, Loss, TargetValues, Targets, check_batch};
 use crate::geometry::{Extent, Window};
@@ -62,25 +63,6 @@ impl LossSum {
     pub fn weight(&self) -> f64 {
         self.weight
     }
-}
-
-/// The index of the largest output of each pixel, of `[output][pixel]` with `pixels` pixels each; the lowest index where
-/// several are equal.
-pub fn most_likely(outputs: &[f32], pixels: usize) -> Vec<u32> {
-    let mut classes = vec![0; pixels];
-    classes.par_chunks_mut(PIXELS).enumerate().for_each(|(chunk, classes)| {
-        let start = chunk * PIXELS;
-        let mut best = vec![f32::NEG_INFINITY; classes.len()];
-        for (class, plane) in outputs.chunks_exact(pixels).enumerate() {
-            let plane = &plane[start..start + classes.len()];
-            for ((chosen, best), &value) in classes.iter_mut().zip(&mut best).zip(plane) {
-                if value > *best {
-                    (*best, *chosen) = (value, class as u32);
-                }
-            }
-        }
-    });
-    classes
 }
 
 /// What an engine makes of one image or tile with its targets; see [`super::Engine::judge`].
@@ -198,11 +180,5 @@ mod tests {
                 assert!((merged.weight() / whole.weight() - 1.0).abs() < 1e-12);
             }
         }
-    }
-
-    #[test]
-    fn the_lowest_of_equal_outputs_is_chosen() {
-        let classes = most_likely(&[1.0, 2.0, f32::NAN, 1.0, 3.0, f32::NAN, 0.0, 3.0, f32::NAN], 3);
-        assert_eq!(classes, [0, 1, 0]);
     }
 }

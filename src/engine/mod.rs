@@ -5,15 +5,19 @@
 //! [`Engine::update`] uses them. Work may be queued on the device; methods that return numbers wait until these are computed. So an
 //! error of the device may be returned by a later call than the one that caused it.
 
+mod classes;
 mod example;
 mod judged;
 mod loss;
 mod optimiser;
 mod targets;
 
+pub(crate) use classes::check_classified;
+use classes::most_likely_bytes;
+pub use classes::{MAX_CLASSES, NOT_FINITE, most_likely};
 pub use example::example_batch;
 pub(crate) use judged::check_judged;
-pub use judged::{Judged, JudgedResult, LossSum, keep_inside, most_likely};
+pub use judged::{Judged, JudgedResult, LossSum, keep_inside};
 pub(crate) use loss::DiceSums;
 pub use loss::{Loss, LossKind};
 pub use optimiser::{Adam, Moments};
@@ -34,6 +38,8 @@ pub struct DeviceInfo {
     pub kind: DeviceKind,
     /// The driver and its version, where there is one.
     pub driver: String,
+    /// Whether its memory is that of the machine, as a processor's is and that of graphics beside one on a chip.
+    pub shares_memory: bool,
 }
 
 /// Kinds of devices.
@@ -130,6 +136,18 @@ pub trait Engine: Send {
     /// fails.
     fn forward(&mut self, images: &Images) -> Result<Vec<f32>>;
 
+    /// The most likely class of each pixel of a batch, `[image][y][x]`: the index of its largest output, the lowest where several are
+    /// equal. [`NOT_FINITE`] stands where an output of the pixel is not a finite number. All of it may happen on the device, from which only
+    /// a byte a pixel is read back.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] for a network with more than [`MAX_CLASSES`] outputs; else as [`Engine::forward`].
+    fn classify(&mut self, images: &Images) -> Result<Vec<u8>> {
+        check_classified(self.architecture(), images)?;
+        let outputs = self.forward(images)?;
+        Ok(most_likely_bytes(&outputs, self.architecture().outputs, images.shape))
+    }
+
     /// Applies the network to one image and compares its outputs with the targets: the loss, before any scale, and the most likely
     /// classes or the values. Gradients stay as they are. All of it may happen on the device, from which only what metrics need is
     /// read back.
@@ -185,8 +203,8 @@ pub trait Engine: Send {
         false
     }
 
-    /// Seconds that each kind of step took since the last call of this method, while they are timed: by [`Step::name`], `judge` for
-    /// what [`Engine::judge`] does after a forward pass, and `update` for [`Engine::update`].
+    /// Seconds that each kind of step took since the last call of this method, while they are timed: by [`Step::name`], `judge` and
+    /// `classify` for what [`Engine::judge`] and [`Engine::classify`] do after a forward pass, and `update` for [`Engine::update`].
     ///
     /// [`Step::name`]: crate::schedule::Step::name
     fn step_seconds(&mut self) -> Vec<(&'static str, f64)> {
@@ -200,11 +218,22 @@ pub trait Engine: Send {
     /// When the shape is unusable or too large for the engine.
     fn traffic(&self, shape: Shape, training: bool) -> Result<Vec<(&'static str, u64)>>;
 
-    /// Bytes of the device's memory that a pass over `shape` takes, parameters included; with gradients if `training`.
+    /// Bytes of the device's memory that a pass over `shape` takes, parameters included; with gradients if `training`, else with what
+    /// [`Engine::classify`] takes.
     ///
     /// # Errors
     /// When the shape is unusable or too large for the engine.
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64>;
+
+    /// Takes the memory of the device for applying the network to batches of `shape`, so that it is known whether there is enough; it is kept
+    /// as that of a pass is. Does nothing on devices of which that is known otherwise.
+    ///
+    /// # Errors
+    /// As [`Engine::forward`].
+    fn reserve(&mut self, shape: Shape) -> Result<()> {
+        let _ = shape;
+        Ok(())
+    }
 
     /// Bytes of memory that training on batches of one shape takes while images of other shapes are judged between its steps.
     ///

@@ -24,6 +24,9 @@ pub(crate) fn adapter_for_tests() -> GpuAdapter {
     adapter
 }
 
+#[cfg(test)]
+pub(crate) use runtime::memory::with_buffers_up_to;
+
 /// The message of a test where there is no adapter.
 #[cfg(test)]
 pub(crate) const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 device was found; install a driver, or a software Vulkan \

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use log::warn;
-use ndarray::{Array2, Array3, Axis, Zip};
+use log::{info, warn};
+use ndarray::{Array2, Array3, Axis, Zip, s};
 
 use super::predictor::{Predictor, argmax};
 use crate::devices::Device;
 use crate::engine::DeviceInfo;
-use crate::geometry::{Extent, Symmetry};
+use crate::geometry::{Extent, Symmetry, Window};
 use crate::images::{ImageSource, page_size};
 use crate::network::{InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::watcher::Flow;
@@ -30,6 +30,10 @@ pub struct Ensemble {
     rescale: Option<Measure>,
     /// Whether an image in another range was told of.
     told: bool,
+    /// The most bytes of the device's memory that there was once enough of.
+    reserved: u64,
+    /// Whether it was said that the device has too little memory.
+    told_of_memory: bool,
 }
 
 /// What was measured over all of an image.
@@ -54,9 +58,10 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// The same with each array as `change` makes it.
-    pub(super) fn map(self, change: impl Fn(&Array3<f32>) -> Array3<f32>) -> Self {
-        Self { mean: change(&self.mean), deviation: self.deviation.as_ref().map(change) }
+    /// The rows and columns of `window`.
+    pub(super) fn inside(self, window: &Window) -> Self {
+        let inside = |array: &Array3<f32>| array.slice(s![.., window.rows(), window.columns()]).to_owned();
+        Self { mean: inside(&self.mean), deviation: self.deviation.as_ref().map(inside) }
     }
 
     /// The most probable class of each pixel, `[y][x]`, of a segmentation.
@@ -70,6 +75,51 @@ impl Prediction {
         let term = |&p: &f32| if p > 0.0 { -p * p.ln() } else { 0.0 };
         // Rounding may take the probability of a certain class above 1.
         self.mean.map_axis(Axis(0), |pixel| pixel.iter().map(term).sum::<f32>().max(0.0))
+    }
+}
+
+/// What is found for an image, as far as it is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Found {
+    /// The most probable class of each pixel, `[y][x]`, alone.
+    Classes(Array2<u32>),
+    /// All of it.
+    Prediction(Prediction),
+}
+
+impl Found {
+    /// The most probable class of each pixel, `[y][x]`, of a segmentation.
+    pub(super) fn classes(&self) -> Cow<'_, Array2<u32>> {
+        match self {
+            Found::Classes(classes) => Cow::Borrowed(classes),
+            Found::Prediction(prediction) => Cow::Owned(prediction.classes()),
+        }
+    }
+
+    /// As [`Found::classes`].
+    pub(super) fn into_classes(self) -> Array2<u32> {
+        match self {
+            Found::Classes(classes) => classes,
+            Found::Prediction(prediction) => prediction.classes(),
+        }
+    }
+
+    /// What more than classes was wanted.
+    pub(super) fn prediction(&self) -> Option<&Prediction> {
+        match self {
+            Found::Classes(_) => None,
+            Found::Prediction(prediction) => Some(prediction),
+        }
+    }
+
+    /// The rows and columns of `window`.
+    pub(super) fn inside(self, window: &Window) -> Self {
+        match self {
+            Found::Classes(classes) => {
+                Found::Classes(classes.slice(s![window.rows(), window.columns()]).to_owned())
+            }
+            Found::Prediction(prediction) => Found::Prediction(prediction.inside(window)),
+        }
     }
 }
 
@@ -108,7 +158,15 @@ impl Ensemble {
             members.push((place, model));
         }
         let symmetries = if symmetries { &Symmetry::ALL[..] } else { &Symmetry::ALL[..1] };
-        Ok(Self { predictors, members, symmetries, rescale: None, told: false })
+        Ok(Self {
+            predictors,
+            members,
+            symmetries,
+            rescale: None,
+            told: false,
+            reserved: 0,
+            told_of_memory: false,
+        })
     }
 
     /// The measure that the setting `rescale` names, for `models` with the names that errors use.
@@ -232,8 +290,28 @@ impl Ensemble {
         self.predict_measured(image, &measured, deviation, progress)
     }
 
-    /// As [`Ensemble::predict_measured`] where only the classes of the prediction are wanted: of a single model as it is, they follow
-    /// from its raw outputs, which take the place of the probabilities.
+    /// The most probable class of each pixel of an image `[channel][y][x]`, `[y][x]`. Those of a single model as it is are taken on the
+    /// device, which is faster than [`Ensemble::predict`]. `progress` is as that of [`Ensemble::predict_watched`].
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for regression models; else as [`Ensemble::predict_watched`].
+    pub fn classify(
+        &mut self,
+        image: &Array3<f32>,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Array2<u32>> {
+        self.check_segments()?;
+        let measured = self.measured(image);
+        Ok(self.classify_measured(image, &measured, progress)?.into_classes())
+    }
+
+    /// Checks that the models give classes.
+    pub(super) fn check_segments(&self) -> Result<()> {
+        self.predictors[0].check_task(true)
+    }
+
+    /// As [`Ensemble::predict_measured`] where only the classes of the prediction are wanted: those of a single model as it is are
+    /// taken on the device.
     ///
     /// # Errors
     /// As [`Ensemble::predict_watched`].
@@ -242,13 +320,12 @@ impl Ensemble {
         image: &Array3<f32>,
         measured: &Measured,
         progress: &mut dyn FnMut(f64) -> Flow,
-    ) -> Result<Prediction> {
+    ) -> Result<Found> {
         let ([(place, model)], 1) = (self.members.as_slice(), self.symmetries.len()) else {
-            return self.predict_measured(image, measured, false, progress);
+            return self.predict_measured(image, measured, false, progress).map(Found::Prediction);
         };
         let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
-        let mean = self.predictors[*place].outputs_normalised(&image, own, progress)?;
-        Ok(Prediction { mean, deviation: None })
+        self.predictors[*place].classes_normalised(&image, own, progress).map(Found::Classes)
     }
 
     /// What is measured over an image that is in memory.
@@ -289,6 +366,39 @@ impl Ensemble {
             all = all.saturating_add(predictor.bytes(extent)?);
         }
         Ok(all)
+    }
+
+    /// Takes the device's memory for applying the models to an image of `extent`; gives whether there is enough.
+    ///
+    /// # Errors
+    /// What the device refuses for another reason.
+    pub(super) fn reserve(&mut self, extent: Extent) -> Result<bool> {
+        let bytes = self.bytes(extent)?;
+        if bytes <= self.reserved {
+            return Ok(true);
+        }
+        for predictor in &mut self.predictors {
+            match predictor.reserve(extent) {
+                Ok(()) => {}
+                Err(Error::OutOfMemory { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.reserved = bytes;
+        Ok(true)
+    }
+
+    /// Says once that the device has too little memory for images of `extent`, so that tiles are halved.
+    pub(super) fn tell_of_memory(&mut self, extent: Extent) {
+        if !self.told_of_memory {
+            info!(
+                "{} has too little memory for {} x {} pixels at once: tiles are halved until it has enough",
+                self.device().name,
+                extent.x,
+                extent.y
+            );
+        }
+        self.told_of_memory = true;
     }
 
     /// How many pixels to either side a pixel of the result depends on.

@@ -59,6 +59,44 @@ fn one_model_alone_gives_what_its_predictor_gives() {
 }
 
 #[test]
+fn classes_alone_are_those_of_the_prediction() {
+    let models = [segmentation(&[0, 1, 2], 1), segmentation(&[0, 1, 2], 2)];
+    let image = image(19, 24);
+    let mut go_on = |_| Flow::Continue(());
+    for (count, symmetries) in [(1, false), (1, true), (2, false)] {
+        for tile in [None, Some(8)] {
+            let mut ensemble = open(&models[..count], tile, symmetries);
+            let wanted = ensemble.predict(&image, false).unwrap().classes();
+            assert_eq!(ensemble.classify(&image, &mut go_on).unwrap(), wanted);
+            let cut = ensemble.tiles(Extent::plane(19, 24), Some(10)).unwrap();
+            for part in cut {
+                let patch = image.slice(s![.., part.patch.rows(), part.patch.columns()]).to_owned();
+                let found = ensemble.classify_tile(&patch, &part, &Default::default(), &mut go_on).unwrap();
+                assert_eq!(found, wanted.slice(s![part.core.rows(), part.core.columns()]));
+            }
+        }
+    }
+    // Outputs that are not finite are as wrong as where more than classes is wanted.
+    let mut extreme = models[0].clone();
+    extreme.input = Normalisation { mean: vec![100.0], deviation: vec![1e-6] }.into();
+    let mut ensemble = open(&[extreme], None, false);
+    let image = image.mapv(|value| value * 1e36);
+    let wanted = ensemble.predict(&image, false).unwrap_err().to_string();
+    assert!(wanted.contains("not finite"), "{wanted}");
+    assert_eq!(ensemble.classify(&image, &mut go_on).unwrap_err().to_string(), wanted);
+    let values = regression(Architecture::new(1, 2, 2), 1);
+    assert!(open(&[values], None, false).classify(&image, &mut go_on).is_err());
+}
+
+#[test]
+fn networks_with_more_classes_than_a_byte_holds_give_them_too() {
+    let model = segmentation(&(0..300).collect::<Vec<_>>(), 1);
+    let (image, mut ensemble) = (image(6, 7), open(&[model], None, false));
+    let wanted = ensemble.predict(&image, false).unwrap().classes();
+    assert_eq!(ensemble.classify(&image, &mut |_| Flow::Continue(())).unwrap(), wanted);
+}
+
+#[test]
 fn a_turned_image_gives_the_same_turned() {
     for boundary in [Boundary::Reflect, Boundary::Symmetric, Boundary::Zeros] {
         let mut model = segmentation(&[0, 1, 2], 4);

@@ -6,8 +6,8 @@
 //! - [`Tiling`]: how an image is cut where it is too large for the memory of the device. Every tile is computed
 //!   with all the pixels around it that it depends on, so tiles do not change the result.
 //! - [`predict()`]: files through models to files; a [`Request`] says which, and where the results go.
-//! - [`WholeImage`], [`Ensemble::tiles`], [`Ensemble::predict_tile`]: images that come from elsewhere and need not be in memory as a
-//!   whole, tile by tile.
+//! - [`WholeImage`], [`Ensemble::tiles`], [`Ensemble::predict_tile`], [`Ensemble::classify_tile`]: images that come from elsewhere and
+//!   need not be in memory as a whole, tile by tile.
 //! - [`Series`]: the same as images come, call by call.
 //! - [`image_bytes`]: what images take in memory beside the network.
 //! - [`argmax`] and [`softmax`]: what raw outputs of a segmentation mean.

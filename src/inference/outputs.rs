@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array4, ArrayView4, Axis};
 
-use super::ensemble::Prediction;
+use super::ensemble::Found;
 use super::journal::Journal;
 use super::parts::Part;
 use super::products::{Product, Products, Rendered, Shown};
@@ -195,7 +195,7 @@ impl<'a> Outputs<'a> {
     pub(super) fn write(
         &mut self,
         part: &Part,
-        result: Option<(Option<&Shown>, &Prediction)>,
+        result: Option<(Option<&Shown>, &Found)>,
     ) -> Result<Option<Written>> {
         let image = &self.images[part.image];
         let written = match self.places[part.image] {

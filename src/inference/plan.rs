@@ -7,8 +7,7 @@ use ndarray::{Array3, s};
 
 use super::ensemble::{Ensemble, Measured};
 use super::memory::image_bytes;
-use super::tiling::Tiling;
-use crate::engine::DeviceKind;
+use super::tiling::{LEAST_TILE, Tiling};
 use crate::error::Bytes;
 use crate::geometry::{Extent, Window};
 use crate::pipeline::AHEAD;
@@ -92,13 +91,16 @@ impl Cutting {
 const PROGRAM_BYTES: u64 = 64 << 20;
 /// The share of the free memory that is taken where nobody says how much, in percent.
 const SHARE: u64 = 75;
-/// Rows and columns that a tile keeps at least.
-const LEAST_TILE: usize = 16;
 
 /// What tiles are chosen by: the memory that there may be, and what takes of it.
+///
+/// The limits of a device, such as its largest buffer, count in any case. How much memory a graphics card of its own has, the
+/// system does not say: [`tiling`] tries it. Where there is less later on, [`Predictor`](super::Predictor) halves tiles by itself.
 pub(super) struct Budget {
-    /// The bytes for images and network together; `None` where they are not known, as on a GPU.
+    /// The bytes that may be taken; `None` where it is not known how many are free.
     bytes: Option<u64>,
+    /// Whether the network takes of these; else its memory is the device's own.
+    with_network: bool,
     /// Bytes of the decoded image that are there as long as its parts are read.
     held: u64,
 }
@@ -106,19 +108,26 @@ pub(super) struct Budget {
 impl Budget {
     /// That of `cutting` on the device of `ensemble`, for images of which `held` bytes are kept decoded.
     pub(super) fn of(cutting: &Cutting, ensemble: &Ensemble, held: u64) -> Self {
-        let of_machine = || match ensemble.device().kind {
-            DeviceKind::Cpu => memory::free().map(|free| free.bytes / 100 * SHARE),
-            _ => None,
-        };
-        let bytes = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES)).or_else(of_machine);
-        Self { bytes, held }
+        let of_machine = || memory::free().map(|free| free.bytes / 100 * SHARE);
+        let named = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES));
+        // What is named is for all memory, wherever it is.
+        let with_network = named.is_some() || ensemble.device().shares_memory;
+        Self { bytes: named.or_else(of_machine), with_network, held }
+    }
+
+    /// Bytes that computing patches of `extent` takes of those that may be taken.
+    ///
+    /// # Errors
+    /// Where a patch is too large for the device.
+    fn wanted(&self, ensemble: &Ensemble, extent: Extent) -> Result<u64> {
+        let network = ensemble.bytes(extent)?;
+        let network = if self.with_network { network } else { 0 };
+        Ok(network.saturating_add(part_bytes(ensemble, extent)).saturating_add(self.held))
     }
 
     /// Whether a patch of `extent` can be computed.
     fn holds(&self, ensemble: &Ensemble, extent: Extent) -> bool {
-        let Ok(network) = ensemble.bytes(extent) else { return false };
-        let images = part_bytes(ensemble, extent);
-        let wanted = network.saturating_add(images).saturating_add(self.held);
+        let Ok(wanted) = self.wanted(ensemble, extent) else { return false };
         self.bytes.is_none_or(|bytes| wanted <= bytes)
     }
 }
@@ -131,12 +140,13 @@ fn part_bytes(ensemble: &Ensemble, extent: Extent) -> u64 {
     image_bytes(ensemble.model(), extent, AHEAD).saturating_add(copies)
 }
 
-/// The tiles of images of `extent`, each computed with `halo` pixels on either side.
+/// The tiles of images of `extent`, each computed with `halo` pixels on either side: those of a size that was named, or as large as
+/// the budget allows, and halved until the device has the memory for them.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] where not even the smallest tile can be computed.
 pub(super) fn tiling(
-    ensemble: &Ensemble,
+    ensemble: &mut Ensemble,
     extent: Extent,
     cutting: &Cutting,
     budget: &Budget,
@@ -145,6 +155,22 @@ pub(super) fn tiling(
     if let Some(tile) = cutting.tile {
         return Ok(Tiling::cut(Some(tile), halo));
     }
+    let planned = within(ensemble, extent, budget, halo)?;
+    let mut tiling = planned;
+    // Not as large as just has room: other programs need memory too, and a device may go on in the machine's, slowly.
+    while !ensemble.reserve(tiling.patch(extent))? {
+        // Where none is small enough, the first tile gives the device's own error.
+        let Some(smaller) = tiling.halved(extent) else { return Ok(planned) };
+        tiling = smaller;
+    }
+    if tiling != planned {
+        ensemble.tell_of_memory(planned.patch(extent));
+    }
+    Ok(tiling)
+}
+
+/// As [`tiling`], by the budget alone.
+fn within(ensemble: &Ensemble, extent: Extent, budget: &Budget, halo: usize) -> Result<Tiling> {
     if budget.holds(ensemble, extent) {
         return Ok(Tiling::cut(None, halo));
     }
@@ -152,8 +178,7 @@ pub(super) fn tiling(
     let (mut low, mut high) = (LEAST_TILE, extent.y.max(extent.x));
     if !fits(low) {
         let patch = Tiling::cut(Some(low), halo).patch(extent);
-        let network = ensemble.bytes(patch)?;
-        let wanted = network.saturating_add(part_bytes(ensemble, patch)) + budget.held;
+        let wanted = budget.wanted(ensemble, patch)?;
         return Err(Error::OutOfMemory {
             buffer: match halo {
                 0 => format!("the memory for a tile of {LEAST_TILE} x {LEAST_TILE} pixels"),
@@ -161,7 +186,7 @@ pub(super) fn tiling(
                     "the memory for a tile of {LEAST_TILE} x {LEAST_TILE} pixels with {halo} pixels around it"
                 ),
             },
-            wanted: wanted + PROGRAM_BYTES,
+            wanted: wanted.saturating_add(PROGRAM_BYTES),
             limit_name: "what may be taken".into(),
             limit: budget.bytes.unwrap_or_default() + PROGRAM_BYTES,
             way_out: "give more with `memory`, or a smaller `halo`".into(),

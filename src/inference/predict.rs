@@ -7,7 +7,7 @@ use log::info;
 use ndarray::{Array3, s};
 use twox_hash::XxHash3_128;
 
-use super::ensemble::Ensemble;
+use super::ensemble::{Ensemble, Found};
 use super::journal::Journal;
 use super::outputs::{Outputs, Written};
 use super::parts::{Part, Reader, measure};
@@ -262,7 +262,9 @@ pub(super) fn run(
                     true => ensemble.classify_measured(&read.image, &measured, &mut progress),
                     false => {
                         let deviation = products.want_deviation();
-                        ensemble.predict_measured(&read.image, &measured, deviation, &mut progress)
+                        let found =
+                            ensemble.predict_measured(&read.image, &measured, deviation, &mut progress);
+                        found.map(Found::Prediction)
                     }
                 };
                 let found = found.map_err(|error| match error {
@@ -278,7 +280,7 @@ pub(super) fn run(
                     };
                     Shown { image, range: read.range }
                 });
-                let found = if part.count == 1 { found } else { found.map(|array| core_of(part, array)) };
+                let found = if part.count == 1 { found } else { found.inside(&part.core_in_patch()) };
                 Ok((shown, found))
             });
             match found {

@@ -1,11 +1,12 @@
 //! A model on a device, and images through it.
 
+use log::info;
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
 use super::tiling::Tiling;
 use crate::devices::Device;
-use crate::engine::{DeviceInfo, Engine, most_likely};
+use crate::engine::{DeviceInfo, DeviceKind, Engine, Images, MAX_CLASSES, NOT_FINITE, most_likely};
 use crate::error::{Error, Result, counted_channels};
 use crate::geometry::{Extent, Shape};
 use crate::images::has_equal_channels;
@@ -22,6 +23,8 @@ pub struct Predictor {
     model: Model,
     engine: Box<dyn Engine>,
     tiling: Tiling,
+    /// Rows and columns of a tile for which the device had memory, once it had too little for what the tiling wants.
+    most: Option<usize>,
 }
 
 impl Predictor {
@@ -42,7 +45,7 @@ impl Predictor {
         let device = device.tuned_for(&model.architecture, shape);
         let engine = device.open(&model.architecture, &model.parameters)?;
         let tiling = Tiling::new(&model.architecture, tile);
-        Ok(Self { model, engine, tiling })
+        Ok(Self { model, engine, tiling, most: None })
     }
 
     /// The model.
@@ -73,6 +76,14 @@ impl Predictor {
     /// As [`Engine::bytes`].
     pub(super) fn bytes(&self, extent: Extent) -> Result<u64> {
         self.engine.bytes(Shape { batch: 1, extent }, false)
+    }
+
+    /// As [`Engine::reserve`] for an image of `extent`.
+    ///
+    /// # Errors
+    /// As [`Engine::reserve`].
+    pub(super) fn reserve(&mut self, extent: Extent) -> Result<()> {
+        self.engine.reserve(Shape { batch: 1, extent })
     }
 
     /// What it runs on.
@@ -144,48 +155,112 @@ impl Predictor {
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array3<f32>> {
         let image = self.fitted(image)?;
+        let normalisation = self.normalisation(&image, measured)?;
+        let outputs =
+            self.put_together(image, &normalisation, |engine, images| engine.forward(images), progress)?;
+        match outputs.iter().all(|value| value.is_finite()) {
+            true => Ok(outputs),
+            false => Err(not_finite(image, &normalisation)),
+        }
+    }
+
+    /// The most likely class of each pixel, `[y][x]`, as [`argmax`] of [`Predictor::outputs_normalised`] gives it; they are taken on the
+    /// device where there are few enough for that.
+    pub(super) fn classes_normalised(
+        &mut self,
+        image: &Array3<f32>,
+        measured: Option<&Normalisation>,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Array2<u32>> {
+        if self.model.architecture.outputs > MAX_CLASSES {
+            return Ok(argmax(&self.outputs_normalised(image, measured, progress)?));
+        }
+        let image = self.fitted(image)?;
+        let normalisation = self.normalisation(&image, measured)?;
+        let classes =
+            self.put_together(image, &normalisation, |engine, images| engine.classify(images), progress)?;
+        match classes.iter().all(|class| *class != NOT_FINITE) {
+            true => Ok(classes.index_axis_move(Axis(0), 0).mapv(u32::from)),
+            false => Err(not_finite(image, &normalisation)),
+        }
+    }
+
+    /// What an image or a part of one is normalised by.
+    fn normalisation(
+        &self,
+        image: &ArrayView3<'_, f32>,
+        measured: Option<&Normalisation>,
+    ) -> Result<Normalisation> {
         let (_, height, width) = image.dim();
         if image.is_empty() {
             let found = format!("the image is {width} x {height} pixels; wanted at least 1 x 1");
             return Err(Error::Mismatch(found));
         }
-        let normalisation = match (self.model.input.of_set(), measured) {
+        Ok(match (self.model.input.of_set(), measured) {
             (None, Some(measured)) => measured.clone(),
-            _ => self.model.input.of(image).into_owned(),
-        };
-        let count = self.model.architecture.outputs;
-        let mut outputs = Array3::zeros((0, 0, 0));
-        let Self { engine, tiling, .. } = self;
-        tiling.each(
-            image,
-            |channel, plane| normalisation.apply(channel, plane),
-            |images, tile, done| {
-                let patch = engine.forward(images)?;
-                let patch = as_planes(engine.device(), patch, images.shape.extent)?;
-                if (tile.core.extent.y, tile.core.extent.x) == (height, width) {
-                    outputs = patch;
-                } else {
-                    if outputs.is_empty() {
-                        outputs = Array3::zeros((count, height, width));
+            _ => self.model.input.of(*image).into_owned(),
+        })
+    }
+
+    /// What `compute` gives for an image, `[channel][y][x]`, put together from its tiles. Where a GPU has too little memory for these, they
+    /// are halved until it has enough, for this image and those after it.
+    fn put_together<T: Clone + Default>(
+        &mut self,
+        image: ArrayView3<'_, f32>,
+        normalisation: &Normalisation,
+        compute: impl Fn(&mut dyn Engine, &Images) -> Result<Vec<T>>,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Array3<T>> {
+        let (_, height, width) = image.dim();
+        let extent = Extent::plane(height, width);
+        loop {
+            let tiling = self.tiling.at_most(self.most);
+            let engine = self.engine.as_mut();
+            let mut all = Array3::default((0, 0, 0));
+            let computed = tiling.each(
+                image,
+                |channel, plane| normalisation.apply(channel, plane),
+                |images, tile, done| {
+                    let patch = compute(engine, images)?;
+                    let patch = as_planes(engine.device(), patch, images.shape.extent)?;
+                    if tile.core.extent == extent {
+                        all = patch;
+                    } else {
+                        if all.is_empty() {
+                            all = Array3::default((patch.dim().0, height, width));
+                        }
+                        let kept = tile.core_in_patch();
+                        let core = patch.slice(s![.., kept.rows(), kept.columns()]);
+                        all.slice_mut(s![.., tile.core.rows(), tile.core.columns()]).assign(&core);
                     }
-                    let kept = tile.core_in_patch();
-                    let core = patch.slice(s![.., kept.rows(), kept.columns()]);
-                    outputs.slice_mut(s![.., tile.core.rows(), tile.core.columns()]).assign(&core);
-                }
-                match progress(done) {
-                    Flow::Continue(()) => Ok(()),
-                    Flow::Break(()) => Err(Error::Stopped { done: 0, count: 1 }),
-                }
-            },
-        )?;
-        if outputs.iter().all(|value| value.is_finite()) {
-            return Ok(outputs);
+                    match progress(done) {
+                        Flow::Continue(()) => Ok(()),
+                        Flow::Break(()) => Err(Error::Stopped { done: 0, count: 1 }),
+                    }
+                },
+            );
+            let error = match computed {
+                Ok(()) => return Ok(all),
+                Err(error) => error,
+            };
+            let smaller = match (&error, self.engine.device().kind) {
+                // The result would be short of the same memory.
+                (_, DeviceKind::Cpu) => None,
+                (Error::OutOfMemory { .. }, _) => tiling.halved(extent),
+                _ => None,
+            };
+            let Some(smaller) = smaller else { return Err(error) };
+            if self.most.is_none() {
+                let patch = tiling.patch(extent);
+                info!(
+                    "{} has too little memory for {} x {} pixels at once: tiles are halved until it has enough, with the same result",
+                    self.engine.device().name,
+                    patch.x,
+                    patch.y
+                );
+            }
+            self.most = smaller.tile();
         }
-        let most = image.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-        Err(Error::Mismatch(format!(
-            "the network's outputs are not finite numbers: the image has values up to {most:e}, where {:e} becomes 0 for the network; check the image for extreme values",
-            normalisation.mean.first().copied().unwrap_or_default()
-        )))
     }
 
     /// The class index of each pixel, `[y][x]`: the largest output, the lower index where two are equal.
@@ -194,7 +269,7 @@ impl Predictor {
     /// [`Error::Mismatch`] for a regression model; else as [`Predictor::outputs`].
     pub fn classes(&mut self, image: &Array3<f32>) -> Result<Array2<u32>> {
         self.check_task(true)?;
-        Ok(argmax(&self.outputs(image)?))
+        self.classes_normalised(image, None, &mut |_| Flow::Continue(()))
     }
 
     /// The probability of each class, `[class][y][x]`; they sum to 1 in each pixel.
@@ -235,7 +310,8 @@ impl Predictor {
         values
     }
 
-    fn check_task(&self, segmentation: bool) -> Result<()> {
+    /// Checks that the model is a segmentation, or that it is none.
+    pub(super) fn check_task(&self, segmentation: bool) -> Result<()> {
         match (&self.model.task, segmentation) {
             (Task::Segment { .. }, true) | (Task::Regress, false) => Ok(()),
             (Task::Regress, true) => Err(Error::Mismatch(
@@ -250,11 +326,20 @@ impl Predictor {
     }
 }
 
-/// Outputs `[output][y][x]` of one image of `extent`, as an engine gave them.
-fn as_planes(device: &DeviceInfo, outputs: Vec<f32>, extent: Extent) -> Result<Array3<f32>> {
-    let found = outputs.len();
+/// The error of an image that gives outputs that are not finite.
+fn not_finite(image: ArrayView3<'_, f32>, normalisation: &Normalisation) -> Error {
+    let most = image.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    Error::Mismatch(format!(
+        "the network's outputs are not finite numbers: the image has values up to {most:e}, where {:e} becomes 0 for the network; check the image for extreme values",
+        normalisation.mean.first().copied().unwrap_or_default()
+    ))
+}
+
+/// What an engine gave for one image of `extent`, `[channel][y][x]`.
+fn as_planes<T>(device: &DeviceInfo, numbers: Vec<T>, extent: Extent) -> Result<Array3<T>> {
+    let found = numbers.len();
     let count = found / extent.pixels().max(1);
-    Array3::from_shape_vec((count, extent.y, extent.x), outputs).map_err(|_| {
+    Array3::from_shape_vec((count, extent.y, extent.x), numbers).map_err(|_| {
         let problem = format!("it gave {found} numbers for {} pixels; try `device cpu`", extent.pixels());
         Error::device(&device.name, "computing the outputs", problem)
     })
@@ -431,5 +516,40 @@ mod tests {
         assert!(error.contains("not finite") && error.contains("3e38"), "{error}");
         let error = predictor.check_channels("a.png", 2).unwrap_err().to_string();
         assert!(error.starts_with("a.png has 2 channels"), "{error}");
+    }
+
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn tiles_are_halved_where_the_device_has_too_little_memory_and_nothing_else_changes() {
+        use crate::gpu::with_buffers_up_to;
+        let device = devices::choose("gpu").unwrap();
+        let open = |model: &Model, tile| Predictor::new(model.clone(), &device, tile).unwrap();
+        let (model, image) = (segmentation(3), image(1, 128, 111));
+        let mut whole = open(&model, None);
+        let (outputs, classes) = (whole.outputs(&image).unwrap(), whole.classes(&image).unwrap());
+        assert_eq!(classes, argmax(&outputs));
+        assert_eq!(whole.most, None);
+        // The feature maps of the image take four times 128 x 128 numbers of four bytes, and their margins.
+        for (bytes, tile, most) in [
+            (150_000, None, Some(64)),
+            (150_000, Some(64), None),
+            (80_000, None, Some(32)),
+            (80_000, Some(64), Some(32)),
+        ] {
+            let mut predictor = open(&model, tile);
+            let found = with_buffers_up_to(bytes, || {
+                let outputs = predictor.outputs(&image).unwrap();
+                (outputs, predictor.classes(&image).unwrap())
+            });
+            let apart = (&found.0 - &outputs).mapv(f32::abs).fold(0.0_f32, |a, &b| a.max(b));
+            assert!(apart <= 1e-6, "{apart} apart");
+            assert_eq!(found.1, classes);
+            assert_eq!(predictor.most, most, "buffers of {bytes} bytes, tiles of {tile:?}");
+            // Larger ones are not tried again.
+            assert_eq!(predictor.classes(&image).unwrap(), classes);
+            assert_eq!(predictor.most, most);
+        }
+        let none = with_buffers_up_to(1000, || open(&model, None).outputs(&image));
+        assert!(matches!(none, Err(Error::OutOfMemory { .. })), "{none:?}");
     }
 }

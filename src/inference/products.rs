@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, Axis, CowArray, Ix3};
 
-use super::ensemble::{Ensemble, Prediction};
+use super::ensemble::{Ensemble, Found};
 use super::outputs::{Grouping, StackOf};
 use crate::files::make_and_try;
 use crate::images::{
@@ -356,16 +356,18 @@ impl Products {
     pub(super) fn rendered<'p>(
         &self,
         image: Option<&Shown>,
-        found: &'p Prediction,
+        found: &'p Found,
     ) -> Result<Vec<(Product, Rendered<'p>)>> {
-        let mut all = Vec::new();
+        let (mut all, prediction) = (Vec::new(), found.prediction());
         for &product in &self.products {
             let rendered = match product {
                 Product::Labels(format) => {
                     let labels = found.classes().mapv(|class| self.classes[class as usize].value);
                     Some(Rendered::Labels(labels, format))
                 }
-                Product::Values | Product::Probabilities => Some(Rendered::Values(found.mean.view().into())),
+                Product::Values | Product::Probabilities => {
+                    prediction.map(|found| Rendered::Values(found.mean.view().into()))
+                }
                 // Colours over colours could not be told apart: the image is shown grey.
                 Product::Overlay => match image
                     .and_then(|shown| Some((shown.image.mean_axis(Axis(0))?, shown.range)))
@@ -378,10 +380,12 @@ impl Products {
                     }
                     None => None,
                 },
-                Product::Deviation => {
-                    found.deviation.as_ref().map(|deviation| Rendered::Values(deviation.view().into()))
+                Product::Deviation => prediction
+                    .and_then(|found| found.deviation.as_ref())
+                    .map(|deviation| Rendered::Values(deviation.view().into())),
+                Product::Entropy => {
+                    prediction.map(|found| Rendered::Values(found.entropy().insert_axis(Axis(0)).into()))
                 }
-                Product::Entropy => Some(Rendered::Values(found.entropy().insert_axis(Axis(0)).into())),
             };
             all.extend(rendered.map(|rendered| (product, rendered)));
         }
@@ -389,12 +393,7 @@ impl Products {
     }
 
     /// Writes the files of one image; gives their paths.
-    pub(super) fn write(
-        &self,
-        stem: &str,
-        image: Option<&Shown>,
-        found: &Prediction,
-    ) -> Result<Vec<PathBuf>> {
+    pub(super) fn write(&self, stem: &str, image: Option<&Shown>, found: &Found) -> Result<Vec<PathBuf>> {
         let mut written = Vec::new();
         for (product, rendered) in self.rendered(image, found)? {
             let path = self.folder.join(product.file_name(stem));

@@ -1,7 +1,7 @@
 //! Images that come from elsewhere than files, such as the arrays of other programs, in regions that fit into memory: the caller
 //! reads what a tile is computed from and keeps its result.
 
-use ndarray::{Array3, s};
+use ndarray::{Array2, Array3};
 
 use super::ensemble::{Ensemble, Measured, Prediction};
 use super::parts::measure_bands;
@@ -38,10 +38,11 @@ impl Ensemble {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] where not even the smallest tile can be computed.
-    pub fn tiles(&self, extent: Extent, tile: Option<usize>) -> Result<Vec<Tile>> {
+    pub fn tiles(&mut self, extent: Extent, tile: Option<usize>) -> Result<Vec<Tile>> {
         let cutting = Cutting::new(tile, Halo::Exact, None);
         let budget = Budget::of(&cutting, self, 0);
-        let tiling = plan::tiling(self, extent, &cutting, &budget, self.halo());
+        let halo = self.halo();
+        let tiling = plan::tiling(self, extent, &cutting, &budget, halo);
         let tiling = tiling.map_err(|error| match error {
             Error::OutOfMemory { buffer, wanted, limit_name, limit, .. } => {
                 let way_out = "free some, or apply the model to files with a smaller `halo`".into();
@@ -65,21 +66,45 @@ impl Ensemble {
         deviation: bool,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Prediction> {
-        let expected = (tile.patch.extent.y, tile.patch.extent.x);
-        if (patch.dim().1, patch.dim().2) != expected {
-            let found = format!("a tile has {} x {} pixels", patch.dim().2, patch.dim().1);
-            return Err(Error::Mismatch(format!("{found}; wanted {} x {}", expected.1, expected.0)));
-        }
+        check_patch(patch, tile)?;
         let found =
             self.in_one_piece(|ensemble| ensemble.predict_measured(patch, &whole.0, deviation, progress))?;
-        let core = tile.core_in_patch();
-        Ok(found.map(|array| array.slice(s![.., core.rows(), core.columns()]).to_owned()))
+        Ok(found.inside(&tile.core_in_patch()))
     }
+
+    /// As [`Ensemble::predict_tile`] where only the most probable class of each pixel is wanted, `[y][x]`; see [`Ensemble::classify`].
+    ///
+    /// # Errors
+    /// As [`Ensemble::classify`].
+    pub fn classify_tile(
+        &mut self,
+        patch: &Array3<f32>,
+        tile: &Tile,
+        whole: &WholeImage,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Array2<u32>> {
+        check_patch(patch, tile)?;
+        self.check_segments()?;
+        let found = self.in_one_piece(|ensemble| ensemble.classify_measured(patch, &whole.0, progress))?;
+        Ok(found.inside(&tile.core_in_patch()).into_classes())
+    }
+}
+
+/// Checks that `patch` is that of `tile`.
+fn check_patch(patch: &Array3<f32>, tile: &Tile) -> Result<()> {
+    let expected = (tile.patch.extent.y, tile.patch.extent.x);
+    if (patch.dim().1, patch.dim().2) == expected {
+        return Ok(());
+    }
+    let found = format!("a tile has {} x {} pixels", patch.dim().2, patch.dim().1);
+    Err(Error::Mismatch(format!("{found}; wanted {} x {}", expected.1, expected.0)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use ndarray::s;
 
     use super::*;
     use crate::devices;
@@ -167,5 +192,40 @@ mod tests {
             &mut |_| Flow::Continue(()),
         );
         assert_eq!(found.unwrap_err().to_string(), "a tile has 60 x 50 pixels; wanted 61 x 50");
+    }
+
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn tiles_are_planned_by_the_memory_that_a_gpu_has() {
+        use crate::gpu::with_buffers_up_to;
+        let model = open(false, None).model().clone();
+        let image = Array3::from_shape_fn((1, 128, 111), |(_, y, x)| ((y * 37 + x * 101) % 251) as f32);
+        let extent = Extent::plane(128, 111);
+        let device = devices::choose("gpu").unwrap();
+        let open = || Ensemble::new(vec![("m".into(), model.clone())], &device, None, false).unwrap();
+        let wanted = open().predict(&image, false).unwrap().mean;
+        for (bytes, count) in [(u64::MAX, 1), (150_000, 4), (80_000, 16)] {
+            let mut ensemble = open();
+            with_buffers_up_to(bytes, || {
+                let tiles = ensemble.tiles(extent, None).unwrap();
+                assert_eq!(tiles.len(), count, "buffers of {bytes} bytes");
+                for tile in tiles {
+                    let patch = window_of(&image, &tile.patch);
+                    let mut progress = |_| Flow::Continue(());
+                    let whole = WholeImage::default();
+                    let found = ensemble.predict_tile(&patch, &tile, &whole, false, &mut progress).unwrap();
+                    let apart = (&found.mean - &window_of(&wanted, &tile.core)).mapv(f32::abs);
+                    assert!(apart.fold(0.0_f32, |a, &b| a.max(b)) <= 1e-5, "{:?}", tile.core);
+                }
+            });
+        }
+        // Where there is not enough for any, the first tile says so.
+        let mut ensemble = open();
+        with_buffers_up_to(1000, || {
+            let tile = ensemble.tiles(extent, None).unwrap()[0];
+            let mut progress = |_| Flow::Continue(());
+            let found = ensemble.predict_tile(&image, &tile, &WholeImage::default(), false, &mut progress);
+            assert!(matches!(found, Err(Error::OutOfMemory { .. })), "{found:?}");
+        });
     }
 }

@@ -8,6 +8,9 @@ use crate::geometry::tiles::{Tile, tiles};
 use crate::geometry::{Extent, Shape};
 use crate::network::Architecture;
 
+/// Rows and columns that a tile keeps at least where its size is chosen by the memory there is.
+pub(super) const LEAST_TILE: usize = 16;
+
 /// How images are cut for a network. Every tile is computed with all the pixels around it that it depends on, so the results
 /// are those of the whole image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +35,22 @@ impl Tiling {
     /// Rows and columns of a tile that are kept at most; `None` for whole images.
     pub(super) fn tile(&self) -> Option<usize> {
         self.tile
+    }
+
+    /// The same, or with smaller tiles, of at most `most` rows and columns.
+    pub(super) fn at_most(self, most: Option<usize>) -> Self {
+        Self { tile: self.tile.into_iter().chain(most).min(), ..self }
+    }
+
+    /// Tiles of which each is computed on fewer pixels than these where they cut an image of `extent`: of half the size, or of half of
+    /// that and so on, as small tiles are computed on their surroundings mostly. `None` where they would become too small.
+    pub(super) fn halved(self, extent: Extent) -> Option<Self> {
+        let pixels = self.patch(extent).pixels();
+        let side = self.tile.unwrap_or(usize::MAX).min(extent.y.max(extent.x));
+        std::iter::successors(Some(side / 2), |side| Some(side / 2))
+            .take_while(|side| *side >= LEAST_TILE)
+            .map(|side| Self { tile: Some(side), ..self })
+            .find(|smaller| smaller.patch(extent).pixels() < pixels)
     }
 
     /// How many pixels around it each tile is computed with.
@@ -109,6 +128,25 @@ impl Tiling {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tiles_are_halved_until_they_take_less() {
+        let extent = Extent::plane(300, 200);
+        let half = |tiling: Tiling| tiling.halved(extent).map(|smaller| smaller.tile.unwrap());
+        assert_eq!(half(Tiling::cut(None, 10)), Some(150));
+        assert_eq!(half(Tiling::cut(Some(150), 10)), Some(75));
+        // Half of it, with its surroundings, is all of the image.
+        assert_eq!(half(Tiling::cut(None, 90)), Some(75));
+        assert_eq!(half(Tiling::cut(Some(32), 10)), Some(16));
+        for least in [Tiling::cut(Some(31), 10), Tiling::cut(Some(16), 10), Tiling::cut(None, 300)] {
+            assert_eq!(half(least), None);
+        }
+        let tiling = Tiling::cut(Some(50), 10);
+        assert_eq!(tiling.at_most(None), tiling);
+        assert_eq!(tiling.at_most(Some(60)), tiling);
+        assert_eq!(tiling.at_most(Some(40)), Tiling::cut(Some(40), 10));
+        assert_eq!(Tiling::cut(None, 10).at_most(Some(40)), Tiling::cut(Some(40), 10));
+    }
 
     #[test]
     fn tiles_keep_to_the_pixels_that_they_may_have() {

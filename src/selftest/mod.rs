@@ -19,6 +19,7 @@
 
 mod cases;
 mod checks;
+mod classes;
 mod compare;
 mod expected;
 mod judging;
@@ -30,6 +31,7 @@ pub use checks::{
     adam_agrees, changing_sizes_add_up, check_case, larger_images_agree, memory_is_known,
     random_networks_agree, sizes_take_turns, training_follows_float64, wrong_batches_are_refused,
 };
+pub use classes::classes_agree;
 pub use compare::{Difference, Outcome};
 pub use judging::judging_agrees;
 pub use losses::losses_agree;

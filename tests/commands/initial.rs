@@ -63,8 +63,11 @@ fn other_classes_start_the_mixing_layer_anew_and_keep_the_layers() {
     assert_eq!(second.architecture.outputs, 3);
     let layers = ParameterLayout::of(&first.architecture).biases().end;
     assert_eq!(second.parameters[..layers], first.parameters[..layers]);
+    // So do the filters in front of the layers.
+    let [learnt, stem] = [&second, &first].map(|of| ParameterLayout::of(&of.architecture).stem());
+    assert_eq!(second.parameters[learnt.clone()], first.parameters[stem]);
     // What starts anew starts at 0, and a rate of 1e-30 does not take it far.
-    assert!(second.parameters[layers..].iter().all(|p| p.abs() < 1e-20));
+    assert!(second.parameters[layers..learnt.start].iter().all(|p| p.abs() < 1e-20));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `msd-gpu predict` on images and stacks in parts: tiles, memory, shares, and going on after it was stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,10 +13,15 @@ use crate::support::{Bench, pattern, regression, segmentation};
 
 /// A model that looks 60 pixels far, though little of what is far counts, of two classes or of one value.
 fn looking_far(classes: bool) -> Model {
+    of_depth(20, classes)
+}
+
+/// A model of `depth` layers, of two classes or of one value.
+fn of_depth(depth: usize, classes: bool) -> Model {
     let base = if classes { segmentation(&[0, 7]) } else { regression(1, 1) };
     let architecture = Architecture {
         dilations: vec![1, 2, 3, 4, 5],
-        ..Architecture::new(1, base.architecture.outputs, 20)
+        ..Architecture::new(1, base.architecture.outputs, depth)
     };
     let mut parameters = msd_gpu::network::initialise(&architecture, 5);
     for (index, parameter) in parameters.iter_mut().enumerate().filter(|(_, p)| **p == 0.0) {
@@ -84,6 +89,35 @@ fn an_image_that_needs_more_memory_than_there_may_be_is_cut_and_seams_are_not_se
     let none = bench.run(&format!("{call} none --memory 67MB --halo exact"));
     assert!(none.code == 1 && none.stderr.contains("give more with --memory"), "{}", none.stderr);
     assert_eq!(bench.names("whole"), bench.names("exact"));
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn an_image_is_cut_on_a_gpu_as_on_a_processor_and_its_classes_are_taken_there() {
+    let bench = Bench::new();
+    bench.grey("a.png", (128, 121));
+    for classes in [true, false] {
+        bench.model("m.safetensors", &of_depth(5, classes));
+        let call = "predict --model m.safetensors a.png --device gpu --out";
+        bench.succeeds(&format!("{call} whole"));
+        let parts = bench.run(&format!("{call} parts --memory 68MB --halo exact"));
+        assert!(parts.code == 0 && parts.stderr.contains("are cut into"), "{}", parts.stderr);
+        bench.succeeds("predict --model m.safetensors a.png --device cpu --out cpu");
+        if classes {
+            let labels = |folder: &str| bench.read_labels(&format!("{folder}/a.png"));
+            assert_eq!(labels("parts"), labels("whole"));
+            // Rounding may decide a few.
+            let others = labels("cpu").iter().zip(&labels("whole")).filter(|(a, b)| a != b).count();
+            assert!(others < 10, "{others} pixels differ from the CPU's");
+            assert_eq!(labels("whole").iter().copied().collect::<BTreeSet<_>>(), BTreeSet::from([0, 7]));
+        } else {
+            let whole = bench.read("whole/a.tif");
+            assert!(apart(&bench.read("parts/a.tif"), &whole) <= 1e-5);
+            assert!(apart(&bench.read("cpu/a.tif"), &whole) <= 1e-3);
+        }
+        let none = bench.run(&format!("{call} none --memory 67.2MB --halo exact"));
+        assert!(none.code == 1 && none.stderr.contains("give more with --memory"), "{}", none.stderr);
+    }
 }
 
 #[test]

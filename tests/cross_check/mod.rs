@@ -19,6 +19,11 @@ macro_rules! engine_tests {
         }
 
         #[test]
+        fn classes_agree() {
+            msd_gpu::selftest::classes_agree(&$open).unwrap();
+        }
+
+        #[test]
         fn larger_images_agree() {
             msd_gpu::selftest::larger_images_agree(&$open).unwrap();
         }

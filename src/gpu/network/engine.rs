@@ -11,8 +11,8 @@ use super::recorder;
 use super::shapes::{MAX_SPARE_BYTES, Shapes};
 use super::tiles::Tuning;
 use crate::engine::{
-    Adam, DeviceInfo, Engine, Images, Judged, Loss, LossKind, Moments, Plane, Targets, check_batch,
-    check_judged,
+    Adam, DeviceInfo, Engine, Images, Judged, Loss, LossKind, MAX_CLASSES, Moments, Plane, Targets,
+    check_batch, check_classified, check_judged,
 };
 use crate::geometry::Shape;
 use crate::gpu::runtime::adapters::GpuAdapter;
@@ -122,7 +122,9 @@ impl GpuEngine {
     /// The schedule for `shape` as dispatches.
     fn plan(&self, shape: Shape, pass: Pass) -> Result<Plan> {
         let schedule = match pass {
-            Pass::Forward | Pass::Judge(_) => Schedule::forward(&self.architecture, shape, &self.options)?,
+            Pass::Forward | Pass::Classify | Pass::Judge(_) => {
+                Schedule::forward(&self.architecture, shape, &self.options)?
+            }
             Pass::Training(_) => Schedule::training(&self.architecture, shape, &self.options)?,
         };
         Ok(plan::plan(schedule, pass, &self.tuning, self.dispatch_limits))
@@ -191,6 +193,11 @@ impl GpuEngine {
             self.device.wait(oldest, doing)?;
         }
         self.device.check(doing)
+    }
+
+    /// The pass that takes most memory of those without gradients and targets.
+    fn applying(&self) -> Pass {
+        if self.architecture.outputs <= MAX_CLASSES { Pass::Classify } else { Pass::Forward }
     }
 
     /// Bytes that a plan takes, together with the network's parameters.
@@ -269,6 +276,20 @@ impl Engine for GpuEngine {
             timer.collect(&self.device)?;
         }
         Ok(outputs)
+    }
+
+    fn classify(&mut self, images: &Images) -> Result<Vec<u8>> {
+        let doing = "taking classes";
+        check_classified(&self.architecture, images)?;
+        self.device.check(doing)?;
+        let commands = self.start(images, None, Pass::Classify)?;
+        let current =
+            self.shapes.current().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
+        let classes = current.run_classifying(&self.device, commands, doing)?;
+        if let Some(timer) = &mut self.timer {
+            timer.collect(&self.device)?;
+        }
+        Ok(classes)
     }
 
     fn judge(&mut self, images: &Images, targets: &Targets, loss: Loss) -> Result<Judged> {
@@ -360,8 +381,17 @@ impl Engine for GpuEngine {
 
     fn bytes(&self, shape: Shape, training: bool) -> Result<u64> {
         // Buffers are of one size for all losses.
-        let pass = if training { Pass::Training(LossKind::SquaredError) } else { Pass::Forward };
-        Ok(self.bytes_of(&self.plan(shape, pass)?))
+        let pass = if training { Pass::Training(LossKind::SquaredError) } else { self.applying() };
+        let plan = self.plan(shape, pass)?;
+        plan.buffers().into_iter().try_for_each(|(name, bytes)| {
+            memory::check(&self.device.limits, name, bytes, memory::Use::Storage)
+        })?;
+        Ok(self.bytes_of(&plan))
+    }
+
+    fn reserve(&mut self, shape: Shape) -> Result<()> {
+        self.device.check("taking memory")?;
+        self.prepare(shape, self.applying())
     }
 
     fn bytes_in_turns(&self, training: Shape, applying: &[Shape]) -> Result<u64> {
@@ -418,7 +448,8 @@ mod tests {
             let judged = engine.judge(&first.0, &first.1, Loss::CrossEntropyDice).unwrap();
             let JudgedResult::Classes(classes) = judged.result else { panic!("wanted classes") };
             let loss = judged.loss.loss().to_bits();
-            let judged = classes.into_iter().chain([(loss >> 32) as u32, loss as u32]);
+            let in_bytes = engine.classify(&images).unwrap().into_iter().map(u32::from);
+            let judged = classes.into_iter().chain([(loss >> 32) as u32, loss as u32]).chain(in_bytes);
             numbers.concat().into_iter().map(f32::to_bits).chain(judged).collect::<Vec<_>>()
         };
         let wanted = bits(65_535, u64::MAX);
@@ -463,6 +494,23 @@ mod tests {
             assert!(said >= taken, "{taken} bytes of buffers, {said} were said");
             assert!(said < taken + taken / 5, "{taken} bytes of buffers, {said} were said");
         }
+    }
+
+    /// The same for outputs and classes of one shape.
+    #[test]
+    fn taking_outputs_and_classes_takes_what_was_said() {
+        let architecture = Architecture::new(2, 3, 4);
+        let parameters = crate::network::initialise(&architecture, 1);
+        let options = GpuOptions::default();
+        let mut engine = GpuEngine::open(&adapter_for_tests(), &architecture, &parameters, options).unwrap();
+        let shape = Shape { batch: 1, extent: Extent::plane(41, 67) };
+        let images = Images { shape, pixels: vec![0.5; 2 * shape.extent.pixels()] };
+        engine.forward(&images).unwrap();
+        engine.classify(&images).unwrap();
+        let said = engine.bytes(shape, false).unwrap();
+        let taken = engine.shapes.device_bytes() + 5 * 4 * engine.layout.count() as u64;
+        assert!(said >= taken, "{taken} bytes of buffers, {said} were said");
+        assert!(said < taken + taken / 5, "{taken} bytes of buffers, {said} were said");
     }
 
     #[test]

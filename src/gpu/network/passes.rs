@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::params::LossCall;
-use super::plan::{JudgedLayout, Pass, Plan, Slot, hidden_channels, smoothed_length};
+use super::plan::{ClassesLayout, JudgedLayout, Pass, Plan, Slot, hidden_channels, smoothed_length};
 use super::recorder::Recorder;
 use crate::Result;
 use crate::engine::{Judged, JudgedResult, Loss, LossSum, Plane, TargetValues, Targets};
@@ -63,6 +63,7 @@ pub(super) struct Current {
     targets: Option<TargetBuffers>,
     training: Option<Training>,
     judging: Option<Judging>,
+    classes: Option<Classes>,
     recorders: HashMap<Pass, Recorder>,
     /// The pass that was recorded last.
     last: Option<Pass>,
@@ -102,6 +103,14 @@ struct Judging {
     staging: wgpu::Buffer,
 }
 
+/// The buffers that only taking classes needs.
+struct Classes {
+    layout: ClassesLayout,
+    found: wgpu::Buffer,
+    /// The buffer through which they are read back.
+    staging: wgpu::Buffer,
+}
+
 fn page_buffers(device: &Device, name: &str, pages: &[Page]) -> Result<Vec<wgpu::Buffer>> {
     let make = |page: &Page| {
         let name = format!("{name} {}..{}", page.channels.start, page.channels.end);
@@ -128,6 +137,7 @@ impl Current {
             targets: None,
             training: None,
             judging: None,
+            classes: None,
             recorders: HashMap::new(),
             last: None,
         })
@@ -163,6 +173,14 @@ impl Current {
                 staging: buffer(device, "judged outputs that are read back", bytes, Use::Readback)?,
             });
         }
+        if let (Some(layout), None) = (plan.classes, &self.classes) {
+            let bytes = 4 * layout.length();
+            self.classes = Some(Classes {
+                layout,
+                found: buffer(device, "classes", bytes, Use::Storage)?,
+                staging: buffer(device, "classes that are read back", bytes, Use::Readback)?,
+            });
+        }
         if pass == Pass::Forward && self.staging.is_none() {
             let bytes = 4 * schedule.output_length() as u64;
             self.staging = Some(buffer(device, "outputs that are read back", bytes, Use::Readback)?);
@@ -183,11 +201,12 @@ impl Current {
     }
 
     fn buffer<'a>(&'a self, fixed: &'a Fixed, slot: Slot) -> &'a wgpu::Buffer {
-        // A plan names the buffers of training only when its schedule trains, those of judging only when it judges, and those
-        // of targets in both cases; then `add` made them.
+        // A plan names the buffers of training only when its schedule trains, those of judging only when it judges, those of
+        // targets in both cases, and those of classes only when it takes them; then `add` made them.
         let training = || self.training.as_ref().expect("training buffers were made");
         let targets = || self.targets.as_ref().expect("buffers of targets were made");
         let judging = || self.judging.as_ref().expect("judging buffers were made");
+        let classes = || self.classes.as_ref().expect("buffers of classes were made");
         match slot {
             Slot::Call => &fixed.call,
             Slot::Parameters => &fixed.parameters,
@@ -204,6 +223,7 @@ impl Current {
             Slot::OutputGradients => &training().output_gradients,
             Slot::Partials => &training().partials,
             Slot::Judged => &judging().found,
+            Slot::Classes => &classes().found,
         }
     }
 
@@ -262,6 +282,21 @@ impl Current {
             None => readback::read(device, commands, &self.outputs, range, doing),
         }?;
         Ok(self.compact(&padded))
+    }
+
+    /// Runs `commands`, a pass that takes the most likely classes, and gives these `[image][y][x]`.
+    pub fn run_classifying(
+        &self,
+        device: &Device,
+        commands: Vec<wgpu::CommandBuffer>,
+        doing: &str,
+    ) -> Result<Vec<u8>> {
+        let classes = self.classes.as_ref();
+        let Classes { layout, found, staging } =
+            classes.ok_or_else(|| device.error(doing, "nothing was prepared"))?;
+        let range = 0..layout.length() as usize;
+        let numbers: Vec<u32> = readback::read_through(device, commands, found, range, staging, doing)?;
+        Ok(layout.read(&numbers))
     }
 
     /// Runs `commands`, a pass that judges one image by a loss of classes, and gives what it finds.
@@ -346,7 +381,8 @@ impl Current {
         let training = training.flat_map(|t| t.gradients.iter().chain([&t.output_gradients, &t.partials]));
         let targets = self.targets.iter().flat_map(|t| [&t.values, &t.weights]);
         let judging = self.judging.iter().flat_map(|j| [&j.found, &j.staging]);
-        let results = targets.chain(judging).chain(&self.staging).chain(&self.smoothed);
+        let classes = self.classes.iter().flat_map(|c| [&c.found, &c.staging]);
+        let results = targets.chain(judging).chain(classes).chain(&self.staging).chain(&self.smoothed);
         self.maps.iter().chain([&self.images, &self.outputs]).chain(training).chain(results)
     }
 

@@ -157,6 +157,13 @@ shader!(
     PLAIN
 );
 shader!(
+    /// The most likely classes, four in a number.
+    PACKED_ARGMAX, "argmax", "argmax",
+    &[Uniform, Read, ReadWrite],
+    &[Geometry::LAYOUT, ArgmaxParams::LAYOUT],
+    &[&[("PACKED", 1)]]
+);
+shader!(
     /// Starts gradient maps from the output gradients; `CHANNELS` channels a thread.
     MIX_INPUT_GRADIENT, "mix_input_gradient", "mix_input_gradient",
     &[Uniform, Read, Read, ReadWrite, Read],
@@ -284,7 +291,7 @@ shader!(
     &[&[("SUMS", 1)]]
 );
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 28] = [
+pub static SHADERS: [&Shader; 29] = [
     &LOAD,
     &CONVOLVE,
     &CONVOLVE_WITHIN,
@@ -299,6 +306,7 @@ pub static SHADERS: [&Shader; 28] = [
     &SOFTMAX_WITHIN,
     &JUDGED_DICE_SUMS,
     &ARGMAX,
+    &PACKED_ARGMAX,
     &MIX_INPUT_GRADIENT,
     &MIX_INPUT_GRADIENT_MAPS_WITHIN,
     &INPUT_GRADIENT,

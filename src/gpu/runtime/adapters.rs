@@ -69,5 +69,6 @@ fn device_info(info: &wgpu::AdapterInfo) -> DeviceInfo {
         backend: info.backend.to_str().into(),
         kind,
         driver: driver.join(" "),
+        shares_memory: matches!(info.device_type, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu),
     }
 }

@@ -68,9 +68,9 @@ pub(in crate::gpu) fn buffer(device: &Device, name: &str, bytes: u64, purpose: U
     if let Some(error) = invalid {
         return Err(device.error(&format!("making the buffer of {name}"), describe(&error)));
     }
-    match no_memory {
-        None => Ok(buffer),
-        Some(_) => Err(Error::OutOfMemory {
+    match no_memory.is_some() || tests_deny(size) {
+        false => Ok(buffer),
+        true => Err(Error::OutOfMemory {
             buffer: format!("the buffer of {name}"),
             wanted: size,
             limit_name: format!("what is left of the memory of {}, whose largest buffer", device.info.name),
@@ -78,4 +78,28 @@ pub(in crate::gpu) fn buffer(device: &Device, name: &str, bytes: u64, purpose: U
             way_out: WAY_OUT.into(),
         }),
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static LARGEST: std::cell::Cell<u64> = const { std::cell::Cell::new(u64::MAX) };
+}
+
+/// Does `work` as on a device that has no memory for buffers of more than `bytes` bytes.
+#[cfg(test)]
+pub(crate) fn with_buffers_up_to<T>(bytes: u64, work: impl FnOnce() -> T) -> T {
+    LARGEST.set(bytes);
+    let done = work();
+    LARGEST.set(u64::MAX);
+    done
+}
+
+#[cfg(test)]
+fn tests_deny(bytes: u64) -> bool {
+    bytes > LARGEST.get()
+}
+
+#[cfg(not(test))]
+fn tests_deny(_: u64) -> bool {
+    false
 }

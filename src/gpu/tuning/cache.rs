@@ -188,6 +188,7 @@ mod tests {
             backend: "vulkan".into(),
             kind: DeviceKind::Gpu,
             driver: "1.2".into(),
+            shares_memory: false,
         };
         TuningKey::new(&device, "hash".into(), Bucket { side, depth: 8, width: 1 })
     }

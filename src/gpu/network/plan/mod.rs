@@ -2,6 +2,7 @@
 //! buffers, how many workgroups. Nothing here needs a device.
 
 mod backward;
+mod classify;
 mod cut;
 mod forward;
 mod judge;
@@ -9,6 +10,7 @@ mod loss;
 
 use std::ops::Range;
 
+pub(super) use self::classify::ClassesLayout;
 pub(super) use self::cut::DispatchLimits;
 use self::cut::Placed;
 pub(super) use self::judge::JudgedLayout;
@@ -49,6 +51,8 @@ pub(super) enum Slot {
     Loss,
     /// The results of judging, which are read back; see [`JudgedLayout`].
     Judged,
+    /// The most likely classes, which are read back; see [`ClassesLayout`].
+    Classes,
 }
 
 /// One dispatch.
@@ -60,7 +64,7 @@ pub(super) struct Dispatch {
     /// Bindings 1, 2, ...
     pub slots: Vec<Slot>,
     pub workgroups: [u32; 3],
-    /// The step of the schedule that it belongs to; the number of steps where it judges what they leave.
+    /// The step of the schedule that it belongs to; the number of steps where it judges what they leave, or takes classes from it.
     pub step: usize,
 }
 
@@ -68,6 +72,8 @@ pub(super) struct Dispatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
     Forward,
+    /// A forward pass, and then the most likely classes.
+    Classify,
     /// Training with a loss.
     Training(LossKind),
     /// A forward pass whose outputs are judged by a loss of classes, without gradients.
@@ -83,23 +89,36 @@ pub(super) struct Plan {
     pub partials: u64,
     /// Where the results lie, for a pass that judges.
     pub judged: Option<JudgedLayout>,
+    /// Where the classes lie, for a pass that takes them.
+    pub classes: Option<ClassesLayout>,
 }
 
 impl Plan {
-    /// Bytes of the buffers that belong to its shape: planes, uploads, partial sums and what judging leaves. Those that results
+    /// Bytes of the buffers that belong to its shape: planes, uploads, partial sums, classes and what judging leaves. Those that results
     /// are read back through lie in the machine's memory and are not counted.
     pub fn bytes(&self) -> u64 {
-        let schedule = &self.schedule;
-        let (architecture, shape) = (&schedule.architecture, schedule.shape);
+        self.buffers().into_iter().fold(self.schedule.bytes(), |all, (_, bytes)| all.saturating_add(bytes))
+    }
+
+    /// The buffers besides those of planes, and their bytes.
+    pub fn buffers(&self) -> [(&'static str, u64); 7] {
+        let (architecture, shape) = (&self.schedule.architecture, self.schedule.shape);
+        let pixels = 4 * shape.batch as u64 * shape.extent.pixels() as u64;
         // Classes or values, and weights.
-        let targets = match (schedule.trains(), self.judged) {
-            (true, _) => architecture.outputs + 1,
-            (false, Some(_)) => 2,
-            (false, None) => 0,
+        let (values, weights) = match (self.schedule.trains(), self.judged) {
+            (true, _) => (architecture.outputs, 1),
+            (false, Some(_)) => (1, 1),
+            (false, None) => (0, 0),
         };
-        let uploads = shape.batch * shape.extent.pixels() * (architecture.inputs + targets);
-        let others = self.partials + self.judged_length() + smoothed_length(schedule);
-        schedule.bytes().saturating_add(4 * (uploads as u64 + others))
+        [
+            ("uploaded images", pixels.saturating_mul(architecture.inputs as u64)),
+            ("uploaded targets", pixels.saturating_mul(values as u64)),
+            ("uploaded weights", pixels.saturating_mul(weights)),
+            ("partial sums", 4 * self.partials),
+            ("judged outputs", 4 * self.judged_length()),
+            ("smoothed images", 4 * smoothed_length(&self.schedule)),
+            ("classes", 4 * self.classes.map_or(0, |classes| classes.length())),
+        ]
     }
 
     /// Numbers in the buffer that judging leaves its findings in.
@@ -109,7 +128,8 @@ impl Plan {
 
     /// The name of the step that a dispatch belongs to.
     pub fn step_name(&self, dispatch: &Dispatch) -> &'static str {
-        self.schedule.steps.get(dispatch.step).map_or("judge", Step::name)
+        let after_all = if self.classes.is_some() { "classify" } else { "judge" };
+        self.schedule.steps.get(dispatch.step).map_or(after_all, Step::name)
     }
 }
 
@@ -125,8 +145,8 @@ pub(super) fn hidden_channels(architecture: &Architecture) -> Vec<HiddenChannel>
     (0..architecture.hidden()).map(channel).collect()
 }
 
-/// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes, or by which loss the outputs of a
-/// forward schedule are judged.
+/// Plans the dispatches of a schedule; `pass` says which loss a training schedule computes, or what is done with the outputs of a
+/// forward schedule.
 pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: DispatchLimits) -> Plan {
     let mut planner = Planner {
         layout: ParameterLayout::of(&schedule.architecture),
@@ -138,18 +158,21 @@ pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: Disp
         dispatches: Vec::new(),
         partials: 0,
         judged: None,
+        classes: None,
         step: 0,
     };
     for (index, step) in schedule.steps.iter().enumerate() {
         planner.step = index;
         planner.add(step);
     }
-    if let Pass::Judge(kind) = pass {
-        planner.step = schedule.steps.len();
-        planner.judge(kind);
+    planner.step = schedule.steps.len();
+    match pass {
+        Pass::Judge(kind) => planner.judge(kind),
+        Pass::Classify => planner.classify(),
+        Pass::Forward | Pass::Training(_) => {}
     }
-    let (dispatches, partials, judged) = (planner.dispatches, planner.partials, planner.judged);
-    Plan { dispatches, partials, judged, schedule }
+    let Planner { dispatches, partials, judged, classes, .. } = planner;
+    Plan { dispatches, partials, judged, classes, schedule }
 }
 
 fn geometry(schedule: &Schedule) -> Geometry {
@@ -199,6 +222,7 @@ struct Planner<'a> {
     dispatches: Vec<Dispatch>,
     partials: u64,
     judged: Option<JudgedLayout>,
+    classes: Option<ClassesLayout>,
     step: usize,
 }
 
@@ -390,6 +414,7 @@ mod tests {
                     for loss in LOSSES[..4].iter().skip(index % 2).step_by(2) {
                         plans.push(plan(forward.clone(), Pass::Judge(*loss), &tuning, limits));
                     }
+                    plans.push(plan(forward.clone(), Pass::Classify, &tuning, limits));
                     plans.push(plan(forward, Pass::Forward, &tuning, limits));
                 }
             }
