@@ -31,7 +31,7 @@ fn example(name: &str, size: usize, shift: usize) -> Labelled {
 
 fn main() -> msd_gpu::Result<()> {
     let mut settings = Settings::in_memory(TaskKind::Segment);
-    (settings.depth, settings.crop, settings.max_epochs) = (Some(8), 64, Some(50));
+    (settings.depth, settings.crop, settings.max_epochs) = (Some(8), Some(64), Some(50));
     let training = vec![example("a", 128, 0), example("b", 128, 13)];
     let prepared = Prepared::from_labels(&settings, training, Some(vec![example("c", 96, 29)]))?;
     let outcome = Run::new(settings, &prepared).watched_by(&mut GoodEnough).train()?;

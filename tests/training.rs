@@ -28,7 +28,7 @@ fn task() -> Task {
 #[test]
 fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
     let mut settings = Settings::new(TaskKind::Segment, "none", "none");
-    (settings.depth, settings.crop, settings.max_steps, settings.seed) = (Some(3), 8, Some(20_000), 3);
+    (settings.depth, settings.crop, settings.max_steps, settings.seed) = (Some(3), Some(8), Some(20_000), 3);
     let mut prepared =
         Prepared::new(&settings, halves(&["good", "bad"]), Some(halves(&["judge"])), task()).unwrap();
     prepared.training.items_mut()[1].change_image(Arc::new(|image| image[[0, 0, 0]] = f32::NAN));

@@ -98,7 +98,7 @@ fn compressed(folder: &Path, name: &str, values: &Array3<f64>) -> String {
 /// Small networks, few steps, and every change of what is shown.
 fn settings(task: TaskKind, images: String, targets: String) -> Settings {
     let mut settings = Settings::new(task, images, targets);
-    (settings.depth, settings.crop, settings.batch) = (Some(3), 24, 2);
+    (settings.depth, settings.crop, settings.batch) = (Some(3), Some(24), 2);
     (settings.max_steps, settings.validate_every) = (Some(10), Some(1));
     settings.dilations = "1,2,3".into();
     for (name, text) in [
@@ -176,7 +176,7 @@ fn thresholds_whole_images_and_class_weights_of_0_are_the_same_from_files() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = segmentation(folder.path(), "tiff");
     (settings.weights, settings.threshold, settings.class_weights) = (None, Some(1), Some("1,0".into()));
-    (settings.crop, settings.favour_rare) = (0, 0.0);
+    (settings.crop, settings.favour_rare) = (Some(0), 0.0);
     (settings.val_fraction, settings.normalise_per_image) = (None, true);
     check(&settings, folder.path(), "threshold");
 }

@@ -69,7 +69,7 @@ const KEYWORDS: [&str; 11] = [
 /// freeze (layers that stay as they are), normalise ("mean", or percentiles "1..99"), normalise_per_image;
 /// depth (50, or 20 for strokes), width=1, dilations="1..10", boundary="reflect", stem ("auto", "none", or sizes in pixels,
 /// "0.7,1.6,3.5,8");
-/// batch=1, crop=256 (size of the pieces that are shown; 0 for whole images), symmetries="all", favour_rare=0.0,
+/// batch=1, crop (size of the pieces that are shown, 256 or 192; 0 for whole images), symmetries="all", favour_rare=0.0,
 /// favour_labelled (the share of pieces about a labelled pixel), lr=0.003;
 /// max_epochs, max_minutes, max_steps (limits; 1000 epochs without any), patience (epochs without a better model),
 /// validate_every (epochs), monitor="loss" (what the best model is best in), seed=1, device="auto", tensorboard=False;

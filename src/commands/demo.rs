@@ -77,7 +77,7 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
         val_targets: Some(place("validation", images)),
         depth: Some(30),
         batch: 2,
-        crop: 128,
+        crop: Some(128),
         max_minutes: Some(arguments.minutes),
         device: arguments.device.name().into(),
         ..Settings::new(settings, place("train", "images"), place("train", images))

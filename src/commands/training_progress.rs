@@ -29,7 +29,7 @@ pub(super) fn describe(prepared: &Prepared, settings: &Settings, device: &str) {
         "network: depth {}, width {}, {} in, {} out, {parameters} parameters",
         a.depth, a.width, a.inputs, a.outputs
     );
-    let pieces = match settings.crop {
+    let pieces = match prepared.filled(settings).crop.unwrap_or_default() {
         0 => "whole images".into(),
         crop => format!("pieces of up to {crop}x{crop}"),
     };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::choices::CROP;
 use super::prepare::Prepared;
 use super::settings::Settings;
 use crate::Result;
@@ -40,7 +41,8 @@ impl<'a> Batches<'a> {
     /// What comes of reading them to count the pixels of classes.
     pub(super) fn of(prepared: &'a Prepared, settings: &Settings) -> Result<Self> {
         let Prepared { training, measurements, stamp, .. } = prepared;
-        Self::new(training, settings, || ClassPixels::known_or_of(training, measurements, *stamp))
+        let settings = prepared.filled(settings);
+        Self::new(training, &settings, || ClassPixels::known_or_of(training, measurements, *stamp))
     }
 
     fn new(
@@ -51,6 +53,7 @@ impl<'a> Batches<'a> {
         let Settings {
             batch, crop, symmetries, favour_rare, favour_labelled, seed, augmentation, slab, ..
         } = *settings;
+        let crop = crop.unwrap_or(CROP);
         let mut sampler =
             Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?.of_slabs(slab);
         let favour_labelled = favour_labelled.unwrap_or(0.0);
@@ -268,7 +271,7 @@ mod tests {
         };
         let set = Dataset::unchecked([sample("a", 0), sample("b", 1000)]);
         let mut settings = Settings::new(TaskKind::Segment, "", "");
-        (settings.crop, settings.batch) = (4, 3);
+        (settings.crop, settings.batch) = (Some(4), 3);
         let batches = Batches::new(&set, &settings, || ClassPixels::of(&set)).unwrap();
         for last in [None, Some(9)] {
             let found: Vec<Step> = std::thread::scope(|scope| {

@@ -9,6 +9,10 @@ use super::{Settings, TaskKind};
 pub(super) const DEPTH: usize = 50;
 /// Layers where little is: they learn in seconds, and have less to learn the strokes by heart with.
 const DEPTH_OF_FEW: usize = 20;
+/// Rows and columns of the pieces that are shown where much is labelled.
+pub(super) const CROP: usize = 256;
+/// Those where little is: more steps a second, and still wide enough to see what is around a stroke.
+const CROP_OF_FEW: usize = 192;
 /// Up to this share of the pixels labelled, labels are strokes.
 const FEW: f64 = 0.1;
 /// The share that the average of the weights keeps of itself in each step where little is labelled.
@@ -43,8 +47,14 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) {
             chosen.push(format!("`depth` {DEPTH_OF_FEW}"));
         }
     }
+    if settings.crop.is_none() {
+        settings.crop = Some(if few { CROP_OF_FEW } else { CROP });
+        if few {
+            chosen.push(format!("`crop` {CROP_OF_FEW}"));
+        }
+    }
     if settings.favour_labelled.is_none() {
-        let share = if few && settings.crop > 0 { 1.0 } else { 0.0 };
+        let share = if few && settings.crop != Some(0) { 1.0 } else { 0.0 };
         settings.favour_labelled = Some(share);
         if share > 0.0 {
             chosen.push("`favour_labelled` 1".into());
@@ -89,11 +99,14 @@ mod tests {
     #[test]
     fn strokes_get_a_small_network_whose_weights_are_averaged_and_pieces_about_them() {
         let strokes = chosen(TaskKind::Segment, Some(0.004), 0.2);
-        assert_eq!(strokes.depth, Some(DEPTH_OF_FEW));
+        assert_eq!((strokes.depth, strokes.crop), (Some(DEPTH_OF_FEW), Some(CROP_OF_FEW)));
         assert_eq!((strokes.favour_labelled, strokes.optimisation.ema), (Some(1.0), Some(AVERAGE_OF_FEW)));
         for masks in [Some(0.5), None] {
             let whole = chosen(TaskKind::Segment, masks, 0.2);
-            assert_eq!((whole.depth, whole.favour_labelled), (Some(DEPTH), Some(0.0)));
+            assert_eq!(
+                (whole.depth, whole.crop, whole.favour_labelled),
+                (Some(DEPTH), Some(CROP), Some(0.0))
+            );
             assert_eq!(whole.optimisation.ema, Some(0.0));
         }
     }
@@ -112,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_set_stays() {
         let mut settings = Settings { depth: Some(7), ..Settings::in_memory(TaskKind::Segment) };
-        settings.favour_labelled = Some(0.5);
+        (settings.favour_labelled, settings.crop) = (Some(0.5), Some(0));
         settings.optimisation.ema = Some(0.9);
         settings.stem = "1,2".into();
         let before = settings.clone();

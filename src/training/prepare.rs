@@ -5,7 +5,7 @@ use std::path::Path;
 
 use log::{info, warn};
 
-use super::choices::{DEPTH, Facts, choose};
+use super::choices::{Facts, choose};
 use super::initial::{take_parameters, target_of};
 use super::normalise::{Change, changes, normalise};
 use super::run::RunFolder;
@@ -225,11 +225,15 @@ impl Prepared {
         Ok(Self { training, validation, model, measurements, stamp, chosen })
     }
 
-    /// Fills in what `settings`, with which these were prepared, leave open.
-    pub(in crate::training) fn fill_choices(&self, settings: &mut Settings) {
-        let Settings { depth, stem, normalise, normalise_per_image, favour_labelled, optimisation, .. } =
-            self.chosen.clone();
-        settings.depth.get_or_insert_with(|| depth.unwrap_or(DEPTH));
+    /// The `settings` with which these were prepared, with what they leave open filled in by what is seen of the images and labels: as a
+    /// run takes them.
+    pub fn filled(&self, settings: &Settings) -> Settings {
+        let Settings {
+            depth, crop, stem, normalise, normalise_per_image, favour_labelled, optimisation, ..
+        } = self.chosen.clone();
+        let mut settings = settings.clone();
+        settings.depth = settings.depth.or(depth);
+        settings.crop = settings.crop.or(crop);
         if settings.normalise == AUTO {
             (settings.normalise, settings.normalise_per_image) = (normalise, normalise_per_image);
         }
@@ -238,6 +242,7 @@ impl Prepared {
         }
         settings.favour_labelled = settings.favour_labelled.or(favour_labelled);
         settings.optimisation.ema = settings.optimisation.ema.or(optimisation.ema);
+        settings
     }
 }
 

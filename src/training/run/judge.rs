@@ -164,7 +164,7 @@ mod tests {
         // many, and a few of the training images.
         for (validation, wanted) in [(Some((1, 64)), 3), (Some((4, 64)), 12), (Some((1, 8)), 1), (None, 3)] {
             let mut settings = Settings::new(TaskKind::Segment, "", "");
-            (settings.depth, settings.crop) = (Some(3), 32);
+            (settings.depth, settings.crop) = (Some(3), Some(32));
             let validation = validation.map(|(count, side)| set(count, side));
             let prepared = Prepared::new(&settings, set(1, 64), validation, task.clone()).unwrap();
             let batches = Batches::of(&prepared, &settings).unwrap();

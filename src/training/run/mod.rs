@@ -73,8 +73,8 @@ impl<'a> Run<'a> {
     /// When the device fails, the loss is no longer finite ([`Error::Diverged`]; the best model so far stays in
     /// the folder), a resumed run has other settings or images than it was started with, or a file cannot be written.
     pub fn train(self) -> Result<Outcome> {
-        let Self { mut settings, prepared, device, folder, resumes, watcher } = self;
-        prepared.fill_choices(&mut settings);
+        let Self { settings, prepared, device, folder, resumes, watcher } = self;
+        let mut settings = prepared.filled(&settings);
         settings.fill_limit();
         settings.validate()?;
         let checkpoint = match (resumes, folder) {

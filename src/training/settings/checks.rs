@@ -159,7 +159,7 @@ impl Settings {
     fn validate_favoured(&self, name: &'static str, share: f64) -> Result<()> {
         let wanted = if !(0.0..=1.0).contains(&share) {
             "it must be a share of the pieces, from 0 to 1"
-        } else if share > 0.0 && self.crop == 0 {
+        } else if share > 0.0 && self.crop == Some(0) {
             "whole images (`crop 0`) have no pieces to choose; set `crop`, or leave it out"
         } else if share > 0.0 && self.task == TaskKind::Regress {
             "a regression has no classes; leave it out"
@@ -191,7 +191,7 @@ mod tests {
             ("depth", Settings { depth: Some(0), ..settings() }),
             ("dilations", Settings { dilations: "x".into(), ..settings() }),
             ("favour_rare", Settings { favour_rare: 1.5, ..settings() }),
-            ("favour_rare", Settings { favour_rare: 0.5, crop: 0, ..settings() }),
+            ("favour_rare", Settings { favour_rare: 0.5, crop: Some(0), ..settings() }),
             (
                 "noise",
                 Settings { augmentation: Augmentation { noise: -1.0, ..Default::default() }, ..settings() },

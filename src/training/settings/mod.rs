@@ -138,7 +138,8 @@ declare_settings! {
         /// Show random pieces of N x N pixels; 0 for whole images.
         ///
         /// With the default there are many steps a minute, and a piece is still wider than most features.
-        crop: usize = 256 => Setting::under(Data, "N");
+        crop: Option<usize> = None => Setting::under(Data, "N")
+            .described_default("256, or 192 where at most a tenth of the pixels is labelled");
         /// Flips and rotations that images are shown in; where an up and a down matter, choose those that keep them.
         symmetries: Symmetries = Symmetries::All => Setting::under(Data, "SYMMETRIES");
         /// Place this share of the pieces about a pixel of a class drawn evenly.
