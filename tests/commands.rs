@@ -28,6 +28,8 @@ mod predict;
 mod resume;
 #[path = "commands/slabs.rs"]
 mod slabs;
+#[path = "commands/strokes.rs"]
+mod strokes;
 #[path = "commands/tensorboard.rs"]
 mod tensorboard;
 #[path = "commands/train.rs"]

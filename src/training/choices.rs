@@ -3,7 +3,7 @@
 use log::info;
 
 use super::settings::AUTO;
-use super::{Settings, TaskKind};
+use super::{Optimizer, Settings, TaskKind};
 
 /// Layers of a network where much is labelled.
 pub(super) const DEPTH: usize = 50;
@@ -17,6 +17,9 @@ const CROP_OF_FEW: usize = 192;
 const FEW: f64 = 0.1;
 /// The share that the average of the weights keeps of itself in each step where little is labelled.
 const AVERAGE_OF_FEW: f64 = 0.99;
+/// How fast weights decay where little is labelled: without, a network that is trained for minutes learns the strokes by heart, and
+/// gets worse than it was after ten seconds.
+const DECAY_OF_FEW: f64 = 1.0;
 /// Up to this ratio of the deviation of the images' means to that within images, all images are normalised alike.
 const MOST_SPREAD: f32 = 1.0;
 
@@ -66,6 +69,12 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) {
             chosen.push(format!("`ema` {AVERAGE_OF_FEW}"));
         }
     }
+    if few && settings.optimisation.optimizer.is_none() {
+        settings.optimisation.optimizer = Some(Optimizer::AdamW);
+        let decay = *settings.optimisation.weight_decay.get_or_insert(DECAY_OF_FEW);
+        chosen.push(format!("`weight_decay` {decay}"));
+    }
+    settings.optimisation.optimizer.get_or_insert_default();
     if !chosen.is_empty() {
         let percent = 100.0 * facts.labelled.unwrap_or(1.0);
         info!("{percent:.2} % of the pixels are labelled, so this is chosen: {}", chosen.join(", "));
@@ -100,6 +109,7 @@ mod tests {
     fn strokes_get_a_small_network_whose_weights_are_averaged_and_pieces_about_them() {
         let strokes = chosen(TaskKind::Segment, Some(0.004), 0.2);
         assert_eq!((strokes.depth, strokes.crop), (Some(DEPTH_OF_FEW), Some(CROP_OF_FEW)));
+        assert_eq!(strokes.optimisation.optimizer, Some(Optimizer::AdamW));
         assert_eq!((strokes.favour_labelled, strokes.optimisation.ema), (Some(1.0), Some(AVERAGE_OF_FEW)));
         for masks in [Some(0.5), None] {
             let whole = chosen(TaskKind::Segment, masks, 0.2);
@@ -107,7 +117,10 @@ mod tests {
                 (whole.depth, whole.crop, whole.favour_labelled),
                 (Some(DEPTH), Some(CROP), Some(0.0))
             );
-            assert_eq!(whole.optimisation.ema, Some(0.0));
+            assert_eq!(
+                (whole.optimisation.ema, whole.optimisation.optimizer),
+                (Some(0.0), Some(Optimizer::Adam))
+            );
         }
     }
 
@@ -127,6 +140,7 @@ mod tests {
         let mut settings = Settings { depth: Some(7), ..Settings::in_memory(TaskKind::Segment) };
         (settings.favour_labelled, settings.crop) = (Some(0.5), Some(0));
         settings.optimisation.ema = Some(0.9);
+        settings.optimisation.optimizer = Some(Optimizer::Adam);
         settings.stem = "1,2".into();
         let before = settings.clone();
         choose(&mut settings, &Facts { labelled: Some(0.001), spread: 0.0 });

@@ -12,7 +12,7 @@ use super::run::RunFolder;
 use super::settings::AUTO;
 use super::stem;
 use super::survey::{Survey, Wanted};
-use super::{Settings, TaskKind};
+use super::{Optimisation, Settings, TaskKind};
 use crate::error::{Error, Result, counted_channels};
 use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
 use crate::samples::{
@@ -241,7 +241,12 @@ impl Prepared {
             settings.stem = stem;
         }
         settings.favour_labelled = settings.favour_labelled.or(favour_labelled);
-        settings.optimisation.ema = settings.optimisation.ema.or(optimisation.ema);
+        let Optimisation { ema, optimizer, weight_decay, .. } = optimisation;
+        let own = &mut settings.optimisation;
+        own.ema = own.ema.or(ema);
+        if own.optimizer.is_none() {
+            (own.optimizer, own.weight_decay) = (optimizer, weight_decay);
+        }
         settings
     }
 }

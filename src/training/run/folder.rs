@@ -182,6 +182,7 @@ pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<
         settings.stem = Stem::default().to_string();
         settings.favour_labelled.get_or_insert(0.0);
         settings.optimisation.ema.get_or_insert(0.0);
+        settings.optimisation.optimizer.get_or_insert_default();
     }
     Ok(settings)
 }

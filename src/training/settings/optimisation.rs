@@ -40,7 +40,8 @@ declare_settings! {
         /// `None` for the task's usual loss, cross-entropy or the squared error.
         loss: Option<Loss> = None => under("LOSS").described_default("cross-entropy or l2");
         /// Optimiser.
-        optimizer: Optimizer = Optimizer::Adam => under("OPTIMIZER");
+        optimizer: Option<Optimizer> = None => under("OPTIMIZER")
+            .described_default("adam, or adamw with a decay of 1 where at most a tenth of the pixels is labelled");
         /// AdamW: how fast weights decay.
         weight_decay: Option<f64> = None => under("DECAY").described_default("0.01");
         /// Scale gradients down that are together longer than this.
@@ -99,7 +100,7 @@ impl Optimisation {
             Err(Error::setting(name, found, wanted))
         };
         if let Some(decay) = self.weight_decay {
-            if self.optimizer != Optimizer::AdamW {
+            if self.optimizer != Some(Optimizer::AdamW) {
                 return refuse(
                     "weight_decay",
                     &decay,
@@ -184,8 +185,8 @@ impl Optimisation {
     /// Step `step` of the optimiser.
     pub(in crate::training) fn adam(&self, lr: f64, step: u64, drops: u64) -> Adam {
         let weight_decay = match self.optimizer {
-            Optimizer::Adam => 0.0,
-            Optimizer::AdamW => self.weight_decay.unwrap_or(WEIGHT_DECAY),
+            None | Some(Optimizer::Adam) => 0.0,
+            Some(Optimizer::AdamW) => self.weight_decay.unwrap_or(WEIGHT_DECAY),
         };
         Adam {
             weight_decay,
@@ -254,7 +255,9 @@ mod tests {
     #[test]
     fn weights_decay_with_adamw_only() {
         let adam = |optimizer, weight_decay| {
-            Optimisation { optimizer, weight_decay, ..Default::default() }.adam(0.1, 1, 0).weight_decay
+            Optimisation { optimizer: Some(optimizer), weight_decay, ..Default::default() }
+                .adam(0.1, 1, 0)
+                .weight_decay
         };
         assert_eq!(adam(Optimizer::Adam, None), 0.0);
         assert_eq!(adam(Optimizer::AdamW, None), 0.01);
@@ -266,7 +269,10 @@ mod tests {
         let d = Optimisation::default;
         let refusals = [
             ("weight_decay", Optimisation { weight_decay: Some(0.1), ..d() }),
-            ("weight_decay", Optimisation { weight_decay: Some(-1.0), optimizer: Optimizer::AdamW, ..d() }),
+            (
+                "weight_decay",
+                Optimisation { weight_decay: Some(-1.0), optimizer: Some(Optimizer::AdamW), ..d() },
+            ),
             ("clip_norm", Optimisation { clip_norm: Some(0.0), ..d() }),
             ("ema", Optimisation { ema: Some(1.0), ..d() }),
             ("ema", Optimisation { ema: Some(f64::NAN), ..d() }),
