@@ -20,6 +20,11 @@ const AVERAGE_OF_FEW: f64 = 0.99;
 /// How fast weights decay where little is labelled: without, a network that is trained for minutes learns the strokes by heart, and
 /// gets worse than it was after ten seconds.
 const DECAY_OF_FEW: f64 = 1.0;
+/// Where strokes are on images that differ by more than this ratio, without each being normalised by itself, pieces are shown brighter and
+/// darker, with more and less contrast.
+const LEAST_SPREAD: f32 = 0.1;
+const CONTRAST_OF_FEW: f64 = 0.3;
+const BRIGHTNESS_OF_FEW: f64 = 0.2;
 /// Up to this ratio of the deviation of the images' means to that within images, all images are normalised alike.
 const MOST_SPREAD: f32 = 1.0;
 
@@ -75,13 +80,28 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) {
         chosen.push(format!("`weight_decay` {decay}"));
     }
     settings.optimisation.optimizer.get_or_insert_default();
+    let by_itself = settings.normalises_by_itself(facts.spread);
+    let augmentation = &mut settings.augmentation;
+    if few && !by_itself && facts.spread > LEAST_SPREAD {
+        // A few labelled images do not tell how bright others are.
+        if augmentation.contrast.is_none() {
+            chosen.push(format!("`contrast` {CONTRAST_OF_FEW}"));
+        }
+        if augmentation.brightness.is_none() {
+            chosen.push(format!("`brightness` {BRIGHTNESS_OF_FEW}"));
+        }
+        augmentation.contrast.get_or_insert(CONTRAST_OF_FEW);
+        augmentation.brightness.get_or_insert(BRIGHTNESS_OF_FEW);
+    }
+    augmentation.contrast.get_or_insert(0.0);
+    augmentation.brightness.get_or_insert(0.0);
     if !chosen.is_empty() {
         let percent = 100.0 * facts.labelled.unwrap_or(1.0);
         info!("{percent:.2} % of the pixels are labelled, so this is chosen: {}", chosen.join(", "));
     }
     if settings.normalise == AUTO {
         settings.normalise = "mean".into();
-        if segments && !settings.normalise_per_image && facts.spread > MOST_SPREAD {
+        if by_itself && !settings.normalise_per_image {
             settings.normalise_per_image = true;
             info!(
                 "the images differ in brightness by {:.1} times the contrast within one, so each is normalised by itself (`normalise mean` measures all together)",
@@ -92,6 +112,14 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) {
     // The same text whatever later versions choose.
     if let Ok(stem) = settings.stem() {
         settings.stem = stem.to_string();
+    }
+}
+
+impl Settings {
+    /// Whether each image is normalised by itself, where the images differ by `spread`.
+    fn normalises_by_itself(&self, spread: f32) -> bool {
+        let is_open = self.normalise == AUTO && self.task == TaskKind::Segment;
+        self.normalise_per_image || is_open && spread > MOST_SPREAD
     }
 }
 
@@ -111,6 +139,9 @@ mod tests {
         assert_eq!((strokes.depth, strokes.crop), (Some(DEPTH_OF_FEW), Some(CROP_OF_FEW)));
         assert_eq!(strokes.optimisation.optimizer, Some(Optimizer::AdamW));
         assert_eq!((strokes.favour_labelled, strokes.optimisation.ema), (Some(1.0), Some(AVERAGE_OF_FEW)));
+        assert_eq!((strokes.augmentation.contrast, strokes.augmentation.brightness), (Some(0.3), Some(0.2)));
+        assert_eq!(chosen(TaskKind::Segment, Some(0.004), 0.05).augmentation.contrast, Some(0.0));
+        assert_eq!(chosen(TaskKind::Segment, Some(0.004), 1.5).augmentation.contrast, Some(0.0));
         for masks in [Some(0.5), None] {
             let whole = chosen(TaskKind::Segment, masks, 0.2);
             assert_eq!(
@@ -141,6 +172,7 @@ mod tests {
         (settings.favour_labelled, settings.crop) = (Some(0.5), Some(0));
         settings.optimisation.ema = Some(0.9);
         settings.optimisation.optimizer = Some(Optimizer::Adam);
+        (settings.augmentation.contrast, settings.augmentation.brightness) = (Some(0.0), Some(0.7));
         settings.stem = "1,2".into();
         let before = settings.clone();
         choose(&mut settings, &Facts { labelled: Some(0.001), spread: 0.0 });

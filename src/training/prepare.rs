@@ -229,7 +229,15 @@ impl Prepared {
     /// run takes them.
     pub fn filled(&self, settings: &Settings) -> Settings {
         let Settings {
-            depth, crop, stem, normalise, normalise_per_image, favour_labelled, optimisation, ..
+            depth,
+            crop,
+            stem,
+            normalise,
+            normalise_per_image,
+            favour_labelled,
+            optimisation,
+            augmentation,
+            ..
         } = self.chosen.clone();
         let mut settings = settings.clone();
         settings.depth = settings.depth.or(depth);
@@ -242,6 +250,9 @@ impl Prepared {
         }
         settings.favour_labelled = settings.favour_labelled.or(favour_labelled);
         let Optimisation { ema, optimizer, weight_decay, .. } = optimisation;
+        let shown = &mut settings.augmentation;
+        shown.contrast = shown.contrast.or(augmentation.contrast);
+        shown.brightness = shown.brightness.or(augmentation.brightness);
         let own = &mut settings.optimisation;
         own.ema = own.ema.or(ema);
         if own.optimizer.is_none() {

@@ -51,11 +51,13 @@ declare_settings! {
         /// Multiply by a factor between 1/(1+X) and 1+X.
         ///
         /// The logarithm of the factor is even.
-        contrast: f64 = 0.0 => under("X");
+        contrast: Option<f64> = None => under("X")
+            .described_default("0, or 0.3 where labels are strokes and images differ in brightness");
         /// Brighten or darken by up to X, where 1 is the standard deviation of the normalised image.
         ///
         /// By the same for all pixels and channels.
-        brightness: f64 = 0.0 => under("X");
+        brightness: Option<f64> = None => under("X")
+            .described_default("0, or 0.2 where labels are strokes and images differ in brightness");
         /// Raise the brightness (0 at the darkest, 1 at the brightest pixel) to a power between 1/(1+X) and 1+X.
         ///
         /// Darkest and brightest of each channel; the logarithm of the power is even.
@@ -85,7 +87,9 @@ impl Default for Augmentation {
 impl Augmentation {
     /// Whether nothing is changed.
     pub fn is_off(&self) -> bool {
-        *self == Self::default()
+        let zero = |strength: Option<f64>| strength.is_none_or(|strength| strength == 0.0);
+        let others = Self { contrast: None, brightness: None, ..*self };
+        others == Self::default() && zero(self.contrast) && zero(self.brightness)
     }
 
     /// Checks the strengths.
@@ -100,8 +104,8 @@ impl Augmentation {
             ("scale", self.scale, 1.0, "(1 for a factor of 2)"),
             ("elastic", self.elastic, fold, "pixels"),
             ("blur", self.blur, 10.0, "pixels"),
-            ("contrast", self.contrast, 10.0, "(1 for a factor of 2)"),
-            ("brightness", self.brightness, 10.0, "standard deviations"),
+            ("contrast", self.contrast.unwrap_or(0.0), 10.0, "(1 for a factor of 2)"),
+            ("brightness", self.brightness.unwrap_or(0.0), 10.0, "standard deviations"),
             ("gamma", self.gamma, 10.0, "(1 for a power of 2)"),
             ("poisson", self.poisson, 10.0, "standard deviations"),
             ("noise", self.noise, 10.0, "standard deviations"),
@@ -144,7 +148,8 @@ impl Augmentation {
         let mut even = || uniform(random);
         let mut signed = || 2.0 * even() - 1.0;
         let (degrees, factor) = (self.rotate * signed(), (1.0 + self.scale).powf(signed()));
-        let (contrast, brightness) = ((1.0 + self.contrast).powf(signed()), self.brightness * signed());
+        let (contrast, brightness) = (self.contrast.unwrap_or(0.0), self.brightness.unwrap_or(0.0));
+        let (contrast, brightness) = ((1.0 + contrast).powf(signed()), brightness * signed());
         let gamma = (1.0 + self.gamma).powf(signed());
         Strengths {
             degrees,

@@ -183,6 +183,8 @@ pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<
         settings.favour_labelled.get_or_insert(0.0);
         settings.optimisation.ema.get_or_insert(0.0);
         settings.optimisation.optimizer.get_or_insert_default();
+        settings.augmentation.contrast.get_or_insert(0.0);
+        settings.augmentation.brightness.get_or_insert(0.0);
     }
     Ok(settings)
 }
