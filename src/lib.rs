@@ -66,7 +66,7 @@
 //! let example = Labelled { name, image: image.clone(), labels: labels.clone(), labels_name, weights: None };
 //!
 //! let mut settings = Settings::in_memory(TaskKind::Segment);
-//! (settings.depth, settings.crop, settings.max_steps) = (4, 48, Some(60));
+//! (settings.depth, settings.crop, settings.max_steps) = (Some(4), Some(48), Some(60));
 //! let prepared = Prepared::from_labels(&settings, vec![example], None)?;
 //! let outcome = Run::new(settings, &prepared).train()?;
 //!
