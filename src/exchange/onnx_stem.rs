@@ -53,7 +53,7 @@ fn smoothed(graph: &mut Graph, scale: Scale, plane: &str, name: &str) -> String 
     let length = line.len();
     let along_rows = graph.floats(&format!("{name}_row_weights"), &[1, 1, 1, length], &line);
     let along_columns = graph.floats(&format!("{name}_column_weights"), &[1, 1, length, 1], &line);
-    let rows = graph.node("Conv", &[plane, &along_rows], [], &format!("{name}_rows"));
+    let rows = graph.node("Conv", &[plane, &along_rows], [], &format!("{name}_smooth_rows"));
     graph.node("Conv", &[&rows, &along_columns], [], &format!("{name}_smooth"))
 }
 
