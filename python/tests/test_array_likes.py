@@ -345,8 +345,9 @@ print(large.most < side * side, np.array_equal(out, model.predict(large[:side, :
 
 def test_blocks_with_a_halo_give_what_the_whole_gives(segmentation, denoiser, regression):
     images, _ = discs(3, (90, 100))
-    for model in (segmentation, denoiser):
-        assert model.halo == 1 + 2 + 3
+    # The filters in front of the layers reach 4 pixels.
+    for model, filters in ((segmentation, 4), (denoiser, 0)):
+        assert model.halo == filters + 1 + 2 + 3
         for block in (40, 33, 7):
             array = da.from_array(images, chunks=(2, block, block))
             around = {0: 0, 1: model.halo, 2: model.halo}
@@ -357,7 +358,7 @@ def test_blocks_with_a_halo_give_what_the_whole_gives(segmentation, denoiser, re
     found = da.map_overlap(denoiser.predict, array, depth={0: 0, 1: 2, 2: 2}, boundary="none", dtype=np.float32)
     assert not np.array_equal(found.compute(), denoiser.predict(images))
     ensemble = msd_gpu.Ensemble([segmentation, segmentation], tta=True)
-    assert ensemble.halo == 6
+    assert ensemble.halo == 10
     array = da.from_array(images[0], chunks=(45, 50))
     found = da.map_overlap(ensemble.predict, array, depth=ensemble.halo, boundary="none", dtype=np.uint8)
     assert np.array_equal(found.compute(), ensemble.predict(images[0]))

@@ -184,7 +184,7 @@ def test_examples_run(example, tmp_path):
         np.save(tmp_path / f"{name}.npy", array)
     quick = (
         "import msd_gpu, sys\n"
-        "train, quick = msd_gpu.train, dict(max_minutes=None, max_steps=9, device='cpu', depth=3)\n"
+        "train, quick = msd_gpu.train, dict(max_minutes=None, max_steps=9, device='cpu', depth=3, stem='none')\n"
         "msd_gpu.train = lambda *arrays, **settings: train(*arrays, **{**settings, **quick})\n"
         "exec(compile(open(sys.argv[1]).read(), sys.argv[1], 'exec'))\n"
     )
