@@ -3,7 +3,7 @@
 use log::info;
 
 use super::settings::AUTO;
-use super::{Optimizer, Settings, TaskKind};
+use super::{Optimizer, RateSchedule, Settings, TaskKind};
 
 /// Layers of a network where much is labelled.
 pub(super) const DEPTH: usize = 50;
@@ -20,6 +20,8 @@ const AVERAGE_OF_FEW: f64 = 0.99;
 /// How fast weights decay where little is labelled: without, a network that is trained for minutes learns the strokes by heart, and
 /// gets worse than it was after ten seconds.
 const DECAY_OF_FEW: f64 = 1.0;
+/// Steps in which the learning rate is halved where little is labelled, for the same reason.
+const STEPS_OF_FEW: u64 = 800;
 /// Where strokes are on images that differ by more than this ratio, without each being normalised by itself, pieces are shown brighter and
 /// darker, with more and less contrast.
 const LEAST_SPREAD: f32 = 0.1;
@@ -80,6 +82,13 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) {
         chosen.push(format!("`weight_decay` {decay}"));
     }
     settings.optimisation.optimizer.get_or_insert_default();
+    if few && settings.optimisation.schedule.is_none() {
+        settings.optimisation.schedule = Some(RateSchedule::Step);
+        settings.optimisation.lr_steps = Some(STEPS_OF_FEW);
+        settings.optimisation.lr_factor = 0.5;
+        chosen.push(format!("`schedule` step, which halves the learning rate every {STEPS_OF_FEW} steps"));
+    }
+    settings.optimisation.schedule.get_or_insert_default();
     let by_itself = settings.normalises_by_itself(facts.spread);
     let augmentation = &mut settings.augmentation;
     if few && !by_itself && facts.spread > LEAST_SPREAD {
@@ -138,6 +147,10 @@ mod tests {
         let strokes = chosen(TaskKind::Segment, Some(0.004), 0.2);
         assert_eq!((strokes.depth, strokes.crop), (Some(DEPTH_OF_FEW), Some(CROP_OF_FEW)));
         assert_eq!(strokes.optimisation.optimizer, Some(Optimizer::AdamW));
+        assert_eq!(
+            (strokes.optimisation.schedule(), strokes.optimisation.lr_steps),
+            (RateSchedule::Step, Some(800))
+        );
         assert_eq!((strokes.favour_labelled, strokes.optimisation.ema), (Some(1.0), Some(AVERAGE_OF_FEW)));
         assert_eq!((strokes.augmentation.contrast, strokes.augmentation.brightness), (Some(0.3), Some(0.2)));
         assert_eq!(chosen(TaskKind::Segment, Some(0.004), 0.05).augmentation.contrast, Some(0.0));
@@ -172,6 +185,7 @@ mod tests {
         (settings.favour_labelled, settings.crop) = (Some(0.5), Some(0));
         settings.optimisation.ema = Some(0.9);
         settings.optimisation.optimizer = Some(Optimizer::Adam);
+        settings.optimisation.schedule = Some(RateSchedule::Constant);
         (settings.augmentation.contrast, settings.augmentation.brightness) = (Some(0.0), Some(0.7));
         settings.stem = "1,2".into();
         let before = settings.clone();

@@ -249,12 +249,15 @@ impl Prepared {
             settings.stem = stem;
         }
         settings.favour_labelled = settings.favour_labelled.or(favour_labelled);
-        let Optimisation { ema, optimizer, weight_decay, .. } = optimisation;
+        let Optimisation { ema, optimizer, weight_decay, schedule, lr_steps, lr_factor, .. } = optimisation;
         let shown = &mut settings.augmentation;
         shown.contrast = shown.contrast.or(augmentation.contrast);
         shown.brightness = shown.brightness.or(augmentation.brightness);
         let own = &mut settings.optimisation;
         own.ema = own.ema.or(ema);
+        if own.schedule.is_none() {
+            (own.schedule, own.lr_steps, own.lr_factor) = (schedule, lr_steps, lr_factor);
+        }
         if own.optimizer.is_none() {
             (own.optimizer, own.weight_decay) = (optimizer, weight_decay);
         }

@@ -52,7 +52,7 @@ fn strokes_choose_what_suits_them_and_such_a_run_goes_on() {
     let bench = bench(|_| 100.0);
     let whole = bench.run(&format!("{TRAIN} --max-steps 90 --out whole"));
     assert_eq!(whole.code, 0, "{}", whole.stderr);
-    let said = "1.74 % of the pixels are labelled, so this is chosen: --depth 20, --crop 192, --favour-labelled 1, --ema 0.99, --weight-decay 1";
+    let said = "1.74 % of the pixels are labelled, so this is chosen: --depth 20, --crop 192, --favour-labelled 1, --ema 0.99, --weight-decay 1, --schedule step, which halves";
     assert!(whole.stderr.contains(said), "{}", whole.stderr);
     let config = bench.text_of("whole/config.toml");
     for line in [

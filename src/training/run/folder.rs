@@ -183,6 +183,7 @@ pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<
         settings.favour_labelled.get_or_insert(0.0);
         settings.optimisation.ema.get_or_insert(0.0);
         settings.optimisation.optimizer.get_or_insert_default();
+        settings.optimisation.schedule.get_or_insert_default();
         settings.augmentation.contrast.get_or_insert(0.0);
         settings.augmentation.brightness.get_or_insert(0.0);
     }

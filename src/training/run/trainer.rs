@@ -311,7 +311,7 @@ impl<'a> Trainer<'a> {
     fn warn_of_short_schedule(&self) {
         let optimisation = &self.settings.optimisation;
         let ends = (optimisation.lr_steps, self.settings.last_step(self.steps_in_epoch));
-        if let (RateSchedule::Cosine, (Some(end), Some(last))) = (optimisation.schedule, ends)
+        if let (RateSchedule::Cosine, (Some(end), Some(last))) = (optimisation.schedule(), ends)
             && end < last
         {
             warn!("the learning rate is 0 from step {end} on: the steps from there to {last} teach nothing");
@@ -463,7 +463,7 @@ impl<'a> Trainer<'a> {
             }
             p.best_provenance.clone_from(&self.model.provenance);
         }
-        if optimisation.schedule == RateSchedule::Plateau
+        if optimisation.schedule() == RateSchedule::Plateau
             && p.epoch - p.best_epoch.max(p.drop_epoch) >= optimisation.lr_patience
         {
             p.drops += 1;

@@ -50,7 +50,8 @@ declare_settings! {
         ema: Option<f64> = None => under("DECAY")
             .described_default("0, or 0.99 where at most a tenth of the pixels is labelled");
         /// How the learning rate changes; plateau watches what `monitor` names.
-        schedule: RateSchedule = RateSchedule::Constant => under("SCHEDULE");
+        schedule: Option<RateSchedule> = None => under("SCHEDULE")
+            .described_default("constant, or where at most a tenth of the pixels is labelled step: half the rate every 800 steps");
         /// Let the learning rate grow from nothing in this many steps.
         warmup_steps: u64 = 0 => under("STEPS");
         /// cosine: steps to its end [the whole run]; step: steps from one drop to the next.
@@ -91,6 +92,11 @@ impl SettingValue for Loss {
 const WEIGHT_DECAY: f64 = 0.01;
 
 impl Optimisation {
+    /// How the learning rate changes.
+    pub fn schedule(&self) -> RateSchedule {
+        self.schedule.unwrap_or_default()
+    }
+
     /// Checks every number for learning rate `lr`.
     ///
     /// # Errors
@@ -131,7 +137,7 @@ impl Optimisation {
                 return Err(Error::setting(name, count, format!("it must be at most {}", i64::MAX)));
             }
         }
-        match (self.schedule, self.lr_steps) {
+        match (self.schedule(), self.lr_steps) {
             (RateSchedule::Cosine, Some(steps)) if steps <= self.warmup_steps => {
                 refuse("lr_steps", &steps, "the cosine must be longer than `warmup_steps`")
             }
@@ -154,7 +160,7 @@ impl Optimisation {
     /// # Errors
     /// [`Error::Setting`] when the run has no length in steps, or one shorter than the warm-up.
     pub(in crate::training) fn fit(&mut self, lr: f64, run_steps: Option<u64>) -> Result<()> {
-        if self.schedule == RateSchedule::Cosine && self.lr_steps.is_none() {
+        if self.schedule() == RateSchedule::Cosine && self.lr_steps.is_none() {
             self.lr_steps = Some(run_steps.ok_or_else(|| {
                 let wanted = "a cosine must know its length; give `max_steps`, `max_epochs` or `lr_steps`";
                 Error::setting("schedule", "cosine without a number of steps", wanted)
@@ -170,7 +176,7 @@ impl Optimisation {
             steps => (step as f64 / steps as f64).min(1.0),
         };
         let after = (step - 1).saturating_sub(self.warmup_steps) as f64;
-        let decayed = match (self.schedule, self.lr_steps) {
+        let decayed = match (self.schedule(), self.lr_steps) {
             (RateSchedule::Cosine, Some(steps)) => {
                 let done = (after / (steps - self.warmup_steps) as f64).min(1.0);
                 0.5 + 0.5 * (std::f64::consts::PI * done).cos()
@@ -223,7 +229,7 @@ mod tests {
     #[test]
     fn a_cosine_falls_from_the_whole_rate_through_half_to_nothing() {
         let mut cosine =
-            Optimisation { schedule: RateSchedule::Cosine, warmup_steps: 20, ..Default::default() };
+            Optimisation { schedule: Some(RateSchedule::Cosine), warmup_steps: 20, ..Default::default() };
         cosine.fit(0.1, Some(120)).unwrap();
         close(cosine.rate(0.1, 20, 0), 0.1);
         close(cosine.rate(0.1, 21, 0), 0.1);
@@ -231,7 +237,7 @@ mod tests {
         close(cosine.rate(0.1, 121, 0), 0.0);
         close(cosine.rate(0.1, 500, 0), 0.0);
         assert!((21..120).all(|step| cosine.rate(0.1, step + 1, 0) < cosine.rate(0.1, step, 0)));
-        let endless = Optimisation { schedule: RateSchedule::Cosine, ..Default::default() };
+        let endless = Optimisation { schedule: Some(RateSchedule::Cosine), ..Default::default() };
         let error = endless.clone().fit(0.1, None).unwrap_err().to_string();
         assert!(error.contains("max_steps") && error.contains("lr_steps"), "{error}");
     }
@@ -239,7 +245,7 @@ mod tests {
     #[test]
     fn steps_and_plateaus_drop_by_the_factor() {
         let steps = Optimisation {
-            schedule: RateSchedule::Step,
+            schedule: Some(RateSchedule::Step),
             lr_steps: Some(10),
             lr_factor: 0.5,
             ..Default::default()
@@ -247,7 +253,7 @@ mod tests {
         for (step, wanted) in [(1, 1.0), (10, 1.0), (11, 0.5), (20, 0.5), (21, 0.25)] {
             close(steps.rate(1.0, step, 3), wanted);
         }
-        let plateau = Optimisation { schedule: RateSchedule::Plateau, ..Default::default() };
+        let plateau = Optimisation { schedule: Some(RateSchedule::Plateau), ..Default::default() };
         close(plateau.rate(1.0, 99, 0), 1.0);
         close(plateau.rate(1.0, 99, 2), 0.01);
     }
@@ -277,13 +283,18 @@ mod tests {
             ("ema", Optimisation { ema: Some(1.0), ..d() }),
             ("ema", Optimisation { ema: Some(f64::NAN), ..d() }),
             ("lr_factor", Optimisation { lr_factor: 1.5, ..d() }),
-            ("lr_steps", Optimisation { schedule: RateSchedule::Step, ..d() }),
+            ("lr_steps", Optimisation { schedule: Some(RateSchedule::Step), ..d() }),
             ("lr_steps", Optimisation { lr_steps: Some(3), ..d() }),
             (
                 "lr_steps",
-                Optimisation { schedule: RateSchedule::Cosine, lr_steps: Some(3), warmup_steps: 3, ..d() },
+                Optimisation {
+                    schedule: Some(RateSchedule::Cosine),
+                    lr_steps: Some(3),
+                    warmup_steps: 3,
+                    ..d()
+                },
             ),
-            ("lr_patience", Optimisation { schedule: RateSchedule::Plateau, lr_patience: 0, ..d() }),
+            ("lr_patience", Optimisation { schedule: Some(RateSchedule::Plateau), lr_patience: 0, ..d() }),
         ];
         for (name, optimisation) in refusals {
             let error = optimisation.validate(0.003).unwrap_err().to_string();
