@@ -84,7 +84,7 @@ impl Architecture {
         self.stem.validate()?;
         if self.inputs * (1 + self.stem.responses()) > MAX_CHANNELS {
             let found = format!("{} for {} channels", self.stem, self.inputs);
-            let wanted = format!("it may have at most {MAX_CHANNELS} responses; name fewer scales, or none");
+            let wanted = format!("it may have at most {MAX_CHANNELS} responses; name fewer sizes, or none");
             return Err(Error::setting("stem", found, wanted));
         }
         let hidden = self.width.checked_mul(self.depth).filter(|&n| n <= MAX_CHANNELS);

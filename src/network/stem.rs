@@ -103,7 +103,7 @@ impl Stem {
     /// [`Error::Setting`] where they are not.
     pub fn validate(&self) -> Result<()> {
         let wanted = format!(
-            "it must be scales from {} to {} pixels, at most {MAX_SCALES} and ascending, such as 0.7,1.6,3.5,8",
+            "it must be sizes from {} to {} pixels, at most {MAX_SCALES} and ascending, such as 0.7,1.6,3.5,8",
             f64::from(*SCALE_RANGE.start()) / 100.0,
             f64::from(*SCALE_RANGE.end()) / 100.0
         );
@@ -127,12 +127,12 @@ impl std::fmt::Display for Stem {
 impl std::str::FromStr for Stem {
     type Err = Error;
 
-    /// Reads `none` or scales in pixels, such as `0.7,1.6,3.5,8`.
+    /// Reads `none` or sizes in pixels, such as `0.7,1.6,3.5,8`.
     fn from_str(text: &str) -> Result<Self> {
         if text.trim() == "none" {
             return Ok(Self::default());
         }
-        let wanted = "it must be auto, none, or scales in pixels such as 0.7,1.6,3.5,8";
+        let wanted = "it must be none, or sizes in pixels such as 0.7,1.6,3.5,8";
         let number = |part: &str| part.trim().parse::<f64>().ok().filter(|scale| scale.is_finite());
         let scales: Option<Vec<Scale>> = text.split(',').map(|part| number(part).map(Scale::from)).collect();
         let stem =

@@ -1,9 +1,8 @@
 //! What a run chooses by the images and labels that it sees, where the settings leave it open.
 
-use log::info;
-
 use super::settings::AUTO;
-use super::{Optimizer, RateSchedule, Settings, TaskKind};
+use super::{Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
+use crate::network::Architecture;
 
 /// Layers of a network where much is labelled.
 pub(super) const DEPTH: usize = 50;
@@ -30,13 +29,15 @@ const BRIGHTNESS_OF_FEW: f64 = 0.2;
 /// Up to this ratio of the deviation of the images' means to that within images, all images are normalised alike.
 const MOST_SPREAD: f32 = 1.0;
 
-/// What is seen of the training images.
-#[derive(Debug, Clone, Copy)]
+/// What is seen of the training images, and of the model that the run starts from.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
-    /// The share of their pixels that count; `None` where all do.
+    /// The share of their pixels that have a class; `None` for a regression.
     pub(super) labelled: Option<f64>,
     /// By how much the means of the images differ, in deviations within an image.
     pub(super) spread: f32,
+    /// The network that the run starts from, where there is one: its layers and filters stay.
+    pub(super) initial: Option<Architecture>,
 }
 
 impl Facts {
@@ -46,11 +47,17 @@ impl Facts {
     }
 }
 
-/// Fills in what `settings` leave open.
-pub(super) fn choose(settings: &mut Settings, facts: &Facts) {
+/// Fills in what `settings` leave open; gives lines that say what was chosen.
+pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
     let segments = settings.task == TaskKind::Segment;
     let few = segments && facts.has_few_labels();
-    let mut chosen = Vec::new();
+    let (mut chosen, mut lines) = (Vec::new(), Vec::new());
+    if let Some(initial) = &facts.initial {
+        settings.depth.get_or_insert(initial.depth);
+        if settings.stem == AUTO {
+            settings.stem = initial.stem.to_string();
+        }
+    }
     if settings.depth.is_none() {
         settings.depth = Some(if few { DEPTH_OF_FEW } else { DEPTH });
         if few {
@@ -85,8 +92,12 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) {
     if few && settings.optimisation.schedule.is_none() {
         settings.optimisation.schedule = Some(RateSchedule::Step);
         settings.optimisation.lr_steps = Some(STEPS_OF_FEW);
-        settings.optimisation.lr_factor = 0.5;
-        chosen.push(format!("`schedule` step, which halves the learning rate every {STEPS_OF_FEW} steps"));
+        let mut line = "`schedule` step".to_owned();
+        if settings.optimisation.lr_factor == Optimisation::default().lr_factor {
+            settings.optimisation.lr_factor = 0.5;
+            line += &format!(", which halves the learning rate every {STEPS_OF_FEW} steps");
+        }
+        chosen.push(line);
     }
     settings.optimisation.schedule.get_or_insert_default();
     let by_itself = settings.normalises_by_itself(facts.spread);
@@ -106,22 +117,24 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) {
     augmentation.brightness.get_or_insert(0.0);
     if !chosen.is_empty() {
         let percent = 100.0 * facts.labelled.unwrap_or(1.0);
-        info!("{percent:.2} % of the pixels are labelled, so this is chosen: {}", chosen.join(", "));
+        let chosen = chosen.join(", ");
+        lines.push(format!("{percent:.2} % of the pixels are labelled, so this is chosen: {chosen}"));
     }
     if settings.normalise == AUTO {
         settings.normalise = "mean".into();
         if by_itself && !settings.normalise_per_image {
             settings.normalise_per_image = true;
-            info!(
+            lines.push(format!(
                 "the images differ in brightness by {:.1} times the contrast within one, so each is normalised by itself (`normalise mean` measures all together)",
                 facts.spread
-            );
+            ));
         }
     }
     // The same text whatever later versions choose.
     if let Ok(stem) = settings.stem() {
         settings.stem = stem.to_string();
     }
+    lines
 }
 
 impl Settings {
@@ -138,7 +151,7 @@ mod tests {
 
     fn chosen(task: TaskKind, labelled: Option<f64>, spread: f32) -> Settings {
         let mut settings = Settings::in_memory(task);
-        choose(&mut settings, &Facts { labelled, spread });
+        choose(&mut settings, &Facts { labelled, spread, initial: None });
         settings
     }
 
@@ -175,7 +188,7 @@ mod tests {
         // What a regression gives is in the units of its images.
         assert!(!chosen(TaskKind::Regress, None, 1.5).normalise_per_image);
         let mut settings = Settings { normalise: "mean".into(), ..Settings::in_memory(TaskKind::Segment) };
-        choose(&mut settings, &Facts { labelled: None, spread: 1.5 });
+        choose(&mut settings, &Facts { spread: 1.5, ..Facts::default() });
         assert!(!settings.normalise_per_image);
     }
 
@@ -189,7 +202,15 @@ mod tests {
         (settings.augmentation.contrast, settings.augmentation.brightness) = (Some(0.0), Some(0.7));
         settings.stem = "1,2".into();
         let before = settings.clone();
-        choose(&mut settings, &Facts { labelled: Some(0.001), spread: 0.0 });
+        choose(&mut settings, &Facts { labelled: Some(0.001), ..Facts::default() });
         assert_eq!(settings, Settings { normalise: "mean".into(), ..before });
+    }
+
+    #[test]
+    fn layers_and_filters_of_a_model_to_start_from_stay() {
+        let mut settings = Settings::in_memory(TaskKind::Segment);
+        let initial = Architecture { stem: "1,2".parse().unwrap(), ..Architecture::new(1, 2, 7) };
+        choose(&mut settings, &Facts { labelled: Some(0.001), spread: 0.0, initial: Some(initial) });
+        assert_eq!((settings.depth, settings.stem.as_str()), (Some(7), "1,2"));
     }
 }

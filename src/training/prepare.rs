@@ -9,10 +9,9 @@ use super::choices::{Facts, choose};
 use super::initial::{take_parameters, target_of};
 use super::normalise::{Change, changes, normalise};
 use super::run::RunFolder;
-use super::settings::AUTO;
 use super::stem;
 use super::survey::{Survey, Wanted};
-use super::{Optimisation, Settings, TaskKind};
+use super::{Settings, TaskKind};
 use crate::error::{Error, Result, counted_channels};
 use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
 use crate::samples::{
@@ -35,8 +34,8 @@ pub struct Prepared {
     pub(in crate::training) measurements: Measurements,
     /// What the places of the pixels of each class depend on.
     pub(in crate::training) stamp: Option<Stamp>,
-    /// The settings with all that was chosen by what is seen.
-    chosen: Settings,
+    /// What settings that are left open are chosen by.
+    facts: Facts,
 }
 
 impl Prepared {
@@ -148,7 +147,9 @@ impl Prepared {
         let pixels =
             training.sizes().iter().map(|&(height, width)| height as f64 * width as f64).sum::<f64>();
         let labelled = (!regresses).then(|| found.totals.sum() / pixels);
-        choose(&mut chosen, &Facts { labelled, spread: found.spread });
+        let initial_network = initial.as_ref().map(|model| model.architecture.clone());
+        let facts = Facts { labelled, spread: found.spread, initial: initial_network };
+        choose(&mut chosen, &facts).iter().for_each(|line| info!("{line}"));
         let settings = &chosen;
         let architecture = architecture(settings)?;
         let measured = found.input.filter(|_| !settings.normalise_per_image);
@@ -222,45 +223,14 @@ impl Prepared {
         if initial.is_none() {
             stem::measure(&mut model, &training)?;
         }
-        Ok(Self { training, validation, model, measurements, stamp, chosen })
+        Ok(Self { training, validation, model, measurements, stamp, facts })
     }
 
     /// The `settings` with which these were prepared, with what they leave open filled in by what is seen of the images and labels: as a
     /// run takes them.
     pub fn filled(&self, settings: &Settings) -> Settings {
-        let Settings {
-            depth,
-            crop,
-            stem,
-            normalise,
-            normalise_per_image,
-            favour_labelled,
-            optimisation,
-            augmentation,
-            ..
-        } = self.chosen.clone();
         let mut settings = settings.clone();
-        settings.depth = settings.depth.or(depth);
-        settings.crop = settings.crop.or(crop);
-        if settings.normalise == AUTO {
-            (settings.normalise, settings.normalise_per_image) = (normalise, normalise_per_image);
-        }
-        if settings.stem == AUTO {
-            settings.stem = stem;
-        }
-        settings.favour_labelled = settings.favour_labelled.or(favour_labelled);
-        let Optimisation { ema, optimizer, weight_decay, schedule, lr_steps, lr_factor, .. } = optimisation;
-        let shown = &mut settings.augmentation;
-        shown.contrast = shown.contrast.or(augmentation.contrast);
-        shown.brightness = shown.brightness.or(augmentation.brightness);
-        let own = &mut settings.optimisation;
-        own.ema = own.ema.or(ema);
-        if own.schedule.is_none() {
-            (own.schedule, own.lr_steps, own.lr_factor) = (schedule, lr_steps, lr_factor);
-        }
-        if own.optimizer.is_none() {
-            (own.optimizer, own.weight_decay) = (optimizer, weight_decay);
-        }
+        choose(&mut settings, &self.facts);
         settings
     }
 }

@@ -30,7 +30,8 @@ pub(super) struct Survey {
     pub(super) prints: Vec<Fingerprint>,
     /// The weight of the pixels of each class.
     pub(super) totals: ClassTotals,
-    /// By how much the means of the images differ, in deviations within an image: of the channel in which they differ most.
+    /// By how much the means of the images differ, in deviations within an image: of the channel in which they
+    /// differ most. 0 where no classes are wanted.
     pub(super) spread: f32,
     pub(super) input: Option<Normalisation>,
     pub(super) target: Option<Normalisation>,
@@ -79,11 +80,11 @@ impl Survey {
                     hasher.add(sample);
                     if wanted.classes > 0 {
                         totals.add(sample);
+                        spread.add(sample);
                     }
                     if wanted.prints {
                         prints.push(Fingerprint::of_image(sample));
                     }
-                    spread.add(sample);
                     let planes = levels.iter_mut().zip(sample.image.outer_iter());
                     for (level, plane) in planes.filter(|(level, _)| !matches!(level, Level::Several)) {
                         plane.iter().for_each(|value| level.add(*value));
