@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use msd_gpu::metrics::UNLABELLED;
 use msd_gpu::network::{Class, Model, Task};
 use msd_gpu::samples::{Dataset, Sample, Target};
-use msd_gpu::training::{Prepared, Run, RunFolder, Settings, TaskKind};
+use msd_gpu::training::{Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot, TaskKind};
 use msd_gpu::{Error, devices};
 use ndarray::{Array2, Array3};
 
@@ -50,4 +51,110 @@ fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
     // A resumed run ends in the same way: the checkpoint holds nothing that is not finite.
     let again = train().resume().train().unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
+}
+
+/// The same images; of the labels only those of the first `columns` columns on each side of the border.
+fn strokes(names: &[&str], columns: usize) -> Dataset {
+    let mut set = halves(names);
+    for item in set.items_mut() {
+        let unlabel = move |target: &mut Target, _: &mut Option<Array2<f32>>| {
+            let Target::Classes(classes) = target else { return };
+            for ((y, x), class) in classes.indexed_iter_mut() {
+                if y > 4 || x.abs_diff(12) > columns {
+                    *class = UNLABELLED;
+                }
+            }
+        };
+        item.change_target(Arc::new(unlabel), false);
+    }
+    set
+}
+
+/// Gives other labels from one step on, and keeps the network after another.
+struct Drawing<'a> {
+    prepared: &'a Prepared,
+    settings: &'a Settings,
+    /// The labels come with this step; also to a run that goes on after it.
+    at: u64,
+    given: bool,
+    shown: Vec<Model>,
+}
+
+impl Session for Drawing<'_> {
+    fn labels(&mut self, step: u64) -> msd_gpu::Result<Option<Relabelled>> {
+        if step < self.at || std::mem::replace(&mut self.given, true) {
+            return Ok(None);
+        }
+        let labels = strokes(&["a", "b", "c"], 9);
+        self.prepared.relabel(self.settings, labels, None, "more strokes").map(Some)
+    }
+
+    fn stepped(&mut self, step: u64, network: &mut Snapshot<'_>) -> msd_gpu::Result<()> {
+        if step.is_multiple_of(10) {
+            self.shown.push(network.model()?);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn labels_drawn_while_a_run_goes_on_count_at_once_and_give_the_same_bits_again() {
+    let mut settings = Settings::new(TaskKind::Segment, "none", "none");
+    (settings.depth, settings.crop, settings.max_steps) = (Some(3), Some(16), Some(30));
+    settings.stem = "none".into();
+    (settings.optimisation.ema, settings.favour_labelled) = (Some(0.9), Some(1.0));
+    let prepared = Prepared::new(&settings, strokes(&["a", "b"], 2), None, task()).unwrap();
+    let device = devices::choose("cpu").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // Trains up to each number of steps, going on from the one before.
+    let trained = |name: &str, at: u64, ends: &[u64]| {
+        let run = RunFolder::create(folder.path().join(name)).unwrap();
+        let mut shown = Vec::new();
+        for (sitting, &end) in ends.iter().enumerate() {
+            let mut settings = settings.clone();
+            settings.max_steps = Some(end);
+            let mut drawing =
+                Drawing { prepared: &prepared, settings: &settings, at, given: false, shown: Vec::new() };
+            let all = Run::new(settings.clone(), &prepared).on(&device).save_in(&run);
+            let all = if sitting == 0 { all } else { all.resume() };
+            all.in_session(&mut drawing).train().unwrap();
+            shown.append(&mut drawing.shown);
+        }
+        shown
+    };
+    let whole = trained("whole", 16, &[30]);
+    let parameters = |models: &[Model]| models.iter().map(|m| m.parameters.clone()).collect::<Vec<_>>();
+    assert_eq!(whole.len(), 3);
+    // Labels of a third image came too; what was made before them is as if they had never come.
+    let never = trained("never", 1000, &[30]);
+    assert_eq!(whole[0].parameters, never[0].parameters);
+    assert_ne!(whole[1].parameters, never[1].parameters);
+    assert_ne!(parameters(&trained("earlier", 12, &[30]))[1..], parameters(&whole)[1..]);
+    // The same labels from the same step on give the same bits, also where the run was stopped before or after.
+    for (name, ends) in [("again", &[30][..]), ("before", &[11, 30]), ("at", &[15, 30]), ("after", &[23, 30])]
+    {
+        assert_eq!(parameters(&trained(name, 16, ends)), parameters(&whole), "{name}");
+    }
+    let model = Model::read(&folder.path().join("whole")).unwrap();
+    assert_eq!(model.provenance["labels"], "more strokes from step 16");
+}
+
+#[test]
+fn labels_of_another_kind_are_refused_while_a_run_goes_on() {
+    let mut settings = Settings::new(TaskKind::Segment, "none", "none");
+    (settings.depth, settings.crop) = (Some(3), Some(16));
+    let prepared = Prepared::new(&settings, strokes(&["a", "b"], 2), None, task()).unwrap();
+    let refused = |set: Dataset| prepared.relabel(&settings, set, None, "v").unwrap_err().to_string();
+    assert!(refused(strokes(&["a"], 0).chosen([])).contains("label some"), "no image at all");
+    let one =
+        |image: Array3<f32>, target| Dataset::from_memory(vec![Sample::new("z", image, target)]).unwrap();
+    let classes = |class| Target::Classes(Array2::from_elem((24, 24), class));
+    let error = refused(one(Array3::zeros((2, 24, 24)), classes(0)));
+    assert!(error.contains("2 channels"), "{error}");
+    let error = refused(one(Array3::zeros((1, 24, 24)), classes(2)));
+    assert!(error.contains("class 2") && error.contains("2 classes"), "{error}");
+    let error = refused(one(Array3::zeros((1, 24, 24)), Target::Values(Array3::zeros((1, 24, 24)))));
+    assert!(error.contains("another kind"), "{error}");
+    let error = refused(one(Array3::zeros((1, 24, 24)), classes(UNLABELLED)));
+    assert!(error.contains("label some"), "{error}");
 }

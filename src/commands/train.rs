@@ -39,6 +39,9 @@ pub struct TrainArguments {
     /// anew
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "init"])]
     resume: Option<PathBuf>,
+    /// With --resume: go on with labels that were changed or added since, of the same classes
+    #[arg(long, requires = "resume")]
+    new_labels: bool,
     /// Take settings from this file, such as the config.toml of another run
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
@@ -102,6 +105,11 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         return Ok(());
     }
     if let (Some(folds), None) = (settings.folds, settings.fold) {
+        if arguments.new_labels {
+            let wanted =
+                "folds are trained on the same labels throughout; go on with one fold, or train anew";
+            return Err(Error::setting("--new-labels", "given for all folds", wanted));
+        }
         let out = arguments.resume.as_ref().or(arguments.out.as_ref()).ok_or_else(no_folder)?;
         if arguments.resume.is_none() && out.join("config.toml").exists() {
             return Err(Error::output(
@@ -113,6 +121,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     }
     let device = arguments.tuning.choose(&settings.device)?;
     let prepared = match &arguments.resume {
+        Some(run) if arguments.new_labels => Prepared::relabelled(&settings, run)?,
         Some(run) => Prepared::resumed(&settings, run)?,
         None => Prepared::load(&settings)?,
     };
@@ -124,7 +133,11 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     describe(&prepared, &settings, &device.info.name);
     let mut watcher = ProgressWatcher::new();
     let run = Run::new(settings, &prepared).on(&device).save_in(&folder);
-    let run = if arguments.resume.is_some() { run.resume() } else { run };
+    let run = match (arguments.resume.is_some(), arguments.new_labels) {
+        (false, _) => run,
+        (true, false) => run.resume(),
+        (true, true) => run.resume_relabelled(),
+    };
     let outcome = run.watched_by(&mut watcher).train()?;
     drop(watcher);
     report(&outcome, &folder);

@@ -28,6 +28,7 @@ mod request;
 mod series;
 mod share;
 mod tiling;
+mod window;
 
 pub use crate::pipeline::AHEAD;
 pub use ensemble::{Ensemble, Prediction};

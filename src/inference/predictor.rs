@@ -48,6 +48,21 @@ impl Predictor {
         Ok(Self { model, engine, tiling, most: None })
     }
 
+    /// Applies other parameters from now on: of the same model, which was trained further.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a model of another architecture; what the device refuses.
+    pub fn update(&mut self, model: Model) -> Result<()> {
+        model.validate()?;
+        if model.architecture != self.model.architecture {
+            let problem = "the model has other layers than the one that was opened; open it anew";
+            return Err(Error::Mismatch(problem.into()));
+        }
+        self.engine.set_parameters(&model.parameters)?;
+        self.model = model;
+        Ok(())
+    }
+
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model

@@ -21,8 +21,8 @@ use crate::samples::{
 const MAX_PIXELS_READY: usize = 1 << 24;
 
 /// Draws pieces of the training images, and augments each by the settings.
-pub(super) struct Batches<'a> {
-    set: &'a Dataset,
+pub(super) struct Batches {
+    set: Dataset,
     sampler: Sampler,
     augmentation: Augmentation,
     seed: u64,
@@ -34,22 +34,26 @@ pub(super) struct Batches<'a> {
 /// The images and targets of a step: one batch for each size among them, and the scale that makes the loss a mean.
 pub(super) type Step = (Vec<(Images, Targets)>, f32);
 
-impl<'a> Batches<'a> {
+impl Batches {
     /// Of the training images.
     ///
     /// # Errors
     /// What comes of reading them to count the pixels of classes.
-    pub(super) fn of(prepared: &'a Prepared, settings: &Settings) -> Result<Self> {
+    pub(super) fn of(prepared: &Prepared, settings: &Settings) -> Result<Self> {
         let Prepared { training, measurements, stamp, .. } = prepared;
         let settings = prepared.filled(settings);
         Self::new(training, &settings, || ClassPixels::known_or_of(training, measurements, *stamp))
     }
 
-    fn new(
-        set: &'a Dataset,
-        settings: &Settings,
-        pixels: impl FnOnce() -> Result<ClassPixels>,
-    ) -> Result<Self> {
+    /// Of images whose labels are others than those that the run of `settings` began with.
+    ///
+    /// # Errors
+    /// As [`Batches::of`].
+    pub(super) fn of_relabelled(training: &Dataset, settings: &Settings) -> Result<Self> {
+        Self::new(training, settings, || ClassPixels::of(training))
+    }
+
+    fn new(set: &Dataset, settings: &Settings, pixels: impl FnOnce() -> Result<ClassPixels>) -> Result<Self> {
         let Settings {
             batch, crop, symmetries, favour_rare, favour_labelled, seed, augmentation, slab, ..
         } = *settings;
@@ -60,7 +64,7 @@ impl<'a> Batches<'a> {
         if favour_rare > 0.0 || favour_labelled > 0.0 {
             sampler = sampler.favouring(pixels()?, favour_rare, favour_labelled);
         }
-        Ok(Self { set, sampler, augmentation, seed, batch, crop, slab })
+        Ok(Self { set: set.clone(), sampler, augmentation, seed, batch, crop, slab })
     }
 
     /// What is shown of an image of `(height, width)` pixels.
@@ -176,7 +180,7 @@ impl<'a> Batches<'a> {
 
 /// The batches of a run's steps, prepared by another thread.
 pub(super) struct StepsAhead<'a> {
-    batches: &'a Batches<'a>,
+    batches: &'a Batches,
     receiver: Receiver<Vec<(u64, Result<Step>)>>,
     /// The steps that come next, by their numbers.
     ready: VecDeque<(u64, Result<Step>)>,

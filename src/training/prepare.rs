@@ -56,10 +56,27 @@ impl Prepared {
         Self::load_with(settings, RunFolder::measurements(run))
     }
 
+    /// As [`Prepared::load`], for the run in the folder `run`, which is to go on with labels that may be others than before:
+    /// images are normalised as the model of the run does it.
+    ///
+    /// # Errors
+    /// As [`Prepared::load`] and [`Model::read`].
+    pub fn relabelled(settings: &Settings, run: &Path) -> Result<Self> {
+        settings.validate()?;
+        let measurements = Measurements::default();
+        let (training, validation, task) = read(settings, &measurements)?;
+        let model = Model::read(run)?;
+        if task != model.task {
+            let problem = "the classes are not those that the run was started with; bring them back, or train on with the new ones in a new folder, with `out`, from the model of this run, with `init`";
+            return Err(Error::Mismatch(problem.into()));
+        }
+        Self::measured(settings, training, validation, task, measurements, Some(model))
+    }
+
     fn load_with(settings: &Settings, measurements: Measurements) -> Result<Self> {
         settings.validate()?;
         let (training, validation, task) = read(settings, &measurements)?;
-        Self::measured(settings, training, validation, task, measurements)
+        Self::measured(settings, training, validation, task, measurements, None)
     }
 
     /// Takes images with label images that are in memory, whose values are the classes; else as [`Prepared::new`].
@@ -92,7 +109,7 @@ impl Prepared {
         validation: Option<Dataset>,
         task: Task,
     ) -> Result<Self> {
-        Self::measured(settings, training, validation, task, Measurements::default())
+        Self::measured(settings, training, validation, task, Measurements::default(), None)
     }
 
     fn measured(
@@ -101,6 +118,7 @@ impl Prepared {
         validation: Option<Dataset>,
         task: Task,
         measurements: Measurements,
+        continued: Option<Model>,
     ) -> Result<Self> {
         settings.validate()?;
         let inputs = training.channels();
@@ -108,7 +126,8 @@ impl Prepared {
             Task::Segment { classes } => classes.len(),
             Task::Regress => training.target_channels().unwrap_or(1),
         };
-        let initial = settings.initial_model(inputs)?;
+        let continues = continued.is_some();
+        let initial = continued.map_or_else(|| settings.initial_model(inputs), |model| Ok(Some(model)))?;
         let architecture = |settings: &Settings| match &initial {
             Some(model) => Ok(Architecture { outputs, ..model.architecture.clone() }),
             None => settings.architecture(inputs, outputs),
@@ -125,7 +144,7 @@ impl Prepared {
                 validation.target_channels().unwrap_or(1),
             )?;
         }
-        let kept = initial.as_ref().filter(|_| settings.keeps_normalisation());
+        let kept = initial.as_ref().filter(|_| continues || settings.keeps_normalisation());
         let measure = settings.measure()?.unwrap_or(Measure::MeanDeviation);
         let regresses = settings.task == TaskKind::Regress;
         let kept_target = kept.filter(|_| regresses).and_then(|model| target_of(model, outputs));
@@ -166,7 +185,7 @@ impl Prepared {
         }
         let remedy =
             "where it shows the same in another range of numbers, give `normalise mean` to measure anew";
-        warn_of_range(found.misfit, "the images that the model of `init` was trained on", remedy);
+        warn_of_range(found.misfit, "the images that the model was trained on", remedy);
         let mut provenance = provenance(settings, initial.as_ref(), training.len());
         provenance.insert("training_fingerprint".into(), found.fingerprint.to_string());
         if let Some(validation) = &validation {

@@ -136,3 +136,50 @@ fn filters_reach_across_the_borders_of_tiles() {
     // Without what the filters reach, the borders are seen.
     assert!(apart(&whole, &bench.read("near/a.tif")) > 1e-4 * size);
 }
+
+#[test]
+fn a_run_goes_on_with_more_strokes_from_where_it_is() {
+    let bench = bench(|_| 100.0);
+    let first =
+        |until: u64, out: &str| bench.succeeds(&format!("{TRAIN} --depth 5 --max-steps {until} --out {out}"));
+    first(20, "run");
+    first(20, "again");
+    let stroke = |y: usize| (20..24).contains(&y) || (60..70).contains(&y);
+    let more = Array2::from_shape_fn((SIZE, SIZE), |(y, x)| {
+        if stroke(y) && (10..30).contains(&(x % 48)) { i64::from(x >= SIZE / 2) } else { 255 }
+    });
+    bench.labels("strokes/1.png", &more);
+    // A fourth image is labelled now.
+    bench.floats("images/3.tif", &textures(3, 100.0));
+    bench.labels("strokes/3.png", &more);
+    let refused = bench.run("train --resume run --max-steps 40 --device cpu");
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--new-labels") && refused.stderr.contains("--init"),
+        "{}",
+        refused.stderr
+    );
+    for run in ["run", "again"] {
+        let on = bench.run(&format!("train --resume {run} --new-labels --max-steps 40 --device cpu"));
+        assert_eq!(on.code, 0, "{}", on.stderr);
+        assert!(
+            on.stderr.contains("going on from epoch") && on.stderr.contains("from step 21 on"),
+            "{}",
+            on.stderr
+        );
+    }
+    let model = |run: &str| std::fs::read(bench.path(&format!("{run}/model.safetensors"))).unwrap();
+    assert!(model("run") == model("again"));
+    let labels = Model::read(&bench.path("run")).unwrap().provenance["labels"].clone();
+    assert!(labels.ends_with(" from step 21"), "{labels}");
+    // It is no other run afterwards: it goes on without the flag, and with the same labels the flag changes nothing.
+    bench.succeeds("train --resume run --max-steps 60 --device cpu");
+    bench.succeeds("train --resume again --new-labels --max-steps 60 --device cpu");
+    assert!(model("run") == model("again"));
+    // A class that was not there asks for another network.
+    bench.labels("strokes/3.png", &more.mapv(|value| if value == 1 { 2 } else { value }));
+    let refused = bench.run("train --resume run --new-labels --max-steps 80 --device cpu");
+    assert!(refused.stderr.contains("the classes are not those"), "{}", refused.stderr);
+    let refused = bench.run(&format!("{TRAIN} --new-labels --out other"));
+    assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
+}

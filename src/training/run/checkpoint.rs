@@ -54,6 +54,39 @@ pub(in crate::training) struct Progress {
     /// The GPU, and the sizes of its tiles: other ones would give other bits.
     #[serde(default)]
     pub(in crate::training) tuning: Option<(String, String)>,
+    /// Steps in an epoch, which stay as they were when the run began; `None` where an earlier version wrote it.
+    #[serde(default)]
+    pub(in crate::training) steps_in_epoch: Option<u64>,
+    /// The labels that came after the first ones: the steps that were made before each came, and what tells them from others.
+    #[serde(default)]
+    pub(in crate::training) labels: Vec<(u64, String)>,
+}
+
+impl Progress {
+    /// Notes that other labels hold from the next step on. What was best by earlier ones is no measure any more.
+    pub(in crate::training) fn take_labels(&mut self, version: &str) {
+        // A run that goes on is given the labels again that it had.
+        if self.labels.last().is_some_and(|(_, known)| known == version) {
+            return;
+        }
+        // Labels by which no step was made leave nothing behind.
+        self.labels.retain(|(steps, _)| *steps < self.step);
+        self.labels.push((self.step, version.to_owned()));
+        self.best = f64::INFINITY;
+        (self.drops, self.drop_epoch) = (0, self.epoch);
+    }
+
+    /// The steps that were made before the present labels came.
+    pub(in crate::training) fn relabelled_at(&self) -> u64 {
+        self.labels.last().map_or(0, |(steps, _)| *steps)
+    }
+
+    /// From which step on which labels held; `None` where the first ones hold still.
+    pub(in crate::training) fn labels_as_text(&self) -> Option<String> {
+        let line = |(steps, version): &(u64, String)| format!("{version} from step {}", steps + 1);
+        let lines: Vec<String> = self.labels.iter().map(line).collect();
+        (!lines.is_empty()).then(|| lines.join(", "))
+    }
 }
 
 /// Floating-point numbers are saved as their bits, so that a resumed run computes with exactly the same numbers.

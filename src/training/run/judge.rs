@@ -1,7 +1,5 @@
 //! Judges a network in training by all validation images, or by a few of the training images where there are none.
 
-use std::borrow::Cow;
-
 use crate::Result;
 use crate::engine::{Engine, Loss};
 use crate::evaluation::{self, Evaluation, Found, InTraining, Samples};
@@ -24,7 +22,9 @@ const SHARE: f64 = 10.0;
 
 /// The images that the network is judged by, and how they are cut into tiles.
 pub(in crate::training) struct Judge<'a> {
-    set: Cow<'a, Dataset>,
+    set: Dataset,
+    /// Whether they are set aside for judging, and not among those that are trained on.
+    set_aside: bool,
     model: &'a Model,
     loss: Loss,
     tiling: Tiling,
@@ -32,14 +32,25 @@ pub(in crate::training) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub(in crate::training) fn new(prepared: &'a Prepared, loss: Loss) -> Self {
-        let set = match &prepared.validation {
-            Some(set) => Cow::Borrowed(set),
-            None => Cow::Owned(spread(&prepared.training)),
-        };
-        let architecture = &prepared.model.architecture;
+        Self::of_sets(&prepared.model, &prepared.training, prepared.validation.as_ref(), loss)
+    }
+
+    fn of_sets(model: &'a Model, training: &Dataset, validation: Option<&Dataset>, loss: Loss) -> Self {
+        let set = validation.cloned().unwrap_or_else(|| spread(training));
+        let architecture = &model.architecture;
         let max_pixels = PLANE_BYTES / (4 * (architecture.channels() + architecture.outputs));
         let tiling = Tiling::within(architecture, extents(&set), max_pixels);
-        Self { set, model: &prepared.model, loss, tiling }
+        Self { set, set_aside: validation.is_some(), model, loss, tiling }
+    }
+
+    /// Judges by other images from now on.
+    pub(in crate::training) fn relabel(&mut self, training: &Dataset, validation: Option<&Dataset>) {
+        *self = Self::of_sets(self.model, training, validation, self.loss);
+    }
+
+    /// Whether the images are set aside for judging: only then the scores say how good the network is elsewhere.
+    pub(in crate::training) fn validates(&self) -> bool {
+        self.set_aside
     }
 
     /// Once in how many epochs the network is judged: often enough to see how it learns, but judging takes at most a tenth of
@@ -66,7 +77,7 @@ impl<'a> Judge<'a> {
         watcher: &mut dyn Watcher,
     ) -> Result<Evaluation> {
         with_parameters(engine, parameters, |engine| {
-            self.evaluate(engine, self.set.as_ref(), step, watcher, |_, _| ())
+            self.evaluate(engine, &self.set, step, watcher, |_, _| ())
         })
     }
 
@@ -91,10 +102,7 @@ impl<'a> Judge<'a> {
 
     /// Bytes of these images that are in memory beside the training images.
     pub(in crate::training) fn held_bytes(&self) -> u64 {
-        match &self.set {
-            Cow::Borrowed(validation) => validation.held_bytes(),
-            Cow::Owned(_) => 0,
-        }
+        if self.set_aside { self.set.held_bytes() } else { 0 }
     }
 
     /// The images and tiles that the network is applied to.

@@ -15,6 +15,7 @@ pub use outcome::{Outcome, StopReason};
 pub use resume::check_same_settings;
 
 use super::prepare::Prepared;
+use super::session::Session;
 use super::settings::Settings;
 use crate::devices::{self, Device};
 use crate::watcher::Watcher;
@@ -36,14 +37,25 @@ pub struct Run<'a> {
     device: Option<Device>,
     folder: Option<&'a RunFolder>,
     resumes: bool,
+    relabelled: bool,
     watcher: Option<&'a mut dyn Watcher>,
+    session: Option<&'a mut dyn Session>,
 }
 
 impl<'a> Run<'a> {
     /// A run with `settings` on images that were prepared with the same settings. Unless other methods change it, the run uses
     /// the device that the settings name, saves nothing and reports no progress.
     pub fn new(settings: Settings, prepared: &'a Prepared) -> Self {
-        Self { settings, prepared, device: None, folder: None, resumes: false, watcher: None }
+        Self {
+            settings,
+            prepared,
+            device: None,
+            folder: None,
+            resumes: false,
+            relabelled: false,
+            watcher: None,
+            session: None,
+        }
     }
 
     /// Trains on `device`.
@@ -62,6 +74,17 @@ impl<'a> Run<'a> {
         Self { resumes: true, ..self }
     }
 
+    /// As [`Run::resume`], with labels that may be others than before, of the same classes, and other images: the run goes on from
+    /// where it is, and keeps the moments of the optimiser. The images must have been prepared by [`Prepared::relabelled`].
+    pub fn resume_relabelled(self) -> Self {
+        Self { resumes: true, relabelled: true, ..self }
+    }
+
+    /// Asks `session` between steps for other labels, and shows it the network.
+    pub fn in_session(self, session: &'a mut dyn Session) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
     /// Reports the run's progress to `watcher`, which may stop the run; it then ends as it does at a limit.
     pub fn watched_by(self, watcher: &'a mut dyn Watcher) -> Self {
         Self { watcher: Some(watcher), ..self }
@@ -73,7 +96,7 @@ impl<'a> Run<'a> {
     /// When the device fails, the loss is no longer finite ([`Error::Diverged`]; the best model so far stays in
     /// the folder), a resumed run has other settings or images than it was started with, or a file cannot be written.
     pub fn train(self) -> Result<Outcome> {
-        let Self { settings, prepared, device, folder, resumes, watcher } = self;
+        let Self { settings, prepared, device, folder, resumes, relabelled, watcher, session } = self;
         let mut settings = prepared.filled(&settings);
         settings.fill_limit();
         settings.validate()?;
@@ -87,6 +110,9 @@ impl<'a> Run<'a> {
         };
         let device = device.map_or_else(|| devices::choose(&settings.device), Ok)?;
         let silent: &mut dyn Watcher = &mut ();
-        trainer::train(prepared, &settings, folder, &device, checkpoint, watcher.unwrap_or(silent))
+        let alone: &mut dyn Session = &mut ();
+        let (watcher, session) = (watcher.unwrap_or(silent), session.unwrap_or(alone));
+        let start = trainer::Start { checkpoint, relabelled };
+        trainer::train(prepared, &settings, folder, &device, start, watcher, session)
     }
 }

@@ -6,6 +6,10 @@ use crate::network::Model;
 use crate::training::Settings;
 use crate::{Error, Result};
 
+/// The way out where images cannot be those of a run.
+pub(in crate::training) const OR_ANEW: &str =
+    "or train on with the new ones in a new folder, with `out`, from the model of this run, with `init`";
+
 /// Checks that a resumed run keeps the settings that it was started with, but for its limits, patience, device, what it shows
 /// and where its files lie.
 ///
@@ -61,15 +65,28 @@ pub(in crate::training) fn fingerprints(model: &Model) -> Result<(String, String
 
 /// Checks by their fingerprints that a run continues with the network and the images that it was started with.
 pub(in crate::training) fn check_same_data(started: &(String, String), now: &(String, String)) -> Result<()> {
-    let what = if started.0 != now.0 {
-        "the classes or channels"
-    } else if started.1 != now.1 {
-        "the training images (or their targets, their weights or the validation images)"
-    } else {
+    check_same_network(started, now)?;
+    if started.1 == now.1 {
         return Ok(());
-    };
+    }
     Err(Error::Mismatch(format!(
-        "{what} are not those that the run was started with; bring them back, or train on with the new ones in a new folder, with `out`, from the model of this run, with `init`"
+        "the training images (or their targets, their weights or the validation images) are not those that the run was started with; bring them back, go on with the new ones by `new_labels`, {OR_ANEW}"
+    )))
+}
+
+/// Checks that a run whose labels are others continues with the network that it was started with, for images of the same kind.
+///
+/// # Errors
+/// [`Error::Mismatch`] where it does not.
+pub(in crate::training) fn check_same_network(
+    started: &(String, String),
+    now: &(String, String),
+) -> Result<()> {
+    if started.0 == now.0 {
+        return Ok(());
+    }
+    Err(Error::Mismatch(format!(
+        "the classes or channels are not those that the run was started with; bring them back, {OR_ANEW}"
     )))
 }
 

@@ -188,8 +188,13 @@ impl Optimisation {
         lr * warm * decayed
     }
 
-    /// Step `step` of the optimiser.
-    pub(in crate::training) fn adam(&self, lr: f64, step: u64, drops: u64) -> Adam {
+    /// Whether the parameters are averaged.
+    pub(in crate::training) fn averages(&self) -> bool {
+        self.ema.is_some_and(|decay| decay > 0.0)
+    }
+
+    /// Step `step` of the optimiser, at learning rate `rate`.
+    pub(in crate::training) fn adam(&self, step: u64, rate: f64) -> Adam {
         let weight_decay = match self.optimizer {
             None | Some(Optimizer::Adam) => 0.0,
             Some(Optimizer::AdamW) => self.weight_decay.unwrap_or(WEIGHT_DECAY),
@@ -198,7 +203,7 @@ impl Optimisation {
             weight_decay,
             clip_norm: self.clip_norm,
             average_decay: self.ema.filter(|&decay| decay > 0.0),
-            ..Adam::new(self.rate(lr, step, drops), step)
+            ..Adam::new(rate, step)
         }
     }
 }
@@ -262,7 +267,7 @@ mod tests {
     fn weights_decay_with_adamw_only() {
         let adam = |optimizer, weight_decay| {
             Optimisation { optimizer: Some(optimizer), weight_decay, ..Default::default() }
-                .adam(0.1, 1, 0)
+                .adam(1, 0.1)
                 .weight_decay
         };
         assert_eq!(adam(Optimizer::Adam, None), 0.0);

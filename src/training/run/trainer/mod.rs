@@ -1,5 +1,10 @@
-//! The loop.
+//! The loop: steps, and labels that change between them.
 
+mod epochs;
+mod notices;
+mod saving;
+
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,23 +16,20 @@ use super::judge::Judge;
 use super::memory::MemoryUse;
 use super::outcome::{Outcome, StopReason};
 use super::reports::Reports;
-use super::resume::{check_same_data, check_same_settings, fingerprints};
+use super::resume::{check_same_data, check_same_network, check_same_settings, fingerprints};
 use crate::devices::Device;
 use crate::engine::{Adam, Engine, Loss};
-use crate::evaluation::{Evaluation, Scores, metric_names};
+use crate::evaluation::metric_names;
 use crate::geometry::Shape;
 use crate::network::Model;
 use crate::training::batches::{Batches, StepsAhead};
 use crate::training::prepare::Prepared;
+use crate::training::relabel::Relabelled;
 use crate::training::reports::History;
-use crate::training::settings::{RateSchedule, Settings};
-use crate::watcher::{Epoch, Flow, ImageReport, StepReport, TrainingPlan, Watcher};
+use crate::training::session::{Session, Snapshot};
+use crate::training::settings::Settings;
+use crate::watcher::{StepReport, TrainingPlan, Watcher};
 use crate::{Error, Result};
-
-/// Seconds between two savings within an epoch.
-const SAVE_SECONDS: f64 = 30.0;
-/// Saving takes at most one in so many seconds: epochs may be much shorter than writing takes.
-const SAVE_SHARE: f64 = 50.0;
 
 /// Trains until a limit, the patience or the watcher ends it; see [`super::Run`].
 pub(super) fn train(
@@ -35,11 +37,11 @@ pub(super) fn train(
     settings: &Settings,
     folder: Option<&RunFolder>,
     device: &Device,
-    checkpoint: Option<Checkpoint>,
+    start: Start,
     watcher: &mut dyn Watcher,
+    session: &mut dyn Session,
 ) -> Result<Outcome> {
-    let batches = Batches::of(prepared, settings)?;
-    let mut trainer = Trainer::new(prepared, settings, folder, device, checkpoint, &batches)?;
+    let mut trainer = Trainer::new(prepared, settings, folder, device, start)?;
     if let Some(folder) = folder {
         folder.write_settings(&trainer.settings)?;
         folder.write_measurements(&prepared.measurements)?;
@@ -52,21 +54,18 @@ pub(super) fn train(
         network_bytes: memory.network,
         image_bytes: memory.images,
     };
-    let stopped = watcher.started(&plan).is_break();
-    let last = trainer.settings.last_step(trainer.steps_in_epoch);
-    let ended = thread::scope(|scope| {
-        let mut steps = batches.start(scope, trainer.progress.step + 1, last);
-        let reason = trainer.until_finished(&mut steps, stopped, watcher)?;
-        Ok((reason, steps.waited()))
-    });
-    let (reason, waited) = match ended {
-        Ok(ended) => ended,
+    trainer.stopped = watcher.started(&plan).is_break();
+    trainer.warn_of_short_schedule();
+    trainer.warn_of_nothing_to_do();
+    let reason = match trainer.in_session(watcher, session) {
+        Ok(reason) => reason,
         Err(error) => {
             // The best model outlives what went wrong after it; the checkpoint stays at what was saved before.
             trainer.write_best().unwrap_or_else(|second| warn!("{second}"));
             return Err(error);
         }
     };
+    let waited = trainer.waited;
     let seconds = trainer.started.elapsed().as_secs_f64();
     debug!("waited for images in {:.1} % of the time", 100.0 * waited.as_secs_f64() / seconds.max(1e-9));
     trainer.refresh_preview();
@@ -92,13 +91,28 @@ fn tuned(device: &Device, checkpoint: Option<&Checkpoint>, model: &Model, shape:
     device.tuned_for(&model.architecture, shape)
 }
 
-struct Trainer<'a> {
+/// Where a run starts.
+pub(super) struct Start {
+    /// What it goes on from, if it does.
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// Whether its labels may be others than before.
+    pub(super) relabelled: bool,
+}
+
+/// Why steps are not made any more.
+enum End {
+    Finished(StopReason),
+    /// The batches that are made ready are of labels that are no longer those of the run.
+    Relabelled,
+}
+
+pub(super) struct Trainer<'a> {
     prepared: &'a Prepared,
     settings: Settings,
     loss: Loss,
     folder: Option<&'a RunFolder>,
     engine: Box<dyn Engine>,
-    batches: &'a Batches<'a>,
+    batches: Arc<Batches>,
     judge: Judge<'a>,
     steps_in_epoch: u64,
     /// The network is judged once in so many epochs.
@@ -123,6 +137,8 @@ struct Trainer<'a> {
     reports: Reports<'a>,
     /// Whether the watcher asked for an end.
     stopped: bool,
+    /// Total time that was spent waiting for batches.
+    waited: Duration,
 }
 
 impl<'a> Trainer<'a> {
@@ -131,10 +147,11 @@ impl<'a> Trainer<'a> {
         settings: &Settings,
         folder: Option<&'a RunFolder>,
         device: &Device,
-        checkpoint: Option<Checkpoint>,
-        batches: &'a Batches<'a>,
+        Start { checkpoint, relabelled }: Start,
     ) -> Result<Self> {
-        let steps_in_epoch = batches.steps_in_epoch();
+        let batches = Batches::of(prepared, settings)?;
+        let known = checkpoint.as_ref().and_then(|checkpoint| checkpoint.progress.steps_in_epoch);
+        let steps_in_epoch = known.unwrap_or_else(|| batches.steps_in_epoch());
         let mut settings = settings.clone();
         settings.fit(steps_in_epoch)?;
         let mut model = prepared.model.clone();
@@ -148,8 +165,8 @@ impl<'a> Trainer<'a> {
             let every = *started.validate_every.get_or_insert(1);
             settings.validate_every.get_or_insert(every);
         }
-        let validate_every = *settings.validate_every.get_or_insert_with(|| judge.rhythm(batches));
-        let judging_steps = judge.cost_in_steps(batches);
+        let validate_every = *settings.validate_every.get_or_insert_with(|| judge.rhythm(&batches));
+        let judging_steps = judge.cost_in_steps(&batches);
         let device = tuned(device, checkpoint.as_ref(), &model, batches.largest_shape());
         let mut engine = device.open(&model.architecture, &model.parameters)?;
         let metrics = metric_names(&model.task);
@@ -157,11 +174,19 @@ impl<'a> Trainer<'a> {
         let (mut progress, history) = match checkpoint {
             None => (Progress { best: f64::INFINITY, ..Default::default() }, History::new(metrics)),
             Some(checkpoint) => {
-                let progress = checkpoint.progress;
+                let mut progress = checkpoint.progress;
                 if let Some(started) = &started_with {
                     check_same_settings(started, &settings)?;
                 }
-                check_same_data(&progress.fingerprints, &fingerprints)?;
+                match relabelled {
+                    true => check_same_network(&progress.fingerprints, &fingerprints)?,
+                    false => check_same_data(&progress.fingerprints, &fingerprints)?,
+                }
+                if progress.fingerprints != fingerprints {
+                    let version = model.provenance.get("training_fingerprint");
+                    progress.take_labels(version.map_or("", String::as_str));
+                    info!("the labels are others from step {} on", progress.step + 1);
+                }
                 engine.set_parameters(&checkpoint.parameters)?;
                 engine.set_moments(&checkpoint.moments)?;
                 engine.set_average(&checkpoint.average)?;
@@ -184,6 +209,7 @@ impl<'a> Trainer<'a> {
             }
         };
         (progress.settings, progress.fingerprints) = (settings.to_toml()?, fingerprints);
+        progress.steps_in_epoch = Some(steps_in_epoch);
         progress.tuning = device.tuning().map(|tuning| (device.info.name.clone(), tuning));
         let reports = Reports::new(folder, settings.tensorboard, progress.step)?;
         // Without a limit in minutes the checkpoint holds no clock, so that equal runs write equal bytes.
@@ -201,7 +227,7 @@ impl<'a> Trainer<'a> {
             loss: settings.loss(),
             folder,
             engine,
-            batches,
+            batches: Arc::new(batches),
             judge,
             settings,
             steps_in_epoch,
@@ -219,6 +245,7 @@ impl<'a> Trainer<'a> {
             save_time: Duration::ZERO,
             reports,
             stopped: false,
+            waited: Duration::ZERO,
         })
     }
 
@@ -242,31 +269,19 @@ impl<'a> Trainer<'a> {
         step * (1.0 + self.judging_steps) / 60.0
     }
 
-    /// Makes steps until something ends the run, and saves it.
-    fn until_finished(
-        &mut self,
-        steps: &mut StepsAhead,
-        stopped: bool,
-        watcher: &mut dyn Watcher,
-    ) -> Result<StopReason> {
-        self.stopped = stopped;
-        self.warn_of_short_schedule();
-        self.warn_of_nothing_to_do();
+    /// Makes steps until something ends the run, with the labels that the session gives, and saves it.
+    fn in_session(&mut self, watcher: &mut dyn Watcher, session: &mut dyn Session) -> Result<StopReason> {
+        let last = self.settings.last_step(self.steps_in_epoch);
         let reason = loop {
-            if let Some(reason) = self.finished() {
+            let batches = Arc::clone(&self.batches);
+            let end = thread::scope(|scope| {
+                let mut steps = batches.start(scope, self.progress.step + 1, last);
+                let end = self.until_finished(&mut steps, watcher, session);
+                self.waited += steps.waited();
+                end
+            });
+            if let End::Finished(reason) = end? {
                 break reason;
-            }
-            self.step(steps, watcher)?;
-            let ends = self.progress.step.is_multiple_of(self.steps_in_epoch);
-            if ends {
-                let judged = (self.progress.epoch + 1).is_multiple_of(self.validate_every);
-                self.end_epoch(judged, watcher)?;
-            }
-            if self.save_is_due(ends) {
-                self.save()?;
-                if self.reports.preview_may_be_refreshed() {
-                    self.refresh_preview();
-                }
             }
         };
         self.save()?;
@@ -282,6 +297,48 @@ impl<'a> Trainer<'a> {
         Ok(reason)
     }
 
+    /// Makes steps until something ends the run, or the session has other labels, which are taken.
+    fn until_finished(
+        &mut self,
+        steps: &mut StepsAhead,
+        watcher: &mut dyn Watcher,
+        session: &mut dyn Session,
+    ) -> Result<End> {
+        loop {
+            if let Some(reason) = self.finished() {
+                return Ok(End::Finished(reason));
+            }
+            if let Some(labels) = session.labels(self.progress.step + 1)? {
+                self.relabel(labels)?;
+                return Ok(End::Relabelled);
+            }
+            self.step(steps, watcher)?;
+            let step = self.progress.step;
+            let averages = self.settings.optimisation.averages();
+            let (engine, model) = (self.engine.as_mut(), &self.model);
+            session.stepped(step, &mut Snapshot { engine, model, averages, step })?;
+            let ends = self.progress.step.is_multiple_of(self.steps_in_epoch);
+            if ends {
+                let judged = (self.progress.epoch + 1).is_multiple_of(self.validate_every);
+                self.end_epoch(judged, watcher)?;
+            }
+            if self.save_is_due(ends) {
+                self.save()?;
+                if self.reports.preview_may_be_refreshed() {
+                    self.refresh_preview();
+                }
+            }
+        }
+    }
+
+    /// Goes on with other labels.
+    fn relabel(&mut self, Relabelled { training, validation, version }: Relabelled) -> Result<()> {
+        self.batches = Arc::new(Batches::of_relabelled(&training, &self.settings)?);
+        self.judge.relabel(&training, validation.as_ref());
+        self.progress.take_labels(&version);
+        Ok(())
+    }
+
     /// Whether and why the run is at its end.
     fn finished(&self) -> Option<StopReason> {
         let (s, p) = (&self.settings, &self.progress);
@@ -294,7 +351,7 @@ impl<'a> Trainer<'a> {
             || s.max_minutes.is_some_and(|most| self.minutes() + self.minutes_to_end() >= most)
         {
             Some(StopReason::Limit)
-        } else if s.patience > 0 && self.prepared.validation.is_some() && judged && waited >= s.patience {
+        } else if s.patience > 0 && self.judge.validates() && judged && waited >= s.patience {
             Some(StopReason::Patience)
         } else {
             None
@@ -306,43 +363,6 @@ impl<'a> Trainer<'a> {
         let last = self.settings.last_step(self.steps_in_epoch);
         let steps = last.map_or(f64::NAN, |last| self.progress.step as f64 / last as f64);
         steps.max(self.settings.max_minutes.map_or(f64::NAN, |most| self.minutes() / most))
-    }
-
-    fn warn_of_short_schedule(&self) {
-        let optimisation = &self.settings.optimisation;
-        let ends = (optimisation.lr_steps, self.settings.last_step(self.steps_in_epoch));
-        if let (RateSchedule::Cosine, (Some(end), Some(last))) = (optimisation.schedule(), ends)
-            && end < last
-        {
-            warn!("the learning rate is 0 from step {end} on: the steps from there to {last} teach nothing");
-        }
-    }
-
-    /// Says of a run that is at its end when it is resumed what ends it, and how it could go on.
-    fn warn_of_nothing_to_do(&self) {
-        let (s, p) = (&self.settings, &self.progress);
-        if p.step == 0 || self.stopped || self.finished().is_none() {
-            return;
-        }
-        let why = if let Some(most) = s.max_steps.filter(|&most| p.step >= most) {
-            format!("{} steps are made and `max_steps` is {most}; give a higher `max_steps`", p.step)
-        } else if let Some(most) = s.max_epochs.filter(|&most| p.epoch >= most) {
-            format!("{} epochs have ended and `max_epochs` is {most}; give a higher `max_epochs`", p.epoch)
-        } else if let Some(most) =
-            s.max_minutes.filter(|&most| self.minutes() + self.minutes_to_end() >= most)
-        {
-            let minutes = self.minutes();
-            format!(
-                "it has trained for {minutes:.2} minutes in all and `max_minutes` is {most}; give a higher `max_minutes`"
-            )
-        } else {
-            let waited = p.epoch.saturating_sub(p.best_epoch);
-            format!(
-                "no better model came for {waited} epochs and `patience` is {}; give a higher `patience`",
-                s.patience
-            )
-        };
-        warn!("the run has nothing left to do: {why} to go further");
     }
 
     fn step(&mut self, steps: &mut StepsAhead, watcher: &mut dyn Watcher) -> Result<()> {
@@ -360,14 +380,24 @@ impl<'a> Trainer<'a> {
         }
         self.progress.step += 1;
         self.progress.epoch_steps += 1;
-        let (step, drops) = (self.progress.step, self.progress.drops);
-        let adam = self.settings.optimisation.adam(self.settings.lr, step, drops);
+        let step = self.progress.step;
+        let adam = self.settings.optimisation.adam(step, self.rate(step));
         self.engine.update(&Adam { frozen_layers: self.settings.freeze, ..adam })?;
         self.take_losses(false)?;
         self.step_time = (self.step_time.0 + start.elapsed(), self.step_time.1 + 1);
         let report = StepReport { step, loss: self.latest_loss, done: self.done() };
         self.stopped |= watcher.step(&report).is_break();
         Ok(())
+    }
+
+    /// The learning rate of step `step`: after other labels came it is that of the first steps again, without warming up.
+    fn rate(&self, step: u64) -> f64 {
+        let optimisation = &self.settings.optimisation;
+        let step = match self.progress.relabelled_at() {
+            0 => step,
+            before => step - before + optimisation.warmup_steps,
+        };
+        optimisation.rate(self.settings.lr, step, self.progress.drops)
     }
 
     /// Adds the losses that the engine has ready to the epoch; with `wait` those of all steps.
@@ -393,159 +423,5 @@ impl<'a> Trainer<'a> {
         }
         let step = self.progress.step;
         Err(Error::Diverged { step, loss: f32::NAN, images: self.batches.names(step) })
-    }
-
-    /// Ends an epoch; where it is `judged`, the network is, and is kept if it is the best.
-    fn end_epoch(&mut self, judged: bool, watcher: &mut dyn Watcher) -> Result<()> {
-        self.take_losses(true)?;
-        let (minutes, step) = (self.minutes(), self.progress.step);
-        let optimisation = &self.settings.optimisation;
-        let p = &mut self.progress;
-        p.epoch += 1;
-        let no_metrics = self.history.metrics.iter().map(|name| (name.clone(), f64::NAN)).collect();
-        self.history.epochs.push(Epoch {
-            epoch: p.epoch,
-            step,
-            minutes,
-            training_loss: p.loss_sum / p.epoch_steps.max(1) as f64,
-            validation_loss: f64::NAN,
-            metrics: no_metrics,
-            learning_rate: optimisation.rate(self.settings.lr, step, p.drops),
-            best: false,
-        });
-        (p.loss_sum, p.epoch_steps, self.losses) = (0.0, 0, 0);
-        if judged {
-            return self.judge_last_epoch(false, watcher);
-        }
-        self.reports.epoch(&self.history, Vec::new(), false)?;
-        self.report_epoch(watcher);
-        Ok(())
-    }
-
-    /// Judges the network as the last epoch left it, and keeps it if it is the best. `reported` is true where the epoch was
-    /// reported without a judgement when it ended.
-    fn judge_last_epoch(&mut self, reported: bool, watcher: &mut dyn Watcher) -> Result<()> {
-        let mut candidate = self.checked_parameters()?;
-        if self.settings.optimisation.ema.is_some_and(|decay| decay > 0.0) {
-            candidate = self.engine.average()?;
-        }
-        let step = self.progress.step;
-        // Where the watcher asks for an end while the network is judged, judging is finished first: otherwise there might be
-        // no model at all.
-        let mut listener = Listener { watcher: &mut *watcher, stopped: false };
-        let Evaluation { image_losses, scores, loss, .. } =
-            self.judge.judge(self.engine.as_mut(), &candidate, step, &mut listener)?;
-        self.stopped |= listener.stopped;
-        let metrics = scores.metrics().into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN)));
-        let scores = Scores { loss, metrics: metrics.collect() };
-        let judged = self.settings.monitor.judge(&scores);
-        let validated = self.prepared.validation.is_some();
-        let minutes = self.minutes();
-        let optimisation = &self.settings.optimisation;
-        let p = &mut self.progress;
-        let best = p.best_epoch == 0 || judged < p.best;
-        if let Some(epoch) = self.history.epochs.last_mut() {
-            (epoch.minutes, epoch.best) = (minutes, best);
-            if validated {
-                epoch.validation_loss = scores.loss;
-                epoch.metrics =
-                    scores.metrics.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
-            }
-        }
-        if best {
-            (p.best, p.best_epoch) = (judged, p.epoch);
-            self.model.parameters = candidate;
-            // A resumed run may be on another device.
-            self.model.provenance.insert("device".into(), self.engine.device().name.clone());
-            self.model.provenance.insert("steps".into(), step.to_string());
-            for (name, value) in scores.metrics.iter().filter(|_| validated) {
-                self.model.provenance.insert(format!("validation_{name}"), value.to_string());
-            }
-            p.best_provenance.clone_from(&self.model.provenance);
-        }
-        if optimisation.schedule() == RateSchedule::Plateau
-            && p.epoch - p.best_epoch.max(p.drop_epoch) >= optimisation.lr_patience
-        {
-            p.drops += 1;
-            p.drop_epoch = p.epoch;
-            let rate = optimisation.rate(self.settings.lr, step + 1, p.drops);
-            info!("no better model since epoch {}: the learning rate drops to {rate}", p.best_epoch);
-        }
-        self.reports.epoch(&self.history, image_losses, reported)?;
-        self.report_epoch(watcher);
-        Ok(())
-    }
-
-    fn report_epoch(&mut self, watcher: &mut dyn Watcher) {
-        if let Some(epoch) = self.history.epochs.last() {
-            self.stopped |= watcher.epoch(epoch).is_break();
-        }
-    }
-
-    fn save_is_due(&self, epoch_ended: bool) -> bool {
-        let seconds = self.saved.elapsed().as_secs_f64();
-        let first = epoch_ended && self.progress.epoch == self.validate_every;
-        let long = seconds > SAVE_SHARE * self.save_time.as_secs_f64();
-        first || long && (epoch_ended || seconds > SAVE_SECONDS)
-    }
-
-    /// Saves the best model, the history and the checkpoint. The checkpoint is written last, so that it never refers to a model or
-    /// history that is not saved yet.
-    fn save(&mut self) -> Result<()> {
-        let Some(folder) = self.folder else { return Ok(()) };
-        let start = Instant::now();
-        self.take_losses(true)?;
-        let parameters = self.checked_parameters()?;
-        let (moments, average) = (self.engine.moments()?, self.engine.average()?);
-        self.write_best()?;
-        self.progress.minutes = if self.settings.max_minutes.is_some() { self.minutes() } else { 0.0 };
-        let best_parameters =
-            if self.progress.best_epoch > 0 { self.model.parameters.clone() } else { Vec::new() };
-        let progress = self.progress.clone();
-        folder.write_checkpoint(&Checkpoint { parameters, moments, average, best_parameters, progress })?;
-        self.saved = Instant::now();
-        self.save_time = start.elapsed();
-        Ok(())
-    }
-
-    /// Writes the best model, if there is one yet, and the history.
-    fn write_best(&self) -> Result<()> {
-        let Some(folder) = self.folder else { return Ok(()) };
-        if self.progress.best_epoch > 0 {
-            folder.write_model(&self.model)?;
-        }
-        folder.write_history(&self.history)
-    }
-
-    /// Refreshes the preview if there is a better model than the one it shows. A failure is only logged, since a missing picture is
-    /// no reason to end a run.
-    fn refresh_preview(&mut self) {
-        let refreshed =
-            self.reports.refresh_preview(self.engine.as_mut(), &self.model.parameters, &self.judge);
-        if let Err(error) = refreshed {
-            warn!("there is no new preview: {error}");
-        }
-    }
-
-    /// The scores of the best model on the validation images.
-    fn best_scores(&self) -> Option<Scores> {
-        self.prepared.validation.as_ref()?;
-        let epoch = self.history.epochs.iter().find(|epoch| epoch.epoch == self.progress.best_epoch)?;
-        let values = epoch.metrics.iter().map(|(_, value)| *value);
-        let metrics = metric_names(&self.model.task).iter().copied().zip(values).collect();
-        Some(Scores { loss: epoch.validation_loss, metrics })
-    }
-}
-
-/// Passes reports on to the watcher. When it asks to stop, that is noted in `stopped` and the work goes on.
-struct Listener<'a> {
-    watcher: &'a mut dyn Watcher,
-    stopped: bool,
-}
-
-impl Watcher for Listener<'_> {
-    fn image(&mut self, image: &ImageReport<'_>) -> Flow {
-        self.stopped |= self.watcher.image(image).is_break();
-        Flow::Continue(())
     }
 }
