@@ -153,7 +153,7 @@ fn a_run_goes_on_with_more_strokes_from_where_it_is() {
     bench.floats("images/3.tif", &textures(3, 100.0));
     bench.labels("strokes/3.png", &more);
     let refused = bench.run("train --resume run --max-steps 40 --device cpu");
-    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
     assert!(
         refused.stderr.contains("--new-labels") && refused.stderr.contains("--init"),
         "{}",
