@@ -40,7 +40,7 @@ pub struct TrainArguments {
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "init"])]
     resume: Option<PathBuf>,
     /// With --resume: go on with labels that were changed or added since, of the same classes
-    #[arg(long, requires = "resume")]
+    #[arg(long)]
     new_labels: bool,
     /// Take settings from this file, such as the config.toml of another run
     #[arg(long, value_name = "FILE.toml")]
@@ -76,6 +76,10 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         }
         _ => from_arguments(&arguments)?,
     };
+    if arguments.new_labels && arguments.resume.is_none() {
+        let wanted = "a new run takes the labels as they are; leave it out, or name the run with --resume";
+        return Err(Error::setting("--new-labels", "given without a run to go on with", wanted));
+    }
     if arguments.resume.is_none() && arguments.out.is_none() && arguments.preview_augmentation.is_none() {
         return Err(no_folder());
     }

@@ -53,6 +53,9 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::load`].
     pub fn resumed(settings: &Settings, run: &Path) -> Result<Self> {
+        if RunFolder::was_relabelled(run)? {
+            return Self::relabelled(settings, run);
+        }
         Self::load_with(settings, RunFolder::measurements(run))
     }
 

@@ -154,14 +154,26 @@ impl RunFolder {
         write_bytes_atomic(self.path.join("checkpoint.safetensors"), &checkpoint.to_bytes()?)
     }
 
+    /// Whether the run in the folder `path` has gone on with other labels than those that it began with.
+    ///
+    /// # Errors
+    /// For a checkpoint that cannot be read.
+    pub(in crate::training) fn was_relabelled(path: &Path) -> Result<bool> {
+        Ok(read_checkpoint(path)?.is_some_and(|checkpoint| checkpoint.progress.relabelled_at() > 0))
+    }
+
     /// The checkpoint; none in the folder of a run that was stopped before its first.
     pub(in crate::training) fn read_checkpoint(&self) -> Result<Option<Checkpoint>> {
-        let path = self.path.join("checkpoint.safetensors");
-        match std::fs::read(&path) {
-            Ok(bytes) => Checkpoint::from_bytes(&bytes, &path).map(Some),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::input(&path, format!("cannot be read ({e})"))),
-        }
+        read_checkpoint(&self.path)
+    }
+}
+
+fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>> {
+    let path = folder.join("checkpoint.safetensors");
+    match std::fs::read(&path) {
+        Ok(bytes) => Checkpoint::from_bytes(&bytes, &path).map(Some),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::input(&path, format!("cannot be read ({e})"))),
     }
 }
 
