@@ -130,6 +130,8 @@ pub mod network;
 pub mod phantom;
 pub mod pictures;
 mod pipeline;
+#[cfg(feature = "portal")]
+pub mod portal;
 pub mod reference;
 pub mod samples;
 pub mod schedule;

@@ -1,0 +1,307 @@
+//! The lines of a journal: on the disk before they are acknowledged, chained by hashes.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::entry::Entry;
+use crate::{Error, Result};
+
+/// How the hash stands at the end of a line: behind the other fields.
+const HASH_FIELD: &str = ",\"hash\":\"";
+/// Hexadecimal digits of a hash.
+const HASH_DIGITS: usize = 64;
+
+/// An entry with its number and the tab that it came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(in crate::portal) struct Line {
+    pub(in crate::portal) seq: u64,
+    pub(in crate::portal) tab: String,
+    #[serde(flatten)]
+    pub(in crate::portal) entry: Entry,
+}
+
+/// The file that lines are added to. The hash of a line is SHA-256 of the hash before it (nothing for the first line) and the line
+/// without its hash.
+#[derive(Debug)]
+pub(in crate::portal) struct JournalFile {
+    path: PathBuf,
+    file: File,
+    /// Bytes that are known to be whole lines.
+    length: u64,
+    seq: u64,
+    hash: String,
+    /// Whether what is behind `length` could not be cut off again, so that nothing can be added.
+    is_broken: bool,
+}
+
+/// What is in a line of the file: without its hash, and the hash.
+fn parted(line: &str) -> Option<(String, &str)> {
+    let end = line.strip_suffix("\"}")?;
+    let (before, hash) = end.split_at_checked(end.len().checked_sub(HASH_DIGITS)?)?;
+    let before = before.strip_suffix(HASH_FIELD)?;
+    Some((format!("{before}}}"), hash))
+}
+
+/// The hash of the line `text` (without its hash) behind lines of the hash `before`.
+fn hash_of(before: &str, text: &str) -> String {
+    let digest = Sha256::new().chain_update(before).chain_update(text).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a line of the file that follows `seq` and `hash`; says what is wrong with it otherwise.
+fn read_line(bytes: &[u8], seq: u64, hash: &str) -> std::result::Result<(Line, String), String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "is no text".to_owned())?;
+    let (text, found) = parted(text).ok_or("has no hash at its end")?;
+    let line: Line = serde_json::from_str(&text).map_err(|error| format!("is no entry: {error}"))?;
+    if line.seq != seq + 1 {
+        return Err(format!("has the number {} behind {seq}", line.seq));
+    }
+    if hash_of(hash, &text) != found {
+        return Err("has another hash than its text".to_owned());
+    }
+    Ok((line, found.to_owned()))
+}
+
+impl JournalFile {
+    /// Opens the journal at `path`, or begins it; gives its lines. What a program was writing when it was killed, which is the last
+    /// line at most, is cut off.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a file that cannot be read or is damaged before its last line; [`Error::Output`] where it cannot be made.
+    pub(in crate::portal) fn open(path: &Path) -> Result<(Self, Vec<Line>)> {
+        let is_new = !path.exists();
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let mut file = file.map_err(|error| {
+            let problem = format!("the journal cannot be opened: {error}; check its permissions");
+            Error::output(path, problem).caused_by(error)
+        })?;
+        if is_new {
+            sync_folder(path)?;
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| {
+            Error::input(path, format!("the journal cannot be read: {error}")).caused_by(error)
+        })?;
+        let (mut lines, mut length, mut hash) = (Vec::<Line>::new(), 0, String::new());
+        while length < bytes.len() {
+            let rest = &bytes[length..];
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            let read = match end {
+                Some(end) => read_line(&rest[..end], lines.len() as u64, &hash).map(|read| (read, end)),
+                None => Err("has no end".to_owned()),
+            };
+            let number = lines.len() + 1;
+            match read {
+                Ok(((line, of_line), end)) => {
+                    lines.push(line);
+                    hash = of_line;
+                    length += end + 1;
+                }
+                Err(problem) if Self::is_torn(rest, end) => {
+                    let name = path.display();
+                    log::warn!("line {number} of {name} was not finished and is cut off: it {problem}");
+                    break;
+                }
+                Err(problem) => {
+                    let way_out = "put back a copy of the file, or remove this line and all behind it";
+                    return Err(Error::input(path, format!("line {number} {problem}; {way_out}")));
+                }
+            }
+        }
+        let (seq, length) = (lines.len() as u64, length as u64);
+        let journal = Self { path: path.to_path_buf(), file, length, seq, hash, is_broken: false };
+        if length < bytes.len() as u64 {
+            journal.file.set_len(length).and_then(|()| journal.file.sync_all()).map_err(|e| journal.failed(e))?;
+        }
+        Ok((journal, lines))
+    }
+
+    /// Whether a bad line, at the beginning of `rest` with its end at `end`, is what was being written when the program was killed:
+    /// nothing that looks like a whole line comes behind it.
+    fn is_torn(rest: &[u8], end: Option<usize>) -> bool {
+        let Some(end) = end else { return true };
+        !rest[end + 1..].split(|byte| *byte == b'\n').any(|line| line.starts_with(b"{\"seq\":") && line.ends_with(b"\"}"))
+    }
+
+    /// The number of the last line; 0 before the first.
+    pub(in crate::portal) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The hash of the last line; empty before the first.
+    pub(in crate::portal) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Adds `entries` of the tab `tab` and gives their lines. When this returns, they are on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Output`] where they cannot be written; then none of them is there.
+    pub(in crate::portal) fn append(&mut self, tab: &str, entries: Vec<Entry>) -> Result<Vec<Line>> {
+        if self.is_broken {
+            let problem = "an earlier line could not be written whole; check the disk, and start the server anew";
+            return Err(Error::output(&self.path, problem));
+        }
+        let (mut text, mut hash, mut lines) = (String::new(), self.hash.clone(), Vec::new());
+        for (entry, number) in entries.into_iter().zip(self.seq + 1..) {
+            let line = Line { seq: number, tab: tab.to_owned(), entry };
+            let json = serde_json::to_string(&line).map_err(|error| Error::output(&self.path, error))?;
+            hash = hash_of(&hash, &json);
+            text += json.strip_suffix('}').unwrap_or(&json);
+            text += HASH_FIELD;
+            text += &hash;
+            text += "\"}\n";
+            lines.push(line);
+        }
+        let written = (|| {
+            self.file.seek(SeekFrom::Start(self.length))?;
+            self.file.write_all(text.as_bytes())?;
+            self.file.sync_data()
+        })();
+        if let Err(error) = written {
+            let cut = self.file.set_len(self.length).and_then(|()| self.file.sync_all());
+            self.is_broken = cut.is_err();
+            return Err(self.failed(error));
+        }
+        self.length += text.len() as u64;
+        self.seq += lines.len() as u64;
+        self.hash = hash;
+        Ok(lines)
+    }
+
+    /// The lines from `seq` on, as they are in the file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the file cannot be read.
+    pub(in crate::portal) fn text_from(&self, seq: u64) -> Result<Vec<u8>> {
+        let unreadable = |error: std::io::Error| {
+            Error::input(&self.path, format!("the journal cannot be read: {error}")).caused_by(error)
+        };
+        let file = File::open(&self.path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.take(self.length).read_to_end(&mut bytes).map_err(unreadable)?;
+        let before = usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX);
+        let start = match before {
+            0 => Some(0),
+            _ => bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(before - 1).map(|(at, _)| at + 1),
+        };
+        Ok(start.map_or_else(Vec::new, |start| bytes.split_off(start)))
+    }
+
+    fn failed(&self, error: std::io::Error) -> Error {
+        let way_out = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space and try again",
+            _ => "check the disk and try again",
+        };
+        Error::output(&self.path, format!("{error}; {way_out}")).caused_by(error)
+    }
+}
+
+/// Writes the name of a new file to the disk.
+fn sync_folder(path: &Path) -> Result<()> {
+    if cfg!(unix)
+        && let Some(folder) = path.parent()
+    {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| Error::output(path, format!("{error}; check the disk")).caused_by(error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::portal::journal::entry::{Of, Polygon, Stroke};
+
+    fn stroke(number: u32) -> Entry {
+        Entry::Stroke(Stroke {
+            image: "i1".into(),
+            slice: 0,
+            class: Some(1),
+            size: 9.1,
+            points: vec![[f64::from(number), 0.1], [1.0 / 3.0, 12.3]],
+            depth: 0,
+            range: Some([0.1, 1e-7]),
+        })
+    }
+
+    fn filled(path: &Path) -> Vec<Line> {
+        let (mut journal, lines) = JournalFile::open(path).unwrap();
+        assert!(lines.is_empty() && journal.hash().is_empty());
+        let mut lines = journal.append("a", vec![stroke(1), stroke(2)]).unwrap();
+        lines.extend(journal.append("b-1", vec![Entry::Undo(Of { of: 2 })]).unwrap());
+        let points = vec![[0.5, 0.5]; 3];
+        let polygon = Polygon { image: "\"ä\\".into(), slice: 1, class: None, points };
+        lines.extend(journal.append("a", vec![Entry::Polygon(polygon)]).unwrap());
+        assert_eq!(journal.seq(), 4);
+        lines
+    }
+
+    #[test]
+    fn lines_come_back_and_the_chain_can_be_followed_by_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let lines = filled(&path);
+        let (journal, read) = JournalFile::open(&path).unwrap();
+        assert_eq!(read, lines);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut hash = String::new();
+        for line in text.lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let found = value["hash"].as_str().unwrap();
+            let without = line.replace(&format!(",\"hash\":\"{found}\""), "");
+            hash = format!("{:x}", Sha256::digest(format!("{hash}{without}")));
+            assert_eq!(found, hash);
+        }
+        assert_eq!(journal.hash(), hash);
+        assert_eq!(journal.text_from(0).unwrap(), text.as_bytes());
+        assert_eq!(journal.text_from(1).unwrap(), text.as_bytes());
+        let last = text.lines().next_back().unwrap();
+        assert_eq!(journal.text_from(4).unwrap(), format!("{last}\n").as_bytes());
+        assert!(journal.text_from(5).unwrap().is_empty() && journal.text_from(99).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_journal_that_was_cut_at_any_byte_has_all_whole_lines_and_takes_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let lines = filled(&path);
+        let bytes = std::fs::read(&path).unwrap();
+        for length in 0..bytes.len() {
+            let whole = bytes[..length].iter().filter(|byte| **byte == b'\n').count();
+            // What the disk had not written yet may be zeros.
+            for tail in [&b""[..], b"\0\0\0\0", b"\0\n"] {
+                std::fs::write(&path, [&bytes[..length], tail].concat()).unwrap();
+                let (mut journal, read) = JournalFile::open(&path).unwrap();
+                assert_eq!(read, lines[..whole], "cut at {length}");
+                if length % 41 == 0 {
+                    journal.append("c", vec![stroke(7)]).unwrap();
+                    drop(journal);
+                    let (journal, read) = JournalFile::open(&path).unwrap();
+                    assert_eq!((read.len(), journal.seq()), (whole + 1, whole as u64 + 1));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn damage_before_the_last_line_is_told_and_nothing_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        filled(&path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        let swapped = [lines[1], lines[0], lines[2], lines[3], ""].join("\n");
+        let dropped = [lines[0], lines[2], lines[3], ""].join("\n");
+        for damaged in [text.replacen("12.3", "12.4", 1), swapped, dropped, format!("\n{text}")] {
+            std::fs::write(&path, &damaged).unwrap();
+            let error = JournalFile::open(&path).unwrap_err().to_string();
+            assert!(error.contains("line ") && error.contains("put back a copy"), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged);
+        }
+    }
+}

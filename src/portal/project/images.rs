@@ -1,0 +1,207 @@
+//! Images that are added to a project and taken out.
+
+use std::path::{Path, PathBuf};
+
+use super::about::{Came, Image};
+use super::places::{Listing, check_upload_name};
+use super::Project;
+use crate::files::UnfinishedFile;
+use crate::images::{ImageSource, page_size};
+use crate::portal::journal::Shape;
+use crate::portal::tiles::{measure, pages_of};
+use crate::{Error, Result};
+
+/// Most images of a project.
+const MOST_IMAGES: usize = 10_000;
+
+/// An image that is not in the project yet.
+struct Found {
+    pages: Vec<ImageSource>,
+    shape: Shape,
+    channels: usize,
+}
+
+impl Project {
+    /// What is in a folder that images may be taken from; of the first one where `path` is empty.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for folders that cannot be listed.
+    pub(in crate::portal) fn browse(&self, path: &str) -> Result<Listing> {
+        self.places.list(path)
+    }
+
+    /// Adds the images that `path` names: a file, a folder of files, a place inside a file, or a pattern. Each stack is one image. With
+    /// `copy` the files are copied into the project. Gives their names in the project; those of images that were there already too.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for what cannot be read or may not, [`Error::Mismatch`] for stacks of slices of several sizes.
+    pub fn add(&self, path: &str, copy: bool) -> Result<Vec<String>> {
+        let input = self.places.check_input(path)?;
+        let mut stacks: Vec<Vec<ImageSource>> = Vec::new();
+        for page in pages_of(&input)? {
+            match stacks.last_mut() {
+                Some(stack) if stack[0].place() == page.place() => stack.push(page),
+                _ => stacks.push(vec![page]),
+            }
+        }
+        let mut ids = Vec::new();
+        for stack in stacks {
+            self.places.check(&stack[0].path)?;
+            ids.push(self.add_stack(stack, if copy { Came::Copied } else { Came::Linked })?);
+        }
+        Ok(ids)
+    }
+
+    fn add_stack(&self, pages: Vec<ImageSource>, came: Came) -> Result<String> {
+        let found = Found::of(pages)?;
+        let first = &found.pages[0];
+        let real = first.real_path();
+        let inside = first.place().1;
+        let inside = inside.strip_prefix(&*first.path.to_string_lossy()).unwrap_or_default().to_owned();
+        let known = |images: &[Image]| {
+            let same = |image: &&Image| self.folder.join(&image.path) == real && image.inside == inside;
+            images.iter().find(same).map(|image| image.id.clone())
+        };
+        if let Some(id) = known(&self.images()) {
+            return Ok(id);
+        }
+        if self.images().len() >= MOST_IMAGES {
+            let problem = format!("the project has {MOST_IMAGES} images, which is the most; begin another one");
+            return Err(Error::Mismatch(problem));
+        }
+        let range = measure(&found.pages, found.shape, found.channels)?;
+        let stem = first.file_stem();
+        let path = match came {
+            Came::Copied => self.copied(&real)?,
+            Came::Linked | Came::Uploaded => real,
+        };
+        let path = path.strip_prefix(&self.folder).map_or_else(|_| path.clone(), Path::to_path_buf);
+        let mut id = String::new();
+        self.change_about(|about| {
+            id = format!("i{}", about.next_image);
+            about.next_image += 1;
+            about.images.push(Image {
+                id: id.clone(),
+                name: format!("{stem}{inside}"),
+                path,
+                inside,
+                came,
+                width: found.shape.width,
+                height: found.shape.height,
+                slices: found.shape.slices,
+                channels: found.channels,
+                lowest: range.lowest,
+                highest: range.highest,
+                low: range.low,
+                high: range.high,
+                removed: false,
+            });
+        })?;
+        Ok(id)
+    }
+
+    /// A free name in `images/` that is like `name`.
+    fn free_name(&self, name: &str) -> PathBuf {
+        let folder = self.folder.join("images");
+        let (stem, ending) = name.split_once('.').map_or((name, String::new()), |(stem, ending)| (stem, format!(".{ending}")));
+        let numbered = (2..).map(|number| format!("{stem}-{number}{ending}"));
+        let mut names = std::iter::once(name.to_owned()).chain(numbered).map(|name| folder.join(name));
+        names.find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+    }
+
+    fn copied(&self, from: &Path) -> Result<PathBuf> {
+        let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let to = self.free_name(&name);
+        copy_all(from, &to).map_err(|error| {
+            Error::output(&to, format!("{} cannot be copied: {error}", from.display())).caused_by(error)
+        })?;
+        Ok(to)
+    }
+
+    /// Begins a file that a page sends, called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for what is no name of an image; [`Error::Output`].
+    pub(in crate::portal) fn begin_upload(&self, name: &str) -> Result<(UnfinishedFile, PathBuf)> {
+        check_upload_name(name)?;
+        let path = self.free_name(name);
+        Ok((UnfinishedFile::create(&path)?, path))
+    }
+
+    /// All of the file has come: adds the images that are in it. A file that is no image does not stay.
+    ///
+    /// # Errors
+    /// As [`Project::add`].
+    pub(in crate::portal) fn end_upload(&self, file: UnfinishedFile, path: &Path) -> Result<Vec<String>> {
+        file.done()?;
+        let added = pages_of(&path.display().to_string()).and_then(|pages| self.add_stack(pages, Came::Uploaded));
+        if added.is_err() {
+            std::fs::remove_file(path).ok();
+        }
+        added.map(|id| vec![id])
+    }
+
+    /// Takes an image out of the project. Its file and its strokes stay. Gives whether there was such an image.
+    ///
+    /// # Errors
+    /// [`Error::Output`] where that cannot be written.
+    pub fn remove(&self, id: &str) -> Result<bool> {
+        if self.image(id).is_none() {
+            return Ok(false);
+        }
+        self.change_about(|about| {
+            about.images.iter_mut().filter(|image| image.id == id).for_each(|image| image.removed = true);
+        })?;
+        self.tiles.close(id);
+        Ok(true)
+    }
+}
+
+impl Found {
+    /// # Errors
+    /// [`Error::Mismatch`] for slices of several sizes.
+    fn of(pages: Vec<ImageSource>) -> Result<Self> {
+        let Some(first) = pages.first() else {
+            return Err(Error::Mismatch("there is no image in it".into()));
+        };
+        let size = page_size(first)?;
+        for page in &pages {
+            let other = page_size(page)?;
+            if other != size {
+                return Err(Error::Mismatch(format!(
+                    "{} has {} x {} pixels of {} channels, but {} has {} x {} of {}; wanted the same in all slices of a stack",
+                    page.name(), other.2, other.1, other.0, first.name(), size.2, size.1, size.0
+                )));
+            }
+        }
+        let (channels, height, width) = size;
+        let shape = Shape { slices: pages.len(), height, width };
+        Ok(Self { pages, shape, channels })
+    }
+}
+
+/// Copies a file, or a folder with all that is in it; what is half done is removed.
+fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
+    fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+        if !from.is_dir() {
+            return std::fs::copy(from, to).map(drop);
+        }
+        std::fs::create_dir(to)?;
+        for entry in std::fs::read_dir(from)? {
+            let entry = entry?;
+            // Links could lead anywhere.
+            if !entry.file_type()?.is_symlink() {
+                copy(&entry.path(), &to.join(entry.file_name()))?;
+            }
+        }
+        Ok(())
+    }
+    let copied = copy(from, to);
+    if copied.is_err() {
+        let removed = if to.is_dir() { std::fs::remove_dir_all(to) } else { std::fs::remove_file(to) };
+        if let Err(error) = removed {
+            log::debug!("{} cannot be removed: {error}", to.display());
+        }
+    }
+    copied
+}

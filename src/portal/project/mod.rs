@@ -1,0 +1,276 @@
+//! A project: a folder of plain files, of which one server at a time takes care.
+//!
+//! - `about`: `project.toml`: the name, the images and the settings ([`Image`]).
+//! - `places`: which folders images may be taken from.
+//! - `images`: images that are added and taken out.
+//! - `drawing`: entries that are added to the journal, undo, redo and classes.
+//! - `looking`: tiles, labels and strokes, for pages and for training.
+//! - `exchange`: labels to files, and from files.
+
+mod about;
+mod drawing;
+mod exchange;
+mod images;
+mod looking;
+mod places;
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ndarray::Array2;
+
+pub use about::{Came, Image};
+pub(in crate::portal) use drawing::Done;
+pub use looking::Painted;
+pub(in crate::portal) use looking::LabelTile;
+pub(in crate::portal) use places::Listing;
+
+use about::About;
+use places::Places;
+
+pub use super::journal::Class;
+use super::journal::{History, JournalFile, Shape, check_name};
+pub use super::labels::{Rect, Region, Run};
+use super::labels::{Given, Labels, Source};
+use super::tiles::Tiles;
+use crate::files::{FolderLock, make_and_try, remove_unfinished};
+use crate::geometry::Window;
+use crate::images::{ImageCache, ImageSource};
+use crate::{Error, Result};
+
+/// The folders of a project.
+const FOLDERS: [&str; 6] = ["images", "labels", "runs", "models", "results", "cache"];
+/// The changes of so many entries are remembered.
+const MOST_CHANGES: usize = 10_000;
+
+/// A project that is open. All methods may be called from any thread.
+#[derive(Debug)]
+pub struct Project {
+    folder: PathBuf,
+    places: Places,
+    tiles: Tiles,
+    imports: Imports,
+    state: Mutex<State>,
+    /// Held as long as the project is open.
+    _lock: FolderLock,
+}
+
+/// What changes while a project is open.
+#[derive(Debug)]
+struct State {
+    about: About,
+    journal: JournalFile,
+    history: History,
+    labels: Labels,
+    /// What the latest entries have changed.
+    changes: VecDeque<(u64, Vec<Region>)>,
+    /// The entry behind which all changes are remembered.
+    changes_from: u64,
+    /// For images that have changed since the project was opened, the entry that changed them last; and the entry whose labels their
+    /// file has.
+    changed_at: HashMap<String, u64>,
+    written_at: HashMap<String, u64>,
+}
+
+/// Label files that were laid over.
+#[derive(Debug)]
+struct Imports {
+    files: ImageCache,
+    opened: Mutex<HashMap<String, Arc<Vec<ImageSource>>>>,
+}
+
+/// Where labels find images.
+struct Sources<'a> {
+    about: &'a About,
+    project: &'a Project,
+}
+
+impl Source for Sources<'_> {
+    fn shape(&self, image: &str) -> Option<Shape> {
+        // The strokes on an image that was taken out are still there.
+        self.about.images.iter().find(|known| known.id == image).map(Image::shape)
+    }
+
+    fn grey(&self, image: &str, slice: usize, part: &Window) -> Result<Array2<f32>> {
+        let image = self.about.images.iter().find(|known| known.id == image);
+        let image = image.ok_or_else(|| Error::Mismatch("there is no such image in the project".into()))?;
+        self.project.tiles.grey(&image.file(&self.project.folder), slice, part)
+    }
+
+    fn imported(&self, file: &str, slice: usize) -> Result<Vec<(u8, Vec<Run>)>> {
+        self.project.imported(file, slice)
+    }
+}
+
+impl State {
+    /// The labels, and what they follow from.
+    fn labels<'a>(&'a mut self, project: &'a Project) -> (&'a mut Labels, &'a History, Sources<'a>) {
+        let Self { about, history, labels, .. } = self;
+        (labels, history, Sources { about, project })
+    }
+
+    /// Does something with the labels and what they follow from.
+    fn with_labels<T>(&mut self, project: &Project, work: impl FnOnce(&mut Labels, &Given<'_>) -> T) -> T {
+        let (labels, history, source) = self.labels(project);
+        work(labels, &Given { history, source: &source })
+    }
+}
+
+impl Project {
+    /// Opens the project in `folder`, or makes one there; images may be taken from the folders `allowed`.
+    ///
+    /// # Errors
+    /// [`Error::Output`] where another server has it, or it takes no files; [`Error::Input`] for files that are damaged.
+    pub fn open(folder: &Path, allowed: &[PathBuf]) -> Result<Self> {
+        let is_new = !folder.join("project.toml").exists();
+        if is_new && folder.join("journal.jsonl").exists() {
+            let problem = "there is a journal but no project.toml; put back a copy of it";
+            return Err(Error::input(folder, problem));
+        }
+        if is_new {
+            check_is_no_other_folder(folder)?;
+            make_and_try(folder).map_err(as_project)?;
+        }
+        let folder = folder.canonicalize().map_err(|error| {
+            Error::input(folder, format!("the folder cannot be opened: {error}")).caused_by(error)
+        })?;
+        let lock = FolderLock::take(&folder).map_err(as_project)?;
+        for name in FOLDERS {
+            let path = folder.join(name);
+            std::fs::create_dir_all(&path).map_err(|error| {
+                Error::output(&path, format!("the folder cannot be made: {error}")).caused_by(error)
+            })?;
+            remove_unfinished(&path);
+        }
+        remove_unfinished(&folder);
+        let file = folder.join("project.toml");
+        let about = if is_new {
+            let name = folder.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy().into_owned());
+            let about = About::new(if check_name(&name).is_ok() { name } else { "project".into() });
+            about.write(&file)?;
+            about
+        } else {
+            About::read(&file)?
+        };
+        let (journal, lines) = JournalFile::open(&folder.join("journal.jsonl"))?;
+        let history = History::of(lines)?;
+        let places = Places::new(&folder, allowed)?;
+        let changes_from = journal.seq();
+        let state = State {
+            about,
+            journal,
+            history,
+            labels: Labels::default(),
+            changes: VecDeque::new(),
+            changes_from,
+            changed_at: HashMap::new(),
+            written_at: HashMap::new(),
+        };
+        let imports = Imports { files: ImageCache::new(256 << 20), opened: Mutex::default() };
+        Ok(Self { folder, places, tiles: Tiles::default(), imports, state: Mutex::new(state), _lock: lock })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The folder of the project, without links and dots.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The name for people.
+    pub fn name(&self) -> String {
+        self.state().about.name.clone()
+    }
+
+    /// Gives the project another name.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for what is no name on a line, [`Error::Output`] where it cannot be written.
+    pub fn rename(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        self.change_about(|about| name.clone_into(&mut about.name))
+    }
+
+    /// Changes `project.toml`: on the disk first.
+    fn change_about(&self, change: impl FnOnce(&mut About)) -> Result<()> {
+        let mut state = self.state();
+        let mut about = state.about.clone();
+        change(&mut about);
+        about.classes = state.history.classes().cloned().collect();
+        about.write(&self.folder.join("project.toml"))?;
+        state.about = about;
+        Ok(())
+    }
+
+    /// The settings of training that are kept, by name, as text.
+    pub fn settings(&self) -> std::collections::BTreeMap<String, String> {
+        self.state().about.training.clone()
+    }
+
+    /// Keeps settings of training.
+    ///
+    /// # Errors
+    /// [`Error::Output`] where they cannot be written.
+    pub fn keep_settings(&self, settings: std::collections::BTreeMap<String, String>) -> Result<()> {
+        self.change_about(|about| about.training = settings)
+    }
+
+    /// The number and the hash of the last entry of the journal; 0 and nothing before the first.
+    pub fn journal_state(&self) -> (u64, String) {
+        let state = self.state();
+        (state.journal.seq(), state.journal.hash().to_owned())
+    }
+
+    /// The lines of the journal from the entry `seq` on.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it cannot be read.
+    pub fn journal_from(&self, seq: u64) -> Result<Vec<u8>> {
+        self.state().journal.text_from(seq)
+    }
+
+    /// The classes that there are, in order of their numbers.
+    pub fn classes(&self) -> Vec<Class> {
+        self.state().history.classes().cloned().collect()
+    }
+
+    /// The images that there are, in the order in which they came.
+    pub fn images(&self) -> Vec<Image> {
+        self.state().about.images().cloned().collect()
+    }
+
+    /// The image `id`, where there is one.
+    pub fn image(&self, id: &str) -> Option<Image> {
+        self.state().about.image(id).cloned()
+    }
+}
+
+/// Refuses a folder that holds other things, so that a slip of the pen makes no project of a home folder.
+fn check_is_no_other_folder(folder: &Path) -> Result<()> {
+    let Ok(mut entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    if entries.any(|entry| entry.is_ok_and(|entry| !entry.file_name().to_string_lossy().starts_with('.'))) {
+        return Err(Error::input(
+            folder,
+            "holds other files and no project.toml; name a folder that is a project, is empty or is not there yet",
+        ));
+    }
+    Ok(())
+}
+
+/// An error of a folder for results, as one of a folder for a project.
+fn as_project(error: Error) -> Error {
+    match error {
+        Error::Output { path, problem, cause } => {
+            let problem = problem.replace("`out`", "`project`").replace("another run of msd-gpu is writing there", "another msd-gpu has it open");
+            Error::Output { path, problem, cause }
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

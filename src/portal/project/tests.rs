@@ -1,0 +1,208 @@
+//! A project on the disk: what is there after it was closed, and what is refused.
+
+use std::path::Path;
+
+use ndarray::{Array2, Array4};
+
+use super::*;
+use crate::geometry::Extent;
+use crate::images::{Discovery, Sink, TiffSink, read_labels, write_labels, write_png_grey8};
+use crate::portal::journal::{ClassChange, Entry, Fill, Stroke};
+
+/// A folder with an image of 40 x 30 pixels and a stack of three slices of that size.
+fn data() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    let image = Array2::from_shape_fn((30, 40), |(y, x)| (y * 5 + x) as u8);
+    write_png_grey8(folder.path().join("data/a.png"), &image).unwrap();
+    let extent = Extent::new(3, 30, 40);
+    let mut sink = TiffSink::values(folder.path().join("data/stack.tif"), extent, 1).unwrap();
+    let volume = Array4::from_shape_fn((1, 3, 30, 40), |(_, z, y, x)| (z * 1200 + y * 40 + x) as f32);
+    sink.write(Window::whole(extent), volume.view()).unwrap();
+    Box::new(sink).done().unwrap();
+    folder
+}
+
+fn open(folder: &Path) -> Project {
+    Project::open(&folder.join("project"), &[folder.join("data")]).unwrap()
+}
+
+fn class(project: &Project, locked: bool) -> u8 {
+    let (class, _) = project.add_class("a", "fibre".into(), "#e6550d".into()).unwrap();
+    let (name, colour) = ("fibre".to_owned(), "#e6550d".to_owned());
+    project.append("a", vec![Entry::Class(ClassChange { class, name, colour, locked, removed: false })]).unwrap();
+    class
+}
+
+fn stroke(image: &str, class: u8, y: f64) -> Entry {
+    Entry::Stroke(Stroke {
+        image: image.into(),
+        slice: 0,
+        class: Some(class),
+        size: 3.0,
+        points: vec![[2.5, y], [20.5, y + 4.3]],
+        depth: 0,
+        range: None,
+    })
+}
+
+#[test]
+fn a_project_is_the_same_after_it_was_opened_again() {
+    let folder = data();
+    let project = open(folder.path());
+    assert_eq!(project.add("a.png", false).unwrap(), ["i1"]);
+    assert_eq!(project.add("stack.tif", true).unwrap(), ["i2"]);
+    assert_eq!(project.add("a.png", false).unwrap(), ["i1"]);
+    project.rename("My <b>project</b>").unwrap();
+    let fibre = class(&project, false);
+    let done = project.append("a", vec![stroke("i1", fibre, 5.0), stroke("i1", fibre, 15.0)]).unwrap();
+    assert_eq!((done.seq, done.changed.len()), (4, 2));
+    project.append("b", vec![stroke("i2", fibre, 9.0)]).unwrap();
+    let (undone, line) = project.turn("a", false).unwrap().unwrap();
+    assert_eq!((undone.seq, line.seq), (6, 4));
+    let labels = project.labels("i1", 0).unwrap();
+    let state = project.journal_state();
+    let images = project.images();
+    assert!(project.labelled("i1").unwrap() > 40 && labels.1 == 6);
+    drop(project);
+
+    let project = open(folder.path());
+    assert_eq!((project.labels("i1", 0).unwrap(), project.journal_state()), (labels.clone(), state));
+    assert_eq!((project.images(), project.name()), (images, "My <b>project</b>".into()));
+    assert_eq!(project.classes(), [Class { class: 0, name: "fibre".into(), colour: "#e6550d".into(), locked: false }]);
+    assert!(project.folder().join("images/stack.tif").exists());
+    // What was undone before the end can be done again, and all before be undone.
+    assert_eq!(project.turn("a", true).unwrap().unwrap().1.seq, 4);
+    assert_eq!(project.turn("new", false).unwrap().unwrap().1.seq, 5);
+    assert_eq!(project.turn("a", true).unwrap(), None);
+    assert_eq!(project.changes_since(5), None);
+    let changes = project.changes_since(6).unwrap();
+    assert_eq!(changes.iter().map(|(seq, regions)| (*seq, regions[0].image.as_str())).collect::<Vec<_>>(), [(7, "i1"), (8, "i2")]);
+    let strokes = project.strokes("i1", 0).unwrap();
+    assert_eq!(strokes.iter().map(|stroke| (stroke.seq, stroke.class)).collect::<Vec<_>>(), [(3, Some(0)), (4, Some(0))]);
+    assert_eq!(project.painted_slices("i2"), [0; 0]);
+}
+
+#[test]
+fn one_server_at_a_time_has_a_project() {
+    let folder = data();
+    let project = open(folder.path());
+    let error = Project::open(&folder.path().join("project"), &[]).unwrap_err().to_string();
+    assert!(error.contains("another msd-gpu has it open"), "{error}");
+    drop(project);
+    open(folder.path());
+    let error = Project::open(&folder.path().join("data"), &[]).unwrap_err().to_string();
+    assert!(error.contains("holds other files"), "{error}");
+    std::fs::write(folder.path().join("project/project.toml"), "version = 9").unwrap();
+    let error = Project::open(&folder.path().join("project"), &[]).unwrap_err().to_string();
+    assert!(error.contains("project.toml"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_drawn_changes_nothing() {
+    let folder = data();
+    let project = open(folder.path());
+    project.add("a.png", false).unwrap();
+    let fibre = class(&project, false);
+    project.append("a", vec![stroke("i1", fibre, 5.0)]).unwrap();
+    let before = (project.journal_state(), std::fs::read(project.folder().join("journal.jsonl")).unwrap());
+    let fill = |x| Entry::Fill(Fill { image: "i1".into(), slice: 0, class: Some(fibre), x, y: 0, tolerance: 1.0 });
+    let import = |file: &str| serde_json::from_str(&format!(r#"{{"op":"import","image":"i1","file":"{file}"}}"#)).unwrap();
+    for (tab, entries, word) in [
+        ("a", vec![], "0 entries"),
+        ("", vec![stroke("i1", fibre, 5.0)], "`tab`"),
+        ("a", vec![stroke("i2", fibre, 5.0)], "no image 'i2'"),
+        ("a", vec![stroke("i1", 7, 5.0)], "no class 7"),
+        ("a", vec![stroke("i1", fibre, 5.0), fill(99)], "x 99"),
+        ("a", vec![stroke("i1", fibre, 5.0); 1001], "1001 entries"),
+        ("a", vec![Entry::Undo(crate::portal::journal::Of { of: 1 })], "/api/undo"),
+        ("a", vec![import("../data/a.png")], "no label file"),
+        ("a", vec![import("labels/import-1.tif/../../x")], "no label file"),
+        ("a", vec![import("labels/import-7.tif")], "import-7.tif"),
+        ("a", vec![stroke("i1", fibre, 5.0), import("labels/import-1.tif")], "one by one"),
+    ] {
+        let error = project.append(tab, entries).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+    // Once the file is gone, what needs it is refused before it is written down.
+    std::fs::remove_file(folder.path().join("data/a.png")).unwrap();
+    assert!(project.append("a", vec![fill(1)]).is_err());
+    let after = (project.journal_state(), std::fs::read(project.folder().join("journal.jsonl")).unwrap());
+    assert_eq!(after, before);
+}
+
+#[test]
+fn labels_go_to_files_and_come_back() {
+    let folder = data();
+    let project = open(folder.path());
+    project.add("stack.tif", false).unwrap();
+    let fibre = class(&project, false);
+    project.append("a", vec![stroke("i1", fibre, 5.0)]).unwrap();
+    let drawn = project.labels("i1", 0).unwrap().0;
+    let path = project.write_labels("i1").unwrap();
+    let pages = Discovery::default().discover(path.to_str().unwrap()).unwrap();
+    assert_eq!(pages.len(), 3);
+    assert_eq!(read_labels(&pages[0]).unwrap(), drawn.mapv(i64::from));
+    assert!(read_labels(&pages[1]).unwrap().iter().all(|label| *label == 255));
+    project.turn("a", false).unwrap().unwrap();
+    assert_eq!(project.labelled("i1").unwrap(), 0);
+    // The file that was written is laid over.
+    let done = project.import("a", "i1", &path).unwrap();
+    assert_eq!(done.changed.len(), 3);
+    assert_eq!(project.labels("i1", 0).unwrap().0, drawn);
+    assert!(project.folder().join("labels/import-1.tif").exists());
+    project.write_changed_labels().unwrap();
+    let pictures = project.write_label_pictures(&project.image("i1").unwrap(), folder.path()).unwrap();
+    assert_eq!(pictures.len(), 3);
+    // Of another size.
+    let small = write_labels(folder.path().join("small"), &Array2::zeros((3, 4))).unwrap();
+    let error = project.import("a", "i1", &small).unwrap_err().to_string();
+    assert!(error.contains("4 x 3 pixels in 1 slices"), "{error}");
+    let picture = folder.path().join("data/a.png");
+    assert!(project.import("a", "i1", &picture).is_err());
+    drop(project);
+    assert_eq!(open(folder.path()).labels("i1", 0).unwrap().0, drawn);
+}
+
+#[test]
+fn images_that_were_taken_out_are_gone_and_their_number_with_them() {
+    let folder = data();
+    let project = open(folder.path());
+    project.add("a.png", false).unwrap();
+    let fibre = class(&project, false);
+    project.append("a", vec![stroke("i1", fibre, 5.0)]).unwrap();
+    assert!(project.remove("i1").unwrap() && !project.remove("i1").unwrap() && !project.remove("i9").unwrap());
+    assert_eq!(project.tile("i1", 0, (0, 0, 0)).unwrap(), None);
+    assert_eq!(project.label_tile("i1", 0, (0, 0, 0)).unwrap(), None);
+    assert!(project.labels("i1", 0).is_err());
+    assert_eq!(project.add("a.png", false).unwrap(), ["i2"]);
+    drop(project);
+    let project = open(folder.path());
+    assert_eq!(project.images().len(), 1);
+    assert_eq!(project.labelled("i2").unwrap(), 0);
+}
+
+#[test]
+fn uploads_that_are_no_images_do_not_stay() {
+    use std::io::Write;
+    let folder = data();
+    let project = open(folder.path());
+    let bytes = std::fs::read(folder.path().join("data/a.png")).unwrap();
+    for name in ["a.png", "a.png"] {
+        let (file, path) = project.begin_upload(name).unwrap();
+        file.file().write_all(&bytes).unwrap();
+        project.end_upload(file, &path).unwrap();
+    }
+    let (file, path) = project.begin_upload("b.png").unwrap();
+    file.file().write_all(b"\x89PNG\r\n\x1a\nnothing").unwrap();
+    assert!(project.end_upload(file, &path).is_err());
+    drop(project.begin_upload("c.png").unwrap());
+    assert!(project.begin_upload("../c.png").is_err());
+    let mut names: Vec<_> = std::fs::read_dir(project.folder().join("images"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["a-2.png", "a.png"]);
+    assert_eq!(project.images().iter().map(|image| image.came).collect::<Vec<_>>(), [Came::Uploaded; 2]);
+}
