@@ -36,6 +36,7 @@ pub struct Prepared {
     pub(in crate::training) stamp: Option<Stamp>,
     /// What settings that are left open are chosen by.
     facts: Facts,
+    chosen: Vec<String>,
 }
 
 impl Prepared {
@@ -115,6 +116,21 @@ impl Prepared {
         Self::measured(settings, training, validation, task, Measurements::default(), None)
     }
 
+    /// As [`Prepared::new`], for a run that goes on from `model`: images are normalised as it does it, and labels may be others than
+    /// those that it was trained with, of the same classes.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`].
+    pub fn going_on(
+        settings: &Settings,
+        training: Dataset,
+        validation: Option<Dataset>,
+        model: Model,
+    ) -> Result<Self> {
+        let task = model.task.clone();
+        Self::measured(settings, training, validation, task, Measurements::default(), Some(model))
+    }
+
     fn measured(
         settings: &Settings,
         training: Dataset,
@@ -171,7 +187,8 @@ impl Prepared {
         let labelled = (!regresses).then(|| found.totals.sum() / pixels);
         let initial_network = initial.as_ref().map(|model| model.architecture.clone());
         let facts = Facts { labelled, spread: found.spread, initial: initial_network };
-        choose(&mut chosen, &facts).iter().for_each(|line| info!("{line}"));
+        let lines = choose(&mut chosen, &facts);
+        lines.iter().for_each(|line| info!("{line}"));
         let settings = &chosen;
         let architecture = architecture(settings)?;
         let measured = found.input.filter(|_| !settings.normalise_per_image);
@@ -245,7 +262,12 @@ impl Prepared {
         if initial.is_none() {
             stem::measure(&mut model, &training)?;
         }
-        Ok(Self { training, validation, model, measurements, stamp, facts })
+        Ok(Self { training, validation, model, measurements, stamp, facts, chosen: lines })
+    }
+
+    /// What was chosen of settings that are left open, and why: a line each, with the names of settings in backquotes.
+    pub fn chosen(&self) -> &[String] {
+        &self.chosen
     }
 
     /// The `settings` with which these were prepared, with what they leave open filled in by what is seen of the images and labels: as a

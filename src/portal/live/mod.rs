@@ -1,15 +1,35 @@
 //! Training while labels are drawn.
 //!
-//! This is the place for it: so far it answers that it is idle.
+//! One thread trains and applies the network to what people look at, so that the two never take the device from each other. It does
+//! what is noted in the shared state, which the threads that answer pages change.
+//!
+//! - `state`: what the threads have in common.
+//! - `labelled`: labels as training takes them, and strokes that are set aside to score by.
+//! - `learning`: the thread; a run that takes labels between two steps.
+//! - `looking`: the network applied to what people look at; where it is least sure.
+//! - `results`: what it gave, in tiles.
+
+mod labelled;
+mod learning;
+mod looking;
+mod results;
+mod state;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 
 use super::events::Events;
 use super::project::{Project, Region};
+use crate::files::write_bytes_atomic;
+use crate::network::TaskKind;
+use crate::training::Settings;
 use crate::{Error, Result};
+use state::Shared;
+
+pub use results::{Tile, What};
 
 /// How deep a network is trained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,68 +105,10 @@ pub struct View {
     pub height: usize,
 }
 
-/// What a tile of results shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum What {
-    /// The class of each pixel.
-    Classes,
-    /// How unsure it is.
-    Uncertainty,
-}
-
-/// A tile of results: a byte a pixel, row by row, 255 where nothing was computed yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tile {
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// The numbers.
-    pub values: Vec<u8>,
-    /// The version of the network that they are of.
-    pub version: u64,
-}
-
-/// Training while labels are drawn.
-#[derive(Debug)]
-pub struct Live;
-
-impl Live {
-    /// For `project`, on the device that is asked for; what happens is told to `events`.
-    pub fn new(project: Arc<Project>, events: Events, device: String) -> Self {
-        let _ = (project, events, device);
-        Self
-    }
-
-    /// Starts training, or goes on with it.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] where there is nothing to train on.
-    pub fn start(&self, wish: Start) -> Result<()> {
-        let _ = wish;
-        Err(Error::Mismatch("this version cannot train in the page; use `msd-gpu train`".into()))
-    }
-
-    /// Pauses training.
-    ///
-    /// # Errors
-    /// None so far.
-    pub fn pause(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// Forgets the network, so that the next start is from nothing.
-    ///
-    /// # Errors
-    /// None so far.
-    pub fn forget(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// How training goes.
-    pub fn status(&self) -> Status {
-        Status {
+impl Status {
+    /// Before anything was trained.
+    fn idle() -> Self {
+        Self {
             state: "idle",
             message: None,
             step: 0,
@@ -161,27 +123,92 @@ impl Live {
             curve: Vec::new(),
         }
     }
+}
+
+/// Training while labels are drawn.
+#[derive(Debug)]
+pub struct Live {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Live {
+    /// For `project`, on the device that is asked for; what happens is told to `events`.
+    pub fn new(project: Arc<Project>, events: Events, device: String) -> Self {
+        let shared = Arc::new(Shared::new(project, events, device));
+        let own = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("training".into()).spawn(move || learning::work(&own));
+        let thread = match thread {
+            Ok(thread) => Some(thread),
+            Err(error) => {
+                shared.fail(format!("there is no thread for training: {error}"));
+                None
+            }
+        };
+        Self { shared, thread: Mutex::new(thread) }
+    }
+
+    /// Starts training, or goes on with it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for settings that cannot be used.
+    pub fn start(&self, wish: Start) -> Result<()> {
+        let mut settings = Settings::in_memory(TaskKind::Segment);
+        settings.depth = state::layers(wish.depth);
+        wish.settings.iter().try_for_each(|(name, text)| settings.set(name, text))?;
+        settings.validate()?;
+        self.shared.start(wish);
+        Ok(())
+    }
+
+    /// Pauses training.
+    ///
+    /// # Errors
+    /// None.
+    pub fn pause(&self) -> Result<()> {
+        self.shared.pause();
+        Ok(())
+    }
+
+    /// Forgets the network, so that the next start is from nothing. The folder of its run stays.
+    ///
+    /// # Errors
+    /// None.
+    pub fn forget(&self) -> Result<()> {
+        self.shared.forget();
+        Ok(())
+    }
+
+    /// How training goes.
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
 
     /// Labels have changed.
-    pub fn labels_changed(&self) {}
+    pub fn labels_changed(&self) {
+        self.shared.wake();
+    }
 
     /// A person looks at a part of an image.
     pub fn look_at(&self, view: View) {
-        let _ = view;
+        self.shared.look_at(view);
     }
 
-    /// Where the network is least sure; `None` before anything was computed.
+    /// Where the network is least sure; `None` before there is one. Takes as long as applying it to the images.
     ///
     /// # Errors
-    /// None so far.
-    pub fn least_sure(&self) -> Result<Option<Region>> {
-        Ok(None)
+    /// What comes of reading images, and what the device refuses.
+    pub fn least_sure(&self) -> Result<Option<(Region, f32)>> {
+        if self.shared.model().is_none() {
+            return Ok(None);
+        }
+        self.shared.search().map_err(Error::Mismatch)
     }
 
     /// A tile of results; `None` where there is no such tile.
     ///
     /// # Errors
-    /// None so far.
+    /// None.
     pub fn result_tile(
         &self,
         image: &str,
@@ -191,15 +218,41 @@ impl Live {
         tx: usize,
         what: What,
     ) -> Result<Option<Tile>> {
-        let _ = (image, slice, level, ty, tx, what);
-        Ok(None)
+        let Some(known) = self.shared.project.image(image).filter(|known| slice < known.slices) else {
+            return Ok(None);
+        };
+        Ok(self.shared.tile((image, slice), (known.height, known.width), (level, ty, tx), what))
     }
 
     /// The model file as it is now, where there is one.
     pub fn model_file(&self) -> Option<PathBuf> {
-        None
+        let model = self.shared.model()?;
+        let path = state::model_path(&self.shared.project);
+        let written = model.to_bytes().and_then(|bytes| write_bytes_atomic(&path, &bytes));
+        match written {
+            Ok(()) => Some(path),
+            Err(error) => {
+                log::warn!("{error}");
+                None
+            }
+        }
     }
 
-    /// Ends training in good order.
-    pub fn close(&self) {}
+    /// Ends training in good order: what was learnt is saved.
+    pub fn close(&self) {
+        self.shared.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            log::warn!("training has ended by a fault; what was saved before stays");
+        }
+    }
 }
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,405 @@
+//! The thread that trains: a run that takes new labels between two steps, and shows what it has learnt.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::Start;
+use super::labelled::{Gatherer, Labelled};
+use super::looking::Looker;
+use super::state::{Next, Shared, layers};
+use crate::devices::{self, Device};
+use crate::network::{Model, TaskKind};
+use crate::training::{Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot};
+use crate::watcher::{Epoch, Flow, StepReport, Watcher};
+use crate::{Error, Result};
+
+/// More steps than anybody will make: a run ends when it is paused, or rests.
+const NO_END: u64 = 1 << 40;
+/// Steps after which training rests where no label is drawn.
+const REST_AFTER: u64 = 4000;
+/// The first steps after which the network is shown; then by time.
+const FIRST_SHOWN: [u64; 4] = [5, 15, 30, 60];
+/// The shortest time between two showings, and the share of the time that showing takes at most.
+const SHOW_EVERY: Duration = Duration::from_millis(400);
+const SHOW_SHARE: u32 = 3;
+/// How long a showing takes while training goes on, and while it does not.
+const SHOWN_FOR: Duration = Duration::from_millis(150);
+const LOOKED_FOR: Duration = Duration::from_millis(500);
+/// A point of the curve is kept after so many steps.
+const POINT_EVERY: u64 = 20;
+/// Settings that say what layers a network has.
+const LAYERS: [&str; 6] = ["depth", "width", "dilations", "boundary", "stem", "slab"];
+/// The loss that is told is the mean of so many steps.
+const LOSSES: usize = 20;
+
+/// Does what is wanted until it is to end.
+pub(super) fn work(shared: &Shared) {
+    let mut looker = Looker::new();
+    let mut gatherer = Gatherer::default();
+    if let Err(error) = open_last(shared, &mut looker) {
+        shared.report(true, |status| status.message = Some(error.to_string()));
+    }
+    loop {
+        match shared.next(looker.is_open()) {
+            Next::Close => return,
+            Next::Forget => {
+                looker.close();
+                shared.keep(None);
+                let forgotten = set_aside_last(shared);
+                shared.report(true, |status| {
+                    *status = super::Status::idle();
+                    status.message = forgotten.err().map(|error| error.to_string());
+                });
+            }
+            Next::Search => shared.found(looker.least_sure(shared).map_err(|error| error.to_string())),
+            Next::Look => match looker.look(shared, LOOKED_FOR) {
+                Ok(true) => {}
+                Ok(false) => shared.look_again(),
+                Err(error) => shared.report(true, |status| status.message = Some(error.to_string())),
+            },
+            Next::Train(start) => match learn(shared, &start, &mut looker, &mut gatherer) {
+                Ok(()) => {}
+                Err(error) => shared.fail(error.to_string()),
+            },
+        }
+    }
+}
+
+/// The folder of the last run that was not forgotten, and the number of the next one.
+fn runs(shared: &Shared) -> (Option<PathBuf>, u64) {
+    let folder = shared.project.folder().join("runs");
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let number = |name: &str| name.strip_prefix("live-")?.parse::<u64>().ok();
+    let numbers = entries.filter_map(|entry| number(entry.file_name().to_str()?)).collect::<BTreeSet<u64>>();
+    let last = numbers.last().copied().unwrap_or(0);
+    let path = folder.join(format!("live-{last}"));
+    (path.join("model.safetensors").exists().then_some(path), last + 1)
+}
+
+/// So that the next run begins from nothing: the number after the last one is taken by an empty folder.
+fn set_aside_last(shared: &Shared) -> Result<()> {
+    let path = shared.project.folder().join("runs").join(format!("live-{}", runs(shared).1));
+    std::fs::create_dir_all(&path).map_err(|error| Error::output(&path, error.to_string()).caused_by(error))
+}
+
+/// Shows the network of an earlier sitting.
+fn open_last(shared: &Shared, looker: &mut Looker) -> Result<()> {
+    let (Some(folder), _) = runs(shared) else { return Ok(()) };
+    let model = Model::read(&folder)?;
+    let step = model.provenance.get("steps").and_then(|text| text.parse().ok()).unwrap_or(1);
+    looker.update(model.clone(), &devices::choose(&shared.device)?, step)?;
+    shared.keep(Some(model));
+    shared.report(true, |status| (status.state, status.step) = ("paused", step));
+    Ok(())
+}
+
+/// Trains until it is to end, or rests.
+fn learn(shared: &Shared, start: &Start, looker: &mut Looker, gatherer: &mut Gatherer) -> Result<()> {
+    let device = devices::choose(&shared.device)?;
+    loop {
+        let labelled = gatherer.gather(&shared.project)?;
+        if labelled.present.len() < 2 {
+            let message = "paint a few strokes of at least two classes; training begins by itself then";
+            shared.rest(labelled.seq, message.into());
+            return Ok(());
+        }
+        let mut sitting = Sitting::begin(shared, start, &device, labelled)?;
+        let ended = sitting.train(looker, gatherer)?;
+        let model = Model::read(sitting.folder.path()).ok();
+        if let Some(model) = model.filter(|_| shared.model().is_none()) {
+            shared.keep(Some(model));
+        }
+        match ended {
+            Ended::OtherClasses => {}
+            Ended::Rests(seq) => {
+                let message = format!(
+                    "no label was drawn for {REST_AFTER} steps: training rests, and goes on with the next stroke"
+                );
+                shared.rest(seq, message);
+                return Ok(());
+            }
+            Ended::Stopped => {
+                shared.report(true, |status| status.state = "paused");
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Why a sitting has ended.
+enum Ended {
+    Stopped,
+    Rests(u64),
+    /// A class was drawn that the network has no output for.
+    OtherClasses,
+}
+
+/// A run, from its start or where it goes on to its end or pause.
+struct Sitting<'a> {
+    shared: &'a Shared,
+    device: &'a Device,
+    settings: Settings,
+    prepared: Prepared,
+    folder: RunFolder,
+    goes_on: bool,
+    /// The class numbers of the network's outputs.
+    numbers: BTreeSet<u8>,
+    labelled: Labelled,
+}
+
+impl<'a> Sitting<'a> {
+    /// Goes on with the last run where its classes are those of the labels; else begins a new one, from the layers of the last one.
+    fn begin(shared: &'a Shared, start: &Start, device: &'a Device, labelled: Labelled) -> Result<Self> {
+        let (last, next) = runs(shared);
+        let last = last.map(|folder| Model::read(&folder).map(|model| (folder, model))).transpose()?;
+        if let Some((folder, model)) = &last {
+            let numbers: BTreeSet<u8> =
+                model.classes().iter().filter_map(|class| u8::try_from(class.value).ok()).collect();
+            // A class whose labels were all undone keeps its output.
+            if labelled.present.is_subset(&numbers) {
+                let mut settings = RunFolder::settings(folder)?;
+                settings.device.clone_from(&shared.device);
+                let (training, validation) = labelled.sets(&numbers)?;
+                let prepared = Prepared::going_on(&settings, training, validation, model.clone())?;
+                let folder = RunFolder::open(folder)?;
+                return Ok(Self {
+                    shared,
+                    device,
+                    settings,
+                    prepared,
+                    folder,
+                    goes_on: true,
+                    numbers,
+                    labelled,
+                });
+            }
+        }
+        let mut settings = Settings::in_memory(TaskKind::Segment);
+        settings.device.clone_from(&shared.device);
+        settings.depth = layers(start.depth);
+        settings.ignore = Some(255);
+        settings.max_steps = Some(NO_END);
+        let chooses_layers = start.settings.keys().any(|name| LAYERS.contains(&name.as_str()));
+        if let Some((folder, _)) = last.as_ref().filter(|_| !chooses_layers) {
+            settings.start_from(&folder.display().to_string())?;
+        }
+        start.settings.iter().try_for_each(|(name, text)| settings.set(name, text))?;
+        let numbers = labelled.present.clone();
+        let (training, validation) = labelled.sets(&numbers)?;
+        let task = Labelled::task(&shared.project, &numbers);
+        let prepared = Prepared::new(&settings, training, validation, task)?;
+        let folder = RunFolder::create(shared.project.folder().join("runs").join(format!("live-{next}")))?;
+        Ok(Self { shared, device, settings, prepared, folder, goes_on: false, numbers, labelled })
+    }
+
+    fn train(&mut self, looker: &mut Looker, gatherer: &mut Gatherer) -> Result<Ended> {
+        let Self { shared, prepared, labelled, .. } = self;
+        let chosen = prepared.chosen().to_vec();
+        let seq = labelled.seq;
+        let has_score = prepared.validation.is_some();
+        shared.report(true, |status| {
+            (status.state, status.message, status.chosen) = ("running", None, chosen);
+            status.journal_seq = seq;
+            status.score_note = note(has_score);
+            if !has_score {
+                status.score = None;
+            }
+        });
+        let mut drawing = Drawing {
+            shared,
+            prepared,
+            settings: &self.settings,
+            numbers: &self.numbers,
+            device: self.device,
+            looker,
+            gatherer,
+            seq,
+            version: labelled.version(),
+            // A run that goes on is told at once which labels these are.
+            given: None,
+            relabelled_at: 0,
+            other_classes: false,
+            rests: false,
+            shown: Instant::now(),
+            showing: Duration::ZERO,
+        };
+        if self.goes_on {
+            let (training, validation) = labelled.sets(&self.numbers)?;
+            drawing.given =
+                Some(prepared.relabel(&self.settings, training, validation, labelled.version())?);
+        }
+        let mut reporter = Reporter::new(shared);
+        // What `Drawing` sees ends the run by way of the watcher.
+        let ends = std::rc::Rc::new(std::cell::Cell::new(false));
+        reporter.ends = ends.clone();
+        let mut session = Ending { drawing, ends };
+        let run = Run::new(self.settings.clone(), prepared).on(self.device).save_in(&self.folder);
+        let run = if self.goes_on { run.resume_relabelled() } else { run };
+        run.watched_by(&mut reporter).in_session(&mut session).train()?;
+        let drawing = &session.drawing;
+        Ok(match (drawing.other_classes, drawing.rests) {
+            (true, _) => Ended::OtherClasses,
+            (_, true) => Ended::Rests(drawing.seq),
+            _ => Ended::Stopped,
+        })
+    }
+}
+
+fn note(has_score: bool) -> String {
+    if has_score {
+        "mean IoU on strokes that are set aside and not trained on (every fifth of a class)".into()
+    } else {
+        "no score yet: from the fourth stroke of a class on, some are set aside for it".into()
+    }
+}
+
+/// Takes labels as they are drawn, and shows the network.
+struct Drawing<'a> {
+    shared: &'a Shared,
+    prepared: &'a Prepared,
+    settings: &'a Settings,
+    numbers: &'a BTreeSet<u8>,
+    device: &'a Device,
+    looker: &'a mut Looker,
+    gatherer: &'a mut Gatherer,
+    /// The last entry of the journal that the labels follow from.
+    seq: u64,
+    /// What tells the labels from others.
+    version: String,
+    given: Option<Relabelled>,
+    /// The step before which labels came last.
+    relabelled_at: u64,
+    other_classes: bool,
+    rests: bool,
+    shown: Instant,
+    /// How long showing took.
+    showing: Duration,
+}
+
+impl Drawing<'_> {
+    fn labels(&mut self, step: u64) -> Result<Option<Relabelled>> {
+        if let Some(given) = self.given.take() {
+            self.relabelled_at = step;
+            return Ok(Some(given));
+        }
+        self.relabelled_at = self.relabelled_at.max(1);
+        if self.shared.project.journal_state().0 == self.seq {
+            self.rests |= step - self.relabelled_at.min(step) >= REST_AFTER;
+            return Ok(None);
+        }
+        let labelled = self.gatherer.gather(&self.shared.project)?;
+        self.seq = labelled.seq;
+        if labelled.present.is_empty() {
+            // All was undone: the network stays as it is.
+            return Ok(None);
+        }
+        if !labelled.present.is_subset(self.numbers) {
+            self.other_classes = true;
+            return Ok(None);
+        }
+        (self.relabelled_at, self.version) = (step, labelled.version());
+        let (training, validation) = labelled.sets(self.numbers)?;
+        let has_score = validation.is_some();
+        let relabelled = self.prepared.relabel(self.settings, training, validation, self.version.clone())?;
+        self.shared.report(true, |status| {
+            status.journal_seq = labelled.seq;
+            status.score_note = note(has_score);
+        });
+        Ok(Some(relabelled))
+    }
+
+    fn stepped(&mut self, step: u64, network: &mut Snapshot<'_>) -> Result<()> {
+        let since = step - self.relabelled_at.min(step);
+        let is_due = self.shown.elapsed() > SHOW_EVERY.max(self.showing * SHOW_SHARE);
+        let is_searched = self.shared.is_searched();
+        if FIRST_SHOWN.contains(&since) || is_due || is_searched {
+            let start = Instant::now();
+            let mut model = network.model()?;
+            model.provenance.insert("journal".into(), self.version.clone());
+            self.looker.update(model.clone(), self.device, step)?;
+            self.shared.keep(Some(model));
+            if is_searched {
+                self.shared.found(self.looker.least_sure(self.shared).map_err(|error| error.to_string()));
+            }
+            self.looker.look(self.shared, SHOWN_FOR)?;
+            (self.shown, self.showing) = (Instant::now(), start.elapsed());
+        }
+        Ok(())
+    }
+}
+
+/// Notes when a run is to end by what is drawn.
+struct Ending<'a> {
+    drawing: Drawing<'a>,
+    ends: std::rc::Rc<std::cell::Cell<bool>>,
+}
+
+impl Session for Ending<'_> {
+    fn labels(&mut self, step: u64) -> Result<Option<Relabelled>> {
+        let labels = self.drawing.labels(step)?;
+        self.ends.set(self.drawing.other_classes || self.drawing.rests);
+        Ok(labels)
+    }
+
+    fn stepped(&mut self, step: u64, network: &mut Snapshot<'_>) -> Result<()> {
+        self.drawing.stepped(step, network)
+    }
+}
+
+/// Tells how training goes.
+struct Reporter<'a> {
+    shared: &'a Shared,
+    ends: std::rc::Rc<std::cell::Cell<bool>>,
+    losses: VecDeque<f32>,
+    started: Instant,
+    /// Seconds of training before this sitting.
+    seconds: f64,
+    first_step: Option<u64>,
+}
+
+impl<'a> Reporter<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let seconds = shared.status().seconds;
+        let (losses, ends) = (VecDeque::new(), Default::default());
+        Self { shared, ends, losses, started: Instant::now(), seconds, first_step: None }
+    }
+}
+
+impl Watcher for Reporter<'_> {
+    fn step(&mut self, report: &StepReport) -> Flow {
+        if report.loss.is_finite() {
+            self.losses.push_back(report.loss);
+            if self.losses.len() > LOSSES {
+                self.losses.pop_front();
+            }
+        }
+        let count = self.losses.len();
+        let loss = (count > 0).then(|| f64::from(self.losses.iter().sum::<f32>()) / count as f64);
+        let here = self.started.elapsed().as_secs_f64();
+        let steps = report.step - *self.first_step.get_or_insert(report.step);
+        self.shared.report(false, |status| {
+            (status.step, status.loss, status.seconds) = (report.step, loss, self.seconds + here);
+            status.steps_a_second = steps as f64 / here.max(1e-3);
+            if let (Some(loss), 0) = (loss, report.step % POINT_EVERY) {
+                status.curve.push((report.step, loss, None));
+            }
+        });
+        match self.shared.goes_on() && !self.ends.get() {
+            true => Flow::Continue(()),
+            false => Flow::Break(()),
+        }
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) -> Flow {
+        let score = epoch.metrics.iter().find(|(name, _)| name == "mean_iou").map(|(_, score)| *score);
+        if let Some(score) = score.filter(|score| score.is_finite()) {
+            self.shared.report(false, |status| {
+                status.score = Some(score);
+                let loss = status.loss.unwrap_or(epoch.training_loss);
+                status.curve.push((epoch.step, loss, Some(score)));
+            });
+        }
+        Flow::Continue(())
+    }
+}

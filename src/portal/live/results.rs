@@ -1,0 +1,177 @@
+//! What the network gave last, pixel by pixel, in tiles, while there is room for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ndarray::Array3;
+
+use crate::portal::tiles::{TILE, tile_extent};
+
+/// Not computed yet.
+pub(super) const NONE: u8 = 255;
+/// The largest uncertainty as a byte.
+const LEAST_SURE: f32 = 254.0;
+/// Tiles that are held: 256 MiB.
+const MOST_TILES: usize = 2048;
+
+/// Where a tile of full size is: image, slice, and its row and column among the tiles.
+pub(super) type Place = (String, usize, usize, usize);
+
+/// A tile of full size.
+#[derive(Debug)]
+pub(super) struct ResultTile {
+    width: usize,
+    classes: Vec<u8>,
+    uncertainty: Vec<u8>,
+    pub(super) version: u64,
+}
+
+/// What a tile shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// The class of each pixel.
+    Classes,
+    /// How unsure it is.
+    Uncertainty,
+}
+
+/// A tile of results: a byte a pixel, row by row, 255 where nothing was computed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tile {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// The numbers.
+    pub values: Vec<u8>,
+    /// The version of the network that they are of: the newest, where they are of several.
+    pub version: u64,
+}
+
+/// The tiles that are held.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    tiles: HashMap<Place, Arc<ResultTile>>,
+    /// When each was computed, counted in tiles.
+    ages: HashMap<Place, u64>,
+    count: u64,
+}
+
+impl ResultTile {
+    /// Of probabilities `[class][y][x]`, whose classes are `numbers` to people.
+    pub(super) fn of(probabilities: &Array3<f32>, numbers: &[u8], version: u64) -> Self {
+        let (count, height, width) = probabilities.dim();
+        let mut tile = Self { width, classes: vec![NONE; height * width], uncertainty: Vec::new(), version };
+        tile.uncertainty = vec![0; height * width];
+        let largest = (count.max(2) as f32).ln();
+        for y in 0..height {
+            for x in 0..width {
+                let (mut best, mut entropy) = (0, 0.0_f32);
+                for class in 0..count {
+                    let p = probabilities[[class, y, x]];
+                    if p > probabilities[[best, y, x]] {
+                        best = class;
+                    }
+                    if p > 0.0 {
+                        entropy -= p * p.ln();
+                    }
+                }
+                tile.classes[y * width + x] = numbers.get(best).copied().unwrap_or(NONE);
+                tile.uncertainty[y * width + x] =
+                    (entropy / largest * LEAST_SURE).clamp(0.0, LEAST_SURE) as u8;
+            }
+        }
+        tile
+    }
+
+    fn at(&self, what: What, y: usize, x: usize) -> u8 {
+        let values = match what {
+            What::Classes => &self.classes,
+            What::Uncertainty => &self.uncertainty,
+        };
+        values.get(y * self.width + x).copied().unwrap_or(NONE)
+    }
+}
+
+impl Results {
+    /// Holds a tile, in the place of the oldest where there is no room.
+    pub(super) fn put(&mut self, place: Place, tile: ResultTile) {
+        self.count += 1;
+        self.ages.insert(place.clone(), self.count);
+        self.tiles.insert(place, Arc::new(tile));
+        while self.tiles.len() > MOST_TILES {
+            let Some(oldest) = self.ages.iter().min_by_key(|(_, age)| **age).map(|(place, _)| place.clone())
+            else {
+                return;
+            };
+            self.ages.remove(&oldest);
+            self.tiles.remove(&oldest);
+        }
+    }
+
+    /// The version that the tile at `place` is of.
+    pub(super) fn version(&self, place: &Place) -> Option<u64> {
+        self.tiles.get(place).map(|tile| tile.version)
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A tile of a level of a slice of `height` rows and `width` columns: on level n every 2^n-th pixel in both directions. `None`
+    /// where there is no such tile.
+    pub(super) fn tile(
+        &self,
+        (image, slice): (&str, usize),
+        (height, width): (usize, usize),
+        (level, ty, tx): (u32, usize, usize),
+        what: What,
+    ) -> Option<Tile> {
+        let (rows, columns) = tile_extent(height, width, level, ty, tx)?;
+        let step = 1_usize.checked_shl(level)?;
+        let mut tile = Tile { width: columns, height: rows, values: vec![NONE; rows * columns], version: 0 };
+        let mut known: HashMap<(usize, usize), Option<&ResultTile>> = HashMap::new();
+        for row in 0..rows {
+            let y = ((ty * TILE + row) * step).min(height - 1);
+            for column in 0..columns {
+                let x = ((tx * TILE + column) * step).min(width - 1);
+                let of = (y / TILE, x / TILE);
+                let source = *known.entry(of).or_insert_with(|| {
+                    self.tiles.get(&(image.to_owned(), slice, of.0, of.1)).map(AsRef::as_ref)
+                });
+                if let Some(source) = source {
+                    tile.values[row * columns + column] = source.at(what, y % TILE, x % TILE);
+                    tile.version = tile.version.max(source.version);
+                }
+            }
+        }
+        Some(tile)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_show_the_likeliest_class_and_how_unsure_it_is() {
+        // Sure of the first class on the left, of neither on the right.
+        let probabilities =
+            Array3::from_shape_fn((2, 1, 2), |(class, _, x)| if x == 1 { 0.5 } else { [1.0, 0.0][class] });
+        let tile = ResultTile::of(&probabilities, &[4, 9], 3);
+        assert_eq!((tile.at(What::Classes, 0, 0), tile.at(What::Uncertainty, 0, 0)), (4, 0));
+        assert_eq!(tile.at(What::Uncertainty, 0, 1), 254);
+        let mut results = Results::default();
+        results.put(("i1".into(), 0, 0, 1), ResultTile::of(&Array3::from_elem((2, 10, 44), 0.5), &[4, 9], 7));
+        // Two tiles side by side, of which one is known; smaller, they are one.
+        let of = |level, tx| results.tile(("i1", 0), (10, 300), (level, 0, tx), What::Classes);
+        assert_eq!(of(0, 0).unwrap().values, vec![NONE; 2560]);
+        assert_eq!((of(0, 1).unwrap().values, of(0, 1).unwrap().version), (vec![4; 440], 7));
+        let half = of(1, 0).unwrap();
+        assert_eq!((half.height, half.width), (5, 150));
+        assert!(half.values.chunks(150).all(|row| row[..128] == [NONE; 128] && row[128..] == [4; 22]));
+        assert_eq!(of(0, 2), None);
+    }
+}
