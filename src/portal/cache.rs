@@ -85,16 +85,16 @@ mod tests {
         }
         assert_eq!(cache.get(&0), Some(&mut 0));
         cache.put(3, 30, 3);
-        assert_eq!((cache.get(&1), cache.bytes), (None, 9));
+        assert_eq!((cache.get(&1).copied(), cache.bytes), (None, 9));
         assert_eq!(cache.get(&0), Some(&mut 0));
         assert_eq!((cache.take(&2), cache.take(&2), cache.bytes), (Some(20), None, 6));
         // What is larger than all the room is kept until something else comes.
         cache.put(4, 40, 100);
-        assert_eq!((cache.get(&4), cache.kept.len()), (Some(&mut 40), 1));
+        assert_eq!((cache.get(&4).copied(), cache.kept.len()), (Some(40), 1));
         cache.put(5, 50, 1);
-        assert_eq!((cache.get(&4), cache.bytes), (None, 1));
+        assert_eq!((cache.get(&4).copied(), cache.bytes), (None, 1));
         cache.put(5, 51, 2);
         cache.drop_if(|key| *key == 5);
-        assert_eq!((cache.get(&5), cache.bytes), (None, 0));
+        assert_eq!((cache.get(&5).copied(), cache.bytes), (None, 0));
     }
 }

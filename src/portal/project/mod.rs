@@ -23,8 +23,6 @@ use ndarray::Array2;
 pub use about::{Came, Image};
 pub(in crate::portal) use drawing::Done;
 pub use looking::Painted;
-pub(in crate::portal) use looking::LabelTile;
-pub(in crate::portal) use places::Listing;
 
 use about::About;
 use places::Places;
