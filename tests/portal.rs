@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The portal as a page and a script use it: over plain HTTP, with servers that are ended and killed.
+
+#[path = "portal/client.rs"]
+mod client;
+#[path = "portal/hostile.rs"]
+mod hostile;
+#[path = "portal/killed.rs"]
+mod killed;
+#[path = "portal/story.rs"]
+mod story;

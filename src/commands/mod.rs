@@ -25,7 +25,11 @@ mod models;
 mod pace;
 mod predict;
 mod progress;
+#[cfg(feature = "portal")]
+mod repeat;
 mod results;
+#[cfg(feature = "portal")]
+mod serve;
 mod settings;
 mod table;
 mod train;
@@ -77,6 +81,15 @@ enum Command {
     /// the image in progress is done.
     #[command(after_long_help = each_result::HELP)]
     Watch(Box<watch::WatchArguments>),
+    /// Label images, train on them and look at the results in a browser
+    ///
+    /// A project is a folder of plain files: project.toml, labels, models and results, and journal.jsonl with all that was drawn, which is
+    /// on the disk before the page says that it is saved. One server at a time has a project.
+    ///
+    /// The page is served to this machine alone unless --listen says otherwise. Images are read where they lie, from the folders
+    /// that --allow names.
+    #[cfg(feature = "portal")]
+    Serve(serve::ServeArguments),
     /// Score what a trained network, or any program, gives for images against their targets
     Evaluate(evaluate::EvaluateArguments),
     /// Say what a model is, and what applying and training it take; or what an image or a stack is and holds
@@ -134,6 +147,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Train(arguments) => train::run(*arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Watch(arguments) => watch::run(*arguments),
+        #[cfg(feature = "portal")]
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Convert(arguments) => convert::run(arguments),

@@ -23,7 +23,8 @@ const USAGE: &str = "\
 msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
        msd-gpu train <TASK> --pairs <LIST.csv> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
-       msd-gpu train --resume <RUN> [OPTIONS]";
+       msd-gpu train --resume <RUN> [OPTIONS]
+       msd-gpu train --project <DIR> --journal <HASH> --out <RUN>";
 
 /// Settings are a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -45,6 +46,14 @@ pub struct TrainArguments {
     /// Take settings from this file, such as the config.toml of another run
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
+    /// Train again as the page of `msd-gpu serve` has trained, in this project; needs --journal and --out
+    #[cfg(feature = "portal")]
+    #[arg(long, value_name = "DIR")]
+    project: Option<PathBuf>,
+    /// The hash of the journal of strokes that the model has seen, as `msd-gpu inspect` says it, or its beginning; needs --project
+    #[cfg(feature = "portal")]
+    #[arg(long, value_name = "HASH")]
+    journal: Option<String>,
     #[command(flatten)]
     settings: SettingArguments,
     /// Show images only as they are: the same as --symmetries none
@@ -65,6 +74,12 @@ impl TrainArguments {
 
 /// Runs the command.
 pub fn run(arguments: TrainArguments) -> Result<()> {
+    #[cfg(feature = "portal")]
+    if arguments.project.is_some() || arguments.journal.is_some() {
+        let TrainArguments { project, journal, out, tuning, .. } = &arguments;
+        let device = tuning.choose(arguments.settings.get("device").unwrap_or("auto"))?;
+        return super::repeat::run(project.as_deref(), journal.as_deref(), out.as_deref(), &device);
+    }
     let mut settings = match (&arguments.resume, &arguments.config) {
         (Some(folder), _) => RunFolder::settings(folder)?,
         (_, Some(file)) => {

@@ -16,15 +16,15 @@
 
 mod cache;
 pub mod events;
-// mod jobs;
+mod jobs;
 mod journal;
 mod labels;
 pub mod live;
 pub mod project;
 mod tiles;
-// mod web;
+mod web;
 
 pub use events::Events;
 pub use live::Live;
 pub use project::Project;
-// pub use web::{Options, Server};
+pub use web::{Options, Server};

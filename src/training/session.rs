@@ -40,6 +40,8 @@ pub struct Snapshot<'a> {
     /// Whether the run averages its parameters.
     pub(in crate::training) averages: bool,
     pub(in crate::training) step: u64,
+    /// From which step on which labels held.
+    pub(in crate::training) labels: Option<String>,
 }
 
 impl Snapshot<'_> {
@@ -52,6 +54,9 @@ impl Snapshot<'_> {
         let mut model = Model { parameters, ..self.model.clone() };
         model.provenance.insert("device".into(), self.engine.device().name.clone());
         model.provenance.insert("steps".into(), self.step.to_string());
+        if let Some(labels) = &self.labels {
+            model.provenance.insert("labels".into(), labels.clone());
+        }
         Ok(model)
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::support::Bench;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "devices",
     "train",
     "predict",
     "watch",
+    "serve",
     "evaluate",
     "inspect",
     "convert",

@@ -216,7 +216,7 @@ impl<'a> Sitting<'a> {
             gatherer,
             seq,
             version: labelled.version(),
-            // A run that goes on is told at once which labels these are.
+            run: self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned(),
             given: None,
             relabelled_at: 0,
             other_classes: false,
@@ -224,11 +224,9 @@ impl<'a> Sitting<'a> {
             shown: Instant::now(),
             showing: Duration::ZERO,
         };
-        if self.goes_on {
-            let (training, validation) = labelled.sets(&self.numbers)?;
-            drawing.given =
-                Some(prepared.relabel(&self.settings, training, validation, labelled.version())?);
-        }
+        // The run is told at once which labels these are, so that it is known from its first step on.
+        let (training, validation) = labelled.sets(&self.numbers)?;
+        drawing.given = Some(prepared.relabel(&self.settings, training, validation, labelled.version())?);
         let mut reporter = Reporter::new(shared);
         // What `Drawing` sees ends the run by way of the watcher.
         let ends = std::rc::Rc::new(std::cell::Cell::new(false));
@@ -267,6 +265,8 @@ struct Drawing<'a> {
     seq: u64,
     /// What tells the labels from others.
     version: String,
+    /// The name of the run's folder.
+    run: String,
     given: Option<Relabelled>,
     /// The step before which labels came last.
     relabelled_at: u64,
@@ -317,6 +317,7 @@ impl Drawing<'_> {
             let start = Instant::now();
             let mut model = network.model()?;
             model.provenance.insert("journal".into(), self.version.clone());
+            model.provenance.insert("run".into(), self.run.clone());
             self.looker.update(model.clone(), self.device, step)?;
             self.shared.keep(Some(model));
             if is_searched {

@@ -7,11 +7,13 @@
 //! - `labelled`: labels as training takes them, and strokes that are set aside to score by.
 //! - `learning`: the thread; a run that takes labels between two steps.
 //! - `looking`: the network applied to what people look at; where it is least sure.
+//! - `repeat`: the same training once more, from the journal ([`repeat()`]).
 //! - `results`: what it gave, in tiles.
 
 mod labelled;
 mod learning;
 mod looking;
+mod repeat;
 mod results;
 mod state;
 
@@ -29,6 +31,7 @@ use crate::training::Settings;
 use crate::{Error, Result};
 use state::Shared;
 
+pub use repeat::repeat;
 pub use results::{Tile, What};
 
 /// How deep a network is trained.
@@ -227,7 +230,7 @@ impl Live {
     /// The model file as it is now, where there is one.
     pub fn model_file(&self) -> Option<PathBuf> {
         let model = self.shared.model()?;
-        let path = state::model_path(&self.shared.project);
+        let path = state::model_path(&self.shared.project, &model);
         let written = model.to_bytes().and_then(|bytes| write_bytes_atomic(&path, &bytes));
         match written {
             Ok(()) => Some(path),

@@ -1,6 +1,5 @@
 //! What the thread that trains and those that answer pages have in common.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -292,9 +291,12 @@ impl Shared {
     }
 }
 
-/// The file of the network as it is now.
-pub(super) fn model_path(project: &Project) -> PathBuf {
-    project.folder().join("models").join("current.safetensors")
+/// The file for `model`: by the journal that it has seen, and its steps.
+pub(super) fn model_path(project: &Project, model: &Model) -> PathBuf {
+    let entry = |name: &str| model.provenance.get(name).map_or("", String::as_str);
+    let hash = entry("journal").rsplit(' ').next().unwrap_or("");
+    let name = format!("{}-{}.safetensors", &hash[..hash.len().min(12)], entry("steps"));
+    project.folder().join("models").join(name)
 }
 
 /// Layers for a depth that people choose; `None` for what suits the labels.
@@ -305,6 +307,3 @@ pub(super) fn layers(depth: Depth) -> Option<usize> {
         Depth::Large => Some(50),
     }
 }
-
-/// Settings by name, as text.
-pub(super) type Texts = BTreeMap<String, String>;

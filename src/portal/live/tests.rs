@@ -126,6 +126,7 @@ fn strokes_are_learnt_as_they_are_drawn_and_a_restart_goes_on() {
     let inside =
         labels.slice(ndarray::s![region.y..region.y + region.height, region.x..region.x + region.width]);
     assert!(inside.iter().all(|label| *label == 255));
+    let exported = Model::read(&live.model_file().unwrap()).unwrap();
     live.pause().unwrap();
     let paused = until(&live, "pauses", |status| status.state == "paused");
     live.close();
@@ -141,6 +142,18 @@ fn strokes_are_learnt_as_they_are_drawn_and_a_restart_goes_on() {
     live.start(small()).unwrap();
     let on = until(&live, "goes on", |status| status.state == "running" && status.step > paused.step);
     assert!(on.step >= paused.step, "{on:?} {paused:?}");
+    // What was exported is made again bit for bit, from the journal alone.
+    live.pause().unwrap();
+    until(&live, "pauses again", |status| status.state == "paused");
+    let device = crate::devices::choose("cpu").unwrap();
+    for model in [&first, &exported] {
+        let hash = model.provenance["journal"].rsplit(' ').next().unwrap();
+        let again = repeat(&project, &hash[..12], &device, &mut ()).unwrap();
+        assert!(again.parameters == model.parameters, "{:?}", model.provenance);
+        assert_eq!(again.provenance, model.provenance);
+    }
+    assert!(repeat(&project, "0123456", &device, &mut ()).unwrap_err().to_string().contains("no model"));
+    assert!(repeat(&project, "../..", &device, &mut ()).unwrap_err().to_string().contains("hash"));
     // Forgotten, it starts from nothing.
     live.forget().unwrap();
     until(&live, "forgets", |status| status.state == "idle" && !status.model);

@@ -6,7 +6,8 @@ use super::Project;
 use super::about::{Came, Image};
 use super::places::{Listing, check_upload_name};
 use crate::files::UnfinishedFile;
-use crate::images::{ImageSource, page_size};
+use crate::images::{ImageSource, page_size, write_tiff_f32};
+use crate::phantom::shapes;
 use crate::portal::journal::Shape;
 use crate::portal::tiles::{measure, pages_of};
 use crate::{Error, Result};
@@ -52,6 +53,26 @@ impl Project {
         Ok(ids)
     }
 
+    /// Adds made-up images with shapes in noise, to try everything; those that are there already are added once.
+    ///
+    /// # Errors
+    /// As [`Project::add`]; [`Error::Output`].
+    pub fn add_sample(&self) -> Result<Vec<String>> {
+        const IMAGES: u64 = 4;
+        const SIZE: usize = 256;
+        const NOISE: f32 = 0.15;
+        let mut ids = Vec::new();
+        for seed in 1..=IMAGES {
+            let path = self.folder.join(format!("images/sample-{seed}.tif"));
+            if !path.exists() {
+                let image = shapes::phantom(SIZE, NOISE, seed).image;
+                write_tiff_f32(&path, &image.insert_axis(ndarray::Axis(0)))?;
+            }
+            ids.push(self.add_stack(pages_of(&path.display().to_string())?, Came::Copied)?);
+        }
+        Ok(ids)
+    }
+
     fn add_stack(&self, pages: Vec<ImageSource>, came: Came) -> Result<String> {
         let found = Found::of(pages)?;
         let first = &found.pages[0];
@@ -73,8 +94,8 @@ impl Project {
         let range = measure(&found.pages, found.shape, found.channels)?;
         let stem = first.file_stem();
         let path = match came {
-            Came::Copied => self.copied(&real)?,
-            Came::Linked | Came::Uploaded => real,
+            Came::Copied if !real.starts_with(&self.folder) => self.copied(&real)?,
+            _ => real,
         };
         let path = path.strip_prefix(&self.folder).map_or_else(|_| path.clone(), Path::to_path_buf);
         let mut id = String::new();

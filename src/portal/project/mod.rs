@@ -5,6 +5,7 @@
 //! - `images`: images that are added and taken out.
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
 //! - `looking`: tiles, labels and strokes, for pages and for training.
+//! - `past`: the project as it was at an entry of the journal.
 //! - `exchange`: labels to files, and from files.
 
 mod about;
@@ -13,6 +14,7 @@ mod drawn;
 mod exchange;
 mod images;
 mod looking;
+mod past;
 mod places;
 
 use std::collections::{HashMap, VecDeque};
@@ -23,9 +25,7 @@ use ndarray::Array2;
 
 pub use about::{Came, Image};
 pub(in crate::portal) use drawing::Done;
-pub(in crate::portal) use looking::LabelTile;
 pub use looking::Painted;
-pub(in crate::portal) use places::Listing;
 
 use about::About;
 use places::Places;
@@ -53,8 +53,8 @@ pub struct Project {
     tiles: Tiles,
     imports: Imports,
     state: Mutex<State>,
-    /// Held as long as the project is open.
-    _lock: FolderLock,
+    /// Held as long as the project is open; nothing of the past.
+    _lock: Option<FolderLock>,
 }
 
 /// What changes while a project is open.
@@ -171,7 +171,14 @@ impl Project {
             written_at: HashMap::new(),
         };
         let imports = Imports { files: ImageCache::new(256 << 20), opened: Mutex::default() };
-        Ok(Self { folder, places, tiles: Tiles::default(), imports, state: Mutex::new(state), _lock: lock })
+        Ok(Self {
+            folder,
+            places,
+            tiles: Tiles::default(),
+            imports,
+            state: Mutex::new(state),
+            _lock: Some(lock),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 const MOST_ENTRIES: usize = 20_000;
 
 /// The project folder, and others that images may be taken from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Places {
     /// Without links and dots; the project comes last.
     roots: Vec<PathBuf>,

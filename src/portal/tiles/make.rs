@@ -183,7 +183,7 @@ impl Tiles {
             Axis::Row => (width, height),
             Axis::Column => (height, width),
         };
-        if at >= across || level > last_level(slices, side) {
+        if at >= across || level > last_level(height.max(slices), width) {
             return Ok(None);
         }
         let key = Key::Cut { id: file.id.clone(), axis, at, level };

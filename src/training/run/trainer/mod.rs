@@ -316,7 +316,8 @@ impl<'a> Trainer<'a> {
             let step = self.progress.step;
             let averages = self.settings.optimisation.averages();
             let (engine, model) = (self.engine.as_mut(), &self.model);
-            session.stepped(step, &mut Snapshot { engine, model, averages, step })?;
+            let labels = self.progress.labels_as_text();
+            session.stepped(step, &mut Snapshot { engine, model, averages, step, labels })?;
             let ends = self.progress.step.is_multiple_of(self.steps_in_epoch);
             if ends {
                 let judged = (self.progress.epoch + 1).is_multiple_of(self.validate_every);

@@ -1,0 +1,161 @@
+//! The same training once more: from the journal, and from what a model says of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use log::info;
+
+use super::labelled::{Gatherer, Labelled};
+use crate::devices::Device;
+use crate::network::Model;
+use crate::portal::project::Project;
+use crate::training::{Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot};
+use crate::watcher::Watcher;
+use crate::{Error, Result};
+
+/// The fewest characters that a hash may be shortened to.
+const SHORTEST: usize = 6;
+
+/// Trains as the page has trained, up to the model that was taken out of the page with the labels of `journal`, the hash of a journal or
+/// the beginning of one: the same labels from the same steps on, so that on the same kind of device the model is the same bit for bit.
+/// `watcher` is told of the steps.
+///
+/// # Errors
+/// [`Error::Mismatch`] where no model of the project has seen that journal, or the journal is no longer the one that it has seen;
+/// as [`Run::train`].
+pub fn repeat(project: &Project, journal: &str, device: &Device, watcher: &mut dyn Watcher) -> Result<Model> {
+    let (path, model) = find(project, journal)?;
+    let recipe = Recipe::of(&path, &model)?;
+    info!(
+        "{}: {} steps of {}, with labels that changed {} times",
+        path.display(),
+        recipe.steps,
+        recipe.run.display(),
+        recipe.labels.len() - 1
+    );
+    let mut settings = RunFolder::settings(&recipe.run)?;
+    settings.max_steps = Some(recipe.steps);
+    settings.device.clone_from(&device.info.name);
+    let numbers: BTreeSet<u8> =
+        model.classes().iter().filter_map(|class| u8::try_from(class.value).ok()).collect();
+    let mut gatherer = Gatherer::default();
+    let mut labels = BTreeMap::new();
+    let mut first = None;
+    for (step, seq, hash) in &recipe.labels {
+        let past = project.past(*seq)?;
+        if past.journal_state().1 != *hash {
+            return Err(Error::Mismatch(format!(
+                "entry {seq} of the journal is not the one that {} has seen; bring back the journal of that time",
+                path.display()
+            )));
+        }
+        let found = gatherer.gather(&past)?;
+        if first.is_none() {
+            let (training, validation) = found.sets(&numbers)?;
+            first = Some((training, validation, Labelled::task(&past, &numbers)));
+        }
+        labels.insert(*step, found);
+    }
+    let Some((training, validation, task)) = first else { return Err(recipe.unclear(&path)) };
+    let prepared = Prepared::new(&settings, training, validation, task)?;
+    let mut again =
+        Again { prepared: &prepared, settings: &settings, numbers, labels, last: recipe.steps, model: None };
+    Run::new(settings.clone(), &prepared).on(device).watched_by(watcher).in_session(&mut again).train()?;
+    let made = again.model.ok_or_else(|| recipe.unclear(&path))?;
+    let mut provenance = model.provenance.clone();
+    provenance.insert("device".into(), device.info.name.clone());
+    Ok(Model { provenance, ..made })
+}
+
+/// The model file of the project that has seen the journal; of several the one of most steps.
+fn find(project: &Project, journal: &str) -> Result<(PathBuf, Model)> {
+    if journal.len() < SHORTEST || !journal.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let wanted = format!("it must be the hash of a journal, or at least its first {SHORTEST} characters");
+        return Err(Error::setting("journal", format!("'{journal}'"), wanted));
+    }
+    let folder = project.folder().join("models");
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = entries.filter(|path| path.extension().is_some_and(|ending| ending == "safetensors"));
+    let mut best: Option<(u64, PathBuf, Model)> = None;
+    for path in files {
+        let model = Model::read(&path)?;
+        let hash = model.provenance.get("journal").and_then(|text| text.rsplit(' ').next());
+        let steps = model.provenance.get("steps").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let is_better = best.as_ref().is_none_or(|(most, ..)| steps > *most);
+        if hash.is_some_and(|hash| hash.starts_with(journal)) && is_better {
+            best = Some((steps, path, model));
+        }
+    }
+    best.map(|(_, path, model)| (path, model)).ok_or_else(|| {
+        Error::Mismatch(format!(
+            "no model in {} has seen the journal {journal}; `inspect` says of a model file which journal it has seen",
+            folder.display()
+        ))
+    })
+}
+
+/// How a model was made.
+struct Recipe {
+    run: PathBuf,
+    steps: u64,
+    /// The steps from which on labels held, with the entry of the journal that they follow from, and its hash.
+    labels: Vec<(u64, u64, String)>,
+}
+
+impl Recipe {
+    fn of(path: &Path, model: &Model) -> Result<Self> {
+        let unclear = || unclear(path);
+        let entry = |name: &str| model.provenance.get(name).ok_or_else(unclear);
+        let run = entry("run")?;
+        if !run.strip_prefix("live-").is_some_and(|number| number.parse::<u64>().is_ok()) {
+            return Err(unclear());
+        }
+        let models = path.parent().and_then(Path::parent).ok_or_else(unclear)?;
+        // Such as "journal 7 5ac1 from step 1, journal 9 77d0 from step 150".
+        let labels = entry("labels")?.split(", ").map(|part| {
+            let words: Vec<&str> = part.split(' ').collect();
+            let ["journal", seq, hash, "from", "step", step] = words[..] else { return Err(unclear()) };
+            let number = |text: &str| text.parse::<u64>().map_err(|_| unclear());
+            Ok((number(step)?, number(seq)?, hash.to_owned()))
+        });
+        let labels = labels.collect::<Result<Vec<_>>>()?;
+        let steps = entry("steps")?.parse().map_err(|_| unclear())?;
+        Ok(Self { run: models.join("runs").join(run), steps, labels })
+    }
+
+    fn unclear(&self, path: &Path) -> Error {
+        unclear(path)
+    }
+}
+
+fn unclear(path: &Path) -> Error {
+    Error::model(path, "does not say from which labels it was made; take a model out of the page anew")
+}
+
+/// Gives labels at the steps at which they were given before, and keeps the last network.
+struct Again<'a> {
+    prepared: &'a Prepared,
+    settings: &'a Settings,
+    numbers: BTreeSet<u8>,
+    labels: BTreeMap<u64, Labelled>,
+    last: u64,
+    model: Option<Model>,
+}
+
+impl Session for Again<'_> {
+    fn labels(&mut self, step: u64) -> Result<Option<Relabelled>> {
+        let Some(labels) = self.labels.get(&step) else { return Ok(None) };
+        let (training, validation) = labels.sets(&self.numbers)?;
+        let version = labels.version();
+        // Asked again for the same step, the run has them.
+        self.labels.remove(&step);
+        self.prepared.relabel(self.settings, training, validation, version).map(Some)
+    }
+
+    fn stepped(&mut self, step: u64, network: &mut Snapshot<'_>) -> Result<()> {
+        if step == self.last {
+            self.model = Some(network.model()?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! The live loop.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::AppState;
+use super::answers::{Answer, Problem, as_json, blocking, number, numbers, parsed, place};
+use crate::portal::live::{Depth, Start, View, What};
+
+#[derive(Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
+enum Action {
+    Start {
+        #[serde(default)]
+        depth: Depth,
+        #[serde(default)]
+        settings: BTreeMap<String, Value>,
+    },
+    Pause {},
+    Forget {},
+}
+
+/// `GET /api/training`.
+pub(super) async fn status(State(app): AppState) -> Answer {
+    blocking(move || Ok(as_json(&serde_json::to_value(app.live.status()).unwrap_or_default()))).await
+}
+
+/// `POST /api/training`.
+pub(super) async fn act(State(app): AppState, body: Bytes) -> Answer {
+    let action: Action = parsed(&body)?;
+    blocking(move || {
+        match action {
+            Action::Start { depth, settings } => {
+                let settings = settings.into_iter().map(|(name, value)| Ok((name, text_of(value)?)));
+                let settings = settings.collect::<Answer<_>>()?;
+                app.live.start(Start { depth, settings })?;
+            }
+            Action::Pause {} => app.live.pause()?,
+            Action::Forget {} => app.live.forget()?,
+        }
+        Ok(as_json(&serde_json::to_value(app.live.status()).unwrap_or_default()))
+    })
+    .await
+}
+
+/// The value of a setting as text.
+fn text_of(value: Value) -> Answer<String> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(is_on) => Ok(is_on.to_string()),
+        _ => Err(Problem::bad("the value of a setting must be a number, a text, true or false")),
+    }
+}
+
+/// `POST /api/view`.
+pub(super) async fn look(State(app): AppState, body: Bytes) -> Answer {
+    let view: View = parsed(&body)?;
+    blocking(move || {
+        let image = app.project.image(&view.image).ok_or_else(|| Problem::missing("image"))?;
+        if view.slice >= image.slices {
+            return Err(Problem::missing("slice"));
+        }
+        app.live.look_at(view);
+        Ok(as_json(&json!({})))
+    })
+    .await
+}
+
+/// `POST /api/least-sure`.
+pub(super) async fn least_sure(State(app): AppState) -> Answer {
+    blocking(move || match app.live.least_sure()? {
+        None => Err(Problem::conflict("the network has not looked at anything yet; train it first")),
+        Some((region, uncertainty)) => {
+            let mut answer = serde_json::to_value(&region).unwrap_or_default();
+            answer["uncertainty"] = uncertainty.into();
+            answer["size"] = region.width.max(region.height).into();
+            Ok(as_json(&answer))
+        }
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+pub(super) struct Shown {
+    what: Option<What>,
+}
+
+/// `GET /api/images/ID/Z/result/LEVEL/TY/TX`.
+pub(super) async fn tile(
+    State(app): AppState,
+    Path((id, slice, level, ty, tx)): Path<(String, String, String, String, String)>,
+    Query(Shown { what }): Query<Shown>,
+) -> Answer<Response> {
+    let (slice, (level, ty, tx)) = (number(&slice)?, place(&level, &ty, &tx)?);
+    blocking(move || {
+        let what = what.unwrap_or(What::Classes);
+        let tile = app.live.result_tile(&id, slice, level, ty, tx, what)?;
+        let tile = tile.ok_or_else(|| Problem::missing("tile"))?;
+        let mut answer = numbers(tile.values, tile.height, tile.width, 1);
+        answer.headers_mut().insert("x-version", tile.version.into());
+        Ok(answer)
+    })
+    .await
+}
+
+/// `GET /api/command`: the command that makes the model again.
+pub(super) async fn command(State(app): AppState) -> Answer {
+    blocking(move || {
+        let (folder, (_, hash)) = (app.project.folder().display().to_string(), app.project.journal_state());
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':');
+        let folder = match folder.chars().all(is_plain) {
+            true => folder,
+            false => format!("'{}'", folder.replace('\'', "'\\''")),
+        };
+        Ok(as_json(&json!({ "command": format!("msd-gpu train --project {folder} --journal {hash}") })))
+    })
+    .await
+}

@@ -1,0 +1,239 @@
+//! From an empty folder to labels, and the same project after the server was started anew.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use msd_gpu::images::{discover, read_image, read_labels};
+use serde_json::{Value, json};
+
+use crate::client::{Bench, request, stroke};
+
+fn values(body: &[u8]) -> Vec<u16> {
+    body.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn a_project_from_the_first_image_to_labels_that_survive_a_restart() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    let page = server.get("/");
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-security-policy").starts_with("default-src 'self'"));
+    let project = server.get("/api/project").json();
+    let image = &project["images"][0];
+    assert_eq!((&image["id"], &image["width"], &image["slices"]), (&json!("i1"), &json!(300), &json!(1)));
+    assert_eq!(
+        project["classes"][1],
+        json!({ "class": 1, "name": "shape", "colour": "#e6550d", "locked": false })
+    );
+    assert!(project["device"].as_str().is_some_and(|device| !device.is_empty()));
+
+    // A tile has the numbers of the file.
+    let source = &discover(bench.path("data/shapes.tif").to_str().unwrap()).unwrap()[0];
+    let pixels = read_image(source).unwrap();
+    let tile = server.get("/api/images/i1/0/tiles/0/1/1");
+    assert_eq!(
+        (tile.header("x-width"), tile.header("x-height"), tile.header("x-channels")),
+        ("44", "44", "1")
+    );
+    let (lowest, highest) = (image["lowest"].as_f64().unwrap(), image["highest"].as_f64().unwrap());
+    for (place, value) in values(&tile.body).into_iter().enumerate() {
+        let pixel = f64::from(pixels[(0, 256 + place / 44, 256 + place % 44)]);
+        let found = lowest + f64::from(value) / 65535.0 * (highest - lowest);
+        assert!((found - pixel).abs() <= (highest - lowest) / 65535.0, "{found} {pixel}");
+    }
+    let small = server.get("/api/images/i1/0/tiles/1/0/0");
+    assert_eq!((small.header("x-width"), values(&small.body).len()), ("150", 150 * 150));
+
+    // Strokes, undo and redo.
+    let first = server.stroke("a", 0, 40.5).json();
+    assert_eq!(first["seq"], 3);
+    assert_eq!(first["changed"][0]["image"], "i1");
+    let one = server.labels();
+    assert!(one[0].contains(&0) && !one[0].contains(&1));
+    server.stroke("a", 1, 44.0).json();
+    let two = server.labels();
+    assert!(two[0].contains(&1));
+    let undone = server.post("/api/undo", &json!({ "tab": "a" })).json();
+    assert_eq!((&undone["entry"]["seq"], &undone["seq"]), (&json!(4), &json!(5)));
+    assert_eq!(server.labels(), one);
+    server.post("/api/redo", &json!({ "tab": "a" })).json();
+    assert_eq!(server.labels(), two);
+    let nothing = server.post("/api/redo", &json!({ "tab": "a" }));
+    assert_eq!((nothing.status, nothing.error().is_empty()), (409, false));
+    // Classes can be locked: what is drawn over them later leaves them.
+    server.send("PATCH", "/api/classes/1", br#"{"locked":true,"name":"<script>alert(1)</script>"}"#).json();
+    server.stroke("b", 0, 44.0).json();
+    assert_eq!(server.labels(), two);
+
+    let state = server.get("/api/project").json()["journal"].clone();
+    let lines = server.get("/api/journal?from=4").text();
+    assert_eq!(lines.lines().count() as u64, state["seq"].as_u64().unwrap() - 3);
+    let last: Value = serde_json::from_str(lines.lines().next_back().unwrap()).unwrap();
+    assert_eq!(last["hash"], state["hash"]);
+    let command = server.get("/api/command").json()["command"].as_str().unwrap().to_owned();
+    assert!(command.contains(state["hash"].as_str().unwrap()), "{command}");
+    let messages = server.messages.clone();
+    assert_eq!(server.end(), 130);
+    let said = std::fs::read_to_string(messages).unwrap();
+    assert!(!said.contains("error") && !said.contains("panicked"), "{said}");
+    // Labels are a file for other programs.
+    let file = &discover(bench.path("project/labels/i1.tif").to_str().unwrap()).unwrap()[0];
+    let labels = read_labels(file).unwrap();
+    assert!(labels.iter().any(|label| *label == 1) && labels[(0, 0)] == 255);
+
+    let server = bench.serve();
+    let again = server.get("/api/project").json();
+    assert_eq!(
+        (&again["journal"], &again["images"][0]["labelled"].as_u64().is_some_and(|n| n > 1000)),
+        (&state, &true)
+    );
+    assert_eq!(server.labels(), two);
+    assert_eq!(server.post("/api/undo", &json!({ "tab": "a" })).json()["entry"]["seq"], 4);
+    assert_ne!(server.labels(), two);
+}
+
+#[test]
+fn images_come_by_path_by_upload_and_as_a_sample() {
+    let bench = Bench::new();
+    let server = bench.serve();
+    let listing = server.get("/api/browse?path=").json();
+    assert_eq!(listing["images"], json!(["shapes.tif", "steps.png"]));
+    let path = format!("{}/*", listing["path"].as_str().unwrap());
+    assert_eq!(
+        server.post("/api/images", &json!({ "path": path, "copy": true })).json()["images"],
+        json!(["i1", "i2"])
+    );
+    assert!(bench.path("project/images/steps.png").exists());
+    let bytes = std::fs::read(bench.path("data/steps.png")).unwrap();
+    let added = server.send("PUT", "/api/upload/my%20steps.png", &bytes).json();
+    assert_eq!(added["images"], json!(["i3"]));
+    assert_eq!(server.post("/api/sample", &json!({})).json()["images"].as_array().unwrap().len(), 4);
+    assert_eq!(server.post("/api/sample", &json!({})).json()["images"][0], "i4");
+    assert_eq!(server.send("DELETE", "/api/images/i3", b"").status, 200);
+    assert_eq!(server.send("DELETE", "/api/images/i3", b"").status, 404);
+    let images = server.get("/api/project").json()["images"].as_array().unwrap().len();
+    assert_eq!(images, 6);
+    // Cuts and tiles that browsers have already.
+    let cut = server.get("/api/images/i2/views/yz/5/0");
+    assert_eq!((cut.header("x-width"), cut.header("x-height")), ("90", "1"));
+    let tile = server.get("/api/images/i2/0/tiles/0/0/0");
+    let known = [("If-None-Match", tile.header("etag"))];
+    let again = crate::client::raw(
+        &server.address,
+        &request(&server.address, "GET", "/api/images/i2/0/tiles/0/0/0", &known, b""),
+    );
+    assert_eq!(again.unwrap().status, 304);
+    // Fill by grey: a step of ten columns.
+    server.post("/api/classes", &json!({ "name": "a", "colour": "#000000" })).json();
+    let fill =
+        json!({ "op": "fill", "image": "i2", "slice": 0, "class": 0, "x": 15, "y": 4, "tolerance": 3.0 });
+    let filled = server.post("/api/journal", &json!({ "tab": "a", "entries": [fill] })).json();
+    assert_eq!(
+        filled["changed"],
+        json!([{ "image": "i2", "slice": 0, "x": 10, "y": 0, "width": 10, "height": 90 }])
+    );
+    // Labels leave and come back.
+    let archive = server.get("/api/export/labels?format=tif");
+    assert!(archive.body.starts_with(b"PK") && archive.header("content-disposition").contains("labels.zip"));
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive.body)).unwrap();
+    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    assert!(names.contains(&"classes.csv".into()) && names.contains(&"i2.tif".into()), "{names:?}");
+    let mut labels = Vec::new();
+    std::io::copy(&mut archive.by_name("i2.tif").unwrap(), &mut labels).unwrap();
+    server.post("/api/undo", &json!({ "tab": "a" })).json();
+    assert_eq!(server.get("/api/project").json()["images"][1]["labelled"], 0);
+    server.send("POST", "/api/import/i2?tab=a", &labels).json();
+    assert_eq!(server.get("/api/project").json()["images"][1]["labelled"], 900);
+    assert_eq!(server.send("POST", "/api/import/i1", &labels).status, 400);
+}
+
+#[test]
+fn pages_hear_of_what_others_do() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(&request(&server.address, "GET", "/api/events", &[], b"")).unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.to_ascii_lowercase().starts_with("content-type: text/event-stream")));
+    let done = server.stroke("other-tab", 0, 9.0).json();
+    let line = lines.find(|line| line.starts_with("data:")).unwrap();
+    let event: Value = serde_json::from_str(line.trim_start_matches("data:").trim()).unwrap();
+    assert_eq!(
+        (&event["type"], &event["tab"], &event["seq"]),
+        (&json!("journal"), &json!("other-tab"), &done["seq"])
+    );
+    assert_eq!(event["changed"], done["changed"]);
+}
+
+#[test]
+fn two_tabs_draw_at_once_and_each_undoes_its_own() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    std::thread::scope(|scope| {
+        for (tab, class) in [("a", 0), ("b", 1)] {
+            let server = &server;
+            scope.spawn(move || {
+                (0..10).for_each(|n| drop(server.stroke(tab, class, f64::from(n) * 20.0 + 9.0).json()))
+            });
+        }
+    });
+    assert_eq!(server.get("/api/project").json()["journal"]["seq"], 22);
+    for _ in 0..10 {
+        assert_eq!(server.post("/api/undo", &json!({ "tab": "a" })).json()["entry"]["tab"], "a");
+    }
+    let labels = server.labels();
+    assert!(labels.iter().all(|tile| !tile.contains(&0)) && labels[0].contains(&1));
+}
+
+#[test]
+fn an_address_that_is_taken_and_a_project_that_is_open_are_told() {
+    let bench = Bench::new();
+    let server = bench.serve();
+    let refused = |listen: &str| {
+        let output = bench.command(listen).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = refused(&server.address);
+    assert!(said.contains("--listen is") && said.contains("another program has that port"), "{said}");
+    let said = refused("127.0.0.1:0");
+    assert!(said.contains("another msd-gpu has it open"), "{said}");
+    assert!(refused("nonsense").contains("--listen is nonsense"));
+    // A server that others can reach prints a token.
+    drop(server);
+    let mut child = bench
+        .command("0.0.0.0:0")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut link = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut link).unwrap();
+    let (place, token) = link.trim().split_once("/?token=").unwrap();
+    let port = place.rsplit_once(':').unwrap().1;
+    let address = format!("127.0.0.1:{port}");
+    let status = |headers: &[(&str, &str)]| {
+        crate::client::raw(&address, &request(&address, "GET", "/api/project", headers, b"")).unwrap().status
+    };
+    assert_eq!((status(&[]), status(&[("Authorization", &format!("Bearer {token}"))])), (401, 200));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn many_entries_come_in_one_request_or_none_of_them() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    let many: Vec<Value> = (0..200).map(|n| stroke(u8::from(n % 2 == 0), f64::from(n))).collect();
+    assert_eq!(server.post("/api/journal", &json!({ "tab": "a", "entries": many })).json()["seq"], 202);
+    let mut bad = many;
+    bad[199]["class"] = json!(9);
+    assert!(
+        server.post("/api/journal", &json!({ "tab": "a", "entries": bad })).error().contains("no class 9")
+    );
+    assert_eq!(server.get("/api/project").json()["journal"]["seq"], 202);
+}
