@@ -199,12 +199,14 @@ impl ImageSource {
     }
 }
 
-/// The name of the file at `path` without its ending, of which `.nii.gz` has two parts.
+/// The name of the file at `path` without its ending, of which `.nii.gz` and `.ome.zarr` have two parts.
 pub(super) fn stem_of(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let is_packed = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
+    let ends = |wanted: &str| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case(wanted));
     match stem.rsplit_once('.') {
-        Some((before, _)) if is_packed && !before.is_empty() => before.to_owned(),
+        Some((before, inner)) if !before.is_empty() && (ends("gz") || ends("zarr") && inner == "ome") => {
+            before.to_owned()
+        }
         _ => stem,
     }
 }

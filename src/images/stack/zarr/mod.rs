@@ -38,6 +38,7 @@ use crate::error::{Error, Result};
 use crate::files::{remove_unfinished, unfinished_name, write_bytes_atomic};
 use crate::geometry::Window;
 use crate::images::decoded::{each_type, map_type};
+use crate::images::source::stem_of;
 
 /// The largest side of the smallest level.
 const SMALLEST: usize = 256;
@@ -317,12 +318,6 @@ impl Drop for ZarrFile {
             log::debug!("{} cannot be removed: {error}", self.unfinished.display());
         }
     }
-}
-
-/// What a stack is called in its folder: the folder's name without its endings.
-fn stem_of(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    stem.strip_suffix(".ome").map(str::to_owned).unwrap_or(stem)
 }
 
 /// Whether the folder at `path` is one of Zarr, or an empty one.
