@@ -38,8 +38,12 @@ impl Bench {
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();
         let phantom = shapes::phantom(300, 0.1, 7);
-        write_tiff_f32(data.join("shapes.tif"), phantom.image.insert_axis(Axis(0))).unwrap();
-        write_png_grey8(data.join("steps.png"), &Array2::from_shape_fn((90, 120), |(_, x)| (x / 10 * 20) as u8)).unwrap();
+        write_tiff_f32(data.join("shapes.tif"), &phantom.image.insert_axis(Axis(0))).unwrap();
+        write_png_grey8(
+            data.join("steps.png"),
+            &Array2::from_shape_fn((90, 120), |(_, x)| (x / 10 * 20) as u8),
+        )
+        .unwrap();
         Self { folder }
     }
 
@@ -77,7 +81,10 @@ impl Bench {
     /// A server with the image `shapes.tif` as `i1` and the classes 0 and 1.
     pub fn serve_with_image(&self) -> Server {
         let server = self.serve();
-        assert_eq!(server.post("/api/images", &json!({ "path": "shapes.tif" })).json()["images"], json!(["i1"]));
+        assert_eq!(
+            server.post("/api/images", &json!({ "path": "shapes.tif" })).json()["images"],
+            json!(["i1"])
+        );
         for (name, colour) in [("background", "#3182bd"), ("shape", "#e6550d")] {
             server.post("/api/classes", &json!({ "name": name, "colour": colour })).json();
         }
@@ -106,15 +113,21 @@ impl Answer {
     #[track_caller]
     pub fn error(&self) -> String {
         assert!(self.status >= 400, "{} {}", self.status, self.text());
-        let value: Value = serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()));
+        let value: Value =
+            serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()));
         value["error"].as_str().unwrap().to_owned()
     }
 }
 
 /// Sends a request as it is and reads what comes until the other side ends; nothing where it is gone.
 pub fn raw(address: &str, request: &[u8]) -> Option<Answer> {
+    raw_within(address, request, Duration::from_secs(60))
+}
+
+/// As [`raw`], waiting so long at most for more to come.
+pub fn raw_within(address: &str, request: &[u8], time: Duration) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(time)).unwrap();
     // A server that refuses a large body answers before it has all.
     let sent = stream.write_all(request);
     let mut bytes = Vec::new();
@@ -154,7 +167,8 @@ fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
 
 /// The bytes of a request with these headers beside `Host` and the length.
 pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut text =
+        format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         text += &format!("Host: {address}\r\n");
     }
@@ -192,7 +206,10 @@ impl Server {
 
     /// The labels of the only tile that the first two rows of tiles have.
     pub fn labels(&self) -> Vec<Vec<u8>> {
-        ["0/0", "0/1", "1/0", "1/1"].iter().map(|tile| self.get(&format!("/api/images/i1/0/labels/0/{tile}")).body).collect()
+        ["0/0", "0/1", "1/0", "1/1"]
+            .iter()
+            .map(|tile| self.get(&format!("/api/images/i1/0/labels/0/{tile}")).body)
+            .collect()
     }
 
     /// Asks the server to end, and waits for it; gives the exit code.

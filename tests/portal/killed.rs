@@ -25,9 +25,12 @@ fn every_stroke_that_was_acknowledged_survives_a_kill() {
                     if killed.load(Ordering::Relaxed) {
                         break;
                     }
-                    let entries: Vec<Value> = (0..1 + n % 3).map(|k| stroke(1, (n * 7 + k + round) as f64 % 250.0)).collect();
+                    let entries: Vec<Value> =
+                        (0..1 + n % 3).map(|k| stroke(1, (n * 7 + k + round) as f64 % 250.0)).collect();
                     let body = json!({ "tab": "a", "entries": entries }).to_string();
-                    let Some(answer) = try_send(&address, "POST", "/api/journal", body.as_bytes()) else { break };
+                    let Some(answer) = try_send(&address, "POST", "/api/journal", body.as_bytes()) else {
+                        break;
+                    };
                     let Ok(answer) = serde_json::from_slice::<Value>(&answer.body) else { break };
                     let last = answer["seq"].as_u64().unwrap();
                     let first = last + 1 - entries.len() as u64;

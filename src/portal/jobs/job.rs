@@ -167,7 +167,8 @@ impl Job {
     /// [`Error::Input`] for what cannot be read.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        let text = read_text(&path, MOST_BYTES)?.ok_or_else(|| Error::input(&path, "is too large for a job"))?;
+        let text =
+            read_text(&path, MOST_BYTES)?.ok_or_else(|| Error::input(&path, "is too large for a job"))?;
         serde_json::from_str(&text).map_err(|error| Error::input(&path, format!("is no job: {error}")))
     }
 
@@ -189,7 +190,10 @@ mod tests {
     #[test]
     fn wishes_are_read_as_the_page_has_them() {
         let wish = |text: &str| serde_json::from_str::<Wish>(text);
-        let all = wish(r#"{"kind":"predict","images":"all","products":["classes","probabilities"],"format":"ome-zarr"}"#).unwrap();
+        let all = wish(
+            r#"{"kind":"predict","images":"all","products":["classes","probabilities"],"format":"ome-zarr"}"#,
+        )
+        .unwrap();
         assert_eq!((all.images, all.format), (Images::All(All::All), Format::OmeZarr));
         assert_eq!(all.products, [Product::Classes, Product::Probabilities]);
         let named = wish(r#"{"kind":"predict","images":["i1"]}"#).unwrap();

@@ -29,7 +29,9 @@ impl Classes {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let mut pages = Discovery::default().discover_single_channel(&path.display().to_string())?;
         // Probabilities may lie beside pictures of classes.
-        if path.is_dir() && pages.iter().any(|page| page.path.extension().is_some_and(|ending| ending == "png")) {
+        if path.is_dir()
+            && pages.iter().any(|page| page.path.extension().is_some_and(|ending| ending == "png"))
+        {
             pages.retain(|page| page.path.extension().is_some_and(|ending| ending == "png"));
         }
         let (_, height, width) = pages.first().map(page_size).transpose()?.unwrap_or_default();

@@ -80,7 +80,9 @@ impl Jobs {
                     }
                     jobs.push(job);
                 }
-                Ok(_) => log::warn!("{} holds a job of another name and is passed over", entry.path().display()),
+                Ok(_) => {
+                    log::warn!("{} holds a job of another name and is passed over", entry.path().display())
+                }
                 Err(error) => log::warn!("{error}"),
             }
         }
@@ -127,7 +129,11 @@ impl Jobs {
                     return Err(Error::Mismatch(format!("there is no image '{name}' in the project")));
                 }
                 let mut once = Vec::new();
-                names.into_iter().for_each(|name| if !once.contains(&name) { once.push(name) });
+                names.into_iter().for_each(|name| {
+                    if !once.contains(&name) {
+                        once.push(name)
+                    }
+                });
                 once
             }
         };
@@ -137,7 +143,9 @@ impl Jobs {
         let Some(model) = (self.model)() else { return Ok(None) };
         let mut jobs = self.shared.jobs();
         if jobs.len() >= MOST_JOBS {
-            return Err(Error::Mismatch(format!("the project has {MOST_JOBS} jobs; take folders out of results/")));
+            return Err(Error::Mismatch(format!(
+                "the project has {MOST_JOBS} jobs; take folders out of results/"
+            )));
         }
         // A folder without a readable job has its number all the same.
         let taken = |number: u64| self.shared.folder(&format!("j{number}")).exists();
@@ -231,7 +239,8 @@ impl Jobs {
 /// The number in a name such as `j12`.
 fn number_of(name: &str) -> Option<u64> {
     let digits = name.strip_prefix('j')?;
-    let is_plain = !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_plain =
+        !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_plain { digits.parse().ok() } else { None }
 }
 

@@ -82,25 +82,47 @@ fn a_job_gives_files_a_table_and_tiles() {
     let bench = Bench::new();
     let jobs = bench.jobs();
     for format in ["tif", "ome-zarr", "npy", "png"] {
-        let text = format!(r#"{{"kind":"predict","images":"all","products":["classes","probabilities"],"format":"{format}"}}"#);
+        let text = format!(
+            r#"{{"kind":"predict","images":"all","products":["classes","probabilities"],"format":"{format}"}}"#
+        );
         let name = jobs.add(wish(&text)).unwrap().unwrap();
         let job = over(&jobs, &name);
         assert_eq!((job.state, &job.message, job.done), (State::Done, &None, 1.0), "{format}");
         let files: Vec<&str> = job.files.iter().map(|file| file.name.as_str()).collect();
         let wanted: &[&str] = match format {
             "tif" => &["a.tif", "a_probabilities.tif", "a_b.tif", "a_b_probabilities.tif", "table.csv"],
-            "ome-zarr" => &["a.ome.zarr.zip", "a_probabilities.ome.zarr.zip", "a_b.ome.zarr.zip", "a_b_probabilities.ome.zarr.zip", "table.csv"],
+            "ome-zarr" => &[
+                "a.ome.zarr.zip",
+                "a_probabilities.ome.zarr.zip",
+                "a_b.ome.zarr.zip",
+                "a_b_probabilities.ome.zarr.zip",
+                "table.csv",
+            ],
             "npy" => &["a.npy", "a_probabilities.npy", "a_b.npy", "a_b_probabilities.npy", "table.csv"],
             _ => &["a.png", "a_probabilities.tif", "a b.png", "a b_probabilities.tif", "table.csv"],
         };
         assert_eq!(files, wanted);
         assert!(files.iter().all(|file| jobs.file(&name, file).unwrap().exists()));
         assert_eq!(jobs.file(&name, "../job.json"), None);
-        let rows: Vec<_> = job.table.iter().map(|row| (row.image.as_str(), row.class, row.pixels, row.share, row.objects)).collect();
-        assert_eq!(rows, [("i1", 0, 90_000, 0.5, 1), ("i1", 3, 90_000, 0.5, 1), ("i2", 0, 90_000, 0.5, 1), ("i2", 3, 90_000, 0.5, 1)]);
+        let rows: Vec<_> = job
+            .table
+            .iter()
+            .map(|row| (row.image.as_str(), row.class, row.pixels, row.share, row.objects))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                ("i1", 0, 90_000, 0.5, 1),
+                ("i1", 3, 90_000, 0.5, 1),
+                ("i2", 0, 90_000, 0.5, 1),
+                ("i2", 3, 90_000, 0.5, 1)
+            ]
+        );
         let (values, height, width) = jobs.tile(&name, "i2", 0, (0, 0, 1)).unwrap().unwrap();
         assert_eq!((height, width), (256, 256));
-        assert!(values.iter().enumerate().all(|(at, class)| *class == if at % 256 >= 300 - 256 { 3 } else { 0 }));
+        assert!(
+            values.iter().enumerate().all(|(at, class)| *class == if at % 256 >= 300 - 256 { 3 } else { 0 })
+        );
         let (values, height, width) = jobs.tile(&name, "i1", 0, (2, 0, 0)).unwrap().unwrap();
         assert_eq!((height, width, values.iter().filter(|class| **class == 3).count()), (75, 150, 75 * 75));
         assert_eq!(jobs.tile(&name, "i1", 1, (0, 0, 0)).unwrap(), None);

@@ -101,7 +101,11 @@ pub(super) fn work(
             job.table.extend(rows(&image, labels, &*progress)?);
         }
         let inside = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_path_buf();
-        job.files.extend(downloads(&files, &out, &name).into_iter().map(|(name, path)| JobFile { name, path: inside(&path) }));
+        job.files.extend(
+            downloads(&files, &out, &name)
+                .into_iter()
+                .map(|(name, path)| JobFile { name, path: inside(&path) }),
+        );
         job.finished.push(Finished { image: id.clone(), labels: labels.as_deref().map(inside) });
         progress.finished_image(job)?;
     }
@@ -181,9 +185,12 @@ fn rows(image: &Image, labels: &Path, progress: &dyn Progress) -> Result<Vec<Row
 fn table(job: &Job) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let failed = |error: String| Error::output(TABLE, error);
-    writer.write_record(["image", "class", "pixels", "share", "objects"]).map_err(|e| failed(e.to_string()))?;
+    writer
+        .write_record(["image", "class", "pixels", "share", "objects"])
+        .map_err(|e| failed(e.to_string()))?;
     for row in &job.table {
-        let numbers = [row.class.to_string(), row.pixels.to_string(), row.share.to_string(), row.objects.to_string()];
+        let numbers =
+            [row.class.to_string(), row.pixels.to_string(), row.share.to_string(), row.objects.to_string()];
         let fields = std::iter::once(&row.image).chain(&numbers);
         writer.write_record(fields).map_err(|error| failed(error.to_string()))?;
     }

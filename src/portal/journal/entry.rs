@@ -161,7 +161,8 @@ impl Entry {
         #[allow(clippy::reversed_empty_ranges)]
         match self {
             Entry::Stroke(stroke) => {
-                stroke.slice.saturating_sub(stroke.depth)..=stroke.slice.saturating_add(stroke.depth).min(last)
+                stroke.slice.saturating_sub(stroke.depth)
+                    ..=stroke.slice.saturating_add(stroke.depth).min(last)
             }
             Entry::Polygon(Polygon { slice, .. }) | Entry::Fill(Fill { slice, .. }) => *slice..=*slice,
             Entry::Between(Between { from, to, .. }) => {
@@ -197,7 +198,8 @@ impl Entry {
             Entry::Stroke(stroke) => {
                 slice(stroke.slice)?;
                 if !(stroke.size > 0.0 && stroke.size <= LARGEST_BRUSH) {
-                    let problem = format!("`size` is {}, but wanted 0 to {LARGEST_BRUSH} pixels", stroke.size);
+                    let problem =
+                        format!("`size` is {}, but wanted 0 to {LARGEST_BRUSH} pixels", stroke.size);
                     return Err(Error::Mismatch(problem));
                 }
                 if let Some([low, high]) = stroke.range
@@ -288,7 +290,9 @@ pub(in crate::portal) fn check_tab(tab: &str) -> Result<()> {
 fn check_points(points: &[[f64; 2]], least: usize, rows_each: f64) -> Result<()> {
     if !(least..=MOST_POINTS).contains(&points.len()) {
         let count = points.len();
-        return Err(Error::Mismatch(format!("there are {count} `points`, but wanted {least} to {MOST_POINTS}")));
+        return Err(Error::Mismatch(format!(
+            "there are {count} `points`, but wanted {least} to {MOST_POINTS}"
+        )));
     }
     if let Some([x, y]) =
         points.iter().find(|point| !point.iter().all(|value| value.abs() <= LARGEST_COORDINATE))
@@ -352,9 +356,15 @@ mod tests {
             (stroke(&format!(r#""slice":0,"class":0,"size":9,"points":[{long}]"#)), "too long"),
             (stroke(r#""slice":0,"class":0,"size":9,"points":[[1,2]],"range":[3,1]"#), "`range`"),
             (stroke(r#""slice":0,"class":0,"size":9,"points":[[1,2]],"more":1"#), "unknown field"),
-            (r#"{"op":"polygon","image":"i1","slice":0,"class":3,"points":[[1,2],[3,4]]}"#.into(), "2 `points`"),
+            (
+                r#"{"op":"polygon","image":"i1","slice":0,"class":3,"points":[[1,2],[3,4]]}"#.into(),
+                "2 `points`",
+            ),
             (r#"{"op":"fill","image":"i1","slice":0,"class":1,"x":30,"y":0,"tolerance":1}"#.into(), "x 30"),
-            (r#"{"op":"fill","image":"i1","slice":0,"class":1,"x":0,"y":0,"tolerance":-1}"#.into(), "`tolerance`"),
+            (
+                r#"{"op":"fill","image":"i1","slice":0,"class":1,"x":0,"y":0,"tolerance":-1}"#.into(),
+                "`tolerance`",
+            ),
             (r#"{"op":"between","image":"i1","class":1,"from":1,"to":2}"#.into(), "no slice between"),
             (r##"{"op":"class","class":255,"name":"a","colour":"#e6550d"}"##.into(), "255"),
             (r##"{"op":"class","class":1,"name":" ","colour":"#e6550d"}"##.into(), "`name`"),

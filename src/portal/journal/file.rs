@@ -115,7 +115,11 @@ impl JournalFile {
         let (seq, length) = (lines.len() as u64, length as u64);
         let journal = Self { path: path.to_path_buf(), file, length, seq, hash, is_broken: false };
         if length < bytes.len() as u64 {
-            journal.file.set_len(length).and_then(|()| journal.file.sync_all()).map_err(|e| journal.failed(e))?;
+            journal
+                .file
+                .set_len(length)
+                .and_then(|()| journal.file.sync_all())
+                .map_err(|e| journal.failed(e))?;
         }
         Ok((journal, lines))
     }
@@ -124,7 +128,9 @@ impl JournalFile {
     /// nothing that looks like a whole line comes behind it.
     fn is_torn(rest: &[u8], end: Option<usize>) -> bool {
         let Some(end) = end else { return true };
-        !rest[end + 1..].split(|byte| *byte == b'\n').any(|line| line.starts_with(b"{\"seq\":") && line.ends_with(b"\"}"))
+        !rest[end + 1..]
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.starts_with(b"{\"seq\":") && line.ends_with(b"\"}"))
     }
 
     /// The number of the last line; 0 before the first.
@@ -143,7 +149,8 @@ impl JournalFile {
     /// [`Error::Output`] where they cannot be written; then none of them is there.
     pub(in crate::portal) fn append(&mut self, tab: &str, entries: Vec<Entry>) -> Result<Vec<Line>> {
         if self.is_broken {
-            let problem = "an earlier line could not be written whole; check the disk, and start the server anew";
+            let problem =
+                "an earlier line could not be written whole; check the disk, and start the server anew";
             return Err(Error::output(&self.path, problem));
         }
         let (mut text, mut hash, mut lines) = (String::new(), self.hash.clone(), Vec::new());
@@ -187,7 +194,12 @@ impl JournalFile {
         let before = usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX);
         let start = match before {
             0 => Some(0),
-            _ => bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(before - 1).map(|(at, _)| at + 1),
+            _ => bytes
+                .iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == b'\n')
+                .nth(before - 1)
+                .map(|(at, _)| at + 1),
         };
         Ok(start.map_or_else(Vec::new, |start| bytes.split_off(start)))
     }

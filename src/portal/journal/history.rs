@@ -129,10 +129,12 @@ impl History {
     fn drawing_mut(&mut self, seq: u64, undone: bool) -> Result<&mut Record> {
         let place = usize::try_from(seq).ok().and_then(|seq| seq.checked_sub(1));
         let record = place.and_then(|place| self.records.get_mut(place));
-        record.filter(|record| record.line.entry.image().is_some() && record.undone == undone).ok_or_else(|| {
-            let what = if undone { "done again" } else { "undone" };
-            Error::Mismatch(format!("entry {seq} of the journal cannot be {what}"))
-        })
+        record.filter(|record| record.line.entry.image().is_some() && record.undone == undone).ok_or_else(
+            || {
+                let what = if undone { "done again" } else { "undone" };
+                Error::Mismatch(format!("entry {seq} of the journal cannot be {what}"))
+            },
+        )
     }
 
     /// The entry that an undo of the tab `tab` is about: the last that it has drawn, or of all where it has drawn none.
@@ -155,7 +157,10 @@ impl History {
     pub(in crate::portal) fn counting(&self, image: &str, before: u64) -> impl Iterator<Item = &Line> {
         let places = self.of_image.get(image).map_or(&[][..], Vec::as_slice);
         let records = places.iter().filter_map(|place| self.records.get(*place));
-        records.take_while(move |record| record.line.seq < before).filter(|record| !record.undone).map(|record| &record.line)
+        records
+            .take_while(move |record| record.line.seq < before)
+            .filter(|record| !record.undone)
+            .map(|record| &record.line)
     }
 
     /// The classes that there are, in order of their numbers.
@@ -230,9 +235,8 @@ mod tests {
 
         /// The numbers of the entries that count, which are the same when the journal is read again.
         fn counting(&self) -> Vec<u64> {
-            let of = |history: &History| {
-                history.counting("i1", u64::MAX).map(|line| line.seq).collect::<Vec<_>>()
-            };
+            let of =
+                |history: &History| history.counting("i1", u64::MAX).map(|line| line.seq).collect::<Vec<_>>();
             let again = History::of(self.lines.clone()).unwrap();
             for tab in ["a", "b", "c"] {
                 assert_eq!(again.to_undo(tab), self.history.to_undo(tab));

@@ -37,7 +37,11 @@ impl Interpolation {
                 "the labels of the two slices lie in {width} x {height} pixels, but wanted at most {MOST_PIXELS} pixels; label the slices between them, or use polygons"
             )));
         }
-        memory::check("an interpolation between slices", pixels as u64 * 24, "label the slices between them")?;
+        memory::check(
+            "an interpolation between slices",
+            pixels as u64 * 24,
+            "label the slices between them",
+        )?;
         let (first, second) = (signed_distances(first, &around), signed_distances(second, &around));
         Ok(Some(Self { around, first, second }))
     }
@@ -103,7 +107,8 @@ fn squared_distances(inside: &Array2<bool>, wanted: bool) -> Array2<f32> {
     /// Larger than any distance, and small enough to be added to one.
     const FAR: f64 = 1e12;
     let (height, width) = inside.dim();
-    let mut distances = Array2::from_shape_fn((height, width), |at| if inside[at] == wanted { 0.0 } else { FAR });
+    let mut distances =
+        Array2::from_shape_fn((height, width), |at| if inside[at] == wanted { 0.0 } else { FAR });
     let mut line = Envelope::new(height.max(width));
     for mut column in distances.columns_mut() {
         line.pass(&mut column);

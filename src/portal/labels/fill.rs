@@ -49,7 +49,8 @@ impl Greys<'_> {
             return Ok(values);
         }
         if self.blocks.len() >= MOST_BLOCKS
-            && let Some(oldest) = self.blocks.iter().min_by_key(|(_, (used, _))| *used).map(|(place, _)| *place)
+            && let Some(oldest) =
+                self.blocks.iter().min_by_key(|(_, (used, _))| *used).map(|(place, _)| *place)
         {
             self.blocks.remove(&oldest);
         }
@@ -85,7 +86,8 @@ pub(super) fn fill(
                 x = known.1;
                 continue;
             }
-            let mut is_like = |x: usize| Ok::<bool, Error>((f64::from(greys.at(y, x)?) - start).abs() <= tolerance);
+            let mut is_like =
+                |x: usize| Ok::<bool, Error>((f64::from(greys.at(y, x)?) - start).abs() <= tolerance);
             if !is_like(x)? {
                 x += 1;
                 continue;
@@ -124,7 +126,9 @@ mod tests {
     use super::*;
 
     fn filled(image: &Array2<f32>, at: (usize, usize), tolerance: f64) -> Result<Vec<Run>> {
-        fill(image.dim(), at, tolerance, &|window| Ok(image.slice(s![window.rows(), window.columns()]).to_owned()))
+        fill(image.dim(), at, tolerance, &|window| {
+            Ok(image.slice(s![window.rows(), window.columns()]).to_owned())
+        })
     }
 
     #[test]

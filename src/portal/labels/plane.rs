@@ -185,7 +185,8 @@ mod tests {
                     let (labels, h, w) = plane.tile(level, ty, tx, &table).unwrap();
                     assert_eq!((h, w), ((rows - ty * TILE).min(TILE), (columns - tx * TILE).min(TILE)));
                     for (place, label) in labels.iter().enumerate() {
-                        let (top, left) = ((ty * TILE + place / w) * factor, (tx * TILE + place % w) * factor);
+                        let (top, left) =
+                            ((ty * TILE + place / w) * factor, (tx * TILE + place % w) * factor);
                         let block = whole.slice(ndarray::s![
                             top..(top + factor).min(height),
                             left..(left + factor).min(width)

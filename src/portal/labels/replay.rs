@@ -81,7 +81,12 @@ impl Labels {
     ///
     /// # Errors
     /// Those of reading images.
-    pub(in crate::portal) fn plane(&mut self, given: &Given<'_>, image: &str, slice: usize) -> Result<&Plane> {
+    pub(in crate::portal) fn plane(
+        &mut self,
+        given: &Given<'_>,
+        image: &str,
+        slice: usize,
+    ) -> Result<&Plane> {
         let key = (image.to_owned(), slice);
         if self.planes.get(&key).is_none() {
             let plane = self.plane_before(given, image, slice, u64::MAX)?;
@@ -141,7 +146,12 @@ impl Labels {
         for line in given.history.counting(image, before) {
             if line.entry.slices(shape.slices).contains(&slice) {
                 let paints = self.paints(given, line, slice)?;
-                apply(&mut plane, &paints, &Rect::whole(shape.height, shape.width), given.history.locked_at(line.seq));
+                apply(
+                    &mut plane,
+                    &paints,
+                    &Rect::whole(shape.height, shape.width),
+                    given.history.locked_at(line.seq),
+                );
             }
         }
         Ok(plane)
@@ -367,11 +377,19 @@ fn may_touch(entry: &Entry, rect: &Rect) -> bool {
         })
     };
     let ((left, right), (top, bottom)) = (ends(0), ends(1));
-    left <= rect.right as f64 && right >= rect.left as f64 && top <= rect.bottom as f64 && bottom >= rect.top as f64
+    left <= rect.right as f64
+        && right >= rect.left as f64
+        && top <= rect.bottom as f64
+        && bottom >= rect.top as f64
 }
 
 /// The pixels of `runs` whose grey value is from `low` to `high`.
-fn within(runs: &[Run], low: f64, high: f64, read: &dyn Fn(&Window) -> Result<Array2<f32>>) -> Result<Vec<Run>> {
+fn within(
+    runs: &[Run],
+    low: f64,
+    high: f64,
+    read: &dyn Fn(&Window) -> Result<Array2<f32>>,
+) -> Result<Vec<Run>> {
     /// Rows that are read at once.
     const ROWS: usize = 256;
     let mut kept = Vec::new();

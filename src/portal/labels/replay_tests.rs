@@ -61,7 +61,8 @@ impl Story {
     fn add(&mut self, entry: Entry) -> Result<Vec<Region>> {
         let line = Line { seq: self.seq + 1, tab: "a".into(), entry };
         let given = Given { history: &self.history, source: &self.source };
-        let regions = self.labels.prepare(&given, &line).inspect_err(|_| self.labels.forget_from(line.seq))?;
+        let regions =
+            self.labels.prepare(&given, &line).inspect_err(|_| self.labels.forget_from(line.seq))?;
         self.seq += 1;
         self.history.push(line.clone()).unwrap();
         self.labels.added(&Given { history: &self.history, source: &self.source }, &line);

@@ -256,9 +256,15 @@ mod tests {
     #[test]
     fn a_brush_paints_what_its_rule_says() {
         // A diameter of 3 around the centre of a pixel: those at a distance of 1 and of the square root of 2.
-        assert_eq!(drawn(&brush(&[[2.5, 2.5]], 3.0, 5, 5), 5, 5), [".....", ".###.", ".###.", ".###.", "....."]);
+        assert_eq!(
+            drawn(&brush(&[[2.5, 2.5]], 3.0, 5, 5), 5, 5),
+            [".....", ".###.", ".###.", ".###.", "....."]
+        );
         // At exactly half the size a pixel is painted.
-        assert_eq!(drawn(&brush(&[[2.5, 2.5]], 2.0, 5, 5), 5, 5), [".....", "..#..", ".###.", "..#..", "....."]);
+        assert_eq!(
+            drawn(&brush(&[[2.5, 2.5]], 2.0, 5, 5), 5, 5),
+            [".....", "..#..", ".###.", "..#..", "....."]
+        );
         assert_eq!(drawn(&brush(&[[2.0, 2.0]], 2.0, 4, 4), 4, 4), ["....", ".##.", ".##.", "...."]);
         assert_eq!(drawn(&brush(&[[1.5, 0.5], [3.5, 0.5]], 1.0, 2, 5), 2, 5), [".###.", "....."]);
         assert_eq!(
@@ -307,14 +313,25 @@ mod tests {
         assert_eq!(drawn(&polygon(&square, 4, 5), 4, 5), [".....", ".###.", ".###.", "....."]);
         // Twice around is outside: a square within a square.
         let ring = [
-            [0.0, 0.0], [5.0, 0.0], [5.0, 5.0], [0.0, 5.0], [0.0, 0.0],
-            [1.0, 1.0], [4.0, 1.0], [4.0, 4.0], [1.0, 4.0], [1.0, 1.0],
+            [0.0, 0.0],
+            [5.0, 0.0],
+            [5.0, 5.0],
+            [0.0, 5.0],
+            [0.0, 0.0],
+            [1.0, 1.0],
+            [4.0, 1.0],
+            [4.0, 4.0],
+            [1.0, 4.0],
+            [1.0, 1.0],
         ];
         assert_eq!(drawn(&polygon(&ring, 5, 5), 5, 5), ["#####", "#...#", "#...#", "#...#", "#####"]);
         let triangle = [[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]];
         assert_eq!(drawn(&polygon(&triangle, 4, 4), 4, 4), ["###.", "##..", "#...", "...."]);
         // Neighbours that share an edge through centres share no pixel and leave none out.
-        let (left, right) = ([[0.0, 0.0], [2.5, 0.0], [2.5, 2.0], [0.0, 2.0]], [[2.5, 0.0], [5.0, 0.0], [5.0, 2.0], [2.5, 2.0]]);
+        let (left, right) = (
+            [[0.0, 0.0], [2.5, 0.0], [2.5, 2.0], [0.0, 2.0]],
+            [[2.5, 0.0], [5.0, 0.0], [5.0, 2.0], [2.5, 2.0]],
+        );
         assert_eq!(drawn(&polygon(&left, 2, 5), 2, 5), ["##...", "##..."]);
         assert_eq!(drawn(&polygon(&right, 2, 5), 2, 5), ["..###", "..###"]);
         let outside = [[-9.0, -9.0], [90.0, -9.0], [90.0, 90.0], [-9.0, 90.0]];

@@ -16,7 +16,8 @@ const VERSION: u32 = 1;
 /// Most bytes of the file.
 const MOST_BYTES: u64 = 64 << 20;
 /// What stands at the top of the file.
-const HEAD: &str = "# A project of msd-gpu. Classes are listed for reading: what counts is in journal.jsonl.\n\n";
+const HEAD: &str =
+    "# A project of msd-gpu. Classes are listed for reading: what counts is in journal.jsonl.\n\n";
 
 /// What the file holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -105,7 +106,8 @@ impl Image {
 
     /// What tells its tiles from those of other images of that name: other projects have an `i1` too.
     pub(in crate::portal) fn key(&self, folder: &Path) -> String {
-        let text = format!("{} {} {:?}", folder.display(), self.id, (self.lowest, self.highest, self.place(folder)));
+        let text =
+            format!("{} {} {:?}", folder.display(), self.id, (self.lowest, self.highest, self.place(folder)));
         format!("{:016x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()) as u64)
     }
 }
@@ -135,10 +137,15 @@ impl About {
             Error::input(path, problem)
         })?;
         if about.version != VERSION {
-            let problem = format!("is of version {}, but this program knows {VERSION}; use a later one", about.version);
+            let problem =
+                format!("is of version {}, but this program knows {VERSION}; use a later one", about.version);
             return Err(Error::input(path, problem));
         }
-        if let Some(image) = about.images.iter().find(|image| image.width == 0 || image.height == 0 || image.slices == 0 || image.channels == 0) {
+        if let Some(image) = about
+            .images
+            .iter()
+            .find(|image| image.width == 0 || image.height == 0 || image.slices == 0 || image.channels == 0)
+        {
             return Err(Error::input(path, format!("the image {} has no pixels; take it out", image.id)));
         }
         Ok(about)

@@ -25,11 +25,16 @@ impl Project {
     pub(in crate::portal) fn append(&self, tab: &str, entries: Vec<Entry>) -> Result<Done> {
         check_tab(tab)?;
         if entries.is_empty() || entries.len() > MOST_ENTRIES {
-            return Err(Error::Mismatch(format!("there are {} entries, but wanted 1 to {MOST_ENTRIES}", entries.len())));
+            return Err(Error::Mismatch(format!(
+                "there are {} entries, but wanted 1 to {MOST_ENTRIES}",
+                entries.len()
+            )));
         }
-        let is_simple = |entry: &Entry| matches!(entry, Entry::Stroke(_) | Entry::Polygon(_) | Entry::Fill(_));
+        let is_simple =
+            |entry: &Entry| matches!(entry, Entry::Stroke(_) | Entry::Polygon(_) | Entry::Fill(_));
         if entries.len() > 1 && !entries.iter().all(is_simple) {
-            let problem = "only strokes, polygons and fills may come several at once; send the others one by one";
+            let problem =
+                "only strokes, polygons and fills may come several at once; send the others one by one";
             return Err(Error::Mismatch(problem.into()));
         }
         let mut state = self.state();
@@ -98,7 +103,9 @@ impl State {
                 let image = self.about.image(id);
                 Some(image.map(super::Image::shape).ok_or_else(|| {
                     let id: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
-                    Error::Mismatch(format!("there is no image '{id}' in the project; read the project again"))
+                    Error::Mismatch(format!(
+                        "there is no image '{id}' in the project; read the project again"
+                    ))
                 })?)
             }
         };
@@ -109,9 +116,9 @@ impl State {
             return Err(Error::Mismatch(format!("there is no class {class} in the project; add it first")));
         }
         match entry {
-            Entry::Undo(_) | Entry::Redo(_) => {
-                Err(Error::Mismatch("undo and redo have addresses of their own: /api/undo and /api/redo".into()))
-            }
+            Entry::Undo(_) | Entry::Redo(_) => Err(Error::Mismatch(
+                "undo and redo have addresses of their own: /api/undo and /api/redo".into(),
+            )),
             Entry::Class(change) => {
                 let next = self.history.next_class();
                 let is_known = next.is_none_or(|next| change.class < next);
@@ -130,7 +137,13 @@ impl State {
     }
 
     /// Writes entries down that were prepared, and brings everything up to date.
-    fn write(&mut self, project: &Project, tab: &str, entries: Vec<Entry>, changed: Vec<Region>) -> Result<Done> {
+    fn write(
+        &mut self,
+        project: &Project,
+        tab: &str,
+        entries: Vec<Entry>,
+        changed: Vec<Region>,
+    ) -> Result<Done> {
         let lines = self.journal.append(tab, entries).inspect_err(|_| {
             self.labels.forget_from(self.journal.seq() + 1);
         })?;

@@ -78,7 +78,10 @@ impl Project {
                 let rect = Rect { top: rows.start, bottom: rows.end, left: 0, right: image.width };
                 let labels = self.labels_in(id, slice, &rect)?.0.mapv(i64::from);
                 let window = Window::new(slice..slice + 1, rows, 0..image.width);
-                sink.write(window, labels.insert_axis(ndarray::Axis(0)).insert_axis(ndarray::Axis(0)).view())?;
+                sink.write(
+                    window,
+                    labels.insert_axis(ndarray::Axis(0)).insert_axis(ndarray::Axis(0)).view(),
+                )?;
             }
         }
         Box::new(sink).done()?;
@@ -120,12 +123,14 @@ impl Project {
                 image.name, image.width, image.height, image.slices
             )));
         }
-        let number = (1..).find(|number| !self.folder.join(format!("{}{number}{}", IMPORT.0, IMPORT.1)).exists());
+        let number =
+            (1..).find(|number| !self.folder.join(format!("{}{number}{}", IMPORT.0, IMPORT.1)).exists());
         let file = format!("{}{}{}", IMPORT.0, number.unwrap_or(1_u64), IMPORT.1);
         let extent = Extent::new(image.slices, image.height, image.width);
         let path = self.folder.join(&file);
         let (layout, classes) = (None, Vec::new());
-        let stack = NewStack { path: path.clone(), extent, channels: 1, layout, classes, resume: false, written: 0 };
+        let stack =
+            NewStack { path: path.clone(), extent, channels: 1, layout, classes, resume: false, written: 0 };
         let mut sink = stack.labels(StackFormat::Tiff, LabelFormat::Png8, None)?;
         for (slice, page) in pages.iter().enumerate() {
             for top in (0..image.height).step_by(ROWS) {
@@ -135,7 +140,10 @@ impl Project {
                 let kept = |value: i64| u8::try_from(value).unwrap_or(UNLABELLED);
                 let labels = labels.mapv(|value| i64::from(kept(value)));
                 let window = Window::new(slice..slice + 1, rows, 0..image.width);
-                sink.write(window, labels.insert_axis(ndarray::Axis(0)).insert_axis(ndarray::Axis(0)).view())?;
+                sink.write(
+                    window,
+                    labels.insert_axis(ndarray::Axis(0)).insert_axis(ndarray::Axis(0)).view(),
+                )?;
             }
         }
         Box::new(sink).done()?;
@@ -160,16 +168,20 @@ impl Project {
     /// Refuses files that no import has written, and those of another size.
     pub(super) fn check_import(&self, file: &str, shape: Option<Shape>) -> Result<()> {
         let number = file.strip_prefix(IMPORT.0).and_then(|rest| rest.strip_suffix(IMPORT.1));
-        let is_number = number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_number = number
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
         if !is_number {
-            return Err(Error::Mismatch("`file` is no label file of this project, such as labels/import-1.tif".into()));
+            return Err(Error::Mismatch(
+                "`file` is no label file of this project, such as labels/import-1.tif".into(),
+            ));
         }
         let pages = self.import_pages(file)?;
-        let size = pages.first().map(page_size).transpose()?.map(|(_, height, width)| (pages.len(), height, width));
+        let size =
+            pages.first().map(page_size).transpose()?.map(|(_, height, width)| (pages.len(), height, width));
         match shape {
-            Some(shape) if size != Some((shape.slices, shape.height, shape.width)) => {
-                Err(Error::Mismatch(format!("{file} is not as large as the image; choose the image that it belongs to")))
-            }
+            Some(shape) if size != Some((shape.slices, shape.height, shape.width)) => Err(Error::Mismatch(
+                format!("{file} is not as large as the image; choose the image that it belongs to"),
+            )),
             _ => Ok(()),
         }
     }
@@ -199,7 +211,8 @@ impl Project {
                 while x < width {
                     let label = labels[x];
                     let end = (x..width).find(|x| labels[*x] != label).unwrap_or(width);
-                    if let Some(runs) = usize::try_from(label).ok().and_then(|label| of_class.get_mut(label)) {
+                    if let Some(runs) = usize::try_from(label).ok().and_then(|label| of_class.get_mut(label))
+                    {
                         runs.push(Run { y: top + row, start: x, end });
                     }
                     x = end;
@@ -214,7 +227,11 @@ impl Project {
     ///
     /// # Errors
     /// As [`Project::write_labels`].
-    pub(in crate::portal) fn write_label_pictures(&self, image: &Image, folder: &Path) -> Result<Vec<PathBuf>> {
+    pub(in crate::portal) fn write_label_pictures(
+        &self,
+        image: &Image,
+        folder: &Path,
+    ) -> Result<Vec<PathBuf>> {
         let palette = palette(&self.classes());
         let mut written = Vec::new();
         for slice in self.painted_slices(&image.id) {
@@ -226,12 +243,22 @@ impl Project {
             let labels = self.labels(&image.id, slice)?.0;
             let extent = Extent::plane(image.height, image.width);
             let (layout, classes) = (None, Vec::new());
-            let stack = NewStack { path: path.clone(), extent, channels: 1, layout, classes, resume: false, written: 0 };
+            let stack = NewStack {
+                path: path.clone(),
+                extent,
+                channels: 1,
+                layout,
+                classes,
+                resume: false,
+                written: 0,
+            };
             let mut sink = stack.labels(StackFormat::Png, LabelFormat::Png8, Some(&palette))?;
             for top in (0..image.height).step_by(ROWS) {
                 let rows = top..(top + ROWS).min(image.height);
                 let band = labels.slice(s![rows.clone(), ..]);
-                let band = Array4::from_shape_fn((1, 1, rows.len(), image.width), |(.., y, x)| i64::from(band[(y, x)]));
+                let band = Array4::from_shape_fn((1, 1, rows.len(), image.width), |(.., y, x)| {
+                    i64::from(band[(y, x)])
+                });
                 sink.write(Window::plane(rows, 0..image.width), band.view())?;
             }
             Box::new(sink).done()?;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Project;
 use super::about::{Came, Image};
 use super::places::{Listing, check_upload_name};
-use super::Project;
 use crate::files::UnfinishedFile;
 use crate::images::{ImageSource, page_size, write_tiff_f32};
 use crate::phantom::shapes;
@@ -87,7 +87,8 @@ impl Project {
             return Ok(id);
         }
         if self.images().len() >= MOST_IMAGES {
-            let problem = format!("the project has {MOST_IMAGES} images, which is the most; begin another one");
+            let problem =
+                format!("the project has {MOST_IMAGES} images, which is the most; begin another one");
             return Err(Error::Mismatch(problem));
         }
         let range = measure(&found.pages, found.shape, found.channels)?;
@@ -124,7 +125,8 @@ impl Project {
     /// A free name in `images/` that is like `name`.
     fn free_name(&self, name: &str) -> PathBuf {
         let folder = self.folder.join("images");
-        let (stem, ending) = name.split_once('.').map_or((name, String::new()), |(stem, ending)| (stem, format!(".{ending}")));
+        let (stem, ending) =
+            name.split_once('.').map_or((name, String::new()), |(stem, ending)| (stem, format!(".{ending}")));
         let numbered = (2..).map(|number| format!("{stem}-{number}{ending}"));
         let mut names = std::iter::once(name.to_owned()).chain(numbered).map(|name| folder.join(name));
         names.find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
@@ -155,7 +157,8 @@ impl Project {
     /// As [`Project::add`].
     pub(in crate::portal) fn end_upload(&self, file: UnfinishedFile, path: &Path) -> Result<Vec<String>> {
         file.done()?;
-        let added = pages_of(&path.display().to_string()).and_then(|pages| self.add_stack(pages, Came::Uploaded));
+        let added =
+            pages_of(&path.display().to_string()).and_then(|pages| self.add_stack(pages, Came::Uploaded));
         if added.is_err() {
             std::fs::remove_file(path).ok();
         }
@@ -191,7 +194,14 @@ impl Found {
             if other != size {
                 return Err(Error::Mismatch(format!(
                     "{} has {} x {} pixels of {} channels, but {} has {} x {} of {}; wanted the same in all slices of a stack",
-                    page.name(), other.2, other.1, other.0, first.name(), size.2, size.1, size.0
+                    page.name(),
+                    other.2,
+                    other.1,
+                    other.0,
+                    first.name(),
+                    size.2,
+                    size.1,
+                    size.0
                 )));
             }
         }

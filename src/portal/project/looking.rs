@@ -125,15 +125,18 @@ impl Project {
     /// As [`Project::labels`].
     pub fn labels_in(&self, id: &str, slice: usize, part: &Rect) -> Result<(Array2<u8>, u64)> {
         let image = self.known(id)?;
-        let is_inside = part.top < part.bottom && part.bottom <= image.height && part.left < part.right && part.right <= image.width;
+        let is_inside = part.top < part.bottom
+            && part.bottom <= image.height
+            && part.left < part.right
+            && part.right <= image.width;
         if slice >= image.slices || !is_inside {
-            return Err(Error::Mismatch(format!("{id} has no such part in slice {slice}; ask for one inside of it")));
+            return Err(Error::Mismatch(format!(
+                "{id} has no such part in slice {slice}; ask for one inside of it"
+            )));
         }
         let mut state = self.state();
         let (seq, table) = (state.journal.seq(), shown(&state.history));
-        state.with_labels(self, |labels, given| {
-            Ok((labels.plane(given, id, slice)?.part(part, &table), seq))
-        })
+        state.with_labels(self, |labels, given| Ok((labels.plane(given, id, slice)?.part(part, &table), seq)))
     }
 
     /// How many pixels of an image are labelled.
@@ -146,9 +149,8 @@ impl Project {
 
     /// The slices of an image that entries paint, in order.
     pub fn painted_slices(&self, id: &str) -> Vec<usize> {
-        self.state().with_labels(self, |labels, given| {
-            labels.slices_with_entries(given, id).into_iter().collect()
-        })
+        self.state()
+            .with_labels(self, |labels, given| labels.slices_with_entries(given, id).into_iter().collect())
     }
 
     /// The entries that paint a slice and are not undone, in order. One that lays labels over gives a [`Painted`] for each class.

@@ -29,8 +29,8 @@ use places::Places;
 
 pub use super::journal::Class;
 use super::journal::{History, JournalFile, Shape, check_name};
-pub use super::labels::{Rect, Region, Run};
 use super::labels::{Given, Labels, Source};
+pub use super::labels::{Rect, Region, Run};
 use super::tiles::Tiles;
 use crate::files::{FolderLock, make_and_try, remove_unfinished};
 use crate::geometry::Window;
@@ -144,7 +144,9 @@ impl Project {
         remove_unfinished(&folder);
         let file = folder.join("project.toml");
         let about = if is_new {
-            let name = folder.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy().into_owned());
+            let name = folder
+                .file_name()
+                .map_or_else(|| "project".into(), |name| name.to_string_lossy().into_owned());
             let about = About::new(if check_name(&name).is_ok() { name } else { "project".into() });
             about.write(&file)?;
             about
@@ -262,7 +264,9 @@ fn check_is_no_other_folder(folder: &Path) -> Result<()> {
 fn as_project(error: Error) -> Error {
     match error {
         Error::Output { path, problem, cause } => {
-            let problem = problem.replace("`out`", "`project`").replace("another run of msd-gpu is writing there", "another msd-gpu has it open");
+            let problem = problem
+                .replace("`out`", "`project`")
+                .replace("another run of msd-gpu is writing there", "another msd-gpu has it open");
             Error::Output { path, problem, cause }
         }
         other => other,

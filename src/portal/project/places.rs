@@ -171,13 +171,25 @@ mod tests {
         let places = Places::new(&path("project"), &[path("data")]).unwrap();
         let is_allowed = |text: &str| places.check_input(text).is_ok();
         let secret = path("secret").display().to_string();
-        for text in ["b.png", "inner", "inner/../b.png", "*.png", "*/c.tif", "b.png:/entry/data", "../project/images"] {
+        for text in
+            ["b.png", "inner", "inner/../b.png", "*.png", "*/c.tif", "b.png:/entry/data", "../project/images"]
+        {
             assert!(is_allowed(text), "{text}");
         }
         assert!(is_allowed(path("data/b.png").to_str().unwrap()));
         for text in [
-            "../secret/a.png", "inner/../../secret", "../secret/*.png", "*/../../secret/a.png", "/etc/passwd", "/etc/*",
-            &format!("{secret}/a.png"), &format!("{secret}/none.png"), &format!("{secret}:x"), "missing.png", "..", "/",
+            "../secret/a.png",
+            "inner/../../secret",
+            "../secret/*.png",
+            "*/../../secret/a.png",
+            "/etc/passwd",
+            "/etc/*",
+            &format!("{secret}/a.png"),
+            &format!("{secret}/none.png"),
+            &format!("{secret}:x"),
+            "missing.png",
+            "..",
+            "/",
         ] {
             let error = places.check_input(text).unwrap_err().to_string();
             assert!(error.contains("may read"), "{text}: {error}");
@@ -190,7 +202,10 @@ mod tests {
             std::fs::remove_file(path("data/link")).unwrap();
         }
         let listing = places.list("").unwrap();
-        assert_eq!((listing.folders, listing.images, listing.parent), (vec!["inner".into()], vec!["b.png".into()], None));
+        assert_eq!(
+            (listing.folders, listing.images, listing.parent),
+            (vec!["inner".into()], vec!["b.png".into()], None)
+        );
         let inner = places.list("inner").unwrap();
         assert_eq!(inner.parent, Some(path("data").canonicalize().unwrap().display().to_string()));
         assert!(Places::new(&path("project"), &[path("none")]).is_err());
@@ -202,7 +217,10 @@ mod tests {
             assert!(check_upload_name(name).is_ok(), "{name}");
         }
         let long = format!("{}.png", "a".repeat(300));
-        for name in ["", ".", "..", "../a.png", "a/b.png", "a\\b.png", ".a.png", "a.sh", "a.png\n", "<b>.png", "a:b.png", &long] {
+        for name in [
+            "", ".", "..", "../a.png", "a/b.png", "a\\b.png", ".a.png", "a.sh", "a.png\n", "<b>.png",
+            "a:b.png", &long,
+        ] {
             assert!(check_upload_name(name).is_err(), "{name}");
         }
     }

@@ -30,7 +30,9 @@ fn open(folder: &Path) -> Project {
 fn class(project: &Project, locked: bool) -> u8 {
     let (class, _) = project.add_class("a", "fibre".into(), "#e6550d".into()).unwrap();
     let (name, colour) = ("fibre".to_owned(), "#e6550d".to_owned());
-    project.append("a", vec![Entry::Class(ClassChange { class, name, colour, locked, removed: false })]).unwrap();
+    project
+        .append("a", vec![Entry::Class(ClassChange { class, name, colour, locked, removed: false })])
+        .unwrap();
     class
 }
 
@@ -69,7 +71,10 @@ fn a_project_is_the_same_after_it_was_opened_again() {
     let project = open(folder.path());
     assert_eq!((project.labels("i1", 0).unwrap(), project.journal_state()), (labels.clone(), state));
     assert_eq!((project.images(), project.name()), (images, "My <b>project</b>".into()));
-    assert_eq!(project.classes(), [Class { class: 0, name: "fibre".into(), colour: "#e6550d".into(), locked: false }]);
+    assert_eq!(
+        project.classes(),
+        [Class { class: 0, name: "fibre".into(), colour: "#e6550d".into(), locked: false }]
+    );
     assert!(project.folder().join("images/stack.tif").exists());
     // What was undone before the end can be done again, and all before be undone.
     assert_eq!(project.turn("a", true).unwrap().unwrap().1.seq, 4);
@@ -77,9 +82,15 @@ fn a_project_is_the_same_after_it_was_opened_again() {
     assert_eq!(project.turn("a", true).unwrap(), None);
     assert_eq!(project.changes_since(5), None);
     let changes = project.changes_since(6).unwrap();
-    assert_eq!(changes.iter().map(|(seq, regions)| (*seq, regions[0].image.as_str())).collect::<Vec<_>>(), [(7, "i1"), (8, "i2")]);
+    assert_eq!(
+        changes.iter().map(|(seq, regions)| (*seq, regions[0].image.as_str())).collect::<Vec<_>>(),
+        [(7, "i1"), (8, "i2")]
+    );
     let strokes = project.strokes("i1", 0).unwrap();
-    assert_eq!(strokes.iter().map(|stroke| (stroke.seq, stroke.class)).collect::<Vec<_>>(), [(3, Some(0)), (4, Some(0))]);
+    assert_eq!(
+        strokes.iter().map(|stroke| (stroke.seq, stroke.class)).collect::<Vec<_>>(),
+        [(3, Some(0)), (4, Some(0))]
+    );
     assert_eq!(project.painted_slices("i2"), [0; 0]);
 }
 
@@ -106,8 +117,11 @@ fn what_cannot_be_drawn_changes_nothing() {
     let fibre = class(&project, false);
     project.append("a", vec![stroke("i1", fibre, 5.0)]).unwrap();
     let before = (project.journal_state(), std::fs::read(project.folder().join("journal.jsonl")).unwrap());
-    let fill = |x| Entry::Fill(Fill { image: "i1".into(), slice: 0, class: Some(fibre), x, y: 0, tolerance: 1.0 });
-    let import = |file: &str| serde_json::from_str(&format!(r#"{{"op":"import","image":"i1","file":"{file}"}}"#)).unwrap();
+    let fill =
+        |x| Entry::Fill(Fill { image: "i1".into(), slice: 0, class: Some(fibre), x, y: 0, tolerance: 1.0 });
+    let import = |file: &str| {
+        serde_json::from_str(&format!(r#"{{"op":"import","image":"i1","file":"{file}"}}"#)).unwrap()
+    };
     for (tab, entries, word) in [
         ("a", vec![], "0 entries"),
         ("", vec![stroke("i1", fibre, 5.0)], "`tab`"),
@@ -171,7 +185,9 @@ fn images_that_were_taken_out_are_gone_and_their_number_with_them() {
     project.add("a.png", false).unwrap();
     let fibre = class(&project, false);
     project.append("a", vec![stroke("i1", fibre, 5.0)]).unwrap();
-    assert!(project.remove("i1").unwrap() && !project.remove("i1").unwrap() && !project.remove("i9").unwrap());
+    assert!(
+        project.remove("i1").unwrap() && !project.remove("i1").unwrap() && !project.remove("i9").unwrap()
+    );
     assert_eq!(project.tile("i1", 0, (0, 0, 0)).unwrap(), None);
     assert_eq!(project.label_tile("i1", 0, (0, 0, 0)).unwrap(), None);
     assert!(project.labels("i1", 0).is_err());

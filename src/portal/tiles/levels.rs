@@ -89,11 +89,15 @@ mod tests {
 
     #[test]
     fn the_last_level_fits_a_tile_and_tiles_cover_each_level() {
-        for (height, width, last) in [(1, 1, 0), (256, 256, 0), (257, 3, 1), (512, 512, 1), (513, 40, 2), (16384, 9000, 6)] {
+        for (height, width, last) in
+            [(1, 1, 0), (256, 256, 0), (257, 3, 1), (512, 512, 1), (513, 40, 2), (16384, 9000, 6)]
+        {
             assert_eq!(last_level(height, width), last);
             for level in 0..=last {
-                let rows: usize = (0..).map_while(|ty| tile_extent(height, width, level, ty, 0)).map(|t| t.0).sum();
-                let columns: usize = (0..).map_while(|tx| tile_extent(height, width, level, 0, tx)).map(|t| t.1).sum();
+                let rows: usize =
+                    (0..).map_while(|ty| tile_extent(height, width, level, ty, 0)).map(|t| t.0).sum();
+                let columns: usize =
+                    (0..).map_while(|tx| tile_extent(height, width, level, 0, tx)).map(|t| t.1).sum();
                 assert_eq!((rows, columns), (height.div_ceil(1 << level), width.div_ceil(1 << level)));
             }
             assert_eq!(tile_extent(height, width, last + 1, 0, 0), None);

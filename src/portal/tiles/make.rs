@@ -192,7 +192,8 @@ impl Tiles {
         }
         let bytes = side.saturating_mul(slices).saturating_mul(file.shown() * 8);
         if bytes > MOST_CUT_BYTES {
-            let problem = format!("a cut of {side} x {slices} pixels is too large to be shown; look at slices");
+            let problem =
+                format!("a cut of {side} x {slices} pixels is too large to be shown; look at slices");
             return Err(Error::Mismatch(problem));
         }
         memory::check("a cut through a stack", bytes as u64, "look at slices")?;
@@ -204,7 +205,11 @@ impl Tiles {
             };
             let line = self.stacks.read_shown(file, slice, &part)?;
             for (channel, plane) in line.outer_iter().enumerate() {
-                planes.slice_mut(s![channel, slice, ..]).iter_mut().zip(plane).for_each(|(to, from)| *to = *from);
+                planes
+                    .slice_mut(s![channel, slice, ..])
+                    .iter_mut()
+                    .zip(plane)
+                    .for_each(|(to, from)| *to = *from);
             }
         }
         let cut = Arc::new(as_tile(&smaller(&planes, level), file.scale()));
@@ -217,7 +222,12 @@ impl Tiles {
     ///
     /// # Errors
     /// Those of reading it.
-    pub(in crate::portal) fn read(&self, file: &ImageFile, slice: usize, part: &Window) -> Result<Array3<f32>> {
+    pub(in crate::portal) fn read(
+        &self,
+        file: &ImageFile,
+        slice: usize,
+        part: &Window,
+    ) -> Result<Array3<f32>> {
         self.stacks.read(file, slice, part)
     }
 
@@ -225,7 +235,12 @@ impl Tiles {
     ///
     /// # Errors
     /// Those of reading it.
-    pub(in crate::portal) fn grey(&self, file: &ImageFile, slice: usize, part: &Window) -> Result<Array2<f32>> {
+    pub(in crate::portal) fn grey(
+        &self,
+        file: &ImageFile,
+        slice: usize,
+        part: &Window,
+    ) -> Result<Array2<f32>> {
         Ok(self.stacks.read(file, slice, part)?.index_axis_move(ndarray::Axis(0), 0))
     }
 

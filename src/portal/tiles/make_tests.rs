@@ -49,11 +49,15 @@ fn check(tiles: &Tiles, file: &ImageFile, image: &Array3<f64>) {
                 assert_eq!(tile.channels, image.dim().0);
                 pixels += tile.width * tile.height;
                 for (place, value) in values(&tile).into_iter().enumerate().step_by(17) {
-                    let (channel, rest) = (place / (tile.width * tile.height), place % (tile.width * tile.height));
+                    let (channel, rest) =
+                        (place / (tile.width * tile.height), place % (tile.width * tile.height));
                     let (y, x) = (ty * TILE + rest / tile.width, tx * TILE + rest % tile.width);
                     let plane = image.index_axis(ndarray::Axis(0), channel).to_owned();
                     let wanted = (mean(&plane, level, y, x) - file.lowest) / span * 65535.0;
-                    assert!((f64::from(value) - wanted).abs() < 0.51, "level {level} at {y} {x}: {value} {wanted}");
+                    assert!(
+                        (f64::from(value) - wanted).abs() < 0.51,
+                        "level {level} at {y} {x}: {value} {wanted}"
+                    );
                 }
             }
         }

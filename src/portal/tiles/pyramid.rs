@@ -19,7 +19,9 @@ pub(super) struct Pyramid {
 /// 0 are read from the image.
 pub(super) fn first_kept(height: usize, width: usize, channels: usize) -> u32 {
     let last = last_level(height, width);
-    let bytes = |level: u32| side_at(height, level).saturating_mul(side_at(width, level)).saturating_mul(channels * 2);
+    let bytes = |level: u32| {
+        side_at(height, level).saturating_mul(side_at(width, level)).saturating_mul(channels * 2)
+    };
     (1..=last).find(|level| bytes(*level) / 3 * 4 <= MOST_BYTES).unwrap_or(last.max(1))
 }
 
@@ -69,7 +71,9 @@ impl Builder {
     }
 
     fn add_at(&mut self, channel: usize, level: u32, row: Vec<f32>) {
-        if let Some(kept) = level.checked_sub(self.first).and_then(|kept| self.made.levels.get_mut(kept as usize)) {
+        if let Some(kept) =
+            level.checked_sub(self.first).and_then(|kept| self.made.levels.get_mut(kept as usize))
+        {
             kept[channel].extend(row.iter().map(|value| self.scale.of(*value)));
         }
         if level == self.last {

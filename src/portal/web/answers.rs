@@ -62,7 +62,10 @@ impl IntoResponse for Problem {
 /// An answer in JSON.
 pub(super) fn as_json(value: &Value) -> Response {
     let kind = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], value.to_string())
+    (
+        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
+        value.to_string(),
+    )
         .into_response()
 }
 

@@ -45,7 +45,9 @@ impl Guard {
         }
         let mut bytes = [0; 16];
         rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut bytes).map_err(|error| {
-            Error::Mismatch(format!("the system gives no random numbers for a token: {error}; listen on 127.0.0.1"))
+            Error::Mismatch(format!(
+                "the system gives no random numbers for a token: {error}; listen on 127.0.0.1"
+            ))
         })?;
         let token = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
@@ -90,7 +92,8 @@ impl Guard {
         }
         let is_loopback = name.eq_ignore_ascii_case("localhost");
         let is_machine = self.machine.as_deref().is_some_and(|machine| {
-            name.eq_ignore_ascii_case(machine) || name.to_ascii_lowercase().starts_with(&format!("{machine}."))
+            name.eq_ignore_ascii_case(machine)
+                || name.to_ascii_lowercase().starts_with(&format!("{machine}."))
         });
         (is_loopback && (served.is_loopback() || served.is_unspecified())) || is_machine
     }
@@ -106,9 +109,9 @@ impl Guard {
         }
         let name = self.cookie();
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(text);
-        cookies.flat_map(|line| line.split(';').map(|one| one.trim().to_owned()).collect::<Vec<_>>()).any(|one| {
-            one.split_once('=').is_some_and(|(key, value)| key == name && is_same(value, token))
-        })
+        cookies
+            .flat_map(|line| line.split(';').map(|one| one.trim().to_owned()).collect::<Vec<_>>())
+            .any(|one| one.split_once('=').is_some_and(|(key, value)| key == name && is_same(value, token)))
     }
 
     fn check(&self, request: &Request) -> std::result::Result<(), Problem> {
@@ -116,7 +119,10 @@ impl Guard {
         let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let host = text(header::HOST).unwrap_or_default();
         if !self.is_here(host) {
-            let sentence = format!("this server is not at that address; open {}", self.link().split('?').next().unwrap_or_default());
+            let sentence = format!(
+                "this server is not at that address; open {}",
+                self.link().split('?').next().unwrap_or_default()
+            );
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, sentence));
         }
         if let Some(origin) = text(header::ORIGIN)
@@ -201,7 +207,9 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        guard.check(&request.body(Body::empty()).unwrap()).map_or_else(|problem| problem.status.as_u16(), |()| 200)
+        guard
+            .check(&request.body(Body::empty()).unwrap())
+            .map_or_else(|problem| problem.status.as_u16(), |()| 200)
     }
 
     #[test]
@@ -210,7 +218,18 @@ mod tests {
         for host in ["127.0.0.1:8765", "localhost:8765", "LocalHost:8765", "[::1]:8765"] {
             assert!(local.is_here(host), "{host}");
         }
-        for host in ["", "127.0.0.1", "127.0.0.1:80", "evil.example:8765", "localhost.evil.example:8765", "192.168.1.2:8765", "beamline:8765", ":8765", "127.0.0.1:8765:8765", "127.0.0.1:08765x"] {
+        for host in [
+            "",
+            "127.0.0.1",
+            "127.0.0.1:80",
+            "evil.example:8765",
+            "localhost.evil.example:8765",
+            "192.168.1.2:8765",
+            "beamline:8765",
+            ":8765",
+            "127.0.0.1:8765:8765",
+            "127.0.0.1:08765x",
+        ] {
             assert!(!local.is_here(host), "{host}");
         }
         let open = guard("0.0.0.0:9000");
@@ -224,10 +243,19 @@ mod tests {
     fn other_pages_are_refused_and_changes_need_a_header() {
         let local = guard("127.0.0.1:8765");
         let host = ("host", "127.0.0.1:8765");
-        let ask = |method: &str, more: &[(&str, &str)]| answer(&local, method, "/api/project", &[&[host], more].concat());
+        let ask = |method: &str, more: &[(&str, &str)]| {
+            answer(&local, method, "/api/project", &[&[host], more].concat())
+        };
         assert_eq!(ask("GET", &[]), 200);
         assert_eq!(ask("GET", &[("origin", "http://127.0.0.1:8765")]), 200);
-        for origin in ["null", "http://evil.example", "https://127.0.0.1:8765", "http://127.0.0.1:8766", "http://localhost:8765", ""] {
+        for origin in [
+            "null",
+            "http://evil.example",
+            "https://127.0.0.1:8765",
+            "http://127.0.0.1:8766",
+            "http://localhost:8765",
+            "",
+        ] {
             assert_eq!(ask("GET", &[("origin", origin)]), 403, "{origin}");
         }
         assert_eq!(ask("GET", &[("sec-fetch-site", "cross-site")]), 403);

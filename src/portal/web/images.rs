@@ -117,7 +117,8 @@ async fn answer(
         let (tile, image) = found(&app)?.ok_or_else(|| Problem::missing("tile"))?;
         let key = image.key(app.project.folder());
         let tag = format!("\"{key}\"");
-        let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        let is_known =
+            headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
         let mut answer = match is_known {
             true => StatusCode::NOT_MODIFIED.into_response(),
             false => numbers(tile.bytes.clone(), tile.height, tile.width, tile.channels),

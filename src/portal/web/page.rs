@@ -41,8 +41,11 @@ fn file(name: &str, headers: &HeaderMap) -> Answer {
     let hash: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     let tag = format!("\"{hash}\"");
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut answer: Response =
-        if is_known { StatusCode::NOT_MODIFIED.into_response() } else { file.data.into_owned().into_response() };
+    let mut answer: Response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        file.data.into_owned().into_response()
+    };
     let to = answer.headers_mut();
     to.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     to.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -61,8 +64,13 @@ mod tests {
         let none = HeaderMap::new();
         let page = file("index.html", &none).unwrap();
         let tag = page.headers()[header::ETAG].clone();
-        assert_eq!(file("index.html", &HeaderMap::from_iter([(header::IF_NONE_MATCH, tag)])).unwrap().status(), 304);
-        for name in ["", "../../Cargo.toml", "../index.html", "/etc/passwd", "index.html/", "none.js", "..", "index"] {
+        assert_eq!(
+            file("index.html", &HeaderMap::from_iter([(header::IF_NONE_MATCH, tag)])).unwrap().status(),
+            304
+        );
+        for name in
+            ["", "../../Cargo.toml", "../index.html", "/etc/passwd", "index.html/", "none.js", "..", "index"]
+        {
             assert_eq!(file(name, &none).unwrap_err().status, 404, "{name}");
         }
     }

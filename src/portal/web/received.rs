@@ -23,8 +23,10 @@ const MOST_LABEL_BYTES: u64 = 16 << 30;
 
 /// Writes a body to a file.
 async fn receive(body: Body, headers: &HeaderMap, most: u64, file: &File) -> Answer<()> {
-    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the file is too large; name its path on the server");
-    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let too_large =
+        || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the file is too large; name its path on the server");
+    let said =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if said.is_some_and(|length| length > most) {
         return Err(too_large());
     }
@@ -46,7 +48,10 @@ async fn receive(body: Body, headers: &HeaderMap, most: u64, file: &File) -> Ans
 }
 
 fn failed(error: &std::io::Error) -> Problem {
-    Problem::new(StatusCode::INSUFFICIENT_STORAGE, format!("the file cannot be kept: {error}; free some space"))
+    Problem::new(
+        StatusCode::INSUFFICIENT_STORAGE,
+        format!("the file cannot be kept: {error}; free some space"),
+    )
 }
 
 /// `PUT /api/upload/NAME`.

@@ -61,8 +61,10 @@ fn stream(mut file: File, name: &str) -> Answer {
     headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let kept = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let name: String =
-        name.bytes().map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+    let name: String = name
+        .bytes()
+        .map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}")) {
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
@@ -70,7 +72,10 @@ fn stream(mut file: File, name: &str) -> Answer {
 }
 
 fn failed(error: &std::io::Error) -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the file cannot be made: {error}; check the free space"))
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        format!("the file cannot be made: {error}; check the free space"),
+    )
 }
 
 /// A ZIP file without a name, which is gone when it was sent.
@@ -109,7 +114,8 @@ impl Archive {
             let kind = entry.file_type().map_err(|error| failed(&error))?;
             let own = entry.file_name().to_string_lossy().into_owned();
             let name = format!("{before}{own}");
-            let is_hidden = own.starts_with('.') && !matches!(own.as_str(), ".zarray" | ".zgroup" | ".zattrs");
+            let is_hidden =
+                own.starts_with('.') && !matches!(own.as_str(), ".zarray" | ".zgroup" | ".zattrs");
             if is_hidden || kind.is_symlink() {
                 continue;
             }
@@ -157,7 +163,9 @@ pub(super) async fn labels(State(app): AppState, Query(Format { format }): Query
         let unwritten = |_| failed(&std::io::Error::other("the list of classes"));
         classes.write_record(["class", "name", "colour"]).map_err(unwritten)?;
         for class in project.classes() {
-            classes.write_record([&class.class.to_string(), &class.name, &class.colour]).map_err(unwritten)?;
+            classes
+                .write_record([&class.class.to_string(), &class.name, &class.colour])
+                .map_err(unwritten)?;
         }
         let text = classes.into_inner().map_err(|_| failed(&std::io::Error::other("the list of classes")))?;
         archive.add_text(&text, "classes.csv")?;
@@ -166,7 +174,8 @@ pub(super) async fn labels(State(app): AppState, Query(Format { format }): Query
                 continue;
             }
             if as_pictures {
-                let folder = tempfile::tempdir_in(project.folder().join("cache")).map_err(|error| failed(&error))?;
+                let folder =
+                    tempfile::tempdir_in(project.folder().join("cache")).map_err(|error| failed(&error))?;
                 for path in project.write_label_pictures(&image, folder.path())? {
                     archive.add(&path, &path.file_name().unwrap_or_default().to_string_lossy())?;
                 }

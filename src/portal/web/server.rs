@@ -54,8 +54,9 @@ pub struct Server {
 /// Takes the address.
 fn listen(address: &str) -> Result<TcpListener> {
     let wanted = "it must be an address with a port, such as 127.0.0.1:8765";
-    let mut addresses =
-        address.to_socket_addrs().map_err(|error| Error::setting("listen", address, format!("{wanted} ({error})")))?;
+    let mut addresses = address
+        .to_socket_addrs()
+        .map_err(|error| Error::setting("listen", address, format!("{wanted} ({error})")))?;
     let first = addresses.next().ok_or_else(|| Error::setting("listen", address, wanted))?;
     TcpListener::bind(first).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
@@ -78,7 +79,11 @@ impl Server {
         let device = devices::choose(&options.device)?.info;
         let listener = listen(&options.listen)?;
         let failed = |error: std::io::Error| {
-            Error::setting("listen", &options.listen, format!("the system refuses that ({error}); give another address"))
+            Error::setting(
+                "listen",
+                &options.listen,
+                format!("the system refuses that ({error}); give another address"),
+            )
         };
         listener.set_nonblocking(true).map_err(failed)?;
         let guard = Guard::new(listener.local_addr().map_err(failed)?)?;
@@ -112,7 +117,9 @@ impl Server {
     /// [`Error::Mismatch`] where the system gives no threads; [`Error::Output`] for labels that cannot be written.
     pub fn run(self, stops: impl Fn() -> bool + Send + 'static) -> Result<()> {
         let Self { app, listener, closing } = self;
-        let failed = |error: std::io::Error| Error::Mismatch(format!("the server cannot run: {error}; end other programs"));
+        let failed = |error: std::io::Error| {
+            Error::Mismatch(format!("the server cannot run: {error}; end other programs"))
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(WORKERS)
