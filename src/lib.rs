@@ -39,14 +39,15 @@
 //!
 //! - [`inference`]: from a model to results. [`live`]: the same as images appear.
 //!   [`evaluation`]: how good a network is. [`training`]: from images to a model.
-//! - [`commands`]: the command line.
+//! - [`mod@portal`]: projects in the browser. [`commands`]: the command line.
 //!
 //! # Features
 //!
-//! Both are on by default; without them this is a library for the CPU.
+//! All are on by default; without them this is a library for the CPU.
 //!
 //! - `cli`: the program `msd-gpu` and [`commands`].
 //! - `gpu`: [`mod@gpu`] and GPUs among the [`devices`], through wgpu.
+//! - `portal`: [`mod@portal`], and with `cli` the command `serve`.
 //!
 //! # Training on arrays
 //!

@@ -38,7 +38,7 @@ impl Bench {
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();
         let phantom = shapes::phantom(300, 0.1, 7);
-        write_tiff_f32(data.join("shapes.tif"), phantom.image.insert_axis(Axis(0))).unwrap();
+        write_tiff_f32(data.join("shapes.tif"), &phantom.image.insert_axis(Axis(0))).unwrap();
         write_png_grey8(
             data.join("steps.png"),
             &Array2::from_shape_fn((90, 120), |(_, x)| (x / 10 * 20) as u8),
@@ -121,8 +121,13 @@ impl Answer {
 
 /// Sends a request as it is and reads what comes until the other side ends; nothing where it is gone.
 pub fn raw(address: &str, request: &[u8]) -> Option<Answer> {
+    raw_within(address, request, Duration::from_secs(60))
+}
+
+/// As [`raw`], waiting so long at most for more to come.
+pub fn raw_within(address: &str, request: &[u8], time: Duration) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(time)).unwrap();
     // A server that refuses a large body answers before it has all.
     let sent = stream.write_all(request);
     let mut bytes = Vec::new();
