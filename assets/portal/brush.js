@@ -54,6 +54,7 @@ export function brushTool(erases) {
             write();
             stroke = null;
         },
+        reach: () => Math.max(1.5, state.size / 2 * view.scale) + 3,
         mark(context, place) {
             if (!place) return;
             const [x, y] = view.toScreen(...place);

@@ -157,9 +157,9 @@ function startSources() {
         if (offered !== done.join()) {
             offered = done.join();
             const finished = () => done.map((job) => make("option", { value: job }, `result ${job}`));
-            fill(main, make("option", { value: "live" }, "network now"), finished());
-            fill(beside, make("option", { value: "" }, "nothing"), make("option", { value: "bare" }, "image alone"),
-                make("option", { value: "live" }, "network now"), finished());
+            fill(main, make("option", { value: "live" }, "the network as it learns"), finished());
+            fill(beside, make("option", { value: "" }, "nothing"), make("option", { value: "bare" }, "the image alone"),
+                make("option", { value: "live" }, "the network as it learns"), finished());
         }
         if (![...main.options].some((option) => option.value === state.source)) change({ source: "live" });
         main.value = state.source;

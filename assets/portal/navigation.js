@@ -3,11 +3,12 @@
 import { find } from "./dom.js";
 import { change, listen, state } from "./state.js";
 import { currentTool } from "./tools.js";
-import { greyAt, marks, redraw, twice, view, viewMoved } from "./viewer.js";
+import { greyAt, marks, moveMarks, redraw, twice, view, viewMoved } from "./viewer.js";
 
 const WHEEL = 1.0015;
 const KEY_STEP = 60;
 
+const boxes = new Map();
 let spaceHeld = false;
 let dragged = null;
 let drawing = false;
@@ -18,6 +19,8 @@ let keyedDown = false;
 /** Where the last stroke was made, and with which tool. */
 let where = "";
 let tool = null;
+let shownPlace = null;
+let positionTimer = null;
 
 /** Listens to the pictures. */
 export function startNavigation() {
@@ -139,7 +142,15 @@ function moved(element, event) {
         currentTool().move?.((all.length > 0 ? all : [event]).map((one) => at(element, one)));
     }
     showPosition(place);
-    redraw("marks");
+    moveMarks(reachOf(place));
+}
+
+/** Where on the screen the tool draws around a place; null for anywhere. */
+function reachOf(place) {
+    const reach = keyed ? null : currentTool().reach?.() ?? null;
+    if (reach === null) return null;
+    const [x, y] = view.toScreen(...place);
+    return { left: x - reach, top: y - reach, right: x + reach, bottom: y + reach };
 }
 
 function released(element, event) {
@@ -154,6 +165,7 @@ function released(element, event) {
 
 function left() {
     pointer = null;
+    shownPlace = null;
     find("position").textContent = "";
     redraw("marks");
 }
@@ -165,7 +177,7 @@ function wheel(element, event) {
     const turned = event.deltaY || event.deltaX;
     const lines = event.deltaMode === 1 ? 16 : 1;
     if (event.shiftKey) return change({ size: nextSize(turned < 0 ? 1 : -1) });
-    const box = element.getBoundingClientRect();
+    const box = boxOf(element);
     view.zoom(WHEEL ** (-turned * lines), event.clientX - box.left, event.clientY - box.top);
     viewMoved();
 }
@@ -176,8 +188,17 @@ export function nextSize(way) {
     return Math.min(2000, Math.max(1, Math.round(state.size + way * step)));
 }
 
+/** Asking for the place of an element costs a layout, so it is kept from one frame to the next. */
+function boxOf(element) {
+    if (!boxes.has(element)) {
+        boxes.set(element, element.getBoundingClientRect());
+        if (boxes.size === 1) requestAnimationFrame(() => setTimeout(() => boxes.clear(), 250));
+    }
+    return boxes.get(element);
+}
+
 function at(element, event) {
-    const box = element.getBoundingClientRect();
+    const box = boxOf(element);
     return view.toImage(event.clientX - box.left, event.clientY - box.top);
 }
 
@@ -185,10 +206,17 @@ function spot() {
     return spaceHeld || dragged ? null : keyed ?? pointer;
 }
 
-function showPosition([x, y]) {
-    const grey = greyAt(x, y);
-    const value = grey === null ? "" : ` · value ${Number(grey.toPrecision(4))}`;
-    find("position").textContent = `x ${Math.floor(x)}, y ${Math.floor(y)}${value}`;
+/** A few times a second: text that changes in every frame costs the frame a layout. */
+function showPosition(place) {
+    shownPlace = place;
+    positionTimer ??= setTimeout(() => {
+        positionTimer = null;
+        if (!shownPlace || !state.image) return;
+        const [x, y] = shownPlace;
+        const grey = greyAt(x, y);
+        const value = grey === null ? "" : ` · value ${Number(grey.toPrecision(4))}`;
+        find("position").textContent = `x ${Math.floor(x)}, y ${Math.floor(y)}${value}`;
+    }, 80);
 }
 
 function drawKeyed(context) {

@@ -1,93 +1,132 @@
-// One picture on the screen: four canvases on top of each other, so that a stroke redraws labels only and a slider nothing.
+// One picture on the screen. Image, network's result and labels are drawn on a canvas each that is not part of the page; the one
+// that is seen is put together from them, where something has changed. So a stroke draws a few pixels of labels and nothing else.
 
 import { want } from "./loader.js";
 import { make } from "./dom.js";
 import { TILE, union } from "./raster.js";
 import { state } from "./state.js";
 import { levelFor, levelsOf, tilesIn } from "./view.js";
-import { drawn, presentTable } from "./picture.js";
+import { blankCanvas, drawn, presentTable } from "./picture.js";
 
-const LAYERS = ["image", "overlay", "labels", "marks"];
+const LAYERS = ["image", "overlay", "labels"];
 
 /** More than this many pixels for one of the screen cost time and show nothing. */
 const FINEST = 2;
 
 export class Pane {
-    /** `stores`: {pictures, labels, results}; `view` is shared by panes side by side; `source()` says what the overlay shows. */
-    constructor(element, { stores, view, source, colours, name }) {
-        Object.assign(this, { element, stores, view, source, colours, name });
-        this.canvases = {};
+    /**
+     * `stores`: {pictures, labels, results}; `view` is shared by panes side by side; `source()` says what the overlay shows,
+     * `colours()` is the table of the classes' colours, `drawMarks(context)` draws what tools show above it all.
+     */
+    constructor(element, { stores, view, source, colours, drawMarks }) {
+        Object.assign(this, { element, stores, view, source, colours, drawMarks });
+        this.screen = make("canvas", { class: "layer", "aria-hidden": "true" });
+        element.append(this.screen);
+        this.screenContext = this.screen.getContext("2d", { alpha: false });
         this.contexts = {};
-        for (const layer of LAYERS) {
-            const canvas = make("canvas", { class: `layer ${layer}`, "aria-hidden": "true" });
-            element.append(canvas);
-            this.canvases[layer] = canvas;
-            this.contexts[layer] = canvas.getContext("2d", { alpha: layer !== "image" });
-        }
-        this.pending = null;
+        for (const layer of LAYERS) this.contexts[layer] = blankCanvas(1, 1).getContext("2d", { alpha: layer !== "image" });
+        this.pending = new Set();
         this.painted = null;
-        this.drawMarks = () => {};
+        this.touched = null;
+        this.lastMarks = null;
+        this.readColours();
     }
 
-    /** Takes the element's size; returns whether it has changed. */
+    /** Takes the element's size. */
     resize() {
         const { clientWidth: width, clientHeight: height } = this.element;
         this.ratio = Math.min(FINEST, window.devicePixelRatio || 1);
         const [wide, high] = [Math.max(1, Math.round(width * this.ratio)), Math.max(1, Math.round(height * this.ratio))];
-        if (this.canvases.image.width === wide && this.canvases.image.height === high) return false;
-        for (const canvas of Object.values(this.canvases)) {
+        for (const canvas of [this.screen, ...LAYERS.map((layer) => this.contexts[layer].canvas)]) {
+            if (canvas.width === wide && canvas.height === high) continue;
             canvas.width = wide;
             canvas.height = high;
         }
-        return true;
     }
 
-    /** Draws these layers in the next frame. */
+    /** Takes up the colour around the image, which goes with the page's appearance. */
+    readColours() {
+        this.around = getComputedStyle(this.element).backgroundColor;
+    }
+
+    /** Draws these layers ("image", "overlay", "labels"), or "marks" or "screen" alone, in the next frame; all without a name. */
     redraw(...layers) {
-        this.pending ??= new Set();
         for (const layer of layers.length > 0 ? layers : LAYERS) this.pending.add(layer);
-        this.frame ??= requestAnimationFrame(() => this.draw());
+        this.soon();
     }
 
     /** Draws the labels of a rectangle of the image in the next frame. */
     redrawPainted(rectangle) {
         this.painted = union(this.painted, rectangle);
+        this.soon();
+    }
+
+    /** Draws the marks again, which are now in this rectangle of the screen only. */
+    moveMarks(rectangle) {
+        this.touched = union(union(this.touched, this.lastMarks), rectangle);
+        this.lastMarks = rectangle;
+        this.soon();
+    }
+
+    soon() {
         this.frame ??= requestAnimationFrame(() => this.draw());
     }
 
     draw() {
-        const layers = this.pending ?? new Set();
-        const { painted } = this;
+        const { pending: layers, painted, touched } = this;
         this.frame = null;
-        this.pending = null;
+        this.pending = new Set();
         this.painted = null;
-        this.canvases.labels.style.opacity = state.labelOpacity;
-        this.canvases.overlay.style.opacity = state.overlayOpacity;
-        if (!state.image) {
-            for (const layer of LAYERS) this.clear(layer);
-            return;
-        }
+        this.touched = null;
         const wishes = [];
+        if (!state.image) {
+            LAYERS.forEach((layer) => this.clear(layer));
+            return this.putTogether([[0, 0, this.screen.width, this.screen.height]]);
+        }
         if (layers.has("image")) this.drawImage(wishes);
         if (layers.has("labels")) this.drawLabels(wishes);
         else if (painted) this.drawLabels(wishes, painted);
         if (layers.has("overlay")) this.drawOverlay(wishes);
-        if (layers.has("marks") || layers.has("image")) {
-            this.clear("marks");
-            const context = this.contexts.marks;
-            context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-            this.drawMarks(context);
+        const regions = [];
+        if (layers.size > 0) regions.push([0, 0, this.screen.width, this.screen.height]);
+        else {
+            if (painted) regions.push(this.place(painted, 1));
+            if (touched) regions.push(this.onScreen(touched));
         }
-        if (layers.size > 1 || !layers.has("marks")) want(this, this.allWishes(layers, wishes));
+        this.putTogether(regions);
+        if (LAYERS.some((layer) => layers.has(layer)) || painted) this.wish(layers, wishes);
+    }
+
+    /** Puts rectangles of the screen together from the layers, with the marks above. */
+    putTogether(regions) {
+        const context = this.screenContext;
+        for (const [x, y, width, height] of regions) {
+            const [left, top] = [Math.max(0, x), Math.max(0, y)];
+            const wide = Math.min(this.screen.width, x + width) - left, high = Math.min(this.screen.height, y + height) - top;
+            if (wide <= 0 || high <= 0) continue;
+            context.save();
+            context.setTransform(1, 0, 0, 1, 0, 0);
+            context.beginPath();
+            context.rect(left, top, wide, high);
+            context.clip();
+            const layers = [["image", 1]];
+            if (this.source()) layers.push(["overlay", state.overlayOpacity]);
+            if (state.labelsShown) layers.push(["labels", state.labelOpacity]);
+            for (const [layer, opacity] of layers) {
+                context.globalAlpha = opacity;
+                context.drawImage(this.contexts[layer].canvas, left, top, wide, high, left, top, wide, high);
+            }
+            context.globalAlpha = 1;
+            context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+            if (state.image) this.drawMarks(context);
+            context.restore();
+        }
     }
 
     /** Of layers that were not drawn the wishes stand as they were. */
-    allWishes(layers, wishes) {
-        this.wishes = [
-            ...wishes,
-            ...(this.wishes ?? []).filter(({ layer }) => !layers.has(layer)),
-        ];
-        return [...this.wishes];
+    wish(layers, wishes) {
+        this.wishes = [...wishes, ...(this.wishes ?? []).filter(({ layer }) => !layers.has(layer))];
+        want(this, [...this.wishes]);
     }
 
     drawImage(wishes) {
@@ -167,12 +206,19 @@ export class Pane {
         return [x, y, Math.round(x1 * this.ratio) + margin - x, Math.round(y1 * this.ratio) + margin - y];
     }
 
+    /** A rectangle of the screen in whole pixels of the canvas: [x, y, width, height]. */
+    onScreen({ left, top, right, bottom }) {
+        const [x, y] = [Math.floor(left * this.ratio), Math.floor(top * this.ratio)];
+        return [x, y, Math.ceil(right * this.ratio) - x, Math.ceil(bottom * this.ratio) - y];
+    }
+
     clear(layer, part = null) {
         const context = this.contexts[layer];
-        const canvas = this.canvases[layer];
-        context.setTransform(1, 0, 0, 1, 0, 0);
-        if (part) context.clearRect(...this.place(part, 1));
-        else context.clearRect(0, 0, canvas.width, canvas.height);
+        const { width, height } = context.canvas;
+        context.fillStyle = this.around;
+        if (layer === "image") context.fillRect(0, 0, width, height);
+        else if (part) context.clearRect(...this.place(part, 1));
+        else context.clearRect(0, 0, width, height);
     }
 }
 

@@ -11,7 +11,9 @@ let loaded = false;
 /** The fold asks the server when it is opened for the first time. */
 export function startSettings() {
     find("advanced").addEventListener("toggle", () => {
-        if (!find("advanced").open || loaded) return;
+        if (!find("advanced").open) return;
+        find("advanced").scrollIntoView({ block: "start" });
+        if (loaded) return;
         loaded = true;
         getJson("/api/settings").then(show).catch((error) => {
             loaded = false;

@@ -45,7 +45,8 @@ export function polygonTool() {
         get active() {
             return points.length > 0;
         },
-        mark: (context, place) => outline(context, place ? [...points, place] : points, points),
+        reach: () => (points.length > 0 ? null : 0),
+        mark: (context, place) => points.length > 0 && outline(context, place ? [...points, place] : points, points),
     };
 }
 
@@ -77,6 +78,7 @@ export function lassoTool() {
         get active() {
             return points !== null;
         },
+        reach: () => (points ? null : 0),
         mark: (context) => points && outline(context, points, []),
     };
 }
@@ -92,6 +94,7 @@ export function fillTool() {
             recordAndWait({ op: "fill", image: image.id, slice, class: state.class, x, y, tolerance });
             return false;
         },
+        reach: () => 8,
         mark(context, place) {
             if (!place) return;
             const [x, y] = view.toScreen(...place);

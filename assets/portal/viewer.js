@@ -37,17 +37,16 @@ export function startViewer(tab) {
         pictures: stores.pictures, onLoaded: soon("labels"), onFailed: failed,
         onPainted: (rectangle) => panes().forEach((pane) => pane.redrawPainted(rectangle)),
     });
-    mainPane = pane("picture", () => sourceOf(state.source));
-    sidePane = pane("picture-beside", () => sourceOf(state.beside));
+    mainPane = pane("picture", () => sourceOf(state.source), true);
+    sidePane = pane("picture-beside", () => sourceOf(state.beside), false);
     cuts = new OrthogonalViews({ across: find("cut-xz"), down: find("cut-yz"), view, failed });
-    mainPane.drawMarks = (context) => drawMarks(context, true);
-    sidePane.drawMarks = (context) => drawMarks(context, false);
 
     new ResizeObserver(fitScreen).observe(find("pictures"));
     listen(["image"], newImage);
     listen(["slice", "contrast"], () => redraw());
-    listen(["overlay", "source", "beside", "overlayOpacity"], () => redraw("overlay"));
-    listen(["labelsShown", "labelOpacity"], () => redraw("labels"));
+    listen(["overlay", "source", "beside"], () => redraw("overlay"));
+    listen(["labelsShown"], () => redraw("labels"));
+    listen(["labelOpacity", "overlayOpacity"], () => redraw("screen"));
     listen(["project"], () => { colours = classTable(classes()); redraw("labels", "overlay"); });
     listen(["beside", "orthogonal"], arrange);
     listen(["cut", "slice", "orthogonal", "contrast", "image"], () => { cuts.redraw(); redraw("marks"); });
@@ -109,8 +108,18 @@ export function greyAt(x, y) {
     return null;
 }
 
-function pane(id, source) {
-    return new Pane(find(id), { stores, view, source, colours: () => colours, name: id });
+/** Marks that tools have moved, now in a rectangle of the screen; `null` where they may be anywhere. */
+export function moveMarks(rectangle) {
+    if (rectangle) panes().forEach((pane) => pane.moveMarks(rectangle));
+    else redraw("marks");
+}
+
+function pane(id, source, isMain) {
+    const made = new Pane(find(id), { stores, view, source, colours: () => colours, drawMarks: (context) => drawMarks(context, isMain) });
+    const recolour = () => { made.readColours(); made.redraw("image"); };
+    document.addEventListener("themechange", recolour);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+    return made;
 }
 
 function panes() {
