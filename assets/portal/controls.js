@@ -156,14 +156,15 @@ function startSources() {
         // An open list would close if it were made anew at every step of training.
         if (offered !== done.join()) {
             offered = done.join();
-            const finished = () => done.map((job) => make("option", { value: job }, `result ${job}`));
-            fill(main, make("option", { value: "live" }, "the network as it learns"), finished());
-            fill(beside, make("option", { value: "" }, "nothing"), make("option", { value: "bare" }, "the image alone"),
-                make("option", { value: "live" }, "the network as it learns"), finished());
+            const finished = (before) => done.map((job) => make("option", { value: job }, `${before}result ${job}`));
+            fill(main, make("option", { value: "live" }, "as it learns"), finished(""));
+            fill(beside, make("option", { value: "" }, "beside: nothing"), make("option", { value: "bare" }, "beside: bare image"),
+                make("option", { value: "live" }, "beside: as it learns"), finished("beside: "));
         }
         if (![...main.options].some((option) => option.value === state.source)) change({ source: "live" });
         main.value = state.source;
         beside.value = state.beside ?? "";
-        find("sources").hidden = done.length === 0 && !state.training?.model && !state.beside;
+        main.disabled = done.length === 0;
+        beside.disabled = done.length === 0 && !state.training?.model && !state.beside;
     });
 }

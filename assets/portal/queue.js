@@ -15,7 +15,7 @@ const REFUSALS = [400, 404, 409, 413, 422];
  * - `onState("saved" | "saving" | "lost" | "unkept")`, `onSaved(entries, answer)`, `onRefused(entry, error)`.
  */
 export class Queue {
-    constructor({ storage, tab, send, readAfter, onState, onSaved, onRefused, wait = setTimeout }) {
+    constructor({ storage, tab, send, readAfter, onState, onSaved, onRefused, wait = (action, delay) => setTimeout(action, delay) }) {
         Object.assign(this, { storage, tab, send, readAfter, onState, onSaved, onRefused, wait });
         this.entries = [];
         this.known = { seq: 0, hash: "" };

@@ -52,12 +52,8 @@ export function startTour() {
         if (!localStorage.getItem(SEEN)) show(1);
     }));
     find("add-own").addEventListener("click", () => find("path").focus());
-    let first = true;
     listen(["project"], () => {
-        if (!state.project) return;
-        find("welcome").hidden = state.project.images.length > 0;
-        if (first && state.project.images.length === 0 && !localStorage.getItem(SEEN)) find("start-tour").classList.add("primary");
-        first = false;
+        if (state.project) find("welcome").hidden = state.project.images.length > 0;
     });
 }
 

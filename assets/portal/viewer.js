@@ -49,6 +49,10 @@ export function startViewer(tab) {
     listen(["labelOpacity", "overlayOpacity"], () => redraw("screen"));
     listen(["project"], () => { colours = classTable(classes()); redraw("labels", "overlay"); });
     listen(["beside", "orthogonal"], arrange);
+    listen(["beside", "source"], () => {
+        find("caption").textContent = nameOf(state.source);
+        find("caption-beside").textContent = nameOf(state.beside);
+    });
     listen(["cut", "slice", "orthogonal", "contrast", "image"], () => { cuts.redraw(); redraw("marks"); });
     listen(["slice", "image"], () => tellServer());
     onEvent("result", (event) => {
@@ -133,6 +137,10 @@ function sourceOf(source) {
     return source;
 }
 
+function nameOf(source) {
+    return { live: "the network as it learns", bare: "the image alone" }[source] ?? `result ${source}`;
+}
+
 function newImage() {
     find("viewer").classList.toggle("empty", !state.image);
     if (!state.image) {
@@ -146,6 +154,7 @@ function newImage() {
 }
 
 function arrange() {
+    find("caption").hidden = !state.beside;
     find("picture-beside").hidden = !state.beside;
     find("pictures").classList.toggle("two", Boolean(state.beside));
     find("pictures").classList.toggle("with-cuts", state.orthogonal);
