@@ -35,7 +35,10 @@ export async function sendJson(method, path, body) {
     return text ? JSON.parse(text) : null;
 }
 
-/** GET of bytes with what the headers say of them: {buffer, width, height, channels}; null where there is no such tile. */
+/**
+ * GET of bytes with what the headers say of them: {buffer, width, height, channels}, for labels the journal's number `seq`, for results
+ * the `version`; null where there is no such tile.
+ */
 export async function getTile(path, signal) {
     let answer;
     try {
@@ -48,6 +51,7 @@ export async function getTile(path, signal) {
     return {
         buffer: await answer.arrayBuffer(),
         width: number("X-Width"), height: number("X-Height"), channels: number("X-Channels") || 1,
+        seq: number("X-Seq"), version: number("X-Version"),
     };
 }
 
@@ -87,7 +91,7 @@ async function request(path, options) {
 function sentence(status, text) {
     try {
         const { error } = JSON.parse(text);
-        if (typeof error === "string" && error) return error;
+        if (typeof error === "string" && error) return asSentence(error);
     } catch {
         // Not JSON: said in our own words below.
     }
@@ -95,4 +99,10 @@ function sentence(status, text) {
         return "The server does not let this page in: open the link that `msd-gpu serve` has printed.";
     }
     return `The server answered with error ${status}; what it printed in the terminal says more.`;
+}
+
+/** With a capital letter and a full stop. */
+function asSentence(text) {
+    const begun = text[0].toUpperCase() + text.slice(1);
+    return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -5,6 +5,7 @@ import { fill, find, icon, make } from "./dom.js";
 import { perform, report } from "./messages.js";
 
 let folder = "";
+let above = null;
 let add = null;
 const ticked = new Set();
 
@@ -18,7 +19,7 @@ export function openBrowser(start, onAdd) {
 
 /** Connects the dialog's buttons. */
 export function startBrowser() {
-    find("browse-up").addEventListener("click", () => perform(find("browse-up"), () => open(parent(folder))));
+    find("browse-up").addEventListener("click", () => perform(find("browse-up"), () => open(above)));
     find("browse-close").addEventListener("click", () => find("browse-dialog").close());
     find("browse-add").addEventListener("click", () => perform(find("browse-add"), async () => {
         await add(ticked.size > 0 ? [...ticked] : [folder]);
@@ -36,7 +37,13 @@ async function open(path) {
     const answer = await getJson(`/api/browse?path=${encodeURIComponent(path)}`);
     folder = answer.path;
     ticked.clear();
+    above = answer.parent === undefined ? parent(folder) : answer.parent;
     find("browse-path").textContent = folder;
+    find("browse-up").disabled = above === null;
+    const roots = (answer.roots ?? []).filter((root) => root !== folder);
+    fill(find("browse-roots"), roots.map((root) => make("button", {
+        type: "button", class: "small", on: { click: (event) => perform(event.currentTarget, () => open(root)) },
+    }, root)));
     find("browse-all").checked = false;
     fill(find("browse-folders"), answer.folders.map((name) => make("li", {}, make("button", {
         type: "button", class: "browse-folder", on: { click: (event) => perform(event.currentTarget, () => open(inside(name))) },

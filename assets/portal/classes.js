@@ -5,11 +5,13 @@ import { fill, find, iconButton, make } from "./dom.js";
 import { perform } from "./messages.js";
 import { readProject } from "./session.js";
 import { change, classes, listen, state } from "./state.js";
+import { redraw, stores } from "./viewer.js";
 
 /** Colours that can be told apart with any colour vision and on grey images, in the order in which classes get them. */
 const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2", "#9ad03a", "#b07aff", "#ff6f91"];
 
 let renaming = null;
+let removing = null;
 
 /** Builds the list, which follows the project. */
 export function startClasses() {
@@ -18,6 +20,7 @@ export function startClasses() {
         const name = find("new-class").value.trim();
         if (name) perform(null, () => addClass(name));
     });
+    find("class-dialog").addEventListener("close", () => find("class-dialog").returnValue === "yes" && perform(null, remove));
     listen(["project", "class"], show);
 }
 
@@ -44,7 +47,8 @@ async function edit(number, changes) {
 }
 
 function show() {
-    if (renaming !== null && find("class-list").contains(document.activeElement)) return;
+    // Not while someone types a name.
+    if (renaming !== null && document.activeElement?.classList.contains("rename")) return;
     const focused = document.activeElement?.dataset?.focus;
     fill(find("class-list"), classes().map(line));
     find("no-classes").hidden = classes().length > 0;
@@ -62,10 +66,27 @@ function line(one, index) {
     }, make("span", { class: "class-text" }, one.name), index < 9 ? make("kbd", {}, index + 1) : null);
     return make("li", { class: chosen ? "class chosen" : "class" },
         colour, name,
-        iconButton("pencil", `Rename ${one.name}`, () => rename(one.class)),
+        renaming === one.class
+            ? iconButton("close", `Remove ${one.name}`, () => askRemove(one), { id: "remove-class" })
+            : iconButton("pencil", `Rename or remove ${one.name}`, () => rename(one.class)),
         iconButton(one.locked ? "lock" : "unlock", one.locked ? `${one.name} is locked: nothing paints over it. Unlock` : `Lock ${one.name}: nothing paints over it`,
             (event) => perform(event.currentTarget, () => edit(one.class, { locked: !one.locked })),
             { "aria-pressed": one.locked ? "true" : "false", "data-focus": `lock-${one.class}` }));
+}
+
+function askRemove(one) {
+    removing = one;
+    renaming = null;
+    show();
+    find("class-name").textContent = one.name;
+    find("class-dialog").returnValue = "";
+    find("class-dialog").showModal();
+}
+
+async function remove() {
+    await edit(removing.class, { removed: true });
+    stores.labels.reloadAll();
+    redraw("labels");
 }
 
 function rename(number) {
@@ -82,8 +103,9 @@ function nameField(one) {
     const end = (keep) => {
         if (done) return;
         done = true;
-        renaming = null;
         const name = field.value.trim();
+        field.blur();
+        renaming = null;
         if (keep && name && name !== one.name) perform(null, () => edit(one.class, { name }));
         show();
     };
@@ -91,6 +113,7 @@ function nameField(one) {
         if (event.key === "Enter") end(true);
         if (event.key === "Escape") end(false);
     });
-    field.addEventListener("blur", () => end(true));
+    // The button beside it removes the class; it is part of the same editing.
+    field.addEventListener("blur", (event) => event.relatedTarget?.id !== "remove-class" && end(true));
     return field;
 }

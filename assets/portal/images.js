@@ -5,7 +5,7 @@ import { openBrowser } from "./browse.js";
 import { fill, find, iconButton, make } from "./dom.js";
 import { perform, report, say } from "./messages.js";
 import { applyContrast, contrastTable } from "./lookup.js";
-import { decode } from "./picture.js";
+import { decode, versionOf } from "./picture.js";
 import { readProject } from "./session.js";
 import { listen, showImage, state } from "./state.js";
 import { levelsOf } from "./view.js";
@@ -157,7 +157,7 @@ async function drawThumbnail(canvas) {
     thumbnails.set(image.id, canvas);
     try {
         const level = levelsOf(image.width, image.height) - 1;
-        const tile = decode(await getTile(`/api/images/${image.id}/${Math.floor(image.slices / 2)}/tiles/${level}/0/0`));
+        const tile = decode(await getTile(`/api/images/${image.id}/${Math.floor(image.slices / 2)}/tiles/${level}/0/0${versionOf(image)}`));
         if (!tile) return;
         const whole = make("canvas", { width: tile.width, height: tile.height });
         const picture = new ImageData(tile.width, tile.height);
@@ -175,6 +175,7 @@ async function drawThumbnail(canvas) {
 function askRemove(id) {
     removing = state.project.images.find((one) => one.id === id);
     find("remove-name").textContent = removing.name;
+    find("remove-dialog").returnValue = "";
     find("remove-dialog").showModal();
 }
 

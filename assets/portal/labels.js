@@ -35,9 +35,9 @@ export class LabelStore extends TileStore {
         if (data.length !== width * height) return null;
         // What has changed while a new tile was on its way cannot have been noted in it.
         const needed = before ? before.needed : this.seq;
-        const tile = { ...address, width, height, data, seq, needed, bytes: 5 * width * height };
+        const tile = { ...address, width, height, data, seq: Math.max(seq, answer.seq), needed, bytes: 5 * width * height };
         for (const one of this.recent) {
-            if (one.seq === null || one.seq > seq) this.paintInto(tile, one.entry, 0);
+            if (one.seq === null || one.seq > tile.seq) this.paintInto(tile, one.entry, 0);
         }
         if (before && before.colours && same(before.data, data)) {
             // As it was: the picture of it stays.
@@ -89,10 +89,13 @@ export class LabelStore extends TileStore {
     /** An entry will not be written: what it painted is wrong. */
     refused(entry) {
         this.recent = this.recent.filter((one) => one.entry !== entry);
+        this.reloadAll();
+    }
+
+    /** All tiles are fetched again; until they come, they are shown as they are. */
+    reloadAll() {
         this.calmAt = 0;
-        for (const tile of this.tiles.values()) {
-            if (tile.image === entry.image) tile.seq = -1;
-        }
+        for (const tile of this.tiles.values()) tile.seq = -1;
     }
 
     /** Labels have changed on the server; `calm` where this page shows the change already. */

@@ -27,7 +27,7 @@ export class ResultStore extends TileStore {
         const { width, height } = answer;
         const data = new Uint8Array(answer.buffer);
         if (data.length !== width * height) return null;
-        return { width, height, data, version, needed: before ? before.needed : this.version(image, slice), bytes: 5 * width * height };
+        return { width, height, data, version: Math.max(version, answer.version), needed: before ? before.needed : this.version(image, slice), bytes: 5 * width * height };
     }
 
     isStale(tile) {

@@ -2,7 +2,7 @@
 
 import { getTile } from "./api.js";
 import { afterCalm, make } from "./dom.js";
-import { decode, drawn, presentTable } from "./picture.js";
+import { decode, drawn, presentTable, versionOf } from "./picture.js";
 import { change, state } from "./state.js";
 import { levelFor, levelsOf } from "./view.js";
 
@@ -49,7 +49,7 @@ export class OrthogonalViews {
         const longest = name === "xz" ? image.height : image.width;
         const at = Math.min(longest - 1, Math.max(0, Math.floor(name === "xz" ? cut[1] : cut[0])));
         const level = levelFor(this.view.scale, levelsOf(image.width, image.height));
-        return `/api/images/${image.id}/views/${name}/${at}/${level}`;
+        return `/api/images/${image.id}/views/${name}/${at}/${level}${versionOf(image)}`;
     }
 
     async fetch() {

@@ -13,8 +13,15 @@ export function pictureStore(onLoaded, onFailed) {
 }
 
 async function fetchPicture({ image, slice, level, ty, tx }) {
-    const tile = decode(await getTile(`/api/images/${image}/${slice}/tiles/${level}/${ty}/${tx}`));
-    return tile && { ...tile, of: state.project.images.find((one) => one.id === image) };
+    const of = state.project.images.find((one) => one.id === image);
+    if (!of) return null;
+    const tile = decode(await getTile(`/api/images/${image}/${slice}/tiles/${level}/${ty}/${tx}${versionOf(of)}`));
+    return tile && { ...tile, of };
+}
+
+/** What makes an address new when the file of an image has changed, so that the browser may keep what it got. */
+export function versionOf({ key }) {
+    return key ? `?v=${encodeURIComponent(key)}` : "";
 }
 
 /** A tile or a cut from the server's bytes: 16-bit values, little endian, one plane a channel. */

@@ -12,15 +12,17 @@ const REFUSALS = [400, 404, 409, 413, 422];
  * - `storage`: like localStorage; `tab`: this page's name.
  * - `send(entries)`: gives {seq, hash, changed}, or throws an error with `status`.
  * - `readAfter(seq)`: the journal's entries after this number.
+ * - `isSame(known)`: whether the server still has the journal with this entry, {seq, hash}; where not, nothing is sent any more.
  * - `onState("saved" | "saving" | "lost" | "unkept")`, `onSaved(entries, answer)`, `onRefused(entry, error)`.
  */
 export class Queue {
-    constructor({ storage, tab, send, readAfter, onState, onSaved, onRefused, wait = (action, delay) => setTimeout(action, delay) }) {
-        Object.assign(this, { storage, tab, send, readAfter, onState, onSaved, onRefused, wait });
+    constructor({ storage, tab, send, readAfter, isSame, onState, onSaved, onRefused, wait = (action, delay) => setTimeout(action, delay) }) {
+        Object.assign(this, { storage, tab, send, readAfter, isSame, onState, onSaved, onRefused, wait });
         this.entries = [];
         this.known = { seq: 0, hash: "" };
         this.uncertain = false;
         this.busy = false;
+        this.held = false;
         this.failures = 0;
         this.waiting = [];
     }
@@ -44,17 +46,31 @@ export class Queue {
         this.flush();
     }
 
+    /** The server was gone for a while: before the next entry is sent, it is asked whether it has the same journal. */
+    doubt() {
+        this.uncertain = true;
+    }
+
+    /** It has. What is on its way stays in doubt until the journal was read. */
+    trust() {
+        if (this.entries.length === 0) this.uncertain = false;
+    }
+
     /** An entry of the journal that is known with its hash. While something is on its way, the one before that is kept. */
     learn(seq, hash) {
         if (!this.uncertain && seq >= this.known.seq) this.known = { seq, hash };
     }
 
     async flush() {
-        if (this.busy || this.entries.length === 0) return;
+        if (this.busy || this.held || this.entries.length === 0) return;
         this.busy = true;
         if (this.failures === 0) this.onState("saving");
         try {
-            if (this.uncertain) await this.passOverArrived();
+            if (this.uncertain) {
+                this.held = !await this.isSame(this.known);
+                if (this.held) return this.onState("lost");
+                await this.passOverArrived();
+            }
             while (this.entries.length > 0) await this.sendSome();
             this.failures = 0;
             this.onState("saved");

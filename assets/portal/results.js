@@ -29,7 +29,7 @@ export function startResults() {
         // The last event of a job may have come before its table was written.
         if (ENDED.includes(job.state)) readJobs().catch(report);
     });
-    onEvent("open", () => readJobs().catch(report));
+    for (const type of ["open", "project"]) onEvent(type, () => readJobs().catch(report));
     listen(["jobs", "project"], show);
     listen(["training"], () => { find("run").disabled = !state.training?.model; find("run-hint").hidden = Boolean(state.training?.model); });
 }

@@ -5,7 +5,7 @@ import { afterCalm } from "./dom.js";
 import { onEvent } from "./events.js";
 import { report, say } from "./messages.js";
 import { Queue, leftBehind, tabsLeft } from "./queue.js";
-import { change, classes, showImage, state } from "./state.js";
+import { change, classes, listen, showImage, state } from "./state.js";
 import { redraw, stores } from "./viewer.js";
 
 const TAB = "msd-gpu/tab";
@@ -38,6 +38,7 @@ export async function startSession() {
     });
     onEvent("project", () => readProject().catch(report));
     onEvent("open", () => comeBack().catch(report));
+    listen(["connected"], () => !state.connected && queue.doubt());
     window.addEventListener("beforeunload", (event) => state.saving === "unkept" && event.preventDefault());
 }
 
@@ -83,13 +84,19 @@ export function redo() {
 export async function readProject() {
     const project = await getJson("/api/project");
     queue.learn(project.journal.seq, project.journal.hash);
-    stores.labels.seq = Math.max(stores.labels.seq, project.journal.seq);
+    if (project.journal.seq > stores.labels.seq) {
+        // Events may have been missed.
+        labelsChanged(project.images.map(({ id }) => ({ image: id })), project.journal.seq, true);
+    }
     change({ project });
     const known = project.images.find((one) => one.id === state.image?.id);
     if (known) change({ image: known });
     else showImage(project.images[0]?.id);
     if (!classes().some((one) => one.class === state.class)) change({ class: classes()[0]?.class ?? 0 });
-    if (project.training) change({ training: { ...state.training, ...project.training } });
+    if (project.training) {
+        const { curve, ...training } = project.training;
+        change({ training: { ...state.training, ...training } });
+    }
 }
 
 const readProjectSoon = afterCalm(() => readProject().catch(report), 2500);
@@ -98,6 +105,7 @@ function newQueue(name) {
     return new Queue({
         storage: localStorage, tab: name,
         send: (entries) => sendJson("POST", "/api/journal", { tab: name, entries }),
+        isSame: sameJournal,
         readAfter: async (seq) => (await readJournal(seq)).filter((entry) => entry.seq > seq),
         onState: (saving) => change({ saving }),
         onSaved: (entries, answer) => saved(entries, answer),
@@ -172,6 +180,7 @@ async function comeBack() {
         location.reload();
         return;
     }
+    queue.trust();
     await readProject();
     stores.labels.changed(state.project.images.map(({ id }) => ({ image: id })), state.project.journal.seq);
     queue.retry();
@@ -203,8 +212,7 @@ async function takeUpLeft() {
 async function sameJournal({ seq, hash }) {
     if (seq === 0) return true;
     const entry = (await readJournal(seq)).find((one) => one.seq === seq);
-    if (!entry) return state.project.journal.seq > seq;
-    return !entry.hash || entry.hash === hash;
+    return Boolean(entry) && entry.hash === hash;
 }
 
 async function readJournal(from) {

@@ -6,32 +6,39 @@ import { report } from "./messages.js";
 
 /** What the user has set, by name; what is left alone is not in it. */
 const chosen = new Map();
-let loaded = false;
+let loading = null;
 
-/** The fold asks the server when it is opened for the first time. */
+/** The fold asks the server when it is opened, or training is started, for the first time. */
 export function startSettings() {
     find("advanced").addEventListener("toggle", () => {
         if (!find("advanced").open) return;
         find("advanced").scrollIntoView({ block: "start" });
-        if (loaded) return;
-        loaded = true;
-        getJson("/api/settings").then(show).catch((error) => {
-            loaded = false;
-            report(error);
-        });
+        load().catch(report);
     });
     find("settings-search").addEventListener("input", search);
 }
 
-/** The settings that differ from their defaults: {name: value}. */
-export function chosenSettings() {
+/** The settings that differ from their defaults: {name: value}; waits for those that the project keeps. */
+export async function chosenSettings() {
+    await load();
     return Object.fromEntries(chosen);
+}
+
+/** Asks the server once. */
+function load() {
+    loading ??= getJson("/api/settings").then(show).catch((error) => {
+        loading = null;
+        throw error;
+    });
+    return loading;
 }
 
 function show(answer) {
     const settings = Array.isArray(answer) ? answer : answer.settings;
     const parts = new Map();
     for (const setting of settings) {
+        // Images and labels are those of the project.
+        if (setting.for_files) continue;
         const heading = setting.heading ?? "Settings";
         if (!parts.has(heading)) parts.set(heading, []);
         parts.get(heading).push(setting);
@@ -46,15 +53,28 @@ function line(setting) {
     const element = make("div", { class: "setting", "data-text": `${name} ${setting.help ?? ""}`.toLowerCase() },
         make("label", { htmlFor: id }, name.replaceAll("_", " ")),
         input,
-        make("p", { class: "hint" }, [setting.help, defaultOf(setting)].filter(Boolean).join(" ")));
-    input.addEventListener("change", () => {
+        make("p", { class: "hint" }, [helpOf(setting), defaultOf(setting)].filter(Boolean).join(" ")));
+    const take = () => {
         const value = input.value.trim();
         if (value === "") chosen.delete(name);
         else chosen.set(name, valueOf(kindOf(setting), value));
         element.classList.toggle("set", chosen.has(name));
         find("settings-count").textContent = chosen.size > 0 ? `(${chosen.size} set)` : "";
-    });
+    };
+    input.addEventListener("change", take);
+    // What the project keeps from an earlier start.
+    if (setting.value !== null && setting.value !== undefined) {
+        input.value = String(setting.value);
+        take();
+    }
     return element;
+}
+
+/** Help as a sentence, with the names of other settings as this page writes them. */
+function helpOf({ help }) {
+    if (!help) return "";
+    const text = help.replace(/`([^`]*)`/g, (_, name) => name.replaceAll("_", " "));
+    return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 function defaultOf(setting) {

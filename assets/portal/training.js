@@ -24,7 +24,10 @@ let curve = [];
 /** Connects the panel and its button. */
 export function startTraining() {
     find("train").addEventListener("click", trainOrPause);
-    find("forget").addEventListener("click", () => find("forget-dialog").showModal());
+    find("forget").addEventListener("click", () => {
+        find("forget-dialog").returnValue = "";
+        find("forget-dialog").showModal();
+    });
     find("forget-dialog").addEventListener("close", () => find("forget-dialog").returnValue === "yes" && forget());
     find("least-sure").addEventListener("click", leastSure);
     startSettings();
@@ -33,7 +36,7 @@ export function startTraining() {
         addPoint(point ?? newest?.at(-1) ?? [training.step, training.loss, training.score]);
         change({ training: { ...state.training, ...training } });
     });
-    onEvent("open", () => readTraining().catch(report));
+    for (const type of ["open", "project"]) onEvent(type, () => readTraining().catch(report));
     listen(["training"], show);
     new ResizeObserver(drawSoon).observe(find("chart"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawSoon);
@@ -56,7 +59,7 @@ export function trainOrPause() {
             // What was painted last is trained on, too.
             await allSaved();
             const depth = document.querySelector("input[name=depth]:checked").value;
-            await sendJson("POST", "/api/training", { action: "start", depth, settings: chosenSettings() });
+            await sendJson("POST", "/api/training", { action: "start", depth, settings: await chosenSettings() });
             if (state.overlay === "nothing") change({ overlay: "classes" });
         } else {
             await sendJson("POST", "/api/training", { action: "pause" });

@@ -32,6 +32,7 @@ function setUp(plan, storage = new Storage()) {
             if (now === "written") throw failure(0);
             return { seq: journal.length, hash: `h${journal.length}`, changed: [] };
         },
+        isSame: async ({ seq, hash }) => seq === 0 || journal[seq - 1]?.hash === hash,
         readAfter: async (seq) => journal.filter((entry) => entry.seq > seq),
         onState: (state) => told.states.push(state),
         onSaved: (entries) => told.saved.push(...entries),
@@ -119,4 +120,27 @@ test("entries are the same whatever the server adds", () => {
     assert.ok(sameEntry(stroke(1), { ...stroke(1), seq: 4, hash: "x", tab: "t", depth: 0, range: null }));
     assert.ok(!sameEntry(stroke(1), stroke(2)));
     assert.ok(!sameEntry(stroke(1), { ...stroke(1), class: null }));
+});
+
+test("nothing is sent to a server that has another journal", async () => {
+    const { queue, journal, told, storage } = setUp(["ok", "gone"]);
+    queue.push(stroke(1));
+    await queue.drained();
+    journal[0].hash = "another";
+    queue.push(stroke(2));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(places(journal), [1]);
+    assert.equal(told.states.at(-1), "lost");
+    assert.equal(leftBehind(storage, "page-1").entries.length, 1);
+});
+
+test("after the server was gone it is asked before anything is sent", async () => {
+    const { queue, journal } = setUp([]);
+    queue.push(stroke(1));
+    await queue.drained();
+    queue.doubt();
+    journal[0].hash = "another";
+    queue.push(stroke(2));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(places(journal), [1]);
 });
