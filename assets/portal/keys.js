@@ -98,6 +98,8 @@ function pressed(event) {
 /** A key as the table names it: with the modifiers that matter. */
 function nameOf(event) {
     const key = event.key.toLowerCase();
+    // On some keyboards [ and ] are typed with AltGr, which also counts as Ctrl and Alt.
+    if (event.getModifierState("AltGraph")) return key;
     if (event.ctrlKey || event.metaKey) return `ctrl+${event.shiftKey ? "shift+" : ""}${key}`;
     if (event.altKey) return `alt+${/^Digit/.test(event.code) ? event.code.slice(5) : key}`;
     return key;
