@@ -1,7 +1,7 @@
 // Requests to the server. Every failure becomes a `ServerError` with one sentence for people.
 
 /** What the server refused, or that it did not answer (`status` 0). */
-export class ServerError extends Error {
+class ServerError extends Error {
     constructor(status, message) {
         super(message);
         this.status = status;

@@ -37,7 +37,7 @@ export function startImages() {
 }
 
 /** Adds images by paths on the server; shows the first. */
-export async function addPaths(paths) {
+async function addPaths(paths) {
     const added = [];
     for (const one of paths) added.push(...(await sendJson("POST", "/api/images", { path: one, copy: find("copy").checked })).images);
     find("path").value = "";

@@ -97,6 +97,7 @@ export function pressByKey() {
 function stopWhenElsewhere() {
     const now = `${state.image?.id} ${state.slice} ${state.tool} ${state.class}`;
     if (now !== where) stop();
+    if (where.split(" ")[0] !== now.split(" ")[0]) keyed = null;
     where = now;
 }
 
@@ -129,6 +130,10 @@ function moved(element, event) {
     if (!state.image) return;
     const place = at(element, event);
     pointer = place;
+    if (keyed && !keyedDown && (event.movementX || event.movementY)) {
+        keyed = null;
+        redraw("marks");
+    }
     if (dragged) {
         const [dx, dy] = [event.clientX - dragged.x, event.clientY - dragged.y];
         if (dragged.still && Math.hypot(dx, dy) < 3) return;

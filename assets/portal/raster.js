@@ -129,7 +129,7 @@ export function areaOf(tile) {
 }
 
 /** The rule: whether a point is at most `radius` from the segment a-b. */
-export function capsule(ax, ay, bx, by, radius) {
+function capsule(ax, ay, bx, by, radius) {
     const dx = bx - ax, dy = by - ay;
     const length2 = dx * dx + dy * dy;
     const radius2 = radius * radius;

@@ -46,7 +46,7 @@ export function startTour() {
         if (event.key === "Escape") end();
         event.stopPropagation();
     });
-    find("start-tour").addEventListener("click", startSteps);
+    find("start-tour").addEventListener("click", () => show(0));
     find("open-sample").addEventListener("click", () => perform(find("open-sample"), async () => {
         await openSample();
         if (!localStorage.getItem(SEEN)) show(1);
@@ -55,11 +55,6 @@ export function startTour() {
     listen(["project"], () => {
         if (state.project) find("welcome").hidden = state.project.images.length > 0;
     });
-}
-
-/** Begins from the first step. */
-export function startSteps() {
-    show(0);
 }
 
 function show(number) {

@@ -137,7 +137,7 @@ function numbers(training) {
 }
 
 /** Seconds as people say them. */
-export function duration(seconds) {
+function duration(seconds) {
     if (!Number.isFinite(seconds)) return "no time";
     if (seconds < 90) return `${Math.round(seconds)} s`;
     if (seconds < 5400) return `${Math.round(seconds / 60)} min`;

@@ -15,7 +15,7 @@ import { View } from "./view.js";
 
 export const view = new View();
 export const stores = {};
-export let mainPane = null;
+let mainPane = null;
 let sidePane = null;
 let cuts = null;
 let colours = classTable([]);
