@@ -12,6 +12,7 @@ export function drawChart(canvas, curve, colours, ratio) {
     const width = canvas.width / ratio, height = canvas.height / ratio;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
+    if (curve.length === 0) return;
     context.font = "11px system-ui, sans-serif";
     const inner = { left: MARGIN.left, top: MARGIN.top, width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom };
     const points = thinned(curve.filter(([step, loss]) => Number.isFinite(step) && Number.isFinite(loss)));

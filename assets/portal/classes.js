@@ -30,7 +30,8 @@ export function chooseClass(index) {
     if (chosen) change({ class: chosen.class, tool: state.tool === "eraser" || state.tool === "move" ? "brush" : state.tool });
 }
 
-async function addClass(name) {
+/** Adds a class in a colour that no other one has, and paints with it. */
+export async function addClass(name) {
     const taken = new Set(classes().map(({ colour }) => colour));
     const colour = COLOURS.find((one) => !taken.has(one)) ?? COLOURS[classes().length % COLOURS.length];
     const before = new Set(classes().map((one) => one.class));

@@ -2,12 +2,13 @@
 
 import { getTile, path, sendFile, sendJson } from "./api.js";
 import { openBrowser } from "./browse.js";
+import { addClass } from "./classes.js";
 import { fill, find, iconButton, make } from "./dom.js";
-import { perform, report, say } from "./messages.js";
 import { applyContrast, contrastTable } from "./lookup.js";
+import { perform, report, say } from "./messages.js";
 import { decode, versionOf } from "./picture.js";
 import { readProject } from "./session.js";
-import { listen, showImage, state } from "./state.js";
+import { change, classes, listen, showImage, state } from "./state.js";
 import { levelsOf } from "./view.js";
 
 const SIDE = 48;
@@ -44,9 +45,15 @@ async function addPaths(paths) {
     await showAdded(added);
 }
 
-/** Makes the sample project: what the server adds is shown. */
+/** Makes the sample project: what the server adds is shown, with two classes to paint. */
 export async function openSample() {
-    await showAdded((await sendJson("POST", "/api/sample")).images);
+    const { images } = await sendJson("POST", "/api/sample");
+    await readProject();
+    if (classes().length === 0) {
+        for (const name of ["background", "shape"]) await addClass(name);
+        change({ class: classes()[0].class });
+    }
+    await showAdded(images);
 }
 
 /** Shows the next or the previous image. */
@@ -129,7 +136,7 @@ function item(image) {
     observer.observe(canvas);
     const element = make("li", { class: "image", "data-id": image.id },
         make("button", { type: "button", class: "image-button", on: { click: () => showImage(image.id, state.image?.id === image.id ? state.slice : 0) } },
-            canvas, make("span", { class: "image-text" }, make("span", { class: "image-name" }), make("span", { class: "image-facts" }))),
+            canvas, make("span", { class: "image-text" }, make("span", { class: "image-name" }), make("span", { class: "image-facts" }, make("span"), make("span", { class: "labelled" }, "labelled")))),
         iconButton("close", `Take ${image.name} out of the project`, () => askRemove(image.id)));
     return element;
 }
@@ -138,7 +145,8 @@ function update(element, image) {
     const stack = image.slices > 1 ? ` × ${image.slices}` : "";
     element.querySelector(".image-name").textContent = image.name;
     element.querySelector(".image-button").title = image.name;
-    element.querySelector(".image-facts").textContent = `${image.width} × ${image.height}${stack}${image.labelled > 0 ? " · labelled" : ""}`;
+    element.querySelector(".image-facts").firstChild.textContent = `${image.width} × ${image.height}${stack}`;
+    element.querySelector(".labelled").hidden = !(image.labelled > 0);
     return element;
 }
 

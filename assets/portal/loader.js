@@ -3,6 +3,9 @@
 /** So many requests at once that strokes, which are sent beside them, never wait for a connection. */
 const AT_ONCE = 4;
 
+/** A tile that could not be had is asked for again after so many milliseconds. */
+const AGAIN_AFTER = 2000;
+
 let running = 0;
 const wishes = new Map();
 
@@ -81,11 +84,15 @@ export class TileStore {
         const before = this.tiles.get(name);
         try {
             const tile = await this.fetch(address, before);
-            this.failed.delete(name);
-            if (tile) this.put(name, Object.assign(tile, address));
+            if (tile) {
+                this.failed.delete(name);
+                this.put(name, Object.assign(tile, address));
+            } else {
+                this.failed.set(name, performance.now() + AGAIN_AFTER);
+            }
         } catch (error) {
             // Tried again after a while, not at once: the server may be gone.
-            this.failed.set(name, performance.now() + 2000);
+            this.failed.set(name, performance.now() + AGAIN_AFTER);
             this.onFailed?.(error);
         } finally {
             this.loading.delete(name);

@@ -37,6 +37,7 @@ export class ResultStore extends TileStore {
     /** A region has been computed anew. */
     computed({ image, slice, version, x, y, width, height }) {
         this.versions.set(`${image}/${slice}`, Math.max(version, this.version(image, slice)));
+        this.failed.clear();
         const region = { left: x, top: y, right: x + width, bottom: y + height };
         for (const tile of this.tiles.values()) {
             if (tile.image === image && tile.slice === slice && overlap(areaOf(tile), region)) tile.needed = Math.max(tile.needed, version);

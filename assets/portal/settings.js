@@ -37,8 +37,8 @@ function show(answer) {
     const settings = Array.isArray(answer) ? answer : answer.settings;
     const parts = new Map();
     for (const setting of settings) {
-        // Images and labels are those of the project.
-        if (setting.for_files) continue;
+        // Images and labels are those of the project, and what is learnt is their classes.
+        if (setting.for_files || setting.name === "task") continue;
         const heading = setting.heading ?? "Settings";
         if (!parts.has(heading)) parts.set(heading, []);
         parts.get(heading).push(setting);

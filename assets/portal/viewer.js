@@ -45,6 +45,12 @@ export function startViewer(tab) {
     listen(["image"], newImage);
     listen(["slice", "contrast"], () => redraw());
     listen(["overlay", "source", "beside"], () => redraw("overlay"));
+    let had = false;
+    listen(["training"], () => {
+        // With a first network there is something to ask for.
+        if (had !== Boolean(state.training?.model)) redraw("overlay");
+        had = Boolean(state.training?.model);
+    });
     listen(["labelsShown"], () => redraw("labels"));
     listen(["labelOpacity", "overlayOpacity"], () => redraw("screen"));
     listen(["project"], () => { colours = classTable(classes()); redraw("labels", "overlay"); });
@@ -133,7 +139,7 @@ function panes() {
 /** What a pane's overlay shows: null, or the `source` of result tiles. */
 function sourceOf(source) {
     if (state.overlay === "nothing" || !source || source === "bare") return null;
-    if (source === "live") return `live/${state.overlay}`;
+    if (source === "live") return state.training?.model ? `live/${state.overlay}` : null;
     return source;
 }
 
