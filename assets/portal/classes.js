@@ -70,7 +70,8 @@ function line(one, index) {
         renaming === one.class
             ? iconButton("close", `Remove ${one.name}`, () => askRemove(one), { id: "remove-class" })
             : iconButton("pencil", `Rename or remove ${one.name}`, () => rename(one.class)),
-        iconButton(one.locked ? "lock" : "unlock", one.locked ? `${one.name} is locked: nothing paints over it. Unlock` : `Lock ${one.name}: nothing paints over it`,
+        iconButton(one.locked ? "lock" : "unlock",
+            one.locked ? `${one.name} is locked: nothing paints over it. Unlock` : `Lock ${one.name}: nothing paints over it`,
             (event) => perform(event.currentTarget, () => edit(one.class, { locked: !one.locked })),
             { "aria-pressed": one.locked ? "true" : "false", "data-focus": `lock-${one.class}` }));
 }

@@ -82,7 +82,8 @@ async function upload(files) {
             const bar = find("upload-bar");
             bar.value = 0;
             try {
-                added.push(...(await sendFile("PUT", path("/api/upload", file.name), file, (done) => { bar.value = done; })).images);
+                const answer = await sendFile("PUT", path("/api/upload", file.name), file, (done) => { bar.value = done; });
+                added.push(...answer.images);
             } catch (error) {
                 error.message = `${file.name}: ${error.message}`;
                 report(error);
@@ -134,8 +135,9 @@ function item(image) {
     const canvas = make("canvas", { width: SIDE, height: SIDE, "aria-hidden": "true" });
     canvas.dataset.id = image.id;
     observer.observe(canvas);
+    const click = () => state.image?.id !== image.id && showImage(image.id);
     const element = make("li", { class: "image", "data-id": image.id },
-        make("button", { type: "button", class: "image-button", on: { click: () => showImage(image.id, state.image?.id === image.id ? state.slice : 0) } },
+        make("button", { type: "button", class: "image-button", on: { click } },
             canvas, make("span", { class: "image-text" }, make("span", { class: "image-name" }), make("span", { class: "image-facts" }, make("span"), make("span", { class: "labelled" }, "labelled")))),
         iconButton("close", `Take ${image.name} out of the project`, () => askRemove(image.id)));
     return element;

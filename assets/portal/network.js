@@ -27,7 +27,10 @@ export class ResultStore extends TileStore {
         const { width, height } = answer;
         const data = new Uint8Array(answer.buffer);
         if (data.length !== width * height) return null;
-        return { width, height, data, version: Math.max(version, answer.version), needed: before ? before.needed : this.version(image, slice), bytes: 5 * width * height };
+        return {
+            width, height, data, bytes: 5 * width * height,
+            version: Math.max(version, answer.version), needed: before ? before.needed : this.version(image, slice),
+        };
     }
 
     isStale(tile) {
@@ -40,7 +43,8 @@ export class ResultStore extends TileStore {
         this.failed.clear();
         const region = { left: x, top: y, right: x + width, bottom: y + height };
         for (const tile of this.tiles.values()) {
-            if (tile.image === image && tile.slice === slice && overlap(areaOf(tile), region)) tile.needed = Math.max(tile.needed, version);
+            if (tile.image !== image || tile.slice !== slice || !overlap(areaOf(tile), region)) continue;
+            tile.needed = Math.max(tile.needed, version);
         }
     }
 

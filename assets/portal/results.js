@@ -31,7 +31,10 @@ export function startResults() {
     });
     for (const type of ["open", "project"]) onEvent(type, () => readJobs().catch(report));
     listen(["jobs", "project"], show);
-    listen(["training"], () => { find("run").disabled = !state.training?.model; find("run-hint").hidden = Boolean(state.training?.model); });
+    listen(["training"], () => {
+        find("run").disabled = !state.training?.model;
+        find("run-hint").hidden = Boolean(state.training?.model);
+    });
 }
 
 /** Reads all jobs, and the command line that makes the model again. */
@@ -67,8 +70,9 @@ function card(job) {
     if (!ENDED.includes(job.state)) {
         parts.push(
             make("progress", { max: 1, value: job.done ?? 0, "aria-label": `Progress of result ${job.job}` }),
-            make("div", { class: "row" }, make("span", {}, `${Math.round((job.done ?? 0) * 100)} %`),
-                make("button", { type: "button", class: "small", "data-focus": `stop-${job.job}`, on: { click: (event) => stop(event, job) } }, "Stop")));
+            make("div", { class: "row" },
+                make("span", {}, `${Math.round((job.done ?? 0) * 100)} %`),
+                smallButton(`stop-${job.job}`, (event) => stop(event, job), "Stop")));
     }
     if (job.message) parts.push(make("p", { class: job.state === "failed" ? "error-text" : "hint" }, job.message));
     if (job.state === "done") parts.push(buttons(job));
@@ -84,8 +88,13 @@ function buttons(job) {
     };
     const beside = () => change({ beside: job.job, overlay: state.overlay === "nothing" ? "classes" : state.overlay });
     return make("div", { class: "row wrap" },
-        make("button", { type: "button", class: "small", "data-focus": `look-${job.job}`, on: { click: look } }, "Look through"),
-        make("button", { type: "button", class: "small", "data-focus": `beside-${job.job}`, on: { click: beside } }, "Show beside"));
+        smallButton(`look-${job.job}`, look, "Look through"),
+        smallButton(`beside-${job.job}`, beside, "Show beside"));
+}
+
+/** A button that keeps the focus when the list is made anew, by its name. */
+function smallButton(name, click, ...children) {
+    return make("button", { type: "button", class: "small", "data-focus": name, on: { click } }, ...children);
 }
 
 function table(job) {
@@ -106,9 +115,11 @@ function table(job) {
     detail.open = unfolded.has(job.job);
     detail.addEventListener("toggle", () => (detail.open ? unfolded.add(job.job) : unfolded.delete(job.job)));
     return make("div", {},
-        make("table", {}, make("caption", { class: "hidden" }, `Areas and objects of result ${job.job}`), head("Class", "Pixels", "Share", "Objects"), make("tbody", {}, rows)),
+        make("table", {},
+            make("caption", { class: "hidden" }, `Areas and objects of result ${job.job}`),
+            head("Class", "Pixels", "Share", "Objects"), make("tbody", {}, rows)),
         detail,
-        make("button", { type: "button", class: "small", "data-focus": `csv-${job.job}`, on: { click: csv } }, icon("download"), "Table as CSV"));
+        smallButton(`csv-${job.job}`, csv, icon("download"), "Table as CSV"));
 }
 
 function head(...names) {

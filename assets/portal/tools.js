@@ -8,12 +8,30 @@ import { fillTool, lassoTool, polygonTool } from "./shapes.js";
 import { activeClass, change, listen, state } from "./state.js";
 
 const TOOLS = [
-    { name: "move", label: "Move", key: "H", help: "Drag to move the picture. With the cuts shown, a click sets where they cut.", tool: {} },
-    { name: "brush", label: "Brush", key: "B", help: "Paint a few strokes; not every pixel is needed. Shift + wheel changes the size.", tool: brushTool(false) },
-    { name: "eraser", label: "Eraser", key: "E", help: "Takes labels away, except those of locked classes.", tool: brushTool(true) },
-    { name: "polygon", label: "Polygon", key: "P", help: "Click corners. Enter, a double click or the first corner closes it; Backspace takes one back.", tool: polygonTool() },
-    { name: "lasso", label: "Lasso", key: "L", help: "Draw around an area; it is filled when you lift.", tool: lassoTool() },
-    { name: "fill", label: "Fill", key: "F", help: "Click: neighbouring pixels of about the same brightness are filled.", tool: fillTool() },
+    {
+        name: "move", label: "Move", key: "H", tool: {},
+        help: "Drag to move the picture. With the cuts shown, a click sets where they cut.",
+    },
+    {
+        name: "brush", label: "Brush", key: "B", tool: brushTool(false),
+        help: "Paint a few strokes; not every pixel is needed. Shift + wheel changes the size.",
+    },
+    {
+        name: "eraser", label: "Eraser", key: "E", tool: brushTool(true),
+        help: "Takes labels away, except those of locked classes.",
+    },
+    {
+        name: "polygon", label: "Polygon", key: "P", tool: polygonTool(),
+        help: "Click corners. Enter, a double click or the first corner closes it; Backspace takes one back.",
+    },
+    {
+        name: "lasso", label: "Lasso", key: "L", tool: lassoTool(),
+        help: "Draw around an area; it is filled when you lift.",
+    },
+    {
+        name: "fill", label: "Fill", key: "F", tool: fillTool(),
+        help: "Click: neighbouring pixels of about the same brightness are filled.",
+    },
 ];
 
 const LARGEST_SLIDER = 400;

@@ -21,7 +21,8 @@ const STEPS = [
     },
     {
         title: "3 of 5 · Let it learn", at: "train", tab: "train",
-        text: "Press Train. A small network learns from your strokes, and after a few seconds its answer appears over the image in the colours of your classes.",
+        text: "Press Train. A small network learns from your strokes, and after a few seconds its answer appears over the image "
+            + "in the colours of your classes.",
     },
     {
         title: "4 of 5 · Correct it", at: "least-sure", tab: "train",
@@ -30,8 +31,8 @@ const STEPS = [
     },
     {
         title: "5 of 5 · Take it home", at: "tab-results", tab: "results",
-        text: "When you like what you see, run it over all images and stacks. You get label images, a table of areas and counts, the trained model, and a "
-            + "command line that makes the same again.",
+        text: "When you like what you see, run it over all images and stacks. You get label images, a table of areas and counts, "
+            + "the trained model, and a command line that makes the same again.",
     },
 ];
 

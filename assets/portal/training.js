@@ -160,7 +160,8 @@ function drawSoon() {
         const colours = { text: colour("--muted"), grid: colour("--line"), loss: colour("--loss"), score: colour("--score") };
         drawChart(canvas, curve, colours, ratio);
         const last = curve.at(-1);
-        canvas.setAttribute("aria-label", last ? `Loss ${last[1].toPrecision(3)} after ${last[0]} steps, from ${curve[0][1].toPrecision(3)} at the start`
+        canvas.setAttribute("aria-label", last
+            ? `Loss ${last[1].toPrecision(3)} after ${last[0]} steps, from ${curve[0][1].toPrecision(3)} at the start`
             : "Loss and score: nothing yet");
         find("chart-empty").hidden = curve.length > 0;
     });
