@@ -127,6 +127,12 @@ else
   echo "== not checked: ONNX files, TIFF and Zarr files and the Python module, as Python packages cannot be installed here"
   [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
 fi
+if command -v node >/dev/null; then
+  echo "== rules of the portal's page"
+  node --test tests/portal_page/*.mjs
+else
+  echo "== not checked: rules of the portal's page, as there is no node"
+fi
 if python3 -c 'import numpy, torch' 2>/dev/null; then
   echo "== exported models and learning in PyTorch"
   check_against_pytorch

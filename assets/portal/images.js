@@ -1,0 +1,197 @@
+// The images of the project: the list with small pictures, adding, uploading, taking out.
+
+import { getTile, path, sendFile, sendJson } from "./api.js";
+import { openBrowser } from "./browse.js";
+import { addClass } from "./classes.js";
+import { fill, find, iconButton, make } from "./dom.js";
+import { applyContrast, contrastTable } from "./lookup.js";
+import { perform, report, say } from "./messages.js";
+import { decode, versionOf } from "./picture.js";
+import { readProject } from "./session.js";
+import { change, classes, listen, showImage, state } from "./state.js";
+import { levelsOf } from "./view.js";
+
+const SIDE = 48;
+const thumbnails = new Map();
+let observer = null;
+let removing = null;
+
+/** Connects the list and everything that adds to it. */
+export function startImages() {
+    observer = new IntersectionObserver((entries) => {
+        for (const { isIntersecting, target } of entries) if (isIntersecting) drawThumbnail(target);
+    }, { root: find("image-list") });
+    find("add-path").addEventListener("submit", (event) => {
+        event.preventDefault();
+        const value = find("path").value.trim();
+        if (value) perform(find("add"), () => addPaths([value]));
+    });
+    find("browse").addEventListener("click", () => openBrowser(find("path").value.trim(), addPaths));
+    find("upload").addEventListener("change", () => {
+        upload([...find("upload").files]);
+        find("upload").value = "";
+    });
+    find("remove-dialog").addEventListener("close", () => find("remove-dialog").returnValue === "yes" && remove());
+    startDropping();
+    listen(["project"], show);
+    listen(["image"], markShown);
+}
+
+/** Adds images by paths on the server; shows the first. */
+async function addPaths(paths) {
+    const added = [];
+    for (const one of paths) added.push(...(await sendJson("POST", "/api/images", { path: one, copy: find("copy").checked })).images);
+    find("path").value = "";
+    await showAdded(added);
+}
+
+/** Makes the sample project: what the server adds is shown, with two classes to paint. */
+export async function openSample() {
+    const { images } = await sendJson("POST", "/api/sample");
+    await readProject();
+    if (classes().length === 0) {
+        for (const name of ["background", "shape"]) await addClass(name);
+        change({ class: classes()[0].class });
+    }
+    await showAdded(images);
+}
+
+/** Shows the next or the previous image. */
+export function stepImage(way) {
+    const { images } = state.project ?? { images: [] };
+    const now = images.findIndex((one) => one.id === state.image?.id);
+    const next = images[Math.min(images.length - 1, Math.max(0, now + way))];
+    if (next) showImage(next.id);
+}
+
+async function showAdded(added) {
+    await readProject();
+    if (added.length > 0) showImage(added[0]);
+    say(added.length === 1 ? "1 image was added." : `${added.length} images were added.`, "good");
+}
+
+/** Sends files one after the other. */
+async function upload(files) {
+    const added = [];
+    const shown = find("upload-progress");
+    try {
+        for (const [index, file] of files.entries()) {
+            const label = `${index + 1} of ${files.length}: ${file.name}`;
+            shown.hidden = false;
+            find("upload-text").textContent = label;
+            const bar = find("upload-bar");
+            bar.value = 0;
+            try {
+                const answer = await sendFile("PUT", path("/api/upload", file.name), file, (done) => { bar.value = done; });
+                added.push(...answer.images);
+            } catch (error) {
+                error.message = `${file.name}: ${error.message}`;
+                report(error);
+            }
+        }
+        if (added.length > 0) await showAdded(added);
+    } catch (error) {
+        report(error);
+    } finally {
+        shown.hidden = true;
+    }
+}
+
+function startDropping() {
+    let depth = 0;
+    const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+    const show = (shown) => { find("drop").hidden = !shown; };
+    document.addEventListener("dragenter", (event) => {
+        if (!holdsFiles(event)) return;
+        depth++;
+        show(true);
+    });
+    document.addEventListener("dragleave", (event) => {
+        if (holdsFiles(event) && --depth <= 0) show(false);
+    });
+    document.addEventListener("dragover", (event) => holdsFiles(event) && event.preventDefault());
+    document.addEventListener("drop", (event) => {
+        depth = 0;
+        show(false);
+        if (!holdsFiles(event)) return;
+        event.preventDefault();
+        upload([...event.dataTransfer.files]);
+    });
+}
+
+function show() {
+    const images = state.project?.images ?? [];
+    find("image-count").textContent = images.length > 0 ? `(${images.length})` : "";
+    find("no-images").hidden = images.length > 0;
+    const list = find("image-list");
+    const there = new Map([...list.children].map((item) => [item.dataset.id, item]));
+    const items = images.map((image) => update(there.get(image.id) ?? item(image), image));
+    // Only where the list has changed, so that the focus stays.
+    if (items.length !== list.children.length || items.some((one, index) => list.children[index] !== one)) fill(list, items);
+    markShown();
+}
+
+function item(image) {
+    const canvas = make("canvas", { width: SIDE, height: SIDE, "aria-hidden": "true" });
+    canvas.dataset.id = image.id;
+    observer.observe(canvas);
+    const click = () => state.image?.id !== image.id && showImage(image.id);
+    const element = make("li", { class: "image", "data-id": image.id },
+        make("button", { type: "button", class: "image-button", on: { click } },
+            canvas, make("span", { class: "image-text" }, make("span", { class: "image-name" }), make("span", { class: "image-facts" }, make("span"), make("span", { class: "labelled" }, "labelled")))),
+        iconButton("close", `Take ${image.name} out of the project`, () => askRemove(image.id)));
+    return element;
+}
+
+function update(element, image) {
+    const stack = image.slices > 1 ? ` × ${image.slices}` : "";
+    element.querySelector(".image-name").textContent = image.name;
+    element.querySelector(".image-button").title = image.name;
+    element.querySelector(".image-facts").firstChild.textContent = `${image.width} × ${image.height}${stack}`;
+    element.querySelector(".labelled").hidden = !(image.labelled > 0);
+    return element;
+}
+
+function markShown() {
+    for (const element of find("image-list").children) {
+        const shown = element.dataset.id === state.image?.id;
+        element.classList.toggle("chosen", shown);
+        element.querySelector(".image-button").setAttribute("aria-current", shown ? "true" : "false");
+        if (shown) element.scrollIntoView({ block: "nearest" });
+    }
+}
+
+async function drawThumbnail(canvas) {
+    const image = state.project?.images.find((one) => one.id === canvas.dataset.id);
+    if (!image || thumbnails.get(image.id) === canvas) return;
+    thumbnails.set(image.id, canvas);
+    try {
+        const level = levelsOf(image.width, image.height) - 1;
+        const tile = decode(await getTile(`/api/images/${image.id}/${Math.floor(image.slices / 2)}/tiles/${level}/0/0${versionOf(image)}`));
+        if (!tile) return;
+        const whole = make("canvas", { width: tile.width, height: tile.height });
+        const picture = new ImageData(tile.width, tile.height);
+        applyContrast(tile.values, tile.channels, contrastTable({ ...image, gamma: 1 }), new Uint32Array(picture.data.buffer));
+        whole.getContext("2d").putImageData(picture, 0, 0);
+        const scale = SIDE / Math.max(tile.width, tile.height);
+        const [width, height] = [tile.width * scale, tile.height * scale];
+        canvas.getContext("2d").drawImage(whole, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
+    } catch (error) {
+        thumbnails.delete(image.id);
+        report(error);
+    }
+}
+
+function askRemove(id) {
+    removing = state.project.images.find((one) => one.id === id);
+    find("remove-name").textContent = removing.name;
+    find("remove-dialog").returnValue = "";
+    find("remove-dialog").showModal();
+}
+
+function remove() {
+    return perform(null, async () => {
+        await sendJson("DELETE", path("/api/images", removing.id));
+        await readProject();
+    });
+}

@@ -1,0 +1,67 @@
+// What networks make of the image: of the one that is being trained ("live"), or of finished jobs.
+
+import { getTile } from "./api.js";
+import { TileStore } from "./loader.js";
+import { applyColours, uncertaintyTable } from "./lookup.js";
+import { blankCanvas } from "./picture.js";
+import { areaOf, overlap } from "./raster.js";
+
+const MOST_BYTES = 96 * 2 ** 20;
+const UNCERTAINTY = uncertaintyTable();
+
+/** Tiles of results. An address has a `source`: "live/classes", "live/uncertainty", or a job. */
+export class ResultStore extends TileStore {
+    constructor({ onLoaded, onFailed }) {
+        super({ most: MOST_BYTES, onLoaded, onFailed, fetch: (address, before) => this.fetchResult(address, before) });
+        this.versions = new Map();
+    }
+
+    async fetchResult({ image, slice, level, ty, tx, source }, before) {
+        const tile = `${level}/${ty}/${tx}`;
+        const version = this.version(image, slice);
+        const [kind, what] = source.split("/");
+        const answer = await getTile(kind === "live"
+            ? `/api/images/${image}/${slice}/result/${tile}?version=${version}&what=${what}`
+            : `/api/images/${image}/${slice}/jobs/${encodeURIComponent(kind)}/${tile}`);
+        if (!answer) return null;
+        const { width, height } = answer;
+        const data = new Uint8Array(answer.buffer);
+        if (data.length !== width * height) return null;
+        return {
+            width, height, data, bytes: 5 * width * height,
+            version: Math.max(version, answer.version), needed: before ? before.needed : this.version(image, slice),
+        };
+    }
+
+    isStale(tile) {
+        return tile.source.startsWith("live/") && tile.version < tile.needed;
+    }
+
+    /** A region has been computed anew. */
+    computed({ image, slice, version, x, y, width, height }) {
+        this.versions.set(`${image}/${slice}`, Math.max(version, this.version(image, slice)));
+        this.failed.clear();
+        const region = { left: x, top: y, right: x + width, bottom: y + height };
+        for (const tile of this.tiles.values()) {
+            if (tile.image !== image || tile.slice !== slice || !overlap(areaOf(tile), region)) continue;
+            tile.needed = Math.max(tile.needed, version);
+        }
+    }
+
+    version(image, slice) {
+        return this.versions.get(`${image}/${slice}`) ?? 0;
+    }
+
+    /** The tile as a canvas; `colours` is the table of the classes. */
+    drawn(tile, colours) {
+        const table = tile.source === "live/uncertainty" ? UNCERTAINTY : colours;
+        if (tile.colours === table) return tile.canvas;
+        tile.canvas ??= blankCanvas(tile.width, tile.height);
+        const picture = new ImageData(tile.width, tile.height);
+        const whole = { left: 0, top: 0, right: tile.width, bottom: tile.height };
+        applyColours(tile.data, tile.width, table, new Uint32Array(picture.data.buffer), whole);
+        tile.canvas.getContext("2d").putImageData(picture, 0, 0);
+        tile.colours = table;
+        return tile.canvas;
+    }
+}
