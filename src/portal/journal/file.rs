@@ -124,21 +124,6 @@ impl JournalFile {
         Ok((journal, lines))
     }
 
-    /// The first `seq` lines of the journal at `path`, or all where there are fewer. Nothing can be added.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub(in crate::portal) fn past(path: &Path, seq: u64) -> Result<(Self, Vec<Line>)> {
-        let (journal, mut lines) = Self::open(path)?;
-        lines.truncate(usize::try_from(seq).unwrap_or(usize::MAX));
-        let mut hash = String::new();
-        for line in &lines {
-            let json = serde_json::to_string(line).map_err(|error| Error::input(path, error.to_string()))?;
-            hash = hash_of(&hash, &json);
-        }
-        Ok((Self { seq: lines.len() as u64, hash, is_broken: true, ..journal }, lines))
-    }
-
     /// Whether a bad line, at the beginning of `rest` with its end at `end`, is what was being written when the program was killed:
     /// nothing that looks like a whole line comes behind it.
     fn is_torn(rest: &[u8], end: Option<usize>) -> bool {

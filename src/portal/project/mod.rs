@@ -5,7 +5,6 @@
 //! - `images`: images that are added and taken out.
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
 //! - `looking`: tiles, labels and strokes, for pages and for training.
-//! - `past`: the project as it was at an entry of the journal.
 //! - `exchange`: labels to files, and from files.
 
 mod about;
@@ -14,7 +13,6 @@ mod drawn;
 mod exchange;
 mod images;
 mod looking;
-mod past;
 mod places;
 
 use std::collections::{HashMap, VecDeque};
@@ -53,8 +51,8 @@ pub struct Project {
     tiles: Tiles,
     imports: Imports,
     state: Mutex<State>,
-    /// Held as long as the project is open; nothing of the past.
-    _lock: Option<FolderLock>,
+    /// Held as long as the project is open.
+    _lock: FolderLock,
 }
 
 /// What changes while a project is open.
@@ -177,7 +175,7 @@ impl Project {
             tiles: Tiles::default(),
             imports,
             state: Mutex::new(state),
-            _lock: Some(lock),
+            _lock: lock,
         })
     }
 
