@@ -7,7 +7,7 @@ use log::info;
 use super::training_progress::ProgressWatcher;
 use crate::devices::Device;
 use crate::files::{make_and_try, write_bytes_atomic};
-use crate::portal::{Project, live};
+use crate::portal::live;
 use crate::{Error, Result};
 
 /// Makes the model again that has seen `journal`, and writes it into the folder `out`.
@@ -31,9 +31,8 @@ pub(super) fn run(
         return Err(Error::output(out, "it holds a model already; name another folder with --out"));
     }
     make_and_try(out)?;
-    let project = Project::open(project, &[])?;
     let mut watcher = ProgressWatcher::new();
-    let model = live::repeat(&project, journal, device, &mut watcher)?;
+    let model = live::repeat(project, journal, device, &mut watcher)?;
     drop(watcher);
     write_bytes_atomic(&file, &model.to_bytes()?)?;
     info!("the model is in {}", file.display());

@@ -374,6 +374,52 @@ fn bodies_that_are_too_large_or_end_too_early_leave_nothing() {
 }
 
 #[test]
+fn files_that_lie_about_their_size_are_refused_and_do_not_stay() {
+    let target = Target::new();
+    let headers = [("X-Msd-Gpu", "1")];
+    let address = &target.server.address;
+    // A PNG header of so many rows and columns, with hardly any data behind it.
+    for side in [60_000_u32, 200_000, u32::MAX] {
+        let mut head = b"IHDR".to_vec();
+        head.extend([side.to_be_bytes(), side.to_be_bytes()].concat());
+        head.extend([8, 0, 0, 0, 0]);
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+        png.extend(&head);
+        png.extend(crc32(&head).to_be_bytes());
+        png.extend(b"\0\0\0\x0bIDAT\x78\x9c\x63\0\0\0\x01\0\x01\0\0\0\0\0\0\0\0IEND\xaeB`\x82");
+        target.refuses(&side.to_string(), &request(address, "PUT", "/api/upload/lie.png", &headers, &png));
+        target.refuses(&side.to_string(), &request(address, "POST", "/api/import/i1", &headers, &png));
+    }
+    // A NumPy array of as many numbers.
+    let words = b"{'descr': '<f4', 'fortran_order': False, 'shape': (900000, 900000, 900000), }";
+    let mut array = b"\x93NUMPY\x01\0".to_vec();
+    array.extend(u16::try_from(words.len() + 1).unwrap().to_le_bytes());
+    array.extend(words);
+    array.extend(b"\n0000");
+    target.refuses("npy", &request(address, "PUT", "/api/upload/lie.npy", &headers, &array));
+    // Labels that are packed a thousandfold.
+    let bomb = zip_of_zeros(64 << 20);
+    target.refuses("npz", &request(address, "POST", "/api/import/i1", &headers, &bomb));
+    target.refuses("npz", &request(address, "PUT", "/api/upload/bomb.npz", &headers, &bomb));
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
+        )
+    })
+}
+
+fn zip_of_zeros(count: usize) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    writer.start_file("a.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    writer.write_all(&vec![0; count]).unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
 fn names_with_script_stay_text() {
     let bench = Bench::new();
     let server = bench.serve();

@@ -66,6 +66,56 @@ fn read_line(bytes: &[u8], seq: u64, hash: &str) -> std::result::Result<(Line, S
     Ok((line, found.to_owned()))
 }
 
+/// The whole lines at the beginning of a file.
+struct Lines {
+    lines: Vec<Line>,
+    /// Their bytes.
+    length: usize,
+    /// The hash of the last one.
+    hash: String,
+}
+
+impl Lines {
+    /// Those in `bytes`, which are of the file at `path`. What a program was writing when it was killed is not among them.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for damage before the last line.
+    fn of(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let (mut lines, mut length, mut hash) = (Vec::<Line>::new(), 0, String::new());
+        while length < bytes.len() {
+            let rest = &bytes[length..];
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            let read = match end {
+                Some(end) => read_line(&rest[..end], lines.len() as u64, &hash).map(|read| (read, end)),
+                None => Err("has no end".to_owned()),
+            };
+            match read {
+                Ok(((line, of_line), end)) => {
+                    lines.push(line);
+                    hash = of_line;
+                    length += end + 1;
+                }
+                Err(_) if Self::is_torn(rest, end) => break,
+                Err(problem) => {
+                    let number = lines.len() + 1;
+                    let way_out = "put back a copy of the file, or remove this line and all behind it";
+                    return Err(Error::input(path, format!("line {number} {problem}; {way_out}")));
+                }
+            }
+        }
+        Ok(Self { lines, length, hash })
+    }
+
+    /// Whether a bad line, at the beginning of `rest` with its end at `end`, is what was being written when the program was killed:
+    /// nothing that looks like a whole line comes behind it.
+    fn is_torn(rest: &[u8], end: Option<usize>) -> bool {
+        let Some(end) = end else { return true };
+        !rest[end + 1..]
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.starts_with(b"{\"seq\":") && line.ends_with(b"\"}"))
+    }
+}
+
 impl JournalFile {
     /// Opens the journal at `path`, or begins it; gives its lines. What a program was writing when it was killed, which is the last
     /// line at most, is cut off.
@@ -86,35 +136,11 @@ impl JournalFile {
         file.read_to_end(&mut bytes).map_err(|error| {
             Error::input(path, format!("the journal cannot be read: {error}")).caused_by(error)
         })?;
-        let (mut lines, mut length, mut hash) = (Vec::<Line>::new(), 0, String::new());
-        while length < bytes.len() {
-            let rest = &bytes[length..];
-            let end = rest.iter().position(|byte| *byte == b'\n');
-            let read = match end {
-                Some(end) => read_line(&rest[..end], lines.len() as u64, &hash).map(|read| (read, end)),
-                None => Err("has no end".to_owned()),
-            };
-            let number = lines.len() + 1;
-            match read {
-                Ok(((line, of_line), end)) => {
-                    lines.push(line);
-                    hash = of_line;
-                    length += end + 1;
-                }
-                Err(problem) if Self::is_torn(rest, end) => {
-                    let name = path.display();
-                    log::warn!("line {number} of {name} was not finished and is cut off: it {problem}");
-                    break;
-                }
-                Err(problem) => {
-                    let way_out = "put back a copy of the file, or remove this line and all behind it";
-                    return Err(Error::input(path, format!("line {number} {problem}; {way_out}")));
-                }
-            }
-        }
+        let Lines { lines, length, hash } = Lines::of(path, &bytes)?;
         let (seq, length) = (lines.len() as u64, length as u64);
         let journal = Self { path: path.to_path_buf(), file, length, seq, hash, is_broken: false };
         if length < bytes.len() as u64 {
+            log::warn!("line {} of {} was not finished and is cut off", seq + 1, path.display());
             journal
                 .file
                 .set_len(length)
@@ -124,13 +150,38 @@ impl JournalFile {
         Ok((journal, lines))
     }
 
-    /// Whether a bad line, at the beginning of `rest` with its end at `end`, is what was being written when the program was killed:
-    /// nothing that looks like a whole line comes behind it.
-    fn is_torn(rest: &[u8], end: Option<usize>) -> bool {
-        let Some(end) = end else { return true };
-        !rest[end + 1..]
-            .split(|byte| *byte == b'\n')
-            .any(|line| line.starts_with(b"{\"seq\":") && line.ends_with(b"\"}"))
+    /// Opens the journal at `path` as it was after the line whose hash begins with `hash`, to be read alone: nothing is cut off or added,
+    /// whoever else writes to it. An empty text stands for the last line.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a file that cannot be read or is damaged, and where no line has this hash.
+    pub(in crate::portal) fn as_of(path: &Path, hash: &str) -> Result<(Self, Vec<Line>)> {
+        let unreadable = |error: std::io::Error| {
+            Error::input(path, format!("the journal cannot be read: {error}")).caused_by(error)
+        };
+        let mut file = File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(unreadable)?;
+        if !hash.is_empty() {
+            let is_wanted = |line: &&[u8]| {
+                let text = std::str::from_utf8(line).ok();
+                text.and_then(parted).is_some_and(|(_, found)| found.starts_with(hash))
+            };
+            let mut wanted = bytes.split(|byte| *byte == b'\n').filter(is_wanted);
+            let (Some(line), None) = (wanted.next(), wanted.next()) else {
+                let problem = format!(
+                    "no entry, or more than one, has a hash that begins with '{hash}'; give the whole hash, as in the model"
+                );
+                return Err(Error::input(path, problem));
+            };
+            let end = line.as_ptr_range().end as usize - bytes.as_ptr() as usize;
+            bytes.truncate(end);
+            bytes.push(b'\n');
+        }
+        let Lines { lines, length, hash } = Lines::of(path, &bytes)?;
+        let (seq, length) = (lines.len() as u64, length as u64);
+        // Nothing can be added to a file that is open for reading.
+        Ok((Self { path: path.to_path_buf(), file, length, seq, hash, is_broken: true }, lines))
     }
 
     /// The number of the last line; 0 before the first.
@@ -298,6 +349,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_journal_can_be_read_as_it_was_while_another_program_writes_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let lines = filled(&path);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let hash = |line: &str| parted(line).unwrap().1.to_owned();
+        let hashes: Vec<String> = whole.lines().map(hash).collect();
+        std::fs::write(&path, format!("{whole}{{\"seq\":5,\"tab")).unwrap();
+        for (count, hash) in hashes.iter().enumerate() {
+            for given in [hash.as_str(), &hash[..12]] {
+                let (mut journal, read) = JournalFile::as_of(&path, given).unwrap();
+                assert_eq!((&read[..], journal.hash()), (&lines[..=count], hash.as_str()));
+                assert!(journal.append("a", vec![stroke(3)]).is_err());
+            }
+        }
+        assert_eq!(JournalFile::as_of(&path, "").unwrap().1, lines);
+        for unknown in ["0123456789abcdef", "\"", "x"] {
+            let error = JournalFile::as_of(&path, unknown).unwrap_err().to_string();
+            assert!(error.contains("hash that begins with"), "{error}");
+        }
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("\"tab"));
     }
 
     #[test]

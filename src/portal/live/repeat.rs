@@ -16,15 +16,15 @@ use crate::{Error, Result};
 /// The fewest characters that a hash may be shortened to.
 const SHORTEST: usize = 6;
 
-/// Trains as the page has trained, up to the model that was taken out of the page with the labels of `journal`, the hash of a journal or
-/// the beginning of one: the same labels from the same steps on, so that on the same kind of device the model is the same bit for bit.
-/// `watcher` is told of the steps.
+/// Trains as the page has trained in the project in `folder`, up to the model that was taken out of the page with the labels of
+/// `journal`, the hash of a journal or the beginning of one: the same labels from the same steps on, so that on the same kind of device
+/// the model is the same bit for bit. The page may be open meanwhile. `watcher` is told of the steps.
 ///
 /// # Errors
 /// [`Error::Mismatch`] where no model of the project has seen that journal, or the journal is no longer the one that it has seen;
 /// as [`Run::train`].
-pub fn repeat(project: &Project, journal: &str, device: &Device, watcher: &mut dyn Watcher) -> Result<Model> {
-    let (path, model) = find(project, journal)?;
+pub fn repeat(folder: &Path, journal: &str, device: &Device, watcher: &mut dyn Watcher) -> Result<Model> {
+    let (path, model) = find(folder, journal)?;
     let recipe = Recipe::of(&path, &model)?;
     info!(
         "{}: {} steps of {}, with labels that changed {} times",
@@ -42,10 +42,10 @@ pub fn repeat(project: &Project, journal: &str, device: &Device, watcher: &mut d
     let mut labels = BTreeMap::new();
     let mut first = None;
     for (step, seq, hash) in &recipe.labels {
-        let past = project.past(*seq)?;
-        if past.journal_state().1 != *hash {
+        let past = Project::as_of(folder, hash)?;
+        if past.journal_state().0 != *seq {
             return Err(Error::Mismatch(format!(
-                "entry {seq} of the journal is not the one that {} has seen; bring back the journal of that time",
+                "the journal is not the one that {} has seen; bring back that of its time",
                 path.display()
             )));
         }
@@ -68,12 +68,12 @@ pub fn repeat(project: &Project, journal: &str, device: &Device, watcher: &mut d
 }
 
 /// The model file of the project that has seen the journal; of several the one of most steps.
-fn find(project: &Project, journal: &str) -> Result<(PathBuf, Model)> {
+fn find(project: &Path, journal: &str) -> Result<(PathBuf, Model)> {
     if journal.len() < SHORTEST || !journal.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let wanted = format!("it must be the hash of a journal, or at least its first {SHORTEST} characters");
         return Err(Error::setting("journal", format!("'{journal}'"), wanted));
     }
-    let folder = project.folder().join("models");
+    let folder = project.join("models");
     let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let files = entries.filter(|path| path.extension().is_some_and(|ending| ending == "safetensors"));
     let mut best: Option<(u64, PathBuf, Model)> = None;

@@ -148,12 +148,12 @@ fn strokes_are_learnt_as_they_are_drawn_and_a_restart_goes_on() {
     let device = crate::devices::choose("cpu").unwrap();
     for model in [&first, &exported] {
         let hash = model.provenance["journal"].rsplit(' ').next().unwrap();
-        let again = repeat(&project, &hash[..12], &device, &mut ()).unwrap();
+        let again = repeat(project.folder(), &hash[..12], &device, &mut ()).unwrap();
         assert!(again.parameters == model.parameters, "{:?}", model.provenance);
         assert_eq!(again.provenance, model.provenance);
     }
-    assert!(repeat(&project, "0123456", &device, &mut ()).unwrap_err().to_string().contains("no model"));
-    assert!(repeat(&project, "../..", &device, &mut ()).unwrap_err().to_string().contains("hash"));
+    assert!(repeat(project.folder(), "0123456", &device, &mut ()).unwrap_err().to_string().contains("no model"));
+    assert!(repeat(project.folder(), "../..", &device, &mut ()).unwrap_err().to_string().contains("hash"));
     // Forgotten, it starts from nothing.
     live.forget().unwrap();
     until(&live, "forgets", |status| status.state == "idle" && !status.model);

@@ -43,6 +43,7 @@ impl Project {
     /// # Errors
     /// As [`Project::labels`]; [`Error::Output`].
     pub fn write_labels(&self, id: &str) -> Result<PathBuf> {
+        self.check_may_change()?;
         let path = self.folder.join(format!("labels/{id}.tif"));
         let Some(image) = self.image(id) else {
             return Err(Error::Mismatch(format!("there is no image {id} in the project")));

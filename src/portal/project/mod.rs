@@ -29,7 +29,7 @@ use about::About;
 use places::Places;
 
 pub use super::journal::Class;
-use super::journal::{History, JournalFile, Shape, check_name};
+use super::journal::{History, JournalFile, Line, Shape, check_name};
 use super::labels::{Given, Labels, Source};
 pub use super::labels::{Rect, Region, Run};
 use super::tiles::Tiles;
@@ -51,8 +51,8 @@ pub struct Project {
     tiles: Tiles,
     imports: Imports,
     state: Mutex<State>,
-    /// Held as long as the project is open.
-    _lock: FolderLock,
+    /// Held as long as the project is open to be changed; `None` for one that is read alone.
+    lock: Option<FolderLock>,
 }
 
 /// What changes while a project is open.
@@ -154,9 +154,35 @@ impl Project {
         } else {
             About::read(&file)?
         };
-        let (journal, lines) = JournalFile::open(&folder.join("journal.jsonl"))?;
-        let history = History::of(lines)?;
+        let journal = JournalFile::open(&folder.join("journal.jsonl"))?;
         let places = Places::new(&folder, allowed)?;
+        Self::with(folder, places, about, journal, Some(lock))
+    }
+
+    /// Opens the project in `folder` as it was after the entry of the journal whose hash begins with `hash`, or as it is where that is
+    /// empty, to be read alone. A server may have it meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for files that cannot be read, and where no entry has this hash.
+    pub fn as_of(folder: &Path, hash: &str) -> Result<Self> {
+        let folder = folder.canonicalize().map_err(|error| {
+            Error::input(folder, format!("the folder cannot be opened: {error}; name that of a project"))
+                .caused_by(error)
+        })?;
+        let about = About::read(&folder.join("project.toml"))?;
+        let journal = JournalFile::as_of(&folder.join("journal.jsonl"), hash)?;
+        let places = Places::new(&folder, &[])?;
+        Self::with(folder, places, about, journal, None)
+    }
+
+    fn with(
+        folder: PathBuf,
+        places: Places,
+        about: About,
+        (journal, lines): (JournalFile, Vec<Line>),
+        lock: Option<FolderLock>,
+    ) -> Result<Self> {
+        let history = History::of(lines)?;
         let changes_from = journal.seq();
         let state = State {
             about,
@@ -169,14 +195,7 @@ impl Project {
             written_at: HashMap::new(),
         };
         let imports = Imports { files: ImageCache::new(256 << 20), opened: Mutex::default() };
-        Ok(Self {
-            folder,
-            places,
-            tiles: Tiles::default(),
-            imports,
-            state: Mutex::new(state),
-            _lock: lock,
-        })
+        Ok(Self { folder, places, tiles: Tiles::default(), imports, state: Mutex::new(state), lock })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -202,8 +221,18 @@ impl Project {
         self.change_about(|about| name.clone_into(&mut about.name))
     }
 
+    /// # Errors
+    /// [`Error::Mismatch`] for a project that is read alone.
+    fn check_may_change(&self) -> Result<()> {
+        match self.lock {
+            Some(_) => Ok(()),
+            None => Err(Error::Mismatch("the project was opened to be read, not to be changed".into())),
+        }
+    }
+
     /// Changes `project.toml`: on the disk first.
     fn change_about(&self, change: impl FnOnce(&mut About)) -> Result<()> {
+        self.check_may_change()?;
         let mut state = self.state();
         let mut about = state.about.clone();
         change(&mut about);

@@ -222,3 +222,29 @@ fn uploads_that_are_no_images_do_not_stay() {
     assert_eq!(names, ["a-2.png", "a.png"]);
     assert_eq!(project.images().iter().map(|image| image.came).collect::<Vec<_>>(), [Came::Uploaded; 2]);
 }
+
+#[test]
+fn a_project_can_be_read_as_it_was_at_any_hash() {
+    let folder = data();
+    let project = open(folder.path());
+    project.add("a.png", false).unwrap();
+    let fibre = class(&project, false);
+    let mut before = Vec::new();
+    for n in 0..4 {
+        let done = project.append("a", vec![stroke("i1", fibre, f64::from(n) * 6.0)]).unwrap();
+        before.push((done.hash, project.labels("i1", 0).unwrap()));
+        if n == 1 {
+            let (done, _) = project.turn("a", false).unwrap().unwrap();
+            before.push((done.hash, project.labels("i1", 0).unwrap()));
+        }
+    }
+    // While the server still has it.
+    for (hash, labels) in before {
+        let past = Project::as_of(project.folder(), &hash).unwrap();
+        assert_eq!((past.labels("i1", 0).unwrap(), past.journal_state().1), (labels, hash));
+        assert!(past.append("a", vec![stroke("i1", fibre, 1.0)]).is_err() && past.rename("other").is_err());
+        assert!(past.write_labels("i1").is_err() && past.turn("a", false).is_err());
+    }
+    assert!(Project::as_of(project.folder(), "00").is_err());
+    assert_eq!(project.append("a", vec![stroke("i1", fibre, 1.0)]).unwrap().seq, 8);
+}

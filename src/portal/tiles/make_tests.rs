@@ -89,7 +89,7 @@ fn tiles_that_are_made_from_the_image_are_those_of_the_smaller_levels() {
     let (file, tiles) = (opened(&path), Tiles::default());
     for level in 1..=2 {
         let tile = tiles.tile(&file, 0, level, 0, 1).unwrap().unwrap();
-        let part = Window::plane(0..(TILE << level).min(1030), TILE << level..2 * TILE << level);
+        let part = Window::plane(0..(TILE << level).min(1030), TILE << level..(2 * TILE) << level);
         let values = tiles.read(&file, 0, &part).unwrap();
         assert_eq!(*tile, as_tile(&smaller(&values, level), file.scale()));
     }

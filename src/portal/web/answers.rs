@@ -43,8 +43,13 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let is_ours = error.is_failure() || matches!(error, Error::Output { .. });
-        let status = if is_ours { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::BAD_REQUEST };
+        let status = match error {
+            // What was asked for is too large for this machine.
+            Error::OutOfMemory { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Output { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            _ if error.is_failure() => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        };
         // Pages have no flags: a setting is shown by its name.
         let show = |name: &str, value: Option<&str>| {
             Some(value.map_or_else(|| name.to_owned(), |value| format!("{name} {value}")))
