@@ -93,13 +93,13 @@ echo "== formatting"
 cargo fmt --all --check
 echo "== lints"
 cargo clippy --workspace --all-targets --quiet -- -D warnings
-echo "== the library without the command line, without GPUs, and without both"
-for features in cli gpu ""; do
+echo "== the library without the command line, without GPUs, without the portal, and without all"
+for features in cli gpu cli,portal portal ""; do
   cargo clippy --lib --bins --tests --quiet --no-default-features --features "$features" -- -D warnings
 done
-unwanted='^(clap|ctrlc|env_logger|indicatif|pollster|wgpu)( |$)'
+unwanted='^(axum|clap|ctrlc|env_logger|indicatif|pollster|tokio|wgpu)( |$)'
 if cargo tree --no-default-features --edges features,no-dev --target all --prefix none | grep -E "$unwanted"; then
-  echo "the library depends on these without the features cli and gpu"
+  echo "the library depends on these without the features cli, gpu and portal"
   exit 1
 fi
 cargo test --lib --quiet --no-default-features

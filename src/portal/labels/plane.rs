@@ -103,13 +103,13 @@ impl Plane {
             }
             let (top, left) = ((row - ty * factor) * TILE, (column - tx * factor) * TILE);
             for (y, labels) in tile.chunks_exact(TILE).enumerate() {
-                let line = (top + y) / factor;
+                let line = ((top + y) >> level) * width;
                 for (x, label) in labels.iter().enumerate() {
                     let label = shown[usize::from(*label)];
                     if label == UNLABELLED {
                         continue;
                     }
-                    let place = &mut out[line * width + (left + x) / factor];
+                    let place = &mut out[line + ((left + x) >> level)];
                     if *place == UNLABELLED {
                         *place = label;
                     }
