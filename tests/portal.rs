@@ -1,5 +1,7 @@
 //! The portal as a page and a script use it: over plain HTTP, with servers that are ended and killed.
 
+#[path = "portal/browser.rs"]
+mod browser;
 #[path = "portal/client.rs"]
 mod client;
 #[path = "portal/hostile.rs"]

@@ -48,6 +48,14 @@ install_python_packages() {
   fi
 }
 
+# A browser for the page of the portal.
+install_browser() {
+  command -v chromedriver >/dev/null && command -v chromium >/dev/null && return
+  command -v apt-get >/dev/null || return
+  echo "== installing Chromium for the page of the portal"
+  install_debian_packages chromium chromium-driver
+}
+
 check_exported_models() {
   MSD_GPU_PYTHON="$python" cargo test --quiet --test exchange -- --ignored onnxruntime
 }
@@ -93,8 +101,8 @@ echo "== formatting"
 cargo fmt --all --check
 echo "== lints"
 cargo clippy --workspace --all-targets --quiet -- -D warnings
-echo "== the library without the command line, without GPUs, without the portal, and without all"
-for features in cli gpu cli,portal portal ""; do
+echo "== the library without the command line, without GPUs and the portal, and without all"
+for features in cli gpu,portal ""; do
   cargo clippy --lib --bins --tests --quiet --no-default-features --features "$features" -- -D warnings
 done
 unwanted='^(axum|clap|ctrlc|env_logger|indicatif|pollster|tokio|wgpu)( |$)'
@@ -132,6 +140,13 @@ if command -v node >/dev/null; then
   node --test tests/portal_page/*.mjs
 else
   echo "== not checked: rules of the portal's page, as there is no node"
+fi
+if install_browser; then
+  echo "== the portal in Chromium"
+  cargo test --quiet --test portal -- --ignored in_a_browser
+else
+  echo "== not checked: the portal in a browser, as there is no chromedriver, and no apt-get to install one"
+  [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
 fi
 if python3 -c 'import numpy, torch' 2>/dev/null; then
   echo "== exported models and learning in PyTorch"

@@ -1,6 +1,6 @@
 // A chart of loss and score against steps, with axes. The loss has the left axis, in powers of ten where it spans many.
 
-const MARGIN = { left: 46, right: 38, top: 20, bottom: 34 };
+const MARGIN = { left: 56, right: 38, top: 20, bottom: 34 };
 const MOST_POINTS = 600;
 
 /**

@@ -37,13 +37,16 @@ struct Block {
     columns: std::ops::Range<usize>,
 }
 
+/// A slice of an image, as it was read.
+type Held = ((String, usize), Arc<Array3<f32>>);
+
 /// A model on a device, and the images that were looked at last.
 pub(super) struct Looker {
     predictor: Option<Predictor>,
     /// The class numbers of the model's outputs.
     numbers: Vec<u8>,
     version: u64,
-    images: Vec<((String, usize), Arc<Array3<f32>>)>,
+    images: Vec<Held>,
 }
 
 impl Looker {

@@ -107,7 +107,7 @@ impl Recipe {
         let unclear = || unclear(path);
         let entry = |name: &str| model.provenance.get(name).ok_or_else(unclear);
         let run = entry("run")?;
-        if !run.strip_prefix("live-").is_some_and(|number| number.parse::<u64>().is_ok()) {
+        if run.strip_prefix("live-").is_none_or(|number| number.parse::<u64>().is_err()) {
             return Err(unclear());
         }
         let models = path.parent().and_then(Path::parent).ok_or_else(unclear)?;

@@ -152,7 +152,9 @@ fn strokes_are_learnt_as_they_are_drawn_and_a_restart_goes_on() {
         assert!(again.parameters == model.parameters, "{:?}", model.provenance);
         assert_eq!(again.provenance, model.provenance);
     }
-    assert!(repeat(project.folder(), "0123456", &device, &mut ()).unwrap_err().to_string().contains("no model"));
+    assert!(
+        repeat(project.folder(), "0123456", &device, &mut ()).unwrap_err().to_string().contains("no model")
+    );
     assert!(repeat(project.folder(), "../..", &device, &mut ()).unwrap_err().to_string().contains("hash"));
     // Forgotten, it starts from nothing.
     live.forget().unwrap();

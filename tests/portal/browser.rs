@@ -1,0 +1,358 @@
+//! The whole story in a real browser: Chromium, driven by ChromeDriver over plain HTTP.
+//!
+//! With MSD_GPU_SCREENSHOTS=FOLDER it leaves pictures of the page there, light and dark.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use msd_gpu::images::{discover, read_labels};
+use msd_gpu::phantom::shapes;
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use crate::client::{Bench, Server, request};
+
+/// What the sample project is made of.
+const SIZE: usize = 256;
+const NOISE: f32 = 0.15;
+
+/// A browser with a page; it ends with the test.
+struct Browser {
+    driver: Child,
+    address: String,
+    session: String,
+}
+
+impl Browser {
+    fn start() -> Self {
+        let mut driver = Command::new("chromedriver")
+            .args(["--port=0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("ChromeDriver is not there: apt-get install chromium chromium-driver");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines.find_map(|line| {
+            let line = line.ok()?;
+            line.rsplit_once("successfully on port ").map(|(_, port)| port.trim_end_matches('.').to_owned())
+        });
+        // What it says later would stop it, were it not read.
+        std::thread::spawn(move || lines.for_each(drop));
+        let mut browser =
+            Self { driver, address: format!("127.0.0.1:{}", port.expect("a port")), session: String::new() };
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=1280,720",
+        ];
+        let options = json!({ "args": arguments });
+        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
+        let found = browser.ask("POST", "/session", &wanted);
+        browser.session = format!("/session/{}", found["sessionId"].as_str().unwrap());
+        browser
+    }
+
+    #[track_caller]
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = if method == "GET" { String::new() } else { body.to_string() };
+        let headers = [("Content-Type", "application/json")];
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(&request(&self.address, method, path, &headers, body.as_bytes())).unwrap();
+        // ChromeDriver leaves the connection open: it says how long its answer is.
+        let mut answer = BufReader::new(stream);
+        let (mut status, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            answer.read_line(&mut line).unwrap();
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().unwrap();
+            }
+            if status.is_empty() {
+                status = line;
+            }
+        }
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body).unwrap();
+        assert!(status.contains(" 200 "), "{path}: {status}{}", String::from_utf8_lossy(&body));
+        serde_json::from_slice::<Value>(&body).unwrap()["value"].take()
+    }
+
+    #[track_caller]
+    fn tell(&self, path: &str, body: &Value) -> Value {
+        self.ask("POST", &format!("{}{path}", self.session), body)
+    }
+
+    /// What a script in the page returns.
+    #[track_caller]
+    fn script(&self, text: &str) -> Value {
+        self.tell("/execute/sync", &json!({ "script": text, "args": [] }))
+    }
+
+    /// Waits until a script returns true.
+    #[track_caller]
+    fn until(&self, seconds: u64, text: &str) {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        while self.script(text) != json!(true) {
+            assert!(Instant::now() < end, "in vain: {text}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn open(&self, address: &str) {
+        self.tell("/url", &json!({ "url": format!("http://{address}/") }));
+        self.ready();
+    }
+
+    fn ready(&self) {
+        self.until(60, "return document.documentElement.dataset.ready === 'yes'");
+    }
+
+    #[track_caller]
+    fn element(&self, selector: &str) -> String {
+        let found = self.tell("/element", &json!({ "using": "css selector", "value": selector }));
+        found.as_object().and_then(|object| object.values().next()).unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn click(&self, selector: &str) {
+        let element = self.element(selector);
+        self.tell(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    fn key(&self, key: &str) {
+        let press = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
+        self.tell("/actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": press }] }));
+    }
+
+    /// Draws with the mouse from one place of the screen to another.
+    fn drag(&self, from: (f64, f64), to: (f64, f64)) {
+        let place = |(x, y): (f64, f64), duration: u32| json!({ "type": "pointerMove", "duration": duration, "x": x.round() as i64, "y": y.round() as i64 });
+        let actions = json!([
+            place(from, 0),
+            { "type": "pointerDown", "button": 0 },
+            place(((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0), 60),
+            place(to, 60),
+            { "type": "pointerUp", "button": 0 },
+        ]);
+        let mouse = json!({ "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" }, "actions": actions });
+        self.tell("/actions", &json!({ "actions": [mouse] }));
+    }
+
+    /// The picture as it is on the screen: width, height, and red, green and blue of each pixel.
+    fn picture(&self) -> (u32, u32, Vec<u8>) {
+        let element = self.element("#picture");
+        let shot = self.ask("GET", &format!("{}/element/{element}/screenshot", self.session), &Value::Null);
+        let image = image::load_from_memory(&decoded(shot.as_str().unwrap())).unwrap().to_rgb8();
+        (image.width(), image.height(), image.into_raw())
+    }
+
+    /// Keeps a picture of the whole page, where somebody asked for it by MSD_GPU_SCREENSHOTS.
+    fn shot(&self, name: &str) {
+        let Some(folder) = std::env::var_os("MSD_GPU_SCREENSHOTS") else { return };
+        for theme in ["light", "dark"] {
+            self.script(&format!("document.documentElement.dataset.theme = '{theme}'"));
+            std::thread::sleep(Duration::from_millis(300));
+            let shot = self.ask("GET", &format!("{}/screenshot", self.session), &Value::Null);
+            let path = std::path::Path::new(&folder).join(format!("{name}-{theme}.png"));
+            std::fs::write(path, decoded(shot.as_str().unwrap())).unwrap();
+        }
+        self.script("document.documentElement.dataset.theme = 'light'");
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() && !std::thread::panicking() {
+            self.ask("DELETE", &self.session, &json!({}));
+        }
+        self.driver.kill().ok();
+        self.driver.wait().ok();
+    }
+}
+
+/// The bytes of base 64.
+fn decoded(text: &str) -> Vec<u8> {
+    let value = |byte: u8| match byte {
+        b'A'..=b'Z' => u32::from(byte - b'A'),
+        b'a'..=b'z' => u32::from(byte - b'a') + 26,
+        b'0'..=b'9' => u32::from(byte - b'0') + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'=' | b'\n')).collect();
+    let bytes = digits.chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0, |bits, byte| bits << 6 | value(*byte)) << (6 * (4 - four.len()));
+        bits.to_be_bytes()[1..four.len()].to_vec()
+    });
+    bytes.collect()
+}
+
+/// Whether each pixel of a sample image is of a shape.
+fn truth(seed: u64) -> Array2<bool> {
+    shapes::phantom(SIZE, NOISE, seed).labels.mapv(|label| label != 0)
+}
+
+/// Up to `count` rows with a stretch of `length` pixels that are all `wanted`, with as many as two beside it; the middle row, and the
+/// first column of each.
+fn stretches(truth: &Array2<bool>, wanted: bool, length: usize, count: usize) -> Vec<(usize, usize)> {
+    let fits = |y: usize, x: usize| {
+        let area = truth.slice(ndarray::s![y - 2..=y + 2, x - 2..x + length + 2]);
+        area.iter().all(|shape| *shape == wanted)
+    };
+    let mut found = Vec::new();
+    for part in 0..count {
+        let rows = 8 + part * (SIZE - 16) / count..8 + (part + 1) * (SIZE - 16) / count;
+        // Each beginning elsewhere, so that they are not all in one corner.
+        let columns = (0..SIZE - length - 8).map(|x| 4 + (x + part * 97) % (SIZE - length - 8));
+        let places = rows.flat_map(|y| columns.clone().map(move |x| (y, x)));
+        found.extend(places.into_iter().find(|&(y, x)| fits(y, x)));
+    }
+    found
+}
+
+/// The overlap of what is found with what is there (Dice).
+fn dice(found: &[Array2<bool>], truth: &[Array2<bool>]) -> f64 {
+    let (mut both, mut all) = (0, 0);
+    for (found, truth) in found.iter().zip(truth) {
+        both += found.iter().zip(truth).filter(|(a, b)| **a && **b).count();
+        all += found.iter().chain(truth).filter(|shape| **shape).count();
+    }
+    2.0 * both as f64 / all as f64
+}
+
+/// What the strokes alone give: each pixel as the nearest one with a label.
+fn nearest(labels: &[u8]) -> Array2<bool> {
+    let drawn: Vec<(usize, u8)> =
+        labels.iter().copied().enumerate().filter(|(_, label)| *label != 255).collect();
+    Array2::from_shape_fn((SIZE, SIZE), |(y, x)| {
+        let far = |place: usize| (place / SIZE).abs_diff(y).pow(2) + (place % SIZE).abs_diff(x).pow(2);
+        drawn.iter().min_by_key(|(place, _)| far(*place)).is_some_and(|(_, label)| *label == 1)
+    })
+}
+
+fn labels(server: &Server) -> Vec<u8> {
+    server.get("/api/images/i1/0/labels/0/0/0").body
+}
+
+/// From the first look at the page to a segmentation of all images, by mouse and buttons alone.
+#[test]
+#[ignore = "needs Chromium and ChromeDriver; tests/run.sh installs and runs it"]
+fn from_the_sample_project_to_its_segmentation_in_a_browser() {
+    let bench = Bench::new();
+    let server = bench.serve();
+    let browser = Browser::start();
+    browser.open(&server.address);
+    browser.shot("welcome");
+    browser.click("#open-sample");
+    browser.until(60, "return document.querySelectorAll('#class-list li').length === 2");
+    browser.until(60, "return document.querySelectorAll('#image-list li').length === 4");
+    if browser.script("return !document.querySelector('#tour-card').hidden") == json!(true) {
+        browser.shot("tour");
+        browser.click("#tour-end");
+    }
+    browser.click("#tab-label");
+
+    // Where the image is on the screen: all of it is seen, in the middle.
+    let edges = browser.script("const b = document.querySelector('#picture').getBoundingClientRect(); return [b.x, b.y, b.width, b.height]");
+    let edge = |index: usize| edges[index].as_f64().unwrap();
+    let scale = (edge(2) / SIZE as f64).min(edge(3) / SIZE as f64);
+    let on_screen = |y: usize, x: usize| {
+        let middle = |start: f64, length: f64| start + length / 2.0;
+        let from_middle = |place: usize| (place as f64 + 0.5 - SIZE as f64 / 2.0) * scale;
+        (middle(edge(0), edge(2)) + from_middle(x), middle(edge(1), edge(3)) + from_middle(y))
+    };
+    // A narrow brush.
+    while browser
+        .script("return Number(document.querySelector('#tool-settings input[type=number]').value) > 4")
+        == json!(true)
+    {
+        browser.key("[");
+    }
+    let shapes = truth(1);
+    for (class, wanted, length) in [("1", false, 24), ("2", true, 10)] {
+        browser.key(class);
+        for (y, x) in stretches(&shapes, wanted, length, 5) {
+            browser.drag(on_screen(y, x), on_screen(y, x + length - 1));
+        }
+    }
+    browser.until(30, "return document.querySelector('#saving').textContent.includes('saved')");
+    let drawn = labels(&server);
+    // They are where they were meant to be.
+    let of = |class: u8| drawn.iter().zip(&shapes).filter(move |(label, _)| **label == class);
+    for class in [0, 1] {
+        let right = of(class).filter(|(_, shape)| **shape == (class == 1)).count();
+        assert!(
+            right > 60 && right as f64 > 0.97 * of(class).count() as f64,
+            "{class}: {right} of {}",
+            of(class).count()
+        );
+    }
+    browser.shot("strokes");
+
+    // Undone and done again, and all is there after the page was loaded anew.
+    browser.click("#undo");
+    browser.until(30, "return document.querySelector('#saving').textContent.includes('saved')");
+    let end = Instant::now() + Duration::from_secs(30);
+    while labels(&server) == drawn {
+        assert!(Instant::now() < end, "nothing is undone");
+    }
+    browser.tell("/refresh", &json!({}));
+    browser.ready();
+    browser.click("#redo");
+    while labels(&server) != drawn {
+        assert!(Instant::now() < end + Duration::from_secs(30), "nothing is done again");
+    }
+
+    let (width, height, before) = browser.picture();
+    browser.click("#tab-train");
+    browser.click("#train");
+    browser.until(60, "return /step|Training/.test(document.querySelector('#training-state').textContent)");
+    std::thread::sleep(Duration::from_secs(30));
+    let (now_width, now_height, after) = browser.picture();
+    assert_eq!((width, height), (now_width, now_height));
+    let changed = before.iter().zip(&after).filter(|(a, b)| a.abs_diff(**b) > 8).count();
+    assert!(
+        changed * 20 > before.len(),
+        "the picture shows nothing of the network: {changed} of {}",
+        before.len()
+    );
+    browser.shot("training");
+
+    browser.click("#tab-results");
+    browser.click("#run");
+    browser.until(120, "return document.querySelector('#jobs').textContent.includes('finished')");
+    browser.shot("results");
+    let names = browser
+        .script("return [...document.querySelectorAll('#jobs a')].map((link) => link.getAttribute('href'))");
+    let mut found = Vec::new();
+    for link in
+        names.as_array().unwrap().iter().filter_map(Value::as_str).filter(|link| link.ends_with(".tif"))
+    {
+        let path = bench.path(&format!("found-{}.tif", found.len()));
+        std::fs::write(&path, server.get(link).body).unwrap();
+        let page = &discover(&path.display().to_string()).unwrap()[0];
+        found.push(read_labels(page).unwrap().mapv(|label| label == 1));
+    }
+    let wanted: Vec<Array2<bool>> = (1..=4).map(truth).collect();
+    assert_eq!(found.len(), 4);
+    let (network, strokes) = (dice(&found, &wanted), dice(&[nearest(&drawn)], &wanted[..1]));
+    println!(
+        "Dice of the network on all images {network:.3}, of the nearest label on the labelled one {strokes:.3}"
+    );
+    assert!(network > strokes + 0.2, "{network} {strokes}");
+    drop(browser);
+    assert_eq!(server.end(), 130);
+}
