@@ -104,10 +104,16 @@ impl Image {
         }
     }
 
-    /// What tells its tiles from those of other images of that name: other projects have an `i1` too.
+    /// What tells its tiles from others of that name: other projects have an `i1` too, and a file may be replaced.
     pub(in crate::portal) fn key(&self, folder: &Path) -> String {
-        let text =
-            format!("{} {} {:?}", folder.display(), self.id, (self.lowest, self.highest, self.place(folder)));
+        let file = std::fs::metadata(folder.join(&self.path));
+        let stamp = file.ok().map(|file| (file.len(), file.modified().ok()));
+        let text = format!(
+            "{stamp:?} {} {} {:?}",
+            folder.display(),
+            self.id,
+            (self.lowest, self.highest, self.place(folder))
+        );
         format!("{:016x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()) as u64)
     }
 }

@@ -124,6 +124,7 @@ impl Project {
                 image.name, image.width, image.height, image.slices
             )));
         }
+        let _alone = self.imports.numbering.lock().unwrap_or_else(PoisonError::into_inner);
         let number =
             (1..).find(|number| !self.folder.join(format!("{}{number}{}", IMPORT.0, IMPORT.1)).exists());
         let file = format!("{}{}{}", IMPORT.0, number.unwrap_or(1_u64), IMPORT.1);

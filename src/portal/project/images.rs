@@ -1,6 +1,7 @@
 //! Images that are added to a project and taken out.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use super::Project;
 use super::about::{Came, Image};
@@ -100,6 +101,12 @@ impl Project {
         let path = path.strip_prefix(&self.folder).map_or_else(|_| path.clone(), Path::to_path_buf);
         let mut id = String::new();
         self.change_about(|about| {
+            // Another request may have added it meanwhile.
+            let same = |image: &&Image| (&image.path, &image.inside) == (&path, &inside);
+            if let Some(image) = about.images().find(same) {
+                id.clone_from(&image.id);
+                return;
+            }
             id = format!("i{}", about.next_image);
             about.next_image += 1;
             about.images.push(Image {
@@ -122,14 +129,17 @@ impl Project {
         Ok(id)
     }
 
-    /// A free name in `images/` that is like `name`.
+    /// A free name in `images/` that is like `name`, and is given to nobody else.
     fn free_name(&self, name: &str) -> PathBuf {
         let folder = self.folder.join("images");
-        let (stem, ending) =
-            name.split_once('.').map_or((name, String::new()), |(stem, ending)| (stem, format!(".{ending}")));
-        let numbered = (2..).map(|number| format!("{stem}-{number}{ending}"));
+        let (stem, ending) = name.split_once('.').map_or((name, ""), |(stem, _)| (stem, &name[stem.len()..]));
+        let numbered = (2_u64..).map(|number| format!("{stem}-{number}{ending}"));
+        let mut given = self.given_names.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names = std::iter::once(name.to_owned()).chain(numbered).map(|name| folder.join(name));
-        names.find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+        let free =
+            names.find(|path| !path.exists() && !given.contains(path)).unwrap_or_else(|| folder.join(name));
+        given.insert(free.clone());
+        free
     }
 
     fn copied(&self, from: &Path) -> Result<PathBuf> {

@@ -15,7 +15,7 @@ mod images;
 mod looking;
 mod places;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,6 +50,8 @@ pub struct Project {
     places: Places,
     tiles: Tiles,
     imports: Imports,
+    /// Files in `images/` that were named since the project was opened, so that two that come at once have names of their own.
+    given_names: Mutex<HashSet<PathBuf>>,
     state: Mutex<State>,
     /// Held as long as the project is open to be changed; `None` for one that is read alone.
     lock: Option<FolderLock>,
@@ -77,6 +79,8 @@ struct State {
 struct Imports {
     files: ImageCache,
     opened: Mutex<HashMap<String, Arc<Vec<ImageSource>>>>,
+    /// Held while a file is laid over, so that two have numbers of their own.
+    numbering: Mutex<()>,
 }
 
 /// Where labels find images.
@@ -194,8 +198,20 @@ impl Project {
             changed_at: HashMap::new(),
             written_at: HashMap::new(),
         };
-        let imports = Imports { files: ImageCache::new(256 << 20), opened: Mutex::default() };
-        Ok(Self { folder, places, tiles: Tiles::default(), imports, state: Mutex::new(state), lock })
+        let imports = Imports {
+            files: ImageCache::new(256 << 20),
+            opened: Mutex::default(),
+            numbering: Mutex::default(),
+        };
+        Ok(Self {
+            folder,
+            places,
+            tiles: Tiles::default(),
+            imports,
+            given_names: Mutex::default(),
+            state: Mutex::new(state),
+            lock,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

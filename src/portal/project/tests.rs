@@ -248,3 +248,26 @@ fn a_project_can_be_read_as_it_was_at_any_hash() {
     assert!(Project::as_of(project.folder(), "00").is_err());
     assert_eq!(project.append("a", vec![stroke("i1", fibre, 1.0)]).unwrap().seq, 8);
 }
+
+#[test]
+fn two_files_of_one_name_that_come_at_once_both_stay() {
+    use std::io::Write;
+    let folder = data();
+    let project = open(folder.path());
+    let bytes = std::fs::read(folder.path().join("data/a.png")).unwrap();
+    let (one, one_path) = project.begin_upload("a.png").unwrap();
+    let (two, two_path) = project.begin_upload("a.png").unwrap();
+    for (file, path) in [(one, one_path), (two, two_path)] {
+        file.file().write_all(&bytes).unwrap();
+        project.end_upload(file, &path).unwrap();
+    }
+    let paths: Vec<_> = project.images().into_iter().map(|image| image.path).collect();
+    assert_eq!(paths, [PathBuf::from("images/a.png"), PathBuf::from("images/a-2.png")]);
+    // The same image is added once, however many ask for it.
+    let all = std::thread::scope(|scope| {
+        let asking: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| project.add("stack.tif", false).unwrap())).collect();
+        asking.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!((all, project.images().len()), (vec![vec!["i3".to_owned()]; 4], 3));
+}
