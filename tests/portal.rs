@@ -10,3 +10,5 @@ mod hostile;
 mod killed;
 #[path = "portal/story.rs"]
 mod story;
+#[path = "portal/training.rs"]
+mod training;

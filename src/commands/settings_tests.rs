@@ -10,9 +10,10 @@ use crate::commands::Arguments;
 use crate::network::TaskKind;
 
 /// Flags of `train` that are no settings.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "out",
     "resume",
+    "new-labels",
     "config",
     "preview-augmentation",
     "no-symmetries",
@@ -137,7 +138,9 @@ fn there_are_no_flags_but_those_of_settings_and_of_the_run_itself() {
     let found: BTreeSet<String> =
         train.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect();
     let settings = Settings::all().filter(|setting| setting.name() != POSITIONAL).map(flag_name);
-    let wanted: BTreeSet<String> = settings.chain(OTHERS.map(str::to_owned)).collect();
+    let of_the_portal: &[&str] = if cfg!(feature = "portal") { &["project", "journal"] } else { &[] };
+    let others = OTHERS.iter().chain(of_the_portal).map(|name| (*name).to_owned());
+    let wanted: BTreeSet<String> = settings.chain(others).collect();
     assert_eq!(found, wanted);
 }
 
