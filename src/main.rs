@@ -10,6 +10,11 @@ fn main() -> ExitCode {
     allocator::tune();
     let arguments = Arguments::parse();
     commands::start_logging(&arguments);
+    // Where threads cannot be had, this says so; the first use of them would end in a panic.
+    if let Err(error) = rayon::ThreadPoolBuilder::new().build_global() {
+        eprintln!("error: threads cannot be started ({error}); raise the limit of memory or of processes");
+        return ExitCode::FAILURE;
+    }
     let result = commands::run(arguments);
     if let Err(error) = &result {
         eprintln!("error: {}", commands::sentence(error));

@@ -163,6 +163,13 @@ impl Prepared {
                 validation.target_channels().unwrap_or(1),
             )?;
         }
+        if let Some(model) = initial.as_ref().filter(|model| model.architecture.inputs != inputs) {
+            return Err(Error::Mismatch(format!(
+                "the images have {}, but the run was started with images of {}; convert the images, or start a new run",
+                counted_channels(inputs),
+                counted_channels(model.architecture.inputs)
+            )));
+        }
         let kept = initial.as_ref().filter(|_| continues || settings.keeps_normalisation());
         let measure = settings.measure()?.unwrap_or(Measure::MeanDeviation);
         let regresses = settings.task == TaskKind::Regress;

@@ -482,7 +482,7 @@ fn an_image_in_another_range_is_told_with_the_flag_that_mends_it() {
     assert!(!said.contains("far from"), "{said}");
     let on_wide = format!("train segment --images wide --targets val_labels {SHORT} --init run");
     let said = warnings(&bench, &format!("{on_wide} --out wide-run"));
-    assert!(said.contains("--init was trained on") && said.contains("--normalise mean"), "{said}");
+    assert!(said.contains("the model was trained on") && said.contains("--normalise mean"), "{said}");
     let said = warnings(&bench, &format!("{on_wide} --normalise mean --out measured-anew"));
     assert!(!said.contains("far from"), "{said}");
 }

@@ -10,7 +10,7 @@ use super::looking::Looker;
 use super::state::{Next, Shared, layers};
 use crate::devices::{self, Device};
 use crate::network::{Model, TaskKind};
-use crate::training::{Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot};
+use crate::training::{Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot, StopReason};
 use crate::watcher::{Epoch, Flow, StepReport, Watcher};
 use crate::{Error, Result};
 
@@ -53,11 +53,11 @@ pub(super) fn work(shared: &Shared) {
                 });
             }
             Next::Search => shared.found(looker.least_sure(shared).map_err(|error| error.to_string())),
-            Next::Look => match looker.look(shared, LOOKED_FOR) {
-                Ok(true) => {}
-                Ok(false) => shared.look_again(),
-                Err(error) => shared.report(true, |status| status.message = Some(error.to_string())),
-            },
+            Next::Look => {
+                if !looker.look(shared, LOOKED_FOR) {
+                    shared.look_again();
+                }
+            }
             Next::Train(start) => match learn(shared, &start, &mut looker, &mut gatherer) {
                 Ok(()) => {}
                 Err(error) => shared.fail(error.to_string()),
@@ -73,8 +73,10 @@ fn runs(shared: &Shared) -> (Option<PathBuf>, u64) {
     let number = |name: &str| name.strip_prefix("live-")?.parse::<u64>().ok();
     let numbers = entries.filter_map(|entry| number(entry.file_name().to_str()?)).collect::<BTreeSet<u64>>();
     let last = numbers.last().copied().unwrap_or(0);
-    let path = folder.join(format!("live-{last}"));
-    (path.join("model.safetensors").exists().then_some(path), last + 1)
+    let paths = numbers.into_iter().rev().map(|number| folder.join(format!("live-{number}")));
+    // A folder without a run says that those before it are forgotten; a run that was killed before it had a model says nothing.
+    let mut kept = paths.take_while(|path| path.join("config.toml").exists());
+    (kept.find(|path| path.join("model.safetensors").exists()), last + 1)
 }
 
 /// So that the next run begins from nothing: the number after the last one is taken by an empty folder.
@@ -86,9 +88,16 @@ fn set_aside_last(shared: &Shared) -> Result<()> {
 /// Shows the network of an earlier sitting.
 fn open_last(shared: &Shared, looker: &mut Looker) -> Result<()> {
     let (Some(folder), _) = runs(shared) else { return Ok(()) };
-    let model = Model::read(&folder)?;
+    let mut model = Model::read(&folder)?;
+    // As the models that a run shows say it.
+    let seen = model.provenance.get("labels").and_then(|labels| labels.rsplit(", ").next());
+    let seen = seen.and_then(|last| last.split_once(" from step")).map(|(seen, _)| seen.to_owned());
+    if let (Some(seen), Some(name)) = (seen, folder.file_name()) {
+        model.provenance.insert("journal".into(), seen);
+        model.provenance.insert("run".into(), name.to_string_lossy().into_owned());
+    }
     let step = model.provenance.get("steps").and_then(|text| text.parse().ok()).unwrap_or(1);
-    looker.update(model.clone(), &devices::choose(&shared.device)?, step)?;
+    looker.update(model.clone(), &devices::choose(&shared.device)?)?;
     shared.keep(Some(model));
     shared.report(true, |status| (status.state, status.step) = ("paused", step));
     Ok(())
@@ -160,6 +169,7 @@ impl<'a> Sitting<'a> {
             if labelled.present.is_subset(&numbers) {
                 let mut settings = RunFolder::settings(folder)?;
                 settings.device.clone_from(&shared.device);
+                without_end(&mut settings);
                 let (training, validation) = labelled.sets(&numbers)?;
                 let prepared = Prepared::going_on(&settings, training, validation, model.clone())?;
                 let folder = RunFolder::open(folder)?;
@@ -179,12 +189,16 @@ impl<'a> Sitting<'a> {
         settings.device.clone_from(&shared.device);
         settings.depth = layers(start.depth);
         settings.ignore = Some(255);
-        settings.max_steps = Some(NO_END);
         let chooses_layers = start.settings.keys().any(|name| LAYERS.contains(&name.as_str()));
         if let Some((folder, _)) = last.as_ref().filter(|_| !chooses_layers) {
             settings.start_from(&folder.display().to_string())?;
         }
-        start.settings.iter().try_for_each(|(name, text)| settings.set(name, text))?;
+        // The layers of an earlier run take images as it did.
+        let is_free = |name: &str| settings.init.is_none() || !name.starts_with("normalise");
+        let wanted: Vec<_> = start.settings.iter().filter(|(name, _)| is_free(name)).collect();
+        wanted.into_iter().try_for_each(|(name, text)| settings.set(name, text))?;
+        without_end(&mut settings);
+        shared.clear_results();
         let numbers = labelled.present.clone();
         let (training, validation) = labelled.sets(&numbers)?;
         let task = Labelled::task(&shared.project, &numbers);
@@ -234,7 +248,10 @@ impl<'a> Sitting<'a> {
         let mut session = Ending { drawing, ends };
         let run = Run::new(self.settings.clone(), prepared).on(self.device).save_in(&self.folder);
         let run = if self.goes_on { run.resume_relabelled() } else { run };
-        run.watched_by(&mut reporter).in_session(&mut session).train()?;
+        let outcome = run.watched_by(&mut reporter).in_session(&mut session).train()?;
+        if outcome.reason != StopReason::Asked {
+            shared.pause();
+        }
         let drawing = &session.drawing;
         Ok(match (drawing.other_classes, drawing.rests) {
             (true, _) => Ended::OtherClasses,
@@ -242,6 +259,12 @@ impl<'a> Sitting<'a> {
             _ => Ended::Stopped,
         })
     }
+}
+
+/// A run ends where people say so, or rests: by no limit.
+fn without_end(settings: &mut Settings) {
+    settings.clear_limits();
+    (settings.max_steps, settings.patience) = (Some(NO_END), 0);
 }
 
 fn note(has_score: bool) -> String {
@@ -284,14 +307,15 @@ impl Drawing<'_> {
             return Ok(Some(given));
         }
         self.relabelled_at = self.relabelled_at.max(1);
-        if self.shared.project.journal_state().0 == self.seq {
+        // What a run begins with is what it is prepared for: later strokes wait for its first step.
+        if step == 1 || self.shared.project.journal_state().0 == self.seq {
             self.rests |= step - self.relabelled_at.min(step) >= REST_AFTER;
             return Ok(None);
         }
         let labelled = self.gatherer.gather(&self.shared.project)?;
         self.seq = labelled.seq;
-        if labelled.present.is_empty() {
-            // All was undone: the network stays as it is.
+        if labelled.present.len() < 2 {
+            // Nearly all was undone: the network goes on with what it had.
             return Ok(None);
         }
         if !labelled.present.is_subset(self.numbers) {
@@ -305,6 +329,9 @@ impl Drawing<'_> {
         self.shared.report(true, |status| {
             status.journal_seq = labelled.seq;
             status.score_note = note(has_score);
+            if !has_score {
+                status.score = None;
+            }
         });
         Ok(Some(relabelled))
     }
@@ -318,12 +345,12 @@ impl Drawing<'_> {
             let mut model = network.model()?;
             model.provenance.insert("journal".into(), self.version.clone());
             model.provenance.insert("run".into(), self.run.clone());
-            self.looker.update(model.clone(), self.device, step)?;
+            self.looker.update(model.clone(), self.device)?;
             self.shared.keep(Some(model));
             if is_searched {
                 self.shared.found(self.looker.least_sure(self.shared).map_err(|error| error.to_string()));
             }
-            self.looker.look(self.shared, SHOWN_FOR)?;
+            self.looker.look(self.shared, SHOWN_FOR);
             (self.shown, self.showing) = (Instant::now(), start.elapsed());
         }
         Ok(())
@@ -380,6 +407,9 @@ impl Watcher for Reporter<'_> {
         let here = self.started.elapsed().as_secs_f64();
         let steps = report.step - *self.first_step.get_or_insert(report.step);
         self.shared.report(false, |status| {
+            if status.state == "starting" {
+                status.state = "running";
+            }
             (status.step, status.loss, status.seconds) = (report.step, loss, self.seconds + here);
             status.steps_a_second = steps as f64 / here.max(1e-3);
             if let (Some(loss), 0) = (loss, report.step % POINT_EVERY) {

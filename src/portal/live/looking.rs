@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ndarray::{Array2, Array3, s};
 
@@ -63,14 +63,16 @@ impl Looker {
     ///
     /// # Errors
     /// What the device refuses.
-    pub(super) fn update(&mut self, model: Model, device: &Device, version: u64) -> Result<()> {
+    pub(super) fn update(&mut self, model: Model, device: &Device) -> Result<()> {
         let numbers = model.classes().iter().filter_map(|class| u8::try_from(class.value).ok()).collect();
         let same = |open: &Predictor| open.model().architecture == model.architecture;
         match &mut self.predictor {
             Some(open) if same(open) => open.update(model)?,
             _ => self.predictor = Some(Predictor::new(model, device, None)?),
         }
-        (self.numbers, self.version) = (numbers, version);
+        // Higher than any before, also than those of an earlier server that pages may still know.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64);
+        (self.numbers, self.version) = (numbers, now.max(self.version + 1));
         Ok(())
     }
 
@@ -80,11 +82,8 @@ impl Looker {
     }
 
     /// Computes what people look at, what is oldest and nearest to the middle first, for about as long as `most`, but at least a part.
-    /// Returns whether all is of the present network.
-    ///
-    /// # Errors
-    /// What comes of reading images, and what the device refuses.
-    pub(super) fn look(&mut self, shared: &Shared, most: Duration) -> Result<bool> {
+    /// Returns whether nothing is left. What cannot be computed is told.
+    pub(super) fn look(&mut self, shared: &Shared, most: Duration) -> bool {
         let start = Instant::now();
         let mut blocks: Vec<(Option<u64>, usize, Block)> = Vec::new();
         for view in shared.views() {
@@ -99,14 +98,17 @@ impl Looker {
         blocks.sort_by_key(|(version, distance, _)| (*version, *distance));
         let mut left = blocks.len();
         for (_, _, block) in blocks {
-            let probabilities = self.probabilities(shared, &block)?;
-            self.keep(shared, &block, &probabilities);
+            // An image that cannot be looked at, as one of other channels, does not end training.
+            match self.probabilities(shared, &block) {
+                Ok(probabilities) => self.keep(shared, &block, &probabilities),
+                Err(error) => shared.report(false, |status| status.message = Some(error.to_string())),
+            }
             left -= 1;
             if start.elapsed() >= most {
                 break;
             }
         }
-        Ok(left == 0)
+        left == 0
     }
 
     fn image(&mut self, shared: &Shared, id: &str, slice: usize) -> Result<Arc<Array3<f32>>> {
@@ -172,7 +174,7 @@ impl Looker {
             let blocks = blocks_of(&whole, (image.slices, height, width));
             let blocks: Vec<Block> = blocks.into_iter().map(|(_, block)| block).collect();
             for block in spread(blocks, MOST_BLOCKS) {
-                let probabilities = self.probabilities(shared, &block)?;
+                let Ok(probabilities) = self.probabilities(shared, &block) else { continue };
                 self.keep(shared, &block, &probabilities);
                 let (rows, columns) = (&block.rows, &block.columns);
                 let rect =

@@ -128,6 +128,9 @@ impl Status {
     }
 }
 
+/// Settings of what is set aside for validation.
+const ASIDE: [&str; 3] = ["val_fraction", "folds", "fold"];
+
 /// Training while labels are drawn.
 #[derive(Debug)]
 pub struct Live {
@@ -140,7 +143,12 @@ impl Live {
     pub fn new(project: Arc<Project>, events: Events, device: String) -> Self {
         let shared = Arc::new(Shared::new(project, events, device));
         let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("training".into()).spawn(move || learning::work(&own));
+        let thread = std::thread::Builder::new().name("training".into()).spawn(move || {
+            let work = std::panic::AssertUnwindSafe(|| learning::work(&own));
+            if std::panic::catch_unwind(work).is_err() {
+                own.fail("training has ended by a fault of the program; start the server anew".into());
+            }
+        });
         let thread = match thread {
             Ok(thread) => Some(thread),
             Err(error) => {
@@ -159,6 +167,10 @@ impl Live {
         let mut settings = Settings::in_memory(TaskKind::Segment);
         settings.depth = state::layers(wish.depth);
         wish.settings.iter().try_for_each(|(name, text)| settings.set(name, text))?;
+        if let Some(name) = wish.settings.keys().find(|name| ASIDE.contains(&name.as_str())) {
+            let wanted = "the page sets strokes aside by itself to score the network; leave it out";
+            return Err(Error::setting(name, "given", wanted));
+        }
         settings.validate()?;
         self.shared.start(wish);
         Ok(())
@@ -225,6 +237,13 @@ impl Live {
             return Ok(None);
         };
         Ok(self.shared.tile((image, slice), (known.height, known.width), (level, ty, tx), what))
+    }
+
+    /// The hash of the journal that the network has seen, and its file, where there is one.
+    pub fn seen(&self) -> Option<(String, PathBuf)> {
+        let model = self.shared.model()?;
+        let hash = model.provenance.get("journal")?.rsplit(' ').next()?.to_owned();
+        Some((hash, self.model_file()?))
     }
 
     /// The model file as it is now, where there is one.

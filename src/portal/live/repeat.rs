@@ -34,7 +34,8 @@ pub fn repeat(folder: &Path, journal: &str, device: &Device, watcher: &mut dyn W
         recipe.labels.len() - 1
     );
     let mut settings = RunFolder::settings(&recipe.run)?;
-    settings.max_steps = Some(recipe.steps);
+    settings.clear_limits();
+    (settings.max_steps, settings.patience) = (Some(recipe.steps), 0);
     settings.device.clone_from(&device.info.name);
     let numbers: BTreeSet<u8> =
         model.classes().iter().filter_map(|class| u8::try_from(class.value).ok()).collect();
@@ -78,7 +79,8 @@ fn find(project: &Path, journal: &str) -> Result<(PathBuf, Model)> {
     let files = entries.filter(|path| path.extension().is_some_and(|ending| ending == "safetensors"));
     let mut best: Option<(u64, PathBuf, Model)> = None;
     for path in files {
-        let model = Model::read(&path)?;
+        // One that is damaged is not the one.
+        let Ok(model) = Model::read(&path) else { continue };
         let hash = model.provenance.get("journal").and_then(|text| text.rsplit(' ').next());
         let steps = model.provenance.get("steps").and_then(|text| text.parse().ok()).unwrap_or(0);
         let is_better = best.as_ref().is_none_or(|(most, ..)| steps > *most);

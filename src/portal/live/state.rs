@@ -258,11 +258,19 @@ impl Shared {
         self.tell(&mut inner, at_once);
     }
 
+    /// Forgets what earlier networks gave.
+    pub(super) fn clear_results(&self) {
+        self.inner().results.clear();
+    }
+
     /// Training has come to rest with the labels of the entry `seq`.
     pub(super) fn rest(&self, seq: u64, message: String) {
-        self.inner().rests_at = Some(seq);
+        let mut inner = self.inner();
+        inner.rests_at = Some(seq);
+        let trains = inner.wanted.trains;
+        drop(inner);
         self.report(true, |status| {
-            status.state = "resting";
+            status.state = if trains { "resting" } else { "paused" };
             status.message = Some(message);
         });
     }

@@ -112,13 +112,17 @@ pub(super) async fn tile(
 /// `GET /api/command`: the command that makes the model again.
 pub(super) async fn command(State(app): AppState) -> Answer {
     blocking(move || {
-        let (folder, (_, hash)) = (app.project.folder().display().to_string(), app.project.journal_state());
+        // The file is written, so that there is a model to make again.
+        let (hash, _) = app.live.seen().ok_or_else(|| Problem::missing("network yet; train one first"))?;
+        let folder = app.project.folder().display().to_string();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':');
         let folder = match folder.chars().all(is_plain) {
             true => folder,
             false => format!("'{}'", folder.replace('\'', "'\\''")),
         };
-        Ok(as_json(&json!({ "command": format!("msd-gpu train --project {folder} --journal {hash}") })))
+        Ok(as_json(
+            &json!({ "command": format!("msd-gpu train --project {folder} --journal {hash} --out again") }),
+        ))
     })
     .await
 }

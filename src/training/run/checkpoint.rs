@@ -60,20 +60,28 @@ pub(in crate::training) struct Progress {
     /// The labels that came after the first ones: the steps that were made before each came, and what tells them from others.
     #[serde(default)]
     pub(in crate::training) labels: Vec<(u64, String)>,
+    /// The epoch in which they came last: patience begins anew then.
+    #[serde(default)]
+    pub(in crate::training) labels_epoch: u64,
 }
 
 impl Progress {
     /// Notes that other labels hold from the next step on. What was best by earlier ones is no measure any more.
     pub(in crate::training) fn take_labels(&mut self, version: &str) {
+        // Labels by which no step was made leave nothing behind.
+        self.labels.retain(|(steps, _)| *steps < self.step);
         // A run that goes on is given the labels again that it had.
         if self.labels.last().is_some_and(|(_, known)| known == version) {
             return;
         }
-        // Labels by which no step was made leave nothing behind.
-        self.labels.retain(|(steps, _)| *steps < self.step);
         self.labels.push((self.step, version.to_owned()));
         self.best = f64::INFINITY;
-        (self.drops, self.drop_epoch) = (0, self.epoch);
+        (self.drops, self.drop_epoch, self.labels_epoch) = (0, self.epoch, self.epoch);
+    }
+
+    /// Epochs without a better model, by the present labels.
+    pub(in crate::training) fn waited(&self) -> u64 {
+        self.epoch.saturating_sub(self.best_epoch.max(self.labels_epoch))
     }
 
     /// The steps that were made before the present labels came.

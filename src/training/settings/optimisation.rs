@@ -175,7 +175,7 @@ impl Optimisation {
             0 => 1.0,
             steps => (step as f64 / steps as f64).min(1.0),
         };
-        let after = (step - 1).saturating_sub(self.warmup_steps) as f64;
+        let after = step.saturating_sub(1 + self.warmup_steps) as f64;
         let decayed = match (self.schedule(), self.lr_steps) {
             (RateSchedule::Cosine, Some(steps)) => {
                 let done = (after / (steps - self.warmup_steps) as f64).min(1.0);

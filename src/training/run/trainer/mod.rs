@@ -343,7 +343,7 @@ impl<'a> Trainer<'a> {
     /// Whether and why the run is at its end.
     fn finished(&self) -> Option<StopReason> {
         let (s, p) = (&self.settings, &self.progress);
-        let waited = p.epoch.saturating_sub(p.best_epoch);
+        let waited = p.waited();
         let judged = p.epoch.is_multiple_of(self.validate_every);
         if self.stopped {
             Some(StopReason::Asked)

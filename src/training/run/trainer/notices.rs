@@ -34,7 +34,7 @@ impl Trainer<'_> {
                 "it has trained for {minutes:.2} minutes in all and `max_minutes` is {most}; give a higher `max_minutes`"
             )
         } else {
-            let waited = p.epoch.saturating_sub(p.best_epoch);
+            let waited = p.waited();
             format!(
                 "no better model came for {waited} epochs and `patience` is {}; give a higher `patience`",
                 s.patience
