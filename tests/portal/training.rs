@@ -70,7 +70,10 @@ fn training_goes_on_after_kills_and_a_model_is_made_again_from_the_journal() {
     until(&server, "shows", |status| step(status) > step(&seen) + 60);
     let last = model(&bench, &server, "last.safetensors");
     let command = server.get("/api/command").json()["command"].as_str().unwrap().to_owned();
-    assert!(command.starts_with("msd-gpu train --project ") && command.ends_with(" --out again"), "{command}");
+    assert!(
+        command.starts_with("msd-gpu train --project ") && command.ends_with(" --out again"),
+        "{command}"
+    );
     // While the server goes on.
     for (name, known) in [("first", &first), ("last", &last)] {
         let hash = known.provenance["journal"].rsplit(' ').next().unwrap();
