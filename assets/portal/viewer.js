@@ -84,7 +84,8 @@ export function viewMoved() {
 export function showPlace({ image, slice, x, y, size }) {
     showImage(image, slice);
     queueMicrotask(() => {
-        view.goTo(x, y, size);
+        // With what is around it, so that one sees what it is.
+        view.goTo(x - 1.5 * size, y - 1.5 * size, 4 * size);
         flash = { x, y, size };
         change({ cut: [x, y] });
         viewMoved();
