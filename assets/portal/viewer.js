@@ -81,13 +81,14 @@ export function viewMoved() {
 }
 
 /** Shows a place, with a frame around it for a moment. */
-export function showPlace({ image, slice, x, y, size }) {
+export function showPlace({ image, slice, x, y, width, height }) {
     showImage(image, slice);
     queueMicrotask(() => {
+        const [middleX, middleY, size] = [x + width / 2, y + height / 2, Math.max(width, height)];
         // With what is around it, so that one sees what it is.
-        view.goTo(x - 1.5 * size, y - 1.5 * size, 4 * size);
-        flash = { x, y, size };
-        change({ cut: [x, y] });
+        view.goTo(middleX, middleY, 4 * size);
+        flash = { x: middleX, y: middleY, size };
+        change({ cut: [middleX, middleY] });
         viewMoved();
         setTimeout(() => { flash = null; redraw("marks"); }, 4000);
     });
