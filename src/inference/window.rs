@@ -5,7 +5,6 @@ use ndarray::{Array3, s};
 use super::predictor::{Predictor, softmax};
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Window};
-use crate::network::Task;
 use crate::watcher::Flow;
 
 impl Predictor {
@@ -23,9 +22,7 @@ impl Predictor {
                 extent.x, extent.y
             )));
         }
-        if let Task::Regress = self.model().task {
-            return self.probabilities(image);
-        }
+        self.check_task(true)?;
         let halo = self.model().architecture.halo();
         let (rows, columns) = (window.rows(), window.columns());
         let around = |part: &std::ops::Range<usize>, length: usize| {
@@ -49,7 +46,7 @@ impl Predictor {
 mod tests {
     use super::*;
     use crate::devices;
-    use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, initialise};
+    use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
 
     #[test]
     fn a_part_is_what_it_is_in_the_whole() {

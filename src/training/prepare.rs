@@ -8,6 +8,7 @@ use log::{info, warn};
 use super::choices::{Facts, choose};
 use super::initial::{take_parameters, target_of};
 use super::normalise::{Change, changes, normalise};
+use super::relabel::check_channels;
 use super::run::RunFolder;
 use super::stem;
 use super::survey::{Survey, Wanted};
@@ -163,13 +164,7 @@ impl Prepared {
                 validation.target_channels().unwrap_or(1),
             )?;
         }
-        if let Some(model) = initial.as_ref().filter(|model| model.architecture.inputs != inputs) {
-            return Err(Error::Mismatch(format!(
-                "the images have {}, but the run was started with images of {}; convert the images, or start a new run",
-                counted_channels(inputs),
-                counted_channels(model.architecture.inputs)
-            )));
-        }
+        initial.iter().try_for_each(|model| check_channels(inputs, model))?;
         let kept = initial.as_ref().filter(|_| continues || settings.keeps_normalisation());
         let measure = settings.measure()?.unwrap_or(Measure::MeanDeviation);
         let regresses = settings.task == TaskKind::Regress;

@@ -51,6 +51,24 @@ impl Prepared {
         }
         Ok(Relabelled { training, validation, version: version.into() })
     }
+
+    /// The labels that these were prepared with, called `version`: for a run that is to record from which step on they hold.
+    pub fn labels_called(&self, version: impl Into<String>) -> Relabelled {
+        let (training, validation) = (self.training.clone(), self.validation.clone());
+        Relabelled { training, validation, version: version.into() }
+    }
+}
+
+/// Checks that the images of a run that goes on from `model` have as many channels as it takes.
+pub(super) fn check_channels(channels: usize, model: &Model) -> Result<()> {
+    if channels == model.architecture.inputs {
+        return Ok(());
+    }
+    Err(Error::Mismatch(format!(
+        "the images have {}, but the run was started with images of {}; convert the images, or start a new run",
+        counted_channels(channels),
+        counted_channels(model.architecture.inputs)
+    )))
 }
 
 /// The images in which something counts.
@@ -61,13 +79,7 @@ fn labelled(set: Dataset) -> Result<Dataset> {
 
 /// Checks that images and targets are of the kind that the model takes and gives. Returns how much of each class there is.
 fn check(set: &Dataset, model: &Model) -> Result<ClassTotals> {
-    let wanted = model.architecture.inputs;
-    if set.channels() != wanted {
-        return Err(Error::Mismatch(format!(
-            "the images have {}, but the run was started with images of {wanted}; convert the images, or start a new run",
-            counted_channels(set.channels())
-        )));
-    }
+    check_channels(set.channels(), model)?;
     let classes = match &model.task {
         Task::Segment { classes } => classes.len(),
         Task::Regress => 0,

@@ -7,12 +7,11 @@ use ndarray::{Array2, Array3};
 
 use crate::metrics::UNLABELLED;
 use crate::network::{Class, Task};
+use crate::portal::journal::UNLABELLED as NO_LABEL;
 use crate::portal::project::Project;
 use crate::samples::{Dataset, Sample, Target};
 use crate::{Error, Result};
 
-/// The label of a pixel without one.
-const NONE: u8 = 255;
 /// Of the strokes of a class every fifth is set aside, the fourth first: the first three are all needed.
 const ASIDE: (usize, usize) = (5, 3);
 /// Most bytes of the images that are trained on, which are held in memory.
@@ -68,7 +67,7 @@ impl Gatherer {
         for image in project.images() {
             for slice in project.painted_slices(&image.id) {
                 let (labels, _) = project.labels(&image.id, slice)?;
-                if labels.iter().all(|label| *label == NONE) {
+                if labels.iter().all(|label| *label == NO_LABEL) {
                     continue;
                 }
                 let key = (image.id.clone(), slice);
@@ -85,7 +84,7 @@ impl Gatherer {
                 }
                 kept.insert(key, Arc::clone(&pixels));
                 let (training, validation) = divided(project, &image.id, slice, labels, &aside)?;
-                present.extend(training.iter().filter(|label| **label != NONE));
+                present.extend(training.iter().filter(|label| **label != NO_LABEL));
                 let name = match image.slices {
                     1 => image.name.clone(),
                     _ => format!("{} slice {slice}", image.name),
@@ -134,9 +133,9 @@ fn divided(
     }
     let (mut training, mut validation) = (labels.clone(), labels);
     ndarray::Zip::from(&mut training).and(&mut validation).and(&is_aside).for_each(|train, score, &aside| {
-        *(if aside { train } else { score }) = NONE;
+        *(if aside { train } else { score }) = NO_LABEL;
     });
-    let has_some = validation.iter().any(|label| *label != NONE);
+    let has_some = validation.iter().any(|label| *label != NO_LABEL);
     Ok((training, has_some.then_some(validation)))
 }
 

@@ -1,13 +1,14 @@
 //! The thread that trains: a run that takes new labels between two steps, and shows what it has learnt.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::Start;
 use super::labelled::{Gatherer, Labelled};
-use super::looking::Looker;
-use super::state::{Next, Shared, layers};
+use super::looking::ViewPredictor;
+use super::state::{Next, Shared};
 use crate::devices::{self, Device};
 use crate::network::{Model, TaskKind};
 use crate::training::{Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot, StopReason};
@@ -35,7 +36,7 @@ const LOSSES: usize = 20;
 
 /// Does what is wanted until it is to end.
 pub(super) fn work(shared: &Shared) {
-    let mut looker = Looker::new();
+    let mut looker = ViewPredictor::new();
     let mut gatherer = Gatherer::default();
     if let Err(error) = open_last(shared, &mut looker) {
         shared.report(true, |status| status.message = Some(error.to_string()));
@@ -46,7 +47,7 @@ pub(super) fn work(shared: &Shared) {
             Next::Forget => {
                 looker.close();
                 shared.keep(None);
-                let forgotten = set_aside_last(shared);
+                let forgotten = forget_last(shared);
                 shared.report(true, |status| {
                     *status = super::Status::idle();
                     status.message = forgotten.err().map(|error| error.to_string());
@@ -80,13 +81,13 @@ fn runs(shared: &Shared) -> (Option<PathBuf>, u64) {
 }
 
 /// So that the next run begins from nothing: the number after the last one is taken by an empty folder.
-fn set_aside_last(shared: &Shared) -> Result<()> {
+fn forget_last(shared: &Shared) -> Result<()> {
     let path = shared.project.folder().join("runs").join(format!("live-{}", runs(shared).1));
     std::fs::create_dir_all(&path).map_err(|error| Error::output(&path, error.to_string()).caused_by(error))
 }
 
 /// Shows the network of an earlier sitting.
-fn open_last(shared: &Shared, looker: &mut Looker) -> Result<()> {
+fn open_last(shared: &Shared, looker: &mut ViewPredictor) -> Result<()> {
     let (Some(folder), _) = runs(shared) else { return Ok(()) };
     let mut model = Model::read(&folder)?;
     // As the models that a run shows say it.
@@ -104,7 +105,7 @@ fn open_last(shared: &Shared, looker: &mut Looker) -> Result<()> {
 }
 
 /// Trains until it is to end, or rests.
-fn learn(shared: &Shared, start: &Start, looker: &mut Looker, gatherer: &mut Gatherer) -> Result<()> {
+fn learn(shared: &Shared, start: &Start, looker: &mut ViewPredictor, gatherer: &mut Gatherer) -> Result<()> {
     let device = devices::choose(&shared.device)?;
     loop {
         let labelled = gatherer.gather(&shared.project)?;
@@ -115,9 +116,9 @@ fn learn(shared: &Shared, start: &Start, looker: &mut Looker, gatherer: &mut Gat
         }
         let mut sitting = Sitting::begin(shared, start, &device, labelled)?;
         let ended = sitting.train(looker, gatherer)?;
-        let model = Model::read(sitting.folder.path()).ok();
-        if let Some(model) = model.filter(|_| shared.model().is_none()) {
-            shared.keep(Some(model));
+        // A run that ended before it showed its network has saved it.
+        if shared.model().is_none() {
+            open_last(shared, looker)?;
         }
         match ended {
             Ended::OtherClasses => {}
@@ -169,7 +170,7 @@ impl<'a> Sitting<'a> {
             if labelled.present.is_subset(&numbers) {
                 let mut settings = RunFolder::settings(folder)?;
                 settings.device.clone_from(&shared.device);
-                without_end(&mut settings);
+                without_limits(&mut settings);
                 let (training, validation) = labelled.sets(&numbers)?;
                 let prepared = Prepared::going_on(&settings, training, validation, model.clone())?;
                 let folder = RunFolder::open(folder)?;
@@ -187,8 +188,7 @@ impl<'a> Sitting<'a> {
         }
         let mut settings = Settings::in_memory(TaskKind::Segment);
         settings.device.clone_from(&shared.device);
-        settings.depth = layers(start.depth);
-        settings.ignore = Some(255);
+        settings.depth = start.depth.layers();
         let chooses_layers = start.settings.keys().any(|name| LAYERS.contains(&name.as_str()));
         if let Some((folder, _)) = last.as_ref().filter(|_| !chooses_layers) {
             settings.start_from(&folder.display().to_string())?;
@@ -197,7 +197,7 @@ impl<'a> Sitting<'a> {
         let is_free = |name: &str| settings.init.is_none() || !name.starts_with("normalise");
         let wanted: Vec<_> = start.settings.iter().filter(|(name, _)| is_free(name)).collect();
         wanted.into_iter().try_for_each(|(name, text)| settings.set(name, text))?;
-        without_end(&mut settings);
+        without_limits(&mut settings);
         shared.clear_results();
         let numbers = labelled.present.clone();
         let (training, validation) = labelled.sets(&numbers)?;
@@ -207,7 +207,7 @@ impl<'a> Sitting<'a> {
         Ok(Self { shared, device, settings, prepared, folder, goes_on: false, numbers, labelled })
     }
 
-    fn train(&mut self, looker: &mut Looker, gatherer: &mut Gatherer) -> Result<Ended> {
+    fn train(&mut self, looker: &mut ViewPredictor, gatherer: &mut Gatherer) -> Result<Ended> {
         let Self { shared, prepared, labelled, .. } = self;
         let chosen = prepared.chosen().to_vec();
         let seq = labelled.seq;
@@ -220,6 +220,7 @@ impl<'a> Sitting<'a> {
                 status.score = None;
             }
         });
+        let ends = Cell::new(false);
         let mut drawing = Drawing {
             shared,
             prepared,
@@ -231,28 +232,22 @@ impl<'a> Sitting<'a> {
             seq,
             version: labelled.version(),
             run: self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            given: None,
+            // The run is told at once which labels these are, so that it is known from its first step on.
+            given: Some(prepared.labels_called(labelled.version())),
             relabelled_at: 0,
             other_classes: false,
             rests: false,
+            ends: &ends,
             shown: Instant::now(),
             showing: Duration::ZERO,
         };
-        // The run is told at once which labels these are, so that it is known from its first step on.
-        let (training, validation) = labelled.sets(&self.numbers)?;
-        drawing.given = Some(prepared.relabel(&self.settings, training, validation, labelled.version())?);
-        let mut reporter = Reporter::new(shared);
-        // What `Drawing` sees ends the run by way of the watcher.
-        let ends = std::rc::Rc::new(std::cell::Cell::new(false));
-        reporter.ends = ends.clone();
-        let mut session = Ending { drawing, ends };
+        let mut reporter = Reporter::new(shared, &ends);
         let run = Run::new(self.settings.clone(), prepared).on(self.device).save_in(&self.folder);
         let run = if self.goes_on { run.resume_relabelled() } else { run };
-        let outcome = run.watched_by(&mut reporter).in_session(&mut session).train()?;
+        let outcome = run.watched_by(&mut reporter).in_session(&mut drawing).train()?;
         if outcome.reason != StopReason::Asked {
             shared.pause();
         }
-        let drawing = &session.drawing;
         Ok(match (drawing.other_classes, drawing.rests) {
             (true, _) => Ended::OtherClasses,
             (_, true) => Ended::Rests(drawing.seq),
@@ -262,7 +257,7 @@ impl<'a> Sitting<'a> {
 }
 
 /// A run ends where people say so, or rests: by no limit.
-fn without_end(settings: &mut Settings) {
+fn without_limits(settings: &mut Settings) {
     settings.clear_limits();
     (settings.max_steps, settings.patience) = (Some(NO_END), 0);
 }
@@ -282,7 +277,7 @@ struct Drawing<'a> {
     settings: &'a Settings,
     numbers: &'a BTreeSet<u8>,
     device: &'a Device,
-    looker: &'a mut Looker,
+    looker: &'a mut ViewPredictor,
     gatherer: &'a mut Gatherer,
     /// The last entry of the journal that the labels follow from.
     seq: u64,
@@ -295,21 +290,23 @@ struct Drawing<'a> {
     relabelled_at: u64,
     other_classes: bool,
     rests: bool,
+    /// Whether what is drawn ends the run, which the watcher does.
+    ends: &'a Cell<bool>,
     shown: Instant,
     /// How long showing took.
     showing: Duration,
 }
 
-impl Drawing<'_> {
+impl Session for Drawing<'_> {
     fn labels(&mut self, step: u64) -> Result<Option<Relabelled>> {
         if let Some(given) = self.given.take() {
             self.relabelled_at = step;
             return Ok(Some(given));
         }
-        self.relabelled_at = self.relabelled_at.max(1);
         // What a run begins with is what it is prepared for: later strokes wait for its first step.
         if step == 1 || self.shared.project.journal_state().0 == self.seq {
             self.rests |= step - self.relabelled_at.min(step) >= REST_AFTER;
+            self.ends.set(self.ends.get() || self.rests);
             return Ok(None);
         }
         let labelled = self.gatherer.gather(&self.shared.project)?;
@@ -320,6 +317,7 @@ impl Drawing<'_> {
         }
         if !labelled.present.is_subset(self.numbers) {
             self.other_classes = true;
+            self.ends.set(true);
             return Ok(None);
         }
         (self.relabelled_at, self.version) = (step, labelled.version());
@@ -357,28 +355,10 @@ impl Drawing<'_> {
     }
 }
 
-/// Notes when a run is to end by what is drawn.
-struct Ending<'a> {
-    drawing: Drawing<'a>,
-    ends: std::rc::Rc<std::cell::Cell<bool>>,
-}
-
-impl Session for Ending<'_> {
-    fn labels(&mut self, step: u64) -> Result<Option<Relabelled>> {
-        let labels = self.drawing.labels(step)?;
-        self.ends.set(self.drawing.other_classes || self.drawing.rests);
-        Ok(labels)
-    }
-
-    fn stepped(&mut self, step: u64, network: &mut Snapshot<'_>) -> Result<()> {
-        self.drawing.stepped(step, network)
-    }
-}
-
 /// Tells how training goes.
 struct Reporter<'a> {
     shared: &'a Shared,
-    ends: std::rc::Rc<std::cell::Cell<bool>>,
+    ends: &'a Cell<bool>,
     losses: VecDeque<f32>,
     started: Instant,
     /// Seconds of training before this sitting.
@@ -387,10 +367,9 @@ struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Shared, ends: &'a Cell<bool>) -> Self {
         let seconds = shared.status().seconds;
-        let (losses, ends) = (VecDeque::new(), Default::default());
-        Self { shared, ends, losses, started: Instant::now(), seconds, first_step: None }
+        Self { shared, ends, losses: VecDeque::new(), started: Instant::now(), seconds, first_step: None }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::geometry::Window;
 use crate::inference::Predictor;
 use crate::network::Model;
 use crate::portal::events::Event;
+use crate::portal::journal::UNLABELLED;
 use crate::portal::project::{Image, Rect, Region};
 use crate::portal::tiles::TILE;
 
@@ -41,7 +42,7 @@ struct Block {
 type Held = ((String, usize), Arc<Array3<f32>>);
 
 /// A model on a device, and the images that were looked at last.
-pub(super) struct Looker {
+pub(super) struct ViewPredictor {
     predictor: Option<Predictor>,
     /// The class numbers of the model's outputs.
     numbers: Vec<u8>,
@@ -49,7 +50,7 @@ pub(super) struct Looker {
     images: Vec<Held>,
 }
 
-impl Looker {
+impl ViewPredictor {
     pub(super) fn new() -> Self {
         Self { predictor: None, numbers: Vec::new(), version: 0, images: Vec::new() }
     }
@@ -254,7 +255,7 @@ fn least_sure_in(
     for y in (0..height).step_by(REGION) {
         for x in (0..width).step_by(REGION) {
             let (rows, columns) = (y..(y + REGION).min(height), x..(x + REGION).min(width));
-            if labels.slice(s![rows.clone(), columns.clone()]).iter().any(|label| *label != 255) {
+            if labels.slice(s![rows.clone(), columns.clone()]).iter().any(|label| *label != UNLABELLED) {
                 continue;
             }
             let part = probabilities.slice(s![.., rows.clone(), columns.clone()]);

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::events::Events;
 use super::project::{Project, Region};
 use crate::files::write_bytes_atomic;
-use crate::network::TaskKind;
+use crate::network::{Model, TaskKind};
 use crate::training::Settings;
 use crate::{Error, Result};
 use state::Shared;
@@ -45,6 +45,17 @@ pub enum Depth {
     Small,
     /// Slower, and better in the end.
     Large,
+}
+
+impl Depth {
+    /// How many layers; `None` for what suits the labels.
+    fn layers(self) -> Option<usize> {
+        match self {
+            Depth::Auto => None,
+            Depth::Small => Some(10),
+            Depth::Large => Some(50),
+        }
+    }
 }
 
 /// How training is to be started.
@@ -165,7 +176,7 @@ impl Live {
     /// [`Error::Setting`] for settings that cannot be used.
     pub fn start(&self, wish: Start) -> Result<()> {
         let mut settings = Settings::in_memory(TaskKind::Segment);
-        settings.depth = state::layers(wish.depth);
+        settings.depth = wish.depth.layers();
         wish.settings.iter().try_for_each(|(name, text)| settings.set(name, text))?;
         if let Some(name) = wish.settings.keys().find(|name| ASIDE.contains(&name.as_str())) {
             let wanted = "the page sets strokes aside by itself to score the network; leave it out";
@@ -249,7 +260,7 @@ impl Live {
     /// The model file as it is now, where there is one.
     pub fn model_file(&self) -> Option<PathBuf> {
         let model = self.shared.model()?;
-        let path = state::model_path(&self.shared.project, &model);
+        let path = model_path(&self.shared.project, &model);
         let written = model.to_bytes().and_then(|bytes| write_bytes_atomic(&path, &bytes));
         match written {
             Ok(()) => Some(path),
@@ -274,6 +285,14 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// The file for `model`: by the journal that it has seen, and its steps.
+fn model_path(project: &Project, model: &Model) -> PathBuf {
+    let entry = |name: &str| model.provenance.get(name).map_or("", String::as_str);
+    let hash = entry("journal").rsplit(' ').next().unwrap_or("");
+    let name = format!("{}-{}.safetensors", &hash[..hash.len().min(12)], entry("steps"));
+    project.folder().join("models").join(name)
 }
 
 #[cfg(test)]

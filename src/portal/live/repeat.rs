@@ -57,12 +57,12 @@ pub fn repeat(folder: &Path, journal: &str, device: &Device, watcher: &mut dyn W
         }
         labels.insert(*step, found);
     }
-    let Some((training, validation, task)) = first else { return Err(recipe.unclear(&path)) };
+    let Some((training, validation, task)) = first else { return Err(unclear(&path)) };
     let prepared = Prepared::new(&settings, training, validation, task)?;
-    let mut again =
-        Again { prepared: &prepared, settings: &settings, numbers, labels, last: recipe.steps, model: None };
-    Run::new(settings.clone(), &prepared).on(device).watched_by(watcher).in_session(&mut again).train()?;
-    let made = again.model.ok_or_else(|| recipe.unclear(&path))?;
+    let mut replay =
+        Replay { prepared: &prepared, settings: &settings, numbers, labels, last: recipe.steps, model: None };
+    Run::new(settings.clone(), &prepared).on(device).watched_by(watcher).in_session(&mut replay).train()?;
+    let made = replay.model.ok_or_else(|| unclear(&path))?;
     let mut provenance = model.provenance.clone();
     provenance.insert("device".into(), device.info.name.clone());
     Ok(Model { provenance, ..made })
@@ -124,10 +124,6 @@ impl Recipe {
         let steps = entry("steps")?.parse().map_err(|_| unclear())?;
         Ok(Self { run: models.join("runs").join(run), steps, labels })
     }
-
-    fn unclear(&self, path: &Path) -> Error {
-        unclear(path)
-    }
 }
 
 fn unclear(path: &Path) -> Error {
@@ -135,7 +131,7 @@ fn unclear(path: &Path) -> Error {
 }
 
 /// Gives labels at the steps at which they were given before, and keeps the last network.
-struct Again<'a> {
+struct Replay<'a> {
     prepared: &'a Prepared,
     settings: &'a Settings,
     numbers: BTreeSet<u8>,
@@ -144,7 +140,7 @@ struct Again<'a> {
     model: Option<Model>,
 }
 
-impl Session for Again<'_> {
+impl Session for Replay<'_> {
     fn labels(&mut self, step: u64) -> Result<Option<Relabelled>> {
         let Some(labels) = self.labels.get(&step) else { return Ok(None) };
         let (training, validation) = labels.sets(&self.numbers)?;

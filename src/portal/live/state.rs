@@ -1,11 +1,10 @@
 //! What the thread that trains and those that answer pages have in common.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::results::{Place, ResultTile, Results, Tile, What};
-use super::{Depth, Start, Status, View};
+use super::{Start, Status, View};
 use crate::network::Model;
 use crate::portal::events::{Event, Events};
 use crate::portal::project::{Project, Region};
@@ -296,22 +295,5 @@ impl Shared {
             object.insert("point".into(), serde_json::to_value(point).unwrap_or_default());
         }
         self.events.send(&Event::Training(value));
-    }
-}
-
-/// The file for `model`: by the journal that it has seen, and its steps.
-pub(super) fn model_path(project: &Project, model: &Model) -> PathBuf {
-    let entry = |name: &str| model.provenance.get(name).map_or("", String::as_str);
-    let hash = entry("journal").rsplit(' ').next().unwrap_or("");
-    let name = format!("{}-{}.safetensors", &hash[..hash.len().min(12)], entry("steps"));
-    project.folder().join("models").join(name)
-}
-
-/// Layers for a depth that people choose; `None` for what suits the labels.
-pub(super) fn layers(depth: Depth) -> Option<usize> {
-    match depth {
-        Depth::Auto => None,
-        Depth::Small => Some(10),
-        Depth::Large => Some(50),
     }
 }

@@ -171,6 +171,11 @@ impl Project {
             .collect())
     }
 
+    /// The entries that were drawn with a class, in order, also those that are undone.
+    pub fn drawn_of_classes(&self) -> Vec<(u64, u8)> {
+        self.state().history.drawn_of_classes()
+    }
+
     /// What entries behind `seq` have changed, each with its number, in order; `None` where that is not known any more, as after a
     /// restart, and everything is to be looked at anew.
     pub fn changes_since(&self, seq: u64) -> Option<Vec<(u64, Vec<Region>)>> {

@@ -9,7 +9,6 @@
 
 mod about;
 mod drawing;
-mod drawn;
 mod exchange;
 mod images;
 mod looking;

@@ -7,7 +7,7 @@ use crate::training::Settings;
 use crate::{Error, Result};
 
 /// The way out where images cannot be those of a run.
-pub(in crate::training) const OR_ANEW: &str =
+const OR_ANEW: &str =
     "or train on with the new ones in a new folder, with `out`, from the model of this run, with `init`";
 
 /// Checks that a resumed run keeps the settings that it was started with, but for its limits, patience, device, what it shows
