@@ -6,8 +6,10 @@
 // Bindings: 1 parameters, 2 hidden channels, 3 page of the outputs, 4 page of the sources; with WITHIN, the sources are in the
 // page of the outputs, which is then bound once (no thread reads what another one writes).
 // Tiling: a convolution with dilation s is s*s independent dense ones on lattices of stride s, so a thread
-// computes ROWS pixels y, y + s, y + 2s, ... of one output from ROWS + 2 rows instead of 3 ROWS.
-// x: outputs, then columns by 64, so that the groups that run together share their sources in the cache;
+// computes ROWS pixels y, y + s, y + 2s, ... from ROWS + 2 rows instead of 3 ROWS, for OUTPUTS outputs of one dilation, which
+// share what is loaded. With STAGED, a workgroup first copies the filters of CHUNK sources into its own memory, from where one
+// load brings three taps; else each thread loads them one by one.
+// x: groups of outputs, then columns by 64, so that the groups that run together share their sources in the cache;
 // y: lattice rows; z: images.
 
 //#include geometry
@@ -22,7 +24,7 @@ struct ConvolveParams {
     source_page_start: u32,
     source_page_channels: u32,
     output_start: u32,
-    output_count: u32,
+    output_end: u32,
     output_page_start: u32,
     output_page_channels: u32,
     // The outputs that are complete after this step.
@@ -32,6 +34,12 @@ struct ConvolveParams {
     first: u32,
     // Where the biases start among the parameters.
     bias_start: u32,
+    // Groups of outputs. The outputs of group g are first, first + stride, ... with
+    // first = output_start + g % span + g / span * OUTPUTS * stride; of those beyond the end nothing is computed.
+    groups: u32,
+    span: u32,
+    stride: u32,
+    unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: ConvolveParams;
@@ -48,6 +56,11 @@ fn source_at(place: u32) -> f32 {
 fn source_at(place: u32) -> f32 {
     return sources[place];
 }
+//#end
+
+//#if STAGED
+// Filters by source, column of taps and output: the taps above, at and below.
+var<workgroup> filters: array<vec4<f32>, ${3 * OUTPUTS * CHUNK}>;
 //#end
 
 // Repeats a finished pixel at its mirror images in the margins of the plane at `plane`.
@@ -72,71 +85,133 @@ fn fill_margins(plane: u32, y: u32, x: u32) {
 fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
     let group = place_in_whole(workgroup);
-    let output = params.output_start + group.x % params.output_count;
-    let x = group.x / params.output_count * 64u + lane;
-    let channel = hidden[output - geometry.inputs];
-    let s = channel.dilation;
-    let y = group.y / s * (${ROWS}u * s) + group.y % s;
-    if x >= geometry.columns || y >= geometry.rows {
+    let number = group.x % params.groups;
+    let column = group.x / params.groups * 64u + lane;
+    let output_0 = params.output_start + number % params.span + number / params.span * params.stride * ${OUTPUTS}u;
+    // These are the same for the whole workgroup, so the barriers below are safe.
+    if output_0 >= params.output_end {
         return;
     }
+    let channel = hidden[output_0 - geometry.inputs];
+    let s = channel.dilation;
+    let y = group.y / s * (${ROWS}u * s) + group.y % s;
+    if y >= geometry.rows {
+        return;
+    }
+    //#if STAGED
+    // Lanes beyond the last column compute it again and write nothing.
+    let x = min(column, geometry.columns - 1u);
+    //#else
+    if column >= geometry.columns {
+        return;
+    }
+    let x = column;
+    //#end
+    // In the place of outputs beyond the end the first is computed again, and not written.
+    //#for o in 1..OUTPUTS
+    let next_${o} = output_0 + params.stride * ${o}u;
+    let output_${o} = select(output_0, next_${o}, next_${o} < params.output_end);
+    //#end
     let image = group.z;
     // Rows are counted from the top of the margin; those of pixels below the image stay inside the plane.
     let last_row = geometry.rows + 2u * geometry.margin - 1u;
     //#for t in 0..ROWS + 2
     let row_${t} = min(y + geometry.margin - s + ${t}u * s, last_row) * geometry.pitch;
     //#end
-    let output_plane = map_place(params.output_page_start, params.output_page_channels, image, output);
     let top = geometry.margin * geometry.pitch;
-
+    //#for o in 0..OUTPUTS
+    let plane_${o} = map_place(params.output_page_start, params.output_page_channels, image, output_${o});
     //#for t in 0..ROWS
-    var sum_${t}: f32;
+    var sum_${o}_${t}: f32;
     //#end
     if params.first == 1u {
-        let bias = parameters[params.bias_start + output - geometry.inputs];
+        let bias = parameters[params.bias_start + output_${o} - geometry.inputs];
         //#for t in 0..ROWS
-        sum_${t} = bias;
+        sum_${o}_${t} = bias;
         //#end
     } else {
         //#for t in 0..ROWS
-        sum_${t} = maps[output_plane - top + row_${t + 1} + x];
+        sum_${o}_${t} = maps[plane_${o} - top + row_${t + 1} + x];
         //#end
     }
+    //#end
 
     let source_end = min(params.source_end, channel.sources);
     var plane = map_place(params.source_page_start, params.source_page_channels, image, params.source_start) - top;
-    var filter_at = 9u * (channel.first_filter + params.source_start);
-    for (var source = params.source_start; source < source_end; source += 1u) {
-        //#for column in 0..3
-        {
-            let at = plane + x + ${column}u * s - s;
-            let above = parameters[filter_at + ${column}u];
-            let level = parameters[filter_at + ${column + 3}u];
-            let below = parameters[filter_at + ${column + 6}u];
-            //#for t in 0..ROWS + 2
-            let value_${t} = source_at(at + row_${t});
+    //#if STAGED
+    for (var chunk = params.source_start; chunk < source_end; chunk += ${CHUNK}u) {
+        let chunk_end = min(chunk + ${CHUNK}u, source_end);
+        workgroupBarrier();
+        for (var item = lane; item < (chunk_end - chunk) * ${3 * OUTPUTS}u; item += 64u) {
+            let next = output_0 + item % ${OUTPUTS}u * params.stride;
+            let output = select(output_0, next, next < params.output_end);
+            let filter_at = hidden[output - geometry.inputs].first_filter + chunk + item / ${3 * OUTPUTS}u;
+            let at = 9u * filter_at + item / ${OUTPUTS}u % 3u;
+            filters[item] = vec4<f32>(parameters[at], parameters[at + 3u], parameters[at + 6u], 0.0);
+        }
+        workgroupBarrier();
+        for (var source = 0u; source < chunk_end - chunk; source += 1u) {
+            let filter_at = source * ${3 * OUTPUTS}u;
+    //#else
+    {
+        //#for o in 0..OUTPUTS
+        var filter_${o} = 9u * (hidden[output_${o} - geometry.inputs].first_filter + params.source_start);
+        //#end
+        for (var source = params.source_start; source < source_end; source += 1u) {
+    //#end
+            //#for column in 0..3
+            {
+                let at = plane + x + ${column}u * s - s;
+                //#for t in 0..ROWS + 2
+                let value_${t} = source_at(at + row_${t});
+                //#end
+                //#for o in 0..OUTPUTS
+                {
+                    //#if STAGED
+                    let taps = filters[filter_at + ${column * OUTPUTS + o}u];
+                    //#else
+                    let taps = vec3<f32>(
+                        parameters[filter_${o} + ${column}u],
+                        parameters[filter_${o} + ${column + 3}u],
+                        parameters[filter_${o} + ${column + 6}u],
+                    );
+                    //#end
+                    //#for t in 0..ROWS
+                    sum_${o}_${t} = fma(taps.x, value_${t}, fma(taps.y, value_${t + 1}, fma(taps.z, value_${t + 2}, sum_${o}_${t})));
+                    //#end
+                }
+                //#end
+            }
             //#end
-            //#for t in 0..ROWS
-            sum_${t} = fma(above, value_${t}, fma(level, value_${t + 1}, fma(below, value_${t + 2}, sum_${t})));
+            plane += geometry.map_plane;
+            //#if STAGED
+            //#else
+            //#for o in 0..OUTPUTS
+            filter_${o} += 9u;
+            //#end
             //#end
         }
-        //#end
-        plane += geometry.map_plane;
-        filter_at += 9u;
     }
 
-    // ReLU by comparison: max() may turn NaN into 0, and hide that training has failed.
-    let finishes = output >= params.finish_start && output < params.finish_end;
-    //#for t in 0..ROWS
-    if y + ${t}u * s < geometry.rows {
-        maps[output_plane - top + row_${t + 1} + x] = select(sum_${t}, 0.0, finishes && sum_${t} < 0.0);
+    if column >= geometry.columns {
+        return;
     }
-    //#end
-    if finishes && geometry.boundary != 0u {
-        for (var t = 0u; t < ${ROWS}u; t += 1u) {
-            if y + t * s < geometry.rows {
-                fill_margins(output_plane, y + t * s, x);
+    // ReLU by comparison: max() may turn NaN into 0, and hide that training has failed.
+    //#for o in 0..OUTPUTS
+    if output_0 + params.stride * ${o}u < params.output_end {
+        let finishes = output_${o} >= params.finish_start && output_${o} < params.finish_end;
+        //#for t in 0..ROWS
+        if y + ${t}u * s < geometry.rows {
+            maps[plane_${o} - top + row_${t + 1} + x] = select(sum_${o}_${t}, 0.0, finishes && sum_${o}_${t} < 0.0);
+        }
+        //#end
+        if finishes && geometry.boundary != 0u {
+            for (var t = 0u; t < ${ROWS}u; t += 1u) {
+                if y + t * s < geometry.rows {
+                    fill_margins(plane_${o}, y + t * s, x);
+                }
             }
         }
     }
+    //#end
 }

@@ -46,7 +46,7 @@ fn dice_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
             if counts {
                 let largest = largest_output(first);
                 let wanted = outputs[first + class_of_pixel * geometry.output_plane];
-                loss += scale * (log(sum_of_exponentials(first, largest, geometry.outputs)) + (largest - wanted));
+                loss += scale * (log_of_sum(first, largest) + (largest - wanted));
             }
             //#end
         }

@@ -10,7 +10,9 @@
 // but with MAPS_WITHIN these are in page 3. So a page that is written is bound once (no thread reads what another one
 // writes); the two that are read may be the same.
 // Tiling: a thread computes ROWS consecutive pixels of a column for CHANNELS consecutive channels, whose
-// filters follow each other; so each gradient that is loaded serves CHANNELS sums, each weight ROWS.
+// filters follow each other; so each gradient that is loaded serves CHANNELS sums, each weight ROWS. With STAGED, where channels
+// are four for each of QUADS, a workgroup first copies the filters of CHUNK gradients into its own memory, from where one load brings the
+// weights of four channels; and away from the upper and lower edges rows are not checked.
 // x: tiles of channels, then columns by 64, so that the groups that run together share their gradients in the
 // cache; y: rows by ROWS; z: images.
 
@@ -71,15 +73,26 @@ fn map_at(place: u32) -> f32 {
 }
 //#end
 
+//#if STAGED
+// Weights by gradient, tap and quad of channels.
+var<workgroup> weights: array<vec4<f32>, ${9 * QUADS * CHUNK}>;
+//#end
+
 @compute @workgroup_size(64)
 fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
     let group = place_in_whole(workgroup);
     let channel = params.channel_start + group.x % params.tiles * ${CHANNELS}u;
-    let x = group.x / params.tiles * 64u + lane;
-    if x >= geometry.columns {
+    let column_of_lane = group.x / params.tiles * 64u + lane;
+    //#if STAGED
+    // Lanes beyond the last column compute it again and write nothing, as all have to meet at barriers.
+    let x = min(column_of_lane, geometry.columns - 1u);
+    //#else
+    if column_of_lane >= geometry.columns {
         return;
     }
+    let x = column_of_lane;
+    //#end
     let y = group.y * ${ROWS}u;
     let image = group.z;
     let rows = i32(geometry.rows);
@@ -100,56 +113,136 @@ fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     let one = min(arrayLength(&hidden), 1u);
     let boundary = geometry.boundary * one;
     let gradient_end = params.gradient_end * one;
-    let plane = gradient_place(params.gradient_page_start, params.gradient_page_channels, image, params.gradient_start);
+    let first_plane = gradient_place(params.gradient_page_start, params.gradient_page_channels, image, params.gradient_start);
     let left = lowest_image(i32(x), columns, reach, boundary);
-    //#for t in 0..ROWS
-    var image_${t} = lowest_image(i32(min(y + ${t}u, geometry.rows - 1u)), rows, reach, boundary);
+    //#if STAGED
+    // Whether a row has a mirror image within reach, or a tap falls outside; the same for the whole workgroup. A reflecting mirror stands
+    // on the edge pixel, so the image of row `reach` is seen.
+    let near_edge = i32(y) <= reach || i32(y) + ${ROWS} + reach >= rows;
+    for (var chunk = params.gradient_start; chunk < gradient_end; chunk += ${CHUNK}u) {
+        let chunk_end = min(chunk + ${CHUNK}u, gradient_end);
+        workgroupBarrier();
+        for (var item = lane; item < (chunk_end - chunk) * ${9 * QUADS}u; item += 64u) {
+            let first_filter = hidden[chunk + item / ${9 * QUADS}u - geometry.inputs].first_filter;
+            let quad_start = channel + item % ${QUADS}u * 4u;
+            let at = 9u * first_filter + item / ${QUADS}u % 9u;
+            weights[item] = vec4<f32>(
+                parameters[at + 9u * min(quad_start, last)],
+                parameters[at + 9u * min(quad_start + 1u, last)],
+                parameters[at + 9u * min(quad_start + 2u, last)],
+                parameters[at + 9u * min(quad_start + 3u, last)],
+            );
+        }
+        workgroupBarrier();
+    //#else
+    {
+        let chunk = params.gradient_start;
+        let chunk_end = gradient_end;
     //#end
-    // Each round takes one mirror image of each row: mostly there is one round. Rows that have no more image are far
-    // enough out by then to read only zeros.
-    loop {
-        for (var column = left; column.x < columns + reach; column = next_image(column)) {
-            var at = i32(plane) + column.x;
-            for (var gradient = params.gradient_start; gradient < gradient_end; gradient += 1u) {
-                let later = hidden[gradient - geometry.inputs];
-                let s = i32(later.dilation);
-                //#for c in 0..CHANNELS
-                let filter_${c} = 9u * (later.first_filter + channel_${c});
-                //#end
-                //#for r in 0..3
-                {
-                    //#for t in 0..ROWS
-                    let row_${t} = image_${t}.x - s * (${r} - 1);
-                    let inside_${t} = row_${t} >= 0 && row_${t} < rows;
-                    let row_at_${t} = at + select(0, row_${t}, inside_${t}) * pitch;
-                    //#end
+        let plane = i32(first_plane + (chunk - params.gradient_start) * geometry.gradient_plane);
+        //#if STAGED
+        if !near_edge {
+            let first_row = i32(y) * pitch;
+            for (var column = left; column.x < columns + reach; column = next_image(column)) {
+                var at = plane + first_row + column.x;
+                for (var gradient = 0u; gradient < chunk_end - chunk; gradient += 1u) {
+                    let s = i32(hidden[chunk + gradient - geometry.inputs].dilation);
+                    let weights_at = gradient * ${9 * QUADS}u;
+                    //#for r in 0..3
                     //#for column in 0..3
                     {
-                        // Beside the rows there are zeros, so columns need no check.
+                        let at_tap = at - s * (${r} - 1) * pitch - s * (${column} - 1);
                         //#for t in 0..ROWS
-                        let value_${t} = select(0.0, gradient_at(row_at_${t} - s * (${column} - 1)), inside_${t});
+                        let value_${t} = gradient_at(at_tap + ${t} * pitch);
                         //#end
-                        //#for c in 0..CHANNELS
-                        let weight_${c} = parameters[filter_${c} + ${3 * r + column}u];
-                        //#for t in 0..ROWS
-                        sum_${t}_${c} = fma(weight_${c}, value_${t}, sum_${t}_${c});
-                        //#end
+                        //#for quad in 0..QUADS
+                        {
+                            let four = weights[weights_at + ${(3 * r + column) * QUADS}u + ${quad}u];
+                            //#for k in 0..4
+                            //#for t in 0..ROWS
+                            sum_${t}_${4 * quad + k} = fma(four[${k}], value_${t}, sum_${t}_${4 * quad + k});
+                            //#end
+                            //#end
+                        }
                         //#end
                     }
                     //#end
+                    //#end
+                    at += i32(geometry.gradient_plane);
                 }
-                //#end
-                at += i32(geometry.gradient_plane);
+            }
+            continue;
+        }
+        //#end
+        //#for t in 0..ROWS
+        var image_${t} = lowest_image(i32(min(y + ${t}u, geometry.rows - 1u)), rows, reach, boundary);
+        //#end
+        // Each round takes one mirror image of each row: mostly there is one round. Rows that have no more image are far
+        // enough out by then to read only zeros.
+        loop {
+            for (var column = left; column.x < columns + reach; column = next_image(column)) {
+                var at = plane + column.x;
+                for (var gradient = chunk; gradient < chunk_end; gradient += 1u) {
+                    let later = hidden[gradient - geometry.inputs];
+                    let s = i32(later.dilation);
+                    //#if STAGED
+                    let weights_at = (gradient - chunk) * ${9 * QUADS}u;
+                    //#else
+                    //#for c in 0..CHANNELS
+                    let filter_${c} = 9u * (later.first_filter + channel_${c});
+                    //#end
+                    //#end
+                    //#for r in 0..3
+                    {
+                        //#for t in 0..ROWS
+                        let row_${t} = image_${t}.x - s * (${r} - 1);
+                        let inside_${t} = row_${t} >= 0 && row_${t} < rows;
+                        let row_at_${t} = at + select(0, row_${t}, inside_${t}) * pitch;
+                        //#end
+                        //#for column in 0..3
+                        {
+                            // Beside the rows there are zeros, so columns need no check.
+                            //#for t in 0..ROWS
+                            let value_${t} = select(0.0, gradient_at(row_at_${t} - s * (${column} - 1)), inside_${t});
+                            //#end
+                            //#if STAGED
+                            //#for quad in 0..QUADS
+                            {
+                                let four = weights[weights_at + ${(3 * r + column) * QUADS}u + ${quad}u];
+                                //#for k in 0..4
+                                //#for t in 0..ROWS
+                                sum_${t}_${4 * quad + k} = fma(four[${k}], value_${t}, sum_${t}_${4 * quad + k});
+                                //#end
+                                //#end
+                            }
+                            //#end
+                            //#else
+                            //#for c in 0..CHANNELS
+                            let weight_${c} = parameters[filter_${c} + ${3 * r + column}u];
+                            //#for t in 0..ROWS
+                            sum_${t}_${c} = fma(weight_${c}, value_${t}, sum_${t}_${c});
+                            //#end
+                            //#end
+                            //#end
+                        }
+                        //#end
+                    }
+                    //#end
+                    at += i32(geometry.gradient_plane);
+                }
+            }
+            var more = false;
+            //#for t in 0..ROWS
+            image_${t} = next_image(image_${t});
+            more = more || image_${t}.x < rows + reach;
+            //#end
+            if !more {
+                break;
             }
         }
-        var more = false;
-        //#for t in 0..ROWS
-        image_${t} = next_image(image_${t});
-        more = more || image_${t}.x < rows + reach;
-        //#end
-        if !more {
-            break;
-        }
+    }
+    if column_of_lane >= geometry.columns {
+        return;
     }
 
     //#for c in 0..CHANNELS

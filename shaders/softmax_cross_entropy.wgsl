@@ -7,7 +7,7 @@
 //
 // Bindings: 1 scale, 2 weights, 3 outputs, 4 classes [image][y][x], 5 output gradients, 6 partial losses; with JUDGE, which
 // goes without GRADIENT: 5 partial losses.
-// Tiling: a thread takes one pixel at a time and goes twice over its outputs, three times for the gradient; see
+// Tiling: a thread takes one pixel at a time and goes three times over its outputs, four times for the gradient; see
 // shared/loss.wgsl.
 
 //#include class_loss
@@ -37,7 +37,7 @@ fn softmax_cross_entropy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(l
             //#end
             if counts {
                 let difference = outputs[first + class_of_pixel * geometry.output_plane] - largest;
-                added = log(sum) - difference;
+                added = log_of_sum(first, largest) - difference;
                 //#if FOCAL
                 let missing = sum_of_exponentials(first, largest, class_of_pixel) / sum;
                 // The first terms of the logarithm's series, where it is mostly rounding; not divided by 0 either way.

@@ -1,7 +1,7 @@
 //! Every shader, in every variant, without any device: expanded, parsed, validated, translated for Vulkan,
 //! Metal and DX12, and compared with what the host believes of its bindings and structs.
 
-use msd_gpu::gpu::shaders::{Binding, SHADERS, Shader, Variant};
+use msd_gpu::gpu::shaders::{Binding, PRODUCT_BYTES, SHADERS, Shader, Variant};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
@@ -26,12 +26,17 @@ fn parse(name: &str, shader: &Shader, variant: Variant) -> naga::Module {
     naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)))
 }
 
+/// Threads of a workgroup.
+fn threads(shader: &Shader) -> u32 {
+    if shader.name == "filter_gradient_product" { 160 } else { 64 }
+}
+
 #[test]
-fn every_variant_is_valid_and_has_one_entry_point_of_64_threads() {
+fn every_variant_is_valid_and_has_one_entry_point() {
     each(|name, shader, module, _| {
         assert_eq!(module.entry_points.len(), 1, "{name}");
         assert_eq!(module.entry_points[0].name, shader.entry, "{name}");
-        assert_eq!(module.entry_points[0].workgroup_size, [64, 1, 1], "{name}");
+        assert_eq!(module.entry_points[0].workgroup_size, [threads(shader), 1, 1], "{name}");
     });
 }
 
@@ -55,14 +60,14 @@ fn every_variant_can_be_written_for_metal() {
 
 #[test]
 fn every_variant_can_be_written_for_dx12() {
-    each(|name, _, module, info| {
+    each(|name, shader, module, info| {
         let mut text = String::new();
         let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
         let pipeline = hlsl::PipelineOptions::default();
         hlsl::Writer::new(&mut text, &options, &pipeline)
             .write(module, info, None)
             .unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert!(text.contains("numthreads(64, 1, 1)"), "{name}");
+        assert!(text.contains(&format!("numthreads({}, 1, 1)", threads(shader))), "{name}");
     });
 }
 
@@ -107,13 +112,15 @@ fn structs_lie_as_the_host_writes_them() {
 
 #[test]
 fn workgroup_memory_fits_every_device() {
-    each(|name, _, module, _| {
+    each(|name, shader, module, _| {
+        // The product of matrices runs only on devices with more than every device has.
+        let most = if shader.name == "filter_gradient_product" { PRODUCT_BYTES } else { 16_384 };
         let bytes: u32 = module
             .global_variables
             .iter()
             .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
             .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
             .sum();
-        assert!(bytes <= 16_384, "{name} takes {bytes} bytes of workgroup memory");
+        assert!(bytes <= most, "{name} takes {bytes} bytes of workgroup memory");
     });
 }

@@ -38,3 +38,33 @@ fn sum_of_exponentials(first: u32, largest: f32, but: u32) -> f32 {
     }
     return sum;
 }
+
+// log sum_k exp(y_k - largest), to the last bits also where one output is far above all others: a device's logarithm may be off by
+// 5e-7 near 1, where this is the whole loss of a pixel.
+fn log_of_sum(first: u32, largest: f32) -> f32 {
+    // The largest adds exp(0) = 1.
+    var others = 0.0;
+    var left_out = false;
+    for (var k = 0u; k < params.geometry.outputs; k += 1u) {
+        let output = outputs[first + k * params.geometry.output_plane];
+        if !left_out && output == largest {
+            left_out = true;
+        } else {
+            others += exp(output - largest);
+        }
+    }
+    if others < 1.0 {
+        // log(1 + x) = 2 artanh(x / (2 + x)), whose argument is below 1/3.
+        let ratio = others / (2.0 + others);
+        let square = ratio * ratio;
+        var series = 1.0 / 15.0;
+        series = fma(series, square, 1.0 / 13.0);
+        series = fma(series, square, 1.0 / 11.0);
+        series = fma(series, square, 1.0 / 9.0);
+        series = fma(series, square, 1.0 / 7.0);
+        series = fma(series, square, 1.0 / 5.0);
+        series = fma(series, square, 1.0 / 3.0);
+        return 2.0 * ratio * fma(series, square, 1.0);
+    }
+    return log(1.0 + others);
+}

@@ -1,13 +1,14 @@
 //! Every kernel of this crate, for checks that need no device.
 
+pub use super::network::shaders::PRODUCT_BYTES;
 use super::network::shaders::SHADERS as NETWORK;
 pub use super::runtime::kernel::{Binding, Kernel, Shader, StructLayout, Variant};
-use super::runtime::peak::MULTIPLY_ADDS;
+use super::runtime::peak::{COPY, MULTIPLY_ADDS};
 
 /// How many there are.
-const COUNT: usize = NETWORK.len() + 1;
+const COUNT: usize = NETWORK.len() + 2;
 
-/// Every kernel: those of networks, and the yardstick of multiply-adds.
+/// Every kernel: those of networks, and the yardsticks.
 pub static SHADERS: [&Shader; COUNT] = {
     let mut all = [&MULTIPLY_ADDS; COUNT];
     let mut index = 0;
@@ -15,5 +16,6 @@ pub static SHADERS: [&Shader; COUNT] = {
         all[index] = NETWORK[index];
         index += 1;
     }
+    all[index] = &COPY;
     all
 };

@@ -43,6 +43,9 @@ pub struct BenchArguments {
     /// Say what each kind of step takes, too, in runs of their own
     #[arg(long)]
     steps: bool,
+    /// Sizes of tiles to run a GPU with, as `msd-gpu tune` prints them
+    #[arg(long, value_name = "TILES", conflicts_with = "no_tune")]
+    tiles: Option<String>,
     /// Compare with measurements of another tool or run: a file of JSON lines with device, what, size, depth, seconds
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
@@ -82,7 +85,11 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     architecture.validate()?;
     let shape = Shape { batch: arguments.batch, extent: Extent::plane(arguments.size, arguments.size) };
     let peers = arguments.against.as_deref().map(Peers::read).transpose()?;
-    let device = arguments.device.choose()?.tuned_for(&architecture, shape);
+    let device = arguments.device.choose()?;
+    let device = match &arguments.tiles {
+        Some(tiles) => device.with_tuning(tiles),
+        None => device.tuned_for(&architecture, shape),
+    };
     let mut engine = device.open(&architecture, &initialise(&architecture, 1))?;
     // Asking for the memory first finds sizes that cannot be counted before any image is made.
     engine.bytes(shape, true)?;

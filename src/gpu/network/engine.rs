@@ -78,7 +78,7 @@ impl GpuEngine {
         architecture.validate()?;
         let layout = ParameterLayout::of(architecture);
         let device = Device::open(adapter, options.checked_shaders)?;
-        let tuning = options.tuning.unwrap_or_else(|| Tuning::safe(device.info.kind));
+        let tuning = options.tuning.unwrap_or_else(|| Tuning::safe(device.info.kind)).within(&device.limits);
         let limits = DispatchLimits::new(device.limits.max_compute_workgroups_per_dimension);
         let most = memory::max_page_bytes(&device.limits);
         let options = Options {
@@ -115,7 +115,7 @@ impl GpuEngine {
     /// When the device fails.
     pub(in crate::gpu) fn retune(&mut self, tuning: Tuning) -> Result<()> {
         self.shapes.clear(&self.device)?;
-        (self.tuning, self.options.block) = (tuning, tuning.block as usize);
+        (self.tuning, self.options.block) = (tuning.within(&self.device.limits), tuning.block as usize);
         Ok(())
     }
 

@@ -43,8 +43,9 @@ params! {
     ConvolveParams {
         geometry: Geometry,
         source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
-        output_start: u32, output_count: u32, output_page_start: u32, output_page_channels: u32,
+        output_start: u32, output_end: u32, output_page_start: u32, output_page_channels: u32,
         finish_start: u32, finish_end: u32, first: u32, bias_start: u32,
+        groups: u32, span: u32, stride: u32, unused: u32,
     }
 }
 
@@ -100,6 +101,17 @@ params! {
         gradient_start: u32, gradient_page_start: u32, gradient_page_channels: u32,
         source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
         tiles: u32, chunks: u32, segment: u32, column_tiles: u32,
+    }
+}
+
+params! {
+    /// Keep in sync with shaders/filter_gradient_product.wgsl.
+    FilterProductParams {
+        geometry: Geometry,
+        gradient_start: u32, gradient_end: u32, gradient_page_start: u32, gradient_page_channels: u32,
+        source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
+        tiles: u32, wide_tiles: u32, chunks: u32, items: u32,
+        items_of_chunk: u32, reach: u32, column_tiles: u32, unused: u32,
     }
 }
 

@@ -66,24 +66,41 @@ shader!(
     &[Geometry::LAYOUT, StemParams::LAYOUT],
     PLAIN
 );
+/// Sources whose filters a workgroup of convolve keeps at a time, and gradients in input_gradient.
+const CHUNK: u32 = 16;
+
+/// The tiles of convolve, with the flags of a shader: rows and outputs a thread, staged or not.
+macro_rules! convolve_tiles {
+    ($flags:tt: $(($rows:literal, $outputs:literal, $staged:literal)),* $(,)?) => {
+        &[$(convolve_tiles!(one $rows $outputs $staged $flags)),*]
+    };
+    (one $rows:literal $outputs:literal $staged:literal [$($flag:literal),*]) => {
+        &[("ROWS", $rows), ("OUTPUTS", $outputs), ("STAGED", $staged), ("CHUNK", CHUNK), $(($flag, 1)),*]
+    };
+    ($flags:tt) => {
+        convolve_tiles!($flags:
+            (8, 1, 0), (4, 1, 0), (2, 1, 0), (1, 1, 0),
+            (8, 1, 1), (4, 1, 1), (2, 1, 1), (1, 1, 1),
+            (8, 2, 1), (4, 2, 1), (2, 2, 1), (1, 2, 1),
+            (8, 3, 1), (4, 3, 1), (2, 3, 1), (1, 3, 1),
+            (8, 5, 1), (4, 5, 1), (2, 5, 1), (1, 5, 1),
+        )
+    };
+}
+
 shader!(
-    /// Adds dilated convolutions; `ROWS` pixels a thread.
+    /// Adds dilated convolutions; `ROWS` pixels of `OUTPUTS` outputs a thread.
     CONVOLVE, "convolve", "convolve",
     &[Uniform, Read, Read, ReadWrite, Read],
     &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
-    &[&[("ROWS", 8)], &[("ROWS", 4)], &[("ROWS", 2)], &[("ROWS", 1)]]
+    convolve_tiles!([])
 );
 shader!(
     /// The same where sources and outputs are in one page.
     CONVOLVE_WITHIN, "convolve", "convolve",
     &[Uniform, Read, Read, ReadWrite],
     &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
-    &[
-        &[("ROWS", 8), ("WITHIN", 1)],
-        &[("ROWS", 4), ("WITHIN", 1)],
-        &[("ROWS", 2), ("WITHIN", 1)],
-        &[("ROWS", 1), ("WITHIN", 1)],
-    ]
+    convolve_tiles!(["WITHIN"])
 );
 shader!(
     /// Adds the 1x1 mix; `OUTPUTS` outputs a thread.
@@ -181,19 +198,26 @@ shader!(
         &[("CHANNELS", 4), ("MAPS_WITHIN", 1)],
     ]
 );
-/// The tiles of input_gradient, with the flags of a shader.
+/// The tiles of input_gradient, with the flags of a shader: rows and channels a thread, and quads of channels where weights are
+/// staged.
 macro_rules! input_gradient_tiles {
-    ($flags:tt: $(($rows:literal, $channels:literal)),* $(,)?) => {
-        &[$(input_gradient_tiles!(one $rows $channels $flags)),*]
+    ($flags:tt: $(($rows:literal, $channels:literal, $staged:literal, $quads:literal)),* $(,)?) => {
+        &[$(input_gradient_tiles!(one $rows $channels $staged $quads $flags)),*]
     };
-    (one $rows:literal $channels:literal [$($flag:literal),*]) => {
-        &[("ROWS", $rows), ("CHANNELS", $channels), $(($flag, 1)),*]
+    (one $rows:literal $channels:literal $staged:literal $quads:literal [$($flag:literal),*]) => {
+        &[
+            ("ROWS", $rows), ("CHANNELS", $channels), ("STAGED", $staged), ("QUADS", $quads), ("CHUNK", CHUNK),
+            $(($flag, 1)),*
+        ]
     };
     ($flags:tt) => {
         input_gradient_tiles!($flags:
-            (1, 1), (1, 2), (1, 4), (1, 5), (1, 10),
-            (2, 1), (2, 2), (2, 4), (2, 5), (2, 10),
-            (4, 1), (4, 2), (4, 4), (4, 5), (4, 10),
+            (1, 1, 0, 0), (1, 2, 0, 0), (1, 4, 0, 0), (1, 5, 0, 0), (1, 10, 0, 0),
+            (2, 1, 0, 0), (2, 2, 0, 0), (2, 4, 0, 0), (2, 5, 0, 0), (2, 10, 0, 0),
+            (4, 1, 0, 0), (4, 2, 0, 0), (4, 4, 0, 0), (4, 5, 0, 0), (4, 10, 0, 0),
+            (1, 4, 1, 1), (1, 8, 1, 2), (1, 12, 1, 3), (1, 20, 1, 5),
+            (2, 4, 1, 1), (2, 8, 1, 2), (2, 12, 1, 3), (2, 20, 1, 5),
+            (4, 4, 1, 1), (4, 8, 1, 2), (4, 12, 1, 3), (4, 20, 1, 5),
         )
     };
 }
@@ -236,6 +260,16 @@ shader!(
         &[("CHANNELS", 2), ("SUMS", 18)],
         &[("CHANNELS", 4), ("SUMS", 36)],
     ]
+);
+/// Bytes of a workgroup's memory that [`FILTER_GRADIENT_PRODUCT`] takes: more than some devices have.
+pub const PRODUCT_BYTES: u32 = 16 * (992 + 544);
+
+shader!(
+    /// The same as a product of matrices; ten gradients and 64 sources a workgroup.
+    FILTER_GRADIENT_PRODUCT, "filter_gradient_product", "filter_gradient_product",
+    &[Uniform, Read, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, FilterProductParams::LAYOUT],
+    PLAIN
 );
 shader!(
     /// Partial sums of the gradients of mixing weights; `OUTPUTS` x `CHANNELS` a thread.
@@ -291,7 +325,7 @@ shader!(
     &[&[("SUMS", 1)]]
 );
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 29] = [
+pub static SHADERS: [&Shader; 30] = [
     &LOAD,
     &CONVOLVE,
     &CONVOLVE_WITHIN,
@@ -314,6 +348,7 @@ pub static SHADERS: [&Shader; 29] = [
     &INPUT_GRADIENT_MAPS_WITHIN,
     &INPUT_GRADIENT_ALL_WITHIN,
     &FILTER_GRADIENT,
+    &FILTER_GRADIENT_PRODUCT,
     &MIX_WEIGHT_GRADIENT,
     &BIAS_GRADIENT,
     &SUM_PARTIALS,

@@ -3,13 +3,15 @@
 
 use std::fmt;
 
+use super::shaders::PRODUCT_BYTES;
 use crate::engine::DeviceKind;
 
 /// The sizes of tiles that kernels are run with: one of the values in [`Tuning::FIELDS`] for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuning {
-    /// Most pixels a thread in convolve.
+    /// Most pixels a thread in convolve, and most outputs of one dilation.
     pub(in crate::gpu) convolve_rows: u32,
+    pub(in crate::gpu) convolve_outputs: u32,
     /// Workgroups that keep the device busy: tiles are made smaller, and pixels shared by more workgroups, until there
     /// are as many.
     pub(in crate::gpu) workgroups: u32,
@@ -20,6 +22,10 @@ pub struct Tuning {
     pub(in crate::gpu) gradient_channels: u32,
     /// Most channels a thread in filter_gradient.
     pub(in crate::gpu) filter_channels: u32,
+    /// Whether workgroups keep filters in memory of their own, in convolve and input_gradient.
+    pub(in crate::gpu) staged: u32,
+    /// Whether filter gradients are products of matrices.
+    pub(in crate::gpu) filter_product: u32,
 }
 
 /// One of the numbers of a [`Tuning`].
@@ -46,26 +52,52 @@ macro_rules! field {
 
 impl Tuning {
     /// What may be chosen, in the order in which it is tried: what is expected to matter most comes first.
-    pub const FIELDS: [Field; 6] = [
+    pub const FIELDS: [Field; 9] = [
         field!(convolve_rows, [8, 4, 2, 1]),
         field!(workgroups, [32, 128, 512, 2048, 8192]),
-        field!(block, [5, 10, 20]),
+        field!(block, [5, 10, 20, 50]),
         field!(gradient_rows, [4, 2, 1]),
-        field!(gradient_channels, [4, 5, 10, 2, 1]),
+        field!(gradient_channels, [4, 5, 8, 10, 12, 20, 2, 1]),
         field!(filter_channels, [4, 2, 1]),
+        field!(convolve_outputs, [1, 2, 3, 5]),
+        field!(staged, [0, 1]),
+        field!(filter_product, [0, 1]),
     ];
+    /// How many of the fields a text must have: those that came later are 0 or 1 in older texts.
+    const FIELDS_AT_FIRST: usize = 6;
 
-    /// What does well enough on any device of a kind. That of software was measured on lavapipe (128x128, depth 30); the
-    /// number of workgroups of hardware is an estimate.
+    /// What does well enough on any device of a kind. That of software was measured on lavapipe (128x128, depth 30), that of hardware
+    /// on an H100.
     pub fn safe(kind: DeviceKind) -> Self {
-        Self {
+        let plain = Self {
             convolve_rows: 8,
-            workgroups: if kind == DeviceKind::Software { 32 } else { 2048 },
+            convolve_outputs: 1,
+            workgroups: 32,
             block: 10,
             gradient_rows: 4,
             gradient_channels: 4,
             filter_channels: 4,
+            staged: 0,
+            filter_product: 0,
+        };
+        match kind {
+            DeviceKind::Gpu => Self {
+                convolve_outputs: 2,
+                workgroups: 2048,
+                block: 20,
+                gradient_channels: 20,
+                staged: 1,
+                filter_product: 1,
+                ..plain
+            },
+            DeviceKind::Cpu | DeviceKind::Software => plain,
         }
+    }
+
+    /// The tuning without what a device with these limits cannot run.
+    pub(in crate::gpu) fn within(self, limits: &wgpu::Limits) -> Self {
+        let fits = PRODUCT_BYTES <= limits.max_compute_workgroup_storage_size;
+        Self { filter_product: if fits { self.filter_product } else { 0 }, ..self }
     }
 
     /// The value of a field.
@@ -81,12 +113,16 @@ impl Tuning {
         })
     }
 
-    /// Reads what a tuning is shown as; `None` unless every field is there, with a value that it may have.
+    /// Reads what a tuning is shown as; `None` unless every field is there, with a value that it may have. The fields that came
+    /// later may be missing together: then kernels are those that there were before.
     pub fn parse(text: &str) -> Option<Self> {
         let mut tuning = Self::safe(DeviceKind::Software);
         let mut words = text.split_whitespace();
-        for field in &Self::FIELDS {
-            let (name, value) = words.next()?.split_once('=')?;
+        for (index, field) in Self::FIELDS.iter().enumerate() {
+            let Some(word) = words.next() else {
+                return (index == Self::FIELDS_AT_FIRST).then_some(tuning);
+            };
+            let (name, value) = word.split_once('=')?;
             tuning = tuning.with(field, value.parse().ok().filter(|_| name == field.name)?)?;
         }
         words.next().is_none().then_some(tuning)
@@ -95,26 +131,36 @@ impl Tuning {
     /// Tunings that between them run every variant of every kernel that may be chosen, in blocks of every size and with every
     /// number of workgroups: what a cross-check has to go through.
     pub fn covering() -> Vec<Self> {
-        let [convolve, workgroups, block, rows, channels, filter] = &Self::FIELDS;
+        let [convolve, workgroups, block, rows, channels, filter, outputs, staged, product] = &Self::FIELDS;
         // Few workgroups, or tiles of small images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
-        let safe = Self::safe(DeviceKind::Gpu);
+        let safe = Self::safe(DeviceKind::Software);
         let mut all = Vec::new();
-        for &gradient_rows in rows.values {
-            for &gradient_channels in channels.values {
-                let next = |field: &Field| field.values[all.len() % field.values.len()];
-                all.push(Self {
-                    convolve_rows: next(convolve),
-                    workgroups: fewest,
-                    gradient_rows,
-                    gradient_channels,
-                    filter_channels: next(filter),
-                    ..safe
-                });
+        for &staged in staged.values {
+            for &gradient_rows in rows.values {
+                for &gradient_channels in channels.values {
+                    let next = |field: &Field| field.values[all.len() % field.values.len()];
+                    all.push(Self {
+                        convolve_rows: next(convolve),
+                        workgroups: fewest,
+                        gradient_rows,
+                        gradient_channels,
+                        filter_channels: next(filter),
+                        filter_product: next(product),
+                        staged,
+                        ..safe
+                    });
+                }
+            }
+        }
+        for &convolve_rows in convolve.values {
+            for &convolve_outputs in outputs.values {
+                all.push(Self { convolve_rows, convolve_outputs, workgroups: fewest, block: 50, staged: 1, ..safe });
             }
         }
         let blocks = block.values.iter().cycle();
-        all.extend(workgroups.values.iter().zip(blocks).map(|(&workgroups, &block)| Self {
+        let safest = [safe, Self::safe(DeviceKind::Gpu)].into_iter().cycle();
+        all.extend(workgroups.values.iter().zip(blocks).zip(safest).map(|((&workgroups, &block), safe)| Self {
             workgroups,
             block,
             ..safe

@@ -6,21 +6,33 @@ use super::super::params::*;
 use super::super::shaders;
 use super::{Planner, Slot, count, single_numbers, span, tile};
 use crate::gpu::runtime::kernel::Shader;
+use crate::geometry::Boundary;
 
 /// Rows of a lattice that one work item of filter_gradient walks down.
 const SEGMENT: u32 = 16;
 
+/// What a workgroup of filter_gradient_product takes: gradients, sources (in fours) and pixels at a time; and the fewest of its
+/// work items that are worth a partial sum.
+const PRODUCT_GRADIENTS: u32 = 10;
+const PRODUCT_SOURCES: u32 = 64;
+const FOUR: u32 = 4;
+const PRODUCT_PIXELS: u32 = 32;
+const FEWEST_ITEMS: u32 = 8;
+
 /// Channels a thread in input_gradient, as the registry has them: five and ten fit blocks of layers.
 const CHANNEL_TILES: [u32; 5] = [1, 2, 4, 5, 10];
 
-/// The tile for `number` channels, of at most `most`. A thread loads each gradient and multiplies it for every channel of its
+/// Those of them where weights are staged.
+const STAGED_CHANNEL_TILES: [u32; 4] = [4, 8, 12, 20];
+
+/// The tile of `sizes` for `number` channels, of at most `most`. A thread loads each gradient and multiplies it for every channel of its
 /// tile, those beyond the last one too: tiles should be few, and full.
-fn channel_tile(number: u32, most: u32) -> u32 {
+fn channel_tile(sizes: &[u32], number: u32, most: u32) -> u32 {
     const LOAD: u32 = 2;
     let cost = |size: u32| number.div_ceil(size) * (size + LOAD);
     // Of two that are as good, the larger one.
-    let sizes = CHANNEL_TILES.into_iter().rev().filter(|&size| size <= most);
-    sizes.min_by_key(|&size| cost(size)).unwrap_or(1)
+    let fitting = sizes.iter().copied().rev().filter(|&size| size <= most);
+    fitting.min_by_key(|&size| cost(size)).unwrap_or(sizes[0])
 }
 
 impl Planner<'_> {
@@ -88,14 +100,16 @@ impl Planner<'_> {
     ) {
         let architecture = &self.schedule.architecture;
         let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels())).max();
-        let mut size = channel_tile(count(channels), self.tuning.gradient_channels);
+        let staged = self.tuning.staged;
+        let sizes: &[u32] = if staged == 1 { &STAGED_CHANNEL_TILES } else { &CHANNEL_TILES };
+        let mut size = channel_tile(sizes, count(channels), self.tuning.gradient_channels);
         let mut rows = tile(self.geometry.rows, self.tuning.gradient_rows);
         let across = |size: u32| self.columns().saturating_mul(count(channels).div_ceil(size));
         while rows > 1 && self.too_few(across(size), self.geometry.rows.div_ceil(rows)) {
             rows /= 2;
         }
-        while size > 1 && self.too_few(across(size), self.geometry.rows.div_ceil(rows)) {
-            size = channel_tile(count(channels), size - 1);
+        while size > sizes[0] && self.too_few(across(size), self.geometry.rows.div_ceil(rows)) {
+            size = channel_tile(sizes, count(channels), size - 1);
         }
         let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
         let (into, channel_page_start, channel_page_channels) = self.gradient_page(channels.start);
@@ -127,12 +141,15 @@ impl Planner<'_> {
         let mut slots = vec![Slot::Parameters, Slot::Hidden, into];
         slots.extend([from, maps].into_iter().filter(|&page| page != into));
         let workgroups = [across(size), self.geometry.rows.div_ceil(rows), self.geometry.batch];
-        let values = [("ROWS", rows), ("CHANNELS", size)];
+        let values = [("ROWS", rows), ("CHANNELS", size), ("STAGED", staged)];
         let work = self.per_pixel(9 * count(gradients), count(channels));
         self.push(shader, &values, &params, &slots, workgroups, work);
     }
 
     pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {
+        if self.tuning.filter_product == 1 {
+            return self.filter_product(gradients, sources);
+        }
         let architecture = &self.schedule.architecture;
         let size = tile(count(sources), self.tuning.filter_channels);
         let tiles = count(sources).div_ceil(size);
@@ -171,6 +188,59 @@ impl Planner<'_> {
             chunks,
             tiles,
             across: size,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            row_start: gradients.start as u32,
+            inputs: self.geometry.inputs,
+            ..Default::default()
+        };
+        let slots = [Slot::Partials, Slot::ParameterGradients, Slot::Hidden];
+        self.sum_partials(&shaders::SUM_FILTER_PARTIALS, &sum, &slots)
+    }
+
+    /// Filter gradients as a product of matrices.
+    fn filter_product(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {
+        let architecture = &self.schedule.architecture;
+        let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels())).max();
+        let reach = if architecture.boundary == Boundary::Zeros { 0 } else { reach.unwrap_or(0) as u32 };
+        let tiles = count(sources).div_ceil(FOUR);
+        let wide_tiles = count(sources).div_ceil(PRODUCT_SOURCES);
+        let across = wide_tiles * count(gradients).div_ceil(PRODUCT_GRADIENTS);
+        let column_tiles = (self.geometry.columns + 2 * reach).div_ceil(PRODUCT_PIXELS);
+        let items = self.geometry.batch * column_tiles * (self.geometry.rows + 2 * reach);
+        let items_of_chunk = items.div_ceil(self.chunks(2 * across, items.div_ceil(FEWEST_ITEMS)));
+        let chunks = items.div_ceil(items_of_chunk);
+        let map = self.schedule.map_page(sources.start);
+        let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
+        let (source_page_start, source_page_channels) = span(&self.schedule.map_pages[map]);
+        let params = FilterProductParams {
+            geometry: self.geometry,
+            gradient_start: gradients.start as u32,
+            gradient_end: gradients.end as u32,
+            gradient_page_start,
+            gradient_page_channels,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            source_page_start,
+            source_page_channels,
+            tiles,
+            wide_tiles,
+            chunks,
+            items,
+            items_of_chunk,
+            reach,
+            column_tiles,
+            unused: 0,
+        };
+        let slots = [Slot::Hidden, from, Slot::MapPage(map), Slot::Partials];
+        let work = self.per_pixel(9 * count(sources), count(gradients));
+        self.push(&shaders::FILTER_GRADIENT_PRODUCT, &[], &params, &slots, [across, chunks, 1], work);
+        let sum = SumPartialsParams {
+            count: count(gradients) * tiles * 9 * FOUR,
+            elements: 9 * FOUR,
+            chunks,
+            tiles,
+            across: FOUR,
             source_start: sources.start as u32,
             source_end: sources.end as u32,
             row_start: gradients.start as u32,
@@ -274,7 +344,7 @@ mod tests {
 
     #[test]
     fn channel_tiles_are_few_and_full_and_in_the_registry() {
-        let tiles = |number, most| channel_tile(number, most);
+        let tiles = |number, most| channel_tile(&CHANNEL_TILES, number, most);
         assert_eq!([1, 2, 3, 4, 5, 10, 20].map(|number| tiles(number, 10)), [1, 2, 4, 4, 5, 10, 10]);
         assert_eq!([1, 2, 3, 5, 10].map(|number| tiles(number, 5)), [1, 2, 4, 5, 5]);
         assert_eq!([1, 2, 3, 5, 10].map(|number| tiles(number, 4)), [1, 2, 4, 4, 4]);

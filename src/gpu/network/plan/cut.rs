@@ -57,6 +57,7 @@ placed!(
     MixInputGradientParams,
     InputGradientParams,
     FilterGradientParams,
+    FilterProductParams,
     MixWeightGradientParams,
     BiasGradientParams
 );

@@ -5,7 +5,53 @@ use std::ops::Range;
 use super::super::params::*;
 use super::super::shaders;
 use super::{LANES, Planner, Slot, count, span, tile};
-use crate::network::RESPONSES;
+use crate::network::{Architecture, DilationMode, RESPONSES};
+
+/// Outputs a thread in convolve, as the registry has them.
+const OUTPUT_TILES: [u32; 4] = [1, 2, 3, 5];
+
+/// The outputs of a step in groups of one dilation, as `ConvolveParams` numbers them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OutputGroups {
+    /// Outputs in a group.
+    outputs: u32,
+    count: u32,
+    span: u32,
+    stride: u32,
+}
+
+impl OutputGroups {
+    /// Groups of at most `most` of `outputs`, whose dilations are given.
+    fn of(architecture: &Architecture, outputs: &Range<usize>, dilations: &[u32], most: u32) -> Self {
+        let number = count(outputs);
+        let alone = Self { outputs: 1, count: number, span: number.max(1), stride: 1 };
+        // Dilations come again after so many channels.
+        let period = architecture.dilations.len() as u32;
+        let by_layer = architecture.dilation_mode == DilationMode::Layer;
+        let width = architecture.width as u32;
+        let period = if by_layer { period.saturating_mul(width) } else { period };
+        let apart = |size: u32| {
+            let span = period.min(number).max(1);
+            let in_turn = number.div_ceil(period);
+            Self { outputs: size, count: span * in_turn.div_ceil(size), span, stride: period }
+        };
+        let beside = |size: u32| Self { outputs: size, count: number.div_ceil(size), span: 1, stride: 1 };
+        let sizes = OUTPUT_TILES.into_iter().filter(|&size| size <= most);
+        let all = sizes.flat_map(|size| [apart(size), beside(size)]).chain([alone]);
+        let fits = |groups: &Self| {
+            (0..groups.count).all(|group| {
+                let first = group % groups.span + group / groups.span * groups.outputs * groups.stride;
+                let members = (0..groups.outputs).map(|o| first + o * groups.stride).filter(|&o| o < number);
+                let mut members = members.map(|output| dilations[output as usize]);
+                members.next().is_none_or(|first| members.all(|other| other == first))
+            })
+        };
+        // A thread loads each pixel once, and multiplies it for every output of its group, those beyond the end too.
+        const LOAD: u32 = 2;
+        let cost = |groups: &Self| groups.count.saturating_mul(groups.outputs + LOAD);
+        all.filter(fits).min_by_key(cost).unwrap_or(alone)
+    }
+}
 
 impl Planner<'_> {
     pub(super) fn load(&mut self) {
@@ -91,13 +137,16 @@ impl Planner<'_> {
             outputs.clone().map(|o| architecture.dilation(o - architecture.stem_channels()) as u32);
         let dilations: Vec<u32> = dilations.collect();
         let most = dilations.iter().copied().max().unwrap_or(1);
-        let (image_rows, across) = (self.geometry.rows, self.columns().saturating_mul(count(outputs)));
+        let staged = self.tuning.staged;
+        let most_outputs = if staged == 1 { self.tuning.convolve_outputs } else { 1 };
+        let groups = OutputGroups::of(architecture, outputs, &dilations, most_outputs);
+        let (image_rows, across) = (self.geometry.rows, self.columns().saturating_mul(groups.count));
         // Lattice rows in groups of `rows`: each lattice has its own, however short.
         // The number of groups does not grow steadily with the dilation, so it is computed for each.
-        let groups = |rows: u32, s: u32| {
+        let lattices = |rows: u32, s: u32| {
             if image_rows <= rows * s { s.min(image_rows) } else { image_rows.div_ceil(rows * s) * s }
         };
-        let down = |rows: u32| dilations.iter().map(|&s| groups(rows, s)).max().unwrap_or(1);
+        let down = |rows: u32| dilations.iter().map(|&s| lattices(rows, s)).max().unwrap_or(1);
         let lattice = image_rows.div_ceil(most);
         let mut rows = tile(lattice, self.tuning.convolve_rows);
         while rows > 1 && self.too_few(across, down(rows)) {
@@ -113,20 +162,25 @@ impl Planner<'_> {
             source_page_start,
             source_page_channels,
             output_start: outputs.start as u32,
-            output_count: count(outputs),
+            output_end: outputs.end as u32,
             output_page_start,
             output_page_channels,
             finish_start: finishes.start as u32,
             finish_end: finishes.end as u32,
             first: first.into(),
             bias_start: self.layout.biases().start as u32,
+            groups: groups.count,
+            span: groups.span,
+            stride: groups.stride,
+            unused: 0,
         };
         let mut slots = vec![Slot::Parameters, Slot::Hidden, Slot::MapPage(into)];
         let shader = if from == into { &shaders::CONVOLVE_WITHIN } else { &shaders::CONVOLVE };
         slots.extend((from != into).then_some(Slot::MapPage(from)));
         let workgroups = [across, down(rows), self.geometry.batch];
         let work = self.per_pixel(9 * count(sources), count(outputs));
-        self.push(shader, &[("ROWS", rows)], &params, &slots, workgroups, work);
+        let values = [("ROWS", rows), ("OUTPUTS", groups.outputs), ("STAGED", staged)];
+        self.push(shader, &values, &params, &slots, workgroups, work);
     }
 
     pub(super) fn mix(&mut self, sources: &Range<usize>, first: bool) {
