@@ -42,7 +42,8 @@ fn dice_slopes(@builtin(local_invocation_index) lane: u32) {
             if wanted > 0.0 {
                 weight += wanted;
                 present += 1.0;
-                lacking += 1.0 - 2.0 * partials[at] / partials[at + 1u];
+                // The difference comes first: where it is nothing, so is this, whatever a device rounds in divisions.
+                lacking += (partials[at + 1u] - 2.0 * partials[at]) / partials[at + 1u];
             }
         }
         let share = weight / max(present, 1.0);

@@ -5,10 +5,10 @@
 //
 // Bindings: 1 hidden channels, 2 page of gradients, 3 page of feature maps (which may be the same one), 4 partials
 // [gradient][four sources][chunk][source][tap], which sum_partials adds up.
-// Tiling: a workgroup takes ten gradients and 64 sources, a thread one gradient and four sources: 36 sums. 32 pixels of a row at
-// a time are copied into the workgroup's memory, gradients once for each tap with its shift: each number that is loaded from
-// there serves four or nine sums, whatever the dilations. Work items are (image, columns by 32, rows); each chunk takes
-// `items_of_chunk` consecutive ones, so that it finds in the cache the rows that it has read before.
+// Tiling: a workgroup takes ten gradients and 64 QUADS sources, a thread one gradient and 4 QUADS sources: 36 QUADS sums. PIXELS
+// pixels of a row at a time are copied into the workgroup's memory, gradients once for each tap with its shift: each number that
+// is loaded from there serves 4 QUADS or nine sums, whatever the dilations. Work items are (image, columns by PIXELS, rows); each
+// chunk takes `items_of_chunk` consecutive ones, so that it finds in the cache the rows that it has read before.
 // x: tiles of sources, then tiles of gradients; y: chunks.
 
 //#include geometry
@@ -25,7 +25,7 @@ struct FilterProductParams {
     source_end: u32,
     source_page_start: u32,
     source_page_channels: u32,
-    // Groups of four sources, and tiles of 64.
+    // Groups of four sources, and tiles of 64 QUADS.
     tiles: u32,
     wide_tiles: u32,
     // Workgroups that share the pixels, their items, and how many of these each takes.
@@ -34,7 +34,7 @@ struct FilterProductParams {
     items_of_chunk: u32,
     // The largest dilation of the gradients: how far into the margins pixels count. 0 where margins are zeros.
     reach: u32,
-    // Columns by 32, margins included.
+    // Columns by PIXELS, margins included.
     column_tiles: u32,
     unused: u32,
 }
@@ -46,15 +46,15 @@ struct FilterProductParams {
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
 // By pixel and gradient: its nine taps and three zeros. One more than there are, so that neighbouring pixels are in other banks.
-var<workgroup> shifted: array<vec4<f32>, 992>;
+var<workgroup> shifted: array<vec4<f32>, ${31 * PIXELS}>;
 // By pixel: sources in fours.
-var<workgroup> sources: array<vec4<f32>, 544>;
+var<workgroup> sources: array<vec4<f32>, ${(16 * QUADS + 1) * PIXELS}>;
 
 @compute @workgroup_size(160)
 fn filter_gradient_product(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
     let group = place_in_whole(workgroup);
-    let first_source = params.source_start + group.x % params.wide_tiles * 64u;
+    let first_source = params.source_start + group.x % params.wide_tiles * ${64 * QUADS}u;
     let first_gradient = params.gradient_start + group.x / params.wide_tiles * 10u;
     let last_source = params.source_end - 1u;
     let rows = i32(geometry.rows);
@@ -63,20 +63,20 @@ fn filter_gradient_product(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin
     let reach = i32(params.reach);
     // What this thread adds up.
     let own_gradient = first_gradient + lane % 10u;
-    let own_source = first_source + lane / 10u * 4u;
+    let own_source = first_source + lane / 10u * ${4 * QUADS}u;
     let own = min(own_gradient, params.gradient_end - 1u);
     // sum_partials skips what is not written.
     let counts = own_gradient < params.gradient_end
         && own_source < min(params.source_end, hidden[own - geometry.inputs].sources);
-    // What it copies: a pixel of two gradients, and of every fifth group of four sources.
-    let pixel = lane % 32u;
-    let part = lane / 32u;
-    //#for k in 0..2
-    let copied_${k} = min(first_gradient + part + ${5 * k}u, params.gradient_end - 1u);
+    // What it copies: a pixel of GRADIENTS gradients, and of every so-manieth group of four sources.
+    let pixel = lane % ${PIXELS}u;
+    let part = lane / ${PIXELS}u;
+    //#for k in 0..GRADIENTS
+    let copied_${k} = min(first_gradient + part + ${PARTS * k}u, params.gradient_end - 1u);
     let s_${k} = i32(hidden[copied_${k} - geometry.inputs].dilation);
     //#end
-    let fours = min((params.source_end - first_source + 3u) / 4u, 16u);
-    //#for c in 0..4
+    let fours = min((params.source_end - first_source + 3u) / 4u, ${16 * QUADS}u);
+    //#for c in 0..4 * QUADS
     //#for tap in 0..9
     var sum_${c}_${tap} = 0.0;
     //#end
@@ -86,12 +86,12 @@ fn filter_gradient_product(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin
     let end = min((group.y + 1u) * params.items_of_chunk, params.items);
     for (var item = group.y * params.items_of_chunk; item < end; item += 1u) {
         let y = i32(item % tall) - reach;
-        let column = i32(item / tall % params.column_tiles * 32u + pixel) - reach;
+        let column = i32(item / tall % params.column_tiles * ${PIXELS}u + pixel) - reach;
         let image = item / (tall * params.column_tiles);
         let inside = column < columns + reach;
         let x = min(column, columns + reach - 1);
         workgroupBarrier();
-        //#for k in 0..2
+        //#for k in 0..GRADIENTS
         {
             let plane = i32(gradient_place(params.gradient_page_start, params.gradient_page_channels, image, copied_${k})) + x;
             //#for r in 0..3
@@ -103,52 +103,62 @@ fn filter_gradient_product(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin
             let value_${3 * r + column} = select(0.0, gradients[at_${r} - s_${k} * (${column} - 1)], counts_${r});
             //#end
             //#end
-            let into = pixel * 31u + (part + ${5 * k}u) * 3u;
+            let into = pixel * 31u + (part + ${PARTS * k}u) * 3u;
             shifted[into] = vec4<f32>(value_0, value_1, value_2, value_3);
             shifted[into + 1u] = vec4<f32>(value_4, value_5, value_6, value_7);
             shifted[into + 2u] = vec4<f32>(value_8, 0.0, 0.0, 0.0);
         }
         //#end
-        for (var four = part; four < fours; four += 5u) {
+        for (var four = part; four < fours; four += ${PARTS}u) {
             let source = first_source + 4u * four;
             //#for c in 0..4
             let plane_${c} = map_place(params.source_page_start, params.source_page_channels, image, min(source + ${c}u, last_source));
             let value_${c} = maps[i32(plane_${c}) + y * pitch + x];
             //#end
-            sources[pixel * 17u + four] = vec4<f32>(value_0, value_1, value_2, value_3);
+            sources[pixel * ${16 * QUADS + 1}u + four] = vec4<f32>(value_0, value_1, value_2, value_3);
         }
         workgroupBarrier();
         if counts {
             var shifted_at = lane % 10u * 3u;
-            var source_at = lane / 10u;
-            for (var k = 0u; k < 32u; k += 1u) {
+            var source_at = lane / 10u * ${QUADS}u;
+            for (var k = 0u; k < ${PIXELS}u; k += 1u) {
                 let above = shifted[shifted_at];
                 let middle = shifted[shifted_at + 1u];
                 let below = shifted[shifted_at + 2u].x;
-                let four = sources[source_at];
-                //#for c in 0..4
-                sum_${c}_0 = fma(above.x, four[${c}], sum_${c}_0);
-                sum_${c}_1 = fma(above.y, four[${c}], sum_${c}_1);
-                sum_${c}_2 = fma(above.z, four[${c}], sum_${c}_2);
-                sum_${c}_3 = fma(above.w, four[${c}], sum_${c}_3);
-                sum_${c}_4 = fma(middle.x, four[${c}], sum_${c}_4);
-                sum_${c}_5 = fma(middle.y, four[${c}], sum_${c}_5);
-                sum_${c}_6 = fma(middle.z, four[${c}], sum_${c}_6);
-                sum_${c}_7 = fma(middle.w, four[${c}], sum_${c}_7);
-                sum_${c}_8 = fma(below, four[${c}], sum_${c}_8);
+                //#for quad in 0..QUADS
+                {
+                    let four = sources[source_at + ${quad}u];
+                    //#for c in 0..4
+                    sum_${4 * quad + c}_0 = fma(above.x, four[${c}], sum_${4 * quad + c}_0);
+                    sum_${4 * quad + c}_1 = fma(above.y, four[${c}], sum_${4 * quad + c}_1);
+                    sum_${4 * quad + c}_2 = fma(above.z, four[${c}], sum_${4 * quad + c}_2);
+                    sum_${4 * quad + c}_3 = fma(above.w, four[${c}], sum_${4 * quad + c}_3);
+                    sum_${4 * quad + c}_4 = fma(middle.x, four[${c}], sum_${4 * quad + c}_4);
+                    sum_${4 * quad + c}_5 = fma(middle.y, four[${c}], sum_${4 * quad + c}_5);
+                    sum_${4 * quad + c}_6 = fma(middle.z, four[${c}], sum_${4 * quad + c}_6);
+                    sum_${4 * quad + c}_7 = fma(middle.w, four[${c}], sum_${4 * quad + c}_7);
+                    sum_${4 * quad + c}_8 = fma(below, four[${c}], sum_${4 * quad + c}_8);
+                    //#end
+                }
                 //#end
                 shifted_at += 31u;
-                source_at += 17u;
+                source_at += ${16 * QUADS + 1}u;
             }
         }
     }
     if counts {
-        let tile = group.x % params.wide_tiles * 16u + lane / 10u;
-        let at = (((own_gradient - params.gradient_start) * params.tiles + tile) * params.chunks + group.y) * 36u;
-        //#for c in 0..4
-        //#for tap in 0..9
-        partials[at + ${9 * c + tap}u] = sum_${c}_${tap};
-        //#end
+        //#for quad in 0..QUADS
+        {
+            let tile = group.x % params.wide_tiles * ${16 * QUADS}u + lane / 10u * ${QUADS}u + ${quad}u;
+            let at = (((own_gradient - params.gradient_start) * params.tiles + tile) * params.chunks + group.y) * 36u;
+            if tile < params.tiles {
+                //#for c in 0..4
+                //#for tap in 0..9
+                partials[at + ${9 * c + tap}u] = sum_${4 * quad + c}_${tap};
+                //#end
+                //#end
+            }
+        }
         //#end
     }
 }

@@ -144,9 +144,13 @@ fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
         if !near_edge {
             let first_row = i32(y) * pitch;
             for (var column = left; column.x < columns + reach; column = next_image(column)) {
-                var at = plane + first_row + column.x;
                 for (var gradient = 0u; gradient < chunk_end - chunk; gradient += 1u) {
                     let s = i32(hidden[chunk + gradient - geometry.inputs].dilation);
+                    // Most mirror images are too far out to be seen by most gradients.
+                    if column.x < -s || column.x >= columns + s {
+                        continue;
+                    }
+                    let at = plane + i32(gradient * geometry.gradient_plane) + first_row + column.x;
                     let weights_at = gradient * ${9 * QUADS}u;
                     //#for r in 0..3
                     //#for column in 0..3
@@ -168,7 +172,6 @@ fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
                     }
                     //#end
                     //#end
-                    at += i32(geometry.gradient_plane);
                 }
             }
             continue;
@@ -181,10 +184,17 @@ fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
         // enough out by then to read only zeros.
         loop {
             for (var column = left; column.x < columns + reach; column = next_image(column)) {
-                var at = plane + column.x;
                 for (var gradient = chunk; gradient < chunk_end; gradient += 1u) {
                     let later = hidden[gradient - geometry.inputs];
                     let s = i32(later.dilation);
+                    var seen = false;
+                    //#for t in 0..ROWS
+                    seen = seen || (image_${t}.x >= -s && image_${t}.x < rows + s);
+                    //#end
+                    if !seen || column.x < -s || column.x >= columns + s {
+                        continue;
+                    }
+                    let at = plane + i32((gradient - chunk) * geometry.gradient_plane) + column.x;
                     //#if STAGED
                     let weights_at = (gradient - chunk) * ${9 * QUADS}u;
                     //#else
@@ -228,7 +238,6 @@ fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
                         //#end
                     }
                     //#end
-                    at += i32(geometry.gradient_plane);
                 }
             }
             var more = false;

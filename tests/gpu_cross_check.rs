@@ -57,10 +57,12 @@ fn every_tuning_agrees() {
     let architecture = Architecture { dilations: vec![1, 2, 4], ..Architecture::new(2, 5, 12) };
     let shape = Shape { batch: 2, extent: Extent::plane(21, 70) };
     let case = Case::new(architecture, shape, true, 5);
+    let adapter = adapter();
     for tuning in Tuning::covering() {
+        let adapter = adapter.clone();
         let open = move |architecture: &Architecture, parameters: &[f32], _: Setting| {
             let options = GpuOptions { tuning: Some(tuning), ..Default::default() };
-            let engine = GpuEngine::open(&adapter(), architecture, parameters, options)?;
+            let engine = GpuEngine::open(&adapter, architecture, parameters, options)?;
             Ok(Box::new(engine) as Box<dyn Engine>)
         };
         let outcome = check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });

@@ -1,5 +1,7 @@
 //! Binds a plan to buffers, and records it.
 
+use std::ops::Range;
+
 use super::plan::{Plan, Slot};
 use crate::Result;
 use crate::gpu::runtime::device::Device;
@@ -11,9 +13,14 @@ use crate::gpu::runtime::timer::Timer;
 /// A plan bound to buffers, ready to be recorded again and again.
 pub(super) struct Recorder {
     dispatches: Vec<BoundDispatch>,
-    /// For each command buffer, its dispatches.
-    pieces: Vec<std::ops::Range<usize>>,
+    /// For each command buffer, its dispatches: those of a layer, or of several layers that are little work.
+    pieces: Vec<Range<usize>>,
 }
+
+/// Layers are recorded into one command buffer until they have so many multiply-adds. A device stands still for a while at the end
+/// of each command buffer (64 us on an H100, as long as a layer of a small image takes), and some systems reset a device whose
+/// command buffer takes seconds: one of some years ago reaches about 100 GFLOP/s.
+const MULTIPLY_ADDS: u64 = 20_000_000_000;
 
 struct BoundDispatch {
     pipeline: wgpu::ComputePipeline,
@@ -61,12 +68,9 @@ impl Recorder {
         }
         device.queue.write_buffer(&uniform, 0, &params);
         let place = |step: usize| plan.dispatches.partition_point(|dispatch| dispatch.step < step);
-        let mut pieces: Vec<_> = plan
-            .schedule
-            .recordings()
-            .into_iter()
-            .map(|steps| place(steps.start)..place(steps.end))
-            .collect();
+        let layers = plan.schedule.recordings().into_iter().map(|steps| place(steps.start)..place(steps.end));
+        let work = |layer: &Range<usize>| plan.dispatches[layer.clone()].iter().map(|d| d.multiply_adds).sum();
+        let mut pieces = together(layers.map(|layer| (work(&layer), layer)), MULTIPLY_ADDS);
         // The dispatches that judge come after all steps.
         if let Some(last) = pieces.last_mut() {
             last.end = dispatches.len();
@@ -74,7 +78,7 @@ impl Recorder {
         Ok(Self { dispatches, pieces })
     }
 
-    /// Records all dispatches, a command buffer for each completed layer. A timer gets a span for each step of the
+    /// Records all dispatches, a command buffer for each completed layer, or for several that are little work. A timer gets a span for each step of the
     /// schedule.
     pub fn record(&self, device: &Device, mut timer: Option<&mut Timer>) -> Result<Vec<wgpu::CommandBuffer>> {
         let mut commands = Vec::with_capacity(self.pieces.len());
@@ -97,11 +101,39 @@ impl Recorder {
     }
 }
 
+/// Joins consecutive pieces, each with its work, while they have no more than `most` together.
+fn together(pieces: impl Iterator<Item = (u64, Range<usize>)>, most: u64) -> Vec<Range<usize>> {
+    let mut joined: Vec<(u64, Range<usize>)> = Vec::new();
+    for (work, piece) in pieces {
+        match joined.last_mut() {
+            Some((before, last)) if before.saturating_add(work) <= most => {
+                *before += work;
+                last.end = piece.end;
+            }
+            _ => joined.push((work, piece)),
+        }
+    }
+    joined.into_iter().map(|(_, piece)| piece).collect()
+}
+
 fn run(dispatches: &[BoundDispatch], pass: &mut wgpu::ComputePass<'_>) {
     for dispatch in dispatches {
         pass.set_pipeline(&dispatch.pipeline);
         pass.set_bind_group(0, &dispatch.bindings, &[]);
         let [x, y, z] = dispatch.workgroups;
         pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_share_a_command_buffer_while_they_are_little_work() {
+        let layers = [(3, 0..2), (4, 2..5), (1, 5..6), (20, 6..7), (1, 7..9), (u64::MAX, 9..10), (0, 10..11)];
+        let pieces = together(layers.into_iter(), 8);
+        assert_eq!(pieces, [0..6, 6..7, 7..9, 9..11]);
+        assert_eq!(together(std::iter::empty(), 8), [] as [Range<usize>; 0]);
     }
 }

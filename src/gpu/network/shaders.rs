@@ -261,15 +261,18 @@ shader!(
         &[("CHANNELS", 4), ("SUMS", 36)],
     ]
 );
-/// Bytes of a workgroup's memory that [`FILTER_GRADIENT_PRODUCT`] takes: more than some devices have.
-pub const PRODUCT_BYTES: u32 = 16 * (992 + 544);
+/// Bytes of a workgroup's memory that [`FILTER_GRADIENT_PRODUCT`] takes at most: more than some devices have.
+pub const PRODUCT_BYTES: u32 = 16 * 32 * (31 + 17);
 
 shader!(
-    /// The same as a product of matrices; ten gradients and 64 sources a workgroup.
+    /// The same as a product of matrices; ten gradients and 64 `QUADS` sources a workgroup.
     FILTER_GRADIENT_PRODUCT, "filter_gradient_product", "filter_gradient_product",
     &[Uniform, Read, Read, Read, ReadWrite],
     &[Geometry::LAYOUT, HiddenChannel::LAYOUT, FilterProductParams::LAYOUT],
-    PLAIN
+    &[
+        &[("QUADS", 1), ("PIXELS", 32), ("PARTS", 5), ("GRADIENTS", 2)],
+        &[("QUADS", 2), ("PIXELS", 16), ("PARTS", 10), ("GRADIENTS", 1)],
+    ]
 );
 shader!(
     /// Partial sums of the gradients of mixing weights; `OUTPUTS` x `CHANNELS` a thread.

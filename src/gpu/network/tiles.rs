@@ -24,7 +24,7 @@ pub struct Tuning {
     pub(in crate::gpu) filter_channels: u32,
     /// Whether workgroups keep filters in memory of their own, in convolve and input_gradient.
     pub(in crate::gpu) staged: u32,
-    /// Whether filter gradients are products of matrices.
+    /// Whether filter gradients are products of matrices: 0 for no, else the fours of sources of a thread.
     pub(in crate::gpu) filter_product: u32,
 }
 
@@ -61,7 +61,7 @@ impl Tuning {
         field!(filter_channels, [4, 2, 1]),
         field!(convolve_outputs, [1, 2, 3, 5]),
         field!(staged, [0, 1]),
-        field!(filter_product, [0, 1]),
+        field!(filter_product, [0, 1, 2]),
     ];
     /// How many of the fields a text must have: those that came later are 0 or 1 in older texts.
     const FIELDS_AT_FIRST: usize = 6;
@@ -87,7 +87,7 @@ impl Tuning {
                 block: 20,
                 gradient_channels: 20,
                 staged: 1,
-                filter_product: 1,
+                filter_product: 2,
                 ..plain
             },
             DeviceKind::Cpu | DeviceKind::Software => plain,

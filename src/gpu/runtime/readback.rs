@@ -28,7 +28,11 @@ pub(in crate::gpu) fn numbers<T: bytemuck::Pod>(
     doing: &str,
 ) -> Result<Vec<T>> {
     let view = buffer.get_mapped_range(..).map_err(|e| device.error(doing, e))?;
-    let numbers = view.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect();
+    // Mapped memory is aligned; where it were not, numbers would be read one by one.
+    let numbers = match bytemuck::try_cast_slice(&view) {
+        Ok(numbers) => numbers.to_vec(),
+        Err(_) => view.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect(),
+    };
     drop(view);
     buffer.unmap();
     Ok(numbers)

@@ -11,8 +11,8 @@ use crate::geometry::Boundary;
 /// Rows of a lattice that one work item of filter_gradient walks down.
 const SEGMENT: u32 = 16;
 
-/// What a workgroup of filter_gradient_product takes: gradients, sources (in fours) and pixels at a time; and the fewest of its
-/// work items that are worth a partial sum.
+/// What a workgroup of filter_gradient_product takes where a thread takes one four of sources: gradients, sources and pixels at a
+/// time; and the fewest of its work items that are worth a partial sum.
 const PRODUCT_GRADIENTS: u32 = 10;
 const PRODUCT_SOURCES: u32 = 64;
 const FOUR: u32 = 4;
@@ -147,7 +147,7 @@ impl Planner<'_> {
     }
 
     pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {
-        if self.tuning.filter_product == 1 {
+        if self.tuning.filter_product > 0 {
             return self.filter_product(gradients, sources);
         }
         let architecture = &self.schedule.architecture;
@@ -204,11 +204,14 @@ impl Planner<'_> {
         let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels())).max();
         let reach = if architecture.boundary == Boundary::Zeros { 0 } else { reach.unwrap_or(0) as u32 };
         let tiles = count(sources).div_ceil(FOUR);
-        let wide_tiles = count(sources).div_ceil(PRODUCT_SOURCES);
+        // Sources beyond those of one four a thread are worth two.
+        let quads = if count(sources) > PRODUCT_SOURCES / 2 { self.tuning.filter_product } else { 1 };
+        let pixels = PRODUCT_PIXELS / quads;
+        let wide_tiles = count(sources).div_ceil(PRODUCT_SOURCES * quads);
         let across = wide_tiles * count(gradients).div_ceil(PRODUCT_GRADIENTS);
-        let column_tiles = (self.geometry.columns + 2 * reach).div_ceil(PRODUCT_PIXELS);
+        let column_tiles = (self.geometry.columns + 2 * reach).div_ceil(pixels);
         let items = self.geometry.batch * column_tiles * (self.geometry.rows + 2 * reach);
-        let items_of_chunk = items.div_ceil(self.chunks(2 * across, items.div_ceil(FEWEST_ITEMS)));
+        let items_of_chunk = items.div_ceil(self.chunks(2 * across, items.div_ceil(FEWEST_ITEMS * quads)));
         let chunks = items.div_ceil(items_of_chunk);
         let map = self.schedule.map_page(sources.start);
         let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
@@ -234,7 +237,7 @@ impl Planner<'_> {
         };
         let slots = [Slot::Hidden, from, Slot::MapPage(map), Slot::Partials];
         let work = self.per_pixel(9 * count(sources), count(gradients));
-        self.push(&shaders::FILTER_GRADIENT_PRODUCT, &[], &params, &slots, [across, chunks, 1], work);
+        self.push(&shaders::FILTER_GRADIENT_PRODUCT, &[("QUADS", quads)], &params, &slots, [across, chunks, 1], work);
         let sum = SumPartialsParams {
             count: count(gradients) * tiles * 9 * FOUR,
             elements: 9 * FOUR,

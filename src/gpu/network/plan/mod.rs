@@ -64,6 +64,8 @@ pub(super) struct Dispatch {
     /// Bindings 1, 2, ...
     pub slots: Vec<Slot>,
     pub workgroups: [u32; 3],
+    /// About how many multiply-adds it does.
+    pub multiply_adds: u64,
     /// The step of the schedule that it belongs to; the number of steps where it judges what they leave, or takes classes from it.
     pub step: usize,
 }
@@ -277,9 +279,11 @@ impl Planner<'_> {
         workgroups: [u32; 3],
         multiply_adds: u64,
     ) {
-        for piece in self.limits.cut(workgroups, multiply_adds) {
+        let pieces = self.limits.cut(workgroups, multiply_adds);
+        let each = multiply_adds / pieces.len().max(1) as u64;
+        for piece in pieces {
             let params = params.starting_at(piece.first);
-            self.push_whole(shader, values, &params, slots, piece.workgroups);
+            self.push_whole(shader, values, &params, slots, piece.workgroups, each);
         }
     }
 
@@ -291,12 +295,14 @@ impl Planner<'_> {
         params: &impl bytemuck::Pod,
         slots: &[Slot],
         workgroups: [u32; 3],
+        multiply_adds: u64,
     ) {
         self.dispatches.push(Dispatch {
             kernel: Kernel::new(shader, values),
             params: bytemuck::bytes_of(params).to_vec(),
             slots: slots.to_vec(),
             workgroups,
+            multiply_adds,
             step: self.step,
         });
     }
@@ -347,7 +353,7 @@ impl Planner<'_> {
         self.partials = self.partials.max(u64::from(params.count) * u64::from(params.chunks));
         let groups = params.count.div_ceil(LANES);
         let across = groups.min(self.limits.workgroups);
-        self.push_whole(shader, &[], params, slots, [across, groups.div_ceil(across), 1]);
+        self.push_whole(shader, &[], params, slots, [across, groups.div_ceil(across), 1], 0);
     }
 }
 
