@@ -83,42 +83,53 @@ fn filter_gradient_product(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin
     //#end
 
     let tall = geometry.rows + 2u * params.reach;
-    let end = min((group.y + 1u) * params.items_of_chunk, params.items);
-    for (var item = group.y * params.items_of_chunk; item < end; item += 1u) {
-        let y = i32(item % tall) - reach;
-        let column = i32(item / tall % params.column_tiles * ${PIXELS}u + pixel) - reach;
-        let image = item / (tall * params.column_tiles);
-        let inside = column < columns + reach;
-        let x = min(column, columns + reach - 1);
-        workgroupBarrier();
-        //#for k in 0..GRADIENTS
-        {
-            let plane = i32(gradient_place(params.gradient_page_start, params.gradient_page_channels, image, copied_${k})) + x;
-            //#for r in 0..3
-            let row_${r} = y - s_${k} * (${r} - 1);
-            let counts_${r} = inside && row_${r} >= 0 && row_${r} < rows;
-            let at_${r} = plane + select(0, row_${r}, counts_${r}) * pitch;
-            // Beside the rows there are zeros, so columns need no check.
-            //#for column in 0..3
-            let value_${3 * r + column} = select(0.0, gradients[at_${r} - s_${k} * (${column} - 1)], counts_${r});
+    let start = group.y * params.items_of_chunk;
+    let end = min(start + params.items_of_chunk, params.items);
+    // Each round loads what the next one needs while it computes, and stores it in the workgroup's memory afterwards.
+    //#for k in 0..GRADIENTS
+    //#for part in 0..3
+    var shifted_${k}_${part}: vec4<f32>;
+    //#end
+    //#end
+    //#for j in 0..4
+    var sources_${j}: vec4<f32>;
+    //#end
+    for (var item = start; item <= end; item += 1u) {
+        if item < end {
+            let y = i32(item % tall) - reach;
+            let column = i32(item / tall % params.column_tiles * ${PIXELS}u + pixel) - reach;
+            let image = item / (tall * params.column_tiles);
+            let inside = column < columns + reach;
+            let x = min(column, columns + reach - 1);
+            //#for k in 0..GRADIENTS
+            {
+                let plane = i32(gradient_place(params.gradient_page_start, params.gradient_page_channels, image, copied_${k})) + x;
+                //#for r in 0..3
+                let row_${r} = y - s_${k} * (${r} - 1);
+                let counts_${r} = inside && row_${r} >= 0 && row_${r} < rows;
+                let at_${r} = plane + select(0, row_${r}, counts_${r}) * pitch;
+                // Beside the rows there are zeros, so columns need no check.
+                //#for column in 0..3
+                let value_${3 * r + column} = select(0.0, gradients[at_${r} - s_${k} * (${column} - 1)], counts_${r});
+                //#end
+                //#end
+                shifted_${k}_0 = vec4<f32>(value_0, value_1, value_2, value_3);
+                shifted_${k}_1 = vec4<f32>(value_4, value_5, value_6, value_7);
+                shifted_${k}_2 = vec4<f32>(value_8, 0.0, 0.0, 0.0);
+            }
             //#end
+            //#for j in 0..4
+            if part + ${PARTS * j}u < fours {
+                let source = first_source + (part + ${PARTS * j}u) * 4u;
+                //#for c in 0..4
+                let plane_${c} = map_place(params.source_page_start, params.source_page_channels, image, min(source + ${c}u, last_source));
+                let value_${c} = maps[i32(plane_${c}) + y * pitch + x];
+                //#end
+                sources_${j} = vec4<f32>(value_0, value_1, value_2, value_3);
+            }
             //#end
-            let into = pixel * 31u + (part + ${PARTS * k}u) * 3u;
-            shifted[into] = vec4<f32>(value_0, value_1, value_2, value_3);
-            shifted[into + 1u] = vec4<f32>(value_4, value_5, value_6, value_7);
-            shifted[into + 2u] = vec4<f32>(value_8, 0.0, 0.0, 0.0);
         }
-        //#end
-        for (var four = part; four < fours; four += ${PARTS}u) {
-            let source = first_source + 4u * four;
-            //#for c in 0..4
-            let plane_${c} = map_place(params.source_page_start, params.source_page_channels, image, min(source + ${c}u, last_source));
-            let value_${c} = maps[i32(plane_${c}) + y * pitch + x];
-            //#end
-            sources[pixel * ${16 * QUADS + 1}u + four] = vec4<f32>(value_0, value_1, value_2, value_3);
-        }
-        workgroupBarrier();
-        if counts {
+        if counts && item > start {
             var shifted_at = lane % 10u * 3u;
             var source_at = lane / 10u * ${QUADS}u;
             for (var k = 0u; k < ${PIXELS}u; k += 1u) {
@@ -145,6 +156,23 @@ fn filter_gradient_product(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin
                 source_at += ${16 * QUADS + 1}u;
             }
         }
+        workgroupBarrier();
+        if item < end {
+            //#for k in 0..GRADIENTS
+            {
+                let into = pixel * 31u + (part + ${PARTS * k}u) * 3u;
+                //#for part in 0..3
+                shifted[into + ${part}u] = shifted_${k}_${part};
+                //#end
+            }
+            //#end
+            //#for j in 0..4
+            if part + ${PARTS * j}u < fours {
+                sources[pixel * ${16 * QUADS + 1}u + part + ${PARTS * j}u] = sources_${j};
+            }
+            //#end
+        }
+        workgroupBarrier();
     }
     if counts {
         //#for quad in 0..QUADS

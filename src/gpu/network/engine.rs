@@ -80,6 +80,7 @@ impl GpuEngine {
         let device = Device::open(adapter, options.checked_shaders)?;
         let tuning = options.tuning.unwrap_or_else(|| Tuning::safe(device.info.kind)).within(&device.limits);
         let limits = DispatchLimits::new(device.limits.max_compute_workgroups_per_dimension);
+        let limits = if device.info.shares_memory { limits } else { limits.of_card() };
         let most = memory::max_page_bytes(&device.limits);
         let options = Options {
             block: options.block.unwrap_or(tuning.block as usize).max(1),

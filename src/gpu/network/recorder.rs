@@ -17,10 +17,10 @@ pub(super) struct Recorder {
     pieces: Vec<Range<usize>>,
 }
 
-/// Layers are recorded into one command buffer until they have so many multiply-adds. A device stands still for a while at the end
-/// of each command buffer (64 us on an H100, as long as a layer of a small image takes), and some systems reset a device whose
-/// command buffer takes seconds: one of some years ago reaches about 100 GFLOP/s.
-const MULTIPLY_ADDS: u64 = 20_000_000_000;
+/// Layers are recorded into one command buffer until they are the work of so many of the largest dispatches. A device stands still
+/// for a while at the end of each command buffer (64 us on an H100, longer than a layer of a small image takes), and some systems reset
+/// a device whose command buffer takes seconds.
+const LARGEST_DISPATCHES: u64 = 4;
 
 struct BoundDispatch {
     pipeline: wgpu::ComputePipeline,
@@ -70,7 +70,8 @@ impl Recorder {
         let place = |step: usize| plan.dispatches.partition_point(|dispatch| dispatch.step < step);
         let layers = plan.schedule.recordings().into_iter().map(|steps| place(steps.start)..place(steps.end));
         let work = |layer: &Range<usize>| plan.dispatches[layer.clone()].iter().map(|d| d.multiply_adds).sum();
-        let mut pieces = together(layers.map(|layer| (work(&layer), layer)), MULTIPLY_ADDS);
+        let most = LARGEST_DISPATCHES.saturating_mul(plan.limits.multiply_adds);
+        let mut pieces = together(layers.map(|layer| (work(&layer), layer)), most);
         // The dispatches that judge come after all steps.
         if let Some(last) = pieces.last_mut() {
             last.end = dispatches.len();
@@ -133,7 +134,7 @@ mod tests {
     fn layers_share_a_command_buffer_while_they_are_little_work() {
         let layers = [(3, 0..2), (4, 2..5), (1, 5..6), (20, 6..7), (1, 7..9), (u64::MAX, 9..10), (0, 10..11)];
         let pieces = together(layers.into_iter(), 8);
-        assert_eq!(pieces, [0..6, 6..7, 7..9, 9..11]);
+        assert_eq!(pieces, [0..6, 6..7, 7..9, 9..10, 10..11]);
         assert_eq!(together(std::iter::empty(), 8), [] as [Range<usize>; 0]);
     }
 }

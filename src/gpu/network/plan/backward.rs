@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::params::*;
 use super::super::shaders;
-use super::{Planner, Slot, count, single_numbers, span, tile};
+use super::{FEWEST_STAGED, Planner, Slot, count, single_numbers, span, tile};
 use crate::gpu::runtime::kernel::Shader;
 use crate::geometry::Boundary;
 
@@ -100,7 +100,9 @@ impl Planner<'_> {
     ) {
         let architecture = &self.schedule.architecture;
         let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels())).max();
-        let staged = self.tuning.staged;
+        // Copying a few filters first takes longer than it saves.
+        let few = count(channels).min(count(gradients)) < FEWEST_STAGED;
+        let staged = if few { 0 } else { self.tuning.staged };
         let sizes: &[u32] = if staged == 1 { &STAGED_CHANNEL_TILES } else { &CHANNEL_TILES };
         let mut size = channel_tile(sizes, count(channels), self.tuning.gradient_channels);
         let mut rows = tile(self.geometry.rows, self.tuning.gradient_rows);

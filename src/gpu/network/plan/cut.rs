@@ -3,11 +3,12 @@
 
 use super::super::params::*;
 
-/// Most multiply-adds of one dispatch. Windows resets a graphics processor whose dispatch takes more than two seconds, and the
+/// Most multiply-adds of one dispatch on a device of any kind, and on a card of its own. Windows resets a graphics processor whose dispatch takes more than two seconds, and the
 /// screen is not redrawn until a dispatch has ended. An integrated processor of some years ago reaches about 100 GFLOP/s in these
-/// kernels: there this is a tenth of a second, and a device that is twenty times slower still keeps within two seconds. On fast
-/// devices it takes some hundred times as long as starting a dispatch.
+/// kernels: there this is a tenth of a second, and a device that is twenty times slower still keeps within two seconds. Cards are
+/// faster, and large ones need many workgroups at once: an H100 took twice as long where dispatches were cut into five.
 const MAX_MULTIPLY_ADDS: u64 = 5_000_000_000;
+const MAX_MULTIPLY_ADDS_OF_CARDS: u64 = 50_000_000_000;
 
 /// What one dispatch may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +20,14 @@ pub struct DispatchLimits {
 }
 
 impl DispatchLimits {
-    /// Those for a device that runs `workgroups` along an axis.
+    /// Those for a device of any kind that runs `workgroups` along an axis.
     pub fn new(workgroups: u32) -> Self {
         Self { workgroups: workgroups.max(1), multiply_adds: MAX_MULTIPLY_ADDS }
+    }
+
+    /// The same for a card with memory of its own.
+    pub fn of_card(self) -> Self {
+        Self { multiply_adds: MAX_MULTIPLY_ADDS_OF_CARDS, ..self }
     }
 
     /// Cuts a box of workgroups that do `multiply_adds` together.

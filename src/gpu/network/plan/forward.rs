@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::params::*;
 use super::super::shaders;
-use super::{LANES, Planner, Slot, count, span, tile};
+use super::{FEWEST_STAGED, LANES, Planner, Slot, count, span, tile};
 use crate::network::{Architecture, DilationMode, RESPONSES};
 
 /// Outputs a thread in convolve, as the registry has them.
@@ -137,7 +137,8 @@ impl Planner<'_> {
             outputs.clone().map(|o| architecture.dilation(o - architecture.stem_channels()) as u32);
         let dilations: Vec<u32> = dilations.collect();
         let most = dilations.iter().copied().max().unwrap_or(1);
-        let staged = self.tuning.staged;
+        // Copying the filters of a few sources first takes longer than it saves.
+        let staged = if count(sources) < FEWEST_STAGED { 0 } else { self.tuning.staged };
         let most_outputs = if staged == 1 { self.tuning.convolve_outputs } else { 1 };
         let groups = OutputGroups::of(architecture, outputs, &dilations, most_outputs);
         let (image_rows, across) = (self.geometry.rows, self.columns().saturating_mul(groups.count));

@@ -70,6 +70,9 @@ pub(super) struct Dispatch {
     pub step: usize,
 }
 
+/// Fewer sources or gradients than this are not worth copying their filters into a workgroup's memory first.
+const FEWEST_STAGED: u32 = 5;
+
 /// What a pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
@@ -85,6 +88,8 @@ pub(super) enum Pass {
 /// A schedule as dispatches.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// What its dispatches may be.
+    pub limits: DispatchLimits,
     pub schedule: Schedule,
     pub dispatches: Vec<Dispatch>,
     /// Numbers in the buffer of partial sums.
@@ -174,7 +179,7 @@ pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: Disp
         Pass::Forward | Pass::Training(_) => {}
     }
     let Planner { dispatches, partials, judged, classes, .. } = planner;
-    Plan { dispatches, partials, judged, classes, schedule }
+    Plan { dispatches, limits, partials, judged, classes, schedule }
 }
 
 fn geometry(schedule: &Schedule) -> Geometry {
