@@ -9,7 +9,7 @@
 // computes ROWS pixels y, y + s, y + 2s, ... from ROWS + 2 rows instead of 3 ROWS, for OUTPUTS outputs of one dilation, which
 // share what is loaded. With STAGED, a workgroup first copies the filters of CHUNK sources into its own memory, from where one
 // load brings three taps; else each thread loads them one by one.
-// x: groups of outputs, then columns by 64, so that the groups that run together share their sources in the cache;
+// x: groups of outputs, then columns by LANES, so that the groups that run together share their sources in the cache;
 // y: lattice rows; z: images.
 
 //#include geometry
@@ -81,12 +81,12 @@ fn fill_margins(plane: u32, y: u32, x: u32) {
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(${LANES})
 fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let geometry = params.geometry;
     let group = place_in_whole(workgroup);
     let number = group.x % params.groups;
-    let column = group.x / params.groups * 64u + lane;
+    let column = group.x / params.groups * ${LANES}u + lane;
     let output_0 = params.output_start + number % params.span + number / params.span * params.stride * ${OUTPUTS}u;
     // These are the same for the whole workgroup, so the barriers below are safe.
     if output_0 >= params.output_end {
@@ -142,7 +142,7 @@ fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     for (var chunk = params.source_start; chunk < source_end; chunk += ${CHUNK}u) {
         let chunk_end = min(chunk + ${CHUNK}u, source_end);
         workgroupBarrier();
-        for (var item = lane; item < (chunk_end - chunk) * ${3 * OUTPUTS}u; item += 64u) {
+        for (var item = lane; item < (chunk_end - chunk) * ${3 * OUTPUTS}u; item += ${LANES}u) {
             let next = output_0 + item % ${OUTPUTS}u * params.stride;
             let output = select(output_0, next, next < params.output_end);
             let filter_at = hidden[output - geometry.inputs].first_filter + chunk + item / ${3 * OUTPUTS}u;

@@ -69,21 +69,28 @@ shader!(
 /// Sources whose filters a workgroup of convolve keeps at a time, and gradients in input_gradient.
 const CHUNK: u32 = 16;
 
-/// The tiles of convolve, with the flags of a shader: rows and outputs a thread, staged or not.
+/// The tiles of convolve, with the flags of a shader: rows and outputs a thread, staged or not, and threads.
 macro_rules! convolve_tiles {
-    ($flags:tt: $(($rows:literal, $outputs:literal, $staged:literal)),* $(,)?) => {
-        &[$(convolve_tiles!(one $rows $outputs $staged $flags)),*]
+    ($flags:tt: $(($rows:literal, $outputs:literal, $staged:literal, $lanes:literal)),* $(,)?) => {
+        &[$(convolve_tiles!(one $rows $outputs $staged $lanes $flags)),*]
     };
-    (one $rows:literal $outputs:literal $staged:literal [$($flag:literal),*]) => {
-        &[("ROWS", $rows), ("OUTPUTS", $outputs), ("STAGED", $staged), ("CHUNK", CHUNK), $(($flag, 1)),*]
+    (one $rows:literal $outputs:literal $staged:literal $lanes:literal [$($flag:literal),*]) => {
+        &[
+            ("ROWS", $rows), ("OUTPUTS", $outputs), ("STAGED", $staged), ("LANES", $lanes), ("CHUNK", CHUNK),
+            $(($flag, 1)),*
+        ]
     };
     ($flags:tt) => {
         convolve_tiles!($flags:
-            (8, 1, 0), (4, 1, 0), (2, 1, 0), (1, 1, 0),
-            (8, 1, 1), (4, 1, 1), (2, 1, 1), (1, 1, 1),
-            (8, 2, 1), (4, 2, 1), (2, 2, 1), (1, 2, 1),
-            (8, 3, 1), (4, 3, 1), (2, 3, 1), (1, 3, 1),
-            (8, 5, 1), (4, 5, 1), (2, 5, 1), (1, 5, 1),
+            (8, 1, 0, 64), (4, 1, 0, 64), (2, 1, 0, 64), (1, 1, 0, 64),
+            (16, 1, 1, 64), (8, 1, 1, 64), (4, 1, 1, 64), (2, 1, 1, 64), (1, 1, 1, 64),
+            (16, 2, 1, 64), (8, 2, 1, 64), (4, 2, 1, 64), (2, 2, 1, 64), (1, 2, 1, 64),
+            (8, 3, 1, 64), (4, 3, 1, 64), (2, 3, 1, 64), (1, 3, 1, 64),
+            (8, 5, 1, 64), (4, 5, 1, 64), (2, 5, 1, 64), (1, 5, 1, 64),
+            (16, 1, 1, 128), (8, 1, 1, 128), (4, 1, 1, 128), (2, 1, 1, 128), (1, 1, 1, 128),
+            (16, 2, 1, 128), (8, 2, 1, 128), (4, 2, 1, 128), (2, 2, 1, 128), (1, 2, 1, 128),
+            (8, 3, 1, 128), (4, 3, 1, 128), (2, 3, 1, 128), (1, 3, 1, 128),
+            (8, 5, 1, 128), (4, 5, 1, 128), (2, 5, 1, 128), (1, 5, 1, 128),
         )
     };
 }

@@ -12,6 +12,8 @@ pub struct Tuning {
     /// Most pixels a thread in convolve, and most outputs of one dilation.
     pub(in crate::gpu) convolve_rows: u32,
     pub(in crate::gpu) convolve_outputs: u32,
+    /// Columns of a workgroup there, where filters are staged.
+    pub(in crate::gpu) convolve_lanes: u32,
     /// Workgroups that keep the device busy: tiles are made smaller, and pixels shared by more workgroups, until there
     /// are as many.
     pub(in crate::gpu) workgroups: u32,
@@ -52,14 +54,15 @@ macro_rules! field {
 
 impl Tuning {
     /// What may be chosen, in the order in which it is tried: what is expected to matter most comes first.
-    pub const FIELDS: [Field; 9] = [
-        field!(convolve_rows, [8, 4, 2, 1]),
+    pub const FIELDS: [Field; 10] = [
+        field!(convolve_rows, [8, 16, 4, 2, 1]),
         field!(workgroups, [32, 128, 512, 2048, 8192]),
         field!(block, [5, 10, 20, 50]),
         field!(gradient_rows, [4, 2, 1]),
         field!(gradient_channels, [4, 5, 8, 10, 12, 20, 2, 1]),
         field!(filter_channels, [4, 2, 1]),
         field!(convolve_outputs, [1, 2, 3, 5]),
+        field!(convolve_lanes, [64, 128]),
         field!(staged, [0, 1]),
         field!(filter_product, [0, 1, 2]),
     ];
@@ -72,6 +75,7 @@ impl Tuning {
         let plain = Self {
             convolve_rows: 8,
             convolve_outputs: 1,
+            convolve_lanes: 64,
             workgroups: 32,
             block: 10,
             gradient_rows: 4,
@@ -131,7 +135,7 @@ impl Tuning {
     /// Tunings that between them run every variant of every kernel that may be chosen, in blocks of every size and with every
     /// number of workgroups: what a cross-check has to go through.
     pub fn covering() -> Vec<Self> {
-        let [convolve, workgroups, block, rows, channels, filter, outputs, staged, product] = &Self::FIELDS;
+        let [convolve, workgroups, block, rows, channels, filter, outputs, lanes, staged, product] = &Self::FIELDS;
         // Few workgroups, or tiles of small images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
         let safe = Self::safe(DeviceKind::Software);
@@ -153,9 +157,12 @@ impl Tuning {
                 }
             }
         }
-        for &convolve_rows in convolve.values {
-            for &convolve_outputs in outputs.values {
-                all.push(Self { convolve_rows, convolve_outputs, workgroups: fewest, block: 50, staged: 1, ..safe });
+        for &convolve_lanes in lanes.values {
+            for &convolve_rows in convolve.values {
+                for &convolve_outputs in outputs.values {
+                    let convolve = Self { convolve_rows, convolve_outputs, convolve_lanes, ..safe };
+                    all.push(Self { workgroups: fewest, block: 50, staged: 1, ..convolve });
+                }
             }
         }
         let blocks = block.values.iter().cycle();
@@ -223,7 +230,7 @@ mod tests {
     #[test]
     fn the_covering_tunings_run_every_variant() {
         // Those of the cross-check.
-        let architecture = Architecture { dilations: vec![1, 2, 4], ..Architecture::new(2, 5, 12) };
+        let architecture = Architecture { dilations: vec![1, 2], ..Architecture::new(2, 5, 20) };
         let shape = Shape { batch: 2, extent: Extent::plane(21, 70) };
         let mut run: BTreeSet<String> = BTreeSet::new();
         for tuning in Tuning::covering() {

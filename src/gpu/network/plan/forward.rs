@@ -141,7 +141,9 @@ impl Planner<'_> {
         let staged = if count(sources) < FEWEST_STAGED { 0 } else { self.tuning.staged };
         let most_outputs = if staged == 1 { self.tuning.convolve_outputs } else { 1 };
         let groups = OutputGroups::of(architecture, outputs, &dilations, most_outputs);
-        let (image_rows, across) = (self.geometry.rows, self.columns().saturating_mul(groups.count));
+        let lanes = if staged == 1 { self.tuning.convolve_lanes } else { LANES };
+        let across = self.geometry.columns.div_ceil(lanes).saturating_mul(groups.count);
+        let image_rows = self.geometry.rows;
         // Lattice rows in groups of `rows`: each lattice has its own, however short.
         // The number of groups does not grow steadily with the dilation, so it is computed for each.
         let lattices = |rows: u32, s: u32| {
@@ -149,7 +151,8 @@ impl Planner<'_> {
         };
         let down = |rows: u32| dilations.iter().map(|&s| lattices(rows, s)).max().unwrap_or(1);
         let lattice = image_rows.div_ceil(most);
-        let mut rows = tile(lattice, self.tuning.convolve_rows);
+        let most_rows = if staged == 1 && groups.outputs <= 2 { 16 } else { 8 };
+        let mut rows = tile(lattice, self.tuning.convolve_rows.min(most_rows));
         while rows > 1 && self.too_few(across, down(rows)) {
             rows /= 2;
         }
@@ -180,7 +183,7 @@ impl Planner<'_> {
         slots.extend((from != into).then_some(Slot::MapPage(from)));
         let workgroups = [across, down(rows), self.geometry.batch];
         let work = self.per_pixel(9 * count(sources), count(outputs));
-        let values = [("ROWS", rows), ("OUTPUTS", groups.outputs), ("STAGED", staged)];
+        let values = [("ROWS", rows), ("OUTPUTS", groups.outputs), ("STAGED", staged), ("LANES", lanes)];
         self.push(shader, &values, &params, &slots, workgroups, work);
     }
 
