@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use log::trace;
 
 use super::device::Device;
 use super::memory::{self, Use};
@@ -66,11 +69,15 @@ pub(in crate::gpu) fn read_through<T: bytemuck::Pod>(
     encoder.copy_buffer_to_buffer(source, 4 * range.start as u64, staging, 0, bytes);
     let submission = device.queue.submit(commands.into_iter().chain([encoder.finish()]));
     let state = map(staging);
+    let begun = Instant::now();
     device.wait(Some(submission), doing)?;
+    let waited = begun.elapsed();
     if state.load(Ordering::Acquire) != MAPPED {
         return Err(device.error(doing, "its memory cannot be read; start again, or use `device cpu`"));
     }
     let mut numbers = numbers(device, staging, doing)?;
     numbers.truncate(range.len());
+    let copied = begun.elapsed() - waited;
+    trace!("{doing}: waited {waited:.1?} for the device, and {copied:.1?} to copy {bytes} bytes");
     Ok(numbers)
 }
