@@ -67,8 +67,8 @@ impl Losses {
                 PENDING => break,
                 MAPPED => {
                     let Some((buffer, ..)) = self.under_way.pop_front() else { break };
-                    let loss: Vec<f32> = numbers(device, &buffer, "reading losses")?;
-                    self.read.push_back(loss[0]);
+                    let loss = numbers(device, &buffer, "reading losses", |loss: &[f32]| loss[0])?;
+                    self.read.push_back(loss);
                     self.idle.push(buffer);
                 }
                 _ => {

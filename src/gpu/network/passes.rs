@@ -277,11 +277,13 @@ impl Current {
         doing: &str,
     ) -> Result<Vec<f32>> {
         let range = 0..self.schedule.output_length();
-        let padded: Vec<f32> = match &self.staging {
-            Some(staging) => readback::read_through(device, commands, &self.outputs, range, staging, doing),
-            None => readback::read(device, commands, &self.outputs, range, doing),
-        }?;
-        Ok(self.compact(&padded))
+        let compact = |padded: &[f32]| self.compact(padded);
+        match &self.staging {
+            Some(staging) => {
+                readback::read_through(device, commands, &self.outputs, range, staging, doing, compact)
+            }
+            None => Ok(compact(&readback::read(device, commands, &self.outputs, range, doing)?)),
+        }
     }
 
     /// Runs `commands`, a pass that takes the most likely classes, and gives these `[image][y][x]`.
@@ -295,8 +297,8 @@ impl Current {
         let Classes { layout, found, staging } =
             classes.ok_or_else(|| device.error(doing, "nothing was prepared"))?;
         let range = 0..layout.length() as usize;
-        let numbers: Vec<u32> = readback::read_through(device, commands, found, range, staging, doing)?;
-        Ok(layout.read(&numbers))
+        let read = |numbers: &[u32]| layout.read(numbers);
+        readback::read_through(device, commands, found, range, staging, doing, read)
     }
 
     /// Runs `commands`, a pass that judges one image by a loss of classes, and gives what it finds.
@@ -311,7 +313,8 @@ impl Current {
         let Judging { layout, found, staging } =
             judging.ok_or_else(|| device.error(doing, "nothing was prepared"))?;
         let range = 0..layout.length() as usize;
-        let numbers: Vec<u32> = readback::read_through(device, commands, found, range, staging, doing)?;
+        let numbers: Vec<u32> =
+            readback::read_through(device, commands, found, range, staging, doing, <[u32]>::to_vec)?;
         let (sum, dice, classes) = layout.read(numbers, loss.kind());
         Ok(Judged { loss: LossSum::of_sums(sum, dice, targets), result: JudgedResult::Classes(classes) })
     }

@@ -69,7 +69,8 @@ impl Recorder {
         device.queue.write_buffer(&uniform, 0, &params);
         let place = |step: usize| plan.dispatches.partition_point(|dispatch| dispatch.step < step);
         let layers = plan.schedule.recordings().into_iter().map(|steps| place(steps.start)..place(steps.end));
-        let work = |layer: &Range<usize>| plan.dispatches[layer.clone()].iter().map(|d| d.multiply_adds).sum();
+        let work =
+            |layer: &Range<usize>| plan.dispatches[layer.clone()].iter().map(|d| d.multiply_adds).sum();
         let most = LARGEST_DISPATCHES.saturating_mul(plan.limits.multiply_adds);
         let mut pieces = together(layers.map(|layer| (work(&layer), layer)), most);
         // The dispatches that judge come after all steps.

@@ -70,7 +70,7 @@ impl Tuning {
     const FIELDS_AT_FIRST: usize = 6;
 
     /// What does well enough on any device of a kind. That of software was measured on lavapipe (128x128, depth 30), that of hardware
-    /// on an H100.
+    /// on an H100 (256x256, depth 50, to 2048x2048, depth 100).
     pub fn safe(kind: DeviceKind) -> Self {
         let plain = Self {
             convolve_rows: 8,
@@ -87,11 +87,11 @@ impl Tuning {
         match kind {
             DeviceKind::Gpu => Self {
                 convolve_outputs: 2,
-                workgroups: 2048,
+                workgroups: 8192,
                 block: 20,
-                gradient_channels: 20,
+                gradient_channels: 12,
                 staged: 1,
-                filter_product: 2,
+                filter_product: 1,
                 ..plain
             },
             DeviceKind::Cpu | DeviceKind::Software => plain,
@@ -135,7 +135,8 @@ impl Tuning {
     /// Tunings that between them run every variant of every kernel that may be chosen, in blocks of every size and with every
     /// number of workgroups: what a cross-check has to go through.
     pub fn covering() -> Vec<Self> {
-        let [convolve, workgroups, block, rows, channels, filter, outputs, lanes, staged, product] = &Self::FIELDS;
+        let [convolve, workgroups, block, rows, channels, filter, outputs, lanes, staged, product] =
+            &Self::FIELDS;
         // Few workgroups, or tiles of small images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
         let safe = Self::safe(DeviceKind::Software);
@@ -167,11 +168,13 @@ impl Tuning {
         }
         let blocks = block.values.iter().cycle();
         let safest = [safe, Self::safe(DeviceKind::Gpu)].into_iter().cycle();
-        all.extend(workgroups.values.iter().zip(blocks).zip(safest).map(|((&workgroups, &block), safe)| Self {
-            workgroups,
-            block,
-            ..safe
-        }));
+        all.extend(
+            workgroups.values.iter().zip(blocks).zip(safest).map(|((&workgroups, &block), safe)| Self {
+                workgroups,
+                block,
+                ..safe
+            }),
+        );
         all
     }
 }

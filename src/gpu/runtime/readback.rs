@@ -25,20 +25,25 @@ pub(in crate::gpu) fn map(buffer: &wgpu::Buffer) -> Arc<AtomicU8> {
     state
 }
 
-pub(in crate::gpu) fn numbers<T: bytemuck::Pod>(
+/// Hands the numbers of a mapped buffer to `take`, and unmaps it.
+pub(in crate::gpu) fn numbers<T: bytemuck::Pod, R>(
     device: &Device,
     buffer: &wgpu::Buffer,
     doing: &str,
-) -> Result<Vec<T>> {
+    take: impl FnOnce(&[T]) -> R,
+) -> Result<R> {
     let view = buffer.get_mapped_range(..).map_err(|e| device.error(doing, e))?;
-    // Mapped memory is aligned; where it were not, numbers would be read one by one.
-    let numbers = match bytemuck::try_cast_slice(&view) {
-        Ok(numbers) => numbers.to_vec(),
-        Err(_) => view.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect(),
+    let taken = match bytemuck::try_cast_slice(&view) {
+        Ok(numbers) => take(numbers),
+        // Mapped memory is aligned; where it is not, numbers are copied first.
+        Err(_) => {
+            let numbers = view.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned);
+            take(&numbers.collect::<Vec<T>>())
+        }
     };
     drop(view);
     buffer.unmap();
-    Ok(numbers)
+    Ok(taken)
 }
 
 /// Runs `commands`, then reads the 4-byte numbers `range` of `source`, waiting for both.
@@ -51,18 +56,20 @@ pub(in crate::gpu) fn read<T: bytemuck::Pod>(
 ) -> Result<Vec<T>> {
     let bytes = 4 * range.len() as u64;
     let staging = memory::buffer(device, "numbers that are read back", bytes, Use::Readback)?;
-    read_through(device, commands, source, range, &staging, doing)
+    read_through(device, commands, source, range, &staging, doing, <[T]>::to_vec)
 }
 
-/// As [`read`], through the buffer `staging`, which was made before and is large enough.
-pub(in crate::gpu) fn read_through<T: bytemuck::Pod>(
+/// As [`read`], through the buffer `staging`, which was made before and is large enough. `take` gets the numbers where the device left
+/// them: copies of large images take longer than computing them.
+pub(in crate::gpu) fn read_through<T: bytemuck::Pod, R>(
     device: &Device,
     commands: Vec<wgpu::CommandBuffer>,
     source: &wgpu::Buffer,
     range: Range<usize>,
     staging: &wgpu::Buffer,
     doing: &str,
-) -> Result<Vec<T>> {
+    take: impl FnOnce(&[T]) -> R,
+) -> Result<R> {
     debug_assert_eq!(size_of::<T>(), 4);
     let bytes = 4 * range.len() as u64;
     let mut encoder = device.wgpu.create_command_encoder(&Default::default());
@@ -75,9 +82,8 @@ pub(in crate::gpu) fn read_through<T: bytemuck::Pod>(
     if state.load(Ordering::Acquire) != MAPPED {
         return Err(device.error(doing, "its memory cannot be read; start again, or use `device cpu`"));
     }
-    let mut numbers = numbers(device, staging, doing)?;
-    numbers.truncate(range.len());
+    let taken = numbers(device, staging, doing, |numbers: &[T]| take(&numbers[..range.len()]))?;
     let copied = begun.elapsed() - waited;
     trace!("{doing}: waited {waited:.1?} for the device, and {copied:.1?} to copy {bytes} bytes");
-    Ok(numbers)
+    Ok(taken)
 }

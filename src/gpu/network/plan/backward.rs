@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::super::params::*;
 use super::super::shaders;
 use super::{FEWEST_STAGED, Planner, Slot, count, single_numbers, span, tile};
-use crate::gpu::runtime::kernel::Shader;
 use crate::geometry::Boundary;
+use crate::gpu::runtime::kernel::Shader;
 
 /// Rows of a lattice that one work item of filter_gradient walks down.
 const SEGMENT: u32 = 16;
@@ -18,6 +18,8 @@ const PRODUCT_SOURCES: u32 = 64;
 const FOUR: u32 = 4;
 const PRODUCT_PIXELS: u32 = 32;
 const FEWEST_ITEMS: u32 = 8;
+/// Of the workgroups that keep a device busy, one in so many is enough there.
+const FEWER_WORKGROUPS: u32 = 8;
 
 /// Channels a thread in input_gradient, as the registry has them: five and ten fit blocks of layers.
 const CHANNEL_TILES: [u32; 5] = [1, 2, 4, 5, 10];
@@ -213,7 +215,9 @@ impl Planner<'_> {
         let across = wide_tiles * count(gradients).div_ceil(PRODUCT_GRADIENTS);
         let column_tiles = (self.geometry.columns + 2 * reach).div_ceil(pixels);
         let items = self.geometry.batch * column_tiles * (self.geometry.rows + 2 * reach);
-        let items_of_chunk = items.div_ceil(self.chunks(2 * across, items.div_ceil(FEWEST_ITEMS * quads)));
+        // A workgroup has many threads and leaves many partial sums, so fewer of them do.
+        let chunks = self.chunks(FEWER_WORKGROUPS * across, items.div_ceil(FEWEST_ITEMS * quads));
+        let items_of_chunk = items.div_ceil(chunks);
         let chunks = items.div_ceil(items_of_chunk);
         let map = self.schedule.map_page(sources.start);
         let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
@@ -239,7 +243,14 @@ impl Planner<'_> {
         };
         let slots = [Slot::Hidden, from, Slot::MapPage(map), Slot::Partials];
         let work = self.per_pixel(9 * count(sources), count(gradients));
-        self.push(&shaders::FILTER_GRADIENT_PRODUCT, &[("QUADS", quads)], &params, &slots, [across, chunks, 1], work);
+        self.push(
+            &shaders::FILTER_GRADIENT_PRODUCT,
+            &[("QUADS", quads)],
+            &params,
+            &slots,
+            [across, chunks, 1],
+            work,
+        );
         let sum = SumPartialsParams {
             count: count(gradients) * tiles * 9 * FOUR,
             elements: 9 * FOUR,

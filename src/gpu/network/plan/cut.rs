@@ -104,7 +104,7 @@ fn pieces(workgroups: [u32; 3], most: u32, parts: u64) -> Vec<Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::LossKind;
+    use crate::engine::{DeviceKind, LossKind};
     use crate::geometry::{Extent, Shape};
     use crate::gpu::network::plan::{Dispatch, Pass, Plan, plan};
     use crate::gpu::network::tiles::Tuning;
@@ -149,13 +149,21 @@ mod tests {
         gradient_channels: 4,
         filter_channels: 4,
         workgroups: 2048,
+        convolve_outputs: 1,
+        convolve_lanes: 64,
+        staged: 0,
+        filter_product: 0,
     };
     const MAX_WORKGROUPS: u32 = 65_535;
 
     fn planned(architecture: &Architecture, shape: Shape) -> Plan {
+        planned_with(&TUNING, architecture, shape)
+    }
+
+    fn planned_with(tuning: &Tuning, architecture: &Architecture, shape: Shape) -> Plan {
         let options = Options { block: 10, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true };
         let schedule = Schedule::training(architecture, shape, &options).unwrap();
-        plan(schedule, Pass::Training(LossKind::CrossEntropy), &TUNING, DispatchLimits::new(MAX_WORKGROUPS))
+        plan(schedule, Pass::Training(LossKind::CrossEntropy), tuning, DispatchLimits::new(MAX_WORKGROUPS))
     }
 
     #[test]
@@ -168,17 +176,19 @@ mod tests {
             (Architecture::new(1, 2, 1), 1, 1, 5_000_000),
         ] {
             let shape = Shape { batch, extent: Extent::plane(rows, columns) };
-            let plan = planned(&architecture, shape);
-            let beyond = |d: &&Dispatch| d.workgroups.iter().any(|&n| n == 0 || n > MAX_WORKGROUPS);
-            assert_eq!(plan.dispatches.iter().find(beyond).map(|d| d.workgroups), None, "{shape:?}");
-            let later = |d: &Dispatch| {
-                let geometry = d.params.get(..size_of::<Geometry>());
-                geometry.is_some_and(|bytes| {
-                    let Geometry { first_x, first_y, first_z, .. } = bytemuck::pod_read_unaligned(bytes);
-                    [first_x, first_y, first_z] != [0; 3]
-                })
-            };
-            assert!(plan.dispatches.iter().any(later), "{shape:?} was not cut");
+            for tuning in [TUNING, Tuning::safe(DeviceKind::Gpu)] {
+                let plan = planned_with(&tuning, &architecture, shape);
+                let beyond = |d: &&Dispatch| d.workgroups.iter().any(|&n| n == 0 || n > MAX_WORKGROUPS);
+                assert_eq!(plan.dispatches.iter().find(beyond).map(|d| d.workgroups), None, "{shape:?}");
+                let later = |d: &Dispatch| {
+                    let geometry = d.params.get(..size_of::<Geometry>());
+                    geometry.is_some_and(|bytes| {
+                        let Geometry { first_x, first_y, first_z, .. } = bytemuck::pod_read_unaligned(bytes);
+                        [first_x, first_y, first_z] != [0; 3]
+                    })
+                };
+                assert!(plan.dispatches.iter().any(later), "{shape:?} was not cut");
+            }
         }
     }
 

@@ -404,7 +404,7 @@ mod tests {
     /// loss.
     fn plans() -> Vec<Plan> {
         let shape = Shape { batch: 2, extent: Extent::plane(20, 30) };
-        let tuning = Tuning::safe(DeviceKind::Gpu);
+        let tunings = [DeviceKind::Gpu, DeviceKind::Software].map(Tuning::safe);
         let mut plans = Vec::new();
         for (width, channels_in_page) in [(1, 100), (1, 2), (1, 4), (2, 3), (2, 5), (3, 7), (3, 11)] {
             let architecture = Architecture { width, ..Architecture::new(2, 3, 7) };
@@ -412,6 +412,7 @@ mod tests {
             let max_page_bytes =
                 4 * (shape.batch * channels_in_page * layout.plane + 2 * layout.guard) as u64;
             for (index, block) in [1, 2, 3, 10].into_iter().enumerate() {
+                let tuning = tunings[index % 2];
                 for share_planes in [false, true] {
                     let options = Options { block, max_page_bytes, alignment: 16, share_planes };
                     let limits = DispatchLimits::new(65_535);
