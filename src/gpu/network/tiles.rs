@@ -139,30 +139,25 @@ impl Tuning {
             &Self::FIELDS;
         // Few workgroups, or tiles of small images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
-        let safe = Self::safe(DeviceKind::Software);
+        let safe = Self { workgroups: fewest, ..Self::safe(DeviceKind::Software) };
+        let gradient_tiles = || {
+            rows.values.iter().flat_map(|&rows| channels.values.iter().map(move |&channels| (rows, channels)))
+        };
         let mut all = Vec::new();
-        for &staged in staged.values {
-            for &gradient_rows in rows.values {
-                for &gradient_channels in channels.values {
-                    let next = |field: &Field| field.values[all.len() % field.values.len()];
-                    all.push(Self {
-                        convolve_rows: next(convolve),
-                        workgroups: fewest,
-                        gradient_rows,
-                        gradient_channels,
-                        filter_channels: next(filter),
-                        filter_product: next(product),
-                        staged,
-                        ..safe
-                    });
-                }
-            }
+        let next = |number: usize, field: &Field| field.values[number % field.values.len()];
+        for (number, (gradient_rows, gradient_channels)) in gradient_tiles().enumerate() {
+            let (convolve_rows, filter_channels) = (next(number, convolve), next(number, filter));
+            all.push(Self { convolve_rows, gradient_rows, gradient_channels, filter_channels, ..safe });
         }
+        let mut gradient_tiles = gradient_tiles().cycle();
         for &convolve_lanes in lanes.values {
             for &convolve_rows in convolve.values {
                 for &convolve_outputs in outputs.values {
+                    let (gradient_rows, gradient_channels) = gradient_tiles.next().unwrap_or((1, 1));
                     let convolve = Self { convolve_rows, convolve_outputs, convolve_lanes, ..safe };
-                    all.push(Self { workgroups: fewest, block: 50, staged: 1, ..convolve });
+                    let filter_product = next(all.len(), product);
+                    let staged = next(1, staged);
+                    all.push(Self { gradient_rows, gradient_channels, filter_product, staged, ..convolve });
                 }
             }
         }
@@ -194,7 +189,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::plan::{DispatchLimits, Pass, plan};
-    use super::super::shaders::{CONVOLVE_WITHIN, FILTER_GRADIENT, INPUT_GRADIENT_ALL_WITHIN};
+    use super::super::shaders::{
+        CONVOLVE_WITHIN, FILTER_GRADIENT, FILTER_GRADIENT_PRODUCT, INPUT_GRADIENT_ALL_WITHIN,
+    };
     use super::*;
     use crate::engine::LossKind;
     use crate::geometry::{Extent, Shape};
@@ -207,7 +204,13 @@ mod tests {
         for tuning in Tuning::covering() {
             assert_eq!(Tuning::parse(&tuning.to_string()), Some(tuning));
         }
-        let text = Tuning::safe(DeviceKind::Gpu).to_string();
+        // What was kept before there were the later fields.
+        let older =
+            "convolve_rows=4 workgroups=128 block=5 gradient_rows=2 gradient_channels=5 filter_channels=1";
+        let kept =
+            Tuning::parse(older).map(|tuning| (tuning.convolve_rows, tuning.staged, tuning.filter_product));
+        assert_eq!(kept, Some((4, 0, 0)));
+        let text = Tuning::safe(DeviceKind::Software).to_string();
         for wrong in [
             "",
             "convolve_rows=8",
@@ -233,8 +236,8 @@ mod tests {
     #[test]
     fn the_covering_tunings_run_every_variant() {
         // Those of the cross-check.
-        let architecture = Architecture { dilations: vec![1, 2], ..Architecture::new(2, 5, 20) };
-        let shape = Shape { batch: 2, extent: Extent::plane(21, 70) };
+        let architecture = Architecture { width: 4, dilations: vec![1, 2], ..Architecture::new(2, 5, 10) };
+        let shape = Shape { batch: 2, extent: Extent::plane(18, 70) };
         let mut run: BTreeSet<String> = BTreeSet::new();
         for tuning in Tuning::covering() {
             let options = Options {
@@ -249,7 +252,8 @@ mod tests {
             run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
         }
         // Those for several pages differ in what they bind alone.
-        let tiled: [&'static Shader; 3] = [&CONVOLVE_WITHIN, &INPUT_GRADIENT_ALL_WITHIN, &FILTER_GRADIENT];
+        let tiled: [&'static Shader; 4] =
+            [&CONVOLVE_WITHIN, &INPUT_GRADIENT_ALL_WITHIN, &FILTER_GRADIENT, &FILTER_GRADIENT_PRODUCT];
         for shader in tiled {
             for variant in 0..shader.variants.len() {
                 let label = Kernel { shader, variant }.label();
