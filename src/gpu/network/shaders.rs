@@ -268,7 +268,7 @@ shader!(
         &[("CHANNELS", 4), ("SUMS", 36)],
     ]
 );
-/// Bytes of a workgroup's memory that [`FILTER_GRADIENT_PRODUCT`] takes at most: more than some devices have.
+/// Bytes of a workgroup's memory that `filter_gradient_product` takes at most: more than some devices have.
 pub const PRODUCT_BYTES: u32 = 16 * 32 * (31 + 17);
 
 shader!(

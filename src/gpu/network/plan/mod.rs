@@ -3,6 +3,8 @@
 
 mod backward;
 mod classify;
+#[cfg(test)]
+mod count_tests;
 mod cut;
 mod forward;
 mod judge;

@@ -1,0 +1,63 @@
+//! How many dispatches a pass takes, and what they do and must move, against a golden file: a change of plan shows as a
+//! difference. Small images are bound by the number of dispatches that wait for each other. `MSD_GPU_WRITE_GOLDEN=1` writes the file anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use super::*;
+use crate::engine::DeviceKind;
+use crate::geometry::{Extent, Shape};
+use crate::schedule::Options;
+
+/// A pass over one square image, as a device of a kind runs it.
+fn counted(kind: DeviceKind, side: usize, depth: usize, width: usize, training: bool) -> String {
+    let architecture = Architecture { width, ..Architecture::new(1, 2, depth) };
+    let shape = Shape { batch: 1, extent: Extent::plane(side, side) };
+    let tuning = Tuning::safe(kind);
+    let block = tuning.block as usize;
+    let options = Options { block, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true };
+    let limits = DispatchLimits::new(65_535);
+    let limits = if kind == DeviceKind::Gpu { limits.of_card() } else { limits };
+    let plan = if training {
+        let schedule = Schedule::training(&architecture, shape, &options).unwrap();
+        plan(schedule, Pass::Training(LossKind::CrossEntropy), &tuning, limits)
+    } else {
+        plan(Schedule::forward(&architecture, shape, &options).unwrap(), Pass::Forward, &tuning, limits)
+    };
+    let mut kernels: BTreeMap<&str, usize> = BTreeMap::new();
+    for dispatch in &plan.dispatches {
+        *kernels.entry(dispatch.kernel.shader.name).or_default() += 1;
+    }
+    let multiply_adds: u64 = plan.dispatches.iter().map(|dispatch| dispatch.multiply_adds).sum();
+    let bytes: u64 = plan.schedule.traffic().iter().map(|(_, bytes)| bytes).sum();
+    let pass = if training { "training step" } else { "forward pass" };
+    let mut text = format!("{kind:?}, {side}x{side}, depth {depth}, width {width}, {pass}\n");
+    let _ = writeln!(
+        text,
+        "  {} dispatches, {multiply_adds} multiply-adds, {bytes} bytes",
+        plan.dispatches.len()
+    );
+    for (kernel, number) in kernels {
+        let _ = writeln!(text, "  {number:>5} {kernel}");
+    }
+    text
+}
+
+#[test]
+fn dispatches_are_as_many_as_written_down() {
+    let mut found = String::new();
+    for kind in [DeviceKind::Gpu, DeviceKind::Software] {
+        for (side, depth, width) in [(256, 50, 1), (1024, 100, 1), (512, 100, 8)] {
+            for training in [false, true] {
+                found += &counted(kind, side, depth, width, training);
+            }
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/dispatches.txt");
+    if std::env::var_os("MSD_GPU_WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, wanted, "the dispatches are not those of {}", path.display());
+}
