@@ -186,8 +186,14 @@ impl Planner<'_> {
         let work = self.per_pixel(9 * count(sources), count(gradients));
         let (values, workgroups) = ([("CHANNELS", size)], [pairs, chunks, 1]);
         self.push(&shaders::FILTER_GRADIENT, &values, &params, &slots, workgroups, work);
+        self.sum_filters(gradients, sources, size, chunks)
+    }
+
+    /// Adds up the partial sums of filter gradients that each of `chunks` workgroups left, for `size` sources at a time.
+    fn sum_filters(&mut self, gradients: &Range<usize>, sources: &Range<usize>, size: u32, chunks: u32) {
+        let tiles = count(sources).div_ceil(size);
         let sum = SumPartialsParams {
-            count: pairs * 9 * size,
+            count: count(gradients) * tiles * 9 * size,
             elements: 9 * size,
             chunks,
             tiles,
@@ -251,20 +257,7 @@ impl Planner<'_> {
             [across, chunks, 1],
             work,
         );
-        let sum = SumPartialsParams {
-            count: count(gradients) * tiles * 9 * FOUR,
-            elements: 9 * FOUR,
-            chunks,
-            tiles,
-            across: FOUR,
-            source_start: sources.start as u32,
-            source_end: sources.end as u32,
-            row_start: gradients.start as u32,
-            inputs: self.geometry.inputs,
-            ..Default::default()
-        };
-        let slots = [Slot::Partials, Slot::ParameterGradients, Slot::Hidden];
-        self.sum_partials(&shaders::SUM_FILTER_PARTIALS, &sum, &slots)
+        self.sum_filters(gradients, sources, FOUR, chunks)
     }
 
     pub(super) fn mix_weight_gradient(&mut self, sources: &Range<usize>, biases: bool) {
