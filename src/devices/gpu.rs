@@ -74,6 +74,12 @@ impl Gpu {
         }
     }
 
+    pub(super) fn with_tiles(self, text: &str) -> Result<Self> {
+        let wanted = "it must name every size once, in the order in which `msd-gpu tune` prints them";
+        let tuning = Tuning::parse(text).ok_or_else(|| Error::setting("--tiles", text, wanted))?;
+        Ok(Self { tuning: Some(tuning), ..self })
+    }
+
     pub(super) fn tuned_for(mut self, architecture: &Architecture, shape: Shape) -> Self {
         if self.tuning.is_none() {
             let decided = self.decide(Bucket::of(architecture, shape));

@@ -71,6 +71,21 @@ impl Device {
         self.map_gpu(|gpu| gpu.with_tuning(text))
     }
 
+    /// The GPU with sizes of tiles that somebody asks for, as [`Device::tuning`] gives them.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when `text` names no sizes of tiles, and for the CPU, which has none.
+    pub fn with_tiles(self, text: &str) -> Result<Self> {
+        match self.gpu {
+            Some(gpu) => Ok(Self { gpu: Some(gpu.with_tiles(text)?), ..self }),
+            None => Err(Error::setting(
+                "--tiles",
+                text,
+                "they are for GPUs alone; name one with --device, or leave it out",
+            )),
+        }
+    }
+
     /// The device with the sizes of tiles that its policy gives for batches of `shape`; a search may take a few seconds.
     /// It stays as it is where they were decided before.
     pub fn tuned_for(&self, architecture: &Architecture, shape: Shape) -> Self {

@@ -92,6 +92,8 @@ fn the_table_is_for_people_and_the_cpu_has_nothing_to_tune() {
     for seconds in ["-1", "nan", "inf"] {
         bench.refuses(&format!("tune --device gpu --seconds {seconds}"), &["--seconds"]);
     }
+    bench.refuses("bench --device gpu --size 16 --depth 2 --tiles block=0", &["--tiles", "msd-gpu tune"]);
+    bench.refuses("bench --device cpu --size 16 --depth 2 --tiles block=0", &["--tiles", "for GPUs"]);
     // A place that takes no file is found before anything is timed.
     std::fs::remove_dir_all(bench.path(".cache")).unwrap();
     bench.bytes(".cache", b"x");

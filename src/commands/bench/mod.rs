@@ -87,7 +87,7 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     let peers = arguments.against.as_deref().map(Peers::read).transpose()?;
     let device = arguments.device.choose()?;
     let device = match &arguments.tiles {
-        Some(tiles) => device.with_tuning(tiles),
+        Some(tiles) => device.with_tiles(tiles)?,
         None => device.tuned_for(&architecture, shape),
     };
     let mut engine = device.open(&architecture, &initialise(&architecture, 1))?;
