@@ -17,10 +17,11 @@ pub(super) struct Recorder {
     pieces: Vec<Range<usize>>,
 }
 
-/// Layers are recorded into one command buffer until they are the work of so many of the largest dispatches. A device stands still
-/// for a while at the end of each command buffer (64 us on an H100, longer than a layer of a small image takes), and some systems reset
-/// a device whose command buffer takes seconds.
-const LARGEST_DISPATCHES: u64 = 4;
+/// Layers are recorded into one command buffer until they have so many multiply-adds, or as many as one dispatch may have on this
+/// device. A device stands still for a while at the end of each command buffer (some 50 us on an H100, longer than a layer of a small
+/// image takes), and some systems reset a device whose command buffer takes two seconds: this is a fifth of that on an integrated
+/// processor of some years ago.
+const MULTIPLY_ADDS: u64 = 20_000_000_000;
 
 struct BoundDispatch {
     pipeline: wgpu::ComputePipeline,
@@ -71,7 +72,7 @@ impl Recorder {
         let layers = plan.schedule.recordings().into_iter().map(|steps| place(steps.start)..place(steps.end));
         let work =
             |layer: &Range<usize>| plan.dispatches[layer.clone()].iter().map(|d| d.multiply_adds).sum();
-        let most = LARGEST_DISPATCHES.saturating_mul(plan.limits.multiply_adds);
+        let most = plan.limits.multiply_adds.max(MULTIPLY_ADDS);
         let mut pieces = together(layers.map(|layer| (work(&layer), layer)), most);
         // The dispatches that judge come after all steps.
         if let Some(last) = pieces.last_mut() {

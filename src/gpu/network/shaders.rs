@@ -268,8 +268,9 @@ shader!(
         &[("CHANNELS", 4), ("SUMS", 36)],
     ]
 );
-/// Bytes of a workgroup's memory that `filter_gradient_product` takes at most: more than some devices have.
+/// Bytes of a workgroup's memory that `filter_gradient_product` takes at most, and its threads: more than some devices have.
 pub const PRODUCT_BYTES: u32 = 16 * 32 * (31 + 17);
+pub const PRODUCT_THREADS: u32 = 160;
 
 shader!(
     /// The same as a product of matrices; ten gradients and 64 `QUADS` sources a workgroup.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::shaders::PRODUCT_BYTES;
+use super::shaders::{PRODUCT_BYTES, PRODUCT_THREADS};
 use crate::engine::DeviceKind;
 
 /// The sizes of tiles that kernels are run with: one of the values in [`Tuning::FIELDS`] for each.
@@ -100,7 +100,8 @@ impl Tuning {
 
     /// The tuning without what a device with these limits cannot run.
     pub(in crate::gpu) fn within(self, limits: &wgpu::Limits) -> Self {
-        let fits = PRODUCT_BYTES <= limits.max_compute_workgroup_storage_size;
+        let threads = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        let fits = PRODUCT_BYTES <= limits.max_compute_workgroup_storage_size && PRODUCT_THREADS <= threads;
         Self { filter_product: if fits { self.filter_product } else { 0 }, ..self }
     }
 

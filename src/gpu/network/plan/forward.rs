@@ -24,7 +24,6 @@ impl OutputGroups {
     /// Groups of at most `most` of `outputs`, whose dilations are given.
     fn of(architecture: &Architecture, outputs: &Range<usize>, dilations: &[u32], most: u32) -> Self {
         let number = count(outputs);
-        let alone = Self { outputs: 1, count: number, span: number.max(1), stride: 1 };
         // Dilations come again after so many channels.
         let period = architecture.dilations.len() as u32;
         let by_layer = architecture.dilation_mode == DilationMode::Layer;
@@ -37,7 +36,7 @@ impl OutputGroups {
         };
         let beside = |size: u32| Self { outputs: size, count: number.div_ceil(size), span: 1, stride: 1 };
         let sizes = OUTPUT_TILES.into_iter().filter(|&size| size <= most);
-        let all = sizes.flat_map(|size| [apart(size), beside(size)]).chain([alone]);
+        let all = sizes.flat_map(|size| [apart(size), beside(size)]);
         let fits = |groups: &Self| {
             (0..groups.count).all(|group| {
                 let first = group % groups.span + group / groups.span * groups.outputs * groups.stride;
@@ -49,7 +48,7 @@ impl OutputGroups {
         // A thread loads each pixel once, and multiplies it for every output of its group, those beyond the end too.
         const LOAD: u32 = 2;
         let cost = |groups: &Self| groups.count.saturating_mul(groups.outputs + LOAD);
-        all.filter(fits).min_by_key(cost).unwrap_or(alone)
+        all.filter(fits).min_by_key(cost).unwrap_or(beside(1))
     }
 }
 
