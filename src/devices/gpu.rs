@@ -75,7 +75,8 @@ impl Gpu {
     }
 
     pub(super) fn with_tiles(self, text: &str) -> Result<Self> {
-        let wanted = "it must name every size once, in the order in which `msd-gpu tune` prints them";
+        let wanted =
+            "it must name every size with a value that it may have, in quotes, as `msd-gpu tune` prints them";
         let tuning = Tuning::parse(text).ok_or_else(|| Error::setting("--tiles", text, wanted))?;
         Ok(Self { tuning: Some(tuning), ..self })
     }

@@ -81,7 +81,7 @@ impl Device {
             None => Err(Error::setting(
                 "--tiles",
                 text,
-                "they are for GPUs alone; name one with --device, or leave it out",
+                "sizes of tiles are for GPUs alone; name one with --device, or leave --tiles out",
             )),
         }
     }

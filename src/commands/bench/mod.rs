@@ -43,7 +43,7 @@ pub struct BenchArguments {
     /// Say what each kind of step takes, too, in runs of their own
     #[arg(long)]
     steps: bool,
-    /// Sizes of tiles to run a GPU with, as `msd-gpu tune` prints them
+    /// Sizes of tiles to run a GPU with, in quotes, as `msd-gpu tune` prints them
     #[arg(long, value_name = "TILES", conflicts_with = "no_tune")]
     tiles: Option<String>,
     /// Compare with measurements of another tool or run: a file of JSON lines with device, what, size, depth, seconds
