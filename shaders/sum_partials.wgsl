@@ -23,7 +23,7 @@ struct SumPartialsParams {
     // Those channels.
     source_start: u32,
     source_end: u32,
-    // The rows of the table: gradient channels from here on, or outputs by `down` a tile.
+    // The rows of the table: gradient channels from here on, or outputs by `down` a tile; with MATRIX, gradients by `down`.
     row_start: u32,
     row_end: u32,
     down: u32,
@@ -55,12 +55,27 @@ fn sum_partials(
     let tile = group % params.tiles;
     // A tile may reach beyond the table: those of its numbers are left out.
     //#if FILTERS
+    //#if MATRIX
+    // Lines of the matrix are the taps of one gradient after the other.
+    let line = element / params.across;
+    let row = params.row_start + group / params.tiles * params.down + line / 9u;
+    if line / 9u >= params.down || row >= params.row_end {
+        return;
+    }
+    let channel = hidden[row - params.inputs];
+    let source = params.source_start + tile * params.across + element % params.across;
+    if source >= min(params.source_end, channel.sources) {
+        return;
+    }
+    let place = 9u * (channel.first_filter + source) + line % 9u;
+    //#else
     let channel = hidden[params.row_start + group / params.tiles - params.inputs];
     let source = params.source_start + tile * params.across + element / 9u;
     if source >= min(params.source_end, channel.sources) {
         return;
     }
     let place = 9u * (channel.first_filter + source) + element % 9u;
+    //#end
     //#else
     let source = params.source_start + tile * params.across + element % params.across;
     let row = params.row_start + group / params.tiles * params.down + element / params.across;

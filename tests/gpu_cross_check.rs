@@ -4,7 +4,7 @@
 mod cross_check;
 
 use msd_gpu::engine::{DeviceKind, Engine};
-use msd_gpu::geometry::{Extent, Shape};
+use msd_gpu::geometry::{Boundary, Extent, Shape};
 use msd_gpu::gpu::{GpuAdapter, GpuEngine, GpuOptions, Tuning, adapters};
 use msd_gpu::network::{Architecture, initialise};
 use msd_gpu::selftest::{Case, Setting, check_case};
@@ -67,6 +67,33 @@ fn every_tuning_agrees() {
         };
         let outcome = check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });
         outcome.unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
+    }
+}
+
+/// Matrix units, where the device has some: batches with weights, every boundary, shaders with and without checks.
+/// `MSD_GPU_NEEDS_MATRICES=1` makes it a failure that it has none.
+#[test]
+fn matrix_units_agree() {
+    let adapter = adapter();
+    let safe = Tuning::safe(DeviceKind::Gpu).to_string();
+    let tuning = Tuning::parse(&safe.replace("matrices=0", "matrices=1"));
+    // A test beside `Tuning` makes sure that these run every kernel with matrices.
+    for (width, depth, boundary, seed) in
+        [(2, 12, Boundary::Reflect, 4), (4, 16, Boundary::Symmetric, 5), (2, 12, Boundary::Zeros, 7)]
+    {
+        let architecture = Architecture { width, boundary, ..Architecture::new(2, 5, depth) };
+        let shape = Shape { batch: 2, extent: Extent::plane(13, 40) };
+        let case = Case::new(architecture, shape, true, seed);
+        let adapter = adapter.clone();
+        let open = move |architecture: &Architecture, parameters: &[f32], _: Setting| {
+            let options = GpuOptions { tuning, checked_shaders: Some(seed == 5), ..Default::default() };
+            let engine = GpuEngine::open(&adapter, architecture, parameters, options)?;
+            let needed = std::env::var_os("MSD_GPU_NEEDS_MATRICES").is_some();
+            assert!(engine.uses_matrices() || !needed, "{} has no matrix units", adapter.info().name);
+            Ok(Box::new(engine) as Box<dyn Engine>)
+        };
+        let outcome = check_case(&open, seed, &case, Setting { block: 0, max_page_bytes: u64::MAX });
+        outcome.unwrap_or_else(|difference| panic!("{boundary:?}, width {width}: {difference}"));
     }
 }
 

@@ -1,7 +1,9 @@
 //! Every shader, in every variant, without any device: expanded, parsed, validated, translated for Vulkan,
 //! Metal and DX12, and compared with what the host believes of its bindings and structs.
 
-use msd_gpu::gpu::shaders::{Binding, PRODUCT_BYTES, SHADERS, Shader, Variant};
+use msd_gpu::gpu::shaders::{
+    Binding, MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES, PRODUCT_THREADS, SHADERS, Shader, Variant,
+};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
@@ -11,7 +13,9 @@ fn each(check: impl Fn(&str, &Shader, &naga::Module, &ModuleInfo)) {
         for &variant in shader.variants {
             let name = format!("{} {variant:?}", shader.name);
             let module = parse(&name, shader, variant);
-            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::default());
+            let matrices = Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
+            let more = if has_matrices(shader) { matrices } else { Capabilities::empty() };
+            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::default() | more);
             let info = validator.validate(&module).unwrap_or_else(|e| {
                 let text = shader.expand(variant).unwrap_or_default();
                 panic!("{name}: {}", e.emit_to_string(&text))
@@ -19,6 +23,11 @@ fn each(check: impl Fn(&str, &Shader, &naga::Module, &ModuleInfo)) {
             check(&name, shader, &module, &info);
         }
     }
+}
+
+/// Whether it uses matrix units, which only some devices have.
+fn has_matrices(shader: &Shader) -> bool {
+    shader.name.ends_with("_matrix")
 }
 
 fn parse(name: &str, shader: &Shader, variant: Variant) -> naga::Module {
@@ -32,22 +41,29 @@ fn every_variant_is_valid_and_has_one_entry_point() {
         assert_eq!(module.entry_points.len(), 1, "{name}");
         assert_eq!(module.entry_points[0].name, shader.entry, "{name}");
         let [threads, rest @ ..] = module.entry_points[0].workgroup_size;
-        assert!([64, 128, 160].contains(&threads) && rest == [1, 1], "{name}: {threads} threads");
+        let most = if has_matrices(shader) { MATRIX_THREADS } else { PRODUCT_THREADS };
+        assert!(threads % 32 == 0 && threads <= most && rest == [1, 1], "{name}: {threads} threads");
     });
 }
 
 #[test]
 fn every_variant_can_be_written_for_vulkan() {
     each(|name, _, module, info| {
-        let words = spv::write_vec(module, info, &spv::Options::default(), None);
+        let options = spv::Options { lang_version: (1, 6), ..Default::default() };
+        let words = spv::write_vec(module, info, &options, None);
         assert!(!words.unwrap_or_else(|e| panic!("{name}: {e}")).is_empty());
     });
 }
 
 #[test]
 fn every_variant_can_be_written_for_metal() {
-    each(|name, _, module, info| {
-        let options = msl::Options { fake_missing_bindings: true, ..Default::default() };
+    each(|name, shader, module, info| {
+        // Metal has matrices of 8x8, since its version 2.3.
+        if has_matrices(shader) && !name.contains("(\"SIZE\", 8)") {
+            return;
+        }
+        let lang_version = if has_matrices(shader) { (2, 3) } else { msl::Options::default().lang_version };
+        let options = msl::Options { fake_missing_bindings: true, lang_version, ..Default::default() };
         let (text, _) = msl::write_string(module, info, &options, &msl::PipelineOptions::default())
             .unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(text.contains("kernel void"), "{name}");
@@ -56,7 +72,11 @@ fn every_variant_can_be_written_for_metal() {
 
 #[test]
 fn every_variant_can_be_written_for_dx12() {
-    each(|name, _, module, info| {
+    each(|name, shader, module, info| {
+        // wgpu has no matrix units on DX12.
+        if has_matrices(shader) {
+            return;
+        }
         let mut text = String::new();
         let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
         let pipeline = hlsl::PipelineOptions::default();
@@ -110,8 +130,12 @@ fn structs_lie_as_the_host_writes_them() {
 #[test]
 fn workgroup_memory_fits_every_device() {
     each(|name, shader, module, _| {
-        // The product of matrices runs only on devices with more than every device has.
-        let most = if shader.name == "filter_gradient_product" { PRODUCT_BYTES } else { 16_384 };
+        // The products of matrices run only on devices with more than every device has.
+        let most = match shader.name {
+            "filter_gradient_product" => PRODUCT_BYTES,
+            "filter_gradient_matrix" => MATRIX_BYTES,
+            _ => 16_384,
+        };
         let bytes: u32 = module
             .global_variables
             .iter()

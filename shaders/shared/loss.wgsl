@@ -4,6 +4,7 @@
 
 //#include geometry
 //#include add_lanes
+//#include call
 
 // Keep in sync with `LossParams` in src/gpu/network/params.rs.
 struct LossParams {
@@ -17,16 +18,6 @@ struct LossParams {
     // Where, among the partial sums, the three numbers of Dice for each image and class start; with JUDGE, those for each
     // image, class and chunk.
     dice_start: u32,
-}
-
-// What changes from call to call. Keep in sync with `LossCall` in src/gpu/network/params.rs.
-struct LossCall {
-    scale: f32,
-    // 1 when the pixels have weights; else all weigh 1.
-    weighted: u32,
-    // Gamma, delta or epsilon, where the loss has one.
-    number: f32,
-    unused: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: LossParams;

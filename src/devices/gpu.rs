@@ -84,7 +84,7 @@ impl Gpu {
     pub(super) fn tuned_for(mut self, architecture: &Architecture, shape: Shape) -> Self {
         if self.tuning.is_none() {
             let decided = self.decide(Bucket::of(architecture, shape));
-            let tuning = decided.unwrap_or_else(|| Tuning::safe(self.info.kind));
+            let tuning = decided.unwrap_or_else(|| Tuning::safe_on(&self.adapter));
             log::debug!("sizes of tiles: {tuning}");
             self.tuning = Some(tuning);
         }
@@ -92,7 +92,7 @@ impl Gpu {
     }
 
     pub(super) fn tuning(&self) -> String {
-        self.tuning.unwrap_or_else(|| Tuning::safe(self.info.kind)).to_string()
+        self.tuning.unwrap_or_else(|| Tuning::safe_on(&self.adapter)).to_string()
     }
 
     /// What was kept or is found now; `None` for the safe tuning.

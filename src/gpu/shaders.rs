@@ -1,7 +1,7 @@
 //! Every kernel of this crate, for checks that need no device.
 
-pub use super::network::shaders::PRODUCT_BYTES;
 use super::network::shaders::SHADERS as NETWORK;
+pub use super::network::shaders::{MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES, PRODUCT_THREADS};
 pub use super::runtime::kernel::{Binding, Kernel, Shader, StructLayout, Variant};
 use super::runtime::peak::{COPY, MULTIPLY_ADDS};
 

@@ -9,6 +9,7 @@ use super::passes::Fixed;
 use super::plan::{self, DispatchLimits, Pass, Plan};
 use super::recorder;
 use super::shapes::{MAX_SPARE_BYTES, Shapes};
+use super::split::SplitFactors;
 use super::tiles::Tuning;
 use crate::engine::{
     Adam, DeviceInfo, Engine, Images, Judged, Loss, LossKind, MAX_CLASSES, Moments, Plane, Targets,
@@ -77,10 +78,12 @@ impl GpuEngine {
     ) -> Result<Self> {
         architecture.validate()?;
         let layout = ParameterLayout::of(architecture);
-        let device = Device::open(adapter, options.checked_shaders)?;
-        let tuning = options.tuning.unwrap_or_else(|| Tuning::safe(device.info.kind)).within(&device.limits);
+        let tuning = options.tuning.unwrap_or_else(|| Tuning::safe_on(adapter));
+        let device = Device::open(adapter, options.checked_shaders, tuning.matrices > 0)?;
+        let tuning = tuning.within(&device.limits);
         let limits = DispatchLimits::new(device.limits.max_compute_workgroups_per_dimension);
         let limits = if device.info.shares_memory { limits } else { limits.of_card() };
+        let limits = DispatchLimits { matrices: device.matrices, ..limits };
         let most = memory::max_page_bytes(&device.limits);
         let options = Options {
             block: options.block.unwrap_or(tuning.block as usize).max(1),
@@ -108,6 +111,11 @@ impl GpuEngine {
         engine.set_parameters(parameters)?;
         engine.set_average(parameters)?;
         Ok(engine)
+    }
+
+    /// Whether kernels use the device's matrix units.
+    pub fn uses_matrices(&self) -> bool {
+        self.device.matrices.is_some() && self.tuning.matrices > 0
     }
 
     /// Changes the sizes of tiles and blocks. Kernels that were compiled before are kept.
@@ -176,10 +184,10 @@ impl GpuEngine {
     }
 
     /// Uploads the scale and the number of the loss for the present call.
-    fn set_call(&self, targets: &Targets, loss: Loss, scale: f32) {
+    fn set_call(&self, targets: &Targets, loss: Loss, scale: f32, split: SplitFactors) {
         let weighted = u32::from(targets.weights.is_some());
         let number = loss.number().unwrap_or_default() as f32;
-        let call = LossCall { scale, weighted, number, unused: 0.0 };
+        let call = LossCall { scale, weighted, number, ..split.call() };
         self.device.queue.write_buffer(&self.fixed.call, 0, bytemuck::bytes_of(&call));
     }
 
@@ -304,7 +312,7 @@ impl Engine for GpuEngine {
         }
         self.device.check(doing)?;
         let commands = self.start(images, Some(targets), Pass::Judge(loss.kind()))?;
-        self.set_call(targets, loss, 1.0);
+        self.set_call(targets, loss, 1.0, SplitFactors::default());
         let current =
             self.shapes.current().ok_or_else(|| self.device.error(doing, "nothing was prepared"))?;
         let judged = current.run_judging(&self.device, commands, (targets, loss), doing)?;
@@ -319,7 +327,11 @@ impl Engine for GpuEngine {
         check_batch(&self.architecture, images, Some((targets, loss)))?;
         self.device.check(doing)?;
         let commands = self.start(images, Some(targets), Pass::Training(loss.kind()))?;
-        self.set_call(targets, loss, scale);
+        let split = match self.uses_matrices() {
+            true => SplitFactors::of(images, targets, scale),
+            false => SplitFactors::default(),
+        };
+        self.set_call(targets, loss, scale, split);
         let submission = self.device.queue.submit(commands);
         self.submitted(submission, doing)
     }

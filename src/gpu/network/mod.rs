@@ -5,6 +5,7 @@
 //! - `plan` turns a schedule's steps into dispatches, as plain data;
 //! - `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a shape and `shapes` those of a
 //!   few, `optimiser` changes the parameters, `losses` reads back the losses of ended steps;
+//! - `split` says by what numbers are multiplied before matrix units get them;
 //! - `engine` is the [`crate::engine::Engine`] that puts them together.
 
 mod engine;
@@ -16,6 +17,7 @@ mod plan;
 mod recorder;
 pub(super) mod shaders;
 mod shapes;
+mod split;
 mod tiles;
 
 pub use engine::{GpuEngine, GpuOptions};

@@ -64,8 +64,11 @@ params! {
 }
 
 params! {
-    /// Keep in sync with shaders/shared/loss.wgsl.
-    LossCall { scale: f32, weighted: u32, number: f32, unused: f32 }
+    /// Keep in sync with shaders/shared/call.wgsl.
+    LossCall {
+        scale: f32, weighted: u32, number: f32, gradient_factor: f32,
+        map_factor: f32, both_factors_inverse: f32, unused_0: f32, unused_1: f32,
+    }
 }
 
 params! {
@@ -112,6 +115,17 @@ params! {
         source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
         tiles: u32, wide_tiles: u32, chunks: u32, items: u32,
         items_of_chunk: u32, reach: u32, column_tiles: u32, unused: u32,
+    }
+}
+
+params! {
+    /// Keep in sync with shaders/filter_gradient_matrix.wgsl.
+    FilterMatrixParams {
+        geometry: Geometry,
+        gradient_start: u32, gradient_end: u32, gradient_page_start: u32, gradient_page_channels: u32,
+        source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
+        tiles: u32, chunks: u32, items: u32, items_of_chunk: u32,
+        reach: u32, column_tiles: u32, unused_0: u32, unused_1: u32,
     }
 }
 

@@ -13,6 +13,7 @@ pub fn shared(name: &str) -> Option<&'static str> {
         "mirror" => Some(source!("shared/mirror")),
         "add_lanes" => Some(source!("shared/add_lanes")),
         "loss" => Some(source!("shared/loss")),
+        "call" => Some(source!("shared/call")),
         "boundary" => Some(source!("shared/boundary")),
         "stem" => Some(source!("shared/stem")),
         "class_loss" => Some(source!("shared/class_loss")),
@@ -282,6 +283,32 @@ shader!(
         &[("QUADS", 2), ("PIXELS", 16), ("PARTS", 10), ("GRADIENTS", 1)],
     ]
 );
+/// The variants of filter_gradient_matrix: the size of matrices, threads of a subgroup and matrices of pixels at a time, by
+/// matrices across.
+macro_rules! filter_matrix_tiles {
+    ($(($size:literal, $lanes:literal, $steps:literal, $across:literal)),* $(,)?) => {
+        &[$(&[
+            ("SIZE", $size), ("LANES", $lanes), ("ACROSS", $across), ("STEPS", $steps),
+            ("HALF_SIZE", $size / 2), ("SOURCES", 2 * $across * $size), ("GRADIENTS", 12 * $size / 9),
+            ("PIXELS", $size * $steps), ("PAIRS", $size * $steps / 2), ("STRIDE", ($size * $steps + 8) / 2),
+            // Rows that all threads copy at a time.
+            ("STEP", 8 * $lanes / ($size * $steps / 2)),
+            ("GRADIENT_COPIES", 12 * $size / (8 * $lanes / ($size * $steps / 2))),
+            ("SOURCE_COPIES", 2 * $across * $size / (8 * $lanes / ($size * $steps / 2))),
+        ]),*]
+    };
+}
+/// Bytes of a workgroup's memory that `filter_gradient_matrix` takes at most, and its threads: more than some devices have.
+pub const MATRIX_BYTES: u32 = 2 * 4 * (12 * 16 + 128) * 12;
+pub const MATRIX_THREADS: u32 = 256;
+
+shader!(
+    /// The same by matrix units; 12 `SIZE` / 9 gradients and `SOURCES` sources a workgroup.
+    FILTER_GRADIENT_MATRIX, "filter_gradient_matrix", "filter_gradient_matrix",
+    &[Uniform, Uniform, Read, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, FilterMatrixParams::LAYOUT, LossCall::LAYOUT],
+    filter_matrix_tiles!((16, 32, 1, 4), (16, 32, 1, 2), (8, 32, 2, 4), (8, 32, 2, 2), (8, 8, 1, 4), (8, 8, 1, 2))
+);
 shader!(
     /// Partial sums of the gradients of mixing weights; `OUTPUTS` x `CHANNELS` a thread.
     MIX_WEIGHT_GRADIENT, "mix_weight_gradient", "mix_weight_gradient",
@@ -315,6 +342,13 @@ shader!(
     &[&[("FILTERS", 1)]]
 );
 shader!(
+    /// The same from partial sums of matrices.
+    SUM_MATRIX_PARTIALS, "sum_partials", "sum_partials",
+    &[Uniform, Read, ReadWrite, Read],
+    &[HiddenChannel::LAYOUT, SumPartialsParams::LAYOUT],
+    &[&[("FILTERS", 1), ("MATRIX", 1)]]
+);
+shader!(
     /// Adam: changes the parameters.
     ADAM, "adam", "adam",
     &[Uniform, ReadWrite, ReadWrite, ReadWrite, ReadWrite, ReadWrite],
@@ -336,7 +370,7 @@ shader!(
     &[&[("SUMS", 1)]]
 );
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 30] = [
+pub static SHADERS: [&Shader; 32] = [
     &LOAD,
     &CONVOLVE,
     &CONVOLVE_WITHIN,
@@ -360,10 +394,12 @@ pub static SHADERS: [&Shader; 30] = [
     &INPUT_GRADIENT_ALL_WITHIN,
     &FILTER_GRADIENT,
     &FILTER_GRADIENT_PRODUCT,
+    &FILTER_GRADIENT_MATRIX,
     &MIX_WEIGHT_GRADIENT,
     &BIAS_GRADIENT,
     &SUM_PARTIALS,
     &SUM_FILTER_PARTIALS,
+    &SUM_MATRIX_PARTIALS,
     &ADAM,
     &CLIPPED_ADAM,
     &GRADIENT_SQUARES,

@@ -3,8 +3,10 @@
 
 use std::fmt;
 
-use super::shaders::{PRODUCT_BYTES, PRODUCT_THREADS};
+use super::shaders::{MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES, PRODUCT_THREADS};
 use crate::engine::DeviceKind;
+use crate::gpu::runtime::adapters::GpuAdapter;
+use crate::gpu::runtime::matrices::MatrixUnits;
 
 /// The sizes of tiles that kernels are run with: one of the values in [`Tuning::FIELDS`] for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Tuning {
     pub(in crate::gpu) staged: u32,
     /// Whether filter gradients are products of matrices: 0 for no, else the fours of sources of a thread.
     pub(in crate::gpu) filter_product: u32,
+    /// Whether matrix units compute filter gradients, where the device has some: 1 for yes.
+    pub(in crate::gpu) matrices: u32,
 }
 
 /// One of the numbers of a [`Tuning`].
@@ -54,7 +58,7 @@ macro_rules! field {
 
 impl Tuning {
     /// What may be chosen, in the order in which it is tried: what is expected to matter most comes first.
-    pub const FIELDS: [Field; 10] = [
+    pub const FIELDS: [Field; 11] = [
         field!(convolve_rows, [8, 16, 4, 2, 1]),
         field!(workgroups, [32, 128, 512, 2048, 8192]),
         field!(block, [5, 10, 20, 50]),
@@ -65,9 +69,10 @@ impl Tuning {
         field!(convolve_lanes, [64, 128]),
         field!(staged, [0, 1]),
         field!(filter_product, [0, 1, 2]),
+        field!(matrices, [0, 1]),
     ];
-    /// How many of the fields a text must have: those that came later are 0 or 1 in older texts.
-    const FIELDS_AT_FIRST: usize = 6;
+    /// How many fields older texts have: those that came later are 0 or 1 there.
+    const FIELDS_OF_OLDER_TEXTS: [usize; 2] = [6, 10];
 
     /// What does well enough on any device of a kind. That of software was measured on lavapipe (128x128, depth 30), that of hardware
     /// on an H100 (256x256, depth 50, to 2048x2048, depth 100).
@@ -83,6 +88,7 @@ impl Tuning {
             filter_channels: 4,
             staged: 0,
             filter_product: 0,
+            matrices: 0,
         };
         match kind {
             DeviceKind::Gpu => Self {
@@ -98,11 +104,24 @@ impl Tuning {
         }
     }
 
+    /// The same for an adapter: with its matrix units where these are trusted.
+    pub fn safe_on(adapter: &GpuAdapter) -> Self {
+        let info = adapter.info();
+        let trusted = MatrixUnits::of(&adapter.0).is_some_and(|units| units.trusted(&info));
+        Self { matrices: u32::from(trusted), ..Self::safe(info.kind) }
+    }
+
     /// The tuning without what a device with these limits cannot run.
     pub(in crate::gpu) fn within(self, limits: &wgpu::Limits) -> Self {
         let threads = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
         let fits = PRODUCT_BYTES <= limits.max_compute_workgroup_storage_size && PRODUCT_THREADS <= threads;
-        Self { filter_product: if fits { self.filter_product } else { 0 }, ..self }
+        let matrices_fit =
+            MATRIX_BYTES <= limits.max_compute_workgroup_storage_size && MATRIX_THREADS <= threads;
+        Self {
+            filter_product: if fits { self.filter_product } else { 0 },
+            matrices: if matrices_fit { self.matrices } else { 0 },
+            ..self
+        }
     }
 
     /// The value of a field.
@@ -125,7 +144,7 @@ impl Tuning {
         let mut words = text.split_whitespace();
         for (index, field) in Self::FIELDS.iter().enumerate() {
             let Some(word) = words.next() else {
-                return (index == Self::FIELDS_AT_FIRST).then_some(tuning);
+                return Self::FIELDS_OF_OLDER_TEXTS.contains(&index).then_some(tuning);
             };
             let (name, value) = word.split_once('=')?;
             tuning = tuning.with(field, value.parse().ok().filter(|_| name == field.name)?)?;
@@ -136,7 +155,7 @@ impl Tuning {
     /// Tunings that between them run every variant of every kernel that may be chosen, in blocks of every size and with every
     /// number of workgroups: what a cross-check has to go through.
     pub fn covering() -> Vec<Self> {
-        let [convolve, workgroups, block, rows, channels, filter, outputs, lanes, staged, product] =
+        let [convolve, workgroups, block, rows, channels, filter, outputs, lanes, staged, product, matrices] =
             &Self::FIELDS;
         // Few workgroups, or tiles of small images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
@@ -157,11 +176,20 @@ impl Tuning {
                     let (gradient_rows, gradient_channels) = gradient_tiles.next().unwrap_or((1, 1));
                     let convolve = Self { convolve_rows, convolve_outputs, convolve_lanes, ..safe };
                     let filter_product = next(all.len(), product);
-                    let staged = next(1, staged);
-                    all.push(Self { gradient_rows, gradient_channels, filter_product, staged, ..convolve });
+                    let (staged, matrices) = (next(1, staged), next(0, matrices));
+                    all.push(Self {
+                        gradient_rows,
+                        gradient_channels,
+                        filter_product,
+                        staged,
+                        matrices,
+                        ..convolve
+                    });
                 }
             }
         }
+        // Which kernel with matrices a device runs is for the device to say.
+        all.extend(matrices.values.iter().map(|&matrices| Self { matrices, ..Self::safe(DeviceKind::Gpu) }));
         let blocks = block.values.iter().cycle();
         let safest = [safe, Self::safe(DeviceKind::Gpu)].into_iter().cycle();
         all.extend(
@@ -191,12 +219,14 @@ mod tests {
 
     use super::super::plan::{DispatchLimits, Pass, plan};
     use super::super::shaders::{
-        CONVOLVE_WITHIN, FILTER_GRADIENT, FILTER_GRADIENT_PRODUCT, INPUT_GRADIENT_ALL_WITHIN,
+        CONVOLVE_WITHIN, FILTER_GRADIENT, FILTER_GRADIENT_MATRIX, FILTER_GRADIENT_PRODUCT,
+        INPUT_GRADIENT_ALL_WITHIN,
     };
     use super::*;
     use crate::engine::LossKind;
     use crate::geometry::{Extent, Shape};
     use crate::gpu::runtime::kernel::{Kernel, Shader};
+    use crate::gpu::runtime::matrices::KINDS;
     use crate::network::Architecture;
     use crate::schedule::{Options, Schedule};
 
@@ -264,6 +294,29 @@ mod tests {
         for field in &Tuning::FIELDS {
             let found: BTreeSet<u32> = Tuning::covering().iter().map(|tuning| tuning.get(field)).collect();
             assert_eq!(found, field.values.iter().copied().collect(), "{}", field.name);
+        }
+    }
+
+    /// The cross-check of matrix units runs all their variants, each on devices that have such units.
+    #[test]
+    fn kernels_with_matrices_are_all_run() {
+        let mut run: BTreeSet<String> = BTreeSet::new();
+        // Those of the cross-check.
+        for (width, depth, block) in [(2, 12, 20), (4, 16, 20)] {
+            let architecture = Architecture { width, ..Architecture::new(2, 5, depth) };
+            let shape = Shape { batch: 2, extent: Extent::plane(13, 40) };
+            let options = Options { block, max_page_bytes: u64::MAX, alignment: 16, share_planes: true };
+            for units in KINDS {
+                let schedule = Schedule::training(&architecture, shape, &options).unwrap();
+                let limits = DispatchLimits { matrices: Some(units), ..DispatchLimits::new(65_535) };
+                let tuning = Tuning { matrices: 1, ..Tuning::safe(DeviceKind::Gpu) };
+                let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
+                run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
+            }
+        }
+        for variant in 0..FILTER_GRADIENT_MATRIX.variants.len() {
+            let label = Kernel { shader: &FILTER_GRADIENT_MATRIX, variant }.label();
+            assert!(run.contains(&label), "no network of the cross-check runs {label}");
         }
     }
 }

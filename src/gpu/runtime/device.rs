@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::adapters::GpuAdapter;
+use super::matrices::{self, MatrixUnits};
 use crate::engine::DeviceInfo;
 use crate::{Error, Result};
 
@@ -15,19 +16,30 @@ pub(in crate::gpu) struct Device {
     pub limits: wgpu::Limits,
     /// Whether shaders are compiled with wgpu's checks of indices, loops and divisors.
     pub checked: bool,
+    /// Its matrix units, where they were asked for and passed their check.
+    pub matrices: Option<MatrixUnits>,
     problem: Arc<Mutex<Option<String>>>,
 }
 
 impl Device {
-    /// Opens `adapter`; `checked` as in [`crate::gpu::GpuOptions`].
-    pub fn open(adapter: &GpuAdapter, checked: Option<bool>) -> Result<Self> {
+    /// Opens `adapter`; `checked` as in [`crate::gpu::GpuOptions`]. Its matrix units can be used only where they are asked for with
+    /// `matrices`, as what a device needs for them is experimental.
+    pub fn open(adapter: &GpuAdapter, checked: Option<bool>, matrices: bool) -> Result<Self> {
         let info = adapter.info();
         let limits = adapter.0.limits();
+        let units = if matrices { MatrixUnits::of(&adapter.0) } else { None };
         let request = adapter.0.request_device(&wgpu::DeviceDescriptor {
             label: Some("msd-gpu"),
             required_limits: limits.clone(),
             // For timing steps on request.
-            required_features: adapter.0.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.0.features() & wgpu::Features::TIMESTAMP_QUERY
+                | units.map_or(wgpu::Features::empty(), |_| matrices::FEATURES),
+            experimental_features: match units {
+                // SAFETY: wgpu asks for this word that its experimental features may have errors. Kernels with matrices load and store
+                // only places that exist, and are used after a check on trusted devices, or where somebody asks for them.
+                Some(_) => unsafe { wgpu::ExperimentalFeatures::enabled() },
+                None => wgpu::ExperimentalFeatures::disabled(),
+            },
             ..Default::default()
         });
         let (wgpu, queue) = pollster::block_on(request).map_err(|e| {
@@ -52,7 +64,18 @@ impl Device {
             }
         });
         let checked = checked.unwrap_or_else(checks_are_wished);
-        Ok(Self { info, wgpu, queue, limits, checked, problem })
+        let mut device = Self { info, wgpu, queue, limits, checked, matrices: None, problem };
+        if let Some(units) = units {
+            match units.check(&device) {
+                Ok(()) => device.matrices = Some(units),
+                Err(problem) => {
+                    log::warn!("{} is used without its matrix units: {problem}", device.info.name);
+                    // What the check left behind is no problem of what comes.
+                    device.problem.lock().unwrap_or_else(|e| e.into_inner()).take();
+                }
+            }
+        }
+        Ok(device)
     }
 
     /// An [`Error::Device`] of this device.

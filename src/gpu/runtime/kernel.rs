@@ -82,6 +82,11 @@ impl Kernel {
         self.shader.variants[self.variant]
     }
 
+    /// The value of a name of its template; 0 where the variant has none.
+    pub(in crate::gpu) fn value(&self, name: &str) -> u32 {
+        self.values().iter().find(|(found, _)| *found == name).map_or(0, |&(_, value)| value)
+    }
+
     /// A name for labels, such as `convolve ROWS=8`.
     pub fn label(&self) -> String {
         let values = self.values().iter().map(|(name, value)| format!(" {name}={value}"));

@@ -61,7 +61,7 @@ pub static COPY: Shader = Shader {
 /// # Errors
 /// When the device cannot be opened or refuses.
 pub fn peaks(adapter: &GpuAdapter) -> Result<Peaks> {
-    let device = Device::open(adapter, None)?;
+    let device = Device::open(adapter, None, false)?;
     let peaks = Peaks { operations: multiply_add_peak(&device)?, copied_bytes: copy_peak(&device)? };
     device.check("measuring its peaks")?;
     Ok(peaks)

@@ -34,7 +34,7 @@ pub fn search(
     // Finds sizes that cannot be counted before any image is made.
     engine.bytes(shape, true)?;
     let case = Case::new(architecture, shape)?;
-    let start = Tuning::safe(adapter.info().kind);
+    let start = Tuning::safe_on(adapter);
     let seconds = |tuning| case.seconds(&mut engine, tuning);
     search::search(start, seconds, || begun.elapsed() < limit, tried)
 }

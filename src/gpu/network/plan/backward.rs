@@ -6,7 +6,8 @@ use super::super::params::*;
 use super::super::shaders;
 use super::{FEWEST_STAGED, Planner, Slot, count, single_numbers, span, tile};
 use crate::geometry::Boundary;
-use crate::gpu::runtime::kernel::Shader;
+use crate::gpu::runtime::kernel::{Kernel, Shader};
+use crate::gpu::runtime::matrices::MatrixUnits;
 
 /// Rows of a lattice that one work item of filter_gradient walks down.
 const SEGMENT: u32 = 16;
@@ -20,6 +21,22 @@ const PRODUCT_PIXELS: u32 = 32;
 const FEWEST_ITEMS: u32 = 8;
 /// Of the workgroups that keep a device busy, one in so many is enough there.
 const FEWER_WORKGROUPS: u32 = 8;
+
+/// The same for filter_gradient_matrix, whose workgroups are the largest.
+const FEWER_MATRIX_WORKGROUPS: u32 = 32;
+
+/// Matrices of sources that a subgroup of filter_gradient_matrix takes: as many as make tiles few and full. It copies 12 matrices of
+/// gradients for every two times as many of sources.
+fn matrices_across(size: u32, sources: u32) -> u32 {
+    let cost = |across: u32| sources.div_ceil(2 * across * size) * (12 + 2 * across);
+    // Of two that are as good, the larger one.
+    [4, 2].into_iter().min_by_key(|&across| cost(across)).unwrap_or(4)
+}
+
+/// Whether matrix units are worth their padding: where enough of the rows and columns of matrices are there.
+fn matrices_fit(units: MatrixUnits, gradients: u32, sources: u32) -> bool {
+    9 * gradients >= 6 * units.size && sources >= 2 * units.size
+}
 
 /// Channels a thread in input_gradient, as the registry has them: five and ten fit blocks of layers.
 const CHANNEL_TILES: [u32; 5] = [1, 2, 4, 5, 10];
@@ -151,6 +168,10 @@ impl Planner<'_> {
     }
 
     pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {
+        let units = self.limits.matrices.filter(|_| self.tuning.matrices > 0);
+        if let Some(units) = units.filter(|units| matrices_fit(*units, count(gradients), count(sources))) {
+            return self.filter_matrix(units, gradients, sources);
+        }
         if self.tuning.filter_product > 0 {
             return self.filter_product(gradients, sources);
         }
@@ -258,6 +279,66 @@ impl Planner<'_> {
             work,
         );
         self.sum_filters(gradients, sources, FOUR, chunks)
+    }
+
+    /// Filter gradients by matrix units.
+    fn filter_matrix(&mut self, units: MatrixUnits, gradients: &Range<usize>, sources: &Range<usize>) {
+        let architecture = &self.schedule.architecture;
+        let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels())).max();
+        let reach = if architecture.boundary == Boundary::Zeros { 0 } else { reach.unwrap_or(0) as u32 };
+        let across = matrices_across(units.size, count(sources));
+        let values = [("SIZE", units.size), ("LANES", units.lanes), ("ACROSS", across)];
+        let shader = &shaders::FILTER_GRADIENT_MATRIX;
+        let kernel = Kernel::new(shader, &values);
+        let (sources_of_tile, gradients_of_tile) = (kernel.value("SOURCES"), kernel.value("GRADIENTS"));
+        let tiles = count(sources).div_ceil(sources_of_tile);
+        let groups = tiles * count(gradients).div_ceil(gradients_of_tile);
+        let column_tiles = (self.geometry.columns + 2 * reach).div_ceil(kernel.value("PIXELS"));
+        let items = self.geometry.batch * column_tiles * (self.geometry.rows + 2 * reach);
+        let chunks = self.chunks(FEWER_MATRIX_WORKGROUPS * groups, items.div_ceil(FEWEST_ITEMS));
+        let items_of_chunk = items.div_ceil(chunks);
+        let chunks = items.div_ceil(items_of_chunk);
+        let map = self.schedule.map_page(sources.start);
+        let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
+        let (source_page_start, source_page_channels) = span(&self.schedule.map_pages[map]);
+        let params = FilterMatrixParams {
+            geometry: self.geometry,
+            gradient_start: gradients.start as u32,
+            gradient_end: gradients.end as u32,
+            gradient_page_start,
+            gradient_page_channels,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            source_page_start,
+            source_page_channels,
+            tiles,
+            chunks,
+            items,
+            items_of_chunk,
+            reach,
+            column_tiles,
+            ..Default::default()
+        };
+        let slots = [Slot::Call, Slot::Hidden, from, Slot::MapPage(map), Slot::Partials];
+        let work = self.per_pixel(9 * count(sources), count(gradients));
+        self.push(shader, &values, &params, &slots, [groups, chunks, 1], work);
+        let elements = 12 * units.size * sources_of_tile;
+        let sum = SumPartialsParams {
+            count: groups * elements,
+            elements,
+            chunks,
+            tiles,
+            across: sources_of_tile,
+            source_start: sources.start as u32,
+            source_end: sources.end as u32,
+            row_start: gradients.start as u32,
+            row_end: gradients.end as u32,
+            down: gradients_of_tile,
+            inputs: self.geometry.inputs,
+            ..Default::default()
+        };
+        let slots = [Slot::Partials, Slot::ParameterGradients, Slot::Hidden];
+        self.sum_partials(&shaders::SUM_MATRIX_PARTIALS, &sum, &slots)
     }
 
     pub(super) fn mix_weight_gradient(&mut self, sources: &Range<usize>, biases: bool) {

@@ -2,6 +2,7 @@
 //! first workgroup to the kernel.
 
 use super::super::params::*;
+use crate::gpu::runtime::matrices::MatrixUnits;
 
 /// Most multiply-adds of one dispatch on a device of any kind, and on a card of its own. Windows resets a graphics processor whose dispatch takes more than two seconds, and the
 /// screen is not redrawn until a dispatch has ended. An integrated processor of some years ago reaches about 100 GFLOP/s in these
@@ -17,12 +18,14 @@ pub struct DispatchLimits {
     pub workgroups: u32,
     /// Most multiply-adds.
     pub multiply_adds: u64,
+    /// The matrix units that kernels may use.
+    pub matrices: Option<MatrixUnits>,
 }
 
 impl DispatchLimits {
     /// Those for a device of any kind that runs `workgroups` along an axis.
     pub fn new(workgroups: u32) -> Self {
-        Self { workgroups: workgroups.max(1), multiply_adds: MAX_MULTIPLY_ADDS }
+        Self { workgroups: workgroups.max(1), multiply_adds: MAX_MULTIPLY_ADDS, matrices: None }
     }
 
     /// The same for a card with memory of its own.
@@ -64,6 +67,7 @@ placed!(
     InputGradientParams,
     FilterGradientParams,
     FilterProductParams,
+    FilterMatrixParams,
     MixWeightGradientParams,
     BiasGradientParams
 );

@@ -407,7 +407,8 @@ mod tests {
     fn plans() -> Vec<Plan> {
         let shape = Shape { batch: 2, extent: Extent::plane(20, 30) };
         let tunings = [DeviceKind::Gpu, DeviceKind::Software].map(Tuning::safe);
-        let mut plans = Vec::new();
+        // Enough layers in a block for matrix units to be used.
+        let mut plans = vec![plan_with_matrices(shape)];
         for (width, channels_in_page) in [(1, 100), (1, 2), (1, 4), (2, 3), (2, 5), (3, 7), (3, 11)] {
             let architecture = Architecture { width, ..Architecture::new(2, 3, 7) };
             let layout = PlaneLayout::maps(shape.extent, architecture.largest_dilation(), 16).unwrap();
@@ -434,6 +435,17 @@ mod tests {
             }
         }
         plans
+    }
+
+    /// Training by matrix units.
+    fn plan_with_matrices(shape: Shape) -> Plan {
+        let architecture = Architecture::new(2, 3, 40);
+        let options = Options { block: 20, max_page_bytes: u64::MAX, alignment: 16, share_planes: true };
+        let schedule = Schedule::training(&architecture, shape, &options).unwrap();
+        let matrices = Some(crate::gpu::runtime::matrices::KINDS[0]);
+        let limits = DispatchLimits { matrices, ..DispatchLimits::new(65_535) };
+        let tuning = Tuning { matrices: 1, ..Tuning::safe(DeviceKind::Gpu) };
+        plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits)
     }
 
     /// WebGPU's rule: a buffer that a dispatch writes is bound once in it. wgpu lets two bindings pass that both write.
