@@ -113,6 +113,7 @@
 pub mod commands;
 pub mod cpu;
 pub mod devices;
+pub mod doctor;
 mod encoding;
 pub mod engine;
 pub mod error;

@@ -17,6 +17,7 @@ use crate::engine::{
 use crate::geometry::Shape;
 use crate::gpu::runtime::adapters::GpuAdapter;
 use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::faults::Remedy;
 use crate::gpu::runtime::memory;
 use crate::gpu::runtime::pipelines::Pipelines;
 use crate::gpu::runtime::readback;
@@ -42,6 +43,8 @@ pub struct GpuOptions {
     /// Whether shaders check indices, loops and divisors while they run; `None` for what the environment variable
     /// `MSD_GPU_CHECKED_SHADERS` says, and no if it says nothing.
     pub checked_shaders: Option<bool>,
+    /// Whether the adapter is used as if its driver had no known fault ([`crate::gpu::FAULTS`]), to see whether it has it.
+    pub despite_faults: bool,
 }
 
 /// An engine on a graphics processor.
@@ -68,7 +71,8 @@ impl GpuEngine {
     ///
     /// # Errors
     /// [`Error::Setting`] when the architecture is unusable; [`Error::Mismatch`] when there are not as many parameters as it has;
-    /// [`Error::Device`] when the device cannot be opened; [`Error::OutOfMemory`] when it has no memory for the parameters.
+    /// [`Error::Device`] when the device cannot be opened, or is avoided for a fault of its driver; [`Error::OutOfMemory`] when it has
+    /// no memory for the parameters.
     pub fn open(
         adapter: &GpuAdapter,
         architecture: &Architecture,
@@ -77,8 +81,14 @@ impl GpuEngine {
     ) -> Result<Self> {
         architecture.validate()?;
         let layout = ParameterLayout::of(architecture);
+        let fault = adapter.fault().filter(|_| !options.despite_faults);
+        let tuning = match fault {
+            Some(fault) if fault.remedy == Remedy::Avoid => return Err(fault.error(&adapter.info().name)),
+            Some(_) => Tuning::safe_on(adapter),
+            None => options.tuning.unwrap_or_else(|| Tuning::safe(adapter.info().kind)),
+        };
         let device = Device::open(adapter, options.checked_shaders)?;
-        let tuning = options.tuning.unwrap_or_else(|| Tuning::safe(device.info.kind)).within(&device.limits);
+        let tuning = tuning.within(&device.limits);
         let limits = DispatchLimits::new(device.limits.max_compute_workgroups_per_dimension);
         let limits = if device.info.shares_memory { limits } else { limits.of_card() };
         let most = memory::max_page_bytes(&device.limits);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::shaders::{PRODUCT_BYTES, PRODUCT_THREADS};
 use crate::engine::DeviceKind;
+use crate::gpu::runtime::adapters::GpuAdapter;
 
 /// The sizes of tiles that kernels are run with: one of the values in [`Tuning::FIELDS`] for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,25 @@ impl Tuning {
                 ..plain
             },
             DeviceKind::Cpu | DeviceKind::Software => plain,
+        }
+    }
+
+    /// What is safe on an adapter: that of its kind, or the smallest tiles where its driver has a fault.
+    pub fn safe_on(adapter: &GpuAdapter) -> Self {
+        if adapter.fault().is_some() { Self::smallest() } else { Self::safe(adapter.info().kind) }
+    }
+
+    /// The smallest tiles: a thread has as few numbers at a time as may be.
+    fn smallest() -> Self {
+        Self {
+            convolve_rows: 1,
+            convolve_outputs: 1,
+            gradient_rows: 1,
+            gradient_channels: 1,
+            filter_channels: 1,
+            staged: 0,
+            filter_product: 0,
+            ..Self::safe(DeviceKind::Software)
         }
     }
 
@@ -227,9 +247,19 @@ mod tests {
 
     #[test]
     fn safe_tunings_may_be_chosen() {
-        for kind in [DeviceKind::Gpu, DeviceKind::Software] {
-            let safe = Tuning::safe(kind);
+        for safe in [Tuning::safe(DeviceKind::Gpu), Tuning::safe(DeviceKind::Software), Tuning::smallest()] {
             assert!(Tuning::FIELDS.iter().all(|field| field.values.contains(&safe.get(field))));
+        }
+    }
+
+    #[test]
+    fn the_smallest_tiles_are_the_smallest_that_there_are() {
+        let smallest = Tuning::smallest();
+        for field in &Tuning::FIELDS {
+            // These say how work is divided, not how much of it a thread holds.
+            if !matches!(field.name, "workgroups" | "block" | "convolve_lanes") {
+                assert_eq!(Some(&smallest.get(field)), field.values.iter().min(), "{}", field.name);
+            }
         }
     }
 
