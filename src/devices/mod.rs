@@ -381,10 +381,14 @@ mod tests {
         assert_eq!(automatic(&all, |_| Ok(())), (0, None));
         let (index, line) = automatic(&all, |index| if index == 0 { fails(index) } else { Ok(()) });
         let line = line.unwrap();
-        assert!(index == 1 && line.contains("Arc") && line.contains("Radeon failed") && line.contains("asleep"));
+        assert!(
+            index == 1 && line.contains("Arc") && line.contains("Radeon failed") && line.contains("asleep")
+        );
         let (index, line) = automatic(&all, fails);
         let line = line.unwrap();
-        assert!(index == 2 && line.contains("CPU, 4 threads") && line.contains("Radeon") && !line.contains('\n'));
+        assert!(
+            index == 2 && line.contains("CPU, 4 threads") && line.contains("Radeon") && !line.contains('\n')
+        );
         // Software is slower than the CPU, so nobody tries it.
         assert_eq!(automatic(&[&cpu, &software], fails), (0, None));
     }

@@ -88,7 +88,8 @@ impl Card {
         // that are no graphics cards.
         let class = number("class")? >> 16;
         let (vendor, device) = (number("vendor")? as u16, number("device")? as u16);
-        let kind = VENDORS.iter().find(|(known, ..)| *known == vendor).map_or(CardKind::Hardware, |known| known.2);
+        let kind =
+            VENDORS.iter().find(|(known, ..)| *known == vendor).map_or(CardKind::Hardware, |known| known.2);
         let is_card = class == 3 || (class == 0x12 && vendor == AMD);
         is_card.then(|| Self {
             place: place.file_name().unwrap_or_default().to_string_lossy().into_owned(),

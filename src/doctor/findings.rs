@@ -36,7 +36,9 @@ pub fn findings(machine: &Machine) -> Vec<Finding> {
             "Windows has DX12 built in, and it shows no hardware: the card has no driver of its maker, or this is a virtual machine",
             ["winget upgrade --all".to_owned(), "pnputil /enum-devices /class Display".to_owned()],
         )],
-        System::Other => vec![finding("unknown_system", "GPUs are used on Linux, macOS and Windows alone", [])],
+        System::Other => {
+            vec![finding("unknown_system", "GPUs are used on Linux, macOS and Windows alone", [])]
+        }
     }
 }
 
@@ -46,7 +48,10 @@ fn in_wsl() -> Finding {
     finding(
         "wsl",
         "this is Linux inside Windows (WSL), where there is no complete Vulkan driver for the card; run msd-gpu in Windows itself, which uses DX12",
-        ["# in PowerShell, in the folder of the source:".to_owned(), "cargo run --release -- doctor".to_owned()],
+        [
+            "# in PowerShell, in the folder of the source:".to_owned(),
+            "cargo run --release -- doctor".to_owned(),
+        ],
     )
 }
 
@@ -57,14 +62,18 @@ fn on_linux(machine: &Machine) -> Vec<Finding> {
     let hardware: Vec<&Card> = machine.cards.iter().filter(|card| card.kind == CardKind::Hardware).collect();
     // Cards of small boards are not on the PCI bus; they show by their nodes.
     if hardware.is_empty() && machine.nodes.is_empty() {
-        all.extend(no_card(machine));
+        all.push(no_card(machine));
         return all;
     }
     all.extend(nodes(machine, &hardware));
     all.extend(manifests(machine, &hardware));
     if all.is_empty() {
         let what = "loader, manifest, library and card are there, but the driver shows no device that can be used; the loader says why";
-        all.push(finding("no_device", what, ["VK_LOADER_DEBUG=error,warn,driver msd-gpu devices".to_owned()]));
+        all.push(finding(
+            "no_device",
+            what,
+            ["VK_LOADER_DEBUG=error,warn,driver msd-gpu devices".to_owned()],
+        ));
     }
     all
 }
@@ -87,7 +96,8 @@ fn install(machine: &Machine, [debian, ubuntu, fedora, arch, suse, alpine]: [&st
 
 /// The lines that install a package: in a container of Debian the lists of packages are missing too.
 fn install_lines(machine: &Machine, packages: [&str; 6]) -> Vec<String> {
-    let update = machine.container.is_some() && matches!(machine.packages, Packages::Debian | Packages::Ubuntu);
+    let update =
+        machine.container.is_some() && matches!(machine.packages, Packages::Debian | Packages::Ubuntu);
     let command = install(machine, packages);
     let update = update.then(|| "apt-get update".to_owned()).filter(|_| command.is_some());
     update.into_iter().chain(command).collect()
@@ -107,7 +117,9 @@ fn loader(machine: &Machine) -> Option<Finding> {
 fn chosen_nothing(machine: &Machine) -> Option<Finding> {
     let manifests = &machine.manifests;
     if let (Some((name, value)), true) = (&manifests.chosen_by, manifests.found.is_empty()) {
-        let what = format!("the variable {name} says that drivers are in {value}, and there are none; no others are looked for");
+        let what = format!(
+            "the variable {name} says that drivers are in {value}, and there are none; no others are looked for"
+        );
         return Some(finding("no_manifest", what, [format!("unset {name}"), "msd-gpu doctor".to_owned()]));
     }
     let (name, value) = manifests.filters.first()?;
@@ -118,7 +130,10 @@ fn chosen_nothing(machine: &Machine) -> Option<Finding> {
 fn no_card(machine: &Machine) -> Finding {
     let virtual_card = machine.cards.iter().find(|card| card.kind == CardKind::Virtual);
     if let Some(card) = virtual_card {
-        let what = format!("the only card is that of a virtual machine ({}), which has no Vulkan; networks run on the CPU", card.name());
+        let what = format!(
+            "the only card is that of a virtual machine ({}), which has no Vulkan; networks run on the CPU",
+            card.name()
+        );
         let mend = match card.maker().as_str() {
             "virtio" => vec![
                 "# on the host, QEMU 9.2 or newer, instead of its other displays:".to_owned(),
@@ -146,12 +161,15 @@ fn start_with_card(container: Container, is_nvidia: bool) -> Vec<String> {
             vec!["docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=all IMAGE msd-gpu doctor".to_owned()]
         }
         (Container::Podman, true) => vec![
-            "podman run --device nvidia.com/gpu=all -e NVIDIA_DRIVER_CAPABILITIES=all IMAGE msd-gpu doctor".to_owned(),
+            "podman run --device nvidia.com/gpu=all -e NVIDIA_DRIVER_CAPABILITIES=all IMAGE msd-gpu doctor"
+                .to_owned(),
         ],
         (Container::Apptainer, true) => vec!["apptainer exec --nv IMAGE msd-gpu doctor".to_owned()],
         (Container::Docker, false) => vec!["docker run --device /dev/dri IMAGE msd-gpu doctor".to_owned()],
         (Container::Podman, false) => vec!["podman run --device /dev/dri IMAGE msd-gpu doctor".to_owned()],
-        (Container::Apptainer, false) => vec!["apptainer exec --bind /dev/dri IMAGE msd-gpu doctor".to_owned()],
+        (Container::Apptainer, false) => {
+            vec!["apptainer exec --bind /dev/dri IMAGE msd-gpu doctor".to_owned()]
+        }
         (Container::Kubernetes, true) => vec![
             "# in the pod's container: resources: {limits: {nvidia.com/gpu: 1}}".to_owned(),
             "# and in its env: [{name: NVIDIA_DRIVER_CAPABILITIES, value: all}]".to_owned(),
@@ -165,15 +183,21 @@ fn nodes(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
     let closed: Vec<_> = machine.nodes.iter().filter(|node| node.problem.is_some()).collect();
     if let Some(node) = closed.first() {
         let problem = node.problem.as_deref().unwrap_or_default();
-        let what = format!("{} cannot be opened ({problem}), so the card cannot be used", node.path.display());
+        let what =
+            format!("{} cannot be opened ({problem}), so the card cannot be used", node.path.display());
         // A group that every user could join is none that opens anything.
         let group = node.group.as_deref().filter(|&group| group != "root").unwrap_or("render");
         let mend = match (problem, machine.container) {
             ("permission denied", None) => {
-                vec![format!("sudo usermod -aG {group} $USER"), "# then log in again, and: msd-gpu doctor".to_owned()]
+                vec![
+                    format!("sudo usermod -aG {group} $USER"),
+                    "# then log in again, and: msd-gpu doctor".to_owned(),
+                ]
             }
             ("permission denied", Some(Container::Docker | Container::Podman)) => {
-                vec![format!("docker run --device /dev/dri --group-add $(getent group {group} | cut -d: -f3) IMAGE msd-gpu doctor")]
+                vec![format!(
+                    "docker run --device /dev/dri --group-add $(getent group {group} | cut -d: -f3) IMAGE msd-gpu doctor"
+                )]
             }
             _ => Vec::new(),
         };
@@ -187,7 +211,10 @@ fn nodes(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
     match (machine.container, &card.kernel_driver) {
         (Some(container), _) => {
             let files = if is_nvidia { "/dev/nvidia0" } else { "/dev/dri/renderD128" };
-            let what = format!("the machine has a card ({}), but this container was not given it: there is no {files}", card.name());
+            let what = format!(
+                "the machine has a card ({}), but this container was not given it: there is no {files}",
+                card.name()
+            );
             vec![finding("no_device_node", what, start_with_card(container, is_nvidia))]
         }
         (None, None) => {
@@ -195,9 +222,14 @@ fn nodes(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
             vec![finding("no_kernel_driver", what, kernel_driver(machine, card))]
         }
         (None, Some(driver)) => {
-            let what = format!("the card ({}) has the kernel's driver {driver}, which gives programs no file to use it", card.name());
+            let what = format!(
+                "the card ({}) has the kernel's driver {driver}, which gives programs no file to use it",
+                card.name()
+            );
             let mend = match driver.as_str() {
-                "vfio-pci" => vec!["# the card is set aside for virtual machines; use it in one of them".to_owned()],
+                "vfio-pci" => {
+                    vec!["# the card is set aside for virtual machines; use it in one of them".to_owned()]
+                }
                 "nvidia" => vec!["sudo nvidia-modprobe -c 0 -u".to_owned()],
                 _ => kernel_driver(machine, card),
             };
@@ -208,11 +240,15 @@ fn nodes(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
 
 fn kernel_driver(machine: &Machine, card: &Card) -> Vec<String> {
     match (card.vendor, machine.packages) {
-        (NVIDIA, Packages::Ubuntu) => vec!["sudo ubuntu-drivers install".to_owned(), "sudo reboot".to_owned()],
+        (NVIDIA, Packages::Ubuntu) => {
+            vec!["sudo ubuntu-drivers install".to_owned(), "sudo reboot".to_owned()]
+        }
         (NVIDIA, Packages::Debian) => {
             vec!["sudo apt-get install nvidia-driver nvidia-vulkan-icd".to_owned(), "sudo reboot".to_owned()]
         }
-        (NVIDIA, Packages::Arch) => vec!["sudo pacman -S nvidia-open nvidia-utils".to_owned(), "sudo reboot".to_owned()],
+        (NVIDIA, Packages::Arch) => {
+            vec!["sudo pacman -S nvidia-open nvidia-utils".to_owned(), "sudo reboot".to_owned()]
+        }
         (AMD | INTEL, Packages::Debian) => {
             let package = if card.vendor == AMD { "firmware-amd-graphics" } else { "firmware-misc-nonfree" };
             vec![format!("sudo apt-get install {package}"), "sudo reboot".to_owned()]
@@ -239,7 +275,10 @@ fn manifests(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
     let found = &machine.manifests.found;
     let broken = found.iter().filter_map(|manifest| {
         let problem = manifest.named.as_ref().err()?;
-        let what = format!("the driver manifest {} is of no use: {problem}; install its package again", manifest.path.display());
+        let what = format!(
+            "the driver manifest {} is of no use: {problem}; install its package again",
+            manifest.path.display()
+        );
         Some(finding("broken_manifest", what, []))
     });
     let mut all: Vec<Finding> = broken.collect();
@@ -256,7 +295,11 @@ fn manifests(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
     if hardware.is_empty() && found.is_empty() {
         let mesa = "mesa-vulkan-drivers";
         let lines = install_lines(machine, [mesa, mesa, mesa, "", "", ""]);
-        all.push(finding("no_manifest", "no driver for Vulkan is installed: there is no manifest of one", lines));
+        all.push(finding(
+            "no_manifest",
+            "no driver for Vulkan is installed: there is no manifest of one",
+            lines,
+        ));
     }
     all
 }
@@ -280,7 +323,9 @@ fn manifest_of(machine: &Machine, card: &Card, some_broken: bool) -> Option<Find
     let library = manifest.named.as_deref().unwrap_or_default();
     let path = manifest.path.display();
     if let (Some(container), NVIDIA) = (machine.container, card.vendor) {
-        let what = format!("this container has no graphics libraries of NVIDIA's driver: {path} names {library}, which is not there");
+        let what = format!(
+            "this container has no graphics libraries of NVIDIA's driver: {path} names {library}, which is not there"
+        );
         return Some(finding("container_without_graphics", what, start_with_card(container, true)));
     }
     let what = format!("the driver manifest {path} names {library}, which is not there");
@@ -294,19 +339,30 @@ fn missing_manifest(machine: &Machine, card: &Card) -> Finding {
         card.vendor != NVIDIA || name.contains("nvidia")
     });
     if let Some(path) = beside {
-        let what = format!("the manifest of a driver for the card ({card_name}) is {}, where Vulkan does not look", path.display());
+        let what = format!(
+            "the manifest of a driver for the card ({card_name}) is {}, where Vulkan does not look",
+            path.display()
+        );
         // The driver's libraries are where its manifests are: /usr/local/nvidia/lib64 and /usr/local/nvidia/share/vulkan/icd.d.
         let folder = path.ancestors().nth(4).unwrap_or(Path::new("/usr/local/nvidia"));
         let libraries = format!("export LD_LIBRARY_PATH={}/lib64:$LD_LIBRARY_PATH", folder.display());
-        return finding("manifest_elsewhere", what, [format!("export VK_DRIVER_FILES={}", path.display()), libraries]);
+        return finding(
+            "manifest_elsewhere",
+            what,
+            [format!("export VK_DRIVER_FILES={}", path.display()), libraries],
+        );
     }
     if card.vendor == NVIDIA && machine.nvidia_library.is_some() {
         let what = "NVIDIA's library for Vulkan, libGLX_nvidia.so.0, is installed, but no manifest tells the loader of it";
         let contents = r#"{"file_format_version": "1.0.0", "ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}"#;
-        return finding("no_manifest", what, [
-            format!("echo '{contents}' > nvidia_icd.json"),
-            "export VK_DRIVER_FILES=$PWD/nvidia_icd.json".to_owned(),
-        ]);
+        return finding(
+            "no_manifest",
+            what,
+            [
+                format!("echo '{contents}' > nvidia_icd.json"),
+                "export VK_DRIVER_FILES=$PWD/nvidia_icd.json".to_owned(),
+            ],
+        );
     }
     if let (Some(container), NVIDIA) = (machine.container, card.vendor) {
         let what = format!(
@@ -314,7 +370,8 @@ fn missing_manifest(machine: &Machine, card: &Card) -> Finding {
         );
         return finding("container_without_graphics", what, start_with_card(container, true));
     }
-    let what = format!("no driver for Vulkan on the card ({card_name}) is installed: there is no manifest of one");
+    let what =
+        format!("no driver for Vulkan on the card ({card_name}) is installed: there is no manifest of one");
     finding("no_manifest", what, driver_lines(machine, card))
 }
 
@@ -328,8 +385,12 @@ fn driver_lines(machine: &Machine, card: &Card) -> Vec<String> {
             let ubuntu = series.map_or_else(String::new, |series| format!("libnvidia-gl-{series}"));
             install_lines(machine, ["nvidia-vulkan-icd", &ubuntu, "", "nvidia-utils", "nvidia-gl-G06", ""])
         }
-        AMD => install_lines(machine, [mesa, mesa, mesa, "vulkan-radeon", "libvulkan_radeon", "mesa-vulkan-ati"]),
-        INTEL => install_lines(machine, [mesa, mesa, mesa, "vulkan-intel", "libvulkan_intel", "mesa-vulkan-intel"]),
+        AMD => {
+            install_lines(machine, [mesa, mesa, mesa, "vulkan-radeon", "libvulkan_radeon", "mesa-vulkan-ati"])
+        }
+        INTEL => {
+            install_lines(machine, [mesa, mesa, mesa, "vulkan-intel", "libvulkan_intel", "mesa-vulkan-intel"])
+        }
         _ => install_lines(machine, [mesa, mesa, mesa, "", "", ""]),
     }
 }
@@ -363,9 +424,13 @@ mod tests {
             let room = Self(tempfile::tempdir().unwrap());
             room.put("etc/os-release", "ID=ubuntu\nID_LIKE=debian");
             room.card("0000:01:00.0", "0x10de", "0x2330", Some("nvidia"));
-            room.put("proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue\n");
+            room.put(
+                "proc/driver/nvidia/version",
+                "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue\n",
+            );
             ["dev/nvidia0", "dev/nvidiactl"].map(|node| room.put(node, ""));
-            ["libvulkan.so.1", "libGLX_nvidia.so.0", "libXext.so.6"].map(|name| room.put(&format!("usr/lib/{name}"), ""));
+            ["libvulkan.so.1", "libGLX_nvidia.so.0", "libXext.so.6"]
+                .map(|name| room.put(&format!("usr/lib/{name}"), ""));
             room.manifest("nvidia_icd.json", "libGLX_nvidia.so.0");
             room
         }
@@ -381,7 +446,8 @@ mod tests {
         }
 
         fn manifest(&self, name: &str, library: &str) {
-            let text = format!(r#"{{"file_format_version": "1.0.0", "ICD": {{"library_path": "{library}"}}}}"#);
+            let text =
+                format!(r#"{{"file_format_version": "1.0.0", "ICD": {{"library_path": "{library}"}}}}"#);
             self.put(&format!("usr/share/vulkan/icd.d/{name}"), &text);
         }
 
@@ -433,7 +499,11 @@ mod tests {
     #[test]
     fn where_nothing_is_missing_the_loader_is_asked() {
         for room in [Room::whole(), Room::whole_nvidia()] {
-            room.misses("no_device", &["shows no device"], &["VK_LOADER_DEBUG=error,warn,driver msd-gpu devices"]);
+            room.misses(
+                "no_device",
+                &["shows no device"],
+                &["VK_LOADER_DEBUG=error,warn,driver msd-gpu devices"],
+            );
         }
     }
 
@@ -547,12 +617,17 @@ mod tests {
         let room = Room::whole();
         room.take("dev/dri/renderD128");
         #[cfg(unix)]
-        room.misses("no_device_node", &["amdgpu", "1002:744c"], &[
-            "sudo apt-get install firmware-amd-graphics",
-            "sudo reboot",
-        ]);
+        room.misses(
+            "no_device_node",
+            &["amdgpu", "1002:744c"],
+            &["sudo apt-get install firmware-amd-graphics", "sudo reboot"],
+        );
         room.put(".dockerenv", "");
-        room.misses("no_device_node", &["not given", "/dev/dri"], &["docker run --device /dev/dri IMAGE msd-gpu doctor"]);
+        room.misses(
+            "no_device_node",
+            &["not given", "/dev/dri"],
+            &["docker run --device /dev/dri IMAGE msd-gpu doctor"],
+        );
         let room = Room(tempfile::tempdir().unwrap());
         room.put("usr/lib/libvulkan.so.1", "");
         room.put("etc/os-release", "ID=ubuntu");
@@ -572,7 +647,9 @@ mod tests {
         room.misses("management_card", &["ASPEED 1a03:2000"], &[]);
         room.card("0000:00:02.0", "0x1b36", "0x0100", Some("qxl"));
         room.misses("virtual_card", &["QXL 1b36:0100", "no Vulkan"], &[]);
-        for (vendor, name) in [("0x15ad", "VMware"), ("0x1414", "Hyper-V"), ("0x1234", "Bochs"), ("0x80ee", "VirtualBox")] {
+        for (vendor, name) in
+            [("0x15ad", "VMware"), ("0x1414", "Hyper-V"), ("0x1234", "Bochs"), ("0x80ee", "VirtualBox")]
+        {
             room.put("sys/bus/pci/devices/0000:00:02.0/vendor", vendor);
             room.misses("virtual_card", &[name], &[]);
         }
@@ -585,12 +662,14 @@ mod tests {
     fn other_systems_are_told_what_holds_there() {
         let room = Room::whole();
         room.put("dev/dxg", "");
-        room.misses("wsl", &["WSL", "DX12"], &[
-            "# in PowerShell, in the folder of the source:",
-            "cargo run --release -- doctor",
-        ]);
+        room.misses(
+            "wsl",
+            &["WSL", "DX12"],
+            &["# in PowerShell, in the folder of the source:", "cargo run --release -- doctor"],
+        );
         let room = Room(tempfile::tempdir().unwrap());
-        for (system, piece) in [("macos", "no_metal"), ("windows", "no_dx12"), ("freebsd", "unknown_system")] {
+        for (system, piece) in [("macos", "no_metal"), ("windows", "no_dx12"), ("freebsd", "unknown_system")]
+        {
             let found = findings(&Machine::look(&room.view(&[]).with_system(system)));
             assert_eq!((found.len(), found[0].piece), (1, piece));
         }

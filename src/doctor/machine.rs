@@ -117,7 +117,8 @@ impl Machine {
             (None, None) => view.system.clone(),
         };
         let alike = format!("{} {}", field("ID").unwrap_or_default(), field("ID_LIKE").unwrap_or_default());
-        let wsl = view.exists("/dev/dxg") || kernel.is_some_and(|kernel| kernel.to_lowercase().contains("microsoft"));
+        let wsl = view.exists("/dev/dxg")
+            || kernel.is_some_and(|kernel| kernel.to_lowercase().contains("microsoft"));
         let is_linux = system == System::Linux;
         let linux = |found: Option<PathBuf>| found.filter(|_| is_linux);
         Self {
@@ -169,7 +170,8 @@ fn container(view: &View) -> Option<Container> {
 /// The version in a line such as `NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue ...`.
 fn nvidia_version(view: &View) -> Option<String> {
     let text = view.text(Path::new("/proc/driver/nvidia/version")).ok()?;
-    let is_version = |word: &&str| word.contains('.') && word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let is_version =
+        |word: &&str| word.contains('.') && word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     text.lines().next()?.split_whitespace().find(is_version).map(str::to_owned)
 }
 
@@ -191,7 +193,10 @@ mod tests {
     fn systems_and_what_installs_their_packages_are_known() {
         let of = |release: &str| machine(&[("etc/os-release", release)], &[]);
         let debian = of("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n");
-        assert_eq!((debian.name.as_str(), debian.packages), ("Debian GNU/Linux 12 (bookworm)", Packages::Debian));
+        assert_eq!(
+            (debian.name.as_str(), debian.packages),
+            ("Debian GNU/Linux 12 (bookworm)", Packages::Debian)
+        );
         for (release, packages) in [
             ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"", Packages::Ubuntu),
             ("ID=rocky\nID_LIKE=\"rhel centos fedora\"", Packages::Fedora),
@@ -213,7 +218,10 @@ mod tests {
         assert_eq!(of(&[("run/.containerenv", "")], &[]), Some(Container::Podman));
         assert_eq!(of(&[(".singularity.d/env", "")], &[]), Some(Container::Apptainer));
         assert_eq!(of(&[("proc/1/cgroup", "0::/kubepods/x")], &[]), Some(Container::Kubernetes));
-        assert_eq!(of(&[(".dockerenv", "")], &[("APPTAINER_CONTAINER", "/a.sif")]), Some(Container::Apptainer));
+        assert_eq!(
+            of(&[(".dockerenv", "")], &[("APPTAINER_CONTAINER", "/a.sif")]),
+            Some(Container::Apptainer)
+        );
         assert!(machine(&[("dev/dxg", "")], &[]).wsl);
         assert!(machine(&[("proc/sys/kernel/osrelease", "5.15.167.4-microsoft-standard-WSL2\n")], &[]).wsl);
         assert!(!machine(&[("proc/sys/kernel/osrelease", "6.1.0-28-amd64\n")], &[]).wsl);

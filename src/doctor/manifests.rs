@@ -49,7 +49,8 @@ impl Loader {
 /// The file of a library that is named without its folder, as the dynamic linker would find it.
 pub(super) fn library(view: &View, name: &str) -> Option<PathBuf> {
     let asked = view.variable("LD_LIBRARY_PATH").unwrap_or_default();
-    let asked = asked.split(':').filter(|folder| !folder.is_empty()).map(|folder| Path::new(folder).join(name));
+    let asked =
+        asked.split(':').filter(|folder| !folder.is_empty()).map(|folder| Path::new(folder).join(name));
     // The cache lists libraries by their names and paths, as strings that end with a 0.
     let cache = view.bytes(Path::new("/etc/ld.so.cache")).unwrap_or_default();
     let end = format!("/{name}");
@@ -89,7 +90,8 @@ impl Manifests {
     pub(super) fn find(view: &View) -> Self {
         let set = |name: &&str| view.variable(name).map(|value| (name.to_string(), value.to_owned()));
         let chosen_by = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().find_map(set);
-        let filters = ["VK_LOADER_DRIVERS_SELECT", "VK_LOADER_DRIVERS_DISABLE"].iter().filter_map(set).collect();
+        let filters =
+            ["VK_LOADER_DRIVERS_SELECT", "VK_LOADER_DRIVERS_DISABLE"].iter().filter_map(set).collect();
         let folders = folders(view);
         let paths = match &chosen_by {
             Some((_, value)) => named(view, value),
@@ -126,7 +128,9 @@ impl Manifest {
             Ok(text) => Ok(text),
             Err(error) => Err(format!("it cannot be read ({error})")),
         };
-        let parse = |text: String| serde_json::from_str::<Contents>(&text).map_err(|e| format!("it is no manifest ({e})"));
+        let parse = |text: String| {
+            serde_json::from_str::<Contents>(&text).map_err(|e| format!("it is no manifest ({e})"))
+        };
         let named = text.and_then(parse).map(|contents| contents.driver.library_path);
         let file = named.as_ref().ok().and_then(|name| {
             if !name.contains('/') {
@@ -176,7 +180,9 @@ fn in_folder(view: &View, folder: &Path) -> Vec<PathBuf> {
 /// The manifests that a variable names: files, and folders of them, with colons in between.
 fn named(view: &View, list: &str) -> Vec<PathBuf> {
     let paths = list.split(':').filter(|path| !path.is_empty()).map(Path::new);
-    paths.flat_map(|path| if view.is_file(path) { vec![path.to_path_buf()] } else { in_folder(view, path) }).collect()
+    paths
+        .flat_map(|path| if view.is_file(path) { vec![path.to_path_buf()] } else { in_folder(view, path) })
+        .collect()
 }
 
 /// Whether a manifest is not one for programs of another processor, as their names say on systems that have both.
@@ -204,21 +210,30 @@ mod tests {
         let find = |environment: &[(&str, &str)]| Loader::find(&View::of_folder(root, environment)).library;
         assert_eq!(find(&[]), None);
         // Listed in the cache, but not there any more.
-        put(root, "etc/ld.so.cache", "glibc\0libvulkan.so.1\0/opt/gpu/libvulkan.so.1\0/opt/gpu/libvulkan.so.10\0");
+        put(
+            root,
+            "etc/ld.so.cache",
+            "glibc\0libvulkan.so.1\0/opt/gpu/libvulkan.so.1\0/opt/gpu/libvulkan.so.10\0",
+        );
         assert_eq!(find(&[]), None);
         put(root, "usr/lib64/libvulkan.so.1", "");
         assert_eq!(find(&[]), Some("/usr/lib64/libvulkan.so.1".into()));
         put(root, "opt/gpu/libvulkan.so.1", "");
         assert_eq!(find(&[]), Some("/opt/gpu/libvulkan.so.1".into()));
         put(root, "home/me/lib/libvulkan.so.1", "");
-        assert_eq!(find(&[("LD_LIBRARY_PATH", ":/none:/home/me/lib")]), Some("/home/me/lib/libvulkan.so.1".into()));
+        assert_eq!(
+            find(&[("LD_LIBRARY_PATH", ":/none:/home/me/lib")]),
+            Some("/home/me/lib/libvulkan.so.1".into())
+        );
     }
 
     #[test]
     fn manifests_are_read_where_the_loader_reads_them() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        let driver = |library: &str| format!(r#"{{"ICD": {{"library_path": "{library}"}}, "file_format_version": "1.0.0"}}"#);
+        let driver = |library: &str| {
+            format!(r#"{{"ICD": {{"library_path": "{library}"}}, "file_format_version": "1.0.0"}}"#)
+        };
         put(root, "usr/share/vulkan/icd.d/lvp_icd.json", &driver("libvulkan_lvp.so"));
         put(root, "usr/share/vulkan/icd.d/readme.txt", "");
         put(root, "etc/vulkan/icd.d/nvidia_icd.json", &driver("/opt/libGLX_nvidia.so.0"));
@@ -240,7 +255,8 @@ mod tests {
         assert!(nvidia.library.is_none() && own.library.is_some() && lvp.library.is_some(), "{standard:?}");
         assert!(lvp.is_software() && !nvidia.is_software());
 
-        let chosen = find(&[home, ("VK_DRIVER_FILES", "/chosen:/none"), ("VK_ADD_DRIVER_FILES", "/etc/vulkan/icd.d")]);
+        let chosen =
+            find(&[home, ("VK_DRIVER_FILES", "/chosen:/none"), ("VK_ADD_DRIVER_FILES", "/etc/vulkan/icd.d")]);
         assert_eq!(names(&chosen), ["a.json", "empty.json"]);
         assert_eq!(chosen.found[1].named, Err("it is empty".into()));
         assert_eq!(chosen.chosen_by, Some(("VK_DRIVER_FILES".into(), "/chosen:/none".into())));

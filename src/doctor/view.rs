@@ -26,12 +26,7 @@ impl View {
     pub fn of_this_machine() -> Self {
         let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
         let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-        Self {
-            root: "/".into(),
-            environment,
-            system: std::env::consts::OS.into(),
-            try_open: open_to_use,
-        }
+        Self { root: "/".into(), environment, system: std::env::consts::OS.into(), try_open: open_to_use }
     }
 
     /// A machine of a test: the files in a folder, and the named variables of the environment.

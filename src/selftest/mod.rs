@@ -29,7 +29,8 @@ pub mod tolerance;
 pub use cases::Case;
 pub use checks::{
     Agreement, adam_agrees, changing_sizes_add_up, check_case, larger_images_agree, memory_is_known,
-    random_network_agrees, random_networks_agree, sizes_take_turns, training_follows_float64, wrong_batches_are_refused,
+    random_network_agrees, random_networks_agree, sizes_take_turns, training_follows_float64,
+    wrong_batches_are_refused,
 };
 pub use classes::classes_agree;
 pub use compare::{Difference, Outcome};

@@ -26,14 +26,19 @@ fn all_devices_are_checked_in_one_object() {
     assert_eq!(code, 0, "{found:#}");
     let devices = found["devices"].as_array().unwrap();
     let kinds: Vec<&str> = devices.iter().map(|device| device["kind"].as_str().unwrap()).collect();
-    assert!(kinds.contains(&"cpu") && kinds.iter().any(|kind| *kind != "cpu"), "no GPU was found; install lavapipe");
+    assert!(
+        kinds.contains(&"cpu") && kinds.iter().any(|kind| *kind != "cpu"),
+        "no GPU was found; install lavapipe"
+    );
     for device in devices {
         assert_eq!(device["works"], true, "{device:#}");
         let rows = device["checks"].as_array().unwrap();
         if device["kind"] != "cpu" {
             let variants: Vec<&Value> = rows.iter().map(|row| &row["variant"]).collect();
             assert_eq!(variants, ["unchecked", "checked"]);
-            assert!(device["measured"]["limits"]["binding_bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20));
+            assert!(
+                device["measured"]["limits"]["binding_bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20)
+            );
         }
         for row in rows {
             assert!(row["networks"][0].as_u64().is_some_and(|done| done >= 4), "{row}");
@@ -56,14 +61,18 @@ fn a_variable_that_names_no_driver_is_found() {
     let (code, found) = json(&[], &[("VK_DRIVER_FILES", "/nonexistent")]);
     assert_eq!(code, 0);
     assert_eq!(found["devices"].as_array().map(Vec::len), Some(1), "{found:#}");
-    assert_eq!((&found["devices"][0]["kind"], &found["variables"]["VK_DRIVER_FILES"]), (&"cpu".into(), &"/nonexistent".into()));
+    assert_eq!(
+        (&found["devices"][0]["kind"], &found["variables"]["VK_DRIVER_FILES"]),
+        (&"cpu".into(), &"/nonexistent".into())
+    );
     if cfg!(target_os = "linux") {
         let findings = found["findings"].as_array().unwrap();
         let finding = findings.iter().find(|finding| finding["piece"] == "no_manifest").unwrap();
         assert!(finding["what"].as_str().unwrap().contains("/nonexistent"), "{finding}");
         assert_eq!(finding["mend"][0], "unset VK_DRIVER_FILES");
     }
-    let (code, _, errors) = run(&["--device", "gpu", "--seconds", "1"], &[("VK_DRIVER_FILES", "/nonexistent")]);
+    let (code, _, errors) =
+        run(&["--device", "gpu", "--seconds", "1"], &[("VK_DRIVER_FILES", "/nonexistent")]);
     assert_eq!(code, 2, "{errors}");
     assert!(errors.lines().last().unwrap().starts_with("error: no device matches 'gpu'"), "{errors}");
 }
@@ -72,7 +81,9 @@ fn a_variable_that_names_no_driver_is_found() {
 fn people_read_a_table_and_paste_a_report() {
     let (code, text, errors) = run(&["--device", "cpu", "--seconds", "1"], &[]);
     assert_eq!(code, 0, "{errors}");
-    for part in ["Devices\n", "Memory and limits\n", "GFLOP/s", "Against float64", "networks", "right", "--report"] {
+    for part in
+        ["Devices\n", "Memory and limits\n", "GFLOP/s", "against float64", "networks", "right", "--report"]
+    {
         assert!(text.contains(part), "no {part} in {text}");
     }
     let lines_fit = text.lines().all(|line| line.chars().count() <= 80);
@@ -80,7 +91,10 @@ fn people_read_a_table_and_paste_a_report() {
     let variables = [("VK_LOADER_DEBUG", "none"), ("UNRELATED", "secret")];
     let (code, text, errors) = run(&["--device", "cpu", "--seconds", "1", "--report"], &variables);
     assert_eq!(code, 0, "{errors}");
-    assert!(text.starts_with("```\n") && text.ends_with("```\n") && text.contains("VK_LOADER_DEBUG=none"), "{text}");
+    assert!(
+        text.starts_with("```\n") && text.ends_with("```\n") && text.contains("VK_LOADER_DEBUG=none"),
+        "{text}"
+    );
     assert!(!text.contains("secret"), "{text}");
     assert!(text.contains(concat!("msd-gpu ", env!("CARGO_PKG_VERSION"), " on ")), "{text}");
 }

@@ -32,7 +32,12 @@ impl Passes {
     }
 
     /// Seconds of a training step, or of a forward pass.
-    pub(in crate::commands) fn once(&self, engine: &mut dyn Engine, training: bool, step: u64) -> Result<f64> {
+    pub(in crate::commands) fn once(
+        &self,
+        engine: &mut dyn Engine,
+        training: bool,
+        step: u64,
+    ) -> Result<f64> {
         let start = Instant::now();
         if training {
             engine.accumulate(
@@ -50,7 +55,12 @@ impl Passes {
     }
 
     /// The median of so many runs, after two that are not counted.
-    pub(super) fn median_seconds(&self, engine: &mut dyn Engine, training: bool, repeats: usize) -> Result<f64> {
+    pub(super) fn median_seconds(
+        &self,
+        engine: &mut dyn Engine,
+        training: bool,
+        repeats: usize,
+    ) -> Result<f64> {
         for warm_up in 1..=2 {
             self.once(engine, training, warm_up)?;
         }

@@ -14,12 +14,13 @@ use crate::memory;
 use crate::network::{Architecture, initialise};
 use crate::{Error, Result, doctor};
 
-/// Rows and columns of the image that speed is measured with, and layers of the network.
-pub(super) const SIZE: usize = 256;
-pub(super) const DEPTH: usize = 50;
+/// What speed is measured with: rows and columns of an image, and layers of a network. The second one is for devices on which the first
+/// takes less than so many seconds.
+const CASES: [(usize, usize); 2] = [(128, 30), (256, 50)];
+const SHORT: f64 = 0.1;
 /// Most steps that are timed, and seconds after which no other is begun.
 const STEPS: usize = 7;
-const SECONDS: f64 = 2.0;
+const SECONDS: f64 = 1.0;
 
 pub(super) fn run(part: Part, device: Option<&str>, limit: Duration) -> Result<()> {
     let answer = match part {
@@ -67,13 +68,54 @@ fn loaded(name: &str) -> Option<String> {
     paths.into_iter().find(|path| path.contains(name)).map(str::to_owned)
 }
 
+/// Says what is begun, so that it is known where a driver ends the program.
+fn doing(name: &str) {
+    console::json(&json!({ "doing": name }));
+}
+
 /// What a device allows, what it can do at best, and how long a training step takes.
 fn measure(device: &Device) -> Result<Value> {
+    let limits = device.limits().map(|limits| {
+        json!({
+            "memory": limits.memory, "buffer_bytes": limits.buffer_bytes, "binding_bytes": limits.binding_bytes,
+            "workgroup_threads": limits.workgroup_threads, "workgroup_bytes": limits.workgroup_bytes,
+            "has_clock": limits.has_clock,
+        })
+    });
+    doing("what it can do at best");
     let peaks = device.peaks()?;
-    let architecture = Architecture::new(1, 2, DEPTH);
-    let shape = Shape { batch: 1, extent: Extent::plane(SIZE, SIZE) };
+    doing("the speed of training");
+    let mut step = step(device, CASES[0])?;
+    if step.seconds < SHORT {
+        step = self::step(device, CASES[1])?;
+    }
+    Ok(json!({
+        "limits": limits, "free_bytes": memory::free().map(|free| free.bytes),
+        "shares_memory": device.info.shares_memory, "tiles": step.tiles,
+        "peak_gflops": peaks.operations / 1e9, "peak_gbytes_per_second": peaks.copied_bytes / 1e9,
+        "size": step.case.0, "depth": step.case.1, "step_seconds": step.seconds, "step_bytes": step.bytes,
+        "fraction_of_peak": step.operations / step.seconds / peaks.operations,
+    }))
+}
+
+/// A training step as it was timed.
+struct Step {
+    case: (usize, usize),
+    /// The sizes of tiles of a GPU.
+    tiles: Option<String>,
+    /// Seconds that it takes, the median.
+    seconds: f64,
+    operations: f64,
+    /// Bytes of memory that it takes.
+    bytes: u64,
+}
+
+fn step(device: &Device, case: (usize, usize)) -> Result<Step> {
+    let (size, depth) = case;
+    let architecture = Architecture::new(1, 2, depth);
+    let shape = Shape { batch: 1, extent: Extent::plane(size, size) };
     let tiles = device.clone().with_policy(TuningPolicy::Kept).tuned_for(&architecture, shape).tuning();
-    let variant = Variant { block: None, max_page_bytes: u64::MAX, checked: false, tiles };
+    let variant = Variant { block: None, max_page_bytes: u64::MAX, checked: false, tiles: tiles.clone() };
     let mut engine = device.open_variant(&architecture, &initialise(&architecture, 1), &variant)?;
     let bytes = engine.bytes(shape, true)?;
     let passes = Passes::new(architecture, shape)?;
@@ -84,26 +126,12 @@ fn measure(device: &Device) -> Result<Value> {
         seconds.push(passes.once(engine.as_mut(), true, 2 + seconds.len() as u64)?);
     }
     seconds.sort_by(f64::total_cmp);
-    let step = seconds[seconds.len() / 2];
-    let limits = device.limits().map(|limits| {
-        json!({
-            "memory": limits.memory, "buffer_bytes": limits.buffer_bytes, "binding_bytes": limits.binding_bytes,
-            "workgroup_threads": limits.workgroup_threads, "workgroup_bytes": limits.workgroup_bytes,
-            "has_clock": limits.has_clock,
-        })
-    });
-    Ok(json!({
-        "limits": limits, "free_bytes": memory::free().map(|free| free.bytes),
-        "shares_memory": device.info.shares_memory, "tiles": device.tuning(),
-        "peak_gflops": peaks.operations / 1e9, "peak_gbytes_per_second": peaks.copied_bytes / 1e9,
-        "size": SIZE, "depth": DEPTH, "step_seconds": step, "step_bytes": bytes,
-        "fraction_of_peak": passes.operations("train_step") / step / peaks.operations,
-    }))
+    let operations = passes.operations("train_step");
+    Ok(Step { case, tiles, seconds: seconds[seconds.len() / 2], operations, bytes })
 }
 
 fn check(device: &Device, checked: bool, limit: Duration) -> Value {
-    let doing = |name: &str| console::json(&json!({ "doing": name }));
-    let found = doctor::check(device, checked, limit, &mut { doing });
+    let found = doctor::check(device, checked, limit, &mut doing);
     json!({
         "name": device.info.name, "networks": found.networks, "tiles": found.tiles, "others": found.others,
         "forward": found.forward, "gradients": found.gradients, "difference": found.difference,

@@ -81,7 +81,7 @@ fn look(wish: Option<&str>) -> Outcome {
                 machine.loader.library = Some(loader.into());
             }
             let wanted = said["wanted"].as_u64().map(|index| index as usize);
-            Outcome { machine, variables, wanted, devices: seen, findings: Vec::new() }
+            Outcome { machine, variables, wanted, devices: seen, shown: Vec::new(), findings: Vec::new() }
         }
         Err(problem) => {
             let what = format!("a driver ended the program that loaded it: {problem}");
@@ -90,7 +90,7 @@ fn look(wish: Option<&str>) -> Outcome {
             // The CPU needs no driver.
             let cpu = Seen::of_cpu();
             let wanted = matches!(wish, None | Some("auto" | "cpu" | "0")).then_some(0);
-            Outcome { machine, variables, wanted, devices: vec![cpu], findings }
+            Outcome { machine, variables, wanted, devices: vec![cpu], shown: Vec::new(), findings }
         }
     };
     if !cfg!(feature = "gpu") {
@@ -99,6 +99,8 @@ fn look(wish: Option<&str>) -> Outcome {
     } else if outcome.findings.is_empty() && !outcome.devices.iter().any(Seen::is_hardware) {
         outcome.findings = findings(&outcome.machine);
     }
+    outcome.shown =
+        outcome.devices.iter().map(|device| format!("{}: {}", device.index, device.name)).collect();
     if wish.is_some() {
         let wanted = outcome.wanted;
         outcome.devices.retain(|device| Some(device.index) == wanted);
@@ -111,25 +113,21 @@ fn check(outcome: &mut Outcome, begun: Instant, limit: Duration) {
     let of = |device: &Seen, more: &[String]| [&["--device".to_owned(), device.argument()], more].concat();
     // The CPU first: it is done quickly, and leaves its time to the others.
     outcome.devices.sort_by_key(|device| !device.is_cpu());
-    let mut waiting = 0;
+    let mut waiting = 0u32;
     for device in &mut outcome.devices {
         info!("measuring {}", device.name);
         device.measured = Some(run_part(Part::Measure, &of(device, &[]), None, TO_MEASURE));
-        waiting += if device.is_cpu() { 1 } else { 2 };
+        waiting += device.variants().len() as u32;
     }
     for device in &mut outcome.devices {
-        let mut variants = device.variants();
-        while !variants.is_empty() {
-            let variant = variants.remove(0);
+        for variant in device.variants() {
             let left = limit.saturating_sub(begun.elapsed()) / waiting.max(1);
             waiting = waiting.saturating_sub(1);
             let seconds = left.as_secs().max(1);
             info!("checking {} ({}), for up to {seconds} s", device.name, variant.name);
             let arguments = of(device, &["--seconds".to_owned(), seconds.to_string()]);
             let said = run_part(variant.part, &arguments, variant.instructions, left + AT_LEAST);
-            let row = Row::new(variant.name, said);
-            variants.extend(device.more_variants(&row));
-            device.rows.push(row);
+            device.rows.push(Row { variant: variant.name, said });
         }
     }
     outcome.devices.sort_by_key(|device| device.index);
@@ -138,14 +136,14 @@ fn check(outcome: &mut Outcome, begun: Instant, limit: Duration) {
 /// Fails where the device that is asked for does, and where none works.
 fn verdict(outcome: &Outcome, wish: Option<&str>) -> Result<()> {
     if let (Some(wish), None) = (wish, outcome.wanted) {
-        let found = "none that is; see `msd-gpu devices`".to_owned();
-        return Err(Error::NoDevice { wanted: wish.into(), found });
+        return Err(Error::NoDevice { wanted: wish.into(), found: outcome.shown.join(", ") });
     }
     if outcome.works() {
         return Ok(());
     }
     let failed = outcome.devices.iter().find_map(|device| Some((&device.name, device.problem()?)));
-    let (name, problem) = failed.map_or(("no device", "nothing was checked".to_owned()), |(name, p)| (name, p));
+    let (name, problem) =
+        failed.map_or(("no device", "nothing was checked".to_owned()), |(name, p)| (name, p));
     Err(Error::device(name, "it was checked", format!("{problem}; update its driver, or use `device cpu`")))
 }
 
@@ -159,9 +157,9 @@ impl Outcome {
                 "problem": manifest.named.as_ref().err(),
             })
         });
-        let cards = machine.cards.iter().map(|card| {
-            json!({ "name": card.name(), "place": card.place, "kernel_driver": card.kernel_driver })
-        });
+        let cards = machine.cards.iter().map(
+            |card| json!({ "name": card.name(), "place": card.place, "kernel_driver": card.kernel_driver }),
+        );
         let nodes = machine.nodes.iter().map(|node| json!({ "path": node.path, "problem": node.problem }));
         let findings = self
             .findings

@@ -13,6 +13,8 @@ pub(super) struct Outcome {
     /// The index of the device that was asked for, or that is taken where nobody asks.
     pub wanted: Option<usize>,
     pub devices: Vec<Seen>,
+    /// The devices that show, also where others are not asked for: `0: CPU, 2 threads, AVX2`.
+    pub shown: Vec<String>,
     pub findings: Vec<Finding>,
 }
 
@@ -54,15 +56,6 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub fn new(variant: String, said: Said) -> Self {
-        // Which instructions the CPU has is known by what it calls itself then.
-        let variant = match &said {
-            Ok(said) if variant == CPU => last_part(said["name"].as_str().unwrap_or(CPU)).to_owned(),
-            _ => variant,
-        };
-        Self { variant, said }
-    }
-
     /// What went wrong.
     pub fn problem(&self) -> Option<String> {
         match &self.said {
@@ -82,16 +75,14 @@ impl Row {
     }
 
     fn json(&self) -> Value {
-        let mut all = json!({ "variant": self.variant, "right": self.problem().is_none(), "problem": self.problem() });
+        let mut all =
+            json!({ "variant": self.variant, "right": self.problem().is_none(), "problem": self.problem() });
         for name in ["networks", "tiles", "others", "forward", "gradients"] {
             all[name] = self.said.as_ref().map(|said| said[name].clone()).unwrap_or_default();
         }
         all
     }
 }
-
-/// The variant of the CPU before it is known.
-const CPU: &str = "the CPU";
 
 /// `AVX2` of `CPU, 2 threads, AVX2`.
 fn last_part(name: &str) -> &str {
@@ -144,25 +135,25 @@ impl Seen {
         if self.is_cpu() { "cpu".into() } else { self.index.to_string() }
     }
 
-    /// The variants to check at first.
+    /// The variants to check: of a GPU, kernels without run-time checks and with them; of the CPU, its instructions and those of
+    /// older processors.
     pub fn variants(&self) -> Vec<Variant> {
-        let variant = |name: &str, part| Variant { name: name.into(), part, instructions: None };
-        match self.is_cpu() {
-            true => vec![variant(CPU, Part::Check)],
-            false => vec![variant("unchecked", Part::Check), variant("checked", Part::CheckChecked)],
+        let variant = |name: &str, part, instructions| Variant { name: name.into(), part, instructions };
+        if !self.is_cpu() {
+            return vec![
+                variant("unchecked", Part::Check, None),
+                variant("checked", Part::CheckChecked, None),
+            ];
         }
-    }
-
-    /// The variants that remain after the first one of the CPU: the instructions of older processors.
-    pub fn more_variants(&self, done: &Row) -> Vec<Variant> {
-        let older: &[&str] = match done.variant.as_str() {
-            _ if !self.is_cpu() || !self.rows.is_empty() || std::env::var_os("MSD_GPU_INSTRUCTIONS").is_some() => &[],
-            "AVX-512" => &["avx2", "baseline"],
-            "AVX2" => &["baseline"],
+        let own = last_part(&self.name);
+        let older: &[(&str, &str)] = match own {
+            _ if std::env::var_os("MSD_GPU_INSTRUCTIONS").is_some() => &[],
+            "AVX-512" => &[("AVX2", "avx2"), ("baseline", "baseline")],
+            "AVX2" => &[("baseline", "baseline")],
             _ => &[],
         };
-        let variant = |&name| Variant { name: CPU.into(), part: Part::Check, instructions: Some(name) };
-        older.iter().map(variant).collect()
+        let older = older.iter().map(|&(name, wish)| variant(name, Part::Check, Some(wish)));
+        std::iter::once(variant(own, Part::Check, None)).chain(older).collect()
     }
 
     /// What went wrong first.

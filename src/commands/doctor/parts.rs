@@ -26,7 +26,12 @@ pub(super) enum Part {
 pub(super) type Said = Result<Value, String>;
 
 /// Does a part in a process of its own, which is ended after `limit`. `instructions` are those that the CPU is to be run with.
-pub(super) fn run_part(part: Part, arguments: &[String], instructions: Option<&str>, limit: Duration) -> Said {
+pub(super) fn run_part(
+    part: Part,
+    arguments: &[String],
+    instructions: Option<&str>,
+    limit: Duration,
+) -> Said {
     let (program, before) = this_program().map_err(|e| format!("this program cannot be found ({e})"))?;
     let name = part.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let mut command = Command::new(program);
@@ -86,7 +91,7 @@ fn listen(mut child: Child, limit: Duration) -> Said {
             Ok(line) => {
                 if let Ok(Value::Object(mut said)) = serde_json::from_str(&line) {
                     if let Some(Value::String(name)) = said.remove("doing") {
-                        doing = format!(" while checking {name}");
+                        doing = format!(" at {name}");
                     }
                     answer = said.remove("answer").or(answer);
                 }
@@ -106,7 +111,11 @@ fn listen(mut child: Child, limit: Duration) -> Said {
             let errors = errors.join().unwrap_or_default();
             let last = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
             let said = last.strip_prefix("error: ").unwrap_or(last);
-            Err(format!("{}{doing}{}", ended(status), if said.is_empty() { String::new() } else { format!(": {said}") }))
+            Err(format!(
+                "{}{doing}{}",
+                ended(status),
+                if said.is_empty() { String::new() } else { format!(": {said}") }
+            ))
         }
     }
 }
@@ -149,13 +158,14 @@ mod tests {
     fn a_process_that_ends_early_or_never_is_told_of() {
         let long = Duration::from_secs(20);
         let crash = shell(r#"echo '{"doing": "network 3"}'; kill -SEGV $$"#, long).unwrap_err();
-        assert_eq!(crash, "the driver crashed while checking network 3");
+        assert_eq!(crash, "the driver crashed at network 3");
         let panic = shell("echo 'error: no memory' >&2; exit 1", long).unwrap_err();
         assert_eq!(panic, "it failed: no memory");
         // An answer before the end does not count where the end is a crash.
         assert!(shell(r#"echo '{"answer": 1}'; kill -ABRT $$"#, long).is_err());
-        let hang = shell(r#"echo '{"doing": "network 4"}'; exec sleep 60"#, Duration::from_secs(1)).unwrap_err();
-        assert_eq!(hang, "no answer within 1 s while checking network 4");
+        let hang =
+            shell(r#"echo '{"doing": "network 4"}'; exec sleep 60"#, Duration::from_secs(1)).unwrap_err();
+        assert_eq!(hang, "no answer within 1 s at network 4");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What people read.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::super::table;
-use super::child::{DEPTH, SIZE};
 use super::outcome::{Outcome, Row, Seen};
 use crate::doctor::{Machine, System};
 use crate::error::Bytes;
@@ -13,15 +14,25 @@ use crate::selftest::tolerance;
 const COLUMNS: usize = 80;
 
 /// Variables of the environment that decide about drivers, by how their names begin.
-const VARIABLES: [&str; 9] =
-    ["VK_", "MSD_GPU_", "LD_LIBRARY_PATH", "XDG_DATA_DIRS", "MESA_", "LIBGL_", "WGPU_", "NVIDIA_", "CUDA_VISIBLE"];
+const VARIABLES: [&str; 9] = [
+    "VK_",
+    "MSD_GPU_",
+    "LD_LIBRARY_PATH",
+    "XDG_DATA_DIRS",
+    "MESA_",
+    "LIBGL_",
+    "WGPU_",
+    "NVIDIA_",
+    "CUDA_VISIBLE",
+];
 
 /// Those that are set, in the order of their names.
 pub(super) fn variables() -> Vec<(String, Value)> {
     let set = std::env::vars_os().map(|(name, value)| {
         (name.to_string_lossy().into_owned(), Value::String(value.to_string_lossy().into_owned()))
     });
-    let mut all: Vec<_> = set.filter(|(name, _)| VARIABLES.iter().any(|start| name.starts_with(start))).collect();
+    let mut all: Vec<_> =
+        set.filter(|(name, _)| VARIABLES.iter().any(|start| name.starts_with(start))).collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
 }
@@ -47,7 +58,12 @@ pub(super) fn beginning(outcome: &Outcome, report: bool) -> Vec<String> {
     );
     lines.extend(wrapped(&name, 0));
     if report {
-        lines.extend(outcome.variables.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())));
+        lines.extend(
+            outcome
+                .variables
+                .iter()
+                .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())),
+        );
     }
     if machine.system == System::Linux {
         lines.extend(drivers(machine, report));
@@ -101,8 +117,8 @@ fn drivers(machine: &Machine, report: bool) -> Vec<String> {
             (Ok(_), Some(library)) if report => format!(" -> {}", library.display()),
             (Ok(_), Some(_)) => String::new(),
         };
-        let path = if report { manifest.path.as_path() } else { manifest.path.file_name().map_or(&manifest.path, |n| n.as_ref()) };
-        row(if number == 0 { "manifests" } else { "" }, format!("{}{state}", path.display()));
+        let name = manifest.path.file_name().filter(|_| !report).map_or(manifest.path.as_path(), Path::new);
+        row(if number == 0 { "manifests" } else { "" }, format!("{}{state}", name.display()));
     }
     if machine.manifests.found.is_empty() {
         row("manifests", "none".into());
@@ -124,17 +140,26 @@ fn drivers(machine: &Machine, report: bool) -> Vec<String> {
 /// Memory, speed and checks, and what to do.
 pub(super) fn end(outcome: &Outcome, report: bool) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    lines.extend(memory(&outcome.devices, report));
-    lines.extend(speed(&outcome.devices));
-    lines.extend(checks(&outcome.devices));
+    if !outcome.devices.is_empty() {
+        lines.extend(memory(&outcome.devices, report));
+        lines.extend(speed(&outcome.devices));
+        lines.extend(checks(&outcome.devices));
+    }
     lines.push(String::new());
     for device in &outcome.devices {
         if let Some(problem) = device.problem() {
-            lines.extend(wrapped(&format!("{} {} cannot be relied upon: {problem}", device.index, device.name), 0));
+            lines.extend(wrapped(
+                &format!("{} {} cannot be relied upon: {problem}", device.index, device.name),
+                0,
+            ));
         }
     }
-    let works: Vec<String> =
-        outcome.devices.iter().filter(|device| device.problem().is_none()).map(|d| d.index.to_string()).collect();
+    let works: Vec<String> = outcome
+        .devices
+        .iter()
+        .filter(|device| device.problem().is_none())
+        .map(|d| d.index.to_string())
+        .collect();
     if !works.is_empty() {
         lines.extend(wrapped(&format!("Every check was passed by: {}", works.join(", ")), 0));
     }
@@ -155,7 +180,9 @@ fn bytes(value: &Value) -> String {
 }
 
 fn memory(devices: &[Seen], report: bool) -> Vec<String> {
-    let mut rows = vec![["", "in all", "a buffer", "a binding", "a workgroup", "its threads"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["", "in all", "a buffer", "a binding", "a workgroup", "its threads"].map(str::to_owned).to_vec(),
+    ];
     for device in devices {
         let Some(measured) = measured(device) else { continue };
         let limits = &measured["limits"];
@@ -164,7 +191,8 @@ fn memory(devices: &[Seen], report: bool) -> Vec<String> {
             rows.push(vec![index, format!("{} free", bytes(&measured["free_bytes"]))]);
         } else {
             let threads = limits["workgroup_threads"].to_string();
-            let sizes = ["memory", "buffer_bytes", "binding_bytes", "workgroup_bytes"].map(|name| bytes(&limits[name]));
+            let sizes = ["memory", "buffer_bytes", "binding_bytes", "workgroup_bytes"]
+                .map(|name| bytes(&limits[name]));
             rows.push([&[index][..], &sizes, &[threads]].concat());
         }
     }
@@ -183,9 +211,9 @@ fn memory(devices: &[Seen], report: bool) -> Vec<String> {
 }
 
 fn speed(devices: &[Seen]) -> Vec<String> {
-    let mut lines: Vec<String> =
-        section(&format!("Speed: a training step over {SIZE}x{SIZE} pixels, {DEPTH} layers")).into();
-    let mut rows = vec![["", "at best", "copying", "a step", "of the best"].map(str::to_owned).to_vec()];
+    let mut lines: Vec<String> = section("Speed").into();
+    let names = ["", "at best", "copying", "a training step of", "takes", "of the best"];
+    let mut rows = vec![names.map(str::to_owned).to_vec()];
     for device in devices {
         let index = format!("  {}", device.index);
         match &device.measured {
@@ -195,6 +223,7 @@ fn speed(devices: &[Seen]) -> Vec<String> {
                     index,
                     format!("{:.1} GFLOP/s", number("peak_gflops")),
                     format!("{:.1} GB/s", number("peak_gbytes_per_second")),
+                    format!("{size}x{size}, depth {}", said["depth"], size = said["size"]),
                     format!("{:.1} ms", 1e3 * number("step_seconds")),
                     format!("{:.0} %", 100.0 * number("fraction_of_peak")),
                 ]);
@@ -208,13 +237,10 @@ fn speed(devices: &[Seen]) -> Vec<String> {
 }
 
 fn checks(devices: &[Seen]) -> Vec<String> {
-    let title = format!(
-        "Against float64: the largest relative errors (maps may have {:.0e}, gradients {:.0e})",
-        tolerance::FORWARD,
-        tolerance::PARAMETER_GRADIENT
-    );
-    let mut lines = vec![String::new()];
-    lines.extend(wrapped(&title, 0));
+    let (maps, gradients) = (tolerance::FORWARD, tolerance::PARAMETER_GRADIENT);
+    let title =
+        format!("Largest errors against float64 (allowed: maps {maps:.0e}, gradients {gradients:.0e})");
+    let mut lines: Vec<String> = section(&title).into();
     let names = ["", "networks", "kernels", "others", "maps", "gradients", ""];
     let mut rows = vec![names.map(str::to_owned).to_vec()];
     for device in devices {

@@ -75,7 +75,8 @@ pub static FAULTS: [Fault; 4] = [
         matches: |info| {
             let driver = version(&info.driver_info);
             let is_between = driver >= vec![24, 12, 1] && driver <= vec![25, 6, 1];
-            let is_amds_own = info.driver == "AMD proprietary driver" && info.backend == wgpu::Backend::Vulkan;
+            let is_amds_own =
+                info.driver == "AMD proprietary driver" && info.backend == wgpu::Backend::Vulkan;
             info.vendor == AMD && info.name.contains("RX 5700") && is_amds_own && is_between
         },
     },
@@ -139,7 +140,8 @@ mod tests {
 
     #[test]
     fn mesa_21_is_avoided_where_it_hangs_and_later_ones_are_not() {
-        let llvmpipe = |info| adapter("llvmpipe (LLVM 12.0.1, 256 bits)", 0x10005, "llvmpipe", info, Backend::Vulkan);
+        let llvmpipe =
+            |info| adapter("llvmpipe (LLVM 12.0.1, 256 bits)", 0x10005, "llvmpipe", info, Backend::Vulkan);
         let intel = |info| {
             let driver = "Intel open-source Mesa driver";
             adapter("Intel(R) HD Graphics 4600 (HSW GT2)", INTEL, driver, info, Backend::Vulkan)
@@ -160,7 +162,10 @@ mod tests {
         assert_eq!(number(&adapter(name, INTEL, "22.20.16.4749", "", Backend::Dx12)), Some(2));
         assert_eq!(FAULTS[2].remedy, Remedy::Avoid);
         assert_eq!(number(&adapter(name, INTEL, "31.0.101.2115", "", Backend::Dx12)), None);
-        assert_eq!(number(&adapter("Intel(R) UHD Graphics", INTEL, "22.20.16.4749", "", Backend::Dx12)), None);
+        assert_eq!(
+            number(&adapter("Intel(R) UHD Graphics", INTEL, "22.20.16.4749", "", Backend::Dx12)),
+            None
+        );
     }
 
     #[test]
