@@ -8,8 +8,8 @@ use crate::engine::Engine;
 use crate::geometry::{Extent, Shape};
 use crate::network::Architecture;
 use crate::selftest::{
-    Agreement, Case, Outcome, Setting, adam_agrees, check_case, classes_agree, random_network_agrees,
-    training_follows_float64,
+    Agreement, Case, Compared, Outcome, Setting, adam_agrees, check_case, classes_agree,
+    random_network_agrees, random_network_in_order, steps_in_order, training_follows_float64,
 };
 
 /// Random networks that are checked where there is time, and those that are in any case.
@@ -144,6 +144,54 @@ pub fn check(device: &Device, checked: bool, limit: Duration, tell: &mut dyn FnM
     all
 }
 
+/// What comparing a device step by step gave.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Bisected {
+    /// Networks that were gone through.
+    pub networks: usize,
+    /// Quantities that were compared in them.
+    pub quantities: usize,
+    /// The network in which something is off, and the first quantity of it that is.
+    pub first_wrong: Option<(String, Compared)>,
+}
+
+/// Goes through networks and tiles as [`check`] does, without run-time checks in shaders, until `limit` is over, and compares every
+/// quantity of a training step in the order in which they are computed. Stops at the first that is off.
+///
+/// # Errors
+/// What the device refuses.
+pub fn bisect(device: &Device, limit: Duration, tell: &mut dyn FnMut(&str)) -> Outcome<Bisected> {
+    let begun = Instant::now();
+    let opening = Opening { device, checked: false };
+    let open = |architecture: &Architecture, parameters: &[f32], setting: Setting| {
+        opening.open(architecture, parameters, setting, None)
+    };
+    let mut all = Bisected::default();
+    for check in (0..FEWEST_NETWORKS).map(Check::Network).chain(in_turn(device.every_kernel())) {
+        if all.networks > 0 && begun.elapsed() > limit {
+            break;
+        }
+        tell(&check.name());
+        let compared = match &check {
+            Check::Network(seed) => random_network_in_order(&open, *seed)?,
+            Check::Tiles(tiles) => {
+                let open = |architecture: &Architecture, parameters: &[f32], setting: Setting| {
+                    opening.open(architecture, parameters, setting, Some(tiles))
+                };
+                steps_in_order(&open, &every_kernel(), Setting { block: 0, max_page_bytes: u64::MAX })?
+            }
+            Check::Classes | Check::Optimiser | Check::Training => continue,
+        };
+        all.networks += 1;
+        all.quantities += compared.len();
+        if let Some(wrong) = compared.into_iter().find(|compared| !compared.is_right()) {
+            all.first_wrong = Some((check.name(), wrong));
+            break;
+        }
+    }
+    Ok(all)
+}
+
 /// What is checked after the first networks: three tiles, then another network, and the other checks early. Tiles are taken in an order
 /// in which neighbours differ much, so that the first of them run many kernels.
 fn in_turn(tiles: Vec<String>) -> Vec<Check> {
@@ -177,6 +225,13 @@ mod tests {
         assert_eq!(told, (0..4).map(|seed| format!("random network {seed}")).collect::<Vec<_>>());
         let is_rounding = |error: f64| error > 1e-9 && error < 1e-5;
         assert!(is_rounding(checked.forward) && is_rounding(checked.gradients), "{checked:?}");
+    }
+
+    #[test]
+    fn the_cpu_is_right_step_by_step() {
+        let found = bisect(&Device::cpu(), Duration::ZERO, &mut |_| ()).unwrap();
+        assert_eq!((found.networks, &found.first_wrong), (1, &None));
+        assert!(found.quantities > 5, "{found:?}");
     }
 
     #[test]

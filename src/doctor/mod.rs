@@ -17,7 +17,7 @@ mod manifests;
 mod view;
 
 pub use cards::{Card, CardKind, Node};
-pub use checks::{Checked, check};
+pub use checks::{Bisected, Checked, bisect, check};
 pub use findings::{Finding, findings};
 pub use machine::{Container, Machine, Packages, System};
 pub use manifests::{Loader, Manifest, Manifests};

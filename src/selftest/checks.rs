@@ -13,7 +13,7 @@ use crate::schedule::PlaneLayout;
 
 /// Feature maps `[image][channel]` as a forward pass leaves them. An engine that takes a batch image by image has only the last
 /// image's planes left, so it is shown one image after the other.
-fn feature_maps(engine: &mut dyn Engine, case: &Case) -> Result<Vec<Vec<Vec<f32>>>> {
+pub(super) fn feature_maps(engine: &mut dyn Engine, case: &Case) -> Result<Vec<Vec<Vec<f32>>>> {
     let Case { architecture, images, .. } = case;
     let Shape { batch, extent } = images.shape;
     let read = |engine: &mut dyn Engine, image: usize| {
@@ -34,7 +34,7 @@ fn feature_maps(engine: &mut dyn Engine, case: &Case) -> Result<Vec<Vec<Vec<f32>
 /// Where a sum is within rounding of 0, float32 and float64 may go different ways through a ReLU, and the gradients of both are
 /// right. Gives the reference the engine's side there, so that the gradients can be compared in every case; returns how many
 /// pixels that took. The maps must have been compared before: so the two sides are rounding apart.
-fn take_sides(forward: &mut reference::Forward, maps: &[Vec<f32>], inputs: usize) -> usize {
+pub(super) fn take_sides(forward: &mut reference::Forward, maps: &[Vec<f32>], inputs: usize) -> usize {
     let mut taken = 0;
     for (wanted, found) in forward.maps[inputs..].iter_mut().zip(&maps[inputs..]) {
         for (wanted, &found) in wanted.iter_mut().zip(found) {
@@ -188,9 +188,14 @@ fn few_channels(case: &Case) -> Result<u64> {
 /// The first difference.
 pub fn random_network_agrees(open: &Open, seed: u64) -> Outcome<Agreement> {
     let case = Case::random(seed);
-    let max_page_bytes = if seed / 4 % 2 == 0 { u64::MAX } else { few_channels(&case)? };
-    let setting = Setting { block: [1, 2, 3, 10][seed as usize % 4], max_page_bytes };
+    let setting = random_setting(seed, &case)?;
     check_case(open, seed, &case, setting)
+}
+
+/// How an engine is opened for the random network with a seed.
+pub(super) fn random_setting(seed: u64, case: &Case) -> Result<Setting> {
+    let max_page_bytes = if seed / 4 % 2 == 0 { u64::MAX } else { few_channels(case)? };
+    Ok(Setting { block: [1, 2, 3, 10][seed as usize % 4], max_page_bytes })
 }
 
 /// The random networks with the seeds `cases`.

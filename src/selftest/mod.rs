@@ -17,6 +17,7 @@
 //! # Ok::<(), msd_gpu::selftest::Difference>(())
 //! ```
 
+mod bisect;
 mod cases;
 mod checks;
 mod classes;
@@ -26,6 +27,7 @@ mod judging;
 mod losses;
 pub mod tolerance;
 
+pub use bisect::{Compared, random_network_in_order, steps_in_order};
 pub use cases::Case;
 pub use checks::{
     Agreement, adam_agrees, changing_sizes_add_up, check_case, larger_images_agree, memory_is_known,

@@ -28,6 +28,7 @@ pub(super) fn run(part: Part, device: Option<&str>, limit: Duration) -> Result<(
         Part::Measure => measure(&numbered(device)?)?,
         Part::Check => check(&numbered(device)?, false, limit),
         Part::CheckChecked => check(&numbered(device)?, true, limit),
+        Part::Bisect => bisect(&numbered(device)?, limit)?,
     };
     console::json(&json!({ "answer": answer }));
     Ok(())
@@ -136,4 +137,18 @@ fn check(device: &Device, checked: bool, limit: Duration) -> Value {
         "name": device.info.name, "networks": found.networks, "tiles": found.tiles, "others": found.others,
         "forward": found.forward, "gradients": found.gradients, "difference": found.difference,
     })
+}
+
+fn bisect(device: &Device, limit: Duration) -> Result<Value> {
+    let found = doctor::bisect(device, limit, &mut doing);
+    let found =
+        found.map_err(|difference| Error::device(&device.info.name, "going step by step", difference))?;
+    let first_wrong = found.first_wrong.map(|(network, wrong)| {
+        json!({
+            "network": network, "what": wrong.what, "step": wrong.step,
+            // JSON has no infinity, which stands for NaN.
+            "error": if wrong.error.is_finite() { Some(wrong.error) } else { None }, "allowed": wrong.allowed,
+        })
+    });
+    Ok(json!({ "networks": found.networks, "quantities": found.quantities, "first_wrong": first_wrong }))
 }

@@ -29,6 +29,9 @@ pub struct DoctorArguments {
     /// How long it may take in all, about: with more time, more is checked
     #[arg(long, value_name = "SECONDS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=86400))]
     seconds: u32,
+    /// Compare each step of a network with the reference, too, and name the first one that goes wrong
+    #[arg(long)]
+    bisect: bool,
     /// Print a text to paste into a report, with all that may matter there
     #[arg(long, conflicts_with = "json")]
     report: bool,
@@ -44,6 +47,8 @@ pub struct DoctorArguments {
 const TO_START: Duration = Duration::from_secs(20);
 /// Seconds that the speed of a device may take to measure.
 const TO_MEASURE: Duration = Duration::from_secs(40);
+/// Seconds in which the first wrong step of a device is looked for.
+const TO_BISECT: Duration = Duration::from_secs(20);
 /// Seconds for what is checked however short the time is.
 const AT_LEAST: Duration = Duration::from_secs(30);
 
@@ -59,6 +64,9 @@ pub fn run(arguments: DoctorArguments) -> Result<()> {
         text::beginning(&outcome, report).into_iter().for_each(console::line);
     }
     check(&mut outcome, begun, Duration::from_secs(arguments.seconds.into()));
+    if arguments.bisect {
+        bisect(&mut outcome);
+    }
     match printing {
         Some(report) => text::end(&outcome, report).into_iter().for_each(console::line),
         None => console::json(&outcome.json(begun.elapsed().as_secs_f64())),
@@ -131,6 +139,16 @@ fn check(outcome: &mut Outcome, begun: Instant, limit: Duration) {
         }
     }
     outcome.devices.sort_by_key(|device| device.index);
+}
+
+/// Looks for the first step that goes wrong on each device.
+fn bisect(outcome: &mut Outcome) {
+    for device in &mut outcome.devices {
+        info!("going through {} step by step, for up to {} s", device.name, TO_BISECT.as_secs());
+        let arguments = ["--device", &device.argument(), "--seconds", &TO_BISECT.as_secs().to_string()];
+        let said = run_part(Part::Bisect, &arguments.map(str::to_owned), None, TO_BISECT + AT_LEAST);
+        device.bisected = Some(said);
+    }
 }
 
 /// Fails where the device that is asked for does, and where none works.

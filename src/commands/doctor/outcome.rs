@@ -39,6 +39,8 @@ pub(super) struct Seen {
     pub measured: Option<Said>,
     /// What was checked.
     pub rows: Vec<Row>,
+    /// The first step that goes wrong, where that was asked for.
+    pub bisected: Option<Said>,
 }
 
 /// A variant to check.
@@ -103,6 +105,7 @@ impl Seen {
             fault: device["fault"].as_str().map(str::to_owned),
             measured: None,
             rows: Vec::new(),
+            bisected: None,
         };
         devices.map(seen).collect()
     }
@@ -119,6 +122,7 @@ impl Seen {
             fault: None,
             measured: None,
             rows: Vec::new(),
+            bisected: None,
         }
     }
 
@@ -172,7 +176,7 @@ impl Seen {
             "index": self.index, "name": self.name, "backend": self.backend, "kind": self.kind, "driver": self.driver,
             "fault": self.fault, "measured": self.measured.as_ref().and_then(|said| said.as_ref().ok()),
             "checks": self.rows.iter().map(Row::json).collect::<Vec<_>>(), "problem": self.problem(),
-            "works": self.problem().is_none(),
+            "bisected": self.bisected.as_ref().and_then(|said| said.as_ref().ok()), "works": self.problem().is_none(),
         })
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum Part {
     Check,
     /// The same with run-time checks in its shaders.
     CheckChecked,
+    /// Find the first step that goes wrong.
+    Bisect,
 }
 
 /// What it answers with in the end, or what went wrong in a phrase.

@@ -144,6 +144,7 @@ pub(super) fn end(outcome: &Outcome, report: bool) -> Vec<String> {
         lines.extend(memory(&outcome.devices, report));
         lines.extend(speed(&outcome.devices));
         lines.extend(checks(&outcome.devices));
+        lines.extend(steps(&outcome.devices));
     }
     lines.push(String::new());
     for device in &outcome.devices {
@@ -267,6 +268,41 @@ fn cells(device: &Seen, row: &Row) -> Vec<String> {
         error("gradients"),
         state.into(),
     ]
+}
+
+/// The first step that goes wrong, of devices that were looked at so.
+fn steps(devices: &[Seen]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for device in devices {
+        let Some(said) = &device.bisected else { continue };
+        if lines.is_empty() {
+            lines.extend(section("Step by step"));
+        }
+        let text = match said {
+            Err(problem) => problem.clone(),
+            Ok(said) if said["first_wrong"].is_null() => {
+                format!(
+                    "{} planes and gradients of {} networks are right",
+                    said["quantities"], said["networks"]
+                )
+            }
+            Ok(said) => {
+                let wrong = &said["first_wrong"];
+                let word = |name: &str| wrong[name].as_str().unwrap_or_default().to_owned();
+                let error =
+                    wrong["error"].as_f64().map_or("not a number".to_owned(), |error| format!("{error:.1e}"));
+                format!(
+                    "{}: the first to be off is {}, which the step {} computes: error {error}, allowed {:.0e}",
+                    word("network"),
+                    word("what"),
+                    word("step"),
+                    wrong["allowed"].as_f64().unwrap_or_default()
+                )
+            }
+        };
+        lines.extend(wrapped(&format!("{}  {text}", device.index), 2));
+    }
+    lines
 }
 
 /// Lines of at most [`COLUMNS`] with `indent` blanks before each.
