@@ -196,7 +196,7 @@ pub fn bisect(device: &Device, limit: Duration, tell: &mut dyn FnMut(&str)) -> O
 /// in which neighbours differ much, so that the first of them run many kernels.
 fn in_turn(tiles: Vec<String>) -> Vec<Check> {
     // A prime that does not divide their number comes to all of them.
-    let step = [7, 11, 13].into_iter().find(|step| tiles.len() % step != 0).unwrap_or(1);
+    let step = [7, 11, 13].into_iter().find(|&step: &usize| !tiles.len().is_multiple_of(step)).unwrap_or(1);
     let mut tiles = (0..tiles.len()).map(|n| Check::Tiles(tiles[n * step % tiles.len()].clone()));
     let mut networks = (FEWEST_NETWORKS..NETWORKS).map(Check::Network);
     let mut all = vec![Check::Classes, Check::Optimiser, Check::Training];

@@ -99,8 +99,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outc
 
     let outputs = engine.forward(&case.images)?;
     let wanted: Vec<f64> = expected.images.iter().flat_map(|image| image.forward.outputs.concat()).collect();
-    let mut all = Agreement::default();
-    all.forward = compare(
+    let forward = compare(
         "outputs",
         &outputs,
         &wanted,
@@ -108,6 +107,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outc
         tolerance::FORWARD,
         &context,
     )?;
+    let mut all = Agreement { forward, ..Agreement::default() };
 
     for (image, maps) in expected.images.iter_mut().zip(feature_maps(engine.as_mut(), case)?) {
         let forward = &mut image.forward;
@@ -194,7 +194,7 @@ pub fn random_network_agrees(open: &Open, seed: u64) -> Outcome<Agreement> {
 
 /// How an engine is opened for the random network with a seed.
 pub(super) fn random_setting(seed: u64, case: &Case) -> Result<Setting> {
-    let max_page_bytes = if seed / 4 % 2 == 0 { u64::MAX } else { few_channels(case)? };
+    let max_page_bytes = if (seed / 4).is_multiple_of(2) { u64::MAX } else { few_channels(case)? };
     Ok(Setting { block: [1, 2, 3, 10][seed as usize % 4], max_page_bytes })
 }
 
