@@ -428,9 +428,10 @@ mod tests {
                 "proc/driver/nvidia/version",
                 "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue\n",
             );
-            ["dev/nvidia0", "dev/nvidiactl"].map(|node| room.put(node, ""));
-            ["libvulkan.so.1", "libGLX_nvidia.so.0", "libXext.so.6"]
-                .map(|name| room.put(&format!("usr/lib/{name}"), ""));
+            ["dev/nvidia0", "dev/nvidiactl"].iter().for_each(|node| room.put(node, ""));
+            for name in ["libvulkan.so.1", "libGLX_nvidia.so.0", "libXext.so.6"] {
+                room.put(&format!("usr/lib/{name}"), "");
+            }
             room.manifest("nvidia_icd.json", "libGLX_nvidia.so.0");
             room
         }
