@@ -132,7 +132,7 @@ fn check(outcome: &mut Outcome, begun: Instant, limit: Duration) {
             let left = limit.saturating_sub(begun.elapsed()) / waiting.max(1);
             waiting = waiting.saturating_sub(1);
             let seconds = left.as_secs().max(1);
-            info!("checking {} ({}), for up to {seconds} s", device.name, variant.name);
+            info!("checking {}: {}, for up to {seconds} s", device.name, variant.name);
             let arguments = of(device, &["--seconds".to_owned(), seconds.to_string()]);
             let said = run_part(variant.part, &arguments, variant.instructions, left + AT_LEAST);
             device.rows.push(Row { variant: variant.name, said });

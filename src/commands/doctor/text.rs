@@ -300,7 +300,7 @@ fn steps(devices: &[Seen]) -> Vec<String> {
                 )
             }
         };
-        lines.extend(wrapped(&format!("{}  {text}", device.index), 2));
+        lines.extend(wrapped(&format!("{}: {text}", device.index), 2));
     }
     lines
 }
