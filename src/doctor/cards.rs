@@ -45,6 +45,9 @@ pub(super) const NVIDIA: u16 = 0x10de;
 pub(super) const AMD: u16 = 0x1002;
 pub(super) const INTEL: u16 = 0x8086;
 
+/// The number of the system's error "operation not permitted".
+const EPERM: i32 = 1;
+
 /// Makers of cards: the number, the name, and what their cards are.
 const VENDORS: [(u16, &str, CardKind); 13] = [
     (NVIDIA, "NVIDIA", CardKind::Hardware),
@@ -114,10 +117,13 @@ impl Node {
         let control = starts_with("/dev", "nvidiactl");
         let render = starts_with("/dev/dri", "renderD");
         let node = |path: PathBuf| {
-            let problem = view.try_open(&path).err().map(|error| match error.kind() {
-                std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                _ => error.to_string(),
-            });
+            let problem =
+                view.try_open(&path).err().map(|error| match (error.kind(), error.raw_os_error()) {
+                    // Who may open it is not what its permissions say: control groups decide.
+                    (_, Some(EPERM)) => "a batch system or container does not allow it".to_owned(),
+                    (std::io::ErrorKind::PermissionDenied, _) => "permission denied".to_owned(),
+                    _ => error.to_string(),
+                });
             let group = view.group(&path);
             Self { path, problem, group }
         };

@@ -33,8 +33,8 @@ pub fn findings(machine: &Machine) -> Vec<Finding> {
         )],
         System::Windows => vec![finding(
             "no_dx12",
-            "Windows has DX12 built in, and it shows no hardware: the card has no driver of its maker, or this is a virtual machine",
-            ["winget upgrade --all".to_owned(), "pnputil /enum-devices /class Display".to_owned()],
+            "Windows has DX12 built in, and it shows no hardware: the card lacks the driver of its maker, or this is a virtual machine; the command says which",
+            ["pnputil /enum-devices /class Display".to_owned()],
         )],
         System::Other => {
             vec![finding("unknown_system", "GPUs are used on Linux, macOS and Windows alone", [])]
@@ -181,19 +181,23 @@ fn start_with_card(container: Container, is_nvidia: bool) -> Vec<String> {
 /// Files of cards that are missing or closed.
 fn nodes(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
     let closed: Vec<_> = machine.nodes.iter().filter(|node| node.problem.is_some()).collect();
-    if let Some(node) = closed.first() {
+    // One card that may be used is enough.
+    let is_card = |path: &Path| !path.ends_with("nvidiactl");
+    let some_open = machine.nodes.iter().any(|node| node.problem.is_none() && is_card(&node.path));
+    if let Some(node) = closed.first().filter(|_| !some_open) {
         let problem = node.problem.as_deref().unwrap_or_default();
         let what =
             format!("{} cannot be opened ({problem}), so the card cannot be used", node.path.display());
         // A group that every user could join is none that opens anything.
         let group = node.group.as_deref().filter(|&group| group != "root").unwrap_or("render");
         let mend = match (problem, machine.container) {
-            ("permission denied", None) => {
+            ("permission denied", None) if node.path.starts_with("/dev/dri") => {
                 vec![
                     format!("sudo usermod -aG {group} $USER"),
                     "# then log in again, and: msd-gpu doctor".to_owned(),
                 ]
             }
+            ("permission denied", None) => vec!["sudo chmod a+rw /dev/nvidia*".to_owned()],
             ("permission denied", Some(Container::Docker | Container::Podman)) => {
                 vec![format!(
                     "docker run --device /dev/dri --group-add $(getent group {group} | cut -d: -f3) IMAGE msd-gpu doctor"
@@ -580,6 +584,15 @@ mod tests {
         only(&look(), "no_permission", &["/dev/dri/renderD128", "permission denied"], &mend);
         room.put("run/.containerenv", "");
         assert!(look()[0].mend[0].contains("--group-add"), "{:?}", look());
+        // Another card that may be used.
+        room.put("dev/dri/renderD129", "");
+        assert_eq!(look()[0].piece, "no_device");
+        fn not_allowed(_: &Path) -> io::Result<()> {
+            Err(io::Error::from_raw_os_error(1))
+        }
+        let room = Room::whole_nvidia();
+        let found = findings(&Machine::look(&room.view(&[]).with_opening(not_allowed)));
+        only(&found, "no_permission", &["/dev/nvidia0", "batch system"], &[]);
     }
 
     #[test]

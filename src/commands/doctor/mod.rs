@@ -159,10 +159,15 @@ fn verdict(outcome: &Outcome, wish: Option<&str>) -> Result<()> {
     if outcome.works() {
         return Ok(());
     }
-    let failed = outcome.devices.iter().find_map(|device| Some((&device.name, device.problem()?)));
-    let (name, problem) =
-        failed.map_or(("no device", "nothing was checked".to_owned()), |(name, p)| (name, p));
-    Err(Error::device(name, "it was checked", format!("{problem}; update its driver, or use `device cpu`")))
+    let failed = outcome.devices.iter().find_map(|device| Some((device, device.problem()?)));
+    let Some((device, problem)) = failed else {
+        return Err(Error::device("this machine", "it was checked", "there is no device"));
+    };
+    let way_out = match device.is_cpu() {
+        true => "please report it, with what `msd-gpu doctor --report` prints",
+        false => "update its driver, or use `device cpu`",
+    };
+    Err(Error::device(&device.name, "it was checked", format!("{problem}; {way_out}")))
 }
 
 impl Outcome {
