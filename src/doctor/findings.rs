@@ -43,7 +43,7 @@ pub fn findings(machine: &Machine) -> Vec<Finding> {
 }
 
 /// The driver of WSL for Vulkan calls itself not conformant, for which wgpu does not show it; it also crashes with some cards
-/// (https://github.com/microsoft/wslg/issues/1492).
+/// (<https://github.com/microsoft/wslg/issues/1492>).
 fn in_wsl() -> Finding {
     finding(
         "wsl",
@@ -59,6 +59,9 @@ fn on_linux(machine: &Machine) -> Vec<Finding> {
     let mut all = Vec::new();
     all.extend(loader(machine));
     all.extend(chosen_nothing(machine));
+    let broken = broken_manifests(machine);
+    let some_broken = !broken.is_empty();
+    all.extend(broken);
     let hardware: Vec<&Card> = machine.cards.iter().filter(|card| card.kind == CardKind::Hardware).collect();
     // Cards of small boards are not on the PCI bus; they show by their nodes.
     if hardware.is_empty() && machine.nodes.is_empty() {
@@ -66,7 +69,7 @@ fn on_linux(machine: &Machine) -> Vec<Finding> {
         return all;
     }
     all.extend(nodes(machine, &hardware));
-    all.extend(manifests(machine, &hardware));
+    all.extend(manifests(machine, &hardware, some_broken));
     if all.is_empty() {
         let what = "loader, manifest, library and card are there, but the driver shows no device that can be used; the loader says why";
         all.push(finding(
@@ -274,18 +277,21 @@ fn is_for(manifest: &Manifest, vendor: u16) -> bool {
     parts.iter().any(|part| text.contains(part))
 }
 
-/// What is wrong with the manifests of the cards' drivers.
-fn manifests(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
-    let found = &machine.manifests.found;
-    let broken = found.iter().filter_map(|manifest| {
+/// Manifests that cannot be read as such.
+fn broken_manifests(machine: &Machine) -> Vec<Finding> {
+    let broken = machine.manifests.found.iter().filter_map(|manifest| {
         let problem = manifest.named.as_ref().err()?;
-        let what = format!(
-            "the driver manifest {} is of no use: {problem}; install its package again",
-            manifest.path.display()
-        );
+        let path = manifest.path.display();
+        let what = format!("the driver manifest {path} is of no use: {problem}; install its package again");
         Some(finding("broken_manifest", what, []))
     });
-    let mut all: Vec<Finding> = broken.collect();
+    broken.collect()
+}
+
+/// What is wrong with the manifests of the cards' drivers; `some_broken` where one of those that are named already may be theirs.
+fn manifests(machine: &Machine, hardware: &[&Card], some_broken: bool) -> Vec<Finding> {
+    let found = &machine.manifests.found;
+    let mut all = Vec::new();
     if found.is_empty() && machine.manifests.chosen_by.is_some() {
         return all;
     }
@@ -293,7 +299,7 @@ fn manifests(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
     for card in hardware {
         if !seen.contains(&card.vendor) {
             seen.push(card.vendor);
-            all.extend(manifest_of(machine, card, !all.is_empty()));
+            all.extend(manifest_of(machine, card, some_broken));
         }
     }
     if hardware.is_empty() && found.is_empty() {
@@ -644,6 +650,10 @@ mod tests {
         );
         let room = Room(tempfile::tempdir().unwrap());
         room.put("usr/lib/libvulkan.so.1", "");
+        room.put("usr/share/vulkan/icd.d/empty.json", "");
+        let pieces: Vec<&str> = room.findings().iter().map(|finding| finding.piece).collect();
+        assert_eq!(pieces, ["broken_manifest", "no_card"]);
+        room.take("usr/share/vulkan/icd.d/empty.json");
         room.put("etc/os-release", "ID=ubuntu");
         room.card("0000:01:00.0", "0x10de", "0x2330", None);
         let found = room.findings();
