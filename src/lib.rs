@@ -26,6 +26,7 @@
 //! - [`mod@reference`]: the paper's equations in float64, slow on purpose: everything else is checked against it.
 //! - [`selftest`]: an engine against the reference, for tests and for programs that want to be sure.
 //! - [`cpu`] and [`mod@gpu`]: the engines. [`devices`] lists what is there and opens one.
+//! - [`doctor`]: which piece is missing where no GPU is found, and each device of this machine against the reference.
 //! - [`exchange`]: networks that come from other tools, and models that go to them.
 //!
 //! Images, and what is measured and shown of them:
@@ -113,6 +114,7 @@
 pub mod commands;
 pub mod cpu;
 pub mod devices;
+pub mod doctor;
 mod encoding;
 pub mod engine;
 pub mod error;

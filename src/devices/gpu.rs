@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use log::{info, warn};
 
-use super::TuningPolicy;
-use crate::engine::{DeviceInfo, DeviceKind, Engine, Peaks};
+use super::{TuningPolicy, Variant};
+use crate::engine::{DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks};
 use crate::geometry::Shape;
 use crate::gpu::{
-    self, Bucket, Cache, GpuAdapter, GpuEngine, GpuOptions, Trial, Tuning, TuningKey, TuningResult,
+    self, Bucket, Cache, GpuAdapter, GpuEngine, GpuOptions, Remedy, Trial, Tuning, TuningKey, TuningResult,
 };
 use crate::network::Architecture;
 use crate::{Error, Result};
@@ -65,6 +65,9 @@ impl Gpu {
     }
 
     pub(super) fn with_tuning(self, text: &str) -> Self {
+        if self.adapter.fault().is_some() {
+            return self;
+        }
         match Tuning::parse(text) {
             Some(tuning) => Self { tuning: Some(tuning), ..self },
             None => {
@@ -78,6 +81,7 @@ impl Gpu {
         let wanted =
             "it must name every size with a value that it may have, in quotes, as `msd-gpu tune` prints them";
         let tuning = Tuning::parse(text).ok_or_else(|| Error::setting("--tiles", text, wanted))?;
+        self.check_free_choice()?;
         Ok(Self { tuning: Some(tuning), ..self })
     }
 
@@ -95,9 +99,20 @@ impl Gpu {
         self.tuning.unwrap_or_else(|| Tuning::safe_on(&self.adapter)).to_string()
     }
 
+    /// Refuses to choose tiles where a fault of the driver leaves no choice.
+    fn check_free_choice(&self) -> Result<()> {
+        let Some(fault) = self.adapter.fault() else { return Ok(()) };
+        let wanted = format!(
+            "its driver has a fault for which it is run with the smallest tiles or not at all ({}); update the driver, or use another \
+             device",
+            fault.link
+        );
+        Err(Error::setting("device", &self.info.name, wanted))
+    }
+
     /// What was kept or is found now; `None` for the safe tuning.
     fn decide(&self, bucket: Bucket) -> Option<Tuning> {
-        if self.policy == TuningPolicy::Safe {
+        if self.policy == TuningPolicy::Safe || self.adapter.fault().is_some() {
             return None;
         }
         let cache = Cache::of_user()?;
@@ -141,6 +156,7 @@ impl Gpu {
         limit: Duration,
         tried: &mut dyn FnMut(Trial),
     ) -> Result<(TuningResult, Cache)> {
+        self.check_free_choice()?;
         let cache = Cache::of_user().ok_or_else(|| {
             Error::setting("the folder for caches", "not known", "set HOME to the folder of the user")
         })?;
@@ -154,6 +170,50 @@ impl Gpu {
     pub(super) fn open(&self, architecture: &Architecture, parameters: &[f32]) -> Result<Box<dyn Engine>> {
         let options = GpuOptions { tuning: self.tuning, ..Default::default() };
         Ok(Box::new(GpuEngine::open(&self.adapter, architecture, parameters, options)?))
+    }
+
+    pub(super) fn open_variant(
+        &self,
+        architecture: &Architecture,
+        parameters: &[f32],
+        variant: &Variant,
+    ) -> Result<Box<dyn Engine>> {
+        let options = GpuOptions {
+            tuning: variant.tiles.as_deref().and_then(Tuning::parse),
+            block: variant.block,
+            max_page_bytes: Some(variant.max_page_bytes),
+            checked_shaders: Some(variant.checked),
+            // Whether a driver still has the fault for which it is avoided is worth knowing.
+            despite_faults: self.adapter.fault().is_some_and(|fault| fault.remedy == Remedy::Avoid),
+        };
+        Ok(Box::new(GpuEngine::open(&self.adapter, architecture, parameters, options)?))
+    }
+
+    /// Sizes of tiles that between them run every kernel that may be run.
+    pub(super) fn every_kernel(&self) -> Vec<String> {
+        match self.adapter.fault().map(|fault| fault.remedy) {
+            Some(Remedy::SmallTiles) => vec![self.tuning()],
+            Some(Remedy::Avoid) | None => Tuning::covering().iter().map(Tuning::to_string).collect(),
+        }
+    }
+
+    pub(super) fn try_open(&self) -> Result<()> {
+        self.adapter.try_open()
+    }
+
+    pub(super) fn limits(&self) -> DeviceLimits {
+        self.adapter.limits()
+    }
+
+    /// The known fault of its driver, in a sentence.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.adapter.fault().map(|fault| {
+            let done = match fault.remedy {
+                Remedy::Avoid => "it is not used",
+                Remedy::SmallTiles => "it is run with the smallest tiles",
+            };
+            format!("with its driver {} ({}), so {done}; update the driver", fault.fails, fault.link)
+        })
     }
 
     pub(super) fn peaks(&self) -> Result<Peaks> {

@@ -17,7 +17,7 @@ use log::{info, warn};
 
 use self::gpu::Gpu;
 use crate::cpu::{self, CpuEngine, CpuOptions};
-use crate::engine::{DeviceInfo, DeviceKind, Engine, Peaks};
+use crate::engine::{DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks};
 use crate::geometry::Shape;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Cache, Trial, TuningResult};
@@ -34,6 +34,19 @@ pub enum TuningPolicy {
     Kept,
     /// What was found and kept, else a short search, on hardware and not under continuous integration.
     Search,
+}
+
+/// How an engine is opened to be checked; see [`Device::open_variant`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    /// Layers in a block of the schedule; `None` for those of the tiles.
+    pub block: Option<usize>,
+    /// Bytes of the largest buffer of maps, on a GPU.
+    pub max_page_bytes: u64,
+    /// Whether kernels of a GPU check indices, loops and divisors while they run.
+    pub checked: bool,
+    /// Sizes of tiles of a GPU, one of [`Device::every_kernel`]; `None` for the safe ones.
+    pub tiles: Option<String>,
 }
 
 /// A device that a network can run on.
@@ -131,6 +144,46 @@ impl Device {
         }
     }
 
+    /// Opens an engine as [`Device::open`] does, in a variant that is to be checked. A GPU that is avoided for a known fault of its
+    /// driver is opened all the same.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_variant(
+        &self,
+        architecture: &Architecture,
+        parameters: &[f32],
+        variant: &Variant,
+    ) -> Result<Box<dyn Engine>> {
+        match &self.gpu {
+            Some(gpu) => gpu.open_variant(architecture, parameters, variant),
+            None => {
+                let options = CpuOptions { block: variant.block };
+                Ok(Box::new(CpuEngine::new(architecture, parameters, &options)?))
+            }
+        }
+    }
+
+    /// Sizes of tiles with which a GPU, between them, runs every kernel that it may be run with; none for the CPU.
+    pub fn every_kernel(&self) -> Vec<String> {
+        self.gpu.as_ref().map(Gpu::every_kernel).unwrap_or_default()
+    }
+
+    /// What a GPU allows; `None` for the CPU.
+    pub fn limits(&self) -> Option<DeviceLimits> {
+        self.gpu.as_ref().map(Gpu::limits)
+    }
+
+    /// A known fault of a GPU's driver and what is done about it, in words that follow the name of the device and a colon.
+    pub fn fault(&self) -> Option<String> {
+        self.gpu.as_ref().and_then(Gpu::fault)
+    }
+
+    /// Whether the device can be opened.
+    fn try_open(&self) -> Result<()> {
+        self.gpu.as_ref().map_or(Ok(()), Gpu::try_open)
+    }
+
     /// Measures what this device can do at best; takes a second or so.
     ///
     /// # Errors
@@ -155,7 +208,7 @@ pub fn list() -> Vec<Device> {
     devices
 }
 
-/// The device that `wish` names: `auto` (the best hardware GPU, else the CPU), `cpu`, `gpu` (the best GPU, or a
+/// The device that `wish` names: `auto` (the best hardware GPU that can be opened, else the CPU), `cpu`, `gpu` (the best GPU, or a
 /// software implementation if there is no other), an index of [`list`], or part of a name in it. A number that is no index
 /// is taken for part of a name: `4090` of `NVIDIA GeForce RTX 4090`.
 ///
@@ -163,6 +216,7 @@ pub fn list() -> Vec<Device> {
 /// [`Error::NoDevice`] with what is there when nothing fits; [`Error::Setting`] for `gpu` in a build without GPU support.
 pub fn choose(wish: &str) -> Result<Device> {
     static WARNED: Once = Once::new();
+    static WARNED_OF_UNUSABLE: Once = Once::new();
     if wish == "cpu" {
         return Ok(Device::cpu());
     }
@@ -173,18 +227,58 @@ pub fn choose(wish: &str) -> Result<Device> {
     }
     let devices = list();
     let infos: Vec<&DeviceInfo> = devices.iter().map(|device| &device.info).collect();
+    if wish == "auto" {
+        let (index, unusable) = automatic(&infos, |index| devices[index].try_open());
+        if let Some(sentence) = &unusable {
+            WARNED_OF_UNUSABLE.call_once(|| warn!("{sentence}"));
+        } else if infos[index].kind == DeviceKind::Cpu {
+            info!("no hardware GPU was found: using the {}", infos[index].name);
+        }
+        return Ok(devices[index].clone());
+    }
     let Some(index) = pick(wish, &infos) else {
         let found: Vec<String> =
             infos.iter().enumerate().map(|(index, info)| format!("{index}: {}", info.name)).collect();
         return Err(Error::NoDevice { wanted: wish.into(), found: found.join(", ") });
     };
     let device = devices[index].clone();
-    match (wish, device.info.kind) {
-        ("auto", DeviceKind::Cpu) => info!("no hardware GPU was found: using the {}", device.info.name),
-        ("gpu", DeviceKind::Software) => WARNED.call_once(|| warn!("{}", slower_than_cpu(&device.info))),
-        _ => {}
+    if wish == "gpu" && device.info.kind == DeviceKind::Software {
+        WARNED.call_once(|| warn!("{}", slower_than_cpu(&device.info)));
     }
     Ok(device)
+}
+
+/// Which of `devices`, which are in the order of [`list`] and hold the CPU, is taken where nobody says: the first that is no software
+/// and that `try_open` opens. Where GPUs before it cannot be opened, a sentence that says so.
+fn automatic(devices: &[&DeviceInfo], try_open: impl Fn(usize) -> Result<()>) -> (usize, Option<String>) {
+    let mut unusable: Option<Error> = None;
+    let mut cpu = 0;
+    for (index, info) in devices.iter().enumerate() {
+        match info.kind {
+            DeviceKind::Gpu => match try_open(index) {
+                Ok(()) => return (index, unusable.map(|error| instead(&error, info))),
+                // The best GPU is the one that is missed.
+                Err(error) => unusable = unusable.or(Some(error)),
+            },
+            DeviceKind::Cpu => {
+                cpu = index;
+                break;
+            }
+            DeviceKind::Software => {}
+        }
+    }
+    (cpu, unusable.map(|error| instead(&error, devices[cpu])))
+}
+
+/// The warning that another device is used than the best one.
+fn instead(error: &Error, used: &DeviceInfo) -> String {
+    format!("using the {} instead, as {error}", used.name)
+}
+
+/// Which of the devices of [`list`] `wish` names, as for [`choose`]. No device is opened to see whether it can be.
+pub fn find(wish: &str, devices: &[Device]) -> Option<usize> {
+    let infos: Vec<&DeviceInfo> = devices.iter().map(|device| &device.info).collect();
+    pick(wish, &infos)
 }
 
 /// Which of `devices`, which are in the order of [`list`], `wish` names; see [`choose`].
@@ -266,6 +360,37 @@ mod tests {
         assert_eq!(pick("gpu", &[&cpu]), None);
         let warning = slower_than_cpu(&llvmpipe);
         assert!(warning.contains("llvmpipe") && warning.contains("`device cpu`"), "{warning}");
+    }
+
+    #[test]
+    fn a_gpu_that_cannot_be_opened_is_passed_over_with_one_line() {
+        let device = |name: &str, kind| DeviceInfo {
+            name: name.into(),
+            backend: String::new(),
+            kind,
+            driver: String::new(),
+            shares_memory: false,
+        };
+        let first = device("Radeon", DeviceKind::Gpu);
+        let second = device("Arc", DeviceKind::Gpu);
+        let cpu = device("CPU, 4 threads", DeviceKind::Cpu);
+        let software = device("llvmpipe", DeviceKind::Software);
+        let all = [&first, &second, &cpu, &software];
+        let fails = |index: usize| Err(Error::device(&all[index].name, "opening it", "it is asleep"));
+
+        assert_eq!(automatic(&all, |_| Ok(())), (0, None));
+        let (index, line) = automatic(&all, |index| if index == 0 { fails(index) } else { Ok(()) });
+        let line = line.unwrap();
+        assert!(
+            index == 1 && line.contains("Arc") && line.contains("Radeon failed") && line.contains("asleep")
+        );
+        let (index, line) = automatic(&all, fails);
+        let line = line.unwrap();
+        assert!(
+            index == 2 && line.contains("CPU, 4 threads") && line.contains("Radeon") && !line.contains('\n')
+        );
+        // Software is slower than the CPU, so nobody tries it.
+        assert_eq!(automatic(&[&cpu, &software], fails), (0, None));
     }
 
     #[cfg(not(feature = "gpu"))]

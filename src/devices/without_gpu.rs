@@ -1,8 +1,8 @@
 //! What stands in for GPUs in a build without them: a type of which there is no value.
 
-use super::TuningPolicy;
+use super::{TuningPolicy, Variant};
 use crate::Result;
-use crate::engine::{DeviceInfo, Engine, Peaks};
+use crate::engine::{DeviceInfo, DeviceLimits, Engine, Peaks};
 use crate::geometry::Shape;
 use crate::network::Architecture;
 
@@ -41,6 +41,26 @@ impl Gpu {
     }
 
     pub(super) fn open(&self, _: &Architecture, _: &[f32]) -> Result<Box<dyn Engine>> {
+        match *self {}
+    }
+
+    pub(super) fn open_variant(&self, _: &Architecture, _: &[f32], _: &Variant) -> Result<Box<dyn Engine>> {
+        match *self {}
+    }
+
+    pub(super) fn every_kernel(&self) -> Vec<String> {
+        match *self {}
+    }
+
+    pub(super) fn try_open(&self) -> Result<()> {
+        match *self {}
+    }
+
+    pub(super) fn limits(&self) -> DeviceLimits {
+        match *self {}
+    }
+
+    pub(super) fn fault(&self) -> Option<String> {
         match *self {}
     }
 

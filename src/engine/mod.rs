@@ -62,6 +62,23 @@ pub struct Peaks {
     pub copied_bytes: f64,
 }
 
+/// What a graphics device allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceLimits {
+    /// Bytes of memory that it has, or may use of the machine's; `None` where the driver does not say.
+    pub memory: Option<u64>,
+    /// Bytes of the largest buffer.
+    pub buffer_bytes: u64,
+    /// Bytes of the largest piece of a buffer that a kernel can be given.
+    pub binding_bytes: u64,
+    /// Threads of the largest workgroup.
+    pub workgroup_threads: u32,
+    /// Bytes of memory that the threads of a workgroup share.
+    pub workgroup_bytes: u32,
+    /// Whether it has a clock that times kernels.
+    pub has_clock: bool,
+}
+
 /// A batch of images of one size, already normalised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Images {

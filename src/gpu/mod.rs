@@ -14,7 +14,7 @@ mod tuning;
 
 pub use network::{Field, GpuEngine, GpuOptions, Tuning};
 pub use runtime::template;
-pub use runtime::{GpuAdapter, adapters, peaks};
+pub use runtime::{FAULTS, Fault, GpuAdapter, Remedy, adapters, peaks};
 pub use tuning::{Bucket, Cache, Trial, TuningKey, TuningResult, kernel_fingerprint, search};
 
 /// The best adapter, for tests, which cannot do without one.

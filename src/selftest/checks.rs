@@ -13,7 +13,7 @@ use crate::schedule::PlaneLayout;
 
 /// Feature maps `[image][channel]` as a forward pass leaves them. An engine that takes a batch image by image has only the last
 /// image's planes left, so it is shown one image after the other.
-fn feature_maps(engine: &mut dyn Engine, case: &Case) -> Result<Vec<Vec<Vec<f32>>>> {
+pub(super) fn feature_maps(engine: &mut dyn Engine, case: &Case) -> Result<Vec<Vec<Vec<f32>>>> {
     let Case { architecture, images, .. } = case;
     let Shape { batch, extent } = images.shape;
     let read = |engine: &mut dyn Engine, image: usize| {
@@ -34,7 +34,7 @@ fn feature_maps(engine: &mut dyn Engine, case: &Case) -> Result<Vec<Vec<Vec<f32>
 /// Where a sum is within rounding of 0, float32 and float64 may go different ways through a ReLU, and the gradients of both are
 /// right. Gives the reference the engine's side there, so that the gradients can be compared in every case; returns how many
 /// pixels that took. The maps must have been compared before: so the two sides are rounding apart.
-fn take_sides(forward: &mut reference::Forward, maps: &[Vec<f32>], inputs: usize) -> usize {
+pub(super) fn take_sides(forward: &mut reference::Forward, maps: &[Vec<f32>], inputs: usize) -> usize {
     let mut taken = 0;
     for (wanted, found) in forward.maps[inputs..].iter_mut().zip(&maps[inputs..]) {
         for (wanted, &found) in wanted.iter_mut().zip(found) {
@@ -53,12 +53,44 @@ fn max_sides(pixels: usize) -> usize {
     1 + pixels / 100_000
 }
 
-/// Forward, loss, every map and every gradient of one case. Returns the pixels of hidden maps, and in how many of them the engine
-/// was on the other side of a ReLU than the reference.
+/// How closely an engine agreed with the reference in a case.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Agreement {
+    /// The largest error of feature maps and outputs, relative to the largest value; at most [`tolerance::FORWARD`].
+    pub forward: f64,
+    /// The largest error of gradient maps and gradients of parameters, relative to the largest value; at most
+    /// [`tolerance::PARAMETER_GRADIENT`].
+    pub gradients: f64,
+    /// Pixels of hidden maps.
+    pixels: usize,
+    /// In how many of them the engine was on the other side of a ReLU than the reference.
+    sides: usize,
+}
+
+impl Agreement {
+    /// Counts another case in.
+    pub fn merge(&mut self, other: &Self) {
+        self.forward = self.forward.max(other.forward);
+        self.gradients = self.gradients.max(other.gradients);
+        self.pixels += other.pixels;
+        self.sides += other.sides;
+    }
+
+    fn check_sides(&self, context: &dyn std::fmt::Debug) -> Outcome<()> {
+        let Self { pixels, sides, .. } = self;
+        ensure!(
+            *sides <= max_sides(*pixels),
+            "{sides} of {pixels} pixels are on the other side of 0; {context:?}"
+        );
+        Ok(())
+    }
+}
+
+/// Forward, loss, every map and every gradient of one case.
 ///
 /// # Errors
 /// The first difference.
-pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outcome<(usize, usize)> {
+pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outcome<Agreement> {
     let parameters: Vec<f64> = case.parameters.iter().map(|&p| f64::from(p)).collect();
     let mut expected = expected_forward(case, &parameters);
     let a = &case.architecture;
@@ -67,7 +99,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outc
 
     let outputs = engine.forward(&case.images)?;
     let wanted: Vec<f64> = expected.images.iter().flat_map(|image| image.forward.outputs.concat()).collect();
-    compare(
+    let forward = compare(
         "outputs",
         &outputs,
         &wanted,
@@ -75,19 +107,20 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outc
         tolerance::FORWARD,
         &context,
     )?;
+    let mut all = Agreement { forward, ..Agreement::default() };
 
-    let mut sides = 0;
     for (image, maps) in expected.images.iter_mut().zip(feature_maps(engine.as_mut(), case)?) {
         let forward = &mut image.forward;
         let size = largest(&forward.maps);
         for (channel, map) in maps.iter().enumerate() {
             let what = format!("map {channel}");
-            compare(&what, map, &forward.maps[channel], size, tolerance::FORWARD, &context)?;
+            let error = compare(&what, map, &forward.maps[channel], size, tolerance::FORWARD, &context)?;
+            all.forward = all.forward.max(error);
         }
-        sides += take_sides(forward, &maps, a.stem_channels());
+        all.sides += take_sides(forward, &maps, a.stem_channels());
     }
-    let pixels = case.images.shape.batch * a.hidden() * case.images.shape.extent.pixels();
-    ensure!(sides <= max_sides(pixels), "{sides} of {pixels} pixels are on the other side of 0; {context:?}");
+    all.pixels = case.images.shape.batch * a.hidden() * case.images.shape.extent.pixels();
+    all.check_sides(&context)?;
     let expected = expected.with_gradients(case, &parameters);
 
     // What is read of feature maps after a whole step may be less: gradient maps may take their places.
@@ -106,9 +139,10 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outc
     for channel in a.stem_channels()..a.channels() {
         let found = engine.read_plane(Plane::Gradient(channel), left)?;
         let (what, wanted) = (format!("gradient map {channel}"), &image.gradient_maps[channel]);
-        compare(&what, &found, wanted, size, tolerance::GRADIENT_MAP, &context)?;
+        let error = compare(&what, &found, wanted, size, tolerance::GRADIENT_MAP, &context)?;
+        all.gradients = all.gradients.max(error);
     }
-    compare(
+    let error = compare(
         "gradients",
         &gradients,
         &expected.gradients,
@@ -116,6 +150,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outc
         tolerance::PARAMETER_GRADIENT,
         &context,
     )?;
+    all.gradients = all.gradients.max(error);
 
     // Batches add up, and an update closes the step with the loss of all of them.
     engine.accumulate(&case.images, &case.targets, case.loss, case.scale())?;
@@ -133,7 +168,7 @@ pub fn check_case(open: &Open, seed: u64, case: &Case, setting: Setting) -> Outc
     let losses = engine.losses(true)?;
     compare("loss", &losses, &[2.0 * expected.loss], 2.0 * expected.loss + 1e-9, tolerance::LOSS, &context)?;
     ensure!(engine.gradients()?.iter().all(|&g| g == 0.0), "an update left gradients");
-    Ok((pixels, sides))
+    Ok(all)
 }
 
 /// A page limit that holds the outputs, and no more than a few channels.
@@ -147,21 +182,33 @@ fn few_channels(case: &Case) -> Result<u64> {
     Ok(4 * (batch * planes + 2 * maps.guard) as u64)
 }
 
-/// The random networks with the seeds `cases`, each with another block size, every other four of them in several pages.
+/// The random network with a seed, each with another block size, every other four of them in several pages.
 ///
 /// # Errors
 /// The first difference.
-pub fn random_networks_agree(open: &Open, cases: std::ops::Range<u64>) -> Outcome<()> {
-    let (mut pixels, mut sides) = (0, 0);
+pub fn random_network_agrees(open: &Open, seed: u64) -> Outcome<Agreement> {
+    let case = Case::random(seed);
+    let setting = random_setting(seed, &case)?;
+    check_case(open, seed, &case, setting)
+}
+
+/// How an engine is opened for the random network with a seed.
+pub(super) fn random_setting(seed: u64, case: &Case) -> Result<Setting> {
+    let max_page_bytes = if (seed / 4).is_multiple_of(2) { u64::MAX } else { few_channels(case)? };
+    Ok(Setting { block: [1, 2, 3, 10][seed as usize % 4], max_page_bytes })
+}
+
+/// The random networks with the seeds `cases`.
+///
+/// # Errors
+/// The first difference.
+pub fn random_networks_agree(open: &Open, cases: std::ops::Range<u64>) -> Outcome<Agreement> {
+    let mut all = Agreement::default();
     for seed in cases {
-        let case = Case::random(seed);
-        let max_page_bytes = if seed / 4 % 2 == 0 { u64::MAX } else { few_channels(&case)? };
-        let setting = Setting { block: [1, 2, 3, 10][seed as usize % 4], max_page_bytes };
-        let (more, on_the_other_side) = check_case(open, seed, &case, setting)?;
-        (pixels, sides) = (pixels + more, sides + on_the_other_side);
+        all.merge(&random_network_agrees(open, seed)?);
     }
-    ensure!(sides <= max_sides(pixels), "{sides} of {pixels} pixels are on the other side of 0");
-    Ok(())
+    all.check_sides(&"all random networks")?;
+    Ok(all)
 }
 
 /// Twenty steps: the loss follows float64, and a second run gives the same bits.

@@ -37,7 +37,8 @@ pub(super) fn largest(planes: &[Vec<f64>]) -> f64 {
     planes.iter().flatten().fold(1e-9, |largest, v| largest.max(v.abs()))
 }
 
-/// Fails unless every number differs by at most `tolerance` times `size`; NaN fails too.
+/// Fails unless every number differs by at most `tolerance` times `size`; NaN fails too. Returns the largest error, as a share of
+/// `size`.
 pub(super) fn compare(
     what: &str,
     found: &[f32],
@@ -45,21 +46,23 @@ pub(super) fn compare(
     size: f64,
     tolerance: f64,
     context: &dyn Debug,
-) -> Outcome<()> {
+) -> Outcome<f64> {
     ensure!(
         found.len() == wanted.len(),
         "{what}: {} numbers, wanted {}; {context:?}",
         found.len(),
         wanted.len()
     );
+    let mut largest_error = 0.0f64;
     for (i, (&f, &w)) in found.iter().zip(wanted).enumerate() {
         let error = (f64::from(f) - w).abs() / size;
         ensure!(
             error <= tolerance,
             "{what}[{i}] is {f}, wanted {w}: error {error:.2e} of {size:.2e}; {context:?}"
         );
+        largest_error = largest_error.max(error);
     }
-    Ok(())
+    Ok(largest_error)
 }
 
 #[cfg(test)]
@@ -69,7 +72,7 @@ mod tests {
     #[test]
     fn a_difference_is_described_with_its_place_and_nan_is_one() {
         let against = |found: &[f32]| compare("outputs", found, &[1.0, 2.0], 2.0, 1e-3, &"seed 7");
-        assert_eq!(against(&[1.0, 2.001]), Ok(()));
+        assert!(against(&[1.0, 2.001]).is_ok_and(|error| (error - 5e-4).abs() < 1e-6));
         let said = against(&[1.0, 2.1]).unwrap_err().to_string();
         assert!(said.contains("outputs[1]") && said.contains("2.1") && said.contains("seed 7"), "{said}");
         assert!(against(&[f32::NAN, 2.0]).is_err());

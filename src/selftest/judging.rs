@@ -59,7 +59,7 @@ fn check_judging(engine: &mut dyn Engine, case: &Case) -> Outcome<()> {
     let outputs = engine.forward(&case.images)?;
     let context = (case.loss, case.targets.weights.is_some());
     let loss = |what: &str, sum: &LossSum| {
-        compare(what, &[sum.loss() as f32], &[wanted], wanted + 1e-9, tolerance::LOSS, &context)
+        compare(what, &[sum.loss() as f32], &[wanted], wanted + 1e-9, tolerance::LOSS, &context).map(drop)
     };
     let extent = case.images.shape.extent;
     let whole = judged(engine, case, &Window::whole(extent), &outputs)?;

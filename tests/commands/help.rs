@@ -2,9 +2,10 @@
 
 use crate::support::Bench;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "demo",
     "devices",
+    "doctor",
     "train",
     "predict",
     "watch",

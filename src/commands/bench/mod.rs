@@ -1,17 +1,18 @@
 //! `msd-gpu bench`: how fast this machine is on MS-D networks.
 
+mod passes;
 mod peers;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
 
+pub(super) use self::passes::Passes;
 use self::peers::{Key, Peers};
 use super::console;
 use super::device::DeviceArguments;
-use crate::engine::{Adam, Engine, Images, Loss, Peaks, Targets, example_batch};
+use crate::engine::{Engine, Peaks};
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, initialise};
 use crate::schedule::update_traffic;
@@ -62,9 +63,7 @@ const TIMED_RUNS: usize = 3;
 /// What is timed.
 struct Case {
     arguments: BenchArguments,
-    architecture: Architecture,
-    images: Images,
-    targets: Targets,
+    passes: Passes,
     /// What the device can do at best.
     peaks: Peaks,
     peers: Option<Peers>,
@@ -93,9 +92,9 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     let mut engine = device.open(&architecture, &initialise(&architecture, 1))?;
     // Asking for the memory first finds sizes that cannot be counted before any image is made.
     engine.bytes(shape, true)?;
-    let (images, targets) = example_batch(&architecture, shape)?;
+    let passes = Passes::new(architecture, shape)?;
     let peaks = device.peaks()?;
-    let case = Case { arguments, architecture, images, targets, peaks, peers };
+    let case = Case { arguments, passes, peaks, peers };
     if !case.arguments.json {
         console::line(format!(
             "this device at best: {:.0} GFLOP/s in registers, copying {:.1} GB/s",
@@ -108,32 +107,10 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
 }
 
 impl Case {
-    fn once(&self, engine: &mut dyn Engine, training: bool, step: u64) -> Result<f64> {
-        let start = Instant::now();
-        if training {
-            engine.accumulate(
-                &self.images,
-                &self.targets,
-                Loss::CrossEntropy,
-                1.0 / self.images.pixels.len() as f32,
-            )?;
-            engine.update(&Adam::new(1e-3, step))?;
-            engine.losses(true)?;
-        } else {
-            engine.forward(&self.images)?;
-        }
-        Ok(start.elapsed().as_secs_f64())
-    }
-
     /// Times one kind of pass and prints it.
     fn measure(&self, engine: &mut dyn Engine, training: bool) -> Result<()> {
-        for warm_up in 1..=2 {
-            self.once(engine, training, warm_up)?;
-        }
-        let runs = (0..self.arguments.repeats as u64).map(|run| self.once(engine, training, 3 + run));
-        let mut seconds = runs.collect::<Result<Vec<f64>>>()?;
-        seconds.sort_by(f64::total_cmp);
-        self.print(engine, training, seconds[seconds.len() / 2])?;
+        let seconds = self.passes.median_seconds(engine, training, self.arguments.repeats)?;
+        self.print(engine, training, seconds)?;
         if self.arguments.steps { self.measure_steps(engine, training) } else { Ok(()) }
     }
 
@@ -141,9 +118,9 @@ impl Case {
         let what = what(training);
         let a = &self.arguments;
         let key = Key { what: what.into(), size: a.size, depth: a.depth, width: a.width, batch: a.batch };
-        let peak_bytes = engine.bytes(self.images.shape, training)?;
+        let peak_bytes = engine.bytes(self.passes.shape(), training)?;
         let name = engine.device().name.clone();
-        let operations = self.operations(what);
+        let operations = self.passes.operations(what);
         let (gflops, share) = (operations / seconds / 1e9, operations / seconds / self.peaks.operations);
         if !a.json {
             let mebibytes = peak_bytes as f64 / (1 << 20) as f64;
@@ -186,7 +163,7 @@ impl Case {
                 // The first was to get the clock going.
                 engine.step_seconds();
             }
-            self.once(engine, training, 1 + run)?;
+            self.passes.once(engine, training, 1 + run)?;
         }
         let steps = engine.step_seconds();
         engine.time_steps(false);
@@ -200,9 +177,9 @@ impl Case {
 
     /// Bytes that each kind of step must move in the schedule that `engine` runs, the optimiser's step included.
     fn traffic(&self, engine: &dyn Engine, training: bool) -> Result<Vec<(&'static str, u64)>> {
-        let mut traffic = engine.traffic(self.images.shape, training)?;
+        let mut traffic = engine.traffic(self.passes.shape(), training)?;
         if training {
-            traffic.push(("update", update_traffic(&self.architecture)));
+            traffic.push(("update", update_traffic(self.passes.architecture())));
         }
         Ok(traffic)
     }
@@ -210,7 +187,7 @@ impl Case {
     fn print_step(&self, step: &str, what: &str, seconds: f64, bytes: u64) {
         // A step that is too short for the clock has no speed.
         let speed = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
-        let (operations, moved) = (speed(self.operations(step)), speed(bytes as f64));
+        let (operations, moved) = (speed(self.passes.operations(step)), speed(bytes as f64));
         let (of_peak, of_copy) = (operations / self.peaks.operations, moved / self.peaks.copied_bytes);
         if self.arguments.json {
             console::json(&json!({
@@ -224,27 +201,6 @@ impl Case {
             let copying = format!("{:>8.1} GB/s {:>4.0} % of copying", moved / 1e9, 100.0 * of_copy);
             console::line(format!("{line} {share} {copying}"));
         }
-    }
-
-    /// Operations of a pass or of a kind of step: 18 for each filter and pixel, thrice that for a training step
-    /// (the convention of the field), and 2 for each mixing weight and pixel.
-    fn operations(&self, what: &str) -> f64 {
-        let a = &self.architecture;
-        let filters = 18.0 * a.filter_count() as f64;
-        let mix = 2.0 * (a.channels() * a.outputs) as f64;
-        let each = match what {
-            "forward" | "convolve" | "filter_gradient" => filters,
-            "train_step" => 3.0 * filters,
-            // What comes before the first layer needs no gradient.
-            "input_gradient" => filters - 18.0 * (a.stem_channels() * a.hidden()) as f64,
-            // Two passes for each scale.
-            "stem" => a.stem.scales.iter().map(|scale| (8 * scale.radius() + 4) as f64).sum(),
-            "mix" | "mix_weight_gradient" => mix,
-            "mix_input_gradient" => 2.0 * (a.hidden() * a.outputs) as f64,
-            "bias_gradient" => a.hidden() as f64,
-            _ => 0.0,
-        };
-        each * self.images.pixels.len() as f64
     }
 }
 

@@ -18,6 +18,7 @@ use crate::engine::{
 use crate::geometry::Shape;
 use crate::gpu::runtime::adapters::GpuAdapter;
 use crate::gpu::runtime::device::Device;
+use crate::gpu::runtime::faults::Remedy;
 use crate::gpu::runtime::memory;
 use crate::gpu::runtime::pipelines::Pipelines;
 use crate::gpu::runtime::readback;
@@ -43,6 +44,8 @@ pub struct GpuOptions {
     /// Whether shaders check indices, loops and divisors while they run; `None` for what the environment variable
     /// `MSD_GPU_CHECKED_SHADERS` says, and no if it says nothing.
     pub checked_shaders: Option<bool>,
+    /// Whether the adapter is used as if its driver had no known fault ([`crate::gpu::FAULTS`]), to see whether it has it.
+    pub despite_faults: bool,
 }
 
 /// An engine on a graphics processor.
@@ -69,7 +72,8 @@ impl GpuEngine {
     ///
     /// # Errors
     /// [`Error::Setting`] when the architecture is unusable; [`Error::Mismatch`] when there are not as many parameters as it has;
-    /// [`Error::Device`] when the device cannot be opened; [`Error::OutOfMemory`] when it has no memory for the parameters.
+    /// [`Error::Device`] when the device cannot be opened, or is avoided for a fault of its driver; [`Error::OutOfMemory`] when it has
+    /// no memory for the parameters.
     pub fn open(
         adapter: &GpuAdapter,
         architecture: &Architecture,
@@ -78,7 +82,12 @@ impl GpuEngine {
     ) -> Result<Self> {
         architecture.validate()?;
         let layout = ParameterLayout::of(architecture);
-        let tuning = options.tuning.unwrap_or_else(|| Tuning::safe_on(adapter));
+        let fault = adapter.fault().filter(|_| !options.despite_faults);
+        let tuning = match fault {
+            Some(fault) if fault.remedy == Remedy::Avoid => return Err(fault.error(&adapter.info().name)),
+            Some(_) => Tuning::safe_on(adapter),
+            None => options.tuning.unwrap_or_else(|| Tuning::safe_on(adapter)),
+        };
         let device = Device::open(adapter, options.checked_shaders, tuning.matrices > 0)?;
         let tuning = tuning.within(&device.limits);
         let limits = DispatchLimits::new(device.limits.max_compute_workgroups_per_dimension);
@@ -455,7 +464,7 @@ mod tests {
         let bits = |workgroups: u32, multiply_adds: u64| {
             let options = GpuOptions { block: Some(2), ..Default::default() };
             let mut engine = GpuEngine::open(&adapter, &architecture, &parameters, options).unwrap();
-            engine.dispatch_limits = DispatchLimits { workgroups, multiply_adds };
+            engine.dispatch_limits = DispatchLimits { workgroups, multiply_adds, ..engine.dispatch_limits };
             engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
             let numbers = [engine.forward(&images).unwrap(), engine.gradients().unwrap()];
             let judged = engine.judge(&first.0, &first.1, Loss::CrossEntropyDice).unwrap();

@@ -104,11 +104,29 @@ impl Tuning {
         }
     }
 
-    /// The same for an adapter: with its matrix units where these are trusted.
+    /// What is safe on an adapter: that of its kind, with matrix units where they are trusted, or the smallest tiles where its driver
+    /// has a fault.
     pub fn safe_on(adapter: &GpuAdapter) -> Self {
+        if adapter.fault().is_some() {
+            return Self::smallest();
+        }
         let info = adapter.info();
         let trusted = MatrixUnits::of(&adapter.0).is_some_and(|units| units.trusted(&info));
         Self { matrices: u32::from(trusted), ..Self::safe(info.kind) }
+    }
+
+    /// The smallest tiles: a thread has as few numbers at a time as may be.
+    fn smallest() -> Self {
+        Self {
+            convolve_rows: 1,
+            convolve_outputs: 1,
+            gradient_rows: 1,
+            gradient_channels: 1,
+            filter_channels: 1,
+            staged: 0,
+            filter_product: 0,
+            ..Self::safe(DeviceKind::Software)
+        }
     }
 
     /// The tuning without what a device with these limits cannot run.
@@ -257,9 +275,19 @@ mod tests {
 
     #[test]
     fn safe_tunings_may_be_chosen() {
-        for kind in [DeviceKind::Gpu, DeviceKind::Software] {
-            let safe = Tuning::safe(kind);
+        for safe in [Tuning::safe(DeviceKind::Gpu), Tuning::safe(DeviceKind::Software), Tuning::smallest()] {
             assert!(Tuning::FIELDS.iter().all(|field| field.values.contains(&safe.get(field))));
+        }
+    }
+
+    #[test]
+    fn the_smallest_tiles_are_the_smallest_that_there_are() {
+        let smallest = Tuning::smallest();
+        for field in &Tuning::FIELDS {
+            // These say how work is divided, not how much of it a thread holds.
+            if !matches!(field.name, "workgroups" | "block" | "convolve_lanes") {
+                assert_eq!(Some(&smallest.get(field)), field.values.iter().min(), "{}", field.name);
+            }
         }
     }
 

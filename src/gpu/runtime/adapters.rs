@@ -1,6 +1,9 @@
 //! Finds the devices of this machine.
 
-use crate::engine::{DeviceInfo, DeviceKind};
+use super::device::Device;
+use super::faults::{Fault, Remedy};
+use crate::Result;
+use crate::engine::{DeviceInfo, DeviceKind, DeviceLimits};
 
 /// A device that can be opened with [`crate::gpu::GpuEngine::open`].
 #[derive(Debug, Clone)]
@@ -10,6 +13,48 @@ impl GpuAdapter {
     /// What it is.
     pub fn info(&self) -> DeviceInfo {
         device_info(&self.0.get_info())
+    }
+
+    /// The known fault of its driver, if there is one.
+    pub fn fault(&self) -> Option<&'static Fault> {
+        Fault::of(&self.0.get_info())
+    }
+
+    /// Opens the device and closes it again, to see whether it can be used.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when it cannot be opened, or has a fault for which it is avoided.
+    pub fn try_open(&self) -> Result<()> {
+        match self.fault() {
+            Some(fault) if fault.remedy == Remedy::Avoid => Err(fault.error(&self.info().name)),
+            _ => Device::open(self, None, false).map(drop),
+        }
+    }
+
+    /// What it allows.
+    pub fn limits(&self) -> DeviceLimits {
+        let limits = self.0.limits();
+        DeviceLimits {
+            memory: self.memory(),
+            buffer_bytes: limits.max_buffer_size,
+            binding_bytes: limits.max_storage_buffer_binding_size,
+            workgroup_threads: limits.max_compute_invocations_per_workgroup,
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            has_clock: self.0.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+        }
+    }
+
+    /// Bytes of memory of its own, or of the machine's that it may use; Vulkan alone says so.
+    fn memory(&self) -> Option<u64> {
+        /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`.
+        const DEVICE_LOCAL: u32 = 1;
+        // SAFETY: the adapter is only read, and not kept.
+        let adapter = unsafe { self.0.as_hal::<wgpu::hal::api::Vulkan>() }?;
+        let instance = adapter.shared_instance().raw_instance();
+        // SAFETY: the physical device is one of this instance, as both come from the same adapter.
+        let memory = unsafe { instance.get_physical_device_memory_properties(adapter.raw_physical_device()) };
+        let heaps = memory.memory_heaps.iter().take(memory.memory_heap_count as usize);
+        Some(heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0).map(|heap| heap.size).sum())
     }
 }
 

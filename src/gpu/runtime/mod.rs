@@ -2,7 +2,8 @@
 //!
 //! - [`template`] writes out the register tiles of the WGSL templates in `shaders/`, and `kernel` says what a kernel is:
 //!   neither needs a device;
-//! - `adapters` finds devices, `device` opens one and keeps what went wrong on it, `memory` makes its buffers;
+//! - `faults` lists what is known to go wrong with which driver, `adapters` finds devices, `device` opens one and keeps what went
+//!   wrong on it, `memory` makes its buffers;
 //! - `pipelines` compiles kernels and binds buffers to them, `readback` reads results back to the host, `timer` times
 //!   passes on request;
 //! - `matrices` says whether a device has matrix units that can be used, and tries them, with a kernel of its own;
@@ -10,6 +11,7 @@
 
 pub(super) mod adapters;
 pub(super) mod device;
+pub(super) mod faults;
 pub(super) mod kernel;
 pub(super) mod matrices;
 pub(super) mod memory;
@@ -20,4 +22,5 @@ pub mod template;
 pub(super) mod timer;
 
 pub use adapters::{GpuAdapter, adapters};
+pub use faults::{FAULTS, Fault, Remedy};
 pub use peak::peaks;

@@ -157,6 +157,7 @@ mod tests {
         convolve_lanes: 64,
         staged: 0,
         filter_product: 0,
+        matrices: 0,
     };
     const MAX_WORKGROUPS: u32 = 65_535;
 
