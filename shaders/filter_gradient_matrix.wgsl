@@ -14,7 +14,7 @@ enable wgpu_cooperative_matrix;
 // Tiling: a workgroup of eight subgroups, four by two, computes GRADIENTS gradients with nine taps each, which are rows of a
 // matrix of 12 SIZE rows, by SOURCES sources: 3 by ACROSS matrices a subgroup. PIXELS pixels of a row at a time are copied into
 // the workgroup's memory, gradients once for each tap with its shift, in pairs of pixels PAIRS apart, while those before are
-// multiplied. Work items are (image, columns by PIXELS, rows); each chunk takes `items_of_chunk` consecutive ones.
+// multiplied. Work items are (image, rows, columns by PIXELS); each chunk takes `items_of_chunk` consecutive ones.
 // x: tiles of sources, then tiles of gradients; y: chunks.
 
 //#include geometry
@@ -119,8 +119,8 @@ fn filter_gradient_matrix(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(
     workgroupBarrier();
     for (var item = start; item <= end; item += 1u) {
         if item < end {
-            let y = i32(item % tall) - reach;
-            let column = i32(item / tall % params.column_tiles * ${PIXELS}u) + pair - reach;
+            let y = i32(item / params.column_tiles % tall) - reach;
+            let column = i32(item % params.column_tiles * ${PIXELS}u) + pair - reach;
             let image = item / (tall * params.column_tiles);
             // Beyond the last column the last is taken again, and counts no more.
             let last = columns + reach - 1;

@@ -86,7 +86,18 @@ fn sum_partials(
     //#end
     var sum = 0.0;
     var at = group * params.chunks * params.elements + element;
-    for (var chunk = 0u; chunk < params.chunks; chunk += 1u) {
+    // Eight loads are under way at a time; the order of the sum stays.
+    var chunk = 0u;
+    for (; chunk + 8u <= params.chunks; chunk += 8u) {
+        //#for k in 0..8
+        let part_${k} = partials[at + ${k}u * params.elements];
+        //#end
+        //#for k in 0..8
+        sum += part_${k};
+        //#end
+        at += 8u * params.elements;
+    }
+    for (; chunk < params.chunks; chunk += 1u) {
         sum += partials[at];
         at += params.elements;
     }

@@ -2,7 +2,7 @@
 # The whole test command: formatting, lints, all tests, documentation.
 #
 # Needs Rust and a C compiler. The GPU tests need some Vulkan driver; on a Debian machine without any, this
-# installs lavapipe, a Vulkan that runs on the processor. Python 3 is needed for the checks of exported models, of
+# installs lavapipe, a Vulkan that runs on the processor; a newer one with matrix units is unpacked into target/. Python 3 is needed for the checks of exported models, of
 # TIFF files, of Zarr folders and of the Python module alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -97,6 +97,15 @@ check_against_pytorch() {
   done
 }
 
+# A second software Vulkan, which has matrix units.
+check_on_newer_lavapipe() {
+  local folder
+  folder="$(realpath "$newer_lavapipe")"
+  MSD_GPU_NEEDS_MATRICES=1 VK_DRIVER_FILES="$folder/lvp.json" \
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$folder/ld-linux-x86-64.so.2 --library-path $folder" \
+    cargo test --quiet --test gpu_cross_check -- --skip every_tuning
+}
+
 echo "== formatting"
 cargo fmt --all --check
 echo "== lints"
@@ -118,6 +127,14 @@ echo "== tests of the CPU engine with narrower instruction sets"
 for instructions in baseline avx2; do
   MSD_GPU_INSTRUCTIONS=$instructions cargo test --quiet --test cpu_cross_check
 done
+newer_lavapipe="${CARGO_TARGET_DIR:-target}/newer-lavapipe"
+if bash tests/newer_lavapipe.sh "$newer_lavapipe"; then
+  echo "== the GPU's cross-checks on a newer software Vulkan, with matrix units"
+  check_on_newer_lavapipe
+else
+  echo "== not checked: matrix units, as the newer software Vulkan cannot be unpacked here"
+  [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
+fi
 if install_python_packages; then
   echo "== exported models in onnxruntime"
   check_exported_models

@@ -4,6 +4,8 @@
 //! pixels, which the second halves of large images would lose; images of photon counts can be above the largest half. So both
 //! are multiplied by a power of two that brings their largest numbers near 1, which is exact, and the sums divided by it.
 
+use rayon::prelude::*;
+
 use super::params::LossCall;
 use crate::engine::{Images, Targets};
 
@@ -42,6 +44,10 @@ impl SplitFactors {
 
 /// The largest magnitude; numbers that are none are left out, as they spoil what they meet in any case.
 fn largest(numbers: &[f32]) -> f32 {
+    numbers.par_chunks(1 << 16).map(largest_of_piece).reduce(|| 0.0, f32::max)
+}
+
+fn largest_of_piece(numbers: &[f32]) -> f32 {
     // Sixteen maxima at a time, which compilers turn into vector instructions.
     let mut largest = [0.0f32; 16];
     let (chunks, rest) = numbers.as_chunks::<16>();

@@ -30,7 +30,8 @@ pub struct Tuning {
     pub(in crate::gpu) staged: u32,
     /// Whether filter gradients are products of matrices: 0 for no, else the fours of sources of a thread.
     pub(in crate::gpu) filter_product: u32,
-    /// Whether matrix units compute filter gradients, where the device has some: 1 for yes.
+    /// Whether matrix units compute filter gradients, where the device has some: 0 for no, 1 wherever they are worth their padding, 2
+    /// where there is much to add up besides.
     pub(in crate::gpu) matrices: u32,
 }
 
@@ -69,7 +70,7 @@ impl Tuning {
         field!(convolve_lanes, [64, 128]),
         field!(staged, [0, 1]),
         field!(filter_product, [0, 1, 2]),
-        field!(matrices, [0, 1]),
+        field!(matrices, [0, 1, 2]),
     ];
     /// How many fields older texts have: those that came later are 0 or 1 there.
     const FIELDS_OF_OLDER_TEXTS: [usize; 2] = [6, 10];
@@ -112,7 +113,7 @@ impl Tuning {
         }
         let info = adapter.info();
         let trusted = MatrixUnits::of(&adapter.0).is_some_and(|units| units.trusted(&info));
-        Self { matrices: u32::from(trusted), ..Self::safe(info.kind) }
+        Self { matrices: if trusted { 2 } else { 0 }, ..Self::safe(info.kind) }
     }
 
     /// The smallest tiles: a thread has as few numbers at a time as may be.

@@ -23,7 +23,11 @@ const FEWEST_ITEMS: u32 = 8;
 const FEWER_WORKGROUPS: u32 = 8;
 
 /// The same for filter_gradient_matrix, whose workgroups are the largest.
-const FEWER_MATRIX_WORKGROUPS: u32 = 32;
+const FEWER_MATRIX_WORKGROUPS: u32 = 16;
+
+/// Multiply-adds that are much for matrix units: on an H100 they gained nothing at 256x256 and depth 50, where 20 gradients meet 50
+/// sources.
+const FEWEST_FOR_MATRICES: u64 = 1_000_000_000;
 
 /// Matrices of sources that a subgroup of filter_gradient_matrix takes: as many as make tiles few and full. It copies 12 matrices of
 /// gradients for every two times as many of sources.
@@ -168,7 +172,9 @@ impl Planner<'_> {
     }
 
     pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {
-        let units = self.limits.matrices.filter(|_| self.tuning.matrices > 0);
+        let fewest = if self.tuning.matrices == 2 { FEWEST_FOR_MATRICES } else { 0 };
+        let enough = self.per_pixel(9 * count(sources), count(gradients)) >= fewest;
+        let units = self.limits.matrices.filter(|_| self.tuning.matrices > 0 && enough);
         if let Some(units) = units.filter(|units| matrices_fit(*units, count(gradients), count(sources))) {
             return self.filter_matrix(units, gradients, sources);
         }
