@@ -79,7 +79,7 @@ fn matrix_units_agree() {
     let tuning = Tuning::parse(&safe.replace("matrices=0", "matrices=1"));
     // A test beside `Tuning` makes sure that these run every kernel with matrices.
     for (width, depth, boundary, seed) in
-        [(2, 12, Boundary::Reflect, 4), (4, 20, Boundary::Symmetric, 5), (2, 12, Boundary::Zeros, 7)]
+        [(2, 12, Boundary::Reflect, 4), (4, 20, Boundary::Symmetric, 5), (2, 20, Boundary::Zeros, 7)]
     {
         let architecture = Architecture { width, boundary, ..Architecture::new(2, 5, depth) };
         let shape = Shape { batch: 2, extent: Extent::plane(13, 40) };

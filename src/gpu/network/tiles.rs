@@ -331,7 +331,7 @@ mod tests {
     fn kernels_with_matrices_are_all_run() {
         let mut run: BTreeSet<String> = BTreeSet::new();
         // Those of the cross-check.
-        for (width, depth, block) in [(2, 12, 20), (4, 20, 20)] {
+        for (width, depth, block) in [(2, 12, 20), (2, 20, 20), (4, 20, 20)] {
             let architecture = Architecture { width, ..Architecture::new(2, 5, depth) };
             let shape = Shape { batch: 2, extent: Extent::plane(13, 40) };
             let options = Options { block, max_page_bytes: u64::MAX, alignment: 16, share_planes: true };
