@@ -2,8 +2,8 @@
 # The whole test command: formatting, lints, all tests, documentation.
 #
 # Needs Rust and a C compiler. The GPU tests need some Vulkan driver; on a Debian machine without any, this
-# installs lavapipe, a Vulkan that runs on the processor; a newer one with matrix units is unpacked into target/. Python 3 is needed for the checks of exported models, of
-# TIFF files, of Zarr folders and of the Python module alone.
+# installs lavapipe, a Vulkan that runs on the processor; a newer one with matrix units is unpacked into target/.
+# Python 3 is needed for the checks of exported models, of TIFF files, of Zarr folders and of the Python module alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

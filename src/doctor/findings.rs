@@ -201,9 +201,10 @@ fn nodes(machine: &Machine, hardware: &[&Card]) -> Vec<Finding> {
                 ]
             }
             ("permission denied", None) => vec!["sudo chmod a+rw /dev/nvidia*".to_owned()],
-            ("permission denied", Some(Container::Docker | Container::Podman)) => {
+            ("permission denied", Some(container @ (Container::Docker | Container::Podman))) => {
+                let program = if container == Container::Podman { "podman" } else { "docker" };
                 vec![format!(
-                    "docker run --device /dev/dri --group-add $(getent group {group} | cut -d: -f3) IMAGE msd-gpu doctor"
+                    "{program} run --device /dev/dri --group-add $(getent group {group} | cut -d: -f3) IMAGE msd-gpu doctor"
                 )]
             }
             _ => Vec::new(),

@@ -14,7 +14,7 @@ use clap::Args;
 use log::info;
 use serde_json::json;
 
-use self::outcome::{Outcome, Row, Seen};
+use self::outcome::{Outcome, Row, ShownDevice};
 use self::parts::{Part, run_part};
 use super::console;
 use crate::doctor::{Finding, Machine, View, findings};
@@ -79,32 +79,41 @@ fn look(wish: Option<&str>) -> Outcome {
     let view = View::of_this_machine();
     let mut machine = Machine::look(&view);
     let variables = text::variables();
+    let asked_for = wish.is_some_and(|wish| wish != "auto");
     let arguments = wish.map(|wish| vec!["--device".to_owned(), wish.to_owned()]).unwrap_or_default();
     let listed = run_part(Part::List, &arguments, None, TO_START);
     let mut outcome = match listed {
         Ok(said) => {
-            let seen = Seen::all(&said);
+            let seen = ShownDevice::all(&said);
             // What was loaded is what counts, whatever was found by looking.
             if let Some(loader) = said["loader"].as_str() {
                 machine.loader.library = Some(loader.into());
             }
             let wanted = said["wanted"].as_u64().map(|index| index as usize);
-            Outcome { machine, variables, wanted, devices: seen, shown: Vec::new(), findings: Vec::new() }
+            Outcome {
+                machine,
+                variables,
+                wanted,
+                asked_for,
+                devices: seen,
+                shown: Vec::new(),
+                findings: Vec::new(),
+            }
         }
         Err(problem) => {
             let what = format!("a driver ended the program that loaded it: {problem}");
             let mend = vec!["VK_LOADER_DEBUG=error,warn,driver msd-gpu devices".to_owned()];
             let findings = vec![Finding { piece: "driver_crashes", what, mend }];
             // The CPU needs no driver.
-            let cpu = Seen::of_cpu();
+            let cpu = ShownDevice::of_cpu();
             let wanted = matches!(wish, None | Some("auto" | "cpu" | "0")).then_some(0);
-            Outcome { machine, variables, wanted, devices: vec![cpu], shown: Vec::new(), findings }
+            Outcome { machine, variables, wanted, asked_for, devices: vec![cpu], shown: Vec::new(), findings }
         }
     };
     if !cfg!(feature = "gpu") {
         let what = "this build of msd-gpu has no GPU support; build it with the feature gpu".to_owned();
         outcome.findings = vec![Finding { piece: "no_gpu_support", what, mend: Vec::new() }];
-    } else if outcome.findings.is_empty() && !outcome.devices.iter().any(Seen::is_hardware) {
+    } else if outcome.findings.is_empty() && !outcome.devices.iter().any(ShownDevice::is_hardware) {
         outcome.findings = findings(&outcome.machine);
     }
     outcome.shown =
@@ -118,7 +127,8 @@ fn look(wish: Option<&str>) -> Outcome {
 
 /// Measures all devices, and then checks each in every variant: a fair share of what is left of the time for each.
 fn check(outcome: &mut Outcome, begun: Instant, limit: Duration) {
-    let of = |device: &Seen, more: &[String]| [&["--device".to_owned(), device.argument()], more].concat();
+    let of =
+        |device: &ShownDevice, more: &[String]| [&["--device".to_owned(), device.argument()], more].concat();
     // The CPU first: it is done quickly, and leaves its time to the others.
     outcome.devices.sort_by_key(|device| !device.is_cpu());
     let mut waiting = 0u32;
@@ -195,7 +205,7 @@ impl Outcome {
             "cards": cards.collect::<Vec<_>>(), "files": nodes.collect::<Vec<_>>(),
             "variables": self.variables.iter().cloned().collect::<serde_json::Map<_, _>>(),
             "findings": findings.collect::<Vec<_>>(),
-            "devices": self.devices.iter().map(Seen::json).collect::<Vec<_>>(),
+            "devices": self.devices.iter().map(ShownDevice::json).collect::<Vec<_>>(),
             "works": self.works(), "seconds": seconds,
         })
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::parts::{Part, Said};
+use super::parts::{Answer, Part};
 use crate::doctor::{Finding, Machine};
 
 /// All of it.
@@ -12,7 +12,9 @@ pub(super) struct Outcome {
     pub variables: Vec<(String, Value)>,
     /// The index of the device that was asked for, or that is taken where nobody asks.
     pub wanted: Option<usize>,
-    pub devices: Vec<Seen>,
+    /// Whether one was asked for.
+    pub asked_for: bool,
+    pub devices: Vec<ShownDevice>,
     /// The devices that show, also where others are not asked for: `0: CPU, 2 threads, AVX2`.
     pub shown: Vec<String>,
     pub findings: Vec<Finding>,
@@ -26,7 +28,7 @@ impl Outcome {
 }
 
 /// A device that shows.
-pub(super) struct Seen {
+pub(super) struct ShownDevice {
     pub index: usize,
     pub name: String,
     pub backend: String,
@@ -36,11 +38,11 @@ pub(super) struct Seen {
     /// The known fault of its driver, in words that follow its name.
     pub fault: Option<String>,
     /// What it allows and how fast it is, once that was measured.
-    pub measured: Option<Said>,
+    pub measured: Option<Answer>,
     /// What was checked.
     pub rows: Vec<Row>,
     /// The first step that goes wrong, where that was asked for.
-    pub bisected: Option<Said>,
+    pub bisected: Option<Answer>,
 }
 
 /// A variant to check.
@@ -54,7 +56,7 @@ pub(super) struct Variant {
 /// How a variant of a device was checked.
 pub(super) struct Row {
     pub variant: String,
-    pub said: Said,
+    pub said: Answer,
 }
 
 impl Row {
@@ -91,7 +93,7 @@ fn last_part(name: &str) -> &str {
     name.rsplit(", ").next().unwrap_or(name)
 }
 
-impl Seen {
+impl ShownDevice {
     /// What a list of devices holds.
     pub fn all(said: &Value) -> Vec<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -25,7 +25,7 @@ pub(super) enum Part {
 }
 
 /// What it answers with in the end, or what went wrong in a phrase.
-pub(super) type Said = Result<Value, String>;
+pub(super) type Answer = Result<Value, String>;
 
 /// Does a part in a process of its own, which is ended after `limit`. `instructions` are those that the CPU is to be run with.
 pub(super) fn run_part(
@@ -33,7 +33,7 @@ pub(super) fn run_part(
     arguments: &[String],
     instructions: Option<&str>,
     limit: Duration,
-) -> Said {
+) -> Answer {
     let (program, before) = this_program().map_err(|e| format!("this program cannot be found ({e})"))?;
     let name = part.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let mut command = Command::new(program);
@@ -66,7 +66,7 @@ fn this_program() -> std::io::Result<(PathBuf, Vec<String>)> {
 }
 
 /// Reads what a process says, line by line, until it ends or the time is over.
-fn listen(mut child: Child, limit: Duration) -> Said {
+fn listen(mut child: Child, limit: Duration) -> Answer {
     let (sender, lines) = channel();
     let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err("its output cannot be read".into());
@@ -144,7 +144,7 @@ fn ended(status: ExitStatus) -> String {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, limit: Duration) -> Said {
+    fn shell(script: &str, limit: Duration) -> Answer {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         listen(command.spawn().unwrap(), limit)

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::super::table;
-use super::outcome::{Outcome, Row, Seen};
+use super::outcome::{Outcome, Row, ShownDevice};
 use crate::doctor::{Machine, System};
 use crate::error::Bytes;
 use crate::selftest::tolerance;
@@ -69,8 +69,9 @@ pub(super) fn beginning(outcome: &Outcome, report: bool) -> Vec<String> {
         lines.extend(drivers(machine, report));
     }
     lines.extend(section("Devices"));
+    let mark = if outcome.asked_for { "" } else { "  <- auto takes this one" };
     for device in &outcome.devices {
-        let taken = if Some(device.index) == outcome.wanted { "  <- auto takes this one" } else { "" };
+        let taken = if Some(device.index) == outcome.wanted { mark } else { "" };
         let software = if device.kind == "software" { " (software)" } else { "" };
         lines.push(format!("  {}  {}{software}{taken}", device.index, device.name));
         if !device.is_cpu() {
@@ -172,7 +173,7 @@ pub(super) fn end(outcome: &Outcome, report: bool) -> Vec<String> {
     lines
 }
 
-fn measured(device: &Seen) -> Option<&Value> {
+fn measured(device: &ShownDevice) -> Option<&Value> {
     device.measured.as_ref()?.as_ref().ok()
 }
 
@@ -180,7 +181,7 @@ fn bytes(value: &Value) -> String {
     value.as_u64().map_or("unknown".into(), |bytes| Bytes(bytes).to_string())
 }
 
-fn memory(devices: &[Seen], report: bool) -> Vec<String> {
+fn memory(devices: &[ShownDevice], report: bool) -> Vec<String> {
     let mut rows = vec![
         ["", "in all", "a buffer", "a binding", "a workgroup", "its threads"].map(str::to_owned).to_vec(),
     ];
@@ -211,7 +212,7 @@ fn memory(devices: &[Seen], report: bool) -> Vec<String> {
     lines
 }
 
-fn speed(devices: &[Seen]) -> Vec<String> {
+fn speed(devices: &[ShownDevice]) -> Vec<String> {
     let mut lines: Vec<String> = section("Speed").into();
     let names = ["", "at best", "copying", "a training step of", "takes", "of the best"];
     let mut rows = vec![names.map(str::to_owned).to_vec()];
@@ -237,7 +238,7 @@ fn speed(devices: &[Seen]) -> Vec<String> {
     lines
 }
 
-fn checks(devices: &[Seen]) -> Vec<String> {
+fn checks(devices: &[ShownDevice]) -> Vec<String> {
     let (maps, gradients) = (tolerance::FORWARD, tolerance::PARAMETER_GRADIENT);
     let title =
         format!("Largest errors against float64 (allowed: maps {maps:.0e}, gradients {gradients:.0e})");
@@ -251,7 +252,7 @@ fn checks(devices: &[Seen]) -> Vec<String> {
     lines
 }
 
-fn cells(device: &Seen, row: &Row) -> Vec<String> {
+fn cells(device: &ShownDevice, row: &Row) -> Vec<String> {
     let counts = |name: &str| match row.counts(name) {
         Some((_, 0)) | None => "-".to_owned(),
         Some((done, all)) => format!("{done}/{all}"),
@@ -271,7 +272,7 @@ fn cells(device: &Seen, row: &Row) -> Vec<String> {
 }
 
 /// The first step that goes wrong, of devices that were looked at so.
-fn steps(devices: &[Seen]) -> Vec<String> {
+fn steps(devices: &[ShownDevice]) -> Vec<String> {
     let mut lines = Vec::new();
     for device in devices {
         let Some(said) = &device.bisected else { continue };

@@ -121,8 +121,6 @@ impl Planner<'_> {
         finishes: &Range<usize>,
         map_page: usize,
     ) {
-        let architecture = &self.schedule.architecture;
-        let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels())).max();
         // Copying a few filters first takes longer than it saves.
         let few = count(channels).min(count(gradients)) < FEWEST_STAGED;
         let staged = if few { 0 } else { self.tuning.staged };
@@ -154,7 +152,7 @@ impl Planner<'_> {
             map_page_start,
             map_page_channels,
             tiles: count(channels).div_ceil(size),
-            reach: reach.unwrap_or(0) as u32,
+            reach: self.largest_dilation(gradients),
         };
         let maps = Slot::MapPage(map_page);
         let shader: &'static Shader = match (from == into, maps == into) {
@@ -235,11 +233,23 @@ impl Planner<'_> {
         self.sum_partials(&shaders::SUM_FILTER_PARTIALS, &sum, &slots)
     }
 
+    fn largest_dilation(&self, gradients: &Range<usize>) -> u32 {
+        let architecture = &self.schedule.architecture;
+        let dilations = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels()));
+        dilations.max().unwrap_or(0) as u32
+    }
+
+    /// How far into the margins pixels count for the filters of `gradients`.
+    fn reach_into_margins(&self, gradients: &Range<usize>) -> u32 {
+        match self.schedule.architecture.boundary {
+            Boundary::Zeros => 0,
+            Boundary::Reflect | Boundary::Symmetric => self.largest_dilation(gradients),
+        }
+    }
+
     /// Filter gradients as a product of matrices.
     fn filter_product(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {
-        let architecture = &self.schedule.architecture;
-        let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels())).max();
-        let reach = if architecture.boundary == Boundary::Zeros { 0 } else { reach.unwrap_or(0) as u32 };
+        let reach = self.reach_into_margins(gradients);
         let tiles = count(sources).div_ceil(FOUR);
         // Sources beyond those of one four a thread are worth two.
         let quads = if count(sources) > PRODUCT_SOURCES / 2 { self.tuning.filter_product } else { 1 };
@@ -289,9 +299,7 @@ impl Planner<'_> {
 
     /// Filter gradients by matrix units.
     fn filter_matrix(&mut self, units: MatrixUnits, gradients: &Range<usize>, sources: &Range<usize>) {
-        let architecture = &self.schedule.architecture;
-        let reach = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels())).max();
-        let reach = if architecture.boundary == Boundary::Zeros { 0 } else { reach.unwrap_or(0) as u32 };
+        let reach = self.reach_into_margins(gradients);
         let across = matrices_across(units.size, count(sources));
         let values = [("SIZE", units.size), ("LANES", units.lanes), ("ACROSS", across)];
         let shader = &shaders::FILTER_GRADIENT_MATRIX;
