@@ -86,6 +86,8 @@ pub enum ImageWork {
     Convert,
     /// It is looked at.
     Inspect,
+    /// It is reconstructed from projections.
+    Reconstruct,
 }
 
 /// Something was done with an image, or with a tile of it.

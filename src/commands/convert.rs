@@ -41,7 +41,7 @@ pub struct ConvertArguments {
 pub fn run(arguments: ConvertArguments) -> Result<()> {
     let ConvertArguments { input, out, .. } = &arguments;
     let wishes = Conversion {
-        format: format(&arguments)?,
+        format: format(arguments.format.as_deref(), &arguments.ome, out)?,
         numbers: arguments.dtype.as_deref().map(str::parse).transpose()?,
         window: arguments.window.as_deref().map(str::parse).transpose()?,
         labels: arguments.labels,
@@ -52,9 +52,8 @@ pub fn run(arguments: ConvertArguments) -> Result<()> {
 }
 
 /// What `--format`, `--ome` and the ending of `--out` say.
-fn format(arguments: &ConvertArguments) -> Result<StackFormat> {
-    let out = &arguments.out;
-    let format = match arguments.format.as_deref() {
+pub(super) fn format(format: Option<&str>, ome: &str, out: &Path) -> Result<StackFormat> {
+    let format = match format {
         Some(name) => {
             let all = || StackFormat::NAMES.into_iter().chain([("png", StackFormat::Png)]);
             let known = all().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -76,7 +75,7 @@ fn format(arguments: &ConvertArguments) -> Result<StackFormat> {
     if out.is_dir() && !is_zarr {
         return Err(Error::setting("out", out.display(), "that is a folder; give the name of a file"));
     }
-    Ok(if is_zarr && arguments.ome == "0.4" { StackFormat::Zarr04 } else { format })
+    Ok(if is_zarr && ome == "0.4" { StackFormat::Zarr04 } else { format })
 }
 
 /// The format by the ending of a name; none for packed files, which are not written.

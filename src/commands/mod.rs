@@ -33,6 +33,7 @@ mod results;
 mod serve;
 mod settings;
 mod table;
+mod tomo;
 mod train;
 mod training_progress;
 #[cfg(feature = "gpu")]
@@ -104,6 +105,8 @@ enum Command {
     Inspect(inspect::InspectArguments),
     /// Write an image or a stack in another format: TIFF, PNG, OME-Zarr, HDF5, NPY, MRC, NIfTI
     Convert(convert::ConvertArguments),
+    /// Make volumes from the projections of a tomographic scan
+    Tomo(tomo::TomoArguments),
     /// Turn a network of msdnet or msd_pytorch into a model
     Import(import::ImportArguments),
     /// Write a model for other programs: ONNX, PyTorch
@@ -161,6 +164,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Convert(arguments) => convert::run(arguments),
+        Command::Tomo(arguments) => tomo::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),

@@ -65,6 +65,7 @@ mod tiff;
 mod units;
 mod volume;
 
+pub(crate) use arrays::{DatasetPlace, Hdf5File};
 pub(crate) use cache::ImageCache;
 pub use convert::{Conversion, ValueWindow, convert};
 pub(crate) use discovery::natural_order;

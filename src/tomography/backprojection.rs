@@ -1,160 +1,246 @@
-//! Filtered back-projection: from a sinogram back to the image.
+//! A few neighbouring slices, back-projected together.
 //!
-//! Kak & Slaney, "Principles of Computerized Tomographic Imaging", 1988, chapter 3.3.
+//! All slices of a scan have the same rays, so that the place where a ray meets a row of detectors is found once for several slices,
+//! whose numbers lie side by side in the registers of the processor.
 
-use std::f64::consts::PI;
-
-use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
 
-use super::projection::angle;
-use super::rows_mut;
+use super::geometry::ScanGeometry;
 
-/// Reconstructs an image `[y][x]` of `size` x `size` pixels from a parallel-beam sinogram
-/// `[angle][detector]` laid out as [`project`](super::project) does, with the Ram-Lak filter.
-///
-/// Pixels are as wide as detectors and the image is centred on them. Outside the circle that every angle
-/// sees the result is 0. The image has the units of the one that was projected.
-pub fn filtered_back_projection(sinogram: &Array2<f32>, size: usize) -> Array2<f32> {
-    let (angles, detectors) = sinogram.dim();
-    let mut image = Array2::zeros((size, size));
-    if angles == 0 || detectors == 0 {
-        return image;
+/// Rows and columns of the tiles that an image is computed in: sums of as many slices as are done together stay in the cache nearest
+/// but one.
+const TILE: usize = 32;
+/// Angles whose contributions are added while a sum is in registers.
+const TOGETHER: usize = 4;
+
+/// Filtered rows of `LANES` slices: `[angle][column][lane]`, with zeros beside the detectors wherever a ray of the image may
+/// fall.
+pub(super) struct Rows<const LANES: usize> {
+    pub(super) values: Vec<[f32; LANES]>,
+    pub(super) margins: Margins,
+}
+
+/// How many columns of zeros lie before and behind those of a detector, and all of them together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Margins {
+    pub(super) before: usize,
+    pub(super) total: usize,
+}
+
+impl Margins {
+    /// So that every pixel that is computed finds two neighbours, by `reach` from the axis.
+    pub(super) fn new(scan: &ScanGeometry, reach: f64) -> Self {
+        let before = (reach - scan.centre()).ceil().max(0.0) as usize + 2;
+        let end = ((scan.centre() + reach).floor() as usize + 3).max(scan.columns() + 2);
+        Self { before, total: before + end }
     }
-    let filtered: Vec<Vec<f32>> = (0..angles).into_par_iter().map(|a| ram_lak(sinogram.row(a))).collect();
-    let directions: Vec<(f32, f32)> = (0..angles)
-        .map(|a| {
-            let (sine, cosine) = angle(a, angles).sin_cos();
-            (sine as f32, cosine as f32)
-        })
-        .collect();
+}
 
-    let pixel_centre = (size as f32 - 1.0) / 2.0;
-    let detector_centre = (detectors as f32 - 1.0) / 2.0;
-    // The sum over angles stands for an integral over half a turn (equation 63).
-    let weight = (PI / angles as f64) as f32;
-    rows_mut(&mut image).enumerate().for_each(|(row, line)| {
-        let y = row as f32 - pixel_centre;
-        let half_width = (detector_centre * detector_centre - y * y).max(-1.0);
-        if half_width < 0.0 {
-            return;
-        }
-        let half_width = half_width.sqrt();
-        let first = (pixel_centre - half_width).ceil().max(0.0) as usize;
-        let end = ((pixel_centre + half_width).floor() as usize + 1).min(size);
-        let Some(line) = line.get_mut(first..end) else { return };
-        for (values, &(sine, cosine)) in filtered.iter().zip(&directions) {
-            let start = (first as f32 - pixel_centre) * cosine + y * sine + detector_centre;
-            for (x, sum) in line.iter_mut().enumerate() {
-                let place = start + x as f32 * cosine;
-                // Inside the circle only rounding can leave the detector, and both ends are kept in by one.
-                let left = (place.max(0.0) as usize).min(detectors - 1);
-                let right = (left + 1).min(detectors - 1);
-                let fraction = place - left as f32;
-                *sum += values[left] + fraction * (values[right] - values[left]);
+/// The pixels that are computed: `[from, to)` of each row.
+pub(super) struct Image<'a> {
+    pub(super) size: usize,
+    pub(super) spans: &'a [(usize, usize)],
+}
+
+/// Sums the rows up along the rays of each pixel, interpolated linearly between columns: `[lane][y][x]` of `image.size` squared each.
+/// Pixels that are not in the spans stay as they are.
+pub(super) fn back_project<const LANES: usize>(
+    rows: &Rows<LANES>,
+    scan: &ScanGeometry,
+    image: &Image,
+    slices: &mut [&mut [f32]],
+) {
+    let size = image.size;
+    let directions: Vec<(f64, f64)> = scan.angles().iter().map(|angle| angle.sin_cos()).collect();
+    let axis = scan.centre() + rows.margins.before as f64;
+    // Bands of rows are the pieces that threads take: each slice is divided along them.
+    let mut bands: Vec<Vec<&mut [f32]>> = (0..size.div_ceil(TILE)).map(|_| Vec::new()).collect();
+    for slice in slices.iter_mut() {
+        let pieces = slice.chunks_mut((TILE * size).max(1));
+        bands.iter_mut().zip(pieces).for_each(|(band, piece)| band.push(piece));
+    }
+    bands.into_par_iter().enumerate().for_each(|(number, mut band)| {
+        let first_row = number * TILE;
+        let lines = TILE.min(size - first_row);
+        let mut sums = vec![[0.0; LANES]; TILE * TILE];
+        for first_column in (0..size).step_by(TILE) {
+            let end = (first_column + TILE).min(size);
+            let spans: Vec<(usize, usize)> = image.spans[first_row..first_row + lines]
+                .iter()
+                .map(|&(from, to)| (from.clamp(first_column, end), to.clamp(first_column, end)))
+                .collect();
+            if spans.iter().all(|(from, to)| from >= to) {
+                continue;
             }
-        }
-        for sum in line {
-            *sum *= weight;
+            sums.fill([0.0; LANES]);
+            let tile = Tile { first_row, first_column, spans: &spans, middle: (size as f64 - 1.0) / 2.0 };
+            add_angles(rows, &directions, axis, &tile, &mut sums);
+            for (line, &(from, to)) in spans.iter().enumerate() {
+                for (lane, slice) in band.iter_mut().enumerate() {
+                    for x in from..to {
+                        slice[line * size + x] = sums[line * TILE + x - first_column][lane];
+                    }
+                }
+            }
         }
     });
-    image
 }
 
-/// The row convolved with the Ram-Lak filter in its spatial form for detectors of width 1 (equation 61):
-/// h(0) = 1/4, h(n) = -1 / (n pi)^2 for odd n, 0 for even n.
-fn ram_lak(row: ArrayView1<f32>) -> Vec<f32> {
-    let row = row.to_vec();
-    let odd_taps: Vec<f32> =
-        (0..row.len()).step_by(2).map(|n| (-1.0 / ((n + 1) as f64 * PI).powi(2)) as f32).collect();
-    (0..row.len())
-        .map(|t| {
-            let after = row[t + 1..].iter().step_by(2);
-            let before = row[..t].iter().rev().step_by(2);
-            let sum: f32 = after.zip(&odd_taps).chain(before.zip(&odd_taps)).map(|(v, h)| v * h).sum();
-            row[t] / 4.0 + sum
-        })
-        .collect()
+/// A part of the image.
+struct Tile<'a> {
+    first_row: usize,
+    first_column: usize,
+    /// Of each of its rows, in columns of the image.
+    spans: &'a [(usize, usize)],
+    /// Where the middle of the image is.
+    middle: f64,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tomography::project;
-
-    fn disc(size: usize, radius: f32, value: f32) -> Array2<f32> {
-        let centre = (size as f32 - 1.0) / 2.0;
-        Array2::from_shape_fn((size, size), |(y, x)| {
-            // A pixel at the edge is covered in part.
-            let distance = (y as f32 - centre).hypot(x as f32 - centre);
-            value * (radius + 0.5 - distance).clamp(0.0, 1.0)
-        })
-    }
-
-    #[test]
-    fn the_filter_has_the_taps_of_kak_and_slaney() {
-        let mut impulse = vec![0.0; 9];
-        impulse[4] = 1.0;
-        let response = ram_lak(ArrayView1::from(&impulse));
-        let tap = |n: f32| -1.0 / (n * std::f32::consts::PI).powi(2);
-        for (found, wanted) in response.iter().zip([0.0, tap(3.0), 0.0, tap(1.0), 0.25]) {
-            assert!((found - wanted).abs() < 1e-7);
+/// Adds what all angles say of the pixels of a tile, by the widest instructions that there are.
+fn add_angles<const LANES: usize>(
+    rows: &Rows<LANES>,
+    directions: &[(f64, f64)],
+    axis: f64,
+    tile: &Tile,
+    sums: &mut [[f32; LANES]],
+) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn with_avx512<const LANES: usize>(
+            rows: &Rows<LANES>,
+            directions: &[(f64, f64)],
+            axis: f64,
+            tile: &Tile,
+            sums: &mut [[f32; LANES]],
+        ) {
+            add_all::<LANES, true>(rows, directions, axis, tile, sums);
         }
-        assert_eq!(response[..4], response.iter().rev().copied().collect::<Vec<_>>()[..4]);
+        #[target_feature(enable = "avx2,fma")]
+        fn with_avx2<const LANES: usize>(
+            rows: &Rows<LANES>,
+            directions: &[(f64, f64)],
+            axis: f64,
+            tile: &Tile,
+            sums: &mut [[f32; LANES]],
+        ) {
+            add_all::<LANES, true>(rows, directions, axis, tile, sums);
+        }
+        let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let has_avx512 = ["avx512f"].iter().all(|_| {
+            is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw")
+        });
+        if has_avx512 {
+            // SAFETY: the processor was asked for these instructions.
+            return unsafe { with_avx512(rows, directions, axis, tile, sums) };
+        }
+        if has_avx2 {
+            // SAFETY: as above.
+            return unsafe { with_avx2(rows, directions, axis, tile, sums) };
+        }
     }
+    add_all::<LANES, { cfg!(target_arch = "aarch64") }>(rows, directions, axis, tile, sums);
+}
 
-    #[test]
-    fn a_disc_comes_back_with_its_value() {
-        let size = 96;
-        let image = disc(size, 30.0, 2.5);
-        let back = filtered_back_projection(&project(&image, 150), size);
-        let centre = (size as f32 - 1.0) / 2.0;
-        for ((y, x), &value) in back.indexed_iter() {
-            let distance = (y as f32 - centre).hypot(x as f32 - centre);
-            if distance < 26.0 {
-                assert!((value - 2.5).abs() < 0.1, "{value} at {y}, {x}");
-            } else if distance > 34.0 {
-                assert!(value.abs() < 0.1, "{value} at {y}, {x}");
+#[inline(always)]
+fn add_all<const LANES: usize, const FUSED: bool>(
+    rows: &Rows<LANES>,
+    directions: &[(f64, f64)],
+    axis: f64,
+    tile: &Tile,
+    sums: &mut [[f32; LANES]],
+) {
+    let width = rows.margins.total;
+    for (group, directions) in directions.chunks(TOGETHER).enumerate() {
+        let values = |number: usize| {
+            let from = (group * TOGETHER + number) * width;
+            &rows.values[from..from + width]
+        };
+        for (line, &(from, to)) in tile.spans.iter().enumerate() {
+            if from >= to {
+                continue;
+            }
+            let sums = &mut sums[line * TILE + from - tile.first_column..][..to - from];
+            let y = (tile.first_row + line) as f64 - tile.middle;
+            let x = from as f64 - tile.middle;
+            let start = |(sine, cosine): (f64, f64)| (x * cosine + y * sine + axis, cosine);
+            if let &[a, b, c, d] = directions {
+                let places = [a, b, c, d].map(|direction| Places::along(start(direction), to - from));
+                let rows = [values(0), values(1), values(2), values(3)];
+                let rows: [&[[f32; LANES]]; 4] = std::array::from_fn(|i| places[i].of(rows[i]));
+                for (at, sum) in sums.iter_mut().enumerate() {
+                    let mut total = *sum;
+                    for (row, places) in rows.iter().zip(&places) {
+                        add::<LANES, FUSED>(&mut total, row, places, at);
+                    }
+                    *sum = total;
+                }
+            } else {
+                for (number, &direction) in directions.iter().enumerate() {
+                    let places = Places::along(start(direction), to - from);
+                    let row = places.of(values(number));
+                    for (at, sum) in sums.iter_mut().enumerate() {
+                        add::<LANES, FUSED>(sum, row, &places, at);
+                    }
+                }
             }
         }
     }
+}
 
-    #[test]
-    fn a_shape_off_centre_comes_back_at_its_place() {
-        let size = 64;
-        let mut image = Array2::zeros((size, size));
-        image.slice_mut(ndarray::s![12..20, 40..52]).fill(1.0);
-        let back = filtered_back_projection(&project(&image, 120), size);
-        let inside = back.slice(ndarray::s![14..18, 42..50]).mean().unwrap();
-        assert!((inside - 1.0).abs() < 0.05, "{inside}");
-        // Its mirror places hold nothing: neither axis is turned.
-        for region in [ndarray::s![44..52, 40..52], ndarray::s![12..20, 12..24]] {
-            assert!(back.slice(region).mean().unwrap().abs() < 0.05);
+/// Where the pixels of a line of a tile fall on a row of detectors.
+struct Places {
+    /// The column that `left` counts from: small numbers keep more digits.
+    base: usize,
+    left: [i32; TILE],
+    /// What the right neighbour counts.
+    fraction: [f32; TILE],
+}
+
+impl Places {
+    #[inline(always)]
+    fn along((start, step): (f64, f64), count: usize) -> Self {
+        let least = start.min(start + step * (count as f64 - 1.0));
+        // A column less, so that no rounding leads below it.
+        let base = least.floor() - 1.0;
+        let (start, step) = ((start - base) as f32, step as f32);
+        let mut left = [0; TILE];
+        let mut fraction = [0.0; TILE];
+        for at in 0..TILE {
+            let place = start + at as f32 * step;
+            left[at] = place as i32;
+            fraction[at] = place - left[at] as f32;
         }
+        Self { base: base.max(0.0) as usize, left, fraction }
     }
 
-    #[test]
-    fn sizes_other_than_the_detector_crop_or_pad() {
-        let image = disc(64, 20.0, 1.0);
-        let sinogram = project(&image, 90);
-        let whole = filtered_back_projection(&sinogram, 64);
-        let cropped = filtered_back_projection(&sinogram, 32);
-        let padded = filtered_back_projection(&sinogram, 80);
-        for y in 0..32 {
-            for x in 0..32 {
-                assert!((cropped[[y, x]] - whole[[y + 16, x + 16]]).abs() < 1e-4);
-                assert!((padded[[y + 24, x + 24]] - whole[[y + 16, x + 16]]).abs() < 1e-4);
-            }
-        }
-        assert_eq!(padded[[0, 0]], 0.0);
+    /// The part of a row that these places lie in.
+    #[inline(always)]
+    fn of<'a, const LANES: usize>(&self, row: &'a [[f32; LANES]]) -> &'a [[f32; LANES]] {
+        &row[self.base.min(row.len())..]
     }
+}
 
-    #[test]
-    fn empty_and_tiny_sinograms_are_no_trouble() {
-        assert_eq!(filtered_back_projection(&Array2::zeros((0, 8)), 4), Array2::<f32>::zeros((4, 4)));
-        assert_eq!(filtered_back_projection(&Array2::zeros((3, 0)), 4), Array2::<f32>::zeros((4, 4)));
-        assert_eq!(filtered_back_projection(&Array2::ones((3, 1)), 1).dim(), (1, 1));
-        assert_eq!(filtered_back_projection(&Array2::ones((3, 8)), 0).dim(), (0, 0));
-        assert!(filtered_back_projection(&Array2::ones((3, 2)), 5).iter().all(|v| v.is_finite()));
+#[inline(always)]
+fn add<const LANES: usize, const FUSED: bool>(
+    sum: &mut [f32; LANES],
+    row: &[[f32; LANES]],
+    places: &Places,
+    at: usize,
+) {
+    let left = places.left[at].max(0) as usize;
+    let right_share = places.fraction[at];
+    let left_share = 1.0 - right_share;
+    // The margins hold every place; were one outside, it would see nothing.
+    let Some([left, right]) = row.get(left..left + 2) else { return };
+    for lane in 0..LANES {
+        sum[lane] = if FUSED {
+            right[lane].mul_add(right_share, left[lane].mul_add(left_share, sum[lane]))
+        } else {
+            sum[lane] + left[lane] * left_share + right[lane] * right_share
+        };
     }
 }

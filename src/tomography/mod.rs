@@ -1,10 +1,22 @@
 //! Projections of slices, and slices from projections.
 
 mod backprojection;
+mod corrections;
+mod filter;
+mod geometry;
+mod journal;
 mod projection;
+mod reconstruct;
+mod scan;
+mod stream;
 
-pub use backprojection::filtered_back_projection;
+pub use corrections::{Corrections, Numbers};
+pub use filter::{Filter, Padding};
+pub use geometry::{ScanGeometry, half_turn};
 pub use projection::{add_poisson_noise, project};
+pub use reconstruct::{ReconstructionSettings, Reconstructor, SLICES_TOGETHER, filtered_back_projection};
+pub use scan::{Scan, ScanFiles};
+pub use stream::{ScanWishes, Share, reconstruct_scan};
 
 use ndarray::Array2;
 use rayon::prelude::*;

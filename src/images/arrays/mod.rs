@@ -35,6 +35,7 @@ use std::time::SystemTime;
 use tiff::decoder::DecodingResult;
 
 pub(super) use hdf5::checksum as hdf5_checksum;
+pub(crate) use hdf5::{DatasetPlace, Hdf5File};
 pub(super) use numbers::{copy_common, zeros_like};
 pub(super) use open::{open, open_raw};
 pub(crate) use planes::Growth;

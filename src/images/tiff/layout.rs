@@ -84,9 +84,8 @@ impl StackLayout {
     }
 
     /// With pixels of this size.
-    #[cfg(test)]
     #[must_use]
-    pub(in crate::images) fn with_voxel_size(mut self, size: Option<VoxelSize>) -> Self {
+    pub fn with_voxel_size(mut self, size: Option<VoxelSize>) -> Self {
         self.voxel_size = size;
         self
     }

@@ -1,9 +1,11 @@
 //! HDF5 files: which dataset is meant, and how its numbers are stored.
 //!
 //! - `source`, `checksum`: the bytes of a file, for the library that reads its structure. `attributes`: axes and pixels.
+//! - `beside`: what a file holds that is no image.
 //! - `filters`, `chunks`: numbers that are stored in chunks.
 
 mod attributes;
+mod beside;
 mod checksum;
 mod chunks;
 mod filters;
@@ -16,6 +18,7 @@ use std::ops::Range;
 use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File, Group, Layout};
 use tiff::decoder::DecodingResult;
 
+pub(crate) use self::beside::{DatasetPlace, Hdf5File};
 pub(in crate::images) use self::checksum::checksum;
 use self::chunks::Chunked;
 use self::source::Structure;

@@ -1,0 +1,32 @@
+//! `msd-gpu tomo`: from the projections of parallel-beam scans to volumes.
+
+mod reconstruct;
+mod scan;
+
+use clap::{Args, Subcommand};
+
+use crate::Result;
+
+/// Arguments of `tomo`.
+#[derive(Debug, Args)]
+pub struct TomoArguments {
+    #[command(subcommand)]
+    command: TomoCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TomoCommand {
+    /// Reconstruct a volume from a scan, by filtered back-projection
+    ///
+    /// SCAN is an HDF5 file as DXchange (/exchange/data), NXtomo (image_key) or the beamline 8.3.2 of the ALS lay it out, or a stack or
+    /// folder of projections in any format, with --flats, --darks and --angles or --range. Projections are divided by the beam, the
+    /// logarithm is taken, and each row of the detector becomes a slice. The memory that it takes does not grow with the scan.
+    Reconstruct(Box<reconstruct::ReconstructArguments>),
+}
+
+/// Runs the command.
+pub fn run(arguments: TomoArguments) -> Result<()> {
+    match arguments.command {
+        TomoCommand::Reconstruct(arguments) => reconstruct::run(&arguments),
+    }
+}

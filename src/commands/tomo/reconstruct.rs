@@ -1,0 +1,144 @@
+//! `msd-gpu tomo reconstruct`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use log::info;
+
+use super::scan::ScanArguments;
+use crate::commands::convert::format;
+use crate::commands::progress::ImageProgress;
+use crate::settings::byte_size;
+use crate::tomography::{
+    ReconstructionSettings, Reconstructor, Scan, ScanGeometry, ScanWishes, Share, reconstruct_scan,
+};
+use crate::{Error, Result};
+
+/// Arguments of `tomo reconstruct`.
+#[derive(Debug, Args)]
+pub struct ReconstructArguments {
+    #[command(flatten)]
+    scan: ScanArguments,
+    /// The new volume, whose ending says the format: tif, ome.zarr, h5, npy, mrc or nii
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    how: ReconstructionArguments,
+    /// Make K volumes, each from every K-th projection, as FILE with _0, _1 and so on before its ending: their noise is independent, which
+    /// `train denoise --splits` learns from
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    split: usize,
+    /// Format of the file: tiff, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Write OME-Zarr of version 0.4 for older viewers, or 0.5
+    #[arg(long, value_name = "VERSION", default_value = "0.5", value_parser = ["0.4", "0.5"])]
+    ome: String,
+    /// How much memory may be taken, such as 2GB [half of what is free, at most 4 GiB]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Go on where an earlier run with the same flags was stopped
+    #[arg(long)]
+    resume: bool,
+}
+
+/// How slices are made.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reconstruction")]
+pub struct ReconstructionArguments {
+    /// The column of the axis of rotation, counted from 0 at the middle of the first one [the middle of the detector]
+    #[arg(long, value_name = "COLUMN", allow_negative_numbers = true)]
+    centre: Option<f64>,
+    /// Filter: ramp (sharpest, noisiest), shepp-logan, cosine, hamming, hann or parzen (smoothest)
+    #[arg(long, value_name = "NAME", default_value = "ramp")]
+    filter: String,
+    /// What rows are continued by beyond the detector: edge (its last values), or zeros
+    #[arg(long, value_name = "WHAT", default_value = "edge")]
+    padding: String,
+    /// Rows and columns of a slice [as many as columns of the detector]
+    #[arg(long, value_name = "N")]
+    size: Option<usize>,
+    /// Keep what lies outside of the circle that all projections show; else it is 0
+    #[arg(long)]
+    no_circle: bool,
+    /// The axis is near one side of the detector, and the scan a full turn: join opposite projections into one twice as wide
+    #[arg(long)]
+    half_acquisition: bool,
+    /// How wide a pixel of the detector is, in micrometres: slices are then in 1/cm instead of 1/pixel
+    #[arg(long, value_name = "MICROMETRES", allow_negative_numbers = true)]
+    pixel_size: Option<f64>,
+}
+
+impl ReconstructionArguments {
+    /// What reconstructs projections at these angles.
+    pub(super) fn reconstructor(&self, scan: &Scan, angles: Vec<f64>) -> Result<Reconstructor> {
+        let (_, columns) = scan.size();
+        let centre = self.centre.unwrap_or((columns as f64 - 1.0) / 2.0);
+        let mut geometry = ScanGeometry::new(angles, columns, centre)?;
+        if self.half_acquisition {
+            geometry = geometry.with_half_acquisition()?;
+        }
+        let mut settings = ReconstructionSettings::default();
+        (settings.filter, settings.padding) = (self.filter.parse()?, self.padding.parse()?);
+        (settings.size, settings.circle) = (self.size, !self.no_circle);
+        // A centimetre has ten thousand micrometres.
+        settings.pixel = self.pixel_size.map_or(1.0, |micrometres| 1e-4 * micrometres);
+        Reconstructor::new(geometry, settings)
+    }
+}
+
+/// Runs the command.
+pub fn run(arguments: &ReconstructArguments) -> Result<()> {
+    let out = &arguments.out;
+    let stack_format = format(arguments.format.as_deref(), &arguments.ome, out)?;
+    let scan = arguments.scan.open()?;
+    let count = scan.angles().len();
+    if arguments.split == 0 || arguments.split > count {
+        let wanted = format!("wanted 1 for one volume, or up to {count} shares of the projections");
+        return Err(Error::setting("split", arguments.split, wanted));
+    }
+    let mut wishes = ScanWishes::new(arguments.scan.rows(&scan)?, stack_format);
+    wishes.corrections = arguments.scan.corrections()?;
+    wishes.resume = arguments.resume;
+    wishes.memory = arguments.memory.as_deref().map(|text| byte_size("memory", text)).transpose()?;
+    let shares = (0..arguments.split).map(|number| {
+        let projections: Vec<usize> = (number..count).step_by(arguments.split).collect();
+        let angles = projections.iter().map(|&projection| scan.angles()[projection]).collect();
+        let reconstructor = arguments.how.reconstructor(&scan, angles)?;
+        let out = if arguments.split == 1 { out.clone() } else { numbered(out, number) };
+        Ok(Share { projections, reconstructor, out })
+    });
+    let shares = shares.collect::<Result<Vec<Share>>>()?;
+    if let Some(share) = shares.first() {
+        let size = share.reconstructor.size();
+        info!(
+            "{} slices of {size} x {size} pixels, centre {:.2}",
+            wishes.rows.len(),
+            share.reconstructor.scan().centre()
+        );
+    }
+    reconstruct_scan(&scan, &shares, &wishes, &mut ImageProgress::over(1))
+}
+
+/// The name with a number before its endings.
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let lower = name.to_lowercase();
+    let endings = [".ome.zarr", ".ome.tif", ".ome.tiff"];
+    let ending = endings.iter().find(|ending| lower.ends_with(**ending)).map(|ending| ending.len());
+    let ending = ending.or_else(|| name.rfind('.').map(|dot| name.len() - dot)).unwrap_or(0);
+    let (stem, ending) = name.split_at(name.len() - ending);
+    path.with_file_name(format!("{stem}_{number}{ending}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_before_endings() {
+        let of = |name: &str| numbered(Path::new(name), 1).display().to_string();
+        assert_eq!(of("a/volume.ome.zarr"), "a/volume_1.ome.zarr");
+        assert_eq!((of("v.tif"), of("v")), ("v_1.tif".into(), "v_1".into()));
+    }
+}

@@ -1,0 +1,278 @@
+//! Slices from sinograms: filtered back-projection.
+//!
+//! Kak & Slaney, "Principles of Computerized Tomographic Imaging", 1988, chapter 3.3.
+
+use ndarray::{Array2, Array3, ArrayView3, Axis};
+use rayon::prelude::*;
+
+use super::backprojection::{Image, Margins, Rows, back_project};
+use super::filter::{Filter, Padding, RowFilter};
+use super::geometry::{ScanGeometry, half_turn};
+use crate::error::{Error, Result};
+
+/// Slices that are computed together.
+pub const SLICES_TOGETHER: usize = 16;
+/// As many as are worth it, where fewer are left.
+const FEW: usize = 4;
+
+/// What a reconstruction may be asked for, beside the scan itself.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ReconstructionSettings {
+    /// The filter along detectors.
+    pub filter: Filter,
+    /// What detectors are continued by.
+    pub padding: Padding,
+    /// Rows and columns of a slice; `None` for [`ScanGeometry::size`].
+    pub size: Option<usize>,
+    /// Whether pixels that rays of some angles miss are set to 0; else they are what the other rays say.
+    pub circle: bool,
+    /// How wide a pixel is, in the unit whose inverse the slices are to have; 1 for pixels.
+    pub pixel: f64,
+}
+
+impl Default for ReconstructionSettings {
+    fn default() -> Self {
+        Self { filter: Filter::default(), padding: Padding::default(), size: None, circle: true, pixel: 1.0 }
+    }
+}
+
+/// Reconstructs slices of one scan.
+pub struct Reconstructor {
+    scan: ScanGeometry,
+    settings: ReconstructionSettings,
+    filter: RowFilter,
+    size: usize,
+    spans: Vec<(usize, usize)>,
+    margins: Margins,
+    /// What each projection counts, with the size of a pixel.
+    weights: Vec<f32>,
+    shares: Option<Vec<f32>>,
+}
+
+impl Reconstructor {
+    /// For scans of this geometry.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a pixel of no size.
+    pub fn new(scan: ScanGeometry, settings: ReconstructionSettings) -> Result<Self> {
+        if !(settings.pixel.is_finite() && settings.pixel > 0.0) {
+            return Err(Error::setting("pixel_size", settings.pixel, "it must be a number above 0"));
+        }
+        let size = settings.size.unwrap_or_else(|| scan.size());
+        let spans = spans(size, settings.circle.then(|| scan.radius()));
+        let middle = (size as f64 - 1.0) / 2.0;
+        let corner = |(row, &(from, to)): (usize, &(usize, usize))| {
+            let y = row as f64 - middle;
+            let x = |x: usize| x as f64 - middle;
+            if from < to { x(from).abs().max(x(to - 1).abs()).hypot(y) } else { 0.0 }
+        };
+        let reach = spans.iter().enumerate().map(corner).fold(0.0, f64::max);
+        Ok(Self {
+            filter: RowFilter::new(settings.filter, settings.padding, &scan),
+            size,
+            margins: Margins::new(&scan, reach),
+            weights: scan.weights().iter().map(|weight| (weight / settings.pixel) as f32).collect(),
+            shares: scan.shares(),
+            spans,
+            scan,
+            settings,
+        })
+    }
+
+    /// The scan.
+    pub fn scan(&self) -> &ScanGeometry {
+        &self.scan
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &ReconstructionSettings {
+        &self.settings
+    }
+
+    /// Rows and columns of a slice.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Bytes that are taken while `rows` rows of detectors are reconstructed at a time, beside the sinograms and the slices.
+    pub fn bytes(&self, rows: usize) -> u64 {
+        let lanes = if rows > FEW { SLICES_TOGETHER } else { rows.min(FEW) };
+        (size_of::<f32>() * lanes) as u64 * self.scan.angles().len() as u64 * self.margins.total as u64
+    }
+
+    /// The slices `[row][y][x]` of sinograms `[angle][row][column]`, in the inverse of the unit of `pixel` (1 / pixel where that is
+    /// 1).
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for sinograms of another number of angles or columns.
+    pub fn reconstruct(&self, sinograms: ArrayView3<f32>) -> Result<Array3<f32>> {
+        let (angles, rows, columns) = sinograms.dim();
+        let wanted = (self.scan.angles().len(), self.scan.columns());
+        if (angles, columns) != wanted {
+            return Err(Error::Mismatch(format!(
+                "found sinograms of {angles} angles and {columns} columns; wanted {} and {} as the scan has",
+                wanted.0, wanted.1
+            )));
+        }
+        let mut slices = Array3::zeros((rows, self.size, self.size));
+        let mut first = 0;
+        while first < rows {
+            let left = rows - first;
+            let count = if left > FEW {
+                left.min(SLICES_TOGETHER)
+            } else if left > 1 {
+                left
+            } else {
+                1
+            };
+            let part = sinograms.slice(ndarray::s![.., first..first + count, ..]);
+            let mut planes: Vec<&mut [f32]> = slices
+                .axis_iter_mut(Axis(0))
+                .skip(first)
+                .take(count)
+                .filter_map(|plane| plane.into_slice())
+                .collect();
+            match count {
+                1 => self.some::<1>(part, &mut planes),
+                2..=FEW => self.some::<FEW>(part, &mut planes),
+                _ => self.some::<SLICES_TOGETHER>(part, &mut planes),
+            }
+            first += count;
+        }
+        Ok(slices)
+    }
+
+    fn some<const LANES: usize>(&self, sinograms: ArrayView3<f32>, slices: &mut [&mut [f32]]) {
+        let rows = self.filtered::<LANES>(sinograms);
+        back_project(&rows, &self.scan, &Image { size: self.size, spans: &self.spans }, slices);
+    }
+
+    /// Filtered rows of up to `LANES` slices, side by side.
+    fn filtered<const LANES: usize>(&self, sinograms: ArrayView3<f32>) -> Rows<LANES> {
+        let Margins { before, total } = self.margins;
+        let mut values = vec![[0.0; LANES]; sinograms.dim().0 * total];
+        values.par_chunks_mut(total).zip(&self.weights).enumerate().for_each_init(
+            || self.filter.scratch(),
+            |scratch, (angle, (columns, weight))| {
+                for (lane, row) in sinograms.index_axis(Axis(0), angle).axis_iter(Axis(0)).enumerate() {
+                    let filtered = match &self.shares {
+                        None => self.filter.filtered(row.iter().copied(), scratch),
+                        Some(shares) => {
+                            let shared = row.iter().zip(shares).map(|(value, share)| value * share);
+                            self.filter.filtered(shared, scratch)
+                        }
+                    };
+                    for (place, value) in columns[before..].iter_mut().zip(filtered) {
+                        place[lane] = value * weight;
+                    }
+                }
+            },
+        );
+        Rows { values, margins: self.margins }
+    }
+}
+
+/// The pixels of each row of a square image that lie within `radius` of its middle, or all.
+fn spans(size: usize, radius: Option<f64>) -> Vec<(usize, usize)> {
+    let middle = (size as f64 - 1.0) / 2.0;
+    let span = |row: usize| {
+        let Some(radius) = radius else { return (0, size) };
+        let y = row as f64 - middle;
+        let half = radius * radius - y * y;
+        if half < 0.0 {
+            return (0, 0);
+        }
+        let half = half.sqrt();
+        let from = (middle - half).ceil().max(0.0) as usize;
+        (from, ((middle + half).floor() as usize + 1).min(size).max(from))
+    };
+    (0..size).map(span).collect()
+}
+
+/// Reconstructs an image `[y][x]` of `size` x `size` pixels from a parallel-beam sinogram
+/// `[angle][detector]` laid out as [`project`](super::project) does, with the Ram-Lak filter.
+///
+/// Pixels are as wide as detectors and the image is centred on them. Outside the circle that every angle
+/// sees the result is 0. The image has the units of the one that was projected.
+pub fn filtered_back_projection(sinogram: &Array2<f32>, size: usize) -> Array2<f32> {
+    let (angles, detectors) = sinogram.dim();
+    let settings = ReconstructionSettings { padding: Padding::Zeros, size: Some(size), ..Default::default() };
+    let centre = (detectors as f64 - 1.0) / 2.0;
+    let slice = ScanGeometry::new(half_turn(angles), detectors, centre)
+        .and_then(|scan| Reconstructor::new(scan, settings))
+        .and_then(|reconstructor| reconstructor.reconstruct(sinogram.view().insert_axis(Axis(1))))
+        .map(|slices| slices.index_axis_move(Axis(0), 0));
+    // Only a sinogram without angles or detectors has none.
+    slice.unwrap_or_else(|_| Array2::zeros((size, size)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tomography::project;
+
+    fn disc(size: usize, radius: f32, value: f32) -> Array2<f32> {
+        let centre = (size as f32 - 1.0) / 2.0;
+        Array2::from_shape_fn((size, size), |(y, x)| {
+            // A pixel at the edge is covered in part.
+            let distance = (y as f32 - centre).hypot(x as f32 - centre);
+            value * (radius + 0.5 - distance).clamp(0.0, 1.0)
+        })
+    }
+
+    #[test]
+    fn a_disc_comes_back_with_its_value() {
+        let size = 96;
+        let image = disc(size, 30.0, 2.5);
+        let back = filtered_back_projection(&project(&image, 150), size);
+        let centre = (size as f32 - 1.0) / 2.0;
+        for ((y, x), &value) in back.indexed_iter() {
+            let distance = (y as f32 - centre).hypot(x as f32 - centre);
+            if distance < 26.0 {
+                assert!((value - 2.5).abs() < 0.1, "{value} at {y}, {x}");
+            } else if distance > 34.0 {
+                assert!(value.abs() < 0.1, "{value} at {y}, {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_shape_off_centre_comes_back_at_its_place() {
+        let size = 64;
+        let mut image = Array2::zeros((size, size));
+        image.slice_mut(ndarray::s![12..20, 40..52]).fill(1.0);
+        let back = filtered_back_projection(&project(&image, 120), size);
+        let inside = back.slice(ndarray::s![14..18, 42..50]).mean().unwrap();
+        assert!((inside - 1.0).abs() < 0.05, "{inside}");
+        // Its mirror places hold nothing: neither axis is turned.
+        for region in [ndarray::s![44..52, 40..52], ndarray::s![12..20, 12..24]] {
+            assert!(back.slice(region).mean().unwrap().abs() < 0.05);
+        }
+    }
+
+    #[test]
+    fn sizes_other_than_the_detector_crop_or_pad() {
+        let image = disc(64, 20.0, 1.0);
+        let sinogram = project(&image, 90);
+        let whole = filtered_back_projection(&sinogram, 64);
+        let cropped = filtered_back_projection(&sinogram, 32);
+        let padded = filtered_back_projection(&sinogram, 80);
+        for y in 0..32 {
+            for x in 0..32 {
+                assert!((cropped[[y, x]] - whole[[y + 16, x + 16]]).abs() < 1e-4);
+                assert!((padded[[y + 24, x + 24]] - whole[[y + 16, x + 16]]).abs() < 1e-4);
+            }
+        }
+        assert_eq!(padded[[0, 0]], 0.0);
+    }
+
+    #[test]
+    fn empty_and_tiny_sinograms_are_no_trouble() {
+        assert_eq!(filtered_back_projection(&Array2::zeros((0, 8)), 4), Array2::<f32>::zeros((4, 4)));
+        assert_eq!(filtered_back_projection(&Array2::zeros((3, 0)), 4), Array2::<f32>::zeros((4, 4)));
+        assert_eq!(filtered_back_projection(&Array2::ones((3, 1)), 1).dim(), (1, 1));
+        assert_eq!(filtered_back_projection(&Array2::ones((3, 8)), 0).dim(), (0, 0));
+        assert!(filtered_back_projection(&Array2::ones((3, 2)), 5).iter().all(|v| v.is_finite()));
+    }
+}

@@ -1,0 +1,218 @@
+//! Volumes from scans, a few rows of the detector at a time.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ndarray::{Array3, Axis};
+
+use super::corrections::Corrections;
+use super::journal::Journal;
+use super::reconstruct::{Reconstructor, SLICES_TOGETHER};
+use super::scan::Scan;
+use crate::error::{Bytes, Error, Result};
+use crate::geometry::{Extent, Window};
+use crate::images::{NewStack, Sink, StackFormat, StackLayout, StackSink, VoxelSize};
+use crate::memory;
+use crate::pipeline::pipeline;
+use crate::watcher::{ImageReport, ImageWork, Watcher};
+
+/// The most memory that is taken where nobody says how much: what more would not make quicker.
+const MOST_BYTES: u64 = 4 << 30;
+/// What is taken where the system does not say what is free.
+const USUAL_BYTES: u64 = 1 << 30;
+
+/// A volume that is made of some of the projections.
+pub struct Share {
+    /// Their numbers.
+    pub projections: Vec<usize>,
+    /// What reconstructs them.
+    pub reconstructor: Reconstructor,
+    /// The file or folder that the volume goes to.
+    pub out: PathBuf,
+}
+
+/// How volumes are made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ScanWishes {
+    /// The rows of the detector, each of which becomes a slice.
+    pub rows: Range<usize>,
+    /// What is done to projections.
+    pub corrections: Corrections,
+    /// The format of the volumes.
+    pub format: StackFormat,
+    /// Go on where an earlier run was stopped.
+    pub resume: bool,
+    /// How much memory may be taken, in bytes; `None` for half of what is free, and at most 4 GiB.
+    pub memory: Option<u64>,
+}
+
+impl ScanWishes {
+    /// Of these rows, to files of `format`.
+    pub fn new(rows: Range<usize>, format: StackFormat) -> Self {
+        Self { rows, corrections: Corrections::default(), format, resume: false, memory: None }
+    }
+}
+
+/// Reconstructs `scan`: one volume for each of the `shares`. Rows are read, corrected, reconstructed and written as many at a time as
+/// memory allows.
+///
+/// # Errors
+/// [`Error::Setting`] for rows that there are not, [`Error::OutOfMemory`] for too little memory for one row, what comes of reading the
+/// scan and writing the volumes, and [`Error::Stopped`].
+pub fn reconstruct_scan(
+    scan: &Scan,
+    shares: &[Share],
+    wishes: &ScanWishes,
+    watcher: &mut dyn Watcher,
+) -> Result<()> {
+    let rows = &wishes.rows;
+    if rows.is_empty() || rows.end > scan.size().0 {
+        let wanted = format!("the detector has rows 0..{}", scan.size().0);
+        return Err(Error::setting("rows", format!("{}..{}", rows.start, rows.end), wanted));
+    }
+    wishes.corrections.check(scan)?;
+    let at_a_time = rows_at_a_time(scan, shares, wishes)?;
+    let work = work(scan, shares, wishes, at_a_time);
+    let first_out = shares.first().map_or(Path::new("."), |share| share.out.as_path());
+    let mut journal = Journal::open(first_out, &work, wishes.resume)?;
+    let done = journal.done().min(rows.len());
+    let mut sinks = Vec::new();
+    for share in shares {
+        sinks.push(sink(scan, share, wishes, done)?);
+    }
+    journal.begin()?;
+    let slabs: Vec<Range<usize>> = (done..rows.len())
+        .step_by(at_a_time)
+        .map(|first| first..(first + at_a_time).min(rows.len()))
+        .collect();
+    let watcher = Mutex::new(watcher);
+    let tell = |done: usize, files: &[PathBuf]| {
+        let report = ImageReport {
+            work: ImageWork::Reconstruct,
+            name: scan.name(),
+            index: 0,
+            count: 1,
+            done: done as f64 / rows.len() as f64,
+            score: None,
+            files,
+        };
+        // A panic elsewhere has ended the work already.
+        let stop = watcher.lock().is_ok_and(|mut watcher| watcher.image(&report).is_break());
+        if stop { Err(Error::Stopped { done, count: rows.len() }) } else { Ok(()) }
+    };
+    let written = pipeline(
+        &slabs,
+        |slab| wishes.corrections.read(scan, rows.start + slab.start..rows.start + slab.end),
+        |slab, sinograms| {
+            let volumes: Result<Vec<Array3<f32>>> = shares
+                .iter()
+                .map(|share| share.reconstructor.reconstruct(part(&sinograms, share).view()))
+                .collect();
+            if slab.end < rows.len() {
+                // What is on its way is written all the same.
+                tell(slab.end, &[])?;
+            }
+            volumes
+        },
+        |slab, volumes| {
+            for (sink, volume) in sinks.iter_mut().zip(&volumes) {
+                let (_, height, width) = volume.dim();
+                let window = Window::new(slab.clone(), 0..height, 0..width);
+                sink.write(window, volume.view().insert_axis(Axis(0)))?;
+            }
+            journal.add(slab.end)
+        },
+    );
+    if let Err(error) = written {
+        sinks.iter_mut().for_each(StackSink::keep);
+        journal.keep();
+        return Err(error);
+    }
+    for sink in sinks {
+        Box::new(sink).done()?;
+    }
+    let files: Vec<PathBuf> = shares.iter().map(|share| share.out.clone()).collect();
+    // The volumes are there: whoever stops the work now has come too late.
+    let _ = tell(rows.len(), &files);
+    Ok(())
+}
+
+/// The sinograms of a share.
+fn part(sinograms: &Array3<f32>, share: &Share) -> Array3<f32> {
+    match share.projections.len() == sinograms.dim().0 {
+        true => sinograms.clone(),
+        false => sinograms.select(Axis(0), &share.projections),
+    }
+}
+
+/// What tells this work from another.
+fn work(scan: &Scan, shares: &[Share], wishes: &ScanWishes, at_a_time: usize) -> String {
+    let shares: Vec<String> = shares
+        .iter()
+        .map(|share| {
+            let reconstructor = &share.reconstructor;
+            let (scan, settings) = (reconstructor.scan(), reconstructor.settings());
+            format!("{:?} {scan:?} {settings:?} {}", share.projections, share.out.display())
+        })
+        .collect();
+    let (rows, corrections) = (&wishes.rows, &wishes.corrections);
+    let all = format!("{} {rows:?} {at_a_time} {corrections:?} {shares:?}", scan.name());
+    format!("msd-gpu tomo {:032x}", twox_hash::XxHash3_128::oneshot(all.as_bytes()))
+}
+
+/// As many rows as fit into the memory there is, in whole groups of those that are done together where possible.
+fn rows_at_a_time(scan: &Scan, shares: &[Share], wishes: &ScanWishes) -> Result<usize> {
+    let free = memory::free().map_or(USUAL_BYTES, |free| (free.bytes / 2).min(MOST_BYTES));
+    let room = wishes.memory.unwrap_or(free);
+    let (_, columns) = scan.size();
+    let number = size_of::<f32>() as u64;
+    let row = number * scan.angles().len() as u64 * columns as u64;
+    let slice = |share: &Share| number * (share.reconstructor.size() as u64).pow(2);
+    let slices: u64 = shares.iter().map(slice).sum();
+    // Two slabs are read ahead beside the one that is computed and its copy, and of slices one is written while the next is
+    // computed.
+    let each = 5 * row + 2 * slices;
+    let fixed = |rows: usize| shares.iter().map(|share| share.reconstructor.bytes(rows)).max().unwrap_or(0);
+    let fits = |rows: usize| (rows as u64).saturating_mul(each).saturating_add(fixed(rows)) <= room;
+    let most = wishes.rows.len();
+    if !fits(1) {
+        return Err(Error::OutOfMemory {
+            buffer: format!("reconstructing one row of {}", scan.name()),
+            wanted: each + fixed(1),
+            limit_name: "the memory that may be taken".into(),
+            limit: room,
+            way_out: "give more with `memory`, or use fewer projections with `every`".into(),
+        });
+    }
+    let left = room.saturating_sub(fixed(SLICES_TOGETHER));
+    let rows = usize::try_from(left / each.max(1)).unwrap_or(most).min(most);
+    let rows = match rows {
+        0 => (1..SLICES_TOGETHER).rev().find(|rows| fits(*rows)).unwrap_or(1),
+        rows if rows > SLICES_TOGETHER && rows < most => rows - rows % SLICES_TOGETHER,
+        rows => rows,
+    };
+    log::info!(
+        "{rows} rows at a time, in about {}",
+        Bytes((rows as u64).saturating_mul(each).saturating_add(fixed(rows)))
+    );
+    Ok(rows)
+}
+
+fn sink(scan: &Scan, share: &Share, wishes: &ScanWishes, written: usize) -> Result<StackSink<f32>> {
+    let size = share.reconstructor.size();
+    let extent = Extent::new(wishes.rows.len(), size, size);
+    let voxel_size =
+        scan.voxel_size().map(|size| VoxelSize { z: size.y, y: size.x, x: size.x, unit: size.unit.clone() });
+    let new = NewStack {
+        path: share.out.clone(),
+        extent,
+        channels: 1,
+        layout: Some(StackLayout::slices(extent.z).with_voxel_size(voxel_size)),
+        classes: Vec::new(),
+        resume: written > 0,
+        written,
+    };
+    new.values(wishes.format)
+}
