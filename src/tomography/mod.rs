@@ -1,7 +1,9 @@
 //! Projections of slices, and slices from projections.
 
 mod backprojection;
+
 mod projection;
+pub mod stripes;
 
 pub use backprojection::filtered_back_projection;
 pub use projection::{add_poisson_noise, project};
