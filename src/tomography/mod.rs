@@ -1,7 +1,8 @@
 //! Projections of slices, and slices from projections.
 
 mod backprojection;
-
+pub mod centre;
+pub mod normalise;
 mod projection;
 pub mod stripes;
 

@@ -142,7 +142,10 @@ fn fluctuations(sinogram: &[f32], columns: usize) -> Vec<f32> {
         }
     }
     // Rounding of the moving sums is no fluctuation.
-    differences.into_iter().map(|difference| if difference < 1e-9 { 0.0 } else { difference as f32 }).collect()
+    differences
+        .into_iter()
+        .map(|difference| if difference < 1e-9 { 0.0 } else { difference as f32 })
+        .collect()
 }
 
 /// Replaces runs of `dead` values by the line between their good neighbours.

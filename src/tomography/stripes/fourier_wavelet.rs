@@ -12,7 +12,8 @@ const ADDED: usize = 16;
 pub(super) fn remove(sinogram: &mut [f32], columns: usize, sigma: f64, levels: Option<usize>) {
     let rows = sinogram.len() / columns.max(1);
     let added = rows / ADDED;
-    let (Some(first), Some(last)) = (sinogram.get(..columns), sinogram.get((rows.max(1) - 1) * columns..)) else {
+    let (Some(first), Some(last)) = (sinogram.get(..columns), sinogram.get((rows.max(1) - 1) * columns..))
+    else {
         return;
     };
     let mut values = first.repeat(added);
@@ -74,8 +75,7 @@ mod tests {
     fn what_is_constant_along_the_angle_goes_and_the_rest_stays() {
         let (rows, columns, sigma) = (32, 3, 2.0);
         let wave = |row: usize, k: f32| (row as f32 * k * std::f32::consts::TAU / 32.0).cos();
-        let values =
-            (0..rows).flat_map(|row| [5.0, wave(row, 2.0), wave(row, 12.0)]).collect::<Vec<f32>>();
+        let values = (0..rows).flat_map(|row| [5.0, wave(row, 2.0), wave(row, 12.0)]).collect::<Vec<f32>>();
         let mut band = Band { values, columns };
         damp(&mut band, sigma);
         let gain = 1.0 - (-0.5f32).exp();

@@ -89,7 +89,11 @@ impl Stripes {
             if ratio.is_finite() && ratio > 1.0 {
                 return Ok(());
             }
-            Err(Error::setting("the ratio by which stripes stand out", ratio, "it must be above 1, such as 3"))
+            Err(Error::setting(
+                "the ratio by which stripes stand out",
+                ratio,
+                "it must be above 1, such as 3",
+            ))
         };
         const WIDTH: &str = "the width over which stripes are smoothed";
         match *self {
@@ -97,10 +101,14 @@ impl Stripes {
             Self::Large { ratio, width } | Self::Dead { ratio, width } => {
                 above_one(ratio).and(odd(WIDTH, width))
             }
-            Self::All { ratio, large, small } => above_one(ratio).and(odd(WIDTH, large)).and(odd(WIDTH, small)),
-            Self::FourierWavelet { sigma, .. } if !(sigma.is_finite() && sigma > 0.0) => {
-                Err(Error::setting("the width of the damping of stripes", sigma, "it must be above 0, such as 2"))
+            Self::All { ratio, large, small } => {
+                above_one(ratio).and(odd(WIDTH, large)).and(odd(WIDTH, small))
             }
+            Self::FourierWavelet { sigma, .. } if !(sigma.is_finite() && sigma > 0.0) => Err(Error::setting(
+                "the width of the damping of stripes",
+                sigma,
+                "it must be above 0, such as 2",
+            )),
             Self::FourierWavelet { levels: Some(0), .. } => {
                 Err(Error::setting("the number of wavelet levels", 0, "it must be at least 1"))
             }

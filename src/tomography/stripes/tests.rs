@@ -38,13 +38,9 @@ fn a_sinogram_without_stripes_stays_nearly_as_it_is() {
     let clean = clean();
     let zero = Array2::zeros(clean.dim());
     let size = error(&clean, &zero);
-    for (stripes, bound) in [
-        (SORTING, 0.02),
-        (LARGE, 0.02),
-        (DEAD, 1e-6),
-        (ALL, 0.03),
-        (Stripes::FOURIER_WAVELET, 0.02),
-    ] {
+    for (stripes, bound) in
+        [(SORTING, 0.02), (LARGE, 0.02), (DEAD, 1e-6), (ALL, 0.03), (Stripes::FOURIER_WAVELET, 0.02)]
+    {
         let change = error(&removed(&clean, &stripes), &clean) / size;
         println!("{stripes:?} changes {change}");
     }
@@ -96,8 +92,7 @@ fn rows_of_projections_are_done_like_sinograms() {
 
 #[test]
 fn small_and_flat_sinograms_are_no_trouble() {
-    let kinds =
-        [Stripes::SORTING, Stripes::LARGE, Stripes::DEAD, Stripes::ALL, Stripes::FOURIER_WAVELET];
+    let kinds = [Stripes::SORTING, Stripes::LARGE, Stripes::DEAD, Stripes::ALL, Stripes::FOURIER_WAVELET];
     for stripes in kinds {
         for (angles, columns) in [(0, 0), (0, 5), (5, 0), (1, 1), (1, 9), (9, 1), (2, 3), (4, 4)] {
             for value in [0.0, 2.0] {

@@ -136,7 +136,8 @@ fn join_rows(smooth: &Band, detail: &Band, length: usize) -> Band {
             // Of the ten coefficients every other one meets a place: k from m / 2 on, with the last tap first.
             let first_tap = TAPS - 2 + m % 2;
             let terms = smooth.iter().zip(detail).skip(m / 2).take(TAPS / 2).enumerate();
-            let sum = terms.map(|(i, (s, d))| s * SCALING[first_tap - 2 * i] + d * wavelet[first_tap - 2 * i]);
+            let sum =
+                terms.map(|(i, (s, d))| s * SCALING[first_tap - 2 * i] + d * wavelet[first_tap - 2 * i]);
             values.push(sum.sum::<f32>());
         }
     }
