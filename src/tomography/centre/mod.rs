@@ -29,8 +29,7 @@ use crate::error::{Error, Result};
 pub struct Centre {
     /// The place along the detector's row, in pixels from the middle of the first column.
     pub column: f64,
-    /// How far the best candidate is from the usual one, as a share of the latter: from 0 where all are alike to 1. Below about
-    /// 0.02 the centre is a guess.
+    /// How far the best candidate stands out from the others, from 0 where all are alike to 1: at 0.2 it is hard to miss.
     pub sharpness: f64,
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Fit {
     pub(super) sharpness: f64,
     /// The correlation there: 1 where both show the same.
     pub(super) correlation: f64,
+    /// What images that have nothing to do with each other would hardly reach.
+    pub(super) chance: f64,
 }
 
 /// The edges along rows of an image `[row][column]`: smooth shades, such as those of a beam that drifts, would fit everywhere.
@@ -64,7 +66,12 @@ pub(super) fn best_fit(first: &Array2<f32>, second: &Array2<f32>, overlap: usize
     let mut sorted: Vec<f64> = fits.iter().map(|(_, r)| *r).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     let usual = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-    Some(Fit { shift: shift as f64 + part, sharpness: (correlation - usual).clamp(0.0, 1.0), correlation })
+    // Smoothing makes about five columns and three rows one independent value. The correlation of chance has a Fisher's z with a
+    // standard deviation of 1 / sqrt(values), and among thousands of shifts one is at four of them.
+    let values = (columns as f64 - shift.unsigned_abs() as f64) / 5.0 * (rows / 3.0).max(1.0);
+    let chance = (5.0 / values.sqrt()).tanh();
+    let sharpness = (correlation - usual).clamp(0.0, 1.0);
+    Some(Fit { shift: shift as f64 + part, sharpness, correlation, chance })
 }
 
 /// The sum of a(x + shift) b(x) over rows and columns, at the index `shift`, or `length + shift` for negative ones.

@@ -8,8 +8,8 @@ use super::overlap::{best_fit, edges};
 use super::{Centre, check};
 use crate::error::{Error, Result};
 
-/// Below this correlation the best fit is chance.
-const CHANCE: f64 = 0.1;
+/// Below this correlation views do not show the same, however surely they have something in common.
+const LEAST_CORRELATION: f64 = 0.1;
 /// Projections that are half a turn apart lie on each other in at least one of so many columns.
 const QUARTER: usize = 4;
 /// In scans with the axis at the edge at least so many columns are seen twice.
@@ -79,14 +79,18 @@ pub fn by_overlap(sinogram: ArrayView2<f32>) -> Result<Overlap> {
 /// The centre from a view and its mirrored opposite.
 fn fit(first: &Array2<f32>, mirrored: &Array2<f32>, overlap: usize) -> Result<Centre> {
     let columns = first.ncols();
-    match best_fit(first, mirrored, overlap) {
-        Some(fit) if fit.correlation >= CHANCE => {
-            Ok(Centre { column: (columns as f64 - 1.0 + fit.shift) / 2.0, sharpness: fit.sharpness })
-        }
-        fit => Err(Error::Mismatch(format!(
-            "views that are half a turn apart do not fit each other: their best correlation is {:.2}, but at least {CHANCE} is \
+    let Some(fit) = best_fit(first, mirrored, overlap) else {
+        return Err(Error::Mismatch(format!(
+            "views of {columns} columns have none to compare, where {overlap} must lie on each other; give the centre as a number"
+        )));
+    };
+    let wanted = fit.chance.max(LEAST_CORRELATION);
+    if fit.correlation < wanted {
+        return Err(Error::Mismatch(format!(
+            "views that are half a turn apart do not fit each other: their best correlation is {:.2}, but at least {wanted:.2} is \
              needed; check that they are half a turn apart and that the sample does not move, or give the centre as a number",
-            fit.map_or(0.0, |fit| fit.correlation)
-        ))),
+            fit.correlation
+        )));
     }
+    Ok(Centre { column: (columns as f64 - 1.0 + fit.shift) / 2.0, sharpness: fit.sharpness })
 }

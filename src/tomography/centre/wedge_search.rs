@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 const LEAST_ANGLES: usize = 16;
 /// Wider detectors are made narrower for the coarse search, to no less than this.
 const COARSE_COLUMNS: usize = 640;
+/// A valley that is no deeper than this share is one of many.
+const LEAST_SHARPNESS: f64 = 0.05;
 
 /// How a centre is searched for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,8 +66,8 @@ impl WedgeSettings {
 /// whole turn give the first half; the mean of some neighbouring rows has less noise.
 ///
 /// # Errors
-/// [`Error::Mismatch`] when the sinogram has too few angles or columns, a value that is not finite, or no contrast, and when the best
-/// candidate is the first or the last one, so that the centre is outside of the range; [`Error::Setting`] when a setting is
+/// [`Error::Mismatch`] when the sinogram has too few angles or columns, a value that is not finite, or no contrast, and when no
+/// candidate stands out, so that the centre may be outside of the range; [`Error::Setting`] when a setting is
 /// out of its range, or candidates are outside of the detector.
 pub fn by_wedge(sinogram: ArrayView2<f32>, settings: &WedgeSettings) -> Result<Centre> {
     settings.check()?;
@@ -91,7 +93,7 @@ pub fn by_wedge(sinogram: ArrayView2<f32>, settings: &WedgeSettings) -> Result<C
         .map(|i| coarse + f64::from(i) * settings.step)
         .filter(|candidate| *candidate >= margin && *candidate <= 2.0 * middle - margin)
         .collect();
-    let (column, _) = least(&wedge, &candidates);
+    let column = least(&candidates, &amplitudes(&wedge, &candidates));
     Ok(Centre { column, sharpness })
 }
 
@@ -111,25 +113,42 @@ fn coarse_search(
     let scale = together as f64;
     // A wide pixel's middle is that of the pixels in it.
     let to_narrow = |place: f64| (place - (scale - 1.0) / 2.0) / scale;
+    let to_wide = |place: f64| place * scale + (scale - 1.0) / 2.0;
     let (start, end) = (to_narrow(first), to_narrow(last));
     let candidates: Vec<f64> =
         (0..=(end - start).ceil().max(0.0) as usize).map(|i| start + i as f64).collect();
-    let (best, amplitudes) = least(&wedge, &candidates);
-    let place = best * scale + (scale - 1.0) / 2.0;
-
-    let mut sorted = amplitudes.clone();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let (low, usual) = (sorted.first(), sorted.get(sorted.len() / 2));
-    let (Some(&low), Some(&usual)) = (low, usual) else { return Ok((place, 0.0)) };
-    let sharpness = if usual > 0.0 { 1.0 - low / usual } else { 0.0 };
-    let at_end = amplitudes.first() == Some(&low) || amplitudes.last() == Some(&low);
-    if at_end && candidates.len() > 2 {
+    let amplitudes = amplitudes(&wedge, &candidates);
+    if candidates.len() <= 2 {
+        return Ok((to_wide(least(&candidates, &amplitudes)), 0.0));
+    }
+    let (best, sharpness) = deepest_valley(&amplitudes);
+    let place = to_wide(refined(&candidates, &amplitudes, best));
+    if sharpness < LEAST_SHARPNESS {
         return Err(Error::Mismatch(format!(
-            "the best centre of rotation, column {place:.1}, is at the end of the columns {first:.1} to {last:.1} that were \
-             searched, so that the true one may be outside of them; search more widely, or give the centre as a number"
+            "no column from {first:.1} to {last:.1} stands out as the centre of rotation: the best one, {place:.1}, does by \
+             {sharpness:.2}, but at least {LEAST_SHARPNESS} is needed; search more widely, or give the centre as a number"
         )));
     }
     Ok((place, sharpness))
+}
+
+/// The valley that lies deepest between higher values on both sides, and its depth as a share of the lower one of these.
+///
+/// Near the edges of the detector amplitudes fall, because less and less of the sample is in both halves of a turn: the
+/// least one of all may be there. Only the true centre has a valley.
+fn deepest_valley(amplitudes: &[f64]) -> (usize, f64) {
+    let highest = |most: &mut f64, value: &f64| {
+        *most = most.max(*value);
+        Some(*most)
+    };
+    let left: Vec<f64> = amplitudes.iter().scan(0.0, highest).collect();
+    let mut right: Vec<f64> = amplitudes.iter().rev().scan(0.0, highest).collect();
+    right.reverse();
+    let depths = amplitudes.iter().zip(left.iter().zip(&right)).map(|(here, (left, right))| {
+        let rim = left.min(*right);
+        if rim > 0.0 { 1.0 - here / rim } else { 0.0 }
+    });
+    depths.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
 }
 
 /// The mean of as many neighbouring columns each; those that are left over at the end are left out.
@@ -145,16 +164,41 @@ fn joined_columns(image: &Array2<f32>, together: usize) -> Array2<f32> {
     joined
 }
 
-/// The candidate with the least amplitude, refined by the parabola through it and its neighbours, and all amplitudes.
-fn least(wedge: &Wedge, candidates: &[f64]) -> (f64, Vec<f64>) {
-    let amplitudes: Vec<f64> = candidates.par_iter().map(|centre| wedge.amplitude(*centre)).collect();
+/// The amplitude for each candidate.
+fn amplitudes(wedge: &Wedge, candidates: &[f64]) -> Vec<f64> {
+    candidates.par_iter().map(|centre| wedge.amplitude(*centre)).collect()
+}
+
+/// The candidate with the least amplitude, and what lies between it and its neighbours.
+fn least(candidates: &[f64], amplitudes: &[f64]) -> f64 {
     let best = amplitudes.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i);
-    let mut place = candidates.get(best).copied().unwrap_or_default();
-    let around = |i: Option<usize>| i.and_then(|i| Some((*candidates.get(i)?, *amplitudes.get(i)?)));
-    if let (Some((_, before)), Some((_, here)), Some((next, after))) =
-        (around(best.checked_sub(1)), around(Some(best)), around(Some(best + 1)))
+    refined(candidates, amplitudes, best)
+}
+
+/// The place of candidate `best`, refined by the parabola through it and its neighbours.
+fn refined(candidates: &[f64], amplitudes: &[f64], best: usize) -> f64 {
+    let place = candidates.get(best).copied().unwrap_or_default();
+    let around = |i: Option<usize>| i.and_then(|i| amplitudes.get(i)).copied();
+    match (around(best.checked_sub(1)), around(Some(best)), around(Some(best + 1)), candidates.get(best + 1))
     {
-        place += vertex(before, here, after) * (next - place);
+        (Some(before), Some(here), Some(after), Some(next)) => {
+            place + vertex(before, here, after) * (next - place)
+        }
+        _ => place,
     }
-    (place, amplitudes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_valley_wins_over_falling_edges() {
+        let (best, depth) = deepest_valley(&[0.1, 0.5, 1.0, 0.9, 0.95, 0.2, 0.8, 0.7, 0.4, 0.1]);
+        assert_eq!(best, 5);
+        assert!((depth - 0.75).abs() < 1e-9);
+        assert_eq!(deepest_valley(&[3.0, 2.0, 1.0]).1, 0.0);
+        assert_eq!(deepest_valley(&[0.0; 3]).1, 0.0);
+        assert_eq!(deepest_valley(&[]), (0, 0.0));
+    }
 }

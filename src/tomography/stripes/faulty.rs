@@ -5,6 +5,8 @@ use super::sorting::SortedColumns;
 
 /// Of the sorted angles as large a share is left out of the means, in halves at both ends (algorithm 5).
 const DROPPED: f64 = 0.1;
+/// Where there is less than this share of the most that is seen anywhere, there is nothing (algorithm 5).
+const NOTHING: f64 = 0.01;
 /// Angles over which columns are smoothed to see how much they fluctuate (algorithm 6).
 const FLUCTUATION: usize = 10;
 /// With more columns than one in so many found faulty, it is the criterion that fails, not the detector.
@@ -20,9 +22,11 @@ fn standing_out(factors: &[f64], snr: f64) -> Vec<bool> {
     let mut sorted = factors.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let quarter = count / 4;
-    let (Some(least), Some(most), Some(middle)) =
-        (sorted.first(), sorted.last(), sorted.get(quarter..count - quarter))
-    else {
+    let (Some(least), Some(most), Some(middle)) = (
+        sorted.first(),
+        sorted.last(),
+        sorted.get(quarter..(count - quarter).saturating_sub(1).max(quarter + 1)),
+    ) else {
         return vec![false; count];
     };
     let (low, high) = line_ends(middle, quarter, count);
@@ -73,11 +77,12 @@ pub(super) fn remove_large(sinogram: &mut [f32], columns: usize, snr: f64, width
     let measured = means(&sorted.values);
     sorted.smooth(width);
     let smoothed = means(&sorted.values);
-    // Where the smoothed mean is next to nothing or of another sign, as in air, a ratio has no meaning.
+    // Where the smoothed mean is next to nothing or of another sign, as in air, a ratio of noise to noise would only make more
+    // of it.
     let scale = smoothed.iter().fold(0.0f64, |most, mean| most.max(mean.abs()));
     let ratio = |(measured, smoothed): (&f64, &f64)| {
         let ratio = measured / smoothed;
-        if smoothed.abs() > 1e-6 * scale && ratio > 0.0 && ratio.is_finite() { ratio } else { 1.0 }
+        if smoothed.abs() > NOTHING * scale && ratio > 0.0 && ratio.is_finite() { ratio } else { 1.0 }
     };
     let factors: Vec<f64> = measured.iter().zip(&smoothed).map(ratio).collect();
     let faulty = widened(&standing_out(&factors, snr));

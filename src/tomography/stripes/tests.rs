@@ -9,6 +9,7 @@ const SIZE: usize = 256;
 const SORTING: Stripes = Stripes::Sorting { width: 9 };
 const LARGE: Stripes = Stripes::Large { ratio: 3.0, width: 31 };
 const DEAD: Stripes = Stripes::Dead { ratio: 3.0, width: 31 };
+const FOURIER_WAVELET: Stripes = Stripes::FourierWavelet { sigma: 2.0, levels: Some(3) };
 const ALL: Stripes = Stripes::All { ratio: 3.0, large: 31, small: 9 };
 
 /// The sinogram of foam with the noise of many photons, in attenuation, 180 angles.
@@ -39,10 +40,10 @@ fn a_sinogram_without_stripes_stays_nearly_as_it_is() {
     let zero = Array2::zeros(clean.dim());
     let size = error(&clean, &zero);
     for (stripes, bound) in
-        [(SORTING, 0.02), (LARGE, 0.02), (DEAD, 1e-6), (ALL, 0.03), (Stripes::FOURIER_WAVELET, 0.02)]
+        [(SORTING, 0.03), (LARGE, 0.05), (DEAD, 1e-6), (ALL, 0.06), (FOURIER_WAVELET, 0.05)]
     {
         let change = error(&removed(&clean, &stripes), &clean) / size;
-        println!("{stripes:?} changes {change}");
+        assert!(change < bound, "{stripes:?} changes {change}");
     }
 }
 
@@ -55,22 +56,23 @@ fn each_removes_stripes_of_its_kind() {
     let wide = with(&clean, |_, x, v| if (50..59).contains(&x) { 1.5 * v } else { v });
     let dead = with(&clean, |_, x, v| if x == 70 || x == 71 { 0.2 } else { v });
     let fluctuating = with(&clean, |a, x, v| if x == 40 { (a * 7919 % 13) as f32 / 5.0 } else { v });
-    // Of the error that stripes are, as much may stay; in it is what a filter changes without stripes too.
+    // As much of the stripes may stay. What a filter changes without stripes is measured above.
     for (name, sinogram, stripes, left) in [
-        ("constant", &constant, SORTING, 0.35),
-        ("fading", &fading, SORTING, 0.4),
+        ("constant", &constant, SORTING, 0.12),
+        ("fading", &fading, SORTING, 0.42),
         ("wide", &wide, LARGE, 0.3),
-        ("dead", &dead, DEAD, 0.1),
+        ("dead", &dead, DEAD, 0.25),
         ("fluctuating", &fluctuating, DEAD, 0.1),
-        ("constant", &constant, ALL, 0.4),
-        ("wide", &wide, ALL, 0.3),
+        ("constant", &constant, ALL, 0.45),
+        ("wide", &wide, ALL, 0.42),
         ("dead", &dead, ALL, 0.2),
         ("fluctuating", &fluctuating, ALL, 0.2),
-        ("constant", &constant, Stripes::FOURIER_WAVELET, 0.35),
-        ("fading", &fading, Stripes::FOURIER_WAVELET, 0.5),
+        ("constant", &constant, FOURIER_WAVELET, 0.42),
+        ("fading", &fading, FOURIER_WAVELET, 0.42),
     ] {
-        let ratio = error(&removed(sinogram, &stripes), &clean) / error(sinogram, &clean);
-        println!("{ratio} < {left} of {name} stripes is left by {stripes:?}");
+        let left_here = error(&removed(sinogram, &stripes), &removed(&clean, &stripes));
+        let ratio = left_here / error(sinogram, &clean);
+        assert!(ratio < left, "{ratio} of {name} stripes is left by {stripes:?}");
     }
 }
 
