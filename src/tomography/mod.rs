@@ -1,17 +1,28 @@
 //! Projections of slices, and slices from projections.
+//!
+//! From a scan to a volume: `scan` finds projections, flat and dark fields and angles in files. `corrections` makes line integrals of
+//! them, with `normalise` (fields, bright specks, the logarithm) and `stripes` (rings). `centre` and `find_centre` look for the axis of
+//! rotation. `geometry` says where rays run, `filter` and `backprojection` are the two steps that `reconstruct` puts together for some
+//! rows at a time, and `stream` does this for all rows of a scan, from files to files; `journal` keeps how far that is. `projection` is
+//! the way back: what a scan of an image would have measured.
 
 mod backprojection;
+pub mod centre;
 mod corrections;
 mod filter;
+mod find_centre;
 mod geometry;
 mod journal;
+pub mod normalise;
 mod projection;
 mod reconstruct;
 mod scan;
 mod stream;
+pub mod stripes;
 
-pub use corrections::{Corrections, Numbers};
+pub use corrections::{Corrected, Corrections, Numbers};
 pub use filter::{Filter, Padding};
+pub use find_centre::find_centre;
 pub use geometry::{ScanGeometry, half_turn};
 pub use projection::{add_poisson_noise, project};
 pub use reconstruct::{ReconstructionSettings, Reconstructor, SLICES_TOGETHER, filtered_back_projection};

@@ -8,6 +8,7 @@ use ndarray::{Array3, Axis};
 
 use super::corrections::Corrections;
 use super::journal::Journal;
+use super::normalise::Repairs;
 use super::reconstruct::{Reconstructor, SLICES_TOGETHER};
 use super::scan::Scan;
 use crate::error::{Bytes, Error, Result};
@@ -21,6 +22,9 @@ use crate::watcher::{ImageReport, ImageWork, Watcher};
 const MOST_BYTES: u64 = 4 << 30;
 /// What is taken where the system does not say what is free.
 const USUAL_BYTES: u64 = 1 << 30;
+
+/// More clipped values than this, in percent, are worth a warning.
+const MUCH_CLIPPED: f64 = 1.0;
 
 /// A volume that is made of some of the projections.
 pub struct Share {
@@ -102,10 +106,14 @@ pub fn reconstruct_scan(
         let stop = watcher.lock().is_ok_and(|mut watcher| watcher.image(&report).is_break());
         if stop { Err(Error::Stopped { done, count: rows.len() }) } else { Ok(()) }
     };
+    let (mut repairs, mut zingers) = (Repairs::default(), 0);
     let written = pipeline(
         &slabs,
         |slab| wishes.corrections.read(scan, rows.start + slab.start..rows.start + slab.end),
-        |slab, sinograms| {
+        |slab, corrected| {
+            repairs = repairs + corrected.repairs;
+            zingers += corrected.zingers;
+            let sinograms = corrected.sinograms;
             let volumes: Result<Vec<Array3<f32>>> = shares
                 .iter()
                 .map(|share| share.reconstructor.reconstruct(part(&sinograms, share).view()))
@@ -133,10 +141,31 @@ pub fn reconstruct_scan(
     for sink in sinks {
         Box::new(sink).done()?;
     }
+    say_repairs(repairs, zingers);
     let files: Vec<PathBuf> = shares.iter().map(|share| share.out.clone()).collect();
     // The volumes are there: whoever stops the work now has come too late.
     let _ = tell(rows.len(), &files);
     Ok(())
+}
+
+/// Says what was no measurement, where it is more than a trifle.
+fn say_repairs(repairs: Repairs, zingers: u64) {
+    let share = |count: u64| 100.0 * count as f64 / repairs.of.max(1) as f64;
+    if zingers > 0 {
+        log::info!("{zingers} bright specks were taken out of projections");
+    }
+    if repairs.bridged > 0 {
+        let (count, share) = (repairs.bridged, share(repairs.bridged));
+        log::info!(
+            "{count} values of projections ({share:.2} %) had no beam or no number, and are from their neighbours"
+        );
+    }
+    if share(repairs.clipped) > MUCH_CLIPPED {
+        let (count, share) = (repairs.clipped, share(repairs.clipped));
+        log::warn!(
+            "{count} values of projections ({share:.1} %) let no light through, or less than one count: the object is too dense for this beam, or the flat and dark fields do not belong to it"
+        );
+    }
 }
 
 /// The sinograms of a share.

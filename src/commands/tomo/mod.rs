@@ -1,5 +1,6 @@
 //! `msd-gpu tomo`: from the projections of parallel-beam scans to volumes.
 
+mod centre;
 mod reconstruct;
 mod scan;
 
@@ -16,6 +17,11 @@ pub struct TomoArguments {
 
 #[derive(Debug, Subcommand)]
 enum TomoCommand {
+    /// Find the column of the axis of rotation
+    ///
+    /// Prints it to standard output, counted from 0 at the middle of the first column, so that the middle of N columns is (N - 1) / 2. It is
+    /// looked for at three heights, which are named where they differ.
+    Centre(Box<centre::CentreArguments>),
     /// Reconstruct a volume from a scan, by filtered back-projection
     ///
     /// SCAN is an HDF5 file as DXchange (/exchange/data), NXtomo (image_key) or the beamline 8.3.2 of the ALS lay it out, or a stack or
@@ -27,6 +33,7 @@ enum TomoCommand {
 /// Runs the command.
 pub fn run(arguments: TomoArguments) -> Result<()> {
     match arguments.command {
+        TomoCommand::Centre(arguments) => centre::run(&arguments),
         TomoCommand::Reconstruct(arguments) => reconstruct::run(&arguments),
     }
 }

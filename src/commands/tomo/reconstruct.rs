@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use log::info;
+use log::{info, warn};
 
 use super::scan::ScanArguments;
 use crate::commands::convert::format;
 use crate::commands::progress::ImageProgress;
 use crate::settings::byte_size;
 use crate::tomography::{
-    ReconstructionSettings, Reconstructor, Scan, ScanGeometry, ScanWishes, Share, reconstruct_scan,
+    Corrections, ReconstructionSettings, Reconstructor, Scan, ScanGeometry, ScanWishes, Share, find_centre,
+    reconstruct_scan,
 };
 use crate::{Error, Result};
 
@@ -46,9 +47,9 @@ pub struct ReconstructArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reconstruction")]
 pub struct ReconstructionArguments {
-    /// The column of the axis of rotation, counted from 0 at the middle of the first one [the middle of the detector]
-    #[arg(long, value_name = "COLUMN", allow_negative_numbers = true)]
-    centre: Option<f64>,
+    /// The column of the axis of rotation, counted from 0 at the middle of the first one; auto looks for it
+    #[arg(long, value_name = "COLUMN", default_value = "auto", allow_negative_numbers = true)]
+    centre: String,
     /// Filter: ramp (sharpest, noisiest), shepp-logan, cosine, hamming, hann or parzen (smoothest)
     #[arg(long, value_name = "NAME", default_value = "ramp")]
     filter: String,
@@ -63,17 +64,32 @@ pub struct ReconstructionArguments {
     no_circle: bool,
     /// The axis is near one side of the detector, and the scan a full turn: join opposite projections into one twice as wide
     #[arg(long)]
-    half_acquisition: bool,
+    pub(super) half_acquisition: bool,
     /// How wide a pixel of the detector is, in micrometres: slices are then in 1/cm instead of 1/pixel
     #[arg(long, value_name = "MICROMETRES", allow_negative_numbers = true)]
     pixel_size: Option<f64>,
 }
 
 impl ReconstructionArguments {
-    /// What reconstructs projections at these angles.
-    pub(super) fn reconstructor(&self, scan: &Scan, angles: Vec<f64>) -> Result<Reconstructor> {
+    /// The column of the axis, as it is given or as it is found.
+    pub(super) fn centre(&self, scan: &Scan, corrections: &Corrections) -> Result<f64> {
+        if self.centre != "auto" {
+            let wrong = || {
+                let wanted = "it must be a column of the detector, or auto";
+                Error::setting("centre", format!("'{}'", self.centre), wanted)
+            };
+            return self.centre.parse().map_err(|_| wrong());
+        }
+        let found = find_centre(scan, corrections, self.half_acquisition)?;
+        if let Some(warning) = found.warning() {
+            warn!("{warning}; --centre takes another");
+        }
+        Ok(found.centre.column)
+    }
+
+    /// What reconstructs projections at these angles about an axis at `centre`.
+    pub(super) fn at(&self, scan: &Scan, angles: Vec<f64>, centre: f64) -> Result<Reconstructor> {
         let (_, columns) = scan.size();
-        let centre = self.centre.unwrap_or((columns as f64 - 1.0) / 2.0);
         let mut geometry = ScanGeometry::new(angles, columns, centre)?;
         if self.half_acquisition {
             geometry = geometry.with_half_acquisition()?;
@@ -101,10 +117,11 @@ pub fn run(arguments: &ReconstructArguments) -> Result<()> {
     wishes.corrections = arguments.scan.corrections()?;
     wishes.resume = arguments.resume;
     wishes.memory = arguments.memory.as_deref().map(|text| byte_size("memory", text)).transpose()?;
+    let centre = arguments.how.centre(&scan, &wishes.corrections)?;
     let shares = (0..arguments.split).map(|number| {
         let projections: Vec<usize> = (number..count).step_by(arguments.split).collect();
         let angles = projections.iter().map(|&projection| scan.angles()[projection]).collect();
-        let reconstructor = arguments.how.reconstructor(&scan, angles)?;
+        let reconstructor = arguments.how.at(&scan, angles, centre)?;
         let out = if arguments.split == 1 { out.clone() } else { numbered(out, number) };
         Ok(Share { projections, reconstructor, out })
     });

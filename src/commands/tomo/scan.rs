@@ -5,6 +5,8 @@ use std::ops::Range;
 use clap::Args;
 use log::{info, warn};
 
+use crate::tomography::normalise::Average;
+use crate::tomography::stripes::Stripes;
 use crate::tomography::{Corrections, Numbers, Scan, ScanFiles};
 use crate::{Error, Result};
 
@@ -36,6 +38,15 @@ pub struct ScanArguments {
     /// it is
     #[arg(long, value_name = "WHAT", default_value = "counts", value_parser = ["counts", "transmission", "absorption"], help_heading = "Scan")]
     numbers: String,
+    /// Average flat and dark fields by their mean, or by the median of each pixel
+    #[arg(long, value_name = "HOW", default_value = "mean", value_parser = ["mean", "median"], help_heading = "Corrections")]
+    average: String,
+    /// Take out specks that are brighter than what is around them by more than this many counts
+    #[arg(long, value_name = "COUNTS", help_heading = "Corrections")]
+    zingers: Option<f32>,
+    /// Remove rings: sorting (thin ones), large, dead, all (dead, large and then sorting; Vo et al. 2018), or wavelet (Münch et al. 2009)
+    #[arg(long, value_name = "HOW", default_value = "none", value_parser = ["none", "sorting", "large", "dead", "all", "wavelet"], help_heading = "Corrections")]
+    rings: String,
     /// Use only every N-th projection
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Scan")]
     every: usize,
@@ -80,6 +91,16 @@ impl ScanArguments {
     pub(super) fn corrections(&self) -> Result<Corrections> {
         let mut corrections = Corrections::default();
         corrections.numbers = self.numbers.parse::<Numbers>()?;
+        corrections.average = if self.average == "median" { Average::Median } else { Average::Mean };
+        corrections.zingers = self.zingers;
+        corrections.stripes = match self.rings.as_str() {
+            "sorting" => Some(Stripes::SORTING),
+            "large" => Some(Stripes::LARGE),
+            "dead" => Some(Stripes::DEAD),
+            "all" => Some(Stripes::ALL),
+            "wavelet" => Some(Stripes::FOURIER_WAVELET),
+            _ => None,
+        };
         Ok(corrections)
     }
 

@@ -33,7 +33,7 @@ pub struct ScanFiles {
 }
 
 /// A scan: raw projections and what belongs to them. Nothing is read but what was asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Scan {
     name: String,
     /// How the file lays it out, for people.

@@ -1,0 +1,62 @@
+//! The centre of rotation of a scan in files.
+
+use std::f64::consts::PI;
+
+use ndarray::{Array2, ArrayView2, Axis};
+
+use super::centre::{Centre, Heights, WedgeSettings, at_heights, by_overlap, by_wedge, rows_with_signal};
+use super::corrections::Corrections;
+use super::scan::Scan;
+use crate::error::{Error, Result};
+
+/// A candidate for the centre lies within this share of the detector's columns of its middle, and within as many pixels as the search
+/// was published with.
+const SHARE: f64 = 0.1;
+
+/// Finds the column of the axis of `scan` at three heights: of half a turn by the double wedge of its sinograms, and where the axis is
+/// offset (`half_acquisition`) by where opposite projections overlap.
+///
+/// # Errors
+/// [`Error::Mismatch`] where nothing is there to find it by; what comes of reading the scan.
+pub fn find_centre(scan: &Scan, corrections: &Corrections, half_acquisition: bool) -> Result<Heights> {
+    // Rings stand still on the detector, as nothing does that turns; but what removes them smears.
+    let corrections = Corrections { stripes: None, ..corrections.clone() };
+    let (height, columns) = scan.size();
+    let turn = if half_acquisition { 2.0 * PI } else { PI };
+    let first = scan.angles().iter().copied().fold(f64::INFINITY, f64::min);
+    let step = usual_step(scan.angles());
+    // The end of the turn is its beginning again.
+    let mut chosen: Vec<usize> = (0..scan.angles().len())
+        .filter(|&number| scan.angles()[number] - first < turn - step / 2.0)
+        .collect();
+    chosen.sort_by(|a, b| scan.angles()[*a].total_cmp(&scan.angles()[*b]));
+    let Some(&start) = chosen.first() else {
+        return Err(Error::Mismatch(format!("{} has no projections", scan.name())));
+    };
+    let one = scan.clone().with_projections(std::iter::once(start))?;
+    let picture = corrections.read(&one, 0..height)?.sinograms.index_axis_move(Axis(0), 0);
+    let rows = rows_with_signal(picture.view());
+    let part = scan.clone().with_projections(chosen.into_iter())?;
+    let sinogram = |rows: std::ops::Range<usize>| -> Result<Array2<f32>> {
+        let found = corrections.read(&part, rows)?.sinograms;
+        found.mean_axis(Axis(1)).ok_or_else(|| Error::Mismatch(format!("{} has no rows", scan.name())))
+    };
+    let reach = (SHARE * columns as f64).max(WedgeSettings::default().left);
+    let settings = WedgeSettings { left: reach, right: reach, ..WedgeSettings::default() };
+    let find = |sinogram: ArrayView2<f32>| -> Result<Centre> {
+        match half_acquisition {
+            true => by_overlap(sinogram).map(|overlap| overlap.centre),
+            false => by_wedge(sinogram, &settings),
+        }
+    };
+    at_heights(&rows, height, sinogram, find)
+}
+
+/// The median step from one angle to the next.
+fn usual_step(angles: &[f64]) -> f64 {
+    let mut sorted = angles.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let mut steps: Vec<f64> = sorted.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    steps.sort_by(f64::total_cmp);
+    steps.get(steps.len() / 2).copied().unwrap_or(0.0)
+}
