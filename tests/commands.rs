@@ -34,6 +34,8 @@ mod slabs;
 mod strokes;
 #[path = "commands/tensorboard.rs"]
 mod tensorboard;
+#[path = "commands/tomo.rs"]
+mod tomo;
 #[path = "commands/train.rs"]
 mod train;
 #[path = "commands/train_data.rs"]

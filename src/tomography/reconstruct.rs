@@ -267,6 +267,105 @@ mod tests {
         assert_eq!(padded[[0, 0]], 0.0);
     }
 
+    /// Line integrals of a disc at (`x`, `y`) from the axis.
+    fn sinogram(
+        (x, y, radius, value): (f64, f64, f64, f64),
+        angles: &[f64],
+        columns: usize,
+        centre: f64,
+    ) -> Array3<f32> {
+        Array3::from_shape_fn((angles.len(), 1, columns), |(angle, _, column)| {
+            let middle = x * angles[angle].cos() + y * angles[angle].sin();
+            let beside = column as f64 - centre - middle;
+            (2.0 * value * (radius * radius - beside * beside).max(0.0).sqrt()) as f32
+        })
+    }
+
+    /// The root of the mean square of the difference to a disc, away from its edge.
+    fn error(slice: &ndarray::ArrayView2<f32>, (x, y, radius, value): (f64, f64, f64, f64)) -> f64 {
+        let middle = (slice.nrows() as f64 - 1.0) / 2.0;
+        let (mut sum, mut count) = (0.0, 0);
+        for ((row, column), found) in slice.indexed_iter() {
+            let (row, column) = (row as f64 - middle, column as f64 - middle);
+            let distance = (column - x).hypot(row - y);
+            if column.hypot(row) < 0.9 * middle && (distance - radius).abs() > 3.0 {
+                let wanted = if distance < radius { value } else { 0.0 };
+                sum += (f64::from(*found) - wanted).powi(2);
+                count += 1;
+            }
+        }
+        (sum / f64::from(count)).sqrt()
+    }
+
+    #[test]
+    fn the_error_of_a_disc_falls_with_resolution() {
+        let at = |size: usize| {
+            let scale = size as f64 / 64.0;
+            let disc = (8.0 * scale, -5.0 * scale, 12.0 * scale, 1.0 / scale);
+            let (angles, centre) = (half_turn(2 * size), (size as f64 - 1.0) / 2.0);
+            let scan = ScanGeometry::new(angles.clone(), size, centre).unwrap();
+            let slices = Reconstructor::new(scan, ReconstructionSettings::default())
+                .unwrap()
+                .reconstruct(sinogram(disc, &angles, size, centre).view())
+                .unwrap();
+            scale * error(&slices.index_axis(Axis(0), 0), disc)
+        };
+        let errors = [64, 128, 256].map(at);
+        assert!(errors[0] < 0.05 && errors[1] < 0.7 * errors[0] && errors[2] < 0.7 * errors[1], "{errors:?}");
+    }
+
+    #[test]
+    fn slices_are_the_same_alone_and_together() {
+        let angles = half_turn(37);
+        let sinograms =
+            Array3::from_shape_fn((37, 23, 40), |(a, row, c)| ((a * 7 + row * 13 + c * c) % 29) as f32);
+        let scan = ScanGeometry::new(angles, 40, 18.3).unwrap();
+        let settings = ReconstructionSettings { circle: false, ..Default::default() };
+        let reconstructor = Reconstructor::new(scan, settings).unwrap();
+        let together = reconstructor.reconstruct(sinograms.view()).unwrap();
+        for row in [0, 15, 16, 22] {
+            let alone =
+                reconstructor.reconstruct(sinograms.slice(ndarray::s![.., row..row + 1, ..])).unwrap();
+            assert_eq!(alone.index_axis(Axis(0), 0), together.index_axis(Axis(0), row));
+        }
+        // By the definition, in float64.
+        let filter = &reconstructor.filter;
+        let mut scratch = filter.scratch();
+        let rows: Vec<Vec<f32>> = sinograms
+            .axis_iter(Axis(0))
+            .map(|projection| filter.filtered(projection.row(3).iter().copied(), &mut scratch).to_vec())
+            .collect();
+        for ((y, x), found) in together.index_axis(Axis(0), 3).indexed_iter() {
+            let (down, right) = (y as f64 - 19.5, x as f64 - 19.5);
+            let terms = rows.iter().zip(reconstructor.scan().angles()).map(|(row, angle)| {
+                let place = right * angle.cos() + down * angle.sin() + 18.3;
+                let at = |column: f64| match column >= 0.0 {
+                    true => row.get(column as usize).map_or(0.0, |value| f64::from(*value)),
+                    false => 0.0,
+                };
+                let fraction = place - place.floor();
+                (1.0 - fraction) * at(place.floor()) + fraction * at(place.floor() + 1.0)
+            });
+            let wanted = terms.sum::<f64>() * std::f64::consts::PI / 37.0;
+            assert!((f64::from(*found) - wanted).abs() < 2e-5 * 29.0, "{found} is not {wanted} at {y}, {x}");
+        }
+    }
+
+    #[test]
+    fn a_full_turn_about_an_offset_axis_shows_twice_as_much() {
+        let disc = (30.0, -10.0, 20.0, 1.0);
+        let angles: Vec<f64> = (0..720).map(|i| f64::from(i).to_radians() / 2.0).collect();
+        for centre in [9.0, 70.0 - 9.4] {
+            let scan =
+                ScanGeometry::new(angles.clone(), 71, centre).unwrap().with_half_acquisition().unwrap();
+            let reconstructor = Reconstructor::new(scan, ReconstructionSettings::default()).unwrap();
+            let slices = reconstructor.reconstruct(sinogram(disc, &angles, 71, centre).view()).unwrap();
+            assert_eq!(slices.dim().1, 125);
+            let error = error(&slices.index_axis(Axis(0), 0), disc);
+            assert!(error < 0.02, "{error}");
+        }
+    }
+
     #[test]
     fn empty_and_tiny_sinograms_are_no_trouble() {
         assert_eq!(filtered_back_projection(&Array2::zeros((0, 8)), 4), Array2::<f32>::zeros((4, 4)));

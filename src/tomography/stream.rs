@@ -245,3 +245,80 @@ fn sink(scan: &Scan, share: &Share, wishes: &ScanWishes, written: usize) -> Resu
     };
     new.values(wishes.format)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::images::open_volume;
+    use crate::tomography::{ReconstructionSettings, ScanFiles, ScanGeometry};
+    use crate::watcher::Flow;
+
+    /// Memory for one row at a time of the scan below.
+    const FOR_ONE_ROW: u64 = 75_000;
+
+    fn scan() -> Scan {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/scans/dxchange.h5");
+        Scan::open(path, &ScanFiles::default()).unwrap()
+    }
+
+    fn make(out: &Path, resume: bool, watcher: &mut dyn Watcher) -> Result<()> {
+        let scan = scan();
+        let geometry = ScanGeometry::new(scan.angles().to_vec(), scan.size().1, 22.0).unwrap();
+        let reconstructor = Reconstructor::new(geometry, ReconstructionSettings::default()).unwrap();
+        let share = Share { projections: (0..45).collect(), reconstructor, out: out.to_path_buf() };
+        let format = StackFormat::of_name(out).unwrap();
+        let wishes = ScanWishes { resume, memory: Some(FOR_ONE_ROW), ..ScanWishes::new(0..3, format) };
+        reconstruct_scan(&scan, &[share], &wishes, watcher)
+    }
+
+    fn values(path: &Path) -> Vec<f32> {
+        let volume = open_volume(path.to_str().unwrap()).unwrap();
+        volume.read(Window::whole(volume.extent())).unwrap().into_raw_vec_and_offset().0
+    }
+
+    /// Stops the work after some reports.
+    struct Stop(usize);
+
+    impl Watcher for Stop {
+        fn image(&mut self, _: &ImageReport<'_>) -> Flow {
+            self.0 -= 1;
+            if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+
+    #[test]
+    fn work_that_was_stopped_goes_on_and_ends_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        for ending in ["tif", "npy", "h5", "ome.zarr", "mrc"] {
+            let at = |name: &str| folder.path().join(format!("{name}.{ending}"));
+            make(&at("whole"), false, &mut ()).unwrap();
+            for after in [1, 2] {
+                let out = at(&format!("parts{after}"));
+                let stopped = make(&out, false, &mut Stop(after)).unwrap_err();
+                assert!(matches!(stopped, Error::Stopped { count: 3, .. }), "{stopped}");
+                assert!(!out.exists());
+                make(&out, true, &mut ()).unwrap();
+                assert_eq!(values(&out), values(&at("whole")), "{ending}");
+            }
+        }
+        let left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 15, "{left:?}");
+    }
+
+    #[test]
+    fn other_work_does_not_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("v.tif");
+        make(&out, false, &mut Stop(2)).unwrap_err();
+        let scan = scan();
+        let geometry = ScanGeometry::new(scan.angles().to_vec(), scan.size().1, 23.0).unwrap();
+        let reconstructor = Reconstructor::new(geometry, ReconstructionSettings::default()).unwrap();
+        let share = Share { projections: (0..45).collect(), reconstructor, out };
+        let wishes = ScanWishes { resume: true, ..ScanWishes::new(0..3, StackFormat::Tiff) };
+        let error = reconstruct_scan(&scan, &[share], &wishes, &mut ()).unwrap_err().to_string();
+        assert!(error.contains("resume"), "{error}");
+    }
+}

@@ -1,0 +1,135 @@
+//! `msd-gpu tomo`: scans in the layouts of beamlines to volumes.
+
+use std::path::Path;
+
+use ndarray::{Array4, s};
+
+use msd_gpu::geometry::Window;
+use msd_gpu::images::open_volume;
+
+use crate::support::Bench;
+
+const STACK: &str = "projections.tif --flats flats.tif --darks darks.tif";
+
+/// The scans of tests/corpus/scans.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/scans");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        bench.bytes(path.file_name().unwrap().to_str().unwrap(), &std::fs::read(&path).unwrap());
+    }
+    bench
+}
+
+/// What a scan becomes, `[channel][z][y][x]`.
+fn volume(bench: &Bench, scan: &str, out: &str) -> Array4<f32> {
+    bench.succeeds(&format!("tomo reconstruct {scan} --out {out}"));
+    let volume = open_volume(bench.path(out).to_str().unwrap()).unwrap();
+    volume.read(Window::whole(volume.extent())).unwrap()
+}
+
+#[test]
+fn every_layout_gives_the_discs_that_were_scanned() {
+    let bench = bench();
+    let first = volume(&bench, "dxchange.h5 --centre 22", "first.tif");
+    assert_eq!(first.dim(), (1, 3, 48, 48));
+    // Row 2 of the detector shows half as much, and the middle of a slice lies at the axis.
+    let mean = |z: usize, y: usize, x: usize| first.slice(s![0, z, y..y + 3, x..x + 3]).mean().unwrap();
+    for (z, wanted) in [(0, 0.02), (1, 0.02), (2, 0.01)] {
+        assert!((mean(z, 20, 27) - wanted).abs() < 0.05 * wanted, "{}", mean(z, 20, 27));
+    }
+    assert!((mean(0, 26, 17) - 0.05).abs() < 0.0025, "{}", mean(0, 26, 17));
+    for (number, scan) in [
+        "nxtomo.nxs".to_owned(),
+        "als.h5".to_owned(),
+        format!("{STACK} --range 180"),
+        format!("{STACK} --angles angles.txt"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let other = volume(&bench, &format!("{scan} --centre 22"), &format!("other{number}.tif"));
+        let difference = (&other - &first).fold(0.0_f32, |most, value| most.max(value.abs()));
+        assert!(difference < 1e-6, "{scan}: {difference}");
+    }
+}
+
+#[test]
+fn pixels_have_the_size_of_the_detector_and_slices_its_unit() {
+    let bench = bench();
+    volume(&bench, "dxchange.h5 --centre 22", "v.ome.zarr");
+    assert!(bench.succeeds("inspect v.ome.zarr").contains("0.65 x 0.65 x 0.65 \u{b5}m"));
+    let pixels = volume(&bench, "dxchange.h5 --centre 22", "pixels.npy");
+    let centimetres = volume(&bench, "dxchange.h5 --centre 22 --pixel-size 2.5", "centimetres.npy");
+    let most = |volume: &Array4<f32>| volume.fold(0.0_f32, |most, value| most.max(*value));
+    assert!((most(&centimetres) / most(&pixels) / 4000.0 - 1.0).abs() < 1e-4);
+}
+
+#[test]
+fn shares_of_the_projections_become_volumes_of_their_own() {
+    let bench = bench();
+    bench.succeeds("tomo reconstruct dxchange.h5 --centre 22 --split 2 --out v.tif");
+    let read = |name: &str| bench.read(name);
+    let whole = volume(&bench, "dxchange.h5 --centre 22 --every 2", "every.tif");
+    assert_eq!(read("v_0.tif").index_axis(ndarray::Axis(0), 0), whole.slice(s![0, 0, .., ..]));
+    assert_ne!(read("v_0.tif"), read("v_1.tif"));
+    assert!(!bench.names("").iter().any(|name| name.ends_with(".part")));
+}
+
+#[test]
+fn the_axis_is_found_and_shown() {
+    let bench = bench();
+    let found: f64 = bench.succeeds("tomo centre dxchange.h5").trim().parse().unwrap();
+    assert!((found - 22.0).abs() <= 0.5, "{found}");
+    bench.succeeds("tomo centre dxchange.h5 --centre-sweep 20..24 --out pictures");
+    assert_eq!(bench.names("pictures").len(), 5);
+}
+
+#[test]
+fn rings_go_and_the_discs_stay() {
+    let bench = bench();
+    for rings in ["sorting", "all", "wavelet"] {
+        let volume = volume(&bench, &format!("dxchange.h5 --centre 22 --rings {rings}"), "v.tif");
+        let mean = volume.slice(s![0, 0, 20..23, 27..30]).mean().unwrap();
+        // So small a detector has hardly more columns than these look at.
+        assert!((mean - 0.02).abs() < 0.01, "{rings}: {mean}");
+    }
+}
+
+#[test]
+fn what_a_file_does_not_say_is_taken_as_it_is_said() {
+    let bench = bench();
+    let outcome = bench.run("tomo reconstruct dxchange_radians.h5 --centre 22 --out v.tif");
+    assert!(outcome.code == 0 && outcome.stderr.contains("taken for radians"), "{}", outcome.stderr);
+    let bare = "tomo reconstruct dxchange_bare.h5 --centre 22 --out w.tif";
+    bench.refuses(bare, &["--flats", "--numbers"]);
+    let outcome = bench.run(&format!("{bare} --numbers absorption"));
+    assert!(outcome.code == 0 && outcome.stderr.contains("both ends included"), "{}", outcome.stderr);
+}
+
+#[test]
+fn scans_that_do_not_fit_are_refused_in_a_sentence() {
+    let bench = bench();
+    let refuses = |arguments: &str, names: &[&str]| {
+        bench.refuses(&format!("tomo reconstruct {arguments} --out no.tif"), names);
+    };
+    bench.bytes("short.txt", b"0\n1\n2\n");
+    bench.bytes("words.txt", b"0\nninety\n");
+    refuses(STACK, &["--angles", "missing", "--range"]);
+    refuses(&format!("{STACK} --angles short.txt"), &["45 projections", "3 angles"]);
+    refuses(&format!("{STACK} --angles words.txt"), &["words.txt", "'ninety'"]);
+    refuses("dxchange.h5 --flats angles.txt", &["angles.txt"]);
+    refuses("dxchange.h5 --centre 60", &["--centre", "60", "between 0 and 47"]);
+    refuses("dxchange.h5 --centre left", &["--centre", "'left'"]);
+    refuses("dxchange.h5 --centre 22 --half-acquisition", &["360"]);
+    refuses("dxchange.h5 --centre 22 --rows 2..9", &["--rows", "'2..9'"]);
+    refuses("dxchange.h5 --centre 22 --split 46", &["--split", "46"]);
+    refuses("dxchange.h5 --centre 22 --every 0", &["--every"]);
+    refuses("dxchange.h5 --centre 22 --pixel-size 0", &["--pixel-size"]);
+    refuses("dxchange.h5 --centre 22 --zingers -1", &["-1"]);
+    refuses("dxchange.h5 --centre 22 --filter sharp", &["--filter", "'sharp'", "ramp"]);
+    refuses("nothing.h5 --range 180", &["nothing.h5"]);
+    bench.refuses("tomo reconstruct dxchange.h5 --centre 22 --memory 10kB --out no.tif", &["--memory"]);
+    assert!(!bench.names("").iter().any(|name| name.contains("no.tif")), "{:?}", bench.names(""));
+}
