@@ -83,8 +83,8 @@ mod tests {
         let at = |place: usize, fraction: f64| -> f32 {
             coefficients[place - 1..].iter().zip(spline_weights(fraction)).map(|(c, w)| c * w).sum()
         };
-        for place in 1..37 {
-            assert!((at(place, 0.0) - values[place]).abs() < 1e-5, "{place}");
+        for (place, value) in values.iter().enumerate().take(37).skip(1) {
+            assert!((at(place, 0.0) - value).abs() < 1e-5, "{place}");
         }
         for place in 8..32 {
             assert!((at(place, 0.5) - wave(place as f64 + 0.5) as f32).abs() < 2e-3, "{place}");

@@ -64,6 +64,8 @@ impl WedgeSettings {
 
 /// Finds the centre of rotation from a sinogram `[angle][column]` of attenuation, over half a turn in even steps. For scans of a
 /// whole turn give the first half; the mean of some neighbouring rows has less noise.
+/// Narrow stripes of constant height do not matter. Wide and fluctuating ones can move the result by half a pixel and more: remove
+/// them first.
 ///
 /// # Errors
 /// [`Error::Mismatch`] when the sinogram has too few angles or columns, a value that is not finite, or no contrast, and when no

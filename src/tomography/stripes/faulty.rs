@@ -82,10 +82,15 @@ pub(super) fn remove_large(sinogram: &mut [f32], columns: usize, snr: f64, width
     let scale = smoothed.iter().fold(0.0f64, |most, mean| most.max(mean.abs()));
     let ratio = |(measured, smoothed): (&f64, &f64)| {
         let ratio = measured / smoothed;
-        if smoothed.abs() > NOTHING * scale && ratio > 0.0 && ratio.is_finite() { ratio } else { 1.0 }
+        (smoothed.abs() > NOTHING * scale && ratio > 0.0 && ratio.is_finite()).then_some(ratio)
     };
-    let factors: Vec<f64> = measured.iter().zip(&smoothed).map(ratio).collect();
-    let faulty = widened(&standing_out(&factors, snr));
+    let ratios: Vec<Option<f64>> = measured.iter().zip(&smoothed).map(ratio).collect();
+    let known: Vec<f64> = ratios.iter().flatten().copied().collect();
+    let mut found = standing_out(&known, snr).into_iter();
+    let found: Vec<bool> =
+        ratios.iter().map(|ratio| ratio.is_some() && found.next().unwrap_or(false)).collect();
+    let faulty = widened(&found);
+    let factors: Vec<f64> = ratios.iter().map(|ratio| ratio.unwrap_or(1.0)).collect();
     for row in sinogram.chunks_exact_mut(columns) {
         row.iter_mut().zip(&factors).for_each(|(value, factor)| *value = (f64::from(*value) / factor) as f32);
     }

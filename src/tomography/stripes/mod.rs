@@ -28,8 +28,8 @@ pub enum Stripes {
         /// An odd number of columns.
         width: usize,
     },
-    /// Columns whose mean stands out are replaced, all others scaled (Vo et al., algorithm 5). For stripes that are up to half as
-    /// wide as `width`.
+    /// Columns whose mean stands out are replaced, and all others scaled, but for those that see air only (Vo et al.,
+    /// algorithm 5). For stripes that are up to half as wide as `width`.
     Large {
         /// How many times the spread of usual columns a faulty one is away from them: above 1, higher finds fewer.
         ratio: f64,
