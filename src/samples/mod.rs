@@ -8,7 +8,7 @@
 //!   images look like that were meant otherwise than their values say.
 //! - `item`: an image with its target in memory or in files ([`Item`]); `in_files`: reading parts of the latter.
 //! - `dataset`: all images of a run with their targets; `data_files`: from files ([`DataFiles`], [`load_segmentation`],
-//!   [`load_regression`]), with `found_pairs` (which there are, and whether memory holds them), `channels` and `found_classes`; `pair_list`: a list of them with groups; `in_memory`: from arrays ([`Dataset::from_memory`]).
+//!   [`load_regression`]), with `found_pairs` (which there are, and whether memory holds them), `channels` and `found_classes`; `pair_list`: a list of them with groups; `recordings`: several of the same slices, each other's targets ([`Recordings`]); `in_memory`: from arrays ([`Dataset::from_memory`]).
 //! - `results`: results of any program beside their targets, read one pair after the other ([`Results`]).
 //! - `streaming`: large things one after the other, read ahead of their turn; `measurements`: what was measured over images in files, kept
 //!   for later ([`Measurements`]).
@@ -45,6 +45,7 @@ mod masks;
 mod measurements;
 mod pair_list;
 mod random;
+mod recordings;
 mod regions;
 mod results;
 mod sample;
@@ -64,6 +65,7 @@ pub use item::{ImageChange, Item, Part, TargetChange};
 pub use label_rule::LabelRule;
 pub use labels::LabelMapping;
 pub use measurements::{Measurements, Stamp};
+pub use recordings::Recordings;
 pub use results::{ResultFiles, Results};
 pub use sample::{Sample, Target, fill, fill_gaps, gap_means};
 pub use sampling::{Draw, Sampler, with_slices_exchanged};

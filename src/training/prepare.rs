@@ -16,7 +16,8 @@ use super::{Settings, TaskKind};
 use crate::error::{Error, Result, counted_channels};
 use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
 use crate::samples::{
-    Classes, DataFiles, Dataset, Fingerprint, Item, LabelMapping, LabelRule, Labelled, Measurements, Stamp,
+    Classes, DataFiles, Dataset, Fingerprint, Item, LabelMapping, LabelRule, Labelled, Measurements,
+    Recordings, Stamp,
 };
 
 /// What the sets are called among what was measured.
@@ -238,6 +239,7 @@ impl Prepared {
             input,
             target,
             slab: settings.slab,
+            self_supervised: settings.self_supervised(),
             provenance,
         };
         if let Some(initial) = &initial {
@@ -320,7 +322,7 @@ fn set_aside(
         };
     }
     let (training, validation) = match (settings.val_fraction, settings.folds.zip(settings.fold)) {
-        (Some(fraction), _) if training.len() == 1 => {
+        (Some(fraction), _) if training.is_of_one_place() => {
             training.split_off_region(fraction, receptive_field, settings.seed)?
         }
         (Some(fraction), _) => training.split_off_fraction(fraction, settings.seed)?,
@@ -348,9 +350,15 @@ fn read(settings: &Settings, measurements: &Measurements) -> Result<(Dataset, Op
     let cache = settings.cache_bytes()?;
     let files =
         |images, targets| DataFiles::new(images, targets).found_by(settings.discovery()).held_in(cache);
-    let mut for_training = match settings.pairs.as_deref() {
-        Some(list) => DataFiles::listed(list).found_by(settings.discovery()).held_in(cache),
-        None => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
+    let splits = settings.self_supervised().and_then(|learnt_from| learnt_from.splits());
+    let mut for_training = match (settings.pairs.as_deref(), splits) {
+        (_, Some(splits)) => {
+            let combinations = splits.combinations().map(|one| (one.input, one.target)).collect();
+            let recordings = Recordings { places: &settings.splits, combinations };
+            DataFiles::of_recordings(recordings).found_by(settings.discovery()).held_in(cache)
+        }
+        (Some(list), None) => DataFiles::listed(list).found_by(settings.discovery()).held_in(cache),
+        (None, None) => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
     };
     for_training = for_training.known_from(measurements, TRAINING);
     if let Some(path) = &settings.init {
@@ -409,12 +417,16 @@ fn provenance(settings: &Settings, initial: Option<&Model>, images: usize) -> BT
         kept.and_then(|model| model.provenance.get("normalise")).unwrap_or(&settings.normalise).clone();
     let mut entries = vec![
         ("program", format!("msd-gpu {}", env!("CARGO_PKG_VERSION"))),
-        ("images", settings.images.clone()),
-        ("targets", settings.targets.clone()),
         ("training_images", images.to_string()),
         ("seed", settings.seed.to_string()),
         ("normalise", measure),
     ];
+    if settings.splits.is_empty() {
+        entries.push(("images", settings.images.clone()));
+        entries.push(("targets", settings.targets.clone()));
+    } else {
+        entries.push(("splits", settings.splits.join(", ")));
+    }
     if let Some(path) = &settings.init {
         entries.push(("started_from", path.clone()));
     }

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use crate::images::check_slab;
-use crate::network::TaskKind;
+use crate::network::{SplitScheme, TaskKind};
 use crate::samples::LabelRule;
 use crate::{Error, Result};
 
@@ -49,8 +49,45 @@ impl Settings {
             }
         }
         self.cache_bytes()?;
+        self.validate_splits()?;
         self.validate_validation()?;
         self.validate_data()
+    }
+
+    /// Checks recordings that are each other's targets.
+    fn validate_splits(&self) -> Result<()> {
+        let Some(first) = self.splits.first() else {
+            if self.scheme == SplitScheme::default() {
+                return Ok(());
+            }
+            let wanted = "it says which recordings are learnt from which; give these with `splits`";
+            return Err(Error::setting("scheme", format!("{} without `splits`", self.scheme), wanted));
+        };
+        if self.task == TaskKind::Segment {
+            let wanted = "recordings of the same slices have no classes; denoise with them, or give `images` and `targets`";
+            return Err(Error::setting("splits", "given for a segmentation", wanted));
+        }
+        if self.splits.len() < 2 {
+            let wanted = "each is learnt from the others; give at least two recordings of the same slices";
+            return Err(Error::setting("splits", format!("{first} alone"), wanted));
+        }
+        let others = [
+            ("images", self.images != *first),
+            ("targets", self.targets != *first),
+            ("pairs", self.pairs.is_some()),
+            ("weights", self.weights.is_some()),
+            ("target_suffix", self.target_suffix.is_some()),
+            ("slices_of_targets", self.slices_of_targets.is_some()),
+        ];
+        if let Some((name, _)) = others.into_iter().find(|(_, is_set)| *is_set) {
+            let wanted = format!("the recordings are images and targets of each other; leave `{name}` out");
+            return Err(Error::setting("splits", format!("given beside `{name}`"), wanted));
+        }
+        if self.val_images.is_some() {
+            let wanted = "recordings are judged by slices of their own; set some aside with `val_fraction`, or leave `val_images` out";
+            return Err(Error::setting("splits", "given beside `val_images`", wanted));
+        }
+        Ok(())
     }
 
     /// Checks where validation images come from.
@@ -181,6 +218,16 @@ mod tests {
         Settings::new(TaskKind::Segment, "images", "labels")
     }
 
+    fn regression() -> Settings {
+        Settings::new(TaskKind::Regress, "images", "targets")
+    }
+
+    fn of_splits() -> Settings {
+        let mut settings = regression();
+        settings.learn_from_splits(vec!["a".into(), "b".into()]);
+        settings
+    }
+
     #[test]
     fn unusable_numbers_are_named() {
         let refusals = [
@@ -220,11 +267,25 @@ mod tests {
                 },
             ),
             ("validation", Settings { val_images: Some("v".into()), ..settings() }),
+            ("scheme", Settings { scheme: SplitScheme::FromOne, ..settings() }),
+            ("splits is given for", Settings { splits: vec!["a".into(), "b".into()], ..settings() }),
+            ("splits is images alone", Settings { splits: vec!["images".into()], ..regression() }),
+            (
+                "splits is given beside `images`",
+                Settings { splits: vec!["a".into(), "b".into()], ..regression() },
+            ),
+            ("splits is given beside `pairs`", Settings { pairs: Some("l".into()), ..of_splits() }),
+            ("splits is given beside `weights`", Settings { weights: Some("w".into()), ..of_splits() }),
+            (
+                "splits is given beside `val_images`",
+                Settings { val_images: Some("v".into()), val_targets: Some("v".into()), ..of_splits() },
+            ),
         ];
         for (name, settings) in refusals {
             let error = settings.validate().unwrap_err().to_string();
             assert!(error.starts_with(name), "{error} does not name {name}");
         }
         assert!(settings().validate().is_ok());
+        assert!(of_splits().validate().is_ok());
     }
 }

@@ -11,7 +11,9 @@ pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 use crate::engine::Loss;
 use crate::geometry::Boundary;
 use crate::images::Discovery;
-use crate::network::{Architecture, DilationMode, Measure, Stem, TaskKind, parse_dilations};
+use crate::network::{
+    Architecture, DilationMode, Measure, SelfSupervised, SplitScheme, Splits, Stem, TaskKind, parse_dilations,
+};
 use crate::samples::{Augmentation, ClassWeights, LabelRule, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
 use crate::settings::{Setting, ValueKind, byte_size, declare_settings};
@@ -36,6 +38,16 @@ declare_settings! {
         ///
         /// Images of one group, or of one target, are never divided between training and validation.
         pairs: Option<String> = None => files();
+        /// To denoise without clean images: recordings of the same slices with noise of their own, at least two, in the place of
+        /// images and targets.
+        ///
+        /// Such are reconstructions from disjoint shares of the projections (Noise2Inverse), those of even and odd frames, or
+        /// repeated scans. Each is learnt from the others, and `predict` with as many of them averages what it makes of each.
+        splits: Vec<String> = Vec::new()
+            => Setting::under(Data, "P").for_files().free_on_resume().omitted_at_default();
+        /// Which of the splits the network is shown, and which it is to give for them.
+        scheme: SplitScheme = SplitScheme::FromOthers
+            => Setting::under(Data, "SCHEME").for_files().omitted_at_default();
         /// Validation images; the model that is best on them is kept.
         val_images: Option<String> = None => files();
         /// Targets of the validation images.
@@ -205,6 +217,20 @@ impl Settings {
     /// Settings with all defaults.
     pub fn new(task: TaskKind, images: impl Into<String>, targets: impl Into<String>) -> Self {
         Self::with_required(task, images.into(), targets.into())
+    }
+
+    /// Takes the recordings at `splits` for each other's targets, in the place of images and targets.
+    pub fn learn_from_splits(&mut self, splits: Vec<String>) {
+        // What is said of the images of a run is said of the first recording.
+        let first = splits.first().cloned().unwrap_or_default();
+        (self.images, self.targets) = (first.clone(), first);
+        self.splits = splits;
+    }
+
+    /// What is learnt from in the place of clean images, where that is so.
+    pub(in crate::training) fn self_supervised(&self) -> Option<SelfSupervised> {
+        let (count, scheme) = (self.splits.len(), self.scheme);
+        (count > 0).then_some(SelfSupervised::Splits(Splits { count, scheme }))
     }
 
     /// How images are looked for.
