@@ -135,6 +135,14 @@ impl<'a> PartReader<'a> {
         }
     }
 
+    /// Of a mean of several images, the rows and columns of `part` of each of them, `[channel][y][x]`.
+    ///
+    /// # Errors
+    /// As [`read_image`].
+    pub(crate) fn read_averaged(&mut self, part: &Window) -> Result<Vec<Array3<f32>>> {
+        self.slices.iter_mut().map(|image| image.read(part)).collect()
+    }
+
     /// The rows and columns of `part`, `[channel][y][x]`.
     ///
     /// # Errors
