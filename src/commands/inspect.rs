@@ -12,7 +12,8 @@ use crate::engine::Engine;
 use crate::geometry::{Extent, Shape};
 use crate::images::{Discovery, ImageSource, is_there, page_size};
 use crate::network::{
-    Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, Splits, Task,
+    Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, SelfSupervised, Splits,
+    Task,
 };
 use crate::{Error, Result, inference, training};
 
@@ -161,8 +162,14 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryN
             }
         }
     }
-    if let Some(Splits { count, scheme }) = model.splits() {
-        say("learnt from", format!("{count} recordings of each slice, scheme {scheme}"));
+    match model.self_supervised {
+        Some(SelfSupervised::Splits(Splits { count, scheme })) => {
+            say("learnt from", format!("{count} recordings of each slice, scheme {scheme}"));
+        }
+        Some(SelfSupervised::BlindSpots { mask, extent }) => {
+            say("learnt from", format!("images alone, blind mask {mask} of {extent} pixels to each side"));
+        }
+        None => {}
     }
     match model.slab {
         1 => say("inputs", channels(architecture.inputs)),

@@ -113,7 +113,7 @@ fn argument(setting: &'static Setting, flags: &BTreeSet<String>) -> Arg {
         ValueKind::Paths => arg.value_hint(ValueHint::AnyPath).num_args(1..),
         ValueKind::Choice(choices) if setting.name() == POSITIONAL => {
             let denoise = PossibleValue::new(DENOISE)
-                .help("regress, with clean images as targets or without any (see --splits)");
+                .help("regress, with clean images as targets or without any (see --splits and --alone)");
             let names = choices.iter().map(|choice| PossibleValue::new(choice.name()).help(choice.help()));
             arg.value_parser(PossibleValuesParser::new(names.chain([denoise])))
         }

@@ -23,6 +23,7 @@ const USAGE: &str = "\
 msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
        msd-gpu train <TASK> --pairs <LIST.csv> --out <RUN> [OPTIONS]
        msd-gpu train denoise --splits <P> <P>... --out <RUN> [OPTIONS]
+       msd-gpu train denoise --alone --images <P> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
        msd-gpu train --resume <RUN> [OPTIONS]
        msd-gpu train --project <DIR> --journal <HASH> --out <RUN>";
@@ -114,6 +115,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         let splits = settings.splits.clone();
         settings.learn_from_splits(splits);
     }
+    if settings.alone && arguments.settings.get("images").is_some() {
+        settings.learn_alone();
+    }
     if arguments.no_symmetries {
         settings.symmetries = Symmetries::None;
     }
@@ -191,12 +195,12 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
         |what: &str| Error::setting(what, "missing", "it must be given here or in a file with --config");
     let given = |name: &str, what: &str| arguments.settings.get(name).ok_or_else(|| missing(what));
     if arguments.settings.denoises
-        && ["targets", "pairs", "splits"].iter().all(|name| arguments.settings.get(name).is_none())
+        && ["targets", "pairs", "splits", "alone"].iter().all(|name| arguments.settings.get(name).is_none())
     {
         return Err(Error::setting(
             "--targets",
             "missing",
-            "denoising learns from clean images of the same scenes; without any, give several noisy recordings of each scene with --splits, whose noise a network cannot foresee from each other",
+            "denoising learns from clean images of the same scenes; without any, give several noisy recordings of each scene with --splits, whose noise a network cannot foresee from each other, or --alone for single images",
         ));
     }
     let task = given("task", "the task (segment or regress, or denoise)")?.parse()?;
@@ -208,6 +212,18 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
         }
         // They are taken with all other settings.
         let mut settings = Settings::new(task, "", "");
+        settings.patience = Settings::default_patience(arguments.has_limit());
+        return Ok(settings);
+    }
+    if arguments.settings.get("alone").is_some() {
+        if let Some(other) =
+            ["targets", "pairs"].into_iter().find(|name| arguments.settings.get(name).is_some())
+        {
+            let wanted = format!("the images are learnt from themselves; leave --{other} out, or --alone");
+            return Err(Error::setting("--alone", format!("given beside --{other}"), wanted));
+        }
+        let mut settings = Settings::new(task, given("images", "--images")?, "");
+        settings.learn_alone();
         settings.patience = Settings::default_patience(arguments.has_limit());
         return Ok(settings);
     }

@@ -178,6 +178,7 @@ mod tests {
     use safetensors::tensor::TensorView;
 
     use super::*;
+    use crate::geometry::Footprint;
     use crate::network::{Class, Measure, SelfSupervised, SplitScheme, Splits, Stem, initialise};
 
     fn model() -> Model {
@@ -219,6 +220,9 @@ mod tests {
             let of_splits = Model { self_supervised: Some(SelfSupervised::Splits(splits)), ..model.clone() };
             assert_eq!(Model::from_bytes(&of_splits.to_bytes().unwrap(), Path::new("m")).unwrap(), of_splits);
         }
+        let spots = SelfSupervised::BlindSpots { mask: Footprint::Cross, extent: 3 };
+        let of_spots = Model { self_supervised: Some(spots), ..model.clone() };
+        assert_eq!(Model::from_bytes(&of_spots.to_bytes().unwrap(), Path::new("m")).unwrap(), of_spots);
         for wrong in [0, 2, 5] {
             let error = Model { slab: wrong, ..of_slabs.clone() }.to_bytes().unwrap_err().to_string();
             assert!(error.contains("slabs of"), "{error}");

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::Footprint;
 use crate::settings::named_choices;
 use crate::{Error, Result};
 
@@ -65,10 +66,17 @@ impl Splits {
 
 /// Without clean images, what a network learnt from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum SelfSupervised {
     /// From recordings of the same slices with noise of their own.
     Splits(Splits),
+    /// From the neighbours of pixels that were hidden.
+    BlindSpots {
+        /// The pixels that were hidden together.
+        mask: Footprint,
+        /// How far from the one in the middle.
+        extent: usize,
+    },
 }
 
 impl SelfSupervised {
@@ -76,6 +84,7 @@ impl SelfSupervised {
     pub fn splits(&self) -> Option<Splits> {
         match self {
             Self::Splits(splits) => Some(*splits),
+            Self::BlindSpots { .. } => None,
         }
     }
 }

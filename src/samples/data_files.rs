@@ -337,9 +337,18 @@ impl<'a> DataFiles<'a> {
         Ok(listed.iter().map(|(page, _)| page.clone()).collect())
     }
 
+    /// Whether each image is its own target.
+    pub(super) fn learns_alone(&self) -> bool {
+        self.recordings.as_ref().is_some_and(|recordings| recordings.places.len() == 1)
+    }
+
     /// Warns of targets in other files that hold the images, of which one is at `own_target`, and of images in colours that are grey.
     fn warn_of_equals(&self, pairs: &[Pair], own_target: Option<usize>, all_equal: bool) {
-        if let (Some((image, target)), Some(_)) = (own_target.map(|index| &pairs[index]), &self.recordings) {
+        if self.learns_alone() {
+            // Each is meant to be its own target.
+        } else if let (Some((image, target)), Some(_)) =
+            (own_target.map(|index| &pairs[index]), &self.recordings)
+        {
             warn!(
                 "{} holds the same pixels as {}: nothing can be learnt of noise that is the same in all recordings",
                 target.name(),

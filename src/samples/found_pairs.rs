@@ -67,7 +67,7 @@ impl DataFiles<'_> {
             }
         };
         // Said before labels are looked at: those of an image itself are refused for what they look like.
-        if let Some(pair) = pairs.iter().find(|pair| is_same_page(pair)) {
+        if let Some(pair) = pairs.iter().find(|pair| !self.learns_alone() && is_same_page(pair)) {
             warn_of_same(pair);
         }
         let (mut bytes, mut largest) = (0_u64, 0);

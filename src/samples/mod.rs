@@ -20,6 +20,7 @@
 //! - `sampling`: which image, part and symmetry the n-th draw of a run takes ([`Sampler`]).
 //! - `regions`: a part of one large image, set aside for validation ([`Dataset::split_off_region`]).
 //! - `augmentation`: random changes of what is drawn ([`Augmentation`]).
+//! - `blind_spots`: pixels that are hidden, to be foreseen from others ([`BlindSpots`]); `noise`: how far noise is correlated.
 //!
 //! Images of one dataset may differ in size.
 //!
@@ -29,6 +30,7 @@
 //! `geometry`, `intensity` <- `mod`.
 
 mod augmentation;
+mod blind_spots;
 mod channels;
 mod class_pixels;
 mod data_files;
@@ -43,6 +45,7 @@ mod label_rule;
 mod labels;
 mod masks;
 mod measurements;
+mod noise;
 mod pair_list;
 mod random;
 mod recordings;
@@ -56,6 +59,7 @@ mod weight_images;
 mod weights;
 
 pub use augmentation::Augmentation;
+pub use blind_spots::{BlindSpots, Replacement};
 pub use class_pixels::ClassPixels;
 pub use data_files::{DataFiles, load_regression, load_segmentation};
 pub use dataset::{Classes, Dataset};
@@ -65,6 +69,7 @@ pub use item::{ImageChange, Item, Part, TargetChange};
 pub use label_rule::LabelRule;
 pub use labels::LabelMapping;
 pub use measurements::{Measurements, Stamp};
+pub use noise::correlated_noise;
 pub use recordings::Recordings;
 pub use results::{ResultFiles, Results};
 pub use sample::{Sample, Target, fill, fill_gaps, gap_means};

@@ -1,6 +1,7 @@
-//! Denoising without clean images: from several recordings of the same slices.
+//! Denoising without clean images: from several recordings of the same slices, and from images alone.
 
 use msd_gpu::devices::Device;
+use msd_gpu::geometry::Footprint;
 use msd_gpu::inference::Ensemble;
 use msd_gpu::network::{Model, SelfSupervised, SplitScheme, Splits};
 use ndarray::{Array2, Array3, Axis};
@@ -188,4 +189,105 @@ fn recordings_that_cannot_be_used_are_named() {
     bench.refuses("predict a b short --model run --out r --device cpu", &["4 slices", "1"]);
     bench.refuses("predict a b c --model run --rescale mean --out r --device cpu", &["--rescale"]);
     bench.refuses("predict a b c --model run --out c --device cpu", &["--out", "c/s0.tif"]);
+}
+
+/// Two images of 72 x 72 pixels in a folder, with noise that is the mean of `run` pixels of a row, and the first as it is without
+/// noise.
+fn noisy_images(bench: &Bench, folder: &str, run: usize) -> Array3<f32> {
+    let size = 72;
+    let without = |z: usize| Array3::from_shape_fn((1, size, size), |(_, y, x)| clean(5 * z, y, x));
+    for z in 0..2 {
+        let mut image = without(z);
+        for ((_, y, x), value) in image.indexed_iter_mut() {
+            let sum: f32 = (0..run).map(|away| noise(9 + z, y * 2 * size + x + away)).sum();
+            // Of the same strength, however many pixels are taken together.
+            *value += 50.0 * sum / (run as f32).sqrt();
+        }
+        bench.floats(&format!("{folder}/{z}.tif"), &image);
+    }
+    without(0)
+}
+
+fn psnr(found: &Array3<f32>, wanted: &Array3<f32>) -> f32 {
+    let squares: f32 = found.iter().zip(wanted).map(|(a, b)| (a - b).powi(2)).sum();
+    10.0 * (200.0_f32.powi(2) * found.len() as f32 / squares).log10()
+}
+
+/// By how many decibels the first image of a folder is better after a network was trained on it alone.
+fn gain(bench: &Bench, folder: &str, clean: &Array3<f32>, more: &str, run: &str) -> f32 {
+    let outcome = bench.run(&format!(
+        "train denoise --alone --images {folder} --depth 12 --crop 48 --batch 2 --lr 0.01 --max-steps 250 --device cpu {more} --out {run}"
+    ));
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("warning"), "{}", outcome.stderr);
+    bench.succeeds(&format!("predict {folder} --model {run} --out {run}-results --device cpu"));
+    let result = bench.read(&format!("{run}-results/0.tif"));
+    psnr(&result, clean) - psnr(&bench.read(&format!("{folder}/0.tif")), clean)
+}
+
+#[test]
+fn an_image_alone_becomes_cleaner() {
+    let bench = Bench::new();
+    let clean = noisy_images(&bench, "images", 1);
+    for blind_spot in ["median", "uniform"] {
+        let more = format!("--blind-spot {blind_spot} --val-fraction 0.5");
+        let gain = gain(&bench, "images", &clean, &more, blind_spot);
+        println!("{blind_spot}: {gain:.2} dB");
+        assert!(gain > 4.0, "{blind_spot}: {gain} dB");
+    }
+    let said = bench.succeeds("inspect median");
+    assert!(said.contains("images alone, blind mask point"), "{said}");
+    let config = bench.text_of("median/config.toml");
+    assert!(config.contains("alone = true") && config.contains("blind_mask = \"point\""), "{config}");
+}
+
+#[test]
+fn noise_along_rows_is_kept_by_points_and_removed_by_rows() {
+    let bench = Bench::new();
+    let clean = noisy_images(&bench, "images", 4);
+    let point = gain(&bench, "images", &clean, "--blind-mask point", "point");
+    let row = gain(&bench, "images", &clean, "--blind-mask horizontal --blind-extent 4", "row");
+    let auto = gain(&bench, "images", &clean, "", "auto");
+    println!("point {point:.2} dB, row {row:.2} dB, auto {auto:.2} dB");
+    assert!(matches!(
+        model(&bench, "auto").self_supervised,
+        Some(SelfSupervised::BlindSpots { mask: Footprint::Horizontal, .. })
+    ));
+    assert!(row > point + 2.0 && row > 3.0, "point {point} dB, row {row} dB");
+    assert!(auto > point + 1.0, "point {point} dB, auto {auto} dB");
+}
+
+#[test]
+fn training_alone_in_two_sittings_and_from_files_gives_the_same_bits() {
+    let bench = bench();
+    let start = |more: &str, out: &str| {
+        format!(
+            "train denoise --alone --images a.tif --slab 3 --val-fraction 0.25 {SHORT} {more} --out {out}"
+        )
+    };
+    bench.succeeds(&start("--max-steps 8", "whole"));
+    bench.succeeds(&start("--max-steps 8 --cache 0", "files"));
+    bench.succeeds(&start("--max-steps 4 --cache 0", "parts"));
+    bench.succeeds("train --resume parts --max-steps 8");
+    let whole = model(&bench, "whole");
+    for run in ["files", "parts"] {
+        assert!(model(&bench, run).parameters == whole.parameters, "{run}");
+    }
+    let history = |run: &str| {
+        let text = bench.text_of(&format!("{run}/history.csv"));
+        text.lines().last().unwrap().split(',').skip(3).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(history("parts"), history("whole"));
+    bench.bytes(
+        "hand.toml",
+        b"task = 'regress'\nalone = true\nimages = 'a.tif'\nslab = 3\nval_fraction = 0.25\ndepth = 3\ncrop = 16\npatience = 0\nmax_steps = 8\ndevice = 'cpu'\n",
+    );
+    bench.succeeds("train --config hand.toml --out hand");
+    assert!(model(&bench, "hand").parameters == whole.parameters);
+    let denoise = |more: &str| format!("train denoise {more} --max-steps 1 --device cpu --depth 2 --out no");
+    bench.refuses(&denoise("--alone --images a --targets b"), &["--alone", "--targets"]);
+    bench.refuses(&denoise("--alone --splits a b"), &["--splits", "--alone"]);
+    bench.refuses(&denoise("--alone --images a --rotate 5"), &["--alone", "random changes"]);
+    bench.refuses(&denoise("--images a --targets b --blind-mask cross"), &["--blind-mask", "--alone"]);
+    bench.refuses(&denoise("--images a"), &["--targets", "--splits", "--alone"]);
 }

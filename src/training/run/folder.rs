@@ -229,7 +229,9 @@ pub fn read_settings(text: &str, path: &Path) -> Result<Settings> {
 /// The text of settings with the images and targets that follow from others in it, on lines in front, as no table is open there.
 fn with_images(text: &str) -> Cow<'_, str> {
     let Ok(table) = toml::from_str::<toml::Table>(text) else { return Cow::Borrowed(text) };
-    let Some(first) = table.get("splits").and_then(|splits| splits.get(0)) else {
+    let is_alone = table.get("alone").and_then(toml::Value::as_bool) == Some(true);
+    let itself = table.get("images").filter(|_| is_alone);
+    let Some(first) = table.get("splits").and_then(|splits| splits.get(0)).or(itself) else {
         return Cow::Borrowed(text);
     };
     let missing = ["images", "targets"].into_iter().filter(|name| !table.contains_key(*name));

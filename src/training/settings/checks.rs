@@ -1,10 +1,14 @@
 //! Checks of the settings that need no images.
 
 use super::Settings;
+use crate::geometry::Footprint;
 use crate::images::check_slab;
 use crate::network::{SplitScheme, TaskKind};
-use crate::samples::LabelRule;
+use crate::samples::{LabelRule, Replacement};
 use crate::{Error, Result};
+
+/// Beyond this many pixels from the middle, a hidden one has nothing to do with it.
+const MOST_EXTENT: usize = 32;
 
 impl Settings {
     /// Checks every number that does not need the images.
@@ -49,9 +53,54 @@ impl Settings {
             }
         }
         self.cache_bytes()?;
+        self.validate_alone()?;
         self.validate_splits()?;
         self.validate_validation()?;
         self.validate_data()
+    }
+
+    /// Checks images that are learnt alone.
+    fn validate_alone(&self) -> Result<()> {
+        if !self.alone {
+            let of_spots = [
+                ("blind_spot", self.blind_spot != Replacement::default()),
+                ("blind_mask", self.blind_mask != Footprint::default()),
+                ("blind_extent", self.blind_extent.is_some()),
+            ];
+            return of_spots.into_iter().find(|(_, is_set)| *is_set).map_or(Ok(()), |(name, _)| {
+                let wanted = "it says which pixels are hidden from a network that learns without targets; give `alone` too";
+                Err(Error::setting(name, "given without `alone`", wanted))
+            });
+        }
+        if self.task == TaskKind::Segment {
+            let wanted = "classes cannot be learnt from the images alone; denoise them, or give `targets`";
+            return Err(Error::setting("alone", "given for a segmentation", wanted));
+        }
+        let others = [
+            ("targets", self.targets != self.images),
+            ("splits", !self.splits.is_empty()),
+            ("pairs", self.pairs.is_some()),
+            ("weights", self.weights.is_some()),
+            ("val_images", self.val_images.is_some()),
+            ("target_suffix", self.target_suffix.is_some()),
+            ("slices_of_targets", self.slices_of_targets.is_some()),
+        ];
+        if let Some((name, _)) = others.into_iter().find(|(_, is_set)| *is_set) {
+            let wanted = format!("the images are learnt from themselves; leave `{name}` out, or `alone`");
+            return Err(Error::setting("alone", format!("given beside `{name}`"), wanted));
+        }
+        if !self.augmentation.is_off() {
+            let wanted = "what changes the images would change their noise or spread it over pixels; leave `augmentation` out";
+            return Err(Error::setting("alone", "given beside random changes of the images", wanted));
+        }
+        if let Some(extent) = self.blind_extent.filter(|extent| !(1..=MOST_EXTENT).contains(extent)) {
+            return Err(Error::setting(
+                "blind_extent",
+                extent,
+                format!("it must be from 1 to {MOST_EXTENT} pixels"),
+            ));
+        }
+        Ok(())
     }
 
     /// Checks recordings that are each other's targets.
@@ -222,6 +271,12 @@ mod tests {
         Settings::new(TaskKind::Regress, "images", "targets")
     }
 
+    fn alone() -> Settings {
+        let mut settings = regression();
+        settings.learn_alone();
+        settings
+    }
+
     fn of_splits() -> Settings {
         let mut settings = regression();
         settings.learn_from_splits(vec!["a".into(), "b".into()]);
@@ -267,6 +322,15 @@ mod tests {
                 },
             ),
             ("validation", Settings { val_images: Some("v".into()), ..settings() }),
+            ("blind_mask", Settings { blind_mask: Footprint::Point, ..settings() }),
+            ("blind_extent", Settings { blind_extent: Some(33), ..alone() }),
+            ("alone is given beside `targets`", Settings { alone: true, ..regression() }),
+            ("alone is given beside `weights`", Settings { weights: Some("w".into()), ..alone() }),
+            (
+                "alone is given beside random",
+                Settings { augmentation: Augmentation { rotate: 3.0, ..Default::default() }, ..alone() },
+            ),
+            ("alone is given for", Settings { alone: true, ..settings() }),
             ("scheme", Settings { scheme: SplitScheme::FromOne, ..settings() }),
             ("splits is given for", Settings { splits: vec!["a".into(), "b".into()], ..settings() }),
             ("splits is images alone", Settings { splits: vec!["images".into()], ..regression() }),
@@ -287,5 +351,6 @@ mod tests {
         }
         assert!(settings().validate().is_ok());
         assert!(of_splits().validate().is_ok());
+        assert!(alone().validate().is_ok());
     }
 }

@@ -8,13 +8,15 @@ mod paths;
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 
+use std::ops::Range;
+
 use crate::engine::Loss;
-use crate::geometry::Boundary;
+use crate::geometry::{Boundary, Footprint};
 use crate::images::Discovery;
 use crate::network::{
     Architecture, DilationMode, Measure, SelfSupervised, SplitScheme, Splits, Stem, TaskKind, parse_dilations,
 };
-use crate::samples::{Augmentation, ClassWeights, LabelRule, Symmetries};
+use crate::samples::{Augmentation, BlindSpots, ClassWeights, LabelRule, Replacement, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
 use crate::settings::{Setting, ValueKind, byte_size, declare_settings};
 use crate::training::choices::DEPTH;
@@ -48,6 +50,18 @@ declare_settings! {
         /// Which of the splits the network is shown, and which it is to give for them.
         scheme: SplitScheme = SplitScheme::FromOthers
             => Setting::under(Data, "SCHEME").for_files().omitted_at_default();
+        /// To denoise single images without clean ones: pixels are hidden from the network, which learns to foresee them from
+        /// their neighbours, in the place of targets (Noise2Void).
+        alone: bool = false => Setting::under(Data, "").for_files().omitted_at_default();
+        /// What stands in the place of pixels that are hidden.
+        blind_spot: Replacement = Replacement::Median
+            => Setting::under(Data, "VALUE").for_files().omitted_at_default();
+        /// Pixels that are hidden together, where their noise is correlated.
+        blind_mask: Footprint = Footprint::Auto => Setting::under(Data, "MASK").for_files().omitted_at_default();
+        /// How far these are from the one in their middle, in pixels.
+        blind_extent: Option<usize> = None => Setting::under(Data, "N")
+            .for_files()
+            .described_default("as far as the noise is correlated, or 4 where a mask is named");
         /// Validation images; the model that is best on them is kept.
         val_images: Option<String> = None => files();
         /// Targets of the validation images.
@@ -196,6 +210,9 @@ declare_settings! {
     }
 }
 
+/// How far pixels that are hidden are from the one in their middle, where nobody says how far.
+const EXTENT_OF_SPOTS: usize = 4;
+
 /// Images or targets that lie somewhere.
 const fn files() -> Setting {
     // A resumed run knows its images by their content, wherever they lie.
@@ -230,7 +247,38 @@ impl Settings {
     /// What is learnt from in the place of clean images, where that is so.
     pub(in crate::training) fn self_supervised(&self) -> Option<SelfSupervised> {
         let (count, scheme) = (self.splits.len(), self.scheme);
+        if self.alone {
+            let mask = self.blind_mask;
+            return Some(SelfSupervised::BlindSpots { mask, extent: self.extent_of_spots() });
+        }
         (count > 0).then_some(SelfSupervised::Splits(Splits { count, scheme }))
+    }
+
+    /// Takes the images for their own targets, of which the network is shown what is around each pixel.
+    pub fn learn_alone(&mut self) {
+        self.alone = true;
+        self.targets.clone_from(&self.images);
+    }
+
+    fn extent_of_spots(&self) -> usize {
+        match self.blind_mask {
+            Footprint::Point => 0,
+            _ => self.blind_extent.unwrap_or(EXTENT_OF_SPOTS),
+        }
+    }
+
+    /// Which of `channels` are those of the slice that the result is for.
+    pub(in crate::training) fn middle_channels(&self, channels: usize) -> Range<usize> {
+        let slab = self.slab.max(1);
+        let each = channels / slab;
+        slab / 2 * each..(slab / 2 + 1) * each
+    }
+
+    /// The pixels that are hidden in images of so many `channels`, where they are learnt alone.
+    pub(in crate::training) fn blind_spots(&self, channels: usize) -> Option<BlindSpots> {
+        let channels = self.middle_channels(channels);
+        let (replacement, footprint, extent) = (self.blind_spot, self.blind_mask, self.extent_of_spots());
+        self.alone.then_some(BlindSpots { replacement, footprint, extent, channels })
     }
 
     /// How images are looked for.
