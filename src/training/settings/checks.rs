@@ -1,14 +1,10 @@
 //! Checks of the settings that need no images.
 
 use super::Settings;
-use crate::geometry::Footprint;
 use crate::images::check_slab;
-use crate::network::{SplitScheme, TaskKind};
-use crate::samples::{LabelRule, Replacement};
+use crate::network::TaskKind;
+use crate::samples::LabelRule;
 use crate::{Error, Result};
-
-/// Beyond this many pixels from the middle, a hidden one has nothing to do with it.
-const MOST_EXTENT: usize = 32;
 
 impl Settings {
     /// Checks every number that does not need the images.
@@ -57,86 +53,6 @@ impl Settings {
         self.validate_splits()?;
         self.validate_validation()?;
         self.validate_data()
-    }
-
-    /// Checks images that are learnt alone.
-    fn validate_alone(&self) -> Result<()> {
-        if !self.alone {
-            let of_spots = [
-                ("blind_spot", self.blind_spot != Replacement::default()),
-                ("blind_mask", self.blind_mask != Footprint::default()),
-                ("blind_extent", self.blind_extent.is_some()),
-            ];
-            return of_spots.into_iter().find(|(_, is_set)| *is_set).map_or(Ok(()), |(name, _)| {
-                let wanted = "it says which pixels are hidden from a network that learns without targets; give `alone` too";
-                Err(Error::setting(name, "given without `alone`", wanted))
-            });
-        }
-        if self.task == TaskKind::Segment {
-            let wanted = "classes cannot be learnt from the images alone; denoise them, or give `targets`";
-            return Err(Error::setting("alone", "given for a segmentation", wanted));
-        }
-        let others = [
-            ("targets", self.targets != self.images),
-            ("splits", !self.splits.is_empty()),
-            ("pairs", self.pairs.is_some()),
-            ("weights", self.weights.is_some()),
-            ("val_images", self.val_images.is_some()),
-            ("target_suffix", self.target_suffix.is_some()),
-            ("slices_of_targets", self.slices_of_targets.is_some()),
-        ];
-        if let Some((name, _)) = others.into_iter().find(|(_, is_set)| *is_set) {
-            let wanted = format!("the images are learnt from themselves; leave `{name}` out, or `alone`");
-            return Err(Error::setting("alone", format!("given beside `{name}`"), wanted));
-        }
-        if !self.augmentation.is_off() {
-            let wanted = "what changes the images would change their noise or spread it over pixels; leave `augmentation` out";
-            return Err(Error::setting("alone", "given beside random changes of the images", wanted));
-        }
-        if let Some(extent) = self.blind_extent.filter(|extent| !(1..=MOST_EXTENT).contains(extent)) {
-            return Err(Error::setting(
-                "blind_extent",
-                extent,
-                format!("it must be from 1 to {MOST_EXTENT} pixels"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Checks recordings that are each other's targets.
-    fn validate_splits(&self) -> Result<()> {
-        let Some(first) = self.splits.first() else {
-            if self.scheme == SplitScheme::default() {
-                return Ok(());
-            }
-            let wanted = "it says which recordings are learnt from which; give these with `splits`";
-            return Err(Error::setting("scheme", format!("{} without `splits`", self.scheme), wanted));
-        };
-        if self.task == TaskKind::Segment {
-            let wanted = "recordings of the same slices have no classes; denoise with them, or give `images` and `targets`";
-            return Err(Error::setting("splits", "given for a segmentation", wanted));
-        }
-        if self.splits.len() < 2 {
-            let wanted = "each is learnt from the others; give at least two recordings of the same slices";
-            return Err(Error::setting("splits", format!("{first} alone"), wanted));
-        }
-        let others = [
-            ("images", self.images != *first),
-            ("targets", self.targets != *first),
-            ("pairs", self.pairs.is_some()),
-            ("weights", self.weights.is_some()),
-            ("target_suffix", self.target_suffix.is_some()),
-            ("slices_of_targets", self.slices_of_targets.is_some()),
-        ];
-        if let Some((name, _)) = others.into_iter().find(|(_, is_set)| *is_set) {
-            let wanted = format!("the recordings are images and targets of each other; leave `{name}` out");
-            return Err(Error::setting("splits", format!("given beside `{name}`"), wanted));
-        }
-        if self.val_images.is_some() {
-            let wanted = "recordings are judged by slices of their own; set some aside with `val_fraction`, or leave `val_images` out";
-            return Err(Error::setting("splits", "given beside `val_images`", wanted));
-        }
-        Ok(())
     }
 
     /// Checks where validation images come from.
@@ -260,6 +176,8 @@ impl Settings {
 mod tests {
     use super::*;
     use crate::engine::Loss;
+    use crate::geometry::Footprint;
+    use crate::network::SplitScheme;
     use crate::samples::Augmentation;
     use crate::training::{Monitor, Optimisation};
 

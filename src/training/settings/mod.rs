@@ -4,19 +4,16 @@ mod checks;
 mod monitor;
 mod optimisation;
 mod paths;
+mod self_supervised;
 
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 
-use std::ops::Range;
-
 use crate::engine::Loss;
 use crate::geometry::{Boundary, Footprint};
 use crate::images::Discovery;
-use crate::network::{
-    Architecture, DilationMode, Measure, SelfSupervised, SplitScheme, Splits, Stem, TaskKind, parse_dilations,
-};
-use crate::samples::{Augmentation, BlindSpots, ClassWeights, LabelRule, Replacement, Symmetries};
+use crate::network::{Architecture, DilationMode, Measure, SplitScheme, Stem, TaskKind, parse_dilations};
+use crate::samples::{Augmentation, ClassWeights, LabelRule, Replacement, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
 use crate::settings::{Setting, ValueKind, byte_size, declare_settings};
 use crate::training::choices::DEPTH;
@@ -210,9 +207,6 @@ declare_settings! {
     }
 }
 
-/// How far pixels that are hidden are from the one in their middle, where nobody says how far.
-const EXTENT_OF_SPOTS: usize = 4;
-
 /// Images or targets that lie somewhere.
 const fn files() -> Setting {
     // A resumed run knows its images by their content, wherever they lie.
@@ -234,51 +228,6 @@ impl Settings {
     /// Settings with all defaults.
     pub fn new(task: TaskKind, images: impl Into<String>, targets: impl Into<String>) -> Self {
         Self::with_required(task, images.into(), targets.into())
-    }
-
-    /// Takes the recordings at `splits` for each other's targets, in the place of images and targets.
-    pub fn learn_from_splits(&mut self, splits: Vec<String>) {
-        // What is said of the images of a run is said of the first recording.
-        let first = splits.first().cloned().unwrap_or_default();
-        (self.images, self.targets) = (first.clone(), first);
-        self.splits = splits;
-    }
-
-    /// What is learnt from in the place of clean images, where that is so.
-    pub(in crate::training) fn self_supervised(&self) -> Option<SelfSupervised> {
-        let (count, scheme) = (self.splits.len(), self.scheme);
-        if self.alone {
-            let mask = self.blind_mask;
-            return Some(SelfSupervised::BlindSpots { mask, extent: self.extent_of_spots() });
-        }
-        (count > 0).then_some(SelfSupervised::Splits(Splits { count, scheme }))
-    }
-
-    /// Takes the images for their own targets, of which the network is shown what is around each pixel.
-    pub fn learn_alone(&mut self) {
-        self.alone = true;
-        self.targets.clone_from(&self.images);
-    }
-
-    fn extent_of_spots(&self) -> usize {
-        match self.blind_mask {
-            Footprint::Point => 0,
-            _ => self.blind_extent.unwrap_or(EXTENT_OF_SPOTS),
-        }
-    }
-
-    /// Which of `channels` are those of the slice that the result is for.
-    pub(in crate::training) fn middle_channels(&self, channels: usize) -> Range<usize> {
-        let slab = self.slab.max(1);
-        let each = channels / slab;
-        slab / 2 * each..(slab / 2 + 1) * each
-    }
-
-    /// The pixels that are hidden in images of so many `channels`, where they are learnt alone.
-    pub(in crate::training) fn blind_spots(&self, channels: usize) -> Option<BlindSpots> {
-        let channels = self.middle_channels(channels);
-        let (replacement, footprint, extent) = (self.blind_spot, self.blind_mask, self.extent_of_spots());
-        self.alone.then_some(BlindSpots { replacement, footprint, extent, channels })
     }
 
     /// How images are looked for.
