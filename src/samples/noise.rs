@@ -50,9 +50,10 @@ pub fn correlated_noise(set: &Dataset, channels: Range<usize>) -> Result<(Footpr
         let sample = part.sample()?;
         for channel in channels.clone() {
             let rest = residual(sample.image.index_axis(ndarray::Axis(0), channel));
-            for lag in 0..=MOST {
-                add(&mut along[0][lag], &rest, (0, lag));
-                add(&mut along[1][lag], &rest, (lag, 0));
+            let [across, down] = &mut along;
+            for (lag, (across, down)) in across.iter_mut().zip(down).enumerate() {
+                add(across, &rest, (0, lag));
+                add(down, &rest, (lag, 0));
             }
             add(&mut diagonal, &rest, (1, 1));
         }
