@@ -6,6 +6,8 @@ mod support;
 mod bad_input;
 #[path = "commands/convert.rs"]
 mod convert;
+#[path = "commands/denoise.rs"]
+mod denoise;
 #[path = "commands/doctor.rs"]
 mod doctor;
 #[path = "commands/evaluate.rs"]

@@ -11,7 +11,10 @@ use crate::cpu::{CpuEngine, CpuOptions};
 use crate::engine::Engine;
 use crate::geometry::{Extent, Shape};
 use crate::images::{Discovery, ImageSource, is_there, page_size};
-use crate::network::{Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, Task};
+use crate::network::{
+    Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, SelfSupervised, Splits,
+    Task,
+};
 use crate::{Error, Result, inference, training};
 
 /// Arguments of `inspect`.
@@ -142,7 +145,7 @@ fn as_json(model: &Model, memory: Option<&MemoryNeeds>) -> Value {
     json!({
         "task": model.task, "architecture": model.architecture, "parameters": model.parameters.len(),
         "receptive_field": model.architecture.receptive_field(), "input": model.input, "target": model.target,
-        "provenance": model.provenance, "memory": memory,
+        "self_supervised": model.self_supervised, "provenance": model.provenance, "memory": memory,
     })
 }
 
@@ -158,6 +161,15 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryN
                 say(&format!("class {}", class.value), class.name.clone());
             }
         }
+    }
+    match model.self_supervised {
+        Some(SelfSupervised::Splits(Splits { count, scheme })) => {
+            say("learnt from", format!("{count} recordings of each slice, scheme {scheme}"));
+        }
+        Some(SelfSupervised::BlindSpots { mask, extent }) => {
+            say("learnt from", format!("images alone, blind mask {mask} of {extent} pixels to each side"));
+        }
+        None => {}
     }
     match model.slab {
         1 => say("inputs", channels(architecture.inputs)),

@@ -59,6 +59,10 @@ impl FromArgMatches for SettingArguments {
         let given = |setting: &'static Setting| {
             let text = match setting.kind() {
                 ValueKind::Switch => matches.get_flag(setting.name()).then(|| "true".to_owned()),
+                ValueKind::Paths => {
+                    let paths = matches.get_many::<String>(setting.name());
+                    paths.map(|paths| paths.cloned().collect::<Vec<_>>().join("\n"))
+                }
                 _ => matches.get_one::<String>(setting.name()).cloned(),
             };
             text.map(|text| (setting, text))
@@ -106,8 +110,10 @@ fn argument(setting: &'static Setting, flags: &BTreeSet<String>) -> Arg {
         ValueKind::Number => arg.value_parser(checked::<f64>()).allow_negative_numbers(true),
         ValueKind::Numbers => arg.allow_hyphen_values(true),
         ValueKind::Path => arg.value_hint(ValueHint::AnyPath),
+        ValueKind::Paths => arg.value_hint(ValueHint::AnyPath).num_args(1..),
         ValueKind::Choice(choices) if setting.name() == POSITIONAL => {
-            let denoise = PossibleValue::new(DENOISE).help("regress with clean images as targets");
+            let denoise = PossibleValue::new(DENOISE)
+                .help("regress, with clean images as targets or without any (see --splits and --alone)");
             let names = choices.iter().map(|choice| PossibleValue::new(choice.name()).help(choice.help()));
             arg.value_parser(PossibleValuesParser::new(names.chain([denoise])))
         }

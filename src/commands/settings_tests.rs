@@ -111,10 +111,10 @@ fn each_has_a_flag_under_its_heading_with_its_help_and_default() {
             heading => &help[heading.title()],
         };
         let flag = format!("--{}", flag_name(setting));
-        let line = if setting.kind() == ValueKind::Switch {
-            flag
-        } else {
-            format!("{flag} <{}>", setting.value_name())
+        let line = match setting.kind() {
+            ValueKind::Switch => flag,
+            ValueKind::Paths => format!("{flag} <{}>...", setting.value_name()),
+            _ => format!("{flag} <{}>", setting.value_name()),
         };
         let after = section.split_once(&format!("{line}\n"));
         let (_, after) = after.unwrap_or_else(|| panic!("no {line} in {section}"));
@@ -156,7 +156,7 @@ fn each_is_set_by_its_flag() {
             _ if setting.name() == POSITIONAL => vec![value],
             ValueKind::Switch => vec![flag],
             // A value that begins with a minus sign is no flag only where numbers are expected.
-            ValueKind::Path | ValueKind::Text => vec![format!("{flag}={value}")],
+            ValueKind::Path | ValueKind::Paths | ValueKind::Text => vec![format!("{flag}={value}")],
             _ => vec![flag, value],
         };
         let given = Flags::parse_from(["train".to_owned()].into_iter().chain(words)).settings;
@@ -243,6 +243,12 @@ fn each_has_a_line_in_the_stub_of_the_python_module() {
     // How files are found and taken has no meaning with arrays.
     let only_files = [
         "pairs",
+        "splits",
+        "scheme",
+        "alone",
+        "blind_spot",
+        "blind_mask",
+        "blind_extent",
         "fold",
         "folds",
         "axes",

@@ -22,6 +22,8 @@ use crate::{Error, Result};
 const USAGE: &str = "\
 msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
        msd-gpu train <TASK> --pairs <LIST.csv> --out <RUN> [OPTIONS]
+       msd-gpu train denoise --splits <P> <P>... --out <RUN> [OPTIONS]
+       msd-gpu train denoise --alone --images <P> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
        msd-gpu train --resume <RUN> [OPTIONS]
        msd-gpu train --project <DIR> --journal <HASH> --out <RUN>";
@@ -109,6 +111,13 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     if let Some(list) = arguments.settings.get("pairs") {
         (settings.images, settings.targets) = (list.into(), list.into());
     }
+    if arguments.settings.get("splits").is_some() {
+        let splits = settings.splits.clone();
+        settings.learn_from_splits(splits);
+    }
+    if settings.alone && arguments.settings.get("images").is_some() {
+        settings.learn_alone();
+    }
     if arguments.no_symmetries {
         settings.symmetries = Symmetries::None;
     }
@@ -165,7 +174,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
 
 /// Checks that the images of a run that is to go on are where they were, or where they are said to be.
 fn check_images_are_there(settings: &Settings) -> Result<()> {
-    for (name, path) in [("images", &settings.images), ("targets", &settings.targets)] {
+    let splits = settings.splits.iter().map(|path| ("splits", path));
+    let named = [("images", &settings.images), ("targets", &settings.targets)];
+    for (name, path) in named.into_iter().filter(|_| settings.splits.is_empty()).chain(splits) {
         if !Path::new(path).exists() && images::discover(path).is_err() {
             let problem =
                 format!("the run's {name} are no longer there; say where they are now with `{name}`");
@@ -184,15 +195,38 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
         |what: &str| Error::setting(what, "missing", "it must be given here or in a file with --config");
     let given = |name: &str, what: &str| arguments.settings.get(name).ok_or_else(|| missing(what));
     if arguments.settings.denoises
-        && ["targets", "pairs"].iter().all(|name| arguments.settings.get(name).is_none())
+        && ["targets", "pairs", "splits", "alone"].iter().all(|name| arguments.settings.get(name).is_none())
     {
         return Err(Error::setting(
             "--targets",
             "missing",
-            "denoising learns from clean images of the same scenes; without any, give a second noisy recording of each scene as its target, whose noise a network cannot foresee",
+            "denoising learns from clean images of the same scenes; without any, give several noisy recordings of each scene with --splits, whose noise a network cannot foresee from each other, or --alone for single images",
         ));
     }
     let task = given("task", "the task (segment or regress, or denoise)")?.parse()?;
+    if arguments.settings.get("splits").is_some() {
+        let others = ["images", "targets", "pairs", "weights"];
+        if let Some(other) = others.into_iter().find(|name| arguments.settings.get(name).is_some()) {
+            let wanted = format!("the recordings are each other's targets; leave --{other} out, or --splits");
+            return Err(Error::setting("--splits", format!("given beside --{other}"), wanted));
+        }
+        // They are taken with all other settings.
+        let mut settings = Settings::new(task, "", "");
+        settings.patience = Settings::default_patience(arguments.has_limit());
+        return Ok(settings);
+    }
+    if arguments.settings.get("alone").is_some() {
+        if let Some(other) =
+            ["targets", "pairs"].into_iter().find(|name| arguments.settings.get(name).is_some())
+        {
+            let wanted = format!("the images are learnt from themselves; leave --{other} out, or --alone");
+            return Err(Error::setting("--alone", format!("given beside --{other}"), wanted));
+        }
+        let mut settings = Settings::new(task, given("images", "--images")?, "");
+        settings.learn_alone();
+        settings.patience = Settings::default_patience(arguments.has_limit());
+        return Ok(settings);
+    }
     let list = arguments.settings.get("pairs");
     if let (Some(_), Some(other)) = (
         list,

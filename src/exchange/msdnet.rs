@@ -87,6 +87,7 @@ pub(super) fn read(bytes: Vec<u8>) -> Problem<Found> {
         input: input.into(),
         target: Some(target),
         slab: 1,
+        self_supervised: None,
         provenance,
     };
     Ok(Found { model, task, assumed: Vec::new() })

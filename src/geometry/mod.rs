@@ -3,6 +3,7 @@
 //! - [`Extent`] and [`Shape`]: how large an image or volume is, and a batch of them.
 //! - [`Window`]: a part of one.
 //! - [`Symmetry`]: turning and mirroring without interpolation.
+//! - [`Footprint`]: which pixels around one belong to it.
 //! - [`Boundary`]: what is seen beyond an edge.
 //! - [`tiles`]: how an image or volume is cut into pieces that are computed one by one.
 //!
@@ -11,11 +12,13 @@
 
 mod boundary;
 mod extent;
+mod footprint;
 mod symmetry;
 pub mod tiles;
 mod window;
 
 pub use boundary::{Boundary, mirrored};
 pub use extent::{Extent, Shape};
+pub use footprint::Footprint;
 pub use symmetry::Symmetry;
 pub use window::Window;

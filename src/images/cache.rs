@@ -10,6 +10,7 @@ use ndarray::{Array2, Array3};
 use super::decode::{Origin, decode, origin, part_of};
 use super::decoded::{Decoded, Purpose, each_type};
 use super::file::Format;
+use super::mean::mean;
 use super::read::{joined, planes, read_parts_from, wanted_channel};
 use super::read_labels::{labels, labels_in, nan_is_no_label};
 use super::source::ImageSource;
@@ -86,6 +87,10 @@ impl ImageCache {
     }
 
     fn numbers(&self, page: &ImageSource, purpose: Purpose, part: &Window) -> Result<Array3<f32>> {
+        if !page.averaged().is_empty() {
+            let images = page.averaged().iter().map(|image| self.numbers(image, purpose, part));
+            return mean(page, &images.collect::<Result<Vec<_>>>()?);
+        }
         if let Some(slab) = &page.slab {
             let slices = slab.slices().map(|slice| self.numbers(slice, purpose, part));
             return joined(page, &slices.collect::<Result<Vec<_>>>()?);

@@ -162,6 +162,7 @@ impl Discovery {
                 planes: Vec::new(),
                 array: Some(ArrayImage { array: array.clone(), number, channel: self.channel }),
                 slab: None,
+                averaged: None,
             }
         };
         self.in_slabs((0..count).map(source).collect(), Run::along(&array.image_axes()))
@@ -267,6 +268,7 @@ fn unread(path: &Path) -> ImageSource {
         planes: Vec::new(),
         array: None,
         slab: None,
+        averaged: None,
     }
 }
 

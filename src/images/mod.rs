@@ -26,9 +26,10 @@
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `decode`: one [`ImageSource`] to the numbers that its file stores; `read` makes an array of them, `read_labels` labels.
 //!   `cache`: parts of images in any order.
-//! - `slab`: slices with their neighbours as channels.
+//! - `slab`: slices with their neighbours as channels. `mean`: the mean of several images as an image.
 //! - `places`: which files a name means. `discovery`: these to sources, and how they are looked for ([`Discovery`]).
-//!   `pairing`: which target belongs to which image ([`pair`]). `slices`: sources as a volume ([`Slices`]).
+//!   `pairing`: which target belongs to which image ([`pair`]). `recordings`: which images of several recordings belong together.
+//!   `slices`: sources as a volume ([`Slices`]).
 //! - `statistics`: what numbers are like; `overview`: what a stack is and holds ([`overview()`]). `convert`: a stack to another
 //!   format ([`convert()`]).
 
@@ -44,6 +45,7 @@ mod jpeg;
 mod label_format;
 mod labels;
 mod limits;
+mod mean;
 mod memory;
 mod notices;
 mod number_type;
@@ -54,6 +56,7 @@ mod places;
 mod png;
 mod read;
 mod read_labels;
+mod recordings;
 mod selection;
 mod sink;
 mod slab;
@@ -73,6 +76,7 @@ pub use discovery::{Discovery, discover};
 pub(crate) use file::has_end_mark;
 pub use label_format::LabelFormat;
 pub use labels::{Palette, write_labels, write_labels_as};
+pub(crate) use mean::mean_of_arrays;
 pub use memory::{ArraySink, ArrayVolume};
 pub use number_type::NumberType;
 pub use overview::{Overview, overview};

@@ -260,7 +260,16 @@ mod tests {
     fn page(name: &str) -> ImageSource {
         let path = PathBuf::from(name);
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        ImageSource { path, page: None, stem, header: None, planes: Vec::new(), array: None, slab: None }
+        ImageSource {
+            path,
+            page: None,
+            stem,
+            header: None,
+            planes: Vec::new(),
+            array: None,
+            slab: None,
+            averaged: None,
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::decode::{Origin, decode, header, misfit, no_channel, origin, part_of}
 use super::decoded::{Decoded, Purpose, each_type};
 use super::file::Format;
 use super::limits::check_memory;
+use super::mean::mean;
 use super::numeric::Real;
 use super::slab::Slab;
 use super::source::ImageSource;
@@ -95,7 +96,7 @@ pub(crate) struct PartReader<'a> {
     origin: Origin,
     /// The numbers of a file that is decoded as a whole, once they have been wanted.
     whole: Option<Decoded>,
-    /// The slices of a slab.
+    /// The slices of a slab, or the images that this one is the mean of.
     slices: Vec<PartReader<'a>>,
 }
 
@@ -105,7 +106,10 @@ impl<'a> PartReader<'a> {
     /// # Errors
     /// [`Error::Input`] when it cannot be opened.
     pub(crate) fn open(page: &'a ImageSource) -> Result<Self> {
-        let slices = page.slab.iter().flat_map(Slab::slices).map(Self::open).collect::<Result<_>>()?;
+        let slices = match page.averaged() {
+            [] => page.slab.iter().flat_map(Slab::slices).map(Self::open).collect::<Result<_>>()?,
+            images => images.iter().map(Self::open).collect::<Result<_>>()?,
+        };
         Ok(Self { page, origin: origin(page)?, whole: None, slices })
     }
 
@@ -119,6 +123,9 @@ impl<'a> PartReader<'a> {
 
     /// Bytes that stay in memory while parts of the image `page` are read.
     pub(crate) fn held_bytes(page: &ImageSource) -> u64 {
+        if !page.averaged().is_empty() {
+            return page.averaged().iter().map(Self::held_bytes).sum();
+        }
         match (&page.array, page.header) {
             (None, Some(header)) if header.directory.is_none() => {
                 let bytes = u64::from(header.samples.bits).div_ceil(8);
@@ -126,6 +133,14 @@ impl<'a> PartReader<'a> {
             }
             _ => 0,
         }
+    }
+
+    /// Of a mean of several images, the rows and columns of `part` of each of them, `[channel][y][x]`.
+    ///
+    /// # Errors
+    /// As [`read_image`].
+    pub(crate) fn read_averaged(&mut self, part: &Window) -> Result<Vec<Array3<f32>>> {
+        self.slices.iter_mut().map(|image| image.read(part)).collect()
     }
 
     /// The rows and columns of `part`, `[channel][y][x]`.
@@ -136,7 +151,11 @@ impl<'a> PartReader<'a> {
         let decoded_whole = matches!(self.origin, Origin::File(_, Format::Png | Format::Jpeg));
         let image = if !self.slices.is_empty() {
             let slices = self.slices.iter_mut().map(|slice| slice.read(part)).collect::<Result<Vec<_>>>()?;
-            return joined(self.page, &slices);
+            return if self.page.averaged().is_empty() {
+                joined(self.page, &slices)
+            } else {
+                mean(self.page, &slices)
+            };
         } else if decoded_whole {
             let whole = match self.whole.take() {
                 Some(whole) => whole,
@@ -154,6 +173,10 @@ impl<'a> PartReader<'a> {
 
 /// Reads all channels of an image, which are in one page or in several, or of a part of it.
 fn read_parts(page: &ImageSource, purpose: Purpose, part: Option<&Window>) -> Result<Array3<f32>> {
+    if !page.averaged().is_empty() {
+        let images = page.averaged().iter().map(|image| read_parts(image, purpose, part));
+        return mean(page, &images.collect::<Result<Vec<_>>>()?);
+    }
     if let Some(slab) = &page.slab {
         let slices = slab.slices().map(|slice| read_parts(slice, purpose, part));
         return joined(page, &slices.collect::<Result<Vec<_>>>()?);

@@ -269,6 +269,7 @@ fn files_that_are_no_images_say_so() {
     let missing = ImageSource {
         array: None,
         slab: None,
+        averaged: None,
         path: "/no/such.png".into(),
         page: None,
         stem: "such".into(),

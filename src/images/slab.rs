@@ -49,6 +49,13 @@ impl Slab {
     }
 }
 
+impl ImageSource {
+    /// Of a slab, its slice in the middle by itself; else the image as it is.
+    pub(crate) fn middle(&self) -> &ImageSource {
+        self.slab.as_ref().map_or(self, |slab| &slab.volume[slab.at])
+    }
+}
+
 /// Which of the images of a file follow each other in space: those whose numbers are `step` apart, `length` of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::arrays::{ArrayImage, Growth};
+use super::mean::Averaged;
 use super::slab::Slab;
 use crate::error::{Error, Result};
 
@@ -97,6 +98,8 @@ pub struct ImageSource {
     pub(super) array: Option<ArrayImage>,
     /// Where its channels are those of several slices, which; all else is about the middle one.
     pub(super) slab: Option<Slab>,
+    /// Where it is the mean of several images, which; all else is about the first one.
+    pub(super) averaged: Option<Averaged>,
 }
 
 /// A page of a TIFF file, or a part of one, that is a channel of an image or several of them.
@@ -121,6 +124,13 @@ impl ImageSource {
 
     /// The name for messages: the path, and the page when there are several.
     pub fn name(&self) -> String {
+        if let [first, others @ ..] = self.averaged() {
+            let more = match others {
+                [only] => only.name(),
+                _ => format!("{} others", others.len()),
+            };
+            return format!("the mean of {} and {more}", first.name());
+        }
         if let Some(ArrayImage { array, .. }) = &self.array {
             return match self.page {
                 Some(page) => format!("{} slice {page}", array.name()),
@@ -166,6 +176,10 @@ impl ImageSource {
 
     /// What tells the image from others in its file, and how its file says that it is stored.
     pub(crate) fn identity(&self) -> String {
+        if !self.averaged().is_empty() {
+            let places = self.averaged().iter().map(|image| (image.path.clone(), image.identity()));
+            return format!("mean of {:?}", places.collect::<Vec<_>>());
+        }
         let array = self.array.as_ref().map(|image| {
             let name = image.array.name();
             let inside = name.strip_prefix(&*self.path.to_string_lossy()).unwrap_or(name);
@@ -175,10 +189,13 @@ impl ImageSource {
         format!("{:?} {:?} {:?} {array:?} {slab:?}", self.page, self.header, self.planes)
     }
 
-    /// The files that its numbers are in: of a slab, those of all its slices.
+    /// The files that its numbers are in: of a slab, those of all its slices, and of a mean, those of all images.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        let slices = self.slab.iter().flat_map(Slab::slices).map(|slice| slice.path.as_path());
-        std::iter::once(self.path.as_path()).chain(slices)
+        let images = if self.averaged().is_empty() { std::slice::from_ref(self) } else { self.averaged() };
+        images.iter().flat_map(|Self { path, slab, .. }| {
+            let slices = slab.iter().flat_map(Slab::slices).map(|slice| slice.path.as_path());
+            std::iter::once(path.as_path()).chain(slices)
+        })
     }
 
     /// Each of the planes by itself; the image as it is where it has only one.

@@ -9,8 +9,8 @@ use super::predictor::{Predictor, argmax};
 use crate::devices::Device;
 use crate::engine::DeviceInfo;
 use crate::geometry::{Extent, Symmetry, Window};
-use crate::images::{ImageSource, page_size};
-use crate::network::{InputNormalisation, Measure, Model, Normalisation, Task};
+use crate::images::{ImageSource, mean_of_arrays, page_size};
+use crate::network::{Combination, InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::watcher::Flow;
 use crate::{Error, Result};
 
@@ -221,6 +221,19 @@ impl Ensemble {
     /// The first model: its task, classes and channels are those of all.
     pub fn model(&self) -> &Model {
         &self.members[0].1
+    }
+
+    /// Checks that all models were trained on as many recordings of each slice as the first one, in the same way.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where one was not.
+    pub(super) fn check_splits(&self) -> Result<()> {
+        let splits = self.model().splits();
+        if self.members.iter().all(|(_, model)| model.splits() == splits) {
+            return Ok(());
+        }
+        let problem = "the models were not all trained on as many recordings of each slice in the same way; apply those that were together with `model`, or name one recording";
+        Err(Error::Mismatch(problem.into()))
     }
 
     /// How many models there are.
@@ -440,25 +453,69 @@ impl Ensemble {
         deviation: bool,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Prediction> {
+        self.mean_over(&[Cow::Borrowed(image)], measured, deviation, progress)
+    }
+
+    /// The mean of what the models make of several images of the same, of one size: of the combinations of `recordings`
+    /// that they were trained with. Recordings and their combinations are `[channel][y][x]`, in the files' own units.
+    ///
+    /// This is how results are averaged in Noise2Inverse (see [`crate::network::SplitScheme`]): over the recording that is left out, or
+    /// that is shown.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for another number of recordings than the models were trained on, and where their sizes differ; else as
+    /// [`Ensemble::predict_watched`].
+    pub fn predict_recordings(
+        &mut self,
+        recordings: &[Array3<f32>],
+        deviation: bool,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Prediction> {
+        self.check_splits()?;
+        let splits = self.model().splits().filter(|splits| splits.count == recordings.len());
+        let images = splits.and_then(|splits| {
+            let mean = |one: Combination| mean_of_arrays(one.input.iter().map(|&place| &recordings[place]));
+            splits.combinations().map(mean).collect::<Option<Vec<_>>>()
+        });
+        let Some(images) = images.filter(|all| all.iter().all(|image| image.dim() == all[0].dim())) else {
+            return Err(Error::Mismatch(format!(
+                "found {} recordings, but the model takes {} of one size; give those that belong together",
+                recordings.len(),
+                self.model().splits().map_or(1, |splits| splits.count)
+            )));
+        };
+        let images: Vec<_> = images.into_iter().map(Cow::Owned).collect();
+        self.mean_over(&images, &Measured::default(), deviation, progress)
+    }
+
+    /// The mean over all models, `images` and symmetries.
+    fn mean_over(
+        &mut self,
+        images: &[Cow<'_, Array3<f32>>],
+        measured: &Measured,
+        deviation: bool,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Prediction> {
         let takes_turns = self.members.len() > self.predictors.len();
-        let (all, mut before) = (self.predictions() as f64, 0.0);
+        let (all, mut before) = ((self.predictions() * images.len()) as f64, 0.0);
         let mut moments: Option<RunningMean> = None;
         for (place, model) in &self.members {
             let predictor = &mut self.predictors[*place];
             if takes_turns {
                 predictor.replace(model)?;
             }
-            let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
-            let image: &Array3<f32> = &image;
-            for symmetry in self.symmetries {
-                let turned = match *symmetry {
-                    Symmetry::IDENTITY => Cow::Borrowed(image),
-                    symmetry => Cow::Owned(symmetry.apply3(image)),
+            let shown =
+                images.iter().flat_map(|image| self.symmetries.iter().map(move |turn| (image, *turn)));
+            for (image, symmetry) in shown {
+                let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
+                let turned = match symmetry {
+                    Symmetry::IDENTITY => image,
+                    symmetry => Cow::Owned(symmetry.apply3(&image)),
                 };
                 let found = predictor
                     .results_normalised(&turned, own, &mut |done| progress((before + done) / all))?;
                 before += 1.0;
-                let found = match *symmetry {
+                let found = match symmetry {
                     Symmetry::IDENTITY => found,
                     symmetry => symmetry.inverse().apply3(&found),
                 };

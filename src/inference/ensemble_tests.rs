@@ -21,6 +21,7 @@ fn regression(architecture: Architecture, seed: u64) -> Model {
         input: ones(architecture.inputs, 100.0).into(),
         target: Some(ones(architecture.outputs, 5.0)),
         slab: 1,
+        self_supervised: None,
         provenance: BTreeMap::new(),
         architecture,
     }

@@ -7,7 +7,7 @@ use ndarray::{Array3, Axis, concatenate, s};
 use super::ensemble::Measured;
 use crate::geometry::tiles::Tile;
 use crate::geometry::{Extent, Window};
-use crate::images::{ImageSource, PartReader, has_equal_channels, read_image};
+use crate::images::{ImageSource, PartReader, has_equal_channels, mean_of_arrays, read_image};
 use crate::network::Measure;
 use crate::pictures::range_of;
 use crate::{Error, Result};
@@ -81,6 +81,8 @@ impl Part {
 pub(super) struct ReadPart {
     /// The patch, `[channel][y][x]`.
     pub(super) image: Array3<f32>,
+    /// Of an image that is the mean of several recordings, the patch of each of them; else none.
+    pub(super) recordings: Vec<Array3<f32>>,
     /// What was measured over the image; `None` for an image in one part, which is measured when it is applied.
     pub(super) measured: Option<Arc<Measured>>,
     /// Of the first part of an image, some rows from all over it.
@@ -122,8 +124,12 @@ impl<'a> Reader<'a> {
         }
         let source = &self.images[part.image];
         if part.count == 1 {
-            let image = self.fitted(read_image(source)?);
-            return Ok(ReadPart { image, measured: None, sample: None, range: None });
+            let each = source.averaged().iter().map(read_image).collect::<Result<Vec<_>>>()?;
+            let (image, recordings) = match each.is_empty() {
+                true => (self.fitted(read_image(source)?), each),
+                false => self.with_mean(source, each)?,
+            };
+            return Ok(ReadPart { image, recordings, measured: None, sample: None, range: None });
         }
         let mut sample = None;
         if self.open.as_ref().is_none_or(|open| open.index != part.image) {
@@ -137,9 +143,31 @@ impl<'a> Reader<'a> {
         let Some(open) = &mut self.open else {
             return Err(Error::input(source.name(), "was not opened"));
         };
-        let image = open.reader.read(&part.patch)?;
         let (measured, range) = (Some(open.measured.clone()), open.range);
-        Ok(ReadPart { image: self.fitted(image), measured, sample, range })
+        let (image, recordings) = match source.averaged().is_empty() {
+            true => {
+                let image = open.reader.read(&part.patch)?;
+                (self.fitted(image), Vec::new())
+            }
+            false => {
+                let each = open.reader.read_averaged(&part.patch)?;
+                self.with_mean(source, each)?
+            }
+        };
+        Ok(ReadPart { image, recordings, measured, sample, range })
+    }
+
+    /// The mean of recordings, and these.
+    fn with_mean(
+        &self,
+        source: &ImageSource,
+        each: Vec<Array3<f32>>,
+    ) -> Result<(Array3<f32>, Vec<Array3<f32>>)> {
+        let each: Vec<_> = each.into_iter().map(|image| self.fitted(image)).collect();
+        let mean = mean_of_arrays(&each);
+        let differ =
+            || Error::input(source.name(), "has recordings of different size; export one of them again");
+        Ok((mean.ok_or_else(differ)?, each))
     }
 
     /// What is in colours will be refused by its channels.

@@ -103,6 +103,8 @@ pub(super) struct Budget {
     with_network: bool,
     /// Bytes of the decoded image that are there as long as its parts are read.
     held: u64,
+    /// How many recordings are read of each image; 0 where it is one by itself.
+    recordings: usize,
 }
 
 impl Budget {
@@ -112,7 +114,12 @@ impl Budget {
         let named = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES));
         // What is named is for all memory, wherever it is.
         let with_network = named.is_some() || ensemble.device().shares_memory;
-        Self { bytes: named.or_else(of_machine), with_network, held }
+        Self { bytes: named.or_else(of_machine), with_network, held, recordings: 0 }
+    }
+
+    /// The same for images that are the mean of so many recordings, each of which is kept beside it.
+    pub(super) fn for_recordings(self, recordings: usize) -> Self {
+        Self { recordings, ..self }
     }
 
     /// Bytes that computing patches of `extent` takes of those that may be taken.
@@ -122,7 +129,12 @@ impl Budget {
     fn wanted(&self, ensemble: &Ensemble, extent: Extent) -> Result<u64> {
         let network = ensemble.bytes(extent)?;
         let network = if self.with_network { network } else { 0 };
-        Ok(network.saturating_add(part_bytes(ensemble, extent)).saturating_add(self.held))
+        // Recordings are read ahead, and those of a part are combined in as many ways.
+        let inputs = ensemble.model().architecture.inputs as u64;
+        let recordings = (self.recordings * (AHEAD + 2)) as u64 * 4 * inputs;
+        let recordings = recordings.saturating_mul(extent.pixels() as u64);
+        let parts = part_bytes(ensemble, extent).saturating_add(recordings);
+        Ok(network.saturating_add(parts).saturating_add(self.held))
     }
 
     /// Whether a patch of `extent` can be computed.

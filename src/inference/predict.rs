@@ -134,6 +134,9 @@ fn description(
         let (path, inside) = image.place();
         let length = std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default();
         add(&format!("{} {inside} {:?} {length} {:?}", path.display(), image.page, page_size(image).ok()));
+        if !image.averaged().is_empty() {
+            add(&image.identity());
+        }
     }
     format!("{:032x} {} images", hash.finish_128(), images.len())
 }
@@ -166,7 +169,7 @@ pub(super) fn planned(
         let tiling = match outputs.journal().tiling(kind) {
             Some(tiling) => tiling,
             None => {
-                let budget = Budget::of(cutting, ensemble, held);
+                let budget = Budget::of(cutting, ensemble, held).for_recordings(image.averaged().len());
                 let whole = plan::tiling(ensemble, extent, cutting, &budget, halo.unwrap_or(0))?;
                 let tiling = match halo {
                     _ if whole.count(extent) == 1 => Tiling::cut(None, reach),
@@ -259,6 +262,9 @@ pub(super) fn run(
                     None => Arc::new(ensemble.measured(&read.image)),
                 };
                 let found = match products.want_classes_only() {
+                    _ if !read.recordings.is_empty() => ensemble
+                        .predict_recordings(&read.recordings, products.want_deviation(), &mut progress)
+                        .map(Found::Prediction),
                     true => ensemble.classify_measured(&read.image, &measured, &mut progress),
                     false => {
                         let deviation = products.want_deviation();

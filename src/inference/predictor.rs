@@ -413,6 +413,7 @@ mod tests {
             .into(),
             target: Some(Normalisation::identity(architecture.outputs)),
             slab: 1,
+            self_supervised: None,
             provenance: BTreeMap::new(),
             architecture,
         }

@@ -202,7 +202,7 @@ impl Products {
         }
         if let Ok(place) = self.folder.canonicalize() {
             // A single result that is called otherwise can lie beside its image.
-            let in_danger = |image: &&ImageSource| {
+            let in_danger = |image: &ImageSource| {
                 let path = image.real_path();
                 match &self.stem {
                     None => path.parent() == Some(&place),
@@ -211,7 +211,8 @@ impl Products {
                     }
                 }
             };
-            if let Some(image) = images.iter().find(in_danger) {
+            let mut inputs = images.iter().flat_map(|image| std::iter::once(image).chain(image.averaged()));
+            if let Some(image) = inputs.find(|image| in_danger(image)) {
                 let name = image.name();
                 let wanted = format!(
                     "the input {name} is in that folder and could be overwritten; name another folder"

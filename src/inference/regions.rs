@@ -137,6 +137,7 @@ mod tests {
             input,
             target: Some(Normalisation::identity(2)),
             slab: 1,
+            self_supervised: None,
             provenance: BTreeMap::new(),
             architecture,
         };

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use log::info;
+
 use super::ensemble::Ensemble;
 use super::predict::{Failure, Procedure, predict};
 use super::products::{Products, Wishes};
 use crate::images::{Discovery, ImageSource, StackFormat};
-use crate::network::Model;
+use crate::network::{Model, Splits};
 use crate::watcher::Watcher;
 use crate::{Error, Result};
 
@@ -110,7 +112,17 @@ impl Request {
     /// As [`Products::new`] and [`Discovery::discover`]; [`Error::Setting`] where one file is named for several results.
     pub fn work(&self, ensemble: &Ensemble) -> Result<Work> {
         let products = self.destination.products(ensemble, self.wishes)?;
-        let mut images = self.images(ensemble.model())?;
+        let mut images = match ensemble.model().splits() {
+            Some(splits) if self.inputs.len() > 1 => self.recordings(ensemble, splits)?,
+            splits => {
+                if let Some(Splits { count, .. }) = splits {
+                    info!(
+                        "the model was trained on {count} recordings of each slice and is applied to each image as it is; name all {count} recordings for the mean of what it makes of them, as it was published"
+                    );
+                }
+                self.images(ensemble.model())?
+            }
+        };
         let files: BTreeSet<_> = images.iter().map(ImageSource::place).collect();
         if self.destination.is_file() && (files.len() > 1 || self.wishes.pages) {
             let out = self.destination.out.display();
@@ -122,6 +134,32 @@ impl Request {
             images = share.of(images);
         }
         Ok(Work { images, products, procedure: self.procedure, all })
+    }
+
+    /// The slices of recordings such as those that the models were trained on, each of them as the mean of all.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for another number of recordings, and for models that were trained on others;
+    /// [`Error::Setting`] where images are to be measured, which is done for one recording only.
+    fn recordings(&self, ensemble: &Ensemble, splits: Splits) -> Result<Vec<ImageSource>> {
+        let (found, wanted) = (self.inputs.len(), splits.count);
+        if found != wanted {
+            return Err(Error::Mismatch(format!(
+                "found {found} inputs, but the model was trained on {wanted} recordings of each slice; name all {wanted} of them, or one, such as a folder or a pattern in quotes"
+            )));
+        }
+        ensemble.check_splits()?;
+        if !ensemble.measures().is_empty() {
+            let wanted = "of several recordings their mean is predicted, in the range of numbers of the training images; leave it out, or name one recording";
+            return Err(Error::setting("rescale", format!("given for {found} recordings"), wanted));
+        }
+        info!(
+            "the {found} inputs are recordings of the same slices, of which the model makes one result each"
+        );
+        let discovery = self.discovery.clone().of_slabs(ensemble.model().slab);
+        let slices =
+            discovery.discover_recordings(&self.inputs, Some(ensemble.model().architecture.inputs))?;
+        slices.into_iter().map(ImageSource::mean_of).collect()
     }
 
     /// The images, as `model` takes them.

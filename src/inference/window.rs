@@ -59,6 +59,7 @@ mod tests {
             input: InputNormalisation::PerImage { per_image: Measure::MeanDeviation },
             target: None,
             slab: 1,
+            self_supervised: None,
             provenance: Default::default(),
         };
         let mut predictor = Predictor::new(model, &devices::choose("cpu").unwrap(), None).unwrap();

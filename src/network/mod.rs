@@ -9,6 +9,7 @@ mod model;
 mod model_file;
 mod normalisation;
 mod parameters;
+mod self_supervised;
 mod stem;
 
 pub use architecture::{Architecture, DilationMode, parse_dilations};
@@ -16,4 +17,5 @@ pub use measure::{Measure, Measuring};
 pub use model::{Class, Model, Task, TaskKind};
 pub use normalisation::{InputNormalisation, Normalisation};
 pub use parameters::{ParameterLayout, TAPS, initialise};
+pub use self_supervised::{Combination, SelfSupervised, SplitScheme, Splits};
 pub use stem::{RESPONSES, Scale, Stem};

@@ -6,7 +6,7 @@ use std::ops::Range;
 use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, InputNormalisation, Normalisation, ParameterLayout};
+use super::{Architecture, InputNormalisation, Normalisation, ParameterLayout, SelfSupervised, Splits};
 use crate::settings::named_choices;
 use crate::{Error, Result};
 
@@ -69,6 +69,8 @@ pub struct Model {
     /// How many slices of a volume its images are made of, an odd number: the channels of each one behind the other, that of
     /// the result in the middle. 1 for images as they are.
     pub slab: usize,
+    /// What it was trained on in the place of clean images; `None` where its targets were what it is to give.
+    pub self_supervised: Option<SelfSupervised>,
     /// Where the model comes from: crate version, data, seed, device, scores; for people to read.
     pub provenance: BTreeMap<String, String>,
 }
@@ -99,6 +101,9 @@ impl Model {
                 self.slab, self.architecture.inputs
             )));
         }
+        if let Some(splits) = self.splits() {
+            splits.validate()?;
+        }
         let outputs = self.architecture.outputs;
         let fits = match (&self.task, &self.target) {
             (Task::Segment { classes }, None) => classes.len() == outputs,
@@ -128,6 +133,11 @@ impl Model {
         let channels = self.architecture.inputs / self.slab.max(1);
         let first = self.slab / 2 * channels;
         first..first + channels
+    }
+
+    /// The recordings of each slice that it was trained on, where these were each other's targets.
+    pub fn splits(&self) -> Option<Splits> {
+        self.self_supervised.and_then(|learnt_from| learnt_from.splits())
     }
 
     /// The classes of a segmentation; none for a regression.

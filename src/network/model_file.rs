@@ -56,6 +56,10 @@ impl Model {
         if self.slab != 1 {
             metadata.push(("slab", self.slab.to_string()));
         }
+        if let Some(learnt_from) = &self.self_supervised {
+            let text = serde_json::to_string(learnt_from).map_err(|e| Error::Mismatch(e.to_string()))?;
+            metadata.push(("self_supervised", text));
+        }
         safetensors_bytes(&tensors, &metadata).map_err(|e| Error::Mismatch(e.to_string()))
     }
 
@@ -119,7 +123,10 @@ impl Model {
         let target: Option<Normalisation> = text(&metadata, "target", path)?;
         let provenance: BTreeMap<String, String> = text(&metadata, "provenance", path)?;
         let slab = if metadata.contains_key("slab") { text(&metadata, "slab", path)? } else { 1 };
-        let model = Self { architecture, parameters, task, input, target, slab, provenance };
+        let name = "self_supervised";
+        let self_supervised =
+            if metadata.contains_key(name) { Some(text(&metadata, name, path)?) } else { None };
+        let model = Self { architecture, parameters, task, input, target, slab, self_supervised, provenance };
         model.validate().map_err(|e| Error::model(path, e))?;
         Ok(model)
     }
@@ -171,7 +178,8 @@ mod tests {
     use safetensors::tensor::TensorView;
 
     use super::*;
-    use crate::network::{Class, Measure, Stem, initialise};
+    use crate::geometry::Footprint;
+    use crate::network::{Class, Measure, SelfSupervised, SplitScheme, Splits, Stem, initialise};
 
     fn model() -> Model {
         let architecture = Architecture { width: 2, ..Architecture::new(3, 2, 4) };
@@ -184,6 +192,7 @@ mod tests {
             input: Normalisation { mean: vec![1.0, 2.0, 3.0], deviation: vec![0.5; 3] }.into(),
             target: None,
             slab: 1,
+            self_supervised: None,
             provenance: BTreeMap::from([("seed".to_string(), "1".to_string())]),
         }
     }
@@ -206,6 +215,14 @@ mod tests {
         let parameters = initialise(&architecture, 3);
         let with_stem = Model { architecture, parameters, ..model.clone() };
         assert_eq!(Model::from_bytes(&with_stem.to_bytes().unwrap(), Path::new("m")).unwrap(), with_stem);
+        for count in [2, 5] {
+            let splits = Splits { count, scheme: SplitScheme::FromOne };
+            let of_splits = Model { self_supervised: Some(SelfSupervised::Splits(splits)), ..model.clone() };
+            assert_eq!(Model::from_bytes(&of_splits.to_bytes().unwrap(), Path::new("m")).unwrap(), of_splits);
+        }
+        let spots = SelfSupervised::BlindSpots { mask: Footprint::Cross, extent: 3 };
+        let of_spots = Model { self_supervised: Some(spots), ..model.clone() };
+        assert_eq!(Model::from_bytes(&of_spots.to_bytes().unwrap(), Path::new("m")).unwrap(), of_spots);
         for wrong in [0, 2, 5] {
             let error = Model { slab: wrong, ..of_slabs.clone() }.to_bytes().unwrap_err().to_string();
             assert!(error.contains("slabs of"), "{error}");

@@ -16,6 +16,7 @@ use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::measurements::{Measurements, Stamp, Stamps};
 use super::pair_list::Pair;
+use super::recordings::Recordings;
 use super::sample::{Sample, Target};
 use super::streaming::measured;
 use super::weight_images;
@@ -38,6 +39,8 @@ pub struct DataFiles<'a> {
     pub weights: Option<&'a str>,
     /// A list of images with targets, weights and groups, in the place of those above.
     pub list: Option<&'a str>,
+    /// Recordings that are each other's targets, in the place of images and targets.
+    pub recordings: Option<Recordings<'a>>,
     /// How all of them are looked for.
     pub discovery: Discovery,
     /// What is made of the values of label images.
@@ -60,6 +63,7 @@ impl<'a> DataFiles<'a> {
             targets,
             weights: None,
             list: None,
+            recordings: None,
             discovery: Discovery::default(),
             rule: LabelRule::AsStored,
             channels: None,
@@ -72,6 +76,12 @@ impl<'a> DataFiles<'a> {
     /// where these are wanted; files are looked for from its folder.
     pub fn listed(list: &'a str) -> Self {
         Self { list: Some(list), ..Self::new(list, list) }
+    }
+
+    /// Recordings of the same slices that are each other's targets.
+    pub fn of_recordings(recordings: Recordings<'a>) -> Self {
+        let first = recordings.places.first().map_or("", String::as_str);
+        Self { recordings: Some(recordings), ..Self::new(first, first) }
     }
 
     /// The same, looked for as `discovery` says.
@@ -177,12 +187,17 @@ impl<'a> DataFiles<'a> {
                 page: page.clone(),
                 stored_channels: channels[index],
                 is_grey,
+                is_image: self.recordings.is_some(),
             };
             return self.in_files(&found, &cache, target);
         }
         let mut samples = Vec::with_capacity(pairs.len());
         for (image, target) in pairs {
-            let values = Target::Values(read_values_with_gaps(target)?);
+            let values = match &self.recordings {
+                Some(_) => read_image_with_gaps(target)?,
+                None => read_values_with_gaps(target)?,
+            };
+            let values = Target::Values(values);
             samples.push(Sample::new(image.name(), read_image_with_gaps(image)?, values));
         }
         same_channels(
@@ -322,9 +337,24 @@ impl<'a> DataFiles<'a> {
         Ok(listed.iter().map(|(page, _)| page.clone()).collect())
     }
 
+    /// Whether each image is its own target.
+    pub(super) fn learns_alone(&self) -> bool {
+        self.recordings.as_ref().is_some_and(|recordings| recordings.places.len() == 1)
+    }
+
     /// Warns of targets in other files that hold the images, of which one is at `own_target`, and of images in colours that are grey.
     fn warn_of_equals(&self, pairs: &[Pair], own_target: Option<usize>, all_equal: bool) {
-        if let Some(pair) = own_target.map(|index| &pairs[index]).filter(|pair| !is_same_page(pair)) {
+        if self.learns_alone() {
+            // Each is meant to be its own target.
+        } else if let (Some((image, target)), Some(_)) =
+            (own_target.map(|index| &pairs[index]), &self.recordings)
+        {
+            warn!(
+                "{} holds the same pixels as {}: nothing can be learnt of noise that is the same in all recordings",
+                target.name(),
+                image.name()
+            );
+        } else if let Some(pair) = own_target.map(|index| &pairs[index]).filter(|pair| !is_same_page(pair)) {
             warn_of_same(pair);
         }
         if all_equal && !pairs.is_empty() {

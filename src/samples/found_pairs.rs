@@ -46,14 +46,18 @@ impl DataFiles<'_> {
     /// Pairs images with targets, compares their headers and decides whether they are held in memory, before minutes go by with
     /// reading pixels.
     pub(super) fn checked_pairs(&self, regression: bool) -> Result<FoundPairs> {
-        let (pairs, listed): (Vec<Pair>, _) = match self.list {
-            Some(list) => {
+        let (pairs, listed): (Vec<Pair>, _) = match (self.list, &self.recordings) {
+            (_, Some(recordings)) => {
+                let (pairs, groups) = self.pairs_of_recordings(recordings)?;
+                (pairs, Some(groups.into_iter().map(|group| (None, group)).collect()))
+            }
+            (Some(list), None) => {
                 let listed = pair_list::read(list, &self.discovery, regression)?;
                 let (pairs, others) =
                     listed.into_iter().map(|line| (line.pair, (line.weights, line.group))).unzip();
                 (pairs, Some(others))
             }
-            None => {
+            (None, None) => {
                 let found = self.discovery.discover(self.images)?;
                 let found_targets = match regression {
                     true => self.discovery.discover_targets(self.targets, &found)?,
@@ -63,12 +67,12 @@ impl DataFiles<'_> {
             }
         };
         // Said before labels are looked at: those of an image itself are refused for what they look like.
-        if let Some(pair) = pairs.iter().find(|pair| is_same_page(pair)) {
+        if let Some(pair) = pairs.iter().find(|pair| !self.learns_alone() && is_same_page(pair)) {
             warn_of_same(pair);
         }
         let (mut bytes, mut largest) = (0_u64, 0);
         let mut sizes = Vec::new();
-        let weight_bytes = if self.weights.is_some() || listed.is_some() { size_of::<f32>() } else { 0 };
+        let weight_bytes = if self.weights.is_some() || self.list.is_some() { size_of::<f32>() } else { 0 };
         for (image, target) in &pairs {
             let (channels, height, width) = page_size(image)?;
             let (target_channels, target_height, target_width) = page_size(target)?;

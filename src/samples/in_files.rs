@@ -36,8 +36,18 @@ pub(super) struct SampleFiles {
 /// Where a target is, and how its numbers are taken.
 #[derive(Debug, Clone)]
 pub(super) enum TargetFile {
-    Labels { page: ImageSource, rule: Arc<LabelRule>, mapping: Arc<LabelMapping> },
-    Values { page: ImageSource, stored_channels: usize, is_grey: bool },
+    Labels {
+        page: ImageSource,
+        rule: Arc<LabelRule>,
+        mapping: Arc<LabelMapping>,
+    },
+    /// Where `is_image` says so, numbers are brightness as those of images, else as stored.
+    Values {
+        page: ImageSource,
+        stored_channels: usize,
+        is_grey: bool,
+        is_image: bool,
+    },
 }
 
 /// What has to be known of a sample before parts of it are read, and what is told of.
@@ -60,7 +70,8 @@ impl TargetFile {
     pub(super) fn meaning(&self) -> String {
         match self {
             Self::Labels { rule, mapping, .. } => format!("{rule:?} {mapping:?}"),
-            Self::Values { is_grey, .. } => format!("values {is_grey}"),
+            Self::Values { is_grey, is_image: false, .. } => format!("values {is_grey}"),
+            Self::Values { is_grey, is_image: true, .. } => format!("brightness {is_grey}"),
         }
     }
 }
@@ -184,8 +195,11 @@ impl SampleFiles {
                 rule.apply(&page.name(), &mut labels, mapping.ignored)?;
                 Target::Classes(mapping.encode(&page.name(), &labels)?)
             }
-            TargetFile::Values { page, is_grey, .. } => {
-                let mut values = self.cache.values(page, part)?;
+            TargetFile::Values { page, is_grey, is_image, .. } => {
+                let mut values = match is_image {
+                    true => self.cache.image(page, part)?,
+                    false => self.cache.values(page, part)?,
+                };
                 if *is_grey {
                     values = as_grey(&page.name(), values)?;
                 }

@@ -8,7 +8,7 @@
 //!   images look like that were meant otherwise than their values say.
 //! - `item`: an image with its target in memory or in files ([`Item`]); `in_files`: reading parts of the latter.
 //! - `dataset`: all images of a run with their targets; `data_files`: from files ([`DataFiles`], [`load_segmentation`],
-//!   [`load_regression`]), with `found_pairs` (which there are, and whether memory holds them), `channels` and `found_classes`; `pair_list`: a list of them with groups; `in_memory`: from arrays ([`Dataset::from_memory`]).
+//!   [`load_regression`]), with `found_pairs` (which there are, and whether memory holds them), `channels` and `found_classes`; `pair_list`: a list of them with groups; `recordings`: several of the same slices, each other's targets ([`Recordings`]); `in_memory`: from arrays ([`Dataset::from_memory`]).
 //! - `results`: results of any program beside their targets, read one pair after the other ([`Results`]).
 //! - `streaming`: large things one after the other, read ahead of their turn; `measurements`: what was measured over images in files, kept
 //!   for later ([`Measurements`]).
@@ -20,6 +20,7 @@
 //! - `sampling`: which image, part and symmetry the n-th draw of a run takes ([`Sampler`]).
 //! - `regions`: a part of one large image, set aside for validation ([`Dataset::split_off_region`]).
 //! - `augmentation`: random changes of what is drawn ([`Augmentation`]).
+//! - `blind_spots`: pixels that are hidden, to be foreseen from others ([`BlindSpots`]); `noise`: how far noise is correlated.
 //!
 //! Images of one dataset may differ in size.
 //!
@@ -29,6 +30,7 @@
 //! `geometry`, `intensity` <- `mod`.
 
 mod augmentation;
+mod blind_spots;
 mod channels;
 mod class_pixels;
 mod data_files;
@@ -43,8 +45,10 @@ mod label_rule;
 mod labels;
 mod masks;
 mod measurements;
+mod noise;
 mod pair_list;
 mod random;
+mod recordings;
 mod regions;
 mod results;
 mod sample;
@@ -55,6 +59,7 @@ mod weight_images;
 mod weights;
 
 pub use augmentation::Augmentation;
+pub use blind_spots::{BlindSpots, Replacement};
 pub use class_pixels::ClassPixels;
 pub use data_files::{DataFiles, load_regression, load_segmentation};
 pub use dataset::{Classes, Dataset};
@@ -64,6 +69,8 @@ pub use item::{ImageChange, Item, Part, TargetChange};
 pub use label_rule::LabelRule;
 pub use labels::LabelMapping;
 pub use measurements::{Measurements, Stamp};
+pub use noise::correlated_noise;
+pub use recordings::Recordings;
 pub use results::{ResultFiles, Results};
 pub use sample::{Sample, Target, fill, fill_gaps, gap_means};
 pub use sampling::{Draw, Sampler, with_slices_exchanged};

@@ -13,6 +13,8 @@ pub(super) enum Stream {
     Draw = 2,
     Split = 3,
     Augmentation = 4,
+    BlindSpots = 5,
+    BlindSpotsToJudge = 6,
 }
 
 /// The random numbers for one use of `seed`.

@@ -1,6 +1,7 @@
 //! A part of one large image, set aside for validation.
 
 use super::dataset::Dataset;
+use super::item::Item;
 use super::random::{Stream, below, stream};
 use crate::error::{Error, Result};
 use crate::geometry::Window;
@@ -9,7 +10,15 @@ use crate::geometry::Window;
 const MIN_LENGTH: usize = 8;
 
 impl Dataset {
-    /// Cuts the only image in two along its longer side: `(training, validation)`, where `fraction` of the length, at the end
+    /// Whether all images show the same: it is one, or all are of one group and one size.
+    pub fn is_of_one_place(&self) -> bool {
+        let Some((first, others)) = self.items.split_first() else { return false };
+        others.iter().all(|item| {
+            item.group().is_some() && item.group() == first.group() && item.extent() == first.extent()
+        })
+    }
+
+    /// Cuts the only image, or all images of one place ([`Dataset::is_of_one_place`]) alike, in two along its longer side: `(training, validation)`, where `fraction` of the length, at the end
     /// that `seed` chooses, is for validation, and `gap` pixels between the two belong to neither.
     ///
     /// # Errors
@@ -20,7 +29,7 @@ impl Dataset {
             let wanted = "wanted a number between 0 and 1, such as 0.2";
             return Err(Error::setting("val_fraction", fraction, wanted));
         }
-        let [item] = &self.items[..] else {
+        let Some(item) = self.items.first().filter(|_| self.is_of_one_place()) else {
             let problem = format!("found {} images to cut in two; wanted one", self.items.len());
             return Err(Error::Mismatch(problem));
         };
@@ -41,16 +50,20 @@ impl Dataset {
         };
         for at_start in [at_start, !at_start] {
             let (training, validation) = parts(at_start);
-            let part = |range: std::ops::Range<usize>| {
+            let part = |item: &Item, range: &std::ops::Range<usize>| {
                 let (crop, what) = match height >= width {
                     true => (Window::plane(range.clone(), 0..width), "rows"),
                     false => (Window::plane(0..height, range.clone()), "columns"),
                 };
                 item.cut(crop, format!("{} {what} {} to {}", item.name(), range.start, range.end - 1))
             };
-            let (training, validation) = (part(training), part(validation));
-            if training.counts_in(None)? && validation.counts_in(None)? {
-                return Ok((Dataset { items: vec![training] }, Dataset { items: vec![validation] }));
+            let parts = |range| Dataset { items: self.items.iter().map(|item| part(item, &range)).collect() };
+            let counts = |set: &Dataset| {
+                set.items.iter().try_fold(true, |all, item| Ok::<_, Error>(all && item.counts_in(None)?))
+            };
+            let (training, validation) = (parts(training), parts(validation));
+            if counts(&training)? && counts(&validation)? {
+                return Ok((training, validation));
             }
         }
         Err(Error::Mismatch(format!(

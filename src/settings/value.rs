@@ -21,6 +21,8 @@ pub enum ValueKind {
     Numbers,
     /// The name of a file or folder, or of several.
     Path,
+    /// Several of [`ValueKind::Path`].
+    Paths,
     /// One of several names.
     Choice(&'static [Choice]),
 }
@@ -91,6 +93,23 @@ plain_values! {
     i64: Whole, "it must be a whole number";
     f64: Number, "it must be a number";
     String: Text, "it must be text";
+}
+
+/// Names of files or folders; as text each is on a line of its own.
+impl SettingValue for Vec<String> {
+    const KIND: ValueKind = ValueKind::Paths;
+
+    fn read(_: &str, text: &str) -> Result<Self> {
+        Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    }
+
+    fn text(&self) -> Option<String> {
+        self.is_set().then(|| self.join("\n"))
+    }
+
+    fn is_set(&self) -> bool {
+        !self.is_empty()
+    }
 }
 
 impl<T: SettingValue> SettingValue for Option<T> {

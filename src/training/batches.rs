@@ -14,7 +14,7 @@ use crate::Result;
 use crate::engine::{Images, TargetValues, Targets};
 use crate::geometry::{Extent, Shape};
 use crate::samples::{
-    Augmentation, ClassPixels, Dataset, Draw, Sample, Sampler, Target, with_slices_exchanged,
+    Augmentation, BlindSpots, ClassPixels, Dataset, Draw, Sample, Sampler, Target, with_slices_exchanged,
 };
 
 /// Pixels of images that are made ready before they are used.
@@ -29,6 +29,8 @@ pub(super) struct Batches {
     batch: usize,
     crop: usize,
     slab: usize,
+    /// The pixels that are hidden.
+    blind_spots: Option<BlindSpots>,
 }
 
 /// The images and targets of a step: one batch for each size among them, and the scale that makes the loss a mean.
@@ -64,7 +66,8 @@ impl Batches {
         if favour_rare > 0.0 || favour_labelled > 0.0 {
             sampler = sampler.favouring(pixels()?, favour_rare, favour_labelled);
         }
-        Ok(Self { set: set.clone(), sampler, augmentation, seed, batch, crop, slab })
+        let blind_spots = settings.blind_spots(set.channels());
+        Ok(Self { set: set.clone(), sampler, augmentation, seed, batch, crop, slab, blind_spots })
     }
 
     /// What is shown of an image of `(height, width)` pixels.
@@ -114,6 +117,9 @@ impl Batches {
         let mut sample = self.augmentation.apply(&self.set.items()[draw.index], &draw, self.seed, n)?;
         if draw.exchanges_slices {
             sample.image = with_slices_exchanged(&sample.image, self.slab);
+        }
+        if let Some(spots) = &self.blind_spots {
+            spots.hide(&mut sample, draw.symmetry.transposes(), self.seed, n);
         }
         Ok(sample)
     }

@@ -2,6 +2,7 @@
 
 use super::settings::AUTO;
 use super::{Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
+use crate::geometry::Footprint;
 use crate::network::Architecture;
 
 /// Layers of a network where much is labelled.
@@ -38,6 +39,8 @@ pub(super) struct Facts {
     pub(super) spread: f32,
     /// The network that the run starts from, where there is one: its layers and filters stay.
     pub(super) initial: Option<Architecture>,
+    /// Which pixels have correlated noise, and how far, where that was looked for.
+    pub(super) noise: Option<(Footprint, usize)>,
 }
 
 impl Facts {
@@ -120,6 +123,20 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
         let chosen = chosen.join(", ");
         lines.push(format!("{percent:.2} % of the pixels are labelled, so this is chosen: {chosen}"));
     }
+    if let (Some((footprint, extent)), true, Footprint::Auto) =
+        (facts.noise, settings.alone, settings.blind_mask)
+    {
+        settings.blind_mask = footprint;
+        lines.push(match footprint {
+            Footprint::Point => "the noise of each pixel is its own (`blind_mask point`)".into(),
+            _ => {
+                let extent = *settings.blind_extent.get_or_insert(extent);
+                format!(
+                    "the noise is correlated over {extent} pixels, so those are hidden with each (`blind_mask {footprint}`, `blind_extent {extent}`)"
+                )
+            }
+        });
+    }
     if settings.normalise == AUTO {
         settings.normalise = "mean".into();
         if by_itself && !settings.normalise_per_image {
@@ -151,7 +168,7 @@ mod tests {
 
     fn chosen(task: TaskKind, labelled: Option<f64>, spread: f32) -> Settings {
         let mut settings = Settings::in_memory(task);
-        choose(&mut settings, &Facts { labelled, spread, initial: None });
+        choose(&mut settings, &Facts { labelled, spread, ..Facts::default() });
         settings
     }
 
@@ -210,7 +227,7 @@ mod tests {
     fn layers_and_filters_of_a_model_to_start_from_stay() {
         let mut settings = Settings::in_memory(TaskKind::Segment);
         let initial = Architecture { stem: "1,2".parse().unwrap(), ..Architecture::new(1, 2, 7) };
-        choose(&mut settings, &Facts { labelled: Some(0.001), spread: 0.0, initial: Some(initial) });
+        choose(&mut settings, &Facts { labelled: Some(0.001), initial: Some(initial), ..Facts::default() });
         assert_eq!((settings.depth, settings.stem.as_str()), (Some(7), "1,2"));
     }
 }

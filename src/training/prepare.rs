@@ -14,9 +14,11 @@ use super::stem;
 use super::survey::{Survey, Wanted};
 use super::{Settings, TaskKind};
 use crate::error::{Error, Result, counted_channels};
+use crate::geometry::Footprint;
 use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
 use crate::samples::{
-    Classes, DataFiles, Dataset, Fingerprint, Item, LabelMapping, LabelRule, Labelled, Measurements, Stamp,
+    BlindSpots, Classes, DataFiles, Dataset, Fingerprint, Item, LabelMapping, LabelRule, Labelled,
+    Measurements, Recordings, Stamp, correlated_noise,
 };
 
 /// What the sets are called among what was measured.
@@ -35,6 +37,8 @@ pub struct Prepared {
     pub(in crate::training) measurements: Measurements,
     /// What the places of the pixels of each class depend on.
     pub(in crate::training) stamp: Option<Stamp>,
+    /// The pixels that are hidden from the network, where it learns without targets.
+    pub(in crate::training) blind_spots: Option<BlindSpots>,
     /// What settings that are left open are chosen by.
     facts: Facts,
     chosen: Vec<String>,
@@ -188,7 +192,11 @@ impl Prepared {
             training.sizes().iter().map(|&(height, width)| height as f64 * width as f64).sum::<f64>();
         let labelled = (!regresses).then(|| found.totals.sum() / pixels);
         let initial_network = initial.as_ref().map(|model| model.architecture.clone());
-        let facts = Facts { labelled, spread: found.spread, initial: initial_network };
+        let noise = match (settings.alone, settings.blind_mask) {
+            (true, Footprint::Auto) => Some(correlated_noise(&training, settings.middle_channels(inputs))?),
+            _ => None,
+        };
+        let facts = Facts { labelled, spread: found.spread, initial: initial_network, noise };
         let lines = choose(&mut chosen, &facts);
         lines.iter().for_each(|line| info!("{line}"));
         let settings = &chosen;
@@ -238,6 +246,7 @@ impl Prepared {
             input,
             target,
             slab: settings.slab,
+            self_supervised: settings.self_supervised(),
             provenance,
         };
         if let Some(initial) = &initial {
@@ -264,7 +273,8 @@ impl Prepared {
         if initial.is_none() {
             stem::measure(&mut model, &training)?;
         }
-        Ok(Self { training, validation, model, measurements, stamp, facts, chosen: lines })
+        let blind_spots = settings.blind_spots(inputs);
+        Ok(Self { training, validation, model, measurements, stamp, blind_spots, facts, chosen: lines })
     }
 
     /// What was chosen of settings that are left open, and why: a line each, with the names of settings in backquotes.
@@ -320,7 +330,7 @@ fn set_aside(
         };
     }
     let (training, validation) = match (settings.val_fraction, settings.folds.zip(settings.fold)) {
-        (Some(fraction), _) if training.len() == 1 => {
+        (Some(fraction), _) if training.is_of_one_place() => {
             training.split_off_region(fraction, receptive_field, settings.seed)?
         }
         (Some(fraction), _) => training.split_off_fraction(fraction, settings.seed)?,
@@ -348,9 +358,25 @@ fn read(settings: &Settings, measurements: &Measurements) -> Result<(Dataset, Op
     let cache = settings.cache_bytes()?;
     let files =
         |images, targets| DataFiles::new(images, targets).found_by(settings.discovery()).held_in(cache);
-    let mut for_training = match settings.pairs.as_deref() {
-        Some(list) => DataFiles::listed(list).found_by(settings.discovery()).held_in(cache),
-        None => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
+    if settings.alone {
+        let itself = vec![(vec![0], vec![0])];
+        let images = Recordings { places: std::slice::from_ref(images), combinations: itself };
+        let mut files = DataFiles::of_recordings(images).found_by(settings.discovery()).held_in(cache);
+        files = files.known_from(measurements, TRAINING);
+        if let Some(path) = &settings.init {
+            files.channels = Some(Model::read(Path::new(path))?.architecture.inputs);
+        }
+        return Ok((files.regression()?, None, Task::Regress));
+    }
+    let splits = settings.self_supervised().and_then(|learnt_from| learnt_from.splits());
+    let mut for_training = match (settings.pairs.as_deref(), splits) {
+        (_, Some(splits)) => {
+            let combinations = splits.combinations().map(|one| (one.input, one.target)).collect();
+            let recordings = Recordings { places: &settings.splits, combinations };
+            DataFiles::of_recordings(recordings).found_by(settings.discovery()).held_in(cache)
+        }
+        (Some(list), None) => DataFiles::listed(list).found_by(settings.discovery()).held_in(cache),
+        (None, None) => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
     };
     for_training = for_training.known_from(measurements, TRAINING);
     if let Some(path) = &settings.init {
@@ -409,12 +435,16 @@ fn provenance(settings: &Settings, initial: Option<&Model>, images: usize) -> BT
         kept.and_then(|model| model.provenance.get("normalise")).unwrap_or(&settings.normalise).clone();
     let mut entries = vec![
         ("program", format!("msd-gpu {}", env!("CARGO_PKG_VERSION"))),
-        ("images", settings.images.clone()),
-        ("targets", settings.targets.clone()),
         ("training_images", images.to_string()),
         ("seed", settings.seed.to_string()),
         ("normalise", measure),
     ];
+    if settings.splits.is_empty() {
+        entries.push(("images", settings.images.clone()));
+        entries.push(("targets", settings.targets.clone()));
+    } else {
+        entries.push(("splits", settings.splits.join(", ")));
+    }
     if let Some(path) = &settings.init {
         entries.push(("started_from", path.clone()));
     }

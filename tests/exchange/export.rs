@@ -34,6 +34,7 @@ fn model(architecture: Architecture, segment: bool) -> Model {
         input: scale(inputs, 120.0).into(),
         target: (!segment).then(|| scale(outputs, -30.0)),
         slab: 1,
+        self_supervised: None,
         provenance: Default::default(),
         architecture,
     }

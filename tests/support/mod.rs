@@ -206,6 +206,7 @@ pub fn regression(inputs: usize, outputs: usize) -> Model {
         input: Normalisation { mean: vec![0.0; inputs], deviation: vec![64.0; inputs] }.into(),
         target: Some(Normalisation { mean: vec![1.0; outputs], deviation: vec![32.0; outputs] }),
         slab: 1,
+        self_supervised: None,
         provenance: BTreeMap::from([("seed".to_owned(), "5".to_owned())]),
     }
 }

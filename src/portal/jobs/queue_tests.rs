@@ -28,6 +28,7 @@ fn model() -> Model {
         input: Normalisation { mean: vec![0.0], deviation: vec![64.0] }.into(),
         target: None,
         slab: 1,
+        self_supervised: None,
         provenance: BTreeMap::new(),
     }
 }

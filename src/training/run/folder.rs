@@ -1,5 +1,6 @@
 //! The folder of a run: each file is written beside its place and renamed into it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -207,10 +208,14 @@ pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<
 /// # Errors
 /// [`Error::Input`] with the line that is wrong.
 pub fn read_settings(text: &str, path: &Path) -> Result<Settings> {
-    toml::from_str(text).map_err(|e| {
-        let place = e
-            .span()
-            .map_or(String::new(), |span| format!("line {}: ", 1 + text[..span.start].matches('\n').count()));
+    let filled = with_images(text);
+    let before = filled.matches('\n').count() - text.matches('\n').count();
+    toml::from_str(&filled).map_err(|e| {
+        let line = |span: std::ops::Range<usize>| {
+            let breaks = filled.get(..span.start).map_or(0, |text| text.matches('\n').count());
+            format!("line {}: ", (1 + breaks).saturating_sub(before).max(1))
+        };
+        let place = e.span().map_or(String::new(), line);
         Error::input(
             path,
             format!(
@@ -219,4 +224,17 @@ pub fn read_settings(text: &str, path: &Path) -> Result<Settings> {
             ),
         )
     })
+}
+
+/// The text of settings with the images and targets that follow from others in it, on lines in front, as no table is open there.
+fn with_images(text: &str) -> Cow<'_, str> {
+    let Ok(table) = toml::from_str::<toml::Table>(text) else { return Cow::Borrowed(text) };
+    let is_alone = table.get("alone").and_then(toml::Value::as_bool) == Some(true);
+    let itself = table.get("images").filter(|_| is_alone);
+    let Some(first) = table.get("splits").and_then(|splits| splits.get(0)).or(itself) else {
+        return Cow::Borrowed(text);
+    };
+    let missing = ["images", "targets"].into_iter().filter(|name| !table.contains_key(*name));
+    let lines: String = missing.map(|name| format!("{name} = {first}\n")).collect();
+    Cow::Owned(lines + text)
 }

@@ -1,12 +1,14 @@
 //! Judges a network in training by all validation images, or by a few of the training images where there are none.
 
+use std::borrow::Cow;
+
 use crate::Result;
 use crate::engine::{Engine, Loss};
 use crate::evaluation::{self, Evaluation, Found, InTraining, Samples};
 use crate::geometry::{Extent, Shape};
 use crate::inference::Tiling;
 use crate::network::{Architecture, Model};
-use crate::samples::{Dataset, Sample};
+use crate::samples::{BlindSpots, Dataset, Sample};
 use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
 use crate::watcher::Watcher;
@@ -28,11 +30,34 @@ pub(in crate::training) struct Judge<'a> {
     model: &'a Model,
     loss: Loss,
     tiling: Tiling,
+    /// The pixels that are hidden, and the seed of the run.
+    blind_spots: Option<(BlindSpots, u64)>,
+}
+
+/// Images with pixels hidden, always the same.
+struct WithBlindSpots<'a> {
+    set: &'a Dataset,
+    spots: &'a BlindSpots,
+    seed: u64,
+}
+
+impl Samples for WithBlindSpots<'_> {
+    fn count(&self) -> usize {
+        self.set.len()
+    }
+
+    fn sample(&self, index: usize) -> Result<Cow<'_, Sample>> {
+        let mut sample = self.set.sample(index)?.into_owned();
+        self.spots.hide_to_judge(&mut sample, self.seed, index as u64);
+        Ok(Cow::Owned(sample))
+    }
 }
 
 impl<'a> Judge<'a> {
-    pub(in crate::training) fn new(prepared: &'a Prepared, loss: Loss) -> Self {
-        Self::of_sets(&prepared.model, &prepared.training, prepared.validation.as_ref(), loss)
+    pub(in crate::training) fn new(prepared: &'a Prepared, loss: Loss, seed: u64) -> Self {
+        let judge = Self::of_sets(&prepared.model, &prepared.training, prepared.validation.as_ref(), loss);
+        let blind_spots = prepared.blind_spots.clone().map(|spots| (spots, seed));
+        Self { blind_spots, ..judge }
     }
 
     fn of_sets(model: &'a Model, training: &Dataset, validation: Option<&Dataset>, loss: Loss) -> Self {
@@ -40,12 +65,14 @@ impl<'a> Judge<'a> {
         let architecture = &model.architecture;
         let max_pixels = PLANE_BYTES / (4 * (architecture.channels() + architecture.outputs));
         let tiling = Tiling::within(architecture, extents(&set), max_pixels);
-        Self { set, set_aside: validation.is_some(), model, loss, tiling }
+        Self { set, set_aside: validation.is_some(), model, loss, tiling, blind_spots: None }
     }
 
     /// Judges by other images from now on.
     pub(in crate::training) fn relabel(&mut self, training: &Dataset, validation: Option<&Dataset>) {
-        *self = Self::of_sets(self.model, training, validation, self.loss);
+        let blind_spots = self.blind_spots.take();
+        let judge = Self::of_sets(self.model, training, validation, self.loss);
+        *self = Self { blind_spots, ..judge };
     }
 
     /// Whether the images are set aside for judging: only then the scores say how good the network is elsewhere.
@@ -77,6 +104,10 @@ impl<'a> Judge<'a> {
         watcher: &mut dyn Watcher,
     ) -> Result<Evaluation> {
         with_parameters(engine, parameters, |engine| {
+            if let Some((spots, seed)) = &self.blind_spots {
+                let hidden = WithBlindSpots { set: &self.set, spots, seed: *seed };
+                return self.evaluate(engine, &hidden, step, watcher, |_, _| ());
+            }
             self.evaluate(engine, &self.set, step, watcher, |_, _| ())
         })
     }
@@ -90,7 +121,8 @@ impl<'a> Judge<'a> {
         watcher: &mut dyn Watcher,
         each: impl FnMut(&Sample, &Found),
     ) -> Result<Evaluation> {
-        let Self { model, loss, tiling, .. } = *self;
+        let Self { model, loss, tiling, .. } = self;
+        let (loss, tiling) = (*loss, *tiling);
         let mut network = InTraining { engine, model, loss, tiling, step };
         evaluation::Judge::new(&model.task).run_over(&mut network, samples, watcher, each)
     }
@@ -176,7 +208,7 @@ mod tests {
             let validation = validation.map(|(count, side)| set(count, side));
             let prepared = Prepared::new(&settings, set(1, 64), validation, task.clone()).unwrap();
             let batches = Batches::of(&prepared, &settings).unwrap();
-            let judge = Judge::new(&prepared, Loss::CrossEntropy);
+            let judge = Judge::new(&prepared, Loss::CrossEntropy, 1);
             assert_eq!(batches.steps_in_epoch(), 4);
             assert_eq!(judge.rhythm(&batches), wanted);
         }

@@ -49,6 +49,8 @@ impl Settings {
             }
         }
         self.cache_bytes()?;
+        self.validate_alone()?;
+        self.validate_splits()?;
         self.validate_validation()?;
         self.validate_data()
     }
@@ -174,11 +176,29 @@ impl Settings {
 mod tests {
     use super::*;
     use crate::engine::Loss;
+    use crate::geometry::Footprint;
+    use crate::network::SplitScheme;
     use crate::samples::Augmentation;
     use crate::training::{Monitor, Optimisation};
 
     fn settings() -> Settings {
         Settings::new(TaskKind::Segment, "images", "labels")
+    }
+
+    fn regression() -> Settings {
+        Settings::new(TaskKind::Regress, "images", "targets")
+    }
+
+    fn alone() -> Settings {
+        let mut settings = regression();
+        settings.learn_alone();
+        settings
+    }
+
+    fn of_splits() -> Settings {
+        let mut settings = regression();
+        settings.learn_from_splits(vec!["a".into(), "b".into()]);
+        settings
     }
 
     #[test]
@@ -220,11 +240,35 @@ mod tests {
                 },
             ),
             ("validation", Settings { val_images: Some("v".into()), ..settings() }),
+            ("blind_mask", Settings { blind_mask: Footprint::Point, ..settings() }),
+            ("blind_extent", Settings { blind_extent: Some(33), ..alone() }),
+            ("alone is given beside `targets`", Settings { alone: true, ..regression() }),
+            ("alone is given beside `weights`", Settings { weights: Some("w".into()), ..alone() }),
+            (
+                "alone is given beside random",
+                Settings { augmentation: Augmentation { rotate: 3.0, ..Default::default() }, ..alone() },
+            ),
+            ("alone is given for", Settings { alone: true, ..settings() }),
+            ("scheme", Settings { scheme: SplitScheme::FromOne, ..settings() }),
+            ("splits is given for", Settings { splits: vec!["a".into(), "b".into()], ..settings() }),
+            ("splits is images alone", Settings { splits: vec!["images".into()], ..regression() }),
+            (
+                "splits is given beside `images`",
+                Settings { splits: vec!["a".into(), "b".into()], ..regression() },
+            ),
+            ("splits is given beside `pairs`", Settings { pairs: Some("l".into()), ..of_splits() }),
+            ("splits is given beside `weights`", Settings { weights: Some("w".into()), ..of_splits() }),
+            (
+                "splits is given beside `val_images`",
+                Settings { val_images: Some("v".into()), val_targets: Some("v".into()), ..of_splits() },
+            ),
         ];
         for (name, settings) in refusals {
             let error = settings.validate().unwrap_err().to_string();
             assert!(error.starts_with(name), "{error} does not name {name}");
         }
         assert!(settings().validate().is_ok());
+        assert!(of_splits().validate().is_ok());
+        assert!(alone().validate().is_ok());
     }
 }

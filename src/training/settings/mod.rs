@@ -4,15 +4,16 @@ mod checks;
 mod monitor;
 mod optimisation;
 mod paths;
+mod self_supervised;
 
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 
 use crate::engine::Loss;
-use crate::geometry::Boundary;
+use crate::geometry::{Boundary, Footprint};
 use crate::images::Discovery;
-use crate::network::{Architecture, DilationMode, Measure, Stem, TaskKind, parse_dilations};
-use crate::samples::{Augmentation, ClassWeights, LabelRule, Symmetries};
+use crate::network::{Architecture, DilationMode, Measure, SplitScheme, Stem, TaskKind, parse_dilations};
+use crate::samples::{Augmentation, ClassWeights, LabelRule, Replacement, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
 use crate::settings::{Setting, ValueKind, byte_size, declare_settings};
 use crate::training::choices::DEPTH;
@@ -36,6 +37,28 @@ declare_settings! {
         ///
         /// Images of one group, or of one target, are never divided between training and validation.
         pairs: Option<String> = None => files();
+        /// To denoise without clean images: recordings of the same slices with noise of their own, at least two, in the place of
+        /// images and targets.
+        ///
+        /// Such are reconstructions from disjoint shares of the projections (Noise2Inverse), those of even and odd frames, or
+        /// repeated scans. Each is learnt from the others, and `predict` with as many of them averages what it makes of each.
+        splits: Vec<String> = Vec::new()
+            => Setting::under(Data, "P").for_files().free_on_resume().omitted_at_default();
+        /// Which of the splits the network is shown, and which it is to give for them.
+        scheme: SplitScheme = SplitScheme::FromOthers
+            => Setting::under(Data, "SCHEME").for_files().omitted_at_default();
+        /// To denoise single images without clean ones: pixels are hidden from the network, which learns to foresee them from
+        /// their neighbours, in the place of targets (Noise2Void).
+        alone: bool = false => Setting::under(Data, "").for_files().omitted_at_default();
+        /// What stands in the place of pixels that are hidden.
+        blind_spot: Replacement = Replacement::Median
+            => Setting::under(Data, "VALUE").for_files().omitted_at_default();
+        /// Pixels that are hidden together, where their noise is correlated.
+        blind_mask: Footprint = Footprint::Auto => Setting::under(Data, "MASK").for_files().omitted_at_default();
+        /// How far these are from the one in their middle, in pixels.
+        blind_extent: Option<usize> = None => Setting::under(Data, "N")
+            .for_files()
+            .described_default("as far as the noise is correlated, or 4 where a mask is named");
         /// Validation images; the model that is best on them is kept.
         val_images: Option<String> = None => files();
         /// Targets of the validation images.

@@ -36,6 +36,7 @@ impl Settings {
             &mut self.init,
         ];
         let paths = [&mut self.images, &mut self.targets].into_iter().chain(optional.into_iter().flatten());
+        let paths = paths.chain(&mut self.splits);
         for path in paths.filter(|path| path.as_str() != IN_MEMORY && Path::new(path.as_str()).is_relative())
         {
             // Text goes in; what comes out is text too, as folders are joined that have names in text.

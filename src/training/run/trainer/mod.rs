@@ -155,7 +155,7 @@ impl<'a> Trainer<'a> {
         let mut settings = settings.clone();
         settings.fit(steps_in_epoch)?;
         let mut model = prepared.model.clone();
-        let judge = Judge::new(prepared, settings.loss());
+        let judge = Judge::new(prepared, settings.loss(), settings.seed);
         let started_with = checkpoint
             .as_ref()
             .map(|checkpoint| read_run_settings(&checkpoint.progress.settings, "checkpoint".as_ref()));
