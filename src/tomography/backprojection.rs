@@ -30,8 +30,10 @@ pub(super) struct Margins {
 impl Margins {
     /// So that every pixel that is computed finds two neighbours, by `reach` from the axis.
     pub(super) fn new(scan: &ScanGeometry, reach: f64) -> Self {
-        let before = (reach - scan.centre()).ceil().max(0.0) as usize + 2;
-        let end = ((scan.centre() + reach).floor() as usize + 3).max(scan.columns() + 2);
+        let (missing_before, missing_behind) = scan.missing();
+        let before = ((reach - scan.centre()).ceil().max(0.0) as usize).max(missing_before) + 2;
+        let columns = scan.columns() + missing_behind;
+        let end = ((scan.centre() + reach).floor() as usize + 3).max(columns + 2);
         Self { before, total: before + end }
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
-use super::geometry::ScanGeometry;
 use crate::settings::named_choices;
 
 named_choices! {
@@ -74,8 +73,7 @@ pub(super) struct Scratch {
 }
 
 impl RowFilter {
-    pub(super) fn new(filter: Filter, padding: Padding, scan: &ScanGeometry) -> Self {
-        let columns = scan.columns();
+    pub(super) fn new(filter: Filter, padding: Padding, columns: usize) -> Self {
         let length = quick_length(2 * columns);
         let mut planner = RealFftPlanner::<f32>::new();
         let (forward, backward) = (planner.plan_fft_forward(length), planner.plan_fft_inverse(length));
@@ -160,12 +158,10 @@ fn quick_length(least: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::geometry::half_turn;
     use super::*;
 
     fn filtered(filter: Filter, padding: Padding, row: &[f32]) -> Vec<f32> {
-        let scan = ScanGeometry::new(half_turn(3), row.len(), 0.0).unwrap();
-        let filter = RowFilter::new(filter, padding, &scan);
+        let filter = RowFilter::new(filter, padding, row.len());
         filter.filtered(row.iter().copied(), &mut filter.scratch()).to_vec()
     }
 

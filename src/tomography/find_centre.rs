@@ -14,13 +14,12 @@ use crate::error::{Error, Result};
 const SHARE: f64 = 0.1;
 
 /// Finds the column of the axis of `scan` at three heights: of half a turn by the double wedge of its sinograms, and where the axis is
-/// offset (`half_acquisition`) by where opposite projections overlap.
+/// offset (`half_acquisition`) by where opposite projections overlap. Where there are wide stripes in sinograms, corrections that remove
+/// them keep it from being half a pixel off.
 ///
 /// # Errors
 /// [`Error::Mismatch`] where nothing is there to find it by; what comes of reading the scan.
 pub fn find_centre(scan: &Scan, corrections: &Corrections, half_acquisition: bool) -> Result<Heights> {
-    // Rings stand still on the detector, as nothing does that turns; but what removes them smears.
-    let corrections = Corrections { stripes: None, ..corrections.clone() };
     let (height, columns) = scan.size();
     let turn = if half_acquisition { 2.0 * PI } else { PI };
     let first = scan.angles().iter().copied().fold(f64::INFINITY, f64::min);

@@ -131,6 +131,16 @@ impl ScanGeometry {
         weights
     }
 
+    /// How many columns are missing before the first and behind the last, of those that an image about an offset axis takes: there
+    /// projections are 0, as their opposite ones have all of the ray, but filtered ones are not.
+    pub(super) fn missing(&self) -> (usize, usize) {
+        if !self.half_acquisition {
+            return (0, 0);
+        }
+        let (left, right) = (self.centre, (self.columns - 1) as f64 - self.centre);
+        ((right - left).max(0.0).ceil() as usize, (left - right).max(0.0).ceil() as usize)
+    }
+
     /// What each column counts, beside the opposite ray of another projection: all 1 unless the axis is offset, where the two
     /// shares of a ray add up to 1 and go over into each other smoothly where both sides overlap.
     pub(super) fn shares(&self) -> Option<Vec<f32>> {

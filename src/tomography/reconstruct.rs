@@ -68,8 +68,9 @@ impl Reconstructor {
             if from < to { x(from).abs().max(x(to - 1).abs()).hypot(y) } else { 0.0 }
         };
         let reach = spans.iter().enumerate().map(corner).fold(0.0, f64::max);
+        let (before, behind) = scan.missing();
         Ok(Self {
-            filter: RowFilter::new(settings.filter, settings.padding, &scan),
+            filter: RowFilter::new(settings.filter, settings.padding, before + scan.columns() + behind),
             size,
             margins: Margins::new(&scan, reach),
             weights: scan.weights().iter().map(|weight| (weight / settings.pixel) as f32).collect(),
@@ -151,19 +152,25 @@ impl Reconstructor {
     /// Filtered rows of up to `LANES` slices, side by side.
     fn filtered<const LANES: usize>(&self, sinograms: ArrayView3<f32>) -> Rows<LANES> {
         let Margins { before, total } = self.margins;
+        let (missing_before, missing_behind) = self.scan.missing();
+        let whole = missing_before + self.scan.columns() + missing_behind;
         let mut values = vec![[0.0; LANES]; sinograms.dim().0 * total];
         values.par_chunks_mut(total).zip(&self.weights).enumerate().for_each_init(
-            || self.filter.scratch(),
-            |scratch, (angle, (columns, weight))| {
+            || (self.filter.scratch(), vec![0.0; whole]),
+            |(scratch, shared), (angle, (columns, weight))| {
                 for (lane, row) in sinograms.index_axis(Axis(0), angle).axis_iter(Axis(0)).enumerate() {
                     let filtered = match &self.shares {
                         None => self.filter.filtered(row.iter().copied(), scratch),
                         Some(shares) => {
-                            let shared = row.iter().zip(shares).map(|(value, share)| value * share);
-                            self.filter.filtered(shared, scratch)
+                            let places = shared.iter_mut().skip(missing_before);
+                            places.zip(row.iter().zip(shares)).for_each(|(place, (value, share))| {
+                                *place = value * share;
+                            });
+                            self.filter.filtered(shared.iter().copied(), scratch)
                         }
                     };
-                    for (place, value) in columns[before..].iter_mut().zip(filtered) {
+                    let places = columns.iter_mut().skip(before - missing_before);
+                    for (place, value) in places.zip(filtered) {
                         place[lane] = value * weight;
                     }
                 }
@@ -311,7 +318,11 @@ mod tests {
             scale * error(&slices.index_axis(Axis(0), 0), disc)
         };
         let errors = [64, 128, 256].map(at);
-        assert!(errors[0] < 0.05 && errors[1] < 0.7 * errors[0] && errors[2] < 0.7 * errors[1], "{errors:?}");
+        // Of what is left, the band of ripples about the edge keeps its width in pixels: the error falls as the root.
+        assert!(
+            errors[0] < 0.02 && errors[1] < 0.75 * errors[0] && errors[2] < 0.75 * errors[1],
+            "{errors:?}"
+        );
     }
 
     #[test]
@@ -360,9 +371,9 @@ mod tests {
                 ScanGeometry::new(angles.clone(), 71, centre).unwrap().with_half_acquisition().unwrap();
             let reconstructor = Reconstructor::new(scan, ReconstructionSettings::default()).unwrap();
             let slices = reconstructor.reconstruct(sinogram(disc, &angles, 71, centre).view()).unwrap();
-            assert_eq!(slices.dim().1, 125);
+            assert_eq!(slices.dim().1, if centre == 9.0 { 125 } else { 123 });
             let error = error(&slices.index_axis(Axis(0), 0), disc);
-            assert!(error < 0.02, "{error}");
+            assert!(error < 0.02, "{error} about {centre}");
         }
     }
 
