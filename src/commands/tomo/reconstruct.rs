@@ -94,11 +94,14 @@ impl ReconstructionArguments {
         if self.half_acquisition {
             geometry = geometry.with_half_acquisition()?;
         }
-        let mut settings = ReconstructionSettings::default();
-        (settings.filter, settings.padding) = (self.filter.parse()?, self.padding.parse()?);
-        (settings.size, settings.circle) = (self.size, !self.no_circle);
-        // A centimetre has ten thousand micrometres.
-        settings.pixel = self.pixel_size.map_or(1.0, |micrometres| 1e-4 * micrometres);
+        let settings = ReconstructionSettings {
+            filter: self.filter.parse()?,
+            padding: self.padding.parse()?,
+            size: self.size,
+            circle: !self.no_circle,
+            // A centimetre has ten thousand micrometres.
+            pixel: self.pixel_size.map_or(1.0, |micrometres| 1e-4 * micrometres),
+        };
         Reconstructor::new(geometry, settings)
     }
 }

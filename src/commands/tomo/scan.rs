@@ -65,9 +65,12 @@ impl ScanArguments {
                 "wanted 1 for all projections, 2 for every other, and so on",
             ));
         }
-        let mut files = ScanFiles::default();
-        (files.flats, files.darks) = (self.flats.clone(), self.darks.clone());
-        (files.angles, files.range) = (self.angles.clone(), self.range);
+        let files = ScanFiles {
+            flats: self.flats.clone(),
+            darks: self.darks.clone(),
+            angles: self.angles.clone(),
+            range: self.range,
+        };
         let scan = Scan::open(&self.scan, &files)?;
         scan.notes().iter().for_each(|note| warn!("{note}"));
         let (rows, columns) = scan.size();
@@ -89,19 +92,20 @@ impl ScanArguments {
 
     /// What is done to the projections.
     pub(super) fn corrections(&self) -> Result<Corrections> {
-        let mut corrections = Corrections::default();
-        corrections.numbers = self.numbers.parse::<Numbers>()?;
-        corrections.average = if self.average == "median" { Average::Median } else { Average::Mean };
-        corrections.zingers = self.zingers;
-        corrections.stripes = match self.rings.as_str() {
-            "sorting" => Some(Stripes::SORTING),
-            "large" => Some(Stripes::LARGE),
-            "dead" => Some(Stripes::DEAD),
-            "all" => Some(Stripes::ALL),
-            "wavelet" => Some(Stripes::FOURIER_WAVELET),
-            _ => None,
-        };
-        Ok(corrections)
+        Ok(Corrections {
+            numbers: self.numbers.parse::<Numbers>()?,
+            average: if self.average == "median" { Average::Median } else { Average::Mean },
+            zingers: self.zingers,
+            stripes: match self.rings.as_str() {
+                "sorting" => Some(Stripes::SORTING),
+                "large" => Some(Stripes::LARGE),
+                "dead" => Some(Stripes::DEAD),
+                "all" => Some(Stripes::ALL),
+                "wavelet" => Some(Stripes::FOURIER_WAVELET),
+                _ => None,
+            },
+            ..Corrections::default()
+        })
     }
 
     /// The rows that are wanted.

@@ -63,9 +63,7 @@ pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Opt
 
 /// The name without its two numbers and ending, such as `tooth_bak` of `tooth_bak_0000_0012.tif`.
 fn stem(name: &str) -> &str {
-    let mut parts = name.rsplitn(3, '_');
-    (parts.next(), parts.next());
-    parts.next().unwrap_or_default()
+    name.rsplitn(3, '_').nth(2).unwrap_or_default()
 }
 
 /// The two numbers that a name ends with, the later one first: flat fields of different times follow each other.

@@ -239,7 +239,6 @@ fn all_rows(volume: &Slices, rows: Range<usize>) -> Result<Array3<f32>> {
 /// # Errors
 /// As [`Discovery::discover`].
 fn images_of(p: &str, place: &str, axes: usize) -> Result<Vec<ImageSource>> {
-    let mut discovery = Discovery::default();
-    discovery.axes = Some(if axes == 3 { "ZYX" } else { "YX" }.to_owned());
-    discovery.discover(&format!("{p}:{place}"))
+    let axes = if axes == 3 { "ZYX" } else { "YX" };
+    Discovery::new(Some(axes.into()), None, false).discover(&format!("{p}:{place}"))
 }
