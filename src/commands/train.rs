@@ -148,6 +148,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         return folds::run(&settings, folds, out, &arguments.tuning.choose(&settings.device)?);
     }
     let device = arguments.tuning.choose(&settings.device)?;
+    if let (None, Some(out)) = (&arguments.resume, &arguments.out) {
+        RunFolder::check_free(out)?;
+    }
     let prepared = match &arguments.resume {
         Some(run) if arguments.new_labels => Prepared::relabelled(&settings, run)?,
         Some(run) => Prepared::resumed(&settings, run)?,

@@ -104,7 +104,7 @@ impl DataFiles<'_> {
             memory::check(&what, bytes, "lower `cache`, so that they stay in their files")?;
         } else {
             info!(
-                "the images of {} and their targets ({} of each) would take {} in memory, more than the {} of `cache`: they stay in their files and are read piece by piece",
+                "the images of {} and their targets ({} of each) would take {} in memory, more than the {} of `cache`: they stay in their files, are read through first, to be measured, and then piece by piece",
                 self.images,
                 pairs.len(),
                 Bytes(bytes),

@@ -42,15 +42,24 @@ impl RunFolder {
             Error::output(&path, problem).caused_by(error)
         })?;
         let lock = Arc::new(FolderLock::take(&path)?);
+        Self::check_free(&path)?;
+        // A run that was killed before its first checkpoint is begun again in its folder.
+        remove_unfinished(&path);
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Checks that there is no run at `path` yet, which [`RunFolder::create`] would refuse after all images were read.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when there is one.
+    pub fn check_free(path: &Path) -> Result<()> {
         let taken = ["model.safetensors", "checkpoint.safetensors"];
         if taken.iter().any(|name| path.join(name).exists()) {
             let problem =
                 "it holds a run already; name another folder with `out` (`resume` goes on with a run)";
-            return Err(Error::output(&path, problem));
+            return Err(Error::output(path, problem));
         }
-        // A run that was killed before its first checkpoint is begun again in its folder.
-        remove_unfinished(&path);
-        Ok(Self { path, _lock: lock })
+        Ok(())
     }
 
     /// Opens the folder of a run that is to go on, and removes what a killed run left half-written there.
