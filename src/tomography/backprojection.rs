@@ -76,7 +76,7 @@ pub(super) fn back_project<const LANES: usize>(
             }
             sums.fill([0.0; LANES]);
             let tile = Tile { first_row, first_column, spans: &spans, middle: (size as f64 - 1.0) / 2.0 };
-            add_angles(rows, &directions, axis, &tile, &mut sums);
+            add_angles(&Work { rows, directions: &directions, axis, tile: &tile }, &mut sums);
             for (line, &(from, to)) in spans.iter().enumerate() {
                 for (lane, slice) in band.iter_mut().enumerate() {
                     for x in from..to {
@@ -98,63 +98,47 @@ struct Tile<'a> {
     middle: f64,
 }
 
-/// Adds what all angles say of the pixels of a tile, by the widest instructions that there are.
-fn add_angles<const LANES: usize>(
-    rows: &Rows<LANES>,
-    directions: &[(f64, f64)],
+/// What is to be added to the sums of a tile.
+struct Work<'a, const LANES: usize> {
+    rows: &'a Rows<LANES>,
+    /// Sine and cosine of each angle.
+    directions: &'a [(f64, f64)],
+    /// The column of the axis, margins counted.
     axis: f64,
-    tile: &Tile,
-    sums: &mut [[f32; LANES]],
-) {
+    tile: &'a Tile<'a>,
+}
+
+/// Adds what all angles say of the pixels of a tile, by the widest instructions that there are.
+fn add_angles<const LANES: usize>(work: &Work<LANES>, sums: &mut [[f32; LANES]]) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-        fn with_avx512<const LANES: usize>(
-            rows: &Rows<LANES>,
-            directions: &[(f64, f64)],
-            axis: f64,
-            tile: &Tile,
-            sums: &mut [[f32; LANES]],
-        ) {
-            add_all::<LANES, true>(rows, directions, axis, tile, sums);
+        fn with_avx512<const LANES: usize>(work: &Work<LANES>, sums: &mut [[f32; LANES]]) {
+            add_all::<LANES, true>(work, sums);
         }
         #[target_feature(enable = "avx2,fma")]
-        fn with_avx2<const LANES: usize>(
-            rows: &Rows<LANES>,
-            directions: &[(f64, f64)],
-            axis: f64,
-            tile: &Tile,
-            sums: &mut [[f32; LANES]],
-        ) {
-            add_all::<LANES, true>(rows, directions, axis, tile, sums);
+        fn with_avx2<const LANES: usize>(work: &Work<LANES>, sums: &mut [[f32; LANES]]) {
+            add_all::<LANES, true>(work, sums);
         }
-        let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        let has_avx512 = ["avx512f"].iter().all(|_| {
-            is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512bw")
-        });
+        let has_avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512bw");
         if has_avx512 {
             // SAFETY: the processor was asked for these instructions.
-            return unsafe { with_avx512(rows, directions, axis, tile, sums) };
+            return unsafe { with_avx512(work, sums) };
         }
-        if has_avx2 {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: as above.
-            return unsafe { with_avx2(rows, directions, axis, tile, sums) };
+            return unsafe { with_avx2(work, sums) };
         }
     }
-    add_all::<LANES, { cfg!(target_arch = "aarch64") }>(rows, directions, axis, tile, sums);
+    add_all::<LANES, { cfg!(target_arch = "aarch64") }>(work, sums);
 }
 
 #[inline(always)]
-fn add_all<const LANES: usize, const FUSED: bool>(
-    rows: &Rows<LANES>,
-    directions: &[(f64, f64)],
-    axis: f64,
-    tile: &Tile,
-    sums: &mut [[f32; LANES]],
-) {
+fn add_all<const LANES: usize, const FUSED: bool>(work: &Work<LANES>, sums: &mut [[f32; LANES]]) {
+    let &Work { rows, directions, axis, tile } = work;
     let width = rows.margins.total;
     for (group, directions) in directions.chunks(TOGETHER).enumerate() {
         let values = |number: usize| {

@@ -330,7 +330,9 @@ fn set_aside(
         };
     }
     let (training, validation) = match (settings.val_fraction, settings.folds.zip(settings.fold)) {
-        (Some(fraction), _) if training.is_of_one_place() => {
+        (Some(fraction), _)
+            if training.len() == 1 || !settings.splits.is_empty() && training.is_of_one_place() =>
+        {
             training.split_off_region(fraction, receptive_field, settings.seed)?
         }
         (Some(fraction), _) => training.split_off_fraction(fraction, settings.seed)?,

@@ -2,7 +2,7 @@
 
 use crate::support::Bench;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "demo",
     "devices",
     "doctor",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 16] = [
     "evaluate",
     "inspect",
     "convert",
+    "tomo",
     "import",
     "export",
     "bench",

@@ -93,7 +93,7 @@ fn a_limit_of_the_address_space_is_known_before_it_is_reached() {
     let whole = "predict --model model.safetensors large --out out --device cpu --tile 30000";
     refuses(whole, "the image large/a.tif");
     let data = "--images large --targets large --device cpu";
-    refuses(&format!("train regress {data} --depth 3 --out run"), "the largest image of large");
+    refuses(&format!("train regress {data} --depth 3 --out other"), "the largest image of large");
     refuses(&format!("evaluate --model model.safetensors {data}"), "the largest image of large");
 }
 
@@ -140,7 +140,7 @@ fn whatever_the_limit_is_a_run_succeeds_or_ends_in_words() {
     bench.grey("images/a.png", (512, 512));
     let train =
         "train regress --images images --targets images --device cpu --crop 0 --depth 5 --max-steps 1";
-    let codes: Vec<i32> = (30_000..130_000)
+    let codes: Vec<i32> = (40_000..140_000)
         .step_by(5000)
         .map(|kibibytes| {
             let limit = format!("ulimit -v {kibibytes};");

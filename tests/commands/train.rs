@@ -242,7 +242,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_says_where() {
 #[test]
 fn denoising_is_a_regression_and_says_what_it_needs() {
     let bench = bench();
-    bench.refuses("train denoise --images images --out run", &["--targets", "second noisy recording"]);
+    bench.refuses("train denoise --images images --out run", &["--targets", "--splits", "--alone"]);
     bench.succeeds("train denoise --images images --targets images --out run --depth 2 --crop 16 --max-steps 2 --device cpu");
     assert!(bench.text_of("run/config.toml").contains("task = \"regress\""));
 }

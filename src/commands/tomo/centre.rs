@@ -38,7 +38,7 @@ pub struct CentreArguments {
 /// Runs the command.
 pub fn run(arguments: &CentreArguments) -> Result<()> {
     let scan = arguments.scan.open()?;
-    let corrections = arguments.scan.corrections()?;
+    let corrections = arguments.scan.corrections(&scan)?;
     if let (Some(sweep), Some(out)) = (&arguments.centre_sweep, &arguments.out) {
         let centres = centres(sweep)?;
         let row = arguments.sweep_row.unwrap_or(scan.size().0 / 2);

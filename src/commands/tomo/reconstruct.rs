@@ -117,7 +117,7 @@ pub fn run(arguments: &ReconstructArguments) -> Result<()> {
         return Err(Error::setting("split", arguments.split, wanted));
     }
     let mut wishes = ScanWishes::new(arguments.scan.rows(&scan)?, stack_format);
-    wishes.corrections = arguments.scan.corrections()?;
+    wishes.corrections = arguments.scan.corrections(&scan)?;
     wishes.resume = arguments.resume;
     wishes.memory = arguments.memory.as_deref().map(|text| byte_size("memory", text)).transpose()?;
     let centre = arguments.how.centre(&scan, &wishes.corrections)?;

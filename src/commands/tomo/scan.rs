@@ -42,7 +42,7 @@ pub struct ScanArguments {
     #[arg(long, value_name = "HOW", default_value = "mean", value_parser = ["mean", "median"], help_heading = "Corrections")]
     average: String,
     /// Take out specks that are brighter than what is around them by more than this many counts
-    #[arg(long, value_name = "COUNTS", help_heading = "Corrections")]
+    #[arg(long, value_name = "COUNTS", allow_negative_numbers = true, help_heading = "Corrections")]
     zingers: Option<f32>,
     /// Remove rings: sorting (thin ones), large, dead, all (dead, large and then sorting; Vo et al. 2018), or wavelet (Münch et al. 2009)
     #[arg(long, value_name = "HOW", default_value = "none", value_parser = ["none", "sorting", "large", "dead", "all", "wavelet"], help_heading = "Corrections")]
@@ -91,19 +91,21 @@ impl ScanArguments {
     }
 
     /// What is done to the projections.
-    pub(super) fn corrections(&self) -> Result<Corrections> {
+    pub(super) fn corrections(&self, scan: &Scan) -> Result<Corrections> {
+        let (_, columns) = scan.size();
         Ok(Corrections {
             numbers: self.numbers.parse::<Numbers>()?,
             average: if self.average == "median" { Average::Median } else { Average::Mean },
             zingers: self.zingers,
-            stripes: match self.rings.as_str() {
+            stripes: (match self.rings.as_str() {
                 "sorting" => Some(Stripes::SORTING),
                 "large" => Some(Stripes::LARGE),
                 "dead" => Some(Stripes::DEAD),
                 "all" => Some(Stripes::ALL),
                 "wavelet" => Some(Stripes::FOURIER_WAVELET),
                 _ => None,
-            },
+            })
+            .map(|stripes: Stripes| stripes.for_columns(columns)),
             ..Corrections::default()
         })
     }

@@ -78,6 +78,25 @@ impl Stripes {
     /// Where absorption is to be measured, give as few levels as the stripes are wide.
     pub const FOURIER_WAVELET: Self = Self::FourierWavelet { sigma: 2.0, levels: None };
 
+    /// The same for a detector of `columns` columns: windows are at most an eighth as wide, as what was published for a thousand columns and
+    /// more takes all of a narrow detector for a stripe.
+    #[must_use]
+    pub fn for_columns(self, columns: usize) -> Self {
+        const LEAST: usize = 3;
+        let most = (columns / 8).max(LEAST);
+        let most = most - usize::from(most % 2 == 0);
+        let narrow = |width: usize| width.min(most);
+        match self {
+            Self::Sorting { width } => Self::Sorting { width: narrow(width) },
+            Self::Large { ratio, width } => Self::Large { ratio, width: narrow(width) },
+            Self::Dead { ratio, width } => Self::Dead { ratio, width: narrow(width) },
+            Self::All { ratio, large, small } => {
+                Self::All { ratio, large: narrow(large), small: narrow(small) }
+            }
+            Self::FourierWavelet { .. } => self,
+        }
+    }
+
     /// # Errors
     /// [`Error::Setting`] when a number is out of its range.
     fn check(&self) -> Result<()> {

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Filtered back-projection by `msd-gpu tomo reconstruct`, scikit-image and ASTRA: how far they agree, and seconds a slice.
+
+    python3 benches/peers/tomography.py target/release/msd-gpu [--rows 32]
+
+Needs numpy, scikit-image and astra-toolbox. Both are compared on the same sinograms of ellipses, with zeros as padding and the ramp
+filter; differences are relative to the root mean square of the slice, in the disc of 95 % of its width.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+
+import astra
+import numpy
+from skimage.transform import iradon
+
+parser = argparse.ArgumentParser()
+parser.add_argument("program")
+parser.add_argument("--rows", type=int, default=32)
+arguments = parser.parse_args()
+
+# Radius along and across, place, turn and value of ellipses, in half widths of the image.
+ELLIPSES = [(0.8, 0.6, 0.0, 0.0, 0.3, 1.0), (0.2, 0.1, 0.3, -0.2, 1.0, -0.5), (0.1, 0.1, -0.4, 0.1, 0.0, 0.7)]
+
+
+def sinogram(count, columns, centre):
+    angles = numpy.pi * numpy.arange(count) / count
+    half = (columns - 1) / 2.0
+    place = (numpy.arange(columns) - centre)[None, :] / half
+    lines = numpy.zeros((count, columns))
+    for along, across, x, y, turn, value in ELLIPSES:
+        middle = x * numpy.cos(angles) + y * numpy.sin(angles)
+        width = (along * numpy.cos(angles - turn)) ** 2 + (across * numpy.sin(angles - turn)) ** 2
+        inside = width[:, None] - (place - middle[:, None]) ** 2
+        lines += 2 * value * along * across * numpy.sqrt(numpy.maximum(inside, 0)) / width[:, None]
+    return (lines * half).astype(numpy.float32), angles
+
+
+def ours(folder, stack, degrees, *flags):
+    scan, out = os.path.join(folder, "scan.npy"), os.path.join(folder, "volume.npy")
+    numpy.save(scan, stack)
+    command = [arguments.program, "tomo", "reconstruct", scan, "--numbers", "absorption", "--range", str(degrees)]
+    begin = time.perf_counter()
+    subprocess.run([*command, "--padding", "zeros", "--out", out, *flags], check=True, capture_output=True)
+    return numpy.load(out), time.perf_counter() - begin
+
+
+def by_astra(lines, angles):
+    columns = lines.shape[1]
+    projections = astra.create_proj_geom("parallel", 1.0, columns, angles)
+    volume = astra.create_vol_geom(columns, columns)
+    projector = astra.create_projector("linear", projections, volume)
+    source = astra.data2d.create("-sino", projections, lines)
+    result = astra.data2d.create("-vol", volume)
+    settings = astra.astra_dict("FBP")
+    settings.update(ProjectorId=projector, ReconstructionDataId=result, ProjectionDataId=source)
+    algorithm = astra.algorithm.create(settings)
+    begin = time.perf_counter()
+    astra.algorithm.run(algorithm)
+    seconds = time.perf_counter() - begin
+    found = astra.data2d.get(result)
+    astra.algorithm.delete(algorithm)
+    astra.data2d.delete([source, result])
+    astra.projector.delete(projector)
+    return found, seconds
+
+
+def difference(found, wanted):
+    size = wanted.shape[0]
+    row, column = numpy.mgrid[:size, :size] - (size - 1) / 2.0
+    disc = numpy.hypot(row, column) < 0.95 * (size - 1) / 2.0
+    return float(numpy.sqrt(numpy.mean((found - wanted)[disc] ** 2) / numpy.mean(wanted[disc] ** 2)))
+
+
+with tempfile.TemporaryDirectory() as folder:
+    for columns in (255, 511):
+        count = 2 * columns
+        lines, angles = sinogram(count, columns, (columns - 1) / 2.0)
+        volume, _ = ours(folder, lines[:, None, :], -180, "--centre", str((columns - 1) / 2.0))
+        # scikit-image counts from N // 2, which is the middle of an odd number, and turns the other way.
+        other = iradon(lines.T, theta=numpy.degrees(angles), filter_name="ramp", circle=True)
+        print(json.dumps({"against": "scikit-image", "columns": columns, "difference": difference(volume[0], other)}))
+    for columns in (256, 511):
+        count = 2 * columns
+        lines, angles = sinogram(count, columns, (columns - 1) / 2.0)
+        other, _ = by_astra(lines, angles)
+        found = {}
+        for degrees in (180, -180):
+            volume, _ = ours(folder, lines[:, None, :], degrees, "--centre", str((columns - 1) / 2.0))
+            found[degrees] = difference(volume[0], other)
+        print(json.dumps({"against": "ASTRA", "columns": columns, "difference by range": found}))
+    lines, angles = sinogram(1024, 1024, 511.5)
+    stack = numpy.repeat(lines[:, None, :], arguments.rows, axis=1)
+    _, seconds = ours(folder, stack, 180, "--centre", "511.5")
+    _, one = ours(folder, stack[:, :16], 180, "--centre", "511.5")
+    each = (seconds - one) / (arguments.rows - 16)
+    _, astra_seconds = by_astra(lines, angles)
+    begin = time.perf_counter()
+    iradon(lines.T, theta=numpy.degrees(angles), filter_name="ramp", circle=True)
+    iradon_seconds = time.perf_counter() - begin
+    begin = time.perf_counter()
+    scan = os.path.join(folder, "scan.npy")
+    centre = subprocess.run(
+        [arguments.program, "tomo", "centre", scan, "--numbers", "absorption", "--range", "180"],
+        check=True, capture_output=True, text=True,
+    )
+    search = time.perf_counter() - begin
+    print(json.dumps({
+        "what": "1024 projections of 1024 columns", "msd-gpu": each, "with files and start": seconds / arguments.rows,
+        "ASTRA": astra_seconds, "scikit-image": iradon_seconds,
+        "centre": centre.stdout.strip(), "search for the centre at three heights": search,
+    }))
