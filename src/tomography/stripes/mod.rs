@@ -79,7 +79,8 @@ impl Stripes {
     pub const FOURIER_WAVELET: Self = Self::FourierWavelet { sigma: 2.0, levels: None };
 
     /// The same for a detector of `columns` columns: windows are at most an eighth as wide, as what was published for a thousand columns and
-    /// more takes all of a narrow detector for a stripe.
+    /// more takes all of a narrow detector for a stripe. Where nobody says how many levels a wavelet has, it has three on 256 columns and one more
+    /// each time they double, as all of them would take shades of the sample with the stripes.
     #[must_use]
     pub fn for_columns(self, columns: usize) -> Self {
         const LEAST: usize = 3;
@@ -92,6 +93,10 @@ impl Stripes {
             Self::Dead { ratio, width } => Self::Dead { ratio, width: narrow(width) },
             Self::All { ratio, large, small } => {
                 Self::All { ratio, large: narrow(large), small: narrow(small) }
+            }
+            Self::FourierWavelet { sigma, levels: None } => {
+                let levels = (columns / 32).checked_ilog2().unwrap_or(0).max(1);
+                Self::FourierWavelet { sigma, levels: Some(levels as usize) }
             }
             Self::FourierWavelet { .. } => self,
         }
