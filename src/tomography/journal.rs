@@ -80,9 +80,9 @@ impl Journal {
         written.map_err(|error| self.failed(error))
     }
 
-    /// Leaves the file for another run, where something is done.
+    /// Leaves the file for another run.
     pub(super) fn keep(&mut self) {
-        self.kept = self.done > 0;
+        self.kept = true;
     }
 
     fn failed(&self, error: std::io::Error) -> Error {

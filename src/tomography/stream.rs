@@ -134,8 +134,11 @@ pub fn reconstruct_scan(
         },
     );
     if let Err(error) = written {
-        sinks.iter_mut().for_each(StackSink::keep);
-        journal.keep();
+        // Where nothing is done there is nothing to go on with.
+        if journal.done() > 0 {
+            sinks.iter_mut().for_each(StackSink::keep);
+            journal.keep();
+        }
         return Err(error);
     }
     for sink in sinks {
