@@ -46,7 +46,9 @@ def ours(folder, stack, degrees, *flags):
     command = [arguments.program, "tomo", "reconstruct", scan, "--numbers", "absorption", "--range", str(degrees)]
     begin = time.perf_counter()
     subprocess.run([*command, "--padding", "zeros", "--out", out, *flags], check=True, capture_output=True)
-    return numpy.load(out), time.perf_counter() - begin
+    # A volume of one slice is an image.
+    volume = numpy.load(out)
+    return volume.reshape(-1, *volume.shape[-2:]), time.perf_counter() - begin
 
 
 def by_astra(lines, angles):
