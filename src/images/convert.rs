@@ -193,7 +193,7 @@ fn scale(slice: &mut Array3<f64>, (low, high): (f64, f64), largest: f64) {
 }
 
 /// Refuses an output that would take the place of what is read, or lie inside it.
-fn check_other(out: &Path, pages: &[ImageSource]) -> Result<()> {
+pub(crate) fn check_other(out: &Path, pages: &[ImageSource]) -> Result<()> {
     let Some(out_path) = real_path(out) else { return Ok(()) };
     let mut last: Option<&Path> = None;
     for page in pages {

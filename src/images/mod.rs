@@ -70,6 +70,7 @@ mod volume;
 
 pub(crate) use arrays::{DatasetPlace, Hdf5File};
 pub(crate) use cache::ImageCache;
+pub(crate) use convert::check_other;
 pub use convert::{Conversion, ValueWindow, convert};
 pub(crate) use discovery::natural_order;
 pub use discovery::{Discovery, discover};

@@ -15,6 +15,9 @@ pub const SLICES_TOGETHER: usize = 16;
 /// As many as are worth it, where fewer are left.
 const FEW: usize = 4;
 
+/// The most rows and columns of a slice.
+const MOST_SIZE: usize = 1 << 17;
+
 /// What a reconstruction may be asked for, beside the scan itself.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -54,12 +57,15 @@ impl Reconstructor {
     /// For scans of this geometry.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a pixel of no size.
+    /// [`Error::Setting`] for a pixel of no size, and for slices of none or too many.
     pub fn new(scan: ScanGeometry, settings: ReconstructionSettings) -> Result<Self> {
         if !(settings.pixel.is_finite() && settings.pixel > 0.0) {
             return Err(Error::setting("pixel_size", settings.pixel, "it must be a number above 0"));
         }
         let size = settings.size.unwrap_or_else(|| scan.size());
+        if !(1..=MOST_SIZE).contains(&size) {
+            return Err(Error::setting("size", size, format!("it must be from 1 to {MOST_SIZE} pixels")));
+        }
         let spans = spans(size, settings.circle.then(|| scan.radius()));
         let middle = (size as f64 - 1.0) / 2.0;
         let corner = |(row, &(from, to)): (usize, &(usize, usize))| {

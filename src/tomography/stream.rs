@@ -63,8 +63,8 @@ impl ScanWishes {
 /// memory allows.
 ///
 /// # Errors
-/// [`Error::Setting`] for rows that there are not, [`Error::OutOfMemory`] for too little memory for one row, what comes of reading the
-/// scan and writing the volumes, and [`Error::Stopped`].
+/// [`Error::Setting`] for rows that there are not, [`Error::Output`] for a volume in the place of what is read, [`Error::OutOfMemory`] for
+/// too little memory for one row, what comes of reading the scan and writing the volumes, and [`Error::Stopped`].
 pub fn reconstruct_scan(
     scan: &Scan,
     shares: &[Share],
@@ -77,8 +77,9 @@ pub fn reconstruct_scan(
         return Err(Error::setting("rows", format!("{}..{}", rows.start, rows.end), wanted));
     }
     wishes.corrections.check(scan)?;
+    shares.iter().try_for_each(|share| scan.check_other(&share.out))?;
     let at_a_time = rows_at_a_time(scan, shares, wishes)?;
-    let work = work(scan, shares, wishes, at_a_time);
+    let work = work(scan, shares, wishes);
     let first_out = shares.first().map_or(Path::new("."), |share| share.out.as_path());
     let mut journal = Journal::open(first_out, &work, wishes.resume)?;
     let done = journal.done().min(rows.len());
@@ -116,7 +117,13 @@ pub fn reconstruct_scan(
             let sinograms = corrected.sinograms;
             let volumes: Result<Vec<Array3<f32>>> = shares
                 .iter()
-                .map(|share| share.reconstructor.reconstruct(part(&sinograms, share).view()))
+                .map(|share| match share.projections.len() == sinograms.dim().0 {
+                    true => share.reconstructor.reconstruct(sinograms.view()),
+                    false => {
+                        let part = sinograms.select(Axis(0), &share.projections);
+                        share.reconstructor.reconstruct(part.view())
+                    }
+                })
                 .collect();
             if slab.end < rows.len() {
                 // What is on its way is written all the same.
@@ -171,16 +178,8 @@ fn say_repairs(repairs: Repairs, zingers: u64) {
     }
 }
 
-/// The sinograms of a share.
-fn part(sinograms: &Array3<f32>, share: &Share) -> Array3<f32> {
-    match share.projections.len() == sinograms.dim().0 {
-        true => sinograms.clone(),
-        false => sinograms.select(Axis(0), &share.projections),
-    }
-}
-
-/// What tells this work from another.
-fn work(scan: &Scan, shares: &[Share], wishes: &ScanWishes, at_a_time: usize) -> String {
+/// What tells this work from another: not how many rows are done at a time, as the memory that is free differs from run to run.
+fn work(scan: &Scan, shares: &[Share], wishes: &ScanWishes) -> String {
     let shares: Vec<String> = shares
         .iter()
         .map(|share| {
@@ -190,7 +189,7 @@ fn work(scan: &Scan, shares: &[Share], wishes: &ScanWishes, at_a_time: usize) ->
         })
         .collect();
     let (rows, corrections) = (&wishes.rows, &wishes.corrections);
-    let all = format!("{} {rows:?} {at_a_time} {corrections:?} {shares:?}", scan.name());
+    let all = format!("{} {rows:?} {corrections:?} {shares:?}", scan.name());
     format!("msd-gpu tomo {:032x}", twox_hash::XxHash3_128::oneshot(all.as_bytes()))
 }
 
@@ -272,7 +271,9 @@ mod tests {
         let reconstructor = Reconstructor::new(geometry, ReconstructionSettings::default()).unwrap();
         let share = Share { projections: (0..45).collect(), reconstructor, out: out.to_path_buf() };
         let format = StackFormat::of_name(out).unwrap();
-        let wishes = ScanWishes { resume, memory: Some(FOR_ONE_ROW), ..ScanWishes::new(0..3, format) };
+        // Who goes on may have more memory than who began.
+        let memory = (!resume).then_some(FOR_ONE_ROW);
+        let wishes = ScanWishes { resume, memory, ..ScanWishes::new(0..3, format) };
         reconstruct_scan(&scan, &[share], &wishes, watcher)
     }
 

@@ -87,7 +87,7 @@ fn the_axis_is_found_and_shown() {
 }
 
 #[test]
-fn rings_go_and_the_discs_stay() {
+fn the_discs_stay_where_rings_are_removed() {
     let bench = bench();
     for rings in ["sorting", "all", "wavelet"] {
         let volume = volume(&bench, &format!("dxchange.h5 --centre 22 --rings {rings}"), "v.tif");
@@ -127,10 +127,18 @@ fn scans_that_do_not_fit_are_refused_in_a_sentence() {
     refuses("dxchange.h5 --centre 22 --split 46", &["--split", "46"]);
     refuses("dxchange.h5 --centre 22 --every 0", &["--every"]);
     refuses("dxchange.h5 --centre 22 --pixel-size 0", &["--pixel-size"]);
+    refuses("dxchange.h5 --centre 22 --size 0", &["--size", "from 1 to"]);
+    refuses("dxchange.h5 --centre 22 --size 9000000000", &["--size", "9000000000"]);
     refuses("dxchange.h5 --centre 22 --zingers -1", &["-1"]);
     refuses("dxchange.h5 --centre 22 --filter sharp", &["--filter", "'sharp'", "ramp"]);
     refuses("nothing.h5 --range 180", &["nothing.h5"]);
     let outcome = bench.run("tomo reconstruct dxchange.h5 --centre 22 --memory 10kB --out no.tif");
     assert!(outcome.code == 1 && outcome.stderr.contains("give more with --memory"), "{}", outcome.stderr);
+    let over = "tomo reconstruct dxchange.h5 --centre 22 --out dxchange.h5";
+    bench.refuses(over, &["dxchange.h5 is read from there", "another name"]);
+    bench.refuses(
+        &format!("tomo reconstruct {STACK} --range 180 --centre 22 --out darks.tif"),
+        &["darks.tif"],
+    );
     assert!(!bench.names("").iter().any(|name| name.contains("no.tif")), "{:?}", bench.names(""));
 }

@@ -16,7 +16,7 @@ use ndarray::{Array3, Axis};
 
 use crate::error::{Error, Result};
 use crate::geometry::Window;
-use crate::images::{Discovery, Hdf5File, ImageSource, Slices, Volume, VoxelSize};
+use crate::images::{Discovery, Hdf5File, ImageSource, Slices, Volume, VoxelSize, check_other};
 
 /// What a scan is taken from, where its file does not say it, or not rightly.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -145,6 +145,12 @@ impl Scan {
     /// How its file lays it out, such as `DXchange`.
     pub fn layout(&self) -> &'static str {
         self.layout
+    }
+
+    /// Refuses an output that would take the place of what is read.
+    pub(super) fn check_other(&self, out: &Path) -> Result<()> {
+        let frames = self.flats.iter().chain(&self.darks);
+        std::iter::once(&self.projections).chain(frames).try_for_each(|read| check_other(out, read.pages()))
     }
 
     /// What there is to know of how the file was taken, a sentence each.

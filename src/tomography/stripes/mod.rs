@@ -85,7 +85,7 @@ impl Stripes {
     pub fn for_columns(self, columns: usize) -> Self {
         const LEAST: usize = 3;
         let most = (columns / 8).max(LEAST);
-        let most = most - usize::from(most % 2 == 0);
+        let most = most - usize::from(most.is_multiple_of(2));
         let narrow = |width: usize| width.min(most);
         match self {
             Self::Sorting { width } => Self::Sorting { width: narrow(width) },

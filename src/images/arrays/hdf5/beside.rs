@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use hdf5_pure::{AttrValue, File, Group};
 
 use super::source::Structure;
-use super::{MOST_DEPTH, damaged, sample_type, shape_of};
+use super::{Candidate, Found, damaged, sample_type};
 use crate::error::{Error, Result};
 use crate::images::file::{self, Format};
 
@@ -69,27 +69,9 @@ impl Hdf5File {
     /// # Errors
     /// [`Error::Input`] for a damaged file.
     pub(crate) fn datasets(&self) -> Result<Vec<DatasetPlace>> {
-        let mut found = Vec::new();
-        let mut groups = vec![(String::new(), self.file.root())];
-        for _ in 0..MOST_DEPTH {
-            let mut inner = Vec::new();
-            for (path, group) in groups {
-                for (name, dataset) in group.iter_datasets().map_err(|error| self.failed(&error))? {
-                    let is_read = dataset.datatype().is_ok_and(|datatype| sample_type(&datatype).is_some());
-                    let shape = dataset.shape().ok().and_then(|shape| shape_of(&shape));
-                    if let (true, Some(shape)) = (is_read, shape) {
-                        found.push(DatasetPlace { place: format!("{path}/{name}"), shape });
-                    }
-                }
-                let groups = group.iter_groups().map_err(|error| self.failed(&error))?;
-                inner.extend(groups.map(|(name, group)| (format!("{path}/{name}"), group)));
-                if found.len() + inner.len() > MOST_DATASETS {
-                    return Ok(found);
-                }
-            }
-            groups = inner;
-        }
-        Ok(found)
+        let found = Found::of("", &self.file.root(), MOST_DATASETS).map_err(|error| self.failed(&error))?;
+        let readable = found.0.into_iter().map(|(candidate, _)| candidate).filter(|found| found.is_readable);
+        Ok(readable.map(|Candidate { place, shape, .. }| DatasetPlace { place, shape }).collect())
     }
 
     /// The numbers of a dataset of at most one axis; `None` where there is none of that name.

@@ -69,7 +69,7 @@ pub(super) fn open(
             (Ok(dataset), _) => (format!("/{inside}"), dataset),
             (Err(_), Ok(group)) => only(name, &format!("/{inside}"), &group)?,
             (Err(_), Err(_)) => {
-                let mut found = Found::of("", &file.root()).map_err(failed)?;
+                let mut found = Found::of("", &file.root(), MOST_DATASETS).map_err(failed)?;
                 found.drop_doubles();
                 let all: Vec<&Candidate> = found.0.iter().map(|(candidate, _)| candidate).collect();
                 let problem = format!(
@@ -85,7 +85,8 @@ pub(super) fn open(
 
 /// The only dataset inside `group`, at `path`, that can be images.
 fn only(name: &str, path: &str, group: &Group) -> Result<(String, Dataset)> {
-    let mut found = Found::of(path, group).map_err(|error| damaged(name, &error.to_string()))?;
+    let mut found =
+        Found::of(path, group, MOST_DATASETS).map_err(|error| damaged(name, &error.to_string()))?;
     found.drop_doubles();
     let all: Vec<&Candidate> = found.0.iter().map(|(candidate, _)| candidate).collect();
     let (candidate, dataset) = found.0.swap_remove(chosen(name, "dataset", &all)?);
@@ -96,7 +97,8 @@ fn only(name: &str, path: &str, group: &Group) -> Result<(String, Dataset)> {
 struct Found(Vec<(Candidate, Dataset)>);
 
 impl Found {
-    fn of(path: &str, group: &Group) -> std::result::Result<Self, hdf5_pure::Error> {
+    /// Those of the group at `path`, the outer ones first, up to about `most`.
+    fn of(path: &str, group: &Group, most: usize) -> std::result::Result<Self, hdf5_pure::Error> {
         let mut found = Self(Vec::new());
         let mut groups = vec![(path.to_owned(), group.clone())];
         // The outer ones first, so that groups that contain each other end at some depth.
@@ -112,7 +114,7 @@ impl Found {
                         .push((Candidate { place: format!("{path}/{name}"), shape, is_readable }, dataset));
                 }
                 inner.extend(group.iter_groups()?.map(|(name, group)| (format!("{path}/{name}"), group)));
-                if found.0.len() + inner.len() > MOST_DATASETS {
+                if found.0.len() + inner.len() > most {
                     return Ok(found);
                 }
             }
