@@ -33,8 +33,8 @@
 //!
 //! - [`metrics`]: IoU, Dice, PSNR, SSIM. [`pictures`]: arrays turned into pictures for people.
 //!   [`tensorboard`]: files of events that TensorBoard shows.
-//! - [`tomography`]: projection and back-projection. [`phantom`]: generated images.
-//! - [`images`]: reading and writing images. [`samples`]: data sets, label values, random draws.
+//! - [`images`]: reading and writing images. [`tomography`]: from scans to volumes. [`phantom`]: generated images and scans.
+//! - [`baselines`]: what people do without a network, to compare with. [`samples`]: data sets, label values, random draws.
 //!
 //! From images to a model and back:
 //!
@@ -110,6 +110,7 @@
 //! # Ok::<(), msd_gpu::Error>(())
 //! ```
 
+pub mod baselines;
 #[cfg(feature = "cli")]
 pub mod commands;
 pub mod cpu;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::{TuningPolicy, Variant};
-use crate::engine::{DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks};
+use crate::engine::{BackProjector, DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks};
 use crate::geometry::Shape;
 use crate::gpu::{
     self, Bucket, Cache, GpuAdapter, GpuEngine, GpuOptions, Remedy, Trial, Tuning, TuningKey, TuningResult,
@@ -51,6 +51,10 @@ impl Gpu {
             (info.clone(), Self { info, adapter, policy: TuningPolicy::default(), tuning: None })
         };
         gpu::adapters().into_iter().map(gpu).collect()
+    }
+
+    pub(super) fn back_projector(&self) -> Result<Box<dyn BackProjector>> {
+        Ok(Box::new(gpu::GpuBackProjector::open(&self.adapter)?))
     }
 
     pub(super) fn with_policy(self, policy: TuningPolicy) -> Self {

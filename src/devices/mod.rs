@@ -17,7 +17,7 @@ use log::{info, warn};
 
 use self::gpu::Gpu;
 use crate::cpu::{self, CpuEngine, CpuOptions};
-use crate::engine::{DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks};
+use crate::engine::{BackProjector, DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks};
 use crate::geometry::Shape;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Cache, Trial, TuningResult};
@@ -142,6 +142,14 @@ impl Device {
             Some(gpu) => gpu.open(architecture, parameters),
             None => Ok(Box::new(CpuEngine::new(architecture, parameters, &CpuOptions::default())?)),
         }
+    }
+
+    /// Opens the device for back-projection; `None` for the processor, which has its own ([`crate::tomography`]).
+    ///
+    /// # Errors
+    /// [`Error::Device`] or [`Error::OutOfMemory`] when it cannot be opened.
+    pub fn back_projector(&self) -> Result<Option<Box<dyn BackProjector>>> {
+        self.gpu.as_ref().map(Gpu::back_projector).transpose()
     }
 
     /// Opens an engine as [`Device::open`] does, in a variant that is to be checked. A GPU that is avoided for a known fault of its

@@ -2,7 +2,7 @@
 
 use super::{TuningPolicy, Variant};
 use crate::Result;
-use crate::engine::{DeviceInfo, DeviceLimits, Engine, Peaks};
+use crate::engine::{BackProjector, DeviceInfo, DeviceLimits, Engine, Peaks};
 use crate::geometry::Shape;
 use crate::network::Architecture;
 
@@ -14,6 +14,10 @@ impl Gpu {
     /// No GPUs.
     pub(super) fn list() -> Vec<(DeviceInfo, Self)> {
         Vec::new()
+    }
+
+    pub(super) fn back_projector(&self) -> Result<Box<dyn BackProjector>> {
+        match *self {}
     }
 
     pub(super) fn with_policy(self, _: TuningPolicy) -> Self {

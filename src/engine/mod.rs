@@ -5,6 +5,7 @@
 //! [`Engine::update`] uses them. Work may be queued on the device; methods that return numbers wait until these are computed. So an
 //! error of the device may be returned by a later call than the one that caused it.
 
+mod back_projection;
 mod classes;
 mod example;
 mod judged;
@@ -12,6 +13,7 @@ mod loss;
 mod optimiser;
 mod targets;
 
+pub use back_projection::{BackProjection, BackProjector, LANES as BACK_PROJECTION_LANES};
 pub(crate) use classes::check_classified;
 use classes::most_likely_bytes;
 pub use classes::{MAX_CLASSES, NOT_FINITE, most_likely};

@@ -1,17 +1,20 @@
 //! Runs a schedule on a graphics processor, through wgpu: Vulkan, Metal or DX12.
 //!
-//! No other module uses wgpu. This one has three parts, each of which uses only those before it:
+//! No other module uses wgpu. This one has four parts, each of which uses only those before it:
 //!
 //! - `runtime` finds and opens devices, compiles kernels, copies data to and from the device, and measures time and peaks. It
 //!   does not depend on networks.
 //! - `network` turns a schedule into dispatches and runs them: the [`crate::engine::Engine`] of graphics processors.
+//! - `back_projection` makes slices of tomograms from filtered projections, on its own.
 //! - `tuning` finds the sizes of tiles with which a device is fastest, and keeps them for the next time.
 
+mod back_projection;
 mod network;
 mod runtime;
 pub mod shaders;
 mod tuning;
 
+pub use back_projection::GpuBackProjector;
 pub use network::{Field, GpuEngine, GpuOptions, Tuning};
 pub use runtime::template;
 pub use runtime::{FAULTS, Fault, GpuAdapter, Remedy, adapters, peaks};

@@ -2,6 +2,15 @@
 //!
 //! Everything is a function of its arguments: the same seed gives the same image on every machine of one
 //! floating-point library, whatever the number of threads.
+//!
+//! - `shapes`, `foam`: single images with labels or targets.
+//! - `solids`: objects in space, whose slices are sums of `ellipses`; `scan`: what a detector measures of them.
 
+pub mod ellipses;
 pub mod foam;
+mod scan;
 pub mod shapes;
+mod solids;
+
+pub use scan::Scanner;
+pub use solids::{Phantom, PhantomKind};

@@ -230,3 +230,62 @@ fn add<const LANES: usize, const FUSED: bool>(
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LANES: usize = 4;
+
+    /// Numbers between -1 and 1 without a pattern.
+    fn random(count: usize, mut state: u32) -> Vec<f64> {
+        let next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f64::from(state >> 8) / f64::from(1 << 23) - 1.0
+        };
+        std::iter::repeat_with(next).take(count).collect()
+    }
+
+    /// <B r, f> = <r, B' f> for any rows r and image f, where B' gives each column what the pixels on its rays are worth to it.
+    #[test]
+    fn back_projection_is_the_adjoint_of_projection() {
+        let (size, columns, count) = (45, 45, 23);
+        let angles: Vec<f64> = (0..count).map(|i| 0.3 + 2.9 * i as f64 / count as f64).collect();
+        let scan = ScanGeometry::new(angles.clone(), columns, 20.6).unwrap();
+        let margins = Margins::new(&scan, 0.75 * size as f64);
+        let width = margins.total;
+        let values = random(count * width * LANES, 1);
+        let rows = Rows::<LANES> {
+            values: values
+                .chunks(LANES)
+                .map(|lanes| std::array::from_fn(|lane| lanes[lane] as f32))
+                .collect(),
+            margins,
+        };
+        let spans = vec![(0, size); size];
+        let mut slices = vec![vec![0.0_f32; size * size]; LANES];
+        let mut planes: Vec<&mut [f32]> = slices.iter_mut().map(Vec::as_mut_slice).collect();
+        back_project(&rows, &scan, &Image { size, spans: &spans }, &mut planes);
+
+        let image = random(size * size, 2);
+        let middle = (size as f64 - 1.0) / 2.0;
+        let mut projections = vec![0.0; count * width];
+        for (pixel, value) in image.iter().enumerate() {
+            let (x, y) = ((pixel % size) as f64 - middle, (pixel / size) as f64 - middle);
+            for (number, angle) in angles.iter().enumerate() {
+                let place = x * angle.cos() + y * angle.sin() + 20.6 + margins.before as f64;
+                let fraction = place - place.floor();
+                let at = number * width + place as usize;
+                projections[at] += (1.0 - fraction) * value;
+                projections[at + 1] += fraction * value;
+            }
+        }
+        for (lane, slice) in slices.iter().enumerate() {
+            let in_images: f64 = slice.iter().zip(&image).map(|(a, b)| f64::from(*a) * b).sum();
+            let of_lane = values.iter().skip(lane).step_by(LANES);
+            let in_rows: f64 = of_lane.clone().zip(&projections).map(|(a, b)| a * b).sum();
+            let scale: f64 = of_lane.zip(&projections).map(|(a, b)| (a * b).abs()).sum();
+            assert!((in_images - in_rows).abs() < 1e-6 * scale, "{in_images} is not {in_rows}");
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub use find_centre::find_centre;
 pub use geometry::{ScanGeometry, half_turn};
 pub use projection::{add_poisson_noise, project};
 pub use reconstruct::{ReconstructionSettings, Reconstructor, SLICES_TOGETHER, filtered_back_projection};
-pub use scan::{Scan, ScanFiles};
+pub use scan::{RawScan, Scan, ScanFiles};
 pub use stream::{ScanWishes, Share, reconstruct_scan};
 
 use ndarray::Array2;

@@ -2,12 +2,16 @@
 //!
 //! Kak & Slaney, "Principles of Computerized Tomographic Imaging", 1988, chapter 3.3.
 
+use std::sync::{Mutex, PoisonError};
+
 use ndarray::{Array2, Array3, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::backprojection::{Image, Margins, Rows, back_project};
 use super::filter::{Filter, Padding, RowFilter};
 use super::geometry::{ScanGeometry, half_turn};
+use crate::devices::Device;
+use crate::engine::{BACK_PROJECTION_LANES, BackProjection, BackProjector};
 use crate::error::{Error, Result};
 
 /// Slices that are computed together.
@@ -51,6 +55,8 @@ pub struct Reconstructor {
     /// What each projection counts, with the size of a pixel.
     weights: Vec<f32>,
     shares: Option<Vec<f32>>,
+    /// A device that back-projects; `None` for the processor.
+    device: Option<Mutex<Box<dyn BackProjector>>>,
 }
 
 impl Reconstructor {
@@ -81,10 +87,19 @@ impl Reconstructor {
             margins: Margins::new(&scan, reach),
             weights: scan.weights().iter().map(|weight| (weight / settings.pixel) as f32).collect(),
             shares: scan.shares(),
+            device: None,
             spans,
             scan,
             settings,
         })
+    }
+
+    /// The same, on this device.
+    ///
+    /// # Errors
+    /// [`Error::Device`] or [`Error::OutOfMemory`] when it cannot be opened.
+    pub fn on(self, device: &Device) -> Result<Self> {
+        Ok(Self { device: device.back_projector()?.map(Mutex::new), ..self })
     }
 
     /// The scan.
@@ -104,6 +119,12 @@ impl Reconstructor {
 
     /// Bytes that are taken while `rows` rows of detectors are reconstructed at a time, beside the sinograms and the slices.
     pub fn bytes(&self, rows: usize) -> u64 {
+        // Of what a device is given there are two copies, and its slices lie side by side before they are taken apart.
+        if self.device.is_some() {
+            let slices = 2 * (self.size as u64).pow(2);
+            let rows = 2 * self.scan.angles().len() as u64 * self.margins.total as u64;
+            return (size_of::<f32>() * BACK_PROJECTION_LANES) as u64 * rows.saturating_add(slices);
+        }
         let lanes = if rows > FEW { SLICES_TOGETHER } else { rows.min(FEW) };
         (size_of::<f32>() * lanes) as u64 * self.scan.angles().len() as u64 * self.margins.total as u64
     }
@@ -112,7 +133,7 @@ impl Reconstructor {
     /// 1).
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for sinograms of another number of angles or columns.
+    /// [`Error::Mismatch`] for sinograms of another number of angles or columns; what the device says.
     pub fn reconstruct(&self, sinograms: ArrayView3<f32>) -> Result<Array3<f32>> {
         let (angles, rows, columns) = sinograms.dim();
         let wanted = (self.scan.angles().len(), self.scan.columns());
@@ -126,7 +147,9 @@ impl Reconstructor {
         let mut first = 0;
         while first < rows {
             let left = rows - first;
-            let count = if left > FEW {
+            let count = if self.device.is_some() {
+                left.min(BACK_PROJECTION_LANES)
+            } else if left > FEW {
                 left.min(SLICES_TOGETHER)
             } else if left > 1 {
                 left
@@ -141,6 +164,7 @@ impl Reconstructor {
                 .filter_map(|plane| plane.into_slice())
                 .collect();
             match count {
+                _ if self.device.is_some() => self.some_on_device(part, &mut planes)?,
                 1 => self.some::<1>(part, &mut planes),
                 2..=FEW => self.some::<FEW>(part, &mut planes),
                 _ => self.some::<SLICES_TOGETHER>(part, &mut planes),
@@ -153,6 +177,31 @@ impl Reconstructor {
     fn some<const LANES: usize>(&self, sinograms: ArrayView3<f32>, slices: &mut [&mut [f32]]) {
         let rows = self.filtered::<LANES>(sinograms);
         back_project(&rows, &self.scan, &Image { size: self.size, spans: &self.spans }, slices);
+    }
+
+    fn some_on_device(&self, sinograms: ArrayView3<f32>, slices: &mut [&mut [f32]]) -> Result<()> {
+        let Some(device) = &self.device else { return Ok(()) };
+        let rows = self.filtered::<BACK_PROJECTION_LANES>(sinograms);
+        let directions: Vec<(f64, f64)> = self.scan.angles().iter().map(|angle| angle.sin_cos()).collect();
+        let work = BackProjection {
+            rows: &rows.values,
+            width: rows.margins.total,
+            directions: &directions,
+            axis: self.scan.centre() + rows.margins.before as f64,
+            size: self.size,
+        };
+        // A panic while it was locked left nothing behind that the next call would read.
+        let found = device.lock().unwrap_or_else(PoisonError::into_inner).back_project(&work)?;
+        for (lane, slice) in slices.iter_mut().enumerate() {
+            let lines = slice.par_chunks_mut(self.size).zip(found.par_chunks(self.size)).zip(&self.spans);
+            lines.for_each(|((line, found), &(from, to))| {
+                line[from..to]
+                    .iter_mut()
+                    .zip(&found[from..to])
+                    .for_each(|(pixel, found)| *pixel = found[lane]);
+            });
+        }
+        Ok(())
     }
 
     /// Filtered rows of up to `LANES` slices, side by side.
@@ -222,6 +271,10 @@ pub fn filtered_back_projection(sinogram: &Array2<f32>, size: usize) -> Array2<f
 
 #[cfg(test)]
 mod tests {
+    /// Places of rays are rounded to float32 on a device, a few hundred thousandths of a column.
+    #[cfg(feature = "gpu")]
+    const GPU_TOLERANCE: f32 = 1e-4;
+
     use super::*;
     use crate::tomography::project;
 
@@ -365,6 +418,35 @@ mod tests {
             });
             let wanted = terms.sum::<f64>() * std::f64::consts::PI / 37.0;
             assert!((f64::from(*found) - wanted).abs() < 2e-5 * 29.0, "{found} is not {wanted} at {y}, {x}");
+        }
+    }
+
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn a_graphics_processor_gives_the_same_slices() {
+        let angles: Vec<f64> = (0..101).map(|i| 3.6 * f64::from(i)).map(f64::to_radians).collect();
+        let sinograms = Array3::from_shape_fn((101, 6, 50), |(a, row, c)| {
+            ((a * 7 + row * 13 + c * c) % 29) as f32 / 29.0
+        });
+        let (gpu, _) = crate::devices::list()
+            .into_iter()
+            .map(|device| (device.clone(), device.back_projector().unwrap()))
+            .find(|(_, projector)| projector.is_some())
+            .expect(crate::gpu::NO_ADAPTER);
+        let scan = || ScanGeometry::new(angles.clone(), 50, 20.3).unwrap();
+        for (scan, circle) in
+            [(scan(), true), (scan(), false), (scan().with_half_acquisition().unwrap(), true)]
+        {
+            let make = || {
+                let settings = ReconstructionSettings { circle, ..Default::default() };
+                Reconstructor::new(scan.clone(), settings).unwrap()
+            };
+            let wanted = make().reconstruct(sinograms.view()).unwrap();
+            let found = make().on(&gpu).unwrap().reconstruct(sinograms.view()).unwrap();
+            let most = wanted.fold(0.0_f32, |most, value| most.max(value.abs()));
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert!((found - wanted).abs() <= GPU_TOLERANCE * most, "{found} is not {wanted}");
+            }
         }
     }
 

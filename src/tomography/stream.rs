@@ -11,6 +11,7 @@ use super::journal::Journal;
 use super::normalise::Repairs;
 use super::reconstruct::{Reconstructor, SLICES_TOGETHER};
 use super::scan::Scan;
+use crate::devices::Device;
 use crate::error::{Bytes, Error, Result};
 use crate::geometry::{Extent, Window};
 use crate::images::{NewStack, Sink, StackFormat, StackLayout, StackSink, VoxelSize};
@@ -34,6 +35,16 @@ pub struct Share {
     pub reconstructor: Reconstructor,
     /// The file or folder that the volume goes to.
     pub out: PathBuf,
+}
+
+impl Share {
+    /// The same, reconstructed on this device.
+    ///
+    /// # Errors
+    /// As [`Reconstructor::on`].
+    pub fn on(self, device: &Device) -> Result<Self> {
+        Ok(Self { reconstructor: self.reconstructor.on(device)?, ..self })
+    }
 }
 
 /// How volumes are made.

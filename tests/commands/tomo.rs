@@ -142,3 +142,129 @@ fn scans_that_do_not_fit_are_refused_in_a_sentence() {
     );
     assert!(!bench.names("").iter().any(|name| name.contains("no.tif")), "{:?}", bench.names(""));
 }
+
+/// The slices of a volume `[z][y][x]` in a file.
+fn slices(bench: &Bench, file: &str) -> ndarray::Array3<f32> {
+    let volume = open_volume(bench.path(file).to_str().unwrap()).unwrap();
+    volume.read(Window::whole(volume.extent())).unwrap().index_axis_move(ndarray::Axis(0), 0)
+}
+
+/// The root of the mean squared difference in the circle that all projections show.
+fn difference(found: &ndarray::Array3<f32>, wanted: &ndarray::Array3<f32>) -> f32 {
+    assert_eq!(found.dim(), wanted.dim());
+    let middle = (found.dim().1 as f32 - 1.0) / 2.0;
+    let inside = |y: usize, x: usize| (y as f32 - middle).hypot(x as f32 - middle) < middle - 1.0;
+    let differences = found.indexed_iter().zip(wanted).filter(|(((_, y, x), _), _)| inside(*y, *x));
+    let (mut sum, mut count) = (0.0, 0.0);
+    for ((_, found), wanted) in differences {
+        sum += (found - wanted).powi(2);
+        count += 1.0;
+    }
+    (sum / count).sqrt()
+}
+
+#[test]
+fn what_is_simulated_is_what_is_reconstructed() {
+    let bench = Bench::new();
+    for (phantom, most) in [("foam", 0.12), ("fibres", 0.1), ("shepp-logan", 0.1)] {
+        bench.succeeds(&format!(
+            "tomo simulate {phantom} --noise-free --size 128 --slices 3 --projections 256 --out {phantom}.h5 --truth {phantom}.tif"
+        ));
+        bench.succeeds(&format!("tomo reconstruct {phantom}.h5 --centre 63.5 --out found.npy"));
+        let error = difference(&slices(&bench, "found.npy"), &slices(&bench, &format!("{phantom}.tif")));
+        // Material of value 1 weakens a ray by exp(-2) along the whole slice.
+        let material = 2.0 / 128.0;
+        assert!(error < most * material, "{phantom}: {error} of {material}");
+    }
+    // The axis is where it was put, and pixels are as large as they were said to be.
+    bench.succeeds("tomo simulate foam --size 128 --slices 3 --projections 180 --offset 4.5 --pixel-size 2 --out aside.h5");
+    let centre: f64 = bench.succeeds("tomo centre aside.h5").trim().parse().unwrap();
+    assert!((centre - 68.0).abs() < 0.6, "{centre}");
+    bench.succeeds("tomo reconstruct aside.h5 --centre 68 --rows 1 --out aside.ome.zarr");
+    assert!(bench.succeeds("inspect aside.ome.zarr").contains("2 x 2 x 2 \u{b5}m"));
+    for (wrong, name) in [
+        ("--size 0", "--size"),
+        ("--photons 0", "--photons"),
+        ("--rings 0.7", "--rings"),
+        ("--attenuation nan", "--attenuation"),
+        ("--range 0", "--range"),
+        ("--spacing -1", "--spacing"),
+        ("--pixel-size 0", "--pixel-size"),
+        ("--size 60000 --slices 60000 --projections 60000", "memory"),
+    ] {
+        bench.refuses(&format!("tomo simulate foam {wrong} --out no.h5"), &[name]);
+    }
+    assert!(!bench.names("").contains(&"no.h5".to_owned()));
+}
+
+const NOISY: &str = "tomo simulate foam --size 64 --slices 3 --projections 90 --photons 300 --seed 5 --out noisy.h5 --truth truth.tif";
+
+#[test]
+fn one_command_denoises_a_scan() {
+    let bench = Bench::new();
+    bench.succeeds(NOISY);
+    bench.succeeds("tomo reconstruct noisy.h5 --centre 31.5 --out noisy.tif");
+    let denoise = "tomo denoise noisy.h5 --centre 31.5 --device cpu --minutes 0.15 --out clean.ome.zarr";
+    let report = bench.succeeds(denoise);
+    assert!(report.contains("90 projections, centre 31.50, 2 shares"), "{report}");
+    let names = bench.names("clean-work");
+    for name in ["plan.toml", "picture.png", "report.json", "report.txt", "run", "share_0.tif", "share_1.tif"]
+    {
+        assert!(names.contains(&name.to_owned()), "{name} is not among {names:?}");
+    }
+    let truth = slices(&bench, "truth.tif");
+    let noisy = difference(&slices(&bench, "noisy.tif"), &truth);
+    let clean = difference(&slices(&bench, "clean.ome.zarr"), &truth);
+    assert!(clean < 0.7 * noisy, "{clean} after {noisy}");
+    // The noise is found from what the shares differ by.
+    let numbers: serde_json::Value = serde_json::from_str(&bench.text_of("clean-work/report.json")).unwrap();
+    assert_eq!(numbers["shares"], 2);
+    assert!(numbers["noise"].as_f64().unwrap() > 0.5 * f64::from(noisy), "{numbers}");
+
+    bench.refuses(denoise, &["clean.ome.zarr", "there already"]);
+    std::fs::remove_dir_all(bench.path("clean.ome.zarr")).unwrap();
+    bench.refuses(denoise, &["clean-work", "--resume"]);
+    bench.refuses(&format!("{denoise} --resume --split 3"), &["other flags"]);
+    bench.refuses("tomo denoise noisy.h5 --split 1 --out no.tif", &["--split", "1"]);
+    bench.refuses("tomo denoise noisy.h5 --minutes 0 --out no.tif", &["--minutes"]);
+    bench.refuses("tomo denoise noisy.h5 --out no.xyz", &["no.xyz"]);
+    // What was done is not done again, and a model of one scan serves the next.
+    bench.succeeds(&format!("{denoise} --resume"));
+    bench.succeeds(
+        "tomo denoise noisy.h5 --centre 31.5 --device cpu --model clean-work/run --out again.ome.zarr",
+    );
+    assert_eq!(slices(&bench, "again.ome.zarr"), slices(&bench, "clean.ome.zarr"));
+}
+
+/// The work is killed without a warning at several moments, and gone on with.
+#[test]
+fn denoising_goes_on_wherever_it_was_killed() {
+    let bench = Bench::new();
+    bench.succeeds(NOISY);
+    let arguments = "tomo denoise noisy.h5 --device cpu --minutes 0.1 --out clean.tif --resume";
+    let mut kills = 0;
+    for milliseconds in [50, 150, 400, 900, 1500, 2500, 4000] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_msd-gpu"))
+            .args(arguments.split_whitespace())
+            .current_dir(bench.path(""))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        assert!(!bench.path("clean.tif").exists());
+    }
+    assert!(kills > 1);
+    if !bench.path("clean.tif").exists() {
+        bench.succeeds(arguments);
+    }
+    assert_eq!(slices(&bench, "clean.tif").dim(), (3, 64, 64));
+    let left = [bench.names(""), bench.names("clean-work"), bench.names("clean-work/run")].concat();
+    assert!(!left.iter().any(|name| name.ends_with(".part")), "{left:?}");
+}

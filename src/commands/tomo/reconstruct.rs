@@ -8,6 +8,7 @@ use log::{info, warn};
 use super::scan::ScanArguments;
 use crate::commands::convert::format;
 use crate::commands::progress::ImageProgress;
+use crate::devices;
 use crate::settings::byte_size;
 use crate::tomography::{
     Corrections, ReconstructionSettings, Reconstructor, Scan, ScanGeometry, ScanWishes, Share, find_centre,
@@ -41,6 +42,9 @@ pub struct ReconstructArguments {
     /// Go on where an earlier run with the same flags was stopped
     #[arg(long)]
     resume: bool,
+    /// Device for back-projection: cpu, gpu, an index or part of a name from `msd-gpu devices`
+    #[arg(long, default_value = "cpu")]
+    device: String,
 }
 
 /// How slices are made.
@@ -121,14 +125,9 @@ pub fn run(arguments: &ReconstructArguments) -> Result<()> {
     wishes.resume = arguments.resume;
     wishes.memory = arguments.memory.as_deref().map(|text| byte_size("memory", text)).transpose()?;
     let centre = arguments.how.centre(&scan, &wishes.corrections)?;
-    let shares = (0..arguments.split).map(|number| {
-        let projections: Vec<usize> = (number..count).step_by(arguments.split).collect();
-        let angles = projections.iter().map(|&projection| scan.angles()[projection]).collect();
-        let reconstructor = arguments.how.at(&scan, angles, centre)?;
-        let out = if arguments.split == 1 { out.clone() } else { numbered(out, number) };
-        Ok(Share { projections, reconstructor, out })
-    });
-    let shares = shares.collect::<Result<Vec<Share>>>()?;
+    let shares = shares_of(&scan, &arguments.how, centre, arguments.split, out)?;
+    let device = devices::choose(&arguments.device)?;
+    let shares = shares.into_iter().map(|share| share.on(&device)).collect::<Result<Vec<Share>>>()?;
     if let Some(share) = shares.first() {
         let size = share.reconstructor.size();
         info!(
@@ -140,8 +139,27 @@ pub fn run(arguments: &ReconstructArguments) -> Result<()> {
     reconstruct_scan(&scan, &shares, &wishes, &mut ImageProgress::over(1))
 }
 
+/// Shares of the projections of a scan, each with every `split`-th of them; all of them where `split` is 1. Their volumes go to `out`,
+/// with numbers where there are several.
+pub(super) fn shares_of(
+    scan: &Scan,
+    how: &ReconstructionArguments,
+    centre: f64,
+    split: usize,
+    out: &Path,
+) -> Result<Vec<Share>> {
+    let share = |number: usize| {
+        let projections: Vec<usize> = (number..scan.angles().len()).step_by(split).collect();
+        let angles = projections.iter().map(|&projection| scan.angles()[projection]).collect();
+        let reconstructor = how.at(scan, angles, centre)?;
+        let out = if split == 1 { out.to_path_buf() } else { numbered(out, number) };
+        Ok(Share { projections, reconstructor, out })
+    };
+    (0..split).map(share).collect()
+}
+
 /// The name with a number before its endings.
-fn numbered(path: &Path, number: usize) -> PathBuf {
+pub(super) fn numbered(path: &Path, number: usize) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let lower = name.to_lowercase();
     let endings = [".ome.zarr", ".ome.tif", ".ome.tiff"];

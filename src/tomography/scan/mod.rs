@@ -7,7 +7,10 @@ mod als;
 mod angles;
 mod dxchange;
 mod nxtomo;
+mod raw;
 mod stack;
+
+pub use raw::RawScan;
 
 use std::ops::Range;
 use std::path::Path;
