@@ -2,7 +2,7 @@
 //!
 //! From a scan to a volume: `scan` finds projections, flat and dark fields and angles in files. `corrections` makes line integrals of
 //! them, with `normalise` (fields, bright specks, the logarithm) and `stripes` (rings). `centre` and `find_centre` look for the axis of
-//! rotation. `geometry` says where rays run, `filter` and `backprojection` are the two steps that `reconstruct` puts together for some
+//! rotation, `turn` for angles that cannot be. `geometry` says where rays run, `filter` and `backprojection` are the two steps that `reconstruct` puts together for some
 //! rows at a time, and `stream` does this for all rows of a scan, from files to files; `journal` keeps how far that is. `projection` is
 //! the way back: what a scan of an image would have measured.
 
@@ -19,6 +19,7 @@ mod reconstruct;
 mod scan;
 mod stream;
 pub mod stripes;
+mod turn;
 
 pub use corrections::{Corrected, Corrections, Numbers};
 pub use filter::{Filter, Padding};
@@ -28,6 +29,7 @@ pub use projection::{add_poisson_noise, project};
 pub use reconstruct::{ReconstructionSettings, Reconstructor, SLICES_TOGETHER, filtered_back_projection};
 pub use scan::{RawScan, Scan, ScanFiles};
 pub use stream::{ScanWishes, Share, reconstruct_scan};
+pub use turn::wrong_turn;
 
 use ndarray::Array2;
 use rayon::prelude::*;

@@ -12,7 +12,7 @@ use crate::devices;
 use crate::settings::byte_size;
 use crate::tomography::{
     Corrections, ReconstructionSettings, Reconstructor, Scan, ScanGeometry, ScanWishes, Share, find_centre,
-    reconstruct_scan,
+    reconstruct_scan, wrong_turn,
 };
 use crate::{Error, Result};
 
@@ -77,6 +77,9 @@ pub struct ReconstructionArguments {
 impl ReconstructionArguments {
     /// The column of the axis, as it is given or as it is found.
     pub(super) fn centre(&self, scan: &Scan, corrections: &Corrections) -> Result<f64> {
+        if let Some(warning) = wrong_turn(scan, corrections)? {
+            warn!("{warning}");
+        }
         if self.centre != "auto" {
             let wrong = || {
                 let wanted = "it must be a column of the detector, or auto";

@@ -86,7 +86,7 @@ pub fn at_heights(
     rows: &[usize],
     height: usize,
     mut sinogram: impl FnMut(Range<usize>) -> Result<Array2<f32>>,
-    find: impl Fn(ArrayView2<f32>) -> Result<Centre>,
+    mut find: impl FnMut(ArrayView2<f32>) -> Result<Centre>,
 ) -> Result<Heights> {
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for &row in rows {
