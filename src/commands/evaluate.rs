@@ -8,7 +8,7 @@ use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::settings::one_of;
 use super::{console, table};
-use crate::evaluation::{Comparison, Scoring, TaskScores, UpscalingScores, compare, report};
+use crate::evaluation::{Comparison, Scoring, TaskScores, UpscaledSets, UpscalingScores, compare, report};
 use crate::images::Discovery;
 use crate::inference::Ensemble;
 use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
@@ -186,7 +186,7 @@ fn evaluate_upscaling(
     let model = ensemble.model();
     let inputs = model.architecture.inputs;
     let alone = arguments.images.as_ref().filter(|_| arguments.targets.is_none());
-    let load = |interpolation| {
+    let load = |interpolation, slab: usize| {
         let files = match (&arguments.pairs, alone) {
             (None, Some(images)) => DataFiles::of_recordings(Recordings::alone(images)),
             (Some(list), _) => DataFiles::listed(list),
@@ -197,31 +197,28 @@ fn evaluate_upscaling(
         // A model that learnt from pairs says nothing of how coarse images come about.
         let blur = alone.map(|_| coarsening.map_or(0.0, |Coarsening { blur, .. }| blur));
         let upscaled = Upscaled { factor, interpolation, blur, corner: None };
-        let files = files.found_by(arguments.discovery(model.slab)).upscaled(Some(upscaled));
-        files.weighted(arguments.weights.as_deref()).of_channels(inputs).regression()
+        let files = files.found_by(arguments.discovery(slab)).upscaled(Some(upscaled));
+        files.weighted(arguments.weights.as_deref()).of_channels(inputs / model.slab * slab).regression()
     };
-    let (bicubic, lanczos) = (load(Interpolation::Bicubic)?, load(Interpolation::Lanczos)?);
-    if let Some(first) = bicubic.items().first() {
+    let seen = load(Interpolation::Bicubic, model.slab)?;
+    let bicubic = if model.slab == 1 { seen.clone() } else { load(Interpolation::Bicubic, 1)? };
+    let lanczos = load(Interpolation::Lanczos, 1)?;
+    if let Some(first) = seen.items().first() {
         ensemble.check_channels(first.name(), first.channels())?;
     }
     let targets = arguments.targets.as_ref().or(arguments.images.as_ref()).or(arguments.pairs.as_ref());
-    scoring.check_targets(&format!("the targets in {}", targets.map_or("", String::as_str)), &bicubic)?;
-    let mut progress = ImageProgress::over(bicubic.len());
-    let found = UpscalingScores::of(
-        ensemble,
-        &bicubic,
-        &lanczos,
-        alone.is_some(),
-        scoring.given_range(),
-        &mut progress,
-    )?;
+    scoring.check_targets(&format!("the targets in {}", targets.map_or("", String::as_str)), &seen)?;
+    let mut progress = ImageProgress::over(seen.len());
+    let sets = UpscaledSets { seen: &seen, bicubic: &bicubic, lanczos: &lanczos };
+    let range = scoring.given_range();
+    let found = UpscalingScores::of(ensemble, &sets, alone.is_some(), range, &mut progress)?;
     drop(progress);
     if arguments.json {
         console::json(&scoring.report_upscaling(ensemble, &found));
         return Ok(());
     }
-    if let TaskScores::Regress { output, input } = &found.evaluation.scores {
-        let others = [("bicubic", input.as_ref()), ("Lanczos", found.lanczos.as_ref())];
+    if let TaskScores::Regress { output, .. } = &found.evaluation.scores {
+        let others = [("bicubic", found.bicubic.as_ref()), ("Lanczos", found.lanczos.as_ref())];
         let others = others.into_iter().filter_map(|(name, scores)| Some((name, scores?)));
         let rows: Vec<_> = others.chain([("output", output)]).collect();
         regression_table(found.evaluation.images, &rows).iter().for_each(console::line);

@@ -22,4 +22,4 @@ pub use in_training::InTraining;
 pub use judge::{Found, ImageResult, Judge, Judged, Samples};
 pub use scores::{Evaluation, Scores, TaskScores, metric_names};
 pub use scoring::{Scoring, report};
-pub use upscaling::{UpscalingScores, WithCoarseNoise};
+pub use upscaling::{UpscaledSets, UpscalingScores, WithCoarseNoise};

@@ -132,8 +132,9 @@ impl Scoring {
     /// As [`Scoring::report`], with the scores of interpolation in the place of those of the input.
     pub fn report_upscaling(&self, ensemble: &Ensemble, found: &UpscalingScores) -> Value {
         let mut report = object(self.report(ensemble, &found.evaluation));
-        let bicubic = report.remove("input").unwrap_or_default();
-        report.extend(object(json!({ "bicubic": bicubic, "lanczos": found.lanczos.as_ref().map(values) })));
+        report.remove("input");
+        let (bicubic, lanczos) = (found.bicubic.as_ref().map(values), found.lanczos.as_ref().map(values));
+        report.extend(object(json!({ "bicubic": bicubic, "lanczos": lanczos })));
         Value::Object(report)
     }
 

@@ -39,68 +39,80 @@ impl Samples for WithCoarseNoise<'_> {
 /// The scores of a network that makes images finer, and those of interpolation.
 #[derive(Debug, Clone)]
 pub struct UpscalingScores {
-    /// Those of the network; its input is the image by bicubic interpolation.
+    /// Those of the network.
     pub evaluation: Evaluation,
+    /// Those of bicubic interpolation (a = -0.5), where images and targets have as many channels.
+    pub bicubic: Option<RegressionScores>,
     /// Those of Lanczos interpolation (a = 3), where images and targets have as many channels.
     pub lanczos: Option<RegressionScores>,
 }
 
+/// The same images with the same targets, brought onto the grid of these.
+#[derive(Debug, Clone, Copy)]
+pub struct UpscaledSets<'a> {
+    /// As the network sees them.
+    pub seen: &'a Dataset,
+    /// By bicubic interpolation, without neighbouring slices.
+    pub bicubic: &'a Dataset,
+    /// By Lanczos interpolation, without neighbouring slices.
+    pub lanczos: &'a Dataset,
+}
+
 impl UpscalingScores {
-    /// Scores `ensemble`, which makes images finer, by images that were brought onto the grid of their targets: `bicubic` as the
-    /// network sees them, and `lanczos` the same images by that interpolation. Where these are fine images that were `coarsened`, they get the
-    /// noise that those of the training had.
+    /// Scores `ensemble`, which makes images finer, and interpolation by the same images. Where these are fine images that were
+    /// `coarsened`, they get the noise that those of the training had.
     ///
     /// # Errors
     /// As [`Judge::run`], and what comes of reading samples.
     pub fn of(
         ensemble: &mut Ensemble,
-        bicubic: &Dataset,
-        lanczos: &Dataset,
+        sets: &UpscaledSets<'_>,
         coarsened: bool,
         range: Option<DataRange>,
         watcher: &mut dyn Watcher,
     ) -> Result<Self> {
         let model = ensemble.model();
-        let judge = Judge::new(&model.task).with_range(range).comparing_input();
+        let judge = Judge::new(&model.task).with_range(range);
         let noise = model.upscaling.and_then(|upscaling| {
             let noise = upscaling.coarsening?.noise;
             Some((upscaling.factor, noise as f32)).filter(|_| coarsened && noise > 0.0)
         });
-        let deviations = vec![noise.map_or(0.0, |(_, noise)| noise); bicubic.channels()];
-        let noise_by = |interpolation| {
-            let (factor, _) = noise?;
-            Some(CoarseNoise { factor, interpolation, deviations: deviations.clone() })
+        let noise_in = |set: &Dataset, interpolation| {
+            let (factor, deviation) = noise?;
+            Some(CoarseNoise { factor, interpolation, deviations: vec![deviation; set.channels()] })
         };
-        let evaluation = match &noise_by(Interpolation::Bicubic) {
+        let evaluation = match &noise_in(sets.seen, Interpolation::Bicubic) {
             Some(noise) => {
-                let noisy = WithCoarseNoise { set: bicubic, noise, seed: SEED };
+                let noisy = WithCoarseNoise { set: sets.seen, noise, seed: SEED };
                 judge.run_over(ensemble, &noisy, watcher, |_, _| ())?
             }
-            None => judge.run_over(ensemble, bicubic, watcher, |_, _| ())?,
+            None => judge.run_over(ensemble, sets.seen, watcher, |_, _| ())?,
         };
-        let TaskScores::Regress { output, input } = &evaluation.scores else {
-            return Ok(Self { evaluation, lanczos: None });
+        let TaskScores::Regress { output, .. } = &evaluation.scores else {
+            return Ok(Self { evaluation, bicubic: None, lanczos: None });
         };
-        let lanczos = match (input, noise_by(Interpolation::Lanczos)) {
-            (None, _) => None,
-            (Some(_), Some(noise)) => {
-                let noisy = WithCoarseNoise { set: lanczos, noise: &noise, seed: SEED };
-                Some(of_images(&noisy, output.data_range())?)
-            }
-            (Some(_), None) => Some(of_images(lanczos, output.data_range())?),
+        let range = output.data_range();
+        let scored = |set: &Dataset, interpolation| match &noise_in(set, interpolation) {
+            Some(noise) => of_images(&WithCoarseNoise { set, noise, seed: SEED }, range),
+            None => of_images(set, range),
         };
-        Ok(Self { evaluation, lanczos })
+        let bicubic = scored(sets.bicubic, Interpolation::Bicubic)?;
+        let lanczos = scored(sets.lanczos, Interpolation::Lanczos)?;
+        Ok(Self { evaluation, bicubic, lanczos })
     }
 }
 
-/// The scores of images as they are.
-fn of_images(samples: &(impl Samples + ?Sized), range: DataRange) -> Result<RegressionScores> {
+/// The scores of images as they are; `None` where their targets have other channels.
+fn of_images(samples: &(impl Samples + ?Sized), range: DataRange) -> Result<Option<RegressionScores>> {
     let mut scores = RegressionScores::new(range);
     for index in 0..samples.count() {
         let sample = samples.sample(index)?;
         if let Target::Values(target) = sample.counted_target().as_ref() {
+            if target.dim() != sample.image.dim() {
+                return Ok(None);
+            }
             scores.add(target.view(), sample.image.view())?;
         }
     }
-    Ok(scores)
+    Ok(Some(scores))
 }
