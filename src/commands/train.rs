@@ -216,7 +216,8 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
             "denoising learns from clean images of the same scenes; without any, give several noisy recordings of each scene with --splits, whose noise a network cannot foresee from each other, or --alone for single images",
         ));
     }
-    if arguments.settings.upscales && arguments.settings.get("factor").is_none_or(|factor| factor == "1") {
+    let factor = arguments.settings.get("factor").and_then(|text| text.parse::<usize>().ok()).unwrap_or(1);
+    if arguments.settings.upscales && factor == 1 {
         let wanted = "it says how many times as fine the results are to be as the images: 2, 3 or 4";
         return Err(Error::setting("--factor", "missing", wanted));
     }
@@ -245,8 +246,7 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
         return Ok(settings);
     }
     let list = arguments.settings.get("pairs");
-    let is_coarse = arguments.settings.get("factor").is_some_and(|factor| factor != "1");
-    if is_coarse && list.is_none() && arguments.settings.get("targets").is_none() {
+    if factor != 1 && list.is_none() && arguments.settings.get("targets").is_none() {
         let images = given("images", "--images")?;
         let mut settings = Settings::new(task, images, images);
         // Known here already, so that the images stay their own targets with all else that is given.

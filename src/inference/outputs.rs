@@ -177,8 +177,8 @@ impl<'a> Outputs<'a> {
         done
     }
 
-    /// Whether the result of an image by itself, which comes in so many parts, goes into a file that takes parts, as one with another
-    /// size of pixels does, which no other file says.
+    /// Whether the result of an image by itself, which comes in so many parts, goes into a file that takes parts: of those alone it can
+    /// be said how large their pixels are.
     fn is_by_parts(&self, image: usize, parts: usize) -> bool {
         parts > 1 || self.products.has_format() || self.images[image].fineness() != 1.0
     }
@@ -352,7 +352,7 @@ fn open_image(
             path,
             extent: part.whole,
             channels: 1,
-            // Those of the images themselves keep no size of pixels.
+            // Results of single images say how large pixels are only where these are not those of the image.
             layout: (image.fineness() != 1.0).then(|| StackLayout::of(image, 1)),
             classes: products.looks(),
             resume,

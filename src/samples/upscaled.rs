@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::geometry::Window;
 use crate::images::{ImageSource, Kernel, Resampling, page_size};
 
-/// How images between the pixels of coarse ones are found.
+/// How values between the pixels of coarse images are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Interpolation {
     /// By cubic convolution with a = -0.5.

@@ -26,7 +26,9 @@ impl Settings {
         (self.width, self.depth, self.boundary, self.slab) = (width, Some(depth), boundary, slab);
         self.dilations = dilations.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         self.stem = stem.to_string();
-        self.factor = upscaling.map_or(1, |upscaling| upscaling.factor);
+        if let Some(upscaling) = upscaling {
+            self.factor = upscaling.factor;
+        }
         self.normalise = INITIAL.into();
         Ok(())
     }

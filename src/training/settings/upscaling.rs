@@ -1,6 +1,6 @@
 //! Learning to find fine images from coarse ones.
 
-use super::Settings;
+use super::{IN_MEMORY, Settings};
 use crate::network::{Coarsening, TaskKind, Upscaling};
 use crate::samples::Corner;
 use crate::{Error, Result};
@@ -17,10 +17,10 @@ impl Settings {
 
     /// Whether the images are fine ones, from which the coarse ones are made.
     pub fn coarsens(&self) -> bool {
-        self.factor > 1 && self.images == self.targets && self.pairs.is_none()
+        self.factor > 1 && self.images == self.targets && self.images != IN_MEMORY && self.pairs.is_none()
     }
 
-    /// How images are brought onto a finer grid, where they are.
+    /// How images are brought onto a finer grid, where they are; those in memory are there already.
     pub(in crate::training) fn upscaling(&self) -> Option<Upscaling> {
         let coarsening = Coarsening { blur: self.coarse_blur, noise: self.coarse_noise };
         let coarsening = self.coarsens().then_some(coarsening);
