@@ -116,7 +116,7 @@ fn training_in_two_sittings_and_from_files_gives_the_same_bits() {
     std::fs::rename(bench.path("fine"), bench.path("moved")).unwrap();
     bench.refuses("train --resume alone-parts --max-steps 9", &["no longer there", "--images"]);
     bench.succeeds("train --resume alone-parts --images moved --max-steps 9");
-    bench.refuses("train --resume alone-parts --factor 3 --max-steps 10", &["--factor"]);
+    bench.refuses("train --resume alone-parts --factor 3 --max-steps 10", &["factor is 3 and was 2"]);
     // Noise is there in the scores of interpolation, too.
     let (_, noisy, _) = scores(&bench, "evaluate --model alone-whole --images test --device cpu --json");
     let (_, clean, _) = scores(&bench, "evaluate --model pairs-whole --images test --device cpu --json");
@@ -180,7 +180,9 @@ fn results_have_pixels_that_are_smaller_by_the_factor() {
             let extent = volume.extent();
             assert_eq!((extent.z, extent.y, extent.x), (count, 20, 24));
             let size = volume.voxel_size().unwrap();
-            for (found, wanted) in [(size.z, 2.0), (size.y, 0.4), (size.x, 0.25)] {
+            // A single image in OME-Zarr has no axis that says how far slices are apart.
+            let z = if count == 1 && out == "zarr" { 0.4 } else { 2.0 };
+            for (found, wanted) in [(size.z, z), (size.y, 0.4), (size.x, 0.25)] {
                 assert!((found - wanted).abs() < 1e-6, "{result}: {size:?}");
             }
         }
