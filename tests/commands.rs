@@ -44,6 +44,8 @@ mod train;
 mod train_data;
 #[path = "commands/tune.rs"]
 mod tune;
+#[path = "commands/upscale.rs"]
+mod upscale;
 #[path = "commands/volumes.rs"]
 mod volumes;
 #[path = "commands/watch.rs"]

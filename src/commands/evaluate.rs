@@ -8,12 +8,13 @@ use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::settings::one_of;
 use super::{console, table};
-use crate::Result;
-use crate::evaluation::{Comparison, Scoring, TaskScores, compare, report};
+use crate::evaluation::{Comparison, Scoring, TaskScores, UpscaledSets, UpscalingScores, compare, report};
 use crate::images::Discovery;
+use crate::inference::Ensemble;
 use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
-use crate::network::{Class, Model, Task, TaskKind};
-use crate::samples::{DataFiles, Dataset, LabelRule, ResultFiles};
+use crate::network::{Class, Coarsening, Model, Task, TaskKind, Upscaling};
+use crate::samples::{DataFiles, Dataset, Interpolation, LabelRule, Recordings, ResultFiles, Upscaled};
+use crate::{Error, Result};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
@@ -36,8 +37,9 @@ pub struct EvaluateArguments {
     /// Images: a folder, a TIFF stack or a quoted pattern
     #[arg(long, value_name = "P", required_unless_present_any = ["predictions", "pairs"])]
     images: Option<String>,
-    /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'
-    #[arg(long, value_name = "P", required_unless_present = "pairs")]
+    /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'. Of a model that makes images finer, without targets
+    /// the images are fine ones, which are made coarse as in training
+    #[arg(long, value_name = "P", required_unless_present_any = ["pairs", "images"])]
     targets: Option<String>,
     /// List of images with their targets, as train --pairs takes it: lines image,target, and weight where wanted
     #[arg(long, value_name = "LIST.csv", conflicts_with_all = ["images", "targets", "weights", "predictions"])]
@@ -115,7 +117,7 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()>
             segmentation_table(evaluation.images, classes, matrix).iter().for_each(console::line);
         }
         (_, TaskScores::Regress { output, .. }) => {
-            regression_table(evaluation.images, output, None).iter().for_each(console::line);
+            regression_table(evaluation.images, &[("output", output)]).iter().for_each(console::line);
         }
         _ => {}
     }
@@ -141,6 +143,12 @@ fn evaluate_models(arguments: &EvaluateArguments) -> Result<()> {
         }
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
+    if let Some(upscaling) = ensemble.model().upscaling {
+        return evaluate_upscaling(arguments, &mut ensemble, &scoring, upscaling);
+    }
+    if arguments.targets.is_none() && arguments.pairs.is_none() {
+        return Err(Error::setting("--targets", "missing", "it must name what the images are to become"));
+    }
     let dataset = load(arguments, ensemble.model(), &scoring)?;
     if let Some(first) = dataset.items().first() {
         ensemble.check_channels(first.name(), first.channels())?;
@@ -160,8 +168,60 @@ fn evaluate_models(arguments: &EvaluateArguments) -> Result<()> {
             reliability_table(calibration).iter().for_each(console::line);
         }
         TaskScores::Regress { output: after, input: before } => {
-            regression_table(images, after, before.as_ref()).iter().for_each(console::line);
+            let before = before.as_ref().map(|before| ("input", before));
+            let rows: Vec<_> = before.into_iter().chain([("output", after)]).collect();
+            regression_table(images, &rows).iter().for_each(console::line);
         }
+    }
+    Ok(())
+}
+
+/// Scores a model that makes images finer, beside interpolation.
+fn evaluate_upscaling(
+    arguments: &EvaluateArguments,
+    ensemble: &mut Ensemble,
+    scoring: &Scoring,
+    Upscaling { factor, coarsening }: Upscaling,
+) -> Result<()> {
+    let model = ensemble.model();
+    let inputs = model.architecture.inputs;
+    let alone = arguments.images.as_ref().filter(|_| arguments.targets.is_none());
+    let load = |interpolation, slab: usize| {
+        let files = match (&arguments.pairs, alone) {
+            (None, Some(images)) => DataFiles::of_recordings(Recordings::alone(images)),
+            (Some(list), _) => DataFiles::listed(list),
+            (None, None) => {
+                DataFiles::new(arguments.images.as_deref().unwrap_or_default(), arguments.targets())
+            }
+        };
+        // A model that learnt from pairs says nothing of how coarse images come about.
+        let blur = alone.map(|_| coarsening.map_or(0.0, |Coarsening { blur, .. }| blur));
+        let upscaled = Upscaled { factor, interpolation, blur, corner: None };
+        let files = files.found_by(arguments.discovery(slab)).upscaled(Some(upscaled));
+        files.weighted(arguments.weights.as_deref()).of_channels(inputs / model.slab * slab).regression()
+    };
+    let seen = load(Interpolation::Bicubic, model.slab)?;
+    let bicubic = if model.slab == 1 { seen.clone() } else { load(Interpolation::Bicubic, 1)? };
+    let lanczos = load(Interpolation::Lanczos, 1)?;
+    if let Some(first) = seen.items().first() {
+        ensemble.check_channels(first.name(), first.channels())?;
+    }
+    let targets = arguments.targets.as_ref().or(arguments.images.as_ref()).or(arguments.pairs.as_ref());
+    scoring.check_targets(&format!("the targets in {}", targets.map_or("", String::as_str)), &seen)?;
+    let mut progress = ImageProgress::over(seen.len());
+    let sets = UpscaledSets { seen: &seen, bicubic: &bicubic, lanczos: &lanczos };
+    let range = scoring.given_range();
+    let found = UpscalingScores::of(ensemble, &sets, alone.is_some(), range, &mut progress)?;
+    drop(progress);
+    if arguments.json {
+        console::json(&scoring.report_upscaling(ensemble, &found));
+        return Ok(());
+    }
+    if let TaskScores::Regress { output, .. } = &found.evaluation.scores {
+        let others = [("bicubic", found.bicubic.as_ref()), ("Lanczos", found.lanczos.as_ref())];
+        let others = others.into_iter().filter_map(|(name, scores)| Some((name, scores?)));
+        let rows: Vec<_> = others.chain([("output", output)]).collect();
+        regression_table(found.evaluation.images, &rows).iter().for_each(console::line);
     }
     Ok(())
 }
@@ -249,25 +309,22 @@ fn score(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.4}"))
 }
 
-/// The scores for people: of the model's output, and of its input where that can be compared.
-fn regression_table(
-    images: usize,
-    after: &RegressionScores,
-    before: Option<&RegressionScores>,
-) -> Vec<String> {
+/// The scores of values for people, each with what it is of.
+fn regression_table(images: usize, scores: &[(&str, &RegressionScores)]) -> Vec<String> {
     let header = ["", "MSE", "PSNR", "SSIM"].map(str::to_owned).to_vec();
     let row = |name: &str, scores: &RegressionScores| {
         let mse = scores.mse().map_or("-".into(), |mse| format!("{mse:.6e}"));
         vec![name.into(), mse, decibels(scores.psnr()), score(scores.ssim())]
     };
     let mut rows = vec![header];
-    rows.extend(before.map(|before| row("input", before)));
-    rows.push(row("output", after));
-    let mut lines = vec![
-        format!("{images} image{}", if images == 1 { "" } else { "s" }),
-        format!("PSNR and SSIM refer to a data range of {}", after.data_range()),
-        String::new(),
-    ];
+    rows.extend(scores.iter().map(|(name, scores)| row(name, scores)));
+    let mut lines = vec![format!("{images} image{}", if images == 1 { "" } else { "s" })];
+    lines.extend(
+        scores
+            .first()
+            .map(|(_, scores)| format!("PSNR and SSIM refer to a data range of {}", scores.data_range())),
+    );
+    lines.push(String::new());
     lines.extend(table::lines(&rows));
     lines
 }

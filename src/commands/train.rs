@@ -24,6 +24,8 @@ msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
        msd-gpu train <TASK> --pairs <LIST.csv> --out <RUN> [OPTIONS]
        msd-gpu train denoise --splits <P> <P>... --out <RUN> [OPTIONS]
        msd-gpu train denoise --alone --images <P> --out <RUN> [OPTIONS]
+       msd-gpu train upscale --factor <N> --images <COARSE> --targets <FINE> --out <RUN> [OPTIONS]
+       msd-gpu train upscale --factor <N> --images <FINE> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
        msd-gpu train --resume <RUN> [OPTIONS]
        msd-gpu train --project <DIR> --journal <HASH> --out <RUN>";
@@ -104,6 +106,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         settings.clear_limits();
     }
     let started = settings.clone();
+    let coarsens = settings.coarsens();
     if let Some(path) = arguments.settings.get("init") {
         settings.start_from(path)?;
     }
@@ -114,6 +117,13 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     if arguments.settings.get("splits").is_some() {
         let splits = settings.splits.clone();
         settings.learn_from_splits(splits);
+    }
+    if coarsens && arguments.settings.get("targets").is_none() {
+        let named = settings.val_targets.clone();
+        settings.coarsen_images();
+        if arguments.settings.get("val_targets").is_some() {
+            settings.val_targets = named;
+        }
     }
     if settings.alone && arguments.settings.get("images").is_some() {
         settings.learn_alone();
@@ -206,7 +216,12 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
             "denoising learns from clean images of the same scenes; without any, give several noisy recordings of each scene with --splits, whose noise a network cannot foresee from each other, or --alone for single images",
         ));
     }
-    let task = given("task", "the task (segment or regress, or denoise)")?.parse()?;
+    let factor = arguments.settings.get("factor").and_then(|text| text.parse::<usize>().ok()).unwrap_or(1);
+    if arguments.settings.upscales && factor == 1 {
+        let wanted = "it says how many times as fine the results are to be as the images: 2, 3 or 4";
+        return Err(Error::setting("--factor", "missing", wanted));
+    }
+    let task = given("task", "the task (segment or regress, or denoise or upscale)")?.parse()?;
     if arguments.settings.get("splits").is_some() {
         let others = ["images", "targets", "pairs", "weights"];
         if let Some(other) = others.into_iter().find(|name| arguments.settings.get(name).is_some()) {
@@ -231,6 +246,15 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
         return Ok(settings);
     }
     let list = arguments.settings.get("pairs");
+    if factor != 1 && list.is_none() && arguments.settings.get("targets").is_none() {
+        let images = given("images", "--images")?;
+        let mut settings = Settings::new(task, images, images);
+        // Known here already, so that the images stay their own targets with all else that is given.
+        arguments.settings.override_settings(&mut settings)?;
+        settings.coarsen_images();
+        settings.patience = Settings::default_patience(arguments.has_limit());
+        return Ok(settings);
+    }
     if let (Some(_), Some(other)) = (
         list,
         ["images", "targets", "weights"].into_iter().find(|name| arguments.settings.get(name).is_some()),

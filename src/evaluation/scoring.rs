@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::judge::Judge;
 use super::scores::{Evaluation, TaskScores};
+use super::upscaling::UpscalingScores;
 use crate::error::{Error, Result, counted_channels};
 use crate::inference::Ensemble;
 use crate::metrics::{ClassScores, DataRange, RegressionScores};
@@ -121,6 +122,20 @@ impl Scoring {
         // What the network gained can be told where the input is already a guess at the target.
         let judge = Judge::new(&ensemble.model().task).with_range(self.range).comparing_input();
         judge.run_over(ensemble, &dataset, watcher, |_, _| ())
+    }
+
+    /// The range of values that PSNR and SSIM refer to, where one was given.
+    pub fn given_range(&self) -> Option<DataRange> {
+        self.range
+    }
+
+    /// As [`Scoring::report`], with the scores of interpolation in the place of those of the input.
+    pub fn report_upscaling(&self, ensemble: &Ensemble, found: &UpscalingScores) -> Value {
+        let mut report = object(self.report(ensemble, &found.evaluation));
+        report.remove("input");
+        let (bicubic, lanczos) = (found.bicubic.as_ref().map(values), found.lanczos.as_ref().map(values));
+        report.extend(object(json!({ "bicubic": bicubic, "lanczos": lanczos })));
+        Value::Object(report)
     }
 
     /// All scores of an evaluation of `ensemble` as one JSON object: those of [`report`], what was judged and where, and how far

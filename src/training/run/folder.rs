@@ -239,7 +239,10 @@ pub fn read_settings(text: &str, path: &Path) -> Result<Settings> {
 fn with_images(text: &str) -> Cow<'_, str> {
     let Ok(table) = toml::from_str::<toml::Table>(text) else { return Cow::Borrowed(text) };
     let is_alone = table.get("alone").and_then(toml::Value::as_bool) == Some(true);
-    let itself = table.get("images").filter(|_| is_alone);
+    // Coarse images are made of fine ones where there are no targets.
+    let coarsens = table.get("factor").and_then(toml::Value::as_integer).is_some_and(|factor| factor > 1)
+        && !table.contains_key("pairs");
+    let itself = table.get("images").filter(|_| is_alone || coarsens);
     let Some(first) = table.get("splits").and_then(|splits| splits.get(0)).or(itself) else {
         return Cow::Borrowed(text);
     };
