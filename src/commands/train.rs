@@ -83,8 +83,8 @@ pub struct TrainArguments {
     tuning: TuningArguments,
 }
 
-/// What the learning rate is multiplied with where a trained model only has to get used to other images.
-const FINETUNING: f64 = 0.1;
+/// What the learning rate is divided by where a trained model only has to get used to other images.
+const FINETUNING: f64 = 10.0;
 
 impl TrainArguments {
     /// The model that is to get used to other images, where there is one.
@@ -138,7 +138,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     }
     if let Some(path) = arguments.finetunes(settings.task)? {
         settings.start_from(&path)?;
-        settings.lr *= FINETUNING;
+        settings.lr /= FINETUNING;
     }
     arguments.settings.override_settings(&mut settings)?;
     if let Some(list) = arguments.settings.get("pairs") {
