@@ -24,6 +24,8 @@ mod limits;
 mod machine;
 #[path = "commands/memory.rs"]
 mod memory;
+#[path = "commands/models.rs"]
+mod models;
 #[path = "commands/optimisation.rs"]
 mod optimisation;
 #[path = "commands/predict.rs"]

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("what is judged").required(true).args(["models", "predictions"])), after_help = AFTER_HELP)]
+#[command(group(ArgGroup::new("what is judged").required(true).args(["models", "from_registry", "predictions"])), after_help = AFTER_HELP)]
 pub struct EvaluateArguments {
     #[command(flatten)]
     models: ModelArguments<false>,
@@ -86,7 +86,8 @@ range that they refer to.";
 const MAX_COLUMNS: usize = 16;
 
 /// Prints the scores of models or of results against targets.
-pub fn run(arguments: EvaluateArguments) -> Result<()> {
+pub fn run(mut arguments: EvaluateArguments) -> Result<()> {
+    arguments.models.choose()?;
     match &arguments.predictions {
         Some(predictions) => compare_files(&arguments, predictions),
         None => evaluate_models(&arguments),

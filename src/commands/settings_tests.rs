@@ -10,11 +10,14 @@ use crate::commands::Arguments;
 use crate::network::TaskKind;
 
 /// Flags of `train` that are no settings.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 13] = [
     "out",
     "resume",
     "new-labels",
     "config",
+    "finetune",
+    "finetune-from-registry",
+    "key",
     "preview-augmentation",
     "no-symmetries",
     "no-tune",

@@ -7,10 +7,12 @@ use log::info;
 
 use super::device::TuningArguments;
 use super::folds;
+use super::models_registry::nearest;
 use super::settings::SettingArguments;
 use super::training_progress::{ProgressWatcher, describe, report};
 use crate::files::read_text;
 use crate::images;
+use crate::network::TaskKind;
 use crate::samples::Symmetries;
 use crate::settings::Heading;
 use crate::training::{
@@ -58,6 +60,19 @@ pub struct TrainArguments {
     #[cfg(feature = "portal")]
     #[arg(long, value_name = "HASH")]
     journal: Option<String>,
+    /// Go on from this model with other images: as --init, with a tenth of the learning rate unless --lr says another
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["init", "resume"])]
+    finetune: Option<String>,
+    /// As --finetune, from the model of the registry for this task that is nearest to what --key says, as `predict --from-registry`
+    /// finds it; =DIR names another registry
+    #[arg(
+        long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", requires = "keys",
+        conflicts_with_all = ["init", "resume", "finetune"]
+    )]
+    finetune_from_registry: Option<String>,
+    /// What is known of the images, for --finetune-from-registry: keys as in msd-gpu models, such as energy=24keV
+    #[arg(long = "key", value_name = "KEY=VALUE", requires = "finetune_from_registry")]
+    keys: Vec<String>,
     #[command(flatten)]
     settings: SettingArguments,
     /// Show images only as they are: the same as --symmetries none
@@ -70,7 +85,21 @@ pub struct TrainArguments {
     tuning: TuningArguments,
 }
 
+/// What the learning rate is divided by where a trained model only has to get used to other images.
+const FINETUNING: f64 = 10.0;
+
 impl TrainArguments {
+    /// The model that is to get used to other images, where there is one.
+    fn finetunes(&self, task: TaskKind) -> Result<Option<String>> {
+        match &self.finetune_from_registry {
+            None => Ok(self.finetune.clone()),
+            Some(folder) => {
+                let path = nearest(folder, &self.keys, |entry| entry.task == task)?;
+                Ok(Some(path.to_string_lossy().into_owned()))
+            }
+        }
+    }
+
     fn has_limit(&self) -> bool {
         ["max_epochs", "max_minutes", "max_steps"].iter().any(|limit| self.settings.get(limit).is_some())
     }
@@ -109,6 +138,10 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let coarsens = settings.coarsens();
     if let Some(path) = arguments.settings.get("init") {
         settings.start_from(path)?;
+    }
+    if let Some(path) = arguments.finetunes(settings.task)? {
+        settings.start_from(&path)?;
+        settings.lr /= FINETUNING;
     }
     arguments.settings.override_settings(&mut settings)?;
     if let Some(list) = arguments.settings.get("pairs") {

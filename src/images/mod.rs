@@ -15,7 +15,7 @@
 //! The files of this room, each using only those before it:
 //!
 //! - `file`: opening a file, the one place that does; `limits`: which sizes are read and written; `label_format`: in how many
-//!   bits labels are stored ([`LabelFormat`]); `decoded`: stored numbers.
+//!   bits labels are stored ([`LabelFormat`]); `decoded`: stored numbers. `dry_run`: finding out what is packed too well to be true.
 //! - `notices`: what people are told of how a file is taken. `axes`: which planes are channels of one image.
 //! - `source`: where one image is, and what its header says.
 //! - `units`: units of length. `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
@@ -42,6 +42,7 @@ mod decode;
 mod decoded;
 mod derived;
 mod discovery;
+mod dry_run;
 mod file;
 mod jpeg;
 mod label_format;
