@@ -11,6 +11,7 @@ fn model(path: &Path) {
         target: Some(Normalisation { mean: vec![0.0], deviation: vec![1.0] }),
         slab: 1,
         self_supervised: None,
+        upscaling: None,
         provenance: Default::default(),
     };
     std::fs::write(path, model.to_bytes().unwrap()).unwrap();
