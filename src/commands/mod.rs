@@ -26,6 +26,7 @@ mod models;
 mod pace;
 mod predict;
 mod progress;
+mod provenance;
 #[cfg(feature = "portal")]
 mod repeat;
 mod results;

@@ -244,7 +244,10 @@ mod tests {
         scores.add(image.view(), image.view()).unwrap();
         assert!((scores.ssim().unwrap() - 1.0).abs() < 1e-12);
         scores.add(image.view(), other.view()).unwrap();
-        let of = |c| ssim(image.index_axis(Axis(0), c), other.index_axis(Axis(0), c), 6.0, SsimWindow::Uniform).unwrap();
+        let of = |c| {
+            ssim(image.index_axis(Axis(0), c), other.index_axis(Axis(0), c), 6.0, SsimWindow::Uniform)
+                .unwrap()
+        };
         let wanted = (1.0 + (of(0) + of(1)) / 2.0) / 2.0;
         assert!((scores.ssim().unwrap() - wanted).abs() < 1e-12);
         // Image by image and then together is the same.

@@ -174,9 +174,7 @@ mod tests {
     fn windows_lie_wholly_where_there_is_a_target() {
         // The mean of scikit-image's map (full=True) over windows wholly inside the circle, of which there are 261 and 125.
         let (mut a, b) = pair(31, 27);
-        a.indexed_iter_mut()
-            .filter(|((y, x), _)| !inside(*y, *x))
-            .for_each(|(_, value)| *value = f32::NAN);
+        a.indexed_iter_mut().filter(|((y, x), _)| !inside(*y, *x)).for_each(|(_, value)| *value = f32::NAN);
         for (window, wanted) in
             [(SsimWindow::Uniform, 0.917_659_200_415_355_2), (SsimWindow::Gaussian, 0.914_513_267_700_931_4)]
         {
@@ -200,7 +198,8 @@ mod tests {
 
     #[test]
     fn is_undefined_without_a_window_or_a_range() {
-        let similarity = |a: &Array2<f32>, b: &Array2<f32>, range| ssim(a.view(), b.view(), range, SsimWindow::Uniform);
+        let similarity =
+            |a: &Array2<f32>, b: &Array2<f32>, range| ssim(a.view(), b.view(), range, SsimWindow::Uniform);
         let (a, b) = pair(6, 40);
         assert_eq!(similarity(&a, &b, 1.0), None);
         let (a, b) = pair(8, 8);
