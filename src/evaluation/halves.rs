@@ -246,6 +246,44 @@ mod tests {
         assert!(error.to_string().contains("both halves must be of one size"), "{error}");
     }
 
+    /// A volume that no memory holds and that is never read.
+    struct Huge;
+
+    impl Volume for Huge {
+        fn name(&self) -> &str {
+            "huge"
+        }
+
+        fn extent(&self) -> Extent {
+            Extent::new(1 << 20, 1 << 20, 1 << 20)
+        }
+
+        fn channels(&self) -> usize {
+            1
+        }
+
+        fn axes(&self) -> &str {
+            "ZYX"
+        }
+
+        fn read(&self, _: Window) -> Result<Array4<f32>> {
+            Err(Error::Mismatch("it was read".into()))
+        }
+
+        fn read_labels(&self, _: Window) -> Result<ndarray::Array3<i64>> {
+            Err(Error::Mismatch("it was read".into()))
+        }
+    }
+
+    #[test]
+    fn what_is_larger_than_the_memory_is_refused_before_it_is_read() {
+        let error = Halves::correlate(&Huge, &Huge, None, Support::Whole).unwrap_err().to_string();
+        assert!(
+            error.contains("the Fourier transforms of both halves") && error.contains("`slices`"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn numbers_have_three_digits() {
         let texts = [1234.5, 99.96, 1.0, 0.012345].map(significant);
