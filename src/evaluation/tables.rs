@@ -8,6 +8,9 @@ use crate::network::{Class, Task};
 /// More classes than this make a confusion matrix that no screen shows.
 const MAX_COLUMNS: usize = 16;
 
+/// The header of a column that says in words what numbers are.
+pub(super) const WHAT: &str = "what it is";
+
 /// A table: its first column has names, all others numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -91,7 +94,7 @@ pub fn means(matrix: &ConfusionMatrix) -> Table {
     ];
     let row =
         |(name, value, meaning): (&str, Option<f64>, &str)| vec![name.into(), score(value), meaning.into()];
-    Table::new("Scores of all classes", &["score", "value", "what it is"], means.map(row).to_vec())
+    Table::new("Scores of all classes", &["score", "value", WHAT], means.map(row).to_vec())
 }
 
 /// How many pixels of each class became which; `None` for more classes than a screen shows.

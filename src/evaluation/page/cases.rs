@@ -237,8 +237,9 @@ fn profile(
     if height == 0 || width < 2 {
         return None;
     }
-    let mut lines = vec![series("target", target), series("output", found)];
-    lines.extend(input.map(|input| series("input", input)));
+    // The noisiest first, so that it does not cover the others.
+    let mut lines: Vec<_> = input.map(|input| series("input", input)).into_iter().collect();
+    lines.extend([series("output", found), series("target", target)]);
     let chart = Chart {
         title: format!("Values along row {row}, the middle one"),
         x_label: "column in pixels".into(),

@@ -19,7 +19,7 @@ pub use file::PageFile;
 use super::halves::Halves;
 use super::measures::Measures;
 use super::scores::{Evaluation, TaskScores};
-use super::tables::{Table, calibration_error, counted, how_measured, of_images, tables};
+use super::tables::{Table, WHAT, calibration_error, counted, how_measured, of_images, tables};
 use crate::metrics::Threshold;
 use crate::network::Task;
 use crate::pictures::{Page, Row, class_colour};
@@ -130,10 +130,11 @@ impl Report<'_> {
                 .collect();
             page.part(&format!("{}: {}", capital(case.word), image.name));
             page.paragraph(&sentence(&scores.join(", ")));
+            let names: Vec<_> = case.layers.iter().map(|layer| layer.name.as_str()).collect();
             page.pair(|page| {
                 // The output is shown first, where there is an input before it.
                 page.slider(
-                    &format!("Go through the pictures of the {} image", case.word),
+                    &format!("{} of the {} image", capital(&names.join(" to ")), case.word),
                     &case.layers,
                     case.layers.len().saturating_sub(2),
                 );
@@ -215,7 +216,9 @@ fn add(page: &mut Page, table: &Table) {
     };
     let rows: Vec<_> = (0_u32..).zip(&table.rows).map(row).collect();
     let header: Vec<_> = table.header.iter().map(String::as_str).collect();
-    page.table(&capital(&table.caption), &header, &rows, true);
+    // Where the last column says what the numbers are, it is read as text.
+    let numbers = table.header.last().is_none_or(|name| name != WHAT);
+    page.table(&capital(&table.caption), &header, &rows, numbers);
 }
 
 /// With a capital letter at its beginning.
