@@ -193,7 +193,7 @@ pub fn halves_page(halves: &Halves, provenance: &Provenance) -> String {
         &halves.chart().to_svg(),
         "The correlation of the halves over the frequency, with both thresholds.",
     );
-    page.section("All frequencies");
+    page.section("By frequency");
     let (header, rows) = halves.table();
     let rows: Vec<_> = rows
         .into_iter()
@@ -202,7 +202,7 @@ pub fn halves_page(halves: &Halves, provenance: &Provenance) -> String {
             Row::new(name, row)
         })
         .collect();
-    page.table("Each shell of frequencies", &header, &rows, true);
+    page.table("Up to 20 of the shells of frequencies, evenly spaced", &header, &rows, true);
     provenance.add_to(&mut page);
     page.finish()
 }
