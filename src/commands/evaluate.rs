@@ -151,10 +151,11 @@ fn write(page: PageFile, text: &str) -> Result<()> {
 
 /// Compares results in files with their targets.
 fn compare_files(arguments: &EvaluateArguments, predictions: &str, page: Option<PageFile>) -> Result<()> {
-    let mut measures = Measures::default();
-    measures.range = arguments.data_range.map(Scoring::range).transpose()?;
-    measures.window = arguments.ssim_window.unwrap_or_default();
-    measures.circle = arguments.circle;
+    let measures = Measures {
+        range: arguments.data_range.map(Scoring::range).transpose()?,
+        window: arguments.ssim_window.unwrap_or_default(),
+        circle: arguments.circle,
+    };
     let files = ResultFiles {
         results: predictions,
         targets: arguments.targets(),

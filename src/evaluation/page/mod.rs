@@ -81,10 +81,10 @@ impl Report<'_> {
         for table in tables(self.task, self.evaluation) {
             add(&mut page, &table);
         }
-        if let TaskScores::Segment { calibration, .. } = &self.evaluation.scores {
-            if calibration.expected_error().is_some() {
-                page.paragraph(&sentence(&calibration_error(calibration).replace("  ", " ")));
-            }
+        if let TaskScores::Segment { calibration, .. } = &self.evaluation.scores
+            && calibration.expected_error().is_some()
+        {
+            page.paragraph(&sentence(&calibration_error(calibration).replace("  ", " ")));
         }
         self.images(&mut page);
         let (table, count) = of_images(&self.evaluation.image_scores, MOST_ROWS);

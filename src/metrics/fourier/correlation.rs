@@ -152,7 +152,8 @@ impl FourierCorrelation {
                 let square = shells.squares[0][z] + shells.squares[1][y];
                 let (a, b) = (first.values.slice(s![z, y, ..]), second.values.slice(s![z, y, ..]));
                 for (x, ((a, b), of_x)) in a.iter().zip(b).zip(&shells.squares[2]).enumerate() {
-                    let shell = ((square + of_x).sqrt() / shells.width).round() as usize;
+                    // Rounding must not decide where a frequency lies in the middle between two shells.
+                    let shell = ((square + of_x).sqrt() / shells.width + 1e-9).round() as usize;
                     let Some(sums) = sums.get_mut(shell) else { continue };
                     // Each has a conjugate on the other side, but for those that are their own.
                     let times = if x == 0 || 2 * x == width { 1 } else { 2 };

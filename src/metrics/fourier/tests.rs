@@ -42,9 +42,9 @@ fn agrees_with_the_transforms_of_numpy() {
             Support::Whole,
             &[
                 0.993966, 0.995748, 0.953454, 0.83446, 0.970484, 0.810853, 0.821588, 0.744562, 0.721353,
-                0.904411, 0.76229, 0.711852, 0.626249, 0.81118, 0.933336,
+                0.904411, 0.76229, 0.706287, 0.628902, 0.81118, 0.933336,
             ],
-            &[4, 10, 16, 20, 28, 28, 34, 36, 52, 52, 52, 52, 74, 76, 58],
+            &[4, 10, 16, 20, 28, 28, 34, 36, 52, 52, 52, 50, 76, 76, 58],
         ),
         (
             (1, 21, 21),
@@ -114,7 +114,7 @@ fn noise_lowers_the_correlation_as_theory_says() {
 
 #[test]
 fn the_resolution_is_that_of_what_both_halves_share() {
-    // Waves of up to 0.2 a pixel with far more power than the noise, none beyond.
+    // Waves of up to 25 along 128 pixels with ten times the power of the noise, none beyond. Fading smears them over the next shells.
     let (side, last) = (128, 25);
     let mut signal = Array3::<f32>::zeros((1, side, side));
     let mut random = ChaCha8Rng::seed_from_u64(6);
@@ -131,12 +131,12 @@ fn the_resolution_is_that_of_what_both_halves_share() {
             }
         }
     }
-    let half = |seed| &signal + &noise((1, side, side), seed).mapv(|value| 3.0 * value);
+    let half = |seed| &signal + &noise((1, side, side), seed).mapv(|value| 20.0 * value);
     let found = correlation([half(7), half(8)], EVEN, Support::Whole);
     for threshold in Threshold::ALL {
         let Some(Crossing::At(frequency)) = found.crossing(threshold) else { panic!("{threshold:?}") };
         let pixels = 1.0 / frequency;
-        assert!((pixels - side as f64 / last as f64).abs() < 0.4, "{}: {pixels} pixels", threshold.name());
+        assert!((4.2..128.0 / 25.0).contains(&pixels), "{}: {pixels} pixels", threshold.name());
     }
 }
 
