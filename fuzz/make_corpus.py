@@ -2,13 +2,14 @@
 
     python fuzz/make_corpus.py
 
-Needs numpy, tifffile, imagecodecs, Pillow and zarr. What the fuzz targets find is kept beside them under other names.
+Needs numpy, h5py, tifffile, imagecodecs, Pillow and zarr. What the fuzz targets find is kept beside them under other names.
 """
 
 import io
 import pathlib
 import tempfile
 
+import h5py
 import numpy as np
 import tifffile
 import zarr
@@ -44,6 +45,93 @@ def write_tests():
     for path in (TESTS / "exchange/files").iterdir():
         reader = "model" if path.name == "expected.safetensors" else "exchange"
         keep(reader, path.name, path.read_bytes())
+
+
+def write_scans():
+    """Scans of six images of 2 x 4 pixels, as beamlines lay them out."""
+    folder = FUZZ / "corpus/scan"
+    folder.mkdir(parents=True, exist_ok=True)
+    images = np.arange(6 * 2 * 4, dtype="u2").reshape(6, 2, 4)
+    with h5py.File(folder / "dxchange.h5", "w", libver=("earliest", "v110")) as file:
+        file["exchange/data"] = images
+        file["exchange/data_white"] = images[:2]
+        file["exchange/data_dark"] = images[:1]
+        file["exchange/theta"] = np.linspace(0, 150, 6)
+        file["exchange/theta"].attrs["units"] = "degrees"
+        file["measurement/instrument/detector/pixel_size"] = np.array([0.65])
+        file["measurement/instrument/detector/pixel_size"].attrs["units"] = "um"
+    with h5py.File(folder / "dxchange_steps.h5", "w", libver=("earliest", "v110")) as file:
+        file["exchange/data"] = images
+        file["process/acquisition/rotation/rotation_step"] = 30.0
+        file["process/acquisition/flat_fields/flat_field_value"] = 40.0
+    with h5py.File(folder / "nxtomo.nxs", "w", libver=("v110", "v110")) as file:
+        file["entry/instrument/detector/data"] = images
+        file["entry/instrument/detector/image_key"] = np.array([2, 1, 0, 0, 0, 1])
+        file["entry/instrument/detector/x_pixel_size"] = np.array([1e-6])
+        file["entry/sample/rotation_angle"] = np.linspace(0, 150, 6)
+        file["entry/sample/rotation_angle"].attrs["units"] = "deg"
+    with h5py.File(folder / "als.h5", "w", libver=("earliest", "v110")) as file:
+        group = file.create_group("20200101_x")
+        group.attrs["arange"] = "180.0"
+        group.attrs["pxsize"] = 0.00065
+        for number in range(3):
+            group[f"x_0000_{number:04}.tif"] = images[number : number + 1]
+        group["xbak_0000_0000.tif"] = images[:1]
+        group["xdrk_0000_0000.tif"] = images[:1]
+
+
+TEXTS = {
+    "angles": {
+        "degrees.txt": "# degrees\n0\n60.5\n\n120 # the last\n",
+        "columns.csv": "0, 0\n1, 1e1\n2; -3\n",
+        "infinite.txt": "0\ninf\nnan\n",
+    },
+    "pairs": {
+        "list.csv": "image,target\na.png,b.png\nb.png,a.png\n",
+        "groups.csv": "\ufeffImage, Target, Weight, Group\n# none\na.png,b.png,,one\n\"b.png\",a.png,a.png,one\n",
+        "pattern.csv": "image,target\n*.png,*.png\nnone/*.png,.\n",
+    },
+    "raw_form": {
+        "slices.txt": "4x2x2:u16le",
+        "header.txt": "3x2:f32be+8",
+        "large.txt": "4294967296x4294967296x4294967296:f64+18446744073709551615",
+    },
+    "settings": {
+        "regress.toml": 'task = "regress"\nimages = "a"\ntargets = "b"\ndepth = 20\ndilations = [1, 2, 4]\nlr = 1e-3\nmax_steps = 10\n',
+        "segment.toml": 'task = "segment"\nimages = "a"\ntargets = "b"\nclasses = [0, 5]\nclass_names = ["x", "y"]\nclass_weights = "balanced"\ncrop = 128\nnoise = 0.1\nseed = 7\n',
+        "splits.toml": 'task = "regress"\nsplits = ["a", "b"]\nval_fraction = 0.2\nslab = 3\ncache = "2GB"\n',
+    },
+    "project": {
+        "images.toml": """version = 1
+name = "p"
+next_image = 2
+
+[training]
+depth = "20"
+
+[[images]]
+id = "i1"
+name = "a"
+path = "a.tif"
+came = "linked"
+width = 8
+height = 4
+slices = 2
+channels = 1
+lowest = 0.0
+highest = 9.0
+low = 0.0
+high = 9.0
+""",
+        "empty.toml": 'version = 1\nname = "p"\nnext_image = 1\n',
+    },
+}
+
+
+def write_texts():
+    for reader, files in TEXTS.items():
+        for name, text in files.items():
+            keep(reader, name, text.encode())
 
 
 def tiff(name, data, **options):
@@ -142,3 +230,5 @@ if __name__ == "__main__":
     write_pictures()
     write_zarr()
     write_raw()
+    write_scans()
+    write_texts()

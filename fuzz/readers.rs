@@ -11,6 +11,10 @@ use msd_gpu::images::{
     Discovery, ImageSource, Slices, Volume, overview, page_size, read_image, read_labels, read_values,
 };
 use msd_gpu::network::Model;
+#[cfg(feature = "portal")]
+use msd_gpu::portal::Project;
+use msd_gpu::tomography::{Scan, ScanFiles};
+use msd_gpu::training::{Prepared, RunFolder, Settings, TaskKind, read_settings};
 
 /// Images of more numbers are not read whole: the file may well hold them, and then they take what they take.
 const MOST_NUMBERS: usize = 1 << 18;
@@ -23,7 +27,8 @@ const PART: usize = 16;
 pub type Reader = (&'static str, fn(&[u8]));
 
 /// All readers.
-pub const READERS: [Reader; 11] = [
+pub const READERS: &[Reader] = &[
+    ("angles", angles),
     ("exchange", exchange),
     ("hdf5", file),
     ("jpeg", file),
@@ -31,8 +36,14 @@ pub const READERS: [Reader; 11] = [
     ("mrc", file),
     ("nifti", file),
     ("npy", file),
+    ("pairs", pairs),
     ("png", file),
+    #[cfg(feature = "portal")]
+    ("project", project),
     ("raw", raw),
+    ("raw_form", raw_form),
+    ("scan", scan),
+    ("settings", settings),
     ("tiff", file),
     ("zarr", zarr),
 ];
@@ -47,6 +58,87 @@ pub fn raw(bytes: &[u8]) {
     let mut discovery = Discovery::default();
     discovery.raw = Some("8x4x2:u16le".into());
     in_file(bytes, |path| images(path, &discovery));
+}
+
+/// What somebody says of the form of a file without a header.
+pub fn raw_form(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut discovery = Discovery::default();
+    discovery.raw = Some(text.into());
+    in_file(&[7; 64], |path| images(path, &discovery));
+}
+
+/// A scan, of which the rows in the middle are read.
+pub fn scan(bytes: &[u8]) {
+    in_file(bytes, |path| scan_in(path, &ScanFiles::default()));
+}
+
+/// A file of angles, of three projections.
+pub fn angles(bytes: &[u8]) {
+    in_folder(bytes, "angles.txt", &["a.png", "b.png", "c.png"], |folder| {
+        let mut files = ScanFiles::default();
+        files.angles = Some(folder.join("angles.txt").display().to_string());
+        scan_in(&folder.join("*.png"), &files);
+    });
+}
+
+fn scan_in(path: &Path, files: &ScanFiles) {
+    let Some(place) = path.to_str() else { return };
+    let Ok(scan) = Scan::open(place, files) else { return };
+    let (rows, columns) = scan.size();
+    let (projections, (flats, darks)) = (scan.angles().len(), scan.frames());
+    let count = projections.saturating_add(flats).saturating_add(darks).saturating_mul(columns);
+    if rows > 0 && count <= MOST_NUMBERS {
+        let row = rows / 2..rows / 2 + 1;
+        let _ = scan.projections(row.clone());
+        let _ = scan.flats(row.clone());
+        let _ = scan.darks(row);
+    }
+}
+
+/// A list of images with their targets, beside two images.
+pub fn pairs(bytes: &[u8]) {
+    in_folder(bytes, "list.csv", &["a.png", "b.png"], |folder| {
+        let list = folder.join("list.csv").display().to_string();
+        let mut settings = Settings::new(TaskKind::Regress, list.clone(), list.clone());
+        (settings.pairs, settings.depth) = (Some(list), Some(1));
+        let _ = Prepared::load(&settings);
+    });
+}
+
+/// The settings of a run, given by hand and in its folder.
+pub fn settings(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(settings) = read_settings(text, Path::new("config.toml"))
+    {
+        let _ = settings.validate();
+        let _ = settings.to_toml();
+    }
+    in_folder(bytes, "config.toml", &[], |folder| {
+        let _ = RunFolder::settings(folder);
+    });
+}
+
+/// The file of a project.
+#[cfg(feature = "portal")]
+pub fn project(bytes: &[u8]) {
+    in_folder(bytes, "project.toml", &[], |folder| {
+        if fs::write(folder.join("journal.jsonl"), "").is_ok() {
+            let _ = Project::as_of(folder, "");
+        }
+    });
+}
+
+/// Bytes as the file `name` in a folder, beside small images.
+fn in_folder(bytes: &[u8], name: &str, images: &[&str], read: impl Fn(&Path)) {
+    let Ok(folder) = tempfile::tempdir() else { return };
+    let folder = folder.path();
+    let image = ndarray::Array2::from_shape_fn((4, 6), |(y, x)| (40 * y + 7 * x) as u8);
+    let are_there =
+        images.iter().all(|name| msd_gpu::images::write_png_grey8(folder.join(name), &image).is_ok());
+    if are_there && fs::write(folder.join(name), bytes).is_ok() {
+        read(folder);
+    }
 }
 
 /// A model of this program.
@@ -85,7 +177,7 @@ pub fn pack(files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// Writes the files that [`pack`] has packed into `folder`, as far as they make sense; how many these are.
-fn unpack(mut bytes: &[u8], folder: &Path) -> usize {
+pub fn unpack(mut bytes: &[u8], folder: &Path) -> usize {
     let mut count = 0;
     while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
         let Ok(line) = std::str::from_utf8(&bytes[..end]) else { break };

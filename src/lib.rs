@@ -137,6 +137,7 @@ mod pipeline;
 #[cfg(feature = "portal")]
 pub mod portal;
 pub mod reference;
+pub mod registry;
 pub mod samples;
 pub mod schedule;
 pub mod selftest;

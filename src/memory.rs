@@ -80,6 +80,19 @@ pub fn reserve<T>(what: &str, count: usize, way_out: &str) -> Result<Vec<T>> {
     Ok(vector)
 }
 
+/// `count` zeros, or the error of [`check`] where there is no room. Pages of memory that nothing is written to are not taken.
+///
+/// # Errors
+/// As [`reserve`].
+pub fn zeros<T: bytemuck::Zeroable>(what: &str, count: usize, way_out: &str) -> Result<Vec<T>> {
+    let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
+    check(what, bytes, way_out)?;
+    bytemuck::allocation::try_zeroed_vec(count).map_err(|()| {
+        let free = free().unwrap_or(Free { bytes: 0, limit: Limit::Machine });
+        out_of_memory(what, bytes, free, way_out)
+    })
+}
+
 fn out_of_memory(what: &str, wanted: u64, free: Free, way_out: &str) -> Error {
     let raise = match free.limit {
         Limit::Machine => "",

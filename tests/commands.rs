@@ -24,6 +24,8 @@ mod limits;
 mod machine;
 #[path = "commands/memory.rs"]
 mod memory;
+#[path = "commands/models.rs"]
+mod models;
 #[path = "commands/optimisation.rs"]
 mod optimisation;
 #[path = "commands/predict.rs"]
@@ -44,6 +46,8 @@ mod train;
 mod train_data;
 #[path = "commands/tune.rs"]
 mod tune;
+#[path = "commands/upscale.rs"]
+mod upscale;
 #[path = "commands/volumes.rs"]
 mod volumes;
 #[path = "commands/watch.rs"]

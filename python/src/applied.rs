@@ -14,6 +14,7 @@ use msd_gpu::training::TaskKind;
 use msd_gpu::watcher::{Flow, ImageReport, Watcher};
 use ndarray::{Array3, ArrayD, Axis};
 use numpy::Element;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -109,6 +110,16 @@ impl Applied {
         measure.transpose().map_err(raised)
     }
 
+    /// Refuses models whose results have a finer grid than their images: arrays of results are as large as those of images.
+    fn check_grid(&self) -> PyResult<()> {
+        match self.model().factor() {
+            1 => Ok(()),
+            factor => Err(PyValueError::new_err(format!(
+                "the model makes images {factor} times as fine, which is done from files to files; use apply, or msd-gpu evaluate for its scores"
+            ))),
+        }
+    }
+
     /// The array that is given, as images for these models.
     fn stack<'py>(
         &self,
@@ -116,6 +127,7 @@ impl Applied {
         rescale: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Stack<'py>> {
         process::enter()?;
+        self.check_grid()?;
         let mut stack = Stack::of(array, self.model().architecture.inputs, self.measure(rescale)?)?;
         let extent = stack.extent();
         if stack.windows().is_some() && extent.pixels() > 0 {
@@ -332,6 +344,7 @@ impl Applied {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         process::enter()?;
+        self.check_grid()?;
         let py = images.py();
         let options = Options::read(function, options, &OPTIONS)?;
         let [weights, ignore, threshold, classes, range, rescale] = OPTIONS.map(|name| options.get(name));

@@ -14,16 +14,20 @@ use crate::evaluation::page::{Case, PageFile, Report, halves_page};
 use crate::evaluation::tables::{
     Table, calibration_error, confusion, counted, how_measured, means, of_classes, of_values, reliability,
 };
-use crate::evaluation::{Comparison, Evaluation, Halves, Measures, Scoring, TaskScores, compare, report};
+use crate::evaluation::{
+    Comparison, Evaluation, Halves, Measures, Scoring, TaskScores, UpscaledSets, UpscalingScores, compare,
+    report,
+};
 use crate::images::{Discovery, Slices, VoxelSize, check_one_volume};
-use crate::metrics::{SsimWindow, Support, Threshold};
-use crate::network::{Model, Task, TaskKind};
-use crate::samples::{DataFiles, Dataset, LabelRule, ResultFiles};
+use crate::inference::Ensemble;
+use crate::metrics::{RegressionScores, SsimWindow, Support, Threshold};
+use crate::network::{Coarsening, Model, Task, TaskKind, Upscaling};
+use crate::samples::{DataFiles, Dataset, Interpolation, LabelRule, Recordings, ResultFiles, Upscaled};
 use crate::{Error, Result};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("what is judged").required(true).args(["models", "predictions", "halves"])), after_help = AFTER_HELP)]
+#[command(group(ArgGroup::new("what is judged").required(true).args(["models", "from_registry", "predictions", "halves"])), after_help = AFTER_HELP)]
 pub struct EvaluateArguments {
     #[command(flatten)]
     models: ModelArguments<false>,
@@ -52,8 +56,9 @@ pub struct EvaluateArguments {
     /// Images: a folder, a TIFF stack or a quoted pattern
     #[arg(long, value_name = "P", required_unless_present_any = ["predictions", "pairs", "halves"])]
     images: Option<String>,
-    /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'
-    #[arg(long, value_name = "P", required_unless_present_any = ["pairs", "halves"])]
+    /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'. Of a model that makes images finer, without targets
+    /// the images are fine ones, which are made coarse as in training
+    #[arg(long, value_name = "P", required_unless_present_any = ["pairs", "images", "halves"])]
     targets: Option<String>,
     /// List of images with their targets, as train --pairs takes it: lines image,target, and weight where wanted
     #[arg(long, value_name = "LIST.csv", conflicts_with_all = ["images", "targets", "weights", "predictions"])]
@@ -107,7 +112,8 @@ one class covers most of the image: calling every pixel background may reach 0.9
 range that they refer to.";
 
 /// Prints the scores of models or of results against targets.
-pub fn run(arguments: EvaluateArguments) -> Result<()> {
+pub fn run(mut arguments: EvaluateArguments) -> Result<()> {
+    arguments.models.choose()?;
     // Before anything is computed.
     let page = arguments.report.as_deref().map(PageFile::new).transpose()?;
     match (&arguments.halves, &arguments.predictions) {
@@ -125,11 +131,13 @@ struct Scored<'a> {
     measures: Measures,
     cases: &'a [Case],
     models: &'a [PathBuf],
+    /// The scores of what it is compared with, and their names.
+    others: &'a [(&'static str, &'a RegressionScores)],
 }
 
 /// Writes the page of scores.
 fn write_page(page: PageFile, arguments: &EvaluateArguments, scored: Scored<'_>) -> Result<()> {
-    let Scored { title, task, evaluation, measures, cases, models } = scored;
+    let Scored { title, task, evaluation, measures, cases, models, others } = scored;
     let files = [
         ("images", &arguments.images),
         ("predictions", &arguments.predictions),
@@ -138,7 +146,7 @@ fn write_page(page: PageFile, arguments: &EvaluateArguments, scored: Scored<'_>)
         ("weights", &arguments.weights),
     ];
     let provenance = provenance::of(models, &files);
-    let report = Report { title, task, evaluation, measures, cases, provenance };
+    let report = Report { title, task, evaluation, measures, cases, provenance, others };
     write(page, &report.to_html())
 }
 
@@ -171,14 +179,21 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str, page: Option<
     let Comparison { task, evaluation, cases } = compared;
     if let Some(page) = page {
         let title = predictions.to_owned();
-        let scored =
-            Scored { title, task: &task, evaluation: &evaluation, measures, cases: &cases, models: &[] };
+        let scored = Scored {
+            title,
+            task: &task,
+            evaluation: &evaluation,
+            measures,
+            cases: &cases,
+            models: &[],
+            others: &[],
+        };
         write_page(page, arguments, scored)?;
     }
     if arguments.json {
         console::json(&Value::Object(report(&task, &evaluation, measures)));
     } else {
-        print(&task, &evaluation, measures);
+        print(&task, &evaluation, measures, &[]);
     }
     Ok(())
 }
@@ -207,6 +222,12 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
         }
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
+    if let Some(upscaling) = ensemble.model().upscaling {
+        return evaluate_upscaling(arguments, &mut ensemble, &scoring, upscaling, page);
+    }
+    if arguments.targets.is_none() && arguments.pairs.is_none() {
+        return Err(Error::setting("--targets", "missing", "it must name what the images are to become"));
+    }
     let dataset = load(arguments, ensemble.model(), &scoring)?;
     if let Some(first) = dataset.items().first() {
         ensemble.check_channels(first.name(), first.channels())?;
@@ -222,12 +243,72 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
     if let Some(page) = page {
         let title = arguments.models.description();
         let (evaluation, cases, models) = (&evaluation, &cases, &arguments.models.paths());
-        write_page(page, arguments, Scored { title, task, evaluation, measures, cases, models })?;
+        write_page(
+            page,
+            arguments,
+            Scored { title, task, evaluation, measures, cases, models, others: &[] },
+        )?;
     }
     if arguments.json {
         console::json(&scoring.report(&ensemble, &evaluation));
     } else {
-        print(task, &evaluation, measures);
+        print(task, &evaluation, measures, &[]);
+    }
+    Ok(())
+}
+
+/// Scores a model that makes images finer, beside interpolation.
+fn evaluate_upscaling(
+    arguments: &EvaluateArguments,
+    ensemble: &mut Ensemble,
+    scoring: &Scoring,
+    Upscaling { factor, coarsening }: Upscaling,
+    page: Option<PageFile>,
+) -> Result<()> {
+    let model = ensemble.model();
+    let inputs = model.architecture.inputs;
+    let alone = arguments.images.as_ref().filter(|_| arguments.targets.is_none());
+    let load = |interpolation, slab: usize| {
+        let files = match (&arguments.pairs, alone) {
+            (None, Some(images)) => DataFiles::of_recordings(Recordings::alone(images)),
+            (Some(list), _) => DataFiles::listed(list),
+            (None, None) => {
+                DataFiles::new(arguments.images.as_deref().unwrap_or_default(), arguments.targets())
+            }
+        };
+        // A model that learnt from pairs says nothing of how coarse images come about.
+        let blur = alone.map(|_| coarsening.map_or(0.0, |Coarsening { blur, .. }| blur));
+        let upscaled = Upscaled { factor, interpolation, blur, corner: None };
+        let files = files.found_by(arguments.discovery(slab)).upscaled(Some(upscaled));
+        files.weighted(arguments.weights.as_deref()).of_channels(inputs / model.slab * slab).regression()
+    };
+    let seen = load(Interpolation::Bicubic, model.slab)?;
+    let bicubic = if model.slab == 1 { seen.clone() } else { load(Interpolation::Bicubic, 1)? };
+    let lanczos = load(Interpolation::Lanczos, 1)?;
+    if let Some(first) = seen.items().first() {
+        ensemble.check_channels(first.name(), first.channels())?;
+    }
+    let targets = arguments.targets.as_ref().or(arguments.images.as_ref()).or(arguments.pairs.as_ref());
+    scoring.check_targets(&format!("the targets in {}", targets.map_or("", String::as_str)), &seen)?;
+    let mut progress = ImageProgress::over(seen.len());
+    let sets = UpscaledSets { seen: &seen, bicubic: &bicubic, lanczos: &lanczos };
+    let measures = scoring.measures();
+    let found =
+        UpscalingScores::of(ensemble, &sets, alone.is_some(), measures, page.is_some(), &mut progress)?;
+    drop(progress);
+    let others = [("bicubic", found.bicubic.as_ref()), ("Lanczos", found.lanczos.as_ref())];
+    let others: Vec<_> = others.into_iter().filter_map(|(name, scores)| Some((name, scores?))).collect();
+    let (task, evaluation) = (&ensemble.model().task, &found.evaluation);
+    if let Some(page) = page {
+        let title = arguments.models.description();
+        let (cases, models) = (&found.cases, &arguments.models.paths());
+        let scored = Scored { title, task, evaluation, measures, cases, models, others: &others };
+        write_page(page, arguments, scored)?;
+    }
+    if arguments.json {
+        console::json(&scoring.report_upscaling(ensemble, &found));
+    } else {
+        print(task, evaluation, measures, &others);
     }
     Ok(())
 }
@@ -305,7 +386,7 @@ fn voxel_size(text: &str) -> Result<VoxelSize> {
 }
 
 /// The scores for people.
-fn print(task: &Task, evaluation: &Evaluation, measures: Measures) {
+fn print(task: &Task, evaluation: &Evaluation, measures: Measures, others: &[(&str, &RegressionScores)]) {
     let mut lines = vec![counted(evaluation.images)];
     lines.extend(how_measured(evaluation, measures));
     lines.push(String::new());
@@ -330,7 +411,7 @@ fn print(task: &Task, evaluation: &Evaluation, measures: Measures) {
             }
         }
         (TaskScores::Regress { output, input }, _) => {
-            lines.extend(lines_of(of_values(output, input.as_ref())));
+            lines.extend(lines_of(of_values(output, input.as_ref(), others)));
         }
         // The scores of classes are those of a segmentation.
         (TaskScores::Segment { .. }, Task::Regress) => {}

@@ -12,8 +12,8 @@ use crate::engine::Engine;
 use crate::geometry::{Extent, Shape};
 use crate::images::{Discovery, ImageSource, is_there, page_size};
 use crate::network::{
-    Architecture, DilationMode, InputNormalisation, Measure, Model, Normalisation, SelfSupervised, Splits,
-    Task,
+    Architecture, Coarsening, DilationMode, InputNormalisation, Measure, Model, Normalisation,
+    SelfSupervised, Splits, Task, Upscaling,
 };
 use crate::{Error, Result, inference, training};
 
@@ -145,7 +145,7 @@ fn as_json(model: &Model, memory: Option<&MemoryNeeds>) -> Value {
     json!({
         "task": model.task, "architecture": model.architecture, "parameters": model.parameters.len(),
         "receptive_field": model.architecture.receptive_field(), "input": model.input, "target": model.target,
-        "self_supervised": model.self_supervised, "provenance": model.provenance, "memory": memory,
+        "self_supervised": model.self_supervised, "upscaling": model.upscaling, "provenance": model.provenance, "memory": memory,
     })
 }
 
@@ -171,6 +171,15 @@ pub(super) fn entries(path: &Path, model: &Model) -> Vec<(String, String)> {
             say("learnt from", format!("images alone, blind mask {mask} of {extent} pixels to each side"));
         }
         None => {}
+    }
+    if let Some(Upscaling { factor, coarsening }) = model.upscaling {
+        say("makes finer", format!("{factor} times in y and x, from bicubic interpolation"));
+        if let Some(Coarsening { blur, noise }) = coarsening {
+            say(
+                "learnt from",
+                format!("fine images made coarse, with a blur of {blur} fine pixels and noise of {noise}"),
+            );
+        }
     }
     match model.slab {
         1 => say("inputs", channels(architecture.inputs)),

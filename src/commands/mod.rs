@@ -23,6 +23,7 @@ mod interrupt;
 mod look;
 mod man;
 mod models;
+mod models_registry;
 mod pace;
 mod predict;
 mod progress;
@@ -104,6 +105,11 @@ enum Command {
     Evaluate(evaluate::EvaluateArguments),
     /// Say what a model is, and what applying and training it take; or what an image or a stack is and holds
     Inspect(inspect::InspectArguments),
+    /// List models that were kept with what they were trained on, add one, or remove one
+    ///
+    /// A denoiser learns the noise of an instrument at its settings, so a model of an earlier experiment serves a later one that was
+    /// recorded alike: predict --from-registry and train --finetune-from-registry find it by its keys.
+    Models(models_registry::ModelsArguments),
     /// Write an image or a stack in another format: TIFF, PNG, OME-Zarr, HDF5, NPY, MRC, NIfTI
     Convert(convert::ConvertArguments),
     /// Make volumes from the projections of a tomographic scan
@@ -164,6 +170,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Models(arguments) => models_registry::run(arguments),
         Command::Convert(arguments) => convert::run(arguments),
         Command::Tomo(arguments) => tomo::run(arguments),
         Command::Import(arguments) => import::run(arguments),

@@ -5,17 +5,23 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::device::DeviceArguments;
+use super::models_registry::RegistryArguments;
 use crate::Result;
 use crate::geometry::Symmetry;
 use crate::inference::Ensemble;
 use crate::network::Model;
 
+/// What may stand in the place of `--model` where that is required.
+const OTHER_MODELS: [&str; 1] = ["from_registry"];
+
 /// Models, and how an image goes through them. At least one has to be named where that is `REQUIRED`.
 #[derive(Debug, Args)]
 pub struct ModelArguments<const REQUIRED: bool = true> {
     /// Run folder, model file or folder of folds; of several models, the mean of their probabilities or values is taken
-    #[arg(long = "model", value_name = "M", required = REQUIRED)]
+    #[arg(long = "model", value_name = "M", required_unless_present_any = OTHER_MODELS[..usize::from(REQUIRED)].iter())]
     models: Vec<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryArguments,
     /// Average over all eight flips and rotations of each image as well: eight times the work
     #[arg(long)]
     tta: bool,
@@ -31,6 +37,12 @@ pub struct ModelArguments<const REQUIRED: bool = true> {
 }
 
 impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
+    /// Takes the model of the registry where one is wanted; comes before all else.
+    pub(super) fn choose(&mut self) -> Result<()> {
+        self.models.extend(self.registry.choose()?);
+        Ok(())
+    }
+
     /// Reads and opens the models; `check` sees the first one before a device is opened.
     pub(super) fn open(&self, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
         self.open_for(self.tile, check)

@@ -53,7 +53,8 @@ impl PredictArguments {
 /// Applies the models to every image and writes the results, in order.
 ///
 /// All that can be known before the first image is computed is checked before.
-pub fn run(arguments: PredictArguments) -> Result<()> {
+pub fn run(mut arguments: PredictArguments) -> Result<()> {
+    arguments.models.choose()?;
     let request = arguments.request()?;
     let models = &arguments.models;
     let out = request.destination.folder();

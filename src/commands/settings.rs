@@ -13,8 +13,9 @@ use crate::training::Settings;
 
 /// The setting that has no flag, but is the first word of the command.
 const POSITIONAL: &str = "task";
-/// Another name of a regression.
+/// Other names of a regression.
 const DENOISE: &str = "denoise";
+const UPSCALE: &str = "upscale";
 
 /// The settings that were given as flags, as text that their flags have accepted.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,8 @@ pub(super) struct SettingArguments {
     given: Vec<(&'static Setting, String)>,
     /// Whether the task was called denoising.
     pub(super) denoises: bool,
+    /// Whether the task was called upscaling.
+    pub(super) upscales: bool,
 }
 
 impl SettingArguments {
@@ -68,12 +71,13 @@ impl FromArgMatches for SettingArguments {
             text.map(|text| (setting, text))
         };
         let mut given: Vec<_> = Settings::all().filter_map(given).collect();
-        let task = given.iter_mut().find(|(setting, text)| setting.name() == POSITIONAL && text == DENOISE);
-        let denoises = task.is_some();
-        if let Some((_, text)) = task {
+        let task = given.iter_mut().find(|(setting, _)| setting.name() == POSITIONAL);
+        let [denoises, upscales] =
+            [DENOISE, UPSCALE].map(|name| task.as_ref().is_some_and(|(_, text)| text == name));
+        if let Some((_, text)) = task.filter(|_| denoises || upscales) {
             *text = TaskKind::Regress.to_string();
         }
-        Ok(Self { given, denoises })
+        Ok(Self { given, denoises, upscales })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
@@ -114,8 +118,10 @@ fn argument(setting: &'static Setting, flags: &BTreeSet<String>) -> Arg {
         ValueKind::Choice(choices) if setting.name() == POSITIONAL => {
             let denoise = PossibleValue::new(DENOISE)
                 .help("regress, with clean images as targets or without any (see --splits and --alone)");
+            let upscale =
+                PossibleValue::new(UPSCALE).help("regress, from coarse images to fine ones (see --factor)");
             let names = choices.iter().map(|choice| PossibleValue::new(choice.name()).help(choice.help()));
-            arg.value_parser(PossibleValuesParser::new(names.chain([denoise])))
+            arg.value_parser(PossibleValuesParser::new(names.chain([denoise, upscale])))
         }
         ValueKind::Choice(choices) => arg.value_parser(names_of(choices)),
         _ => arg,

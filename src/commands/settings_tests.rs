@@ -10,11 +10,14 @@ use crate::commands::Arguments;
 use crate::network::TaskKind;
 
 /// Flags of `train` that are no settings.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 13] = [
     "out",
     "resume",
     "new-labels",
     "config",
+    "finetune",
+    "finetune-from-registry",
+    "key",
     "preview-augmentation",
     "no-symmetries",
     "no-tune",
@@ -249,6 +252,10 @@ fn each_has_a_line_in_the_stub_of_the_python_module() {
         "blind_spot",
         "blind_mask",
         "blind_extent",
+        "factor",
+        "coarse_blur",
+        "coarse_noise",
+        "at",
         "fold",
         "folds",
         "axes",

@@ -7,10 +7,12 @@ use log::info;
 
 use super::device::TuningArguments;
 use super::folds;
+use super::models_registry::nearest;
 use super::settings::SettingArguments;
 use super::training_progress::{ProgressWatcher, describe, report};
 use crate::files::read_text;
 use crate::images;
+use crate::network::TaskKind;
 use crate::samples::Symmetries;
 use crate::settings::Heading;
 use crate::training::{
@@ -24,6 +26,8 @@ msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
        msd-gpu train <TASK> --pairs <LIST.csv> --out <RUN> [OPTIONS]
        msd-gpu train denoise --splits <P> <P>... --out <RUN> [OPTIONS]
        msd-gpu train denoise --alone --images <P> --out <RUN> [OPTIONS]
+       msd-gpu train upscale --factor <N> --images <COARSE> --targets <FINE> --out <RUN> [OPTIONS]
+       msd-gpu train upscale --factor <N> --images <FINE> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
        msd-gpu train --resume <RUN> [OPTIONS]
        msd-gpu train --project <DIR> --journal <HASH> --out <RUN>";
@@ -56,6 +60,19 @@ pub struct TrainArguments {
     #[cfg(feature = "portal")]
     #[arg(long, value_name = "HASH")]
     journal: Option<String>,
+    /// Go on from this model with other images: as --init, with a tenth of the learning rate unless --lr says another
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["init", "resume"])]
+    finetune: Option<String>,
+    /// As --finetune, from the model of the registry for this task that is nearest to what --key says, as `predict --from-registry`
+    /// finds it; =DIR names another registry
+    #[arg(
+        long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", requires = "keys",
+        conflicts_with_all = ["init", "resume", "finetune"]
+    )]
+    finetune_from_registry: Option<String>,
+    /// What is known of the images, for --finetune-from-registry: keys as in msd-gpu models, such as energy=24keV
+    #[arg(long = "key", value_name = "KEY=VALUE", requires = "finetune_from_registry")]
+    keys: Vec<String>,
     #[command(flatten)]
     settings: SettingArguments,
     /// Show images only as they are: the same as --symmetries none
@@ -68,7 +85,21 @@ pub struct TrainArguments {
     tuning: TuningArguments,
 }
 
+/// What the learning rate is divided by where a trained model only has to get used to other images.
+const FINETUNING: f64 = 10.0;
+
 impl TrainArguments {
+    /// The model that is to get used to other images, where there is one.
+    fn finetunes(&self, task: TaskKind) -> Result<Option<String>> {
+        match &self.finetune_from_registry {
+            None => Ok(self.finetune.clone()),
+            Some(folder) => {
+                let path = nearest(folder, &self.keys, |entry| entry.task == task)?;
+                Ok(Some(path.to_string_lossy().into_owned()))
+            }
+        }
+    }
+
     fn has_limit(&self) -> bool {
         ["max_epochs", "max_minutes", "max_steps"].iter().any(|limit| self.settings.get(limit).is_some())
     }
@@ -104,8 +135,13 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         settings.clear_limits();
     }
     let started = settings.clone();
+    let coarsens = settings.coarsens();
     if let Some(path) = arguments.settings.get("init") {
         settings.start_from(path)?;
+    }
+    if let Some(path) = arguments.finetunes(settings.task)? {
+        settings.start_from(&path)?;
+        settings.lr /= FINETUNING;
     }
     arguments.settings.override_settings(&mut settings)?;
     if let Some(list) = arguments.settings.get("pairs") {
@@ -114,6 +150,13 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     if arguments.settings.get("splits").is_some() {
         let splits = settings.splits.clone();
         settings.learn_from_splits(splits);
+    }
+    if coarsens && arguments.settings.get("targets").is_none() {
+        let named = settings.val_targets.clone();
+        settings.coarsen_images();
+        if arguments.settings.get("val_targets").is_some() {
+            settings.val_targets = named;
+        }
     }
     if settings.alone && arguments.settings.get("images").is_some() {
         settings.learn_alone();
@@ -206,7 +249,12 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
             "denoising learns from clean images of the same scenes; without any, give several noisy recordings of each scene with --splits, whose noise a network cannot foresee from each other, or --alone for single images",
         ));
     }
-    let task = given("task", "the task (segment or regress, or denoise)")?.parse()?;
+    let factor = arguments.settings.get("factor").and_then(|text| text.parse::<usize>().ok()).unwrap_or(1);
+    if arguments.settings.upscales && factor == 1 {
+        let wanted = "it says how many times as fine the results are to be as the images: 2, 3 or 4";
+        return Err(Error::setting("--factor", "missing", wanted));
+    }
+    let task = given("task", "the task (segment or regress, or denoise or upscale)")?.parse()?;
     if arguments.settings.get("splits").is_some() {
         let others = ["images", "targets", "pairs", "weights"];
         if let Some(other) = others.into_iter().find(|name| arguments.settings.get(name).is_some()) {
@@ -231,6 +279,15 @@ fn from_arguments(arguments: &TrainArguments) -> Result<Settings> {
         return Ok(settings);
     }
     let list = arguments.settings.get("pairs");
+    if factor != 1 && list.is_none() && arguments.settings.get("targets").is_none() {
+        let images = given("images", "--images")?;
+        let mut settings = Settings::new(task, images, images);
+        // Known here already, so that the images stay their own targets with all else that is given.
+        arguments.settings.override_settings(&mut settings)?;
+        settings.coarsen_images();
+        settings.patience = Settings::default_patience(arguments.has_limit());
+        return Ok(settings);
+    }
     if let (Some(_), Some(other)) = (
         list,
         ["images", "targets", "weights"].into_iter().find(|name| arguments.settings.get(name).is_some()),

@@ -63,7 +63,8 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
 }
 
 /// Applies the models to images as they appear.
-pub fn run(arguments: WatchArguments) -> Result<()> {
+pub fn run(mut arguments: WatchArguments) -> Result<()> {
+    arguments.models.choose()?;
     let WatchArguments { models, discovery, results, .. } = &arguments;
     let interrupt =
         Interrupt::listen("stopping once the image in progress is done; a second time stops at once");

@@ -142,6 +142,7 @@ mod tests {
             target: (!segments).then(|| Normalisation { mean: vec![3.0, -1.0], deviation: vec![2.0, 0.5] }),
             slab: 1,
             self_supervised: None,
+            upscaling: None,
             provenance: BTreeMap::new(),
         };
         let sample = |name: &str, height: usize, width: usize, weighted: bool| {

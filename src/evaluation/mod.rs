@@ -7,6 +7,7 @@
 //! - [`Scoring`]: trained models against targets in the units of their files, with all scores as one report.
 //! - [`compare`]: results in files, this program's or another's, against targets in files.
 //! - [`Measures`]: what PSNR and SSIM refer to, and which pixels count.
+//! - [`UpscalingScores`]: how good a network is beside interpolation, where it makes images finer.
 //! - [`Evaluation`]: what came of it; [`Scores`]: its loss and main metrics as plain numbers.
 //! - [`Halves`]: how far two measurements of the same thing agree, by frequency.
 //! - [`tables`]: all scores as tables of text.
@@ -22,6 +23,7 @@ pub mod page;
 mod scores;
 mod scoring;
 pub mod tables;
+mod upscaling;
 
 pub use comparison::{Comparison, compare};
 pub use halves::Halves;
@@ -30,3 +32,4 @@ pub use judge::{Found, ImageResult, Judge, Judged, Samples};
 pub use measures::Measures;
 pub use scores::{Evaluation, ImageScores, Scores, TaskScores, metric_names};
 pub use scoring::{Scoring, report};
+pub use upscaling::{UpscaledSets, UpscalingScores, WithCoarseNoise};

@@ -8,6 +8,7 @@ use super::judge::Judge;
 use super::measures::Measures;
 use super::page::{Case, Look};
 use super::scores::{Evaluation, TaskScores};
+use super::upscaling::UpscalingScores;
 use crate::error::{Error, Result, counted_channels};
 use crate::inference::Ensemble;
 use crate::metrics::{ClassScores, DataRange, RegressionScores, SsimWindow};
@@ -169,6 +170,15 @@ impl Scoring {
         });
         dataset.items_mut().iter_mut().for_each(|item| item.change_target(change.clone(), true));
         Ok(dataset)
+    }
+
+    /// As [`Scoring::report`], with the scores of interpolation in the place of those of the input.
+    pub fn report_upscaling(&self, ensemble: &Ensemble, found: &UpscalingScores) -> Value {
+        let mut report = object(self.report(ensemble, &found.evaluation));
+        report.remove("input");
+        let (bicubic, lanczos) = (found.bicubic.as_ref().map(values), found.lanczos.as_ref().map(values));
+        report.extend(object(json!({ "bicubic": bicubic, "lanczos": lanczos })));
+        Value::Object(report)
     }
 
     /// All scores of an evaluation of `ensemble` as one JSON object: those of [`report`], what was judged and where, and how far

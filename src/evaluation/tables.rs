@@ -49,8 +49,8 @@ pub fn how_measured(evaluation: &Evaluation, measures: Measures) -> Vec<String> 
     lines
 }
 
-/// All tables of an evaluation, the main one first.
-pub fn tables(task: &Task, evaluation: &Evaluation) -> Vec<Table> {
+/// All tables of an evaluation, the main one first; `others` are scores of values that it is compared with, and their names.
+pub fn tables(task: &Task, evaluation: &Evaluation, others: &[(&str, &RegressionScores)]) -> Vec<Table> {
     match (&evaluation.scores, task) {
         (TaskScores::Segment { matrix, calibration }, Task::Segment { classes }) => {
             let mut tables = vec![of_classes(classes, matrix), means(matrix)];
@@ -60,7 +60,7 @@ pub fn tables(task: &Task, evaluation: &Evaluation) -> Vec<Table> {
             }
             tables
         }
-        (TaskScores::Regress { output, input }, _) => vec![of_values(output, input.as_ref())],
+        (TaskScores::Regress { output, input }, _) => vec![of_values(output, input.as_ref(), others)],
         // The scores of classes are those of a segmentation.
         (TaskScores::Segment { .. }, Task::Regress) => Vec::new(),
     }
@@ -134,13 +134,18 @@ pub fn calibration_error(calibration: &Calibration) -> String {
     format!("expected calibration error  {error}  mean of |accuracy - confidence| over bins")
 }
 
-/// The scores of the output, and of the input where that can be compared.
-pub fn of_values(output: &RegressionScores, input: Option<&RegressionScores>) -> Table {
+/// The scores of the output, of the input where that can be compared, and of `others`.
+pub fn of_values(
+    output: &RegressionScores,
+    input: Option<&RegressionScores>,
+    others: &[(&str, &RegressionScores)],
+) -> Table {
     let row = |name: &str, scores: &RegressionScores| {
         let mse = scores.mse().map_or("-".into(), |mse| format!("{mse:.6e}"));
         vec![name.into(), mse, decibels(scores.psnr()), score(scores.ssim())]
     };
     let mut rows: Vec<_> = input.map(|input| row("input", input)).into_iter().collect();
+    rows.extend(others.iter().map(|(name, scores)| row(name, scores)));
     rows.push(row("output", output));
     Table::new("Scores over all images", &["", "MSE", "PSNR", "SSIM"], rows)
 }

@@ -29,6 +29,7 @@ pub(super) fn read(tensors: &Tensors, dilations: Option<&[usize]>) -> Problem<Fo
         target: Some(Normalisation::identity(outputs)),
         slab: 1,
         self_supervised: None,
+        upscaling: None,
         provenance: [("format".to_owned(), "msd_pytorch".to_owned())].into(),
     };
     if let Some(layer) = &names.scale_in {

@@ -88,6 +88,7 @@ pub(super) fn read(bytes: Vec<u8>) -> Problem<Found> {
         target: Some(target),
         slab: 1,
         self_supervised: None,
+        upscaling: None,
         provenance,
     };
     Ok(Found { model, task, assumed: Vec::new() })

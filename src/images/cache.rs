@@ -87,6 +87,9 @@ impl ImageCache {
     }
 
     fn numbers(&self, page: &ImageSource, purpose: Purpose, part: &Window) -> Result<Array3<f32>> {
+        if let Some(derived) = &page.derived {
+            return derived.read(page, Some(part), |part| self.numbers(&derived.from, purpose, part));
+        }
         if !page.averaged().is_empty() {
             let images = page.averaged().iter().map(|image| self.numbers(image, purpose, part));
             return mean(page, &images.collect::<Result<Vec<_>>>()?);

@@ -163,6 +163,7 @@ impl Discovery {
                 array: Some(ArrayImage { array: array.clone(), number, channel: self.channel }),
                 slab: None,
                 averaged: None,
+                derived: None,
             }
         };
         self.in_slabs((0..count).map(source).collect(), Run::along(&array.image_axes()))
@@ -269,6 +270,7 @@ fn unread(path: &Path) -> ImageSource {
         array: None,
         slab: None,
         averaged: None,
+        derived: None,
     }
 }
 

@@ -135,8 +135,8 @@ impl Stream {
         let beside = if self.progressive { 2 * samples as u64 } else { 0 };
         let way_out = "cut the image into smaller files";
         memory::check(&format!("decoding {name}"), (samples as u64).saturating_add(beside), way_out)?;
-        let mut pixels = memory::reserve(&format!("the pixels of {name}"), samples, way_out)?;
-        pixels.resize(samples, 0);
+        // A stream that ends early leaves the rest untouched.
+        let mut pixels = memory::zeros(&format!("the pixels of {name}"), samples, way_out)?;
         let colours = if self.channels == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
         let options = DecoderOptions::default()
             .set_strict_mode(true)

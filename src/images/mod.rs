@@ -15,7 +15,7 @@
 //! The files of this room, each using only those before it:
 //!
 //! - `file`: opening a file, the one place that does; `limits`: which sizes are read and written; `label_format`: in how many
-//!   bits labels are stored ([`LabelFormat`]); `decoded`: stored numbers.
+//!   bits labels are stored ([`LabelFormat`]); `decoded`: stored numbers. `dry_run`: finding out what is packed too well to be true.
 //! - `notices`: what people are told of how a file is taken. `axes`: which planes are channels of one image.
 //! - `source`: where one image is, and what its header says.
 //! - `units`: units of length. `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
@@ -26,7 +26,8 @@
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `decode`: one [`ImageSource`] to the numbers that its file stores; `read` makes an array of them, `read_labels` labels.
 //!   `cache`: parts of images in any order.
-//! - `slab`: slices with their neighbours as channels. `mean`: the mean of several images as an image.
+//! - `resampling`: arrays brought onto a finer or coarser grid. `slab`: slices with their neighbours as channels. `mean`: the mean of
+//!   several images as an image. `derived`: an image on another grid, or a part of one, as an image.
 //! - `places`: which files a name means. `discovery`: these to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `recordings`: which images of several recordings belong together.
 //!   `slices`: sources as a volume ([`Slices`]).
@@ -39,7 +40,9 @@ mod cache;
 mod convert;
 mod decode;
 mod decoded;
+mod derived;
 mod discovery;
+mod dry_run;
 mod file;
 mod jpeg;
 mod label_format;
@@ -57,6 +60,7 @@ mod png;
 mod read;
 mod read_labels;
 mod recordings;
+mod resampling;
 mod selection;
 mod sink;
 mod slab;
@@ -88,6 +92,7 @@ pub(crate) use read::{PartReader, check_gaps, check_gaps_from, read_image_with_g
 pub use read::{as_grey, has_equal_channels, page_size, read_image, read_values};
 pub use read_labels::read_labels;
 pub(crate) use read_labels::{NO_LABEL, read_colours, read_labels_with_gaps, read_rough_labels_with_gaps};
+pub(crate) use resampling::{Kernel, Resampling};
 pub use selection::SliceSelection;
 pub use sink::Sink;
 pub(crate) use slab::check_slab;

@@ -269,6 +269,7 @@ mod tests {
             array: None,
             slab: None,
             averaged: None,
+            derived: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use ::png::BitDepth;
@@ -12,6 +12,7 @@ use ndarray::{Array, Array2, Array3, Dimension};
 use tiff::decoder::DecodingResult;
 
 use super::decoded::{Decoded, Purpose};
+use super::dry_run::is_doubtful;
 use super::limits::{check_bytes, side};
 use super::source::{Header, ImageSource, SampleKind, SampleType};
 use crate::error::{Error, Result};
@@ -32,6 +33,8 @@ struct FirstChunk {
     /// Bits per sample as stored, 1 to 16.
     bits: u8,
     colour: u8,
+    /// Bytes of the file.
+    length: u64,
 }
 
 impl FirstChunk {
@@ -55,17 +58,15 @@ fn first_chunk(page: &ImageSource, mut file: &File) -> Result<FirstChunk> {
         height: number(20) as usize,
         bits: bytes[24],
         colour: bytes[25],
+        length: file.metadata().map_err(|error| damaged(page, error))?.len(),
     };
     if &bytes[12..16] != b"IHDR" || header.width == 0 || header.height == 0 {
         return Err(damaged(page, "its header gives no size"));
     }
     let samples = check_bytes(&page.name(), header.channels(), header.height, header.width, 2)?;
-    let length = file.metadata().map_err(|error| damaged(page, error))?.len();
-    if samples / 8 / STRONGEST_COMPRESSION > length {
-        return Err(damaged(
-            page,
-            format!("{} x {} pixels cannot be in {length} bytes", header.width, header.height),
-        ));
+    if samples / 8 / STRONGEST_COMPRESSION > header.length {
+        let FirstChunk { width, height, length, .. } = header;
+        return Err(damaged(page, format!("{width} x {height} pixels cannot be in {length} bytes")));
     }
     Ok(header)
 }
@@ -137,11 +138,24 @@ fn check_palette(page: &ImageSource, mut file: &File) -> Result<()> {
     file.rewind().map_err(|error| damaged(page, error))
 }
 
+/// Reads all rows and keeps none; for `file` as [`pixels`] takes it, which is at its start again then.
+fn check_rows(page: &ImageSource, file: &mut (impl BufRead + Seek)) -> Result<()> {
+    let limits = ::png::Limits { bytes: DECODER_BYTES as usize };
+    let decoder = ::png::Decoder::new_with_limits(&mut *file, limits);
+    let mut reader = decoder.read_info().map_err(|error| damaged(page, error))?;
+    while reader.next_interlaced_row().map_err(|error| damaged(page, error))?.is_some() {}
+    file.rewind().map_err(|error| damaged(page, error))
+}
+
 fn pixels(
     page: &ImageSource,
-    file: impl std::io::BufRead + Seek,
+    mut file: impl BufRead + Seek,
     header: &FirstChunk,
 ) -> Result<(DecodingResult, usize)> {
+    let stored = header.channels() * header.height * header.width * usize::from(header.bits).div_ceil(8);
+    if is_doubtful(header.length, stored as u64) {
+        check_rows(page, &mut file)?;
+    }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some((header.width as u64 * header.height as u64 * 8).saturating_add(DECODER_BYTES));
     let decoder = PngDecoder::with_limits(file, limits).map_err(|error| damaged(page, error))?;

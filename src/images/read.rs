@@ -96,7 +96,7 @@ pub(crate) struct PartReader<'a> {
     origin: Origin,
     /// The numbers of a file that is decoded as a whole, once they have been wanted.
     whole: Option<Decoded>,
-    /// The slices of a slab, or the images that this one is the mean of.
+    /// The slices of a slab, the images that this one is the mean of, or the one that it is computed from.
     slices: Vec<PartReader<'a>>,
 }
 
@@ -106,9 +106,10 @@ impl<'a> PartReader<'a> {
     /// # Errors
     /// [`Error::Input`] when it cannot be opened.
     pub(crate) fn open(page: &'a ImageSource) -> Result<Self> {
-        let slices = match page.averaged() {
-            [] => page.slab.iter().flat_map(Slab::slices).map(Self::open).collect::<Result<_>>()?,
-            images => images.iter().map(Self::open).collect::<Result<_>>()?,
+        let slices = match (page.averaged(), &page.derived) {
+            (_, Some(derived)) => vec![Self::open(&derived.from)?],
+            ([], None) => page.slab.iter().flat_map(Slab::slices).map(Self::open).collect::<Result<_>>()?,
+            (images, None) => images.iter().map(Self::open).collect::<Result<_>>()?,
         };
         Ok(Self { page, origin: origin(page)?, whole: None, slices })
     }
@@ -123,6 +124,9 @@ impl<'a> PartReader<'a> {
 
     /// Bytes that stay in memory while parts of the image `page` are read.
     pub(crate) fn held_bytes(page: &ImageSource) -> u64 {
+        if let Some(derived) = &page.derived {
+            return Self::held_bytes(&derived.from);
+        }
         if !page.averaged().is_empty() {
             return page.averaged().iter().map(Self::held_bytes).sum();
         }
@@ -148,6 +152,9 @@ impl<'a> PartReader<'a> {
     /// # Errors
     /// As [`read_image`].
     pub(crate) fn read(&mut self, part: &Window) -> Result<Array3<f32>> {
+        if let (Some(derived), Some(from)) = (&self.page.derived, self.slices.first_mut()) {
+            return derived.read(self.page, Some(part), |part| from.read(part));
+        }
         let decoded_whole = matches!(self.origin, Origin::File(_, Format::Png | Format::Jpeg));
         let image = if !self.slices.is_empty() {
             let slices = self.slices.iter_mut().map(|slice| slice.read(part)).collect::<Result<Vec<_>>>()?;
@@ -173,6 +180,9 @@ impl<'a> PartReader<'a> {
 
 /// Reads all channels of an image, which are in one page or in several, or of a part of it.
 fn read_parts(page: &ImageSource, purpose: Purpose, part: Option<&Window>) -> Result<Array3<f32>> {
+    if let Some(derived) = &page.derived {
+        return derived.read(page, part, |part| read_parts(&derived.from, purpose, Some(part)));
+    }
     if !page.averaged().is_empty() {
         let images = page.averaged().iter().map(|image| read_parts(image, purpose, part));
         return mean(page, &images.collect::<Result<Vec<_>>>()?);

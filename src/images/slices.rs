@@ -78,6 +78,8 @@ impl Slices {
             Some(page) => voxel_size(&page.path),
             None => None,
         };
+        let fineness = pages.first().map_or(1.0, ImageSource::fineness);
+        let voxel_size = voxel_size.map(|size| size.finer(fineness));
         let axes = match pages.as_slice() {
             [ImageSource { array: Some(image), .. }, ..] => image.array.axes(),
             _ => axes_of(pages.len(), &first).to_owned(),

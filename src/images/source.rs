@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::arrays::{ArrayImage, Growth};
+use super::derived::Derived;
 use super::mean::Averaged;
 use super::slab::Slab;
 use crate::error::{Error, Result};
@@ -100,6 +102,8 @@ pub struct ImageSource {
     pub(super) slab: Option<Slab>,
     /// Where it is the mean of several images, which; all else is about the first one.
     pub(super) averaged: Option<Averaged>,
+    /// Where it is computed from another image, from which; all else but the size is about that one.
+    pub(super) derived: Option<Arc<Derived>>,
 }
 
 /// A page of a TIFF file, or a part of one, that is a channel of an image or several of them.
@@ -176,6 +180,9 @@ impl ImageSource {
 
     /// What tells the image from others in its file, and how its file says that it is stored.
     pub(crate) fn identity(&self) -> String {
+        if let Some(derived) = &self.derived {
+            return derived.identity();
+        }
         if !self.averaged().is_empty() {
             let places = self.averaged().iter().map(|image| (image.path.clone(), image.identity()));
             return format!("mean of {:?}", places.collect::<Vec<_>>());
@@ -189,9 +196,17 @@ impl ImageSource {
         format!("{:?} {:?} {:?} {array:?} {slab:?}", self.page, self.header, self.planes)
     }
 
-    /// The files that its numbers are in: of a slab, those of all its slices, and of a mean, those of all images.
+    /// The files that its numbers are in: of a slab, those of all its slices, of a mean, those of all images, and of
+    /// what is computed from another image, those of that one.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        let images = if self.averaged().is_empty() { std::slice::from_ref(self) } else { self.averaged() };
+        let mut stored = self;
+        while let Some(derived) = &stored.derived {
+            stored = &derived.from;
+        }
+        let images = match stored.averaged() {
+            [] => std::slice::from_ref(stored),
+            averaged => averaged,
+        };
         images.iter().flat_map(|Self { path, slab, .. }| {
             let slices = slab.iter().flat_map(Slab::slices).map(|slice| slice.path.as_path());
             std::iter::once(path.as_path()).chain(slices)

@@ -56,6 +56,13 @@ pub struct VoxelSize {
     pub unit: String,
 }
 
+impl VoxelSize {
+    /// That of pixels of which `count` lie along one of these, in y and in x.
+    pub(super) fn finer(self, count: f64) -> Self {
+        Self { y: self.y / count, x: self.x / count, ..self }
+    }
+}
+
 /// Refuses a window that is empty or not inside `extent`; `name` is the volume's name.
 pub(super) fn check_window(name: &str, extent: Extent, window: &Window) -> Result<()> {
     if !window.is_empty() && window.fits(extent) {

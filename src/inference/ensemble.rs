@@ -9,7 +9,7 @@ use super::predictor::{Predictor, argmax};
 use crate::devices::Device;
 use crate::engine::DeviceInfo;
 use crate::geometry::{Extent, Symmetry, Window};
-use crate::images::{ImageSource, mean_of_arrays, page_size};
+use crate::images::{ImageSource, Kernel, Resampling, mean_of_arrays, page_size};
 use crate::network::{Combination, InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::watcher::Flow;
 use crate::{Error, Result};
@@ -234,6 +234,17 @@ impl Ensemble {
         }
         let problem = "the models were not all trained on as many recordings of each slice in the same way; apply those that were together with `model`, or name one recording";
         Err(Error::Mismatch(problem.into()))
+    }
+
+    /// The image as the models see it: on the grid of their results, where that is finer.
+    ///
+    /// # Errors
+    /// What comes of reading its header.
+    pub fn seen(&self, image: ImageSource) -> Result<ImageSource> {
+        match self.model().factor() {
+            1 => Ok(image),
+            factor => image.resampled(Resampling::Finer { factor, kernel: Kernel::Bicubic }),
+        }
     }
 
     /// How many models there are.
@@ -563,10 +574,11 @@ fn check_agreement((first_name, first): (&str, &Model), (name, model): (&str, &M
     };
     let channels =
         |count: usize, what: &str| format!("{count} channel{} {what}", if count == 1 { "" } else { "s" });
-    let properties: [&dyn Fn(&Model) -> String; 5] = [
+    let properties: [&dyn Fn(&Model) -> String; 6] = [
         &|model| task(model).to_owned(),
         &|model| channels(model.architecture.inputs, "in its images"),
         &|model| format!("slabs of {}", model.slab),
+        &|model| format!("results on a grid {} times as fine", model.factor()),
         &values,
         &|model| channels(model.architecture.outputs, "in its results"),
     ];

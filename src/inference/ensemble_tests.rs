@@ -22,6 +22,7 @@ fn regression(architecture: Architecture, seed: u64) -> Model {
         target: Some(ones(architecture.outputs, 5.0)),
         slab: 1,
         self_supervised: None,
+        upscaling: None,
         provenance: BTreeMap::new(),
         architecture,
     }

@@ -165,7 +165,7 @@ impl<'a> Outputs<'a> {
                 let members = &self.stacks[stack].source.members;
                 (slice + 1 == members.len(), self.journal.has_finished(members[0]))
             }
-            None => (parts.len() > 1 || self.products.has_format(), self.journal.has_finished(image)),
+            None => (self.is_by_parts(image, parts.len()), self.journal.has_finished(image)),
         };
         if let Some(last) = done.last_mut().filter(|_| last_of_file && !finished) {
             *last = false;
@@ -175,6 +175,12 @@ impl<'a> Outputs<'a> {
             done.fill(false);
         }
         done
+    }
+
+    /// Whether the result of an image by itself, which comes in so many parts, goes into a file that takes parts: of those alone it can
+    /// be said how large their pixels are.
+    fn is_by_parts(&self, image: usize, parts: usize) -> bool {
+        parts > 1 || self.products.has_format() || self.images[image].fineness() != 1.0
     }
 
     fn keeps_parts(&self, image: usize) -> bool {
@@ -231,7 +237,7 @@ impl<'a> Outputs<'a> {
                     part.is_last().then(|| Written { name: image.name(), files: Vec::new() })
                 }
             }
-            None if part.count == 1 && !self.products.has_format() => {
+            None if !self.is_by_parts(part.image, part.count) => {
                 let files = match result {
                     Some((picture, found)) => self.products.write(&image.stem, picture, found)?,
                     None => Vec::new(),
@@ -346,7 +352,8 @@ fn open_image(
             path,
             extent: part.whole,
             channels: 1,
-            layout: None,
+            // Results of single images say how large pixels are only where these are not those of the image.
+            layout: (image.fineness() != 1.0).then(|| StackLayout::of(image, 1)),
             classes: products.looks(),
             resume,
             written: 0,

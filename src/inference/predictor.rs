@@ -414,6 +414,7 @@ mod tests {
             target: Some(Normalisation::identity(architecture.outputs)),
             slab: 1,
             self_supervised: None,
+            upscaling: None,
             provenance: BTreeMap::new(),
             architecture,
         }

@@ -138,6 +138,7 @@ mod tests {
             target: Some(Normalisation::identity(2)),
             slab: 1,
             self_supervised: None,
+            upscaling: None,
             provenance: BTreeMap::new(),
             architecture,
         };

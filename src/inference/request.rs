@@ -123,6 +123,10 @@ impl Request {
                 self.images(ensemble.model())?
             }
         };
+        if let factor @ 2.. = ensemble.model().factor() {
+            info!("the model makes results that are {factor} times as fine as the images, in y and x");
+            images = self.seen(ensemble, images)?;
+        }
         let files: BTreeSet<_> = images.iter().map(ImageSource::place).collect();
         if self.destination.is_file() && (files.len() > 1 || self.wishes.pages) {
             let out = self.destination.out.display();
@@ -160,6 +164,15 @@ impl Request {
         let slices =
             discovery.discover_recordings(&self.inputs, Some(ensemble.model().architecture.inputs))?;
         slices.into_iter().map(ImageSource::mean_of).collect()
+    }
+
+    /// The images on the grid of their results. One that cannot be used is left for its turn where such images are passed over.
+    fn seen(&self, ensemble: &Ensemble, images: Vec<ImageSource>) -> Result<Vec<ImageSource>> {
+        let seen = |image: ImageSource| match ensemble.seen(image.clone()) {
+            Err(_) if self.procedure.keep_going => Ok(image),
+            seen => seen,
+        };
+        images.into_iter().map(seen).collect()
     }
 
     /// The images, as `model` takes them.

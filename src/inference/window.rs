@@ -60,6 +60,7 @@ mod tests {
             target: None,
             slab: 1,
             self_supervised: None,
+            upscaling: None,
             provenance: Default::default(),
         };
         let mut predictor = Predictor::new(model, &devices::choose("cpu").unwrap(), None).unwrap();

@@ -172,6 +172,11 @@ impl Loop<'_> {
                 }
             }
         };
+        let images =
+            match images.into_iter().map(|image| self.ensemble.seen(image)).collect::<Result<Vec<_>>>() {
+                Ok(images) => images,
+                Err(error) => return Prepared::Unusable(error),
+            };
         let files = self.products.files(&images);
         if let Err(error) = self.products.check(&images) {
             return Prepared::Unusable(error);

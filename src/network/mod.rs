@@ -11,6 +11,7 @@ mod normalisation;
 mod parameters;
 mod self_supervised;
 mod stem;
+mod upscaling;
 
 pub use architecture::{Architecture, DilationMode, parse_dilations};
 pub use measure::{Measure, Measuring};
@@ -19,3 +20,4 @@ pub use normalisation::{InputNormalisation, Normalisation};
 pub use parameters::{ParameterLayout, TAPS, initialise};
 pub use self_supervised::{Combination, SelfSupervised, SplitScheme, Splits};
 pub use stem::{RESPONSES, Scale, Stem};
+pub use upscaling::{Coarsening, Upscaling};

@@ -6,7 +6,9 @@ use std::ops::Range;
 use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, InputNormalisation, Normalisation, ParameterLayout, SelfSupervised, Splits};
+use super::{
+    Architecture, InputNormalisation, Normalisation, ParameterLayout, SelfSupervised, Splits, Upscaling,
+};
 use crate::settings::named_choices;
 use crate::{Error, Result};
 
@@ -71,6 +73,8 @@ pub struct Model {
     pub slab: usize,
     /// What it was trained on in the place of clean images; `None` where its targets were what it is to give.
     pub self_supervised: Option<SelfSupervised>,
+    /// How its images are brought onto a finer grid before it sees them, which its results have; `None` where they stay as they are.
+    pub upscaling: Option<Upscaling>,
     /// Where the model comes from: crate version, data, seed, device, scores; for people to read.
     pub provenance: BTreeMap<String, String>,
 }
@@ -103,6 +107,9 @@ impl Model {
         }
         if let Some(splits) = self.splits() {
             splits.validate()?;
+        }
+        if let Some(upscaling) = &self.upscaling {
+            upscaling.validate()?;
         }
         let outputs = self.architecture.outputs;
         let fits = match (&self.task, &self.target) {
@@ -138,6 +145,29 @@ impl Model {
     /// The recordings of each slice that it was trained on, where these were each other's targets.
     pub fn splits(&self) -> Option<Splits> {
         self.self_supervised.and_then(|learnt_from| learnt_from.splits())
+    }
+
+    /// How many pixels of a result lie along one of the image, in y and x.
+    pub fn factor(&self) -> usize {
+        self.upscaling.map_or(1, |upscaling| upscaling.factor)
+    }
+
+    /// Lets the outputs of a network in training begin as its input, which is a guess at them already, so that it learns what that
+    /// lacks: the mixing weights of the input channels become what brings these into the units of the targets. Nothing changes where
+    /// there are not as many channels in both, or images are normalised one by one.
+    pub fn begin_with_input(&mut self) {
+        let middle = self.middle_channels();
+        let (InputNormalisation::Set(input), Some(target)) = (&self.input, &self.target) else { return };
+        if middle.len() != self.architecture.outputs {
+            return;
+        }
+        let layout = ParameterLayout::of(&self.architecture);
+        for (output, channel) in middle.enumerate() {
+            let weight = input.deviation[channel] / target.deviation[output];
+            let bias = (input.mean[channel] - target.mean[output]) / target.deviation[output];
+            self.parameters[layout.mix(output).start + channel] = weight;
+            self.parameters[layout.output_biases().start + output] = bias;
+        }
     }
 
     /// The classes of a segmentation; none for a regression.

@@ -60,6 +60,10 @@ impl Model {
             let text = serde_json::to_string(learnt_from).map_err(|e| Error::Mismatch(e.to_string()))?;
             metadata.push(("self_supervised", text));
         }
+        if let Some(upscaling) = &self.upscaling {
+            let text = serde_json::to_string(upscaling).map_err(|e| Error::Mismatch(e.to_string()))?;
+            metadata.push(("upscaling", text));
+        }
         safetensors_bytes(&tensors, &metadata).map_err(|e| Error::Mismatch(e.to_string()))
     }
 
@@ -123,10 +127,19 @@ impl Model {
         let target: Option<Normalisation> = text(&metadata, "target", path)?;
         let provenance: BTreeMap<String, String> = text(&metadata, "provenance", path)?;
         let slab = if metadata.contains_key("slab") { text(&metadata, "slab", path)? } else { 1 };
-        let name = "self_supervised";
-        let self_supervised =
-            if metadata.contains_key(name) { Some(text(&metadata, name, path)?) } else { None };
-        let model = Self { architecture, parameters, task, input, target, slab, self_supervised, provenance };
+        let self_supervised = optional_text(&metadata, "self_supervised", path)?;
+        let upscaling = optional_text(&metadata, "upscaling", path)?;
+        let model = Self {
+            architecture,
+            parameters,
+            task,
+            input,
+            target,
+            slab,
+            self_supervised,
+            upscaling,
+            provenance,
+        };
         model.validate().map_err(|e| Error::model(path, e))?;
         Ok(model)
     }
@@ -162,6 +175,15 @@ impl Model {
     }
 }
 
+/// As [`text`]; `None` where it is missing.
+fn optional_text<T: DeserializeOwned>(
+    metadata: &HashMap<String, String>,
+    name: &str,
+    path: &Path,
+) -> Result<Option<T>> {
+    if metadata.contains_key(name) { text(metadata, name, path).map(Some) } else { Ok(None) }
+}
+
 fn text<T: DeserializeOwned>(metadata: &HashMap<String, String>, name: &str, path: &Path) -> Result<T> {
     let problem = |e: &dyn std::fmt::Display| {
         Error::model(
@@ -179,7 +201,9 @@ mod tests {
 
     use super::*;
     use crate::geometry::Footprint;
-    use crate::network::{Class, Measure, SelfSupervised, SplitScheme, Splits, Stem, initialise};
+    use crate::network::{
+        Class, Coarsening, Measure, SelfSupervised, SplitScheme, Splits, Stem, Upscaling, initialise,
+    };
 
     fn model() -> Model {
         let architecture = Architecture { width: 2, ..Architecture::new(3, 2, 4) };
@@ -193,6 +217,7 @@ mod tests {
             target: None,
             slab: 1,
             self_supervised: None,
+            upscaling: None,
             provenance: BTreeMap::from([("seed".to_string(), "1".to_string())]),
         }
     }
@@ -223,6 +248,14 @@ mod tests {
         let spots = SelfSupervised::BlindSpots { mask: Footprint::Cross, extent: 3 };
         let of_spots = Model { self_supervised: Some(spots), ..model.clone() };
         assert_eq!(Model::from_bytes(&of_spots.to_bytes().unwrap(), Path::new("m")).unwrap(), of_spots);
+        for coarsening in [None, Some(Coarsening { blur: 0.5, noise: 3.0 })] {
+            let finer = Model { upscaling: Some(Upscaling { factor: 3, coarsening }), ..model.clone() };
+            assert_eq!(Model::from_bytes(&finer.to_bytes().unwrap(), Path::new("m")).unwrap(), finer);
+        }
+        for factor in [0, 1, 5, usize::MAX] {
+            let wrong = Model { upscaling: Some(Upscaling { factor, coarsening: None }), ..model.clone() };
+            assert!(wrong.to_bytes().unwrap_err().to_string().contains("another grid"));
+        }
         for wrong in [0, 2, 5] {
             let error = Model { slab: wrong, ..of_slabs.clone() }.to_bytes().unwrap_err().to_string();
             assert!(error.contains("slabs of"), "{error}");

@@ -273,7 +273,8 @@ mod tests {
     #[test]
     fn the_brain_of_the_head_is_where_it_belongs() {
         let image = Phantom::new(PhantomKind::SheppLogan, 128, 1, 1.0, 0).section(0).image(128);
-        let at = |x: f64, y: f64| image[[(63.5 - 64.0 * y) as usize, (63.5 + 64.0 * x) as usize]];
+        let at =
+            |x: f64, y: f64| image[[(63.5 - 64.0 * y).round() as usize, (63.5 + 64.0 * x).round() as usize]];
         for (x, y, wanted) in [(0.0, 0.9, 1.0), (0.0, 0.35, 0.3), (0.22, 0.0, 0.0), (0.4, -0.4, 0.2)] {
             assert!((at(x, y) - wanted).abs() < 1e-6, "{} at {x}, {y}", at(x, y));
         }

@@ -19,6 +19,7 @@ use super::pair_list::Pair;
 use super::recordings::Recordings;
 use super::sample::{Sample, Target};
 use super::streaming::measured;
+use super::upscaled::Upscaled;
 use super::weight_images;
 use crate::error::Result;
 use crate::geometry::Window;
@@ -41,6 +42,8 @@ pub struct DataFiles<'a> {
     pub list: Option<&'a str>,
     /// Recordings that are each other's targets, in the place of images and targets.
     pub recordings: Option<Recordings<'a>>,
+    /// Where targets are finer than images, how these belong to them.
+    pub upscaled: Option<Upscaled>,
     /// How all of them are looked for.
     pub discovery: Discovery,
     /// What is made of the values of label images.
@@ -64,6 +67,7 @@ impl<'a> DataFiles<'a> {
             weights: None,
             list: None,
             recordings: None,
+            upscaled: None,
             discovery: Discovery::default(),
             rule: LabelRule::AsStored,
             channels: None,
@@ -87,6 +91,11 @@ impl<'a> DataFiles<'a> {
     /// The same, looked for as `discovery` says.
     pub fn found_by(self, discovery: Discovery) -> Self {
         Self { discovery, ..self }
+    }
+
+    /// The same with images that are brought onto the finer grid of their targets.
+    pub fn upscaled(self, upscaled: Option<Upscaled>) -> Self {
+        Self { upscaled, ..self }
     }
 
     /// The same with weights of pixels.
@@ -187,15 +196,15 @@ impl<'a> DataFiles<'a> {
                 page: page.clone(),
                 stored_channels: channels[index],
                 is_grey,
-                is_image: self.recordings.is_some(),
+                is_image: self.targets_are_images(),
             };
             return self.in_files(&found, &cache, target);
         }
         let mut samples = Vec::with_capacity(pairs.len());
         for (image, target) in pairs {
-            let values = match &self.recordings {
-                Some(_) => read_image_with_gaps(target)?,
-                None => read_values_with_gaps(target)?,
+            let values = match self.targets_are_images() {
+                true => read_image_with_gaps(target)?,
+                false => read_values_with_gaps(target)?,
             };
             let values = Target::Values(values);
             samples.push(Sample::new(image.name(), read_image_with_gaps(image)?, values));
@@ -335,6 +344,11 @@ impl<'a> DataFiles<'a> {
             }
         }
         Ok(listed.iter().map(|(page, _)| page.clone()).collect())
+    }
+
+    /// Whether the numbers of targets are brightness as those of images.
+    fn targets_are_images(&self) -> bool {
+        self.recordings.is_some() || self.upscaled.is_some()
     }
 
     /// Whether each image is its own target.

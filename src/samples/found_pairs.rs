@@ -6,6 +6,7 @@ use super::channels::check_channels;
 use super::data_files::DataFiles;
 use super::dataset::reading_bytes;
 use super::pair_list::{self, Pair};
+use super::upscaled::{Corner, Upscaled};
 use crate::error::{Bytes, Error, Result};
 use crate::geometry::Extent;
 use crate::images::{ImageSource, page_size};
@@ -63,13 +64,22 @@ impl DataFiles<'_> {
                     true => self.discovery.discover_targets(self.targets, &found)?,
                     false => self.discovery.discover_single_channel(self.targets)?,
                 };
-                (self.discovery.pair(&found, &found_targets, "target")?, None)
+                let corner = self.upscaled.as_ref().and_then(|upscaled| upscaled.corner);
+                let pairs = match corner {
+                    Some(Corner { z: Some(z), .. }) => Upscaled::slices_from(z, &found, found_targets, self)?,
+                    _ => self.discovery.pair(&found, &found_targets, "target")?,
+                };
+                (pairs, None)
             }
         };
         // Said before labels are looked at: those of an image itself are refused for what they look like.
         if let Some(pair) = pairs.iter().find(|pair| !self.learns_alone() && is_same_page(pair)) {
             warn_of_same(pair);
         }
+        let pairs = match &self.upscaled {
+            Some(upscaled) => upscaled.pairs(pairs)?,
+            None => pairs,
+        };
         let (mut bytes, mut largest) = (0_u64, 0);
         let mut sizes = Vec::new();
         let weight_bytes = if self.weights.is_some() || self.list.is_some() { size_of::<f32>() } else { 0 };

@@ -8,7 +8,7 @@
 //!   images look like that were meant otherwise than their values say.
 //! - `item`: an image with its target in memory or in files ([`Item`]); `in_files`: reading parts of the latter.
 //! - `dataset`: all images of a run with their targets; `data_files`: from files ([`DataFiles`], [`load_segmentation`],
-//!   [`load_regression`]), with `found_pairs` (which there are, and whether memory holds them), `channels` and `found_classes`; `pair_list`: a list of them with groups; `recordings`: several of the same slices, each other's targets ([`Recordings`]); `in_memory`: from arrays ([`Dataset::from_memory`]).
+//!   [`load_regression`]), with `found_pairs` (which there are, and whether memory holds them), `channels` and `found_classes`; `pair_list`: a list of them with groups; `recordings`: several of the same slices, each other's targets ([`Recordings`]); `upscaled`: coarse ones with fine ones ([`Upscaled`]); `in_memory`: from arrays ([`Dataset::from_memory`]).
 //! - `results`: results of any program beside their targets, read one pair after the other ([`Results`]).
 //! - `streaming`: large things one after the other, read ahead of their turn; `measurements`: what was measured over images in files, kept
 //!   for later ([`Measurements`]).
@@ -20,7 +20,8 @@
 //! - `sampling`: which image, part and symmetry the n-th draw of a run takes ([`Sampler`]).
 //! - `regions`: a part of one large image, set aside for validation ([`Dataset::split_off_region`]).
 //! - `augmentation`: random changes of what is drawn ([`Augmentation`]).
-//! - `blind_spots`: pixels that are hidden, to be foreseen from others ([`BlindSpots`]); `noise`: how far noise is correlated.
+//! - `blind_spots`: pixels that are hidden, to be foreseen from others ([`BlindSpots`]); `noise`: how far noise is correlated;
+//!   `coarse_noise`: that of coarse images that were made of fine ones ([`CoarseNoise`]).
 //!
 //! Images of one dataset may differ in size.
 //!
@@ -33,6 +34,7 @@ mod augmentation;
 mod blind_spots;
 mod channels;
 mod class_pixels;
+mod coarse_noise;
 mod data_files;
 mod dataset;
 mod fingerprint;
@@ -55,12 +57,14 @@ mod sample;
 mod sampling;
 mod streaming;
 mod symmetries;
+mod upscaled;
 mod weight_images;
 mod weights;
 
 pub use augmentation::Augmentation;
 pub use blind_spots::{BlindSpots, Replacement};
 pub use class_pixels::ClassPixels;
+pub use coarse_noise::CoarseNoise;
 pub use data_files::{DataFiles, load_regression, load_segmentation};
 pub use dataset::{Classes, Dataset};
 pub use fingerprint::{Fingerprint, SetHasher};
@@ -75,4 +79,5 @@ pub use results::{ResultFiles, Results};
 pub use sample::{Sample, Target, fill, fill_gaps, gap_means};
 pub use sampling::{Draw, Sampler, with_slices_exchanged};
 pub use symmetries::Symmetries;
+pub use upscaled::{Corner, Interpolation, Upscaled};
 pub use weights::{ClassTotals, ClassWeights};

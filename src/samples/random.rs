@@ -15,6 +15,8 @@ pub(super) enum Stream {
     Augmentation = 4,
     BlindSpots = 5,
     BlindSpotsToJudge = 6,
+    CoarseNoise = 7,
+    CoarseNoiseToJudge = 8,
 }
 
 /// The random numbers for one use of `seed`.

@@ -15,6 +15,13 @@ pub struct Recordings<'a> {
     pub combinations: Vec<(Vec<usize>, Vec<usize>)>,
 }
 
+impl<'a> Recordings<'a> {
+    /// Images that are their own targets.
+    pub fn alone(images: &'a String) -> Self {
+        Self { places: std::slice::from_ref(images), combinations: vec![(vec![0], vec![0])] }
+    }
+}
+
 impl DataFiles<'_> {
     /// All combinations of all slices, and for each what tells the samples of its slice from those of others.
     ///

@@ -25,6 +25,21 @@ impl Dataset {
     /// [`Error::Setting`] for a fraction not between 0 and 1; [`Error::Mismatch`] for another number of images, for an image
     /// without room for both parts and the gap, and for parts in which nothing counts.
     pub fn split_off_region(self, fraction: f64, gap: usize, seed: u64) -> Result<(Dataset, Dataset)> {
+        self.split_off_steps(fraction, gap, 1, seed)
+    }
+
+    /// As [`Dataset::split_off_region`], where the lengths of what is set aside and of the gap are multiples of `step` pixels, such as
+    /// those of a coarser grid.
+    ///
+    /// # Errors
+    /// As [`Dataset::split_off_region`].
+    pub fn split_off_steps(
+        self,
+        fraction: f64,
+        gap: usize,
+        step: usize,
+        seed: u64,
+    ) -> Result<(Dataset, Dataset)> {
         if !(fraction > 0.0 && fraction < 1.0) {
             let wanted = "wanted a number between 0 and 1, such as 0.2";
             return Err(Error::setting("val_fraction", fraction, wanted));
@@ -35,7 +50,9 @@ impl Dataset {
         };
         let (height, width) = (item.extent().y, item.extent().x);
         let length = height.max(width);
-        let aside = ((length as f64 * fraction).round() as usize).max(MIN_LENGTH);
+        let aside =
+            ((length as f64 * fraction).round() as usize).max(MIN_LENGTH).next_multiple_of(step.max(1));
+        let gap = gap.next_multiple_of(step.max(1));
         let kept = length.saturating_sub(aside + gap);
         if kept < MIN_LENGTH {
             return Err(Error::Mismatch(format!(

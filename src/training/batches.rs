@@ -14,7 +14,8 @@ use crate::Result;
 use crate::engine::{Images, TargetValues, Targets};
 use crate::geometry::{Extent, Shape};
 use crate::samples::{
-    Augmentation, BlindSpots, ClassPixels, Dataset, Draw, Sample, Sampler, Target, with_slices_exchanged,
+    Augmentation, BlindSpots, ClassPixels, CoarseNoise, Dataset, Draw, Sample, Sampler, Target,
+    with_slices_exchanged,
 };
 
 /// Pixels of images that are made ready before they are used.
@@ -31,6 +32,8 @@ pub(super) struct Batches {
     slab: usize,
     /// The pixels that are hidden.
     blind_spots: Option<BlindSpots>,
+    /// The noise that is added to images which were coarsened.
+    coarse_noise: Option<CoarseNoise>,
 }
 
 /// The images and targets of a step: one batch for each size among them, and the scale that makes the loss a mean.
@@ -44,15 +47,18 @@ impl Batches {
     pub(super) fn of(prepared: &Prepared, settings: &Settings) -> Result<Self> {
         let Prepared { training, measurements, stamp, .. } = prepared;
         let settings = prepared.filled(settings);
-        Self::new(training, &settings, || ClassPixels::known_or_of(training, measurements, *stamp))
+        let new =
+            Self::new(training, &settings, || ClassPixels::known_or_of(training, measurements, *stamp))?;
+        Ok(Self { coarse_noise: prepared.coarse_noise.clone(), ..new })
     }
 
-    /// Of images whose labels are others than those that the run of `settings` began with.
+    /// The same of images whose labels are others than those that the run of `settings` began with.
     ///
     /// # Errors
     /// As [`Batches::of`].
-    pub(super) fn of_relabelled(training: &Dataset, settings: &Settings) -> Result<Self> {
-        Self::new(training, settings, || ClassPixels::of(training))
+    pub(super) fn of_relabelled(&self, training: &Dataset, settings: &Settings) -> Result<Self> {
+        let new = Self::new(training, settings, || ClassPixels::of(training))?;
+        Ok(Self { coarse_noise: self.coarse_noise.clone(), ..new })
     }
 
     fn new(set: &Dataset, settings: &Settings, pixels: impl FnOnce() -> Result<ClassPixels>) -> Result<Self> {
@@ -67,7 +73,17 @@ impl Batches {
             sampler = sampler.favouring(pixels()?, favour_rare, favour_labelled);
         }
         let blind_spots = settings.blind_spots(set.channels());
-        Ok(Self { set: set.clone(), sampler, augmentation, seed, batch, crop, slab, blind_spots })
+        Ok(Self {
+            set: set.clone(),
+            sampler,
+            augmentation,
+            seed,
+            batch,
+            crop,
+            slab,
+            blind_spots,
+            coarse_noise: None,
+        })
     }
 
     /// What is shown of an image of `(height, width)` pixels.
@@ -115,6 +131,9 @@ impl Batches {
     pub(super) fn sample(&self, n: u64) -> Result<Sample> {
         let draw = self.draw(n)?;
         let mut sample = self.augmentation.apply(&self.set.items()[draw.index], &draw, self.seed, n)?;
+        if let Some(noise) = &self.coarse_noise {
+            noise.add(&mut sample, &draw, self.set.items()[draw.index].extent(), self.seed, n)?;
+        }
         if draw.exchanges_slices {
             sample.image = with_slices_exchanged(&sample.image, self.slab);
         }

@@ -10,18 +10,25 @@ use crate::error::{Error, Result, counted_channels};
 use crate::network::{Architecture, InputNormalisation, Model, Normalisation, ParameterLayout, Task};
 
 impl Settings {
-    /// Sets `init` to the model file or run folder `path`, and takes over its architecture and normalisation.
+    /// Sets `init` to the model file or run folder `path`, and takes over its architecture, its normalisation, and by how much
+    /// it makes images finer.
     ///
     /// # Errors
     /// As [`Model::read`].
     pub fn start_from(&mut self, path: &str) -> Result<()> {
         let Model {
-            architecture: Architecture { width, depth, dilations, boundary, stem, .. }, slab, ..
+            architecture: Architecture { width, depth, dilations, boundary, stem, .. },
+            slab,
+            upscaling,
+            ..
         } = Model::read(Path::new(path))?;
         self.init = Some(path.into());
         (self.width, self.depth, self.boundary, self.slab) = (width, Some(depth), boundary, slab);
         self.dilations = dilations.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         self.stem = stem.to_string();
+        if let Some(upscaling) = upscaling {
+            self.factor = upscaling.factor;
+        }
         self.normalise = INITIAL.into();
         Ok(())
     }
@@ -48,6 +55,7 @@ impl Settings {
             ("boundary", found.boundary.name().into(), wanted.boundary.name().into()),
             ("stem", found.stem.to_string(), wanted.stem.to_string()),
             ("slab", self.slab.to_string(), model.slab.to_string()),
+            ("factor", self.factor.to_string(), model.factor().to_string()),
         ];
         if let Some((name, found, wanted)) = parts.into_iter().find(|(_, found, wanted)| found != wanted) {
             let wanted = format!("the model of `init` has {wanted}; leave it out, or start without `init`");

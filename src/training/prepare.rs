@@ -15,10 +15,10 @@ use super::survey::{Survey, Wanted};
 use super::{Settings, TaskKind};
 use crate::error::{Error, Result, counted_channels};
 use crate::geometry::Footprint;
-use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
+use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, Upscaling, initialise};
 use crate::samples::{
-    BlindSpots, Classes, DataFiles, Dataset, Fingerprint, Item, LabelMapping, LabelRule, Labelled,
-    Measurements, Recordings, Stamp, correlated_noise,
+    BlindSpots, Classes, CoarseNoise, DataFiles, Dataset, Fingerprint, Interpolation, Item, LabelMapping,
+    LabelRule, Labelled, Measurements, Recordings, Stamp, Upscaled, correlated_noise,
 };
 
 /// What the sets are called among what was measured.
@@ -39,6 +39,8 @@ pub struct Prepared {
     pub(in crate::training) stamp: Option<Stamp>,
     /// The pixels that are hidden from the network, where it learns without targets.
     pub(in crate::training) blind_spots: Option<BlindSpots>,
+    /// The noise of coarse images that are made of fine ones, in the units of the normalised images.
+    pub(in crate::training) coarse_noise: Option<CoarseNoise>,
     /// What settings that are left open are chosen by.
     facts: Facts,
     chosen: Vec<String>,
@@ -247,10 +249,13 @@ impl Prepared {
             target,
             slab: settings.slab,
             self_supervised: settings.self_supervised(),
+            upscaling: settings.upscaling(),
             provenance,
         };
-        if let Some(initial) = &initial {
-            take_parameters(&mut model, initial);
+        match &initial {
+            Some(initial) => take_parameters(&mut model, initial),
+            None if settings.factor > 1 => model.begin_with_input(),
+            None => {}
         }
         model.validate()?;
         let normalised = |name: &str, set: &mut Dataset, stamp: Option<Stamp>| {
@@ -274,7 +279,18 @@ impl Prepared {
             stem::measure(&mut model, &training)?;
         }
         let blind_spots = settings.blind_spots(inputs);
-        Ok(Self { training, validation, model, measurements, stamp, blind_spots, facts, chosen: lines })
+        let coarse_noise = coarse_noise(&model);
+        Ok(Self {
+            training,
+            validation,
+            model,
+            measurements,
+            stamp,
+            blind_spots,
+            coarse_noise,
+            facts,
+            chosen: lines,
+        })
     }
 
     /// What was chosen of settings that are left open, and why: a line each, with the names of settings in backquotes.
@@ -289,6 +305,18 @@ impl Prepared {
         choose(&mut settings, &self.facts);
         settings
     }
+}
+
+/// The noise of the coarse images that `model` learns from, in the units of its normalised images; `None` where there is none.
+fn coarse_noise(model: &Model) -> Option<CoarseNoise> {
+    let upscaling = model.upscaling?;
+    let noise = upscaling.coarsening.map(|coarsening| coarsening.noise).filter(|noise| *noise > 0.0)?;
+    let deviations = &model.input.of_set()?.deviation;
+    Some(CoarseNoise {
+        factor: upscaling.factor,
+        interpolation: Interpolation::Bicubic,
+        deviations: deviations.iter().map(|unit| (noise / f64::from(*unit)) as f32).collect(),
+    })
 }
 
 /// The classes that a mapping of label values has; they are named as `names` say, else by their values, or by their colours.
@@ -333,7 +361,7 @@ fn set_aside(
         (Some(fraction), _)
             if training.len() == 1 || !settings.splits.is_empty() && training.is_of_one_place() =>
         {
-            training.split_off_region(fraction, receptive_field, settings.seed)?
+            training.split_off_steps(fraction, receptive_field, settings.factor, settings.seed)?
         }
         (Some(fraction), _) => training.split_off_fraction(fraction, settings.seed)?,
         (None, Some((folds, fold))) => training.split_off_fold(fold, folds)?,
@@ -358,17 +386,34 @@ fn read(settings: &Settings, measurements: &Measurements) -> Result<(Dataset, Op
     let Settings { images, targets, .. } = settings;
     let named = settings.val_images.as_deref().zip(settings.val_targets.as_deref());
     let cache = settings.cache_bytes()?;
-    let files =
-        |images, targets| DataFiles::new(images, targets).found_by(settings.discovery()).held_in(cache);
-    if settings.alone {
-        let itself = vec![(vec![0], vec![0])];
-        let images = Recordings { places: std::slice::from_ref(images), combinations: itself };
-        let mut files = DataFiles::of_recordings(images).found_by(settings.discovery()).held_in(cache);
-        files = files.known_from(measurements, TRAINING);
+    let upscaled = match settings.upscaling() {
+        Some(Upscaling { factor, coarsening }) => Some(Upscaled {
+            factor,
+            interpolation: Interpolation::Bicubic,
+            blur: coarsening.map(|coarsening| coarsening.blur),
+            corner: settings.corner()?,
+        }),
+        None => None,
+    };
+    let files = |images, targets| {
+        DataFiles::new(images, targets).found_by(settings.discovery()).held_in(cache).upscaled(upscaled)
+    };
+    if settings.alone || settings.coarsens() {
+        let files = |images| {
+            let files = DataFiles::of_recordings(Recordings::alone(images)).upscaled(upscaled);
+            files.found_by(settings.discovery())
+        };
+        let mut for_training = files(images).held_in(cache).known_from(measurements, TRAINING);
         if let Some(path) = &settings.init {
-            files.channels = Some(Model::read(Path::new(path))?.architecture.inputs);
+            for_training.channels = Some(Model::read(Path::new(path))?.architecture.inputs);
         }
-        return Ok((files.regression()?, None, Task::Regress));
+        let training = for_training.regression()?;
+        let validation = settings.val_images.as_ref().map(|images| {
+            let left = cache.map(|cache| cache.saturating_sub(training.held_bytes()));
+            let files = files(images).of_channels(training.channels()).held_in(left);
+            files.known_from(measurements, VALIDATION).regression()
+        });
+        return Ok((training, validation.transpose()?, Task::Regress));
     }
     let splits = settings.self_supervised().and_then(|learnt_from| learnt_from.splits());
     let mut for_training = match (settings.pairs.as_deref(), splits) {
@@ -377,7 +422,9 @@ fn read(settings: &Settings, measurements: &Measurements) -> Result<(Dataset, Op
             let recordings = Recordings { places: &settings.splits, combinations };
             DataFiles::of_recordings(recordings).found_by(settings.discovery()).held_in(cache)
         }
-        (Some(list), None) => DataFiles::listed(list).found_by(settings.discovery()).held_in(cache),
+        (Some(list), None) => {
+            DataFiles::listed(list).found_by(settings.discovery()).held_in(cache).upscaled(upscaled)
+        }
         (None, None) => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
     };
     for_training = for_training.known_from(measurements, TRAINING);

@@ -2,7 +2,7 @@
 
 use crate::support::Bench;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "devices",
     "doctor",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 17] = [
     "serve",
     "evaluate",
     "inspect",
+    "models",
     "convert",
     "tomo",
     "import",

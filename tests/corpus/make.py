@@ -75,6 +75,16 @@ def write_hdf5():
         file.create_dataset("data", data=numbers((5, 7, 4)), chunks=(2, 4, 3), compression="gzip")
     with hdf5("btree2.h5", libver="v114") as file:
         file.create_dataset("data", data=numbers((6, 8)), chunks=(2, 4), maxshape=(None, None))
+    with hdf5("refused.h5") as file:
+        for name, filter in [
+            ("blosc", hdf5plugin.Blosc()),
+            ("blosc2", hdf5plugin.Blosc2()),
+            ("lz4", hdf5plugin.LZ4()),
+        ]:
+            file.create_dataset(name, data=numbers((4, 5), "u2"), **filter)
+        file.create_dataset("scale", data=numbers((4, 5), "u2"), chunks=(4, 5), scaleoffset=0)
+        file.create_dataset("external", (4, 5), "u2", external=[("other.raw", 0, h5py.h5f.UNLIMITED)])
+
     space = h5py.h5s.create_simple((4, 5))
     with hdf5("compact.h5") as file:
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

@@ -35,6 +35,7 @@ fn model(architecture: Architecture, segment: bool) -> Model {
         target: (!segment).then(|| scale(outputs, -30.0)),
         slab: 1,
         self_supervised: None,
+        upscaling: None,
         provenance: Default::default(),
         architecture,
     }

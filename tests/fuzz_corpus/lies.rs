@@ -22,15 +22,22 @@ fn stored(path: &str) -> Vec<u8> {
 /// Many zeros, packed by deflate.
 fn zlib_bomb(bytes: usize) -> Vec<u8> {
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
-    packed.write_all(&vec![0; bytes]).unwrap();
+    write_zeros(&mut packed, bytes);
     packed.finish().unwrap()
+}
+
+fn write_zeros(to: &mut impl Write, bytes: usize) {
+    let zeros = vec![0; 1 << 20];
+    for start in (0..bytes).step_by(zeros.len()) {
+        to.write_all(&zeros[..zeros.len().min(bytes - start)]).unwrap();
+    }
 }
 
 /// `start` and many zeros behind it, packed by gzip.
 fn gzip(start: &[u8], zeros: usize) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(start).unwrap();
-    packed.write_all(&vec![0; zeros]).unwrap();
+    write_zeros(&mut packed, zeros);
     packed.finish().unwrap()
 }
 
@@ -320,7 +327,7 @@ fn zip(name: &str, packed: &[u8], bytes: u32) -> Vec<u8> {
 fn deflated(start: &[u8], zeros: usize) -> Vec<u8> {
     let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), Compression::best());
     packed.write_all(start).unwrap();
-    packed.write_all(&vec![0; zeros]).unwrap();
+    write_zeros(&mut packed, zeros);
     packed.finish().unwrap()
 }
 
@@ -599,4 +606,86 @@ pub fn networks() -> Files {
         }),
     ]));
     files
+}
+
+/// Images of 11200 x 11200 bytes whose packed numbers are 120 MB, five less than that.
+pub fn ending_early() -> Files {
+    const SIDE: u32 = 11_200;
+    const BYTES: usize = 120_000_000;
+    let shape = npy(&format!("({SIDE}, {SIDE})"));
+    let in_strips = {
+        let (rows, strips) = (100, SIDE / 100);
+        let (full, short) = (zlib_bomb((SIDE * rows) as usize), zlib_bomb(1000));
+        let place = data_place(9);
+        let lists = place + (full.len() + short.len()) as u32;
+        let mut data = [full.as_slice(), &short].concat();
+        let of = |strip: u32| match strip + 1 == strips {
+            true => (place + full.len() as u32, short.len() as u32),
+            false => (place, full.len() as u32),
+        };
+        (0..strips).for_each(|strip| data.extend(of(strip).0.to_le_bytes()));
+        (0..strips).for_each(|strip| data.extend(of(strip).1.to_le_bytes()));
+        let tags =
+            [(273, LONG, strips, lists), (279, LONG, strips, lists + 4 * strips), (278, LONG, 1, rows)];
+        grey_with(SIDE, 8, &data, &tags)
+    };
+    named([
+        ("TIFF in deflate", grey(SIDE, 8, &zlib_bomb(BYTES))),
+        ("TIFF in strips of deflate", in_strips),
+        ("TIFF in LZW", grey(SIDE, 5, &lzw_bomb(33_000))),
+        ("TIFF in zstd", grey(SIDE, 50000, &zstd_bomb(BYTES >> 17, 0x50))),
+        ("TIFF in PackBits", grey(SIDE, 32773, &[129, 0].repeat(BYTES >> 7))),
+        ("TIFF without compression", grey(SIDE, 1, &[0; 1000])),
+        ("PNG", png(SIDE, &[], &zlib_bomb(BYTES))),
+        ("NPZ", zip("a.npy", &deflated(&shape, BYTES), SIDE * SIDE)),
+        ("NPY in gzip", gzip(&shape, BYTES)),
+        ("NIfTI in gzip", {
+            let sizes = [2, SIDE as i16, SIDE as i16, 1, 1, 1, 1, 1].map(i16::to_le_bytes).concat();
+            gzip(&with(stored("corpus/nifti/u2.nii"), 40, &sizes), 2 * BYTES)
+        }),
+    ])
+}
+
+/// As [`ending_early`], of one chunk of 8000 x 8000 numbers of 16 bits.
+pub fn ending_early_in_zarr() -> Files {
+    const BYTES: usize = 120_000_000;
+    const BLOCK: usize = 1 << 20;
+    let large = |codec: &str, chunk: &[u8]| {
+        let codec = format!(r#",{{"name":"{codec}","configuration":{{}}}}"#);
+        let json = array_json("[8000,8000]", "[8000,8000]", &codec);
+        pack(&[("zarr.json", json.as_bytes()), ("c/0/0", chunk)])
+    };
+    let blosc = {
+        let blocks = 128_000_000_usize.div_ceil(BLOCK);
+        let piece = |frame: Vec<u8>| [&(frame.len() as u32).to_le_bytes(), frame.as_slice()].concat();
+        let (full, short) = (piece(zstd_bomb(BLOCK >> 17, 0x50)), piece(zstd_bomb(1, 0x50)));
+        let start = 16 + 4 * blocks;
+        let length = start + full.len() + short.len();
+        // Zstandard, in blocks that are not divided.
+        let mut chunk = vec![2, 1, 4 << 5 | 16, 2];
+        for number in [128_000_000, BLOCK, length] {
+            chunk.extend((number as u32).to_le_bytes());
+        }
+        for block in 0..blocks {
+            let place = if block + 1 == blocks { start + full.len() } else { start };
+            chunk.extend((place as u32).to_le_bytes());
+        }
+        chunk.extend([full, short].concat());
+        chunk
+    };
+    // A literal, which is repeated; 255 bytes more for each byte behind.
+    let lz4 = [
+        128_000_000_u32.to_le_bytes().as_slice(),
+        &[0x1f, 0, 1, 0],
+        &[255].repeat(BYTES / 255),
+        &[0, 0x10, 0],
+    ]
+    .concat();
+    named([
+        ("gzip", large("gzip", &gzip(&[], BYTES))),
+        ("zlib", large("numcodecs.zlib", &zlib_bomb(BYTES))),
+        ("zstd", large("zstd", &zstd_bomb(BYTES >> 17, 0x50))),
+        ("Blosc", large("blosc", &blosc)),
+        ("LZ4", large("numcodecs.lz4", &lz4)),
+    ])
 }

@@ -207,6 +207,7 @@ pub fn regression(inputs: usize, outputs: usize) -> Model {
         target: Some(Normalisation { mean: vec![1.0; outputs], deviation: vec![32.0; outputs] }),
         slab: 1,
         self_supervised: None,
+        upscaling: None,
         provenance: BTreeMap::from([("seed".to_owned(), "5".to_owned())]),
     }
 }

@@ -123,7 +123,7 @@ pub fn run(arguments: &SimulateArguments) -> Result<()> {
     let (wanted, free) = (scanner.bytes(&phantom), memory::free().map(|free| free.bytes));
     if wanted.is_none() || free.is_some_and(|free| wanted > Some(free)) {
         return Err(Error::OutOfMemory {
-            buffer: "the projections".into(),
+            buffer: "a scan of this size".into(),
             wanted: wanted.unwrap_or(u64::MAX),
             limit_name: "the memory that is free".into(),
             limit: free.unwrap_or(u64::MAX),

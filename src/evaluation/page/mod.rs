@@ -20,7 +20,7 @@ use super::halves::Halves;
 use super::measures::Measures;
 use super::scores::{Evaluation, TaskScores};
 use super::tables::{Table, WHAT, calibration_error, counted, how_measured, of_images, tables};
-use crate::metrics::Threshold;
+use crate::metrics::{RegressionScores, Threshold};
 use crate::network::Task;
 use crate::pictures::{Page, Row, class_colour};
 
@@ -66,6 +66,8 @@ pub struct Report<'a> {
     pub cases: &'a [Case],
     /// How it came about.
     pub provenance: Provenance,
+    /// The scores of values that it is compared with besides the input, and their names.
+    pub others: &'a [(&'static str, &'a RegressionScores)],
 }
 
 impl Report<'_> {
@@ -78,7 +80,7 @@ impl Report<'_> {
             page.paragraph(&sentence(&line));
         }
         page.section("Scores");
-        for table in tables(self.task, self.evaluation) {
+        for table in tables(self.task, self.evaluation, self.others) {
             add(&mut page, &table);
         }
         if let TaskScores::Segment { calibration, .. } = &self.evaluation.scores

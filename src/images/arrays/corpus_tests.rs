@@ -116,6 +116,11 @@ fn hdf5_datasets_that_are_not_read_say_so() {
         ("several.h5:complex", "something else than plain numbers"),
         ("several.h5:nothing", "holds no dataset '/nothing'"),
         ("btree2.h5", "version 2 B-tree"),
+        ("refused.h5:blosc", "32001 (Blosc)"),
+        ("refused.h5:blosc2", "32026 (Blosc2)"),
+        ("refused.h5:lz4", "32004 (LZ4)"),
+        ("refused.h5:scale", "6 (scale-offset)"),
+        ("refused.h5:external", "external storage"),
         ("newest.h5", "newer form"),
         ("plain_v114.h5:list", "a dataset of 1 axes"),
     ] {

@@ -14,6 +14,7 @@ use super::StoredArray;
 use super::head::{Head, START_BYTES, start_of};
 use super::list::{Candidate, chosen};
 use crate::error::{Bytes, Error, Result};
+use crate::images::dry_run::{is_doubtful, pass_over};
 use crate::images::file::{Format, format_of};
 
 /// How many bytes one byte of deflate can become, and some more for what stands around it.
@@ -34,14 +35,23 @@ pub(super) fn open_gzip(name: &str, mut file: File) -> Result<Box<dyn StoredArra
     let failed = |error| damaged(name, "gzip", error);
     file.rewind().map_err(failed)?;
     let packed = file.metadata().map_err(failed)?.len();
-    let mut unpacked = MultiGzDecoder::new(io::BufReader::new(file));
-    let start = first_bytes(&mut unpacked).map_err(failed)?;
+    let mut unpacked = MultiGzDecoder::new(io::BufReader::new(&file));
+    let mut start = first_bytes(&mut unpacked).map_err(failed)?;
     let Some(head) = Head::of(name, format_of(&start), &start) else {
         let problem = "is a gzip file that holds neither NIfTI nor MRC nor NPY; unpack it with gunzip";
         return Err(Error::input(name, problem));
     };
     let head = head?;
-    let file = unpack(name, "gzip", &start, unpacked, head.end(name)?, packed)?;
+    let end = head.end(name)?;
+    check_claim(name, "gzip", end, packed)?;
+    if is_doubtful(packed, end) {
+        (&file).rewind().map_err(failed)?;
+        pass_over(MultiGzDecoder::new(io::BufReader::new(&file)), end).map_err(failed)?;
+        (&file).rewind().map_err(failed)?;
+        unpacked = MultiGzDecoder::new(io::BufReader::new(&file));
+        start.clear();
+    }
+    let file = unpack(name, "gzip", &start, unpacked, end)?;
     head.open(name, file)
 }
 
@@ -111,7 +121,14 @@ pub(super) fn open_zip(name: &str, file: File, inside: Option<&str>) -> Result<B
         let head = Head { offset: place.saturating_add(head.offset), ..head };
         return head.open(&name, in_place);
     }
-    let file = unpack(&name, "zip", &[], entry, end, packed)?;
+    drop(entry);
+    check_claim(&name, "zip", end, packed)?;
+    if is_doubtful(packed, end) {
+        let entry = archive.by_index(index).map_err(failed)?;
+        pass_over(entry, end).map_err(|error| damaged(&name, "zip", error))?;
+    }
+    let entry = archive.by_index(index).map_err(failed)?;
+    let file = unpack(&name, "zip", &[], entry, end)?;
     head.open(&name, file)
 }
 
@@ -122,8 +139,8 @@ fn first_bytes(unpacked: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// A temporary file of `end` bytes: those of `start` and those that `rest` gives then.
-fn unpack(name: &str, kind: &str, start: &[u8], mut rest: impl Read, end: u64, packed: u64) -> Result<File> {
+/// Refuses an array that ends behind `end` bytes, of which a file of `packed` bytes cannot have so many.
+fn check_claim(name: &str, kind: &str, end: u64, packed: u64) -> Result<()> {
     if end > packed.saturating_mul(STRONGEST) {
         let problem = format!(
             "says that it holds an array of {}, which cannot be in {} of a {kind} file; copy or export it again",
@@ -132,6 +149,11 @@ fn unpack(name: &str, kind: &str, start: &[u8], mut rest: impl Read, end: u64, p
         );
         return Err(Error::input(name, problem));
     }
+    Ok(())
+}
+
+/// A temporary file of `end` bytes: those of `start` and those that `rest` gives then.
+fn unpack(name: &str, kind: &str, start: &[u8], mut rest: impl Read, end: u64) -> Result<File> {
     let no_room = |error: io::Error| {
         let problem = format!(
             "cannot be unpacked into the folder {} ({error}), which takes {}; make room there, let TMPDIR name another folder, or unpack it beforehand",

@@ -17,7 +17,8 @@ use crate::images::notices::warn_once;
 use crate::images::source::Header;
 use crate::images::volume::VoxelSize;
 
-/// The most images of an array, each of which is remembered by name, and the most blocks of one image.
+/// The most images of an array, each of which is remembered by name (some hundred bytes), so that a header of a few bytes cannot fill
+/// the memory; and the most blocks of one image.
 const MOST_IMAGES: usize = 1 << 18;
 const MOST_BLOCKS: usize = 1 << 21;
 /// Blocks of more bytes may be larger than their array by no more than this: so large ones are unpacked for what is in the array.
@@ -139,7 +140,7 @@ impl OpenArray {
         let images = self.image_count();
         if images > MOST_IMAGES {
             let problem = format!(
-                "says that it has {images} slices, wanted at most {MOST_IMAGES}; divide it, or say with `axes` what its axes are"
+                "says that it has {images} slices, wanted at most {MOST_IMAGES}, as each is listed in memory; divide it, or say with `axes` what its axes are"
             );
             return Err(Error::input(self.name(), problem));
         }

@@ -32,6 +32,10 @@ impl StackLayout {
     /// That of the TIFF file which holds `count` images, of which `image` is one; as [`StackLayout::slices`] where the file
     /// says nothing, or something that does not fit.
     pub fn of(image: &ImageSource, count: usize) -> Self {
+        Self::of_file(image, count).finer(image.fineness())
+    }
+
+    fn of_file(image: &ImageSource, count: usize) -> Self {
         if let Some(image) = &image.array {
             let axes = image.array.image_axes();
             let known = axes.iter().all(|(letter, _)| "TZ".contains(*letter))
@@ -87,6 +91,13 @@ impl StackLayout {
     #[must_use]
     pub fn with_voxel_size(mut self, size: Option<VoxelSize>) -> Self {
         self.voxel_size = size;
+        self
+    }
+
+    /// With pixels of which `count` lie along one of these, in y and in x.
+    #[must_use]
+    pub(in crate::images) fn finer(mut self, count: f64) -> Self {
+        self.voxel_size = self.voxel_size.map(|size| size.finer(count));
         self
     }
 

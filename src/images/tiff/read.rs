@@ -12,10 +12,11 @@ use tiff::decoder::DecodingResult;
 use super::directory::directory_places;
 use super::numbers::Word;
 use super::page::{Chunks, Interpretation, Page, damaged, unsupported};
-use super::unpack::{Compression, Reversed, unpacked};
+use super::unpack::{Compression, Reversed, check_holds, unpacked};
 use crate::error::{Error, Result};
 use crate::geometry::Window;
 use crate::images::decoded::{Decoded, Purpose};
+use crate::images::dry_run::is_doubtful;
 use crate::images::jpeg::{Colours, Fault, Stream};
 use crate::images::source::SampleKind::{Float, Signed, Unsigned};
 use crate::images::source::{Header, ImageSource};
@@ -119,9 +120,10 @@ impl PageReader<'_> {
 
     /// The bits of all numbers of the page, in the order that [`Decoded`] has.
     fn numbers<W: Word>(&mut self) -> Result<Vec<W>> {
-        let (page, chunks) = (self.page, self.chunks);
+        let page = self.page;
         let (height, width) = (self.part.extent.y, self.part.extent.x);
         let count = page.stored_channels * height * width;
+        self.check_packed((count * size_of::<W>()) as u64)?;
         let name = format!("the image {}", self.source.name());
         let mut image = memory::reserve(&name, count, "cut the image into smaller files")?;
         image.resize(count, W::default());
@@ -129,24 +131,17 @@ impl PageReader<'_> {
             Compression::Jpeg => page.jpeg_tables(self.source, &mut self.file)?,
             _ => Vec::new(),
         };
-        let (across, down) = (page.width.div_ceil(chunks.width), page.height.div_ceil(chunks.height));
         let samples = page.rows.samples;
         let line = width * samples;
-        for number in 0..chunks.places.len() {
-            let (plane, number_in_plane) = (number / (across * down), number % (across * down));
-            let top = number_in_plane / across * chunks.height;
-            let left = number_in_plane % across * chunks.width;
-            let chunk = Window::plane(
-                top..(top + chunks.height).min(page.height),
-                left..(left + chunks.width).min(page.width),
-            );
+        for number in 0..self.chunks.places.len() {
+            let (plane, chunk) = self.window_of(number);
             let Some(common) = chunk.intersection(&self.part) else { continue };
             let first = (plane * height + common.y - self.part.y) * line;
             let targets = image[first..].chunks_exact_mut(line).take(common.extent.y);
             let start = (common.x - self.part.x) * samples;
             let targets = targets.map(|row| &mut row[start..start + common.extent.x * samples]);
             // Counted from the start of the chunk.
-            let common = Window { y: common.y - top, x: common.x - left, ..common };
+            let common = Window { y: common.y - chunk.y, x: common.x - chunk.x, ..common };
             if page.compression == Compression::Jpeg {
                 self.read_jpeg(number, &tables, chunk.extent.y, common, targets)?;
             } else {
@@ -154,6 +149,67 @@ impl PageReader<'_> {
             }
         }
         Ok(image)
+    }
+
+    /// Which plane of channels strip or tile `number` belongs to, and the pixels of the page that are in it.
+    fn window_of(&self, number: usize) -> (usize, Window) {
+        let (page, chunks) = (self.page, self.chunks);
+        let (across, down) = (page.width.div_ceil(chunks.width), page.height.div_ceil(chunks.height));
+        let (plane, number_in_plane) = (number / (across * down), number % (across * down));
+        let top = number_in_plane / across * chunks.height;
+        let left = number_in_plane % across * chunks.width;
+        let chunk = Window::plane(
+            top..(top + chunks.height).min(page.height),
+            left..(left + chunks.width).min(page.width),
+        );
+        (plane, chunk)
+    }
+
+    /// Refuses strips and tiles that are too short for the wanted rows, before `bytes` are taken for these. Where they are packed so well
+    /// that their lengths say nothing, they are unpacked once without being kept.
+    fn check_packed(&mut self, bytes: u64) -> Result<()> {
+        let (source, page) = (self.source, self.page);
+        // What is read of a small image, or a small part, takes little whatever is wrong with it.
+        if page.compression == Compression::Jpeg || !is_doubtful(0, bytes) {
+            return Ok(());
+        }
+        let row_bytes = page.rows.row_bytes(self.chunks.width * page.rows.samples) as u64;
+        let wanted: Vec<(usize, u64)> = (0..self.chunks.places.len())
+            .filter_map(|number| {
+                let (_, chunk) = self.window_of(number);
+                let rows = chunk.intersection(&self.part)?.rows().end - chunk.y;
+                Some((number, row_bytes.saturating_mul(rows as u64)))
+            })
+            .collect();
+        let packed =
+            wanted.iter().map(|(number, _)| self.chunks.places[*number].1).fold(0, u64::saturating_add);
+        if page.compression == Compression::None {
+            let is_short = |(number, bytes): &(usize, u64)| self.chunks.places[*number].1 < *bytes;
+            return match wanted.iter().any(is_short) {
+                true => Err(damaged(source, "its pixels end before the image is full")),
+                false => Ok(()),
+            };
+        }
+        if !is_doubtful(packed, bytes) {
+            return Ok(());
+        }
+        for (number, bytes) in wanted {
+            let width = self.chunks.width;
+            let packed = self.packed(number, 0)?;
+            check_holds(packed, page.compression, width, bytes)
+                .map_err(|error| unreadable(source, number, error))?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of strip or tile `number` in the file, without the first `passed_over` of them.
+    fn packed(&mut self, number: usize, passed_over: u64) -> Result<Box<dyn BufRead + '_>> {
+        let (source, page) = (self.source, self.page);
+        let failed = |error: io::Error| unreadable(source, number, error);
+        let (offset, length) = self.chunks.places[number];
+        self.file.seek(SeekFrom::Start(offset + passed_over)).map_err(failed)?;
+        let packed = self.file.by_ref().take(length - passed_over);
+        Ok(if page.reversed_bits { Box::new(BufReader::new(Reversed(packed))) } else { Box::new(packed) })
     }
 
     /// Puts the part `common` of strip or tile `number` into `targets`, a row into each.
@@ -164,7 +220,7 @@ impl PageReader<'_> {
         targets: impl Iterator<Item = &'t mut [W]>,
     ) -> Result<()> {
         let (source, page) = (self.source, self.page);
-        let (offset, length) = self.chunks.places[number];
+        let (_, length) = self.chunks.places[number];
         let row_bytes = page.rows.row_bytes(self.chunks.width * page.rows.samples);
         if row_bytes as u64 / page.compression.strongest() > length {
             return Err(damaged(
@@ -177,20 +233,13 @@ impl PageReader<'_> {
             row_bytes,
             "cut the image into smaller files",
         )?;
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged(source, "its pixels end before the image is full"),
-            io::ErrorKind::Unsupported => unsupported(source, error),
-            _ => damaged(source, format!("strip or tile {number}: {error}")),
-        };
+        let failed = |error: io::Error| unreadable(source, number, error);
         // Rows that are not packed are where their number says.
         let skipped = if page.compression == Compression::None { common.y } else { 0 };
         let passed_over = (skipped as u64).saturating_mul(row_bytes as u64).min(length);
-        let (offset, length) = (offset + passed_over, length - passed_over);
-        self.file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-        let packed = self.file.by_ref().take(length);
-        let packed: Box<dyn BufRead> =
-            if page.reversed_bits { Box::new(BufReader::new(Reversed(packed))) } else { Box::new(packed) };
-        let mut bytes = unpacked(packed, page.compression, self.chunks.width).map_err(failed)?;
+        let width = self.chunks.width;
+        let packed = self.packed(number, passed_over)?;
+        let mut bytes = unpacked(packed, page.compression, width).map_err(failed)?;
         for _ in skipped..common.y {
             row.resize(row_bytes, 0);
             bytes.read_exact(&mut row).map_err(failed)?;
@@ -263,6 +312,15 @@ impl PageReader<'_> {
             target.iter_mut().zip(row).for_each(|(number, byte)| *number = W::truncated((*byte).into()));
         }
         Ok(())
+    }
+}
+
+/// What is said where reading strip or tile `number` failed.
+fn unreadable(source: &ImageSource, number: usize, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged(source, "its pixels end before the image is full"),
+        io::ErrorKind::Unsupported => unsupported(source, error),
+        _ => damaged(source, format!("strip or tile {number}: {error}")),
     }
 }
 

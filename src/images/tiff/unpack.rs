@@ -10,6 +10,7 @@ use fax::Color;
 use fax::decoder::{DecodeStatus, Group3Decoder, Group4Decoder, pels};
 use flate2::bufread::ZlibDecoder;
 
+use crate::images::dry_run::pass_over;
 use crate::images::jpeg::STRONGEST_COMPRESSION;
 
 /// How the strips or tiles of a page are compressed.
@@ -99,12 +100,7 @@ pub(super) fn unpacked<'a>(
         Compression::Deflate => Box::new(ZlibDecoder::new(packed)),
         Compression::PackBits => Box::new(PackBits { packed, left: 0, repeated: None }),
         Compression::Lzw => {
-            // Before TIFF 6.0 the codes of LZW began at the other end of each byte.
-            if let [0, second, ..] = packed.fill_buf()?
-                && second & 1 == 1
-            {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "LZW compression of before 1992"));
-            }
+            check_lzw(&mut packed)?;
             Box::new(Lzw::new(packed))
         }
         Compression::Zstd => {
@@ -127,6 +123,40 @@ pub(super) fn unpacked<'a>(
         }
         Compression::Jpeg => return Err(io::Error::other("JPEG has no rows of bytes")),
     })
+}
+
+/// Checks that `packed`, as for [`unpacked`], stands for `wanted` bytes at least, of which none is kept.
+///
+/// # Errors
+/// As [`unpacked`], and [`io::ErrorKind::UnexpectedEof`] where there are fewer.
+pub(super) fn check_holds(
+    mut packed: impl BufRead,
+    compression: Compression,
+    width: usize,
+    wanted: u64,
+) -> io::Result<()> {
+    if compression != Compression::Lzw {
+        return pass_over(unpacked(packed, compression, width)?, wanted);
+    }
+    // How long texts are is known without putting them together.
+    check_lzw(&mut packed)?;
+    let mut codes = Lzw::new(packed);
+    let mut found = 0;
+    while found < wanted {
+        let code = codes.next_code()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        found += u64::from(codes.lengths[usize::from(code)]);
+    }
+    Ok(())
+}
+
+/// Refuses LZW of before TIFF 6.0, whose codes began at the other end of each byte.
+fn check_lzw(packed: &mut impl BufRead) -> io::Result<()> {
+    match packed.fill_buf()? {
+        [0, second, ..] if second & 1 == 1 => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "LZW compression of before 1992"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The bytes of `inner` with the order of the bits in each turned round.
@@ -201,10 +231,8 @@ impl<R: BufRead> Lzw<R> {
         Ok(Some(code as u16))
     }
 
-    /// Puts the bytes of the next code into `text`; none where the strip ends.
-    fn next_text(&mut self) -> io::Result<()> {
-        self.text.clear();
-        self.given = 0;
+    /// The next code that stands for bytes; `None` where the strip ends.
+    fn next_code(&mut self) -> io::Result<Option<u16>> {
         while !self.ended {
             match self.code()? {
                 None | Some(LZW_END) => self.ended = true,
@@ -213,15 +241,23 @@ impl<R: BufRead> Lzw<R> {
                 }
                 Some(code) => {
                     self.learn(code)?;
-                    let mut part = code;
-                    self.text.resize(usize::from(self.lengths[usize::from(code)]), 0);
-                    for byte in self.text.iter_mut().rev() {
-                        *byte = self.lasts[usize::from(part)];
-                        part = self.prefixes[usize::from(part)];
-                    }
                     self.previous = Some(code);
-                    break;
+                    return Ok(Some(code));
                 }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts the bytes of the next code into `text`; none where the strip ends.
+    fn next_text(&mut self) -> io::Result<()> {
+        self.text.clear();
+        self.given = 0;
+        if let Some(mut part) = self.next_code()? {
+            self.text.resize(usize::from(self.lengths[usize::from(part)]), 0);
+            for byte in self.text.iter_mut().rev() {
+                *byte = self.lasts[usize::from(part)];
+                part = self.prefixes[usize::from(part)];
             }
         }
         Ok(())

@@ -29,6 +29,7 @@ fn model() -> Model {
         target: None,
         slab: 1,
         self_supervised: None,
+        upscaling: None,
         provenance: BTreeMap::new(),
     }
 }

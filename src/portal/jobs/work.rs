@@ -63,6 +63,10 @@ pub(super) fn work(
 ) -> Result<()> {
     let path = folder.join(MODEL);
     let model = Model::read(&path)?;
+    if model.factor() > 1 {
+        let problem = "makes images finer, which the page does not show; apply it with `msd-gpu predict`";
+        return Err(Error::model(&path, problem));
+    }
     let is_segmentation = matches!(model.task, Task::Segment { .. });
     let device = devices::choose(&shared.device)?;
     let mut ensemble = Ensemble::new(vec![("the model".into(), model)], &device, None, false)?;

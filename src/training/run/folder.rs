@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::Array3;
 
 use super::checkpoint::Checkpoint;
-use crate::files::{FolderLock, remove_unfinished, write_bytes_atomic};
+use crate::files::{FolderLock, read_text, remove_unfinished, write_bytes_atomic};
 use crate::images::write_png_rgb8;
 use crate::network::{Model, Stem};
 use crate::samples::Measurements;
@@ -15,6 +15,8 @@ use crate::training::Settings;
 use crate::training::reports::History;
 use crate::{Error, Result};
 
+/// Bytes of `config.toml` at most: settings are a few kilobytes, and lists of paths some more.
+const MOST_CONFIG: u64 = 16 << 20;
 /// What was measured over images in files.
 const MEASUREMENTS: &str = "measurements.json";
 /// Bytes of it at most: a few for each row of each image.
@@ -86,7 +88,10 @@ impl RunFolder {
     /// [`Error::Input`] when the file is missing or damaged.
     pub fn settings(path: &Path) -> Result<Settings> {
         let file = path.join("config.toml");
-        let text = std::fs::read_to_string(&file).map_err(|error| no_run(path, error))?;
+        std::fs::metadata(&file).map_err(|error| no_run(path, error))?;
+        let text = read_text(&file, MOST_CONFIG)?.ok_or_else(|| {
+            Error::input(&file, "is longer than any settings of a run; put back the one that was written")
+        })?;
         let mut settings = read_run_settings(&text, &file)?;
         settings.found_from(path);
         Ok(settings)
@@ -239,7 +244,10 @@ pub fn read_settings(text: &str, path: &Path) -> Result<Settings> {
 fn with_images(text: &str) -> Cow<'_, str> {
     let Ok(table) = toml::from_str::<toml::Table>(text) else { return Cow::Borrowed(text) };
     let is_alone = table.get("alone").and_then(toml::Value::as_bool) == Some(true);
-    let itself = table.get("images").filter(|_| is_alone);
+    // Coarse images are made of fine ones where there are no targets.
+    let coarsens = table.get("factor").and_then(toml::Value::as_integer).is_some_and(|factor| factor > 1)
+        && !table.contains_key("pairs");
+    let itself = table.get("images").filter(|_| is_alone || coarsens);
     let Some(first) = table.get("splits").and_then(|splits| splits.get(0)).or(itself) else {
         return Cow::Borrowed(text);
     };

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use crate::Result;
 use crate::engine::{Engine, Loss};
-use crate::evaluation::{self, Evaluation, Found, InTraining, Samples};
+use crate::evaluation::{self, Evaluation, Found, InTraining, Samples, WithCoarseNoise};
 use crate::geometry::{Extent, Shape};
 use crate::inference::Tiling;
 use crate::network::{Architecture, Model};
-use crate::samples::{BlindSpots, Dataset, Sample};
+use crate::samples::{BlindSpots, CoarseNoise, Dataset, Sample};
 use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
 use crate::watcher::Watcher;
@@ -32,6 +32,8 @@ pub(in crate::training) struct Judge<'a> {
     tiling: Tiling,
     /// The pixels that are hidden, and the seed of the run.
     blind_spots: Option<(BlindSpots, u64)>,
+    /// The noise that is added, and the seed of the run.
+    coarse_noise: Option<(CoarseNoise, u64)>,
 }
 
 /// Images with pixels hidden, always the same.
@@ -57,7 +59,8 @@ impl<'a> Judge<'a> {
     pub(in crate::training) fn new(prepared: &'a Prepared, loss: Loss, seed: u64) -> Self {
         let judge = Self::of_sets(&prepared.model, &prepared.training, prepared.validation.as_ref(), loss);
         let blind_spots = prepared.blind_spots.clone().map(|spots| (spots, seed));
-        Self { blind_spots, ..judge }
+        let coarse_noise = prepared.coarse_noise.clone().map(|noise| (noise, seed));
+        Self { blind_spots, coarse_noise, ..judge }
     }
 
     fn of_sets(model: &'a Model, training: &Dataset, validation: Option<&Dataset>, loss: Loss) -> Self {
@@ -65,14 +68,22 @@ impl<'a> Judge<'a> {
         let architecture = &model.architecture;
         let max_pixels = PLANE_BYTES / (4 * (architecture.channels() + architecture.outputs));
         let tiling = Tiling::within(architecture, extents(&set), max_pixels);
-        Self { set, set_aside: validation.is_some(), model, loss, tiling, blind_spots: None }
+        Self {
+            set,
+            set_aside: validation.is_some(),
+            model,
+            loss,
+            tiling,
+            blind_spots: None,
+            coarse_noise: None,
+        }
     }
 
     /// Judges by other images from now on.
     pub(in crate::training) fn relabel(&mut self, training: &Dataset, validation: Option<&Dataset>) {
-        let blind_spots = self.blind_spots.take();
+        let (blind_spots, coarse_noise) = (self.blind_spots.take(), self.coarse_noise.take());
         let judge = Self::of_sets(self.model, training, validation, self.loss);
-        *self = Self { blind_spots, ..judge };
+        *self = Self { blind_spots, coarse_noise, ..judge };
     }
 
     /// Whether the images are set aside for judging: only then the scores say how good the network is elsewhere.
@@ -107,6 +118,10 @@ impl<'a> Judge<'a> {
             if let Some((spots, seed)) = &self.blind_spots {
                 let hidden = WithBlindSpots { set: &self.set, spots, seed: *seed };
                 return self.evaluate(engine, &hidden, step, watcher, |_, _| ());
+            }
+            if let Some((noise, seed)) = &self.coarse_noise {
+                let noisy = WithCoarseNoise { set: &self.set, noise, seed: *seed };
+                return self.evaluate(engine, &noisy, step, watcher, |_, _| ());
             }
             self.evaluate(engine, &self.set, step, watcher, |_, _| ())
         })

@@ -51,6 +51,7 @@ impl Settings {
         self.cache_bytes()?;
         self.validate_alone()?;
         self.validate_splits()?;
+        self.validate_upscaling()?;
         self.validate_validation()?;
         self.validate_data()
     }
@@ -195,6 +196,12 @@ mod tests {
         settings
     }
 
+    fn upscaling() -> Settings {
+        let mut settings = Settings { factor: 2, ..regression() };
+        settings.coarsen_images();
+        settings
+    }
+
     fn of_splits() -> Settings {
         let mut settings = regression();
         settings.learn_from_splits(vec!["a".into(), "b".into()]);
@@ -249,6 +256,34 @@ mod tests {
                 Settings { augmentation: Augmentation { rotate: 3.0, ..Default::default() }, ..alone() },
             ),
             ("alone is given for", Settings { alone: true, ..settings() }),
+            ("factor is 5", Settings { factor: 5, ..regression() }),
+            ("factor is 0", Settings { factor: 0, ..regression() }),
+            ("factor is given for", Settings { factor: 2, ..settings() }),
+            ("factor is given beside `alone`", Settings { factor: 2, ..alone() }),
+            ("factor is given beside `splits`", Settings { factor: 2, ..of_splits() }),
+            (
+                "factor is given beside random",
+                Settings { augmentation: Augmentation { scale: 0.1, ..Default::default() }, ..upscaling() },
+            ),
+            ("coarse_blur is given without", Settings { coarse_blur: 1.0, ..regression() }),
+            ("coarse_blur is 17", Settings { coarse_blur: 17.0, ..upscaling() }),
+            ("coarse_noise is NaN", Settings { coarse_noise: f64::NAN, ..upscaling() }),
+            (
+                "coarse_noise is given beside `targets`",
+                Settings { coarse_noise: 1.0, targets: "fine".into(), ..upscaling() },
+            ),
+            ("at is given for fine", Settings { at: Some("1,2".into()), ..upscaling() }),
+            ("at is '1'", Settings { at: Some("1".into()), targets: "fine".into(), ..upscaling() }),
+            (
+                "at is given beside `weights`",
+                Settings {
+                    at: Some("1,2".into()),
+                    targets: "fine".into(),
+                    weights: Some("w".into()),
+                    ..upscaling()
+                },
+            ),
+            ("weights is given for fine", Settings { weights: Some("w".into()), ..upscaling() }),
             ("scheme", Settings { scheme: SplitScheme::FromOne, ..settings() }),
             ("splits is given for", Settings { splits: vec!["a".into(), "b".into()], ..settings() }),
             ("splits is images alone", Settings { splits: vec!["images".into()], ..regression() }),
@@ -270,5 +305,9 @@ mod tests {
         assert!(settings().validate().is_ok());
         assert!(of_splits().validate().is_ok());
         assert!(alone().validate().is_ok());
+        assert!(upscaling().validate().is_ok());
+        assert!(
+            Settings { at: Some("1,2".into()), targets: "fine".into(), ..upscaling() }.validate().is_ok()
+        );
     }
 }

@@ -5,6 +5,7 @@ mod monitor;
 mod optimisation;
 mod paths;
 mod self_supervised;
+mod upscaling;
 
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
@@ -59,6 +60,19 @@ declare_settings! {
         blind_extent: Option<usize> = None => Setting::under(Data, "N")
             .for_files()
             .described_default("as far as the noise is correlated, or 4 where a mask is named");
+        /// To upscale: how many times as fine the targets are as the images, in y and x: 2, 3 or 4.
+        ///
+        /// Images are brought onto the grid of the targets by bicubic interpolation before the network sees them. Without targets
+        /// the images are fine ones, from which coarse ones are made.
+        factor: usize = 1 => Setting::under(Data, "N").for_files().omitted_at_default();
+        /// Of fine images from which coarse ones are made: blur them before by a Gaussian of this standard deviation, in fine pixels.
+        coarse_blur: f64 = 0.0 => Setting::under(Data, "PIXELS").for_files().omitted_at_default();
+        /// Noise of this standard deviation is added to coarse images that are made, anew each time, in the units of the images.
+        coarse_noise: f64 = 0.0 => Setting::under(Data, "X").for_files().omitted_at_default();
+        /// Where in the coarse images the corner of the fine ones lies, where these show a part: Y,X, or with slices Z,Y,X, in whole
+        /// coarse pixels from 0.
+        at: Option<String> = None
+            => Setting::under(Data, "Y,X").of_kind(ValueKind::Numbers).for_files().described_default("both show the same");
         /// Validation images; the model that is best on them is kept.
         val_images: Option<String> = None => files();
         /// Targets of the validation images.

@@ -44,11 +44,14 @@ pub struct DenoiseArguments {
     /// Minutes of training [as many as 3000 steps take on the device, but 2 to 60]
     #[arg(long, value_name = "MINUTES", allow_negative_numbers = true, help_heading = "Denoising")]
     minutes: Option<f64>,
+    /// Steps of training, in the place of minutes: the same result wherever it is repeated on the same device
+    #[arg(long, value_name = "N", conflicts_with = "minutes", help_heading = "Denoising")]
+    steps: Option<u64>,
     /// Show the network each slice with its neighbours, this many together: an odd number
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Denoising")]
     slab: usize,
     /// Apply this model, of an earlier scan of the same instrument, in the place of training one
-    #[arg(long, value_name = "M", conflicts_with_all = ["minutes", "slab"], help_heading = "Denoising")]
+    #[arg(long, value_name = "M", conflicts_with_all = ["minutes", "steps", "slab"], help_heading = "Denoising")]
     model: Option<PathBuf>,
     /// Folder for reconstructions, model and report [the name of --out with -work]
     #[arg(long, value_name = "DIR")]
@@ -76,6 +79,9 @@ pub fn run(arguments: &DenoiseArguments) -> Result<()> {
     let destination = Destination::new(out, arguments.format.as_deref(), arguments.ome == "0.4")?;
     if let Some(minutes) = arguments.minutes.filter(|minutes| !(minutes.is_finite() && *minutes > 0.0)) {
         return Err(Error::setting("minutes", minutes, "it must be a number above 0"));
+    }
+    if arguments.steps == Some(0) {
+        return Err(Error::setting("steps", 0, "there must be at least one"));
     }
     let memory = arguments.memory.as_deref().map(|text| byte_size("memory", text)).transpose()?;
     let model = arguments.model.as_deref().map(|path| Ok((path, Model::read(path)?))).transpose()?;
@@ -115,6 +121,7 @@ pub fn run(arguments: &DenoiseArguments) -> Result<()> {
                 slices,
                 slab: arguments.slab,
                 minutes: arguments.minutes,
+                steps: arguments.steps,
                 device: &device,
                 device_name: arguments.device.name(),
             };
@@ -157,8 +164,8 @@ fn work_folder(out: &Path) -> PathBuf {
 
 /// What tells this work from another.
 fn asked(arguments: &DenoiseArguments, split: usize) -> String {
-    let DenoiseArguments { scan, how, minutes, slab, model, .. } = arguments;
-    format!("{scan:?} {how:?} split {split} minutes {minutes:?} slab {slab} model {model:?}")
+    let DenoiseArguments { scan, how, minutes, steps, slab, model, .. } = arguments;
+    format!("{scan:?} {how:?} split {split} minutes {minutes:?} steps {steps:?} slab {slab} model {model:?}")
 }
 
 /// Reconstructs each share of the projections, unless that was done.

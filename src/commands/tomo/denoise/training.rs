@@ -31,6 +31,7 @@ pub(super) struct Training<'a> {
     pub(super) slices: usize,
     pub(super) slab: usize,
     pub(super) minutes: Option<f64>,
+    pub(super) steps: Option<u64>,
     pub(super) device: &'a Device,
     pub(super) device_name: &'a str,
 }
@@ -51,7 +52,9 @@ impl Training<'_> {
             true => Prepared::resumed(&settings, &place)?,
             false => Prepared::load(&settings)?,
         };
-        if !goes_on {
+        if !goes_on && self.steps.is_some() {
+            settings.max_steps = self.steps;
+        } else if !goes_on {
             let minutes = match (self.minutes, plan.minutes()) {
                 (Some(minutes), _) | (None, Some(minutes)) => minutes,
                 (None, None) => self.minutes_of_device(&settings, &prepared)?,
@@ -64,7 +67,9 @@ impl Training<'_> {
             false => RunFolder::create(&place)?,
         };
         describe(&prepared, &settings, &self.device.info.name);
-        info!("training takes {:.1} minutes", settings.max_minutes.unwrap_or_default());
+        if let Some(minutes) = settings.max_minutes {
+            info!("training takes {minutes:.1} minutes");
+        }
         let mut watcher = ProgressWatcher::new();
         let run = Run::new(settings, &prepared).on(self.device).save_in(&folder);
         let run = if goes_on { run.resume() } else { run };

@@ -1,11 +1,13 @@
 //! The filters of HDF5: what was done to the bytes of a chunk before it was stored, undone.
 
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 
 use flate2::read::ZlibDecoder;
 use hdf5_pure::Filter as StoredFilter;
 
 use crate::error::{Error, Result};
+use crate::images::dry_run::{count, is_doubtful};
 use crate::memory;
 
 /// One of the filters that are undone.
@@ -73,18 +75,22 @@ impl Filters {
                 continue;
             }
             let most = wanted.saturating_add(sums(&self.0[..number]));
+            // What filters before it gave has its full length, unless one of these made it shorter.
+            let keeps_length = |filter: &Filter| matches!(filter, Filter::Shuffle(_) | Filter::Fletcher32);
+            let least = if self.0[..number].iter().all(keeps_length) { wanted } else { 0 };
+            let lengths = least..=most;
             bytes = match filter {
-                Filter::Deflate => unpacked(ZlibDecoder::new(bytes.as_slice()), bytes.len(), most, 1100)?,
-                Filter::Zstd => {
-                    let decoder = ruzstd::decoding::StreamingDecoder::new(bytes.as_slice());
-                    unpacked(
-                        decoder.map_err(|error| format!("zstd: {error}"))?,
-                        bytes.len(),
-                        most,
-                        128 << 10,
-                    )?
+                Filter::Deflate => {
+                    unpacked(|| Ok(ZlibDecoder::new(bytes.as_slice())), bytes.len(), lengths, 1100)?
                 }
-                Filter::Lzf => lzf(&bytes, most).ok_or("LZF: its codes are none")?,
+                Filter::Zstd => {
+                    let decoder = || {
+                        ruzstd::decoding::StreamingDecoder::new(bytes.as_slice())
+                            .map_err(|error| format!("zstd: {error}"))
+                    };
+                    unpacked(decoder, bytes.len(), lengths, 128 << 10)?
+                }
+                Filter::Lzf => lzf(&bytes, lengths)?,
                 Filter::Shuffle(element) => unshuffled(&bytes, *element)?,
                 Filter::Fletcher32 => {
                     let (rest, stored) = bytes.split_last_chunk::<4>().ok_or("its checksum is cut off")?;
@@ -134,19 +140,27 @@ fn refused(name: &str, id: u16, stored_name: Option<&str>) -> Error {
 /// Each byte of a chunk seldom becomes more than this; where it does, memory is taken as it is filled.
 const USUAL: usize = 16;
 
-/// What `decoder` makes of `packed` bytes, of which each becomes `strongest` at most.
-fn unpacked(
-    decoder: impl Read,
+/// What a decoder makes of `packed` bytes, of which each becomes `strongest` at most. `lengths` says how many bytes it may be; what is
+/// longer is cut off.
+fn unpacked<R: Read>(
+    decoder: impl Fn() -> std::result::Result<R, String>,
     packed: usize,
-    most: usize,
+    lengths: RangeInclusive<usize>,
     strongest: usize,
 ) -> std::result::Result<Vec<u8>, String> {
     // Memory is only taken for what there can be.
-    let room = most.min(packed.saturating_mul(strongest).saturating_add(64));
+    let mut room = (*lengths.end()).min(packed.saturating_mul(strongest).saturating_add(64));
+    if is_doubtful(packed as u64, room as u64) {
+        let found = count(decoder()?, room as u64).map_err(|error| error.to_string())?;
+        room = usize::try_from(found).unwrap_or(room);
+    }
+    if room < *lengths.start() {
+        return Err(format!("it has at most {room} of {} bytes", lengths.start()));
+    }
     memory::check("a chunk", room as u64, "cut the file into smaller chunks")
         .map_err(|error| error.to_string())?;
     let mut bytes = Vec::with_capacity(room.min(packed.saturating_mul(USUAL)));
-    let read = decoder.take(room as u64).read_to_end(&mut bytes);
+    let read = decoder()?.take(room as u64).read_to_end(&mut bytes);
     read.map_err(|error: io::Error| error.to_string())?;
     Ok(bytes)
 }
@@ -186,37 +200,76 @@ fn fletcher32(bytes: &[u8]) -> u32 {
     second << 16 | first
 }
 
-/// What LZF codes stand for, `most` bytes at most; `None` where they are damaged.
-fn lzf(packed: &[u8], most: usize) -> Option<Vec<u8>> {
-    let mut bytes: Vec<u8> = Vec::new();
-    let mut codes = packed.iter();
-    while let Some(code) = codes.next() {
-        let code = usize::from(*code);
-        let count = if code < 32 {
-            code + 1
-        } else {
-            2 + match code >> 5 {
-                7 => 7 + usize::from(*codes.next()?),
-                length => length,
-            }
-        };
-        if bytes.len() + count > most {
-            return None;
-        }
-        if code < 32 {
-            let literal = codes.as_slice().get(..count)?;
-            bytes.extend_from_slice(literal);
-            codes = codes.as_slice()[count..].iter();
-        } else {
-            let back = (code & 31) << 8 | usize::from(*codes.next()?);
-            let start = bytes.len().checked_sub(back + 1)?;
-            // It may reach into what it writes itself.
-            for place in start..start + count {
-                bytes.push(bytes[place]);
+/// What LZF codes stand for, which has one of `lengths` bytes.
+fn lzf(packed: &[u8], lengths: RangeInclusive<usize>) -> std::result::Result<Vec<u8>, String> {
+    const DAMAGED: &str = "LZF: its codes are none";
+    // Codes say how much they stand for, so that nothing is taken before it is known.
+    let length = lzf_length(packed).ok_or(DAMAGED)?;
+    if !lengths.contains(&length) {
+        return Err(format!("it has {length} of {} bytes", lengths.end()));
+    }
+    let mut bytes = memory::reserve("a chunk", length, "cut the file into smaller chunks")
+        .map_err(|error| error.to_string())?;
+    let mut rest = packed;
+    while !rest.is_empty() {
+        let (code, behind) = LzfCode::first_of(rest).ok_or(DAMAGED)?;
+        rest = behind;
+        match code {
+            LzfCode::Literal(literal) => bytes.extend_from_slice(literal),
+            LzfCode::Repeat { back, count } => {
+                let start = bytes.len().checked_sub(back).ok_or(DAMAGED)?;
+                // It may reach into what it writes itself.
+                for place in start..start + count {
+                    bytes.push(bytes[place]);
+                }
             }
         }
     }
-    Some(bytes)
+    Ok(bytes)
+}
+
+/// One code of LZF.
+enum LzfCode<'a> {
+    Literal(&'a [u8]),
+    /// `count` bytes from `back` places before.
+    Repeat {
+        back: usize,
+        count: usize,
+    },
+}
+
+impl<'a> LzfCode<'a> {
+    /// The first code and what stands behind it; `None` where it is cut off.
+    fn first_of(packed: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (&code, mut rest) = packed.split_first()?;
+        let code = usize::from(code);
+        if code < 32 {
+            let (literal, rest) = rest.split_at_checked(code + 1)?;
+            return Some((Self::Literal(literal), rest));
+        }
+        let mut count = 2 + (code >> 5);
+        if code >> 5 == 7 {
+            let (&more, behind) = rest.split_first()?;
+            count += usize::from(more);
+            rest = behind;
+        }
+        let (&near, rest) = rest.split_first()?;
+        Some((Self::Repeat { back: ((code & 31) << 8 | usize::from(near)) + 1, count }, rest))
+    }
+}
+
+/// How many bytes LZF codes stand for; `None` where the last is cut off.
+fn lzf_length(mut packed: &[u8]) -> Option<usize> {
+    let mut length = 0_usize;
+    while !packed.is_empty() {
+        let (code, rest) = LzfCode::first_of(packed)?;
+        packed = rest;
+        length = length.checked_add(match code {
+            LzfCode::Literal(literal) => literal.len(),
+            LzfCode::Repeat { count, .. } => count,
+        })?;
+    }
+    Some(length)
 }
 
 #[cfg(test)]
@@ -238,11 +291,24 @@ mod tests {
     #[test]
     fn lzf_codes_are_read_and_damaged_ones_are_none() {
         // Three letters, then eight from three places back.
-        assert_eq!(lzf(&[2, b'a', b'b', b'c', 6 << 5, 2], 11).unwrap(), b"abcabcabcab");
-        assert_eq!(lzf(&[0, b'x', 7 << 5, 1, 0], 11).unwrap(), b"xxxxxxxxxxx");
+        assert_eq!(lzf(&[2, b'a', b'b', b'c', 6 << 5, 2], 11..=11).unwrap(), b"abcabcabcab");
+        assert_eq!(lzf(&[0, b'x', 7 << 5, 1, 0], 11..=11).unwrap(), b"xxxxxxxxxxx");
         for damaged in [&[2, b'a'][..], &[6 << 5, 2], &[0, b'x', 7 << 5], &[0, b'x', 7 << 5, 255, 0]] {
-            assert_eq!(lzf(damaged, 11), None);
+            lzf(damaged, 0..=11).unwrap_err();
         }
+    }
+
+    #[test]
+    fn strongly_packed_chunks_that_end_early_are_found_out_before_memory_is_taken() {
+        use std::io::Write;
+        let wanted = 64 << 20;
+        let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        packed.write_all(&vec![0; wanted - 5]).unwrap();
+        let filters = Filters(vec![Filter::Shuffle(2), Filter::Deflate]);
+        let problem = filters.undone(packed.finish().unwrap(), wanted, 0).unwrap_err();
+        assert_eq!(problem, format!("it has at most {} of {wanted} bytes", wanted - 5));
+        let problem = Filters(vec![Filter::Lzf]).undone(vec![0, b'x', 7 << 5, 1, 0], 12, 0).unwrap_err();
+        assert_eq!(problem, "it has 11 of 12 bytes");
     }
 
     #[test]

@@ -225,7 +225,11 @@ fn of_dataset(name: &str, file: SystemFile, dataset: Dataset) -> Result<Box<dyn 
             Ok(Box::new(Contiguous::new(name, file, address, big_endian, layout)?))
         }
         Layout::Contiguous { address: None, .. } => {
-            let problem = "has no numbers in this file: nothing was written to it yet, or they are in files of their own; wait for it, or store it again with h5repack";
+            let problem = if is_external(&dataset, &layout) {
+                "has its numbers in other files (external storage), which are not read; store it again in one file with h5py: new['data'] = old['data'][...]"
+            } else {
+                "has no numbers in this file, as nothing was written to it yet; wait for it, or write it again"
+            };
             Err(Error::input(name, problem))
         }
         Layout::Compact { .. } if bytes <= MOST_COMPACT_BYTES => {
@@ -248,6 +252,19 @@ fn of_dataset(name: &str, file: SystemFile, dataset: Dataset) -> Result<Box<dyn 
         }
         _ => Err(damaged(name, "its numbers are stored in no way that there is")),
     }
+}
+
+/// Whether a dataset without a place in its file has its numbers in other files, as far as its library tells.
+fn is_external(dataset: &Dataset, layout: &ArrayLayout) -> bool {
+    /// A row of what was never written is all that is read to find out.
+    const MOST_ROW_BYTES: u64 = 1 << 20;
+    let row = layout.shape[1..].iter().fold(u64::from(layout.numbers.bits.div_ceil(8)), |bytes, length| {
+        bytes.saturating_mul(*length as u64)
+    });
+    row <= MOST_ROW_BYTES
+        && dataset
+            .read_raw_rows(0, 1)
+            .is_err_and(|error| error.to_string().to_lowercase().contains("external"))
 }
 
 /// A small array whose numbers were read already.

@@ -4,7 +4,9 @@
 //! The format is that of C-Blosc 1: <https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst>. Nothing that stands
 //! in it is believed: every place is looked up with its bounds checked, and no memory is taken for more than is expected.
 
-use std::io::Read;
+use std::ops::RangeInclusive;
+
+use crate::images::dry_run::{is_doubtful, read_packed};
 
 /// The bytes before the places of the blocks.
 const HEADER: usize = 16;
@@ -17,11 +19,19 @@ const NOT_SPLIT: u8 = 16;
 const MOST_PIECES: usize = 16;
 const LEAST_PIECE: usize = 128;
 
-/// The bytes that `packed` holds, which are at most `most`.
+/// The bytes that `packed` holds, of which there are so many.
 ///
 /// # Errors
 /// What is wrong with it, in a few words.
-pub(super) fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, String> {
+pub(super) fn unpack(packed: &[u8], lengths: RangeInclusive<usize>) -> Result<Vec<u8>, String> {
+    if is_doubtful(packed.len() as u64, *lengths.end() as u64) {
+        unpack_blocks(packed, lengths.clone(), false)?;
+    }
+    unpack_blocks(packed, lengths, true)
+}
+
+/// As [`unpack`]; nothing is kept of one block when the next is unpacked unless `all_kept` says so.
+fn unpack_blocks(packed: &[u8], lengths: RangeInclusive<usize>, all_kept: bool) -> Result<Vec<u8>, String> {
     let header = packed.first_chunk::<HEADER>().ok_or("it has fewer bytes than a header of Blosc")?;
     let [version, _, flags, type_size, sizes @ ..] = *header;
     if !(1..=2).contains(&version) {
@@ -29,8 +39,8 @@ pub(super) fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, String> {
     }
     let size = |place: usize| number_at(&sizes, place).unwrap_or(0);
     let (bytes, block, packed_bytes) = (size(0), size(4), size(8));
-    if bytes > most {
-        return Err(format!("it says that it has {bytes} bytes unpacked, wanted {most}"));
+    if !lengths.contains(&bytes) {
+        return Err(format!("it says that it has {bytes} bytes unpacked, wanted {}", lengths.end()));
     }
     let packed = packed.get(..packed_bytes).ok_or("it is cut off")?;
     let type_size = usize::from(type_size).max(1);
@@ -48,6 +58,9 @@ pub(super) fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, String> {
     let mut all = Vec::new();
     let mut sorted = Vec::new();
     for number in 0..count {
+        if !all_kept {
+            all.clear();
+        }
         let length = block.min(bytes - number * block);
         let place = number_at(packed, HEADER + 4 * number).ok_or("it is cut off")?;
         sorted.clear();
@@ -95,11 +108,14 @@ fn unpack_block(
         match packing {
             0 => unpack_blosclz(bytes, piece, block)?,
             1 => unpack_lz4(bytes, piece, block)?,
-            3 => unpack_read(flate2::bufread::ZlibDecoder::new(bytes), piece, block)?,
+            3 => {
+                let decoder = || Ok(flate2::bufread::ZlibDecoder::new(bytes));
+                block.extend(read_packed(decoder, bytes.len(), piece..=piece)?);
+            }
             4 => {
                 let decoder =
-                    ruzstd::decoding::StreamingDecoder::new(bytes).map_err(|error| error.to_string())?;
-                unpack_read(decoder, piece, block)?;
+                    || ruzstd::decoding::StreamingDecoder::new(bytes).map_err(|error| error.to_string());
+                block.extend(read_packed(decoder, bytes.len(), piece..=piece)?);
             }
             2 => {
                 return Err(
@@ -118,16 +134,14 @@ fn unpack_block(
     Ok(())
 }
 
-/// Appends what a reader gives, up to one byte more than is expected.
-fn unpack_read(reader: impl Read, expected: usize, all: &mut Vec<u8>) -> Result<(), String> {
-    reader.take(expected as u64 + 1).read_to_end(all).map(drop).map_err(|error| error.to_string())
-}
-
 /// Appends `expected` bytes that are packed as a block of LZ4.
 pub(super) fn unpack_lz4(packed: &[u8], expected: usize, all: &mut Vec<u8>) -> Result<(), String> {
-    // A byte of LZ4 stands for 255 at most, so that a lie about the length takes no memory.
-    if expected / 255 > packed.len() {
-        return Err("it is cut off".into());
+    // Its codes say how much they stand for, so that a lie about the length takes no memory.
+    match lz4_length(packed).ok_or("it is cut off")? {
+        found if found != expected => {
+            return Err(format!("it has {found} bytes unpacked, wanted {expected}"));
+        }
+        _ => {}
     }
     let start = all.len();
     all.resize(start + expected, 0);
@@ -135,6 +149,42 @@ pub(super) fn unpack_lz4(packed: &[u8], expected: usize, all: &mut Vec<u8>) -> R
         lz4_flex::block::decompress_into(packed, &mut all[start..]).map_err(|error| error.to_string())?;
     all.truncate(start + count);
     Ok(())
+}
+
+/// How many bytes a block of LZ4 stands for; `None` where it is cut off. Its format:
+/// <https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md>.
+fn lz4_length(packed: &[u8]) -> Option<usize> {
+    fn length_of(nibble: u8, rest: &mut &[u8]) -> Option<usize> {
+        let mut length = usize::from(nibble);
+        if nibble == 15 {
+            loop {
+                let (more, behind) = rest.split_first()?;
+                *rest = behind;
+                length += usize::from(*more);
+                if *more != 255 {
+                    break;
+                }
+            }
+        }
+        Some(length)
+    }
+    let mut rest = packed;
+    let mut all = 0;
+    loop {
+        let (token, behind) = rest.split_first()?;
+        rest = behind;
+        let literals = length_of(token >> 4, &mut rest)?;
+        rest = rest.get(literals..)?;
+        all += literals;
+        // The last code has bytes as they are and nothing else.
+        if rest.is_empty() {
+            return Some(all);
+        }
+        // How far back the repeated bytes stand.
+        rest = rest.get(2..)?;
+        // The shortest repetition has four bytes.
+        all += 4 + length_of(token & 15, &mut rest)?;
+    }
 }
 
 /// Appends what is packed by Blosc's own way: bytes as they are, and repetitions of what stands up to 73727 bytes before.
@@ -283,7 +333,7 @@ mod tests {
             ),
             (vec![2; 15], 1),
         ] {
-            unpack(&packed, expected as usize).unwrap_err();
+            unpack(&packed, 0..=expected as usize).unwrap_err();
         }
     }
 }

@@ -1,12 +1,13 @@
 //! How the numbers of a chunk are packed: the codecs of Zarr, one after the other.
 
-use std::io::Read;
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 use tiff::decoder::DecodingResult;
 
 use super::blosc;
 use crate::images::arrays::numbers::{count_of, from_bytes, with_axes};
+use crate::images::dry_run::read_packed;
 use crate::images::source::SampleType;
 
 /// The largest chunk that is read, in bytes. Python's libraries write at most half of it.
@@ -125,8 +126,11 @@ impl Pipeline {
         let mut bytes = packed;
         for (place, codec) in self.codecs.iter().enumerate().rev() {
             // What is packed several times is a little longer in between.
-            let most = if place == 0 { expected } else { self.most_packed(expected) };
-            bytes = codec.unpack(bytes, most)?;
+            let lengths = match place {
+                0 => expected..=expected,
+                _ => 0..=self.most_packed(expected),
+            };
+            bytes = codec.unpack(bytes, lengths)?;
         }
         if bytes.len() != expected {
             return Err(format!("it has {} bytes unpacked, wanted {expected}", bytes.len()));
@@ -142,22 +146,34 @@ impl Pipeline {
 }
 
 impl Codec {
-    /// The bytes that were packed as `packed`, of which there are at most `most`.
-    fn unpack(self, packed: Vec<u8>, most: usize) -> Result<Vec<u8>, String> {
-        let text = |error: std::io::Error| error.to_string();
+    /// The bytes that were packed as `packed`, of which there are so many.
+    fn unpack(self, packed: Vec<u8>, lengths: RangeInclusive<usize>) -> Result<Vec<u8>, String> {
+        let packed_length = packed.len();
         match self {
-            Codec::Gzip => read(flate2::bufread::MultiGzDecoder::new(packed.as_slice()), most).map_err(text),
-            Codec::Zlib => read(flate2::bufread::ZlibDecoder::new(packed.as_slice()), most).map_err(text),
-            Codec::Zstd => {
-                let decoder = ruzstd::decoding::StreamingDecoder::new(packed.as_slice());
-                read(decoder.map_err(|error| error.to_string())?, most).map_err(text)
+            Codec::Gzip => {
+                let decoder = || Ok(flate2::bufread::MultiGzDecoder::new(packed.as_slice()));
+                read_packed(decoder, packed_length, lengths)
             }
-            Codec::Blosc => blosc::unpack(&packed, most),
+            Codec::Zlib => {
+                let decoder = || Ok(flate2::bufread::ZlibDecoder::new(packed.as_slice()));
+                read_packed(decoder, packed_length, lengths)
+            }
+            Codec::Zstd => {
+                let decoder = || {
+                    ruzstd::decoding::StreamingDecoder::new(packed.as_slice())
+                        .map_err(|error| error.to_string())
+                };
+                read_packed(decoder, packed_length, lengths)
+            }
+            Codec::Blosc => blosc::unpack(&packed, lengths),
             Codec::Lz4 => {
                 let (length, rest) = packed.split_first_chunk::<4>().ok_or("it is cut off")?;
                 let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-                if length > most {
-                    return Err(format!("it says that it has {length} bytes unpacked, wanted {most}"));
+                if !lengths.contains(&length) {
+                    return Err(format!(
+                        "it says that it has {length} bytes unpacked, wanted {}",
+                        lengths.end()
+                    ));
                 }
                 let mut bytes = Vec::new();
                 blosc::unpack_lz4(rest, length, &mut bytes)?;
@@ -179,16 +195,6 @@ impl Codec {
             }
         }
     }
-}
-
-/// What `reader` gives, of which no more is read than `most` bytes and one that tells that there are more.
-fn read(reader: impl Read, most: usize) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.take(most as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > most {
-        return Err(std::io::Error::other(format!("it has more than {most} bytes unpacked")));
-    }
-    Ok(bytes)
 }
 
 /// The remainders of single bytes for the checksum of Castagnoli, lowest bit first.

@@ -334,7 +334,7 @@ impl<'a> Trainer<'a> {
 
     /// Goes on with other labels.
     fn relabel(&mut self, Relabelled { training, validation, version }: Relabelled) -> Result<()> {
-        self.batches = Arc::new(Batches::of_relabelled(&training, &self.settings)?);
+        self.batches = Arc::new(self.batches.of_relabelled(&training, &self.settings)?);
         self.judge.relabel(&training, validation.as_ref());
         self.progress.take_labels(&version);
         Ok(())
