@@ -1,5 +1,7 @@
 //! `msd-gpu evaluate`: the outputs of trained models against targets.
 
+use std::path::PathBuf;
+
 use clap::{ArgGroup, Args};
 use serde_json::Value;
 
@@ -7,18 +9,25 @@ use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::settings::one_of;
-use super::{console, table};
-use crate::evaluation::{Comparison, Scoring, TaskScores, UpscaledSets, UpscalingScores, compare, report};
-use crate::images::Discovery;
+use super::{console, provenance, table};
+use crate::evaluation::page::{Case, PageFile, Report, halves_page};
+use crate::evaluation::tables::{
+    Table, calibration_error, confusion, counted, how_measured, means, of_classes, of_values, reliability,
+};
+use crate::evaluation::{
+    Comparison, Evaluation, Halves, Measures, Scoring, TaskScores, UpscaledSets, UpscalingScores, compare,
+    report,
+};
+use crate::images::{Discovery, Slices, VoxelSize, check_one_volume};
 use crate::inference::Ensemble;
-use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
-use crate::network::{Class, Coarsening, Model, Task, TaskKind, Upscaling};
+use crate::metrics::{RegressionScores, SsimWindow, Support, Threshold};
+use crate::network::{Coarsening, Model, Task, TaskKind, Upscaling};
 use crate::samples::{DataFiles, Dataset, Interpolation, LabelRule, Recordings, ResultFiles, Upscaled};
 use crate::{Error, Result};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("what is judged").required(true).args(["models", "from_registry", "predictions"])), after_help = AFTER_HELP)]
+#[command(group(ArgGroup::new("what is judged").required(true).args(["models", "from_registry", "predictions", "halves"])), after_help = AFTER_HELP)]
 pub struct EvaluateArguments {
     #[command(flatten)]
     models: ModelArguments<false>,
@@ -26,6 +35,16 @@ pub struct EvaluateArguments {
     /// label images, or images of values
     #[arg(long, value_name = "P", conflicts_with_all = ["images", "tta", "tile", "rescale"])]
     predictions: Option<String>,
+    /// Say up to which details two images or volumes agree that are recordings of the same, such as reconstructions of every other
+    /// projection: by Fourier ring or shell correlation
+    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = [
+        "images", "targets", "pairs", "weights", "ignore", "threshold", "classes", "target_suffix", "data_range",
+        "ssim_window", "tta", "tile", "rescale",
+    ])]
+    halves: Option<Vec<String>>,
+    /// How large a pixel of --halves is, such as 0.65um, or 2x0.65x0.65um along z, y and x [default: what the first file says]
+    #[arg(long, value_name = "SIZE", requires = "halves")]
+    voxel_size: Option<String>,
     /// What --predictions are: classes or values [default: by what the first target holds]
     #[arg(long, value_parser = one_of::<TaskKind>(TaskKind::CHOICES), value_name = "TASK", requires = "predictions")]
     task: Option<TaskKind>,
@@ -35,11 +54,11 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     target_suffix: Option<String>,
     /// Images: a folder, a TIFF stack or a quoted pattern
-    #[arg(long, value_name = "P", required_unless_present_any = ["predictions", "pairs"])]
+    #[arg(long, value_name = "P", required_unless_present_any = ["predictions", "pairs", "halves"])]
     images: Option<String>,
     /// Targets: a folder, a TIFF stack or a quoted pattern; names as the images'. Of a model that makes images finer, without targets
     /// the images are fine ones, which are made coarse as in training
-    #[arg(long, value_name = "P", required_unless_present_any = ["pairs", "images"])]
+    #[arg(long, value_name = "P", required_unless_present_any = ["pairs", "images", "halves"])]
     targets: Option<String>,
     /// List of images with their targets, as train --pairs takes it: lines image,target, and weight where wanted
     #[arg(long, value_name = "LIST.csv", conflicts_with_all = ["images", "targets", "weights", "predictions"])]
@@ -59,6 +78,16 @@ pub struct EvaluateArguments {
     /// Range of values that PSNR and SSIM refer to, such as 255 [default: largest minus smallest target]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     data_range: Option<f64>,
+    /// Windows that SSIM is taken in [default: uniform]
+    #[arg(long, value_parser = one_of::<SsimWindow>(SsimWindow::CHOICES), value_name = "WINDOW")]
+    ssim_window: Option<SsimWindow>,
+    /// Only pixels inside the circle that fits into an image count, as in reconstructions of tomography
+    #[arg(long)]
+    circle: bool,
+    /// Write DIR/report.html as well: scores and pictures of the worst, the median and the best image in one file, which needs
+    /// nothing else
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Print one JSON object with all digits; scores that are undefined are null
     #[arg(long)]
     json: bool,
@@ -82,21 +111,59 @@ pixel lowers it; class accuracy where missing a class is worse than finding too 
 one class covers most of the image: calling every pixel background may reach 0.95. For values, PSNR and SSIM with the data
 range that they refer to.";
 
-/// More classes than this make a confusion matrix that no screen shows.
-const MAX_COLUMNS: usize = 16;
-
 /// Prints the scores of models or of results against targets.
 pub fn run(mut arguments: EvaluateArguments) -> Result<()> {
     arguments.models.choose()?;
-    match &arguments.predictions {
-        Some(predictions) => compare_files(&arguments, predictions),
-        None => evaluate_models(&arguments),
+    // Before anything is computed.
+    let page = arguments.report.as_deref().map(PageFile::new).transpose()?;
+    match (&arguments.halves, &arguments.predictions) {
+        (Some(halves), _) => correlate_halves(&arguments, halves, page),
+        (None, Some(predictions)) => compare_files(&arguments, predictions, page),
+        (None, None) => evaluate_models(&arguments, page),
     }
 }
 
+/// What was scored, and how it came about.
+struct Scored<'a> {
+    title: String,
+    task: &'a Task,
+    evaluation: &'a Evaluation,
+    measures: Measures,
+    cases: &'a [Case],
+    models: &'a [PathBuf],
+    /// The scores of what it is compared with, and their names.
+    others: &'a [(&'static str, &'a RegressionScores)],
+}
+
+/// Writes the page of scores.
+fn write_page(page: PageFile, arguments: &EvaluateArguments, scored: Scored<'_>) -> Result<()> {
+    let Scored { title, task, evaluation, measures, cases, models, others } = scored;
+    let files = [
+        ("images", &arguments.images),
+        ("predictions", &arguments.predictions),
+        ("targets", &arguments.targets),
+        ("pairs", &arguments.pairs),
+        ("weights", &arguments.weights),
+    ];
+    let provenance = provenance::of(models, &files);
+    let report = Report { title, task, evaluation, measures, cases, provenance, others };
+    write(page, &report.to_html())
+}
+
+fn write(page: PageFile, text: &str) -> Result<()> {
+    let path = page.path().to_path_buf();
+    page.write(text)?;
+    log::info!("wrote {}", path.display());
+    Ok(())
+}
+
 /// Compares results in files with their targets.
-fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()> {
-    let given = arguments.data_range.map(Scoring::range).transpose()?;
+fn compare_files(arguments: &EvaluateArguments, predictions: &str, page: Option<PageFile>) -> Result<()> {
+    let measures = Measures {
+        range: arguments.data_range.map(Scoring::range).transpose()?,
+        window: arguments.ssim_window.unwrap_or_default(),
+        circle: arguments.circle,
+    };
     let files = ResultFiles {
         results: predictions,
         targets: arguments.targets(),
@@ -107,29 +174,40 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str) -> Result<()>
     };
     let results = files.pair()?;
     let mut progress = ImageProgress::over(results.count());
-    let Comparison { task, evaluation } = compare(&results, arguments.task, given, &mut progress)?;
+    let compared = compare(&results, arguments.task, measures, page.is_some(), &mut progress)?;
     drop(progress);
-    if arguments.json {
-        console::json(&Value::Object(report(&task, &evaluation, given.is_some())));
-        return Ok(());
+    let Comparison { task, evaluation, cases } = compared;
+    if let Some(page) = page {
+        let title = predictions.to_owned();
+        let scored = Scored {
+            title,
+            task: &task,
+            evaluation: &evaluation,
+            measures,
+            cases: &cases,
+            models: &[],
+            others: &[],
+        };
+        write_page(page, arguments, scored)?;
     }
-    match (&task, &evaluation.scores) {
-        (Task::Segment { classes }, TaskScores::Segment { matrix, .. }) => {
-            segmentation_table(evaluation.images, classes, matrix).iter().for_each(console::line);
-        }
-        (_, TaskScores::Regress { output, .. }) => {
-            regression_table(evaluation.images, &[("output", output)]).iter().for_each(console::line);
-        }
-        _ => {}
+    if arguments.json {
+        console::json(&Value::Object(report(&task, &evaluation, measures)));
+    } else {
+        print(&task, &evaluation, measures, &[]);
     }
     Ok(())
 }
 
 /// Predicts every image and scores it against its target.
-fn evaluate_models(arguments: &EvaluateArguments) -> Result<()> {
+fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Result<()> {
     let mut scoring = None;
     let mut ensemble = arguments.models.open(|model| {
+        if let (Some(window), Task::Segment { .. }) = (arguments.ssim_window, &model.task) {
+            let wanted = "the scores of a segmentation have no SSIM; leave it out";
+            return Err(Error::setting("ssim_window", window, wanted));
+        }
         let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
+        let new = new.with_window(arguments.ssim_window.unwrap_or_default()).in_circle(arguments.circle);
         scoring = Some(new.by_rule(arguments.threshold, arguments.classes.as_deref())?);
         Ok(())
     })?;
@@ -145,7 +223,7 @@ fn evaluate_models(arguments: &EvaluateArguments) -> Result<()> {
     }
     log::info!("evaluating {} on {}", arguments.models.description(), ensemble.device().name);
     if let Some(upscaling) = ensemble.model().upscaling {
-        return evaluate_upscaling(arguments, &mut ensemble, &scoring, upscaling);
+        return evaluate_upscaling(arguments, &mut ensemble, &scoring, upscaling, page);
     }
     if arguments.targets.is_none() && arguments.pairs.is_none() {
         return Err(Error::setting("--targets", "missing", "it must name what the images are to become"));
@@ -156,23 +234,25 @@ fn evaluate_models(arguments: &EvaluateArguments) -> Result<()> {
     }
     scoring.check_targets(&format!("the targets in {}", arguments.targets()), &dataset)?;
     let mut progress = ImageProgress::over(dataset.len());
-    let evaluation = scoring.run(&mut ensemble, dataset, &mut progress)?;
+    let (evaluation, cases) = match &page {
+        Some(_) => scoring.run_with_pictures(&mut ensemble, dataset, &mut progress)?,
+        None => (scoring.run(&mut ensemble, dataset, &mut progress)?, Vec::new()),
+    };
     drop(progress);
+    let (task, measures) = (&ensemble.model().task, scoring.measures());
+    if let Some(page) = page {
+        let title = arguments.models.description();
+        let (evaluation, cases, models) = (&evaluation, &cases, &arguments.models.paths());
+        write_page(
+            page,
+            arguments,
+            Scored { title, task, evaluation, measures, cases, models, others: &[] },
+        )?;
+    }
     if arguments.json {
         console::json(&scoring.report(&ensemble, &evaluation));
-        return Ok(());
-    }
-    let images = evaluation.images;
-    match &evaluation.scores {
-        TaskScores::Segment { matrix, calibration } => {
-            segmentation_table(images, ensemble.model().classes(), matrix).iter().for_each(console::line);
-            reliability_table(calibration).iter().for_each(console::line);
-        }
-        TaskScores::Regress { output: after, input: before } => {
-            let before = before.as_ref().map(|before| ("input", before));
-            let rows: Vec<_> = before.into_iter().chain([("output", after)]).collect();
-            regression_table(images, &rows).iter().for_each(console::line);
-        }
+    } else {
+        print(task, &evaluation, measures, &[]);
     }
     Ok(())
 }
@@ -183,6 +263,7 @@ fn evaluate_upscaling(
     ensemble: &mut Ensemble,
     scoring: &Scoring,
     Upscaling { factor, coarsening }: Upscaling,
+    page: Option<PageFile>,
 ) -> Result<()> {
     let model = ensemble.model();
     let inputs = model.architecture.inputs;
@@ -211,18 +292,23 @@ fn evaluate_upscaling(
     scoring.check_targets(&format!("the targets in {}", targets.map_or("", String::as_str)), &seen)?;
     let mut progress = ImageProgress::over(seen.len());
     let sets = UpscaledSets { seen: &seen, bicubic: &bicubic, lanczos: &lanczos };
-    let range = scoring.given_range();
-    let found = UpscalingScores::of(ensemble, &sets, alone.is_some(), range, &mut progress)?;
+    let measures = scoring.measures();
+    let found =
+        UpscalingScores::of(ensemble, &sets, alone.is_some(), measures, page.is_some(), &mut progress)?;
     drop(progress);
+    let others = [("bicubic", found.bicubic.as_ref()), ("Lanczos", found.lanczos.as_ref())];
+    let others: Vec<_> = others.into_iter().filter_map(|(name, scores)| Some((name, scores?))).collect();
+    let (task, evaluation) = (&ensemble.model().task, &found.evaluation);
+    if let Some(page) = page {
+        let title = arguments.models.description();
+        let (cases, models) = (&found.cases, &arguments.models.paths());
+        let scored = Scored { title, task, evaluation, measures, cases, models, others: &others };
+        write_page(page, arguments, scored)?;
+    }
     if arguments.json {
         console::json(&scoring.report_upscaling(ensemble, &found));
-        return Ok(());
-    }
-    if let TaskScores::Regress { output, .. } = &found.evaluation.scores {
-        let others = [("bicubic", found.bicubic.as_ref()), ("Lanczos", found.lanczos.as_ref())];
-        let others = others.into_iter().filter_map(|(name, scores)| Some((name, scores?)));
-        let rows: Vec<_> = others.chain([("output", output)]).collect();
-        regression_table(found.evaluation.images, &rows).iter().for_each(console::line);
+    } else {
+        print(task, evaluation, measures, &others);
     }
     Ok(())
 }
@@ -246,90 +332,118 @@ fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Resu
     }
 }
 
-/// The scores for people: a row for each class, their means, and the confusion matrix.
-fn segmentation_table(images: usize, classes: &[Class], matrix: &ConfusionMatrix) -> Vec<String> {
-    let header = ["class", "value", "accuracy", "precision", "IoU", "Dice", "target pixels"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for (class, scores) in classes.iter().zip(matrix.per_class()) {
-        rows.push(vec![
-            class.name.clone(),
-            class.value.to_string(),
-            score(scores.accuracy),
-            score(scores.precision),
-            score(scores.iou),
-            score(scores.dice),
-            scores.target_pixels.to_string(),
-        ]);
-    }
-    let mut lines = vec![format!("{images} image{}", if images == 1 { "" } else { "s" }), String::new()];
-    lines.extend(table::lines(&rows));
-    lines.push(String::new());
-    let means = [
-        ("global accuracy", matrix.global_accuracy(), "of all pixels, those with the right class"),
-        ("class accuracy", matrix.class_accuracy(), "mean over the classes of the targets"),
-        ("mean IoU", matrix.mean_iou(), "mean over the classes of targets and predictions"),
-        ("mean Dice", matrix.mean_dice(), "mean over the classes of targets and predictions"),
-    ];
-    let width = means.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
-    lines.extend(means.map(|(name, value, meaning)| format!("{name:<width$}  {}  {meaning}", score(value))));
-    lines.push(String::new());
-    if classes.len() > MAX_COLUMNS {
-        lines.push(format!("the confusion matrix of {} classes is in --json", classes.len()));
-        return lines;
-    }
-    lines.push("confusion matrix in pixels: rows are targets, columns predictions".into());
-    let names = classes.iter().map(|class| class.name.clone());
-    let mut rows: Vec<Vec<String>> = vec![std::iter::once(String::new()).chain(names).collect()];
-    for (class, counts) in classes.iter().zip(matrix.counts().rows()) {
-        let counts = counts.iter().map(u64::to_string);
-        rows.push(std::iter::once(class.name.clone()).chain(counts).collect());
-    }
-    lines.extend(table::lines(&rows));
-    lines
-}
-
-/// For people: whether the probabilities can be taken at their word.
-fn reliability_table(calibration: &Calibration) -> Vec<String> {
-    let mut rows = vec![["confidence", "pixels", "mean", "accuracy"].map(str::to_owned).to_vec()];
-    for bin in calibration.bins().iter().filter(|bin| bin.pixels > 0) {
-        let range = format!("{:.3} to {:.3}", bin.above, bin.up_to);
-        rows.push(vec![range, bin.pixels.to_string(), score(bin.confidence), score(bin.accuracy)]);
-    }
-    let error = score(calibration.expected_error());
-    let mut lines = vec![
-        String::new(),
-        format!("expected calibration error  {error}  mean of |accuracy - confidence| over bins"),
-        String::new(),
-        "reliability: how probable the class was said to be, how often it was right".into(),
-    ];
-    lines.extend(table::lines(&rows));
-    lines
-}
-
-fn score(value: Option<f64>) -> String {
-    value.map_or("-".into(), |value| format!("{value:.4}"))
-}
-
-/// The scores of values for people, each with what it is of.
-fn regression_table(images: usize, scores: &[(&str, &RegressionScores)]) -> Vec<String> {
-    let header = ["", "MSE", "PSNR", "SSIM"].map(str::to_owned).to_vec();
-    let row = |name: &str, scores: &RegressionScores| {
-        let mse = scores.mse().map_or("-".into(), |mse| format!("{mse:.6e}"));
-        vec![name.into(), mse, decibels(scores.psnr()), score(scores.ssim())]
+/// Correlates two halves, and says up to which details they agree.
+fn correlate_halves(arguments: &EvaluateArguments, halves: &[String], page: Option<PageFile>) -> Result<()> {
+    let size = arguments.voxel_size.as_deref().map(voxel_size).transpose()?;
+    // clap demands two.
+    let [first, second] = halves else { return Ok(()) };
+    let volume = |path: &str| {
+        let pages = arguments.discovery(1).discover(path)?;
+        check_one_volume(path, &pages)?;
+        Slices::new(path, pages)
     };
-    let mut rows = vec![header];
-    rows.extend(scores.iter().map(|(name, scores)| row(name, scores)));
-    let mut lines = vec![format!("{images} image{}", if images == 1 { "" } else { "s" })];
-    lines.extend(
-        scores
-            .first()
-            .map(|(_, scores)| format!("PSNR and SSIM refer to a data range of {}", scores.data_range())),
-    );
+    let support = if arguments.circle { Support::Circle } else { Support::Whole };
+    let found = Halves::correlate(&volume(first)?, &volume(second)?, size, support)?;
+    if let Some(page) = page {
+        let files = [("first half", &Some(first.clone())), ("second half", &Some(second.clone()))];
+        write(page, &halves_page(&found, &provenance::of(&[], &files)))?;
+    }
+    if arguments.json {
+        console::json(&found.report());
+        return Ok(());
+    }
+    console::line(found.description());
+    console::line("");
+    let rows =
+        Threshold::ALL.map(|threshold| format!("{:<9} {}", threshold.name(), found.resolution(threshold)));
+    console::line("resolution, by the threshold");
+    rows.iter().for_each(console::line);
+    console::line("");
+    let (header, mut rows) = found.table();
+    rows.insert(0, header.into_iter().map(str::to_owned).collect());
+    table::lines(&rows).iter().for_each(console::line);
+    Ok(())
+}
+
+/// Reads the size of a pixel: a number, or three along z, y and x, with a unit.
+fn voxel_size(text: &str) -> Result<VoxelSize> {
+    let end = text.find(|letter: char| !matches!(letter, '0'..='9' | '.' | 'x')).unwrap_or(text.len());
+    let (numbers, unit) = text.split_at(end);
+    let numbers: Option<Vec<f64>> = numbers
+        .split('x')
+        .map(|number| number.parse().ok().filter(|size: &f64| size.is_finite() && *size > 0.0))
+        .collect();
+    let unit = unit.trim().to_owned();
+    match numbers.as_deref() {
+        Some(&[size]) => Ok(VoxelSize { z: size, y: size, x: size, unit }),
+        Some(&[z, y, x]) => Ok(VoxelSize { z, y, x, unit }),
+        _ => Err(Error::setting(
+            "voxel_size",
+            format!("'{text}'"),
+            "it must be a length such as 0.65um, or three along z, y and x such as 2x0.65x0.65um",
+        )),
+    }
+}
+
+/// The scores for people.
+fn print(task: &Task, evaluation: &Evaluation, measures: Measures, others: &[(&str, &RegressionScores)]) {
+    let mut lines = vec![counted(evaluation.images)];
+    lines.extend(how_measured(evaluation, measures));
     lines.push(String::new());
-    lines.extend(table::lines(&rows));
+    match (&evaluation.scores, task) {
+        (TaskScores::Segment { matrix, calibration }, Task::Segment { classes }) => {
+            lines.extend(lines_of(of_classes(classes, matrix)));
+            lines.push(String::new());
+            let means = means(matrix).rows;
+            let width = means.iter().filter_map(|row| row.first()).map(String::len).max().unwrap_or(0);
+            lines.extend(means.iter().filter_map(|row| match row.as_slice() {
+                [name, value, meaning] => Some(format!("{name:<width$}  {value}  {meaning}")),
+                _ => None,
+            }));
+            lines.push(String::new());
+            match confusion(classes, matrix) {
+                Some(table) => lines.extend(lines_under_caption(table)),
+                None => lines.push(format!("the confusion matrix of {} classes is in --json", classes.len())),
+            }
+            if calibration.expected_error().is_some() {
+                lines.extend([String::new(), calibration_error(calibration), String::new()]);
+                lines.extend(lines_under_caption(reliability(calibration)));
+            }
+        }
+        (TaskScores::Regress { output, input }, _) => {
+            lines.extend(lines_of(of_values(output, input.as_ref(), others)));
+        }
+        // The scores of classes are those of a segmentation.
+        (TaskScores::Segment { .. }, Task::Regress) => {}
+    }
+    lines.iter().for_each(console::line);
+}
+
+fn lines_under_caption(table: Table) -> Vec<String> {
+    let mut lines = vec![table.caption.clone()];
+    lines.extend(lines_of(table));
     lines
 }
 
-fn decibels(psnr: Option<f64>) -> String {
-    psnr.map_or("-".into(), |psnr| format!("{psnr:.2} dB"))
+/// A table in columns, under its header.
+fn lines_of(table: Table) -> Vec<String> {
+    let rows: Vec<Vec<String>> = std::iter::once(table.header).chain(table.rows).collect();
+    table::lines(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_pixels_have_one_or_three_numbers() {
+        let size = voxel_size("0.65um").unwrap();
+        assert_eq!((size.z, size.x, size.unit.as_str()), (0.65, 0.65, "um"));
+        let size = voxel_size("2x0.5x0.25 nm").unwrap();
+        assert_eq!((size.z, size.y, size.x, size.unit.as_str()), (2.0, 0.5, 0.25, "nm"));
+        assert_eq!(voxel_size("3").unwrap().unit, "");
+        for bad in ["", "um", "0um", "-1um", "1x2um", "1x2x3x4", "x", "..um"] {
+            assert!(voxel_size(bad).is_err(), "{bad}");
+        }
+    }
 }

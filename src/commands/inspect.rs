@@ -149,9 +149,10 @@ fn as_json(model: &Model, memory: Option<&MemoryNeeds>) -> Value {
     })
 }
 
-fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryNeeds>) -> Vec<String> {
+/// What the file of a model says, as names and what they are.
+pub(super) fn entries(path: &Path, model: &Model) -> Vec<(String, String)> {
     let architecture = &model.architecture;
-    let mut entries = vec![("model".to_owned(), arguments.model.display().to_string())];
+    let mut entries = vec![("model".to_owned(), path.display().to_string())];
     let mut say = |name: &str, text: String| entries.push((name.to_owned(), text));
     match &model.task {
         Task::Regress => say("task", "regress".into()),
@@ -211,6 +212,12 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryN
     for (name, text) in &model.provenance {
         say(name, text.clone());
     }
+    entries
+}
+
+fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryNeeds>) -> Vec<String> {
+    let mut entries = entries(&arguments.model, model);
+    let mut say = |name: &str, text: String| entries.push((name.to_owned(), text));
     if let Some(memory) = memory {
         let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64);
         let parts = |[network, images]: [u64; 2]| {

@@ -27,6 +27,7 @@ mod models_registry;
 mod pace;
 mod predict;
 mod progress;
+mod provenance;
 #[cfg(feature = "portal")]
 mod repeat;
 mod results;

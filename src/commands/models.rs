@@ -77,7 +77,7 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
     }
 
     /// The run folders or files of all models.
-    fn paths(&self) -> Vec<PathBuf> {
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
         self.models.iter().flat_map(|path| Model::paths(path)).collect()
     }
 

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use ndarray::Axis;
 
 use super::judge::{Found, ImageResult, Judge, Judged, Samples};
+use super::measures::Measures;
+use super::page::{Case, Look};
 use super::scores::Evaluation;
 use crate::Result;
-use crate::metrics::DataRange;
 use crate::network::{Class, Task, TaskKind};
 use crate::samples::{LabelMapping, Results, Sample};
 use crate::watcher::{Flow, Watcher};
@@ -19,10 +20,12 @@ pub struct Comparison {
     pub task: Task,
     /// The scores.
     pub evaluation: Evaluation,
+    /// Pictures of the worst, the median and the best image, where they were asked for.
+    pub cases: Vec<Case>,
 }
 
 /// Scores `results` against their targets, reading one pair after the other: label images twice, for their classes and for the
-/// scores, and values twice where no `range` is given.
+/// scores, and values twice where no range is given. With `pictures`, three images are read once more.
 ///
 /// `kind` says whether they are classes or values; without it, [`Results::are_labels`] decides.
 ///
@@ -32,7 +35,8 @@ pub struct Comparison {
 pub fn compare(
     results: &Results,
     kind: Option<TaskKind>,
-    range: Option<DataRange>,
+    measures: Measures,
+    pictures: bool,
     watcher: &mut dyn Watcher,
 ) -> Result<Comparison> {
     let kind = match kind {
@@ -52,9 +56,13 @@ pub fn compare(
         None => Task::Regress,
     };
     let pairs = Pairs { results, mapping: mapping.as_ref() };
-    let evaluation =
-        Judge::new(&task).with_range(range).run_over(&mut AsTheyAre, &pairs, watcher, |_, _| ())?;
-    Ok(Comparison { task, evaluation })
+    let judge = Judge::new(&task).with_measures(measures);
+    let evaluation = judge.run_over(&mut AsTheyAre, &pairs, watcher, |_, _| ())?;
+    let cases = match pictures {
+        true => Look::new(&task, None).cases(&judge, &mut AsTheyAre, &pairs, &evaluation, watcher)?,
+        false => Vec::new(),
+    };
+    Ok(Comparison { task, evaluation, cases })
 }
 
 struct Pairs<'a> {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use ndarray::{Array2, Array3};
 
-use super::scores::{Evaluation, TaskScores};
+use super::measures::Measures;
+use super::scores::{Evaluation, ImageScores, TaskScores};
 use crate::engine::LossSum;
 use crate::metrics::{ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
 use crate::network::Task;
@@ -82,19 +83,25 @@ impl Samples for Dataset {
 #[derive(Debug, Clone)]
 pub struct Judge {
     task: Task,
-    range: Option<DataRange>,
+    measures: Measures,
     compares_input: bool,
 }
 
 impl Judge {
     /// For networks of a task; the classes of targets are counted as the task lists them.
     pub fn new(task: &Task) -> Self {
-        Self { task: task.clone(), range: None, compares_input: false }
+        Self { task: task.clone(), measures: Measures::default(), compares_input: false }
     }
 
     /// PSNR and SSIM refer to `range`, not to the range of the targets.
     pub fn with_range(self, range: Option<DataRange>) -> Self {
-        Self { range, ..self }
+        let measures = Measures { range, ..self.measures };
+        self.with_measures(measures)
+    }
+
+    /// Scores are measured so.
+    pub fn with_measures(self, measures: Measures) -> Self {
+        Self { measures, ..self }
     }
 
     /// The images themselves are scored too, as a first guess at their targets, where both have as many channels.
@@ -130,14 +137,15 @@ impl Judge {
         mut each: impl FnMut(&Sample, &Found),
     ) -> Result<Evaluation> {
         let count = samples.count();
-        let range = match (self.range, &self.task) {
+        let range = match (self.measures.range, &self.task) {
             (Some(range), _) => range,
             (None, Task::Segment { .. }) => TargetLimits::default().data_range(),
-            (None, Task::Regress) => range_of_targets(judged, samples)?,
+            (None, Task::Regress) => self.range_of_targets(judged, samples)?,
         };
         let mut scores = self.no_scores(range);
         let mut compares_input = self.compares_input;
         let mut losses: Vec<LossSum> = Vec::new();
+        let mut image_scores = Vec::new();
         for index in 0..count {
             let sample = samples.sample(index)?;
             let sample = sample.as_ref();
@@ -155,27 +163,23 @@ impl Judge {
                 |done: f64| if done < 1.0 { watcher.image(&report(done, None)) } else { Flow::Continue(()) };
             let result =
                 judged.apply(sample, &mut progress).map_err(|error| in_image(error, sample, index, count))?;
-            let target = judged.target(sample);
+            let target = self.measures.counted(judged.target(sample));
             let mut own = self.no_scores(range);
-            for scores in [&mut own, &mut scores] {
-                add(scores, target.as_ref(), &result)
-                    .map_err(|error| in_image(error, sample, index, count))?;
-            }
-            if let (Target::Values(target), TaskScores::Regress { input, .. }) =
-                (target.as_ref(), &mut scores)
-            {
+            add(&mut own, target.as_ref(), &result).map_err(|error| in_image(error, sample, index, count))?;
+            if let (Target::Values(target), TaskScores::Regress { input, .. }) = (target.as_ref(), &mut own) {
                 compares_input &= target.dim() == sample.image.dim();
-                match compares_input {
-                    true => input
-                        .get_or_insert_with(|| RegressionScores::new(range))
-                        .add(target.view(), sample.image.view())?,
-                    false => *input = None,
+                if compares_input {
+                    let mut before = self.no_values(range);
+                    before.add(target.view(), sample.image.view())?;
+                    *input = Some(before);
                 }
             }
+            scores.merge(&own)?;
             losses.extend(result.loss);
             each(sample, &result.found);
             let metric = own.metrics().first().copied();
             let score = metric.and_then(|(name, value)| Some((name, value?)));
+            image_scores.push(ImageScores::of(&sample.name, &own));
             if watcher.image(&report(1.0, score)).is_break() && index + 1 < count {
                 return Err(Error::Stopped { done: index + 1, count });
             }
@@ -188,7 +192,34 @@ impl Judge {
             (_, false) => 0.0,
         };
         let image_losses = losses.iter().map(|l| l.loss() / l.weight()).collect();
-        Ok(Evaluation { images: count, scores, loss, image_losses })
+        Ok(Evaluation { images: count, scores, loss, image_losses, image_scores })
+    }
+
+    /// Sample `index` once more, with what counts of its target and what is found for it: for pictures of images that are chosen by
+    /// their scores. `watcher` may stop the work.
+    ///
+    /// # Errors
+    /// As [`Judge::run`].
+    pub fn again<'a>(
+        &self,
+        judged: &mut dyn Judged,
+        samples: &'a (impl Samples + ?Sized),
+        watcher: &mut dyn Watcher,
+        index: usize,
+    ) -> Result<(Cow<'a, Sample>, Target, Found)> {
+        let count = samples.count();
+        let sample = samples.sample(index)?;
+        // All images were reported as done: this one shows as the rest of the last of them.
+        let mut progress = |_: f64| {
+            let (work, name) = (ImageWork::Evaluate, sample.name.as_str());
+            let index = count.saturating_sub(1);
+            watcher.image(&ImageReport { work, name, index, count, done: 0.999, score: None, files: &[] })
+        };
+        let result = judged
+            .apply(&sample, &mut progress)
+            .map_err(|error| in_image(error, &sample, count.saturating_sub(1), count))?;
+        let target = self.measures.counted(judged.target(&sample)).into_owned();
+        Ok((sample, target, result.found))
     }
 
     fn no_scores(&self, range: DataRange) -> TaskScores {
@@ -197,20 +228,24 @@ impl Judge {
                 matrix: ConfusionMatrix::new(classes.len()),
                 calibration: Box::default(),
             },
-            Task::Regress => TaskScores::Regress { output: RegressionScores::new(range), input: None },
+            Task::Regress => TaskScores::Regress { output: self.no_values(range), input: None },
         }
     }
-}
 
-fn range_of_targets(judged: &dyn Judged, samples: &(impl Samples + ?Sized)) -> Result<DataRange> {
-    let mut limits = TargetLimits::default();
-    for index in 0..samples.count() {
-        let sample = samples.sample(index)?;
-        if let Target::Values(values) = judged.target(&sample).as_ref() {
-            limits.include(values.view());
-        }
+    fn no_values(&self, range: DataRange) -> RegressionScores {
+        RegressionScores::new(range).with_window(self.measures.window)
     }
-    Ok(limits.data_range())
+
+    fn range_of_targets(&self, judged: &dyn Judged, samples: &(impl Samples + ?Sized)) -> Result<DataRange> {
+        let mut limits = TargetLimits::default();
+        for index in 0..samples.count() {
+            let sample = samples.sample(index)?;
+            if let Target::Values(values) = self.measures.counted(judged.target(&sample)).as_ref() {
+                limits.include(values.view());
+            }
+        }
+        Ok(limits.data_range())
+    }
 }
 
 /// Adds one image to scores.
@@ -317,6 +352,45 @@ mod tests {
             line("wrong", 1.0, true),
         ];
         assert_eq!(notes.lines, wanted);
+    }
+
+    #[test]
+    fn only_what_is_inside_the_circle_counts() {
+        // Right inside of the circle of 6 x 6 pixels and wrong outside, where targets are larger too.
+        let sample = |segments: bool| {
+            let circle = crate::metrics::InscribedCircle::of(6, 6);
+            let outside = |y, x| !circle.contains(y, x);
+            let image = Array3::from_shape_fn((1, 6, 6), |(_, y, x)| ((y + x) % 2) as f32);
+            let target = match segments {
+                true => Target::Classes(Array2::from_shape_fn((6, 6), |(y, x)| {
+                    (image[[0, y, x]] as u32 + u32::from(outside(y, x))) % 2
+                })),
+                false => Target::Values(Array3::from_shape_fn((1, 6, 6), |(_, y, x)| {
+                    2.0 * image[[0, y, x]] + if outside(y, x) { 50.0 } else { 0.0 }
+                })),
+            };
+            vec![Sample { name: "a".into(), image, target, group: None, weights: None }]
+        };
+        let measures = Measures { circle: true, ..Measures::default() };
+        for (segments, task) in [(true, task()), (false, Task::Regress)] {
+            let judge = Judge::new(&task);
+            let everywhere =
+                judge.run(&mut Copies { segments }, &sample(segments), &mut (), |_, _| ()).unwrap();
+            let judge = judge.with_measures(measures);
+            let inside = judge.run(&mut Copies { segments }, &sample(segments), &mut (), |_, _| ()).unwrap();
+            match (&everywhere.scores, &inside.scores) {
+                (TaskScores::Segment { matrix: all, .. }, TaskScores::Segment { matrix, .. }) => {
+                    assert!(all.global_accuracy() < Some(1.0) && matrix.global_accuracy() == Some(1.0));
+                    assert_eq!((all.counts().sum(), matrix.counts().sum()), (36, 16));
+                }
+                (TaskScores::Regress { output: all, .. }, TaskScores::Regress { output, .. }) => {
+                    assert!(all.mse() > Some(100.0) && output.mse() == Some(0.0));
+                    assert_eq!((all.data_range().value(), output.data_range().value()), (52.0, 2.0));
+                }
+                _ => panic!("scores of two kinds"),
+            }
+            assert_eq!(inside.image_scores.len(), 1);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The scores of an evaluation.
 
+use crate::Result;
 use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
 use crate::network::Task;
 
@@ -50,6 +51,53 @@ pub struct Evaluation {
     pub loss: f64,
     /// The mean loss over the pixels of each image; NaN where none of them counts. Empty where losses were not computed.
     pub image_losses: Vec<f64>,
+    /// The scores of each image by itself, in the order of the images.
+    pub image_scores: Vec<ImageScores>,
+}
+
+/// The scores of one image by itself. They are none where nothing of it counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageScores {
+    /// The image's name.
+    pub name: String,
+    /// How many pixels, or values of pixels with several channels, count.
+    pub counted: u64,
+    /// The main metrics, in the order of [`metric_names`]; `None` where one is not defined.
+    pub metrics: Vec<(&'static str, Option<f64>)>,
+    /// The same of the input image, where it was scored too.
+    pub input: Option<Vec<(&'static str, Option<f64>)>>,
+    /// How bad it is, by which images are compared: one minus the mean IoU, or the mean squared error.
+    pub error: Option<f64>,
+}
+
+impl ImageScores {
+    /// Those of the image `name`, which alone is in `scores`.
+    pub(super) fn of(name: &str, scores: &TaskScores) -> Self {
+        let (counted, input, error) = match scores {
+            TaskScores::Segment { matrix, .. } => {
+                (matrix.counts().sum(), None, matrix.mean_iou().map(|iou| 1.0 - iou))
+            }
+            TaskScores::Regress { output, input } => {
+                (output.values(), input.as_ref().map(value_metrics), output.mse())
+            }
+        };
+        Self { name: name.to_owned(), counted, metrics: scores.metrics(), input, error }
+    }
+
+    /// The places of images from the worst to the best; those without a score, of which nothing counts, are left out.
+    pub fn worst_first(images: &[Self]) -> Vec<usize> {
+        let mut scored: Vec<(usize, f64)> =
+            images.iter().enumerate().filter_map(|(place, image)| Some((place, image.error?))).collect();
+        // Outputs that are no numbers are worse than any.
+        let key = |error: f64| if error.is_nan() { f64::INFINITY } else { error };
+        scored.sort_by(|a, b| key(b.1).total_cmp(&key(a.1)));
+        scored.into_iter().map(|(place, _)| place).collect()
+    }
+}
+
+/// The main metrics of a regression.
+fn value_metrics(scores: &RegressionScores) -> Vec<(&'static str, Option<f64>)> {
+    vec![("psnr", scores.psnr()), ("ssim", scores.ssim())]
 }
 
 impl TaskScores {
@@ -62,8 +110,29 @@ impl TaskScores {
                 ("class_accuracy", matrix.class_accuracy()),
                 ("global_accuracy", matrix.global_accuracy()),
             ],
-            TaskScores::Regress { output, .. } => vec![("psnr", output.psnr()), ("ssim", output.ssim())],
+            TaskScores::Regress { output, .. } => value_metrics(output),
         }
+    }
+
+    /// Adds the scores of other images. Those of inputs stay only where they are those of all images.
+    pub(super) fn merge(&mut self, other: &Self) -> Result<()> {
+        match (self, other) {
+            (Self::Segment { matrix, calibration }, Self::Segment { matrix: more, calibration: of_more }) => {
+                matrix.merge(more)?;
+                calibration.merge(of_more);
+            }
+            (Self::Regress { output, input }, Self::Regress { output: more, input: before }) => {
+                output.merge(more)?;
+                match (&mut *input, before) {
+                    (Some(input), Some(before)) => input.merge(before)?,
+                    // The first image: the judge gives none for an image after one without.
+                    (None, Some(before)) => *input = Some(before.clone()),
+                    (_, None) => *input = None,
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -80,6 +149,14 @@ impl Evaluation {
 mod tests {
     use super::*;
     use crate::metrics::DataRange;
+
+    #[test]
+    fn images_are_ordered_from_the_worst_to_the_best() {
+        let image =
+            |error| ImageScores { name: "a".into(), counted: 1, metrics: Vec::new(), input: None, error };
+        let images = [Some(0.5), None, Some(0.0), Some(f64::NAN), Some(0.7)].map(image);
+        assert_eq!(ImageScores::worst_first(&images), [3, 4, 0, 2]);
+    }
 
     #[test]
     fn metrics_come_in_the_order_of_their_names() {

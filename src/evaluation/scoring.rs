@@ -5,11 +5,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::judge::Judge;
+use super::measures::Measures;
+use super::page::{Case, Look};
 use super::scores::{Evaluation, TaskScores};
 use super::upscaling::UpscalingScores;
 use crate::error::{Error, Result, counted_channels};
 use crate::inference::Ensemble;
-use crate::metrics::{ClassScores, DataRange, RegressionScores};
+use crate::metrics::{ClassScores, DataRange, RegressionScores, SsimWindow};
 use crate::network::{Model, Task};
 use crate::samples::{Classes, Dataset, LabelMapping, LabelRule, Target, TargetChange};
 use crate::watcher::Watcher;
@@ -21,7 +23,7 @@ pub struct Scoring {
     /// The output of each class of the mapping.
     order: Vec<usize>,
     rule: LabelRule,
-    range: Option<DataRange>,
+    measures: Measures,
     outputs: usize,
 }
 
@@ -52,7 +54,8 @@ impl Scoring {
         // A model of coloured masks names its classes by the colours.
         let rule = LabelRule::of_names(order.iter().map(|&output| classes[output].name.as_str()));
         let outputs = model.architecture.outputs;
-        Ok(Self { mapping: LabelMapping { values, ignored }, order, rule, range, outputs })
+        let measures = Measures { range, ..Measures::default() };
+        Ok(Self { mapping: LabelMapping { values, ignored }, order, rule, measures, outputs })
     }
 
     /// The range of values that PSNR and SSIM refer to.
@@ -73,6 +76,23 @@ impl Scoring {
             LabelRule::AsStored => self,
             rule => Self { rule, ..self },
         })
+    }
+
+    /// SSIM is taken in windows of this kind.
+    pub fn with_window(mut self, window: SsimWindow) -> Self {
+        self.measures.window = window;
+        self
+    }
+
+    /// Whether only pixels inside the inscribed circle count, as in reconstructions of tomography.
+    pub fn in_circle(mut self, circle: bool) -> Self {
+        self.measures.circle = circle;
+        self
+    }
+
+    /// How scores are measured.
+    pub fn measures(&self) -> Measures {
+        self.measures
     }
 
     /// The rule by which label images are taken.
@@ -107,9 +127,39 @@ impl Scoring {
     pub fn run(
         &self,
         ensemble: &mut Ensemble,
-        mut dataset: Dataset,
+        dataset: Dataset,
         watcher: &mut dyn Watcher,
     ) -> Result<Evaluation> {
+        let dataset = self.counted_by_outputs(dataset)?;
+        self.judge(ensemble.model()).run_over(ensemble, &dataset, watcher, |_, _| ())
+    }
+
+    /// As [`Scoring::run`], with pictures of the worst, the median and the best image, for which the models are applied once more.
+    ///
+    /// # Errors
+    /// As [`Scoring::run`].
+    pub fn run_with_pictures(
+        &self,
+        ensemble: &mut Ensemble,
+        dataset: Dataset,
+        watcher: &mut dyn Watcher,
+    ) -> Result<(Evaluation, Vec<Case>)> {
+        let dataset = self.counted_by_outputs(dataset)?;
+        let judge = self.judge(ensemble.model());
+        let evaluation = judge.run_over(ensemble, &dataset, watcher, |_, _| ())?;
+        let (task, channel) = (ensemble.model().task.clone(), ensemble.model().middle_channels().start);
+        let look = Look::new(&task, Some(channel));
+        let cases = look.cases(&judge, ensemble, &dataset, &evaluation, watcher)?;
+        Ok((evaluation, cases))
+    }
+
+    fn judge(&self, model: &Model) -> Judge {
+        // What the network gained can be told where the input is already a guess at the target.
+        Judge::new(&model.task).with_measures(self.measures).comparing_input()
+    }
+
+    /// The images with the classes of their targets counted as the model's outputs are.
+    fn counted_by_outputs(&self, mut dataset: Dataset) -> Result<Dataset> {
         self.check_targets("the targets", &dataset)?;
         let order = self.order.clone();
         let change: TargetChange = Arc::new(move |target, _| {
@@ -119,14 +169,7 @@ impl Scoring {
             }
         });
         dataset.items_mut().iter_mut().for_each(|item| item.change_target(change.clone(), true));
-        // What the network gained can be told where the input is already a guess at the target.
-        let judge = Judge::new(&ensemble.model().task).with_range(self.range).comparing_input();
-        judge.run_over(ensemble, &dataset, watcher, |_, _| ())
-    }
-
-    /// The range of values that PSNR and SSIM refer to, where one was given.
-    pub fn given_range(&self) -> Option<DataRange> {
-        self.range
+        Ok(dataset)
     }
 
     /// As [`Scoring::report`], with the scores of interpolation in the place of those of the input.
@@ -141,7 +184,7 @@ impl Scoring {
     /// All scores of an evaluation of `ensemble` as one JSON object: those of [`report`], what was judged and where, and how far
     /// its probabilities, or the images themselves, are right.
     pub fn report(&self, ensemble: &Ensemble, evaluation: &Evaluation) -> Value {
-        let mut entries = report(&ensemble.model().task, evaluation, self.range.is_some());
+        let mut entries = report(&ensemble.model().task, evaluation, self.measures);
         entries.extend(object(json!({
             "device": ensemble.device().name, "models": ensemble.models(), "predictions": ensemble.predictions(),
         })));
@@ -155,11 +198,11 @@ impl Scoring {
     }
 }
 
-/// The scores of an evaluation as the entries of a JSON object; those that are undefined or infinite are null. `range_given` says
-/// whether the range that PSNR and SSIM refer to was given, and not taken from the targets.
-pub fn report(task: &Task, evaluation: &Evaluation, range_given: bool) -> Map<String, Value> {
+/// The scores of an evaluation as the entries of a JSON object; those that are undefined or infinite are null. `measures` says
+/// how they were measured.
+pub fn report(task: &Task, evaluation: &Evaluation, measures: Measures) -> Map<String, Value> {
     let images = evaluation.images;
-    object(match (&evaluation.scores, task) {
+    let mut entries = object(match (&evaluation.scores, task) {
         (TaskScores::Segment { matrix, .. }, Task::Segment { classes }) => {
             let per_class = classes.iter().zip(matrix.per_class()).map(|(class, scores)| {
                 let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
@@ -178,11 +221,14 @@ pub fn report(task: &Task, evaluation: &Evaluation, range_given: bool) -> Map<St
         }
         (TaskScores::Regress { output, .. }, _) => json!({
             "task": "regress", "images": images, "data_range": output.data_range().value(),
-            "data_range_from": if range_given { "given" } else { "targets" }, "output": values(output),
+            "data_range_from": if measures.range.is_some() { "given" } else { "targets" },
+            "ssim_window": output.ssim_window(), "output": values(output),
         }),
         // The scores of classes are those of a segmentation.
         _ => Value::Null,
-    })
+    });
+    entries.insert("circle".into(), measures.circle.into());
+    entries
 }
 
 fn values(scores: &RegressionScores) -> Value {

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use super::judge::{Judge, Samples};
+use super::measures::Measures;
+use super::page::{Case, Look};
 use super::scores::{Evaluation, TaskScores};
 use crate::Result;
 use crate::inference::Ensemble;
-use crate::metrics::{DataRange, RegressionScores};
+use crate::metrics::RegressionScores;
 use crate::samples::{CoarseNoise, Dataset, Interpolation, Sample, Target};
 use crate::watcher::Watcher;
 
@@ -45,6 +47,8 @@ pub struct UpscalingScores {
     pub bicubic: Option<RegressionScores>,
     /// Those of Lanczos interpolation (a = 3), where images and targets have as many channels.
     pub lanczos: Option<RegressionScores>,
+    /// Pictures of the worst, the median and the best image, where they were asked for.
+    pub cases: Vec<Case>,
 }
 
 /// The same images with the same targets, brought onto the grid of these.
@@ -60,7 +64,7 @@ pub struct UpscaledSets<'a> {
 
 impl UpscalingScores {
     /// Scores `ensemble`, which makes images finer, and interpolation by the same images. Where these are fine images that were
-    /// `coarsened`, they get the noise that those of the training had.
+    /// `coarsened`, they get the noise that those of the training had. With `pictures`, three of them are judged once more.
     ///
     /// # Errors
     /// As [`Judge::run`], and what comes of reading samples.
@@ -68,11 +72,14 @@ impl UpscalingScores {
         ensemble: &mut Ensemble,
         sets: &UpscaledSets<'_>,
         coarsened: bool,
-        range: Option<DataRange>,
+        measures: Measures,
+        pictures: bool,
         watcher: &mut dyn Watcher,
     ) -> Result<Self> {
         let model = ensemble.model();
-        let judge = Judge::new(&model.task).with_range(range);
+        let judge = Judge::new(&model.task).with_measures(measures);
+        let (task, channel) = (model.task.clone(), model.middle_channels().start);
+        let look = pictures.then(|| Look::new(&task, Some(channel)));
         let noise = model.upscaling.and_then(|upscaling| {
             let noise = upscaling.coarsening?.noise;
             Some((upscaling.factor, noise as f32)).filter(|_| coarsened && noise > 0.0)
@@ -81,33 +88,49 @@ impl UpscalingScores {
             let (factor, deviation) = noise?;
             Some(CoarseNoise { factor, interpolation, deviations: vec![deviation; set.channels()] })
         };
-        let evaluation = match &noise_in(sets.seen, Interpolation::Bicubic) {
+        let (evaluation, cases) = match &noise_in(sets.seen, Interpolation::Bicubic) {
             Some(noise) => {
                 let noisy = WithCoarseNoise { set: sets.seen, noise, seed: SEED };
-                judge.run_over(ensemble, &noisy, watcher, |_, _| ())?
+                judged(&judge, look, ensemble, &noisy, watcher)?
             }
-            None => judge.run_over(ensemble, sets.seen, watcher, |_, _| ())?,
+            None => judged(&judge, look, ensemble, sets.seen, watcher)?,
         };
         let TaskScores::Regress { output, .. } = &evaluation.scores else {
-            return Ok(Self { evaluation, bicubic: None, lanczos: None });
+            return Ok(Self { evaluation, bicubic: None, lanczos: None, cases });
         };
-        let range = output.data_range();
+        let none = RegressionScores::new(output.data_range()).with_window(measures.window);
         let scored = |set: &Dataset, interpolation| match &noise_in(set, interpolation) {
-            Some(noise) => of_images(&WithCoarseNoise { set, noise, seed: SEED }, range),
-            None => of_images(set, range),
+            Some(noise) => of_images(&WithCoarseNoise { set, noise, seed: SEED }, none.clone(), measures),
+            None => of_images(set, none.clone(), measures),
         };
         let bicubic = scored(sets.bicubic, Interpolation::Bicubic)?;
         let lanczos = scored(sets.lanczos, Interpolation::Lanczos)?;
-        Ok(Self { evaluation, bicubic, lanczos })
+        Ok(Self { evaluation, bicubic, lanczos, cases })
     }
 }
 
-/// The scores of images as they are; `None` where their targets have other channels.
-fn of_images(samples: &(impl Samples + ?Sized), range: DataRange) -> Result<Option<RegressionScores>> {
-    let mut scores = RegressionScores::new(range);
+/// The scores of the network, with pictures where they are wanted.
+fn judged(
+    judge: &Judge,
+    look: Option<Look<'_>>,
+    ensemble: &mut Ensemble,
+    samples: &(impl Samples + ?Sized),
+    watcher: &mut dyn Watcher,
+) -> Result<(Evaluation, Vec<Case>)> {
+    let evaluation = judge.run_over(ensemble, samples, watcher, |_, _| ())?;
+    let cases = look.map(|look| look.cases(judge, ensemble, samples, &evaluation, watcher)).transpose()?;
+    Ok((evaluation, cases.unwrap_or_default()))
+}
+
+/// The scores of images as they are, added to `scores`; `None` where their targets have other channels.
+fn of_images(
+    samples: &(impl Samples + ?Sized),
+    mut scores: RegressionScores,
+    measures: Measures,
+) -> Result<Option<RegressionScores>> {
     for index in 0..samples.count() {
         let sample = samples.sample(index)?;
-        if let Target::Values(target) = sample.counted_target().as_ref() {
+        if let Target::Values(target) = measures.counted(sample.counted_target()).as_ref() {
             if target.dim() != sample.image.dim() {
                 return Ok(None);
             }

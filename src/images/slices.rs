@@ -42,7 +42,7 @@ pub fn open_volume(path: &str) -> Result<Box<dyn Volume>> {
 ///
 /// # Errors
 /// [`Error::Mismatch`].
-pub(super) fn check_one_volume(path: &str, pages: &[ImageSource]) -> Result<()> {
+pub(crate) fn check_one_volume(path: &str, pages: &[ImageSource]) -> Result<()> {
     if let Some(stack) = pages.iter().find(|page| page.page.is_some())
         && let Some(other) = pages.iter().find(|page| page.place() != stack.place())
     {

@@ -70,6 +70,15 @@ impl Calibration {
         Ok(())
     }
 
+    /// Adds the counts of other images.
+    pub fn merge(&mut self, other: &Self) {
+        for (sums, more) in self.sums.iter_mut().zip(&other.sums) {
+            sums.pixels += more.pixels;
+            sums.correct += more.correct;
+            sums.confidence += more.confidence;
+        }
+    }
+
     /// The bins, in the order of their confidence.
     pub fn bins(&self) -> Vec<ReliabilityBin> {
         let border = |index: usize| index as f64 / BINS as f64;
@@ -123,6 +132,10 @@ mod tests {
         assert_eq!((bin.pixels, bin.accuracy), (2, Some(1.0)));
         assert!((bin.confidence.unwrap() - 0.9).abs() < 1e-6);
         assert_eq!((bins[0].confidence, bins[0].accuracy), (None, None));
+        let mut twice = calibration.clone();
+        twice.merge(&calibration);
+        assert_eq!(twice.bins()[13].pixels, 4);
+        assert_eq!(twice.expected_error(), calibration.expected_error());
     }
 
     #[test]

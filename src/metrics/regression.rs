@@ -5,7 +5,7 @@ use std::fmt;
 use ndarray::{ArrayView3, Axis};
 use serde::Serialize;
 
-use super::ssim::ssim;
+use super::ssim::{SsimWindow, ssim};
 use crate::error::{Error, Result};
 
 /// The span of values that PSNR and SSIM measure errors against, in the units of the images.
@@ -82,6 +82,7 @@ impl TargetLimits {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegressionScores {
     range: DataRange,
+    window: SsimWindow,
     squared: f64,
     absolute: f64,
     values: u64,
@@ -90,9 +91,15 @@ pub struct RegressionScores {
 }
 
 impl RegressionScores {
-    /// No images yet. The range has to be known before, as every image's SSIM depends on it.
+    /// No images yet. The range has to be known before, as every image's SSIM depends on it. SSIM is taken in uniform windows.
     pub fn new(range: DataRange) -> Self {
-        Self { range, squared: 0.0, absolute: 0.0, values: 0, ssim_sum: 0.0, ssim_images: 0 }
+        let window = SsimWindow::default();
+        Self { range, window, squared: 0.0, absolute: 0.0, values: 0, ssim_sum: 0.0, ssim_images: 0 }
+    }
+
+    /// No images yet, and SSIM in windows of this kind.
+    pub fn with_window(self, window: SsimWindow) -> Self {
+        Self { window, ..Self::new(self.range) }
     }
 
     /// Adds one image, target and prediction `[channel][y][x]` in the same units. Values whose target is NaN do not count.
@@ -116,13 +123,45 @@ impl RegressionScores {
         let channels: Option<Vec<f64>> = target
             .axis_iter(Axis(0))
             .zip(predicted.axis_iter(Axis(0)))
-            .map(|(t, p)| ssim(t, p, self.range.value()))
+            .map(|(t, p)| ssim(t, p, self.range.value(), self.window))
             .collect();
         if let Some(channels) = channels.filter(|c| !c.is_empty()) {
             self.ssim_sum += channels.iter().sum::<f64>() / channels.len() as f64;
             self.ssim_images += 1;
         }
         Ok(())
+    }
+
+    /// Adds the errors of other images, which were measured with the same range and window.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when they were not; then nothing is added.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if (self.range, self.window) != (other.range, other.window) {
+            return Err(Error::Mismatch(format!(
+                "scores for a data range of {} in {} cannot be added to those for {} in {}; measure both alike",
+                other.range,
+                other.window.description(),
+                self.range,
+                self.window.description()
+            )));
+        }
+        self.squared += other.squared;
+        self.absolute += other.absolute;
+        self.values += other.values;
+        self.ssim_sum += other.ssim_sum;
+        self.ssim_images += other.ssim_images;
+        Ok(())
+    }
+
+    /// The windows that SSIM is taken in.
+    pub fn ssim_window(&self) -> SsimWindow {
+        self.window
+    }
+
+    /// How many values of pixels were compared.
+    pub fn values(&self) -> u64 {
+        self.values
     }
 
     /// The range that PSNR and SSIM are stated for.
@@ -205,9 +244,23 @@ mod tests {
         scores.add(image.view(), image.view()).unwrap();
         assert!((scores.ssim().unwrap() - 1.0).abs() < 1e-12);
         scores.add(image.view(), other.view()).unwrap();
-        let of = |c| ssim(image.index_axis(Axis(0), c), other.index_axis(Axis(0), c), 6.0).unwrap();
+        let of = |c| {
+            ssim(image.index_axis(Axis(0), c), other.index_axis(Axis(0), c), 6.0, SsimWindow::Uniform)
+                .unwrap()
+        };
         let wanted = (1.0 + (of(0) + of(1)) / 2.0) / 2.0;
         assert!((scores.ssim().unwrap() - wanted).abs() < 1e-12);
+        // Image by image and then together is the same.
+        let mut parts = RegressionScores::new(range);
+        for predicted in [&image, &other] {
+            let mut part = RegressionScores::new(range);
+            part.add(image.view(), predicted.view()).unwrap();
+            parts.merge(&part).unwrap();
+        }
+        assert_eq!(parts, scores);
+        let unlike = RegressionScores::new(range).with_window(SsimWindow::Gaussian);
+        assert!(parts.merge(&unlike).unwrap_err().to_string().contains("Gaussian"));
+        assert_eq!(parts, scores);
     }
 
     #[test]

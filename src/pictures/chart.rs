@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::html::escape;
 use super::palette::{hex, line_colour};
 use super::ticks::{Scale, label};
 
@@ -161,24 +162,6 @@ pub fn charts_to_svg(charts: &[Chart]) -> String {
 /// Adds a line. Writing to a string cannot fail.
 fn add(svg: &mut String, line: String) {
     let _ = writeln!(svg, "{line}");
-}
-
-/// Text as XML may hold it: the five special characters escaped, characters that XML forbids left out.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&apos;"),
-            '\t' | '\n' | '\r' => escaped.push(' '),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -242,3 +242,174 @@ fn values_are_compared_as_values() {
     let call = "evaluate --predictions found --targets targets --task regress";
     bench.refuses(call, &["found/a.tif has 1 channel but", "has 2"]);
 }
+
+/// What a page says in a cell or a paragraph.
+fn says(page: &str, text: &str) -> bool {
+    page.contains(&format!(">{text}<")) || page.contains(text)
+}
+
+/// A page must not need anything from elsewhere.
+fn is_self_contained(page: &str) {
+    assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
+    for sign in ["http://", "https://", "src=\"/", "<link", "url(", "@import"] {
+        assert!(!page.contains(sign), "{sign}");
+    }
+    for place in page.split("src=\"").skip(1) {
+        assert!(place.starts_with("data:image/"), "{}", &place[..40]);
+    }
+    // A heading for each level, headers of columns and rows, and a text for each picture.
+    assert!(page.contains("<h1>") && page.contains("<h2>"));
+    assert!(page.contains("scope=\"col\"") && page.contains("scope=\"row\""));
+    assert_eq!(page.matches("<img ").count(), page.matches(" alt=\"").count());
+}
+
+#[test]
+fn a_report_of_classes_has_the_numbers_of_the_table() {
+    let bench = segmented();
+    let mut labels = bench.read_labels("targets/b.png");
+    labels.iter_mut().take(9).for_each(|label| *label = 9 - *label);
+    bench.labels("targets/b", &labels);
+    let table = bench.succeeds(&format!("{CALL} --report out/report"));
+    let page = bench.text_of("out/report/report.html");
+    is_self_contained(&page);
+    let numbers: Vec<&str> = table.split_whitespace().filter(|word| word.contains('.')).collect();
+    assert!(numbers.len() > 10, "{table}");
+    for number in numbers.iter().filter(|number| number.parse::<f64>().is_ok()) {
+        assert!(says(&page, number), "{number}");
+    }
+    for text in [
+        "Worst: images/b.png",
+        "Best: images/a.png",
+        "9 of 108 pixels that count are wrong (8.33 %)",
+        "2 images compared with their targets",
+        "m.safetensors",
+        "class 7",
+        "--report out/report",
+        env!("CARGO_PKG_VERSION"),
+        "type=\"range\"",
+    ] {
+        assert!(says(&page, text), "{text}");
+    }
+    assert_eq!(bench.names("out/report"), ["report.html"]);
+    // It may be written again, but nothing else is replaced.
+    bench.succeeds(&format!("{CALL} --report out/report"));
+    bench.bytes("out/report/report.html", b"mine");
+    bench.refuses(
+        &format!("{CALL} --report out/report"),
+        &["report.html", "no report of msd-gpu", "--report"],
+    );
+    assert_eq!(bench.text_of("out/report/report.html"), "mine");
+}
+
+#[test]
+fn a_report_of_values_states_its_range_and_escapes_names() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &regression(1, 1));
+    let name = "<img src=x onload=alert(1)>&\"quoted\"";
+    for (name, shift) in [(name, 3.0), ("b", 1.5), ("c", 2.0), ("d", 9.0)] {
+        let image = pattern((40, 30));
+        bench.floats(&format!("images/{name}.tif"), &image.clone().insert_axis(Axis(0)));
+        bench.floats(&format!("targets/{name}.tif"), &image.mapv(|x| x / 2.0 + shift).insert_axis(Axis(0)));
+    }
+    let call = format!("{CALL} --data-range 200 --ssim-window gaussian --circle");
+    let table = bench.succeeds(&format!("{call} --report out"));
+    let page = bench.text_of("out/report.html");
+    is_self_contained(&page);
+    assert!(!page.contains("<img src=x") && !page.contains("onload=alert(1)>"));
+    assert!(page.contains("&lt;img src=x onload=alert(1)&gt;&amp;&quot;quoted&quot;"));
+    for text in [
+        "data range of 200 (as given)",
+        "Gaussian windows of 11 x 11 pixels",
+        "inside the inscribed circle",
+        "Worst: images/d.tif",
+        "Median: images/c.tif",
+        "Best: images/b.tif",
+        "output minus target",
+        "largest difference is 8.0000",
+        "image/svg+xml",
+    ] {
+        assert!(says(&page, text), "{text}");
+    }
+    for number in table.split_whitespace().filter(|word| word.contains('.') && word.parse::<f64>().is_ok()) {
+        assert!(says(&page, number), "{number}");
+    }
+    let scores = json(&bench.succeeds(&format!("{call} --json")));
+    assert_eq!((&scores["circle"], &scores["ssim_window"]), (&true.into(), &"gaussian".into()));
+    // What is outside of the circle is not looked at.
+    let mut target = bench.read("targets/d.tif");
+    target[[0, 0, 0]] = 1e6;
+    target[[0, 39, 29]] = -1e6;
+    bench.floats("targets/d.tif", &target);
+    assert_eq!(json(&bench.succeeds(&format!("{call} --json"))), scores);
+    bench.model("s.safetensors", &segmentation(&[0, 1]));
+    let call = "evaluate --model s.safetensors --images images --targets targets --ssim-window uniform";
+    bench.refuses(call, &["--ssim-window", "segmentation"]);
+}
+
+#[test]
+fn a_report_of_files_and_one_that_fails() {
+    let bench = compared();
+    bench.succeeds("evaluate --predictions found --targets targets --report out --circle");
+    let page = bench.text_of("out/report.html");
+    is_self_contained(&page);
+    for text in ["found/a.png", "Confusion matrix", "only pixels inside the inscribed circle"] {
+        assert!(page.contains(text) || page.contains(&text.replace("only", "Only")), "{text}");
+    }
+    // A run that fails leaves neither a page nor the folder for it.
+    bench.bytes("found/a.png", b"no image");
+    bench.refuses("evaluate --predictions found --targets targets --report new", &["a.png"]);
+    assert!(!bench.names("").contains(&"new".to_owned()));
+    bench.refuses("evaluate --predictions found --targets targets --report out", &["a.png"]);
+    assert_eq!((bench.text_of("out/report.html"), bench.names("out").len()), (page, 1));
+}
+
+#[test]
+fn a_report_shows_the_training_of_its_model() {
+    let bench = segmented();
+    bench.succeeds(
+        "train segment --images images --targets targets --depth 3 --max-epochs 2 --device cpu --out run",
+    );
+    bench.succeeds("evaluate --model run --images images --targets targets --device cpu --report out");
+    let page = bench.text_of("out/report.html");
+    is_self_contained(&page);
+    for text in ["<h2>Training</h2>", "Settings of the run (config.toml)", "receptive field"] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn halves_agree_up_to_a_resolution() {
+    let bench = Bench::new();
+    // The same slow waves in both, and noise of their own.
+    let half = |own: usize| {
+        Array3::from_shape_fn((6, 40, 50), |(z, y, x)| {
+            let noise = ((y * own + x * 31 + z * 17 + x * y * own) % 251) as f32 / 251.0;
+            (y as f32 / 3.0).sin() + (x as f32 / 4.0).cos() + noise
+        })
+    };
+    let (a, b) = (half(37), half(101));
+    for (name, half) in [("a", &a), ("b", &b)] {
+        let pages: Vec<Array2<f32>> = half.outer_iter().map(|page| page.to_owned()).collect();
+        bench.float_stack(&format!("{name}.tif"), &pages);
+        bench.floats(&format!("{name}1.tif"), &half.slice(ndarray::s![..1, .., ..]).to_owned());
+    }
+    let json_of = |arguments: &str| json(&bench.succeeds(&format!("evaluate --json --halves {arguments}")));
+    let ring = json_of("a1.tif b1.tif --voxel-size 0.5um");
+    assert_eq!((&ring["method"], &ring["unit"]), (&"Fourier ring correlation".into(), &"um".into()));
+    let resolution = &ring["half_bit"];
+    let (pixels, length) = (resolution["pixels"].as_f64().unwrap(), resolution["length"].as_f64().unwrap());
+    assert!(pixels > 3.0 && (length - 0.5 * pixels).abs() < 1e-9, "{ring}");
+    let shell = json_of("a.tif b.tif");
+    assert_eq!((&shell["method"], &shell["slices"]), (&"Fourier shell correlation".into(), &6.into()));
+    assert_eq!(json_of("a1.tif a1.tif --circle")["half_bit"]["beyond"], true);
+    let table = bench.succeeds("evaluate --halves a1.tif b1.tif --voxel-size 0.5um --report out");
+    let wanted = format!("{pixels:.2} pixels = ");
+    let page = bench.text_of("out/report.html");
+    is_self_contained(&page);
+    assert!(table.contains(&wanted) && page.contains(&wanted), "{table}");
+    bench.refuses("evaluate --halves a.tif b1.tif", &["a.tif", "b1.tif", "one size"]);
+    bench.refuses("evaluate --halves a1.tif b1.tif --voxel-size wide", &["--voxel-size", "0.65um"]);
+    for other in ["--targets x", "--data-range 1", "--ssim-window gaussian"] {
+        assert_eq!(bench.run(&format!("evaluate --halves a.tif b.tif {other}")).code, 2);
+    }
+}
