@@ -144,10 +144,7 @@ fn make(folder: &Path, slices: usize, seed: u64) -> Result<()> {
         .map_err(|e| Error::output(folder, format!("{e}; name a folder that can be made with --out")))?;
     let phantom = Phantom::new(PhantomKind::Fibres, SIZE, slices, SPACING, seed);
     for (name, (projections, photons)) in [("many", MANY), ("few", FEW)] {
-        let mut scanner = Scanner::default();
-        scanner.projections = projections;
-        scanner.photons = Some(photons);
-        scanner.seed = seed;
+        let scanner = Scanner { projections, photons: Some(photons), seed, ..Scanner::default() };
         let file = folder.join(format!("{name}.h5"));
         scanner.scan(&phantom)?.write_dxchange(&file, None)?;
         let scan = Scan::open(&file.display().to_string(), &ScanFiles::default())?;

@@ -110,16 +110,17 @@ pub fn run(arguments: &SimulateArguments) -> Result<()> {
     let truth = arguments.truth.as_ref().map(|path| Ok((path, format(None, "0.5", path)?)));
     let truth = truth.transpose()?;
     let phantom = Phantom::new(kind, arguments.size, arguments.slices, spacing, arguments.seed);
-    let mut scanner = Scanner::default();
-    scanner.projections = arguments.projections;
-    scanner.range = arguments.range;
-    scanner.columns = arguments.columns;
-    scanner.photons = (!arguments.noise_free).then_some(arguments.photons);
-    scanner.attenuation = arguments.attenuation;
-    scanner.rings = arguments.rings;
-    scanner.offset = arguments.offset;
-    scanner.drift = arguments.drift;
-    scanner.seed = arguments.seed;
+    let scanner = Scanner {
+        projections: arguments.projections,
+        range: arguments.range,
+        columns: arguments.columns,
+        photons: (!arguments.noise_free).then_some(arguments.photons),
+        attenuation: arguments.attenuation,
+        rings: arguments.rings,
+        offset: arguments.offset,
+        drift: arguments.drift,
+        seed: arguments.seed,
+    };
     let (wanted, free) = (scanner.bytes(&phantom), memory::free().map(|free| free.bytes));
     if wanted.is_none() || free.is_some_and(|free| wanted > Some(free)) {
         return Err(Error::OutOfMemory {
