@@ -5,6 +5,12 @@ use serde_json::Value;
 use super::support::{Bench, regression, segmentation};
 use super::train::{bench, model};
 
+/// Runs the program with flags that do not go together; it must name one of them.
+fn misuses(bench: &Bench, arguments: &str, name: &str) {
+    let outcome = bench.run(arguments);
+    assert!(outcome.code == 2 && outcome.stderr.contains(name), "{arguments}: {}", outcome.stderr);
+}
+
 /// A folder with two models for values, of which one copies its images and one turns them round, and one for classes.
 fn with_models() -> Bench {
     let bench = bench();
@@ -66,10 +72,10 @@ fn the_nearest_model_is_applied_and_named() {
     let predict = "predict val --out other --device cpu";
     let from = format!("{predict} --from-registry=kept");
     bench.refuses(&format!("{from} --key sample=foam"), &["none of the 3 models", "sample=foam"]);
-    bench.refuses(&from, &["--key"]);
-    bench.refuses(&format!("{from} --key energy=20keV --model copy.safetensors"), &["--model"]);
+    misuses(&bench, &from, "--key");
+    misuses(&bench, &format!("{from} --key energy=20keV --model copy.safetensors"), "--model");
     bench.refuses(&format!("{predict} --from-registry=nowhere --key energy=20keV"), &["nowhere", "no model"]);
-    bench.refuses(predict, &["--model"]);
+    misuses(&bench, predict, "--model");
     assert!(bench.names("other").is_empty());
     let scores = bench.succeeds(
         "evaluate --images val --targets val_targets --device cpu --from-registry=kept --key energy=30keV --json",
@@ -95,11 +101,12 @@ fn a_training_goes_on_from_the_nearest_model_of_its_task_at_a_lower_rate() {
     assert_eq!((rate("picked"), rate("rate")), (rate("named"), 0.02));
     assert_eq!(model(&bench, "named").parameters, model(&bench, "picked").parameters);
     assert_eq!(model(&bench, "named").input, model(&bench, "init").input);
-    bench.refuses(
+    misuses(
+        &bench,
         &format!("{train} --finetune copy.safetensors --init copy.safetensors --out x"),
-        &["--init"],
+        "--init",
     );
     bench.refuses(&format!("{train} --finetune nothing --out x"), &["nothing"]);
-    bench.refuses(&format!("{train} --key energy=20keV --out x"), &["--finetune-from-registry"]);
+    misuses(&bench, &format!("{train} --key energy=20keV --out x"), "--finetune-from-registry");
     assert!(bench.names("x").is_empty());
 }

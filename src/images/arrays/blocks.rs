@@ -69,7 +69,9 @@ impl Blocks {
         wanted: &[Range<usize>],
     ) -> Result<DecodingResult> {
         let layout = array.layout();
-        let mut part = zeros(array.name(), layout.numbers, &lengths(wanted))?;
+        let empty = || zeros(array.name(), layout.numbers, &lengths(wanted));
+        // Memory is only taken once a block was read, as its file may be damaged.
+        let mut part = None;
         let places = places_of_blocks(block, wanted);
         let cores = rayon::current_num_threads().max(1);
         // As many at a time as there are cores, so that few blocks are there besides those that are kept.
@@ -91,13 +93,17 @@ impl Blocks {
                 .collect();
             for block in read {
                 let (ranges, numbers) = block?;
-                copy_common(&mut part, wanted, &numbers, &ranges).ok_or_else(|| {
+                let part = match &mut part {
+                    Some(part) => part,
+                    none => none.insert(empty()?),
+                };
+                copy_common(part, wanted, &numbers, &ranges).ok_or_else(|| {
                     let problem = format!("a block at {ranges:?} does not have the numbers that it should; copy or export it again");
                     Error::input(array.name(), problem)
                 })?;
             }
         }
-        Ok(part)
+        part.map_or_else(empty, Ok)
     }
 
     fn kept(&self, place: &[usize]) -> Option<Arc<DecodingResult>> {
