@@ -114,9 +114,13 @@ mod tests {
         let path = folder.path().join("scan.h5");
         let scanned = |turn: f64, said: Option<f64>| {
             let phantom = Phantom::new(PhantomKind::Foam, 64, 4, 1.0, 3);
-            let mut scanner = Scanner::default();
-            (scanner.range, scanner.projections, scanner.offset, scanner.photons) =
-                (turn, 120, 3.0, Some(500.0));
+            let scanner = Scanner {
+                range: turn,
+                projections: 120,
+                offset: 3.0,
+                photons: Some(500.0),
+                ..Scanner::default()
+            };
             scanner.scan(&phantom).unwrap().write_dxchange(&path, None).unwrap();
             let files = ScanFiles { range: said, ..Default::default() };
             let scan = Scan::open(path.to_str().unwrap(), &files).unwrap();
