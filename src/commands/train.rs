@@ -26,8 +26,8 @@ msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
        msd-gpu train <TASK> --pairs <LIST.csv> --out <RUN> [OPTIONS]
        msd-gpu train denoise --splits <P> <P>... --out <RUN> [OPTIONS]
        msd-gpu train denoise --alone --images <P> --out <RUN> [OPTIONS]
-       msd-gpu train upscale --factor <N> --images <COARSE> --targets <FINE> --out <RUN> [OPTIONS]
-       msd-gpu train upscale --factor <N> --images <FINE> --out <RUN> [OPTIONS]
+       msd-gpu train upscale --factor <N> --images <P> --targets <P> --out <RUN>
+       msd-gpu train upscale --factor <N> --images <P> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
        msd-gpu train --resume <RUN> [OPTIONS]
        msd-gpu train --project <DIR> --journal <HASH> --out <RUN>";

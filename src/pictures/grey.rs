@@ -35,19 +35,22 @@ pub fn stretch(image: ArrayView2<f32>) -> Array2<u8> {
 ///
 /// Values beyond are clipped, undefined ones are black, and all finite ones are mid grey if the range is empty.
 pub fn stretch_with(image: ArrayView2<f32>, range: (f32, f32)) -> Array2<u8> {
+    image.mapv(|value| grey_of(value, range))
+}
+
+/// A value as [`stretch_with`] shows it.
+pub fn grey_of(value: f32, range: (f32, f32)) -> u8 {
     let (low, high) = (f64::from(range.0), f64::from(range.1));
     let empty = low.is_nan() || high.is_nan() || low >= high;
-    image.mapv(|value| {
-        if value.is_nan() {
-            0
-        } else if empty && value.is_finite() {
-            MID_GREY
-        } else if value.is_infinite() {
-            if value > 0.0 { 255 } else { 0 }
-        } else {
-            (255.0 * (f64::from(value) - low) / (high - low)).round().clamp(0.0, 255.0) as u8
-        }
-    })
+    if value.is_nan() {
+        0
+    } else if empty && value.is_finite() {
+        MID_GREY
+    } else if value.is_infinite() {
+        if value > 0.0 { 255 } else { 0 }
+    } else {
+        (255.0 * (f64::from(value) - low) / (high - low)).round().clamp(0.0, 255.0) as u8
+    }
 }
 
 /// Grey values as a picture `[y][x][3]`.

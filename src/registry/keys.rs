@@ -178,7 +178,7 @@ mod tests {
         let keys = Keys::parse(&["Energy = 25 keV", "x.y-z_1=a=b"]).unwrap();
         assert_eq!(keys.to_string(), "energy=25 keV x.y-z_1=a=b");
         let long = format!("a={}", "b".repeat(201));
-        for wrong in ["energy", "=25", "a=", "a/b=1", "a\n=1", "a=1\n2", &long] {
+        for wrong in ["energy", "=25", "a=", "a/b=1", "a\nb=1", "a=1\n2", &long] {
             let error = Keys::parse(&[wrong]).unwrap_err().to_string();
             assert!(error.contains("key") && !error.contains('\n'), "{error}");
         }

@@ -230,7 +230,12 @@ fn results_have_the_format_that_is_wanted_and_go_on_in_it() {
             let killed = format!("{format}_{round}");
             kill_after(&bench, &format!("{call} {killed}"), Duration::from_millis(60 + 70 * round));
             bench.succeeds(&format!("{call} {killed} --resume"));
-            assert!(contents(&bench.path(format)) == contents(&bench.path(&killed)), "{killed}");
+            let (whole, resumed) = (contents(&bench.path(format)), contents(&bench.path(&killed)));
+            let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(&whole), names(&resumed), "{killed}");
+            for (name, bytes) in whole {
+                assert!(resumed[&name] == bytes, "{killed}: {}", name.display());
+            }
         }
     }
     // A result that is named by its file, and has the format of its image without one.

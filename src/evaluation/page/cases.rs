@@ -8,7 +8,7 @@ use crate::evaluation::{Evaluation, Found, ImageScores, Judge, Judged, Samples};
 use crate::metrics::UNLABELLED;
 use crate::network::Task;
 use crate::pictures::{
-    Chart, Figure, Series, class_colour, difference_picture, grey_picture, range_of, reduced,
+    Chart, Figure, Series, class_colour, difference_picture, grey_of, grey_picture, range_of, reduced,
     reduced_colours, reduction, stretch_with,
 };
 use crate::samples::{Sample, Target};
@@ -258,15 +258,6 @@ fn greys((black, white): (f32, f32)) -> String {
     format!("black {black:.4}, white {white:.4}")
 }
 
-/// A value as [`stretch_with`] shows it.
-fn grey_of(value: f32, (black, white): (f32, f32)) -> u8 {
-    match white > black {
-        // NaN becomes 0.
-        true => (255.0 * (value - black) / (white - black)).round().clamp(0.0, 255.0) as u8,
-        false => 128,
-    }
-}
-
 fn mixed(grey: [u8; 3], colour: [u8; 3]) -> [u8; 3] {
     let mix = |(grey, colour): (u8, u8)| {
         ((u32::from(grey) * (256 - OPACITY) + u32::from(colour) * OPACITY + 128) / 256) as u8
@@ -363,11 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn greys_and_colours_are_those_of_other_pictures() {
-        let values = ndarray::array![[f32::NAN, -1.0, 0.5, 0.7, 9.0]];
-        let wanted = stretch_with(values.view(), (0.0, 1.0));
-        let found = values.mapv(|value| grey_of(value, (0.0, 1.0)));
-        assert_eq!(found, wanted);
+    fn colours_are_mixed_with_greys() {
         assert_eq!(mixed([100; 3], [0, 200, 100]), [50, 150, 100]);
     }
 }
