@@ -152,7 +152,8 @@ impl ZarrFile {
         Ok(())
     }
 
-    /// Refuses an unfinished folder that is another stack's, and removes what a killed program left of an image in it.
+    /// Refuses an unfinished folder that is another stack's, and removes what a killed program left of an image in it, or of the
+    /// groups.
     fn check_unfinished(&self) -> Result<()> {
         for (place, json) in self.arrays() {
             let found = std::fs::read(self.unfinished.join(place)).ok();
@@ -165,6 +166,10 @@ impl ZarrFile {
                 );
                 return Err(Error::output(&self.stack.path, problem));
             }
+        }
+        // What the groups say may have been half-written, when all images were there.
+        for folder in ["", "labels", &self.place] {
+            remove_unfinished(self.unfinished.join(folder));
         }
         for channel in 0..self.stack.channels {
             for level in 0..self.levels().len() {
