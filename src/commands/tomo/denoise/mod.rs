@@ -21,6 +21,7 @@ use crate::commands::console;
 use crate::commands::convert::format;
 use crate::commands::device::DeviceArguments;
 use crate::commands::progress::ImageProgress;
+use crate::files::remove_unfinished;
 use crate::images::{Discovery, StackFormat};
 use crate::inference::{Cutting, Destination, Ensemble, Halo, Procedure, Request, Wishes};
 use crate::network::Model;
@@ -150,6 +151,8 @@ pub fn run(arguments: &DenoiseArguments) -> Result<()> {
     }
     timings.add("denoising", clock);
     let text = report::write(&work, &scan, &plan, &shares, out, &timings)?;
+    // Of an earlier run that was killed while it wrote a small file; nothing is gone on with any more.
+    remove_unfinished(&work);
     console::line(text.trim_end());
     info!("the volume is {}; reconstructions, model and report are in {}", out.display(), work.display());
     Ok(())
