@@ -96,6 +96,7 @@ pub(crate) use resampling::{Kernel, Resampling};
 pub use selection::SliceSelection;
 pub use sink::Sink;
 pub(crate) use slab::check_slab;
+#[cfg(feature = "cli")]
 pub(crate) use slices::check_one_volume;
 pub use slices::{Slices, open_volume};
 pub use source::ImageSource;
