@@ -8,6 +8,8 @@ use super::corrections::Corrections;
 use super::scan::Scan;
 use crate::error::Result;
 
+/// So many rows about the middle of the detector are looked at: more would take memory for their flat fields.
+const ROWS: usize = 256;
 /// Rows that a projection is averaged to, so that noise counts less.
 const BANDS: usize = 16;
 /// Mirrored projections are shifted against each other by at most this share of the columns.
@@ -38,7 +40,9 @@ pub fn wrong_turn(scan: &Scan, corrections: &Corrections) -> Result<Option<Strin
         return Ok(None);
     }
     let three = scan.clone().with_projections([0, count / 2, count - 1].into_iter())?;
-    let pictures = corrections.read(&three, 0..scan.size().0)?.sinograms;
+    let rows = scan.size().0;
+    let first = rows.saturating_sub(ROWS) / 2;
+    let pictures = corrections.read(&three, first..rows.min(first + ROWS))?.sinograms;
     let bands: Vec<Array2<f32>> = pictures.outer_iter().map(banded).collect();
     let [first, middle, last] = bands.as_slice() else { return Ok(None) };
     let again = correlation(first.view(), last.view());

@@ -57,6 +57,13 @@ enum What {
     Tomography,
 }
 
+/// Which pairs of images and targets a demo makes and learns from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pairs {
+    Segment,
+    Denoise,
+}
+
 /// Images for training, for validation, and for the final judgement.
 const SETS: [(&str, u64); 3] = [("train", 24), ("validation", 4), ("test", 4)];
 /// Rows and columns of the shapes, and of the foam.
@@ -73,13 +80,17 @@ const PICTURES: usize = 3;
 /// Runs the command.
 pub fn run(arguments: DemoArguments) -> Result<()> {
     let device = arguments.device.choose()?;
-    let (kind, images, settings, folder) = match arguments.what {
-        What::Segment => ("segment", "labels", TaskKind::Segment, "demo-segment"),
-        What::Denoise => ("regress", "targets", TaskKind::Regress, "demo-denoise"),
+    let what = match arguments.what {
+        What::Segment => Pairs::Segment,
+        What::Denoise => Pairs::Denoise,
         What::Tomography => {
             let out = arguments.out.unwrap_or_else(|| "demo-tomography".into());
             return tomography::run(&out, arguments.minutes, arguments.device.name(), &device);
         }
+    };
+    let (kind, images, settings, folder) = match what {
+        Pairs::Segment => ("segment", "labels", TaskKind::Segment, "demo-segment"),
+        Pairs::Denoise => ("regress", "targets", TaskKind::Regress, "demo-denoise"),
     };
     let out = &arguments.out.unwrap_or_else(|| folder.into());
     let place = |set: &str, what: &str| out.join(set).join(what).display().to_string();
@@ -96,7 +107,7 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
     settings.validate()?;
     let folder = RunFolder::create(out.join("run"))?;
     info!("making images in {}", out.display());
-    make_images(out, arguments.what)?;
+    make_images(out, what)?;
     let prepared = Prepared::load(&settings)?;
     let mut watcher = ProgressWatcher::new();
     let run = Run::new(settings, &prepared).on(&device).save_in(&folder);
@@ -105,7 +116,7 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
     report(&outcome, &folder);
 
     // A search would take longer than the few images.
-    let (text, picture) = judge(out, arguments.what, &outcome, &device.without_search())?;
+    let (text, picture) = judge(out, what, &outcome, &device.without_search())?;
     write_png_rgb8(out.join("picture.png"), &picture)?;
     write_bytes_atomic(out.join("metrics.txt"), text.as_bytes())?;
     console::line(text.trim_end());
@@ -123,12 +134,12 @@ With your own images (PNG or TIFF, targets of the same names):
 }
 
 /// Writes the images of all sets with their targets.
-fn make_images(out: &Path, what: What) -> Result<()> {
+fn make_images(out: &Path, what: Pairs) -> Result<()> {
     let mut seed = 0;
     for (set, count) in SETS {
         let targets = match what {
-            What::Segment => "labels",
-            What::Denoise | What::Tomography => "targets",
+            Pairs::Segment => "labels",
+            Pairs::Denoise => "targets",
         };
         let (images, targets) = (out.join(set).join("images"), out.join(set).join(targets));
         for folder in [&images, &targets] {
@@ -140,12 +151,12 @@ fn make_images(out: &Path, what: What) -> Result<()> {
             seed += 1;
             let image = images.join(format!("{number:02}.tif"));
             match what {
-                What::Segment => {
+                Pairs::Segment => {
                     let phantom = shapes::phantom(SHAPES_SIZE, SHAPES_NOISE, seed);
                     write_tiff_f32(image, &one_channel(phantom.image))?;
                     write_labels(targets.join(format!("{number:02}.png")), &phantom.labels.mapv(i64::from))?;
                 }
-                What::Denoise | What::Tomography => {
+                Pairs::Denoise => {
                     let (clean, noisy) = FOAM_ANGLES;
                     let (input, target) = foam::denoising_pair(FOAM_SIZE, clean, noisy, FOAM_PHOTONS, seed)?;
                     write_tiff_f32(image, &one_channel(input))?;
@@ -162,23 +173,21 @@ fn one_channel(image: Array2<f32>) -> Array3<f32> {
 }
 
 /// Applies the best model to the test images: a few lines of metrics, and the picture.
-fn judge(out: &Path, what: What, outcome: &Outcome, device: &Device) -> Result<(String, Array3<u8>)> {
+fn judge(out: &Path, what: Pairs, outcome: &Outcome, device: &Device) -> Result<(String, Array3<u8>)> {
     let model = &outcome.model;
     let place = |what: &str| out.join("test").join(what).display().to_string();
     let test = match what {
-        What::Segment => {
+        Pairs::Segment => {
             let values = model.classes().iter().map(|class| class.value).collect();
             let mapping = LabelMapping { values, ignored: None };
             load_segmentation(&place("images"), &place("labels"), Classes::Known(&mapping))?.0
         }
-        What::Denoise | What::Tomography => load_regression(&place("images"), &place("targets"))?,
+        Pairs::Denoise => load_regression(&place("images"), &place("targets"))?,
     };
     let mut network = Ensemble::new(vec![("the model".into(), model.clone())], device, None, false)?;
     let judge = match what {
-        What::Segment => Judge::new(&model.task),
-        What::Denoise | What::Tomography => {
-            Judge::new(&model.task).with_range(Some(DataRange::given(1.0)?)).comparing_input()
-        }
+        Pairs::Segment => Judge::new(&model.task),
+        Pairs::Denoise => Judge::new(&model.task).with_range(Some(DataRange::given(1.0)?)).comparing_input(),
     };
     let mut rows = Vec::new();
     let evaluation =

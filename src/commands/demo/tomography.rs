@@ -19,6 +19,7 @@ use crate::files::write_bytes_atomic;
 use crate::geometry::Window;
 use crate::images::{StackFormat, open_volume, write_png_rgb8};
 use crate::inference::Ensemble;
+use crate::metrics::circle::blank_outside;
 use crate::metrics::{DataRange, RegressionScores};
 use crate::network::Model;
 use crate::phantom::{Phantom, PhantomKind, Scanner};
@@ -42,7 +43,7 @@ const FEW: (usize, f64) = (128, 2_000.0);
 const SHARES: usize = 2;
 /// What is tuned on so many of the training slices.
 const TUNING_SLICES: usize = 4;
-/// Iterations of total variation; more change the result by less than its strength does.
+/// Iterations of total variation.
 const ITERATIONS: usize = 150;
 /// Rows and columns of the corner that is enlarged, and where it begins.
 const CORNER: usize = 64;
@@ -210,16 +211,10 @@ fn predict(model: Model, device: &Device, recordings: &[&Slices]) -> Result<Slic
 /// How near `found` is to `wanted` in the circle that all projections show.
 fn scores(wanted: &Slices, found: &Slices) -> Result<RegressionScores> {
     let mut scores = RegressionScores::new(DataRange::given(value())?);
-    let middle = (SIZE as f64 - 1.0) / 2.0;
+    let mut wanted = wanted.clone();
+    blank_outside(&mut wanted);
     for (wanted, found) in wanted.outer_iter().zip(found.outer_iter()) {
-        let mut wanted = wanted.to_owned();
-        // Without a number there is nothing to compare.
-        for ((y, x), value) in wanted.indexed_iter_mut() {
-            if (y as f64 - middle).hypot(x as f64 - middle) > middle {
-                *value = f32::NAN;
-            }
-        }
-        scores.add(wanted.view().insert_axis(Axis(0)), found.insert_axis(Axis(0)))?;
+        scores.add(wanted.insert_axis(Axis(0)), found.insert_axis(Axis(0)))?;
     }
     Ok(scores)
 }

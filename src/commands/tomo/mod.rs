@@ -5,6 +5,7 @@ mod denoise;
 mod reconstruct;
 mod scan;
 mod simulate;
+mod volume;
 
 use clap::{Args, Subcommand};
 

@@ -6,10 +6,9 @@ use clap::Args;
 use log::{info, warn};
 
 use super::scan::ScanArguments;
-use crate::commands::convert::format;
+use super::volume::VolumeArguments;
 use crate::commands::progress::ImageProgress;
 use crate::devices;
-use crate::settings::byte_size;
 use crate::tomography::{
     Corrections, ReconstructionSettings, Reconstructor, Scan, ScanGeometry, ScanWishes, Share, find_centre,
     reconstruct_scan, wrong_turn,
@@ -21,27 +20,14 @@ use crate::{Error, Result};
 pub struct ReconstructArguments {
     #[command(flatten)]
     scan: ScanArguments,
-    /// The new volume, whose ending says the format: tif, ome.zarr, h5, npy, mrc or nii
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[command(flatten)]
+    volume: VolumeArguments,
     #[command(flatten)]
     how: ReconstructionArguments,
     /// Make K volumes, each from every K-th projection, as FILE with _0, _1 and so on before its ending: their noise is independent, which
     /// `train denoise --splits` learns from
     #[arg(long, value_name = "K", default_value_t = 1)]
     split: usize,
-    /// Format of the file: tiff, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Write OME-Zarr of version 0.4 for older viewers, or 0.5
-    #[arg(long, value_name = "VERSION", default_value = "0.5", value_parser = ["0.4", "0.5"])]
-    ome: String,
-    /// How much memory may be taken, such as 2GB [half of what is free, at most 4 GiB]
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<String>,
-    /// Go on where an earlier run with the same flags was stopped
-    #[arg(long)]
-    resume: bool,
     /// Device for back-projection: cpu, gpu, an index or part of a name from `msd-gpu devices`
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -115,8 +101,8 @@ impl ReconstructionArguments {
 
 /// Runs the command.
 pub fn run(arguments: &ReconstructArguments) -> Result<()> {
-    let out = &arguments.out;
-    let stack_format = format(arguments.format.as_deref(), &arguments.ome, out)?;
+    let out = &arguments.volume.out;
+    let stack_format = arguments.volume.format()?;
     let scan = arguments.scan.open()?;
     let count = scan.angles().len();
     if arguments.split == 0 || arguments.split > count {
@@ -125,8 +111,8 @@ pub fn run(arguments: &ReconstructArguments) -> Result<()> {
     }
     let mut wishes = ScanWishes::new(arguments.scan.rows(&scan)?, stack_format);
     wishes.corrections = arguments.scan.corrections(&scan)?;
-    wishes.resume = arguments.resume;
-    wishes.memory = arguments.memory.as_deref().map(|text| byte_size("memory", text)).transpose()?;
+    wishes.resume = arguments.volume.resume;
+    wishes.memory = arguments.volume.memory()?;
     let centre = arguments.how.centre(&scan, &wishes.corrections)?;
     let shares = shares_of(&scan, &arguments.how, centre, arguments.split, out)?;
     let device = devices::choose(&arguments.device)?;

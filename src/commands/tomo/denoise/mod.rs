@@ -17,15 +17,14 @@ use log::info;
 use self::plan::Plan;
 use super::reconstruct::{ReconstructionArguments, numbered, shares_of};
 use super::scan::ScanArguments;
+use super::volume::VolumeArguments;
 use crate::commands::console;
-use crate::commands::convert::format;
 use crate::commands::device::DeviceArguments;
 use crate::commands::progress::ImageProgress;
 use crate::files::remove_unfinished;
 use crate::images::{Discovery, StackFormat};
-use crate::inference::{Cutting, Destination, Ensemble, Halo, Procedure, Request, Wishes};
+use crate::inference::{Cutting, Ensemble, Halo, Procedure, Request, Wishes};
 use crate::network::Model;
-use crate::settings::byte_size;
 use crate::tomography::{Scan, ScanWishes, reconstruct_scan};
 use crate::{Error, Result};
 
@@ -34,9 +33,8 @@ use crate::{Error, Result};
 pub struct DenoiseArguments {
     #[command(flatten)]
     scan: ScanArguments,
-    /// The new volume, whose ending says the format: tif, ome.zarr, h5, npy, mrc or nii
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[command(flatten)]
+    volume: VolumeArguments,
     #[command(flatten)]
     how: ReconstructionArguments,
     /// Shares of the projections, each of which is reconstructed by itself and learnt from the others
@@ -57,34 +55,21 @@ pub struct DenoiseArguments {
     /// Folder for reconstructions, model and report [the name of --out with -work]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
-    /// Format of the file: tiff, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Write OME-Zarr of version 0.4 for older viewers, or 0.5
-    #[arg(long, value_name = "VERSION", default_value = "0.5", value_parser = ["0.4", "0.5"])]
-    ome: String,
-    /// How much memory may be taken, such as 2GB [half of what is free, at most 4 GiB]
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<String>,
-    /// Go on where an earlier run with the same flags was stopped
-    #[arg(long)]
-    resume: bool,
     #[command(flatten, next_help_heading = "Device")]
     device: DeviceArguments,
 }
 
 /// Runs the command.
 pub fn run(arguments: &DenoiseArguments) -> Result<()> {
-    let out = &arguments.out;
-    format(arguments.format.as_deref(), &arguments.ome, out)?;
-    let destination = Destination::new(out, arguments.format.as_deref(), arguments.ome == "0.4")?;
+    let out = &arguments.volume.out;
+    let destination = arguments.volume.destination()?;
     if let Some(minutes) = arguments.minutes.filter(|minutes| !(minutes.is_finite() && *minutes > 0.0)) {
         return Err(Error::setting("minutes", minutes, "it must be a number above 0"));
     }
     if arguments.steps == Some(0) {
         return Err(Error::setting("steps", 0, "there must be at least one"));
     }
-    let memory = arguments.memory.as_deref().map(|text| byte_size("memory", text)).transpose()?;
+    let memory = arguments.volume.memory()?;
     let model = arguments.model.as_deref().map(|path| Ok((path, Model::read(path)?))).transpose()?;
     let split = match &model {
         Some((path, model)) => model.splits().map(|splits| splits.count).ok_or_else(|| {
@@ -105,7 +90,7 @@ pub fn run(arguments: &DenoiseArguments) -> Result<()> {
     }
     let work = arguments.work.clone().unwrap_or_else(|| work_folder(out));
     let device = arguments.device.choose()?;
-    let mut plan = Plan::open(&work, &asked(arguments, split), arguments.resume)?;
+    let mut plan = Plan::open(&work, &asked(arguments, split), arguments.volume.resume)?;
     let mut timings = report::Timings::default();
 
     let clock = Instant::now();
@@ -189,7 +174,7 @@ fn reconstructions(
     wishes.corrections = arguments.scan.corrections(scan)?;
     wishes.memory = memory;
     // Those of which only some are under their names were cut short at the very end.
-    wishes.resume = arguments.resume && files.iter().all(|file| !file.exists());
+    wishes.resume = arguments.volume.resume && files.iter().all(|file| !file.exists());
     let centre = match plan.centre() {
         Some(centre) => centre,
         None => arguments.how.centre(scan, &wishes.corrections)?,

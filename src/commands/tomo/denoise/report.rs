@@ -11,7 +11,7 @@ use super::plan::Plan;
 use crate::files::write_bytes_atomic;
 use crate::geometry::Window;
 use crate::images::{Volume, open_volume, write_png_rgb8};
-use crate::pictures::{captioned_montage, grey_picture, range_of, stretch_with};
+use crate::pictures::{captioned_montage, grey_picture, range_of, reduced, stretch_with};
 use crate::tomography::Scan;
 use crate::{Error, Result};
 
@@ -152,9 +152,7 @@ pub(super) fn write(
 
 /// The reconstruction of all projections, the result, and what was taken away.
 fn picture(mean: &Array2<f32>, output: &Array2<f32>, slice: usize) -> Array3<u8> {
-    let reduce = mean.nrows().max(mean.ncols()).div_ceil(MOST_PIXELS).max(1);
-    let small = |image: &Array2<f32>| image.slice(ndarray::s![..;reduce, ..;reduce]).to_owned();
-    let (mean, output) = (small(mean), small(output));
+    let (mean, output) = (reduced(mean.view(), MOST_PIXELS), reduced(output.view(), MOST_PIXELS));
     let greys = range_of(output.view()).unwrap_or((0.0, 1.0));
     let removed = &mean - &output;
     let half = (greys.1 - greys.0) / 2.0;

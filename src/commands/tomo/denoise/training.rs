@@ -14,7 +14,7 @@ use crate::training::{Prepared, Run, RunFolder, Settings, StopReason, TaskKind};
 use crate::watcher::{Flow, StepReport, Watcher};
 use crate::{Error, Result};
 
-/// Steps that a network needs to learn the noise of an instrument.
+/// Steps that are aimed at.
 const STEPS: f64 = 3000.0;
 /// The least and the most minutes that they are given: a fast device makes more steps.
 const MINUTES: (f64, f64) = (2.0, 60.0);
@@ -75,6 +75,7 @@ impl Training<'_> {
         let run = if goes_on { run.resume() } else { run };
         let outcome = run.watched_by(&mut watcher).train()?;
         if outcome.reason == StopReason::Asked {
+            info!("the same command with --resume goes on from here");
             return Err(Error::Stopped { done: 0, count: self.slices });
         }
         info!("{} steps; best model from epoch {}", outcome.steps, outcome.best_epoch);
