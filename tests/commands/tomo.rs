@@ -205,6 +205,11 @@ fn one_command_denoises_a_scan() {
     let bench = Bench::new();
     bench.succeeds(NOISY);
     bench.succeeds("tomo reconstruct noisy.h5 --centre 31.5 --out noisy.tif");
+    // Flags that cannot be are refused before there is anything to go on with.
+    bench.refuses("tomo denoise noisy.h5 --centre 31.5 --slab 2 --out clean.ome.zarr", &["--slab", "odd"]);
+    bench.refuses("tomo denoise noisy.h5 --centre 99 --out clean.ome.zarr", &["--centre", "99"]);
+    bench.refuses("tomo denoise noisy.h5 --filter sharp --centre 31.5 --out clean.ome.zarr", &["--filter"]);
+    assert_eq!(bench.names("clean-work"), Vec::<String>::new());
     let denoise = "tomo denoise noisy.h5 --centre 31.5 --device cpu --steps 150 --out clean.ome.zarr";
     let report = bench.succeeds(denoise);
     assert!(report.contains("90 projections, centre 31.50, 2 shares"), "{report}");

@@ -90,29 +90,29 @@ pub fn run(arguments: &DenoiseArguments) -> Result<()> {
     }
     let work = arguments.work.clone().unwrap_or_else(|| work_folder(out));
     let device = arguments.device.choose()?;
+    let base = work.join("share.tif");
+    let shares: Vec<PathBuf> = (0..split).map(|number| numbered(&base, number)).collect();
+    let training = training::Training {
+        shares: &shares,
+        slices: arguments.scan.rows(&scan)?.len(),
+        slab: arguments.slab,
+        minutes: arguments.minutes,
+        steps: arguments.steps,
+        device: &device,
+        device_name: arguments.device.name(),
+    };
+    training.check()?;
     let mut plan = Plan::open(&work, &asked(arguments, split), arguments.volume.resume)?;
     let mut timings = report::Timings::default();
 
     let clock = Instant::now();
-    let shares = reconstructions(arguments, &scan, &mut plan, split, memory)?;
+    reconstruct(arguments, &scan, &mut plan, &shares, &base)?;
     timings.add("reconstructions", clock);
 
     let clock = Instant::now();
     let (path, model) = match model {
         Some((path, model)) => (path.to_path_buf(), model),
-        None => {
-            let slices = arguments.scan.rows(&scan)?.len();
-            let wishes = training::Training {
-                shares: &shares,
-                slices,
-                slab: arguments.slab,
-                minutes: arguments.minutes,
-                steps: arguments.steps,
-                device: &device,
-                device_name: arguments.device.name(),
-            };
-            (work.join("run"), wishes.run(&mut plan)?)
-        }
+        None => (work.join("run"), training.run(&mut plan)?),
     };
     timings.add("training", clock);
 
@@ -156,31 +156,30 @@ fn asked(arguments: &DenoiseArguments, split: usize) -> String {
     format!("{scan:?} {how:?} split {split} minutes {minutes:?} steps {steps:?} slab {slab} model {model:?}")
 }
 
-/// Reconstructs each share of the projections, unless that was done.
-fn reconstructions(
+/// Reconstructs each share of the projections into its file, unless that was done; `base` is what the files' names are made of.
+fn reconstruct(
     arguments: &DenoiseArguments,
     scan: &Scan,
     plan: &mut Plan,
-    split: usize,
-    memory: Option<u64>,
-) -> Result<Vec<PathBuf>> {
-    let base = plan.folder().join("share.tif");
-    let files: Vec<PathBuf> = (0..split).map(|number| numbered(&base, number)).collect();
+    files: &[PathBuf],
+    base: &Path,
+) -> Result<()> {
     if plan.reconstructed() && files.iter().all(|file| file.exists()) {
         info!("the reconstructions are there");
-        return Ok(files);
+        return Ok(());
     }
+    let split = files.len();
     let mut wishes = ScanWishes::new(arguments.scan.rows(scan)?, StackFormat::Tiff);
     wishes.corrections = arguments.scan.corrections(scan)?;
-    wishes.memory = memory;
+    wishes.memory = arguments.volume.memory()?;
     // Those of which only some are under their names were cut short at the very end.
     wishes.resume = arguments.volume.resume && files.iter().all(|file| !file.exists());
     let centre = match plan.centre() {
         Some(centre) => centre,
         None => arguments.how.centre(scan, &wishes.corrections)?,
     };
+    let shares = shares_of(scan, &arguments.how, centre, split, base)?;
     plan.set_centre(centre)?;
-    let shares = shares_of(scan, &arguments.how, centre, split, &base)?;
     if let Some(share) = shares.first() {
         let size = share.reconstructor.size();
         let slices = wishes.rows.len();
@@ -190,6 +189,5 @@ fn reconstructions(
         );
     }
     reconstruct_scan(scan, &shares, &wishes, &mut ImageProgress::over(1))?;
-    plan.set_reconstructed()?;
-    Ok(files)
+    plan.set_reconstructed()
 }

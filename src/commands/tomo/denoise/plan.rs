@@ -36,7 +36,8 @@ struct Content {
 }
 
 impl Plan {
-    /// The plan of work that is `asked` for, in `folder`, which is made; with `resume` the one that is there.
+    /// The plan of work that is `asked` for, in `folder`, which is made; with `resume` the one that is there. It is written once something
+    /// was found, so that flags that cannot be can be given anew.
     ///
     /// # Errors
     /// [`Error::Output`] where the folder cannot be made, or holds other work than what is to go on.
@@ -64,9 +65,7 @@ impl Plan {
                 return Err(Error::output(folder, problem));
             }
         }
-        let plan = Self { folder: folder.to_path_buf(), content };
-        plan.save()?;
-        Ok(plan)
+        Ok(Self { folder: folder.to_path_buf(), content })
     }
 
     pub(super) fn folder(&self) -> &Path {

@@ -82,6 +82,15 @@ impl Training<'_> {
         Ok(outcome.model)
     }
 
+    /// Checks what is asked for, before anything is done.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what cannot be.
+    pub(super) fn check(&self) -> Result<()> {
+        let settings = Settings { max_steps: Some(1), ..self.settings() };
+        settings.validate()
+    }
+
     fn settings(&self) -> Settings {
         let mut settings = Settings::new(TaskKind::Regress, "", "");
         settings.learn_from_splits(self.shares.iter().map(|share| share.display().to_string()).collect());
