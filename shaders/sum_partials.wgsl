@@ -70,11 +70,11 @@ fn sum_partials(
     let place = 9u * (channel.first_filter + source) + line % 9u;
     //#else
     let channel = hidden[params.row_start + group / params.tiles - params.inputs];
-    let source = params.source_start + tile * params.across + element / 9u;
+    let source = params.source_start + tile * params.across + element / ${TAPS}u;
     if source >= min(params.source_end, channel.sources) {
         return;
     }
-    let place = 9u * (channel.first_filter + source) + element % 9u;
+    let place = ${TAPS}u * (channel.first_filter + source) + element % ${TAPS}u;
     //#end
     //#else
     let source = params.source_start + tile * params.across + element % params.across;

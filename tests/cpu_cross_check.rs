@@ -14,4 +14,4 @@ fn open(architecture: &Architecture, parameters: &[f32], setting: Setting) -> Re
     Ok(Box::new(CpuEngine::new(architecture, parameters, &options)?))
 }
 
-engine_tests!(open, 120);
+engine_tests!(open, 120, 40);

@@ -37,7 +37,7 @@ fn open(architecture: &Architecture, parameters: &[f32], setting: Setting) -> Re
     open_with(architecture, parameters, setting, None)
 }
 
-engine_tests!(open, 40);
+engine_tests!(open, 40, 20);
 
 /// Every boundary, several pages and dilations beyond the image among them: an index outside would be another number here.
 #[test]

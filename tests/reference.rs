@@ -40,16 +40,35 @@ fn architectures() -> Vec<Architecture> {
     ]
 }
 
+/// Networks of volumes, with dilations of their own along z, also beyond the volume and none.
+fn architectures_of_volumes() -> Vec<(Architecture, Extent)> {
+    let of = |boundary, width, dilations: &[usize], dilations_z: &[usize]| Architecture {
+        width,
+        dimensions: 3,
+        dilations: dilations.to_vec(),
+        dilations_z: dilations_z.to_vec(),
+        boundary,
+        ..Architecture::new(1, 2, 2)
+    };
+    vec![
+        (of(Boundary::Reflect, 1, &[1, 9], &[]), Extent::new(2, 3, 4)),
+        (of(Boundary::Symmetric, 2, &[2, 1], &[0, 7, 1]), Extent::new(3, 2, 3)),
+        (of(Boundary::Zeros, 1, &[1, 2], &[1, 0]), Extent::new(3, 3, 2)),
+        (of(Boundary::Reflect, 1, &[2, 1], &[]), Extent::new(1, 1, 6)),
+    ]
+}
+
 /// Every gradient is the limit of differences of the loss: parameters, and the input image.
 #[test]
 fn gradients_are_finite_differences() {
-    let extent = Extent::plane(4, 5);
-    for (case, a) in architectures().iter().enumerate() {
+    let images = architectures().into_iter().map(|a| (a, Extent::plane(4, 5)));
+    for (case, (a, extent)) in images.chain(architectures_of_volumes()).enumerate() {
+        let a = &a;
         let parameters = random(ParameterLayout::of(a).count(), case as u64);
         let image = random(a.inputs * extent.pixels(), 100 + case as u64);
         let weights: Vec<f32> =
             random(extent.pixels(), 300).iter().map(|&w| (w.max(-0.5) + 0.5) as f32).collect();
-        let classes = (0..20).map(|i| if i == 7 { IGNORED } else { i % 2 }).collect();
+        let classes = (0..extent.pixels() as u32).map(|i| if i == 7 { IGNORED } else { i % 2 }).collect();
         let values = random(a.outputs * extent.pixels(), 200).iter().map(|&v| v as f32).collect();
         let of = |values| Targets { values, weights: Some(weights.clone()) };
         let (classes, values) = (of(TargetValues::Classes(classes)), of(TargetValues::Values(values)));
@@ -157,9 +176,13 @@ fn values_of_losses_are_those_that_engines_judge_by() {
 #[test]
 fn the_input_gradient_is_the_adjoint_of_the_convolution() {
     for boundary in [Boundary::Reflect, Boundary::Symmetric, Boundary::Zeros] {
-        for (rows, columns, dilation) in [(7, 6, 2), (3, 4, 5), (1, 1, 3)] {
-            let extent = Extent::plane(rows, columns);
-            let a = Architecture { dilations: vec![dilation], boundary, ..Architecture::new(1, 1, 1) };
+        let images = [(1, 7, 6, 2), (1, 3, 4, 5), (1, 1, 1, 3)].map(|(z, y, x, s)| (2, z, y, x, s));
+        let volumes =
+            [(5, 4, 6, 2), (2, 3, 4, 7), (1, 1, 9, 3), (4, 1, 1, 1)].map(|(z, y, x, s)| (3, z, y, x, s));
+        for (dimensions, slices, rows, columns, dilation) in images.into_iter().chain(volumes) {
+            let extent = Extent::new(slices, rows, columns);
+            let dilations = vec![dilation];
+            let a = Architecture { dimensions, dilations, boundary, ..Architecture::new(1, 1, 1) };
             let layout = ParameterLayout::of(&a);
             let mut parameters = random(layout.count(), 1);
             let bias = 100.0;
@@ -174,7 +197,7 @@ fn the_input_gradient_is_the_adjoint_of_the_convolution() {
             let (left, right) = (dot(&pass.outputs[0], &y), dot(&x, &back.maps[0]));
             assert!(
                 (left - right).abs() < 1e-10 * bias,
-                "{boundary:?} {rows}x{columns} {dilation}: {left} {right}"
+                "{boundary:?} {slices}x{rows}x{columns} {dilation}: {left} {right}"
             );
         }
     }
@@ -212,6 +235,39 @@ fn a_small_network_by_hand() {
     // Mirrored: 2 | 1 2 3 | 2. Sums: 2+10+200-112 = 100, 1+20+300-112 = 209, 2+30+200-112 = 120.
     assert_eq!(pass.maps[1], [100.0, 209.0, 120.0]);
     assert_eq!(pass.outputs[0], [307.0, 636.0, 371.0]);
+}
+
+/// A filter whose taps along z alone are not 0 does to a column of slices what one of images does to a row of pixels; and a network of
+/// volumes whose taps beside the slice are 0 is that of images, slice by slice.
+#[test]
+fn slices_are_what_rows_and_images_are() {
+    let a = Architecture { dimensions: 3, dilations: vec![1], ..Architecture::new(1, 1, 1) };
+    let mut parameters = vec![0.0; ParameterLayout::of(&a).count()];
+    for (slice, tap) in [1.0, 10.0, 100.0].into_iter().enumerate() {
+        parameters[9 * slice + 4] = tap;
+    }
+    parameters[27..].copy_from_slice(&[-112.0, 2.0, 3.0, 5.0]);
+    let pass = forward(&a, &parameters, &[1.0, 2.0, 3.0], Extent::new(3, 1, 1));
+    assert_eq!(pass.maps[1], [100.0, 209.0, 120.0]);
+
+    let images = Architecture { width: 2, ..Architecture::new(1, 2, 4) };
+    let volumes = Architecture { dimensions: 3, dilations_z: vec![0], ..images.clone() };
+    let (flat, deep) = (ParameterLayout::of(&images), ParameterLayout::of(&volumes));
+    let of_images = random(flat.count(), 1);
+    let mut of_volumes = random(deep.count(), 2);
+    for hidden in 0..images.hidden() {
+        for source in images.sources(images.layer_of(hidden)) {
+            let middle = deep.filter(hidden, source).start + 9;
+            of_volumes[middle..middle + 9].copy_from_slice(&of_images[flat.filter(hidden, source)]);
+        }
+    }
+    of_volumes[deep.filters().end..].copy_from_slice(&of_images[flat.filters().end..]);
+    let volume = random(3 * 4 * 5, 3);
+    let whole = forward(&volumes, &of_volumes, &volume, Extent::new(3, 4, 5));
+    for (z, slice) in volume.chunks(20).enumerate() {
+        let one = forward(&images, &of_images, slice, Extent::plane(4, 5));
+        assert_eq!(one.outputs[1], whole.outputs[1][20 * z..20 * (z + 1)]);
+    }
 }
 
 /// The stem's responses to `image(y, x)` at the middle of a square of 61 pixels, for one scale.

@@ -1,7 +1,7 @@
 // How the planes of the present schedule lie in memory; each shader's params begin with it.
 // Keep in sync with `Geometry` in src/gpu/network/params.rs.
 struct Geometry {
-    // Rows and columns of an image.
+    // Rows and columns of an image; in a volume, the rows of all slices, one below the other.
     rows: u32,
     columns: u32,
     // Images in the batch.
@@ -29,8 +29,9 @@ struct Geometry {
     first_x: u32,
     first_y: u32,
     first_z: u32,
-    unused_0: u32,
-    unused_1: u32,
+    // Rows of one slice.
+    slice_rows: u32,
+    unused: u32,
 }
 
 // The place of a dispatch's workgroup in the whole.

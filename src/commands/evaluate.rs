@@ -323,13 +323,11 @@ fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Resu
         .found_by(arguments.discovery(model.slab))
         .weighted(arguments.weights.as_deref())
         .of_channels(model.architecture.inputs);
-    match model.task {
-        Task::Segment { .. } => {
-            let (dataset, ..) = files.by_rule(scoring.rule().clone()).segmentation(scoring.classes())?;
-            Ok(dataset)
-        }
-        Task::Regress => files.regression(),
-    }
+    let dataset = match model.task {
+        Task::Segment { .. } => files.by_rule(scoring.rule().clone()).segmentation(scoring.classes())?.0,
+        Task::Regress => files.regression()?,
+    };
+    if model.architecture.is_of_volumes() { dataset.into_volumes() } else { Ok(dataset) }
 }
 
 /// Correlates two halves, and says up to which details they agree.

@@ -16,6 +16,8 @@ use crate::{Error, Result, memory};
 
 /// Layers in a block unless the options say otherwise: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).
 const BLOCK: usize = 10;
+/// The same for volumes: the gradients of a block take planes of their own, and 27 taps make up for maps that are read more often.
+const BLOCK_OF_VOLUMES: usize = 5;
 /// Numbers that rows are aligned to: a cache line.
 const ALIGNMENT: usize = 16;
 /// How a [`CpuEngine`] works.
@@ -71,7 +73,11 @@ impl CpuEngine {
         let count = layout.count();
         let mut engine = Self {
             device: device(),
-            block: options.block.unwrap_or(BLOCK),
+            block: options.block.unwrap_or(if architecture.is_of_volumes() {
+                BLOCK_OF_VOLUMES
+            } else {
+                BLOCK
+            }),
             numbers: Numbers {
                 architecture: architecture.clone(),
                 layout,

@@ -100,6 +100,8 @@ pub(super) trait Lanes: Copy {
     const TILE_CHANNELS: usize;
     /// Feature maps whose nine filter gradients are summed at once.
     const TILE_MAPS: usize;
+    /// Sums that fit the register file beside three weights and a load, a multiple of 12.
+    const SUMS: usize;
 
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
@@ -140,6 +142,7 @@ impl Lanes for Portable {
     const TILE_COLUMNS: usize = 2;
     const TILE_CHANNELS: usize = 4;
     const TILE_MAPS: usize = 1;
+    const SUMS: usize = 12;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -199,6 +202,7 @@ mod x86 {
         const TILE_COLUMNS: usize = 2;
         const TILE_CHANNELS: usize = 4;
         const TILE_MAPS: usize = 1;
+        const SUMS: usize = 12;
 
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
@@ -243,6 +247,7 @@ mod x86 {
         const TILE_COLUMNS: usize = 2;
         const TILE_CHANNELS: usize = 4;
         const TILE_MAPS: usize = 1;
+        const SUMS: usize = 12;
 
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
@@ -287,6 +292,7 @@ mod x86 {
         const TILE_COLUMNS: usize = 4;
         const TILE_CHANNELS: usize = 6;
         const TILE_MAPS: usize = 2;
+        const SUMS: usize = 24;
 
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {

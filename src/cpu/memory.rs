@@ -92,10 +92,13 @@ impl Planes {
         }
     }
 
-    /// The pixels of one plane without its margins, `[y][x]`, where they lie in it as `form` says.
+    /// The pixels of one plane without its margins, `[z][y][x]`, where they lie in it as `form` says.
     pub(super) fn pixels(&self, plane: usize, form: &PlaneLayout, extent: Extent) -> Vec<f32> {
         let plane = self.planes(plane..plane + 1);
-        (0..extent.y).flat_map(|y| &plane[form.origin() + y * form.pitch..][..extent.x]).copied().collect()
+        (0..extent.z * extent.y)
+            .flat_map(|y| &plane[form.origin() + y * form.pitch..][..extent.x])
+            .copied()
+            .collect()
     }
 }
 

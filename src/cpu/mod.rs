@@ -4,7 +4,8 @@
 //! `convolve`, `input_gradient`, `filter_gradient`, `mix` and `losses`. They share one pattern: the rows of the image
 //! are cut into `bands`, the bands are shared among the cores, and within a band a kernel works on registers full of
 //! neighbouring columns (`lanes`). Sums that run over the whole image are made per band of a fixed height and then
-//! added in a fixed order, so that the result does not depend on the number of threads.
+//! added in a fixed order, so that the result does not depend on the number of threads. Convolutions of volumes and their gradients are in
+//! `volume`; all other steps take a volume for an image with the rows of all its slices.
 
 mod bands;
 mod convolve;
@@ -18,6 +19,7 @@ mod mix;
 mod peak;
 mod stem;
 mod steps;
+mod volume;
 mod workspace;
 
 pub use engine::{CpuEngine, CpuOptions, device};

@@ -13,6 +13,7 @@ use super::input_gradient::{InputGradient, InputGradientBand, Later, mask};
 use super::lanes::{Instructions, run};
 use super::mix::{ProductSums, WeightedSums};
 use super::stem::StemPass;
+use super::volume;
 use super::workspace::{Objective, Workspace};
 use crate::network::{Architecture, ParameterLayout, TAPS};
 use crate::schedule::{Schedule, Step};
@@ -37,6 +38,7 @@ impl Numbers {
     /// Runs the forward steps, or all of them when there are targets, for one image; gives the loss.
     pub(super) fn run(&mut self, pass: &mut Workspace, image: &[f32], objective: Option<Objective>) -> f64 {
         let mut loss = 0.0;
+        let volumes = self.architecture.is_of_volumes();
         pass.went_back = objective.is_some();
         let steps = std::mem::take(&mut pass.schedule.steps);
         for step in &steps {
@@ -44,6 +46,9 @@ impl Numbers {
             match step {
                 Step::Load => pass.load(image),
                 Step::Stem => self.stem(pass),
+                Step::Convolve { sources, outputs, first, finishes } if volumes => {
+                    self.convolve_volume(pass, sources.clone(), outputs.clone(), *first, finishes.clone());
+                }
                 Step::Convolve { sources, outputs, first, finishes } => {
                     self.convolve(pass, sources.clone(), outputs.clone(), *first, finishes.clone());
                 }
@@ -58,8 +63,15 @@ impl Numbers {
                 Step::MixInputGradient { channels, finishes } => {
                     self.mix_input_gradient(pass, channels.clone(), finishes.clone());
                 }
+                Step::InputGradient { gradients, channels, finishes } if volumes => {
+                    let (gradients, channels) = (gradients.clone(), channels.clone());
+                    self.input_gradient_volume(pass, gradients, channels, finishes.clone());
+                }
                 Step::InputGradient { gradients, channels, finishes } => {
                     self.input_gradient(pass, gradients.clone(), channels.clone(), finishes.clone());
+                }
+                Step::FilterGradient { gradients, sources } if volumes => {
+                    self.filter_gradient_volume(pass, gradients.clone(), sources.clone());
                 }
                 Step::FilterGradient { gradients, sources } => {
                     self.filter_gradient(pass, gradients.clone(), sources.clone());
@@ -98,7 +110,7 @@ impl Numbers {
         let height = bands::height_for_threads(extent.y);
         let (inputs, biases) = (self.architecture.stem_channels(), self.layout.biases().start);
         let (from, into) = maps.read_and_write(sources.clone(), outputs.clone());
-        let groups = groups(sources.clone());
+        let groups = groups(sources.clone(), PLANES_AT_ONCE);
         bands::cut(into, form, extent.y, height).into_par_iter().for_each(|Band { rows, planes }| {
             let mut planes = planes;
             let mut sums = Vec::new();
@@ -156,29 +168,31 @@ impl Numbers {
         let (form, extent) = (&schedule.map_layout, schedule.shape.extent);
         let from = maps.planes(sources.clone());
         let into = outputs.planes_mut(0..self.architecture.outputs);
-        let height = bands::height_for_threads(extent.y);
+        let height = bands::height_for_threads(schedule.rows());
         let biases = &self.parameters[self.layout.output_biases()];
-        bands::cut(into, &schedule.output_layout, extent.y, height).into_par_iter().for_each(|mut band| {
-            run(
-                self.instructions,
-                WeightedSums {
-                    from,
-                    plane: form.plane,
-                    origin: form.origin(),
-                    pitch: form.pitch,
-                    count: sources.len(),
-                    parameters: &self.parameters,
-                    first_weight: self.layout.mix(0).start + sources.start,
-                    next_result: self.architecture.channels(),
-                    next_plane: 1,
-                    start: first.then_some(biases),
-                    columns: extent.x,
-                    rows: band.rows,
-                    into: &mut band.planes,
-                    left: form.left,
-                },
-            );
-        });
+        bands::cut(into, &schedule.output_layout, schedule.rows(), height).into_par_iter().for_each(
+            |mut band| {
+                run(
+                    self.instructions,
+                    WeightedSums {
+                        from,
+                        plane: form.plane,
+                        origin: form.origin(),
+                        pitch: form.pitch,
+                        count: sources.len(),
+                        parameters: &self.parameters,
+                        first_weight: self.layout.mix(0).start + sources.start,
+                        next_result: self.architecture.channels(),
+                        next_plane: 1,
+                        start: first.then_some(biases),
+                        columns: extent.x,
+                        rows: band.rows,
+                        into: &mut band.planes,
+                        left: form.left,
+                    },
+                );
+            },
+        );
     }
 
     fn mix_input_gradient(&self, pass: &mut Workspace, channels: Range<usize>, finishes: Range<usize>) {
@@ -188,9 +202,9 @@ impl Numbers {
             (&schedule.gradient_layout, &schedule.output_layout, schedule.shape.extent);
         let from = output_gradients.planes(0..self.architecture.outputs);
         let (maps, into, _) = maps.around(places);
-        let height = bands::height_for_threads(extent.y);
+        let height = bands::height_for_threads(schedule.rows());
         let zeros = vec![0.0; channels.len()];
-        bands::cut(into, form, extent.y, height).into_par_iter().for_each(|mut band| {
+        bands::cut(into, form, schedule.rows(), height).into_par_iter().for_each(|mut band| {
             let rows = band.rows.clone();
             // Feature maps had their margins where gradient maps have zeros.
             for row in band.planes.iter_mut().flat_map(|plane| plane.chunks_exact_mut(form.pitch)) {
@@ -242,7 +256,7 @@ impl Numbers {
         let shared = InputGradient {
             gradients: &after[(later_places.start - places.end) * form.plane + form.above * form.pitch..],
             later: &later,
-            groups: &groups(0..later.len()),
+            groups: &groups(0..later.len(), PLANES_AT_ONCE),
             parameters: &self.parameters,
             plane: form.plane,
             pitch: form.pitch,
@@ -321,7 +335,7 @@ impl Numbers {
             (&schedule.map_layout, &schedule.output_layout, schedule.shape.extent);
         let outputs = self.architecture.outputs;
         let products = |right: Option<&[f32]>, right_count: usize| {
-            sum_bands(outputs * right_count, extent.y, |rows, sums| {
+            sum_bands(outputs * right_count, schedule.rows(), |rows, sums| {
                 let kernel = ProductSums {
                     left: output_gradients.planes(0..outputs),
                     left_plane: form.plane,
@@ -353,7 +367,7 @@ impl Numbers {
         let gradients = pass.maps.planes(pass.gradient_planes(from.clone()));
         let schedule = &pass.schedule;
         let (form, extent) = (&schedule.gradient_layout, schedule.shape.extent);
-        let sums = sum_bands(from.len(), extent.y, |rows, sums| {
+        let sums = sum_bands(from.len(), schedule.rows(), |rows, sums| {
             let kernel = ProductSums {
                 left: gradients,
                 left_plane: form.plane,
@@ -377,14 +391,14 @@ impl Numbers {
 
 /// Cuts planes to read into groups of nearly equal size that are added up at once. They depend on nothing but the number
 /// of planes, because sums are rounded where a group ends.
-fn groups(planes: Range<usize>) -> Vec<Range<usize>> {
-    let count = planes.len().div_ceil(PLANES_AT_ONCE);
+pub(super) fn groups(planes: Range<usize>, at_once: usize) -> Vec<Range<usize>> {
+    let count = planes.len().div_ceil(at_once);
     let place = |index: usize| planes.start + index * planes.len() / count.max(1);
     (0..count).map(|index| place(index)..place(index + 1)).collect()
 }
 
 /// Sends the gradients of finished channels back through the ReLU.
-fn finish(
+pub(super) fn finish(
     schedule: &Schedule,
     maps: &[f32],
     channels: &mut [&mut [f32]],
@@ -407,11 +421,14 @@ fn finish(
 
 /// Bytes of the sums of the largest step, for all bands and in total.
 pub(super) fn scratch_bytes(schedule: &Schedule) -> u64 {
-    let bands = schedule.shape.extent.y.div_ceil(bands::SUM_ROWS);
+    let bands = schedule.rows().div_ceil(bands::SUM_ROWS);
     let filters = schedule.steps.iter().map(|step| match step {
         Step::FilterGradient { gradients, sources } => gradients.len() * sources.len() * TAPS,
         _ => 0,
     });
+    if schedule.architecture.is_of_volumes() {
+        return volume::scratch_bytes(schedule, filters.max().unwrap_or(0) as u64);
+    }
     filters.max().unwrap_or(0) as u64 * (4 * bands as u64 + 8)
 }
 
@@ -431,6 +448,6 @@ fn sum_bands(count: usize, rows: usize, band: impl Fn(Range<usize>, &mut [f32]) 
     total
 }
 
-fn add(gradients: &mut [f32], sums: &[f64]) {
+pub(super) fn add(gradients: &mut [f32], sums: &[f64]) {
     gradients.iter_mut().zip(sums).for_each(|(gradient, sum)| *gradient += *sum as f32);
 }

@@ -8,6 +8,7 @@ use super::bands;
 use super::input_gradient::Preimages;
 use super::losses::Outputs;
 use super::memory::{Margins, Planes};
+use super::volume::Surroundings;
 use crate::Result;
 use crate::engine::{DiceSums, Loss, TargetValues, Targets};
 use crate::schedule::{Page, Schedule};
@@ -59,6 +60,8 @@ pub(super) struct Workspace {
     pub(super) rows: Preimages,
     pub(super) mirrored: Vec<Option<usize>>,
     pub(super) zeros: Vec<f32>,
+    /// For networks of volumes, which have no margins.
+    pub(super) surroundings: Option<Surroundings>,
 }
 
 impl Workspace {
@@ -79,6 +82,8 @@ impl Workspace {
             None => [Planes::none(map_layout), Planes::none(form), Planes::none(form)],
         };
         let gradient_page = if trains { output_page.clone() } else { nothing() };
+        let architecture = &schedule.architecture;
+        let surroundings = architecture.is_of_volumes().then(|| Surroundings::new(architecture, extent));
         Ok(Self {
             maps: maps.reused("feature maps", &page(&schedule.map_pages), map_layout)?,
             went_back: false,
@@ -88,6 +93,7 @@ impl Workspace {
             rows: Preimages::new(extent.y, margin, boundary),
             mirrored,
             zeros: vec![0.0; form.pitch],
+            surroundings,
             schedule,
         })
     }
@@ -111,14 +117,14 @@ impl Workspace {
     pub(super) fn load(&mut self, image: &[f32]) {
         let Self { schedule, maps, margins, .. } = self;
         let (form, extent) = (&schedule.map_layout, schedule.shape.extent);
+        let rows = schedule.rows();
         let planes = maps.planes_mut(0..schedule.architecture.inputs);
-        for (plane, image) in planes.chunks_exact_mut(form.plane).zip(image.chunks_exact(extent.y * extent.x))
-        {
+        for (plane, image) in planes.chunks_exact_mut(form.plane).zip(image.chunks_exact(extent.pixels())) {
             let own = form.above * form.pitch;
             for (row, pixels) in plane[own..].chunks_exact_mut(form.pitch).zip(image.chunks_exact(extent.x)) {
                 row[form.left..form.left + extent.x].copy_from_slice(pixels);
             }
-            margins.fill_beside(&mut plane[own..own + extent.y * form.pitch]);
+            margins.fill_beside(&mut plane[own..own + rows * form.pitch]);
             margins.fill_above_and_below(plane);
         }
     }
@@ -128,7 +134,7 @@ impl Workspace {
         let Objective { target, loss, scale } = objective;
         let Self { schedule, outputs, output_gradients, .. } = self;
         let (form, extent) = (&schedule.output_layout, schedule.shape.extent);
-        let count = schedule.architecture.outputs;
+        let (count, rows) = (schedule.architecture.outputs, schedule.rows());
         let outputs = Outputs {
             planes: outputs.planes(0..count),
             count,
@@ -136,12 +142,12 @@ impl Workspace {
             origin: form.origin(),
             pitch: form.pitch,
             left: form.left,
-            rows: extent.y,
+            rows,
             columns: extent.x,
             weights: target.weights,
         };
         // Bands of a fixed height: the loss is a sum over them.
-        let mut bands = bands::cut(output_gradients.planes_mut(0..count), form, extent.y, bands::SUM_ROWS);
+        let mut bands = bands::cut(output_gradients.planes_mut(0..count), form, rows, bands::SUM_ROWS);
         let dice = match target.values {
             Wanted::Classes(classes) if loss.has_dice() => {
                 let sums = bands.par_iter().map(|band| outputs.dice_sums(band.rows.clone(), classes));

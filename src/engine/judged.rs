@@ -120,7 +120,13 @@ pub fn keep_inside(targets: &mut Targets, extent: Extent, window: &Window) {
         return;
     }
     let (rows, columns) = (window.rows(), window.columns());
-    let inside = |pixel: usize| rows.contains(&(pixel / extent.x)) && columns.contains(&(pixel % extent.x));
+    let slices = window.slices();
+    let inside = |pixel: usize| {
+        let row = pixel / extent.x;
+        slices.contains(&(row / extent.y))
+            && rows.contains(&(row % extent.y))
+            && columns.contains(&(pixel % extent.x))
+    };
     match (&mut targets.values, &mut targets.weights) {
         (TargetValues::Classes(classes), _) => {
             let outside = classes.iter_mut().enumerate().filter(|(pixel, _)| !inside(*pixel));

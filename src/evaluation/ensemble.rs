@@ -22,7 +22,7 @@ impl Judged for Ensemble {
             }
             false => Cow::Borrowed(&sample.image),
         };
-        let predicted = self.predict_watched(&image, false, progress)?;
+        let predicted = self.predict_slices(&image, sample.slices, progress)?;
         Ok(match self.model().task {
             Task::Segment { .. } => ImageResult {
                 found: Found::Classes(predicted.classes()),

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, s};
 
 use super::judge::{Found, ImageResult, Judged};
 use crate::engine::{Engine, JudgedResult, Loss, LossSum, TargetValues, Targets, keep_inside};
-use crate::geometry::Window;
+use crate::geometry::{Window, as_volume, as_volume_mut};
 use crate::inference::Tiling;
 use crate::network::Model;
 use crate::samples::{Sample, Target};
@@ -38,6 +38,7 @@ impl Judged for InTraining<'_> {
         let mut sum: Option<LossSum> = None;
         tiling.each(
             sample.image.view(),
+            sample.slices,
             |_, _| (),
             |images, tile, done| {
                 let inside = tile.core_in_patch();
@@ -48,19 +49,21 @@ impl Judged for InTraining<'_> {
                     None => sum = Some(judged.loss),
                     Some(sum) => sum.merge(&judged.loss),
                 }
-                let (rows, columns) = (tile.core.rows(), tile.core.columns());
-                let (height, width) = (tile.patch.extent.y, tile.patch.extent.x);
+                let patch = tile.patch.extent;
+                let core = s![.., tile.core.slices(), tile.core.rows(), tile.core.columns()];
+                let inside = s![.., inside.slices(), inside.rows(), inside.columns()];
                 match (judged.result, &mut found) {
                     (JudgedResult::Classes(classes), Found::Classes(found)) => {
-                        let patch = Array2::from_shape_vec((height, width), classes).map_err(other_size)?;
-                        let core = patch.slice(s![inside.rows(), inside.columns()]);
-                        found.slice_mut(s![rows, columns]).assign(&core);
+                        let shape = (1, patch.z, patch.y, patch.x);
+                        let patch = Array4::from_shape_vec(shape, classes).map_err(other_size)?;
+                        let found = as_volume_mut(found.view_mut().insert_axis(Axis(0)), sample.slices);
+                        found.slice_move(core).assign(&patch.slice(inside));
                     }
                     (JudgedResult::Values(values), Found::Values(found)) => {
-                        let shape = (found.dim().0, height, width);
-                        let patch = Array3::from_shape_vec(shape, values).map_err(other_size)?;
-                        let core = patch.slice(s![.., inside.rows(), inside.columns()]);
-                        found.slice_mut(s![.., rows, columns]).assign(&core);
+                        let shape = (found.dim().0, patch.z, patch.y, patch.x);
+                        let patch = Array4::from_shape_vec(shape, values).map_err(other_size)?;
+                        let found = as_volume_mut(found.view_mut(), sample.slices);
+                        found.slice_move(core).assign(&patch.slice(inside));
                     }
                     _ => {}
                 }
@@ -103,17 +106,23 @@ fn other_size(error: ndarray::ShapeError) -> Error {
 /// The targets and weights of a part of a sample.
 fn part_of_targets(sample: &Sample, part: Window) -> Targets {
     let values = match &sample.target {
-        Target::Classes(classes) => {
-            TargetValues::Classes(classes.slice(s![part.rows(), part.columns()]).iter().copied().collect())
-        }
-        Target::Values(values) => {
-            TargetValues::Values(values.slice(s![.., part.rows(), part.columns()]).iter().copied().collect())
-        }
+        Target::Classes(classes) => TargetValues::Classes(numbers(flat(classes), sample.slices, &part)),
+        Target::Values(values) => TargetValues::Values(numbers(values.view(), sample.slices, &part)),
     };
     let weights = sample.weights.as_ref();
-    let weights =
-        weights.map(|weights| weights.slice(s![part.rows(), part.columns()]).iter().copied().collect());
+    let weights = weights.map(|weights| numbers(flat(weights), sample.slices, &part));
     Targets { values, weights }
+}
+
+fn flat<T>(values: &Array2<T>) -> ArrayView3<'_, T> {
+    values.view().insert_axis(Axis(0))
+}
+
+/// The numbers of a part of an image with the rows of so many slices.
+fn numbers<T: Copy>(image: ArrayView3<'_, T>, slices: usize, part: &Window) -> Vec<T> {
+    let image = image.as_standard_layout();
+    let volume = as_volume(image.view(), slices);
+    volume.slice(s![.., part.slices(), part.rows(), part.columns()]).iter().copied().collect()
 }
 
 #[cfg(test)]
@@ -152,6 +161,7 @@ mod tests {
                 n => (n % 2) as u32,
             };
             Sample {
+                slices: 1,
                 name: name.into(),
                 image: Array3::from_shape_fn((1, height, width), |(_, y, x)| {
                     number(y, x) as f32 / 80.0 - 1.5

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, ArrayView3, Axis};
 
 use super::measures::Measures;
 use super::scores::{Evaluation, ImageScores, TaskScores};
@@ -165,12 +165,12 @@ impl Judge {
                 judged.apply(sample, &mut progress).map_err(|error| in_image(error, sample, index, count))?;
             let target = self.measures.counted(judged.target(sample));
             let mut own = self.no_scores(range);
-            add(&mut own, target.as_ref(), &result).map_err(|error| in_image(error, sample, index, count))?;
+            add(&mut own, target.as_ref(), &result, sample.slices).map_err(|error| in_image(error, sample, index, count))?;
             if let (Target::Values(target), TaskScores::Regress { input, .. }) = (target.as_ref(), &mut own) {
                 compares_input &= target.dim() == sample.image.dim();
                 if compares_input {
                     let mut before = self.no_values(range);
-                    before.add(target.view(), sample.image.view())?;
+                    add_values(&mut before, target.view(), sample.image.view(), sample.slices)?;
                     *input = Some(before);
                 }
             }
@@ -248,8 +248,22 @@ impl Judge {
     }
 }
 
-/// Adds one image to scores.
-fn add(scores: &mut TaskScores, target: &Target, result: &ImageResult) -> Result<()> {
+/// Adds values of an image, or of each slice of a volume: what metrics see around a pixel is in its slice.
+fn add_values(
+    scores: &mut RegressionScores,
+    target: ArrayView3<'_, f32>,
+    found: ArrayView3<'_, f32>,
+    slices: usize,
+) -> Result<()> {
+    let height = (target.dim().1 / slices.max(1)).max(1);
+    let targets = target.axis_chunks_iter(Axis(1), height);
+    targets
+        .zip(found.axis_chunks_iter(Axis(1), height))
+        .try_for_each(|(target, found)| scores.add(target, found))
+}
+
+/// Adds one image, or a volume of so many slices, to scores.
+fn add(scores: &mut TaskScores, target: &Target, result: &ImageResult, slices: usize) -> Result<()> {
     match (scores, target, &result.found) {
         (TaskScores::Segment { matrix, calibration }, Target::Classes(target), Found::Classes(found)) => {
             matrix.add(target.view(), found.view())?;
@@ -259,7 +273,7 @@ fn add(scores: &mut TaskScores, target: &Target, result: &ImageResult) -> Result
             }
         }
         (TaskScores::Regress { output, .. }, Target::Values(target), Found::Values(found)) => {
-            output.add(target.view(), found.view())
+            add_values(output, target.view(), found.view(), slices)
         }
         _ => Err(Error::Mismatch(
             "the target is of another kind than the model gives: classes for a segmentation, values for a regression".into(),
@@ -324,7 +338,7 @@ mod tests {
                 true => Target::Classes(Array2::from_shape_fn((2, 2), |(y, x)| ((y + x) % 2) as u32)),
                 false => Target::Values(image.mapv(|v| 2.0 * v + 1.0)),
             };
-            Sample { name: name.into(), image, target, group: None, weights: None }
+            Sample { name: name.into(), image, slices: 1, target, group: None, weights: None }
         };
         vec![sample("right", 0), sample("wrong", 1)]
     }
@@ -369,7 +383,7 @@ mod tests {
                     2.0 * image[[0, y, x]] + if outside(y, x) { 50.0 } else { 0.0 }
                 })),
             };
-            vec![Sample { name: "a".into(), image, target, group: None, weights: None }]
+            vec![Sample { name: "a".into(), image, slices: 1, target, group: None, weights: None }]
         };
         let measures = Measures { circle: true, ..Measures::default() };
         for (segments, task) in [(true, task()), (false, Task::Regress)] {

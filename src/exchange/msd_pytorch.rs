@@ -33,11 +33,11 @@ pub(super) fn read(tensors: &Tensors, dilations: Option<&[usize]>) -> Problem<Fo
         provenance: [("format".to_owned(), "msd_pytorch".to_owned())].into(),
     };
     if let Some(layer) = &names.scale_in {
-        let scaling = scaling(tensors, layer, inputs)?;
+        let scaling = scaling(tensors, layer, inputs, model.architecture.dimensions)?;
         model.input = fold_input(&scaling, &model.architecture, &mut model.parameters)?.into();
     }
     if let Some(layer) = &names.scale_out {
-        let scaling = scaling(tensors, layer, outputs)?;
+        let scaling = scaling(tensors, layer, outputs, model.architecture.dimensions)?;
         model.target = Some(fold_output(&scaling, &model.architecture, &mut model.parameters)?);
     }
     let mut assumed = Vec::new();
@@ -126,21 +126,22 @@ impl Names {
 
 fn architecture(tensors: &Tensors, names: &Names, dilations: Option<&[usize]>) -> Problem<Architecture> {
     let first = tensors.shape(&names.layer(0))?;
-    let (width, inputs) =
-        match *first {
-            [width, inputs, 3, 3] => (width, inputs),
-            [_, _, 3, 3, 3] => return Err(
-                "is a network for volumes (3-D), of which only 2-D ones can be applied; wanted a 2-D network"
-                    .into(),
-            ),
-            _ => return Err(format!("has a first layer of shape {first:?}; wanted [width, channels, 3, 3]")),
-        };
+    let (width, inputs, dimensions) = match *first {
+        [width, inputs, 3, 3] => (width, inputs, 2),
+        [width, inputs, 3, 3, 3] => (width, inputs, 3),
+        _ => {
+            return Err(format!(
+                "has a first layer of shape {first:?}; wanted [width, channels, 3, 3], or [width, channels, 3, 3, 3] for volumes"
+            ));
+        }
+    };
     let last = tensors.shape(&names.last("weight"))?;
     let [outputs, ..] = *last else {
         return Err(format!("has a final layer of shape {last:?}; wanted [outputs, channels, 1]"));
     };
     let architecture = Architecture {
         width,
+        dimensions,
         dilations: dilations.map_or_else(|| (1..=10).collect(), <[usize]>::to_vec),
         dilation_mode: DilationMode::Layer,
         boundary: Boundary::Symmetric,
@@ -163,7 +164,8 @@ fn parameters(tensors: &Tensors, names: &Names, architecture: &Architecture) -> 
     }
     let mut parameters = Vec::with_capacity(count);
     for layer in 0..architecture.depth {
-        let shape = [width, architecture.sources(layer).len(), 3, 3];
+        let mut shape = vec![width, architecture.sources(layer).len()];
+        shape.resize(2 + architecture.dimensions, 3);
         parameters.extend(tensors.read(&names.layer(layer), &shape)?);
     }
     parameters.extend(tensors.read(&names.biases(), &[architecture.hidden()])?);
@@ -172,8 +174,10 @@ fn parameters(tensors: &Tensors, names: &Names, architecture: &Architecture) -> 
     Ok(parameters)
 }
 
-fn scaling(tensors: &Tensors, layer: &str, channels: usize) -> Problem<Scaling> {
-    let matrix = tensors.read(&format!("{layer}.weight"), &[channels, channels, 1, 1])?;
+fn scaling(tensors: &Tensors, layer: &str, channels: usize, dimensions: usize) -> Problem<Scaling> {
+    let mut shape = vec![channels; 2];
+    shape.resize(2 + dimensions, 1);
+    let matrix = tensors.read(&format!("{layer}.weight"), &shape)?;
     Ok(Scaling::full(&matrix, tensors.read(&format!("{layer}.bias"), &[channels])?))
 }
 
@@ -223,6 +227,18 @@ mod tests {
             (1, 3, 3, 2)
         );
         assert_eq!(found.model.input, Normalisation::identity(1).into());
+    }
+
+    #[test]
+    fn a_network_of_volumes_is_read() {
+        let mut tensors = NETWORK.to_vec();
+        tensors[0].1 = &[3, 1, 3, 3, 3];
+        tensors[1].1 = &[3, 4, 3, 3, 3];
+        let architecture = read_zeros(8192, &tensors).ok().unwrap().model.architecture;
+        assert!(architecture.is_of_volumes() && architecture.dilations_z.is_empty());
+        assert_eq!(ParameterLayout::of(&architecture).filters().len(), 27 * (3 + 12));
+        tensors[1].1 = &[3, 4, 3, 3];
+        assert!(read_zeros(8192, &tensors).err().unwrap().contains("[3, 4, 3, 3]"));
     }
 
     #[test]

@@ -26,10 +26,11 @@ const MAX_BYTES: usize = i32::MAX as usize;
 /// The bytes of the ONNX file of `model`.
 ///
 /// # Errors
-/// As [`Model::validate`]; [`Error::Mismatch`] for a network beyond the 2 GiB of an ONNX file, and for a model that
+/// As [`Model::validate`]; [`Error::Mismatch`] for a network of volumes, for one beyond the 2 GiB of an ONNX file, and for a model that
 /// normalises each image by itself.
 pub fn to_onnx(model: &Model) -> Result<Vec<u8>> {
     model.validate()?;
+    super::of_images(model)?;
     let mut graph = Graph::default();
     let output = network(&mut graph, model, shared_normalisation(model)?);
     let architecture = &model.architecture;

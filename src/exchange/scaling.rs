@@ -1,7 +1,7 @@
 //! Turns the 1x1 layers by which other tools scale images into this crate's normalisation.
 
 use super::Problem;
-use crate::network::{Architecture, Normalisation, ParameterLayout, TAPS};
+use crate::network::{Architecture, Normalisation, ParameterLayout};
 
 /// Most channels that a layer may mix with each other: the work grows with their square.
 const MAX_MIXED: usize = 256;
@@ -103,11 +103,11 @@ pub(super) fn fold_input(
         }
         old.iter().zip(&shift).map(|(weight, shift)| weight * shift).sum()
     };
-    let layout = ParameterLayout::of(architecture);
+    let (layout, taps) = (ParameterLayout::of(architecture), architecture.taps());
     for hidden in 0..architecture.hidden() {
         let first = layout.filter(hidden, 0).start;
         let shifts: f64 =
-            (0..TAPS).map(|tap| fold(&mut parameters[first + tap..first + n * TAPS], TAPS)).sum();
+            (0..taps).map(|tap| fold(&mut parameters[first + tap..first + n * taps], taps)).sum();
         let bias = &mut parameters[layout.biases().start + hidden];
         *bias = (f64::from(*bias) + shifts) as f32;
     }

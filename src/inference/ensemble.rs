@@ -8,7 +8,7 @@ use ndarray::{Array2, Array3, Axis, Zip, s};
 use super::predictor::{Predictor, argmax};
 use crate::devices::Device;
 use crate::engine::DeviceInfo;
-use crate::geometry::{Extent, Symmetry, Window};
+use crate::geometry::{Extent, Symmetry, Window, as_volume, stacked};
 use crate::images::{ImageSource, Kernel, Resampling, mean_of_arrays, page_size};
 use crate::network::{Combination, InputNormalisation, Measure, Model, Normalisation, Task};
 use crate::watcher::Flow;
@@ -311,7 +311,22 @@ impl Ensemble {
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Prediction> {
         let measured = self.measured(image);
-        self.predict_measured(image, &measured, deviation, progress)
+        self.predict_measured((image, 1), &measured, deviation, progress)
+    }
+
+    /// As [`Ensemble::predict_watched`] of a volume with the rows of so many slices, one slice below the other, `[channel][row][x]`; the
+    /// prediction lies in the same way.
+    ///
+    /// # Errors
+    /// As [`Ensemble::predict_watched`].
+    pub fn predict_slices(
+        &mut self,
+        volume: &Array3<f32>,
+        slices: usize,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<Prediction> {
+        let measured = self.measured(volume);
+        self.predict_measured((volume, slices), &measured, false, progress)
     }
 
     /// The most probable class of each pixel of an image `[channel][y][x]`, `[y][x]`. Those of a single model as it is are taken on the
@@ -326,7 +341,7 @@ impl Ensemble {
     ) -> Result<Array2<u32>> {
         self.check_segments()?;
         let measured = self.measured(image);
-        Ok(self.classify_measured(image, &measured, progress)?.into_classes())
+        Ok(self.classify_measured((image, 1), &measured, progress)?.into_classes())
     }
 
     /// Checks that the models give classes.
@@ -341,15 +356,15 @@ impl Ensemble {
     /// As [`Ensemble::predict_watched`].
     pub(super) fn classify_measured(
         &mut self,
-        image: &Array3<f32>,
+        (image, slices): (&Array3<f32>, usize),
         measured: &Measured,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Found> {
         let ([(place, model)], 1) = (self.members.as_slice(), self.symmetries.len()) else {
-            return self.predict_measured(image, measured, false, progress).map(Found::Prediction);
+            return self.predict_measured((image, slices), measured, false, progress).map(Found::Prediction);
         };
         let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
-        self.predictors[*place].classes_normalised(&image, own, progress).map(Found::Classes)
+        self.predictors[*place].classes_normalised(&image, slices, own, progress).map(Found::Classes)
     }
 
     /// What is measured over an image that is in memory.
@@ -364,7 +379,7 @@ impl Ensemble {
     /// As [`Ensemble::predict_watched`].
     pub(super) fn outputs_of_models(
         &mut self,
-        image: &Array3<f32>,
+        (image, slices): (&Array3<f32>, usize),
         measured: &Measured,
     ) -> Result<Vec<Array3<f32>>> {
         let takes_turns = self.members.len() > self.predictors.len();
@@ -375,7 +390,7 @@ impl Ensemble {
                 predictor.replace(model)?;
             }
             let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
-            outputs.push(predictor.outputs_normalised(&image, own, &mut |_| Flow::Continue(()))?);
+            outputs.push(predictor.outputs_normalised(&image, slices, own, &mut |_| Flow::Continue(()))?);
         }
         Ok(outputs)
     }
@@ -430,6 +445,11 @@ impl Ensemble {
         self.predictors.iter().map(|predictor| predictor.model().architecture.halo()).max().unwrap_or(0)
     }
 
+    /// How many slices to either side a voxel of the result depends on; 0 for networks of images.
+    pub fn halo_z(&self) -> usize {
+        self.predictors.iter().map(|predictor| predictor.model().architecture.halo_z()).max().unwrap_or(0)
+    }
+
     /// Does `work` with images computed in one piece each, whatever the size of tiles that the models were opened with.
     pub(super) fn in_one_piece<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let before: Vec<_> = self.predictors.iter_mut().map(|predictor| predictor.retile(None)).collect();
@@ -453,18 +473,19 @@ impl Ensemble {
         measures
     }
 
-    /// As [`Ensemble::predict_watched`], of an image or a part of one, over all of which `measured` was found.
+    /// As [`Ensemble::predict_watched`], of an image or a part of one, over all of which `measured` was found; a volume has the rows of so
+    /// many slices, one slice below the other.
     ///
     /// # Errors
     /// As [`Ensemble::predict_watched`].
     pub(super) fn predict_measured(
         &mut self,
-        image: &Array3<f32>,
+        (image, slices): (&Array3<f32>, usize),
         measured: &Measured,
         deviation: bool,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Prediction> {
-        self.mean_over(&[Cow::Borrowed(image)], measured, deviation, progress)
+        self.mean_over((&[Cow::Borrowed(image)], slices), measured, deviation, progress)
     }
 
     /// The mean of what the models make of several images of the same, of one size: of the combinations of `recordings`
@@ -496,13 +517,13 @@ impl Ensemble {
             )));
         };
         let images: Vec<_> = images.into_iter().map(Cow::Owned).collect();
-        self.mean_over(&images, &Measured::default(), deviation, progress)
+        self.mean_over((&images, 1), &Measured::default(), deviation, progress)
     }
 
     /// The mean over all models, `images` and symmetries.
     fn mean_over(
         &mut self,
-        images: &[Cow<'_, Array3<f32>>],
+        (images, slices): (&[Cow<'_, Array3<f32>>], usize),
         measured: &Measured,
         deviation: bool,
         progress: &mut dyn FnMut(f64) -> Flow,
@@ -521,14 +542,14 @@ impl Ensemble {
                 let (image, own) = as_model_takes_it(image, model, measured, self.rescale);
                 let turned = match symmetry {
                     Symmetry::IDENTITY => image,
-                    symmetry => Cow::Owned(symmetry.apply3(&image)),
+                    symmetry => Cow::Owned(turned_by(&image, slices, symmetry)),
                 };
                 let found = predictor
-                    .results_normalised(&turned, own, &mut |done| progress((before + done) / all))?;
+                    .results_normalised(&turned, slices, own, &mut |done| progress((before + done) / all))?;
                 before += 1.0;
                 let found = match symmetry {
                     Symmetry::IDENTITY => found,
-                    symmetry => symmetry.inverse().apply3(&found),
+                    symmetry => turned_by(&found, slices, symmetry.inverse()),
                 };
                 match &mut moments {
                     None => moments = Some(RunningMean::of(found, deviation)),
@@ -540,6 +561,14 @@ impl Ensemble {
         let moments = moments.ok_or_else(|| Error::Mismatch("found no models to apply".into()))?;
         Ok(moments.finish())
     }
+}
+
+/// An image, or each slice of a volume, turned.
+fn turned_by(image: &Array3<f32>, slices: usize, symmetry: Symmetry) -> Array3<f32> {
+    if slices == 1 {
+        return symmetry.apply3(image);
+    }
+    stacked(symmetry.apply(&as_volume(image.as_standard_layout().view(), slices)))
 }
 
 /// An image or a part of one in the range that `model` takes, and what it is normalised by where that is not the model's own.
@@ -574,7 +603,8 @@ fn check_agreement((first_name, first): (&str, &Model), (name, model): (&str, &M
     };
     let channels =
         |count: usize, what: &str| format!("{count} channel{} {what}", if count == 1 { "" } else { "s" });
-    let properties: [&dyn Fn(&Model) -> String; 6] = [
+    let properties: [&dyn Fn(&Model) -> String; 7] = [
+        &|model| format!("{} dimensions", model.architecture.dimensions),
         &|model| task(model).to_owned(),
         &|model| channels(model.architecture.inputs, "in its images"),
         &|model| format!("slabs of {}", model.slab),

@@ -28,6 +28,7 @@ mod request;
 mod series;
 mod share;
 mod tiling;
+mod volumes;
 mod window;
 
 pub use crate::pipeline::AHEAD;

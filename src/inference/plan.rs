@@ -117,6 +117,21 @@ impl Budget {
         Self { bytes: named.or_else(of_machine), with_network, held, recordings: 0 }
     }
 
+    /// Whether the network takes of the memory that may be taken.
+    pub(super) fn counts_network(&self) -> bool {
+        self.with_network
+    }
+
+    /// Whether so many bytes may be taken.
+    pub(super) fn allows(&self, bytes: u64) -> bool {
+        self.bytes.is_none_or(|most| bytes <= most)
+    }
+
+    /// The bytes that may be taken, for messages.
+    pub(super) fn limit(&self) -> u64 {
+        self.bytes.unwrap_or_default().saturating_add(PROGRAM_BYTES)
+    }
+
     /// The same for images that are the mean of so many recordings, each of which is kept beside it.
     pub(super) fn for_recordings(self, recordings: usize) -> Self {
         Self { recordings, ..self }
@@ -272,7 +287,7 @@ pub(super) fn effective_halo(
     let mut outputs = |core: &Window, halo: usize, ensemble: &mut Ensemble| {
         let patch = around(core, halo);
         let image = read(&patch)?;
-        let found = ensemble.outputs_of_models(&image, measured)?;
+        let found = ensemble.outputs_of_models((&image, 1), measured)?;
         let inside = core.counted_from(&patch).unwrap_or(*core);
         Ok(found
             .into_iter()

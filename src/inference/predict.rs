@@ -15,6 +15,7 @@ use super::plan::{self, Budget, Cutting, Halo};
 use super::products::{Products, Shown};
 use super::share::Share;
 use super::tiling::Tiling;
+use super::volumes::predict_volumes;
 use crate::files::{FolderLock, remove_unfinished};
 use crate::geometry::Extent;
 use crate::images::{ImageSource, PartReader, page_size};
@@ -92,8 +93,13 @@ pub fn predict(
     let mut outputs = Outputs::new(products, images, &mut journal)?;
     products.write_legend()?;
     let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
-    let parts = planned(ensemble, images, cutting, &mut outputs, before > 0)?;
-    let error = match run(ensemble, images, products, &parts, &mut outputs, keep_going, watcher) {
+    let done = if ensemble.model().architecture.is_of_volumes() {
+        predict_volumes(ensemble, images, products, cutting, &mut outputs, watcher)
+    } else {
+        let parts = planned(ensemble, images, cutting, &mut outputs, before > 0)?;
+        run(ensemble, images, products, &parts, &mut outputs, keep_going, watcher)
+    };
+    let error = match done {
         Ok(failures) => {
             drop(outputs);
             drop(journal);
@@ -236,7 +242,7 @@ pub(super) fn run(
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Failure>> {
     let (sender, written) = channel();
-    let mut reporter = Reporter { watcher, images, written, stopped: false };
+    let mut reporter = Reporter::new(watcher, images, written);
     let mut failures = Vec::new();
     let grey = ensemble.model().architecture.inputs == 1;
     // Of slabs, pictures show the slice in the middle.
@@ -265,11 +271,11 @@ pub(super) fn run(
                     _ if !read.recordings.is_empty() => ensemble
                         .predict_recordings(&read.recordings, products.want_deviation(), &mut progress)
                         .map(Found::Prediction),
-                    true => ensemble.classify_measured(&read.image, &measured, &mut progress),
+                    true => ensemble.classify_measured((&read.image, 1), &measured, &mut progress),
                     false => {
                         let deviation = products.want_deviation();
                         let found =
-                            ensemble.predict_measured(&read.image, &measured, deviation, &mut progress);
+                            ensemble.predict_measured((&read.image, 1), &measured, deviation, &mut progress);
                         found.map(Found::Prediction)
                     }
                 };
@@ -324,14 +330,22 @@ fn core_of(part: &Part, patch: &Array3<f32>) -> Array3<f32> {
 }
 
 /// Reports to the watcher which images the writing thread has finished. The watcher is called on the computing thread alone.
-struct Reporter<'a> {
+pub(super) struct Reporter<'a> {
     watcher: &'a mut dyn Watcher,
     images: &'a [ImageSource],
     written: Receiver<(usize, Written)>,
     stopped: bool,
 }
 
-impl Reporter<'_> {
+impl<'a> Reporter<'a> {
+    pub(super) fn new(
+        watcher: &'a mut dyn Watcher,
+        images: &'a [ImageSource],
+        written: Receiver<(usize, Written)>,
+    ) -> Self {
+        Self { watcher, images, written, stopped: false }
+    }
+
     fn report(&mut self, index: usize, done: f64, written: Option<&Written>) -> Flow {
         let name = written.map_or_else(|| self.images[index].name(), |written| written.name.clone());
         let report = ImageReport {
@@ -346,14 +360,14 @@ impl Reporter<'_> {
         self.watcher.image(&report)
     }
 
-    fn report_written(&mut self) {
+    pub(super) fn report_written(&mut self) {
         while let Ok((index, written)) = self.written.try_recv() {
             self.stopped |= self.report(index, 1.0, Some(&written)).is_break();
         }
     }
 
     /// Reports a tile. The end of an image is reported by [`Self::report_written`] once it is written.
-    fn tile(&mut self, index: usize, done: f64) -> Flow {
+    pub(super) fn tile(&mut self, index: usize, done: f64) -> Flow {
         if self.stopped {
             return Flow::Break(());
         }

@@ -8,7 +8,7 @@ use super::tiling::Tiling;
 use crate::devices::Device;
 use crate::engine::{DeviceInfo, DeviceKind, Engine, Images, MAX_CLASSES, NOT_FINITE, most_likely};
 use crate::error::{Error, Result, counted_channels};
-use crate::geometry::{Extent, Shape};
+use crate::geometry::{Extent, Shape, as_volume, as_volume_mut};
 use crate::images::has_equal_channels;
 use crate::network::{Model, Normalisation, Task};
 use crate::watcher::Flow;
@@ -158,21 +158,23 @@ impl Predictor {
         image: &Array3<f32>,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array3<f32>> {
-        self.outputs_normalised(image, None, progress)
+        self.outputs_normalised(image, 1, None, progress)
     }
 
     /// As [`Predictor::outputs_watched`], of an image or a part of one that is normalised by `measured`, what was measured over
-    /// the image as a whole, or by itself for `None`.
+    /// the image as a whole, or by itself for `None`. A volume has the rows of so many slices, one slice below the other, and so has what
+    /// is given for it.
     pub(super) fn outputs_normalised(
         &mut self,
         image: &Array3<f32>,
+        slices: usize,
         measured: Option<&Normalisation>,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array3<f32>> {
         let image = self.fitted(image)?;
         let normalisation = self.normalisation(&image, measured)?;
         let outputs =
-            self.put_together(image, &normalisation, |engine, images| engine.forward(images), progress)?;
+            self.put_together((image, slices), &normalisation, |engine, images| engine.forward(images), progress)?;
         match outputs.iter().all(|value| value.is_finite()) {
             true => Ok(outputs),
             false => Err(not_finite(image, &normalisation)),
@@ -184,16 +186,17 @@ impl Predictor {
     pub(super) fn classes_normalised(
         &mut self,
         image: &Array3<f32>,
+        slices: usize,
         measured: Option<&Normalisation>,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array2<u32>> {
         if self.model.architecture.outputs > MAX_CLASSES {
-            return Ok(argmax(&self.outputs_normalised(image, measured, progress)?));
+            return Ok(argmax(&self.outputs_normalised(image, slices, measured, progress)?));
         }
         let image = self.fitted(image)?;
         let normalisation = self.normalisation(&image, measured)?;
         let classes =
-            self.put_together(image, &normalisation, |engine, images| engine.classify(images), progress)?;
+            self.put_together((image, slices), &normalisation, |engine, images| engine.classify(images), progress)?;
         match classes.iter().all(|class| *class != NOT_FINITE) {
             true => Ok(classes.index_axis_move(Axis(0), 0).mapv(u32::from)),
             false => Err(not_finite(image, &normalisation)),
@@ -217,23 +220,24 @@ impl Predictor {
         })
     }
 
-    /// What `compute` gives for an image, `[channel][y][x]`, put together from its tiles. Where a GPU has too little memory for these, they
+    /// What `compute` gives for an image, `[channel][y][x]`, or a volume with the rows of so many slices, put together from its tiles. Where a GPU has too little memory for these, they
     /// are halved until it has enough, for this image and those after it.
     fn put_together<T: Clone + Default>(
         &mut self,
-        image: ArrayView3<'_, f32>,
+        (image, slices): (ArrayView3<'_, f32>, usize),
         normalisation: &Normalisation,
         compute: impl Fn(&mut dyn Engine, &Images) -> Result<Vec<T>>,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array3<T>> {
-        let (_, height, width) = image.dim();
-        let extent = Extent::plane(height, width);
+        let (_, rows, width) = image.dim();
+        let extent = Extent::new(slices, rows / slices.max(1), width);
         loop {
             let tiling = self.tiling.at_most(self.most);
             let engine = self.engine.as_mut();
             let mut all = Array3::default((0, 0, 0));
             let computed = tiling.each(
                 image,
+                slices,
                 |channel, plane| normalisation.apply(channel, plane),
                 |images, tile, done| {
                     let patch = compute(engine, images)?;
@@ -242,11 +246,14 @@ impl Predictor {
                         all = patch;
                     } else {
                         if all.is_empty() {
-                            all = Array3::default((patch.dim().0, height, width));
+                            all = Array3::default((patch.dim().0, rows, width));
                         }
-                        let kept = tile.core_in_patch();
-                        let core = patch.slice(s![.., kept.rows(), kept.columns()]);
-                        all.slice_mut(s![.., tile.core.rows(), tile.core.columns()]).assign(&core);
+                        let (kept, core) = (tile.core_in_patch(), tile.core);
+                        let patch = as_volume(patch.view(), images.shape.extent.z);
+                        let whole = as_volume_mut(all.view_mut(), slices);
+                        whole
+                            .slice_move(s![.., core.slices(), core.rows(), core.columns()])
+                            .assign(&patch.slice(s![.., kept.slices(), kept.rows(), kept.columns()]));
                     }
                     match progress(done) {
                         Flow::Continue(()) => Ok(()),
@@ -284,7 +291,7 @@ impl Predictor {
     /// [`Error::Mismatch`] for a regression model; else as [`Predictor::outputs`].
     pub fn classes(&mut self, image: &Array3<f32>) -> Result<Array2<u32>> {
         self.check_task(true)?;
-        self.classes_normalised(image, None, &mut |_| Flow::Continue(()))
+        self.classes_normalised(image, 1, None, &mut |_| Flow::Continue(()))
     }
 
     /// The probability of each class, `[class][y][x]`; they sum to 1 in each pixel.
@@ -300,10 +307,11 @@ impl Predictor {
     pub(super) fn results_normalised(
         &mut self,
         image: &Array3<f32>,
+        slices: usize,
         measured: Option<&Normalisation>,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array3<f32>> {
-        let outputs = self.outputs_normalised(image, measured, progress)?;
+        let outputs = self.outputs_normalised(image, slices, measured, progress)?;
         Ok(match self.model.task {
             Task::Segment { .. } => softmax(outputs),
             Task::Regress => self.in_target_units(outputs),
@@ -350,11 +358,11 @@ fn not_finite(image: ArrayView3<'_, f32>, normalisation: &Normalisation) -> Erro
     ))
 }
 
-/// What an engine gave for one image of `extent`, `[channel][y][x]`.
+/// What an engine gave for one image of `extent`, `[channel][y][x]`, or a volume with the rows of all slices.
 fn as_planes<T>(device: &DeviceInfo, numbers: Vec<T>, extent: Extent) -> Result<Array3<T>> {
     let found = numbers.len();
     let count = found / extent.pixels().max(1);
-    Array3::from_shape_vec((count, extent.y, extent.x), numbers).map_err(|_| {
+    Array3::from_shape_vec((count, extent.z * extent.y, extent.x), numbers).map_err(|_| {
         let problem = format!("it gave {found} numbers for {} pixels; try `device cpu`", extent.pixels());
         Error::device(&device.name, "computing the outputs", problem)
     })

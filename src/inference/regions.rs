@@ -68,7 +68,7 @@ impl Ensemble {
     ) -> Result<Prediction> {
         check_patch(patch, tile)?;
         let found =
-            self.in_one_piece(|ensemble| ensemble.predict_measured(patch, &whole.0, deviation, progress))?;
+            self.in_one_piece(|ensemble| ensemble.predict_measured((patch, 1), &whole.0, deviation, progress))?;
         Ok(found.inside(&tile.core_in_patch()))
     }
 
@@ -85,7 +85,7 @@ impl Ensemble {
     ) -> Result<Array2<u32>> {
         check_patch(patch, tile)?;
         self.check_segments()?;
-        let found = self.in_one_piece(|ensemble| ensemble.classify_measured(patch, &whole.0, progress))?;
+        let found = self.in_one_piece(|ensemble| ensemble.classify_measured((patch, 1), &whole.0, progress))?;
         Ok(found.inside(&tile.core_in_patch()).into_classes())
     }
 }

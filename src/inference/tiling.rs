@@ -5,8 +5,9 @@ use ndarray::{ArrayView3, s};
 use crate::Result;
 use crate::engine::Images;
 use crate::geometry::tiles::{Tile, tiles};
-use crate::geometry::{Extent, Shape};
+use crate::geometry::{Extent, Shape, as_volume};
 use crate::network::Architecture;
+
 
 /// Rows and columns that a tile keeps at least where its size is chosen by the memory there is.
 pub(super) const LEAST_TILE: usize = 16;
@@ -15,21 +16,28 @@ pub(super) const LEAST_TILE: usize = 16;
 /// are those of the whole image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tiling {
-    /// Rows and columns of a tile that are kept; `None` for whole images.
+    /// Rows and columns, and of volumes slices, of a tile that are kept; `None` for whole images.
     tile: Option<usize>,
     /// How many pixels on either side a tile is computed with; for exact results, as far as an output looks.
     reach: usize,
+    /// The same along z, in slices.
+    reach_z: usize,
 }
 
 impl Tiling {
     /// Tiles of at most `tile` rows and columns, or whole images.
     pub fn new(architecture: &Architecture, tile: Option<usize>) -> Self {
-        Self { tile, reach: architecture.halo() }
+        Self { tile, reach: architecture.halo(), reach_z: architecture.halo_z() }
     }
 
     /// Tiles of at most `tile` rows and columns, or whole images, of which each is computed with `halo` pixels around it.
     pub(super) fn cut(tile: Option<usize>, halo: usize) -> Self {
-        Self { tile, reach: halo }
+        Self { tile, reach: halo, reach_z: 0 }
+    }
+
+    /// The same of volumes, of which each tile is computed with `halo` slices, rows and columns (z, y, x) around it.
+    pub(super) fn of_volumes(tile: Option<usize>, halo: [usize; 2]) -> Self {
+        Self { tile, reach: halo[1], reach_z: halo[0] }
     }
 
     /// Rows and columns of a tile that are kept at most; `None` for whole images.
@@ -46,7 +54,7 @@ impl Tiling {
     /// that and so on, as small tiles are computed on their surroundings mostly. `None` where they would become too small.
     pub(super) fn halved(self, extent: Extent) -> Option<Self> {
         let pixels = self.patch(extent).pixels();
-        let side = self.tile.unwrap_or(usize::MAX).min(extent.y.max(extent.x));
+        let side = self.tile.unwrap_or(usize::MAX).min(extent.y.max(extent.x).max(extent.z));
         std::iter::successors(Some(side / 2), |side| Some(side / 2))
             .take_while(|side| *side >= LEAST_TILE)
             .map(|side| Self { tile: Some(side), ..self })
@@ -73,18 +81,24 @@ impl Tiling {
     ) -> Self {
         /// Rows and columns that are kept at least.
         const LEAST_CORE: usize = 128;
+        const LEAST_CORE_OF_VOLUMES: usize = 32;
         let whole = Self::new(architecture, None);
         if extents.into_iter().all(|extent| extent.pixels() <= max_pixels) {
             return whole;
         }
-        let core = max_pixels.isqrt().saturating_sub(2 * whole.reach).max(LEAST_CORE);
+        let core = if architecture.is_of_volumes() {
+            let side = (max_pixels as f64).cbrt() as usize;
+            side.saturating_sub(2 * whole.reach).max(LEAST_CORE_OF_VOLUMES)
+        } else {
+            max_pixels.isqrt().saturating_sub(2 * whole.reach).max(LEAST_CORE)
+        };
         Self { tile: Some(core), ..whole }
     }
 
     /// The tiles of an image of `extent`, in a fixed order.
     pub(super) fn tiles(&self, extent: Extent) -> impl ExactSizeIterator<Item = Tile> {
         let side = self.tile.unwrap_or(usize::MAX);
-        tiles(extent, Extent { y: side, x: side, ..extent }, [0, self.reach, self.reach])
+        tiles(extent, Extent::new(side, side, side), [self.reach_z, self.reach, self.reach])
     }
 
     /// The pixels that one tile of an image of `extent` is computed on: all tiles have the same.
@@ -97,22 +111,27 @@ impl Tiling {
         (self.tiles(extent).len() as u64).saturating_mul(self.patch(extent).pixels() as u64)
     }
 
-    /// Calls `compute` with each tile of an image `[channel][y][x]`: the tile and its surroundings, which `prepare` has seen
-    /// channel by channel, where it is, and the share of the image that is done with it.
+    /// Calls `compute` with each tile of an image `[channel][y][x]`, or of a volume with the rows of so many slices one below the other:
+    /// the tile and its surroundings, which `prepare` has seen channel by channel, where it is, and the share of the image that is done
+    /// with it.
     ///
     /// # Errors
     /// The first error of `compute`.
     pub fn each(
         &self,
         image: ArrayView3<f32>,
+        slices: usize,
         prepare: impl Fn(usize, &mut [f32]),
         mut compute: impl FnMut(&Images, &Tile, f64) -> Result<()>,
     ) -> Result<()> {
-        let (_, height, width) = image.dim();
-        let tiles = self.tiles(Extent::plane(height, width));
+        let image = image.as_standard_layout();
+        let volume = as_volume(image.view(), slices);
+        let (_, _, height, width) = volume.dim();
+        let tiles = self.tiles(Extent::new(slices, height, width));
         let count = tiles.len() as f64;
         for (index, tile) in tiles.enumerate() {
-            let patch = image.slice(s![.., tile.patch.rows(), tile.patch.columns()]);
+            let part = s![.., tile.patch.slices(), tile.patch.rows(), tile.patch.columns()];
+            let patch = volume.slice(part);
             let mut pixels: Vec<f32> = patch.iter().copied().collect();
             let extent = tile.patch.extent;
             for (channel, plane) in pixels.chunks_exact_mut(extent.pixels()).enumerate() {

@@ -34,7 +34,7 @@ impl Predictor {
             None => Some(self.model().input.of(image.view()).into_owned()),
         };
         let seen = image.slice(s![.., with_rows.clone(), with_columns.clone()]).to_owned();
-        let outputs = self.outputs_normalised(&seen, measured.as_ref(), &mut |_| Flow::Continue(()))?;
+        let outputs = self.outputs_normalised(&seen, 1, measured.as_ref(), &mut |_| Flow::Continue(()))?;
         let top = rows.start - with_rows.start;
         let left = columns.start - with_columns.start;
         let part = s![.., top..top + window.extent.y, left..left + window.extent.x];

@@ -32,8 +32,16 @@ pub struct Architecture {
     pub width: usize,
     /// Number of layers.
     pub depth: usize,
+    /// 2 for networks of images, whose filters have 3x3 taps; 3 for networks of volumes, whose filters have 3x3x3.
+    #[serde(default = "two", skip_serializing_if = "is_two")]
+    pub dimensions: usize,
     /// Distances in pixels between the taps of a filter, cycled through.
     pub dilations: Vec<usize>,
+    /// In three dimensions, distances in slices between the taps of a filter, cycled through like the dilations; empty where they
+    /// are those in pixels. In a layer of 0 the taps in the slices before and after stay 0 and are not learnt: voxels that are much longer
+    /// than wide want few or no slices beside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dilations_z: Vec<usize>,
     /// What the dilations cycle over.
     pub dilation_mode: DilationMode,
     /// What is seen beyond the edge of an image.
@@ -43,9 +51,17 @@ pub struct Architecture {
     pub stem: Stem,
 }
 
+fn two() -> usize {
+    2
+}
+
+fn is_two(dimensions: &usize) -> bool {
+    *dimensions == two()
+}
+
 /// Most channels that a network may have in one place; a guard against damaged files and typing errors.
 const MAX_CHANNELS: usize = 65_536;
-/// Most filters: their taps, gradients and moments then take 4 GiB.
+/// Most filters: in two dimensions their taps, gradients and moments then take 4 GiB.
 const MAX_FILTERS: usize = 1 << 25;
 /// Largest dilation in pixels.
 const MAX_DILATION: usize = 4_096;
@@ -58,7 +74,9 @@ impl Architecture {
             outputs,
             width: 1,
             depth,
+            dimensions: two(),
             dilations: (1..=10).collect(),
+            dilations_z: Vec::new(),
             dilation_mode: DilationMode::Channel,
             boundary: Boundary::Reflect,
             stem: Stem::default(),
@@ -81,7 +99,15 @@ impl Architecture {
                 return Err(Error::setting(name, value, format!("it must be from 1 to {MAX_CHANNELS}")));
             }
         }
+        if !(2..=3).contains(&self.dimensions) {
+            let wanted = "it must be 2 for images or 3 for volumes";
+            return Err(Error::setting("dimensions", self.dimensions, wanted));
+        }
         self.stem.validate()?;
+        if self.is_of_volumes() && !self.stem.is_none() {
+            let wanted = "its filters are for images, and networks of three dimensions have none; leave it out, or choose 2 `dimensions`";
+            return Err(Error::setting("stem", &self.stem, wanted));
+        }
         if self.inputs * (1 + self.stem.responses()) > MAX_CHANNELS {
             let found = format!("{} for {} channels", self.stem, self.inputs);
             let wanted = format!("it may have at most {MAX_CHANNELS} responses; name fewer sizes, or none");
@@ -111,7 +137,24 @@ impl Architecture {
         if let Some(bad) = self.dilations.iter().find(|&&s| s == 0 || s > MAX_DILATION) {
             return Err(Error::setting("dilations", bad, format!("each must be from 1 to {MAX_DILATION}")));
         }
+        if !self.is_of_volumes() && !self.dilations_z.is_empty() {
+            let wanted = "images have no slices beside them; leave it out, or choose 3 `dimensions`";
+            return Err(Error::setting("dilations_z", format!("{:?}", self.dilations_z), wanted));
+        }
+        if let Some(bad) = self.dilations_z.iter().find(|&&s| s > MAX_DILATION) {
+            return Err(Error::setting("dilations_z", bad, format!("each must be from 0 to {MAX_DILATION}")));
+        }
         Ok(())
+    }
+
+    /// Whether the network is applied to volumes, with filters of three dimensions.
+    pub fn is_of_volumes(&self) -> bool {
+        self.dimensions == 3
+    }
+
+    /// Number of taps of a filter: 9, or 27 in three dimensions.
+    pub fn taps(&self) -> usize {
+        if self.is_of_volumes() { 27 } else { 9 }
     }
 
     /// Number of channels that layers compute: width times depth.
@@ -152,11 +195,25 @@ impl Architecture {
 
     /// The dilation in pixels of hidden channel `hidden` (counted from 0 without those before the first layer).
     pub fn dilation(&self, hidden: usize) -> usize {
-        let place = match self.dilation_mode {
+        self.dilations[self.place_of(hidden) % self.dilations.len()]
+    }
+
+    /// The dilation of hidden channel `hidden` along z, in slices: 0 where its taps beside the slice are not there, as in two
+    /// dimensions.
+    pub fn dilation_z(&self, hidden: usize) -> usize {
+        match (self.is_of_volumes(), self.dilations_z.len()) {
+            (false, _) => 0,
+            (true, 0) => self.dilation(hidden),
+            (true, count) => self.dilations_z[self.place_of(hidden) % count],
+        }
+    }
+
+    /// How far in their lists the dilations of hidden channel `hidden` are.
+    fn place_of(&self, hidden: usize) -> usize {
+        match self.dilation_mode {
             DilationMode::Channel => hidden,
             DilationMode::Layer => self.layer_of(hidden),
-        };
-        self.dilations[place % self.dilations.len()]
+        }
     }
 
     /// The largest dilation that is in use, in pixels.
@@ -164,7 +221,7 @@ impl Architecture {
         (0..self.hidden()).map(|h| self.dilation(h)).max().unwrap_or(0)
     }
 
-    /// Number of 3x3 filters: one for each hidden channel and each channel it reads.
+    /// Number of filters: one for each hidden channel and each channel it reads.
     pub fn filter_count(&self) -> usize {
         (0..self.depth).map(|layer| self.width * self.sources(layer).len()).sum()
     }
@@ -177,10 +234,23 @@ impl Architecture {
 
     /// How many pixels to either side an output pixel can depend on.
     pub fn halo(&self) -> usize {
-        (0..self.depth)
-            .map(|layer| (0..self.width).map(|j| self.dilation(layer * self.width + j)).max().unwrap_or(0))
-            .sum::<usize>()
-            + self.stem.reach()
+        self.sum_over_layers(|hidden| self.dilation(hidden)) + self.stem.reach()
+    }
+
+    /// How many slices to either side an output voxel can depend on; 0 in two dimensions.
+    pub fn halo_z(&self) -> usize {
+        self.sum_over_layers(|hidden| self.dilation_z(hidden))
+    }
+
+    /// Height in slices of the box of voxels that one output voxel can depend on; see [`Architecture::receptive_field`].
+    pub fn receptive_field_z(&self) -> usize {
+        2 * self.halo_z() + 1
+    }
+
+    /// The largest of each layer, added up.
+    fn sum_over_layers(&self, reach: impl Fn(usize) -> usize) -> usize {
+        let of_layer = |layer| (0..self.width).map(|j| reach(layer * self.width + j)).max().unwrap_or(0);
+        (0..self.depth).map(of_layer).sum()
     }
 }
 
@@ -189,8 +259,21 @@ impl Architecture {
 /// # Errors
 /// [`Error::Setting`] when the text is neither, or a dilation is 0 or larger than 4096.
 pub fn parse_dilations(text: &str) -> Result<Vec<usize>> {
-    let wrong = || Error::setting("dilations", format!("'{text}'"), "it must be like 1..10 or 1,2,4,8");
-    let number = |part: &str| part.trim().parse::<usize>().ok().filter(|s| (1..=MAX_DILATION).contains(s));
+    parse_list("dilations", text, 1, "it must be like 1..10 or 1,2,4,8")
+}
+
+/// Reads a list of dilations along z, as [`parse_dilations`], but 0 is allowed.
+///
+/// # Errors
+/// [`Error::Setting`] when the text is neither, or a dilation is larger than 4096.
+pub fn parse_dilations_z(text: &str) -> Result<Vec<usize>> {
+    parse_list("dilations_z", text, 0, "it must be like 1..5 or 0,1,2")
+}
+
+fn parse_list(name: &'static str, text: &str, least: usize, wanted: &str) -> Result<Vec<usize>> {
+    let wrong = || Error::setting(name, format!("'{text}'"), wanted);
+    let number =
+        |part: &str| part.trim().parse::<usize>().ok().filter(|s| (least..=MAX_DILATION).contains(s));
     if let Some((first, last)) = text.split_once("..") {
         let (first, last) = (number(first).ok_or_else(wrong)?, number(last).ok_or_else(wrong)?);
         return if first <= last { Ok((first..=last).collect()) } else { Err(wrong()) };
@@ -235,6 +318,32 @@ mod tests {
         assert!(Architecture { width: 60_000, depth: 60_000, ..good.clone() }.validate().is_err());
         assert!(Architecture { depth: 30_000, ..good.clone() }.validate().is_err());
         assert!(Architecture { dilations: vec![], ..good.clone() }.validate().is_err());
-        assert!(Architecture { dilations: vec![0], ..good }.validate().is_err());
+        assert!(Architecture { dilations: vec![0], ..good.clone() }.validate().is_err());
+        assert!(Architecture { dimensions: 4, ..good.clone() }.validate().is_err());
+        assert!(Architecture { dilations_z: vec![1], ..good.clone() }.validate().is_err());
+        let volumes = Architecture { dimensions: 3, ..good };
+        assert!(volumes.validate().is_ok());
+        assert!(Architecture { dilations_z: vec![0, 2], ..volumes.clone() }.validate().is_ok());
+        assert!(Architecture { dilations_z: vec![5000], ..volumes.clone() }.validate().is_err());
+        assert!(Architecture { stem: Stem::usual(), ..volumes }.validate().is_err());
+    }
+
+    #[test]
+    fn volumes_have_a_halo_along_each_axis() {
+        let images = Architecture { dilations: vec![1, 2, 3], ..Architecture::new(1, 1, 6) };
+        assert_eq!((images.halo(), images.halo_z(), images.taps()), (12, 0, 9));
+        let volumes = Architecture { dimensions: 3, ..images };
+        assert_eq!((volumes.halo(), volumes.halo_z(), volumes.taps()), (12, 12, 27));
+        let flat = Architecture { dilations_z: vec![0, 1], ..volumes };
+        assert_eq!((flat.halo(), flat.halo_z(), flat.receptive_field_z()), (12, 3, 7));
+    }
+
+    #[test]
+    fn descriptions_of_networks_of_images_stay_as_they_were() {
+        let text = serde_json::to_string(&Architecture::new(1, 2, 3)).unwrap();
+        assert!(!text.contains("dimensions") && !text.contains("_z"), "{text}");
+        let volumes = Architecture { dimensions: 3, dilations_z: vec![0, 1], ..Architecture::new(1, 2, 3) };
+        let text = serde_json::to_string(&volumes).unwrap();
+        assert_eq!(serde_json::from_str::<Architecture>(&text).unwrap(), volumes);
     }
 }

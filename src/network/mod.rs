@@ -13,7 +13,7 @@ mod self_supervised;
 mod stem;
 mod upscaling;
 
-pub use architecture::{Architecture, DilationMode, parse_dilations};
+pub use architecture::{Architecture, DilationMode, parse_dilations, parse_dilations_z};
 pub use measure::{Measure, Measuring};
 pub use model::{Class, Model, Task, TaskKind};
 pub use normalisation::{InputNormalisation, Normalisation};

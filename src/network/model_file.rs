@@ -27,8 +27,10 @@ impl Model {
         let layout = ParameterLayout::of(&self.architecture);
         let channels = self.architecture.channels();
         let mix = layout.mix(0).start..layout.output_biases().start;
+        let taps = if self.architecture.is_of_volumes() { vec![3; 3] } else { vec![3; 2] };
+        let filters = [vec![layout.filter_count()], taps].concat();
         let mut parts = vec![
-            ("filters", layout.filters(), vec![layout.filter_count(), 3, 3]),
+            ("filters", layout.filters(), filters),
             ("biases", layout.biases(), vec![self.architecture.hidden()]),
             ("mix", mix, vec![self.architecture.outputs, channels]),
             ("output_biases", layout.output_biases(), vec![self.architecture.outputs]),
@@ -234,6 +236,11 @@ mod tests {
         let by_itself = InputNormalisation::PerImage { per_image: Measure::MeanDeviation };
         let model = Model { input: by_itself, ..model() };
         assert_eq!(Model::from_bytes(&model.to_bytes().unwrap(), Path::new("m")).unwrap(), model);
+        let architecture =
+            Architecture { dimensions: 3, dilations_z: vec![0, 2], ..model.architecture.clone() };
+        let parameters = initialise(&architecture, 3);
+        let of_volumes = Model { architecture, parameters, ..model.clone() };
+        assert_eq!(Model::from_bytes(&of_volumes.to_bytes().unwrap(), Path::new("m")).unwrap(), of_volumes);
         let of_slabs = Model { slab: 3, ..model.clone() };
         assert_eq!(Model::from_bytes(&of_slabs.to_bytes().unwrap(), Path::new("m")).unwrap(), of_slabs);
         let architecture = Architecture { stem: Stem::usual(), ..model.architecture.clone() };

@@ -12,7 +12,8 @@
 //! y_o(p)  = b'_o + sum_k w'_ok z_k(p)                           k: all channels
 //! ```
 //!
-//! (Pelt & Sethian 2018, equations 4 and 5). The gradients are those of these equations, term by term.
+//! (Pelt & Sethian 2018, equations 4 and 5), where t goes over the 9 places of a 3x3 square, or the 27 of a 3x3x3 cube, whose dilation
+//! along z may be another than in the slice. The gradients are those of these equations, term by term.
 
 mod losses;
 mod optimiser;
@@ -27,9 +28,9 @@ use crate::network::{Architecture, ParameterLayout};
 /// What a forward pass leaves behind.
 #[derive(Debug, Clone)]
 pub struct Forward {
-    /// All channels, `[channel][y][x]`, those of the image first.
+    /// All channels, `[channel][z][y][x]`, those of the image first.
     pub maps: Vec<Vec<f64>>,
-    /// The outputs, `[output][y][x]`.
+    /// The outputs, `[output][z][y][x]`.
     pub outputs: Vec<Vec<f64>>,
 }
 
@@ -38,31 +39,55 @@ pub struct Forward {
 pub struct Backward {
     /// Gradients of the parameters, in their order.
     pub parameters: Vec<f64>,
-    /// Gradients with respect to each channel `[channel][y][x]`: for hidden ones before the ReLU, for inputs as they are.
+    /// Gradients with respect to each channel `[channel][z][y][x]`: for hidden ones before the ReLU, for inputs as they are.
     pub maps: Vec<Vec<f64>>,
 }
 
-/// The 9 offsets of a filter's taps, `(y, x)`, in their order.
-const OFFSETS: [(isize, isize); 9] =
-    [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1), (1, -1), (1, 0), (1, 1)];
+/// The 27 offsets of a filter's taps, `(z, y, x)`, in their order; those of networks of images are the nine in the middle.
+const OFFSETS: [(isize, isize, isize); 27] = {
+    let mut offsets = [(0, 0, 0); 27];
+    let mut tap = 0;
+    while tap < 27 {
+        let place = tap as isize;
+        offsets[tap] = (place / 9 - 1, place / 3 % 3 - 1, place % 3 - 1);
+        tap += 1;
+    }
+    offsets
+};
 
-/// For each pixel and tap of a convolution with dilation `s`: calls `visit(pixel, tap, source pixel)`.
-fn taps(architecture: &Architecture, extent: Extent, s: usize, mut visit: impl FnMut(usize, usize, usize)) {
-    let (s, boundary) = (s as isize, architecture.boundary);
-    for y in 0..extent.y {
-        for x in 0..extent.x {
-            for (tap, (dy, dx)) in OFFSETS.into_iter().enumerate() {
-                let from_y = boundary.source(y as isize + s * dy, extent.y);
-                let from_x = boundary.source(x as isize + s * dx, extent.x);
-                if let (Some(from_y), Some(from_x)) = (from_y, from_x) {
-                    visit(y * extent.x + x, tap, from_y * extent.x + from_x);
+/// For each pixel and tap of the convolution of a hidden channel: calls `visit(pixel, tap, source pixel)`.
+fn taps(
+    architecture: &Architecture,
+    extent: Extent,
+    hidden: usize,
+    mut visit: impl FnMut(usize, usize, usize),
+) {
+    let s = architecture.dilation(hidden) as isize;
+    let along_z = architecture.dilation_z(hidden) as isize;
+    let boundary = architecture.boundary;
+    let offsets = if architecture.is_of_volumes() { &OFFSETS[..] } else { &OFFSETS[9..18] };
+    for z in 0..extent.z {
+        for y in 0..extent.y {
+            for x in 0..extent.x {
+                for (tap, &(dz, dy, dx)) in offsets.iter().enumerate() {
+                    // With a dilation of 0 along z there are no taps beside the slice.
+                    if dz != 0 && along_z == 0 {
+                        continue;
+                    }
+                    let from_z = boundary.source(z as isize + along_z * dz, extent.z);
+                    let from_y = boundary.source(y as isize + s * dy, extent.y);
+                    let from_x = boundary.source(x as isize + s * dx, extent.x);
+                    if let (Some(from_z), Some(from_y), Some(from_x)) = (from_z, from_y, from_x) {
+                        let place = |z, y, x| (z * extent.y + y) * extent.x + x;
+                        visit(place(z, y, x), tap, place(from_z, from_y, from_x));
+                    }
                 }
             }
         }
     }
 }
 
-/// The forward pass over one image `[channel][y][x]` of `extent` pixels, with `parameters` in the order of [`ParameterLayout`].
+/// The forward pass over one image `[channel][z][y][x]` of `extent` pixels, with `parameters` in the order of [`ParameterLayout`].
 ///
 /// # Panics
 /// When the image does not have the network's input channels, or there are fewer parameters than the architecture has.
@@ -79,9 +104,7 @@ pub fn forward(architecture: &Architecture, parameters: &[f64], image: &[f64], e
         for source in architecture.sources(architecture.layer_of(hidden)) {
             let filter = &parameters[layout.filter(hidden, source)];
             let map = &maps[source];
-            taps(architecture, extent, architecture.dilation(hidden), |p, tap, from| {
-                sum[p] += filter[tap] * map[from]
-            });
+            taps(architecture, extent, hidden, |p, tap, from| sum[p] += filter[tap] * map[from]);
         }
         maps.push(sum.into_iter().map(|v| v.max(0.0)).collect());
     }
@@ -97,7 +120,7 @@ pub fn forward(architecture: &Architecture, parameters: &[f64], image: &[f64], e
 /// The backward pass over one image: the gradients of a loss whose gradient with respect to the outputs is `output_gradient`.
 ///
 /// `parameters` are in the order of [`ParameterLayout`], `forward` is what [`forward()`] gave for the same parameters and image, and
-/// `output_gradient` is `[output][y][x]`, as [`loss`] gives it. The stem is not learnt, so gradients end at its
+/// `output_gradient` is `[output][z][y][x]`, as [`loss`] gives it. The stem is not learnt, so gradients end at its
 /// responses. Gradients of several images are to be added up by the caller.
 ///
 /// # Panics
@@ -127,7 +150,7 @@ pub fn backward(
         for source in architecture.sources(architecture.layer_of(hidden)) {
             let filter = layout.filter(hidden, source);
             let (map, into) = (&forward.maps[source], &mut maps[source]);
-            taps(architecture, extent, architecture.dilation(hidden), |p, tap, from| {
+            taps(architecture, extent, hidden, |p, tap, from| {
                 gradients[filter.start + tap] += delta[p] * map[from];
                 into[from] += parameters[filter.start + tap] * delta[p];
             });

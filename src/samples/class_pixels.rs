@@ -10,7 +10,7 @@ use super::measurements::{Measurements, Stamp};
 use super::random::below;
 use super::sample::Target;
 use crate::error::{Error, Result};
-use crate::geometry::Window;
+use crate::geometry::{Extent, Window};
 use crate::metrics::UNLABELLED;
 
 /// The pixels of a dataset that count, by class: how many there are in each row. Where in its row a pixel is, is looked for when it
@@ -53,7 +53,7 @@ impl OfClass {
             && self.images.iter().all(|image| {
                 let pixels: u64 = image.rows.iter().map(|&pixels| u64::from(pixels)).sum();
                 until = until.saturating_add(pixels);
-                let rows = dataset.items().get(image.image).map(|item| item.extent().y);
+                let rows = dataset.items().get(image.image).map(|item| item.extent().z * item.extent().y);
                 image.until == until && pixels > 0 && rows == Some(image.rows.len())
             })
     }
@@ -85,8 +85,8 @@ impl ClassPixels {
         images.map(|image| (size_of::<InImage>() + size_of_val(image.rows.as_slice())) as u64).sum()
     }
 
-    /// A class that the dataset has, each equally likely, and a pixel of it, each equally likely: the image's index, y
-    /// and x.
+    /// A class that the dataset has, each equally likely, and a pixel of it, each equally likely: the image's index, y,
+    /// counted through the rows of all slices, and x.
     ///
     /// # Errors
     /// What comes of reading the pixel's row, and [`Error::Mismatch`] where that is not what it was.
@@ -127,7 +127,10 @@ impl ClassPixels {
         });
         let item = &self.set.items()[*image];
         let found = row.map(|y| {
-            let (target, weights) = item.target_part(&Window::plane(y..y + 1, 0..item.extent().x))?;
+            let Extent { y: height, x: width, .. } = item.extent();
+            let (slice, within) = (y / height, y % height);
+            let window = Window::new(slice..slice + 1, within..within + 1, 0..width);
+            let (target, weights) = item.target_part(&window)?;
             let Target::Classes(labels) = &target else { return Ok(None) };
             let is_of_class = |x: &usize| {
                 labels[[0, *x]] == *class && weights.as_ref().is_none_or(|weights| weights[[0, *x]] > 0.0)

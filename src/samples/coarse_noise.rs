@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn noise_depends_on_seed_and_number_alone_and_has_its_deviation_on_the_coarse_grid() {
-        let sampler = Sampler::new(vec![(150, 130)], Some(128), true, 5).unwrap();
+        let sampler = Sampler::new(vec![Extent::plane(150, 130)], Some(128), true, 5).unwrap();
         let whole = Extent::plane(150, 130);
         let with = |seed: u64, n: u64| {
             let mut sample = sample(128, 128);
@@ -113,7 +113,7 @@ mod tests {
         let whole = Extent::plane(8, 8);
         let of = |symmetry| {
             let draw =
-                Draw { index: 0, crop: Some(Window::plane(1..6, 2..7)), symmetry, exchanges_slices: false };
+                Draw { index: 0, crop: Some(Window::plane(1..6, 2..7)), symmetry, exchanges_slices: false, upright: Upright::Z };
             let mut sample = sample(5, 5);
             noise().add(&mut sample, &draw, whole, 9, 3).unwrap();
             sample.image

@@ -13,7 +13,7 @@ use super::random::{Stream, permutation, stream};
 use super::sample::{Sample, Target};
 use super::streaming::in_order;
 use crate::error::{Error, Result};
-use crate::geometry::Window;
+use crate::geometry::{Extent, Window};
 
 /// Which values of label images are classes.
 #[derive(Debug, Clone, Copy)]
@@ -85,9 +85,37 @@ impl Dataset {
         self.items.iter().map(Item::name).collect()
     }
 
-    /// The `(height, width)` of each image in pixels, in order.
-    pub fn sizes(&self) -> Vec<(usize, usize)> {
-        self.items.iter().map(|item| (item.extent().y, item.extent().x)).collect()
+    /// The size of each image in pixels, in order.
+    pub fn sizes(&self) -> Vec<Extent> {
+        self.items.iter().map(Item::extent).collect()
+    }
+
+    /// The slices of each file, or of each folder of single images, as one volume, in their order: for networks of three dimensions.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for slices of one volume that differ in size.
+    pub fn into_volumes(self) -> Result<Self> {
+        let mut volumes: Vec<(String, Vec<Item>)> = Vec::new();
+        for item in self.items {
+            let place = item.volume_name().to_owned();
+            match volumes.last_mut() {
+                Some((name, slices)) if *name == place => {
+                    if slices[0].extent() != item.extent() {
+                        return Err(Error::Mismatch(format!(
+                            "{} is {} pixels but {} is {}; wanted slices of one size in a volume",
+                            item.name(),
+                            item.extent(),
+                            slices[0].name(),
+                            slices[0].extent()
+                        )));
+                    }
+                    slices.push(item);
+                }
+                _ => volumes.push((place, vec![item])),
+            }
+        }
+        let items = volumes.into_iter().map(|(name, slices)| Item::of_slices(name, slices)).collect();
+        Ok(Self { items })
     }
 
     /// Bytes that the images, targets and weights take that are in memory, and what is kept of files at most.

@@ -93,6 +93,7 @@ fn regression_keeps_values() {
 
 fn numbered(count: usize) -> Dataset {
     let sample = |n: usize| Sample {
+        slices: 1,
         name: n.to_string(),
         image: Array3::zeros((1, 1, 1)),
         target: Target::Values(Array3::zeros((1, 1, 1))),

@@ -116,7 +116,7 @@ mod tests {
     fn sample() -> Sample {
         let image = Array3::from_shape_fn((1, 70, 90), |(_, y, x)| (y * 90 + x) as f32);
         let target = Target::Classes(image.index_axis(ndarray::Axis(0), 0).mapv(|v| v as u32 % 3));
-        Sample { name: "a".into(), image, target, group: None, weights: None }
+        Sample { name: "a".into(), image, slices: 1, target, group: None, weights: None }
     }
 
     #[test]

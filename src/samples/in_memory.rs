@@ -190,6 +190,7 @@ mod tests {
 
     fn sample() -> Sample {
         Sample {
+            slices: 1,
             name: "image 0".into(),
             image: Array3::ones((2, 3, 4)),
             target: Target::Values(Array3::zeros((1, 3, 4))),

@@ -9,6 +9,7 @@ use ndarray::{Array2, Array3};
 use super::in_files::SampleFiles;
 use super::measurements::Stamp;
 use super::sample::{Counting, Sample, Target};
+use super::stacked;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
 
@@ -32,6 +33,8 @@ pub struct Item {
 enum Pixels {
     Memory(Arc<Sample>),
     Files(InFiles),
+    /// A volume: its slices, all of one size.
+    Slices(Vec<Item>),
 }
 
 /// Where in its files a sample is, and what becomes of its numbers after they were read.
@@ -67,7 +70,7 @@ pub struct Part<'a> {
 impl<'a> Part<'a> {
     /// All of a sample.
     pub(super) fn whole(sample: Cow<'a, Sample>) -> Self {
-        let whole = extent(&sample);
+        let whole = sample.extent();
         Self { sample, window: Window::whole(whole), whole }
     }
 
@@ -87,15 +90,18 @@ impl<'a> Part<'a> {
         (self.window.y, self.window.x)
     }
 
+    /// Where in the part a window of the sample is.
+    ///
+    /// # Panics
+    /// For a window that does not begin inside the part.
+    pub(super) fn inside(&self, window: &Window) -> Window {
+        window.counted_from(&self.window).expect("the part holds the window")
+    }
+
     /// The size of the sample as a whole.
     pub(super) fn whole_extent(&self) -> Extent {
         self.whole
     }
-}
-
-fn extent(sample: &Sample) -> Extent {
-    let (_, height, width) = sample.image.dim();
-    Extent::plane(height, width)
 }
 
 impl From<Sample> for Item {
@@ -108,7 +114,7 @@ impl From<Sample> for Item {
                 Target::Values(values) => Some(values.dim().0),
                 Target::Classes(_) => None,
             },
-            extent: extent(&sample),
+            extent: sample.extent(),
             pixels: Pixels::Memory(Arc::new(sample)),
         }
     }
@@ -134,9 +140,33 @@ impl Item {
         }
     }
 
+    /// A volume called `name` of the slices `slices`, in this order: of one size, with as many channels and targets of one kind.
+    ///
+    /// # Panics
+    /// Without slices.
+    pub(super) fn of_slices(name: String, slices: Vec<Item>) -> Self {
+        let first = &slices[0];
+        Self {
+            name,
+            group: first.group.clone(),
+            channels: first.channels,
+            target_channels: first.target_channels,
+            extent: Extent { z: slices.len(), ..first.extent },
+            pixels: Pixels::Slices(slices),
+        }
+    }
+
     /// The image's path, and page where the file has several.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Of a slice, what the volume is called that it belongs to: the file of its page, or the folder of its file.
+    pub(super) fn volume_name(&self) -> &str {
+        match self.name.rsplit_once(" page ").or_else(|| self.name.rsplit_once(" slice ")) {
+            Some((file, number)) if number.parse::<usize>().is_ok() => file,
+            _ => self.name.rsplit_once(['/', '\\']).map_or("", |(folder, _)| folder),
+        }
     }
 
     /// What the image belongs to, see [`Sample::group`].
@@ -154,14 +184,18 @@ impl Item {
         self.target_channels
     }
 
-    /// Rows and columns.
+    /// Slices, rows and columns.
     pub fn extent(&self) -> Extent {
         self.extent
     }
 
     /// Whether nothing has to be read.
     pub fn is_in_memory(&self) -> bool {
-        matches!(self.pixels, Pixels::Memory(_))
+        match &self.pixels {
+            Pixels::Memory(_) => true,
+            Pixels::Files(_) => false,
+            Pixels::Slices(slices) => slices.iter().all(Item::is_in_memory),
+        }
     }
 
     /// Whether pixels of the image may not be finite, where they do not count. They are NaN.
@@ -169,6 +203,7 @@ impl Item {
         match &self.pixels {
             Pixels::Memory(sample) => sample.image.iter().any(|value| !value.is_finite()),
             Pixels::Files(place) => place.files.may_have_gaps(),
+            Pixels::Slices(slices) => slices.iter().any(Item::may_have_gaps),
         }
     }
 
@@ -177,6 +212,10 @@ impl Item {
         match &self.pixels {
             Pixels::Files(place) if place.image_changes.is_empty() && place.target_changes.is_empty() => {
                 Some(place.files.stamp?.with(&place.part))
+            }
+            Pixels::Slices(slices) => {
+                let stamps = slices.iter().map(Item::stamp).collect::<Option<Vec<_>>>()?;
+                Some(stamps.first()?.with(&stamps))
             }
             _ => None,
         }
@@ -187,6 +226,7 @@ impl Item {
         let weights = match &self.pixels {
             Pixels::Memory(sample) => sample.weights.is_some(),
             Pixels::Files(place) => place.files.has_weights() || !place.target_changes.is_empty(),
+            Pixels::Slices(slices) => return slices.iter().map(Item::bytes).sum(),
         };
         let planes = self.channels + self.target_channels.unwrap_or(1) + usize::from(weights);
         (size_of::<f32>() * planes) as u64 * self.extent.pixels() as u64
@@ -197,6 +237,12 @@ impl Item {
         match &self.pixels {
             Pixels::Memory(_) => (self.bytes(), u64::MAX),
             Pixels::Files(place) => (place.files.decoded_bytes(), place.files.cache.room()),
+            Pixels::Slices(slices) => {
+                let each = slices.iter().map(Item::held_bytes);
+                each.fold((0, u64::MAX), |(sum, room), (bytes, own)| {
+                    (u64::saturating_add(sum, bytes), room.min(own))
+                })
+            }
         }
     }
 
@@ -208,6 +254,7 @@ impl Item {
         match &self.pixels {
             Pixels::Memory(sample) => Ok(Cow::Borrowed(sample)),
             Pixels::Files(place) => Ok(Cow::Owned(self.read(place, &Window::whole(self.extent))?)),
+            Pixels::Slices(slices) => Ok(Cow::Owned(self.joined(slices, &Window::whole(self.extent))?)),
         }
     }
 
@@ -221,6 +268,11 @@ impl Item {
             Pixels::Files(place) => {
                 let window = wanted();
                 let sample = Cow::Owned(self.read(place, &window)?);
+                Ok(Part { sample, window, whole: self.extent })
+            }
+            Pixels::Slices(slices) => {
+                let window = wanted();
+                let sample = Cow::Owned(self.joined(slices, &window)?);
                 Ok(Part { sample, window, whole: self.extent })
             }
         }
@@ -238,6 +290,13 @@ impl Item {
                 place.target_changes.iter().for_each(|change| change(&mut target, &mut weights));
                 Ok((target, weights))
             }
+            Pixels::Slices(slices) => {
+                let within = Window { z: 0, extent: Extent { z: 1, ..window.extent }, ..*window };
+                let parts = slices[window.slices()].iter().map(|slice| slice.target_part(&within));
+                let (targets, weights): (Vec<_>, Vec<_>) =
+                    parts.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+                Ok((stacked::targets(targets), stacked::weights(weights, window.extent)))
+            }
         }
     }
 
@@ -249,6 +308,16 @@ impl Item {
         let place = match &self.pixels {
             Pixels::Memory(sample) => return Ok(sample.counts_in(piece)),
             Pixels::Files(place) => place,
+            Pixels::Slices(slices) => {
+                let piece = piece.unwrap_or_else(|| Window::whole(self.extent));
+                let within = Window { z: 0, extent: Extent { z: 1, ..piece.extent }, ..piece };
+                for slice in &slices[piece.slices()] {
+                    if slice.counts_in(Some(within))? {
+                        return Ok(true);
+                    }
+                }
+                return Ok(false);
+            }
         };
         match (place.counting, piece) {
             (Some(Counting::Nothing), _) => return Ok(false),
@@ -266,6 +335,7 @@ impl Item {
         match &mut self.pixels {
             Pixels::Memory(sample) => change(&mut Arc::make_mut(sample).image),
             Pixels::Files(place) => place.image_changes.push(change),
+            Pixels::Slices(slices) => slices.iter_mut().for_each(|slice| slice.change_image(change.clone())),
         }
     }
 
@@ -280,6 +350,9 @@ impl Item {
             Pixels::Files(place) => {
                 place.target_changes.push(change);
                 place.counting = place.counting.filter(|_| keeps_counting);
+            }
+            Pixels::Slices(slices) => {
+                slices.iter_mut().for_each(|slice| slice.change_target(change.clone(), keeps_counting));
             }
         }
     }
@@ -297,14 +370,36 @@ impl Item {
                 let pixels = Pixels::Files(InFiles { part, counting, ..place.clone() });
                 Self { name, extent: window.extent, pixels, ..self.clone() }
             }
+            Pixels::Slices(slices) => {
+                let within = Window { z: 0, extent: Extent { z: 1, ..window.extent }, ..window };
+                let slices =
+                    slices[window.slices()].iter().map(|slice| slice.cut(within, slice.name.clone()));
+                Self { group: self.group.clone(), ..Self::of_slices(name, slices.collect()) }
+            }
         }
+    }
+
+    /// The part `window` of a volume as one sample.
+    fn joined(&self, slices: &[Item], window: &Window) -> Result<Sample> {
+        let within = Window { z: 0, extent: Extent { z: 1, ..window.extent }, ..*window };
+        let mut parts = Vec::new();
+        for slice in &slices[window.slices()] {
+            let sample = match &slice.pixels {
+                Pixels::Files(place) => slice.read(place, &within)?,
+                _ => slice.sample()?.cut(&within),
+            };
+            parts.push(sample);
+        }
+        let sample = stacked::joined(self.name.clone(), parts, window.extent);
+        Ok(Sample { group: self.group.clone(), ..sample })
     }
 
     fn read(&self, place: &InFiles, window: &Window) -> Result<Sample> {
         let (mut image, mut target, mut weights) = place.files.read(&place.moved(window))?;
         place.image_changes.iter().for_each(|change| change(&mut image));
         place.target_changes.iter().for_each(|change| change(&mut target, &mut weights));
-        Ok(Sample { name: self.name.clone(), group: self.group.clone(), image, target, weights })
+        let sample = Sample::new(self.name.clone(), image, target).with_weights(weights);
+        Ok(Sample { group: self.group.clone(), ..sample })
     }
 }
 

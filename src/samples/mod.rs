@@ -55,6 +55,7 @@ mod regions;
 mod results;
 mod sample;
 mod sampling;
+mod stacked;
 mod streaming;
 mod symmetries;
 mod upscaled;

@@ -4,7 +4,7 @@ use super::dataset::Dataset;
 use super::item::Item;
 use super::random::{Stream, below, stream};
 use crate::error::{Error, Result};
-use crate::geometry::Window;
+use crate::geometry::{Extent, Window};
 
 /// Fewer pixels than this along the image are too few to train on or to judge by.
 const MIN_LENGTH: usize = 8;
@@ -18,7 +18,7 @@ impl Dataset {
         })
     }
 
-    /// Cuts the only image, or all images of one place ([`Dataset::is_of_one_place`]) alike, in two along its longer side: `(training, validation)`, where `fraction` of the length, at the end
+    /// Cuts the only image, or all images of one place ([`Dataset::is_of_one_place`]) alike, in two along its longest side: `(training, validation)`, where `fraction` of the length, at the end
     /// that `seed` chooses, is for validation, and `gap` pixels between the two belong to neither.
     ///
     /// # Errors
@@ -48,16 +48,17 @@ impl Dataset {
             let problem = format!("found {} images to cut in two; wanted one", self.items.len());
             return Err(Error::Mismatch(problem));
         };
-        let (height, width) = (item.extent().y, item.extent().x);
-        let length = height.max(width);
+        let Extent { z: slices, y: height, x: width } = item.extent();
+        let length = slices.max(height).max(width);
         let aside =
             ((length as f64 * fraction).round() as usize).max(MIN_LENGTH).next_multiple_of(step.max(1));
         let gap = gap.next_multiple_of(step.max(1));
         let kept = length.saturating_sub(aside + gap);
         if kept < MIN_LENGTH {
             return Err(Error::Mismatch(format!(
-                "{} is {width} x {height} pixels, too few to set {aside} of {length} aside by `val_fraction` with the {gap} pixels between that the network's receptive field spans; give `val_images`, lower `depth`, or cut the image into several by hand",
-                item.name()
+                "{} is {} pixels, too few to set {aside} of {length} aside by `val_fraction` with the {gap} pixels between that the network's receptive field spans; give `val_images`, lower `depth`, or cut the image into several by hand",
+                item.name(),
+                item.extent()
             )));
         }
         let at_start = below(&mut stream(seed, Stream::Split, 0), 2) == 0;
@@ -68,9 +69,12 @@ impl Dataset {
         for at_start in [at_start, !at_start] {
             let (training, validation) = parts(at_start);
             let part = |item: &Item, range: &std::ops::Range<usize>| {
-                let (crop, what) = match height >= width {
-                    true => (Window::plane(range.clone(), 0..width), "rows"),
-                    false => (Window::plane(0..height, range.clone()), "columns"),
+                let (crop, what) = if slices == length && slices > 1 {
+                    (Window::new(range.clone(), 0..height, 0..width), "slices")
+                } else if height >= width {
+                    (Window::new(0..slices, range.clone(), 0..width), "rows")
+                } else {
+                    (Window::new(0..slices, 0..height, range.clone()), "columns")
                 };
                 item.cut(crop, format!("{} {what} {} to {}", item.name(), range.start, range.end - 1))
             };
@@ -110,7 +114,7 @@ mod tests {
             for (height, width) in [(100, 30), (30, 100)] {
                 let set = one(height, width, Array2::zeros((height, width)));
                 let (training, validation) = set.split_off_region(0.2, 25, seed).unwrap();
-                let along = |set: &Dataset| set.sizes()[0].0 * set.sizes()[0].1 / 30;
+                let along = |set: &Dataset| set.sizes()[0].pixels() / 30;
                 assert_eq!((along(&training), along(&validation)), (55, 20));
                 ends.insert(validation.items()[0].name().to_owned());
             }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
 
-use crate::geometry::{Extent, Window};
+use super::stacked;
+use crate::geometry::{Extent, Turn, Upright, Window};
 use crate::metrics::UNLABELLED;
 
 /// What a network is to give for an image, of the same height and width.
@@ -61,8 +62,11 @@ pub fn fill(image: &mut Array3<f32>, numbers: &[f32]) {
 pub struct Sample {
     /// The image's path, and page where the file has several.
     pub name: String,
-    /// The image, of shape `[channel][y][x]`, in the file's own units; NaN is allowed where nothing counts.
+    /// The image, of shape `[channel][y][x]`, in the file's own units; NaN is allowed where nothing counts. A volume has the rows of all
+    /// its slices, one slice below the other, here and in target and weights.
     pub image: Array3<f32>,
+    /// How many slices it has; 1 for an image.
+    pub slices: usize,
     /// What the network is to give for it.
     pub target: Target,
     /// How much each pixel counts, of shape `[y][x]`, finite and not negative; `None` where all count 1.
@@ -102,12 +106,32 @@ impl Counting {
     }
 }
 
+/// The slices of a part of a volume, once it is turned.
+fn turned_slices(window: &Window, turn: Turn) -> usize {
+    match turn.upright {
+        Upright::Z => window.extent.z,
+        Upright::Y => window.extent.y,
+        Upright::X => window.extent.x,
+    }
+}
+
 impl Sample {
     /// An image `[channel][y][x]` and its target, of the same height and width; every pixel counts 1.
     ///
     /// Nothing is checked here; [`super::Dataset::from_memory`] does that.
     pub fn new(name: impl Into<String>, image: Array3<f32>, target: Target) -> Self {
-        Self { name: name.into(), image, target, weights: None, group: None }
+        Self { name: name.into(), image, slices: 1, target, weights: None, group: None }
+    }
+
+    /// The sample as a volume of so many slices, whose rows are one below the other.
+    pub fn of_slices(self, slices: usize) -> Self {
+        Self { slices, ..self }
+    }
+
+    /// Slices, rows of one slice, and columns.
+    pub fn extent(&self) -> Extent {
+        let (_, rows, columns) = self.image.dim();
+        Extent::new(self.slices, rows / self.slices.max(1), columns)
     }
 
     /// The sample with weights `[y][x]` for its pixels, finite and not negative; with `None`, each counts 1.
@@ -117,9 +141,10 @@ impl Sample {
 
     /// Whether the piece (all of it for `None`) has a pixel that counts: one with a class or value, and a weight above 0.
     pub fn counts_in(&self, piece: Option<Window>) -> bool {
-        let (_, height, width) = self.image.dim();
-        let piece = piece.unwrap_or_else(|| Window::whole(Extent::plane(height, width)));
-        piece.rows().any(|y| piece.columns().any(|x| self.counts_at(y, x)))
+        let extent = self.extent();
+        let piece = piece.unwrap_or_else(|| Window::whole(extent));
+        let rows = |z: usize| piece.rows().map(move |y| z * extent.y + y);
+        piece.slices().flat_map(rows).any(|y| piece.columns().any(|x| self.counts_at(y, x)))
     }
 
     /// Whether a pixel counts: it has a class or value, and a weight above 0.
@@ -127,21 +152,44 @@ impl Sample {
         self.target.counts_at(self.weights.as_ref(), y, x)
     }
 
-    /// The rows and columns of `window`, of image, target and weights.
+    /// The part `window` of image, target and weights.
     pub(super) fn cut(&self, window: &Window) -> Sample {
-        let image = self.image.slice(s![.., window.rows(), window.columns()]).to_owned();
-        let (target, weights) = self.target_part(window);
-        Sample::new(self.name.clone(), image, target).with_weights(weights)
+        self.turned_part(window, Turn::IDENTITY)
     }
 
-    /// The rows and columns of `window`, of target and weights.
+    /// The part `window` of image, target and weights, turned.
+    pub(super) fn turned_part(&self, window: &Window, turn: Turn) -> Sample {
+        let (target, weights) = self.turned_target_part(window, turn);
+        let (image, slices) = if self.slices == 1 {
+            (turn.within.apply(&self.image.slice(s![.., window.rows(), window.columns()])), 1)
+        } else {
+            (stacked::part(self.image.view(), self.slices, window, turn), turned_slices(window, turn))
+        };
+        Sample::new(self.name.clone(), image, target).with_weights(weights).of_slices(slices)
+    }
+
+    /// The part `window` of target and weights.
     pub(super) fn target_part(&self, window: &Window) -> (Target, Option<Array2<f32>>) {
-        let (rows, columns) = (window.rows(), window.columns());
-        let weights = self.weights.as_ref();
-        let weights = weights.map(|weights| weights.slice(s![rows.clone(), columns.clone()]).to_owned());
+        self.turned_target_part(window, Turn::IDENTITY)
+    }
+
+    fn turned_target_part(&self, window: &Window, turn: Turn) -> (Target, Option<Array2<f32>>) {
+        let (rows, columns, weights) = (window.rows(), window.columns(), self.weights.as_ref());
+        if self.slices != 1 {
+            let weights = weights.map(|weights| stacked::flat_part(weights, self.slices, window, turn));
+            let target = match &self.target {
+                Target::Classes(classes) => {
+                    Target::Classes(stacked::flat_part(classes, self.slices, window, turn))
+                }
+                Target::Values(values) => Target::Values(stacked::part(values.view(), self.slices, window, turn)),
+            };
+            return (target, weights);
+        }
+        let within = turn.within;
+        let weights = weights.map(|weights| within.apply(&weights.slice(s![rows.clone(), columns.clone()])));
         let target = match &self.target {
-            Target::Classes(classes) => Target::Classes(classes.slice(s![rows, columns]).to_owned()),
-            Target::Values(values) => Target::Values(values.slice(s![.., rows, columns]).to_owned()),
+            Target::Classes(classes) => Target::Classes(within.apply(&classes.slice(s![rows, columns]))),
+            Target::Values(values) => Target::Values(within.apply(&values.slice(s![.., rows, columns]))),
         };
         (target, weights)
     }

@@ -5,16 +5,16 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array3, Axis};
 use rand_chacha::ChaCha8Rng;
 
 use super::class_pixels::ClassPixels;
 use super::item::Part;
 use super::random::{Stream, below, permutation, stream, uniform};
-use super::sample::{Sample, Target};
+use super::sample::Sample;
 use super::symmetries::Symmetries;
 use crate::error::{Error, Result};
-use crate::geometry::{Extent, Symmetry, Window};
+use crate::geometry::{Extent, Symmetry, Turn, Upright, Window};
 
 /// Draws before one that nobody wants is taken.
 const MAX_TRIES: usize = 64;
@@ -28,8 +28,10 @@ pub struct Draw {
     pub crop: Option<Window>,
     /// How it is turned.
     pub symmetry: Symmetry,
-    /// Whether the slices of a slab change places, the first with the last.
+    /// Whether the slices of a slab or of a volume change places, the first with the last.
     pub exchanges_slices: bool,
+    /// Of a volume, which axis becomes z, before slices are turned.
+    pub upright: Upright,
 }
 
 /// Pixels that some of the draws are placed about.
@@ -45,7 +47,7 @@ struct Favoured {
 /// The endless series of draws of a training run.
 #[derive(Debug)]
 pub struct Sampler {
-    sizes: Vec<(usize, usize)>,
+    sizes: Vec<Extent>,
     crop: Option<usize>,
     symmetries: Symmetries,
     seed: u64,
@@ -57,16 +59,16 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Draws from images of the given `(height, width)`, in pixels.
+    /// Draws from images or volumes of the given sizes.
     ///
-    /// With `crop`, each draw takes a random square of that side; where an image is smaller, all of it in
+    /// With `crop`, each draw takes a random square of that side, or a cube; where an image is smaller, all of it in
     /// that direction. Each draw is turned by a random one of the `symmetries` (all for `true`, none for `false`): of those
     /// that keep the shape where the piece is not square, so that shapes stay equal over a batch.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for no images, [`Error::Setting`] for a crop of 0 pixels.
     pub fn new(
-        sizes: Vec<(usize, usize)>,
+        sizes: Vec<Extent>,
         crop: Option<usize>,
         symmetries: impl Into<Symmetries>,
         seed: u64,
@@ -137,30 +139,39 @@ impl Sampler {
             _ => None,
         };
         let index = favoured.map_or_else(|| self.index(n), |(index, ..)| index);
-        let (height, width) = self.sizes[index];
+        let whole = self.sizes[index];
         let crop = self.crop.map(|side| {
-            let (crop_height, crop_width) = (side.min(height), side.min(width));
-            let (y, x) = match favoured {
-                Some((_, y, x)) => {
+            let cut = Extent::new(side.min(whole.z), side.min(whole.y), side.min(whole.x));
+            let (z, y, x) = match favoured {
+                Some((_, row, x)) => {
                     let about = |pixel: usize, length: usize, whole: usize| {
                         pixel.saturating_sub(length / 2).min(whole - length)
                     };
-                    (about(y, crop_height, height), about(x, crop_width, width))
+                    // Rows are those of all slices.
+                    let (z, y) = (row / whole.y, row % whole.y);
+                    (about(z, cut.z, whole.z), about(y, cut.y, whole.y), about(x, cut.x, whole.x))
                 }
                 None => {
-                    let y = below(random, height - crop_height + 1);
-                    (y, below(random, width - crop_width + 1))
+                    // Of an image no number is drawn for the slice.
+                    let z = if whole.z == 1 { 0 } else { below(random, whole.z - cut.z + 1) };
+                    let y = below(random, whole.y - cut.y + 1);
+                    (z, y, below(random, whole.x - cut.x + 1))
                 }
             };
-            Window::plane(y..y + crop_height, x..x + crop_width)
+            Window::new(z..z + cut.z, y..y + cut.y, x..x + cut.x)
         });
-        let (height, width) = crop.map_or((height, width), |crop| (crop.extent.y, crop.extent.x));
-        let symmetry = match &self.symmetries.of(height == width)[..] {
+        let shown = crop.map_or(whole, |crop| crop.extent);
+        let symmetry = match &self.symmetries.of(shown.y == shown.x)[..] {
             [only] => *only,
             several => several[below(random, several.len())],
         };
-        let exchanges_slices = self.slab > 1 && self.symmetries.exchange_slices() && below(random, 2) == 1;
-        Ok(Draw { index, crop, symmetry, exchanges_slices })
+        let several_slices = self.slab > 1 || whole.z > 1;
+        let exchanges_slices = several_slices && self.symmetries.exchange_slices() && below(random, 2) == 1;
+        let upright = match self.symmetries.uprights(shown) {
+            [only] => *only,
+            several => several[below(random, several.len())],
+        };
+        Ok(Draw { index, crop, symmetry, exchanges_slices, upright })
     }
 
     fn index(&self, n: u64) -> usize {
@@ -189,7 +200,12 @@ pub fn with_slices_exchanged(image: &Array3<f32>, slab: usize) -> Array3<f32> {
 }
 
 impl Draw {
-    /// The rows and columns that are taken of an image of `whole`, before turning.
+    /// What becomes of a volume.
+    fn turn(&self) -> Turn {
+        Turn { upright: self.upright, within: self.symmetry, reverses: self.exchanges_slices }
+    }
+
+    /// The part that is taken of an image of `whole`, before turning.
     pub(super) fn window(&self, whole: Extent) -> Window {
         self.crop.unwrap_or_else(|| Window::whole(whole))
     }
@@ -200,22 +216,15 @@ impl Draw {
 /// # Panics
 /// For a crop that does not lie inside the part.
 pub(super) fn cut(part: &Part, draw: &Draw) -> Sample {
-    let (top, left) = part.origin();
-    let crop = draw.window(part.whole_extent());
-    let (rows, columns) =
-        (crop.y - top..crop.y - top + crop.extent.y, crop.x - left..crop.x - left + crop.extent.x);
+    let window = part.inside(&draw.window(part.whole_extent()));
     let sample = part.sample();
-    let piece =
-        |values: &Array3<f32>| draw.symmetry.apply(&values.slice(s![.., rows.clone(), columns.clone()]));
-    let flat = |values: &Array2<f32>| draw.symmetry.apply(&values.slice(s![rows.clone(), columns.clone()]));
-    let target = match &sample.target {
-        Target::Values(values) => Target::Values(piece(values)),
-        Target::Classes(classes) => {
-            Target::Classes(draw.symmetry.apply(&classes.slice(s![rows.clone(), columns.clone()])))
-        }
+    let turn = if sample.slices > 1 {
+        draw.turn()
+    } else {
+        // The slices of a slab are channels.
+        Turn { within: draw.symmetry, ..Turn::IDENTITY }
     };
-    Sample::new(sample.name.clone(), piece(&sample.image), target)
-        .with_weights(sample.weights.as_ref().map(flat))
+    sample.turned_part(&window, turn)
 }
 
 #[cfg(test)]
@@ -223,16 +232,20 @@ mod tests {
     use std::borrow::Cow;
     use std::collections::HashSet;
 
+    use ndarray::Array2;
+
+    use super::super::sample::Target;
     use super::*;
 
     #[test]
     fn image_target_and_weights_are_cut_alike() {
         let image = Array3::from_shape_fn((2, 7, 9), |(c, y, x)| (c * 100 + y * 9 + x) as f32);
         let classes = Array2::from_shape_fn((7, 9), |(y, x)| (y * 9 + x) as u32);
-        let sampler = Sampler::new(vec![(7, 9)], Some(4), true, 5).unwrap();
+        let sampler = Sampler::new(vec![Extent::plane(7, 9)], Some(4), true, 5).unwrap();
         for n in 0..50 {
             let draw = sampler.draw(n).unwrap();
             let sample = Sample {
+                slices: 1,
                 name: "a".into(),
                 image: image.clone(),
                 target: Target::Classes(classes.clone()),
@@ -252,7 +265,7 @@ mod tests {
 
     #[test]
     fn draws_depend_on_seed_and_number_only() {
-        let sizes = vec![(20, 30), (16, 16), (8, 40), (20, 20)];
+        let sizes = [(20, 30), (16, 16), (8, 40), (20, 20)].map(|(y, x)| Extent::plane(y, x)).to_vec();
         let sampler = Sampler::new(sizes.clone(), Some(16), true, 9).unwrap();
         let forward: Vec<_> = (0..40).map(|n| sampler.draw(n).unwrap()).collect();
         let again = Sampler::new(sizes.clone(), Some(16), true, 9).unwrap();
@@ -265,7 +278,7 @@ mod tests {
 
     #[test]
     fn every_image_is_drawn_once_an_epoch_in_changing_order() {
-        let sampler = Sampler::new(vec![(4, 4); 12], None, false, 1).unwrap();
+        let sampler = Sampler::new(vec![Extent::plane(4, 4); 12], None, false, 1).unwrap();
         let epochs: Vec<Vec<usize>> = (0..3)
             .map(|epoch| (0..12).map(|n| sampler.draw(epoch * 12 + n).unwrap().index).collect())
             .collect();
@@ -281,7 +294,7 @@ mod tests {
 
     #[test]
     fn crops_reach_every_place_and_shrink_to_small_images() {
-        let sampler = Sampler::new(vec![(5, 2)], Some(3), true, 2).unwrap();
+        let sampler = Sampler::new(vec![Extent::plane(5, 2)], Some(3), true, 2).unwrap();
         let draws: Vec<_> = (0..200).map(|n| sampler.draw(n).unwrap()).collect();
         let places: HashSet<_> = draws.iter().map(|draw| draw.crop.unwrap().y).collect();
         assert_eq!(places, HashSet::from([0, 1, 2]));
@@ -290,14 +303,14 @@ mod tests {
             assert_eq!((crop.x, crop.extent), (0, Extent::plane(3, 2)));
             assert!(!draw.symmetry.transposes());
         }
-        let square = Sampler::new(vec![(5, 5)], Some(3), true, 2).unwrap();
+        let square = Sampler::new(vec![Extent::plane(5, 5)], Some(3), true, 2).unwrap();
         let all: HashSet<_> = (0..200).map(|n| square.draw(n).unwrap().symmetry).collect();
         assert_eq!(all.len(), 8);
     }
 
     #[test]
     fn a_draw_that_is_not_wanted_is_drawn_anew() {
-        let sampler = Sampler::new(vec![(40, 40), (40, 40)], Some(8), true, 5).unwrap();
+        let sampler = Sampler::new(vec![Extent::plane(40, 40), Extent::plane(40, 40)], Some(8), true, 5).unwrap();
         let left = |draw: &Draw| Ok(draw.crop.unwrap().x < 4);
         for n in 0..40 {
             let draw = sampler.draw_where(n, left).unwrap();
@@ -314,6 +327,7 @@ mod tests {
         classes[1][[30, 33]] = 1;
         classes[1][[0, 63]] = 2;
         let sample = |target: Array2<u32>| Sample {
+            slices: 1,
             name: "a".into(),
             image: Array3::zeros((1, 64, 64)),
             target: Target::Classes(target),
@@ -344,14 +358,14 @@ mod tests {
             with_slices_exchanged(&image, 3).index_axis(Axis(2), 0).iter().copied().collect::<Vec<_>>();
         assert_eq!(order, [40.0, 50.0, 20.0, 30.0, 0.0, 10.0]);
         let exchanged = |symmetries: Symmetries, slab| {
-            let sampler = Sampler::new(vec![(9, 9)], Some(4), symmetries, 5).unwrap().of_slabs(slab);
+            let sampler = Sampler::new(vec![Extent::plane(9, 9)], Some(4), symmetries, 5).unwrap().of_slabs(slab);
             (0..100).filter(|n| sampler.draw(*n).unwrap().exchanges_slices).count()
         };
         assert!((30..70).contains(&exchanged(Symmetries::All, 3)));
         assert_eq!((exchanged(Symmetries::All, 1), exchanged(Symmetries::Rotations, 3)), (0, 0));
         // What else is drawn stays as it is without slabs.
-        let one = Sampler::new(vec![(9, 9)], Some(4), true, 5).unwrap();
-        let of_slabs = Sampler::new(vec![(9, 9)], Some(4), true, 5).unwrap().of_slabs(3);
+        let one = Sampler::new(vec![Extent::plane(9, 9)], Some(4), true, 5).unwrap();
+        let of_slabs = Sampler::new(vec![Extent::plane(9, 9)], Some(4), true, 5).unwrap().of_slabs(3);
         for n in 0..20 {
             assert_eq!(one.draw(n).unwrap(), Draw { exchanges_slices: false, ..of_slabs.draw(n).unwrap() });
         }
@@ -360,6 +374,6 @@ mod tests {
     #[test]
     fn nothing_to_draw_from_is_an_error() {
         assert!(Sampler::new(vec![], None, false, 0).is_err());
-        assert!(Sampler::new(vec![(3, 3)], Some(0), false, 0).is_err());
+        assert!(Sampler::new(vec![Extent::plane(3, 3)], Some(0), false, 0).is_err());
     }
 }

@@ -1,13 +1,15 @@
 //! Which flips and rotations images are shown in.
 
-use crate::geometry::Symmetry;
+use crate::geometry::{Extent, Symmetry, Upright};
 use crate::settings::named_choices;
 
 named_choices! {
     /// Which flips and rotations images are shown in, each equally often.
     pub enum Symmetries of "symmetries", default All, switch All None {
-        /// All eight flips and rotations.
+        /// All eight flips and rotations; of volumes all 48 of a cube, where pieces are one.
         All = "all",
+        /// All that keep z: of volumes the 16 that keep slices together, where voxels are longer than wide; of images all.
+        KeepZ = "keep-z",
         /// As they are, and left and right exchanged: an up and a down stay what they are.
         Horizontal = "horizontal",
         /// As they are, and up and down exchanged.
@@ -24,8 +26,8 @@ impl Symmetries {
     pub(super) fn of(self, square: bool) -> Vec<Symmetry> {
         let [identity, up_down, left_right, half, _, quarter, other_quarter, _] = Symmetry::ALL;
         match (self, square) {
-            (Self::All, true) => Symmetry::ALL.to_vec(),
-            (Self::All, false) => Symmetry::ALL[..4].to_vec(),
+            (Self::All | Self::KeepZ, true) => Symmetry::ALL.to_vec(),
+            (Self::All | Self::KeepZ, false) => Symmetry::ALL[..4].to_vec(),
             (Self::Horizontal, _) => vec![identity, left_right],
             (Self::Vertical, _) => vec![identity, up_down],
             (Self::Rotations, true) => vec![identity, quarter, half, other_quarter],
@@ -36,9 +38,15 @@ impl Symmetries {
 }
 
 impl Symmetries {
-    /// Whether slabs are shown with above and below exchanged too.
+    /// Whether slabs and volumes are shown with above and below exchanged too.
     pub(super) fn exchange_slices(self) -> bool {
-        self == Self::All
+        matches!(self, Self::All | Self::KeepZ)
+    }
+
+    /// The axes that may become z in pieces of `extent`: others than z in cubes alone, as batches need one shape.
+    pub(super) fn uprights(self, extent: Extent) -> &'static [Upright] {
+        let is_cube = extent.z > 1 && extent.z == extent.y && extent.y == extent.x;
+        if self == Self::All && is_cube { &[Upright::Z, Upright::Y, Upright::X] } else { &[Upright::Z] }
     }
 }
 

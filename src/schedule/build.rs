@@ -34,7 +34,7 @@ pub struct Schedule {
     pub architecture: Architecture,
     /// The images.
     pub shape: Shape,
-    /// Width of the margins in pixels: the largest dilation.
+    /// Width of the margins in pixels: the largest dilation, or 0 for networks of volumes.
     pub margin: usize,
     /// How feature maps lie in memory.
     pub map_layout: PlaneLayout,
@@ -112,6 +112,11 @@ impl Schedule {
         u64::try_from(4 * (pages.sum::<u128>() + outputs)).unwrap_or(u64::MAX)
     }
 
+    /// Rows of a plane without its margins: those of all slices, which lie one below the other.
+    pub fn rows(&self) -> usize {
+        self.shape.extent.z * self.shape.extent.y
+    }
+
     /// Numbers in the buffer of outputs, and in that of their gradients.
     pub fn output_length(&self) -> usize {
         self.output_page().length
@@ -163,9 +168,15 @@ impl Schedule {
 
     fn empty(architecture: &Architecture, shape: Shape, options: &Options) -> Result<Self> {
         architecture.validate()?;
-        let margin = architecture.largest_dilation();
-        let map_layout = PlaneLayout::maps(shape.extent, margin, options.alignment)?;
-        let output_layout = PlaneLayout::gradients(shape.extent, margin, options.alignment)?;
+        let (extent, alignment) = (shape.extent, options.alignment);
+        let (margin, map_layout, output_layout) = if architecture.is_of_volumes() {
+            let layout = PlaneLayout::volumes(extent, alignment)?;
+            (0, layout, layout)
+        } else {
+            let margin = architecture.largest_dilation();
+            let maps = PlaneLayout::maps(extent, margin, alignment)?;
+            (margin, maps, PlaneLayout::gradients(extent, margin, alignment)?)
+        };
         let most = options.max_page_bytes;
         // The outputs are one buffer; checking them as one page of one channel finds those that are too large.
         pages("outputs", 0..1, &output_layout, shape.batch * architecture.outputs, most)?;

@@ -51,13 +51,23 @@ impl PlaneLayout {
         Self::new(extent, 0, margin, alignment)
     }
 
+    /// The layout of all planes of networks of volumes: slices one below the other as if they were one image of `extent.z * extent.y`
+    /// rows, without margins, because what lies beyond an edge along z would take too much memory.
+    ///
+    /// # Errors
+    /// As [`PlaneLayout::maps`], which takes no more than one slice.
+    pub fn volumes(extent: Extent, alignment: usize) -> Result<Self> {
+        let rows = extent.z.checked_mul(extent.y).ok_or_else(|| too_large(extent))?;
+        Self::new(Extent::plane(rows, extent.x), 0, 0, alignment)
+    }
+
     fn new(extent: Extent, above: usize, margin: usize, alignment: usize) -> Result<Self> {
         if extent.z != 1 || extent.y == 0 || extent.x == 0 {
             let found = format!("{}x{}x{}", extent.z, extent.y, extent.x);
             return Err(Error::setting(
                 "the image size (slices x rows x columns)",
                 found,
-                "it must be 1 slice of at least 1x1 pixels",
+                "it must be of at least 1x1 pixels, and of 1 slice for a network of 2 dimensions",
             ));
         }
         let left = margin.next_multiple_of(alignment);

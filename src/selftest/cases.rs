@@ -57,7 +57,9 @@ impl Case {
             outputs: pick(1, 6),
             width: pick(1, 4),
             depth: pick(1, 7),
+            dimensions: 2,
             dilations,
+            dilations_z: Vec::new(),
             dilation_mode: [DilationMode::Channel, DilationMode::Layer][pick(0, 1)],
             boundary: [Boundary::Reflect, Boundary::Symmetric, Boundary::Zeros][pick(0, 2)],
             stem: Stem::default(),
@@ -68,6 +70,47 @@ impl Case {
         let stem = Stem { scales: scales.iter().copied().map(Scale::from).collect() };
         let architecture = Architecture { stem, ..architecture };
         let case = Self::new(architecture, Shape { batch, extent }, segments, seed);
+        let losses = if segments { OF_CLASSES } else { OF_VALUES };
+        Self { loss: losses[seed as usize / 2 % 4], ..case }
+    }
+
+    /// As [`Case::random`], of three dimensions: volumes from 1x1x1 to a few thousand voxels, also of one slice, row or column, with
+    /// dilations beyond the volume along each axis, and lists of their own along z.
+    pub fn random_volume(seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x3d);
+        let mut pick = |from: usize, to: usize| random.random_range(from..=to);
+        let side = |kind: usize, pick: &mut dyn FnMut(usize, usize) -> usize| match kind {
+            0 => pick(1, 3),
+            1 => pick(4, 9),
+            _ => pick(10, 21),
+        };
+        let kinds = [pick(0, 2), pick(0, 2), pick(0, 2)];
+        let [z, y, x] = kinds.map(|kind| side(kind, &mut pick));
+        let dilations = match pick(0, 2) {
+            0 => (1..=10).collect(),
+            1 => (0..pick(1, 4)).map(|_| pick(1, 5)).collect(),
+            _ => vec![1, pick(10, 40), 2],
+        };
+        let dilations_z = match pick(0, 3) {
+            0 | 1 => Vec::new(),
+            2 => (0..pick(1, 3)).map(|_| pick(0, 3)).collect(),
+            _ => vec![pick(0, 30), 1],
+        };
+        let architecture = Architecture {
+            inputs: pick(1, 2),
+            outputs: pick(1, 4),
+            width: pick(1, 3),
+            depth: pick(1, 6),
+            dimensions: 3,
+            dilations,
+            dilations_z,
+            dilation_mode: [DilationMode::Channel, DilationMode::Layer][pick(0, 1)],
+            boundary: [Boundary::Reflect, Boundary::Symmetric, Boundary::Zeros][pick(0, 2)],
+            stem: Stem::default(),
+        };
+        let segments = pick(0, 1) == 0;
+        let shape = Shape { batch: pick(1, 2), extent: Extent::new(z, y, x) };
+        let case = Self::new(architecture, shape, segments, seed);
         let losses = if segments { OF_CLASSES } else { OF_VALUES };
         Self { loss: losses[seed as usize / 2 % 4], ..case }
     }

@@ -176,8 +176,11 @@ fn few_channels(case: &Case) -> Result<u64> {
     let Shape { batch, extent } = case.images.shape;
     let margin = case.architecture.largest_dilation();
     // Rows are aligned to at most 16 numbers.
-    let maps = PlaneLayout::maps(extent, margin, 16)?;
-    let outputs = PlaneLayout::gradients(extent, margin, 16)?;
+    let (maps, outputs) = if case.architecture.is_of_volumes() {
+        (PlaneLayout::volumes(extent, 16)?, PlaneLayout::volumes(extent, 16)?)
+    } else {
+        (PlaneLayout::maps(extent, margin, 16)?, PlaneLayout::gradients(extent, margin, 16)?)
+    };
     let planes = (3 * maps.plane).max(case.architecture.outputs * outputs.plane);
     Ok(4 * (batch * planes + 2 * maps.guard) as u64)
 }
@@ -211,13 +214,42 @@ pub fn random_networks_agree(open: &Open, cases: std::ops::Range<u64>) -> Outcom
     Ok(all)
 }
 
+/// The random networks of three dimensions with the seeds `cases`, as [`random_networks_agree`].
+///
+/// # Errors
+/// The first difference.
+pub fn random_volumes_agree(open: &Open, cases: std::ops::Range<u64>) -> Outcome<Agreement> {
+    let mut all = Agreement::default();
+    for seed in cases {
+        let case = Case::random_volume(seed);
+        let setting = random_setting(seed, &case)?;
+        all.merge(&check_case(open, seed, &case, setting)?);
+    }
+    all.check_sides(&"all random networks of volumes")?;
+    Ok(all)
+}
+
 /// Twenty steps: the loss follows float64, and a second run gives the same bits.
 ///
 /// # Errors
 /// The first difference.
 pub fn training_follows_float64(open: &Open, segments: bool) -> Outcome<()> {
     let architecture = Architecture::new(1, if segments { 3 } else { 1 }, 12);
-    let shape = Shape { batch: 2, extent: Extent::plane(24, 31) };
+    follows_float64(open, architecture, Extent::plane(24, 31), segments)
+}
+
+/// As [`training_follows_float64`], on volumes.
+///
+/// # Errors
+/// The first difference.
+pub fn training_on_volumes_follows_float64(open: &Open) -> Outcome<()> {
+    let dilations_z = vec![1, 0, 2];
+    let architecture = Architecture { dimensions: 3, dilations_z, ..Architecture::new(1, 3, 8) };
+    follows_float64(open, architecture, Extent::new(6, 9, 13), true)
+}
+
+fn follows_float64(open: &Open, architecture: Architecture, extent: Extent, segments: bool) -> Outcome<()> {
+    let shape = Shape { batch: 2, extent };
     let mut case = Case::new(architecture, shape, segments, 11);
     case.parameters = initialise(&case.architecture, 3);
     case.targets.weights = None;
@@ -374,6 +406,26 @@ pub fn larger_images_agree(open: &Open) -> Outcome<()> {
         let shape = Shape { batch: 1, extent: Extent::plane(67, 130) };
         let case = Case::new(architecture, shape, true, seed);
         check_case(open, seed, &case, Setting { block: 3, max_page_bytes: u64::MAX })?;
+    }
+    Ok(())
+}
+
+/// Volumes that fill register tiles of every size, with sums in several pieces and many feature maps.
+///
+/// # Errors
+/// The first difference.
+pub fn larger_volumes_agree(open: &Open) -> Outcome<()> {
+    for (seed, boundary) in [(1, Boundary::Reflect), (2, Boundary::Symmetric), (3, Boundary::Zeros)] {
+        let architecture = Architecture {
+            boundary,
+            dimensions: 3,
+            dilations: vec![1, 2, 3, 8],
+            ..Architecture::new(2, 3, 15)
+        };
+        let extent =
+            [Extent::new(3, 9, 140), Extent::new(2, 67, 9), Extent::new(21, 5, 36)][seed as usize - 1];
+        let case = Case::new(architecture, Shape { batch: 1, extent }, true, seed);
+        check_case(open, seed, &case, Setting { block: 7, max_page_bytes: u64::MAX })?;
     }
     Ok(())
 }

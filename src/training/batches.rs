@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::choices::CROP;
+use super::choices::{CROP, CROP_OF_VOLUMES};
 use super::prepare::Prepared;
 use super::settings::Settings;
 use crate::Result;
@@ -65,7 +65,7 @@ impl Batches {
         let Settings {
             batch, crop, symmetries, favour_rare, favour_labelled, seed, augmentation, slab, ..
         } = *settings;
-        let crop = crop.unwrap_or(CROP);
+        let crop = crop.unwrap_or(if settings.dimensions == 3 { CROP_OF_VOLUMES } else { CROP });
         let mut sampler =
             Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?.of_slabs(slab);
         let favour_labelled = favour_labelled.unwrap_or(0.0);
@@ -86,17 +86,17 @@ impl Batches {
         })
     }
 
-    /// What is shown of an image of `(height, width)` pixels.
-    fn piece(&self, (height, width): (usize, usize)) -> Extent {
+    /// What is shown of an image of `whole` pixels.
+    fn piece(&self, whole: Extent) -> Extent {
         match self.crop {
-            0 => Extent::plane(height, width),
-            crop => Extent::plane(height.min(crop), width.min(crop)),
+            0 => whole,
+            crop => Extent::new(whole.z.min(crop), whole.y.min(crop), whole.x.min(crop)),
         }
     }
 
     /// Steps in an epoch: as many as show about as many pixels as the set holds, but each image at least once.
     pub(super) fn steps_in_epoch(&self) -> u64 {
-        let shown = |size: (usize, usize)| (size.0 * size.1) as f64 / self.piece(size).pixels() as f64;
+        let shown = |size: Extent| size.pixels() as f64 / self.piece(size).pixels() as f64;
         let draws: f64 = self.set.sizes().into_iter().map(shown).sum();
         ((draws / self.batch as f64).round() as u64).max(self.set.len().div_ceil(self.batch) as u64)
     }
@@ -134,7 +134,7 @@ impl Batches {
         if let Some(noise) = &self.coarse_noise {
             noise.add(&mut sample, &draw, self.set.items()[draw.index].extent(), self.seed, n)?;
         }
-        if draw.exchanges_slices {
+        if draw.exchanges_slices && self.slab > 1 {
             sample.image = with_slices_exchanged(&sample.image, self.slab);
         }
         if let Some(spots) = &self.blind_spots {
@@ -160,7 +160,7 @@ impl Batches {
         let samples = samples.into_iter().collect::<Result<Vec<_>>>()?;
         let mut groups: Vec<Vec<&Sample>> = Vec::new();
         for sample in &samples {
-            match groups.iter_mut().find(|group| group[0].image.dim() == sample.image.dim()) {
+            match groups.iter_mut().find(|group| group[0].extent() == sample.extent()) {
                 Some(group) => group.push(sample),
                 None => groups.push(vec![sample]),
             }
@@ -246,8 +246,7 @@ pub(super) fn steps_ahead(shape: Shape, channels: usize) -> usize {
 }
 
 fn gather(samples: &[&Sample]) -> (Images, Targets) {
-    let (_, height, width) = samples[0].image.dim();
-    let shape = Shape { batch: samples.len(), extent: Extent::plane(height, width) };
+    let shape = Shape { batch: samples.len(), extent: samples[0].extent() };
     let pixels = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
     let targets = Targets { values: target_values(samples), weights: weights(samples) };
     (Images { shape, pixels }, targets)
@@ -272,10 +271,9 @@ fn weights(samples: &[&Sample]) -> Option<Vec<f32>> {
     samples.iter().any(|sample| sample.weights.is_some()).then(|| {
         let mut all = Vec::new();
         for sample in samples {
-            let (_, height, width) = sample.image.dim();
             match &sample.weights {
                 Some(weights) => all.extend(weights.iter().copied()),
-                None => all.extend(std::iter::repeat_n(1.0, height * width)),
+                None => all.extend(std::iter::repeat_n(1.0, sample.extent().pixels())),
             }
         }
         all
@@ -292,6 +290,7 @@ mod tests {
     #[test]
     fn steps_that_are_made_ahead_are_those_that_are_made_when_asked_for() {
         let sample = |name: &str, shift: usize| Sample {
+            slices: 1,
             name: name.into(),
             image: Array3::from_shape_fn((1, 9, 11), |(_, y, x)| (y * 11 + x + shift) as f32),
             target: Target::Classes(Array2::zeros((9, 11))),

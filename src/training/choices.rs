@@ -4,13 +4,18 @@ use super::settings::AUTO;
 use super::{Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
 use crate::geometry::Footprint;
 use crate::network::Architecture;
+use crate::samples::Symmetries;
 
 /// Layers of a network where much is labelled.
 pub(super) const DEPTH: usize = 50;
+/// Layers of networks of volumes, where most is labelled: a layer has three times as many taps.
+pub(super) const DEPTH_OF_VOLUMES: usize = 30;
 /// Layers where little is: they learn in seconds, and have less to learn the strokes by heart with.
 const DEPTH_OF_FEW: usize = 20;
 /// Rows and columns of the pieces that are shown where much is labelled.
 pub(super) const CROP: usize = 256;
+/// Slices, rows and columns of those of volumes, at about the cost of one and a half pieces of images.
+pub(super) const CROP_OF_VOLUMES: usize = 48;
 /// Those where little is: more steps a second, and still wide enough to see what is around a stroke.
 const CROP_OF_FEW: usize = 192;
 /// Up to this share of the pixels labelled, labels are strokes.
@@ -62,14 +67,19 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
         }
     }
     if settings.depth.is_none() {
-        settings.depth = Some(if few { DEPTH_OF_FEW } else { DEPTH });
+        let usual = if settings.is_of_volumes() { DEPTH_OF_VOLUMES } else { DEPTH };
+        settings.depth = Some(if few { DEPTH_OF_FEW } else { usual });
         if few {
             chosen.push(format!("`depth` {DEPTH_OF_FEW}"));
         }
     }
     if settings.crop.is_none() {
-        settings.crop = Some(if few { CROP_OF_FEW } else { CROP });
-        if few {
+        settings.crop = Some(match (settings.is_of_volumes(), few) {
+            (true, _) => CROP_OF_VOLUMES,
+            (false, true) => CROP_OF_FEW,
+            (false, false) => CROP,
+        });
+        if few && !settings.is_of_volumes() {
             chosen.push(format!("`crop` {CROP_OF_FEW}"));
         }
     }
@@ -136,6 +146,9 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
                 )
             }
         });
+    }
+    if settings.is_of_volumes() && settings.symmetries == Symmetries::All && !settings.has_cubic_voxels() {
+        settings.symmetries = Symmetries::KeepZ;
     }
     if settings.normalise == AUTO {
         settings.normalise = "mean".into();

@@ -17,14 +17,17 @@ impl Settings {
     /// As [`Model::read`].
     pub fn start_from(&mut self, path: &str) -> Result<()> {
         let Model {
-            architecture: Architecture { width, depth, dilations, boundary, stem, .. },
+            architecture: Architecture { width, depth, dimensions, dilations, dilations_z, boundary, stem, .. },
             slab,
             upscaling,
             ..
         } = Model::read(Path::new(path))?;
         self.init = Some(path.into());
         (self.width, self.depth, self.boundary, self.slab) = (width, Some(depth), boundary, slab);
-        self.dilations = dilations.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let list = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        self.dilations = list(&dilations);
+        self.dimensions = dimensions;
+        (self.dilations_z, self.voxel_size) = ((!dilations_z.is_empty()).then(|| list(&dilations_z)), None);
         self.stem = stem.to_string();
         if let Some(upscaling) = upscaling {
             self.factor = upscaling.factor;
@@ -51,7 +54,9 @@ impl Settings {
         let parts = [
             ("depth", found.depth.to_string(), wanted.depth.to_string()),
             ("width", found.width.to_string(), wanted.width.to_string()),
+            ("dimensions", found.dimensions.to_string(), wanted.dimensions.to_string()),
             ("dilations", list(&found.dilations), list(&wanted.dilations)),
+            ("dilations_z", list(&found.dilations_z), list(&wanted.dilations_z)),
             ("boundary", found.boundary.name().into(), wanted.boundary.name().into()),
             ("stem", found.stem.to_string(), wanted.stem.to_string()),
             ("slab", self.slab.to_string(), model.slab.to_string()),

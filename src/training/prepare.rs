@@ -147,6 +147,11 @@ impl Prepared {
         continued: Option<Model>,
     ) -> Result<Self> {
         settings.validate()?;
+        let (training, validation) = if settings.is_of_volumes() {
+            (training.into_volumes()?, validation.map(Dataset::into_volumes).transpose()?)
+        } else {
+            (training, validation)
+        };
         let inputs = training.channels();
         let outputs = match &task {
             Task::Segment { classes } => classes.len(),
@@ -160,7 +165,7 @@ impl Prepared {
         };
         check_labelled(&training)?;
         let (mut training, mut validation) =
-            set_aside(settings, training, validation, architecture(settings)?.receptive_field())?;
+            set_aside(settings, training, validation, &architecture(settings)?)?;
         check_labelled(&training)?;
         if let Some(validation) = &validation {
             same_channels("images", inputs, validation.channels())?;
@@ -191,7 +196,7 @@ impl Prepared {
         let found = survey(TRAINING, &training, &wanted)?;
         let mut chosen = settings.clone();
         let pixels =
-            training.sizes().iter().map(|&(height, width)| height as f64 * width as f64).sum::<f64>();
+            training.sizes().iter().map(|size| size.pixels() as f64).sum::<f64>();
         let labelled = (!regresses).then(|| found.totals.sum() / pixels);
         let initial_network = initial.as_ref().map(|model| model.architecture.clone());
         let noise = match (settings.alone, settings.blind_mask) {
@@ -339,13 +344,13 @@ fn segmentation(mapping: &LabelMapping, rule: &LabelRule, names: Option<&str>) -
     Ok(Task::Segment { classes })
 }
 
-/// Sets images aside for validation, where the settings say so; of a single image a part, as far from the rest as a network
-/// of this receptive field in pixels sees.
+/// Sets images aside for validation, where the settings say so; of a single image or volume a part, as far from the rest
+/// as a network of `architecture` sees.
 fn set_aside(
     settings: &Settings,
     training: Dataset,
     validation: Option<Dataset>,
-    receptive_field: usize,
+    architecture: &Architecture,
 ) -> Result<(Dataset, Option<Dataset>)> {
     if validation.is_some() {
         return match settings.val_fraction {
@@ -361,7 +366,14 @@ fn set_aside(
         (Some(fraction), _)
             if training.len() == 1 || !settings.splits.is_empty() && training.is_of_one_place() =>
         {
-            training.split_off_steps(fraction, receptive_field, settings.factor, settings.seed)?
+            // Of a volume slices are set aside where it is longest along z, of which a network sees fewer.
+            let along_z = training.items().first().is_some_and(|item| {
+                let extent = item.extent();
+                extent.z > 1 && extent.z >= extent.y.max(extent.x)
+            });
+            let field =
+                if along_z { architecture.receptive_field_z() } else { architecture.receptive_field() };
+            training.split_off_steps(fraction, field, settings.factor, settings.seed)?
         }
         (Some(fraction), _) => training.split_off_fraction(fraction, settings.seed)?,
         (None, Some((folds, fold))) => training.split_off_fold(fold, folds)?,

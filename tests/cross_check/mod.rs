@@ -1,11 +1,27 @@
 //! The checks of `msd_gpu::selftest` as tests.
 
-/// The tests that every engine has to pass, for the engine that `$open` opens, with `$cases` random networks.
+/// The tests that every engine has to pass, for the engine that `$open` opens, with `$cases` random networks
+/// of images and `$volumes` of volumes.
 macro_rules! engine_tests {
-    ($open:expr, $cases:expr) => {
+    ($open:expr, $cases:expr, $volumes:expr) => {
         #[test]
         fn random_networks_agree() {
             msd_gpu::selftest::random_networks_agree(&$open, 0..$cases).unwrap();
+        }
+
+        #[test]
+        fn random_volumes_agree() {
+            msd_gpu::selftest::random_volumes_agree(&$open, 0..$volumes).unwrap();
+        }
+
+        #[test]
+        fn larger_volumes_agree() {
+            msd_gpu::selftest::larger_volumes_agree(&$open).unwrap();
+        }
+
+        #[test]
+        fn training_on_volumes_follows_float64() {
+            msd_gpu::selftest::training_on_volumes_follows_float64(&$open).unwrap();
         }
 
         #[test]

@@ -23,9 +23,12 @@ use crate::{Error, Result};
 pub struct BenchArguments {
     #[command(flatten)]
     device: DeviceArguments,
-    /// Rows and columns of the images
-    #[arg(long, default_value_t = 256)]
-    size: usize,
+    /// Dimensions of the network: 2 for images, 3 for volumes
+    #[arg(long, value_name = "2|3", default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    dimensions: u8,
+    /// Rows and columns of the images, and slices of volumes [256, or 96 for volumes]
+    #[arg(long)]
+    size: Option<usize>,
     /// Layers of the network
     #[arg(long, default_value_t = 50)]
     depth: usize,
@@ -78,11 +81,14 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     }
     let architecture = Architecture {
         width: arguments.width,
+        dimensions: usize::from(arguments.dimensions),
         stem: arguments.stem.parse()?,
         ..Architecture::new(1, CLASSES, arguments.depth)
     };
     architecture.validate()?;
-    let shape = Shape { batch: arguments.batch, extent: Extent::plane(arguments.size, arguments.size) };
+    let size = arguments.size();
+    let slices = if architecture.is_of_volumes() { size } else { 1 };
+    let shape = Shape { batch: arguments.batch, extent: Extent::new(slices, size, size) };
     let peers = arguments.against.as_deref().map(Peers::read).transpose()?;
     let device = arguments.device.choose()?;
     let device = match &arguments.tiles {
@@ -106,6 +112,12 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     case.measure(engine.as_mut(), true)
 }
 
+impl BenchArguments {
+    fn size(&self) -> usize {
+        self.size.unwrap_or(if self.dimensions == 3 { 96 } else { 256 })
+    }
+}
+
 impl Case {
     /// Times one kind of pass and prints it.
     fn measure(&self, engine: &mut dyn Engine, training: bool) -> Result<()> {
@@ -117,7 +129,10 @@ impl Case {
     fn print(&self, engine: &dyn Engine, training: bool, seconds: f64) -> Result<()> {
         let what = what(training);
         let a = &self.arguments;
-        let key = Key { what: what.into(), size: a.size, depth: a.depth, width: a.width, batch: a.batch };
+        let dimensions = usize::from(a.dimensions);
+        let (what_is_timed, size) = (what.into(), a.size());
+        let key =
+            Key { what: what_is_timed, dimensions, size, depth: a.depth, width: a.width, batch: a.batch };
         let peak_bytes = engine.bytes(self.passes.shape(), training)?;
         let name = engine.device().name.clone();
         let operations = self.passes.operations(what);
@@ -133,7 +148,7 @@ impl Case {
         let traffic = self.traffic(engine, training)?;
         let moved: u64 = traffic.iter().map(|(_, bytes)| bytes).sum();
         let mut line = json!({
-            "device": name, "backend": engine.device().backend, "what": what, "size": a.size, "depth": a.depth,
+            "device": name, "backend": engine.device().backend, "what": what, "dimensions": dimensions, "size": size, "depth": a.depth,
             "width": a.width, "batch": a.batch, "seconds": seconds, "gflops": gflops, "bytes_moved": moved,
             "gbytes_per_second": moved as f64 / seconds / 1e9, "peak_bytes": peak_bytes,
             "peak_gflops": self.peaks.operations / 1e9, "fraction_of_peak": share,
@@ -191,7 +206,7 @@ impl Case {
         let (of_peak, of_copy) = (operations / self.peaks.operations, moved / self.peaks.copied_bytes);
         if self.arguments.json {
             console::json(&json!({
-                "step": step, "of": what, "size": self.arguments.size, "seconds": seconds, "gflops": operations / 1e9,
+                "step": step, "of": what, "size": self.arguments.size(), "seconds": seconds, "gflops": operations / 1e9,
                 "bytes": bytes, "gbytes_per_second": moved / 1e9, "fraction_of_peak": of_peak,
                 "fraction_of_copy_peak": of_copy,
             }));

@@ -70,17 +70,18 @@ impl Passes {
         Ok(seconds[seconds.len() / 2])
     }
 
-    /// Operations of a pass or of a kind of step: 18 for each filter and pixel, thrice that for a training step
+    /// Operations of a pass or of a kind of step: 2 for each tap of a filter and pixel, thrice that for a training step
     /// (the convention of the field), and 2 for each mixing weight and pixel.
     pub(in crate::commands) fn operations(&self, what: &str) -> f64 {
         let a = &self.architecture;
-        let filters = 18.0 * a.filter_count() as f64;
+        let each_filter = 2.0 * a.taps() as f64;
+        let filters = each_filter * a.filter_count() as f64;
         let mix = 2.0 * (a.channels() * a.outputs) as f64;
         let each = match what {
             "forward" | "convolve" | "filter_gradient" => filters,
             "train_step" => 3.0 * filters,
             // What comes before the first layer needs no gradient.
-            "input_gradient" => filters - 18.0 * (a.stem_channels() * a.hidden()) as f64,
+            "input_gradient" => filters - each_filter * (a.stem_channels() * a.hidden()) as f64,
             // Two passes for each scale.
             "stem" => a.stem.scales.iter().map(|scale| (8 * scale.radius() + 4) as f64).sum(),
             "mix" | "mix_weight_gradient" => mix,

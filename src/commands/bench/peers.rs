@@ -11,6 +11,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Key {
     pub what: String,
+    #[serde(default = "two")]
+    pub dimensions: usize,
     pub size: usize,
     pub depth: usize,
     #[serde(default = "one")]
@@ -21,6 +23,10 @@ pub(super) struct Key {
 
 fn one() -> usize {
     1
+}
+
+fn two() -> usize {
+    2
 }
 
 /// One measurement of a peer.
@@ -95,8 +101,8 @@ impl Peers {
         };
         let lines: Vec<String> = self.matching(key).map(line).collect();
         if lines.is_empty() {
-            let Key { what, size, depth, width, batch } = key;
-            let case = format!("{what} at size {size}, depth {depth}, width {width}, batch {batch}");
+            let Key { what, dimensions, size, depth, width, batch } = key;
+            let case = format!("{what} of {dimensions} dimensions at size {size}, depth {depth}, width {width}, batch {batch}");
             return vec![format!("  {} has no line for {case}", self.path.display())];
         }
         lines
@@ -143,7 +149,7 @@ mod tests {
         let ours = "{\"step\": \"mix\", \"size\": 256, \"seconds\": 1}\n";
         let text = line("torch 2 eager", 256, 3.0) + "\n" + ours + &line("torch 2 compiled", 256, 1.0);
         let peers = read(&(text + &line("torch 2 eager", 512, 9.0))).unwrap();
-        let key = Key { what: "forward".into(), size: 256, depth: 50, width: 1, batch: 1 };
+        let key = Key { what: "forward".into(), dimensions: 2, size: 256, depth: 50, width: 1, batch: 1 };
         let lines = peers.lines(&key, 2.0);
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert_eq!(lines[0], "  torch 2 eager on cpu took 3000.00 ms: 1.50 times ours");

@@ -10,13 +10,13 @@ params! {
         pitch: u32, map_plane: u32, map_origin: u32, gradient_plane: u32,
         gradient_origin: u32, output_plane: u32, output_origin: u32, boundary: u32,
         inputs: u32, outputs: u32, channels: u32, first_x: u32,
-        first_y: u32, first_z: u32, unused_0: u32, unused_1: u32,
+        first_y: u32, first_z: u32, slice_rows: u32, unused: u32,
     }
 }
 
 params! {
     /// Keep in sync with shaders/shared/hidden.wgsl.
-    HiddenChannel { dilation: u32, first_filter: u32, sources: u32, unused: u32 }
+    HiddenChannel { dilation: u32, first_filter: u32, sources: u32, dilation_z: u32 }
 }
 
 params! {
@@ -46,6 +46,17 @@ params! {
         output_start: u32, output_end: u32, output_page_start: u32, output_page_channels: u32,
         finish_start: u32, finish_end: u32, first: u32, bias_start: u32,
         groups: u32, span: u32, stride: u32, unused: u32,
+    }
+}
+
+params! {
+    /// Keep in sync with shaders/convolve_volume.wgsl.
+    ConvolveVolumeParams {
+        geometry: Geometry,
+        source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
+        output_start: u32, output_end: u32, output_page_start: u32, output_page_channels: u32,
+        finish_start: u32, finish_end: u32, first: u32, bias_start: u32,
+        lattices: u32, unused_0: u32, unused_1: u32, unused_2: u32,
     }
 }
 
@@ -104,6 +115,16 @@ params! {
         gradient_start: u32, gradient_page_start: u32, gradient_page_channels: u32,
         source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
         tiles: u32, chunks: u32, segment: u32, column_tiles: u32,
+    }
+}
+
+params! {
+    /// Keep in sync with shaders/filter_gradient_volume.wgsl.
+    FilterGradientVolumeParams {
+        geometry: Geometry,
+        gradient_start: u32, gradient_page_start: u32, gradient_page_channels: u32, source_start: u32,
+        source_end: u32, source_page_start: u32, source_page_channels: u32, chunks: u32,
+        column_tiles: u32, unused_0: u32, unused_1: u32, unused_2: u32,
     }
 }
 

@@ -326,7 +326,7 @@ impl Current {
         for image in 0..shape.batch {
             for output in page.channels.clone() {
                 let origin = page.origin(form, image, output);
-                for y in 0..shape.extent.y {
+                for y in 0..self.schedule.rows() {
                     let start = origin + y * form.pitch;
                     outputs.extend_from_slice(&padded[start..start + shape.extent.x]);
                 }
@@ -365,14 +365,14 @@ impl Current {
                 (&training?.output_gradients, outputs, &schedule.output_layout, output)
             }
         };
-        let extent = self.shape().extent;
+        let columns = self.shape().extent.x;
         (image < self.shape().batch && page.channels.contains(&number)).then(|| {
             let origin = page.origin(form, image, number);
-            (buffer, origin..origin + (extent.y - 1) * form.pitch + extent.x)
+            (buffer, origin..origin + (schedule.rows() - 1) * form.pitch + columns)
         })
     }
 
-    /// A plane `[y][x]` from its rows on the device.
+    /// A plane `[z][y][x]` from its rows on the device.
     pub fn strip(&self, padded: &[f32]) -> Vec<f32> {
         let columns = self.shape().extent.x;
         let rows = padded.chunks(self.schedule.map_layout.pitch);

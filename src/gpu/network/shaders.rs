@@ -110,6 +110,27 @@ shader!(
     &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
     convolve_tiles!(["WITHIN"])
 );
+/// The tiles of convolve_volume, with the flags of a shader: rows a thread.
+macro_rules! convolve_volume_tiles {
+    ($($flag:literal),*) => {
+        &[&[("ROWS", 4), $(($flag, 1)),*], &[("ROWS", 2), $(($flag, 1)),*], &[("ROWS", 1), $(($flag, 1)),*]]
+    };
+}
+
+shader!(
+    /// Adds dilated convolutions of volumes; `ROWS` voxels a thread.
+    CONVOLVE_VOLUME, "convolve_volume", "convolve_volume",
+    &[Uniform, Read, Read, ReadWrite, Read],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveVolumeParams::LAYOUT],
+    convolve_volume_tiles!()
+);
+shader!(
+    /// The same where sources and outputs are in one page.
+    CONVOLVE_VOLUME_WITHIN, "convolve_volume", "convolve_volume",
+    &[Uniform, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveVolumeParams::LAYOUT],
+    convolve_volume_tiles!("WITHIN")
+);
 shader!(
     /// Adds the 1x1 mix; `OUTPUTS` outputs a thread.
     MIX, "mix", "mix_maps",
@@ -258,6 +279,49 @@ shader!(
     &[Uniform, Read, Read, ReadWrite], INPUT_GRADIENT_LAYOUTS,
     input_gradient_tiles!(["GRADIENTS_WITHIN", "MAPS_WITHIN"])
 );
+/// The tiles of input_gradient_volume, with the flags of a shader: channels a thread.
+macro_rules! input_gradient_volume_tiles {
+    ($($flag:literal),*) => {
+        &[
+            &[("CHANNELS", 1), $(($flag, 1)),*],
+            &[("CHANNELS", 2), $(($flag, 1)),*],
+            &[("CHANNELS", 4), $(($flag, 1)),*],
+            &[("CHANNELS", 5), $(($flag, 1)),*],
+        ]
+    };
+}
+
+shader!(
+    /// Back-propagates gradients through convolutions of volumes; `CHANNELS` channels a thread.
+    INPUT_GRADIENT_VOLUME, "input_gradient_volume", "input_gradient_volume",
+    &[Uniform, Read, Read, ReadWrite, Read, Read], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_volume_tiles!()
+);
+shader!(
+    /// The same where the gradients that are read are in the page of those that are added to.
+    INPUT_GRADIENT_VOLUME_WITHIN, "input_gradient_volume", "input_gradient_volume",
+    &[Uniform, Read, Read, ReadWrite, Read], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_volume_tiles!("GRADIENTS_WITHIN")
+);
+shader!(
+    /// The same where the feature maps are in that page.
+    INPUT_GRADIENT_VOLUME_MAPS_WITHIN, "input_gradient_volume", "input_gradient_volume",
+    &[Uniform, Read, Read, ReadWrite, Read], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_volume_tiles!("MAPS_WITHIN")
+);
+shader!(
+    /// The same where both are.
+    INPUT_GRADIENT_VOLUME_ALL_WITHIN, "input_gradient_volume", "input_gradient_volume",
+    &[Uniform, Read, Read, ReadWrite], INPUT_GRADIENT_LAYOUTS,
+    input_gradient_volume_tiles!("GRADIENTS_WITHIN", "MAPS_WITHIN")
+);
+shader!(
+    /// Partial sums of the gradients of filters for volumes; one gradient and one source a workgroup.
+    FILTER_GRADIENT_VOLUME, "filter_gradient_volume", "filter_gradient_volume",
+    &[Uniform, Read, Read, Read, ReadWrite],
+    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, FilterGradientVolumeParams::LAYOUT],
+    &[&[("SUMS", 27)]]
+);
 shader!(
     /// Partial sums of filter gradients; one gradient and `CHANNELS` sources a thread.
     FILTER_GRADIENT, "filter_gradient", "filter_gradient",
@@ -339,14 +403,14 @@ shader!(
     SUM_FILTER_PARTIALS, "sum_partials", "sum_partials",
     &[Uniform, Read, ReadWrite, Read],
     &[HiddenChannel::LAYOUT, SumPartialsParams::LAYOUT],
-    &[&[("FILTERS", 1)]]
+    &[&[("FILTERS", 1), ("TAPS", 9)], &[("FILTERS", 1), ("TAPS", 27)]]
 );
 shader!(
     /// The same from partial sums of matrices.
     SUM_MATRIX_PARTIALS, "sum_partials", "sum_partials",
     &[Uniform, Read, ReadWrite, Read],
     &[HiddenChannel::LAYOUT, SumPartialsParams::LAYOUT],
-    &[&[("FILTERS", 1), ("MATRIX", 1)]]
+    &[&[("FILTERS", 1), ("MATRIX", 1), ("TAPS", 9)]]
 );
 shader!(
     /// Adam: changes the parameters.
@@ -370,10 +434,12 @@ shader!(
     &[&[("SUMS", 1)]]
 );
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 32] = [
+pub static SHADERS: [&Shader; 39] = [
     &LOAD,
     &CONVOLVE,
     &CONVOLVE_WITHIN,
+    &CONVOLVE_VOLUME,
+    &CONVOLVE_VOLUME_WITHIN,
     &MIX,
     &SOFTMAX_CROSS_ENTROPY,
     &VALUE_LOSS,
@@ -392,7 +458,12 @@ pub static SHADERS: [&Shader; 32] = [
     &INPUT_GRADIENT_WITHIN,
     &INPUT_GRADIENT_MAPS_WITHIN,
     &INPUT_GRADIENT_ALL_WITHIN,
+    &INPUT_GRADIENT_VOLUME,
+    &INPUT_GRADIENT_VOLUME_WITHIN,
+    &INPUT_GRADIENT_VOLUME_MAPS_WITHIN,
+    &INPUT_GRADIENT_VOLUME_ALL_WITHIN,
     &FILTER_GRADIENT,
+    &FILTER_GRADIENT_VOLUME,
     &FILTER_GRADIENT_PRODUCT,
     &FILTER_GRADIENT_MATRIX,
     &MIX_WEIGHT_GRADIENT,

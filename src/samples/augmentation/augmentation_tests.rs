@@ -27,6 +27,7 @@ fn all() -> Augmentation {
 fn sample() -> Sample {
     let classes = Array2::from_shape_fn((90, 70), |(y, x)| u32::from((y / 9 + x / 7) % 2 == 0));
     Sample {
+        slices: 1,
         name: "a".into(),
         image: classes.mapv(|class| class as f32 * 2.0 - 1.0).insert_axis(Axis(0)),
         target: Target::Classes(classes),
@@ -105,7 +106,7 @@ fn strengths_cover_what_was_set_and_nothing_beyond() {
 #[test]
 fn intensities_leave_the_target_alone() {
     let sample = sample();
-    let draw = Draw { index: 0, crop: None, symmetry: Symmetry::IDENTITY, exchanges_slices: false };
+    let draw = Draw { index: 0, crop: None, symmetry: Symmetry::IDENTITY, exchanges_slices: false, upright: Upright::Z };
     let geometry_off = Augmentation { rotate: 0.0, scale: 0.0, elastic: 0.0, ..all() };
     let piece = geometry_off.apply(&sample.clone().into(), &draw, 1, 1).unwrap();
     assert_eq!(piece.target, sample.target);

@@ -11,12 +11,13 @@ use crate::samples::random::uniform;
 /// Above so many photons, their number is drawn from the normal distribution of equal mean and variance.
 const MANY_PHOTONS: f64 = 64.0;
 
-/// Changes a normalised image `[channel][y][x]`.
-pub(super) fn apply(image: &mut Array3<f32>, strengths: &Strengths, random: &mut ChaCha8Rng) {
+/// Changes a normalised image `[channel][y][x]`, or a volume with the rows of so many slices.
+pub(super) fn apply(image: &mut Array3<f32>, slices: usize, strengths: &Strengths, random: &mut ChaCha8Rng) {
     let Strengths { blur, contrast, brightness, gamma, poisson, noise, .. } = *strengths;
     for mut plane in image.axis_iter_mut(Axis(0)) {
         if blur > 0.0 {
-            self::blur(&mut plane, blur);
+            let height = plane.dim().0 / slices.max(1);
+            plane.axis_chunks_iter_mut(Axis(0), height.max(1)).for_each(|mut slice| self::blur(&mut slice, blur));
         }
         if contrast != 1.0 || brightness != 0.0 {
             let (contrast, brightness) = (contrast as f32, brightness as f32);

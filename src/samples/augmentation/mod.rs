@@ -136,11 +136,13 @@ impl Augmentation {
         }
         let mut random = stream(seed, Stream::Augmentation, n);
         let strengths = self.strengths(&mut random);
+        // Volumes are not turned, scaled or bent, which the settings refuse.
         let mut piece = match Geometry::new(item.extent(), draw, &strengths, &mut random) {
             Some(geometry) => geometry.apply(&item.part(|| geometry.window())?),
             None => plain()?,
         };
-        intensity::apply(&mut piece.image, &strengths, &mut random);
+        let slices = piece.slices;
+        intensity::apply(&mut piece.image, slices, &strengths, &mut random);
         Ok(piece)
     }
 

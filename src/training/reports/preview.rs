@@ -5,27 +5,33 @@ use ndarray::{Array3, Axis};
 use crate::Result;
 use crate::evaluation::Found;
 use crate::geometry::{Extent, Window};
+use crate::metrics::UNLABELLED;
 use crate::network::{Class, Model};
 use crate::pictures::{
-    captioned_montage, grey_picture, label_picture, over_legend, range_of, stretch, stretch_with,
+    captioned_montage, grey_picture, label_picture, orthogonal_cuts, over_legend, range_of, stretch, stretch_with,
 };
 use crate::samples::{Dataset, Item, Sample, Target};
 
 /// Longest side in pixels that is shown of an image; the middle of larger ones.
 const MAX_SIDE: usize = 512;
+/// The same of a volume, of which three cuts are shown.
+const MAX_SIDE_OF_VOLUMES: usize = 96;
 
 /// Bytes that the picture takes while it is made, over `count` images of `extent` at the largest: once in parts and once in
 /// one piece.
 pub(in crate::training) fn bytes(count: usize, extent: Extent) -> u64 {
     const COLUMNS: usize = 3;
     const ROWS: usize = 3;
-    let Extent { y, x, .. } = shown(extent);
+    let Extent { z, y, x } = shown(extent);
+    // Beside and below the slice of a volume are cuts along z.
+    let (y, x) = if z > 1 { (y + z, x + z) } else { (y, x) };
     2 * (COLUMNS * count.min(ROWS) * 3 * y * x) as u64
 }
 
 /// How much of an image of `extent` is shown.
 pub(in crate::training) fn shown(extent: Extent) -> Extent {
-    Extent::plane(extent.y.min(MAX_SIDE), extent.x.min(MAX_SIDE))
+    let most = if extent.z > 1 { MAX_SIDE_OF_VOLUMES } else { MAX_SIDE };
+    Extent::new(extent.z.min(most), extent.y.min(most), extent.x.min(most))
 }
 
 /// Those images of `set` whose `losses` are the smallest, the median and the largest, with captions; of large ones the middle.
@@ -72,12 +78,13 @@ fn best_median_worst(losses: &[f64]) -> Vec<(&'static str, usize)> {
 
 /// Image, target and output side by side; the sample is normalised as `model` takes it, what was found is not.
 pub(in crate::training) fn row(sample: &Sample, found: &Found, model: &Model) -> Vec<Array3<u8>> {
-    let mut row =
-        vec![grey_picture(stretch(sample.image.index_axis(Axis(0), model.middle_channels().start)).view())];
+    let slices = sample.slices;
+    let input = sample.image.index_axis(Axis(0), model.middle_channels().start);
+    let mut row = vec![grey_picture(orthogonal_cuts(stretch(input).view(), slices, 0).view())];
     match (&sample.target, found) {
         (Target::Classes(target), Found::Classes(found)) => {
-            row.push(label_picture(target.view()));
-            row.push(label_picture(found.view()));
+            row.push(label_picture(orthogonal_cuts(target.view(), slices, UNLABELLED).view()));
+            row.push(label_picture(orthogonal_cuts(found.view(), slices, UNLABELLED).view()));
         }
         (Target::Values(target), Found::Values(found)) => {
             let mut target = target.clone();
@@ -85,8 +92,9 @@ pub(in crate::training) fn row(sample: &Sample, found: &Found, model: &Model) ->
             let (target, found) = (target.index_axis(Axis(0), 0), found.index_axis(Axis(0), 0));
             // Both in the target's greys, so that a difference is one of the network's making.
             let range = range_of(target).unwrap_or((0.0, 1.0));
-            row.push(grey_picture(stretch_with(target, range).view()));
-            row.push(grey_picture(stretch_with(found, range).view()));
+            for values in [target, found] {
+                row.push(grey_picture(orthogonal_cuts(stretch_with(values, range).view(), slices, 0).view()));
+            }
         }
         _ => {}
     }
@@ -95,9 +103,10 @@ pub(in crate::training) fn row(sample: &Sample, found: &Found, model: &Model) ->
 
 fn middle(item: &Item) -> Result<Sample> {
     let whole = item.extent();
-    let Extent { y: rows, x: columns, .. } = shown(whole);
-    let (y, x) = ((whole.y - rows) / 2, (whole.x - columns) / 2);
-    let part = item.cut(Window::plane(y..y + rows, x..x + columns), item.name().to_owned());
+    let Extent { z: slices, y: rows, x: columns } = shown(whole);
+    let (z, y, x) = ((whole.z - slices) / 2, (whole.y - rows) / 2, (whole.x - columns) / 2);
+    let window = Window::new(z..z + slices, y..y + rows, x..x + columns);
+    let part = item.cut(window, item.name().to_owned());
     Ok(part.sample()?.into_owned())
 }
 

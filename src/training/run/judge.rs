@@ -169,7 +169,7 @@ impl<'a> Judge<'a> {
 }
 
 fn extents(set: &Dataset) -> impl Iterator<Item = Extent> {
-    set.sizes().into_iter().map(|(height, width)| Extent::plane(height, width))
+    set.sizes().into_iter()
 }
 
 /// Does something with other parameters in the engine, which then gets its own back.
@@ -202,6 +202,7 @@ mod tests {
 
     fn set(count: usize, side: usize) -> Dataset {
         let sample = |index: usize| Sample {
+            slices: 1,
             name: index.to_string(),
             image: Array3::from_shape_fn((1, side, side), |(_, y, x)| (y * x % 7) as f32),
             target: Target::Classes(Array2::from_shape_fn((side, side), |(_, x)| (x % 2) as u32)),

@@ -12,6 +12,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`] naming the first that cannot be used.
     pub fn validate(&self) -> Result<()> {
+        self.validate_volumes()?;
         self.architecture(1, 1)?;
         check_slab(self.slab)?;
         if self.batch == 0 || self.batch > 4096 {

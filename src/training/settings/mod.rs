@@ -6,6 +6,7 @@ mod optimisation;
 mod paths;
 mod self_supervised;
 mod upscaling;
+mod volumes;
 
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
@@ -17,7 +18,7 @@ use crate::network::{Architecture, DilationMode, Measure, SplitScheme, Stem, Tas
 use crate::samples::{Augmentation, ClassWeights, LabelRule, Replacement, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
 use crate::settings::{Setting, ValueKind, byte_size, declare_settings};
-use crate::training::choices::DEPTH;
+use crate::training::choices::{DEPTH, DEPTH_OF_VOLUMES};
 use crate::{Error, Result};
 
 declare_settings! {
@@ -153,30 +154,40 @@ declare_settings! {
             .described_default("mean, of each image by itself where images differ more than the pixels of one; or init where there is one");
         /// Normalise each image by itself, not all by the training images.
         normalise_per_image: bool = false => Setting::under(Data, "");
+        /// Dimensions of the network: 2 for images, 3 for volumes, which are stacks or folders of slices.
+        dimensions: usize = 2 => Setting::under(Network, "2|3").omitted_at_default();
         /// Number of layers.
         ///
         /// The default is half the paper's 100, at a quarter of the cost; where labels are strokes, it is a network that learns in seconds.
         depth: Option<usize> = None => Setting::under(Network, "N")
-            .described_default("50, or 20 where at most a tenth of the pixels is labelled");
+            .described_default("50, or 20 where at most a tenth of the pixels is labelled; 30 for volumes");
         /// Channels of each layer.
         ///
         /// The default is the paper's, as are those of dilations and boundary.
         width: usize = 1 => Setting::under(Network, "N");
         /// Dilations of the layers, like 1..10 or 1,2,4,8.
         dilations: String = "1..10".into() => Setting::under(Network, "LIST");
+        /// Of volumes: dilations along z, like 1..5 or 0,1, in slices; 0 for layers that see no slices beside.
+        dilations_z: Option<String> = None => Setting::under(Network, "LIST")
+            .of_kind(ValueKind::Numbers)
+            .described_default("those of the layers, or as the size of voxels says");
+        /// Of volumes: the size of a voxel along z, y and x, such as 5,1,1, which dilations along z are chosen by.
+        voxel_size: Option<String> = None => Setting::under(Network, "Z,Y,X")
+            .of_kind(ValueKind::Numbers)
+            .described_default("as long as wide");
         /// What is seen beyond the edge of an image.
         boundary: Boundary = Boundary::Reflect => Setting::under(Network, "BOUNDARY");
         /// Fixed filters in front of the layers, which find edges and blobs of these sizes in pixels: auto, none, or sizes like 0.7,1.6,3.5,8.
         ///
         /// With auto a network that learns classes has them, as it then learns from far less; one that learns values gains nothing.
-        stem: String = AUTO.into() => Setting::under(Network, "SIZES").described_default("auto: 0.7,1.6,3.5,8 for segment, none for regress");
+        stem: String = AUTO.into() => Setting::under(Network, "SIZES").described_default("auto: 0.7,1.6,3.5,8 for segment, none for regress and volumes");
         /// Images in each step.
         batch: usize = 1 => Setting::under(Optimise, "N");
-        /// Show random pieces of N x N pixels; 0 for whole images.
+        /// Show random pieces of N x N pixels, of volumes N x N x N; 0 for whole images.
         ///
         /// With the default there are many steps a minute, and a piece is still wider than most features.
         crop: Option<usize> = None => Setting::under(Data, "N")
-            .described_default("256, or 192 where at most a tenth of the pixels is labelled");
+            .described_default("256, or 192 where at most a tenth of the pixels is labelled; 48 for volumes");
         /// Flips and rotations that images are shown in; where an up and a down matter, choose those that keep them.
         symmetries: Symmetries = Symmetries::All => Setting::under(Data, "SYMMETRIES");
         /// Place this share of the pieces about a pixel of a class drawn evenly.
@@ -333,7 +344,9 @@ impl Settings {
             inputs,
             outputs,
             width: self.width,
-            depth: self.depth.unwrap_or(DEPTH),
+            depth: self.depth.unwrap_or(if self.is_of_volumes() { DEPTH_OF_VOLUMES } else { DEPTH }),
+            dimensions: self.dimensions,
+            dilations_z: self.dilations_along_z()?,
             dilations: parse_dilations(&self.dilations)?,
             dilation_mode: DilationMode::Channel,
             boundary: self.boundary,
@@ -349,8 +362,8 @@ impl Settings {
     /// [`Error::Setting`] where they cannot be used.
     pub fn stem(&self) -> Result<Stem> {
         match (self.stem.trim(), self.task) {
-            (AUTO, TaskKind::Segment) => Ok(Stem::usual()),
-            (AUTO, TaskKind::Regress) => Ok(Stem::default()),
+            (AUTO, TaskKind::Segment) if !self.is_of_volumes() => Ok(Stem::usual()),
+            (AUTO, _) => Ok(Stem::default()),
             (text, _) => text.parse(),
         }
     }

@@ -121,6 +121,9 @@ impl Planner<'_> {
         finishes: &Range<usize>,
         map_page: usize,
     ) {
+        if self.schedule.architecture.is_of_volumes() {
+            return self.input_gradient_volume(gradients, channels, finishes, map_page);
+        }
         // Copying a few filters first takes longer than it saves.
         let few = count(channels).min(count(gradients)) < FEWEST_STAGED;
         let staged = if few { 0 } else { self.tuning.staged };
@@ -215,11 +218,12 @@ impl Planner<'_> {
     }
 
     /// Adds up the partial sums of filter gradients that each of `chunks` workgroups left, for `size` sources at a time.
-    fn sum_filters(&mut self, gradients: &Range<usize>, sources: &Range<usize>, size: u32, chunks: u32) {
+    pub(super) fn sum_filters(&mut self, gradients: &Range<usize>, sources: &Range<usize>, size: u32, chunks: u32) {
         let tiles = count(sources).div_ceil(size);
+        let taps = self.schedule.architecture.taps() as u32;
         let sum = SumPartialsParams {
-            count: count(gradients) * tiles * 9 * size,
-            elements: 9 * size,
+            count: count(gradients) * tiles * taps * size,
+            elements: taps * size,
             chunks,
             tiles,
             across: size,
@@ -230,7 +234,7 @@ impl Planner<'_> {
             ..Default::default()
         };
         let slots = [Slot::Partials, Slot::ParameterGradients, Slot::Hidden];
-        self.sum_partials(&shaders::SUM_FILTER_PARTIALS, &sum, &slots)
+        self.sum_partials(&shaders::SUM_FILTER_PARTIALS, &[("TAPS", taps)], &sum, &slots)
     }
 
     fn largest_dilation(&self, gradients: &Range<usize>) -> u32 {
@@ -352,7 +356,7 @@ impl Planner<'_> {
             ..Default::default()
         };
         let slots = [Slot::Partials, Slot::ParameterGradients, Slot::Hidden];
-        self.sum_partials(&shaders::SUM_MATRIX_PARTIALS, &sum, &slots)
+        self.sum_partials(&shaders::SUM_MATRIX_PARTIALS, &[], &sum, &slots)
     }
 
     pub(super) fn mix_weight_gradient(&mut self, sources: &Range<usize>, biases: bool) {
@@ -392,7 +396,7 @@ impl Planner<'_> {
             row_length: self.geometry.channels,
             ..Default::default()
         };
-        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::ParameterGradients]);
+        self.sum_partials(&shaders::SUM_PARTIALS, &[], &sum, &[Slot::Partials, Slot::ParameterGradients]);
         if biases {
             let page = self.schedule.output_page();
             let geometry = Geometry {
@@ -437,7 +441,7 @@ impl Planner<'_> {
         let work = self.per_pixel(1, count(channels));
         self.push(&shaders::BIAS_GRADIENT, &[], &params, &[slot, Slot::Partials], workgroups, work);
         let sum = SumPartialsParams { chunks, ..single_numbers(count(channels), target as u32) };
-        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::ParameterGradients])
+        self.sum_partials(&shaders::SUM_PARTIALS, &[], &sum, &[Slot::Partials, Slot::ParameterGradients])
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::params::*;
 use super::super::shaders;
+use super::volume::lattices;
 use super::{FEWEST_STAGED, LANES, Planner, Slot, count, span, tile};
 use crate::network::{Architecture, DilationMode, RESPONSES};
 
@@ -143,12 +144,8 @@ impl Planner<'_> {
         let lanes = if staged == 1 { self.tuning.convolve_lanes } else { LANES };
         let across = self.geometry.columns.div_ceil(lanes).saturating_mul(groups.count);
         let image_rows = self.geometry.rows;
-        // Lattice rows in groups of `rows`: each lattice has its own, however short.
         // The number of groups does not grow steadily with the dilation, so it is computed for each.
-        let lattices = |rows: u32, s: u32| {
-            if image_rows <= rows * s { s.min(image_rows) } else { image_rows.div_ceil(rows * s) * s }
-        };
-        let down = |rows: u32| dilations.iter().map(|&s| lattices(rows, s)).max().unwrap_or(1);
+        let down = |rows: u32| dilations.iter().map(|&s| lattices(image_rows, rows, s)).max().unwrap_or(1);
         let lattice = image_rows.div_ceil(most);
         let most_rows = if staged == 1 && groups.outputs <= 2 { 16 } else { 8 };
         let mut rows = tile(lattice, self.tuning.convolve_rows.min(most_rows));

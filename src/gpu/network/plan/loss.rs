@@ -49,6 +49,6 @@ impl Planner<'_> {
         }
         self.push(last, &[value], &params, &SLOTS, [chunks, 1, 1], work);
         let sum = SumPartialsParams { chunks, ..single_numbers(1, 0) };
-        self.sum_partials(&shaders::SUM_PARTIALS, &sum, &[Slot::Partials, Slot::Loss])
+        self.sum_partials(&shaders::SUM_PARTIALS, &[], &sum, &[Slot::Partials, Slot::Loss])
     }
 }

@@ -9,6 +9,7 @@ mod cut;
 mod forward;
 mod judge;
 mod loss;
+mod volume;
 
 use std::ops::Range;
 
@@ -149,7 +150,7 @@ pub(super) fn hidden_channels(architecture: &Architecture) -> Vec<HiddenChannel>
         dilation: architecture.dilation(hidden) as u32,
         first_filter: layout.first_filter(hidden) as u32,
         sources: architecture.sources(architecture.layer_of(hidden)).end as u32,
-        unused: 0,
+        dilation_z: architecture.dilation_z(hidden) as u32,
     };
     (0..architecture.hidden()).map(channel).collect()
 }
@@ -188,7 +189,7 @@ fn geometry(schedule: &Schedule) -> Geometry {
     let Schedule { map_layout: maps, gradient_layout: gradients, output_layout: outputs, .. } = schedule;
     let architecture = &schedule.architecture;
     Geometry {
-        rows: schedule.shape.extent.y as u32,
+        rows: schedule.rows() as u32,
         columns: schedule.shape.extent.x as u32,
         batch: schedule.shape.batch as u32,
         margin: schedule.margin as u32,
@@ -210,8 +211,8 @@ fn geometry(schedule: &Schedule) -> Geometry {
         first_x: 0,
         first_y: 0,
         first_z: 0,
-        unused_0: 0,
-        unused_1: 0,
+        slice_rows: schedule.shape.extent.y as u32,
+        unused: 0,
     }
 }
 
@@ -251,9 +252,13 @@ fn tile(number: u32, most: u32) -> u32 {
 
 impl Planner<'_> {
     fn add(&mut self, step: &Step) {
+        let volumes = self.schedule.architecture.is_of_volumes();
         match step {
             Step::Load => self.load(),
             Step::Stem => self.stem(),
+            Step::Convolve { sources, outputs, first, finishes } if volumes => {
+                self.convolve_volume(sources, outputs, *first, finishes)
+            }
             Step::Convolve { sources, outputs, first, finishes } => {
                 self.convolve(sources, outputs, *first, finishes)
             }
@@ -269,6 +274,9 @@ impl Planner<'_> {
                 self.each_map_page(channels, finishes, |planner, channels, page| {
                     planner.input_gradient(gradients, channels, finishes, page)
                 })
+            }
+            Step::FilterGradient { gradients, sources } if volumes => {
+                self.filter_gradient_volume(gradients, sources)
             }
             Step::FilterGradient { gradients, sources } => self.filter_gradient(gradients, sources),
             Step::BiasGradient { gradients } => self.bias_gradient(gradients),
@@ -356,11 +364,17 @@ impl Planner<'_> {
         self.layout.mix(0).start as u32
     }
 
-    fn sum_partials(&mut self, shader: &'static Shader, params: &SumPartialsParams, slots: &[Slot]) {
+    fn sum_partials(
+        &mut self,
+        shader: &'static Shader,
+        values: &[(&str, u32)],
+        params: &SumPartialsParams,
+        slots: &[Slot],
+    ) {
         self.partials = self.partials.max(u64::from(params.count) * u64::from(params.chunks));
         let groups = params.count.div_ceil(LANES);
         let across = groups.min(self.limits.workgroups);
-        self.push_whole(shader, &[], params, slots, [across, groups.div_ceil(across), 1], 0);
+        self.push_whole(shader, values, params, slots, [across, groups.div_ceil(across), 1], 0);
     }
 }
 
