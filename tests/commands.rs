@@ -38,6 +38,8 @@ mod slabs;
 mod strokes;
 #[path = "commands/tensorboard.rs"]
 mod tensorboard;
+#[path = "commands/three_dimensions.rs"]
+mod three_dimensions;
 #[path = "commands/tomo.rs"]
 mod tomo;
 #[path = "commands/train.rs"]

@@ -65,6 +65,18 @@ fn shared_planes_over_pages() {
     check("shared_planes_over_pages", &schedule);
 }
 
+/// Of volumes: the same steps over planes without margins, cut over pages.
+#[test]
+fn volumes_over_pages() {
+    let shape = Shape { batch: 1, extent: Extent::new(8, 10, 12) };
+    let dilations_z = vec![1, 0];
+    let architecture = Architecture { dimensions: 3, dilations_z, ..Architecture::new(1, 2, 5) };
+    let options = Options { share_planes: true, ..options(2, 30_000) };
+    let schedule = Schedule::training(&architecture, shape, &options).unwrap();
+    assert!(schedule.map_pages.len() > 1 && schedule.margin == 0);
+    check("volumes_over_pages", &schedule);
+}
+
 #[test]
 fn forward_only() {
     let shape = Shape { batch: 1, extent: Extent::plane(32, 32) };

@@ -110,8 +110,13 @@ impl Applied {
         measure.transpose().map_err(raised)
     }
 
-    /// Refuses models whose results have a finer grid than their images: arrays of results are as large as those of images.
+    /// Refuses models of volumes, and those whose results have a finer grid than their images: arrays are taken slice by slice, and those of
+    /// results are as large as those of images.
     fn check_grid(&self) -> PyResult<()> {
+        if self.model().architecture.is_of_volumes() {
+            let problem = "the model is a network of volumes, which is applied from files to files; use apply, or msd-gpu evaluate for its scores";
+            return Err(PyValueError::new_err(problem));
+        }
         match self.model().factor() {
             1 => Ok(()),
             factor => Err(PyValueError::new_err(format!(

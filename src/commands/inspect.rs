@@ -23,7 +23,8 @@ pub struct InspectArguments {
     /// Run folder or model file; or an image, a stack, an array such as scan.h5:/entry/data, or a folder of slices
     #[arg(value_name = "PATH")]
     model: PathBuf,
-    /// Of a model, say what memory an image of H rows and W columns takes, such as 512x640; 2048 is 2048x2048
+    /// Of a model, say what memory an image of H rows and W columns takes, such as 512x640; 2048 is 2048x2048. Of a model of volumes,
+    /// slices come first: 64x128x128
     #[arg(long, value_name = "HxW")]
     size: Option<String>,
     /// Print one JSON object
@@ -35,8 +36,7 @@ pub struct InspectArguments {
 
 /// Memory for images of one size on the CPU, in bytes; the program itself comes on top.
 struct MemoryNeeds {
-    height: usize,
-    width: usize,
+    extent: Extent,
     /// The network, and the images and results that are there at a time.
     apply: [u64; 2],
     /// The network, and the images of the steps that are made ready.
@@ -79,10 +79,9 @@ fn subject(path: &Path, discovery: &Discovery) -> Result<Subject> {
 
 /// Prints what the model file says, and what follows from it.
 pub fn run(arguments: InspectArguments) -> Result<()> {
-    let size = arguments.size.as_deref().map(parse_size).transpose()?;
     let model = match subject(&arguments.model, &arguments.discovery.discovery(None))? {
         Subject::Model(model) => model,
-        Subject::Images(_) if size.is_some() => {
+        Subject::Images(_) if arguments.size.is_some() => {
             let problem = "an image was named, but this is for models; name a model, or leave it out";
             return Err(Error::setting("size", arguments.size.unwrap_or_default(), problem));
         }
@@ -90,6 +89,8 @@ pub fn run(arguments: InspectArguments) -> Result<()> {
             return look::run(&arguments.model.to_string_lossy(), images, arguments.json);
         }
     };
+    let of_volumes = model.architecture.is_of_volumes();
+    let size = arguments.size.as_deref().map(|text| parse_size(text, of_volumes)).transpose()?;
     let memory = size.map(|size| memory(&model, size)).transpose()?;
     if arguments.json {
         console::json(&as_json(&model, memory.as_ref()));
@@ -101,32 +102,36 @@ pub fn run(arguments: InspectArguments) -> Result<()> {
     Ok(())
 }
 
-/// Reads `HxW`, two whole numbers above 0, or one for both.
-fn parse_size(text: &str) -> Result<(usize, usize)> {
+/// Reads `HxW`, two whole numbers above 0, or one for both; of volumes `DxHxW`, three of them or one.
+fn parse_size(text: &str, of_volumes: bool) -> Result<Extent> {
     let number = |part: &str| {
         // `parse` alone would take a sign too.
         let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| part.parse().ok()).flatten().filter(|&number: &usize| number > 0)
     };
-    let (rows, columns) = text.split_once('x').unwrap_or((text, text));
-    let size = number(rows).zip(number(columns));
+    let numbers: Option<Vec<usize>> = text.split('x').map(number).collect();
+    let size = match (numbers.as_deref(), of_volumes) {
+        (Some([side]), false) => Some(Extent::plane(*side, *side)),
+        (Some([rows, columns]), false) => Some(Extent::plane(*rows, *columns)),
+        (Some([side]), true) => Some(Extent::new(*side, *side, *side)),
+        (Some([slices, rows, columns]), true) => Some(Extent::new(*slices, *rows, *columns)),
+        _ => None,
+    };
     size.ok_or_else(|| {
-        Error::setting(
-            "--size",
-            format!("'{text}'"),
-            "it must be rows x columns in pixels, such as 512x640, or one number for both",
-        )
+        let wanted = match of_volumes {
+            false => "it must be rows x columns in pixels, such as 512x640, or one number for both",
+            true => "it must be slices x rows x columns, such as 64x128x128, or one number for all three",
+        };
+        Error::setting("--size", format!("'{text}'"), wanted)
     })
 }
 
-fn memory(model: &Model, (height, width): (usize, usize)) -> Result<MemoryNeeds> {
+fn memory(model: &Model, extent: Extent) -> Result<MemoryNeeds> {
     let engine = CpuEngine::new(&model.architecture, &model.parameters, &CpuOptions::default())?;
-    let extent = Extent::plane(height, width);
     let shape = Shape { batch: 1, extent };
     let steps = training::MemoryUse::of_steps(&engine, &model.task, shape)?;
     Ok(MemoryNeeds {
-        height,
-        width,
+        extent,
         apply: [engine.bytes(shape, false)?, inference::image_bytes(model, extent, inference::AHEAD)],
         train: [steps.network, steps.images],
         image: training::image_bytes(&model.architecture, &model.task, extent),
@@ -136,7 +141,7 @@ fn memory(model: &Model, (height, width): (usize, usize)) -> Result<MemoryNeeds>
 fn as_json(model: &Model, memory: Option<&MemoryNeeds>) -> Value {
     let memory = memory.map(|memory| {
         json!({
-            "height": memory.height, "width": memory.width, "device": "cpu",
+            "slices": memory.extent.z, "height": memory.extent.y, "width": memory.extent.x, "device": "cpu",
             "apply_bytes": memory.apply.iter().sum::<u64>(), "apply_network_bytes": memory.apply[0],
             "train_bytes": memory.train.iter().sum::<u64>(), "train_network_bytes": memory.train[0],
             "bytes_per_training_image": memory.image,
@@ -144,7 +149,8 @@ fn as_json(model: &Model, memory: Option<&MemoryNeeds>) -> Value {
     });
     json!({
         "task": model.task, "architecture": model.architecture, "parameters": model.parameters.len(),
-        "receptive_field": model.architecture.receptive_field(), "input": model.input, "target": model.target,
+        "receptive_field": model.architecture.receptive_field(),
+        "receptive_field_z": model.architecture.receptive_field_z(), "input": model.input, "target": model.target,
         "self_supervised": model.self_supervised, "upscaling": model.upscaling, "provenance": model.provenance, "memory": memory,
     })
 }
@@ -189,14 +195,26 @@ pub(super) fn entries(path: &Path, model: &Model) -> Vec<(String, String)> {
     }
     say("outputs", channels(architecture.outputs));
     say("layers", format!("{} of width {}", architecture.depth, architecture.width));
+    if architecture.is_of_volumes() {
+        say("dimensions", "3: filters of 3x3x3".into());
+    }
     say("dilations", dilations(architecture));
+    if !architecture.dilations_z.is_empty() {
+        let list: Vec<String> = architecture.dilations_z.iter().map(usize::to_string).collect();
+        say("along z", format!("{}, in slices", list.join(",")));
+    }
     say("boundary", architecture.boundary.name().into());
     if !architecture.stem.is_none() {
         say("stem", format!("filters of {} pixels", architecture.stem));
     }
     say("parameters", model.parameters.len().to_string());
     let field = architecture.receptive_field();
-    say("receptive field", format!("{field} x {field} pixels"));
+    if architecture.is_of_volumes() {
+        let along_z = architecture.receptive_field_z();
+        say("receptive field", format!("{along_z} slices of {field} x {field} pixels"));
+    } else {
+        say("receptive field", format!("{field} x {field} pixels"));
+    }
     let input = match &model.input {
         InputNormalisation::Set(normalisation) => Some(normalisation),
         InputNormalisation::PerImage { per_image } => {
@@ -225,8 +243,14 @@ fn table_of(arguments: &InspectArguments, model: &Model, memory: Option<&MemoryN
             // Short enough for a line of 80 characters.
             format!("{all}: network {}, images {}", mebibytes(network), mebibytes(images))
         };
-        let size = format!("{} x {} pixels", memory.height, memory.width);
-        say("memory", format!("for images of {size} (rows x columns)"));
+        let Extent { z, y, x } = memory.extent;
+        say(
+            "memory",
+            match model.architecture.is_of_volumes() {
+                true => format!("for volumes of {z} x {y} x {x} voxels (slices x rows x columns)"),
+                false => format!("for images of {y} x {x} pixels (rows x columns)"),
+            },
+        );
         say("", "on the CPU, besides the program".into());
         say("  to apply", parts(memory.apply));
         let each = mebibytes(memory.image);
@@ -273,8 +297,11 @@ mod tests {
 
     #[test]
     fn sizes_are_read_strictly() {
-        assert_eq!(parse_size("512x640").unwrap(), (512, 640));
-        assert_eq!(parse_size("2048").unwrap(), (2048, 2048));
+        assert_eq!(parse_size("512x640", false).unwrap(), Extent::plane(512, 640));
+        assert_eq!(parse_size("2048", false).unwrap(), Extent::plane(2048, 2048));
+        assert_eq!(parse_size("2x3x4", true).unwrap(), Extent::new(2, 3, 4));
+        assert_eq!(parse_size("96", true).unwrap(), Extent::new(96, 96, 96));
+        assert!(parse_size("512x640", true).unwrap_err().to_string().contains("slices x rows x columns"));
         for bad in [
             "",
             "x",
@@ -290,7 +317,7 @@ mod tests {
             "5.0x5",
             "99999999999999999999x1",
         ] {
-            let error = parse_size(bad).unwrap_err().to_string();
+            let error = parse_size(bad, false).unwrap_err().to_string();
             assert!(error.contains(&format!("--size is '{bad}'")), "{error}");
         }
     }

@@ -93,6 +93,10 @@ pub fn run(mut arguments: WatchArguments) -> Result<()> {
         );
         return Err(Error::model(models.first(), problem));
     }
+    if ensemble.model().architecture.is_of_volumes() {
+        let problem = "is a network of volumes, of which slices are not there yet when an image appears; name a model of images, or use `predict` once all are there";
+        return Err(Error::model(models.first(), problem));
+    }
     let products = destination.products(&ensemble, results.wishes())?;
     log::info!("applying {} on {}", models.description(), ensemble.device().name);
     log::info!("watching {}; results go to {}", arguments.input, products.folder().display());

@@ -165,7 +165,8 @@ impl Judge {
                 judged.apply(sample, &mut progress).map_err(|error| in_image(error, sample, index, count))?;
             let target = self.measures.counted(judged.target(sample));
             let mut own = self.no_scores(range);
-            add(&mut own, target.as_ref(), &result, sample.slices).map_err(|error| in_image(error, sample, index, count))?;
+            add(&mut own, target.as_ref(), &result, sample.slices)
+                .map_err(|error| in_image(error, sample, index, count))?;
             if let (Target::Values(target), TaskScores::Regress { input, .. }) = (target.as_ref(), &mut own) {
                 compares_input &= target.dim() == sample.image.dim();
                 if compares_input {

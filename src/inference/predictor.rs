@@ -173,8 +173,12 @@ impl Predictor {
     ) -> Result<Array3<f32>> {
         let image = self.fitted(image)?;
         let normalisation = self.normalisation(&image, measured)?;
-        let outputs =
-            self.put_together((image, slices), &normalisation, |engine, images| engine.forward(images), progress)?;
+        let outputs = self.put_together(
+            (image, slices),
+            &normalisation,
+            |engine, images| engine.forward(images),
+            progress,
+        )?;
         match outputs.iter().all(|value| value.is_finite()) {
             true => Ok(outputs),
             false => Err(not_finite(image, &normalisation)),
@@ -195,8 +199,12 @@ impl Predictor {
         }
         let image = self.fitted(image)?;
         let normalisation = self.normalisation(&image, measured)?;
-        let classes =
-            self.put_together((image, slices), &normalisation, |engine, images| engine.classify(images), progress)?;
+        let classes = self.put_together(
+            (image, slices),
+            &normalisation,
+            |engine, images| engine.classify(images),
+            progress,
+        )?;
         match classes.iter().all(|class| *class != NOT_FINITE) {
             true => Ok(classes.index_axis_move(Axis(0), 0).mapv(u32::from)),
             false => Err(not_finite(image, &normalisation)),

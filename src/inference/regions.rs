@@ -67,8 +67,8 @@ impl Ensemble {
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Prediction> {
         check_patch(patch, tile)?;
-        let found =
-            self.in_one_piece(|ensemble| ensemble.predict_measured((patch, 1), &whole.0, deviation, progress))?;
+        let found = self
+            .in_one_piece(|ensemble| ensemble.predict_measured((patch, 1), &whole.0, deviation, progress))?;
         Ok(found.inside(&tile.core_in_patch()))
     }
 
@@ -85,7 +85,8 @@ impl Ensemble {
     ) -> Result<Array2<u32>> {
         check_patch(patch, tile)?;
         self.check_segments()?;
-        let found = self.in_one_piece(|ensemble| ensemble.classify_measured((patch, 1), &whole.0, progress))?;
+        let found =
+            self.in_one_piece(|ensemble| ensemble.classify_measured((patch, 1), &whole.0, progress))?;
         Ok(found.inside(&tile.core_in_patch()).into_classes())
     }
 }

@@ -8,7 +8,6 @@ use crate::geometry::tiles::{Tile, tiles};
 use crate::geometry::{Extent, Shape, as_volume};
 use crate::network::Architecture;
 
-
 /// Rows and columns that a tile keeps at least where its size is chosen by the memory there is.
 pub(super) const LEAST_TILE: usize = 16;
 
@@ -33,11 +32,6 @@ impl Tiling {
     /// Tiles of at most `tile` rows and columns, or whole images, of which each is computed with `halo` pixels around it.
     pub(super) fn cut(tile: Option<usize>, halo: usize) -> Self {
         Self { tile, reach: halo, reach_z: 0 }
-    }
-
-    /// The same of volumes, of which each tile is computed with `halo` slices, rows and columns (z, y, x) around it.
-    pub(super) fn of_volumes(tile: Option<usize>, halo: [usize; 2]) -> Self {
-        Self { tile, reach: halo[1], reach_z: halo[0] }
     }
 
     /// Rows and columns of a tile that are kept at most; `None` for whole images.

@@ -346,9 +346,8 @@ fn of_slices(found: &Found, slices: usize, window: &Window) -> Vec<Found> {
         stacked(volume.slice(s![.., window.slices(), window.rows(), window.columns()]).to_owned())
     };
     let height = window.extent.y;
-    let slice = |values: &Array3<f32>, z: usize| {
-        values.slice(s![.., z * height..(z + 1) * height, ..]).to_owned()
-    };
+    let slice =
+        |values: &Array3<f32>, z: usize| values.slice(s![.., z * height..(z + 1) * height, ..]).to_owned();
     match found {
         Found::Classes(classes) => {
             let classes = classes.as_standard_layout();
@@ -374,10 +373,7 @@ impl Found {
             Found::Classes(_) => Found::Classes(Array2::zeros((height, width))),
             Found::Prediction(Prediction { mean, deviation }) => {
                 let blank = |values: &Array3<f32>| Array3::zeros((values.dim().0, height, width));
-                Found::Prediction(Prediction {
-                    mean: blank(mean),
-                    deviation: deviation.as_ref().map(blank),
-                })
+                Found::Prediction(Prediction { mean: blank(mean), deviation: deviation.as_ref().map(blank) })
             }
         }
     }
@@ -415,7 +411,8 @@ fn wanted(ensemble: &Ensemble, budget: &Budget, volume: Extent, cut: &Cut) -> Re
 
 /// What a tile is computed on: that of the middle, which has all that is around it.
 fn patch(volume: Extent, cut: &Cut) -> Extent {
-    let along = |length: usize, tile: usize, halo: usize| tile.min(length).saturating_add(2 * halo).min(length);
+    let along =
+        |length: usize, tile: usize, halo: usize| tile.min(length).saturating_add(2 * halo).min(length);
     Extent::new(
         along(volume.z, cut.tile.z, cut.halo[0]),
         along(volume.y, cut.tile.y, cut.halo[1]),
@@ -475,8 +472,7 @@ fn cut(
     let computed = |cut: &Cut| {
         let patch = patch(extent, cut);
         let count = |length: usize, tile: usize| length.div_ceil(tile.max(1));
-        let tiles =
-            count(extent.z, cut.tile.z) * count(extent.y, cut.tile.y) * count(extent.x, cut.tile.x);
+        let tiles = count(extent.z, cut.tile.z) * count(extent.y, cut.tile.y) * count(extent.x, cut.tile.x);
         patch.pixels() as u128 * tiles as u128
     };
     let longest = extent.z.max(extent.y).max(extent.x);

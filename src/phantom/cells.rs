@@ -149,7 +149,8 @@ mod tests {
     fn vesicles_and_tubules_differ_along_z_alone() {
         let (volume, labels) = cells(Extent::new(64, 64, 64), 0.0, false, 3);
         let of = |class: u8| labels.iter().zip(&volume).filter(move |(found, _)| **found == class);
-        let brightness = |class: u8| of(class).map(|(_, value)| f64::from(*value)).sum::<f64>() / of(class).count() as f64;
+        let brightness =
+            |class: u8| of(class).map(|(_, value)| f64::from(*value)).sum::<f64>() / of(class).count() as f64;
         assert!((brightness(4) - brightness(5)).abs() < 1e-6);
         // How often the voxel above is of the same class.
         let goes_on = |class: u8| {

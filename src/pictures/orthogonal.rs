@@ -15,7 +15,8 @@ pub fn orthogonal_cuts<T: Copy>(volume: ArrayView2<'_, T>, slices: usize, backgr
     let (rows, columns) = volume.dim();
     let height = rows / slices;
     let volume = volume.as_standard_layout();
-    let volume = volume.view().into_shape_with_order((slices, height, columns)).expect("rows are whole slices");
+    let volume =
+        volume.view().into_shape_with_order((slices, height, columns)).expect("rows are whole slices");
     let mut picture = Array2::from_elem((height + slices, columns + slices), background);
     picture.slice_mut(s![..height, ..columns]).assign(&volume.index_axis(Axis(0), slices / 2));
     picture.slice_mut(s![height.., ..columns]).assign(&volume.index_axis(Axis(1), height / 2));

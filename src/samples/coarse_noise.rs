@@ -112,8 +112,13 @@ mod tests {
     fn a_piece_that_was_turned_has_the_noise_that_was_turned() {
         let whole = Extent::plane(8, 8);
         let of = |symmetry| {
-            let draw =
-                Draw { index: 0, crop: Some(Window::plane(1..6, 2..7)), symmetry, exchanges_slices: false, upright: Upright::Z };
+            let draw = Draw {
+                index: 0,
+                crop: Some(Window::plane(1..6, 2..7)),
+                symmetry,
+                exchanges_slices: false,
+                upright: Upright::Z,
+            };
             let mut sample = sample(5, 5);
             noise().add(&mut sample, &draw, whole, 9, 3).unwrap();
             sample.image

@@ -181,7 +181,9 @@ impl Sample {
                 Target::Classes(classes) => {
                     Target::Classes(stacked::flat_part(classes, self.slices, window, turn))
                 }
-                Target::Values(values) => Target::Values(stacked::part(values.view(), self.slices, window, turn)),
+                Target::Values(values) => {
+                    Target::Values(stacked::part(values.view(), self.slices, window, turn))
+                }
             };
             return (target, weights);
         }

@@ -310,7 +310,8 @@ mod tests {
 
     #[test]
     fn a_draw_that_is_not_wanted_is_drawn_anew() {
-        let sampler = Sampler::new(vec![Extent::plane(40, 40), Extent::plane(40, 40)], Some(8), true, 5).unwrap();
+        let sampler =
+            Sampler::new(vec![Extent::plane(40, 40), Extent::plane(40, 40)], Some(8), true, 5).unwrap();
         let left = |draw: &Draw| Ok(draw.crop.unwrap().x < 4);
         for n in 0..40 {
             let draw = sampler.draw_where(n, left).unwrap();
@@ -358,7 +359,8 @@ mod tests {
             with_slices_exchanged(&image, 3).index_axis(Axis(2), 0).iter().copied().collect::<Vec<_>>();
         assert_eq!(order, [40.0, 50.0, 20.0, 30.0, 0.0, 10.0]);
         let exchanged = |symmetries: Symmetries, slab| {
-            let sampler = Sampler::new(vec![Extent::plane(9, 9)], Some(4), symmetries, 5).unwrap().of_slabs(slab);
+            let sampler =
+                Sampler::new(vec![Extent::plane(9, 9)], Some(4), symmetries, 5).unwrap().of_slabs(slab);
             (0..100).filter(|n| sampler.draw(*n).unwrap().exchanges_slices).count()
         };
         assert!((30..70).contains(&exchanged(Symmetries::All, 3)));

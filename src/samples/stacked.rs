@@ -35,8 +35,7 @@ pub(super) fn flat_part<T: Clone>(
 pub(super) fn joined(name: String, slices: Vec<Sample>, extent: Extent) -> Sample {
     let images: Vec<_> = slices.iter().map(|slice| slice.image.view()).collect();
     let image = concatenate(Axis(1), &images).expect("slices are of one size");
-    let (all, each): (Vec<_>, Vec<_>) =
-        slices.into_iter().map(|slice| (slice.target, slice.weights)).unzip();
+    let (all, each): (Vec<_>, Vec<_>) = slices.into_iter().map(|slice| (slice.target, slice.weights)).unzip();
     let weights = weights(each, extent);
     Sample::new(name, image, targets(all)).with_weights(weights).of_slices(extent.z)
 }

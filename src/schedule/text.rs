@@ -50,7 +50,12 @@ impl Display for Schedule {
         let a = &self.architecture;
         let (inputs, outputs) = (a.inputs, a.outputs);
         let stem = if a.stem.is_none() { String::new() } else { format!(", stem {}", a.stem) };
-        writeln!(f, "network: {inputs} in, {outputs} out, width {}, depth {}{stem}", a.width, a.depth)?;
+        let volumes = if a.is_of_volumes() { ", of volumes" } else { "" };
+        writeln!(
+            f,
+            "network: {inputs} in, {outputs} out, width {}, depth {}{stem}{volumes}",
+            a.width, a.depth
+        )?;
         let e = self.shape.extent;
         writeln!(f, "images: {} of {}x{}x{}, margin {}", self.shape.batch, e.z, e.y, e.x, self.margin)?;
         match self.gradient_shift {

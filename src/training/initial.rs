@@ -17,7 +17,8 @@ impl Settings {
     /// As [`Model::read`].
     pub fn start_from(&mut self, path: &str) -> Result<()> {
         let Model {
-            architecture: Architecture { width, depth, dimensions, dilations, dilations_z, boundary, stem, .. },
+            architecture:
+                Architecture { width, depth, dimensions, dilations, dilations_z, boundary, stem, .. },
             slab,
             upscaling,
             ..

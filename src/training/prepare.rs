@@ -195,8 +195,7 @@ impl Prepared {
         };
         let found = survey(TRAINING, &training, &wanted)?;
         let mut chosen = settings.clone();
-        let pixels =
-            training.sizes().iter().map(|size| size.pixels() as f64).sum::<f64>();
+        let pixels = training.sizes().iter().map(|size| size.pixels() as f64).sum::<f64>();
         let labelled = (!regresses).then(|| found.totals.sum() / pixels);
         let initial_network = initial.as_ref().map(|model| model.architecture.clone());
         let noise = match (settings.alone, settings.blind_mask) {

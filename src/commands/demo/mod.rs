@@ -1,11 +1,12 @@
 //! `msd-gpu demo`: the whole way from images to a trained network, on images that it makes itself.
 //!
-//! `tomography` is the founding experiment: volumes from few projections.
+//! `tomography` is the founding experiment: volumes from few projections. `volume` compares networks of two and of three dimensions.
 //!
 //! The images are written as files and read back like anybody's, so that the commands it prints at the end do
 //! the same with the user's own.
 
 mod tomography;
+mod volume;
 
 use std::path::{Path, PathBuf};
 
@@ -35,12 +36,15 @@ pub struct DemoArguments {
     /// What to show
     #[arg(value_enum, default_value = "segment")]
     what: What,
-    /// Folder for the images, the model and the pictures [demo-segment, demo-denoise or demo-tomography]
+    /// Folder for the images, the model and the pictures [demo-segment, demo-denoise, demo-tomography or demo-volume]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Minutes of training, of each network
     #[arg(long, default_value_t = 1.5, allow_negative_numbers = true)]
     minutes: f64,
+    /// Of the volume: with streaks along z, as in tomograms with a missing wedge
+    #[arg(long)]
+    wedge: bool,
     #[command(flatten)]
     device: DeviceArguments,
 }
@@ -55,6 +59,8 @@ enum What {
     /// A fibre composite from 128 noisy projections instead of 1024: trained on one piece and judged on another, beside smoother filters,
     /// total variation, and a network that has seen the noisy projections alone
     Tomography,
+    /// Cells in a volume, learnt by networks of slices, of slabs of slices and of three dimensions in the same time
+    Volume,
 }
 
 /// Which pairs of images and targets a demo makes and learns from.
@@ -79,6 +85,10 @@ const PICTURES: usize = 3;
 
 /// Runs the command.
 pub fn run(arguments: DemoArguments) -> Result<()> {
+    if arguments.wedge && arguments.what != What::Volume {
+        let wanted = "only `demo volume` has streaks; leave it out";
+        return Err(Error::setting("--wedge", "given for another demo", wanted));
+    }
     let device = arguments.device.choose()?;
     let what = match arguments.what {
         What::Segment => Pairs::Segment,
@@ -86,6 +96,11 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
         What::Tomography => {
             let out = arguments.out.unwrap_or_else(|| "demo-tomography".into());
             return tomography::run(&out, arguments.minutes, arguments.device.name(), &device);
+        }
+        What::Volume => {
+            let out = arguments.out.unwrap_or_else(|| "demo-volume".into());
+            let (minutes, name) = (arguments.minutes, arguments.device.name());
+            return volume::run(&out, minutes, arguments.wedge, name, &device);
         }
     };
     let (kind, images, settings, folder) = match what {

@@ -38,7 +38,9 @@ impl Bucket {
         let nearest_root = |square: u64| 1usize << square.max(1).ilog2().div_ceil(2).min(20);
         let nearest = |number: usize| nearest_root((number as u64).saturating_mul(number as u64));
         let extent = shape.extent;
-        let pixels = [extent.z, extent.y, extent.x].iter().fold(shape.batch as u64, |n, &m| n.saturating_mul(m as u64));
+        let pixels = [extent.z, extent.y, extent.x]
+            .iter()
+            .fold(shape.batch as u64, |n, &m| n.saturating_mul(m as u64));
         Self {
             side: nearest_root(pixels).clamp(64, 512),
             depth: nearest(architecture.depth).clamp(8, 64),

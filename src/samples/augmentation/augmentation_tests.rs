@@ -106,7 +106,13 @@ fn strengths_cover_what_was_set_and_nothing_beyond() {
 #[test]
 fn intensities_leave_the_target_alone() {
     let sample = sample();
-    let draw = Draw { index: 0, crop: None, symmetry: Symmetry::IDENTITY, exchanges_slices: false, upright: Upright::Z };
+    let draw = Draw {
+        index: 0,
+        crop: None,
+        symmetry: Symmetry::IDENTITY,
+        exchanges_slices: false,
+        upright: Upright::Z,
+    };
     let geometry_off = Augmentation { rotate: 0.0, scale: 0.0, elastic: 0.0, ..all() };
     let piece = geometry_off.apply(&sample.clone().into(), &draw, 1, 1).unwrap();
     assert_eq!(piece.target, sample.target);

@@ -22,7 +22,14 @@ fn sample(height: usize, width: usize) -> Sample {
 /// An image that rises by `down` a row and `right` a column: linear interpolation is exact on it.
 fn slope(height: usize, width: usize, down: f32, right: f32) -> Sample {
     let image = Array3::from_shape_fn((1, height, width), |(_, y, x)| down * y as f32 + right * x as f32);
-    Sample { name: "slope".into(), slices: 1, target: Target::Values(image.clone()), group: None, weights: None, image }
+    Sample {
+        name: "slope".into(),
+        slices: 1,
+        target: Target::Values(image.clone()),
+        group: None,
+        weights: None,
+        image,
+    }
 }
 
 fn whole(symmetry: Symmetry) -> Draw {
@@ -85,7 +92,13 @@ fn a_scale_keeps_the_centre_and_stretches_about_it() {
 fn a_piece_takes_in_what_the_image_shows_around_it() {
     let sample = slope(100, 100, 1.0, 10.0);
     let crop = Window::plane(40..56, 50..70);
-    let draw = Draw { index: 0, crop: Some(crop), symmetry: Symmetry::IDENTITY, exchanges_slices: false, upright: Upright::Z };
+    let draw = Draw {
+        index: 0,
+        crop: Some(crop),
+        symmetry: Symmetry::IDENTITY,
+        exchanges_slices: false,
+        upright: Upright::Z,
+    };
     let piece = changed(&sample, &draw, Strengths { degrees: 30.0, ..UNCHANGED });
     let (sine, cosine) = 30_f32.to_radians().sin_cos();
     for (y, x) in [(0, 0), (0, 19), (15, 0), (7, 11)] {
@@ -105,7 +118,8 @@ fn labels_stay_labels_and_fit_the_image() {
     sample.target = Target::Classes(blocks);
     let crop = Window::plane(3..43, 20..60);
     for (n, symmetry) in Symmetry::ALL.into_iter().enumerate() {
-        let draw = Draw { index: 0, crop: Some(crop), symmetry, exchanges_slices: false, upright: Upright::Z };
+        let draw =
+            Draw { index: 0, crop: Some(crop), symmetry, exchanges_slices: false, upright: Upright::Z };
         let strengths = Strengths { degrees: 7.0 * n as f64, factor: 1.1, elastic: 2.0, ..UNCHANGED };
         let piece = changed(&sample, &draw, strengths);
         assert!(classes(&piece).iter().all(|v| v % 10 == 0 && *v <= 30), "a class that is none");

@@ -17,7 +17,9 @@ pub(super) fn apply(image: &mut Array3<f32>, slices: usize, strengths: &Strength
     for mut plane in image.axis_iter_mut(Axis(0)) {
         if blur > 0.0 {
             let height = plane.dim().0 / slices.max(1);
-            plane.axis_chunks_iter_mut(Axis(0), height.max(1)).for_each(|mut slice| self::blur(&mut slice, blur));
+            plane
+                .axis_chunks_iter_mut(Axis(0), height.max(1))
+                .for_each(|mut slice| self::blur(&mut slice, blur));
         }
         if contrast != 1.0 || brightness != 0.0 {
             let (contrast, brightness) = (contrast as f32, brightness as f32);

@@ -8,7 +8,8 @@ use crate::geometry::{Extent, Window};
 use crate::metrics::UNLABELLED;
 use crate::network::{Class, Model};
 use crate::pictures::{
-    captioned_montage, grey_picture, label_picture, orthogonal_cuts, over_legend, range_of, stretch, stretch_with,
+    captioned_montage, grey_picture, label_picture, orthogonal_cuts, over_legend, range_of, stretch,
+    stretch_with,
 };
 use crate::samples::{Dataset, Item, Sample, Target};
 

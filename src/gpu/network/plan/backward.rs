@@ -218,7 +218,13 @@ impl Planner<'_> {
     }
 
     /// Adds up the partial sums of filter gradients that each of `chunks` workgroups left, for `size` sources at a time.
-    pub(super) fn sum_filters(&mut self, gradients: &Range<usize>, sources: &Range<usize>, size: u32, chunks: u32) {
+    pub(super) fn sum_filters(
+        &mut self,
+        gradients: &Range<usize>,
+        sources: &Range<usize>,
+        size: u32,
+        chunks: u32,
+    ) {
         let tiles = count(sources).div_ceil(size);
         let taps = self.schedule.architecture.taps() as u32;
         let sum = SumPartialsParams {

@@ -10,10 +10,18 @@ use crate::engine::DeviceKind;
 use crate::geometry::{Extent, Shape};
 use crate::schedule::Options;
 
-/// A pass over one square image, as a device of a kind runs it.
-fn counted(kind: DeviceKind, side: usize, depth: usize, width: usize, training: bool) -> String {
-    let architecture = Architecture { width, ..Architecture::new(1, 2, depth) };
-    let shape = Shape { batch: 1, extent: Extent::plane(side, side) };
+/// A pass over one square image, or a cube, as a device of a kind runs it.
+fn counted(
+    kind: DeviceKind,
+    dimensions: usize,
+    side: usize,
+    depth: usize,
+    width: usize,
+    training: bool,
+) -> String {
+    let architecture = Architecture { width, dimensions, ..Architecture::new(1, 2, depth) };
+    let extent = if dimensions == 3 { Extent::new(side, side, side) } else { Extent::plane(side, side) };
+    let shape = Shape { batch: 1, extent };
     let tuning = Tuning::safe(kind);
     let block = tuning.block as usize;
     let options = Options { block, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true };
@@ -32,7 +40,8 @@ fn counted(kind: DeviceKind, side: usize, depth: usize, width: usize, training: 
     let multiply_adds: u64 = plan.dispatches.iter().map(|dispatch| dispatch.multiply_adds).sum();
     let bytes: u64 = plan.schedule.traffic().iter().map(|(_, bytes)| bytes).sum();
     let pass = if training { "training step" } else { "forward pass" };
-    let mut text = format!("{kind:?}, {side}x{side}, depth {depth}, width {width}, {pass}\n");
+    let size = vec![side.to_string(); dimensions].join("x");
+    let mut text = format!("{kind:?}, {size}, depth {depth}, width {width}, {pass}\n");
     let _ = writeln!(
         text,
         "  {} dispatches, {multiply_adds} multiply-adds, {bytes} bytes",
@@ -48,9 +57,11 @@ fn counted(kind: DeviceKind, side: usize, depth: usize, width: usize, training: 
 fn dispatches_are_as_many_as_written_down() {
     let mut found = String::new();
     for kind in [DeviceKind::Gpu, DeviceKind::Software] {
-        for (side, depth, width) in [(256, 50, 1), (1024, 100, 1), (512, 100, 8)] {
+        for (dimensions, side, depth, width) in
+            [(2, 256, 50, 1), (2, 1024, 100, 1), (2, 512, 100, 8), (3, 96, 30, 1)]
+        {
             for training in [false, true] {
-                found += &counted(kind, side, depth, width, training);
+                found += &counted(kind, dimensions, side, depth, width, training);
             }
         }
     }

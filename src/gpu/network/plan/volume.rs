@@ -66,8 +66,7 @@ impl Planner<'_> {
             ..Default::default()
         };
         let mut slots = vec![Slot::Parameters, Slot::Hidden, Slot::MapPage(into)];
-        let shader =
-            if from == into { &shaders::CONVOLVE_VOLUME_WITHIN } else { &shaders::CONVOLVE_VOLUME };
+        let shader = if from == into { &shaders::CONVOLVE_VOLUME_WITHIN } else { &shaders::CONVOLVE_VOLUME };
         slots.extend((from != into).then_some(Slot::MapPage(from)));
         let workgroups = [across, down(rows).saturating_mul(self.slices()), self.geometry.batch];
         let work = self.per_pixel(TAPS * count(sources), count(outputs));
