@@ -67,7 +67,7 @@ impl Tiling {
 
     /// Tiles for images of `extents` of which each is computed on at most `max_pixels` pixels, surroundings counted in; whole
     /// images where all of them are that small. A network that looks very far takes more, so that not all its work is done
-    /// for surroundings.
+    /// for surroundings; of volumes, tiles see less around them than all that counts.
     pub fn within(
         architecture: &Architecture,
         extents: impl IntoIterator<Item = Extent>,
@@ -76,16 +76,20 @@ impl Tiling {
         /// Rows and columns that are kept at least.
         const LEAST_CORE: usize = 128;
         const LEAST_CORE_OF_VOLUMES: usize = 32;
+        /// Slices, rows and columns around a tile of a volume at most.
+        const MOST_AROUND_VOLUMES: usize = 24;
         let whole = Self::new(architecture, None);
         if extents.into_iter().all(|extent| extent.pixels() <= max_pixels) {
             return whole;
         }
-        let core = if architecture.is_of_volumes() {
-            let side = (max_pixels as f64).cbrt() as usize;
-            side.saturating_sub(2 * whole.reach).max(LEAST_CORE_OF_VOLUMES)
-        } else {
-            max_pixels.isqrt().saturating_sub(2 * whole.reach).max(LEAST_CORE)
-        };
+        if architecture.is_of_volumes() {
+            // All that a deep network can see is mostly larger than any volume; what is further away than this hardly counts.
+            let most = |reach: usize| reach.min(MOST_AROUND_VOLUMES);
+            let (reach, reach_z) = (most(whole.reach), most(whole.reach_z));
+            let core = ((max_pixels as f64).cbrt() as usize).saturating_sub(2 * reach);
+            return Self { tile: Some(core.max(LEAST_CORE_OF_VOLUMES)), reach, reach_z };
+        }
+        let core = max_pixels.isqrt().saturating_sub(2 * whole.reach).max(LEAST_CORE);
         Self { tile: Some(core), ..whole }
     }
 

@@ -163,7 +163,8 @@ impl Item {
 
     /// Of a slice, what the volume is called that it belongs to: the file of its page, or the folder of its file.
     pub(super) fn volume_name(&self) -> &str {
-        match self.name.rsplit_once(" page ").or_else(|| self.name.rsplit_once(" slice ")) {
+        let in_file = [" page ", " slice ", " image "].iter().find_map(|word| self.name.rsplit_once(word));
+        match in_file {
             Some((file, number)) if number.parse::<usize>().is_ok() => file,
             _ => self.name.rsplit_once(['/', '\\']).map_or("", |(folder, _)| folder),
         }

@@ -57,8 +57,17 @@ impl PlaneLayout {
     /// # Errors
     /// As [`PlaneLayout::maps`], which takes no more than one slice.
     pub fn volumes(extent: Extent, alignment: usize) -> Result<Self> {
+        /// Numbers that lie in one set of a cache: 64 sets of lines of 64 bytes are usual.
+        const SETS: usize = 64 * 16;
+        /// How far the planes of a group are to be apart in these sets: further than a row of 96 numbers.
+        const APART: usize = 9 * 16;
         let rows = extent.z.checked_mul(extent.y).ok_or_else(|| too_large(extent))?;
-        Self::new(Extent::plane(rows, extent.x), 0, 0, alignment)
+        let form = Self::new(Extent::plane(rows, extent.x), 0, 0, alignment)?;
+        // Slices are often a multiple of the sets apart, so that rows of three slices meet in one set already: those of several planes
+        // must not meet there too.
+        let beyond = (SETS + APART - form.plane % SETS) % SETS;
+        let plane = form.plane.checked_add(beyond.next_multiple_of(alignment));
+        Ok(Self { plane: plane.ok_or_else(|| too_large(extent))?, ..form })
     }
 
     fn new(extent: Extent, above: usize, margin: usize, alignment: usize) -> Result<Self> {

@@ -14,6 +14,10 @@ use crate::network::TAPS;
 
 /// Taps of a filter.
 const FILTER: usize = 3 * TAPS;
+/// Numbers in a line of a cache.
+const LINE: usize = 16;
+/// Rows whose sums are made before they are shifted: a shifted load from what was just stored would wait until it is in the cache.
+const ROWS: usize = 4;
 /// Bytes of the nearest cache that the rows of a group of feature maps may take.
 const NEAREST: usize = 24 << 10;
 
@@ -47,45 +51,89 @@ pub(in crate::cpu) struct ConvolveVolume<'a> {
     pub(in crate::cpu) sums: &'a mut Vec<f32>,
 }
 
-/// A row to read: where it starts in a plane, and the first of the three taps that read it.
-type Read = (usize, usize);
-
 impl Kernel for ConvolveVolume<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(mut self) {
         let surroundings = self.surroundings;
         let height = surroundings.extent.y;
-        if self.sums.len() < 3 * self.pitch {
-            self.sums.resize(3 * self.pitch, 0.0);
+        if self.sums.len() < ROWS * 3 * self.pitch {
+            self.sums.resize(ROWS * 3 * self.pitch, 0.0);
         }
-        let mut reads = [(0, 0); TAPS];
+        let (mut now, mut next) = (Reads::default(), Reads::default());
+        let mut order: Vec<usize> = Vec::new();
         for (z, rows) in surroundings.slices(self.rows.clone()) {
-            let first = z * height;
-            let slices = [0, 1, 2].map(|tap| surroundings.z.seen(z, self.dilations.along_z, tap));
-            for y in in_steps(rows, self.dilations.within) {
-                let mut count = 0;
-                for tap_z in self.dilations.taps_z() {
-                    for tap_y in 0..3 {
-                        let row = surroundings.y.seen(y, self.dilations.within, tap_y);
-                        if let (Some(slice), Some(row)) = (slices[tap_z], row) {
-                            let from = self.origin + (slice * height + row) * self.pitch;
-                            reads[count] = (from, TAPS * tap_z + 3 * tap_y);
-                            count += 1;
-                        }
-                    }
+            // Where the slices that are read start in a plane.
+            let slices = surroundings.z.seen(self.dilations.along_z)[z]
+                .map(|slice| slice.map(|slice| self.origin + slice * height * self.pitch));
+            order.clear();
+            order.extend(in_steps(rows, self.dilations.within));
+            self.reads(&slices, order.first().copied(), &mut now);
+            for start in (0..order.len()).step_by(ROWS) {
+                let rows = start..(start + ROWS).min(order.len());
+                for index in rows.clone() {
+                    self.reads(&slices, order.get(index + 1).copied(), &mut next);
+                    let follows =
+                        index + 1 < order.len() && order[index + 1] == order[index] + self.dilations.within;
+                    next.keep_new(follows);
+                    // SAFETY: the caller vouches for the instructions.
+                    unsafe { self.row::<L>(&now, &next, index - start) };
+                    std::mem::swap(&mut now, &mut next);
                 }
-                // SAFETY: the caller vouches for the instructions.
-                unsafe { self.row::<L>(&reads[..count]) };
-                self.add_up(first + y - self.rows.start);
+                for index in rows {
+                    self.add_up(z * height + order[index] - self.rows.start, index - start);
+                }
+            }
+        }
+    }
+}
+
+/// The rows that a row reads.
+#[derive(Default)]
+struct Reads {
+    /// Where each starts in a plane, and the first of the three taps that read it.
+    rows: [(usize, usize); TAPS],
+    count: usize,
+    /// The starts of those that the row before did not read.
+    new: [usize; TAPS],
+    new_count: usize,
+}
+
+impl Reads {
+    /// Finds those that the row before does not have: the lowest of each slice where that row is a dilation above, else all.
+    #[inline(always)]
+    fn keep_new(&mut self, follows: bool) {
+        self.new_count = 0;
+        for &(from, tap) in &self.rows[..self.count] {
+            if !follows || tap % TAPS == 6 {
+                self.new[self.new_count] = from;
+                self.new_count += 1;
             }
         }
     }
 }
 
 impl ConvolveVolume<'_> {
-    /// The sums of all columns of a row.
+    /// What row `y` of the slice reads, where the taps along z find their slices at `slices`; nothing beyond the last row.
     #[inline(always)]
-    unsafe fn row<L: Lanes>(&mut self, reads: &[Read]) {
+    fn reads(&self, slices: &[Option<usize>; 3], y: Option<usize>, reads: &mut Reads) {
+        reads.count = 0;
+        let Some(y) = y else { return };
+        let rows = self.surroundings.y.seen(self.dilations.within)[y];
+        for tap_z in self.dilations.taps_z() {
+            let Some(slice) = slices[tap_z] else { continue };
+            for (tap_y, row) in rows.into_iter().enumerate() {
+                if let Some(row) = row {
+                    reads.rows[reads.count] = (slice + row * self.pitch, TAPS * tap_z + 3 * tap_y);
+                    reads.count += 1;
+                }
+            }
+        }
+    }
+
+    /// The sums of all columns of a row. What the next one reads is brought near meanwhile: there are too many rows for the hardware to
+    /// foresee them.
+    #[inline(always)]
+    unsafe fn row<L: Lanes>(&mut self, reads: &Reads, next: &Reads, slot: usize) {
         let registers = self.surroundings.extent.x.div_ceil(L::COUNT);
         let tiles = registers.div_ceil(L::SUMS / 3);
         let mut done = 0;
@@ -95,14 +143,14 @@ impl ConvolveVolume<'_> {
             // SAFETY: the caller vouches for the instructions.
             unsafe {
                 match size {
-                    1 => self.tile::<L, 1>(reads, done * L::COUNT),
-                    2 => self.tile::<L, 2>(reads, done * L::COUNT),
-                    3 => self.tile::<L, 3>(reads, done * L::COUNT),
-                    4 => self.tile::<L, 4>(reads, done * L::COUNT),
-                    5 => self.tile::<L, 5>(reads, done * L::COUNT),
-                    6 => self.tile::<L, 6>(reads, done * L::COUNT),
-                    7 => self.tile::<L, 7>(reads, done * L::COUNT),
-                    _ => self.tile::<L, 8>(reads, done * L::COUNT),
+                    1 => self.tile::<L, 1>(reads, next, slot, done * L::COUNT),
+                    2 => self.tile::<L, 2>(reads, next, slot, done * L::COUNT),
+                    3 => self.tile::<L, 3>(reads, next, slot, done * L::COUNT),
+                    4 => self.tile::<L, 4>(reads, next, slot, done * L::COUNT),
+                    5 => self.tile::<L, 5>(reads, next, slot, done * L::COUNT),
+                    6 => self.tile::<L, 6>(reads, next, slot, done * L::COUNT),
+                    7 => self.tile::<L, 7>(reads, next, slot, done * L::COUNT),
+                    _ => self.tile::<L, 8>(reads, next, slot, done * L::COUNT),
                 }
             }
             done += size;
@@ -111,7 +159,14 @@ impl ConvolveVolume<'_> {
 
     /// The sums of `REGISTERS` registers of columns from `column` on.
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const REGISTERS: usize>(&mut self, reads: &[Read], column: usize) {
+    unsafe fn tile<L: Lanes, const REGISTERS: usize>(
+        &mut self,
+        reads: &Reads,
+        next: &Reads,
+        slot: usize,
+        column: usize,
+    ) {
+        let (reads, next) = (&reads.rows[..reads.count], &next.new[..next.new_count]);
         let count = self.filters.len() / FILTER;
         let reach = column + REGISTERS * L::COUNT;
         debug_assert!(reach <= self.pitch);
@@ -125,6 +180,11 @@ impl ConvolveVolume<'_> {
             for k in 0..count {
                 let source = self.sources.as_ptr().add(k * self.plane + column);
                 let filter = self.filters.as_ptr().add(k * FILTER);
+                for &from in next {
+                    for line in (0..REGISTERS * L::COUNT).step_by(LINE) {
+                        L::fetch_soon(source.wrapping_add(from + line));
+                    }
+                }
                 for &(from, tap) in reads {
                     let weights = [
                         L::splat(*filter.add(tap)),
@@ -140,9 +200,11 @@ impl ConvolveVolume<'_> {
                     }
                 }
             }
+            debug_assert!(3 * (slot + 1) * self.pitch <= self.sums.len());
             for (v, sums) in sums.iter().enumerate() {
                 for (across, sum) in sums.iter().enumerate() {
-                    sum.store(self.sums.as_mut_ptr().add(across * self.pitch + column + v * L::COUNT));
+                    let place = (3 * slot + across) * self.pitch + column + v * L::COUNT;
+                    sum.store(self.sums.as_mut_ptr().add(place));
                 }
             }
         }
@@ -150,10 +212,11 @@ impl ConvolveVolume<'_> {
 
     /// Shifts the sums of the three columns of taps to where they belong, and adds them to row `row` of the band.
     #[inline(always)]
-    fn add_up(&mut self, row: usize) {
+    fn add_up(&mut self, row: usize, slot: usize) {
         let columns = self.surroundings.extent.x;
         let output = &mut self.output[row * self.pitch..][..columns];
-        let (left, rest) = self.sums.split_at(self.pitch);
+        let sums = &self.sums[3 * slot * self.pitch..3 * (slot + 1) * self.pitch];
+        let (left, rest) = sums.split_at(self.pitch);
         let (middle, right) = rest.split_at(self.pitch);
         match self.start {
             Start::Bias(bias) => output.iter_mut().zip(middle).for_each(|(output, sum)| *output = bias + sum),

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::super::lanes::{Kernel, Lanes};
-use super::{Dilations, Surroundings, in_steps};
+use super::{Dilations, Surroundings, in_steps, room_for_rows};
 use crate::network::TAPS;
 
 /// Taps of a filter.
@@ -56,11 +56,12 @@ impl Kernel for FilterGradientVolumeBand<'_> {
         let shared = self.shared;
         let (surroundings, pitch) = (shared.surroundings, shared.pitch);
         let height = surroundings.extent.y;
-        let mut shifted = vec![0.0f32; 2 * self.rows.len() * pitch];
+        let half = room_for_rows(self.rows.len(), pitch);
+        let mut shifted = vec![0.0f32; 2 * half];
         for (index, reader) in shared.readers.iter().enumerate() {
             let from = &shared.gradients[index * shared.plane + self.z * height * pitch..];
             let shift = surroundings.shift(reader.dilations.within);
-            let (left, right) = shifted.split_at_mut(self.rows.len() * pitch);
+            let (left, right) = shifted.split_at_mut(half);
             for (row, y) in self.rows.clone().enumerate() {
                 let from = &from[y * pitch..][..pitch];
                 shift.shifted(from, 0, &mut left[row * pitch..][..pitch]);
@@ -116,16 +117,17 @@ impl Work<'_> {
         let (surroundings, pitch) = (shared.surroundings, shared.pitch);
         let columns = surroundings.extent.x.next_multiple_of(L::COUNT);
         let maps = &shared.maps[first * shared.plane..];
+        let seen = surroundings.y.seen(dilations.within);
         // SAFETY: rows hold whole registers of columns; the caller vouches for the instructions.
         unsafe {
             let mut kept = [[[L::splat(0.0); 3]; MAPS]; TAPS];
             for rows in self.order.chunks(ROWS) {
                 for tap_z in dilations.taps_z() {
-                    let Some(slice) = surroundings.z.seen(self.z, dilations.along_z, tap_z) else { continue };
+                    let Some(slice) = surroundings.z.seen(dilations.along_z)[self.z][tap_z] else { continue };
                     for tap_y in 0..3 {
                         let mut registers = kept[3 * tap_z + tap_y];
                         for &y in rows {
-                            let Some(row) = surroundings.y.seen(y, dilations.within, tap_y) else { continue };
+                            let Some(row) = seen[y][tap_y] else { continue };
                             let from = (slice * surroundings.extent.y + row) * pitch;
                             let own = (y - self.first_row) * pitch;
                             debug_assert!((MAPS - 1) * shared.plane + from + columns <= maps.len());

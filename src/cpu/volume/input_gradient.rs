@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::super::lanes::{Kernel, Lanes};
-use super::{Dilations, Surroundings, in_steps};
+use super::{Dilations, Surroundings, in_steps, room_for_rows};
 use crate::network::TAPS;
 
 /// Taps of a filter.
@@ -81,13 +81,14 @@ impl Kernel for InputGradientVolumeBand<'_, '_> {
                 for y in rows.clone() {
                     (0..3).flat_map(|tap_y| seers(y, tap_y)).for_each(|&row| wanted[row] = true);
                 }
-                let room = stages.len() * 2 * height * pitch;
+                let half = room_for_rows(height, pitch);
+                let room = stages.len() * 2 * half;
                 if staged.len() < room {
                     staged.resize(room, 0.0f32);
                 }
                 let shift = surroundings.shift(within);
-                for (slice, both) in stages.iter().zip(staged.chunks_exact_mut(2 * height * pitch)) {
-                    let (left, right) = both.split_at_mut(height * pitch);
+                for (slice, both) in stages.iter().zip(staged.chunks_exact_mut(2 * half)) {
+                    let (left, right) = both.split_at_mut(half);
                     for row in (0..height).filter(|&row| wanted[row]) {
                         let from = &gradient[(slice.slice * height + row) * pitch..][..pitch];
                         shift.shifted(from, 0, &mut left[row * pitch..][..pitch]);
@@ -97,8 +98,8 @@ impl Kernel for InputGradientVolumeBand<'_, '_> {
                 let mut terms: Vec<Term> = Vec::new();
                 for y in in_steps(rows.clone(), within) {
                     terms.clear();
-                    for (stage, both) in stages.iter().zip(staged.chunks_exact(2 * height * pitch)) {
-                        let (left, right) = both.split_at(height * pitch);
+                    for (stage, both) in stages.iter().zip(staged.chunks_exact(2 * half)) {
+                        let (left, right) = both.split_at(half);
                         for tap_y in 0..3 {
                             terms.extend(seers(y, tap_y).iter().map(|&row| Term {
                                 rows: [

@@ -30,16 +30,20 @@ use crate::network::Architecture;
 
 /// One axis of a volume, and what is seen beyond its ends.
 pub(super) struct Axis {
-    length: usize,
-    boundary: Boundary,
-    /// For each dilation in use and each of the three taps, who sees each place.
+    /// For each dilation in use, what each of the three taps reads at each place.
+    seen: BTreeMap<usize, Vec<[Option<usize>; 3]>>,
+    /// The same the other way round: for each tap, who sees each place.
     seers: BTreeMap<usize, [Vec<Vec<usize>>; 3]>,
 }
 
 impl Axis {
     fn new(length: usize, boundary: Boundary, dilations: impl Iterator<Item = usize>) -> Self {
-        let mut seers = BTreeMap::new();
+        let (mut all_seen, mut seers) = (BTreeMap::new(), BTreeMap::new());
         for dilation in dilations {
+            all_seen.entry(dilation).or_insert_with(|| {
+                let at = |place| [0, 1, 2].map(|tap| seen(boundary, length, place, dilation, tap));
+                (0..length).map(at).collect()
+            });
             seers.entry(dilation).or_insert_with(|| {
                 [0, 1, 2].map(|tap| {
                     let mut of_tap = vec![Vec::new(); length];
@@ -52,12 +56,12 @@ impl Axis {
                 })
             });
         }
-        Self { length, boundary, seers }
+        Self { seen: all_seen, seers }
     }
 
-    /// The place that tap 0, 1 or 2 of a filter of `dilation` reads at `place`; `None` where that is zero.
-    fn seen(&self, place: usize, dilation: usize, tap: usize) -> Option<usize> {
-        seen(self.boundary, self.length, place, dilation, tap)
+    /// For each place those that the taps 0, 1 and 2 of a filter of `dilation` read there; `None` where that is zero.
+    fn seen(&self, dilation: usize) -> &[[Option<usize>; 3]] {
+        &self.seen[&dilation]
     }
 
     /// The places at which that tap reads `place`.
@@ -115,6 +119,13 @@ impl Surroundings {
             (z, start..rows.end.min((z + 1) * height) - z * height)
         })
     }
+}
+
+/// Numbers of memory for `rows` shifted rows of so many numbers: a few lines more than they take, as buffers a multiple of a page apart would
+/// compete for the same few places of a cache.
+fn room_for_rows(rows: usize, pitch: usize) -> usize {
+    const APART: usize = 9 * 16;
+    rows * pitch + APART
 }
 
 /// Rows in the order 0, s, 2s, ..., 1, s + 1, ...: each reads most of the rows that the one before it has read.

@@ -12,7 +12,7 @@ use super::super::workspace::Workspace;
 use super::convolve::{ConvolveVolume, planes_at_once};
 use super::filter_gradient::{FilterGradientVolume, FilterGradientVolumeBand, Reader};
 use super::input_gradient::{InputGradientVolume, InputGradientVolumeBand, Later};
-use super::{Dilations, Surroundings, input_gradient};
+use super::{Dilations, Surroundings, input_gradient, room_for_rows};
 use crate::geometry::Extent;
 use crate::network::TAPS;
 use crate::schedule::Schedule;
@@ -21,6 +21,10 @@ use crate::schedule::Schedule;
 /// order of sums does not depend on the number of threads.
 const SUM_ROWS: usize = 64;
 const MOST_SUMS: usize = 64;
+/// Gradient maps that go through the whole volume together, and feature maps of which filter gradients are made together: so many that the
+/// slices between which they are read stay in the last cache.
+const GRADIENTS_AT_ONCE: usize = 8;
+const MAPS_AT_ONCE: usize = 8;
 
 impl Numbers {
     pub(in crate::cpu) fn convolve_volume(
@@ -37,10 +41,11 @@ impl Numbers {
         let (from, into) = maps.read_and_write(sources.clone(), outputs.clone());
         let groups = groups(sources.clone(), planes_at_once(form.pitch));
         let height = surroundings.height_for_threads();
-        bands::cut(into, form, schedule.rows(), height).into_par_iter().for_each(|Band { rows, planes }| {
-            let mut planes = planes;
-            let mut sums = Vec::new();
-            for (index, group) in groups.iter().enumerate() {
+        // Each group goes through the whole volume: of its feature maps the slices that are read stay in the last cache.
+        for (index, group) in groups.iter().enumerate() {
+            let bands = bands::cut(into, form, schedule.rows(), height);
+            bands.into_par_iter().for_each(|Band { rows, mut planes }| {
+                let mut sums = Vec::new();
                 for (plane, channel) in planes.iter_mut().zip(outputs.clone()) {
                     let hidden = channel - inputs;
                     let own = self.architecture.sources(self.architecture.layer_of(hidden)).end;
@@ -68,8 +73,8 @@ impl Numbers {
                     };
                     run(self.instructions, kernel);
                 }
-            }
-        });
+            });
+        }
     }
 
     pub(in crate::cpu) fn input_gradient_volume(
@@ -90,23 +95,29 @@ impl Numbers {
         };
         let later: Vec<Later> = from.map(later).collect();
         let (maps, into, after) = maps.around(places.clone());
-        let shared = InputGradientVolume {
-            surroundings,
-            gradients: &after[(later_places.start - places.end) * form.plane + form.origin()..],
-            later: &later,
-            parameters: &self.parameters,
-            plane: form.plane,
-            pitch: form.pitch,
-        };
+        let gradients = &after[(later_places.start - places.end) * form.plane + form.origin()..];
         let height = surroundings.height_for_threads();
-        bands::cut(into, form, schedule.rows(), height).into_par_iter().for_each(|mut band| {
-            let rows = band.rows.clone();
-            let channels_of_band = &mut band.planes;
-            let kernel =
-                InputGradientVolumeBand { shared: &shared, rows: rows.clone(), channels: channels_of_band };
-            run(self.instructions, kernel);
-            finish(schedule, maps, &mut band.planes, rows, channels.start, &finishes);
-        });
+        let groups = groups(0..later.len(), GRADIENTS_AT_ONCE);
+        for (index, group) in groups.iter().enumerate() {
+            let shared = InputGradientVolume {
+                surroundings,
+                gradients: &gradients[group.start * form.plane..],
+                later: &later[group.clone()],
+                parameters: &self.parameters,
+                plane: form.plane,
+                pitch: form.pitch,
+            };
+            let is_last = index + 1 == groups.len();
+            let bands = bands::cut(into, form, schedule.rows(), height);
+            bands.into_par_iter().for_each(|Band { rows, mut planes }| {
+                let kernel =
+                    InputGradientVolumeBand { shared: &shared, rows: rows.clone(), channels: &mut planes };
+                run(self.instructions, kernel);
+                if is_last {
+                    finish(schedule, maps, &mut planes, rows, channels.start, &finishes);
+                }
+            });
+        }
     }
 
     pub(in crate::cpu) fn filter_gradient_volume(
@@ -120,45 +131,52 @@ impl Numbers {
         let surroundings: &Surroundings = surroundings;
         let form = &schedule.map_layout;
         let inputs = self.architecture.stem_channels();
-        let reader = |channel: usize| {
-            let hidden = channel - inputs;
-            let own = self.architecture.sources(self.architecture.layer_of(hidden)).end.min(sources.end);
-            let dilations = Dilations::of(&self.architecture, hidden);
-            Reader { dilations, sources: own.saturating_sub(sources.start) }
-        };
-        let readers: Vec<Reader> = from.clone().map(reader).collect();
-        let shared = FilterGradientVolume {
-            surroundings,
-            maps: &maps.planes(sources.clone())[form.origin()..],
-            gradients: &maps.planes(places)[form.origin()..],
-            readers: &readers,
-            plane: form.plane,
-            pitch: form.pitch,
-        };
-        let count = sources.len() * 3 * TAPS;
         let pieces = pieces(surroundings.extent);
         let in_one = pieces.len().div_ceil(MOST_SUMS);
-        let sums: Vec<Vec<f64>> = pieces
-            .par_chunks(in_one)
-            .map(|pieces| {
-                let mut sums = vec![0.0; readers.len() * count];
-                for (z, rows) in pieces {
-                    let (z, rows, sources) = (*z, rows.clone(), sources.len());
-                    let band =
-                        FilterGradientVolumeBand { shared: &shared, z, rows, sources, sums: &mut sums };
-                    run(self.instructions, band);
-                }
-                sums
-            })
-            .collect();
-        let mut total = vec![0.0f64; readers.len() * count];
-        for sums in &sums {
-            total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-        }
-        for ((channel, reader), sums) in from.zip(&readers).zip(total.chunks_exact(count.max(1))) {
-            let to = self.layout.filter(channel - inputs, sources.start).start;
-            let count = reader.sources * 3 * TAPS;
-            add(&mut self.gradients[to..to + count], &sums[..count]);
+        let gradients = &maps.planes(places)[form.origin()..];
+        for sources in groups(sources, MAPS_AT_ONCE) {
+            let reader = |channel: usize| {
+                let hidden = channel - inputs;
+                let own = self.architecture.sources(self.architecture.layer_of(hidden)).end.min(sources.end);
+                let dilations = Dilations::of(&self.architecture, hidden);
+                Reader { dilations, sources: own.saturating_sub(sources.start) }
+            };
+            let readers: Vec<Reader> = from.clone().map(reader).collect();
+            let shared = FilterGradientVolume {
+                surroundings,
+                maps: &maps.planes(sources.clone())[form.origin()..],
+                gradients,
+                readers: &readers,
+                plane: form.plane,
+                pitch: form.pitch,
+            };
+            let count = sources.len() * 3 * TAPS;
+            let sums: Vec<Vec<f64>> = pieces
+                .par_chunks(in_one)
+                .map(|pieces| {
+                    let mut sums = vec![0.0; readers.len() * count];
+                    for (z, rows) in pieces {
+                        let band = FilterGradientVolumeBand {
+                            shared: &shared,
+                            z: *z,
+                            rows: rows.clone(),
+                            sources: sources.len(),
+                            sums: &mut sums,
+                        };
+                        run(self.instructions, band);
+                    }
+                    sums
+                })
+                .collect();
+            let mut total = vec![0.0f64; readers.len() * count];
+            for sums in &sums {
+                total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+            }
+            for ((channel, reader), sums) in from.clone().zip(&readers).zip(total.chunks_exact(count)) {
+                let to = self.layout.filter(channel - inputs, sources.start).start;
+                let count = reader.sources * 3 * TAPS;
+                add(&mut self.gradients[to..to + count], &sums[..count]);
+            }
         }
     }
 }
@@ -174,8 +192,8 @@ fn pieces(extent: Extent) -> Vec<(usize, Range<usize>)> {
 pub(in crate::cpu) fn scratch_bytes(schedule: &Schedule, largest_step: u64) -> u64 {
     let extent = schedule.shape.extent;
     let sums = pieces_in(extent).min(MOST_SUMS) as u64 + 1;
-    let rows = input_gradient::STAGED_SLICES * 2 * extent.y * schedule.map_layout.pitch;
-    let staged = 4 * (rows * rayon::current_num_threads()) as u64;
+    let half = room_for_rows(extent.y, schedule.map_layout.pitch);
+    let staged = 4 * (input_gradient::STAGED_SLICES * 2 * half * rayon::current_num_threads()) as u64;
     8 * sums * largest_step * 3 + if schedule.trains() { staged } else { 0 }
 }
 
