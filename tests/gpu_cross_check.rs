@@ -70,6 +70,35 @@ fn every_tuning_agrees() {
     }
 }
 
+/// The tiles of volumes, which follow from two fields of a tuning alone.
+#[test]
+fn every_tuning_of_volumes_agrees() {
+    // A test beside `Tuning` makes sure that these run every kernel of volumes on this network and shape.
+    let architecture =
+        Architecture { dimensions: 3, dilations: vec![1, 2], width: 2, ..Architecture::new(1, 2, 6) };
+    let shape = Shape { batch: 1, extent: Extent::new(2, 9, 20) };
+    let case = Case::new(architecture, shape, true, 5);
+    let adapter = adapter();
+    let mut seen = std::collections::BTreeSet::new();
+    for tuning in Tuning::covering() {
+        let fields = tuning.to_string();
+        let fields = fields.split_whitespace().filter(|field| {
+            ["convolve_rows=", "gradient_channels=", "block="].iter().any(|name| field.starts_with(name))
+        });
+        if !seen.insert(fields.map(str::to_owned).collect::<Vec<_>>()) {
+            continue;
+        }
+        let adapter = adapter.clone();
+        let open = move |architecture: &Architecture, parameters: &[f32], _: Setting| {
+            let options = GpuOptions { tuning: Some(tuning), ..Default::default() };
+            let engine = GpuEngine::open(&adapter, architecture, parameters, options)?;
+            Ok(Box::new(engine) as Box<dyn Engine>)
+        };
+        let outcome = check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });
+        outcome.unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
+    }
+}
+
 /// Matrix units, where the device has some: batches with weights, every boundary, shaders with and without checks.
 /// `MSD_GPU_NEEDS_MATRICES=1` makes it a failure that it has none.
 #[test]

@@ -13,15 +13,15 @@ pub const CLASSES: [&str; 6] = ["medium", "cytoplasm", "membrane", "nucleus", "v
 /// Brightness of each class before noise.
 const BRIGHTNESS: [f32; 6] = [0.0, 0.4, 0.9, 0.55, 0.75, 0.75];
 /// Volume of voxels for each cell, and the radii of cells over the side of a cube of such a volume.
-const VOXELS_OF_CELL: usize = 40_000;
+const VOXELS_OF_CELL: usize = 70_000;
 const RADII: (f32, f32) = (0.28, 0.4);
 /// Thickness of membranes, and radii of organelles, in voxels.
 const MEMBRANE: f32 = 1.6;
-const ORGANELLE: (f32, f32) = (2.0, 3.2);
+const ORGANELLE: (f32, f32) = (2.5, 3.8);
 /// Organelles of each kind in a cell.
-const ORGANELLES: usize = 7;
+const ORGANELLES: usize = 9;
 /// How much longer along z a tubule is than wide.
-const LENGTH: f32 = 5.0;
+const LENGTH: f32 = 4.0;
 /// Granules of the nucleus: their strength, and their period in voxels.
 const GRANULES: f32 = 0.12;
 const PERIOD: f32 = 4.0;

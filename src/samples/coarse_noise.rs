@@ -76,6 +76,7 @@ impl CoarseNoise {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Upright;
     use crate::samples::{Sampler, Target};
 
     fn sample(height: usize, width: usize) -> Sample {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, Array3};
 
 use super::*;
-use crate::geometry::Window;
+use crate::geometry::{Extent, Window};
 use crate::images::{write_labels, write_png_grey8, write_png_rgb8, write_tiff_f32};
 use crate::metrics::UNLABELLED;
 use crate::samples::{load_regression, load_segmentation};
@@ -44,7 +44,7 @@ fn segmentation_pairs_encodes_and_allows_different_sizes() {
     let (data, mapping) =
         load_segmentation(text(&images), text(&targets), Classes::Found { ignored: None }).unwrap();
     assert_eq!(mapping.values, [0, 255]);
-    assert_eq!(data.sizes(), [(5, 8), (4, 6)]);
+    assert_eq!(data.sizes(), [Extent::plane(5, 8), Extent::plane(4, 6)]);
     assert!(data.names()[0].ends_with("z2.png"));
     assert_eq!((data.channels(), data.target_channels()), (1, None));
     let Target::Classes(classes) = &data.sample(1).unwrap().target else { panic!("wanted classes") };
@@ -144,7 +144,7 @@ fn real_micrographs_and_tomograms_load() {
     )
     .unwrap();
     assert_eq!(mapping.values, [0, 1, 2]);
-    assert!(alloy.sizes().iter().all(|size| *size == (512, 512)));
+    assert!(alloy.sizes().iter().all(|size| *size == Extent::plane(512, 512)));
     let largest = alloy
         .items()
         .iter()
@@ -183,6 +183,7 @@ fn folds_are_runs_of_neighbours_that_cover_the_set_once() {
 #[test]
 fn what_does_not_count_is_left_out_for_metrics() {
     let classes = Sample {
+        slices: 1,
         target: Target::Classes(Array2::from_shape_vec((1, 3), vec![0, 1, UNLABELLED]).unwrap()),
         image: Array3::zeros((1, 1, 3)),
         group: None,

@@ -102,9 +102,8 @@ impl Peers {
         let lines: Vec<String> = self.matching(key).map(line).collect();
         if lines.is_empty() {
             let Key { what, dimensions, size, depth, width, batch } = key;
-            let case = format!(
-                "{what} of {dimensions} dimensions at size {size}, depth {depth}, width {width}, batch {batch}"
-            );
+            let cubed = if *dimensions == 3 { " of volumes" } else { "" };
+            let case = format!("{what} at size {size}{cubed}, depth {depth}, width {width}, batch {batch}");
             return vec![format!("  {} has no line for {case}", self.path.display())];
         }
         lines

@@ -238,8 +238,9 @@ mod tests {
 
     use super::super::plan::{DispatchLimits, Pass, plan};
     use super::super::shaders::{
-        CONVOLVE_WITHIN, FILTER_GRADIENT, FILTER_GRADIENT_MATRIX, FILTER_GRADIENT_PRODUCT,
-        INPUT_GRADIENT_ALL_WITHIN,
+        CONVOLVE_VOLUME_WITHIN, CONVOLVE_WITHIN, FILTER_GRADIENT, FILTER_GRADIENT_MATRIX,
+        FILTER_GRADIENT_PRODUCT, FILTER_GRADIENT_VOLUME, INPUT_GRADIENT_ALL_WITHIN,
+        INPUT_GRADIENT_VOLUME_ALL_WITHIN,
     };
     use super::*;
     use crate::engine::LossKind;
@@ -323,6 +324,32 @@ mod tests {
         for field in &Tuning::FIELDS {
             let found: BTreeSet<u32> = Tuning::covering().iter().map(|tuning| tuning.get(field)).collect();
             assert_eq!(found, field.values.iter().copied().collect(), "{}", field.name);
+        }
+    }
+
+    /// The cross-check of volumes goes through all tiles of theirs.
+    #[test]
+    fn kernels_of_volumes_are_all_run() {
+        let mut run: BTreeSet<String> = BTreeSet::new();
+        // As the cross-check has them.
+        let architecture =
+            Architecture { dimensions: 3, dilations: vec![1, 2], width: 2, ..Architecture::new(1, 2, 6) };
+        let shape = Shape { batch: 1, extent: Extent::new(2, 9, 20) };
+        for tuning in Tuning::covering() {
+            let block = tuning.block as usize;
+            let options = Options { block, max_page_bytes: u64::MAX, alignment: 16, share_planes: true };
+            let schedule = Schedule::training(&architecture, shape, &options).unwrap();
+            let limits = DispatchLimits::new(65_535);
+            let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
+            run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
+        }
+        let tiled: [&'static Shader; 3] =
+            [&CONVOLVE_VOLUME_WITHIN, &INPUT_GRADIENT_VOLUME_ALL_WITHIN, &FILTER_GRADIENT_VOLUME];
+        for shader in tiled {
+            for variant in 0..shader.variants.len() {
+                let label = Kernel { shader, variant }.label();
+                assert!(run.contains(&label), "no covering tuning runs {label}");
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
 use super::*;
-use crate::geometry::{Extent, Symmetry};
+use crate::geometry::{Extent, Symmetry, Upright};
 use crate::samples::item::Part;
 use crate::samples::sample::Target;
 use crate::samples::sampling::Sampler;
@@ -43,7 +43,7 @@ fn bits(sample: &Sample) -> Vec<u32> {
 #[test]
 fn the_nth_sample_depends_on_seed_and_number_alone() {
     let item = Item::from(sample());
-    let sampler = Sampler::new(vec![(90, 70)], Some(48), true, 4).unwrap();
+    let sampler = Sampler::new(vec![Extent::plane(90, 70)], Some(48), true, 4).unwrap();
     let nth = |n: u64| all().apply(&item, &sampler.draw(n).unwrap(), 4, n).unwrap();
     let forward: Vec<Sample> = (0..24).map(nth).collect();
     for threads in [1, 3] {
@@ -60,7 +60,7 @@ fn the_nth_sample_depends_on_seed_and_number_alone() {
 #[test]
 fn without_strength_there_is_no_change() {
     let sample = sample();
-    let sampler = Sampler::new(vec![(90, 70)], Some(32), true, 4).unwrap();
+    let sampler = Sampler::new(vec![Extent::plane(90, 70)], Some(32), true, 4).unwrap();
     for n in 0..8 {
         let draw = sampler.draw(n).unwrap();
         let item = Item::from(sample.clone());

@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use ndarray::s;
 
 use super::*;
+use crate::geometry::Upright;
 use crate::samples::augmentation::strengths::UNCHANGED;
 use crate::samples::random::{Stream, stream};
 

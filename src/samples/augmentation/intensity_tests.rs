@@ -6,7 +6,7 @@ use crate::samples::random::{Stream, stream};
 
 fn changed(image: &Array3<f32>, strengths: Strengths) -> Array3<f32> {
     let mut image = image.clone();
-    apply(&mut image, &strengths, &mut stream(5, Stream::Augmentation, 1));
+    apply(&mut image, 1, &strengths, &mut stream(5, Stream::Augmentation, 1));
     image
 }
 
