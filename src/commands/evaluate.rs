@@ -228,6 +228,10 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
     if arguments.targets.is_none() && arguments.pairs.is_none() {
         return Err(Error::setting("--targets", "missing", "it must name what the images are to become"));
     }
+    if arguments.circle && ensemble.model().architecture.is_of_volumes() {
+        let wanted = "scores of volumes are of all their voxels; leave it out";
+        return Err(Error::setting("circle", "given for a network of volumes", wanted));
+    }
     let dataset = load(arguments, ensemble.model(), &scoring)?;
     if let Some(first) = dataset.items().first() {
         ensemble.check_channels(first.name(), first.channels())?;

@@ -1,6 +1,8 @@
 //! The images that a page shows: the worst, the median and the best, with pictures of what was found and of how that differs from
 //! the target.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 
 use crate::Result;
@@ -8,8 +10,8 @@ use crate::evaluation::{Evaluation, Found, ImageScores, Judge, Judged, Samples};
 use crate::metrics::UNLABELLED;
 use crate::network::Task;
 use crate::pictures::{
-    Chart, Figure, Series, class_colour, difference_picture, grey_of, grey_picture, range_of, reduced,
-    reduced_colours, reduction, stretch_with,
+    Chart, Figure, Series, class_colour, difference_picture, grey_of, grey_picture, orthogonal_cuts,
+    range_of, reduced, reduced_colours, reduction, stretch_with,
 };
 use crate::samples::{Sample, Target};
 use crate::watcher::Watcher;
@@ -75,6 +77,7 @@ impl<'a> Look<'a> {
         let mut cases = Vec::new();
         for (word, place) in worst_median_best(&ImageScores::worst_first(&evaluation.image_scores)) {
             let (sample, target, found) = judge.again(judged, samples, watcher, place)?;
+            let (sample, target, found) = in_cuts(sample, target, found);
             let shown = Shown { sample: sample.as_ref(), target: &target, found: &found };
             cases.extend(self.case(word, place, &shown));
         }
@@ -266,6 +269,33 @@ fn mixed(grey: [u8; 3], colour: [u8; 3]) -> [u8; 3] {
 }
 
 /// Of places from the worst to the best, the first, the middle (of an even number, the worse) and the last; fewer of one or two.
+/// Of a volume, what three cuts through its middle show of it; an image as it is.
+fn in_cuts<'a>(sample: Cow<'a, Sample>, target: Target, found: Found) -> (Cow<'a, Sample>, Target, Found) {
+    let slices = sample.slices;
+    if slices == 1 {
+        return (sample, target, found);
+    }
+    let classes = |classes: &Array2<u32>| orthogonal_cuts(classes.view(), slices, UNLABELLED);
+    let values = |values: &Array3<f32>, background: f32| {
+        let cuts: Vec<_> =
+            values.outer_iter().map(|plane| orthogonal_cuts(plane, slices, background)).collect();
+        let views: Vec<_> = cuts.iter().map(|cut| cut.view()).collect();
+        // Cuts of one volume are of one size.
+        ndarray::stack(Axis(0), &views).unwrap_or_default()
+    };
+    let target = match &target {
+        Target::Classes(target) => Target::Classes(classes(target)),
+        Target::Values(target) => Target::Values(values(target, f32::NAN)),
+    };
+    let found = match &found {
+        Found::Classes(found) => Found::Classes(classes(found)),
+        Found::Values(found) => Found::Values(values(found, 0.0)),
+    };
+    let image = values(&sample.image, 0.0);
+    let shown = Sample { image, slices: 1, target: target.clone(), weights: None, ..sample.into_owned() };
+    (Cow::Owned(shown), target, found)
+}
+
 fn worst_median_best(places: &[usize]) -> Vec<(&'static str, usize)> {
     match *places {
         [] => Vec::new(),
