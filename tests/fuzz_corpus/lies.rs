@@ -480,7 +480,7 @@ pub fn texts() -> Vec<(&'static str, Files)> {
             ("very many tables", (0..20_000).map(|n| format!("[t{n}]\n")).collect()),
             ("a text without an end", format!("images = \"{}", "a".repeat(1 << 20))),
             ("a number of very many digits", format!("depth = {}", "9".repeat(1 << 20))),
-            ("more than is read", "#".repeat(20 << 20)),
+            ("as much as is read", "#".repeat(4 << 20)),
         ]
     };
     let rows = |first: &str, row: &str, count: usize| format!("{first}\n{}", row.repeat(count));

@@ -16,7 +16,7 @@ use crate::training::reports::History;
 use crate::{Error, Result};
 
 /// Bytes of `config.toml` at most: settings are a few kilobytes, and lists of paths some more.
-const MOST_CONFIG: u64 = 16 << 20;
+const MOST_CONFIG: u64 = 4 << 20;
 /// Bytes and epochs of `history.csv` at most; after as many epochs, writing it would take longer than training.
 const MOST_HISTORY: u64 = 16 << 20;
 const MOST_EPOCHS: usize = 1 << 17;
