@@ -65,8 +65,6 @@ pub(super) struct Stream {
     pub(super) height: usize,
     /// 1 or 3.
     pub(super) channels: usize,
-    /// Whether the decoder keeps all numbers of the blocks, of 16 bits each, until its last scan.
-    keeps_blocks: bool,
     is_progressive: bool,
     /// The whole stream, without the markers that do not count.
     bytes: Vec<u8>,
@@ -108,8 +106,13 @@ impl Stream {
                 None => frame.components != *b"RGB",
             },
         };
-        // The content of a scan's marker begins with how many channels are in it.
-        let is_in_one_scan = rest.get(4).is_some_and(|count| usize::from(*count) == frame.components.len());
+        // The content of a scan's marker begins with how many channels are in it. The decoder makes wrong colours of sequential streams that
+        // do not have all of them in one scan.
+        let in_first_scan = *rest.get(4).ok_or_else(|| damaged("it ends before its first scan"))?;
+        if !frame.progressive && usize::from(in_first_scan) != frame.components.len() {
+            let what = "JPEG in several scans that is not progressive";
+            return Err(Fault::Unsupported(what.into()));
+        }
         let mut bytes = vec![0xff, START_OF_IMAGE];
         if frame.components.len() == 3 {
             bytes.extend([0xff, ADOBE, 0, 14]);
@@ -122,7 +125,6 @@ impl Stream {
             width: frame.width,
             height: frame.height,
             channels: frame.components.len(),
-            keeps_blocks: frame.progressive || !is_in_one_scan,
             is_progressive: frame.progressive,
             bytes,
         })
@@ -131,7 +133,8 @@ impl Stream {
     /// How many bytes decoding takes beside the stream.
     fn decoded_bytes(&self) -> u64 {
         let samples = (self.width as u64) * (self.height as u64) * (self.channels as u64);
-        if self.keeps_blocks { 3 * samples } else { samples }
+        // A progressive image is kept in numbers of 16 bits until its last scan.
+        if self.is_progressive { 3 * samples } else { samples }
     }
 
     /// Whether the stream is so short for its image that it should be looked at before it is decoded.
