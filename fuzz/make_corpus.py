@@ -86,6 +86,10 @@ TEXTS = {
         "columns.csv": "0, 0\n1, 1e1\n2; -3\n",
         "infinite.txt": "0\ninf\nnan\n",
     },
+    "history": {
+        "epochs.csv": "epoch,step,minutes,training_loss,validation_loss,psnr,ssim,learning_rate,best\n1,10,0.1,1,1.5,20.3,,0.01,0\n2,20,0.2,0.5,0.7,21,0.9,0.001,1\n",
+        "empty.csv": "epoch,step,minutes,training_loss,validation_loss,psnr,ssim,learning_rate,best\n",
+    },
     "pairs": {
         "list.csv": "image,target\na.png,b.png\nb.png,a.png\n",
         "groups.csv": "\ufeffImage, Target, Weight, Group\n# none\na.png,b.png,,one\n\"b.png\",a.png,a.png,one\n",
@@ -202,6 +206,57 @@ def write_pictures():
         keep("jpeg", name + ".jpg", file.getvalue())
 
 
+def write_jpeg_scans():
+    """Images that are large for their bytes: these are counted before they are decoded."""
+    grey = Image.new("L", (320, 240), 90)
+    grey.paste(Image.fromarray(NUMBERS.astype("u1")), (150, 100))
+    colours = Image.merge("RGB", [grey, grey.transpose(Image.Transpose.FLIP_LEFT_RIGHT), grey.point(lambda v: 255 - v)])
+    thumbnail = io.BytesIO()
+    grey.resize((32, 24)).save(thumbnail, "JPEG")
+    for name, image, options in [
+        ("grey", grey, {}),
+        ("grey_optimised", grey, {"optimize": True}),
+        ("grey_progressive", grey, {"progressive": True}),
+        ("grey_restarts", grey, {"restart_marker_rows": 1}),
+        ("rgb_444", colours, {"subsampling": 0}),
+        ("rgb_422", colours, {"subsampling": 1}),
+        ("rgb_420", colours, {"subsampling": 2}),
+        ("rgb_progressive", colours, {"progressive": True, "subsampling": 2}),
+        ("rgb_progressive_restarts", colours, {"progressive": True, "restart_marker_blocks": 7}),
+        ("rgb_restarts", colours, {"restart_marker_blocks": 3}),
+        ("rgb_kept", colours, {"keep_rgb": True}),
+        ("comment", grey, {"comment": thumbnail.getvalue()}),
+        ("tiny", grey.resize((1, 1)), {}),
+    ]:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=50, **options)
+        keep("jpeg_scans", name + ".jpg", file.getvalue())
+    file = io.BytesIO()
+    grey.save(file, "JPEG", quality=50)
+    keep("jpeg_scans", "bytes_behind.jpg", file.getvalue() + thumbnail.getvalue() + bytes(100))
+    keep("jpeg_scans", "fill_bytes.jpg", file.getvalue().replace(b"\xff\xda", b"\xff\xff\xff\xda").replace(b"\xff\xd9", b"\xff\xff\xd9"))
+    # One colour, in scans that Pillow does not write: of each channel, and of the first and both others.
+    keep("jpeg_scans", "channel_by_channel.jpg", one_colour(0xC0, [([1], 1200, 2), ([2], 300, 2), ([3], 300, 2)]))
+    keep("jpeg_scans", "first_channel_alone.jpg", one_colour(0xC0, [([1], 1200, 2), ([2, 3], 300, 4)]))
+    keep("jpeg_scans", "progressive_channels.jpg", one_colour(0xC2, [([1], 1200, 1), ([2, 3], 300, 2)]))
+
+
+def one_colour(frame, scans):
+    """A JPEG file of 320 x 240 pixels with coarser colours; each scan has so many units of so many bits."""
+    data = b"\xff\xd8\xff\xdb\0\x43\0" + b"\1" * 64
+    data += bytes([0xFF, frame, 0, 17, 8, 0, 240, 1, 64, 3, 1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0])
+    for table in (0x00, 0x10):
+        # A bit that is 0 is the only code.
+        data += bytes([0xFF, 0xC4, 0, 20, table, 1]) + bytes(16)
+    for channels, units, bits in scans:
+        names = b"".join(bytes([channel, 0]) for channel in channels)
+        data += bytes([0xFF, 0xDA, 0, 6 + len(names), len(channels)]) + names
+        data += bytes([0, 0 if frame == 0xC2 else 63, 0]) + bytes(units * bits // 8)
+        if units * bits % 8:
+            data += bytes([0xFF >> (units * bits % 8)])
+    return data + b"\xff\xd9"
+
+
 def write_zarr():
     from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
@@ -228,6 +283,7 @@ if __name__ == "__main__":
     write_tests()
     write_tiff()
     write_pictures()
+    write_jpeg_scans()
     write_zarr()
     write_raw()
     write_scans()

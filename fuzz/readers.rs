@@ -8,7 +8,8 @@ use std::path::{Component, Path};
 use msd_gpu::exchange::{ImportOptions, import_bytes};
 use msd_gpu::geometry::Window;
 use msd_gpu::images::{
-    Discovery, ImageSource, Slices, Volume, overview, page_size, read_image, read_labels, read_values,
+    Discovery, ImageSource, Slices, Volume, discover, overview, page_size, read_image, read_labels,
+    read_values,
 };
 use msd_gpu::network::Model;
 #[cfg(feature = "portal")]
@@ -18,6 +19,8 @@ use msd_gpu::training::{Prepared, RunFolder, Settings, TaskKind, read_settings};
 
 /// Images of more numbers are not read whole: the file may well hold them, and then they take what they take.
 const MOST_NUMBERS: usize = 1 << 18;
+/// As [`MOST_NUMBERS`], of JPEG whose scans are counted.
+const MOST_COUNTED: usize = 1 << 22;
 /// Of a stack no more images are read than these.
 const MOST_IMAGES: usize = 3;
 /// The rows and columns of a part.
@@ -31,7 +34,9 @@ pub const READERS: &[Reader] = &[
     ("angles", angles),
     ("exchange", exchange),
     ("hdf5", file),
+    ("history", history),
     ("jpeg", file),
+    ("jpeg_scans", jpeg_scans),
     ("model", model),
     ("mrc", file),
     ("nifti", file),
@@ -51,6 +56,19 @@ pub const READERS: &[Reader] = &[
 /// An image or array in one file; its first bytes tell the format.
 pub fn file(bytes: &[u8]) {
     in_file(bytes, |path| images(path, &Discovery::default()));
+}
+
+/// A JPEG file, which may be much smaller than its image.
+pub fn jpeg_scans(bytes: &[u8]) {
+    if !bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+        return;
+    }
+    in_file(bytes, |path| {
+        let Some(page) = path.to_str().and_then(|place| discover(place).ok()?.pop()) else { return };
+        if numbers_of(&page).is_some_and(|count| count <= MOST_COUNTED) {
+            let _ = read_image(&page);
+        }
+    });
 }
 
 /// Numbers without a header.
@@ -116,6 +134,13 @@ pub fn settings(bytes: &[u8]) {
     }
     in_folder(bytes, "config.toml", &[], |folder| {
         let _ = RunFolder::settings(folder);
+    });
+}
+
+/// The history of a run.
+pub fn history(bytes: &[u8]) {
+    in_folder(bytes, "history.csv", &[], |folder| {
+        let _ = RunFolder::history(folder, &["psnr", "ssim"]);
     });
 }
 
@@ -209,17 +234,18 @@ fn in_file(bytes: &[u8], read: impl Fn(&Path)) {
     }
 }
 
+/// How many numbers an image has, as its header says; `None` where it does not say it.
+fn numbers_of(page: &ImageSource) -> Option<usize> {
+    let (channels, height, width) = page_size(page).ok()?;
+    channels.checked_mul(height)?.checked_mul(width)
+}
+
 /// Looks for the images at `path`, and reads some of them whole and in parts.
 fn images(path: &Path, discovery: &Discovery) {
     let Some(place) = path.to_str() else { return };
     let Ok(pages) = discovery.discover(place) else { return };
-    let numbers = |page: &ImageSource| {
-        page_size(page).ok().and_then(|(channels, height, width)| {
-            channels.checked_mul(height).and_then(|count| count.checked_mul(width))
-        })
-    };
     // An image whose header is damaged is read to be told what is wrong with it.
-    let is_small = |page: &ImageSource| numbers(page).is_none_or(|count| count <= MOST_NUMBERS);
+    let is_small = |page: &ImageSource| numbers_of(page).is_none_or(|count| count <= MOST_NUMBERS);
     for page in pages.iter().take(MOST_IMAGES).filter(|page| is_small(page)) {
         let _ = read_image(page);
         let _ = read_values(page);

@@ -221,7 +221,9 @@ corpus_tests!(
     angles,
     exchange,
     hdf5,
+    history,
     jpeg,
+    jpeg_scans,
     model,
     mrc,
     nifti,
@@ -267,6 +269,19 @@ fn hdf5_files_that_lie_are_found_out() {
 }
 
 #[test]
+fn scans_that_lie_are_found_out() {
+    lies_are_found_out(readers::scan, lies::scans());
+}
+
+#[test]
+fn texts_that_lie_are_found_out() {
+    for (name, files) in lies::texts() {
+        let (_, reader) = *readers::READERS.iter().find(|(reader, _)| *reader == name).unwrap();
+        lies_are_found_out(reader, files);
+    }
+}
+
+#[test]
 fn zarr_folders_that_lie_are_found_out() {
     lies_are_found_out(readers::zarr, lies::zarr());
 }
@@ -298,6 +313,7 @@ fn fails_at(path: &Path) {
 #[test]
 fn packed_images_that_end_early_are_found_out_before_memory_is_taken() {
     lies_are_found_out(whole_fails, lies::ending_early());
+    lies_are_found_out(whole_fails, lies::ending_early_in_hdf5());
     lies_are_found_out(whole_zarr_fails, lies::ending_early_in_zarr());
 }
 

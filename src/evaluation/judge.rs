@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3, ArrayView3, Axis};
 use super::measures::Measures;
 use super::scores::{Evaluation, ImageScores, TaskScores};
 use crate::engine::LossSum;
-use crate::metrics::{ConfusionMatrix, DataRange, RegressionScores, TargetLimits};
+use crate::metrics::{ConfusionMatrix, DataRange, MOST_CLASSES, RegressionScores, TargetLimits};
 use crate::network::Task;
 use crate::samples::{Dataset, Sample, Target};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
@@ -113,7 +113,7 @@ impl Judge {
     /// image and tile, and may stop the work.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] naming the image that does not fit; else as [`Judged::apply`].
+    /// [`Error::Mismatch`] naming the image that does not fit, and for more than [`MOST_CLASSES`] classes; else as [`Judged::apply`].
     pub fn run(
         &self,
         judged: &mut dyn Judged,
@@ -136,6 +136,7 @@ impl Judge {
         watcher: &mut dyn Watcher,
         mut each: impl FnMut(&Sample, &Found),
     ) -> Result<Evaluation> {
+        self.check_classes()?;
         let count = samples.count();
         let range = match (self.measures.range, &self.task) {
             (Some(range), _) => range,
@@ -221,6 +222,17 @@ impl Judge {
             .map_err(|error| in_image(error, &sample, count.saturating_sub(1), count))?;
         let target = self.measures.counted(judged.target(&sample)).into_owned();
         Ok((sample, target, result.found))
+    }
+
+    /// Refuses more classes than there is memory for the counts of.
+    fn check_classes(&self) -> Result<()> {
+        match &self.task {
+            Task::Segment { classes } if classes.len() > MOST_CLASSES => Err(Error::Mismatch(format!(
+                "there are {} classes, but scores are counted for {MOST_CLASSES} at most; join classes that need not be told apart",
+                classes.len()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn no_scores(&self, range: DataRange) -> TaskScores {
@@ -406,6 +418,16 @@ mod tests {
             }
             assert_eq!(inside.image_scores.len(), 1);
         }
+    }
+
+    #[test]
+    fn more_classes_than_can_be_counted_are_refused_beforehand() {
+        let class = |value: usize| Class { value: value as i64, name: value.to_string() };
+        let task = Task::Segment { classes: (0..=MOST_CLASSES).map(class).collect() };
+        let error = Judge::new(&task)
+            .run(&mut Copies { segments: true }, &samples(true), &mut (), |_, _| ())
+            .unwrap_err();
+        assert!(error.to_string().starts_with("there are 1025 classes, but"), "{error}");
     }
 
     #[test]

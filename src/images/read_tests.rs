@@ -468,4 +468,16 @@ fn jpeg_files_are_images_and_no_labels() {
     cmyk.splice(frame + 19..frame + 19, [4, 0x11, 1]);
     let error = image_of(&cmyk, "a.jpg").unwrap_err().to_string();
     assert!(error.contains("CMYK colours in JPEG") && error.contains("save it as PNG or TIFF"), "{error}");
+    for scans in [
+        &include_bytes!("../../fuzz/corpus/jpeg_scans/channel_by_channel.jpg")[..],
+        include_bytes!("../../fuzz/corpus/jpeg_scans/first_channel_alone.jpg"),
+    ] {
+        let error = image_of(scans, "a.jpg").unwrap_err().to_string();
+        assert!(error.contains("in several scans that is not progressive, which cannot be read"), "{error}");
+    }
+    // One colour, which progressive scans of the channels have as well.
+    let progressive = include_bytes!("../../fuzz/corpus/jpeg_scans/progressive_channels.jpg");
+    let image = image_of(progressive, "a.jpg").unwrap();
+    assert_eq!(image.dim(), (3, 240, 320));
+    assert!(image.iter().all(|value| *value == image[[0, 0, 0]]));
 }

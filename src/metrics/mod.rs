@@ -14,5 +14,5 @@ pub use calibration::{Calibration, ReliabilityBin};
 pub use circle::InscribedCircle;
 pub use fourier::{Crossing, FourierCorrelation, Shell, Spectrum, Support, Threshold};
 pub use regression::{DataRange, RegressionScores, TargetLimits, psnr};
-pub use segmentation::{ClassScores, ConfusionMatrix, UNLABELLED};
+pub use segmentation::{ClassScores, ConfusionMatrix, MOST_CLASSES, UNLABELLED};
 pub use ssim::{SsimWindow, ssim};

@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 /// The target value of an unlabelled pixel, which is left out of every score.
 pub const UNLABELLED: u32 = u32::MAX;
 
+/// More classes than this are not scored: there is a count for each pair of them, for each image, too.
+pub const MOST_CLASSES: usize = 1024;
+
 /// How many pixels of each target class were predicted as which class.
 ///
 /// Counts are summed over all images that are added, so every score weighs pixels alike, whichever image
@@ -34,7 +37,8 @@ pub struct ClassScores {
 }
 
 impl ConfusionMatrix {
-    /// An empty matrix for `classes` classes, numbered from 0.
+    /// An empty matrix for `classes` classes, numbered from 0, which takes 8 bytes for each pair of them: check the number against
+    /// [`MOST_CLASSES`] where it comes from a file.
     pub fn new(classes: usize) -> Self {
         Self { counts: Array2::zeros((classes, classes)) }
     }
@@ -62,23 +66,15 @@ impl ConfusionMatrix {
             )));
         }
         let classes = self.classes();
-        let mut added = Array2::<u64>::zeros((classes, classes));
-        for (&t, &p) in target.iter().zip(predicted.iter()) {
-            if t == UNLABELLED {
-                continue;
-            }
-            match added.get_mut((t as usize, p as usize)) {
-                Some(count) => *count += 1,
-                None => {
-                    let (whose, label) =
-                        if t as usize >= classes { ("target", t) } else { ("prediction", p) };
-                    return Err(Error::Mismatch(format!(
-                        "a {whose} holds the label {label}, but there are {classes} classes, numbered from 0"
-                    )));
-                }
-            }
+        let counted = || target.iter().zip(&predicted).filter(|(target, _)| **target != UNLABELLED);
+        let is_unknown = |class: u32| class as usize >= classes;
+        if let Some((&t, &p)) = counted().find(|(t, p)| is_unknown(**t) || is_unknown(**p)) {
+            let (whose, label) = if is_unknown(t) { ("target", t) } else { ("prediction", p) };
+            return Err(Error::Mismatch(format!(
+                "a {whose} holds the label {label}, but there are {classes} classes, numbered from 0"
+            )));
         }
-        self.counts += &added;
+        counted().for_each(|(&t, &p)| self.counts[[t as usize, p as usize]] += 1);
         Ok(())
     }
 

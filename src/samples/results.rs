@@ -11,11 +11,10 @@ use super::sample::{Sample, Target};
 use super::weight_images;
 use crate::error::{Error, Result, counted_channels};
 use crate::images::{Discovery, ImageSource, NO_LABEL, page_size, read_image, read_values_with_gaps};
+use crate::metrics::MOST_CLASSES;
 
 /// More different values than this in one image are values and not labels, unless it is said that they are labels.
 const MAX_LABELS: usize = 32;
-/// More classes than this cannot be compared.
-const MAX_CLASSES: usize = 65_536;
 
 /// Where results, their targets and weights lie, and how label images are taken.
 #[derive(Debug, Clone)]
@@ -83,6 +82,22 @@ fn without_pictures(results: Vec<ImageSource>) -> Vec<ImageSource> {
     if kept.is_empty() { left_out } else { kept }
 }
 
+/// Adds what is in `all` to `values` until these are more than `most`; whether they are not.
+fn add_values(values: &mut BTreeSet<i64>, all: impl Iterator<Item = i64>, most: usize) -> bool {
+    let mut last = None;
+    for value in all {
+        // Neighbours are mostly equal: looking back once spares most of the look-ups.
+        if last != Some(value) {
+            values.insert(value);
+            last = Some(value);
+        }
+        if values.len() > most {
+            return false;
+        }
+    }
+    true
+}
+
 fn file_stem(source: &ImageSource) -> String {
     source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -116,7 +131,7 @@ impl Results {
         }
         let labels = self.rule.read(target);
         Ok(match labels {
-            Ok(labels) => labels.iter().collect::<BTreeSet<_>>().len() <= MAX_LABELS,
+            Ok(labels) => add_values(&mut BTreeSet::new(), labels.iter().copied(), MAX_LABELS),
             // What is wrong with the file itself shows here too.
             Err(_) => {
                 read_image(target)?;
@@ -129,21 +144,21 @@ impl Results {
     /// nobody labelled; where the target is labelled, that is wrong. Every file is read for it, one at a time.
     ///
     /// # Errors
-    /// [`Error::Input`] for files that cannot be read as labels, [`Error::Mismatch`] for more than 65 536 values.
+    /// [`Error::Input`] for files that cannot be read as labels, [`Error::Mismatch`] for more than [`MOST_CLASSES`] values.
     pub fn classes(&self) -> Result<LabelMapping> {
         let mut values = BTreeSet::new();
         for (result, target) in &self.pairs {
-            values.extend(self.labels(result, None)?);
+            let found = self.labels(result, None)?;
             let wanted = self.labels(target, self.ignored)?;
-            values.extend(wanted.into_iter().filter(|value| Some(*value) != self.ignored));
-            if values.len() > MAX_CLASSES {
+            let wanted = wanted.into_iter().filter(|value| Some(*value) != self.ignored);
+            let all = found.into_iter().chain(wanted).filter(|value| *value != NO_LABEL);
+            if !add_values(&mut values, all, MOST_CLASSES) {
                 return Err(Error::Mismatch(format!(
-                    "the label images up to {} hold more than {MAX_CLASSES} different values; give `task regress` where they are no classes",
+                    "the label images up to {} hold more than {MOST_CLASSES} different values, which is as many classes as are compared; give `task regress` where they are no classes",
                     target.name()
                 )));
             }
         }
-        values.remove(&NO_LABEL);
         Ok(LabelMapping { values: values.into_iter().collect(), ignored: self.ignored })
     }
 
@@ -186,5 +201,41 @@ impl Results {
         }
         sample.settle_gaps();
         Ok(Cow::Owned(sample))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::images::write_labels;
+
+    #[test]
+    fn no_more_classes_are_compared_than_can_be_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let compared = |count: usize| {
+            for name in ["found", "targets"] {
+                let labels = Array2::from_shape_fn((40, 40), |(y, x)| ((40 * y + x) % count) as i64);
+                std::fs::create_dir_all(folder.path().join(name)).unwrap();
+                write_labels(folder.path().join(name).join("a"), &labels).unwrap();
+            }
+            let place = |name: &str| folder.path().join(name).display().to_string();
+            let files = ResultFiles {
+                results: &place("found"),
+                targets: &place("targets"),
+                weights: None,
+                discovery: Discovery::default(),
+                rule: LabelRule::AsStored,
+                ignored: Some(0),
+            };
+            files.pair().unwrap().classes().map(|mapping| mapping.values.len())
+        };
+        assert_eq!(compared(MOST_CLASSES).unwrap(), MOST_CLASSES);
+        let error = compared(MOST_CLASSES + 1).unwrap_err().to_string();
+        assert!(
+            error.contains("more than 1024 different values") && error.contains("`task regress`"),
+            "{error}"
+        );
     }
 }

@@ -85,6 +85,12 @@ def write_hdf5():
         file.create_dataset("scale", data=numbers((4, 5), "u2"), chunks=(4, 5), scaleoffset=0)
         file.create_dataset("external", (4, 5), "u2", external=[("other.raw", 0, h5py.h5f.UNLIMITED)])
 
+    # Large chunks that are not what they should be; tests put others in their place.
+    for name, filter in [("gzip", dict(compression="gzip")), ("lzf", dict(compression="lzf")), ("zstd", hdf5plugin.Zstd())]:
+        with hdf5(f"large_{name}.h5") as file:
+            data = file.create_dataset("data", (11200, 11200), "u1", chunks=(11200, 11200), **filter)
+            data.id.write_direct_chunk((0, 0), b"chunk")
+
     space = h5py.h5s.create_simple((4, 5))
     with hdf5("compact.h5") as file:
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

@@ -15,7 +15,12 @@ fn named(files: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Files {
 
 /// A file of the tests.
 fn stored(path: &str) -> Vec<u8> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path);
+    kept(&format!("tests/{path}"))
+}
+
+/// A file of this project.
+fn kept(path: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -223,20 +228,44 @@ pub fn tiff() -> Files {
 
 /// A JPEG stream of this size with tables and a scan of a few bytes; `frame` is the marker of its kind.
 fn jpeg(width: u16, height: u16, frame: u8) -> Vec<u8> {
+    jpeg_of(width, height, frame, &[(1, 0x11)], &jpeg_scan(&[1], frame, &[0; 500]))
+}
+
+/// A JPEG stream of this size, of channels of these names and samplings, with tables in which a bit that is 0 is the only code: for no
+/// difference to the block before, and for nothing else in the block.
+fn jpeg_of(width: u16, height: u16, frame: u8, channels: &[(u8, u8)], scans: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xff, 0xd8, 0xff, 0xdb, 0, 67, 0];
     bytes.extend([1; 64]);
-    bytes.extend([0xff, frame, 0, 11, 8]);
+    bytes.extend([0xff, frame, 0, 8 + 3 * channels.len() as u8, 8]);
     bytes.extend(height.to_be_bytes());
     bytes.extend(width.to_be_bytes());
-    bytes.extend([1, 1, 0x11, 0]);
+    bytes.push(channels.len() as u8);
+    channels.iter().for_each(|(name, sampling)| bytes.extend([*name, *sampling, 0]));
     for class in [0x00, 0x10] {
         bytes.extend([0xff, 0xc4, 0, 20, class, 1]);
         bytes.extend([0; 16]);
     }
-    bytes.extend([0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0]);
-    bytes.extend([0; 500]);
+    bytes.extend(scans);
     bytes.extend([0xff, 0xd9]);
     bytes
+}
+
+/// A scan of channels of these names; a progressive one is of the first numbers of their blocks.
+fn jpeg_scan(channels: &[u8], frame: u8, codes: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0xff, 0xda, 0, 6 + 2 * channels.len() as u8, channels.len() as u8];
+    channels.iter().for_each(|name| bytes.extend([*name, 0]));
+    bytes.extend([0, if frame == 0xc2 { 0 } else { 63 }, 0]);
+    bytes.extend(codes);
+    bytes
+}
+
+/// A marker that says after how many units of a scan decoding begins anew, and the scan of these codes that is divided so.
+fn jpeg_with_restarts(interval: u16, codes: &[u8], count: usize) -> Vec<u8> {
+    let mut scan = vec![0xff, 0xdd, 0, 4];
+    scan.extend(interval.to_be_bytes());
+    let parts = (0..count).flat_map(|part| [codes, &[0xff, 0xd0 + (part % 8) as u8]].concat());
+    scan.extend(jpeg_scan(&[1], 0xc0, &parts.collect::<Vec<u8>>()));
+    scan
 }
 
 fn png_chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
@@ -283,6 +312,13 @@ pub fn pictures() -> Files {
         }),
         ("JPEG of 60000 x 60000 pixels in a few bytes", jpeg(60000, 60000, 0xc0)),
         ("progressive JPEG of 60000 x 60000 pixels in a few bytes", jpeg(60000, 60000, 0xc2)),
+        ("JPEG of 20000 x 20000 pixels in 300 KB", {
+            jpeg_of(20_000, 20_000, 0xc0, &[(1, 0x11)], &jpeg_scan(&[1], 0xc0, &[0; 300_000]))
+        }),
+        ("progressive JPEG with very many scans", {
+            let scans = jpeg_scan(&[1], 0xc2, &[0; 8]).repeat(20_000);
+            jpeg_of(64, 64, 0xc2, &[(1, 0x11)], &scans)
+        }),
         ("JPEG with tables behind tables", {
             let mut bytes = vec![0xff, 0xd8];
             bytes.extend([0xff, 0xc4, 0, 2].repeat(20_000));
@@ -392,23 +428,130 @@ fn places_of(bytes: &[u8], value: u64, width: usize) -> Vec<usize> {
         .collect()
 }
 
-pub fn hdf5() -> Files {
+/// Each node of a tree of HDF5 as its own child, neighbour and all.
+fn circles(name: &str, whole: &[u8]) -> Files {
     let mut files = Vec::new();
-    let places = ["plain_earliest", "chunks_earliest", "scan_earliest", "chunks_v114"];
-    for name in places {
-        let whole = stored(&format!("corpus/hdf5/{name}.h5"));
-        // Of old files: each node of a tree as its own child, neighbour and all.
-        for mark in [b"TREE", b"HEAP", b"SNOD", b"OHDR", b"FRHP", b"BTHD", b"FAHD", b"EAHD"] {
-            let found = whole.windows(4).enumerate().filter(|(_, four)| *four == mark).map(|(at, _)| at);
-            for node in found.collect::<Vec<_>>() {
-                for place in (node + 4..(node + 96).min(whole.len() - 8)).step_by(4) {
-                    let what = format!("{name}: {} at {node} is named at {place}", mark.escape_ascii());
-                    files.push((what, with(whole.clone(), place, &(node as u64).to_le_bytes())));
+    for mark in [b"TREE", b"HEAP", b"SNOD", b"OHDR", b"FRHP", b"BTHD", b"FAHD", b"EAHD"] {
+        let found = whole.windows(4).enumerate().filter(|(_, four)| *four == mark).map(|(at, _)| at);
+        for node in found {
+            for place in (node + 4..(node + 96).min(whole.len() - 8)).step_by(4) {
+                let what = format!("{name}: {} at {node} is named at {place}", mark.escape_ascii());
+                files.push((what, with(whole.to_vec(), place, &(node as u64).to_le_bytes())));
+            }
+            let most = with(whole.to_vec(), node + 6, &u16::MAX.to_le_bytes());
+            files.push((format!("{name}: the node at {node} has 65535 entries"), most));
+        }
+    }
+    files
+}
+
+/// Scans in HDF5: circles, and lengths that are none.
+pub fn scans() -> Files {
+    let mut files = Vec::new();
+    for name in ["als", "dxchange", "dxchange_steps", "nxtomo"] {
+        let whole = kept(&format!(
+            "fuzz/corpus/scan/{}",
+            if name == "nxtomo" { "nxtomo.nxs".into() } else { format!("{name}.h5") }
+        ));
+        files.extend(circles(name, &whole));
+        // Six projections of 2 x 4 pixels.
+        for value in [6_u64, 2, 4] {
+            for place in places_of(&whole, value, 8).into_iter().filter(|at| at % 4 == 0) {
+                for lie in [u64::MAX >> 1, 1 << 40, 1 << 20, 0] {
+                    let what = format!("{name}: {lie} instead of {value} at byte {place}");
+                    files.push((what, with(whole.clone(), place, &lie.to_le_bytes())));
                 }
-                let most = with(whole.clone(), node + 6, &u16::MAX.to_le_bytes());
-                files.push((format!("{name}: the node at {node} has 65535 entries"), most));
             }
         }
+    }
+    assert!(files.len() > 300, "{}", files.len());
+    files
+}
+
+/// Files of text, for the readers of these names.
+pub fn texts() -> Vec<(&'static str, Files)> {
+    let toml = || {
+        vec![
+            ("tables inside tables", format!("[a{}]\n", ".a".repeat(100_000))),
+            ("keys inside keys", format!("a{} = 1\n", ".a".repeat(100_000))),
+            ("lists inside lists", format!("dilations = {}", "[".repeat(200_000))),
+            ("tables in lists inside each other", format!("images = {}", "[{a=".repeat(100_000))),
+            ("very many keys", (0..20_000).map(|n| format!("k{n} = 1\n")).collect()),
+            ("very many tables", (0..20_000).map(|n| format!("[t{n}]\n")).collect()),
+            ("a text without an end", format!("images = \"{}", "a".repeat(1 << 20))),
+            ("a number of very many digits", format!("depth = {}", "9".repeat(1 << 20))),
+            ("as much as is read", "#".repeat(4 << 20)),
+        ]
+    };
+    let rows = |first: &str, row: &str, count: usize| format!("{first}\n{}", row.repeat(count));
+    let epochs = "epoch,step,minutes,training_loss,validation_loss,psnr,ssim,learning_rate,best";
+    let texts = [
+        ("settings", toml()),
+        #[cfg(feature = "portal")]
+        ("project", toml()),
+        (
+            "history",
+            vec![
+                ("very many epochs", rows(epochs, "1,1,,,,,,,\n", 1_200_000)),
+                ("as many epochs as are read", rows(epochs, "1,1,,,,,,,\n", 131_072)),
+                ("an epoch of very many columns", rows(epochs, &"1,".repeat(1 << 20), 1)),
+                ("more than is read", "1".repeat(20 << 20)),
+            ],
+        ),
+        (
+            "pairs",
+            vec![
+                ("very many columns", ",".repeat(1 << 20)),
+                ("quotes without an end", rows("image,target", "\"a", 1 << 18)),
+                ("a name of very many letters", rows("image,target", &"a".repeat(1 << 20), 1)),
+                ("patterns of everything", rows("image,target", "*,*\n", 5000)),
+                ("stars behind stars", rows("image,target", &format!("{},b.png\n", "*".repeat(5000)), 1)),
+                (
+                    "folders inside folders",
+                    rows("image,target", &format!("{}a.png,b.png\n", "**/".repeat(5000)), 1),
+                ),
+                ("a folder above all", rows("image,target", &format!("{}*,b.png\n", "../".repeat(2000)), 1)),
+            ],
+        ),
+        (
+            "angles",
+            vec![
+                ("very many angles", "0\n".repeat(1 << 20)),
+                ("as many angles as are read", "0\n".repeat(8 << 20)),
+                ("a line of very many columns", "1,".repeat(1 << 20)),
+                ("a number of very many digits", "9".repeat(1 << 20)),
+                ("numbers that are none", "1e999999999\n".repeat(1 << 16)),
+                ("more than is read", "#".repeat(20 << 20)),
+            ],
+        ),
+        (
+            "raw_form",
+            vec![
+                ("a size of very many digits", format!("{}x4:u8", "9".repeat(1 << 20))),
+                ("very many sides", format!("4{}:u8", "x4".repeat(1 << 18))),
+                ("more numbers than can be counted", "18446744073709551615x18446744073709551615:f64".into()),
+                ("very many slices of nothing", "1x1x9223372036854775807:u8".into()),
+            ],
+        ),
+    ];
+    texts
+        .into_iter()
+        .map(|(reader, files)| {
+            (
+                reader,
+                files
+                    .into_iter()
+                    .map(|(what, text)| (format!("{reader}: {what}"), text.into_bytes()))
+                    .collect(),
+            )
+        })
+        .collect()
+}
+
+pub fn hdf5() -> Files {
+    let mut files = Vec::new();
+    for name in ["plain_earliest", "chunks_earliest", "scan_earliest", "chunks_v114"] {
+        files.extend(circles(name, &stored(&format!("corpus/hdf5/{name}.h5"))));
     }
     // A header of an object that goes on in itself: messages of type 16 say where it goes on and how far.
     let whole = stored("corpus/hdf5/chunks_earliest.h5");
@@ -608,28 +751,34 @@ pub fn networks() -> Files {
     files
 }
 
+/// A grey page of `side` x `side` pixels in strips of `rows` rows, which all are `strip` but the last, which is `last`.
+fn grey_in_strips(side: u32, compression: u32, rows: u32, strip: &[u8], last: &[u8]) -> Vec<u8> {
+    let count = side.div_ceil(rows);
+    let place = data_place(9);
+    let lists = place + (strip.len() + last.len()) as u32;
+    let mut data = [strip, last].concat();
+    let of = |number: u32| match number + 1 == count {
+        true => (place + strip.len() as u32, last.len() as u32),
+        false => (place, strip.len() as u32),
+    };
+    (0..count).for_each(|number| data.extend(of(number).0.to_le_bytes()));
+    (0..count).for_each(|number| data.extend(of(number).1.to_le_bytes()));
+    let tags = [(273, LONG, count, lists), (279, LONG, count, lists + 4 * count), (278, LONG, 1, rows)];
+    grey_with(side, compression, &data, &tags)
+}
+
+/// The side of the images of [`ending_early`].
+const SIDE: u32 = 11_200;
+
 /// Images of 11200 x 11200 bytes whose packed numbers are 120 MB, five less than that.
 pub fn ending_early() -> Files {
-    const SIDE: u32 = 11_200;
     const BYTES: usize = 120_000_000;
     let shape = npy(&format!("({SIDE}, {SIDE})"));
     let in_strips = {
-        let (rows, strips) = (100, SIDE / 100);
-        let (full, short) = (zlib_bomb((SIDE * rows) as usize), zlib_bomb(1000));
-        let place = data_place(9);
-        let lists = place + (full.len() + short.len()) as u32;
-        let mut data = [full.as_slice(), &short].concat();
-        let of = |strip: u32| match strip + 1 == strips {
-            true => (place + full.len() as u32, short.len() as u32),
-            false => (place, full.len() as u32),
-        };
-        (0..strips).for_each(|strip| data.extend(of(strip).0.to_le_bytes()));
-        (0..strips).for_each(|strip| data.extend(of(strip).1.to_le_bytes()));
-        let tags =
-            [(273, LONG, strips, lists), (279, LONG, strips, lists + 4 * strips), (278, LONG, 1, rows)];
-        grey_with(SIDE, 8, &data, &tags)
+        let rows = 100;
+        grey_in_strips(SIDE, 8, rows, &zlib_bomb((SIDE * rows) as usize), &zlib_bomb(1000))
     };
-    named([
+    let mut files = named([
         ("TIFF in deflate", grey(SIDE, 8, &zlib_bomb(BYTES))),
         ("TIFF in strips of deflate", in_strips),
         ("TIFF in LZW", grey(SIDE, 5, &lzw_bomb(33_000))),
@@ -643,7 +792,81 @@ pub fn ending_early() -> Files {
             let sizes = [2, SIDE as i16, SIDE as i16, 1, 1, 1, 1, 1].map(i16::to_le_bytes).concat();
             gzip(&with(stored("corpus/nifti/u2.nii"), 40, &sizes), 2 * BYTES)
         }),
+    ]);
+    files.extend(ending_early_in_jpeg());
+    files
+}
+
+/// As [`ending_early`], of JPEG with four fifths of its blocks, or of its channels only one.
+fn ending_early_in_jpeg() -> Files {
+    const GREY: [(u8, u8); 1] = [(1, 0x11)];
+    const COLOURS: [(u8, u8); 3] = [(1, 0x22), (2, 0x11), (3, 0x11)];
+    let image = |rows: u32, frame: u8, channels: &[(u8, u8)], scans: &[u8]| {
+        jpeg_of(SIDE as u16, rows as u16, frame, channels, scans)
+    };
+    // Blocks beside each other and below each other.
+    let across = SIDE as usize / 8;
+    let down = across * 4 / 5;
+    // Each block has two bits, or one where a scan has only their first numbers.
+    let codes = |bits: usize| vec![0; bits / 8];
+    let baseline = |rows: usize| jpeg_scan(&[1], 0xc0, &codes(2 * across * rows));
+    let strip = |blocks: usize| image(80, 0xc0, &GREY, &baseline(blocks));
+    named([
+        ("JPEG", image(SIDE, 0xc0, &GREY, &baseline(down))),
+        ("progressive JPEG", image(SIDE, 0xc2, &GREY, &jpeg_scan(&[1], 0xc2, &codes(across * down)))),
+        ("JPEG with nothing between restarts", {
+            image(SIDE, 0xc0, &GREY, &jpeg_with_restarts(1400, &[], across))
+        }),
+        ("JPEG with little between restarts", {
+            image(SIDE, 0xc0, &GREY, &jpeg_with_restarts(1400, &codes(2 * across * 4 / 5), across))
+        }),
+        ("JPEG in coarse colours", {
+            let units = SIDE as usize / 16;
+            let scan = jpeg_scan(&[1, 2, 3], 0xc0, &codes(2 * 6 * units * units * 4 / 5));
+            image(SIDE, 0xc0, &COLOURS, &scan)
+        }),
+        ("JPEG with one channel of three", image(SIDE, 0xc0, &COLOURS, &baseline(across))),
+        ("JPEG whose last channel ends early", {
+            let halves = across / 2;
+            let second = jpeg_scan(&[2], 0xc0, &codes(2 * halves * halves));
+            let third = jpeg_scan(&[3], 0xc0, &codes(2 * halves * halves * 4 / 5));
+            image(SIDE, 0xc0, &COLOURS, &[baseline(across), second, third].concat())
+        }),
+        (
+            "JPEG with bits that are no code",
+            image(SIDE, 0xc0, &GREY, &jpeg_scan(&[1], 0xc0, &[0xfe; 200_000])),
+        ),
+        ("TIFF in JPEG", grey(SIDE, 7, &image(SIDE, 0xc0, &GREY, &baseline(down)))),
+        ("TIFF in strips of JPEG", grey_in_strips(SIDE, 7, 80, &strip(10), &strip(8))),
     ])
+}
+
+/// As [`ending_early`], of one chunk in a dataset of HDF5.
+pub fn ending_early_in_hdf5() -> Files {
+    const BYTES: usize = 120_000_000;
+    // A literal, and repetitions of it, of 264 bytes each.
+    let lzf = [&[0, b'x'], [7 << 5, 255, 0].repeat(BYTES / 264).as_slice()].concat();
+    named([
+        ("gzip", hdf5_chunk("gzip", &zlib_bomb(BYTES))),
+        ("LZF", hdf5_chunk("lzf", &lzf)),
+        ("zstd", hdf5_chunk("zstd", &zstd_bomb(BYTES >> 17, 0x50))),
+    ])
+}
+
+/// The file of the corpus with one large chunk packed by this filter, with `chunk` in the place of that chunk.
+fn hdf5_chunk(filter: &str, chunk: &[u8]) -> Vec<u8> {
+    let mut file = stored(&format!("corpus/hdf5/large_{filter}.h5"));
+    // A node of the tree of chunks, whose key has the length of the chunk, which filters were left out, and where the chunk stands
+    // along the two axes and the bytes of a number; behind it is the place in the file.
+    let node = file.windows(5).position(|bytes| bytes == b"TREE\x01").unwrap();
+    let (length, place) = (node + 24, node + 24 + 8 + 3 * 8);
+    let end = file.len() as u64;
+    file.extend(chunk);
+    let file = with(file, length, &(chunk.len() as u32).to_le_bytes());
+    let file = with(file, place, &end.to_le_bytes());
+    // Where the file ends, as its first block says.
+    let whole = file.len() as u64;
+    with(file, 40, &whole.to_le_bytes())
 }
 
 /// As [`ending_early`], of one chunk of 8000 x 8000 numbers of 16 bits.
@@ -681,7 +904,37 @@ pub fn ending_early_in_zarr() -> Files {
         &[0, 0x10, 0],
     ]
     .concat();
+    // Chunks of Blosc that are one block, in one piece or in four.
+    let blosc_of = |packing: u8, pieces: &[&[u8]]| {
+        let whole = if pieces.len() == 1 { 16 } else { 0 };
+        let mut chunk = vec![2, 1, packing << 5 | whole, pieces.len() as u8];
+        let length = 20 + pieces.iter().map(|piece| 4 + piece.len()).sum::<usize>();
+        for number in [128_000_000, 128_000_000, length, 20] {
+            chunk.extend((number as u32).to_le_bytes());
+        }
+        for piece in pieces {
+            chunk.extend((piece.len() as u32).to_le_bytes());
+            chunk.extend(*piece);
+        }
+        large("blosc", &chunk)
+    };
+    // A literal, and one repetition of it.
+    let blosclz = [&[0, b'x', 7 << 5], [255].repeat(BYTES / 255).as_slice(), &[0, 0]].concat();
+    // As `lz4` below; 32000 x 1000 bytes are a literal, 19 repetitions, 255 for each byte behind, and one literal at the end.
+    let lz4_of = |bytes: usize| {
+        let repeated = bytes - 1 - 19 - 1;
+        let mut piece = vec![0x1f, 0, 1, 0];
+        piece.extend([255].repeat(repeated / 255));
+        piece.extend([(repeated % 255) as u8, 0x10, 0]);
+        piece
+    };
+    let (full, short) = (lz4_of(32_000_000), lz4_of(24_000_000));
     named([
+        ("Blosc in one piece of BloscLZ", blosc_of(0, &[&blosclz])),
+        ("Blosc in one piece of LZ4", blosc_of(1, &[&lz4_of(BYTES)])),
+        ("Blosc in one piece of zlib", blosc_of(3, &[&zlib_bomb(BYTES)])),
+        ("Blosc in one piece of zstd", blosc_of(4, &[&zstd_bomb(BYTES >> 17, 0x50)])),
+        ("Blosc in four pieces", blosc_of(1, &[&full, &full, &full, &short])),
         ("gzip", large("gzip", &gzip(&[], BYTES))),
         ("zlib", large("numcodecs.zlib", &zlib_bomb(BYTES))),
         ("zstd", large("zstd", &zstd_bomb(BYTES >> 17, 0x50))),

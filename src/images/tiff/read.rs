@@ -123,14 +123,14 @@ impl PageReader<'_> {
         let page = self.page;
         let (height, width) = (self.part.extent.y, self.part.extent.x);
         let count = page.stored_channels * height * width;
-        self.check_packed((count * size_of::<W>()) as u64)?;
-        let name = format!("the image {}", self.source.name());
-        let mut image = memory::reserve(&name, count, "cut the image into smaller files")?;
-        image.resize(count, W::default());
         let tables = match page.compression {
             Compression::Jpeg => page.jpeg_tables(self.source, &mut self.file)?,
             _ => Vec::new(),
         };
+        let is_checked = self.check_packed((count * size_of::<W>()) as u64, &tables)?;
+        let name = format!("the image {}", self.source.name());
+        let mut image = memory::reserve(&name, count, "cut the image into smaller files")?;
+        image.resize(count, W::default());
         let samples = page.rows.samples;
         let line = width * samples;
         for number in 0..self.chunks.places.len() {
@@ -143,7 +143,11 @@ impl PageReader<'_> {
             // Counted from the start of the chunk.
             let common = Window { y: common.y - chunk.y, x: common.x - chunk.x, ..common };
             if page.compression == Compression::Jpeg {
-                self.read_jpeg(number, &tables, chunk.extent.y, common, targets)?;
+                let stream = self.jpeg_stream(number, &tables, chunk.extent.y)?;
+                if !is_checked {
+                    stream.check().map_err(|fault| self.broken_jpeg(number, fault))?;
+                }
+                self.read_jpeg(number, &stream, common, targets)?;
             } else {
                 self.read_rows(number, common, targets)?;
             }
@@ -166,12 +170,12 @@ impl PageReader<'_> {
     }
 
     /// Refuses strips and tiles that are too short for the wanted rows, before `bytes` are taken for these. Where they are packed so well
-    /// that their lengths say nothing, they are unpacked once without being kept.
-    fn check_packed(&mut self, bytes: u64) -> Result<()> {
+    /// that their lengths say nothing, they are unpacked once without being kept; whether that was done. Those of JPEG make use of `tables`.
+    fn check_packed(&mut self, bytes: u64, tables: &[u8]) -> Result<bool> {
         let (source, page) = (self.source, self.page);
         // What is read of a small image, or a small part, takes little whatever is wrong with it.
-        if page.compression == Compression::Jpeg || !is_doubtful(0, bytes) {
-            return Ok(());
+        if !is_doubtful(0, bytes) {
+            return Ok(false);
         }
         let row_bytes = page.rows.row_bytes(self.chunks.width * page.rows.samples) as u64;
         let wanted: Vec<(usize, u64)> = (0..self.chunks.places.len())
@@ -187,19 +191,25 @@ impl PageReader<'_> {
             let is_short = |(number, bytes): &(usize, u64)| self.chunks.places[*number].1 < *bytes;
             return match wanted.iter().any(is_short) {
                 true => Err(damaged(source, "its pixels end before the image is full")),
-                false => Ok(()),
+                false => Ok(true),
             };
         }
         if !is_doubtful(packed, bytes) {
-            return Ok(());
+            return Ok(false);
         }
         for (number, bytes) in wanted {
+            if page.compression == Compression::Jpeg {
+                let (_, chunk) = self.window_of(number);
+                let stream = self.jpeg_stream(number, tables, chunk.extent.y)?;
+                stream.check().map_err(|fault| self.broken_jpeg(number, fault))?;
+                continue;
+            }
             let width = self.chunks.width;
             let packed = self.packed(number, 0)?;
             check_holds(packed, page.compression, width, bytes)
                 .map_err(|error| unreadable(source, number, error))?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The bytes of strip or tile `number` in the file, without the first `passed_over` of them.
@@ -261,21 +271,9 @@ impl PageReader<'_> {
         Ok(())
     }
 
-    /// As [`Self::read_rows`], of a page in JPEG; the strip or tile has `rows` inside the page.
-    fn read_jpeg<'t, W: Word + 't>(
-        &mut self,
-        number: usize,
-        tables: &[u8],
-        rows: usize,
-        common: Window,
-        targets: impl Iterator<Item = &'t mut [W]>,
-    ) -> Result<()> {
+    /// The stream of strip or tile `number` of a page in JPEG, of which `rows` are inside the page; it makes use of `tables`.
+    fn jpeg_stream(&mut self, number: usize, tables: &[u8], rows: usize) -> Result<Stream> {
         let (source, page) = (self.source, self.page);
-        let unreadable = |what: String| damaged(source, format!("strip or tile {number}: {what}"));
-        let failed = |fault| match fault {
-            Fault::Unsupported(what) => unsupported(source, what),
-            Fault::Damaged(what) => unreadable(what),
-        };
         let (offset, length) = self.chunks.places[number];
         let name = format!("strip or tile {number} of {}", source.name());
         let capacity = usize::try_from(length).unwrap_or(usize::MAX);
@@ -283,19 +281,20 @@ impl PageReader<'_> {
         self.file
             .seek(SeekFrom::Start(offset))
             .and_then(|_| self.file.by_ref().take(length).read_to_end(&mut packed))
-            .map_err(|error| unreadable(error.to_string()))?;
+            .map_err(|error| self.broken_jpeg(number, Fault::Damaged(error.to_string())))?;
         let colours = match page.interpretation {
             Interpretation::YCbCr => Colours::YCbCr,
             Interpretation::Unsaid => Colours::AsMarked,
             _ => Colours::Rgb,
         };
-        let stream = Stream::new(tables, &packed, colours).map_err(failed)?;
+        let stream =
+            Stream::new(tables, &packed, colours).map_err(|fault| self.broken_jpeg(number, fault))?;
         // The last strip may be as short as the rows that are left, or as long as the others.
         let fits = stream.width == self.chunks.width
             && (rows..=self.chunks.height).contains(&stream.height)
             && stream.channels == page.rows.samples;
         if !fits {
-            return Err(unreadable(format!(
+            let problem = format!(
                 "it has {} x {} pixels of {} channels, wanted {} x {} of {}",
                 stream.width,
                 stream.height,
@@ -303,15 +302,36 @@ impl PageReader<'_> {
                 self.chunks.width,
                 self.chunks.height,
                 page.rows.samples
-            )));
+            );
+            return Err(self.broken_jpeg(number, Fault::Damaged(problem)));
         }
-        let pixels = stream.pixels(&name)?.map_err(failed)?;
+        Ok(stream)
+    }
+
+    /// As [`Self::read_rows`], of a page in JPEG, whose strip or tile is `stream`.
+    fn read_jpeg<'t, W: Word + 't>(
+        &self,
+        number: usize,
+        stream: &Stream,
+        common: Window,
+        targets: impl Iterator<Item = &'t mut [W]>,
+    ) -> Result<()> {
+        let name = format!("strip or tile {number} of {}", self.source.name());
+        let pixels = stream.pixels(&name)?.map_err(|fault| self.broken_jpeg(number, fault))?;
         let lines = pixels.chunks_exact(stream.width * stream.channels).skip(common.y);
         for (target, row) in targets.zip(lines) {
             let row = &row[common.x * stream.channels..];
             target.iter_mut().zip(row).for_each(|(number, byte)| *number = W::truncated((*byte).into()));
         }
         Ok(())
+    }
+
+    /// What is said of strip or tile `number` of a page in JPEG.
+    fn broken_jpeg(&self, number: usize, fault: Fault) -> Error {
+        match fault {
+            Fault::Unsupported(what) => unsupported(self.source, what),
+            Fault::Damaged(what) => damaged(self.source, format!("strip or tile {number}: {what}")),
+        }
     }
 }
 

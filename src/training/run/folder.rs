@@ -16,7 +16,10 @@ use crate::training::reports::History;
 use crate::{Error, Result};
 
 /// Bytes of `config.toml` at most: settings are a few kilobytes, and lists of paths some more.
-const MOST_CONFIG: u64 = 16 << 20;
+const MOST_CONFIG: u64 = 4 << 20;
+/// Bytes and epochs of `history.csv` at most; after as many epochs, writing it would take longer than training.
+const MOST_HISTORY: u64 = 16 << 20;
+const MOST_EPOCHS: usize = 1 << 17;
 /// What was measured over images in files.
 const MEASUREMENTS: &str = "measurements.json";
 /// Bytes of it at most: a few for each row of each image.
@@ -103,14 +106,14 @@ impl RunFolder {
     /// [`Error::Input`] when the file is damaged.
     pub fn history(path: &Path, metrics: &[&str]) -> Result<Option<History>> {
         let file = path.join("history.csv");
-        let text = match std::fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                return Err(Error::input(&file, format!("cannot be read ({error})")).caused_by(error));
-            }
-        };
+        if std::fs::metadata(&file).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(None);
+        }
+        let text = history_text(&file)?;
         let epochs = text.lines().count().saturating_sub(1);
+        if epochs > MOST_EPOCHS {
+            return Err(too_long(&file));
+        }
         History::from_csv(&text, metrics, epochs).map(Some).ok_or_else(|| {
             Error::input(
                 &file,
@@ -147,8 +150,7 @@ impl RunFolder {
 
     pub(in crate::training) fn read_history(&self, metrics: &[&str], epochs: usize) -> Result<History> {
         let path = self.path.join("history.csv");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| Error::input(&path, format!("cannot be read ({e})")))?;
+        let text = history_text(&path)?;
         let wanted =
             format!("does not hold the {epochs} epochs that the checkpoint stands on; start anew with `out`");
         History::from_csv(&text, metrics, epochs).ok_or_else(|| Error::input(&path, wanted))
@@ -240,6 +242,18 @@ pub fn read_settings(text: &str, path: &Path) -> Result<Settings> {
     })
 }
 
+/// The text of the history of a run.
+fn history_text(file: &Path) -> Result<String> {
+    read_text(file, MOST_HISTORY)?.ok_or_else(|| too_long(file))
+}
+
+fn too_long(file: &Path) -> Error {
+    Error::input(
+        file,
+        "is longer than any history of a run; remove it, or bring back the one that was written",
+    )
+}
+
 /// The text of settings with the images and targets that follow from others in it, on lines in front, as no table is open there.
 fn with_images(text: &str) -> Cow<'_, str> {
     let Ok(table) = toml::from_str::<toml::Table>(text) else { return Cow::Borrowed(text) };
@@ -254,4 +268,21 @@ fn with_images(text: &str) -> Cow<'_, str> {
     let missing = ["images", "targets"].into_iter().filter(|name| !table.contains_key(*name));
     let lines: String = missing.map(|name| format!("{name} = {first}\n")).collect();
     Cow::Owned(lines + text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_that_is_none_is_not_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(RunFolder::history(folder.path(), &["psnr"]).unwrap(), None);
+        let path = folder.path().join("history.csv");
+        std::fs::write(&path, History::new(&["psnr"]).to_csv()).unwrap();
+        assert_eq!(RunFolder::history(folder.path(), &["psnr"]).unwrap(), Some(History::new(&["psnr"])));
+        std::fs::File::create(&path).unwrap().set_len(1 << 32).unwrap();
+        let error = RunFolder::history(folder.path(), &["psnr"]).unwrap_err().to_string();
+        assert!(error.contains("longer than any history of a run; remove it"), "{error}");
+    }
 }

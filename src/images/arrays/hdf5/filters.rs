@@ -258,7 +258,7 @@ impl<'a> LzfCode<'a> {
     }
 }
 
-/// How many bytes LZF codes stand for; `None` where the last is cut off.
+/// How many bytes LZF codes stand for; `None` where the last is cut off, or one repeats what is not there.
 fn lzf_length(mut packed: &[u8]) -> Option<usize> {
     let mut length = 0_usize;
     while !packed.is_empty() {
@@ -266,7 +266,8 @@ fn lzf_length(mut packed: &[u8]) -> Option<usize> {
         packed = rest;
         length = length.checked_add(match code {
             LzfCode::Literal(literal) => literal.len(),
-            LzfCode::Repeat { count, .. } => count,
+            LzfCode::Repeat { back, count } if back <= length => count,
+            LzfCode::Repeat { .. } => return None,
         })?;
     }
     Some(length)

@@ -3,6 +3,8 @@
 //! The decoder guesses from several markers whether three channels are red, green and blue or brightness and two
 //! differences of colour. [`Stream`] reads the markers first, decides, and hands it a stream that says it in one way only.
 
+mod scans;
+
 use std::fs::File;
 use std::io::{Read, Seek};
 
@@ -21,6 +23,10 @@ use crate::memory;
 /// A byte of a scan stands for no more samples than this: each block of 64 takes a bit at least, and where colours are coarser
 /// than the image, 18 blocks are 3072 samples.
 pub(super) const STRONGEST_COMPRESSION: u64 = 1400;
+
+/// Photographs seldom take fewer bytes than one for so many that decoding takes.
+const USUAL: u64 = 32;
+const USUAL_PROGRESSIVE: u64 = 16;
 
 const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
@@ -59,7 +65,7 @@ pub(super) struct Stream {
     pub(super) height: usize,
     /// 1 or 3.
     pub(super) channels: usize,
-    progressive: bool,
+    is_progressive: bool,
     /// The whole stream, without the markers that do not count.
     bytes: Vec<u8>,
 }
@@ -100,6 +106,13 @@ impl Stream {
                 None => frame.components != *b"RGB",
             },
         };
+        // The content of a scan's marker begins with how many channels are in it. The decoder makes wrong colours of sequential streams that
+        // do not have all of them in one scan.
+        let in_first_scan = *rest.get(4).ok_or_else(|| damaged("it ends before its first scan"))?;
+        if !frame.progressive && usize::from(in_first_scan) != frame.components.len() {
+            let what = "JPEG in several scans that is not progressive";
+            return Err(Fault::Unsupported(what.into()));
+        }
         let mut bytes = vec![0xff, START_OF_IMAGE];
         if frame.components.len() == 3 {
             bytes.extend([0xff, ADOBE, 0, 14]);
@@ -112,29 +125,52 @@ impl Stream {
             width: frame.width,
             height: frame.height,
             channels: frame.components.len(),
-            progressive: frame.progressive,
+            is_progressive: frame.progressive,
             bytes,
         })
     }
 
-    /// The pixels, row by row, all channels of a pixel together. The size is to be checked before.
-    pub(super) fn pixels(&self, name: &str) -> Result<std::result::Result<Vec<u8>, Fault>> {
-        // Missing bits would be taken for zeros. Other bytes may follow the mark, so it is looked for from behind.
-        if !self.bytes.windows(2).rev().any(|pair| pair == [0xff, END_OF_IMAGE]) {
-            return Ok(Err(damaged("it ends before its last pixel")));
-        }
-        let samples = self.width * self.height * self.channels;
-        if samples as u64 / STRONGEST_COMPRESSION > self.bytes.len() as u64 {
-            let (width, height) = (self.width, self.height);
-            return Ok(Err(damaged(format!(
-                "{width} x {height} pixels cannot be in {} bytes",
-                self.bytes.len()
-            ))));
-        }
+    /// How many bytes decoding takes beside the stream.
+    fn decoded_bytes(&self) -> u64 {
+        let samples = (self.width as u64) * (self.height as u64) * (self.channels as u64);
         // A progressive image is kept in numbers of 16 bits until its last scan.
-        let beside = if self.progressive { 2 * samples as u64 } else { 0 };
+        if self.is_progressive { 3 * samples } else { samples }
+    }
+
+    /// Whether the stream is so short for its image that it should be looked at before it is decoded.
+    ///
+    /// Looking at every stream would make decoding slower: of sequential ones, all codes are counted, in 0.2 to 1.4 ms for each million of
+    /// pixels, where these are decoded in 0.6 to 8 ms; of progressive ones a few, in a hundredth of the time of decoding. What is
+    /// longer for its image takes memory in proportion to its length at least.
+    fn is_doubtful(&self) -> bool {
+        let usual = if self.is_progressive { USUAL_PROGRESSIVE } else { USUAL };
+        self.decoded_bytes() / usual > self.bytes.len() as u64
+    }
+
+    /// Checks that the stream does not end long before the last pixel, without decoding it.
+    pub(super) fn check(&self) -> std::result::Result<(), Fault> {
+        // Other bytes may follow the mark, so it is looked for from behind.
+        if !self.bytes.windows(2).rev().any(|pair| pair == [0xff, END_OF_IMAGE]) {
+            return Err(damaged("it ends before its last pixel"));
+        }
+        let (width, height, length) = (self.width, self.height, self.bytes.len());
+        let samples = (width as u64) * (height as u64) * (self.channels as u64);
+        if samples / STRONGEST_COMPRESSION > length as u64 {
+            return Err(damaged(format!("{width} x {height} pixels cannot be in {length} bytes")));
+        }
+        scans::check_count(&self.bytes).map_err(Fault::Damaged)?;
+        match self.is_doubtful() {
+            true => scans::check(&self.bytes).map_err(Fault::Damaged),
+            false => Ok(()),
+        }
+    }
+
+    /// The pixels, row by row, all channels of a pixel together. The size is to be checked before, and the stream by
+    /// [`Stream::check`].
+    pub(super) fn pixels(&self, name: &str) -> Result<std::result::Result<Vec<u8>, Fault>> {
+        let samples = self.width * self.height * self.channels;
         let way_out = "cut the image into smaller files";
-        memory::check(&format!("decoding {name}"), (samples as u64).saturating_add(beside), way_out)?;
+        memory::check(&format!("decoding {name}"), self.decoded_bytes(), way_out)?;
         // A stream that ends early leaves the rest untouched.
         let mut pixels = memory::zeros(&format!("the pixels of {name}"), samples, way_out)?;
         let colours = if self.channels == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
@@ -294,6 +330,7 @@ pub(super) fn decode(page: &ImageSource, file: &File, purpose: Purpose) -> Resul
         ));
     }
     let stream = open(page, file, u64::MAX)?;
+    stream.check().map_err(|fault| explain(page, fault))?;
     let pixels = stream.pixels(&page.name())?.map_err(|fault| explain(page, fault))?;
     Ok(Decoded {
         samples: DecodingResult::U8(pixels),
