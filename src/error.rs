@@ -116,6 +116,12 @@ pub enum Error {
         /// Images that there are.
         count: usize,
     },
+    /// Another rank of the same work has ended, so that this one cannot go on; see [`crate::peers`].
+    #[error("rank {rank} has ended, and the others with it; what it said last is the reason")]
+    LostRank {
+        /// The rank, from 0.
+        rank: usize,
+    },
     /// A [`crate::watcher::Watcher`] stopped the work.
     #[error("stopped on request after {done} of {count} images")]
     Stopped {
@@ -134,6 +140,7 @@ impl Error {
             Error::Device { .. }
             | Error::Diverged { .. }
             | Error::Incomplete { .. }
+            | Error::LostRank { .. }
             | Error::OutOfMemory { .. } => true,
             Error::Output { cause: Some(cause), .. } | Error::Input { cause: Some(cause), .. } => {
                 use std::io::ErrorKind as Kind;

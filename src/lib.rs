@@ -15,6 +15,7 @@
 //! - [`settings`]: what a setting is: declared once, with its type, default and help, for files, flags and Python.
 //! - [`memory`]: how much memory this process may still take, checked before large pieces are taken.
 //! - [`files`]: files that appear whole or not at all, and folders that one program uses at a time.
+//! - [`peers`]: several ranks that do one work together, as threads or as processes of MPI.
 //! - [`geometry`]: extents, windows, symmetries, boundaries and tiles.
 //!
 //! Networks, and what computes them:
@@ -48,6 +49,7 @@
 //!
 //! - `cli`: the program `msd-gpu` and [`commands`].
 //! - `gpu`: [`mod@gpu`] and GPUs among the [`devices`], through wgpu.
+//! - `mpi`: ranks of [`peers`] that are processes; the library of MPI is loaded where it is needed.
 //! - `portal`: [`mod@portal`], and with `cli` the command `serve`.
 //!
 //! # Training on arrays
@@ -131,6 +133,7 @@ pub mod live;
 pub mod memory;
 pub mod metrics;
 pub mod network;
+pub mod peers;
 pub mod phantom;
 pub mod pictures;
 mod pipeline;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use msd_gpu::commands::{self, Arguments};
+use msd_gpu::peers;
 
 fn main() -> ExitCode {
     quiet_vulkan();
@@ -11,7 +12,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     commands::start_logging(&arguments);
     // Where threads cannot be had, this says so; the first use of them would end in a panic.
-    if let Err(error) = rayon::ThreadPoolBuilder::new().build_global() {
+    // Without a number there is one for each processor.
+    let threads = peers::threads_of_this_process().unwrap_or_default();
+    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
         eprintln!("error: threads cannot be started ({error}); raise the limit of memory or of processes");
         return ExitCode::FAILURE;
     }

@@ -30,6 +30,8 @@ mod models;
 mod optimisation;
 #[path = "commands/predict.rs"]
 mod predict;
+#[path = "commands/ranks.rs"]
+mod ranks;
 #[path = "commands/resume.rs"]
 mod resume;
 #[path = "commands/slabs.rs"]

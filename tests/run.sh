@@ -48,6 +48,18 @@ install_python_packages() {
   fi
 }
 
+# Open MPI, for training by several processes; the library is loaded by the program, so that nothing is built for it.
+install_mpi() {
+  command -v mpirun >/dev/null && return
+  command -v apt-get >/dev/null || return
+  echo "== installing Open MPI"
+  install_debian_packages openmpi-bin
+}
+
+check_mpi() {
+  cargo test --quiet --test commands -- --ignored processes
+}
+
 # A browser for the page of the portal.
 install_browser() {
   command -v chromedriver >/dev/null && command -v chromium >/dev/null && return
@@ -114,9 +126,9 @@ echo "== the library without the command line, without GPUs and the portal, and 
 for features in cli gpu,portal ""; do
   cargo clippy --lib --bins --tests --quiet --no-default-features --features "$features" -- -D warnings
 done
-unwanted='^(axum|clap|ctrlc|env_logger|indicatif|pollster|tokio|wgpu)( |$)'
+unwanted='^(axum|clap|ctrlc|env_logger|indicatif|libloading|pollster|tokio|wgpu)( |$)'
 if cargo tree --no-default-features --edges features,no-dev --target all --prefix none | grep -E "$unwanted"; then
-  echo "the library depends on these without the features cli, gpu and portal"
+  echo "the library depends on these without the features cli, gpu, mpi and portal"
   exit 1
 fi
 # The same tests run below with all features: here it is enough that they compile, and that the library trains.
@@ -150,6 +162,20 @@ if install_python_packages; then
   check_python_module
 else
   echo "== not checked: ONNX files, TIFF and Zarr files and the Python module, as Python packages cannot be installed here"
+  [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
+fi
+if [ "$(uname -s)" = Linux ] && install_mpi; then
+  echo "== training by processes of MPI"
+  check_mpi
+else
+  echo "== not checked: training by processes of MPI, as there is no mpirun, and no apt-get to install one"
+  [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
+fi
+if command -v shellcheck >/dev/null || { command -v apt-get >/dev/null && install_debian_packages shellcheck; }; then
+  echo "== job scripts"
+  shellcheck examples/slurm/*.sh
+else
+  echo "== not checked: job scripts, as there is no shellcheck"
   [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
 fi
 if command -v node >/dev/null; then

@@ -6,6 +6,7 @@ use msd_gpu::metrics::UNLABELLED;
 use msd_gpu::network::{Class, Model, Task};
 use msd_gpu::samples::{Dataset, Sample, Target};
 use msd_gpu::training::{Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot, TaskKind};
+use msd_gpu::watcher::{Epoch, Flow, ImageReport, StepReport, Watcher};
 use msd_gpu::{Error, devices};
 use ndarray::{Array2, Array3};
 
@@ -51,6 +52,96 @@ fn a_loss_that_is_no_number_names_step_and_image_and_leaves_the_best_model() {
     // A resumed run ends in the same way: the checkpoint holds nothing that is not finite.
     let again = train().resume().train().unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
+}
+
+/// What a run on so many processors comes to: the parameters of its best model.
+fn trained_on(
+    count: usize,
+    settings: &Settings,
+    prepared: &Prepared,
+    watcher: &mut dyn Watcher,
+) -> msd_gpu::Result<Vec<f32>> {
+    let devices = vec![devices::choose("cpu")?; count];
+    let outcome = Run::new(settings.clone(), prepared).on_all(&devices).watched_by(watcher).train()?;
+    Ok(outcome.model.parameters)
+}
+
+/// Notes who calls, and stops after a step.
+struct Noting {
+    thread: std::thread::ThreadId,
+    steps: Vec<u64>,
+    epochs: Vec<u64>,
+    images: Vec<usize>,
+    last: u64,
+}
+
+impl Watcher for Noting {
+    fn step(&mut self, step: &StepReport) -> Flow {
+        assert_eq!(std::thread::current().id(), self.thread);
+        self.steps.push(step.step);
+        if step.step == self.last { Flow::Break(()) } else { Flow::Continue(()) }
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) -> Flow {
+        self.epochs.push(epoch.epoch);
+        Flow::Continue(())
+    }
+
+    fn image(&mut self, image: &ImageReport<'_>) -> Flow {
+        self.images.extend((image.done >= 1.0).then_some(image.index));
+        Flow::Continue(())
+    }
+}
+
+#[test]
+fn several_devices_are_watched_and_stopped_as_one() {
+    let mut settings = Settings::new(TaskKind::Segment, "none", "none");
+    (settings.depth, settings.crop, settings.batch) = (Some(3), Some(8), 3);
+    let judged = halves(&["x", "y", "z"]);
+    let prepared = Prepared::new(&settings, halves(&["a", "b"]), Some(judged), task()).unwrap();
+    let train = |count: usize| {
+        let thread = std::thread::current().id();
+        let mut noting =
+            Noting { thread, steps: Vec::new(), epochs: Vec::new(), images: Vec::new(), last: 17 };
+        let parameters = trained_on(count, &settings, &prepared, &mut noting).unwrap();
+        (parameters, noting)
+    };
+    let (wanted, one) = train(1);
+    assert_eq!(one.steps, (1..=17).collect::<Vec<_>>());
+    assert!(!one.epochs.is_empty() && one.images.starts_with(&[0, 1, 2]));
+    for count in [2, 3] {
+        let (found, several) = train(count);
+        assert_eq!(found, wanted);
+        assert_eq!((several.steps, several.epochs), (one.steps.clone(), one.epochs.clone()));
+        // Rank 0 tells of the images that it judges.
+        assert!(several.images.iter().all(|&index| index < 3usize.div_ceil(count)));
+    }
+    let session: &mut dyn Session = &mut ();
+    let devices = vec![devices::choose("cpu").unwrap(); 2];
+    let refused = Run::new(settings.clone(), &prepared).on_all(&devices).in_session(session).train();
+    assert!(refused.unwrap_err().to_string().contains("one device"));
+}
+
+#[test]
+fn what_goes_wrong_on_one_device_ends_all() {
+    let mut settings = Settings::new(TaskKind::Segment, "none", "none");
+    (settings.depth, settings.crop, settings.batch, settings.max_steps) = (Some(3), Some(8), 4, Some(20_000));
+    let validation = Some(halves(&["judge"]));
+    let mut prepared = Prepared::new(&settings, halves(&["good", "bad"]), validation, task()).unwrap();
+    // One watcher stands for all that may panic.
+    struct Panics;
+    impl Watcher for Panics {
+        fn step(&mut self, step: &StepReport) -> Flow {
+            assert!(step.step < 5, "step {} panics", step.step);
+            Flow::Continue(())
+        }
+    }
+    let train = std::panic::AssertUnwindSafe(|| trained_on(4, &settings, &prepared, &mut Panics));
+    let caught = std::panic::catch_unwind(train);
+    assert_eq!(caught.unwrap_err().downcast_ref::<String>().unwrap(), "step 5 panics");
+    prepared.training.items_mut()[1].change_image(Arc::new(|image| image[[0, 0, 0]] = f32::NAN));
+    let error = trained_on(4, &settings, &prepared, &mut ()).unwrap_err();
+    assert!(matches!(&error, Error::Diverged { images, .. } if images.contains("bad")), "{error}");
 }
 
 /// The same images; of the labels only those of the first `columns` columns on each side of the border.

@@ -49,6 +49,12 @@ impl Place {
     pub fn choose(&self) -> msd_gpu::Result<Device> {
         Ok(devices::choose(&self.device)?.with_policy(TuningPolicy::Kept))
     }
+
+    /// All devices, for training.
+    pub fn choose_all(&self) -> msd_gpu::Result<Vec<Device>> {
+        let devices = devices::choose_all(&self.device)?.into_iter();
+        Ok(devices.map(|device| device.with_policy(TuningPolicy::Kept)).collect())
+    }
 }
 
 /// Models with the names that errors use.

@@ -145,21 +145,26 @@ pub fn train<'py>(
     let place = Place { device: settings.device.clone(), tile: None };
     let mut watcher = PythonWatcher { progress, verbose, epoch: PyDict::new(py).unbind(), raised: None };
     let trained = py.detach(|| {
-        let device = place.choose()?;
+        let devices = place.choose_all()?;
         let prepared = prepare(&settings, training, validation)?;
         let folder = match (&out, &resume) {
             (Some(out), _) => Some(RunFolder::create(out)?),
             (None, Some(resume)) => Some(RunFolder::open(resume)?),
             (None, None) => None,
         };
-        let run = Run::new(settings, &prepared).on(&device).watched_by(&mut watcher);
+        let run = Run::new(settings, &prepared).on_all(&devices).watched_by(&mut watcher);
         let run = match &folder {
             Some(folder) => run.save_in(folder),
             None => run,
         };
         let outcome = if resume.is_some() { run.resume() } else { run }.train()?;
         let (steps, best) = (outcome.steps, outcome.best_epoch);
-        Ok((Model::open(outcome.model, outcome.history, place, Some(&device))?, steps, best))
+        // One device applies the model.
+        let place = match &devices[..] {
+            [_] => place,
+            several => Place { device: several[0].info.name.clone(), ..place },
+        };
+        Ok((Model::open(outcome.model, outcome.history, place, devices.first())?, steps, best))
     });
     match watcher.raised {
         Some(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => {

@@ -8,7 +8,7 @@ use crate::devices::{self, Device, TuningPolicy};
 /// Which device, and with which tiles.
 #[derive(Debug, Args)]
 pub(super) struct DeviceArguments {
-    /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`
+    /// Device: auto, cpu, gpu, gpu:1 for the second one, an index or part of a name from `msd-gpu devices`
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]
@@ -39,7 +39,21 @@ impl DeviceArguments {
 impl TuningArguments {
     /// The device that `wish` names; see [`devices::choose`].
     pub(super) fn choose(&self, wish: &str) -> Result<Device> {
-        let policy = if self.no_tune { TuningPolicy::Safe } else { TuningPolicy::Search };
-        Ok(devices::choose(wish)?.with_policy(policy))
+        Ok(devices::choose(wish)?.with_policy(self.policy()))
+    }
+
+    /// The devices that `wish` names; see [`devices::choose_all`].
+    pub(super) fn choose_all(&self, wish: &str) -> Result<Vec<Device>> {
+        let devices = devices::choose_all(wish)?.into_iter();
+        Ok(devices.map(|device| device.with_policy(self.policy())).collect())
+    }
+
+    /// The device of the process that is number `index` of those on this machine; see [`devices::choose_for`].
+    pub(super) fn choose_for(&self, wish: &str, index: usize) -> Result<Device> {
+        Ok(devices::choose_for(wish, index)?.with_policy(self.policy()))
+    }
+
+    fn policy(&self) -> TuningPolicy {
+        if self.no_tune { TuningPolicy::Safe } else { TuningPolicy::Search }
     }
 }

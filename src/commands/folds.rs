@@ -4,7 +4,7 @@ use std::path::Path;
 
 use log::info;
 
-use super::training_progress::{ProgressWatcher, describe, report};
+use super::training_progress::{ProgressWatcher, describe, named, report};
 use super::{console, table};
 use crate::Result;
 use crate::devices::Device;
@@ -12,10 +12,9 @@ use crate::training::{FoldWatcher, Folds, Outcome, Prepared, RunFolder, Settings
 use crate::watcher::{Epoch, Flow, ImageReport, StepReport, TrainingPlan, Watcher};
 
 /// Trains each fold into the folder `out`, and prints the scores with their mean and deviation.
-pub(super) fn run(settings: &Settings, folds: usize, out: &Path, device: &Device) -> Result<()> {
-    let mut watcher =
-        FoldProgress { folds, device: device.info.name.clone(), progress: ProgressWatcher::new() };
-    let done = Folds::train(settings, folds, out, device, &mut watcher)?;
+pub(super) fn run(settings: &Settings, folds: usize, out: &Path, devices: &[Device]) -> Result<()> {
+    let mut watcher = FoldProgress { folds, devices: named(devices), progress: ProgressWatcher::new() };
+    let done = Folds::train(settings, folds, out, devices, &mut watcher)?;
     drop(watcher);
     lines(&done).iter().for_each(console::line);
     if done.folds.len() < folds {
@@ -27,14 +26,14 @@ pub(super) fn run(settings: &Settings, folds: usize, out: &Path, device: &Device
 /// Says of each fold what is said of a run.
 struct FoldProgress {
     folds: usize,
-    device: String,
+    devices: String,
     progress: ProgressWatcher,
 }
 
 impl FoldWatcher for FoldProgress {
     fn fold_started(&mut self, fold: usize, settings: &Settings, prepared: &Prepared) {
         info!("fold {fold} of {}", self.folds);
-        describe(prepared, settings, &self.device);
+        describe(prepared, settings, &self.devices);
         self.progress.restart();
     }
 

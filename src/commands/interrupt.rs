@@ -13,8 +13,8 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 pub(super) struct Interrupt;
 
 impl Interrupt {
-    /// Listens from now on. The first signal asks for an end in good order, and `promise` says what becomes of the work; a
-    /// second one ends the program at once.
+    /// Listens from now on. The first signal asks for an end in good order, and `promise`, unless it is empty, says what becomes of the
+    /// work; a second one ends the program at once.
     pub(super) fn listen(promise: &'static str) -> Self {
         static LISTENS: OnceLock<()> = OnceLock::new();
         LISTENS.get_or_init(|| {
@@ -48,11 +48,12 @@ fn code_of(signal: i32) -> u8 {
 mod system {
     use std::sync::atomic::Ordering;
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     use signal_hook::low_level::register;
 
     pub(super) fn listen(promise: &'static str) -> std::io::Result<()> {
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // Batch systems send SIGUSR1 some time before they end a job, where they are asked to.
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
             if signal == SIGHUP && is_ignored(signal) {
                 continue;
             }
@@ -62,7 +63,8 @@ mod system {
                     // SAFETY: this ends the process, and may be called in a signal handler.
                     unsafe { libc::_exit(super::code_of(signal).into()) };
                 }
-                for part in [promise, "\n"] {
+                let end = if promise.is_empty() { "" } else { "\n" };
+                for part in [promise, end] {
                     // SAFETY: `part` is as long as it says, and writing is allowed in a signal handler.
                     unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
                 }

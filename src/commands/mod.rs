@@ -28,6 +28,7 @@ mod pace;
 mod predict;
 mod progress;
 mod provenance;
+mod ranks;
 #[cfg(feature = "portal")]
 mod repeat;
 mod results;
@@ -142,6 +143,8 @@ enum Command {
 /// Sends log lines to standard error: information by default, `RUST_LOG` decides where it is set.
 pub fn start_logging(arguments: &Arguments) {
     let level = match (arguments.quiet, arguments.verbose) {
+        // Of several processes that train together one speaks.
+        _ if matches!(arguments.command, Command::Train(_)) && ranks::is_spoken_for() => "error",
         (true, _) => "warn",
         (_, true) => "msd_gpu=debug,info",
         _ => "msd_gpu=info,warn",

@@ -33,6 +33,11 @@ impl SettingArguments {
         self.given.iter().find(|(setting, _)| setting.name() == name).map(|(_, text)| text.as_str())
     }
 
+    /// Takes away what was given for the setting of this name.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.given.retain(|(setting, _)| setting.name() != name);
+    }
+
     /// Puts what was given in the place of what is set.
     ///
     /// # Errors

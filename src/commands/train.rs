@@ -8,11 +8,14 @@ use log::info;
 use super::device::TuningArguments;
 use super::folds;
 use super::models_registry::nearest;
+use super::ranks::{self, SilentWatcher};
 use super::settings::SettingArguments;
-use super::training_progress::{ProgressWatcher, describe, report};
+use super::training_progress::{ProgressWatcher, describe, named, report};
 use crate::files::read_text;
 use crate::images;
 use crate::network::TaskKind;
+use crate::peers::Peers;
+use crate::peers::mpi::World;
 use crate::samples::Symmetries;
 use crate::settings::Heading;
 use crate::training::{
@@ -30,6 +33,7 @@ msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
        msd-gpu train upscale --factor <N> --images <P> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
        msd-gpu train --resume <RUN> [OPTIONS]
+       msd-gpu train <TASK> ... --out <RUN> --resume auto [OPTIONS]
        msd-gpu train --project <DIR> --journal <HASH> --out <RUN>";
 
 /// Settings are a few kilobytes.
@@ -43,8 +47,8 @@ pub struct TrainArguments {
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
     /// Go on with the run in this folder; limits (for the run as a whole), patience, device and where its images lie may be given
-    /// anew
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "init"])]
+    /// anew. For scripts that are run again: auto goes on with the run of --out where there is one, and else begins it
+    #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// With --resume: go on with labels that were changed or added since, of the same classes
     #[arg(long)]
@@ -61,13 +65,13 @@ pub struct TrainArguments {
     #[arg(long, value_name = "HASH")]
     journal: Option<String>,
     /// Go on from this model with other images: as --init, with a tenth of the learning rate unless --lr says another
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["init", "resume"])]
+    #[arg(long, value_name = "MODEL", conflicts_with = "init")]
     finetune: Option<String>,
     /// As --finetune, from the model of the registry for this task that is nearest to what --key says, as `predict --from-registry`
     /// finds it; =DIR names another registry
     #[arg(
         long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", requires = "keys",
-        conflicts_with_all = ["init", "resume", "finetune"]
+        conflicts_with_all = ["init", "finetune"]
     )]
     finetune_from_registry: Option<String>,
     /// What is known of the images, for --finetune-from-registry: keys as in msd-gpu models, such as energy=24keV
@@ -79,12 +83,14 @@ pub struct TrainArguments {
     #[arg(long, conflicts_with = "symmetries", help_heading = Heading::Data.title())]
     no_symmetries: bool,
     /// Write pictures of what the network would be shown into this folder, and end
-    #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = Heading::Augmentation.title())]
+    #[arg(long, value_name = "DIR", help_heading = Heading::Augmentation.title())]
     preview_augmentation: Option<PathBuf>,
     #[command(flatten, next_help_heading = Heading::Device.title())]
     tuning: TuningArguments,
 }
 
+/// What `--resume` is told in scripts that are run again.
+const AUTO: &str = "auto";
 /// What the learning rate is divided by where a trained model only has to get used to other images.
 const FINETUNING: f64 = 10.0;
 
@@ -100,13 +106,71 @@ impl TrainArguments {
         }
     }
 
+    /// What says how a run begins, and has no meaning for one that goes on.
+    fn beginnings(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("--out", self.out.is_some()),
+            ("--config", self.config.is_some()),
+            ("--init", self.settings.get("init").is_some()),
+            ("--finetune", self.finetune.is_some()),
+            ("--finetune-from-registry", self.finetune_from_registry.is_some()),
+            ("--preview-augmentation", self.preview_augmentation.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name)
+    }
+
+    /// Decides whether `--resume auto` goes on with a run or begins it; of several ranks the first decides.
+    fn decide(&mut self, world: Option<&mut World>) -> Result<()> {
+        let Some(resume) = &self.resume else { return Ok(()) };
+        if resume.as_os_str() != AUTO {
+            let wanted = "a run goes on in its own folder, as it began; leave it out, or say --resume auto where the run may have to be begun";
+            return self
+                .beginnings()
+                .next()
+                .map_or(Ok(()), |name| Err(Error::setting(name, "given beside --resume", wanted)));
+        }
+        let Some(out) = &self.out else {
+            let wanted = "it goes on with the run of --out; name its folder there";
+            return Err(Error::setting("--resume", AUTO, wanted));
+        };
+        let mut begun = RunFolder::can_go_on(out);
+        if let Some(world) = world {
+            begun = world.gather(vec![begun.into()])?.first().is_some_and(|first| **first == [1]);
+        }
+        self.resume = None;
+        if begun && self.preview_augmentation.is_none() {
+            self.resume = self.out.take();
+            (self.config, self.finetune, self.finetune_from_registry) = (None, None, None);
+            self.settings.forget("init");
+        }
+        Ok(())
+    }
+
+    /// Whether it is about something else than one training.
+    fn is_for_one(&self) -> bool {
+        #[cfg(feature = "portal")]
+        if self.project.is_some() || self.journal.is_some() {
+            return true;
+        }
+        self.preview_augmentation.is_some()
+    }
+
     fn has_limit(&self) -> bool {
         ["max_epochs", "max_minutes", "max_steps"].iter().any(|limit| self.settings.get(limit).is_some())
     }
 }
 
-/// Runs the command.
+/// Runs the command, together with the other processes that `mpirun` has started with this one.
 pub fn run(arguments: TrainArguments) -> Result<()> {
+    ranks::together(|world| train(arguments, world))
+}
+
+fn train(mut arguments: TrainArguments, mut world: Option<&mut World>) -> Result<()> {
+    if let (Some(world), true) = (&world, arguments.is_for_one()) {
+        let wanted = "this is done by one process; start it without mpirun";
+        return Err(Error::setting("the number of processes", world.size(), wanted));
+    }
+    arguments.decide(world.as_deref_mut())?;
     #[cfg(feature = "portal")]
     if arguments.project.is_some() || arguments.journal.is_some() {
         let TrainArguments { project, journal, out, tuning, .. } = &arguments;
@@ -176,6 +240,11 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         return Ok(());
     }
     if let (Some(folds), None) = (settings.folds, settings.fold) {
+        if let Some(world) = &world {
+            let wanted =
+                format!("{} processes work on one fold after the other; name it with --fold", world.size());
+            return Err(Error::setting("--folds", folds, wanted));
+        }
         if arguments.new_labels {
             let wanted =
                 "folds are trained on the same labels throughout; go on with one fold, or train anew";
@@ -188,10 +257,15 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
                 "it holds a run already; name another folder with --out, or go on with it by --resume",
             ));
         }
-        return folds::run(&settings, folds, out, &arguments.tuning.choose(&settings.device)?);
+        return folds::run(&settings, folds, out, &arguments.tuning.choose_all(&settings.device)?);
     }
-    let device = arguments.tuning.choose(&settings.device)?;
-    if let (None, Some(out)) = (&arguments.resume, &arguments.out) {
+    let devices = match &world {
+        Some(world) => vec![arguments.tuning.choose_for(&settings.device, world.place().local_rank)?],
+        None => arguments.tuning.choose_all(&settings.device)?,
+    };
+    // Of several processes the first has the folder.
+    let leads = world.as_ref().is_none_or(|world| world.rank() == 0);
+    if let (None, Some(out), true) = (&arguments.resume, &arguments.out, leads) {
         RunFolder::check_free(out)?;
     }
     let prepared = match &arguments.resume {
@@ -200,19 +274,28 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         None => Prepared::load(&settings)?,
     };
     let folder = match (&arguments.resume, &arguments.out) {
-        (Some(folder), _) => RunFolder::open(folder)?,
-        (None, Some(out)) => RunFolder::create(out)?,
+        _ if !leads => None,
+        (Some(folder), _) => Some(RunFolder::open(folder)?),
+        (None, Some(out)) => Some(RunFolder::create(out)?),
         (None, None) => return Err(no_folder()),
     };
-    describe(&prepared, &settings, &device.info.name);
-    let mut watcher = ProgressWatcher::new();
-    let run = Run::new(settings, &prepared).on(&device).save_in(&folder);
+    let ranks = world.as_ref().map_or(String::new(), |world| format!(" on each of {} ranks", world.size()));
+    describe(&prepared, &settings, &(named(&devices) + &ranks));
+    let run = Run::new(settings, &prepared).on_all(&devices);
     let run = match (arguments.resume.is_some(), arguments.new_labels) {
         (false, _) => run,
         (true, false) => run.resume(),
         (true, true) => run.resume_relabelled(),
     };
-    let outcome = run.watched_by(&mut watcher).train()?;
+    let run = match world {
+        Some(world) => run.among(world),
+        None => run,
+    };
+    let Some(folder) = folder else {
+        return run.watched_by(&mut SilentWatcher::new()).train().map(|_| ());
+    };
+    let mut watcher = ProgressWatcher::new();
+    let outcome = run.save_in(&folder).watched_by(&mut watcher).train()?;
     drop(watcher);
     report(&outcome, &folder);
     Ok(())

@@ -7,7 +7,7 @@ use super::memory::WAY_OUT;
 use super::steps::{Numbers, scratch_bytes};
 use super::workspace::{ImageTarget, Objective, Workspace};
 use crate::engine::{
-    Adam, DeviceInfo, DeviceKind, Engine, Images, Loss, Moments, Plane, Targets, check_batch,
+    Adam, DeviceInfo, DeviceKind, Engine, Gradients, Images, Loss, Moments, Plane, Targets, check_batch,
 };
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout};
@@ -29,7 +29,8 @@ pub struct CpuOptions {
 
 /// An engine on the processor.
 ///
-/// A batch is taken image by image, so its memory does not depend on the size of the batch.
+/// A batch is taken image by image, so its memory does not depend on the size of the batch. Each image adds one number to the gradient
+/// of a parameter, so that a batch gives the same bits as the gradients of its images, added in their order.
 pub struct CpuEngine {
     device: DeviceInfo,
     block: usize,
@@ -253,6 +254,19 @@ impl Engine for CpuEngine {
 
     fn gradients(&mut self) -> Result<Vec<f32>> {
         Ok(self.numbers.gradients.clone())
+    }
+
+    fn take_gradients(&mut self) -> Result<Gradients> {
+        let values = self.numbers.gradients.clone();
+        self.numbers.gradients.fill(0.0);
+        Ok(Gradients { values, loss: std::mem::take(&mut self.running_loss) })
+    }
+
+    fn set_gradients(&mut self, gradients: &Gradients) -> Result<()> {
+        self.check_count("gradients", gradients.values.len())?;
+        self.numbers.gradients.copy_from_slice(&gradients.values);
+        self.running_loss = gradients.loss;
+        Ok(())
     }
 
     fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>> {

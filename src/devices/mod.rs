@@ -216,12 +216,16 @@ pub fn list() -> Vec<Device> {
     devices
 }
 
+/// What stands for all hardware GPUs; see [`choose_all`].
+const ALL: &str = "all";
+
 /// The device that `wish` names: `auto` (the best hardware GPU that can be opened, else the CPU), `cpu`, `gpu` (the best GPU, or a
-/// software implementation if there is no other), an index of [`list`], or part of a name in it. A number that is no index
-/// is taken for part of a name: `4090` of `NVIDIA GeForce RTX 4090`.
+/// software implementation if there is no other), `gpu:1` (the second GPU of [`list`]), an index of [`list`], or part of a name in it. A
+/// number that is no index is taken for part of a name: `4090` of `NVIDIA GeForce RTX 4090`.
 ///
 /// # Errors
-/// [`Error::NoDevice`] with what is there when nothing fits; [`Error::Setting`] for `gpu` in a build without GPU support.
+/// [`Error::NoDevice`] with what is there when nothing fits; [`Error::Setting`] for `gpu` in a build without GPU support, and where several
+/// devices are named.
 pub fn choose(wish: &str) -> Result<Device> {
     static WARNED: Once = Once::new();
     static WARNED_OF_UNUSABLE: Once = Once::new();
@@ -245,6 +249,12 @@ pub fn choose(wish: &str) -> Result<Device> {
         return Ok(devices[index].clone());
     }
     let Some(index) = pick(wish, &infos) else {
+        let several = wish.split(',').map(|one| pick(one.trim(), &infos));
+        if wish == ALL || wish.contains(',') && several.clone().all(|index| index.is_some()) {
+            let wanted =
+                "this is done on one device; name one of them (training alone is shared out among several)";
+            return Err(Error::setting("device", wish, wanted));
+        }
         let found: Vec<String> =
             infos.iter().enumerate().map(|(index, info)| format!("{index}: {}", info.name)).collect();
         return Err(Error::NoDevice { wanted: wish.into(), found: found.join(", ") });
@@ -278,6 +288,35 @@ fn automatic(devices: &[&DeviceInfo], try_open: impl Fn(usize) -> Result<()>) ->
     (cpu, unusable.map(|error| instead(&error, devices[cpu])))
 }
 
+/// The devices that `wish` names, for work that is shared out: `all` (all hardware GPUs, else the CPU), names as [`choose`] takes them
+/// with commas between them, such as `gpu:0,gpu:1` or `cpu,cpu`, or one of these. A device may be named more than once.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_all(wish: &str) -> Result<Vec<Device>> {
+    if wish == ALL {
+        let gpus: Vec<Device> =
+            list().into_iter().filter(|device| device.info.kind == DeviceKind::Gpu).collect();
+        return if gpus.is_empty() { Ok(vec![choose("auto")?]) } else { Ok(gpus) };
+    }
+    // Names of devices may have commas in them.
+    if !wish.contains(',') || find(wish, &list()).is_some() {
+        return Ok(vec![choose(wish)?]);
+    }
+    wish.split(',').map(|one| choose(one.trim())).collect()
+}
+
+/// The device of the process that is number `index` of those which work together on this machine: of what `wish` names, as for
+/// [`choose_all`], each has one in turn; with `auto`, of all hardware GPUs.
+///
+/// # Errors
+/// As [`choose_all`].
+pub fn choose_for(wish: &str, index: usize) -> Result<Device> {
+    let mut devices = choose_all(if wish == "auto" { ALL } else { wish })?;
+    let index = index % devices.len().max(1);
+    Ok(devices.swap_remove(index))
+}
+
 /// The warning that another device is used than the best one.
 fn instead(error: &Error, used: &DeviceInfo) -> String {
     format!("using the {} instead, as {error}", used.name)
@@ -297,6 +336,11 @@ fn pick(wish: &str, devices: &[&DeviceInfo]) -> Option<usize> {
         "auto" => best(&|info| info.kind != DeviceKind::Software),
         "cpu" => best(&|info| info.kind == DeviceKind::Cpu),
         "gpu" => best(&|info| info.kind != DeviceKind::Cpu),
+        _ if wish.strip_prefix("gpu:").is_some_and(|index| index.parse::<usize>().is_ok()) => {
+            let index = wish.strip_prefix("gpu:").and_then(|index| index.parse::<usize>().ok());
+            let mut gpus = devices.iter().enumerate().filter(|(_, info)| info.kind != DeviceKind::Cpu);
+            gpus.nth(index.unwrap_or_default()).map(|(index, _)| index)
+        }
         _ => {
             let index = wish.parse().ok().filter(|&index: &usize| index < devices.len());
             let part = wish.to_lowercase();
@@ -329,6 +373,23 @@ mod tests {
     }
 
     #[test]
+    fn several_devices_are_named_one_after_the_other() {
+        let kinds =
+            |wish: &str| choose_all(wish).unwrap().iter().map(|device| device.info.kind).collect::<Vec<_>>();
+        assert_eq!(kinds("cpu"), [DeviceKind::Cpu]);
+        assert_eq!(kinds("cpu, cpu,cpu"), [DeviceKind::Cpu; 3]);
+        // Its name has commas.
+        assert_eq!(kinds(&Device::cpu().info.name), [DeviceKind::Cpu]);
+        assert!(kinds("all").iter().all(|kind| *kind != DeviceKind::Software));
+        assert_eq!(choose_for("cpu,cpu", 5).unwrap().info.kind, DeviceKind::Cpu);
+        assert!(
+            matches!(choose_all("cpu,nonsense"), Err(Error::NoDevice { wanted, .. }) if wanted == "nonsense")
+        );
+        let error = choose("cpu,cpu").unwrap_err().to_string();
+        assert!(error.contains("name one of them"), "{error}");
+    }
+
+    #[test]
     fn a_number_is_an_index_and_otherwise_part_of_a_name() {
         let device = |name: &str, kind| DeviceInfo {
             name: name.into(),
@@ -357,6 +418,12 @@ mod tests {
             ("", None),
             ("auto", Some(0)),
             ("gpu", Some(0)),
+            ("gpu:0", Some(0)),
+            ("gpu:1", Some(1)),
+            // Software comes after the CPU.
+            ("gpu:2", Some(3)),
+            ("gpu:3", None),
+            ("gpu:x", None),
             ("cpu", Some(2)),
         ] {
             assert_eq!(pick(wish, &all), wanted, "'{wish}'");

@@ -8,6 +8,7 @@
 mod back_projection;
 mod classes;
 mod example;
+mod gradients;
 mod judged;
 mod loss;
 mod optimiser;
@@ -18,6 +19,7 @@ pub(crate) use classes::check_classified;
 use classes::most_likely_bytes;
 pub use classes::{MAX_CLASSES, NOT_FINITE, most_likely};
 pub use example::example_batch;
+pub use gradients::Gradients;
 pub(crate) use judged::check_judged;
 pub use judged::{Judged, JudgedResult, LossSum, keep_inside};
 pub(crate) use loss::DiceSums;
@@ -206,6 +208,18 @@ pub trait Engine: Send {
     /// # Errors
     /// [`crate::Error::Device`] when the device fails.
     fn gradients(&mut self) -> Result<Vec<f32>>;
+
+    /// Reads what was added since the last update, and takes it away, so that gradients that are added next begin at 0.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device fails.
+    fn take_gradients(&mut self) -> Result<Gradients>;
+
+    /// Puts `gradients` in the place of what was added since the last update.
+    ///
+    /// # Errors
+    /// As [`Engine::set_parameters`].
+    fn set_gradients(&mut self, gradients: &Gradients) -> Result<()>;
 
     /// Reads one plane `[y][x]` of image `image` of the batch as the last pass left it, without margins; for cross-checks.
     ///

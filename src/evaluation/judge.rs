@@ -1,6 +1,7 @@
 //! The loop that applies a network to images with targets and scores the results.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use ndarray::{Array2, Array3, ArrayView3, Axis};
 
@@ -9,6 +10,7 @@ use super::scores::{Evaluation, ImageScores, TaskScores};
 use crate::engine::LossSum;
 use crate::metrics::{ConfusionMatrix, DataRange, MOST_CLASSES, RegressionScores, TargetLimits};
 use crate::network::Task;
+use crate::peers::{Message, MessageReader, Peers, share};
 use crate::samples::{Dataset, Sample, Target};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 use crate::{Error, Result};
@@ -137,64 +139,140 @@ impl Judge {
         mut each: impl FnMut(&Sample, &Found),
     ) -> Result<Evaluation> {
         self.check_classes()?;
-        let count = samples.count();
-        let range = match (self.measures.range, &self.task) {
-            (Some(range), _) => range,
-            (None, Task::Segment { .. }) => TargetLimits::default().data_range(),
-            (None, Task::Regress) => self.range_of_targets(judged, samples)?,
+        let range = match self.known_range() {
+            Some(range) => range,
+            None => self.limits_of_targets(judged, samples, 0..samples.count())?.data_range(),
         };
-        let mut scores = self.no_scores(range);
+        let mut all = Together::new(self.no_scores(range));
         let mut compares_input = self.compares_input;
-        let mut losses: Vec<LossSum> = Vec::new();
-        let mut image_scores = Vec::new();
-        for index in 0..count {
+        for index in 0..samples.count() {
             let sample = samples.sample(index)?;
-            let sample = sample.as_ref();
-            let report = |done: f64, score| ImageReport {
-                work: ImageWork::Evaluate,
-                name: &sample.name,
-                index,
-                count,
-                done,
-                score,
-                files: &[],
-            };
-            // The end of the image is reported below, together with its score.
-            let mut progress =
-                |done: f64| if done < 1.0 { watcher.image(&report(done, None)) } else { Flow::Continue(()) };
-            let result =
-                judged.apply(sample, &mut progress).map_err(|error| in_image(error, sample, index, count))?;
-            let target = self.measures.counted(judged.target(sample));
-            let mut own = self.no_scores(range);
-            add(&mut own, target.as_ref(), &result, sample.slices)
-                .map_err(|error| in_image(error, sample, index, count))?;
-            if let (Target::Values(target), TaskScores::Regress { input, .. }) = (target.as_ref(), &mut own) {
-                compares_input &= target.dim() == sample.image.dim();
-                if compares_input {
-                    let mut before = self.no_values(range);
-                    add_values(&mut before, target.view(), sample.image.view(), sample.slices)?;
-                    *input = Some(before);
+            let each = |found: &Found| each(&sample, found);
+            let one = self.judge_one(
+                judged,
+                (&sample, index),
+                samples.count(),
+                range,
+                &mut compares_input,
+                watcher,
+                each,
+            )?;
+            all.add(&sample.name, &one)?;
+        }
+        Ok(all.evaluation())
+    }
+
+    /// As [`Judge::run_over`], on several ranks: each applies its `judged` to its share of the samples, and gets the result of all of
+    /// them, with the same bits as one rank alone would.
+    ///
+    /// # Errors
+    /// As [`Judge::run_over`], and as [`Peers::gather`].
+    pub fn run_among(
+        &self,
+        judged: &mut dyn Judged,
+        samples: &(impl Samples + ?Sized),
+        peers: &mut dyn Peers,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Evaluation> {
+        if peers.size() == 1 {
+            return self.run_over(judged, samples, watcher, |_, _| ());
+        }
+        self.check_classes()?;
+        let count = samples.count();
+        let own = share(count, peers.rank(), peers.size());
+        let range = match self.known_range() {
+            Some(range) => range,
+            None => {
+                let (smallest, largest) = self.limits_of_targets(judged, samples, own.clone())?.ends();
+                let mut limits = TargetLimits::default();
+                for (rank, ends) in
+                    peers.gather(Message::new().floats(&[smallest, largest]).done())?.iter().enumerate()
+                {
+                    // Those of a rank without samples are infinite, and do not count.
+                    let ends: Vec<f32> = MessageReader::new(ends, rank).floats()?.collect();
+                    limits.include(ArrayView3::from_shape((1, 1, ends.len()), &ends).map_err(unreadable)?);
+                }
+                limits.data_range()
+            }
+        };
+        let mut message = Message::new();
+        let mut compares_input = false;
+        for index in own {
+            let sample = samples.sample(index)?;
+            let one =
+                self.judge_one(judged, (&sample, index), count, range, &mut compares_input, watcher, |_| ())?;
+            message.bytes(sample.name.as_bytes());
+            let losses = one.loss.map_or(Vec::new(), |(loss, weight)| vec![loss.to_bits(), weight.to_bits()]);
+            for numbers in [losses, one.scores.numbers()] {
+                message.number(numbers.len() as u64);
+                for number in numbers {
+                    message.number(number);
                 }
             }
-            scores.merge(&own)?;
-            losses.extend(result.loss);
-            each(sample, &result.found);
-            let metric = own.metrics().first().copied();
-            let score = metric.and_then(|(name, value)| Some((name, value?)));
-            image_scores.push(ImageScores::of(&sample.name, &own));
-            if watcher.image(&report(1.0, score)).is_break() && index + 1 < count {
-                return Err(Error::Stopped { done: index + 1, count });
+        }
+        let mut all = Together::new(self.no_scores(range));
+        for (rank, bytes) in peers.gather(message.done())?.iter().enumerate() {
+            let mut reader = MessageReader::new(bytes, rank);
+            while !reader.is_empty() {
+                let name = reader.text()?;
+                let mut numbers =
+                    || -> Result<Vec<u64>> { (0..reader.number()?).map(|_| reader.number()).collect() };
+                let (losses, numbers) = (numbers()?, numbers()?);
+                let loss = match losses[..] {
+                    [loss, weight] => Some((f64::from_bits(loss), f64::from_bits(weight))),
+                    _ => None,
+                };
+                all.add(name, &JudgedOne { scores: self.no_scores(range).with_numbers(&numbers)?, loss })?;
             }
         }
-        let (sum, weight) =
-            losses.iter().fold((0.0, 0.0), |(sum, weight), l| (sum + l.loss(), weight + l.weight()));
-        let loss = match (losses.is_empty(), weight > 0.0) {
-            (true, _) => f64::NAN,
-            (_, true) => sum / weight,
-            (_, false) => 0.0,
+        Ok(all.evaluation())
+    }
+
+    /// Applies `judged` to one sample, which is number `index` of `count`, and scores the result.
+    #[allow(clippy::too_many_arguments, reason = "both loops give it what they have")]
+    fn judge_one(
+        &self,
+        judged: &mut dyn Judged,
+        (sample, index): (&Sample, usize),
+        count: usize,
+        range: DataRange,
+        compares_input: &mut bool,
+        watcher: &mut dyn Watcher,
+        each: impl FnOnce(&Found),
+    ) -> Result<JudgedOne> {
+        let report = |done: f64, score| ImageReport {
+            work: ImageWork::Evaluate,
+            name: &sample.name,
+            index,
+            count,
+            done,
+            score,
+            files: &[],
         };
-        let image_losses = losses.iter().map(|l| l.loss() / l.weight()).collect();
-        Ok(Evaluation { images: count, scores, loss, image_losses, image_scores })
+        // The end of the image is reported below, together with its score.
+        let mut progress =
+            |done: f64| if done < 1.0 { watcher.image(&report(done, None)) } else { Flow::Continue(()) };
+        let result =
+            judged.apply(sample, &mut progress).map_err(|error| in_image(error, sample, index, count))?;
+        let target = self.measures.counted(judged.target(sample));
+        let mut own = self.no_scores(range);
+        add(&mut own, target.as_ref(), &result, sample.slices)
+            .map_err(|error| in_image(error, sample, index, count))?;
+        if let (Target::Values(target), TaskScores::Regress { input, .. }) = (target.as_ref(), &mut own) {
+            *compares_input &= target.dim() == sample.image.dim();
+            if *compares_input {
+                let mut before = self.no_values(range);
+                add_values(&mut before, target.view(), sample.image.view(), sample.slices)?;
+                *input = Some(before);
+            }
+        }
+        each(&result.found);
+        let metric = own.metrics().first().copied();
+        let score = metric.and_then(|(name, value)| Some((name, value?)));
+        if watcher.image(&report(1.0, score)).is_break() && index + 1 < count {
+            return Err(Error::Stopped { done: index + 1, count });
+        }
+        Ok(JudgedOne { scores: own, loss: result.loss.map(|loss| (loss.loss(), loss.weight())) })
     }
 
     /// Sample `index` once more, with what counts of its target and what is found for it: for pictures of images that are chosen by
@@ -249,16 +327,72 @@ impl Judge {
         RegressionScores::new(range).with_window(self.measures.window)
     }
 
-    fn range_of_targets(&self, judged: &dyn Judged, samples: &(impl Samples + ?Sized)) -> Result<DataRange> {
+    /// The range that PSNR and SSIM refer to, where it does not follow from the targets.
+    fn known_range(&self) -> Option<DataRange> {
+        match self.task {
+            Task::Segment { .. } => self.measures.range.or(Some(TargetLimits::default().data_range())),
+            Task::Regress => self.measures.range,
+        }
+    }
+
+    fn limits_of_targets(
+        &self,
+        judged: &dyn Judged,
+        samples: &(impl Samples + ?Sized),
+        share: Range<usize>,
+    ) -> Result<TargetLimits> {
         let mut limits = TargetLimits::default();
-        for index in 0..samples.count() {
+        for index in share {
             let sample = samples.sample(index)?;
             if let Target::Values(values) = self.measures.counted(judged.target(&sample)).as_ref() {
                 limits.include(values.view());
             }
         }
-        Ok(limits.data_range())
+        Ok(limits)
     }
+}
+
+/// What comes of one sample.
+struct JudgedOne {
+    scores: TaskScores,
+    /// Its loss and the weight of what counts, where a loss is computed.
+    loss: Option<(f64, f64)>,
+}
+
+/// What comes of all samples, added up in their order.
+struct Together {
+    scores: TaskScores,
+    losses: Vec<(f64, f64)>,
+    image_scores: Vec<ImageScores>,
+}
+
+impl Together {
+    fn new(scores: TaskScores) -> Self {
+        Self { scores, losses: Vec::new(), image_scores: Vec::new() }
+    }
+
+    fn add(&mut self, name: &str, one: &JudgedOne) -> Result<()> {
+        self.scores.merge(&one.scores)?;
+        self.losses.extend(one.loss);
+        self.image_scores.push(ImageScores::of(name, &one.scores));
+        Ok(())
+    }
+
+    fn evaluation(self) -> Evaluation {
+        let Self { scores, losses, image_scores } = self;
+        let (sum, weight) = losses.iter().fold((0.0, 0.0), |(sum, weight), (l, w)| (sum + l, weight + w));
+        let loss = match (losses.is_empty(), weight > 0.0) {
+            (true, _) => f64::NAN,
+            (_, true) => sum / weight,
+            (_, false) => 0.0,
+        };
+        let image_losses = losses.iter().map(|(loss, weight)| loss / weight).collect();
+        Evaluation { images: image_scores.len(), scores, loss, image_losses, image_scores }
+    }
+}
+
+fn unreadable(error: ndarray::ShapeError) -> Error {
+    Error::Mismatch(format!("the limits of the targets cannot be read: {error}"))
 }
 
 /// Adds values of an image, or of each slice of a volume: what metrics see around a pixel is in its slice.

@@ -1,8 +1,8 @@
 //! The scores of an evaluation.
 
-use crate::Result;
 use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
 use crate::network::Task;
+use crate::{Error, Result};
 
 /// Loss and main metrics over all images.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +112,37 @@ impl TaskScores {
             ],
             TaskScores::Regress { output, .. } => value_metrics(output),
         }
+    }
+
+    /// Main scores as numbers with all their bits, which [`Self::with_numbers`] takes: neither calibration nor those of inputs.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        match self {
+            Self::Segment { matrix, .. } => matrix.counts().iter().copied().collect(),
+            Self::Regress { output, .. } => output.numbers().to_vec(),
+        }
+    }
+
+    /// The scores of these numbers, which come from scores of the same kind.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where there are more or fewer than these scores have.
+    pub(super) fn with_numbers(self, numbers: &[u64]) -> Result<Self> {
+        let found = match &self {
+            Self::Segment { matrix, .. } => {
+                let matrix = matrix.with_counts(numbers);
+                matrix.map(|matrix| Self::Segment { matrix, calibration: Box::default() })
+            }
+            Self::Regress { output, .. } => {
+                let numbers = <[u64; 5]>::try_from(numbers).ok();
+                numbers.map(|numbers| Self::Regress { output: output.with_numbers(numbers), input: None })
+            }
+        };
+        found.ok_or_else(|| {
+            let found = numbers.len();
+            Error::Mismatch(format!(
+                "scores came as {found} numbers, which these scores do not have; start the same program on every rank"
+            ))
+        })
     }
 
     /// Adds the scores of other images. Those of inputs stay only where they are those of all images.

@@ -72,6 +72,11 @@ impl TargetLimits {
         }
     }
 
+    /// The smallest and the largest value so far; infinite if there were none.
+    pub fn ends(&self) -> (f32, f32) {
+        (self.smallest, self.largest)
+    }
+
     /// The range of all targets so far; 0 if there were none.
     pub fn data_range(&self) -> DataRange {
         DataRange::OfTargets((f64::from(self.largest) - f64::from(self.smallest)).max(0.0))
@@ -152,6 +157,18 @@ impl RegressionScores {
         self.ssim_sum += other.ssim_sum;
         self.ssim_images += other.ssim_images;
         Ok(())
+    }
+
+    /// All that was added, to the last bit, as [`Self::with_numbers`] takes it.
+    pub(crate) fn numbers(&self) -> [u64; 5] {
+        let [squared, absolute, ssim_sum] = [self.squared, self.absolute, self.ssim_sum].map(f64::to_bits);
+        [squared, absolute, self.values, ssim_sum, self.ssim_images]
+    }
+
+    /// The same range and window, with what was added elsewhere.
+    pub(crate) fn with_numbers(&self, [squared, absolute, values, ssim_sum, ssim_images]: [u64; 5]) -> Self {
+        let [squared, absolute, ssim_sum] = [squared, absolute, ssim_sum].map(f64::from_bits);
+        Self { squared, absolute, values, ssim_sum, ssim_images, ..self.clone() }
     }
 
     /// The windows that SSIM is taken in.

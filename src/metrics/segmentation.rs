@@ -43,6 +43,12 @@ impl ConfusionMatrix {
         Self { counts: Array2::zeros((classes, classes)) }
     }
 
+    /// The matrix of these counts, row by row; `None` where they are not as many as this one has.
+    pub(crate) fn with_counts(&self, counts: &[u64]) -> Option<Self> {
+        let counts = Array2::from_shape_vec(self.counts.dim(), counts.to_vec()).ok()?;
+        Some(Self { counts })
+    }
+
     /// The number of classes.
     pub fn classes(&self) -> usize {
         self.counts.nrows()

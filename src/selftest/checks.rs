@@ -5,7 +5,7 @@ use super::compare::{Difference, compare, ensure, largest};
 use super::expected::{expected, expected_forward};
 use super::{Open, Outcome, Setting, tolerance};
 use crate::Result;
-use crate::engine::{Adam, Engine, Images, Loss, Plane, Targets};
+use crate::engine::{Adam, Engine, Gradients, Images, Loss, Plane, Targets};
 use crate::geometry::{Boundary, Extent, Shape};
 use crate::network::{Architecture, ParameterLayout, initialise};
 use crate::reference;
@@ -450,6 +450,41 @@ pub fn changing_sizes_add_up(open: &Open) -> Outcome<()> {
     }
     let size = largest(std::slice::from_ref(&sum));
     compare("gradients", &engine.gradients()?, &sum, size, tolerance::PARAMETER_GRADIENT, &"")?;
+    Ok(())
+}
+
+/// Gradients that were taken out of an engine, added up and put back are those that it adds up itself, to the last bit, and count as
+/// such in its next update.
+///
+/// # Errors
+/// The first difference.
+pub fn gradients_are_taken_and_put_back(open: &Open) -> Outcome<()> {
+    let architecture = Architecture { width: 2, ..Architecture::new(1, 2, 3) };
+    let shapes = [(9, 12), (20, 5), (9, 12)].map(|(y, x)| Shape { batch: 1, extent: Extent::plane(y, x) });
+    let cases = shapes.map(|shape| Case::new(architecture.clone(), shape, true, 3));
+    let opened = || open(&architecture, &cases[0].parameters, Setting { block: 2, max_page_bytes: u64::MAX });
+    let (mut whole, mut parts) = (opened()?, opened()?);
+    let adam = Adam { clip_norm: Some(0.5), ..Adam::new(1e-2, 1) };
+    let mut sum = Gradients::zeros(cases[0].parameters.len());
+    for case in &cases {
+        whole.accumulate(&case.images, &case.targets, case.loss, case.scale())?;
+        parts.accumulate(&case.images, &case.targets, case.loss, case.scale())?;
+        let taken = parts.take_gradients()?;
+        sum.add(taken.values.into_iter(), taken.loss);
+        ensure!(parts.gradients()?.iter().all(|&g| g == 0.0), "gradients are left after they were taken");
+    }
+    parts.set_gradients(&sum)?;
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    ensure!(bits(&parts.gradients()?) == bits(&whole.gradients()?), "gradients that were put back differ");
+    for engine in [&mut whole, &mut parts] {
+        engine.update(&adam)?;
+    }
+    ensure!(bits(&parts.parameters()?) == bits(&whole.parameters()?), "parameters differ after the update");
+    let (found, wanted) = (parts.losses(true)?, whole.losses(true)?);
+    let near = found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs());
+    ensure!(found.len() == 1 && wanted.len() == 1 && near, "the losses are {found:?}, wanted {wanted:?}");
+    sum.values.pop();
+    ensure!(parts.set_gradients(&sum).is_err(), "too few gradients were taken");
     Ok(())
 }
 

@@ -30,9 +30,10 @@ pub mod tolerance;
 pub use bisect::{Compared, random_network_in_order, steps_in_order};
 pub use cases::Case;
 pub use checks::{
-    Agreement, adam_agrees, changing_sizes_add_up, check_case, larger_images_agree, larger_volumes_agree,
-    memory_is_known, random_network_agrees, random_networks_agree, random_volumes_agree, sizes_take_turns,
-    training_follows_float64, training_on_volumes_follows_float64, wrong_batches_are_refused,
+    Agreement, adam_agrees, changing_sizes_add_up, check_case, gradients_are_taken_and_put_back,
+    larger_images_agree, larger_volumes_agree, memory_is_known, random_network_agrees, random_networks_agree,
+    random_volumes_agree, sizes_take_turns, training_follows_float64, training_on_volumes_follows_float64,
+    wrong_batches_are_refused,
 };
 pub use classes::classes_agree;
 pub use compare::{Difference, Outcome};

@@ -1,6 +1,7 @@
 //! The batches of a step, from the draws of a sampler, prepared while the device is at work.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub(super) struct Batches {
     augmentation: Augmentation,
     seed: u64,
     batch: usize,
+    /// The pieces of each step that are made here, each as a batch of its own; `None` for all of them, those of one size together.
+    share: Option<Range<usize>>,
     crop: usize,
     slab: usize,
     /// The pixels that are hidden.
@@ -36,8 +39,32 @@ pub(super) struct Batches {
     coarse_noise: Option<CoarseNoise>,
 }
 
-/// The images and targets of a step: one batch for each size among them, and the scale that makes the loss a mean.
-pub(super) type Step = (Vec<(Images, Targets)>, f32);
+/// What a step shows to the network.
+#[derive(Debug, PartialEq)]
+pub(super) struct Step {
+    /// Images and targets: one batch for each size among them, or for each piece of a share.
+    pub(super) batches: Vec<(Images, Targets)>,
+    /// The weight of each piece, in the order of the batches.
+    pub(super) weights: Vec<f64>,
+}
+
+/// The scale that makes the loss of pieces of these weights a mean.
+pub(super) fn scale_of(weights: &[f64]) -> f32 {
+    let weight: f64 = weights.iter().sum();
+    if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 }
+}
+
+/// Pieces by their sizes: the places of those of the first one's size, then of the next size, and so on.
+pub(super) fn grouped<S: PartialEq>(sizes: &[S]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (place, size) in sizes.iter().enumerate() {
+        match groups.iter_mut().find(|group| sizes[group[0]] == *size) {
+            Some(group) => group.push(place),
+            None => groups.push(vec![place]),
+        }
+    }
+    groups
+}
 
 impl Batches {
     /// Of the training images.
@@ -58,7 +85,12 @@ impl Batches {
     /// As [`Batches::of`].
     pub(super) fn of_relabelled(&self, training: &Dataset, settings: &Settings) -> Result<Self> {
         let new = Self::new(training, settings, || ClassPixels::of(training))?;
-        Ok(Self { coarse_noise: self.coarse_noise.clone(), ..new })
+        Ok(Self { coarse_noise: self.coarse_noise.clone(), share: self.share.clone(), ..new })
+    }
+
+    /// Makes only these of the pieces of each step, each as a batch of its own.
+    pub(super) fn by_pieces(self, share: Range<usize>) -> Self {
+        Self { share: Some(share), ..self }
     }
 
     fn new(set: &Dataset, settings: &Settings, pixels: impl FnOnce() -> Result<ClassPixels>) -> Result<Self> {
@@ -79,6 +111,7 @@ impl Batches {
             augmentation,
             seed,
             batch,
+            share: None,
             crop,
             slab,
             blind_spots,
@@ -108,10 +141,16 @@ impl Batches {
     }
 
     /// The largest shape of a batch of the run, to compute the memory that it will take.
+    /// Where pieces are batches of their own it does not depend on how many of them are made here.
     pub(super) fn largest_shape(&self) -> Shape {
         let extents = self.set.sizes().into_iter().map(|size| self.piece(size));
         let extent = extents.max_by_key(Extent::pixels).unwrap_or(Extent::plane(1, 1));
-        Shape { batch: self.batch, extent }
+        Shape { batch: if self.share.is_some() { 1 } else { self.batch }, extent }
+    }
+
+    /// How many pieces of a step are made here.
+    pub(super) fn made(&self) -> usize {
+        self.share.as_ref().map_or(self.batch, Range::len)
     }
 
     /// Bytes that are held to draw pieces, beside the images.
@@ -155,19 +194,21 @@ impl Batches {
     /// Step `step`, from 1: it depends on its number alone.
     fn make(&self, step: u64) -> Result<Step> {
         let first = (step - 1) * self.batch as u64;
+        let share = self.share.clone().unwrap_or(0..self.batch);
         let samples: Vec<Result<Sample>> =
-            (0..self.batch).into_par_iter().map(|index| self.sample(first + index as u64)).collect();
+            share.into_par_iter().map(|index| self.sample(first + index as u64)).collect();
         let samples = samples.into_iter().collect::<Result<Vec<_>>>()?;
-        let mut groups: Vec<Vec<&Sample>> = Vec::new();
-        for sample in &samples {
-            match groups.iter_mut().find(|group| group[0].extent() == sample.extent()) {
-                Some(group) => group.push(sample),
-                None => groups.push(vec![sample]),
-            }
+        let groups = match self.share {
+            Some(_) => (0..samples.len()).map(|place| vec![place]).collect(),
+            None => grouped(&samples.iter().map(Sample::extent).collect::<Vec<_>>()),
+        };
+        let mut step = Step { batches: Vec::new(), weights: Vec::new() };
+        for group in groups {
+            let group: Vec<&Sample> = group.into_iter().map(|place| &samples[place]).collect();
+            step.weights.extend(group.iter().map(|sample| targets(&[sample]).total_weight()));
+            step.batches.push(gather(&group));
         }
-        let batches: Vec<(Images, Targets)> = groups.iter().map(|group| gather(group)).collect();
-        let weight: f64 = batches.iter().map(|(_, targets)| targets.total_weight()).sum();
-        Ok((batches, if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 }))
+        Ok(step)
     }
 
     /// Starts a thread that prepares the batches of steps `first` to `last`, a few steps ahead of the one that is in use. The thread
@@ -178,7 +219,8 @@ impl Batches {
         first: u64,
         last: Option<u64>,
     ) -> StepsAhead<'scope> {
-        let ahead = steps_ahead(self.largest_shape(), self.set.channels()) as u64;
+        let shape = Shape { batch: self.made().max(1), ..self.largest_shape() };
+        let ahead = steps_ahead(shape, self.set.channels()) as u64;
         let last = last.unwrap_or(u64::MAX);
         // The channel has no buffer: while one group of steps is in use, the next one is being prepared.
         let (sender, receiver) = sync_channel(0);
@@ -248,8 +290,11 @@ pub(super) fn steps_ahead(shape: Shape, channels: usize) -> usize {
 fn gather(samples: &[&Sample]) -> (Images, Targets) {
     let shape = Shape { batch: samples.len(), extent: samples[0].extent() };
     let pixels = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
-    let targets = Targets { values: target_values(samples), weights: weights(samples) };
-    (Images { shape, pixels }, targets)
+    (Images { shape, pixels }, targets(samples))
+}
+
+fn targets(samples: &[&Sample]) -> Targets {
+    Targets { values: target_values(samples), weights: weights(samples) }
 }
 
 fn target_values(samples: &[&Sample]) -> TargetValues {
@@ -285,7 +330,14 @@ mod tests {
     use ndarray::{Array2, Array3};
 
     use super::*;
+    use crate::peers::share;
     use crate::training::TaskKind;
+
+    #[test]
+    fn pieces_of_one_size_come_together() {
+        assert_eq!(grouped(&[3, 5, 3, 1, 5]), [vec![0, 2], vec![1, 4], vec![3]]);
+        assert!(grouped::<u8>(&[]).is_empty());
+    }
 
     #[test]
     fn steps_that_are_made_ahead_are_those_that_are_made_when_asked_for() {
@@ -308,6 +360,21 @@ mod tests {
             });
             let wanted: Vec<Step> = (4..10).map(|step| batches.make(step).unwrap()).collect();
             assert!(found == wanted);
+        }
+        // The shares of all parties are the same pieces, whose weights make the same scale.
+        for step in 1..9 {
+            let whole = batches.make(step).unwrap();
+            let mut pieces = Step { batches: Vec::new(), weights: Vec::new() };
+            for rank in 0..2 {
+                let batches = Batches::new(&set, &settings, || ClassPixels::of(&set)).unwrap();
+                let made = batches.by_pieces(share(3, rank, 2)).make(step).unwrap();
+                assert!(made.batches.iter().all(|(images, _)| images.shape.batch == 1));
+                pieces.batches.extend(made.batches);
+                pieces.weights.extend(made.weights);
+            }
+            assert_eq!(scale_of(&pieces.weights).to_bits(), scale_of(&whole.weights).to_bits());
+            let pixels = |step: Step| step.batches.into_iter().flat_map(|(images, _)| images.pixels);
+            assert!(pixels(pieces).eq(pixels(whole)));
         }
         // One that is taken out of order is prepared at once.
         let odd = std::thread::scope(|scope| batches.start(scope, 1, None).step(77));

@@ -44,7 +44,7 @@ pub trait FoldWatcher: Watcher {
 impl FoldWatcher for () {}
 
 impl Folds {
-    /// Trains each of `folds` folds into `fold-1`, `fold-2` and so on in the folder `out`, and resumes those that were
+    /// Trains each of `folds` folds on all of `devices` into `fold-1`, `fold-2` and so on in the folder `out`, and resumes those that were
     /// begun; `folds.csv` there keeps the scores. Where the watcher stops a run, the folds after it are left for another time.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Folds {
         settings: &Settings,
         folds: usize,
         out: &Path,
-        device: &Device,
+        devices: &[Device],
         watcher: &mut dyn FoldWatcher,
     ) -> Result<Self> {
         std::fs::create_dir_all(out).map_err(|error| {
@@ -73,7 +73,7 @@ impl Folds {
                 false => Prepared::load(&settings)?,
             };
             watcher.fold_started(fold, &settings, &prepared);
-            let run = Run::new(settings, &prepared).on(device).save_in(&folder);
+            let run = Run::new(settings, &prepared).on_all(devices).save_in(&folder);
             let run = if begun { run.resume() } else { run };
             let outcome = run.watched_by(watcher).train()?;
             watcher.fold_ended(fold, &outcome, &folder);

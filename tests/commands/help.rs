@@ -136,7 +136,7 @@ fn flags_refuse_what_they_cannot_take() {
     }
     let outcome = bench.run("train --resume run --init model");
     assert_eq!(outcome.code, 2);
-    assert!(outcome.stderr.contains("cannot be used with"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("--init is given beside --resume"), "{}", outcome.stderr);
     assert!(bench.names("run").is_empty());
 }
 

@@ -61,6 +61,11 @@ macro_rules! engine_tests {
         }
 
         #[test]
+        fn gradients_are_taken_and_put_back() {
+            msd_gpu::selftest::gradients_are_taken_and_put_back(&$open).unwrap();
+        }
+
+        #[test]
         fn sizes_take_turns() {
             msd_gpu::selftest::sizes_take_turns(&$open).unwrap();
         }

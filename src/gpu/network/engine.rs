@@ -12,8 +12,8 @@ use super::shapes::{MAX_SPARE_BYTES, Shapes};
 use super::split::SplitFactors;
 use super::tiles::Tuning;
 use crate::engine::{
-    Adam, DeviceInfo, Engine, Images, Judged, Loss, LossKind, MAX_CLASSES, Moments, Plane, Targets,
-    check_batch, check_classified, check_judged,
+    Adam, DeviceInfo, Engine, Gradients, Images, Judged, Loss, LossKind, MAX_CLASSES, Moments, Plane,
+    Targets, check_batch, check_classified, check_judged,
 };
 use crate::geometry::Shape;
 use crate::gpu::runtime::adapters::GpuAdapter;
@@ -372,6 +372,24 @@ impl Engine for GpuEngine {
 
     fn gradients(&mut self) -> Result<Vec<f32>> {
         self.read_numbers(&self.fixed.gradients, "reading the gradients")
+    }
+
+    fn take_gradients(&mut self) -> Result<Gradients> {
+        let doing = "taking the gradients";
+        let values = self.read_numbers(&self.fixed.gradients, doing)?;
+        let loss: Vec<f32> = readback::read(&self.device, Vec::new(), &self.fixed.loss, 0..1, doing)?;
+        let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
+        encoder.clear_buffer(&self.fixed.gradients, 0, None);
+        encoder.clear_buffer(&self.fixed.loss, 0, None);
+        let submission = self.device.queue.submit([encoder.finish()]);
+        self.submitted(submission, doing)?;
+        Ok(Gradients { values, loss: loss.iter().copied().map(f64::from).sum() })
+    }
+
+    fn set_gradients(&mut self, gradients: &Gradients) -> Result<()> {
+        self.write_numbers(&self.fixed.gradients, "gradients", &gradients.values)?;
+        self.device.queue.write_buffer(&self.fixed.loss, 0, bytemuck::bytes_of(&(gradients.loss as f32)));
+        self.device.check("writing the gradients")
     }
 
     fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>> {

@@ -54,6 +54,9 @@ pub(in crate::training) struct Progress {
     /// The GPU, and the sizes of its tiles: other ones would give other bits.
     #[serde(default)]
     pub(in crate::training) tuning: Option<(String, String)>,
+    /// Whether a GPU adds the gradients of each image by itself, as several ranks do: a batch at once would give other bits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::training) by_pieces: bool,
     /// Steps in an epoch, which stay as they were when the run began; `None` where an earlier version wrote it.
     #[serde(default)]
     pub(in crate::training) steps_in_epoch: Option<u64>,

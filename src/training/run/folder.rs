@@ -67,6 +67,11 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Whether a run at `path`, or one of its folds, has come so far that it can go on.
+    pub fn can_go_on(path: &Path) -> bool {
+        ["", "fold-1"].iter().any(|fold| path.join(fold).join("checkpoint.safetensors").exists())
+    }
+
     /// Opens the folder of a run that is to go on, and removes what a killed run left half-written there.
     ///
     /// # Errors

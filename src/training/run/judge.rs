@@ -8,6 +8,7 @@ use crate::evaluation::{self, Evaluation, Found, InTraining, Samples, WithCoarse
 use crate::geometry::{Extent, Shape};
 use crate::inference::Tiling;
 use crate::network::{Architecture, Model};
+use crate::peers::Peers;
 use crate::samples::{BlindSpots, CoarseNoise, Dataset, Sample};
 use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
@@ -106,24 +107,30 @@ impl<'a> Judge<'a> {
         judging / (3.0 * batches.pixels_in_step())
     }
 
-    /// What `parameters` give after step `step`. The engine gets its own parameters back.
+    /// What `parameters` give after step `step`. The engine gets its own parameters back. Each of several ranks applies the network to its
+    /// share of the images; all get the whole result.
     pub(in crate::training) fn judge(
         &self,
         engine: &mut dyn Engine,
+        peers: &mut dyn Peers,
         parameters: &[f32],
         step: u64,
         watcher: &mut dyn Watcher,
     ) -> Result<Evaluation> {
+        let Self { model, loss, tiling, .. } = self;
+        let (loss, tiling) = (*loss, *tiling);
         with_parameters(engine, parameters, |engine| {
+            let mut network = InTraining { engine, model, loss, tiling, step };
+            let judge = evaluation::Judge::new(&model.task);
             if let Some((spots, seed)) = &self.blind_spots {
                 let hidden = WithBlindSpots { set: &self.set, spots, seed: *seed };
-                return self.evaluate(engine, &hidden, step, watcher, |_, _| ());
+                return judge.run_among(&mut network, &hidden, peers, watcher);
             }
             if let Some((noise, seed)) = &self.coarse_noise {
                 let noisy = WithCoarseNoise { set: &self.set, noise, seed: *seed };
-                return self.evaluate(engine, &noisy, step, watcher, |_, _| ());
+                return judge.run_among(&mut network, &noisy, peers, watcher);
             }
-            self.evaluate(engine, &self.set, step, watcher, |_, _| ())
+            judge.run_among(&mut network, &self.set, peers, watcher)
         })
     }
 

@@ -30,15 +30,21 @@ impl MemoryUse {
     /// # Errors
     /// When the images are too large for the network to be counted.
     pub fn of_steps(engine: &dyn Engine, task: &Task, shape: Shape) -> Result<Self> {
+        Self::of_pieces(engine, task, shape, shape.batch)
+    }
+
+    /// As [`MemoryUse::of_steps`], where each step shows `pieces` images in batches of `shape`.
+    fn of_pieces(engine: &dyn Engine, task: &Task, shape: Shape, pieces: usize) -> Result<Self> {
         // This finds sizes that cannot be counted.
         let network = engine.bytes(shape, true)?;
         let architecture = engine.architecture();
         let own = MODELS * parameter_bytes(architecture);
-        let steps = steps_bytes(architecture, task, shape);
+        let steps = steps_bytes(architecture, task, Shape { batch: pieces, ..shape });
         Ok(Self { network, images: own + steps.max(CHECKPOINT * parameter_bytes(architecture)) })
     }
 
-    /// Of a run whose steps are of `shape` at the largest, over the images that it is trained on and those that judge it.
+    /// Of a run whose steps show `pieces` images in batches of `shape` at the largest, over the images that it is trained on and those
+    /// that judge it.
     ///
     /// # Errors
     /// As [`MemoryUse::of_steps`].
@@ -46,10 +52,11 @@ impl MemoryUse {
         engine: &dyn Engine,
         task: &Task,
         shape: Shape,
+        pieces: usize,
         training: &Dataset,
         judge: &Judge,
     ) -> Result<Self> {
-        let mut run = Self::of_steps(engine, task, shape)?;
+        let mut run = Self::of_pieces(engine, task, shape, pieces)?;
         let judging = judge.set();
         let sets = training.held_bytes().saturating_add(judge.held_bytes());
         let reading = training.reading_bytes();
@@ -63,7 +70,8 @@ impl MemoryUse {
         shapes.push(Shape { batch: 1, extent: preview::shown(whole) });
         run.network = engine.bytes_in_turns(shape, &shapes)?;
         // Steps go on being made ready while the network is judged and shown.
-        let waiting = sets + MODELS * parameter_bytes(architecture) + steps_bytes(architecture, task, shape);
+        let steps = steps_bytes(architecture, task, Shape { batch: pieces, ..shape });
+        let waiting = sets + MODELS * parameter_bytes(architecture) + steps;
         let tile = judge.shapes().into_iter().map(|shape| shape.extent.pixels()).max().unwrap_or(0);
         let judged = judging_bytes(largest, tile, architecture);
         let previewed = preview::bytes(judging.len(), whole);

@@ -7,6 +7,7 @@ mod memory;
 mod outcome;
 mod reports;
 mod resume;
+mod several;
 mod trainer;
 
 pub use folder::{RunFolder, read_settings};
@@ -18,6 +19,7 @@ use super::prepare::Prepared;
 use super::session::Session;
 use super::settings::Settings;
 use crate::devices::{self, Device};
+use crate::peers::{Alone, Peers};
 use crate::watcher::Watcher;
 use crate::{Error, Result};
 
@@ -34,7 +36,8 @@ use crate::{Error, Result};
 pub struct Run<'a> {
     settings: Settings,
     prepared: &'a Prepared,
-    device: Option<Device>,
+    devices: Vec<Device>,
+    peers: Option<&'a mut dyn Peers>,
     folder: Option<&'a RunFolder>,
     resumes: bool,
     relabelled: bool,
@@ -44,12 +47,13 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// A run with `settings` on images that were prepared with the same settings. Unless other methods change it, the run uses
-    /// the device that the settings name, saves nothing and reports no progress.
+    /// the devices that the settings name, saves nothing and reports no progress.
     pub fn new(settings: Settings, prepared: &'a Prepared) -> Self {
         Self {
             settings,
             prepared,
-            device: None,
+            devices: Vec::new(),
+            peers: None,
             folder: None,
             resumes: false,
             relabelled: false,
@@ -60,7 +64,20 @@ impl<'a> Run<'a> {
 
     /// Trains on `device`.
     pub fn on(self, device: &Device) -> Self {
-        Self { device: Some(device.clone()), ..self }
+        Self { devices: vec![device.clone()], ..self }
+    }
+
+    /// Trains on all of `devices` at the same time: the images of each step are shared out, so the settings should have at least as
+    /// many in a step (`batch`) as there are devices. The result is the same, to the last bit, as that of one processor, or of any other
+    /// number of processors; GPUs, which must be of one model, give the same for any number from two on.
+    pub fn on_all(self, devices: &[Device]) -> Self {
+        Self { devices: devices.to_vec(), ..self }
+    }
+
+    /// Trains together with other ranks, each of which makes the same run on a device of its own: as [`Run::on_all`], where the ranks do not
+    /// belong to this program. Only rank 0 saves anything, and only it reads what a run is to go on from.
+    pub fn among(self, peers: &'a mut dyn Peers) -> Self {
+        Self { peers: Some(peers), ..self }
     }
 
     /// Saves model, checkpoint, history and pictures in `folder`.
@@ -94,25 +111,49 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// When the device fails, the loss is no longer finite ([`Error::Diverged`]; the best model so far stays in
-    /// the folder), a resumed run has other settings or images than it was started with, or a file cannot be written.
+    /// the folder), a resumed run has other settings or images than it was started with, or a file cannot be written. Of several devices or
+    /// ranks, each of them: what goes wrong on one ends all of them.
     pub fn train(self) -> Result<Outcome> {
-        let Self { settings, prepared, device, folder, resumes, relabelled, watcher, session } = self;
+        let Self { settings, prepared, mut devices, peers, folder, resumes, relabelled, watcher, session } =
+            self;
         let mut settings = prepared.filled(&settings);
         settings.fill_limit();
         settings.validate()?;
+        let mut alone = Alone;
+        let peers: &mut dyn Peers = match peers {
+            Some(peers) => peers,
+            None => &mut alone,
+        };
+        let folder = folder.filter(|_| peers.rank() == 0);
         let checkpoint = match (resumes, folder) {
             (false, _) => None,
             (true, Some(folder)) => folder.read_checkpoint()?,
+            (true, None) if peers.rank() > 0 => None,
             (true, None) => {
                 let problem = "a run without a folder cannot be resumed; say where it was saved";
                 return Err(Error::Mismatch(problem.into()));
             }
         };
-        let device = device.map_or_else(|| devices::choose(&settings.device), Ok)?;
+        if devices.is_empty() {
+            devices = devices::choose_all(&settings.device)?;
+        }
+        if session.is_some() && devices.len().max(peers.size()) > 1 {
+            let problem =
+                "labels that are drawn while a run goes on are for one device; name one with `device`";
+            return Err(Error::Mismatch(problem.into()));
+        }
         let silent: &mut dyn Watcher = &mut ();
         let alone: &mut dyn Session = &mut ();
         let (watcher, session) = (watcher.unwrap_or(silent), session.unwrap_or(alone));
         let start = trainer::Start { checkpoint, relabelled };
-        trainer::train(prepared, &settings, folder, &device, start, watcher, session)
+        match &devices[..] {
+            [device] => trainer::train(prepared, &settings, folder, device, start, peers, watcher, session),
+            _ if peers.size() > 1 => Err(Error::Mismatch(format!(
+                "rank {} was given {} devices, but each rank works on one of its own",
+                peers.rank(),
+                devices.len()
+            ))),
+            devices => several::train(prepared, &settings, folder, devices, start, watcher),
+        }
     }
 }

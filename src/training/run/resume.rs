@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::network::Model;
+use crate::settings::Setting;
 use crate::training::Settings;
 use crate::{Error, Result};
 
@@ -16,24 +17,34 @@ const OR_ANEW: &str =
 /// # Errors
 /// [`Error::Mismatch`] with all differences.
 pub fn check_same_settings(started: &Settings, now: &Settings) -> Result<()> {
-    let (started, now) = (numbers(started)?, numbers(now)?);
-    let names: BTreeSet<&String> = started.keys().chain(now.keys()).collect();
-    let mut differences = Vec::new();
-    let is_free =
-        |name: &str| Settings::all().any(|setting| setting.is_free_on_resume() && setting.name() == name);
-    for name in names.into_iter().filter(|name| !is_free(name)) {
-        let text = |table: &toml::Table| table.get(name).map_or("not set".into(), ToString::to_string);
-        if started.get(name) != now.get(name) {
-            differences.push(format!("{name} is {} and was {}", text(&now), text(&started)));
-        }
-    }
+    let differences = differences(started, now, Setting::is_free_on_resume)?;
     if differences.is_empty() {
         return Ok(());
     }
+    let lines = differences.iter().map(|[name, then, now]| format!("{name} is {now} and was {then}"));
     Err(Error::Mismatch(format!(
         "`resume` with other settings would be another run: {}; only limits, patience, device and the places of files may change, start a new run with `out`",
-        differences.join(", ")
+        lines.collect::<Vec<_>>().join(", ")
     )))
+}
+
+/// In which settings `now` differs from `then`, but for those that are `free` to: the name of each, and what it was and is.
+pub(in crate::training) fn differences(
+    then: &Settings,
+    now: &Settings,
+    free: impl Fn(&Setting) -> bool,
+) -> Result<Vec<[String; 3]>> {
+    let (then, now) = (numbers(then)?, numbers(now)?);
+    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let mut differences = Vec::new();
+    let is_free = |name: &str| Settings::all().any(|setting| free(setting) && setting.name() == name);
+    for name in names.into_iter().filter(|name| !is_free(name)) {
+        let text = |table: &toml::Table| table.get(name).map_or("not set".into(), ToString::to_string);
+        if then.get(name) != now.get(name) {
+            differences.push([name.clone(), text(&then), text(&now)]);
+        }
+    }
+    Ok(differences)
 }
 
 /// All settings in one table, those of its parts by the names of part and setting.

@@ -217,7 +217,10 @@ declare_settings! {
             .described_default("so that judging takes at most a tenth of the work");
         /// Where all random numbers start from.
         seed: u64 = 1 => Setting::under(Optimise, "N");
-        /// Device: auto, cpu, gpu, an index or part of a name from `msd-gpu devices`.
+        /// Device: auto, cpu, gpu, gpu:1 for the second one, an index or part of a name from `msd-gpu devices`; or several, like
+        /// gpu:0,gpu:1, or all.
+        ///
+        /// Several share out the images of each step (see batch); the model is the same.
         device: String = "auto".into() => Setting::under(Device, "D").free_on_resume();
         /// Write event files into the run's folder, for: tensorboard --logdir RUN.
         tensorboard: bool = false => Setting::under(Run, "").free_on_resume();

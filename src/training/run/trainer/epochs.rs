@@ -2,7 +2,7 @@
 
 use log::info;
 
-use super::Trainer;
+use super::{Trainer, together};
 use crate::Result;
 use crate::evaluation::{Evaluation, Scores, metric_names};
 use crate::training::settings::RateSchedule;
@@ -47,8 +47,9 @@ impl Trainer<'_> {
         // Where the watcher asks for an end while the network is judged, judging is finished first: otherwise there might be
         // no model at all.
         let mut listener = Listener { watcher: &mut *watcher, stopped: false };
+        together::check_alike(self.peers, &candidate)?;
         let Evaluation { image_losses, scores, loss, .. } =
-            self.judge.judge(self.engine.as_mut(), &candidate, step, &mut listener)?;
+            self.judge.judge(self.engine.as_mut(), self.peers, &candidate, step, &mut listener)?;
         self.stopped |= listener.stopped;
         let metrics = scores.metrics().into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN)));
         let scores = Scores { loss, metrics: metrics.collect() };
@@ -86,7 +87,9 @@ impl Trainer<'_> {
             p.drops += 1;
             p.drop_epoch = p.epoch;
             let (epoch, rate) = (p.best_epoch, self.rate(step + 1));
-            info!("no better model since epoch {epoch}: the learning rate drops to {rate}");
+            if self.peers.rank() == 0 {
+                info!("no better model since epoch {epoch}: the learning rate drops to {rate}");
+            }
         }
         self.reports.epoch(&self.history, image_losses, reported)?;
         self.report_epoch(watcher);

@@ -3,6 +3,8 @@
 mod epochs;
 mod notices;
 mod saving;
+mod steps;
+mod together;
 
 use std::sync::Arc;
 use std::thread;
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
+use self::steps::Next;
 use super::checkpoint::{Checkpoint, Progress};
 use super::folder::{RunFolder, read_run_settings};
 use super::judge::Judge;
@@ -18,30 +21,35 @@ use super::outcome::{Outcome, StopReason};
 use super::reports::Reports;
 use super::resume::{check_same_data, check_same_network, check_same_settings, fingerprints};
 use crate::devices::Device;
-use crate::engine::{Adam, Engine, Loss};
+use crate::engine::{DeviceKind, Engine, Loss};
 use crate::evaluation::metric_names;
 use crate::geometry::Shape;
 use crate::network::Model;
+use crate::peers::{Peers, share};
 use crate::training::batches::{Batches, StepsAhead};
 use crate::training::prepare::Prepared;
 use crate::training::relabel::Relabelled;
 use crate::training::reports::History;
 use crate::training::session::{Session, Snapshot};
 use crate::training::settings::Settings;
-use crate::watcher::{StepReport, TrainingPlan, Watcher};
+use crate::watcher::{TrainingPlan, Watcher};
 use crate::{Error, Result};
 
-/// Trains until a limit, the patience or the watcher ends it; see [`super::Run`].
+/// Trains until a limit, the patience or the watcher ends it; see [`super::Run`]. Of several ranks each calls this; the checkpoint and
+/// the folder are those of rank 0.
+#[allow(clippy::too_many_arguments, reason = "they are what a run consists of")]
 pub(super) fn train(
     prepared: &Prepared,
     settings: &Settings,
     folder: Option<&RunFolder>,
     device: &Device,
     start: Start,
+    peers: &mut dyn Peers,
     watcher: &mut dyn Watcher,
     session: &mut dyn Session,
 ) -> Result<Outcome> {
-    let mut trainer = Trainer::new(prepared, settings, folder, device, start)?;
+    let leads = peers.rank() == 0;
+    let mut trainer = Trainer::new(prepared, settings, folder, device, start, peers)?;
     if let Some(folder) = folder {
         folder.write_settings(&trainer.settings)?;
         folder.write_measurements(&prepared.measurements)?;
@@ -55,8 +63,10 @@ pub(super) fn train(
         image_bytes: memory.images,
     };
     trainer.stopped = watcher.started(&plan).is_break();
-    trainer.warn_of_short_schedule();
-    trainer.warn_of_nothing_to_do();
+    if leads {
+        trainer.warn_of_short_schedule();
+        trainer.warn_of_nothing_to_do();
+    }
     let reason = match trainer.in_session(watcher, session) {
         Ok(reason) => reason,
         Err(error) => {
@@ -67,7 +77,13 @@ pub(super) fn train(
     };
     let waited = trainer.waited;
     let seconds = trainer.started.elapsed().as_secs_f64();
-    debug!("waited for images in {:.1} % of the time", 100.0 * waited.as_secs_f64() / seconds.max(1e-9));
+    if leads {
+        let share = |time: Duration| 100.0 * time.as_secs_f64() / seconds.max(1e-9);
+        debug!("waited for images in {:.1} % of the time", share(waited));
+        if trainer.by_pieces {
+            debug!("waited for other devices in {:.1} % of the time", share(trainer.talked));
+        }
+    }
     trainer.refresh_preview();
     trainer.reports.finish()?;
     Ok(Outcome {
@@ -112,6 +128,10 @@ pub(super) struct Trainer<'a> {
     loss: Loss,
     folder: Option<&'a RunFolder>,
     engine: Box<dyn Engine>,
+    /// All ranks of the run.
+    peers: &'a mut dyn Peers,
+    /// Whether gradients are added a piece at a time.
+    by_pieces: bool,
     batches: Arc<Batches>,
     judge: Judge<'a>,
     steps_in_epoch: u64,
@@ -139,6 +159,8 @@ pub(super) struct Trainer<'a> {
     stopped: bool,
     /// Total time that was spent waiting for batches.
     waited: Duration,
+    /// Total time that steps took to talk to other ranks, and to wait for them.
+    talked: Duration,
 }
 
 impl<'a> Trainer<'a> {
@@ -148,13 +170,34 @@ impl<'a> Trainer<'a> {
         folder: Option<&'a RunFolder>,
         device: &Device,
         Start { checkpoint, relabelled }: Start,
+        peers: &'a mut dyn Peers,
     ) -> Result<Self> {
-        let batches = Batches::of(prepared, settings)?;
+        let mut model = prepared.model.clone();
+        let fingerprints = fingerprints(&model)?;
+        let checkpoint =
+            together::agree_on_start(peers, settings, &fingerprints, &device.info, &mut model, checkpoint)?;
+        let (leads, several) = (peers.rank() == 0, peers.size() > 1);
+        // On the processor, where images are taken one by one, this makes no difference to the bits.
+        let by_pieces =
+            several || checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.progress.by_pieces);
+        let batches = match by_pieces {
+            true => {
+                Batches::of(prepared, settings)?.by_pieces(share(settings.batch, peers.rank(), peers.size()))
+            }
+            false => Batches::of(prepared, settings)?,
+        };
+        if leads && settings.batch < peers.size() {
+            warn!(
+                "a step is of {} pieces, so that {} of {} devices wait for the others; give a larger `batch`",
+                settings.batch,
+                peers.size() - settings.batch,
+                peers.size()
+            );
+        }
         let known = checkpoint.as_ref().and_then(|checkpoint| checkpoint.progress.steps_in_epoch);
         let steps_in_epoch = known.unwrap_or_else(|| batches.steps_in_epoch());
         let mut settings = settings.clone();
         settings.fit(steps_in_epoch)?;
-        let mut model = prepared.model.clone();
         let judge = Judge::new(prepared, settings.loss(), settings.seed);
         let started_with = checkpoint
             .as_ref()
@@ -167,10 +210,10 @@ impl<'a> Trainer<'a> {
         }
         let validate_every = *settings.validate_every.get_or_insert_with(|| judge.rhythm(&batches));
         let judging_steps = judge.cost_in_steps(&batches);
-        let device = tuned(device, checkpoint.as_ref(), &model, batches.largest_shape());
+        let decide = |device| tuned(&device, checkpoint.as_ref(), &model, batches.largest_shape());
+        let device = together::tuned_alike(peers, device.clone(), decide)?;
         let mut engine = device.open(&model.architecture, &model.parameters)?;
         let metrics = metric_names(&model.task);
-        let fingerprints = fingerprints(&model)?;
         let (mut progress, history) = match checkpoint {
             None => (Progress { best: f64::INFINITY, ..Default::default() }, History::new(metrics)),
             Some(checkpoint) => {
@@ -185,7 +228,9 @@ impl<'a> Trainer<'a> {
                 if progress.fingerprints != fingerprints {
                     let version = model.provenance.get("training_fingerprint");
                     progress.take_labels(version.map_or("", String::as_str));
-                    info!("the labels are others from step {} on", progress.step + 1);
+                    if leads {
+                        info!("the labels are others from step {} on", progress.step + 1);
+                    }
                 }
                 engine.set_parameters(&checkpoint.parameters)?;
                 engine.set_moments(&checkpoint.moments)?;
@@ -195,7 +240,9 @@ impl<'a> Trainer<'a> {
                     model.provenance.clone_from(&progress.best_provenance);
                     model.validate()?;
                 }
-                info!("going on from epoch {}, step {}", progress.epoch, progress.step);
+                if leads {
+                    info!("going on from epoch {}, step {}", progress.epoch, progress.step);
+                }
                 let mut history = match folder {
                     Some(folder) => folder.read_history(metrics, progress.epoch as usize)?,
                     None => History::new(metrics),
@@ -210,13 +257,14 @@ impl<'a> Trainer<'a> {
         };
         (progress.settings, progress.fingerprints) = (settings.to_toml()?, fingerprints);
         progress.steps_in_epoch = Some(steps_in_epoch);
+        progress.by_pieces |= several && settings.batch > 1 && device.info.kind != DeviceKind::Cpu;
         progress.tuning = device.tuning().map(|tuning| (device.info.name.clone(), tuning));
         let reports = Reports::new(folder, settings.tensorboard, progress.step)?;
         // Without a limit in minutes the checkpoint holds no clock, so that equal runs write equal bytes.
         let last_epoch = history.epochs.last().map_or(0.0, |epoch| epoch.minutes);
         let minutes_before = last_epoch.max(progress.minutes);
-        if let Some(most) = settings.max_minutes.filter(|&most| minutes_before > 0.0 && minutes_before < most)
-        {
+        let limited = settings.max_minutes.filter(|&most| minutes_before > 0.0 && minutes_before < most);
+        if let Some(most) = limited.filter(|_| leads) {
             info!(
                 "`max_minutes` counts the whole run: of {most} minutes {minutes_before:.2} are used, so that {:.2} are added",
                 most - minutes_before
@@ -227,6 +275,8 @@ impl<'a> Trainer<'a> {
             loss: settings.loss(),
             folder,
             engine,
+            peers,
+            by_pieces,
             batches: Arc::new(batches),
             judge,
             settings,
@@ -246,13 +296,15 @@ impl<'a> Trainer<'a> {
             reports,
             stopped: false,
             waited: Duration::ZERO,
+            talked: Duration::ZERO,
         })
     }
 
     fn memory(&self) -> Result<MemoryUse> {
-        let (engine, shape) = (self.engine.as_ref(), self.batches.largest_shape());
-        let mut memory =
-            MemoryUse::of_run(engine, &self.model.task, shape, &self.prepared.training, &self.judge)?;
+        let (engine, batches) = (self.engine.as_ref(), &self.batches);
+        let (shape, pieces) = (batches.largest_shape(), batches.made().max(1));
+        let (task, training) = (&self.model.task, &self.prepared.training);
+        let mut memory = MemoryUse::of_run(engine, task, shape, pieces, training, &self.judge)?;
         memory.images = memory.images.saturating_add(self.batches.held_bytes());
         Ok(memory)
     }
@@ -305,14 +357,17 @@ impl<'a> Trainer<'a> {
         session: &mut dyn Session,
     ) -> Result<End> {
         loop {
-            if let Some(reason) = self.finished() {
-                return Ok(End::Finished(reason));
-            }
-            if let Some(labels) = session.labels(self.progress.step + 1)? {
+            let reason = self.finished();
+            if reason.is_none()
+                && let Some(labels) = session.labels(self.progress.step + 1)?
+            {
                 self.relabel(labels)?;
                 return Ok(End::Relabelled);
             }
-            self.step(steps, watcher)?;
+            match self.next_step(steps, reason)? {
+                Next::Finished(reason) => return Ok(End::Finished(reason)),
+                Next::Step(ready) => self.step(ready, watcher)?,
+            }
             let step = self.progress.step;
             let averages = self.settings.optimisation.averages();
             let (engine, model) = (self.engine.as_mut(), &self.model);
@@ -340,16 +395,18 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Whether and why the run is at its end.
+    /// Whether and why the run is at its end, as far as this rank knows.
     fn finished(&self) -> Option<StopReason> {
         let (s, p) = (&self.settings, &self.progress);
         let waited = p.waited();
         let judged = p.epoch.is_multiple_of(self.validate_every);
+        // There is one clock, that of rank 0.
+        let minutes = s.max_minutes.filter(|_| self.peers.rank() == 0);
         if self.stopped {
             Some(StopReason::Asked)
         } else if s.max_steps.is_some_and(|most| p.step >= most)
             || s.max_epochs.is_some_and(|most| p.epoch >= most)
-            || s.max_minutes.is_some_and(|most| self.minutes() + self.minutes_to_end() >= most)
+            || minutes.is_some_and(|most| self.minutes() + self.minutes_to_end() >= most)
         {
             Some(StopReason::Limit)
         } else if s.patience > 0 && self.judge.validates() && judged && waited >= s.patience {
@@ -364,31 +421,6 @@ impl<'a> Trainer<'a> {
         let last = self.settings.last_step(self.steps_in_epoch);
         let steps = last.map_or(f64::NAN, |last| self.progress.step as f64 / last as f64);
         steps.max(self.settings.max_minutes.map_or(f64::NAN, |most| self.minutes() / most))
-    }
-
-    fn step(&mut self, steps: &mut StepsAhead, watcher: &mut dyn Watcher) -> Result<()> {
-        let start = Instant::now();
-        let (batches, scale) = match steps.step(self.progress.step + 1) {
-            Ok(step) => step,
-            Err(error) => {
-                // An image that cannot be read any more may be brought back: the run goes on from here.
-                self.save().unwrap_or_else(|second| warn!("{second}"));
-                return Err(error);
-            }
-        };
-        for (images, targets) in &batches {
-            self.engine.accumulate(images, targets, self.loss, scale)?;
-        }
-        self.progress.step += 1;
-        self.progress.epoch_steps += 1;
-        let step = self.progress.step;
-        let adam = self.settings.optimisation.adam(step, self.rate(step));
-        self.engine.update(&Adam { frozen_layers: self.settings.freeze, ..adam })?;
-        self.take_losses(false)?;
-        self.step_time = (self.step_time.0 + start.elapsed(), self.step_time.1 + 1);
-        let report = StepReport { step, loss: self.latest_loss, done: self.done() };
-        self.stopped |= watcher.step(&report).is_break();
-        Ok(())
     }
 
     /// The learning rate of step `step`: after other labels came it is that of the first steps again, without warming up.
