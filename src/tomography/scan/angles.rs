@@ -59,6 +59,10 @@ impl Angles {
             };
             values
                 .push(angle.filter(|angle| angle.is_finite()).ok_or_else(|| Error::input(path, problem()))?);
+            if values.len() > MOST_ANGLES {
+                let problem = format!("has more than {MOST_ANGLES} angles; wanted one for each projection");
+                return Err(Error::input(path, problem));
+            }
         }
         Ok(Self::new(values, Unit::Unsaid))
     }
@@ -110,6 +114,8 @@ impl Angles {
 
 /// A file of angles has no more.
 const MOST_BYTES: u64 = 16 << 20;
+/// More angles than any scan has projections.
+const MOST_ANGLES: usize = 1 << 20;
 /// As many projections are a scan, which covers at least a third of a half turn.
 const MANY: usize = 30;
 const LEAST_RADIANS: f64 = PI / 3.0;

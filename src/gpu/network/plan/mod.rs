@@ -425,13 +425,15 @@ mod tests {
         let mut plans = vec![plan_with_matrices(shape)];
         // Of volumes, in one page and in several.
         let volumes = Shape { batch: 2, extent: Extent::new(3, 9, 20) };
-        let architecture = Architecture { dimensions: 3, ..Architecture::new(2, 3, 7) };
         let layout = PlaneLayout::volumes(volumes.extent, 16).unwrap();
-        for channels_in_page in [100, 3] {
+        for (width, channels_in_page) in [(1, 100), (1, 2), (1, 4), (2, 3), (2, 5), (3, 7), (3, 11)] {
+            let architecture = Architecture { width, dimensions: 3, ..Architecture::new(2, 3, 7) };
             let max_page_bytes =
                 4 * (volumes.batch * channels_in_page * layout.plane + 2 * layout.guard) as u64;
-            for share_planes in [false, true] {
-                let options = Options { block: 3, max_page_bytes, alignment: 16, share_planes };
+            for (block, share_planes) in
+                [1, 2, 3, 10].into_iter().flat_map(|block| [(block, false), (block, true)])
+            {
+                let options = Options { block, max_page_bytes, alignment: 16, share_planes };
                 let schedule = Schedule::training(&architecture, volumes, &options).unwrap();
                 let limits = DispatchLimits::new(65_535);
                 plans.push(plan(schedule, Pass::Training(LossKind::Dice), &tunings[1], limits));

@@ -1,0 +1,63 @@
+//! What is found for volumes, slice by slice.
+
+use ndarray::{Array2, Array3, Axis, s};
+
+use crate::geometry::tiles::Tile;
+use crate::geometry::{Window, as_volume, stacked};
+use crate::inference::ensemble::{Found, Prediction};
+
+/// The part `window` of what was found for a volume of so many slices, slice by slice.
+pub(super) fn of_slices(found: &Found, slices: usize, window: &Window) -> Vec<Found> {
+    let part = |values: &Array3<f32>| {
+        let values = values.as_standard_layout();
+        let volume = as_volume(values.view(), slices);
+        stacked(volume.slice(s![.., window.slices(), window.rows(), window.columns()]).to_owned())
+    };
+    let height = window.extent.y;
+    let slice =
+        |values: &Array3<f32>, z: usize| values.slice(s![.., z * height..(z + 1) * height, ..]).to_owned();
+    match found {
+        Found::Classes(classes) => {
+            let classes = classes.as_standard_layout();
+            let volume = as_volume(classes.view().insert_axis(Axis(0)), slices);
+            let part = volume.slice(s![0, window.slices(), window.rows(), window.columns()]);
+            part.outer_iter().map(|slice| Found::Classes(slice.to_owned())).collect()
+        }
+        Found::Prediction(Prediction { mean, deviation }) => {
+            let (mean, deviation) = (part(mean), deviation.as_ref().map(part));
+            let of_slice = |z| {
+                let deviation = deviation.as_ref().map(|deviation| slice(deviation, z));
+                Found::Prediction(Prediction { mean: slice(&mean, z), deviation })
+            };
+            (0..window.extent.z).map(of_slice).collect()
+        }
+    }
+}
+
+impl Found {
+    /// The same of `height` x `width` pixels, without anything in it.
+    pub(super) fn blank(&self, height: usize, width: usize) -> Self {
+        match self {
+            Found::Classes(_) => Found::Classes(Array2::zeros((height, width))),
+            Found::Prediction(Prediction { mean, deviation }) => {
+                let blank = |values: &Array3<f32>| Array3::zeros((values.dim().0, height, width));
+                Found::Prediction(Prediction { mean: blank(mean), deviation: deviation.as_ref().map(blank) })
+            }
+        }
+    }
+
+    /// Puts what was found for the core of a tile where it belongs.
+    pub(super) fn put(&mut self, found: &Found, tile: &Tile) {
+        let (rows, columns) = (tile.core.rows(), tile.core.columns());
+        match (self, found) {
+            (Found::Classes(all), Found::Classes(found)) => all.slice_mut(s![rows, columns]).assign(found),
+            (Found::Prediction(all), Found::Prediction(found)) => {
+                all.mean.slice_mut(s![.., rows.clone(), columns.clone()]).assign(&found.mean);
+                if let (Some(all), Some(found)) = (&mut all.deviation, &found.deviation) {
+                    all.slice_mut(s![.., rows, columns]).assign(found);
+                }
+            }
+            _ => {}
+        }
+    }
+}

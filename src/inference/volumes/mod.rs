@@ -1,0 +1,229 @@
+//! Volumes through networks of three dimensions, from files to files: slab by slab of slices, so that memory does not depend on how many
+//! slices there are.
+//!
+//! A volume is a stack, or the images of a folder. A *slab* is the slices that are written next; with it come as many slices on either
+//! side as are to be seen, of which neighbouring slabs share what was read. A slab is cut into tiles where there is no memory for it in one
+//! piece.
+
+//! - `read`: slabs from files. `cut`: how a volume is cut by the memory that there is. `found`: results slice by slice.
+
+mod cut;
+mod found;
+mod read;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+
+use log::info;
+
+use self::cut::{Cut, cut};
+use self::found::of_slices;
+use self::read::{ReadSlab, Reader, gathered};
+use super::ensemble::{Ensemble, Found};
+use super::outputs::Outputs;
+use super::parts::Part;
+use super::plan::Cutting;
+use super::predict::{Failure, Reporter};
+use super::products::{Products, Shown};
+use crate::geometry::tiles::{Span, spans, tiles};
+use crate::geometry::{Extent, Window};
+use crate::images::{ImageSource, page_size};
+use crate::pipeline::pipeline;
+use crate::watcher::{Flow, Watcher};
+use crate::{Error, Result};
+
+/// The slices of a volume, by their numbers among the images.
+struct Volume {
+    members: Range<usize>,
+    extent: Extent,
+}
+
+/// A slab that is left to do.
+struct Slab {
+    volume: usize,
+    span: Span,
+}
+
+/// Applies `ensemble`, whose networks are of three dimensions, to the volumes that `images` are slices of, as
+/// [`predict`](super::predict()) does; `outputs` take the result of each slice.
+///
+/// # Errors
+/// As [`predict`](super::predict()).
+pub(super) fn predict_volumes(
+    ensemble: &mut Ensemble,
+    images: &[ImageSource],
+    products: &Products,
+    cutting: &Cutting,
+    outputs: &mut Outputs<'_>,
+    watcher: &mut dyn Watcher,
+) -> Result<Vec<Failure>> {
+    let volumes = volumes(images)?;
+    let grey = ensemble.model().architecture.inputs == 1;
+    let mut cuts: BTreeMap<(usize, usize, usize), Cut> = BTreeMap::new();
+    let mut slabs = Vec::new();
+    let mut passed_over = 0;
+    for (index, volume) in volumes.iter().enumerate() {
+        let Extent { z, y, x } = volume.extent;
+        let cut = match cuts.get(&(z, y, x)) {
+            Some(cut) => *cut,
+            None => {
+                let cut = cut(ensemble, images, volume, cutting, grey)?;
+                cuts.insert((z, y, x), cut);
+                cut
+            }
+        };
+        for span in spans(z, cut.tile.z, cut.halo[0]) {
+            let slices = span.core.clone().map(|slice| volume.members.start + slice);
+            let is_done = |image| outputs.done(&[part(image, volume.extent)]) == [true];
+            if slices.clone().all(is_done) {
+                passed_over += slices.len();
+            } else {
+                slabs.push(Slab { volume: index, span });
+            }
+        }
+    }
+    if passed_over > 0 {
+        info!("going on: {passed_over} of {} slices are done", images.len());
+    }
+    let (sender, written) = channel();
+    let mut reporter = Reporter::new(watcher, images, written);
+    let mut reader = Reader::new(images, &volumes, grey);
+    let measures = ensemble.measures();
+    let wants_image = products.wants_image();
+    pipeline(
+        &slabs,
+        |slab| reader.read(slab, &measures),
+        |slab, read| {
+            reporter.report_written();
+            let volume = &volumes[slab.volume];
+            let cut = cuts[&(volume.extent.z, volume.extent.y, volume.extent.x)];
+            let first = volume.members.start + slab.span.core.start;
+            ensemble.warn_of_range(&images[first].name(), &read.slices[slab.span.core_in_patch().start]);
+            let count = slab.span.core.len() as f64;
+            let mut progress = |done: f64| {
+                // A slab is done as a whole: its slices are shown one after the other meanwhile.
+                let at = done * count;
+                let slice = (at as usize).min(slab.span.core.len() - 1);
+                reporter.tile(first + slice, (at - slice as f64).min(0.999))
+            };
+            let found = compute(ensemble, volume, slab, &cut, &read, products, &mut progress);
+            let found = found.map_err(|error| match error {
+                Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", images[first].name())),
+                Error::Stopped { .. } => Error::Stopped { done: first, count: images.len() },
+                other => other,
+            })?;
+            let shown: Vec<Option<Shown>> = slab
+                .span
+                .core_in_patch()
+                .map(|slice| {
+                    wants_image.then(|| Shown { image: (*read.slices[slice]).clone(), range: read.range })
+                })
+                .collect();
+            Ok((found, shown))
+        },
+        |slab, (found, shown)| {
+            let volume = &volumes[slab.volume];
+            for ((slice, found), shown) in slab.span.core.clone().zip(&found).zip(&shown) {
+                let image = volume.members.start + slice;
+                if outputs.done(&[part(image, volume.extent)]) == [true] {
+                    continue;
+                }
+                let result = Some((shown.as_ref(), found));
+                if let Some(written) = outputs.write(&part(image, volume.extent), result)? {
+                    // The receiver is dropped once the work has failed.
+                    sender.send((image, written)).ok();
+                }
+            }
+            Ok(())
+        },
+    )?;
+    reporter.report_written();
+    Ok(Vec::new())
+}
+
+/// A slice as the part that its result is written as.
+fn part(image: usize, volume: Extent) -> Part {
+    Part::whole(image, Extent::plane(volume.y, volume.x))
+}
+
+/// The volumes that images are slices of: those of a file, or those of a folder in files of their own.
+///
+/// # Errors
+/// [`Error::Mismatch`] for slices that differ in size; what is wrong with a header.
+fn volumes(images: &[ImageSource]) -> Result<Vec<Volume>> {
+    let place = |image: &ImageSource| match image.page {
+        Some(_) => (PathBuf::from(image.place().0), image.place().1.to_owned()),
+        None => (image.path.parent().map(PathBuf::from).unwrap_or_default(), String::new()),
+    };
+    let mut volumes: Vec<Volume> = Vec::new();
+    let mut open = None;
+    for (index, image) in images.iter().enumerate() {
+        let (_, height, width) = page_size(image)?;
+        let own = (place(image), image.page.is_some());
+        match volumes.last_mut() {
+            Some(volume) if open.as_ref() == Some(&own) => {
+                let first = &images[volume.members.start];
+                if (volume.extent.y, volume.extent.x) != (height, width) {
+                    return Err(Error::Mismatch(format!(
+                        "{} has {width} x {height} pixels but {} has {} x {}; wanted slices of one size in a volume",
+                        image.name(),
+                        first.name(),
+                        volume.extent.x,
+                        volume.extent.y
+                    )));
+                }
+                volume.members.end += 1;
+                volume.extent.z += 1;
+            }
+            _ => volumes.push(Volume { members: index..index + 1, extent: Extent::plane(height, width) }),
+        }
+        open = Some(own);
+    }
+    Ok(volumes)
+}
+
+/// What the models give for the slices of a slab.
+fn compute(
+    ensemble: &mut Ensemble,
+    volume: &Volume,
+    slab: &Slab,
+    cut: &Cut,
+    read: &ReadSlab,
+    products: &Products,
+    progress: &mut dyn FnMut(f64) -> Flow,
+) -> Result<Vec<Found>> {
+    let Extent { y, x, .. } = volume.extent;
+    let (core, depth) = (slab.span.core_in_patch(), slab.span.patch.len());
+    let plane = Extent::plane(y, x);
+    let within = tiles(plane, Extent { z: 1, ..cut.tile }, [0, cut.halo[1], cut.halo[2]]);
+    let count = within.len() as f64;
+    let mut found: Option<Vec<Found>> = None;
+    for (number, tile) in within.enumerate() {
+        let mut share = |done: f64| progress((number as f64 + done) / count);
+        let patch = gathered(&read.slices, &tile.patch);
+        let one = if products.want_classes_only() {
+            ensemble.classify_measured((&patch, depth), &read.measured, &mut share)?
+        } else {
+            let deviation = products.want_deviation();
+            Found::Prediction(ensemble.predict_measured(
+                (&patch, depth),
+                &read.measured,
+                deviation,
+                &mut share,
+            )?)
+        };
+        let kept = tile.core_in_patch();
+        let window = Window::new(core.clone(), kept.rows(), kept.columns());
+        let slices = of_slices(&one, depth, &window);
+        if tile.core.extent == plane {
+            return Ok(slices);
+        }
+        let all = found.get_or_insert_with(|| slices.iter().map(|slice| slice.blank(y, x)).collect());
+        for (all, slice) in all.iter_mut().zip(&slices) {
+            all.put(slice, &tile);
+        }
+    }
+    Ok(found.unwrap_or_default())
+}

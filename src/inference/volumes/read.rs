@@ -1,0 +1,120 @@
+//! Slabs of slices from files.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ndarray::{Array2, Array3, Axis, s};
+
+use super::{Slab, Volume};
+use crate::Result;
+use crate::geometry::Window;
+use crate::images::{ImageSource, has_equal_channels, read_image};
+use crate::inference::ensemble::Measured;
+use crate::network::Measure;
+use crate::pictures::range_of;
+
+/// Slices whose values are measured for pictures.
+const SAMPLED_SLICES: usize = 8;
+
+/// The slices of a slab and those around it, `[channel][y][x]` each.
+pub(super) struct ReadSlab {
+    pub(super) slices: Vec<Arc<Array3<f32>>>,
+    pub(super) measured: Arc<Measured>,
+    pub(super) range: Option<(f32, f32)>,
+}
+
+/// Reads the slices of slabs in order, those that slabs share once.
+pub(super) struct Reader<'a> {
+    images: &'a [ImageSource],
+    volumes: &'a [Volume],
+    /// Whether the network takes one channel, so that colours that are grey become that.
+    grey: bool,
+    /// Slices of the last slab, by their numbers among the images.
+    kept: VecDeque<(usize, Arc<Array3<f32>>)>,
+    /// The volume that was read of last, and what was measured over it.
+    of: Option<(usize, Arc<Measured>, Option<(f32, f32)>)>,
+}
+
+impl<'a> Reader<'a> {
+    /// Of `volumes`, whose slices are `images`; `grey` says that networks take one channel.
+    pub(super) fn new(images: &'a [ImageSource], volumes: &'a [Volume], grey: bool) -> Self {
+        Self { images, volumes, grey, kept: VecDeque::new(), of: None }
+    }
+
+    /// Reads a slab; the first one of a volume measures this.
+    ///
+    /// # Errors
+    /// [`crate::Error::Input`] for what cannot be read.
+    pub(super) fn read(&mut self, slab: &Slab, measures: &[Measure]) -> Result<ReadSlab> {
+        let volume = &self.volumes[slab.volume];
+        if self.of.as_ref().is_none_or(|(of, ..)| *of != slab.volume) {
+            self.kept.clear();
+            let (measured, range) = self.measure(volume, measures)?;
+            self.of = Some((slab.volume, Arc::new(measured), range));
+        }
+        let start = volume.members.start;
+        let wanted = start + slab.span.patch.start..start + slab.span.patch.end;
+        self.kept.retain(|(image, _)| wanted.contains(image));
+        let mut slices = Vec::new();
+        for image in wanted {
+            let known = self.kept.iter().find(|(known, _)| *known == image).map(|(_, slice)| slice.clone());
+            let slice = match known {
+                Some(slice) => slice,
+                None => {
+                    let slice = Arc::new(read_slice(&self.images[image], self.grey)?);
+                    self.kept.push_back((image, slice.clone()));
+                    slice
+                }
+            };
+            slices.push(slice);
+        }
+        let (measured, range) = match &self.of {
+            Some((_, measured, range)) => (measured.clone(), *range),
+            None => Default::default(),
+        };
+        Ok(ReadSlab { slices, measured, range })
+    }
+
+    /// What the models want measured over all of a volume, and which of its values are black and white in pictures.
+    fn measure(&self, volume: &Volume, measures: &[Measure]) -> Result<(Measured, Option<(f32, f32)>)> {
+        let images = &self.images[volume.members.clone()];
+        let mut found = Vec::new();
+        for measure in measures {
+            let channels = read_slice(&images[0], self.grey)?.dim().0;
+            let normalisation = measure.of_bands(channels, |visit| {
+                images.iter().try_for_each(|image| {
+                    visit(read_slice(image, self.grey)?.view());
+                    Ok(())
+                })
+            })?;
+            found.push((*measure, normalisation));
+        }
+        let step = images.len().div_ceil(SAMPLED_SLICES);
+        let mut rows = Vec::new();
+        for image in images.iter().step_by(step) {
+            let slice = read_slice(image, self.grey)?;
+            rows.extend(slice.index_axis(Axis(0), 0).iter().step_by(7).copied());
+        }
+        let count = rows.len();
+        let range = Array2::from_shape_vec((1, count), rows).ok().and_then(|rows| range_of(rows.view()));
+        Ok((Measured(found), range))
+    }
+}
+
+pub(super) fn read_slice(image: &ImageSource, grey: bool) -> Result<Array3<f32>> {
+    let slice = read_image(image)?;
+    Ok(if grey && has_equal_channels(&slice) { slice.slice_move(s![..1, .., ..]) } else { slice })
+}
+
+/// The part `window` of each of the slices, one below the other.
+pub(super) fn gathered(slices: &[Arc<Array3<f32>>], window: &Window) -> Array3<f32> {
+    let channels = slices.first().map_or(0, |slice| slice.dim().0);
+    let mut rows = Vec::with_capacity(channels * slices.len() * window.extent.pixels());
+    for channel in 0..channels {
+        for slice in slices {
+            rows.extend(slice.slice(s![channel, window.rows(), window.columns()]).iter().copied());
+        }
+    }
+    Array3::from_shape_vec((channels, slices.len() * window.extent.y, window.extent.x), rows)
+        .unwrap_or_default()
+}
