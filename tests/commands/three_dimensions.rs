@@ -72,7 +72,7 @@ fn a_volume_in_tiles_is_the_volume_in_one_piece() {
     assert!(whole.code == 0 && whole.stderr.contains("in one piece"), "{}", whole.stderr);
     let whole = volume(&bench, "whole/v.tif", extent.z);
     let deviation = whole.std(0.0);
-    for flags in ["--tile 12", "--tile 7 --halo exact", "--memory 67MB --halo exact"] {
+    for flags in ["--tile 12", "--tile 7 --halo exact", "--memory 70MB --halo exact"] {
         let out: String = flags.chars().filter(char::is_ascii_alphanumeric).collect();
         let parts = bench.run(&format!("{call} {out} {flags}"));
         assert_eq!(parts.code, 0, "{}", parts.stderr);

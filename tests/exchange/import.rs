@@ -99,7 +99,7 @@ fn what_is_no_such_network_is_named() {
     };
     refuses("dlsia.pt", "", &["dlsia.pt", "dlsia", "BatchNorm", "another architecture"]);
     refuses("dlsia_tensors.pt", "", &["dlsia", "BatchNorm"]);
-    refuses("volume.pt", "", &["volume.pt", "3-D"]);
+    refuses("volume.pt", "", &["volume.pt", "weight1"]);
     refuses("expected.safetensors", "", &["[mixed.pt.image, ", ", ...]", "msd_block"]);
     refuses("regression.h5", "--dilations 1..10", &["--dilations", "msdnet"]);
     refuses("regression.h5", "--task segment", &["--task", "segment"]);
