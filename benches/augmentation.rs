@@ -1,6 +1,7 @@
 //! What it costs to make one sample of 256x256 pixels, on one thread.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use msd_gpu::geometry::Extent;
 use msd_gpu::samples::{Augmentation, Item, Sample, Sampler, Target};
 use ndarray::{Array2, Axis};
 
@@ -33,7 +34,7 @@ fn augmentation(criterion: &mut Criterion) {
             ],
         ),
     ];
-    let sampler = Sampler::new(vec![(512, 512)], Some(256), true, 1).expect("a size");
+    let sampler = Sampler::new(vec![Extent::plane(512, 512)], Some(256), true, 1).expect("a size");
     let mut group = criterion.benchmark_group("sample of 256x256");
     for (name, settings) in cases {
         let mut augmentation = Augmentation::default();

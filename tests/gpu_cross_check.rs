@@ -74,7 +74,8 @@ fn every_tuning_agrees() {
 #[test]
 fn every_tuning_of_volumes_agrees() {
     // A test beside `Tuning` makes sure that these run every kernel of volumes on this network and shape.
-    let architecture = Architecture { dimensions: 3, dilations: vec![1, 2], ..Architecture::new(1, 2, 10) };
+    let architecture =
+        Architecture { dimensions: 3, width: 2, dilations: vec![1, 2], ..Architecture::new(1, 2, 10) };
     let shape = Shape { batch: 1, extent: Extent::new(2, 9, 20) };
     let case = Case::new(architecture, shape, true, 5);
     let adapter = adapter();

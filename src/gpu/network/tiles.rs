@@ -333,7 +333,7 @@ mod tests {
         let mut run: BTreeSet<String> = BTreeSet::new();
         // As the cross-check has them.
         let architecture =
-            Architecture { dimensions: 3, dilations: vec![1, 2], ..Architecture::new(1, 2, 10) };
+            Architecture { dimensions: 3, width: 2, dilations: vec![1, 2], ..Architecture::new(1, 2, 10) };
         let shape = Shape { batch: 1, extent: Extent::new(2, 9, 20) };
         for tuning in Tuning::covering() {
             let block = tuning.block as usize;

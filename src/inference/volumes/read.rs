@@ -31,14 +31,25 @@ pub(super) struct Reader<'a> {
     grey: bool,
     /// Slices of the last slab, by their numbers among the images.
     kept: VecDeque<(usize, Arc<Array3<f32>>)>,
-    /// The volume that was read of last, and what was measured over it.
-    of: Option<(usize, Arc<Measured>, Option<(f32, f32)>)>,
+    /// The volume that was read of last.
+    measured: Option<MeasuredVolume>,
+}
+
+/// What is known of a volume once all its slices were read.
+#[derive(Clone)]
+struct MeasuredVolume {
+    /// Its number among the volumes.
+    volume: usize,
+    /// What the models want measured over all of it.
+    measured: Arc<Measured>,
+    /// Which of its values are black and white in pictures.
+    range: Option<(f32, f32)>,
 }
 
 impl<'a> Reader<'a> {
     /// Of `volumes`, whose slices are `images`; `grey` says that networks take one channel.
     pub(super) fn new(images: &'a [ImageSource], volumes: &'a [Volume], grey: bool) -> Self {
-        Self { images, volumes, grey, kept: VecDeque::new(), of: None }
+        Self { images, volumes, grey, kept: VecDeque::new(), measured: None }
     }
 
     /// Reads a slab; the first one of a volume measures this.
@@ -47,11 +58,15 @@ impl<'a> Reader<'a> {
     /// [`crate::Error::Input`] for what cannot be read.
     pub(super) fn read(&mut self, slab: &Slab, measures: &[Measure]) -> Result<ReadSlab> {
         let volume = &self.volumes[slab.volume];
-        if self.of.as_ref().is_none_or(|(of, ..)| *of != slab.volume) {
-            self.kept.clear();
-            let (measured, range) = self.measure(volume, measures)?;
-            self.of = Some((slab.volume, Arc::new(measured), range));
-        }
+        let known = self.measured.take().filter(|known| known.volume == slab.volume);
+        let of_volume = match known {
+            Some(known) => known,
+            None => {
+                self.kept.clear();
+                self.measure(slab.volume, measures)?
+            }
+        };
+        self.measured = Some(of_volume.clone());
         let start = volume.members.start;
         let wanted = start + slab.span.patch.start..start + slab.span.patch.end;
         self.kept.retain(|(image, _)| wanted.contains(image));
@@ -68,16 +83,12 @@ impl<'a> Reader<'a> {
             };
             slices.push(slice);
         }
-        let (measured, range) = match &self.of {
-            Some((_, measured, range)) => (measured.clone(), *range),
-            None => Default::default(),
-        };
-        Ok(ReadSlab { slices, measured, range })
+        Ok(ReadSlab { slices, measured: of_volume.measured, range: of_volume.range })
     }
 
-    /// What the models want measured over all of a volume, and which of its values are black and white in pictures.
-    fn measure(&self, volume: &Volume, measures: &[Measure]) -> Result<(Measured, Option<(f32, f32)>)> {
-        let images = &self.images[volume.members.clone()];
+    /// Reads all slices of a volume to measure them.
+    fn measure(&self, volume: usize, measures: &[Measure]) -> Result<MeasuredVolume> {
+        let images = &self.images[self.volumes[volume].members.clone()];
         let mut found = Vec::new();
         for measure in measures {
             let channels = read_slice(&images[0], self.grey)?.dim().0;
@@ -97,7 +108,7 @@ impl<'a> Reader<'a> {
         }
         let count = rows.len();
         let range = Array2::from_shape_vec((1, count), rows).ok().and_then(|rows| range_of(rows.view()));
-        Ok((Measured(found), range))
+        Ok(MeasuredVolume { volume, measured: Arc::new(Measured(found)), range })
     }
 }
 

@@ -427,7 +427,8 @@ mod tests {
         let volumes = Shape { batch: 2, extent: Extent::new(3, 9, 20) };
         let layout = PlaneLayout::volumes(volumes.extent, 16).unwrap();
         for (width, channels_in_page) in [(1, 100), (1, 2), (1, 4), (2, 3), (2, 5), (3, 7), (3, 11)] {
-            let architecture = Architecture { width, dimensions: 3, ..Architecture::new(2, 3, 7) };
+            // The planes of outputs are as large as those of maps, and all are in one page.
+            let architecture = Architecture { width, dimensions: 3, ..Architecture::new(2, 2, 7) };
             let max_page_bytes =
                 4 * (volumes.batch * channels_in_page * layout.plane + 2 * layout.guard) as u64;
             for (block, share_planes) in
