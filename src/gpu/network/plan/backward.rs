@@ -9,6 +9,14 @@ use crate::geometry::Boundary;
 use crate::gpu::runtime::kernel::{Kernel, Shader};
 use crate::gpu::runtime::matrices::MatrixUnits;
 
+/// input_gradient as [`Planner::input_gradient_bindings`] takes it.
+static INPUT_GRADIENTS: [&Shader; 4] = [
+    &shaders::INPUT_GRADIENT,
+    &shaders::INPUT_GRADIENT_WITHIN,
+    &shaders::INPUT_GRADIENT_MAPS_WITHIN,
+    &shaders::INPUT_GRADIENT_ALL_WITHIN,
+];
+
 /// Rows of a lattice that one work item of filter_gradient walks down.
 const SEGMENT: u32 = 16;
 
@@ -137,6 +145,28 @@ impl Planner<'_> {
         while size > sizes[0] && self.too_few(across(size), self.geometry.rows.div_ceil(rows)) {
             size = channel_tile(sizes, count(channels), size - 1);
         }
+        let (tiles, finished) = (count(channels).div_ceil(size), (finishes, map_page));
+        let (mut params, slots, shader) =
+            self.input_gradient_bindings(gradients, channels, finished, tiles, &INPUT_GRADIENTS);
+        params.reach = self.largest_dilation(gradients);
+        let workgroups = [across(size), self.geometry.rows.div_ceil(rows), self.geometry.batch];
+        let values = [("ROWS", rows), ("CHANNELS", size), ("STAGED", staged)];
+        let work = self.per_pixel(9 * count(gradients), count(channels));
+        self.push(shader, &values, &params, &slots, workgroups, work);
+    }
+
+    /// The parameters, the buffers and, of `shaders`, the one of an input gradient: with gradients and maps in pages of
+    /// their own, gradients in the page that is added to, maps in it, and both. `finished` are the channels that are
+    /// complete after the step, and the page of their maps.
+    pub(super) fn input_gradient_bindings(
+        &self,
+        gradients: &Range<usize>,
+        channels: &Range<usize>,
+        finished: (&Range<usize>, usize),
+        tiles: u32,
+        shaders: &[&'static Shader; 4],
+    ) -> (InputGradientParams, Vec<Slot>, &'static Shader) {
+        let (finishes, map_page) = finished;
         let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
         let (into, channel_page_start, channel_page_channels) = self.gradient_page(channels.start);
         let (map_page_start, map_page_channels) = span(&self.schedule.map_pages[map_page]);
@@ -154,22 +184,14 @@ impl Planner<'_> {
             finish_end: finishes.end as u32,
             map_page_start,
             map_page_channels,
-            tiles: count(channels).div_ceil(size),
-            reach: self.largest_dilation(gradients),
+            tiles,
+            reach: 0,
         };
         let maps = Slot::MapPage(map_page);
-        let shader: &'static Shader = match (from == into, maps == into) {
-            (true, true) => &shaders::INPUT_GRADIENT_ALL_WITHIN,
-            (true, false) => &shaders::INPUT_GRADIENT_WITHIN,
-            (false, true) => &shaders::INPUT_GRADIENT_MAPS_WITHIN,
-            (false, false) => &shaders::INPUT_GRADIENT,
-        };
         let mut slots = vec![Slot::Parameters, Slot::Hidden, into];
         slots.extend([from, maps].into_iter().filter(|&page| page != into));
-        let workgroups = [across(size), self.geometry.rows.div_ceil(rows), self.geometry.batch];
-        let values = [("ROWS", rows), ("CHANNELS", size), ("STAGED", staged)];
-        let work = self.per_pixel(9 * count(gradients), count(channels));
-        self.push(shader, &values, &params, &slots, workgroups, work);
+        let shader = shaders[usize::from(from == into) + 2 * usize::from(maps == into)];
+        (params, slots, shader)
     }
 
     pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {

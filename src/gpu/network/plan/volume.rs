@@ -12,6 +12,13 @@ use crate::gpu::runtime::kernel::Shader;
 const TAPS: u32 = 27;
 /// Channels a thread in input_gradient_volume, as the registry has them.
 const CHANNEL_TILES: [u32; 4] = [1, 2, 4, 5];
+/// input_gradient_volume as [`Planner::input_gradient_bindings`] takes it.
+static INPUT_GRADIENT_VOLUMES: [&Shader; 4] = [
+    &shaders::INPUT_GRADIENT_VOLUME,
+    &shaders::INPUT_GRADIENT_VOLUME_WITHIN,
+    &shaders::INPUT_GRADIENT_VOLUME_MAPS_WITHIN,
+    &shaders::INPUT_GRADIENT_VOLUME_ALL_WITHIN,
+];
 /// Most voxels a thread in convolve_volume.
 const MOST_ROWS: u32 = 4;
 
@@ -86,35 +93,9 @@ impl Planner<'_> {
         let sizes = CHANNEL_TILES.into_iter().filter(|&size| size <= most);
         let size = sizes.min_by_key(|&size| cost(size)).unwrap_or(1);
         let tiles = count(channels).div_ceil(size);
-        let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
-        let (into, channel_page_start, channel_page_channels) = self.gradient_page(channels.start);
-        let (map_page_start, map_page_channels) = span(&self.schedule.map_pages[map_page]);
-        let params = InputGradientParams {
-            geometry: self.geometry,
-            gradient_start: gradients.start as u32,
-            gradient_end: gradients.end as u32,
-            gradient_page_start,
-            gradient_page_channels,
-            channel_start: channels.start as u32,
-            channel_end: channels.end as u32,
-            channel_page_start,
-            channel_page_channels,
-            finish_start: finishes.start as u32,
-            finish_end: finishes.end as u32,
-            map_page_start,
-            map_page_channels,
-            tiles,
-            reach: 0,
-        };
-        let maps = Slot::MapPage(map_page);
-        let shader: &'static Shader = match (from == into, maps == into) {
-            (true, true) => &shaders::INPUT_GRADIENT_VOLUME_ALL_WITHIN,
-            (true, false) => &shaders::INPUT_GRADIENT_VOLUME_WITHIN,
-            (false, true) => &shaders::INPUT_GRADIENT_VOLUME_MAPS_WITHIN,
-            (false, false) => &shaders::INPUT_GRADIENT_VOLUME,
-        };
-        let mut slots = vec![Slot::Parameters, Slot::Hidden, into];
-        slots.extend([from, maps].into_iter().filter(|&page| page != into));
+        let finished = (finishes, map_page);
+        let (params, slots, shader) =
+            self.input_gradient_bindings(gradients, channels, finished, tiles, &INPUT_GRADIENT_VOLUMES);
         let workgroups = [self.columns().saturating_mul(tiles), self.geometry.rows, self.geometry.batch];
         let work = self.per_pixel(TAPS * count(gradients), count(channels));
         self.push(shader, &[("CHANNELS", size)], &params, &slots, workgroups, work);
