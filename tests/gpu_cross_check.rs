@@ -50,6 +50,16 @@ fn checked_and_unchecked_shaders_compute_the_same() {
     }
 }
 
+fn open_tuned(
+    adapter: &GpuAdapter,
+    architecture: &Architecture,
+    parameters: &[f32],
+    tuning: Tuning,
+) -> Result<Box<dyn Engine>> {
+    let options = GpuOptions { tuning: Some(tuning), ..Default::default() };
+    Ok(Box::new(GpuEngine::open(adapter, architecture, parameters, options)?))
+}
+
 /// Every kernel that the tuner may choose, in blocks of every size and shared by as many workgroups as it may choose.
 #[test]
 fn every_tuning_agrees() {
@@ -59,18 +69,15 @@ fn every_tuning_agrees() {
     let case = Case::new(architecture, shape, true, 5);
     let adapter = adapter();
     for tuning in Tuning::covering() {
-        let adapter = adapter.clone();
-        let open = move |architecture: &Architecture, parameters: &[f32], _: Setting| {
-            let options = GpuOptions { tuning: Some(tuning), ..Default::default() };
-            let engine = GpuEngine::open(&adapter, architecture, parameters, options)?;
-            Ok(Box::new(engine) as Box<dyn Engine>)
+        let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
+            open_tuned(&adapter, architecture, parameters, tuning)
         };
         let outcome = check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });
         outcome.unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
     }
 }
 
-/// The tiles of volumes, which follow from two fields of a tuning alone.
+/// The tiles of volumes, which follow from three fields of a tuning alone.
 #[test]
 fn every_tuning_of_volumes_agrees() {
     // A test beside `Tuning` makes sure that these run every kernel of volumes on this network and shape.
@@ -88,11 +95,8 @@ fn every_tuning_of_volumes_agrees() {
         if !seen.insert(fields.map(str::to_owned).collect::<Vec<_>>()) {
             continue;
         }
-        let adapter = adapter.clone();
-        let open = move |architecture: &Architecture, parameters: &[f32], _: Setting| {
-            let options = GpuOptions { tuning: Some(tuning), ..Default::default() };
-            let engine = GpuEngine::open(&adapter, architecture, parameters, options)?;
-            Ok(Box::new(engine) as Box<dyn Engine>)
+        let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
+            open_tuned(&adapter, architecture, parameters, tuning)
         };
         let outcome = check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });
         outcome.unwrap_or_else(|difference| panic!("{tuning}: {difference}"));

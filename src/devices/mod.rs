@@ -336,12 +336,11 @@ fn pick(wish: &str, devices: &[&DeviceInfo]) -> Option<usize> {
         "auto" => best(&|info| info.kind != DeviceKind::Software),
         "cpu" => best(&|info| info.kind == DeviceKind::Cpu),
         "gpu" => best(&|info| info.kind != DeviceKind::Cpu),
-        _ if wish.strip_prefix("gpu:").is_some_and(|index| index.parse::<usize>().is_ok()) => {
-            let index = wish.strip_prefix("gpu:").and_then(|index| index.parse::<usize>().ok());
-            let mut gpus = devices.iter().enumerate().filter(|(_, info)| info.kind != DeviceKind::Cpu);
-            gpus.nth(index.unwrap_or_default()).map(|(index, _)| index)
-        }
         _ => {
+            if let Some(number) = wish.strip_prefix("gpu:").and_then(|number| number.parse().ok()) {
+                let mut gpus = devices.iter().enumerate().filter(|(_, info)| info.kind != DeviceKind::Cpu);
+                return gpus.nth(number).map(|(index, _)| index);
+            }
             let index = wish.parse().ok().filter(|&index: &usize| index < devices.len());
             let part = wish.to_lowercase();
             index.or_else(|| best(&|info| info.name.to_lowercase().contains(&part)))

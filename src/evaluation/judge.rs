@@ -10,7 +10,6 @@ use super::scores::{Evaluation, ImageScores, TaskScores};
 use crate::engine::LossSum;
 use crate::metrics::{ConfusionMatrix, DataRange, MOST_CLASSES, RegressionScores, TargetLimits};
 use crate::network::Task;
-use crate::peers::{Message, MessageReader, Peers, share};
 use crate::samples::{Dataset, Sample, Target};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 use crate::{Error, Result};
@@ -162,75 +161,9 @@ impl Judge {
         Ok(all.evaluation())
     }
 
-    /// As [`Judge::run_over`], on several ranks: each applies its `judged` to its share of the samples, and gets the result of all of
-    /// them, with the same bits as one rank alone would.
-    ///
-    /// # Errors
-    /// As [`Judge::run_over`], and as [`Peers::gather`].
-    pub fn run_among(
-        &self,
-        judged: &mut dyn Judged,
-        samples: &(impl Samples + ?Sized),
-        peers: &mut dyn Peers,
-        watcher: &mut dyn Watcher,
-    ) -> Result<Evaluation> {
-        if peers.size() == 1 {
-            return self.run_over(judged, samples, watcher, |_, _| ());
-        }
-        self.check_classes()?;
-        let count = samples.count();
-        let own = share(count, peers.rank(), peers.size());
-        let range = match self.known_range() {
-            Some(range) => range,
-            None => {
-                let (smallest, largest) = self.limits_of_targets(judged, samples, own.clone())?.ends();
-                let mut limits = TargetLimits::default();
-                for (rank, ends) in
-                    peers.gather(Message::new().floats(&[smallest, largest]).done())?.iter().enumerate()
-                {
-                    // Those of a rank without samples are infinite, and do not count.
-                    let ends: Vec<f32> = MessageReader::new(ends, rank).floats()?.collect();
-                    limits.include(ArrayView3::from_shape((1, 1, ends.len()), &ends).map_err(unreadable)?);
-                }
-                limits.data_range()
-            }
-        };
-        let mut message = Message::new();
-        let mut compares_input = false;
-        for index in own {
-            let sample = samples.sample(index)?;
-            let one =
-                self.judge_one(judged, (&sample, index), count, range, &mut compares_input, watcher, |_| ())?;
-            message.bytes(sample.name.as_bytes());
-            let losses = one.loss.map_or(Vec::new(), |(loss, weight)| vec![loss.to_bits(), weight.to_bits()]);
-            for numbers in [losses, one.scores.numbers()] {
-                message.number(numbers.len() as u64);
-                for number in numbers {
-                    message.number(number);
-                }
-            }
-        }
-        let mut all = Together::new(self.no_scores(range));
-        for (rank, bytes) in peers.gather(message.done())?.iter().enumerate() {
-            let mut reader = MessageReader::new(bytes, rank);
-            while !reader.is_empty() {
-                let name = reader.text()?;
-                let mut numbers =
-                    || -> Result<Vec<u64>> { (0..reader.number()?).map(|_| reader.number()).collect() };
-                let (losses, numbers) = (numbers()?, numbers()?);
-                let loss = match losses[..] {
-                    [loss, weight] => Some((f64::from_bits(loss), f64::from_bits(weight))),
-                    _ => None,
-                };
-                all.add(name, &JudgedOne { scores: self.no_scores(range).with_numbers(&numbers)?, loss })?;
-            }
-        }
-        Ok(all.evaluation())
-    }
-
     /// Applies `judged` to one sample, which is number `index` of `count`, and scores the result.
     #[allow(clippy::too_many_arguments, reason = "both loops give it what they have")]
-    fn judge_one(
+    pub(super) fn judge_one(
         &self,
         judged: &mut dyn Judged,
         (sample, index): (&Sample, usize),
@@ -303,7 +236,7 @@ impl Judge {
     }
 
     /// Refuses more classes than there is memory for the counts of.
-    fn check_classes(&self) -> Result<()> {
+    pub(super) fn check_classes(&self) -> Result<()> {
         match &self.task {
             Task::Segment { classes } if classes.len() > MOST_CLASSES => Err(Error::Mismatch(format!(
                 "there are {} classes, but scores are counted for {MOST_CLASSES} at most; join classes that need not be told apart",
@@ -313,7 +246,7 @@ impl Judge {
         }
     }
 
-    fn no_scores(&self, range: DataRange) -> TaskScores {
+    pub(super) fn no_scores(&self, range: DataRange) -> TaskScores {
         match &self.task {
             Task::Segment { classes } => TaskScores::Segment {
                 matrix: ConfusionMatrix::new(classes.len()),
@@ -328,14 +261,14 @@ impl Judge {
     }
 
     /// The range that PSNR and SSIM refer to, where it does not follow from the targets.
-    fn known_range(&self) -> Option<DataRange> {
+    pub(super) fn known_range(&self) -> Option<DataRange> {
         match self.task {
             Task::Segment { .. } => self.measures.range.or(Some(TargetLimits::default().data_range())),
             Task::Regress => self.measures.range,
         }
     }
 
-    fn limits_of_targets(
+    pub(super) fn limits_of_targets(
         &self,
         judged: &dyn Judged,
         samples: &(impl Samples + ?Sized),
@@ -353,32 +286,32 @@ impl Judge {
 }
 
 /// What comes of one sample.
-struct JudgedOne {
-    scores: TaskScores,
+pub(super) struct JudgedOne {
+    pub(super) scores: TaskScores,
     /// Its loss and the weight of what counts, where a loss is computed.
-    loss: Option<(f64, f64)>,
+    pub(super) loss: Option<(f64, f64)>,
 }
 
 /// What comes of all samples, added up in their order.
-struct Together {
+pub(super) struct Together {
     scores: TaskScores,
     losses: Vec<(f64, f64)>,
     image_scores: Vec<ImageScores>,
 }
 
 impl Together {
-    fn new(scores: TaskScores) -> Self {
+    pub(super) fn new(scores: TaskScores) -> Self {
         Self { scores, losses: Vec::new(), image_scores: Vec::new() }
     }
 
-    fn add(&mut self, name: &str, one: &JudgedOne) -> Result<()> {
+    pub(super) fn add(&mut self, name: &str, one: &JudgedOne) -> Result<()> {
         self.scores.merge(&one.scores)?;
         self.losses.extend(one.loss);
         self.image_scores.push(ImageScores::of(name, &one.scores));
         Ok(())
     }
 
-    fn evaluation(self) -> Evaluation {
+    pub(super) fn evaluation(self) -> Evaluation {
         let Self { scores, losses, image_scores } = self;
         let (sum, weight) = losses.iter().fold((0.0, 0.0), |(sum, weight), (l, w)| (sum + l, weight + w));
         let loss = match (losses.is_empty(), weight > 0.0) {
@@ -389,10 +322,6 @@ impl Together {
         let image_losses = losses.iter().map(|(loss, weight)| loss / weight).collect();
         Evaluation { images: image_scores.len(), scores, loss, image_losses, image_scores }
     }
-}
-
-fn unreadable(error: ndarray::ShapeError) -> Error {
-    Error::Mismatch(format!("the limits of the targets cannot be read: {error}"))
 }
 
 /// Adds values of an image, or of each slice of a volume: what metrics see around a pixel is in its slice.

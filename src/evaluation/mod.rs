@@ -1,7 +1,8 @@
 //! How good networks are: a network is applied to images with targets, and the results are scored. There is one loop for this, for
 //! trained models and for networks in training.
 //!
-//! - [`Judge`]: the loop. It takes samples one after the other, has a [`Judged`] apply its network, and scores the result.
+//! - [`Judge`]: the loop. It takes samples one after the other, has a [`Judged`] apply its network, and scores the result; in
+//!   `among_ranks`, several ranks share the samples.
 //! - [`Judged`]: a network that can be judged: an [`crate::inference::Ensemble`], or a network in training ([`InTraining`]), whose
 //!   engine is borrowed.
 //! - [`Scoring`]: trained models against targets in the units of their files, with all scores as one report.
@@ -13,6 +14,7 @@
 //! - [`tables`]: all scores as tables of text.
 //! - [`page`]: scores and pictures as a page for browsers.
 
+mod among_ranks;
 mod comparison;
 mod ensemble;
 mod halves;

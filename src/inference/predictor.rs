@@ -228,8 +228,8 @@ impl Predictor {
         })
     }
 
-    /// What `compute` gives for an image, `[channel][y][x]`, or a volume with the rows of so many slices, put together from its tiles. Where a GPU has too little memory for these, they
-    /// are halved until it has enough, for this image and those after it.
+    /// What `compute` gives for an image, `[channel][y][x]`, or a volume with the rows of so many slices, put together from its tiles.
+    /// Where a GPU has too little memory for these, they are halved until it has enough, for this image and those after it.
     fn put_together<T: Clone + Default>(
         &mut self,
         (image, slices): (ArrayView3<'_, f32>, usize),

@@ -83,7 +83,8 @@ impl Tiling {
             return whole;
         }
         if architecture.is_of_volumes() {
-            // All that a deep network can see is mostly larger than any volume; what is further away than this hardly counts.
+            // All that a deep network can see is mostly larger than any volume. With 24 voxels around its tiles, a network of depth 16 and
+            // dilations up to 4 gave outputs within 7e-6 of their deviation.
             let most = |reach: usize| reach.min(MOST_AROUND_VOLUMES);
             let (reach, reach_z) = (most(whole.reach), most(whole.reach_z));
             let core = ((max_pixels as f64).cbrt() as usize).saturating_sub(2 * reach);

@@ -45,7 +45,8 @@ impl ParameterLayout {
         }
     }
 
-    /// Number of parameters: with t taps of a filter, 9 or 27, t sum_i w (i w + c_in) + w d + (w d + c_in) c_out + c_out, and two for each response of the stem.
+    /// Number of parameters: with t taps of a filter, 9 or 27, t sum_i w (i w + c_in) + w d + (w d + c_in) c_out + c_out, and two for
+    /// each response of the stem.
     pub fn count(&self) -> usize {
         self.stem().end
     }

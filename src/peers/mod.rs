@@ -1,9 +1,9 @@
-//! Several ranks that do one work together, such as the steps of a training: what they tell each other.
+//! Several ranks that do one work together, such as the steps of a training, and the messages between them.
 //!
 //! A rank is one of the parties, counted from 0; each has its own engine. Ranks do not share memory. All that they know of each
 //! other goes through [`Peers::gather`], which all of them call in the same order, as in MPI. There are three kinds:
 //!
-//! - [`Alone`]: one rank, which talks to nobody.
+//! - [`Alone`]: one rank by itself.
 //! - [`on_threads`]: ranks are threads of this program, each with its share of the processor's threads.
 //! - [`mpi`]: ranks are processes that `mpirun` or a batch system has started, on one machine or many (feature `mpi`).
 
@@ -30,7 +30,7 @@ pub type Gathered = Vec<Arc<Vec<u8>>>;
 
 /// The ranks of a work, as one of them sees them.
 pub trait Peers {
-    /// The number of this rank, from 0. Rank 0 leads: it writes files, and tells people how the work comes along.
+    /// The number of this rank, from 0. Rank 0 leads: it writes files and reports progress.
     fn rank(&self) -> usize;
 
     /// How many ranks there are.

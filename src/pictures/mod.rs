@@ -11,7 +11,7 @@ pub mod html;
 pub mod legend;
 pub mod montage;
 pub mod orthogonal;
-mod overlay;
+pub mod overlay;
 pub mod palette;
 pub mod reduce;
 mod text;

@@ -104,6 +104,11 @@ impl<'a> Part<'a> {
     }
 }
 
+/// What a window of a volume takes of each of its slices.
+fn in_one_slice(window: &Window) -> Window {
+    Window { z: 0, extent: Extent { z: 1, ..window.extent }, ..*window }
+}
+
 impl From<Sample> for Item {
     fn from(sample: Sample) -> Self {
         Self {
@@ -163,11 +168,12 @@ impl Item {
 
     /// Of a slice, what the volume is called that it belongs to: the file of its page, or the folder of its file.
     pub(super) fn volume_name(&self) -> &str {
-        let in_file = [" page ", " slice ", " image "].iter().find_map(|word| self.name.rsplit_once(word));
-        match in_file {
-            Some((file, number)) if number.parse::<usize>().is_ok() => file,
-            _ => self.name.rsplit_once(['/', '\\']).map_or("", |(folder, _)| folder),
-        }
+        let numbered = |word: &&str| {
+            let (file, number) = self.name.rsplit_once(*word)?;
+            number.parse::<usize>().is_ok().then_some(file)
+        };
+        let in_folder = || self.name.rsplit_once(['/', '\\']).map_or("", |(folder, _)| folder);
+        [" page ", " slice ", " image "].iter().find_map(|word| numbered(&word)).unwrap_or_else(in_folder)
     }
 
     /// What the image belongs to, see [`Sample::group`].
@@ -292,7 +298,7 @@ impl Item {
                 Ok((target, weights))
             }
             Pixels::Slices(slices) => {
-                let within = Window { z: 0, extent: Extent { z: 1, ..window.extent }, ..*window };
+                let within = in_one_slice(window);
                 let parts = slices[window.slices()].iter().map(|slice| slice.target_part(&within));
                 let (targets, weights): (Vec<_>, Vec<_>) =
                     parts.collect::<Result<Vec<_>>>()?.into_iter().unzip();
@@ -311,7 +317,7 @@ impl Item {
             Pixels::Files(place) => place,
             Pixels::Slices(slices) => {
                 let piece = piece.unwrap_or_else(|| Window::whole(self.extent));
-                let within = Window { z: 0, extent: Extent { z: 1, ..piece.extent }, ..piece };
+                let within = in_one_slice(&piece);
                 for slice in &slices[piece.slices()] {
                     if slice.counts_in(Some(within))? {
                         return Ok(true);
@@ -372,7 +378,7 @@ impl Item {
                 Self { name, extent: window.extent, pixels, ..self.clone() }
             }
             Pixels::Slices(slices) => {
-                let within = Window { z: 0, extent: Extent { z: 1, ..window.extent }, ..window };
+                let within = in_one_slice(&window);
                 let slices =
                     slices[window.slices()].iter().map(|slice| slice.cut(within, slice.name.clone()));
                 Self { group: self.group.clone(), ..Self::of_slices(name, slices.collect()) }
@@ -382,7 +388,7 @@ impl Item {
 
     /// The part `window` of a volume as one sample.
     fn joined(&self, slices: &[Item], window: &Window) -> Result<Sample> {
-        let within = Window { z: 0, extent: Extent { z: 1, ..window.extent }, ..*window };
+        let within = in_one_slice(window);
         let mut parts = Vec::new();
         for slice in &slices[window.slices()] {
             let sample = match &slice.pixels {

@@ -18,7 +18,8 @@ impl Dataset {
         })
     }
 
-    /// Cuts the only image, or all images of one place ([`Dataset::is_of_one_place`]) alike, in two along its longest side: `(training, validation)`, where `fraction` of the length, at the end
+    /// Cuts the only image or volume, or all images of one place ([`Dataset::is_of_one_place`]) alike, in two along its longest side:
+    /// `(training, validation)`, where `fraction` of the length, at the end
     /// that `seed` chooses, is for validation, and `gap` pixels between the two belong to neither.
     ///
     /// # Errors

@@ -127,6 +127,16 @@ mod tests {
     }
 
     #[test]
+    fn files_are_volumes_of_their_own_whatever_their_folder_is_called() {
+        let slice =
+            |name: &str| Sample::new(name, Array3::zeros((1, 3, 3)), Target::Classes(Array2::zeros((3, 3))));
+        let names =
+            ["a page 1/x.h5 slice 0", "a page 1/x.h5 slice 1", "a page 1/y.h5 slice 0", "b/0.png", "b/1.png"];
+        let set = Dataset::unchecked(names.map(slice).to_vec()).into_volumes().unwrap();
+        assert_eq!(set.names(), ["a page 1/x.h5", "a page 1/y.h5", "b"]);
+    }
+
+    #[test]
     fn draws_take_image_target_and_weights_alike_and_reach_every_place_and_turn() {
         let set = Dataset::unchecked(slices("a.tif")).into_volumes().unwrap();
         let item = &set.items()[0];

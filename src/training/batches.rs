@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::choices::{CROP, CROP_OF_VOLUMES};
+use super::choices::usual_crop;
 use super::prepare::Prepared;
 use super::settings::Settings;
 use crate::Result;
@@ -97,7 +97,7 @@ impl Batches {
         let Settings {
             batch, crop, symmetries, favour_rare, favour_labelled, seed, augmentation, slab, ..
         } = *settings;
-        let crop = crop.unwrap_or(if settings.dimensions == 3 { CROP_OF_VOLUMES } else { CROP });
+        let crop = crop.unwrap_or_else(|| usual_crop(settings));
         let mut sampler =
             Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?.of_slabs(slab);
         let favour_labelled = favour_labelled.unwrap_or(0.0);
@@ -140,8 +140,7 @@ impl Batches {
         self.batch as f64 * pixels as f64 / self.set.len().max(1) as f64
     }
 
-    /// The largest shape of a batch of the run, to compute the memory that it will take.
-    /// Where pieces are batches of their own it does not depend on how many of them are made here.
+    /// The largest shape of a batch of the run, to compute the memory that it will take. Where pieces are batches of their own it does not depend on how many of them are made here.
     pub(super) fn largest_shape(&self) -> Shape {
         let extents = self.set.sizes().into_iter().map(|size| self.piece(size));
         let extent = extents.max_by_key(Extent::pixels).unwrap_or(Extent::plane(1, 1));

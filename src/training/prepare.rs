@@ -365,7 +365,7 @@ fn set_aside(
         (Some(fraction), _)
             if training.len() == 1 || !settings.splits.is_empty() && training.is_of_one_place() =>
         {
-            // Of a volume slices are set aside where it is longest along z, of which a network sees fewer.
+            // A volume is cut along its longest side. A network may look less far along z than within slices.
             let along_z = training.items().first().is_some_and(|item| {
                 let extent = item.extent();
                 extent.z > 1 && extent.z >= extent.y.max(extent.x)

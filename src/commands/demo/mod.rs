@@ -27,7 +27,7 @@ use crate::network::{Class, Model};
 use crate::phantom::{foam, shapes};
 use crate::pictures::{grey_picture, label_picture, montage, over_legend, range_of, stretch, stretch_with};
 use crate::samples::{Classes, LabelMapping, Sample, Target, load_regression, load_segmentation};
-use crate::training::{Outcome, Prepared, Run, RunFolder, Settings, TaskKind};
+use crate::training::{Outcome, Prepared, Run, RunFolder, Settings, StopReason, TaskKind};
 use crate::{Error, Result};
 
 /// Arguments of `demo`.
@@ -146,6 +146,20 @@ With your own images (PNG or TIFF, targets of the same names):
         picture = out.join("picture.png").display(),
     ));
     Ok(())
+}
+
+/// Trains one of several networks until its minutes are over.
+fn train(settings: Settings, folder: &RunFolder, device: &Device) -> Result<Model> {
+    let prepared = Prepared::load(&settings)?;
+    let mut watcher = ProgressWatcher::new();
+    let run = Run::new(settings, &prepared).on(device).save_in(folder);
+    let outcome = run.watched_by(&mut watcher).train()?;
+    drop(watcher);
+    if outcome.reason == StopReason::Asked {
+        return Err(Error::Stopped { done: 0, count: 1 });
+    }
+    report(&outcome, folder);
+    Ok(outcome.model)
 }
 
 /// Writes the images of all sets with their targets.

@@ -11,9 +11,9 @@ use log::info;
 use ndarray::{Array2, Array3, Axis, s};
 use rayon::prelude::*;
 
+use super::train;
 use crate::baselines::total_variation;
 use crate::commands::console;
-use crate::commands::training_progress::{ProgressWatcher, report};
 use crate::devices::Device;
 use crate::files::write_bytes_atomic;
 use crate::geometry::Window;
@@ -28,7 +28,7 @@ use crate::tomography::{
     Corrections, Filter, ReconstructionSettings, Reconstructor, Scan, ScanFiles, ScanGeometry, ScanWishes,
     Share, reconstruct_scan,
 };
-use crate::training::{Prepared, Run, RunFolder, Settings, StopReason, TaskKind};
+use crate::training::{RunFolder, Settings, TaskKind};
 use crate::{Error, Result};
 
 /// The pieces: folder, slices, and the seed that they follow from.
@@ -169,20 +169,6 @@ fn reconstructor(scan: &Scan, projections: &[usize], filter: Filter) -> Result<R
     let angles = projections.iter().map(|&projection| scan.angles()[projection]).collect();
     let geometry = ScanGeometry::new(angles, scan.size().1, (SIZE as f64 - 1.0) / 2.0)?;
     Reconstructor::new(geometry, ReconstructionSettings { filter, ..Default::default() })
-}
-
-/// Trains until the minutes are over.
-fn train(settings: Settings, folder: &RunFolder, device: &Device) -> Result<Model> {
-    let prepared = Prepared::load(&settings)?;
-    let mut watcher = ProgressWatcher::new();
-    let outcome =
-        Run::new(settings, &prepared).on(device).save_in(folder).watched_by(&mut watcher).train()?;
-    drop(watcher);
-    if outcome.reason == StopReason::Asked {
-        return Err(Error::Stopped { done: 0, count: 1 });
-    }
-    report(&outcome, folder);
-    Ok(outcome.model)
 }
 
 /// The slices of a volume in a file.

@@ -7,8 +7,8 @@ use std::path::Path;
 use log::info;
 use ndarray::{Array2, Array3, Axis};
 
+use super::train;
 use crate::commands::console;
-use crate::commands::training_progress::{ProgressWatcher, report};
 use crate::devices::Device;
 use crate::evaluation::{Found, Judge, TaskScores};
 use crate::files::write_bytes_atomic;
@@ -20,7 +20,7 @@ use crate::network::Model;
 use crate::phantom::cells::{CLASSES, cells};
 use crate::pictures::{grey_picture, label_picture, montage, orthogonal_cuts, over_legend, stretch};
 use crate::samples::{Classes, DataFiles, LabelMapping};
-use crate::training::{Prepared, Run, RunFolder, Settings, StopReason, TaskKind};
+use crate::training::{RunFolder, Settings, TaskKind};
 use crate::{Error, Result};
 
 /// The volumes: folder, name, and the seed that they follow from.
@@ -137,20 +137,6 @@ fn make(folder: &Path, name: &str, wedge: bool, seed: u64) -> Result<()> {
     let mut sink = Box::new(stack("labels")?.labels(StackFormat::Tiff, LabelFormat::Png8, None)?);
     sink.write(whole, labels.mapv(i64::from).view().insert_axis(Axis(0)))?;
     sink.done()
-}
-
-/// Trains until the minutes are over.
-fn train(settings: Settings, folder: &RunFolder, device: &Device) -> Result<Model> {
-    let prepared = Prepared::load(&settings)?;
-    let mut watcher = ProgressWatcher::new();
-    let outcome =
-        Run::new(settings, &prepared).on(device).save_in(folder).watched_by(&mut watcher).train()?;
-    drop(watcher);
-    if outcome.reason == StopReason::Asked {
-        return Err(Error::Stopped { done: 0, count: 1 });
-    }
-    report(&outcome, folder);
-    Ok(outcome.model)
 }
 
 /// What a network makes of the test volume: rows of all slices, one below the other.

@@ -41,8 +41,9 @@ pub(in crate::cpu) struct FilterGradientVolume<'a> {
 /// The sums over some rows.
 pub(in crate::cpu) struct FilterGradientVolumeBand<'a> {
     pub(in crate::cpu) shared: &'a FilterGradientVolume<'a>,
-    /// Rows of one slice.
+    /// A slice.
     pub(in crate::cpu) z: usize,
+    /// Rows of it.
     pub(in crate::cpu) rows: Range<usize>,
     /// Feature maps in all.
     pub(in crate::cpu) sources: usize,

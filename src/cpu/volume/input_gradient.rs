@@ -11,6 +11,8 @@ use crate::network::TAPS;
 
 /// Taps of a filter.
 const FILTER: usize = 3 * TAPS;
+/// Most channels of a tile.
+const MOST_CHANNELS: usize = 6;
 /// Slices of a gradient map that are shifted for one slice to compute, where none is seen twice from beyond an edge.
 pub(super) const STAGED_SLICES: usize = 3;
 
@@ -224,6 +226,3 @@ impl Work<'_> {
         }
     }
 }
-
-/// Most channels of a tile.
-const MOST_CHANNELS: usize = 6;

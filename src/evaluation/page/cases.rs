@@ -268,7 +268,6 @@ fn mixed(grey: [u8; 3], colour: [u8; 3]) -> [u8; 3] {
     [0, 1, 2].map(|c| mix((grey[c], colour[c])))
 }
 
-/// Of places from the worst to the best, the first, the middle (of an even number, the worse) and the last; fewer of one or two.
 /// Of a volume, what three cuts through its middle show of it; an image as it is.
 fn in_cuts<'a>(sample: Cow<'a, Sample>, target: Target, found: Found) -> (Cow<'a, Sample>, Target, Found) {
     let slices = sample.slices;
@@ -296,6 +295,7 @@ fn in_cuts<'a>(sample: Cow<'a, Sample>, target: Target, found: Found) -> (Cow<'a
     (Cow::Owned(shown), target, found)
 }
 
+/// Of places from the worst to the best, the first, the middle (of an even number, the worse) and the last; fewer of one or two.
 fn worst_median_best(places: &[usize]) -> Vec<(&'static str, usize)> {
     match *places {
         [] => Vec::new(),

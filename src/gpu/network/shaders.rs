@@ -16,6 +16,7 @@ pub fn shared(name: &str) -> Option<&'static str> {
         "call" => Some(source!("shared/call")),
         "boundary" => Some(source!("shared/boundary")),
         "stem" => Some(source!("shared/stem")),
+        "input_gradient_bindings" => Some(source!("shared/input_gradient_bindings")),
         "class_loss" => Some(source!("shared/class_loss")),
         _ => None,
     }

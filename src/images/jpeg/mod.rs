@@ -3,6 +3,8 @@
 //! The decoder guesses from several markers whether three channels are red, green and blue or brightness and two
 //! differences of colour. [`Stream`] reads the markers first, decides, and hands it a stream that says it in one way only.
 
+mod huffman;
+mod markers;
 mod scans;
 
 use std::fs::File;

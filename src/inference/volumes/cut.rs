@@ -167,7 +167,7 @@ fn effective_halo(
     let cube = |halo: usize| Cut { tile: core.extent, halo: scaled(halo) };
     let tried = TRIED.into_iter().filter(|halo| *halo < reach);
     let fitting = tried.clone().filter(|halo| holds(ensemble, &cube(*halo))).max();
-    // What is compared with: all that counts, or twice what is needed in the end.
+    // What is compared with: all that counts, or the most of what is tried that there is memory for.
     let far = if holds(ensemble, &cube(reach)) { reach } else { fitting.unwrap_or(TRIED[0]) };
     let around = |halo: usize| {
         let halo = scaled(halo);

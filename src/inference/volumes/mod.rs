@@ -4,7 +4,7 @@
 //! A volume is a stack, or the images of a folder. A *slab* is the slices that are written next; with it come as many slices on either
 //! side as are to be seen, of which neighbouring slabs share what was read. A slab is cut into tiles where there is no memory for it in one
 //! piece.
-
+//!
 //! - `read`: slabs from files. `cut`: how a volume is cut by the memory that there is. `found`: results slice by slice.
 
 mod cut;

@@ -1,6 +1,5 @@
 //! Slabs of slices from files.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ndarray::{Array2, Array3, Axis, s};
@@ -30,7 +29,7 @@ pub(super) struct Reader<'a> {
     /// Whether the network takes one channel, so that colours that are grey become that.
     grey: bool,
     /// Slices of the last slab, by their numbers among the images.
-    kept: VecDeque<(usize, Arc<Array3<f32>>)>,
+    kept: Vec<(usize, Arc<Array3<f32>>)>,
     /// The volume that was read of last.
     measured: Option<MeasuredVolume>,
 }
@@ -49,7 +48,7 @@ struct MeasuredVolume {
 impl<'a> Reader<'a> {
     /// Of `volumes`, whose slices are `images`; `grey` says that networks take one channel.
     pub(super) fn new(images: &'a [ImageSource], volumes: &'a [Volume], grey: bool) -> Self {
-        Self { images, volumes, grey, kept: VecDeque::new(), measured: None }
+        Self { images, volumes, grey, kept: Vec::new(), measured: None }
     }
 
     /// Reads a slab; the first one of a volume measures this.
@@ -77,7 +76,7 @@ impl<'a> Reader<'a> {
                 Some(slice) => slice,
                 None => {
                     let slice = Arc::new(read_slice(&self.images[image], self.grey)?);
-                    self.kept.push_back((image, slice.clone()));
+                    self.kept.push((image, slice.clone()));
                     slice
                 }
             };

@@ -56,7 +56,8 @@ pub(super) trait Calls {
     /// A number of each of `size` processes. Waits for the slowest.
     fn gather_lengths(&self, own: u64, size: usize) -> Result<Vec<u64>>;
 
-    /// Bytes of each process, all of which have just come to this: one behind the other, as many as `counts` says of each, which together are those of `all`.
+    /// Bytes of each process, all of which have just come to this: one behind the other, as many as `counts` says of each, which
+    /// together are those of `all`.
     fn gather(&self, own: &[u8], counts: &[c_int], all: &mut [u8]) -> Result<()>;
 }
 

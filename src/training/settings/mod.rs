@@ -18,7 +18,7 @@ use crate::network::{Architecture, DilationMode, Measure, SplitScheme, Stem, Tas
 use crate::samples::{Augmentation, ClassWeights, LabelRule, Replacement, Symmetries};
 use crate::settings::Heading::{Data, Device, Network, Optimisation as Optimise, Run, Stop};
 use crate::settings::{Setting, ValueKind, byte_size, declare_settings};
-use crate::training::choices::{DEPTH, DEPTH_OF_VOLUMES};
+use crate::training::choices::usual_depth;
 use crate::{Error, Result};
 
 declare_settings! {
@@ -347,7 +347,7 @@ impl Settings {
             inputs,
             outputs,
             width: self.width,
-            depth: self.depth.unwrap_or(if self.is_of_volumes() { DEPTH_OF_VOLUMES } else { DEPTH }),
+            depth: self.depth.unwrap_or_else(|| usual_depth(self)),
             dimensions: self.dimensions,
             dilations_z: self.dilations_along_z()?,
             dilations: parse_dilations(&self.dilations)?,

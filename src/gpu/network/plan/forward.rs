@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use super::super::params::*;
 use super::super::shaders;
-use super::volume::lattices;
-use super::{FEWEST_STAGED, LANES, Planner, Slot, count, span, tile};
+use super::{FEWEST_STAGED, LANES, Planner, Slot, count, lattices, span, tile};
 use crate::network::{Architecture, DilationMode, RESPONSES};
 
 /// Outputs a thread in convolve, as the registry has them.

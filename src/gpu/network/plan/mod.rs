@@ -250,6 +250,12 @@ fn tile(number: u32, most: u32) -> u32 {
     number.next_power_of_two().min(most)
 }
 
+/// Lattice rows in groups of `rows`, of an image or slice of `height` rows and a dilation `s`: each lattice has its own groups, however
+/// short.
+fn lattices(height: u32, rows: u32, s: u32) -> u32 {
+    if height <= rows * s { s.min(height) } else { height.div_ceil(rows * s) * s }
+}
+
 impl Planner<'_> {
     fn add(&mut self, step: &Step) {
         let volumes = self.schedule.architecture.is_of_volumes();

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::super::params::*;
 use super::super::shaders;
-use super::{Planner, Slot, count, span, tile};
+use super::{Planner, Slot, count, lattices, span, tile};
 use crate::gpu::runtime::kernel::Shader;
 
 /// Taps of a filter.
@@ -21,11 +21,6 @@ static INPUT_GRADIENT_VOLUMES: [&Shader; 4] = [
 ];
 /// Most voxels a thread in convolve_volume.
 const MOST_ROWS: u32 = 4;
-
-/// Lattice rows in groups of `rows`, of an image of `image_rows` rows and a dilation `s`: each lattice has its own groups, however short.
-pub(super) fn lattices(image_rows: u32, rows: u32, s: u32) -> u32 {
-    if image_rows <= rows * s { s.min(image_rows) } else { image_rows.div_ceil(rows * s) * s }
-}
 
 impl Planner<'_> {
     /// Slices of a volume.
