@@ -168,12 +168,12 @@ impl Item {
 
     /// Of a slice, what the volume is called that it belongs to: the file of its page, or the folder of its file.
     pub(super) fn volume_name(&self) -> &str {
-        let numbered = |word: &&str| {
-            let (file, number) = self.name.rsplit_once(*word)?;
+        let numbered = |word: &str| {
+            let (file, number) = self.name.rsplit_once(word)?;
             number.parse::<usize>().is_ok().then_some(file)
         };
         let in_folder = || self.name.rsplit_once(['/', '\\']).map_or("", |(folder, _)| folder);
-        [" page ", " slice ", " image "].iter().find_map(|word| numbered(&word)).unwrap_or_else(in_folder)
+        [" page ", " slice ", " image "].into_iter().find_map(numbered).unwrap_or_else(in_folder)
     }
 
     /// What the image belongs to, see [`Sample::group`].
