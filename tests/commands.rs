@@ -34,6 +34,8 @@ mod predict;
 mod ranks;
 #[path = "commands/resume.rs"]
 mod resume;
+#[path = "commands/shares.rs"]
+mod shares;
 #[path = "commands/slabs.rs"]
 mod slabs;
 #[path = "commands/strokes.rs"]

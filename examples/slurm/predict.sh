@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Applies a model to a volume by sixteen jobs: sbatch predict.sh
 #
-# Each job has one share of the slices and writes files of its own. A job that was stopped, or is started again, goes on with its share.
+# Each job has one share of the slices, which are files of their own in OME-Zarr; the last one to end gives the result its name. A job that was
+# stopped, or is started again, goes on with its share.
 # When all have ended, say what is missing: msd-gpu predict --model run VOLUME --out RESULT --verify
 #SBATCH --job-name=msd-predict
 #SBATCH --array=0-15

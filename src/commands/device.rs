@@ -34,6 +34,11 @@ impl DeviceArguments {
     pub(super) fn choose(&self) -> Result<Device> {
         self.tuning.choose(&self.device)
     }
+
+    /// The device that is asked for, of the process with this number among those of the machine, where there are several.
+    pub(super) fn choose_for(&self, process: Option<usize>) -> Result<Device> {
+        process.map_or_else(|| self.choose(), |process| self.tuning.choose_for(&self.device, process))
+    }
 }
 
 impl TuningArguments {

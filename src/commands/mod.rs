@@ -143,8 +143,12 @@ enum Command {
 /// Sends log lines to standard error: information by default, `RUST_LOG` decides where it is set.
 pub fn start_logging(arguments: &Arguments) {
     let level = match (arguments.quiet, arguments.verbose) {
-        // Of several processes that train together one speaks.
-        _ if matches!(arguments.command, Command::Train(_)) && ranks::is_spoken_for() => "error",
+        // Of several processes that work together one speaks.
+        _ if matches!(arguments.command, Command::Train(_) | Command::Predict(_))
+            && ranks::is_spoken_for() =>
+        {
+            "error"
+        }
         (true, _) => "warn",
         (_, true) => "msd_gpu=debug,info",
         _ => "msd_gpu=info,warn",

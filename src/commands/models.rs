@@ -45,18 +45,25 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
 
     /// Reads and opens the models; `check` sees the first one before a device is opened.
     pub(super) fn open(&self, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
-        self.open_for(self.tile, check)
+        self.open_for(self.tile, None, check)
     }
 
-    /// As [`Self::open`], for images that whoever calls cuts into tiles.
-    pub(super) fn open_for_parts(&self, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
-        if self.tile == Some(0) {
-            return self.open(check);
-        }
-        self.open_for(None, check)
+    /// As [`Self::open`], for images that whoever calls cuts into tiles; on the device of the process with this number among
+    /// those of the machine, where there are several.
+    pub(super) fn open_for_parts(
+        &self,
+        process: Option<usize>,
+        check: impl FnOnce(&Model) -> Result<()>,
+    ) -> Result<Ensemble> {
+        self.open_for(self.tile.filter(|tile| *tile == 0), process, check)
     }
 
-    fn open_for(&self, tile: Option<usize>, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
+    fn open_for(
+        &self,
+        tile: Option<usize>,
+        process: Option<usize>,
+        check: impl FnOnce(&Model) -> Result<()>,
+    ) -> Result<Ensemble> {
         let mut models = Vec::new();
         for path in self.paths() {
             models.push((path.display().to_string(), Model::read(&path)?));
@@ -66,7 +73,7 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
         }
         let rescale =
             self.rescale.as_deref().map(|text| Ensemble::rescale_measure(text, &models)).transpose()?;
-        let mut ensemble = Ensemble::new(models, &self.device.choose()?, tile, self.tta)?;
+        let mut ensemble = Ensemble::new(models, &self.device.choose_for(process)?, tile, self.tta)?;
         ensemble.rescale(rescale);
         Ok(ensemble)
     }

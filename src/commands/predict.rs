@@ -1,13 +1,18 @@
 //! `msd-gpu predict`: a trained model applied to images.
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use super::console;
 use super::discovery::DiscoveryArguments;
+use super::errors::sentence;
 use super::models::ModelArguments;
 use super::progress::ImageProgress;
+use super::ranks::{self, SilentWatcher};
 use super::results::ResultArguments;
-use crate::inference::{Procedure, Request, Share, Work};
+use crate::inference::{Ensemble, Procedure, Request, Share, Work};
+use crate::peers::Peers;
+use crate::peers::mpi::World;
 use crate::{Error, Result};
 
 /// Arguments of `predict`.
@@ -25,7 +30,7 @@ pub struct PredictArguments {
     /// Go on where an earlier call of the same kind was stopped
     #[arg(long)]
     resume: bool,
-    /// Do one of N shares, such as 2/8; each file is of one share [default: that of a Slurm array's job]
+    /// Do one of N shares, such as 2/8: of the files, or of the slices where results are OME-Zarr [default: that of a Slurm array's job]
     #[arg(long, value_name = "i/N")]
     part: Option<String>,
     /// Say which results are missing in --out, and end
@@ -50,53 +55,100 @@ impl PredictArguments {
     }
 }
 
-/// Applies the models to every image and writes the results, in order.
+/// Applies the models to every image and writes the results, in order; together with the other processes that `mpirun` has started with
+/// this one.
 ///
 /// All that can be known before the first image is computed is checked before.
-pub fn run(mut arguments: PredictArguments) -> Result<()> {
+pub fn run(arguments: PredictArguments) -> Result<()> {
+    ranks::together(|world| predict(arguments, world))
+}
+
+fn predict(mut arguments: PredictArguments, mut world: Option<&mut World>) -> Result<()> {
     arguments.models.choose()?;
-    let request = arguments.request()?;
+    let mut request = arguments.request()?;
+    if let Some(world) = &world {
+        let share = request.procedure.share.unwrap_or(Share::WHOLE);
+        request.procedure.share = Some(share.among(world.rank(), world.size())?);
+    }
+    let local_rank = world.as_ref().map(|world| world.place().local_rank);
     let models = &arguments.models;
     let out = request.destination.folder();
-    let mut ensemble = arguments.results.open(models, out)?;
+    let mut ensemble = arguments.results.open(models, out, local_rank)?;
     let work = request.work(&ensemble)?;
     let count = work.count();
+    if arguments.verify {
+        return verify(&work, &ensemble);
+    }
     if let Some(share) = request.procedure.share {
         log::info!("this is part {share}: {count} of {} images", work.count_of_all_shares());
-        if count == 0 {
-            return Ok(());
-        }
     }
-    if arguments.verify {
-        return verify(&work);
+    let mut failures = Vec::new();
+    if count > 0 {
+        work.prepare(&ensemble)?;
+        log::info!("applying {} on {}", models.description(), ensemble.device().name);
+        failures = match ranks::is_spoken_for() {
+            true => work.run(&mut ensemble, &mut SilentWatcher::new())?,
+            false => work.run(&mut ensemble, &mut ImageProgress::over(count))?,
+        };
     }
-    work.prepare(&ensemble)?;
-    log::info!("applying {} on {}", models.description(), ensemble.device().name);
-    let mut progress = ImageProgress::over(count);
-    let failures = work.run(&mut ensemble, &mut progress)?;
-    drop(progress);
-    if !failures.is_empty() {
-        let done = count - failures.len();
-        log::info!("{done} of {count} images done; the results are in {}", out.display());
-        failures.iter().for_each(|failure| log::error!("{}", failure.error));
-        return Err(Error::Incomplete { failed: failures.len(), count });
+    let problems = failures.iter().map(|failure| sentence(&failure.error)).collect();
+    let Some(all) = Ended { count, problems }.of_all(world.as_deref_mut())? else { return Ok(()) };
+    let Ended { count, problems } = all;
+    let failed = problems.len();
+    if failed > 0 {
+        log::info!("{} of {count} images done; the results are in {}", count - failed, out.display());
+        problems.iter().for_each(|problem| log::error!("{problem}"));
+        return Err(Error::Incomplete { failed, count });
     }
-    let plural = if count == 1 { "" } else { "s" };
-    log::info!("{count} image{plural} done; the results are in {}", out.display());
+    if count > 0 {
+        let plural = if count == 1 { "" } else { "s" };
+        log::info!("{count} image{plural} done; the results are in {}", out.display());
+    }
     Ok(())
+}
+
+/// What became of the images of a process, or of all.
+#[derive(Serialize, Deserialize)]
+struct Ended {
+    count: usize,
+    /// What was wrong with those that could not be predicted.
+    problems: Vec<String>,
+}
+
+impl Ended {
+    /// What became of the images of all processes, once all have ended; `None` where another process speaks for this one.
+    fn of_all(self, world: Option<&mut World>) -> Result<Option<Self>> {
+        let Some(world) = world else { return Ok(Some(self)) };
+        let mut all = Self { count: 0, problems: Vec::new() };
+        for one in world.gather(serde_json::to_vec(&self).unwrap_or_default())? {
+            let one: Self = serde_json::from_slice(&one).map_err(|_| {
+                Error::Mismatch(
+                    "another process has sent what this one does not understand; start the same program on every rank".into(),
+                )
+            })?;
+            all.count += one.count;
+            all.problems.extend(one.problems);
+        }
+        Ok((world.rank() == 0).then_some(all))
+    }
 }
 
 /// Says which results are missing.
 ///
 /// # Errors
 /// [`Error::Incomplete`] where some are.
-fn verify(work: &Work) -> Result<()> {
-    let files = work.files();
-    let missing: Vec<_> = files.iter().filter(|file| !file.exists()).collect();
-    missing.iter().for_each(|file| console::line(format!("missing: {}", file.display())));
+fn verify(work: &Work, ensemble: &Ensemble) -> Result<()> {
+    let (missing, count) = (work.missing(ensemble), work.files().len());
+    for (file, slices) in &missing {
+        // As `--slices` takes them.
+        let slices: Vec<String> =
+            slices.iter().map(|slices| format!("{}..{}", slices.start, slices.end)).collect();
+        let which = if slices.is_empty() { String::new() } else { format!(", slices {}", slices.join(" ")) };
+        console::line(format!("missing: {}{which}", file.display()));
+    }
     if missing.is_empty() {
-        log::info!("all {} results are there", files.len());
+        log::info!("all {count} results are there");
         return Ok(());
     }
-    Err(Error::Incomplete { failed: missing.len(), count: files.len() })
+    Err(Error::Incomplete { failed: missing.len(), count })
 }

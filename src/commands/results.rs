@@ -66,12 +66,18 @@ impl ResultArguments {
         Cutting::of_text(tile, self.halo.as_deref(), self.memory.as_deref())
     }
 
-    /// Opens the models, once it is known that they can give the results that are wanted, in `folder`.
+    /// Opens the models, once it is known that they can give the results that are wanted, in `folder`. Of several processes of
+    /// this machine each names its number.
     ///
     /// # Errors
     /// Those of the models and the device; [`Error::Setting`] for results that they cannot give.
-    pub(super) fn open(&self, models: &ModelArguments, folder: &Path) -> Result<Ensemble> {
-        models.open_for_parts(|model| {
+    pub(super) fn open(
+        &self,
+        models: &ModelArguments,
+        folder: &Path,
+        process: Option<usize>,
+    ) -> Result<Ensemble> {
+        models.open_for_parts(process, |model| {
             let products = Products::new(&model.task, models.predictions(), self.wishes(), folder);
             products.map(drop).map_err(|error| match error {
                 Error::Mismatch(problem) => Error::model(models.first(), problem),

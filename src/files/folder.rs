@@ -40,7 +40,17 @@ impl FolderLock {
     /// # Errors
     /// [`Error::Output`] when another program has it, or when it takes no files.
     pub fn take(folder: &Path) -> Result<Self> {
-        let path = folder.join(LOCK);
+        let problem =
+            "another run of msd-gpu is writing there; wait for its end, or name another folder with `out`";
+        Self::take_part(folder, "", problem)
+    }
+
+    /// As [`FolderLock::take`], of what programs that share the folder call `part`; `problem` is what is said where another has it.
+    ///
+    /// # Errors
+    /// As [`FolderLock::take`].
+    pub fn take_part(folder: &Path, part: &str, problem: &str) -> Result<Self> {
+        let path = folder.join(format!("{LOCK}{part}"));
         loop {
             let file = File::options().write(true).create(true).truncate(false).open(&path);
             let file = file.map_err(|error| {
@@ -52,7 +62,6 @@ impl FolderLock {
                 Ok(()) if !is_at(&file, &path) => {}
                 Ok(()) => return Ok(Self { path, file: Some(file) }),
                 Err(TryLockError::WouldBlock) => {
-                    let problem = "another run of msd-gpu is writing there; wait for its end, or name another folder with `out`";
                     return Err(Error::output(folder, problem));
                 }
                 Err(TryLockError::Error(error)) => {

@@ -1,9 +1,12 @@
 //! The files of a prediction as they grow: for each image, or one for all images of a stack.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use log::info;
 use ndarray::{Array4, ArrayView4, Axis};
+use twox_hash::XxHash3_128;
 
 use super::ensemble::Found;
 use super::journal::Journal;
@@ -12,7 +15,9 @@ use super::products::{Product, Products, Rendered, Shown};
 use crate::Result;
 use crate::files::unfinished_name;
 use crate::geometry::{Extent, Window};
-use crate::images::{ImageSource, NewStack, Sink, StackFormat, StackLayout, StackSink, page_size};
+use crate::images::{
+    ImageSource, NewStack, SharedStack, Sink, StackFormat, StackLayout, StackSink, page_size,
+};
 
 /// Which images are pages of one file, whose results are pages of one file too.
 #[derive(Debug, Default)]
@@ -32,7 +37,7 @@ pub(super) struct StackOf {
     /// The first of the images.
     pub(super) first: usize,
     /// All of them, in order.
-    members: Vec<usize>,
+    pub(super) members: Vec<usize>,
     height: usize,
     width: usize,
     /// The format of the file, where results can have the same.
@@ -74,6 +79,25 @@ impl Grouping {
     }
 }
 
+impl StackOf {
+    /// Whether its images follow each other among all images.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.members.last().is_some_and(|last| last - self.first + 1 == self.members.len())
+    }
+
+    /// What tells its results from those of other images, wherever the file lies, and from what else than `work` gives.
+    pub(super) fn work(&self, images: &[ImageSource], work: &str) -> String {
+        let (path, inside) = images[self.first].place();
+        let bytes = std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let pages: Vec<_> = self.members.iter().map(|image| images[*image].page).collect();
+        let version = env!("CARGO_PKG_VERSION");
+        let text =
+            format!("{version} {work} {name} {inside} {bytes} {}x{} {pages:?}", self.height, self.width);
+        format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()))
+    }
+}
+
 /// Where the results of images go, part by part in their order.
 pub(super) struct Outputs<'a> {
     products: &'a Products,
@@ -90,6 +114,14 @@ pub(super) struct Outputs<'a> {
 /// The results of one stack.
 struct Stack {
     source: StackOf,
+    /// What its files are the result of, where that is known.
+    work: Option<String>,
+    /// Those of its slices that are written here.
+    own: Range<usize>,
+    /// Whether other programs write other slices of the same files.
+    is_shared: bool,
+    /// Whether these programs or this one have written all of them before.
+    is_written: bool,
     /// Empty before its first image has a result.
     files: Vec<OpenFile>,
     /// Parts of images before the first that has a result.
@@ -118,13 +150,16 @@ pub(super) struct Written {
 }
 
 impl<'a> Outputs<'a> {
-    /// For results that an earlier run has begun, where the `journal` has some.
+    /// For results that an earlier run has begun, where the `journal` has some. What they are results of, but for the images, is
+    /// `work`, where that is known. Of images that several programs `share`, these are written here.
     ///
     /// # Errors
     /// [`crate::Error::Output`] when the journal cannot be written.
     pub(super) fn new(
         products: &'a Products,
         images: &'a [ImageSource],
+        work: Option<String>,
+        share: Option<Range<usize>>,
         journal: &'a mut Journal,
     ) -> Result<Self> {
         let Grouping { places, stacks } = products.grouping(images);
@@ -142,10 +177,11 @@ impl<'a> Outputs<'a> {
             }
         }
         journal.begin()?;
-        let stacks = stacks
-            .into_iter()
-            .map(|source| Stack { source, files: Vec::new(), skipped: Vec::new() })
-            .collect();
+        let stacks = stacks.into_iter().map(|source| {
+            let work = work.as_ref().map(|work| source.work(images, work));
+            Stack::new(source, work, share.as_ref(), products)
+        });
+        let stacks = stacks.collect::<Result<_>>()?;
         Ok(Self { products, images, places, stacks, open: None, journal, resume })
     }
 
@@ -158,12 +194,15 @@ impl<'a> Outputs<'a> {
     pub(super) fn done(&self, parts: &[Part]) -> Vec<bool> {
         let Some(first) = parts.first() else { return Vec::new() };
         let image = first.image;
+        if self.places[image].is_some_and(|(stack, _)| self.stacks[stack].is_written) {
+            return vec![true; parts.len()];
+        }
         let mut done: Vec<bool> = parts.iter().map(|part| self.journal.has(image, part.number)).collect();
         // The file gets its name with its last part: that one is done again where a program was killed in between.
         let (last_of_file, finished) = match self.places[image] {
             Some((stack, slice)) => {
-                let members = &self.stacks[stack].source.members;
-                (slice + 1 == members.len(), self.journal.has_finished(members[0]))
+                let Stack { source, own, .. } = &self.stacks[stack];
+                (slice + 1 == own.end, self.journal.has_finished(source.members[own.start]))
             }
             None => (self.is_by_parts(image, parts.len()), self.journal.has_finished(image)),
         };
@@ -212,7 +251,7 @@ impl<'a> Outputs<'a> {
                     Some((picture, found)) => {
                         let rendered = self.products.rendered(picture, found)?;
                         if stack.files.is_empty() {
-                            stack.files = stack.source.open(
+                            stack.files = stack.open(
                                 self.products,
                                 &self.images[stack.source.first],
                                 &rendered,
@@ -229,9 +268,9 @@ impl<'a> Outputs<'a> {
                     None => stack.add_blank(&image.name(), slice, part)?,
                 }
                 self.journal.add(part.image, part.number)?;
-                if part.is_last() && slice + 1 == stack.source.members.len() {
+                if part.is_last() && slice + 1 == stack.own.end {
                     let files = finish(&mut stack.files)?;
-                    self.journal.finish(stack.source.members[0])?;
+                    self.journal.finish(stack.source.members[stack.own.start])?;
                     Some(Written { name: stack.source.name.clone(), files })
                 } else {
                     part.is_last().then(|| Written { name: image.name(), files: Vec::new() })
@@ -286,6 +325,43 @@ impl<'a> Outputs<'a> {
 }
 
 impl Stack {
+    /// The results of `source`, of which the slices that lie among the images `share` are written here.
+    ///
+    /// # Errors
+    /// [`crate::Error::Output`] when files that are complete cannot get their names.
+    fn new(
+        source: StackOf,
+        work: Option<String>,
+        share: Option<&Range<usize>>,
+        products: &Products,
+    ) -> Result<Self> {
+        let count = source.members.len();
+        let mut stack = Self {
+            own: 0..count,
+            is_shared: false,
+            is_written: false,
+            files: Vec::new(),
+            skipped: Vec::new(),
+            source,
+            work,
+        };
+        let (Some(share), Some(work), true) = (share, &stack.work, products.are_shared(&stack.source)) else {
+            return Ok(stack);
+        };
+        let place = |image: usize| image.saturating_sub(stack.source.first).min(count);
+        stack.own = place(share.start)..place(share.end);
+        stack.is_shared = true;
+        let files = products.stack_files(&stack.source);
+        let files: Vec<_> = files.iter().map(|(path, _)| SharedStack::of(path, count, work)).collect();
+        stack.is_written = files.iter().all(|file| file.has(&stack.own));
+        if stack.is_written {
+            files.iter().try_for_each(SharedStack::finish)?;
+            let (name, own) = (&stack.source.name, &stack.own);
+            info!("the results of slices {}..{} of {name} are there already", own.start, own.end);
+        }
+        Ok(stack)
+    }
+
     fn add_blank(&mut self, name: &str, slice: usize, part: &Part) -> Result<()> {
         if self.files.is_empty() {
             self.skipped.push((slice, part.core));
@@ -299,7 +375,7 @@ impl Stack {
     }
 }
 
-impl StackOf {
+impl Stack {
     /// Opens a file for each product of the stack whose first image is `image`; `rendered` are those of some part. Goes on with what
     /// the journal says is there before that part.
     fn open(
@@ -309,27 +385,31 @@ impl StackOf {
         rendered: &[(Product, Rendered<'_>)],
         before: Option<(&Journal, &Part)>,
     ) -> Result<Vec<OpenFile>> {
-        let count = self.members.len();
+        let StackOf { members, height, width, .. } = &self.source;
+        let count = members.len();
         // The first part that is not done is of the first image that is not complete.
         let written = before.map_or(0, |(journal, part)| {
-            self.members.iter().take_while(|image| **image != part.image && journal.has(**image, 0)).count()
+            let own = members[self.own.clone()].iter();
+            own.take_while(|image| **image != part.image && journal.has(**image, 0)).count()
         });
         let stack = NewStack {
             path: PathBuf::new(),
-            extent: Extent::new(count, self.height, self.width),
+            extent: Extent::new(count, *height, *width),
             channels: 1,
             layout: Some(StackLayout::of(image, count)),
             classes: products.looks(),
             resume: before.is_some(),
             written,
+            work: self.work.clone(),
+            share: self.is_shared.then(|| self.own.clone()),
         };
         let mut files = Vec::new();
-        let paths = products.stack_files(self);
+        let paths = products.stack_files(&self.source);
         for ((path, format), (_, rendered)) in paths.into_iter().zip(rendered) {
             let stack = NewStack { path, ..stack.clone() };
             let mut file = OpenFile::open(stack, format, rendered, products)?;
             if let Some((_, part)) = before {
-                file.mark_written(written, &part.done_before)?;
+                file.mark_written(self.own.start + written, &part.done_before)?;
             }
             files.push(file);
         }
@@ -357,6 +437,8 @@ fn open_image(
             classes: products.looks(),
             resume,
             written: 0,
+            work: None,
+            share: None,
         };
         let mut file = OpenFile::open(stack, format, rendered, products)?;
         file.mark_written(0, &part.done_before)?;
@@ -374,7 +456,11 @@ impl OpenFile {
     ) -> Result<Self> {
         let path = stack.path.clone();
         // A program that was killed while it gave files their names has done so with some of them.
-        if stack.resume && !unfinished(&path, format).exists() && path.exists() {
+        let is_there = match (&stack.share, &stack.work) {
+            (Some(own), Some(work)) => SharedStack::of(&path, stack.extent.z, work).has(own),
+            _ => stack.resume && !unfinished(&path, format).exists() && path.exists(),
+        };
+        if is_there {
             return Ok(Self { path, sink: AnySink::Finished });
         }
         let sink = match rendered {

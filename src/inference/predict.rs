@@ -1,5 +1,6 @@
 //! Files through models to files: read, computed and written at the same time.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -73,11 +74,24 @@ pub fn predict(
     procedure: &Procedure,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Failure>> {
+    predict_some(ensemble, (images, 0..images.len()), products, procedure, watcher)
+}
+
+/// As [`predict`], for some of the images that follow each other; the results of the others come into the same files, from other
+/// programs.
+pub(super) fn predict_some(
+    ensemble: &mut Ensemble,
+    (images, own): (&[ImageSource], Range<usize>),
+    products: &Products,
+    procedure: &Procedure,
+    watcher: &mut dyn Watcher,
+) -> Result<Vec<Failure>> {
     // The files of other programs that write there stay.
     let lock = match procedure.share {
         None => FolderLock::take(products.folder()).ok(),
         Some(_) => None,
     };
+    let _share_lock = procedure.share.map(|share| share.lock(products.folder())).transpose()?;
     let share = match procedure.share {
         Some(share) => share.suffix(),
         None if lock.is_some() => String::new(),
@@ -90,14 +104,16 @@ pub fn predict(
     let work = description(ensemble, images, products, procedure);
     let mut journal = Journal::open(products.folder(), &share, &work, procedure.resume)?;
     let before = journal.count();
-    let mut outputs = Outputs::new(products, images, &mut journal)?;
+    let shared = procedure.share.map(|_| own.clone());
+    let work = identity(ensemble, products, procedure);
+    let mut outputs = Outputs::new(products, images, Some(work), shared, &mut journal)?;
     products.write_legend()?;
     let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
     let done = if ensemble.model().architecture.is_of_volumes() {
-        predict_volumes(ensemble, images, products, cutting, &mut outputs, watcher)
+        predict_volumes(ensemble, (images, own), products, cutting, &mut outputs, watcher)
     } else {
-        let parts = planned(ensemble, images, cutting, &mut outputs, before > 0)?;
-        run(ensemble, images, products, &parts, &mut outputs, keep_going, watcher)
+        let parts = planned(ensemble, (images, own.clone()), cutting, &mut outputs, before > 0)?;
+        run(ensemble, (images, own), products, &parts, &mut outputs, keep_going, watcher)
     };
     let error = match done {
         Ok(failures) => {
@@ -120,6 +136,11 @@ pub fn predict(
 /// Whether an error says that something is wrong with an image.
 fn is_of_image(error: &Error) -> bool {
     matches!(error, Error::Input { .. } | Error::Mismatch(_))
+}
+
+/// What is done, whatever the images are.
+pub(super) fn identity(ensemble: &Ensemble, products: &Products, procedure: &Procedure) -> String {
+    format!("{} {} {:?}", ensemble.identity(), products.identity(), procedure.cutting)
 }
 
 /// What is done, in one line that is another for other work.
@@ -147,10 +168,10 @@ fn description(
     format!("{:032x} {} images", hash.finish_128(), images.len())
 }
 
-/// The parts of all images that are left to do.
+/// The parts of the images `own` that are left to do.
 pub(super) fn planned(
     ensemble: &mut Ensemble,
-    images: &[ImageSource],
+    (images, own): (&[ImageSource], Range<usize>),
     cutting: &Cutting,
     outputs: &mut Outputs<'_>,
     resumed: bool,
@@ -163,7 +184,7 @@ pub(super) fn planned(
     };
     // Images of a kind are cut alike, and as an earlier run has begun with them: other memory may be free now.
     let (mut parts, mut passed_over) = (Vec::new(), 0);
-    for (index, image) in images.iter().enumerate() {
+    for (index, image) in images.iter().enumerate().take(own.end).skip(own.start) {
         // What is wrong with it is told when it is read.
         let Ok((_, height, width)) = page_size(image) else {
             parts.push(Part::whole(index, Extent::plane(0, 0)));
@@ -231,10 +252,10 @@ fn measured_halo(
     plan::effective_halo(ensemble, extent, &measured, budget, reach, &mut |part| reader.read(part))
 }
 
-/// Applies `ensemble` to the parts. With `keep_going`, the images that cannot be used are passed over and given.
+/// Applies `ensemble` to the parts, which are those of the images `own`. With `keep_going`, the images that cannot be used are passed over and given.
 pub(super) fn run(
     ensemble: &mut Ensemble,
-    images: &[ImageSource],
+    (images, own): (&[ImageSource], Range<usize>),
     products: &Products,
     parts: &[Part],
     outputs: &mut Outputs<'_>,
@@ -242,7 +263,7 @@ pub(super) fn run(
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Failure>> {
     let (sender, written) = channel();
-    let mut reporter = Reporter::new(watcher, images, written);
+    let mut reporter = Reporter::new(watcher, images, own.clone(), written);
     let mut failures = Vec::new();
     let grey = ensemble.model().architecture.inputs == 1;
     // Of slabs, pictures show the slice in the middle.
@@ -281,7 +302,9 @@ pub(super) fn run(
                 };
                 let found = found.map_err(|error| match error {
                     Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", source.name())),
-                    Error::Stopped { .. } => Error::Stopped { done: part.image, count: images.len() },
+                    Error::Stopped { .. } => {
+                        Error::Stopped { done: part.image - own.start, count: own.len() }
+                    }
                     other => other,
                 })?;
                 let shown = products.wants_image().then(|| {
@@ -329,10 +352,11 @@ fn core_of(part: &Part, patch: &Array3<f32>) -> Array3<f32> {
     patch.slice(s![.., core.rows(), core.columns()]).to_owned()
 }
 
-/// Reports to the watcher which images the writing thread has finished. The watcher is called on the computing thread alone.
+/// Reports to the watcher which of the images `own` the writing thread has finished. The watcher is called on the computing thread alone.
 pub(super) struct Reporter<'a> {
     watcher: &'a mut dyn Watcher,
     images: &'a [ImageSource],
+    own: Range<usize>,
     written: Receiver<(usize, Written)>,
     stopped: bool,
 }
@@ -341,9 +365,10 @@ impl<'a> Reporter<'a> {
     pub(super) fn new(
         watcher: &'a mut dyn Watcher,
         images: &'a [ImageSource],
+        own: Range<usize>,
         written: Receiver<(usize, Written)>,
     ) -> Self {
-        Self { watcher, images, written, stopped: false }
+        Self { watcher, images, own, written, stopped: false }
     }
 
     fn report(&mut self, index: usize, done: f64, written: Option<&Written>) -> Flow {
@@ -351,8 +376,8 @@ impl<'a> Reporter<'a> {
         let report = ImageReport {
             work: ImageWork::Predict,
             name: &name,
-            index,
-            count: self.images.len(),
+            index: index.saturating_sub(self.own.start),
+            count: self.own.len(),
             done,
             score: None,
             files: written.map_or(&[], |written| &written.files),

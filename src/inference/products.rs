@@ -283,6 +283,11 @@ impl Products {
         self.products.iter().map(|product| self.file_as(*product, &stack.stem, wanted)).collect()
     }
 
+    /// Whether several programs can write the files of a stack together, each some of its images.
+    pub(super) fn are_shared(&self, stack: &StackOf) -> bool {
+        stack.is_in_order() && self.stack_files(stack).iter().all(|(_, format)| format.is_shared())
+    }
+
     /// The files of an image by itself, one for each product, and their formats.
     pub(super) fn image_files(&self, stem: &str) -> Vec<(PathBuf, StackFormat)> {
         let file = |product: &Product| {

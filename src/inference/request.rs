@@ -1,14 +1,17 @@
 //! What is asked for when files are predicted, as users write it, and the work that follows from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use log::info;
 
 use super::ensemble::Ensemble;
-use super::predict::{Failure, Procedure, predict};
+use super::predict::{Failure, Procedure, identity, predict_some};
 use super::products::{Products, Wishes};
-use crate::images::{Discovery, ImageSource, StackFormat};
+use super::share::Share;
+use super::volumes::volume_of_each;
+use crate::images::{Discovery, ImageSource, SharedStack, StackFormat};
 use crate::network::{Model, Splits};
 use crate::watcher::Watcher;
 use crate::{Error, Result};
@@ -99,6 +102,8 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Work {
     images: Vec<ImageSource>,
+    /// Those of them that are to be done here. The others are there because their results come into the same files.
+    own: Range<usize>,
     products: Products,
     procedure: Procedure,
     /// The images of all shares.
@@ -134,10 +139,12 @@ impl Request {
             return Err(Error::setting("out", found, "give a folder for several results"));
         }
         let all = images.len();
+        let mut own = 0..all;
         if let Some(share) = self.procedure.share {
-            images = share.of(images);
+            let of_volumes = ensemble.model().architecture.is_of_volumes();
+            (images, own) = shared_out(images, share, &products, of_volumes)?;
         }
-        Ok(Work { images, products, procedure: self.procedure, all })
+        Ok(Work { images, own, products, procedure: self.procedure, all })
     }
 
     /// The slices of recordings such as those that the models were trained on, each of them as the mean of all.
@@ -192,10 +199,53 @@ impl Request {
     }
 }
 
+/// The images that a share has, by their range, among those that are needed for them: the others of their files, and of their volumes for
+/// networks of volumes. A share has whole files, or some of the images of files whose results several programs can write together, or in
+/// files of their own.
+///
+/// # Errors
+/// As [`volume_of_each`].
+fn shared_out(
+    images: Vec<ImageSource>,
+    share: Share,
+    products: &Products,
+    of_volumes: bool,
+) -> Result<(Vec<ImageSource>, Range<usize>)> {
+    let grouping = products.grouping(&images);
+    let stack = |index: usize| grouping.places[index].map(|(stack, _)| stack);
+    // Where each thing begins that one program must do, and where the last one ends.
+    let goes_on = |index: usize| {
+        let before = index.checked_sub(1).and_then(stack);
+        stack(index)
+            .is_some_and(|stack| before == Some(stack) && !products.are_shared(&grouping.stacks[stack]))
+    };
+    let mut starts: Vec<usize> = (0..images.len()).filter(|index| !goes_on(*index)).collect();
+    let things = share.of(starts.len());
+    starts.push(images.len());
+    let own = starts[things.start]..starts[things.end];
+    if own.is_empty() {
+        return Ok((Vec::new(), 0..0));
+    }
+    let volumes = if of_volumes { volume_of_each(&images)? } else { Vec::new() };
+    let are_together = |a: usize, b: usize| {
+        (stack(a).is_some() && stack(a) == stack(b))
+            || volumes.get(a).is_some_and(|volume| volumes.get(b) == Some(volume))
+    };
+    let (mut start, mut end) = (own.start, own.end);
+    while start > 0 && are_together(start - 1, own.start) {
+        start -= 1;
+    }
+    while end < images.len() && are_together(end, own.end - 1) {
+        end += 1;
+    }
+    let images = images.into_iter().take(end).skip(start).collect();
+    Ok((images, own.start - start..own.end - start))
+}
+
 impl Work {
     /// How many images there are to do.
     pub fn count(&self) -> usize {
-        self.images.len()
+        self.own.len()
     }
 
     /// How many images there are in all shares together.
@@ -208,6 +258,32 @@ impl Work {
         self.products.files(&self.images)
     }
 
+    /// The results that are not there, or not whole: of those that several programs fill together, with the slices that are missing.
+    pub fn missing(&self, ensemble: &Ensemble) -> Vec<(PathBuf, Vec<Range<usize>>)> {
+        let work = identity(ensemble, &self.products, &self.procedure);
+        let grouping = self.products.grouping(&self.images);
+        let shared =
+            grouping.stacks.iter().filter(|stack| self.products.are_shared(stack)).flat_map(|stack| {
+                let work = stack.work(&self.images, &work);
+                let files = self.products.stack_files(stack).into_iter();
+                files.map(move |(path, _)| {
+                    let shared = SharedStack::of(&path, stack.members.len(), &work);
+                    (path, shared)
+                })
+            });
+        let shared: BTreeMap<PathBuf, SharedStack> = shared.collect();
+        let files = self.files().into_iter();
+        files
+            .filter_map(|file| match shared.get(&file) {
+                Some(stack) if stack.is_begun() => {
+                    let missing = stack.missing();
+                    (!missing.is_empty() || !file.exists()).then_some((file, missing))
+                }
+                _ => (!file.exists()).then(|| (file, Vec::new())),
+            })
+            .collect()
+    }
+
     /// Checks all that can be known before the first image is computed, and makes the folder for results. An image that does not fit the
     /// models is left for its turn where such images are passed over.
     ///
@@ -215,16 +291,16 @@ impl Work {
     /// As [`Ensemble::check_image`] and [`Products::prepare`].
     pub fn prepare(&self, ensemble: &Ensemble) -> Result<()> {
         if !self.procedure.keep_going {
-            self.images.iter().try_for_each(|image| ensemble.check_image(image))?;
+            self.images[self.own.clone()].iter().try_for_each(|image| ensemble.check_image(image))?;
         }
         self.products.prepare(&self.images)
     }
 
-    /// Does it, as [`predict`].
+    /// Does it, as [`predict`](super::predict()).
     ///
     /// # Errors
-    /// As [`predict`].
+    /// As [`predict`](super::predict()).
     pub fn run(&self, ensemble: &mut Ensemble, watcher: &mut dyn Watcher) -> Result<Vec<Failure>> {
-        predict(ensemble, &self.images, &self.products, &self.procedure, watcher)
+        predict_some(ensemble, (&self.images, self.own.clone()), &self.products, &self.procedure, watcher)
     }
 }

@@ -54,8 +54,8 @@ impl<'a> Series<'a> {
         keep_going: bool,
         watcher: &mut dyn Watcher,
     ) -> Result<Vec<Failure>> {
-        let mut outputs = Outputs::new(self.products, images, &mut self.journal)?;
-        let parts = planned(ensemble, images, &self.cutting, &mut outputs, false)?;
-        run(ensemble, images, self.products, &parts, &mut outputs, keep_going, watcher)
+        let mut outputs = Outputs::new(self.products, images, None, None, &mut self.journal)?;
+        let parts = planned(ensemble, (images, 0..images.len()), &self.cutting, &mut outputs, false)?;
+        run(ensemble, (images, 0..images.len()), self.products, &parts, &mut outputs, keep_going, watcher)
     }
 }

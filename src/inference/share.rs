@@ -1,9 +1,11 @@
 //! One of several equal shares of a prediction, which several programs make together.
 
 use std::fmt;
+use std::ops::Range;
+use std::path::Path;
 use std::str::FromStr;
 
-use crate::images::ImageSource;
+use crate::files::FolderLock;
 use crate::{Error, Result};
 
 /// Share `number` of `count`, counted from 1.
@@ -14,6 +16,9 @@ pub struct Share {
 }
 
 impl Share {
+    /// All that there is.
+    pub const WHOLE: Self = Self { number: 1, count: 1 };
+
     /// The share that a job of a Slurm array has, by the variables that `variable` gives: `SLURM_ARRAY_TASK_ID`, `_MIN`, `_STEP` and
     /// `_COUNT`; `None` outside of one, and in one of a single job.
     pub fn of_slurm(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
@@ -24,19 +29,34 @@ impl Share {
         (count > 1 && number <= count).then_some(Self { number, count })
     }
 
-    /// The images of this share. All images of a file are of one share, so that each file is written by one program.
-    pub fn of(self, images: Vec<ImageSource>) -> Vec<ImageSource> {
-        let mut files: Vec<Vec<ImageSource>> = Vec::new();
-        for image in images {
-            match files.last_mut() {
-                Some(file) if file[0].place() == image.place() => file.push(image),
-                _ => files.push(vec![image]),
-            }
-        }
-        let (number, count, all) = (self.number, self.count, files.len());
-        // Runs of files that follow each other, about equally many.
-        let start = |number: usize| number * (all / count) + number.min(all % count);
-        files.drain(start(number - 1)..start(number)).flatten().collect()
+    /// What this share has of `count` things: neighbours, and about as many as the others have.
+    pub fn of(self, count: usize) -> Range<usize> {
+        // The larger shares come first.
+        let start = |number: usize| number * (count / self.count) + number.min(count % self.count);
+        start(self.number - 1)..start(self.number)
+    }
+
+    /// The part of this share that falls to `rank` of `size` programs that do it together.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for more parts than can be counted.
+    pub fn among(self, rank: usize, size: usize) -> Result<Self> {
+        let count = self.count.checked_mul(size).ok_or_else(|| {
+            Error::setting("part", self, format!("it cannot be cut into {size} more; give fewer"))
+        })?;
+        Ok(Self { number: (self.number - 1) * size + rank + 1, count })
+    }
+
+    /// Keeps other programs from doing the same share in `folder` as long as this is kept.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when another program does it, or when the folder takes no files.
+    pub(super) fn lock(self, folder: &Path) -> Result<FolderLock> {
+        FolderLock::take_part(
+            folder,
+            &self.suffix(),
+            &format!("another run of msd-gpu does part {self}; wait for its end"),
+        )
     }
 
     /// What the names of files of this share have at their end.
@@ -94,5 +114,19 @@ mod tests {
         assert_eq!(of("0", "0", "", "2"), Some(Share { number: 1, count: 2 }));
         assert_eq!(of("0", "0", "", "1"), None);
         assert_eq!(of("", "", "", ""), None);
+    }
+
+    #[test]
+    fn all_shares_are_all_things_in_their_order_and_can_be_shared_themselves() {
+        for (count, shares, ranks) in [(5, 2, 1), (3, 4, 2), (100, 7, 3), (0, 2, 2)] {
+            let parts = (1..=shares).flat_map(|number| {
+                (0..ranks).map(move |rank| Share { number, count: shares }.among(rank, ranks).unwrap())
+            });
+            let all: Vec<usize> = parts.flat_map(|part| part.of(count)).collect();
+            assert_eq!(all, (0..count).collect::<Vec<_>>(), "{count} in {shares} for {ranks}");
+        }
+        assert_eq!(Share { number: 1, count: 2 }.of(5), 0..3);
+        assert_eq!(Share::WHOLE.of(5), 0..5);
+        assert!(Share { number: 1, count: usize::MAX }.among(0, 2).is_err());
     }
 }

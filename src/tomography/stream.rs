@@ -255,6 +255,8 @@ fn sink(scan: &Scan, share: &Share, wishes: &ScanWishes, written: usize) -> Resu
         classes: Vec::new(),
         resume: written > 0,
         written,
+        work: None,
+        share: None,
     };
     new.values(wishes.format)
 }

@@ -2,6 +2,8 @@
 
 use super::support::Bench;
 use super::train::{bench, model, segment};
+#[cfg(all(feature = "mpi", target_os = "linux"))]
+use super::volumes::{contents, stack};
 
 /// What makes sums of gradients differ by rounding: images of three sizes in each batch, weights by class, Dice, clipping, an average, a
 /// schedule that looks back, and layers that stay.
@@ -48,7 +50,7 @@ fn cpus(count: usize) -> String {
 fn any_number_of_devices_gives_the_same_bits() {
     let bench = started();
     for (task, command) in [("segment", segment(SEGMENT)), ("regress", REGRESS.into())] {
-        for count in 1..=4 {
+        for count in [1, 2, 3, 4, 8] {
             let device = cpus(count);
             bench.succeeds(&format!("{command} --max-epochs 5 --device {device} --out {task}{count}"));
             same(&bench, &format!("{task}1"), &format!("{task}{count}"));
@@ -234,6 +236,31 @@ mod processes {
         let alone = "train segment --images images --targets images_labels --depth 3 --device cpu --max-steps 1 --out run";
         let (output, said) = ended(mpirun(&bench, 1, alone).env("MSD_GPU_MPI", "none"));
         assert!(output.status.success(), "{said}");
+    }
+
+    /// Processes that `mpirun` starts share files, and the slices of a stack, without being told to.
+    #[test]
+    #[ignore = "needs mpirun, which tests/run.sh installs"]
+    fn processes_share_a_prediction() {
+        let bench = started();
+        stack(&bench, "s.tif", 11, (40, 30));
+        let call = "predict --model start images s.tif --format zarr --device cpu --out";
+        bench.succeeds(&format!("{call} one"));
+        for count in [2, 3] {
+            let said = trains(&bench, count, &format!("{call} many"));
+            assert_eq!(contents(&bench.path("many")), contents(&bench.path("one")));
+            assert_eq!(said.matches("images done; the results are in many").count(), 1, "{said}");
+            assert_eq!(said.matches("this is part 1/").count(), 1, "{said}");
+            std::fs::remove_dir_all(bench.path("many")).unwrap();
+        }
+        // What is wrong with an image of any process is told by one, and ends all.
+        bench.bytes("images/9.png", b"no image");
+        let (output, said) = ended(&mut mpirun(&bench, 3, &format!("{call} broken --keep-going")));
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(said.matches("9.png").count(), 1, "{said}");
+        let (output, said) = ended(&mut mpirun(&bench, 3, &format!("{call} broken")));
+        assert!(!output.status.success(), "{said}");
+        assert_eq!(said.matches("error: ").count(), 1, "{said}");
     }
 
     /// The process of a rank, by the variables that it was started with.

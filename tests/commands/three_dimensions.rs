@@ -12,7 +12,7 @@ use msd_gpu::phantom::cells::cells;
 use crate::support::{Bench, regression};
 
 /// A model of volumes that looks 9 pixels far, and 6 slices.
-fn model() -> Model {
+pub(super) fn model() -> Model {
     let base = regression(1, 1);
     let architecture = Architecture {
         dimensions: 3,
@@ -28,7 +28,7 @@ fn model() -> Model {
 }
 
 /// Slices of numbers that differ from slice to slice.
-fn slices(extent: Extent) -> Vec<Array2<f32>> {
+pub(super) fn slices(extent: Extent) -> Vec<Array2<f32>> {
     let slice = |z: usize| {
         Array2::from_shape_fn((extent.y, extent.x), |(y, x)| {
             ((z * 53 + y * 37 + x * 101 + y * x * 7) % 251) as f32

@@ -1,4 +1,4 @@
-//! `msd-gpu predict` on images and stacks in parts: tiles, memory, shares, and going on after it was stopped.
+//! `msd-gpu predict` on images and stacks in parts: tiles, memory, and going on after it was stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ fn looking_far(classes: bool) -> Model {
 }
 
 /// A model of `depth` layers, of two classes or of one value.
-fn of_depth(depth: usize, classes: bool) -> Model {
+pub(super) fn of_depth(depth: usize, classes: bool) -> Model {
     let base = if classes { segmentation(&[0, 7]) } else { regression(1, 1) };
     let architecture = Architecture {
         dilations: vec![1, 2, 3, 4, 5],
@@ -38,13 +38,13 @@ fn of_depth(depth: usize, classes: bool) -> Model {
 }
 
 /// A stack of 16 bits whose pages differ.
-fn stack(bench: &Bench, path: &str, pages: usize, size: (usize, usize)) {
+pub(super) fn stack(bench: &Bench, path: &str, pages: usize, size: (usize, usize)) {
     let page = |z: usize| pattern(size).mapv(|v| (v as usize * (z + 3) % 251) as u16);
     bench.stack(path, &(0..pages).map(page).collect::<Vec<_>>(), "");
 }
 
 /// Starts the program and kills it some time later.
-fn kill_after(bench: &Bench, arguments: &str, time: Duration) {
+pub(super) fn kill_after(bench: &Bench, arguments: &str, time: Duration) {
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("msd-gpu"))
         .args(arguments.split_whitespace())
         .current_dir(bench.path(""))
@@ -195,7 +195,7 @@ fn a_prediction_that_is_killed_goes_on_and_gives_the_same() {
 }
 
 /// All files in a folder and those inside it, by their paths from it.
-fn contents(folder: &std::path::Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn contents(folder: &std::path::Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = PathBuf::from(entry.file_name().unwrap());
@@ -248,24 +248,6 @@ fn results_have_the_format_that_is_wanted_and_go_on_in_it() {
         "predict --model m.safetensors s.tif --device cpu --format gif --out no",
         &["--format", "nifti"],
     );
-}
-
-#[test]
-fn shares_make_the_whole_and_what_is_missing_is_listed() {
-    let bench = Bench::new();
-    bench.model("m.safetensors", &segmentation(&[0, 7]));
-    for name in ["a", "b", "c", "d", "e"] {
-        bench.grey(&format!("in/{name}.png"), (9, 8));
-    }
-    let call = "predict --model m.safetensors in --device cpu --out out";
-    bench.succeeds(&format!("{call} --part 2/2"));
-    assert_eq!(bench.names("out"), ["d.png", "e.png"]);
-    let missing = bench.run(&format!("{call} --verify"));
-    assert_eq!((missing.code, missing.stdout.lines().count()), (1, 3), "{}", missing.stderr);
-    bench.succeeds(&format!("{call} --part 1/2"));
-    assert_eq!(bench.names("out").len(), 5);
-    assert_eq!(bench.run(&format!("{call} --verify")).code, 0);
-    bench.refuses(&format!("{call} --part 3/2"), &["--part", "1/4"]);
 }
 
 #[test]

@@ -121,6 +121,8 @@ fn make(folder: &Path, name: &str, wedge: bool, seed: u64) -> Result<()> {
         std::fs::create_dir_all(&folder)
             .map_err(|e| Error::output(&folder, format!("{e}; name a folder that can be made with --out")))?;
         Ok(NewStack {
+            work: None,
+            share: None,
             path: folder.join(format!("{name}.tif")),
             extent: EXTENT,
             channels: 1,

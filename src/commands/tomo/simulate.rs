@@ -164,6 +164,8 @@ pub fn run(arguments: &SimulateArguments) -> Result<()> {
         classes: Vec::new(),
         resume: false,
         written: 0,
+        work: None,
+        share: None,
     };
     let mut sink = new.values(stack_format)?;
     let line = scanner.attenuation_of_a_pixel(&phantom);

@@ -93,6 +93,11 @@ impl StackFormat {
         !matches!(self, StackFormat::Zarr | StackFormat::Zarr04 | StackFormat::Hdf5)
     }
 
+    /// Whether several programs can fill a stack together, each with images of its own.
+    pub fn is_shared(self) -> bool {
+        matches!(self, StackFormat::Zarr | StackFormat::Zarr04)
+    }
+
     /// The name that the unfinished file of `path` is made of.
     pub fn unfinished(self, path: &Path) -> PathBuf {
         match self {
@@ -215,7 +220,9 @@ impl NewStack {
             }
             other => open_typed(self.of_type(content.numbers()), other)?,
         };
-        Ok(StackSink::new(&self.path, self.extent, self.channels, file, store, self.written))
+        let own = self.own_images();
+        let next = own.start + self.written;
+        Ok(StackSink::new(&self.path, Extent { z: own.end, ..self.extent }, self.channels, file, store, next))
     }
 }
 

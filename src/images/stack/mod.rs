@@ -20,6 +20,7 @@ mod shape;
 mod sink;
 mod zarr;
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use tiff::decoder::DecodingResult;
@@ -28,6 +29,7 @@ pub use create::{Content, StackFormat};
 pub(super) use fixed::{FixedFile, Places};
 pub use sink::StackSink;
 pub(super) use sink::{Store, store_labels};
+pub use zarr::SharedStack;
 
 use super::source::SampleType;
 use super::tiff::StackLayout;
@@ -49,8 +51,13 @@ pub struct NewStack {
     pub classes: Vec<ClassLook>,
     /// Whether to go on with an unfinished file that a stopped program left.
     pub resume: bool,
-    /// How many images at the beginning that program has written.
+    /// How many images at the beginning, or of `share`, that program has written.
     pub written: usize,
+    /// What the stack is a result of, where that is known. OME-Zarr holds it.
+    pub work: Option<String>,
+    /// The images that this program writes, where others write the others at the same time, for the same `work`; in formats
+    /// that [can be shared](StackFormat::is_shared) alone.
+    pub share: Option<Range<usize>>,
 }
 
 /// A stack of numbers of one type.
@@ -64,13 +71,20 @@ struct TypedStack {
     classes: Vec<ClassLook>,
     resume: bool,
     written: usize,
+    work: Option<String>,
+    share: Option<Range<usize>>,
 }
 
 impl NewStack {
     fn of_type(&self, numbers: SampleType) -> TypedStack {
-        let NewStack { path, extent, channels, layout, classes, resume, written } = self.clone();
+        let NewStack { path, extent, channels, layout, classes, resume, written, work, share } = self.clone();
         let layout = layout.unwrap_or_else(|| StackLayout::slices(extent.z));
-        TypedStack { path, extent, channels, numbers, layout, classes, resume, written }
+        TypedStack { path, extent, channels, numbers, layout, classes, resume, written, work, share }
+    }
+
+    /// The images that this program writes.
+    fn own_images(&self) -> Range<usize> {
+        self.share.clone().unwrap_or(0..self.extent.z)
     }
 }
 

@@ -62,16 +62,16 @@ pub(in crate::images) fn store_labels(format: LabelFormat) -> Store<i64> {
 }
 
 impl<T: Copy + Default, F: StackFile> StackSink<T, F> {
-    /// Results of `extent` and `channels` for `file`, of which `written` slices at the beginning are there already.
+    /// Results of `extent` and `channels` for `file`, which takes slices from number `next` on.
     pub(in crate::images) fn new(
         path: &Path,
         extent: Extent,
         channels: usize,
         file: F,
         store: Store<T>,
-        written: usize,
+        next: usize,
     ) -> Self {
-        Self { path: path.to_path_buf(), extent, channels, file, store, next: written, slab: None }
+        Self { path: path.to_path_buf(), extent, channels, file, store, next, slab: None }
     }
 
     /// Passes over parts of the slice whose turn it is, which a program that was killed has written before.

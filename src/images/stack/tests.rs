@@ -26,6 +26,8 @@ fn stack(path: &Path, extent: Extent, channels: usize, numbers: SampleType) -> T
         classes: Vec::new(),
         resume: false,
         written: 0,
+        work: None,
+        share: None,
     }
 }
 

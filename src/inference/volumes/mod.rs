@@ -47,13 +47,13 @@ struct Slab {
 }
 
 /// Applies `ensemble`, whose networks are of three dimensions, to the volumes that `images` are slices of, as
-/// [`predict`](super::predict()) does; `outputs` take the result of each slice.
+/// [`predict`](super::predict()) does; `outputs` take the result of each of the slices `own`.
 ///
 /// # Errors
 /// As [`predict`](super::predict()).
 pub(super) fn predict_volumes(
     ensemble: &mut Ensemble,
-    images: &[ImageSource],
+    (images, own): (&[ImageSource], Range<usize>),
     products: &Products,
     cutting: &Cutting,
     outputs: &mut Outputs<'_>,
@@ -76,8 +76,12 @@ pub(super) fn predict_volumes(
         };
         for span in spans(z, cut.tile.z, cut.halo[0]) {
             let slices = span.core.clone().map(|slice| volume.members.start + slice);
+            let slices: Vec<_> = slices.filter(|image| own.contains(image)).collect();
+            if slices.is_empty() {
+                continue;
+            }
             let is_done = |image| outputs.done(&[part(image, volume.extent)]) == [true];
-            if slices.clone().all(is_done) {
+            if slices.iter().copied().all(is_done) {
                 passed_over += slices.len();
             } else {
                 slabs.push(Slab { volume: index, span });
@@ -85,10 +89,10 @@ pub(super) fn predict_volumes(
         }
     }
     if passed_over > 0 {
-        info!("going on: {passed_over} of {} slices are done", images.len());
+        info!("going on: {passed_over} of {} slices are done", own.len());
     }
     let (sender, written) = channel();
-    let mut reporter = Reporter::new(watcher, images, written);
+    let mut reporter = Reporter::new(watcher, images, own.clone(), written);
     let mut reader = Reader::new(images, &volumes, grey);
     let measures = ensemble.measures();
     let wants_image = products.wants_image();
@@ -111,7 +115,9 @@ pub(super) fn predict_volumes(
             let found = compute(ensemble, volume, slab, &cut, &read, products, &mut progress);
             let found = found.map_err(|error| match error {
                 Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", images[first].name())),
-                Error::Stopped { .. } => Error::Stopped { done: first, count: images.len() },
+                Error::Stopped { .. } => {
+                    Error::Stopped { done: first.saturating_sub(own.start), count: own.len() }
+                }
                 other => other,
             })?;
             let shown: Vec<Option<Shown>> = slab
@@ -127,7 +133,7 @@ pub(super) fn predict_volumes(
             let volume = &volumes[slab.volume];
             for ((slice, found), shown) in slab.span.core.clone().zip(&found).zip(&shown) {
                 let image = volume.members.start + slice;
-                if outputs.done(&[part(image, volume.extent)]) == [true] {
+                if !own.contains(&image) || outputs.done(&[part(image, volume.extent)]) == [true] {
                     continue;
                 }
                 let result = Some((shown.as_ref(), found));
@@ -146,6 +152,19 @@ pub(super) fn predict_volumes(
 /// A slice as the part that its result is written as.
 fn part(image: usize, volume: Extent) -> Part {
     Part::whole(image, Extent::plane(volume.y, volume.x))
+}
+
+/// The number of the volume that each image is a slice of.
+///
+/// # Errors
+/// As [`volumes`].
+pub(super) fn volume_of_each(images: &[ImageSource]) -> Result<Vec<usize>> {
+    let volumes = volumes(images)?;
+    Ok(volumes
+        .iter()
+        .enumerate()
+        .flat_map(|(index, volume)| volume.members.clone().map(move |_| index))
+        .collect())
 }
 
 /// The volumes that images are slices of: those of a file, or those of a folder in files of their own.

@@ -71,6 +71,8 @@ impl Project {
             classes: classes.iter().map(look).collect(),
             resume: false,
             written: 0,
+            work: None,
+            share: None,
         };
         let mut sink = stack.labels(StackFormat::Tiff, LabelFormat::Png8, Some(&palette(&classes)))?;
         for slice in 0..image.slices {
@@ -131,8 +133,17 @@ impl Project {
         let extent = Extent::new(image.slices, image.height, image.width);
         let path = self.folder.join(&file);
         let (layout, classes) = (None, Vec::new());
-        let stack =
-            NewStack { path: path.clone(), extent, channels: 1, layout, classes, resume: false, written: 0 };
+        let stack = NewStack {
+            path: path.clone(),
+            extent,
+            channels: 1,
+            layout,
+            classes,
+            resume: false,
+            written: 0,
+            work: None,
+            share: None,
+        };
         let mut sink = stack.labels(StackFormat::Tiff, LabelFormat::Png8, None)?;
         for (slice, page) in pages.iter().enumerate() {
             for top in (0..image.height).step_by(ROWS) {
@@ -253,6 +264,8 @@ impl Project {
                 classes,
                 resume: false,
                 written: 0,
+                work: None,
+                share: None,
             };
             let mut sink = stack.labels(StackFormat::Png, LabelFormat::Png8, Some(&palette))?;
             for top in (0..image.height).step_by(ROWS) {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::axes::Axes;
 use super::planes::chunk_side;
+use super::shared::{MADE_BY, WORK};
 use crate::images::source::{SampleKind, SampleType};
 use crate::images::stack::ClassLook;
 use crate::images::units::spelled_out;
@@ -27,16 +28,25 @@ impl OmeVersion {
         }
     }
 
-    /// The files of a group with these attributes, by name.
-    pub(super) fn group(self, attributes: Value) -> Vec<(&'static str, Value)> {
+    /// The files of a group with these attributes, by name, and with what it is a result of.
+    pub(super) fn group(self, mut attributes: Value, work: Option<&str>) -> Vec<(&'static str, Value)> {
+        let made_by = work.map(|work| json!({WORK: work}));
         match self {
-            OmeVersion::V04 => vec![(".zgroup", json!({"zarr_format": 2})), (".zattrs", attributes)],
+            OmeVersion::V04 => {
+                if let Some(made_by) = made_by {
+                    attributes[MADE_BY] = made_by;
+                }
+                vec![(".zgroup", json!({"zarr_format": 2})), (".zattrs", attributes)]
+            }
             OmeVersion::V05 => {
                 let mut ome = json!({"version": self.name()});
                 if let (Value::Object(ome), Value::Object(attributes)) = (&mut ome, attributes) {
                     ome.extend(attributes);
                 }
-                let group = json!({"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}});
+                let mut group = json!({"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}});
+                if let Some(made_by) = made_by {
+                    group["attributes"][MADE_BY] = made_by;
+                }
                 vec![("zarr.json", group)]
             }
         }

@@ -1,6 +1,7 @@
 //! Stacks as OME-Zarr: folders in which each image is a file of its own, and smaller copies of it for viewers.
 //!
 //! - `axes`: where an image lies in the array. `planes`: an image in smaller sizes and in chunks. `metadata`: files of JSON.
+//! - `shared`: a folder that several programs fill, each with images of its own ([`SharedStack`]).
 //!
 //! Values are an image: the arrays `0`, `1`, … of the levels stand in the root, whose attributes tell of them. Class labels are
 //! what OME-Zarr calls labels: their levels stand in the group `labels/NAME`, with colours and names of classes, and the group
@@ -21,8 +22,10 @@
 mod axes;
 mod metadata;
 mod planes;
+mod shared;
 
 use std::io::{self, ErrorKind, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -33,6 +36,7 @@ use tiff::decoder::DecodingResult;
 use self::axes::Axes;
 pub(in crate::images) use self::metadata::OmeVersion;
 use self::planes::{Plane, shard};
+pub use self::shared::SharedStack;
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
 use crate::files::{remove_unfinished, unfinished_name, write_bytes_atomic};
@@ -52,8 +56,12 @@ pub(in crate::images) struct ZarrFile {
     unfinished: PathBuf,
     /// Where the arrays of the levels stand in it, with a slash at the end where that is not the root.
     place: String,
-    /// How many images have been written.
-    written: usize,
+    /// The images that this program writes.
+    own: Range<usize>,
+    /// The next of them.
+    next: usize,
+    /// Whether the folder has got its name meanwhile, from another program that has written the same.
+    is_named: bool,
     /// Whether what is unfinished stays when this is dropped.
     kept: bool,
 }
@@ -76,11 +84,19 @@ impl ZarrFile {
         let unfinished = unfinished_name(path);
         let stem = stem_of(path);
         let place = if stack.classes.is_empty() { String::new() } else { format!("labels/{stem}/") };
-        let (axes, written) = (Axes::of(&stack), stack.written);
+        let axes = Axes::of(&stack);
+        let own = stack.share.clone().unwrap_or(0..stack.extent.z);
+        let next = own.start + stack.written;
         // What is another stack's stays where it is refused.
-        let mut file = Self { stack, version, axes, unfinished, place, written, kept: true };
+        let mut file =
+            Self { stack, version, axes, unfinished, place, own, next, is_named: false, kept: true };
         file.settle_replaced()?;
-        if written > 0 {
+        if file.stack.share.is_some() {
+            file.join()?;
+            // Others write there.
+            return Ok(file);
+        }
+        if file.stack.written > 0 {
             file.check_unfinished()?;
         } else {
             file.start()?;
@@ -136,8 +152,8 @@ impl ZarrFile {
         })
     }
 
-    /// Makes the unfinished folder anew.
-    fn start(&self) -> Result<()> {
+    /// Refuses a place for the folder that is not there.
+    fn check_place(&self) -> Result<()> {
         let parent = self.stack.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         if let Some(parent) = parent
             && !parent.is_dir()
@@ -145,6 +161,12 @@ impl ZarrFile {
             let problem = format!("the folder {} is not there; make the folder first", parent.display());
             return Err(Error::output(&self.stack.path, problem));
         }
+        Ok(())
+    }
+
+    /// Makes the unfinished folder anew.
+    fn start(&self) -> Result<()> {
+        self.check_place()?;
         remove(&self.unfinished).map_err(|error| self.failed(error))?;
         for (place, json) in self.arrays() {
             self.write_json(&place, &json)?;
@@ -152,19 +174,57 @@ impl ZarrFile {
         Ok(())
     }
 
+    /// The images are gone that were written before.
+    fn not_there(&self) -> Error {
+        let problem = format!(
+            "{} images of it were to be there in {}, which holds none or others; start it anew",
+            self.stack.written,
+            self.unfinished.display()
+        );
+        Error::output(&self.stack.path, problem)
+    }
+
+    /// Makes the unfinished folder, or takes part in filling the one that another program has made.
+    fn join(&self) -> Result<()> {
+        if self.stack.work.is_none() {
+            let problem =
+                "several programs fill it, and it is not said what it is a result of; give its `work`";
+            return Err(Error::output(&self.stack.path, problem));
+        }
+        self.check_place()?;
+        shared::take_back(&self.stack.path).map_err(|error| self.failed(error))?;
+        for (place, json) in self.groups().into_iter().chain(self.arrays()) {
+            // Of programs that find nothing here at the same time all write the same.
+            match read_json(&self.unfinished.join(&place)) {
+                None => self.write_json(&place, &json)?,
+                Some(found) if found == json => {}
+                Some(_) => {
+                    let problem = format!(
+                        "{} holds an unfinished result of other images, models or settings; give the same as before, or remove that folder",
+                        self.unfinished.display()
+                    );
+                    return Err(Error::output(&self.stack.path, problem));
+                }
+            }
+        }
+        // What this program has written before is not passed over where it is gone.
+        let last_level = self.levels().len() - 1;
+        let last = self.stack.channels.saturating_sub(1);
+        let is_gone = |image: &usize| !self.file(last_level, *image, last, [0, 0]).exists();
+        if (self.own.start..self.next).any(|image| is_gone(&image)) {
+            return Err(self.not_there());
+        }
+        (0..=last_level).try_for_each(|level| {
+            std::fs::create_dir_all(self.level(level)).map_err(|error| self.failed(error))
+        })
+    }
+
     /// Refuses an unfinished folder that is another stack's, and removes what a killed program left of an image in it, or of the
     /// groups.
     fn check_unfinished(&self) -> Result<()> {
         for (place, json) in self.arrays() {
-            let found = std::fs::read(self.unfinished.join(place)).ok();
-            let found = found.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-            if found.as_ref() != Some(&json) {
-                let problem = format!(
-                    "{} images of it were to be there in {}, which holds none or others; start it anew",
-                    self.written,
-                    self.unfinished.display()
-                );
-                return Err(Error::output(&self.stack.path, problem));
+            if read_json(&self.unfinished.join(place)) != Some(json) {
+                return Err(self.not_there());
             }
         }
         // What the groups say may have been half-written, when all images were there.
@@ -173,7 +233,7 @@ impl ZarrFile {
         }
         for channel in 0..self.stack.channels {
             for level in 0..self.levels().len() {
-                if let Some(folder) = self.file(level, self.written, channel, [0, 0]).parent() {
+                if let Some(folder) = self.file(level, self.next, channel, [0, 0]).parent() {
                     remove_unfinished(folder);
                 }
             }
@@ -183,13 +243,43 @@ impl ZarrFile {
 
     /// The file of a chunk or shard of one channel of an image, by its place among those of the image.
     fn file(&self, level: usize, image: usize, channel: usize, place: [usize; 2]) -> PathBuf {
-        let mut file = self.unfinished.join(format!("{}{level}", self.place));
-        if self.version == OmeVersion::V05 {
-            file.push("c");
-        }
+        let mut file = self.level(level);
         let outer = self.axes.place(image, channel);
         file.extend(outer.into_iter().chain(place).map(|place| place.to_string()));
         file
+    }
+
+    /// The folder of the chunks of a level.
+    fn level(&self, level: usize) -> PathBuf {
+        let folder = self.unfinished.join(format!("{}{level}", self.place));
+        if self.version == OmeVersion::V05 { folder.join("c") } else { folder }
+    }
+
+    /// Writes a chunk or shard, in the folder of a level.
+    fn write_chunk(&self, level: usize, file: &Path, bytes: &[u8]) -> Result<()> {
+        // Of a folder that others fill too, the level must be there: else it has got its name meanwhile.
+        if self.stack.share.is_some() {
+            let (level, inside) = (self.level(level), file.parent().unwrap_or(file));
+            let mut folders: Vec<_> = inside
+                .ancestors()
+                .take_while(|folder| **folder != level && folder.starts_with(&level))
+                .collect();
+            while let Some(folder) = folders.pop() {
+                match std::fs::create_dir(folder) {
+                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(self.failed(error)),
+                    _ => {}
+                }
+            }
+        }
+        self.write(file, bytes)
+    }
+
+    /// Whether the folder has its name, from another program that has written what was left.
+    fn is_named_by_others(&self) -> bool {
+        self.stack.share.is_some()
+            && !self.unfinished.exists()
+            && self.stack.work.is_some()
+            && shared::work_of(&self.stack.path) == self.stack.work
     }
 
     /// Writes one channel of an image, and the smaller levels of it.
@@ -200,47 +290,46 @@ impl ZarrFile {
             }
             if self.version == OmeVersion::V05 {
                 let chunks = plane.chunks(gzip);
-                self.write(&self.file(level, image, channel, [0, 0]), &shard(&chunks))?;
+                self.write_chunk(level, &self.file(level, image, channel, [0, 0]), &shard(&chunks))?;
                 continue;
             }
             let along = columns.div_ceil(planes::chunk_side(columns));
             for (number, chunk) in plane.chunks(zlib).into_iter().enumerate() {
-                self.write(&self.file(level, image, channel, [number / along, number % along]), &chunk)?;
+                let place = [number / along, number % along];
+                self.write_chunk(level, &self.file(level, image, channel, place), &chunk)?;
             }
         }
         Ok(())
     }
 
-    /// Writes what the groups say.
-    fn write_groups(&self) -> Result<()> {
+    /// What the groups say, and in which files inside the folder. The last is what programs know the folder by.
+    fn groups(&self) -> Vec<(String, Value)> {
         let stem = stem_of(&self.stack.path);
         let size = self.stack.layout.voxel_size();
         let multiscales = |place: &str| {
             self.version.multiscales(&stem, &self.axes, size, self.levels().len(), self.labels(), place)
         };
-        let group = |place: &str, attributes: Value| {
-            self.version
-                .group(attributes)
-                .iter()
-                .try_for_each(|(name, json)| self.write_json(&format!("{place}{name}"), json))
+        let mut groups = Vec::new();
+        let mut group = |place: &str, attributes: Value, work: Option<&str>| {
+            let files = self.version.group(attributes, work).into_iter();
+            groups.extend(files.map(|(name, json)| (format!("{place}{name}"), json)));
         };
         if self.labels() {
             let label = self.version.image_label(&self.stack.classes);
-            group(&self.place, json!({"multiscales": multiscales(""), "image-label": label}))?;
-            group("labels/", json!({"labels": [stem]}))?;
+            group(&self.place, json!({"multiscales": multiscales(""), "image-label": label}), None);
+            group("labels/", json!({"labels": [stem]}), None);
         }
-        group("", json!({"multiscales": multiscales(&self.place)}))
+        group("", json!({"multiscales": multiscales(&self.place)}), self.stack.work.as_deref());
+        groups
     }
 
-    /// Where a result is kept while another takes its place.
-    fn replaced(&self) -> PathBuf {
-        let name = self.stack.path.file_name().unwrap_or_default().to_string_lossy();
-        self.stack.path.with_file_name(format!(".{name}.replaced"))
+    fn write_groups(&self) -> Result<()> {
+        self.groups().iter().try_for_each(|(place, json)| self.write_json(place, json))
     }
 
     /// Brings back, or removes, a result that was about to be replaced when the program was killed.
     fn settle_replaced(&self) -> Result<()> {
-        let replaced = self.replaced();
+        let replaced = replaced(&self.stack.path);
         if !replaced.exists() {
             return Ok(());
         }
@@ -262,10 +351,10 @@ impl StackFile for ZarrFile {
         let (extent, channels) = (self.stack.extent, self.stack.channels);
         let name = self.stack.path.display();
         let whole = Window::new(part.slices(), 0..extent.y, 0..extent.x);
-        if part != whole || part.z != self.written || part.slices().end > extent.z {
+        if part != whole || part.z != self.next || part.slices().end > self.own.end {
             return Err(Error::Mismatch(format!(
                 "{part} was given to {name}, which takes whole images in order, of which {} is the next; give it that",
-                self.written
+                self.next
             )));
         }
         let pixels = extent.y * extent.x;
@@ -279,12 +368,20 @@ impl StackFile for ZarrFile {
         }
         for image in 0..part.extent.z {
             for channel in 0..channels {
+                if self.is_named {
+                    break;
+                }
                 let start = (channel * part.extent.z + image) * pixels;
                 let numbers = map_type!(&numbers, values => values[start..start + pixels].to_vec());
                 let plane = Plane { numbers, rows: extent.y, columns: extent.x };
-                self.put_plane(part.z + image, channel, plane)?;
+                if let Err(error) = self.put_plane(part.z + image, channel, plane) {
+                    self.is_named = self.is_named_by_others();
+                    if !self.is_named {
+                        return Err(error);
+                    }
+                }
             }
-            self.written += 1;
+            self.next += 1;
         }
         Ok(())
     }
@@ -294,15 +391,20 @@ impl StackFile for ZarrFile {
     }
 
     fn done(self: Box<Self>) -> Result<()> {
-        if self.written < self.stack.extent.z {
-            let problem = format!(
-                "{} of {} images have been written; write the others too",
-                self.written, self.stack.extent.z
-            );
+        let (written, own) = (self.next - self.own.start, self.own.len());
+        if written < own {
+            let problem = format!("{written} of {own} images have been written; write the others too");
             return Err(Error::output(&self.stack.path, problem));
         }
+        if let (Some(_), Some(work)) = (&self.stack.share, &self.stack.work) {
+            return match shared::mark(&self.unfinished, &self.own) {
+                Err(_) if self.is_named || self.is_named_by_others() => Ok(()),
+                Err(error) => Err(error),
+                Ok(()) => SharedStack::of(&self.stack.path, self.stack.extent.z, work).finish(),
+            };
+        }
         self.write_groups()?;
-        let replaced = self.replaced();
+        let replaced = replaced(&self.stack.path);
         let is_there = self.stack.path.exists();
         if is_there {
             std::fs::rename(&self.stack.path, &replaced).map_err(|error| self.failed(error))?;
@@ -323,6 +425,16 @@ impl Drop for ZarrFile {
             log::debug!("{} cannot be removed: {error}", self.unfinished.display());
         }
     }
+}
+
+/// Where a result is kept while another takes its place.
+fn replaced(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.replaced"))
+}
+
+fn read_json(file: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
 /// Whether the folder at `path` is one of Zarr, or an empty one.

@@ -31,6 +31,8 @@ fn stack(
         classes: Vec::new(),
         resume: false,
         written: 0,
+        work: None,
+        share: None,
     }
 }
 

@@ -1,0 +1,193 @@
+//! A Zarr folder that several programs fill, each with images of its own.
+//!
+//! All of them write into one unfinished folder. A program that has written its images leaves a mark there, an empty file that names
+//! them. Whoever leaves the last mark gives the folder its name. What the folder is a result of stands in the attributes of its group
+//! from the beginning, so that nobody adds images to the result of other models or settings.
+
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{remove, replaced};
+use crate::error::{Error, Result};
+use crate::files::{remove_unfinished, unfinished_name, write_bytes_atomic};
+
+/// The key of the attributes under which stands what made a folder.
+pub(super) const MADE_BY: &str = "msd_gpu";
+pub(super) const WORK: &str = "work";
+/// How the names of marks begin and end, as those of all unfinished files do.
+const MARK: (&str, &str) = (".msd-gpu-images-", ".part");
+/// How often a folder is given its name while another program does the same.
+const TRIES: usize = 5;
+
+/// How far the programs are that fill a stack together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedStack {
+    path: PathBuf,
+    /// How many images it has.
+    count: usize,
+    is_whole: bool,
+    /// The images that have been written and marked, in order.
+    written: Vec<Range<usize>>,
+}
+
+impl SharedStack {
+    /// That of `count` images which is called `path` when it is whole, where it is a result of `work`.
+    pub fn of(path: &Path, count: usize, work: &str) -> Self {
+        let is_by_work = |folder: &Path| work_of(folder).as_deref() == Some(work);
+        let is_whole = is_by_work(path);
+        let unfinished = [unfinished_name(path), complete_name(path)];
+        let mut written: Vec<_> =
+            unfinished.iter().filter(|folder| is_by_work(folder)).flat_map(|folder| marks(folder)).collect();
+        written.sort_unstable_by_key(|images| (images.start, images.end));
+        Self { path: path.to_path_buf(), count, is_whole, written }
+    }
+
+    /// Whether some images have been written and not all.
+    pub fn is_begun(&self) -> bool {
+        !self.is_whole && !self.written.is_empty()
+    }
+
+    /// Whether all of `images` have been written.
+    pub fn has(&self, images: &Range<usize>) -> bool {
+        self.missing().iter().all(|missing| missing.end <= images.start || images.end <= missing.start)
+    }
+
+    /// The images that are missing, or of which it is not known that they are there.
+    pub fn missing(&self) -> Vec<Range<usize>> {
+        let (mut missing, mut end) = (Vec::new(), 0);
+        let whole = 0..self.count;
+        for images in if self.is_whole { std::slice::from_ref(&whole) } else { &self.written } {
+            if images.start > end {
+                missing.push(end..images.start);
+            }
+            end = end.max(images.end);
+        }
+        if end < self.count {
+            missing.push(end..self.count);
+        }
+        missing
+    }
+
+    /// Gives the folder its name where all images are there, which the program that wrote the last one may not have come to.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when it cannot be renamed.
+    pub fn finish(&self) -> Result<()> {
+        if self.is_whole {
+            remove_unfinished(&self.path);
+            return Ok(());
+        }
+        if !self.missing().is_empty() {
+            return Ok(());
+        }
+        name(&self.path).map_err(|error| {
+            let problem = format!("{error}; check that the folder may be written to");
+            Error::output(&self.path, problem).caused_by(error)
+        })
+    }
+}
+
+/// What the folder is a result of, as its group says; `None` where there is none, or it does not say so.
+pub(super) fn work_of(folder: &Path) -> Option<String> {
+    const MOST_BYTES: u64 = 16 << 20;
+    let read = |name: &str| -> Option<Value> {
+        let file = folder.join(name);
+        if std::fs::metadata(&file).ok()?.len() > MOST_BYTES {
+            return None;
+        }
+        serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+    };
+    let attributes =
+        read("zarr.json").map(|group| group["attributes"].clone()).or_else(|| read(".zattrs"))?;
+    attributes[MADE_BY][WORK].as_str().map(str::to_owned)
+}
+
+/// Says that `images` have been written into the unfinished `folder`.
+///
+/// # Errors
+/// As [`write_bytes_atomic`].
+pub(super) fn mark(folder: &Path, images: &Range<usize>) -> Result<()> {
+    write_bytes_atomic(folder.join(format!("{}{}-{}{}", MARK.0, images.start, images.end, MARK.1)), b"")
+}
+
+/// The images that the marks in an unfinished folder name.
+fn marks(folder: &Path) -> Vec<Range<usize>> {
+    let images = |name: &str| -> Option<Range<usize>> {
+        let (start, end) = name.strip_prefix(MARK.0)?.strip_suffix(MARK.1)?.split_once('-')?;
+        Some(start.parse().ok()?..end.parse().ok()?)
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| images(&entry.file_name().to_string_lossy())).collect()
+}
+
+/// What the folder is called while it is complete and has not got its name.
+fn complete_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    unfinished_name(&path.with_file_name(format!("{name}.complete")))
+}
+
+/// Makes a complete folder that has not got its name, as a program was killed, an unfinished one again.
+pub(super) fn take_back(path: &Path) -> io::Result<()> {
+    let (complete, unfinished) = (complete_name(path), unfinished_name(path));
+    if unfinished.exists() || !complete.exists() {
+        return Ok(());
+    }
+    match std::fs::rename(complete, unfinished) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Gives the complete folder of `path` its name, in the place of what was there. Of several programs that do so one succeeds, and the
+/// others do nothing.
+fn name(path: &Path) -> io::Result<()> {
+    let complete = complete_name(path);
+    match std::fs::rename(unfinished_name(path), &complete) {
+        // Another program has it, or was killed when it had.
+        Err(error) if error.kind() == ErrorKind::NotFound && !complete.exists() => return Ok(()),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    remove_leftovers(&complete);
+    let replaced = replaced(path);
+    for tried in 1.. {
+        let is_there = match std::fs::rename(path, &replaced) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        match std::fs::rename(&complete, path) {
+            Ok(()) => break,
+            Err(error) => {
+                // What was there is brought back, unless another program has put the new one in its place.
+                if is_there && !path.exists() {
+                    std::fs::rename(&replaced, path)?;
+                }
+                match error.kind() {
+                    ErrorKind::NotFound => return Ok(()),
+                    _ if tried < TRIES => {}
+                    _ => return Err(error),
+                }
+            }
+        }
+    }
+    if let Err(error) = remove(&replaced) {
+        log::warn!("{} cannot be removed: {error}", replaced.display());
+    }
+    // The marks, which were needed until now: a program that is killed before finds by them that all is there.
+    remove_unfinished(path);
+    Ok(())
+}
+
+/// Removes what killed programs left of images in the folders inside `folder`; the marks stay.
+fn remove_leftovers(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_unfinished(entry.path());
+            remove_leftovers(&entry.path());
+        }
+    }
+}
