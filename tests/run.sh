@@ -38,12 +38,12 @@ environment="${CARGO_TARGET_DIR:-target}/python-checks"
 python="$environment/bin/python"
 
 install_python_packages() {
-  if ! "$python" -c 'import dask.array, h5py, imagecodecs, maturin, mrcfile, mypy, nibabel, numpy, ome_zarr, ome_zarr_models, onnxruntime, pytest, tifffile, zarr' 2>/dev/null; then
+  if ! "$python" -c 'import dask.array, distributed, h5py, imagecodecs, maturin, mrcfile, mypy, nibabel, numpy, ome_zarr, ome_zarr_models, onnxruntime, pytest, tifffile, zarr' 2>/dev/null; then
     echo "== installing Python packages for the checks of exported models, image files and the Python module"
     if ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
       install_debian_packages python3 python3-venv || true
     fi
-    python3 -m venv "$environment" && "$python" -m pip install --quiet 'dask[array]' h5py imagecodecs maturin mrcfile mypy nibabel \
+    python3 -m venv "$environment" && "$python" -m pip install --quiet 'dask[array,distributed]' h5py imagecodecs maturin mrcfile mypy nibabel \
       numpy ome-zarr ome-zarr-models onnxruntime pytest tifffile zarr
   fi
 }
@@ -158,6 +158,8 @@ if install_python_packages; then
   check_stacks
   echo "== an HDF5 dataset that grows"
   check_growing_datasets
+  echo "== the arithmetic of what many GPUs would take"
+  "$python" -m doctest benches/scaling_model.py benches/peers/steps_to_score.py
   echo "== the Python module"
   check_python_module
 else
@@ -172,10 +174,11 @@ else
   [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
 fi
 if command -v shellcheck >/dev/null || { command -v apt-get >/dev/null && install_debian_packages shellcheck; }; then
-  echo "== job scripts"
+  echo "== job scripts and the container recipe"
   shellcheck examples/slurm/*.sh
+  bash tests/container_recipe.sh
 else
-  echo "== not checked: job scripts, as there is no shellcheck"
+  echo "== not checked: job scripts and the container recipe, as there is no shellcheck"
   [ -z "${MSD_GPU_ALL_CHECKS:-}" ]
 fi
 if command -v node >/dev/null; then

@@ -13,4 +13,7 @@
 #SBATCH --output=%x-%A-%a.log
 set -eu
 
+# Whether the GPU works, and what is missing where it does not.
+msd-gpu doctor --seconds 10
+
 exec msd-gpu predict --model "${RUN:-run}" "${VOLUME:-volume.ome.zarr}" --out "${RESULT:-result.ome.zarr}" --resume

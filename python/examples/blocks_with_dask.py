@@ -2,6 +2,7 @@
 
 import dask.array as da
 import msd_gpu
+import msd_gpu.dask
 import numpy as np
 
 stack = np.load("stack.npy", mmap_mode="r")  # (n, y, x); it is not read as a whole
@@ -10,6 +11,5 @@ labels = np.load("labels.npy")  # (k, y, x): labels of the first k slices
 model = msd_gpu.train(stack[: len(labels)], labels, task="segment", max_minutes=10, verbose=True)
 
 blocks = da.from_array(stack, chunks=(1, 512, 512))
-around = {0: 0, 1: model.halo, 2: model.halo}
-found = da.map_overlap(model.predict, blocks, depth=around, boundary="none", dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
+found = msd_gpu.dask.predict(blocks, model)
 np.save("segmented.npy", found.compute())  # what model.predict(stack) gives

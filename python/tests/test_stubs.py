@@ -110,12 +110,12 @@ def mypy(tmp_path):
     pytest.importorskip("mypy")
     package = tmp_path / "stubs" / "msd_gpu"
     package.mkdir(parents=True)
-    for name in (STUB.name, "py.typed"):
+    for name in (STUB.name, "dask.py", "py.typed"):
         (package / name).write_text(STUB.with_name(name).read_text())
 
     def run(*files):
-        # Of dask, some functions have no types.
-        options = ["--strict", "--untyped-calls-exclude=dask", "--cache-dir", str(tmp_path / "cache")]
+        # Of dask and distributed, some functions have no types.
+        options = ["--strict", "--untyped-calls-exclude=dask", "--untyped-calls-exclude=distributed", "--cache-dir", str(tmp_path / "cache")]
         return subprocess.run(
             [sys.executable, "-m", "mypy", *options, *map(str, files)],
             capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "MYPYPATH": str(tmp_path / "stubs")},
@@ -126,8 +126,8 @@ def mypy(tmp_path):
 
 
 def test_mypy_accepts_the_stub_and_the_examples(mypy):
-    files = [mypy.stub, *EXAMPLES.glob("*.py")]
-    assert len(files) > 2
+    files = [mypy.stub, mypy.stub.with_name("dask.py"), *EXAMPLES.glob("*.py")]
+    assert len(files) > 3
     done = mypy(*files)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -163,9 +163,13 @@ def test_mypy_refuses_what_train_refuses(mypy, tmp_path):
         "model.predict(images, out=[[0]])\n"
         "model.apply('a.tif', 'b', halos=3)\n"
         "model.apply('a.tif', 'b', format='gif')\n"
+        "import dask.array as da\nimport msd_gpu.dask\n"
+        "msd_gpu.dask.predict(da.zeros((4, 8, 8)), model, halo='auto')\n"
+        "msd_gpu.dask.predict(da.zeros((4, 8, 8)), 3)\n"
+        "msd_gpu.dask.predict(da.zeros((4, 8, 8)), model, device=lambda: 3)\n"
     )
     done = mypy(program)
-    for line in range(4, 12):
+    for line in (*range(4, 12), *range(14, 17)):
         assert f"wrong.py:{line}: error" in done.stdout, done.stdout
 
 
@@ -182,6 +186,9 @@ def test_examples_run(example, tmp_path):
     images, labels = discs(8)
     for name, array in [("stack", images), ("labels", labels[:5]), ("noisy", images), ("clean", images // 2)]:
         np.save(tmp_path / f"{name}.npy", array)
+    if "stack.zarr" in example.read_text():
+        pytest.importorskip("distributed")
+        pytest.importorskip("zarr").save(str(tmp_path / "stack.zarr"), images)
     quick = (
         "import msd_gpu, sys\n"
         "train, quick = msd_gpu.train, dict(max_minutes=None, max_steps=9, device='cpu', depth=3, stem='none')\n"
