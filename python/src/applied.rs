@@ -7,12 +7,13 @@ use msd_gpu::Error;
 use msd_gpu::devices::{self, Device, TuningPolicy};
 use msd_gpu::evaluation::Scoring;
 use msd_gpu::geometry::tiles::Tile;
+use msd_gpu::geometry::{Extent, Window};
 use msd_gpu::inference::{self, Prediction, WholeImage};
 use msd_gpu::network::{self, Measure, Task};
 use msd_gpu::samples::LabelRule;
 use msd_gpu::training::TaskKind;
 use msd_gpu::watcher::{Flow, ImageReport, Watcher};
-use ndarray::{Array3, ArrayD, Axis};
+use ndarray::{Array2, Array3, ArrayD, Axis, concatenate, s};
 use numpy::Element;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -36,6 +37,33 @@ type Watch<'a> = &'a mut dyn FnMut(f64) -> Flow;
 enum Piece<'a> {
     Image(&'a Array3<f32>),
     Tile { patch: &'a Array3<f32>, tile: &'a Tile, whole: &'a WholeImage },
+}
+
+/// What is found for the slices of a volume, which lie one below the other.
+trait Sliced: Sized {
+    /// What is found for each of `count` slices.
+    fn slices(self, count: usize) -> Vec<Self>;
+}
+
+impl Sliced for Prediction {
+    fn slices(self, count: usize) -> Vec<Self> {
+        let height = self.mean.dim().1 / count.max(1);
+        let of = |values: &Array3<f32>, z: usize| {
+            values.slice(s![.., z * height..(z + 1) * height, ..]).to_owned()
+        };
+        let slice = |z| Self {
+            mean: of(&self.mean, z),
+            deviation: self.deviation.as_ref().map(|values| of(values, z)),
+        };
+        (0..count).map(slice).collect()
+    }
+}
+
+impl Sliced for Array2<u32> {
+    fn slices(self, count: usize) -> Vec<Self> {
+        let height = self.dim().0 / count.max(1);
+        (0..count).map(|z| self.slice(s![z * height..(z + 1) * height, ..]).to_owned()).collect()
+    }
 }
 
 /// Where models run, as it was asked for.
@@ -116,13 +144,8 @@ impl Applied {
         measure.transpose().map_err(raised)
     }
 
-    /// Refuses models of volumes, and those whose results have a finer grid than their images: arrays are taken slice by slice, and those of
-    /// results are as large as those of images.
+    /// Refuses models whose results have a finer grid than their images: arrays of results are as large as those of images.
     fn check_grid(&self) -> PyResult<()> {
-        if self.model().architecture.is_of_volumes() {
-            let problem = "the model is a network of volumes, which is applied from files to files; use apply, or msd-gpu evaluate for its scores";
-            return Err(PyValueError::new_err(problem));
-        }
         match self.model().factor() {
             1 => Ok(()),
             factor => Err(PyValueError::new_err(format!(
@@ -141,7 +164,13 @@ impl Applied {
         self.check_grid()?;
         let mut stack = Stack::of(array, self.model().architecture.inputs, self.measure(rescale)?)?;
         let extent = stack.extent();
-        if stack.windows().is_some() && extent.pixels() > 0 {
+        if self.model().architecture.is_of_volumes() {
+            let volume = Extent { z: stack.count.unwrap_or(1), ..extent };
+            let tiles = || self.lock().as_mut().ok_or_else(gone)?.tiles(volume, self.place.tile);
+            stack.tiles =
+                if volume.pixels() > 0 { array.py().detach(tiles).map_err(raised)? } else { Vec::new() };
+            stack.is_volume = true;
+        } else if stack.windows().is_some() && extent.pixels() > 0 {
             let tiles = || self.lock().as_mut().ok_or_else(gone)?.tiles(extent, self.place.tile);
             let tiles = array.py().detach(tiles).map_err(raised)?;
             stack.tiles = if tiles.len() > 1 { tiles } else { Vec::new() };
@@ -269,12 +298,15 @@ impl Applied {
 
     /// Does `work` with the models for each image of `stack`, or for its tiles, without the interpreter's lock. Nothing is read and nothing
     /// taken while the models are held: other threads may be needed for that, and may wait for the models themselves.
-    fn each_piece<T: Send>(
+    fn each_piece<T: Sliced + Send>(
         &self,
         stack: &Stack<'_>,
         work: impl Fn(&mut inference::Ensemble, Piece<'_>, Watch<'_>) -> msd_gpu::Result<T> + Sync,
         mut take: impl FnMut(Spot, T) -> PyResult<()>,
     ) -> PyResult<()> {
+        if stack.is_volume {
+            return self.each_tile_of_volume(stack, work, take);
+        }
         let tiled = stack.windows().filter(|_| !stack.tiles.is_empty());
         for index in stack.indices() {
             let Some(windows) = tiled else {
@@ -295,6 +327,71 @@ impl Applied {
             }
         }
         Ok(())
+    }
+
+    /// As [`Self::each_piece`], for an array that is a volume: the slices of each of its tiles are taken one by one.
+    fn each_tile_of_volume<T: Sliced + Send>(
+        &self,
+        stack: &Stack<'_>,
+        work: impl Fn(&mut inference::Ensemble, Piece<'_>, Watch<'_>) -> msd_gpu::Result<T> + Sync,
+        mut take: impl FnMut(Spot, T) -> PyResult<()>,
+    ) -> PyResult<()> {
+        let numbered = |slice: usize| stack.count.map(|_| slice);
+        let whole = self.measured_volume(stack)?;
+        let plane = stack.extent();
+        for tile in &stack.tiles {
+            let mut patch = Vec::new();
+            for slice in tile.patch.slices() {
+                let window = Window::plane(tile.patch.rows(), tile.patch.columns());
+                patch.push(match stack.windows() {
+                    Some(windows) => windows.patch(stack.py, numbered(slice), &window)?,
+                    None => {
+                        let image = stack.image(numbered(slice))?;
+                        image.slice_move(s![.., window.rows(), window.columns()])
+                    }
+                });
+            }
+            let views: Vec<_> = patch.iter().map(|slice| slice.view()).collect();
+            let patch =
+                concatenate(Axis(1), &views).map_err(|error| PyValueError::new_err(error.to_string()))?;
+            let first = numbered(tile.core.slices().start);
+            let piece = Piece::Tile { patch: &patch, tile, whole: &whole };
+            let found = self.compute(stack, first, &patch, |ensemble, watch| work(ensemble, piece, watch))?;
+            let core = Window::plane(tile.core.rows(), tile.core.columns());
+            let window = (core.extent != plane).then_some(core);
+            for (slice, found) in tile.core.slices().zip(found.slices(tile.core.extent.z)) {
+                take(Spot { index: numbered(slice), window }, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What has to be known of a volume before its tiles are computed, read slice by slice.
+    fn measured_volume(&self, stack: &Stack<'_>) -> PyResult<WholeImage> {
+        let (name, channels, rescale) = (stack.name_of(None), stack.channels(), stack.rescale);
+        let measures = stack.py.detach(|| {
+            let mut ensemble = self.lock();
+            let ensemble = ensemble.as_mut().ok_or_else(gone)?;
+            ensemble.check_channels(&name, channels)?;
+            ensemble.rescale(rescale);
+            Ok(ensemble.measures())
+        });
+        let mut failed = None;
+        let found = WholeImage::measured_by_slices(
+            &measures.map_err(raised)?,
+            channels,
+            stack.count.unwrap_or(1),
+            &mut |slice| {
+                stack.image(stack.count.map(|_| slice)).map_err(|error| {
+                    failed = Some(error);
+                    Error::Stopped { done: 0, count: 1 }
+                })
+            },
+        );
+        match failed {
+            Some(error) => Err(error),
+            None => found.map_err(raised),
+        }
     }
 
     /// Has the models compute something of an image, or of a part of it, without the interpreter's lock.
@@ -355,6 +452,11 @@ impl Applied {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         process::enter()?;
+        if self.model().architecture.is_of_volumes() {
+            let problem =
+                "the model is a network of volumes, whose scores are taken from files; use msd-gpu evaluate";
+            return Err(PyValueError::new_err(problem));
+        }
         self.check_grid()?;
         let py = images.py();
         let options = Options::read(function, options, &OPTIONS)?;

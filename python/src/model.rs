@@ -132,6 +132,7 @@ impl Model {
     /// axes are follows from the channels of the images that the model takes (see inputs):
     ///   of one channel: (y, x) is an image, (n, y, x) a stack, and so is (n, 1, y, x);
     ///   of several: (c, y, x) is an image, and (n, c, y, x) a stack.
+    /// For a network of three dimensions a stack is one volume, whose slices see each other, and an image a volume of one slice.
     /// A masked array gives a masked array: masked pixels are filled with the mean of the others of their image and channel,
     /// and masked in the result.
     /// What has a shape, a dtype and slicing, such as a dataset of h5py, an array of zarr or dask, and np.memmap, is read slice by slice,

@@ -31,6 +31,8 @@ pub struct Stack<'py> {
     pub has_channels: bool,
     /// How images are brought to the range of those of training.
     pub rescale: Option<Measure>,
+    /// Whether images are the slices of a volume, which tiles are of.
+    pub is_volume: bool,
     /// The tiles in which images are read and computed; none where each is computed as a whole.
     pub tiles: Vec<Tile>,
 }
@@ -46,7 +48,8 @@ impl<'py> Stack<'py> {
             None => Source::Memory(Numbers::of(array, NAME)?),
         };
         let (array, tiles) = (array.clone(), Vec::new());
-        let mut stack = Self { py, array, source, count: None, has_channels: false, rescale, tiles };
+        let mut stack =
+            Self { py, array, source, count: None, has_channels: false, rescale, is_volume: false, tiles };
         let shape = stack.shape();
         let (count, has_channels) = match (shape, inputs) {
             ([_, _], _) => (None, false),

@@ -30,31 +30,58 @@ impl WholeImage {
     ) -> Result<Self> {
         measure_bands(channels, extent, measures, read).map(Self)
     }
+
+    /// As [`WholeImage::measured`], of a volume of `channels` and so many slices, which `read` gives.
+    ///
+    /// # Errors
+    /// The first error of `read`.
+    pub fn measured_by_slices(
+        measures: &[Measure],
+        channels: usize,
+        slices: usize,
+        read: &mut dyn FnMut(usize) -> Result<Array3<f32>>,
+    ) -> Result<Self> {
+        let mut found = Vec::new();
+        for measure in measures {
+            let normalisation = measure.of_bands(channels, |visit| {
+                (0..slices).try_for_each(|slice| {
+                    visit(read(slice)?.view());
+                    Ok(())
+                })
+            })?;
+            found.push((*measure, normalisation));
+        }
+        Ok(Self(Measured(found)))
+    }
 }
 
 impl Ensemble {
     /// The tiles in which an image of `extent` is computed: one where the memory that is free, or that of the device, holds the image, and
-    /// `tile`, the rows and columns that are kept at most, allows it. Each is computed with all the pixels around it that count.
+    /// `tile`, the rows and columns that are kept at most, allows it. Each is computed with all the pixels around it that count. For
+    /// networks of volumes, `extent` and tiles are those of a volume.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] where not even the smallest tile can be computed.
     pub fn tiles(&mut self, extent: Extent, tile: Option<usize>) -> Result<Vec<Tile>> {
         let cutting = Cutting::new(tile, Halo::Exact, None);
-        let budget = Budget::of(&cutting, self, 0);
-        let halo = self.halo();
-        let tiling = plan::tiling(self, extent, &cutting, &budget, halo);
-        let tiling = tiling.map_err(|error| match error {
+        let tiles = if self.model().architecture.is_of_volumes() {
+            self.tiles_of_volume(extent, &cutting)
+        } else {
+            let budget = Budget::of(&cutting, self, 0);
+            let halo = self.halo();
+            plan::tiling(self, extent, &cutting, &budget, halo).map(|tiling| tiling.tiles(extent).collect())
+        };
+        tiles.map_err(|error| match error {
             Error::OutOfMemory { buffer, wanted, limit_name, limit, .. } => {
                 let way_out = "free some, or apply the model to files with a smaller `halo`".into();
                 Error::OutOfMemory { buffer, wanted, limit_name, limit, way_out }
             }
             other => other,
-        })?;
-        Ok(tiling.tiles(extent).collect())
+        })
     }
 
     /// Predicts the core of `tile` from its `patch`, `[channel][y][x]`, in one piece, whatever the size of tiles that the models were
-    /// opened with. `whole` is what is known of the image.
+    /// opened with. `whole` is what is known of the image. The slices of volumes lie one below the other, in the patch and in the result.
     ///
     /// # Errors
     /// As [`Ensemble::predict_watched`].
@@ -67,9 +94,11 @@ impl Ensemble {
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Prediction> {
         check_patch(patch, tile)?;
-        let found = self
-            .in_one_piece(|ensemble| ensemble.predict_measured((patch, 1), &whole.0, deviation, progress))?;
-        Ok(found.inside(&tile.core_in_patch()))
+        let slices = tile.patch.extent.z;
+        let found = self.in_one_piece(|ensemble| {
+            ensemble.predict_measured((patch, slices), &whole.0, deviation, progress)
+        })?;
+        Ok(found.part_of_volume(slices, &tile.core_in_patch()))
     }
 
     /// As [`Ensemble::predict_tile`] where only the most probable class of each pixel is wanted, `[y][x]`; see [`Ensemble::classify`].
@@ -85,15 +114,17 @@ impl Ensemble {
     ) -> Result<Array2<u32>> {
         check_patch(patch, tile)?;
         self.check_segments()?;
+        let slices = tile.patch.extent.z;
         let found =
-            self.in_one_piece(|ensemble| ensemble.classify_measured((patch, 1), &whole.0, progress))?;
-        Ok(found.inside(&tile.core_in_patch()).into_classes())
+            self.in_one_piece(|ensemble| ensemble.classify_measured((patch, slices), &whole.0, progress))?;
+        Ok(found.part_of_volume(slices, &tile.core_in_patch()).into_classes())
     }
 }
 
 /// Checks that `patch` is that of `tile`.
 fn check_patch(patch: &Array3<f32>, tile: &Tile) -> Result<()> {
-    let expected = (tile.patch.extent.y, tile.patch.extent.x);
+    let Extent { z, y, x } = tile.patch.extent;
+    let expected = (z * y, x);
     if (patch.dim().1, patch.dim().2) == expected {
         return Ok(());
     }

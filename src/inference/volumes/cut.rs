@@ -6,11 +6,9 @@ use std::sync::Arc;
 use log::info;
 use ndarray::{Array3, s};
 
-use super::Volume;
-use super::read::{gathered, read_slice};
+use super::read::gathered;
 use crate::error::Bytes;
 use crate::geometry::{Extent, Window, as_volume, stacked};
-use crate::images::ImageSource;
 use crate::inference::ensemble::Ensemble;
 use crate::inference::plan::{BOUND, Budget, Cutting, Halo};
 use crate::{Error, Result};
@@ -56,20 +54,18 @@ fn patch(volume: Extent, cut: &Cut) -> Extent {
     )
 }
 
-/// How a volume is cut, by the memory that there is.
+/// How a volume of `extent` is cut, by the memory that there is; `read` gives its slices, `[channel][y][x]`, where a halo is to be measured.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] where there is not enough for the smallest tile; what comes of reading the volume where a halo is measured.
 pub(super) fn cut(
     ensemble: &mut Ensemble,
-    images: &[ImageSource],
-    volume: &Volume,
+    extent: Extent,
     cutting: &Cutting,
-    grey: bool,
+    read: &mut dyn FnMut(usize) -> Result<Array3<f32>>,
 ) -> Result<Cut> {
     let budget = Budget::of(cutting, ensemble, 0);
     let all = [ensemble.halo_z(), ensemble.halo(), ensemble.halo()];
-    let extent = volume.extent;
     let whole = Cut { tile: extent, halo: all };
     let holds = |ensemble: &Ensemble, cut: &Cut| {
         wanted(ensemble, &budget, extent, cut).is_ok_and(|bytes| budget.allows(bytes))
@@ -85,7 +81,7 @@ pub(super) fn cut(
     let halo = match cutting.halo {
         Halo::Exact => all,
         Halo::Pixels(halo) => scaled(halo),
-        Halo::Auto => scaled(effective_halo(ensemble, images, volume, grey, &holds, &scaled)?),
+        Halo::Auto => scaled(effective_halo(ensemble, extent, read, &holds, &scaled)?),
     };
     if let Some(side) = cutting.tile {
         return Ok(Cut { tile: Extent::new(side, side, side), halo });
@@ -151,13 +147,11 @@ fn tell(ensemble: &Ensemble, extent: Extent, cut: &Cut, all: [usize; 3]) {
 /// deviation of the outputs, as found in the middle of a volume.
 fn effective_halo(
     ensemble: &mut Ensemble,
-    images: &[ImageSource],
-    volume: &Volume,
-    grey: bool,
+    extent: Extent,
+    read: &mut dyn FnMut(usize) -> Result<Array3<f32>>,
     holds: &dyn Fn(&Ensemble, &Cut) -> bool,
     scaled: &dyn Fn(usize) -> [usize; 3],
 ) -> Result<usize> {
-    let extent = volume.extent;
     let reach = ensemble.halo();
     let core = |length: usize| {
         let size = length.min(COMPARED);
@@ -183,7 +177,7 @@ fn effective_halo(
     let most = around(far);
     let mut slices = Vec::new();
     for slice in most.slices() {
-        slices.push(Arc::new(read_slice(&images[volume.members.start + slice], grey)?));
+        slices.push(Arc::new(read(slice)?));
     }
     let measured = ensemble.measured(&gathered(&slices, &Window::plane(0..extent.y, 0..extent.x)));
     let outputs = |halo: usize, ensemble: &mut Ensemble| -> Result<Vec<Array3<f32>>> {

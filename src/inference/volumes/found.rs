@@ -3,38 +3,54 @@
 use ndarray::{Array2, Array3, Axis, s};
 
 use crate::geometry::tiles::Tile;
-use crate::geometry::{Window, as_volume, stacked};
+use crate::geometry::{Extent, Window, as_volume, stacked};
 use crate::inference::ensemble::{Found, Prediction};
 
 /// The part `window` of what was found for a volume of so many slices, slice by slice.
 pub(super) fn of_slices(found: &Found, slices: usize, window: &Window) -> Vec<Found> {
-    let part = |values: &Array3<f32>| {
-        let values = values.as_standard_layout();
-        let volume = as_volume(values.view(), slices);
-        stacked(volume.slice(s![.., window.slices(), window.rows(), window.columns()]).to_owned())
-    };
-    let height = window.extent.y;
-    let slice =
-        |values: &Array3<f32>, z: usize| values.slice(s![.., z * height..(z + 1) * height, ..]).to_owned();
-    match found {
+    let Extent { z: count, y: height, .. } = window.extent;
+    let rows = |slice: usize| slice * height..(slice + 1) * height;
+    let slice = |values: &Array3<f32>, z: usize| values.slice(s![.., rows(z), ..]).to_owned();
+    match found.part_of_volume(slices, window) {
         Found::Classes(classes) => {
-            let classes = classes.as_standard_layout();
-            let volume = as_volume(classes.view().insert_axis(Axis(0)), slices);
-            let part = volume.slice(s![0, window.slices(), window.rows(), window.columns()]);
-            part.outer_iter().map(|slice| Found::Classes(slice.to_owned())).collect()
+            (0..count).map(|z| Found::Classes(classes.slice(s![rows(z), ..]).to_owned())).collect()
         }
         Found::Prediction(Prediction { mean, deviation }) => {
-            let (mean, deviation) = (part(mean), deviation.as_ref().map(part));
             let of_slice = |z| {
                 let deviation = deviation.as_ref().map(|deviation| slice(deviation, z));
                 Found::Prediction(Prediction { mean: slice(&mean, z), deviation })
             };
-            (0..window.extent.z).map(of_slice).collect()
+            (0..count).map(of_slice).collect()
         }
     }
 }
 
+impl Prediction {
+    /// The part `window` of this, which is of a volume of so many slices that lie one below the other.
+    pub(in crate::inference) fn part_of_volume(&self, slices: usize, window: &Window) -> Self {
+        let part = |values: &Array3<f32>| {
+            let values = values.as_standard_layout();
+            let volume = as_volume(values.view(), slices);
+            stacked(volume.slice(s![.., window.slices(), window.rows(), window.columns()]).to_owned())
+        };
+        Self { mean: part(&self.mean), deviation: self.deviation.as_ref().map(part) }
+    }
+}
+
 impl Found {
+    /// As [`Prediction::part_of_volume`].
+    pub(in crate::inference) fn part_of_volume(&self, slices: usize, window: &Window) -> Self {
+        match self {
+            Found::Classes(classes) => {
+                let classes = classes.as_standard_layout();
+                let volume = as_volume(classes.view().insert_axis(Axis(0)), slices);
+                let part = volume.slice(s![.., window.slices(), window.rows(), window.columns()]).to_owned();
+                Found::Classes(stacked(part).index_axis_move(Axis(0), 0))
+            }
+            Found::Prediction(prediction) => Found::Prediction(prediction.part_of_volume(slices, window)),
+        }
+    }
+
     /// The same of `height` x `width` pixels, without anything in it.
     pub(super) fn blank(&self, height: usize, width: usize) -> Self {
         match self {

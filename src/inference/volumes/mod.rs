@@ -17,22 +17,36 @@ use std::path::PathBuf;
 use std::sync::mpsc::channel;
 
 use log::info;
+use ndarray::Array3;
 
 use self::cut::{Cut, cut};
 use self::found::of_slices;
-use self::read::{ReadSlab, Reader, gathered};
+use self::read::{ReadSlab, Reader, gathered, read_slice};
 use super::ensemble::{Ensemble, Found};
 use super::outputs::Outputs;
 use super::parts::Part;
 use super::plan::Cutting;
 use super::predict::{Failure, Reporter};
 use super::products::{Products, Shown};
-use crate::geometry::tiles::{Span, spans, tiles};
+use crate::geometry::tiles::{Span, Tile, spans, tiles};
 use crate::geometry::{Extent, Window};
 use crate::images::{ImageSource, page_size};
 use crate::pipeline::pipeline;
 use crate::watcher::{Flow, Watcher};
 use crate::{Error, Result};
+
+impl Ensemble {
+    /// The tiles in which a volume of `extent` is computed, each with all that counts around it; see [`Ensemble::tiles`].
+    ///
+    /// # Errors
+    /// As [`Ensemble::tiles`].
+    pub(super) fn tiles_of_volume(&mut self, extent: Extent, cutting: &Cutting) -> Result<Vec<Tile>> {
+        // Nothing has to be measured where all that counts is seen.
+        let mut read = |_| Ok(Array3::default((0, 0, 0)));
+        let cut = cut(self, extent, cutting, &mut read)?;
+        Ok(tiles(extent, cut.tile, cut.halo).collect())
+    }
+}
 
 /// The slices of a volume, by their numbers among the images.
 struct Volume {
@@ -69,7 +83,8 @@ pub(super) fn predict_volumes(
         let cut = match cuts.get(&(z, y, x)) {
             Some(cut) => *cut,
             None => {
-                let cut = cut(ensemble, images, volume, cutting, grey)?;
+                let mut read = |slice: usize| read_slice(&images[volume.members.start + slice], grey);
+                let cut = cut(ensemble, volume.extent, cutting, &mut read)?;
                 cuts.insert((z, y, x), cut);
                 cut
             }
