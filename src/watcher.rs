@@ -119,6 +119,12 @@ pub trait Watcher {
         Flow::Continue(())
     }
 
+    /// A step of training is being computed, layer by layer. An answer to stop takes back what was computed of it, so that a run ends
+    /// soon also where steps take long.
+    fn within_step(&mut self) -> Flow {
+        Flow::Continue(())
+    }
+
     /// A step of training is on its way.
     fn step(&mut self, step: &StepReport) -> Flow {
         let _ = step;

@@ -63,6 +63,8 @@ fn written(folder: &Path, name: &str, kind: &str, numbers: NumberType, values: &
     let path = folder.join(format!("{name}.{}", format.ending()));
     let (slices, height, width) = values.dim();
     let new = NewStack {
+        work: None,
+        share: None,
         path: path.clone(),
         extent: Extent::new(slices, height, width),
         channels: 1,

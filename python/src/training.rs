@@ -273,6 +273,11 @@ impl PythonWatcher {
 }
 
 impl Watcher for PythonWatcher {
+    fn within_step(&mut self) -> Flow {
+        let goes_on = Python::attach(|py| py.check_signals().map(|()| true));
+        self.answer(goes_on)
+    }
+
     fn step(&mut self, report: &StepReport) -> Flow {
         let goes_on = Python::attach(|py| {
             py.check_signals()?;

@@ -48,6 +48,10 @@ impl Watcher for FoldProgress {
         self.progress.started(plan)
     }
 
+    fn within_step(&mut self) -> Flow {
+        self.progress.within_step()
+    }
+
     fn step(&mut self, step: &StepReport) -> Flow {
         self.progress.step(step)
     }

@@ -127,7 +127,7 @@ impl ProgressWatcher {
         });
         let talk = Talk { last_line: Instant::now(), status: String::new(), paused: false };
         let talk = Arc::new(Mutex::new(talk));
-        let interrupt = Interrupt::listen("stopping at the end of this step; the best model so far is kept");
+        let interrupt = Interrupt::listen("stopping; the best model so far is kept");
         let talker = talk_now_and_then(Arc::clone(&talk), bar.is_some());
         Self { interrupt, bar, started: Instant::now(), last_epoch: None, talk, _talker: talker }
     }
@@ -215,6 +215,10 @@ impl Watcher for ProgressWatcher {
         ));
         self.started = Instant::now();
         self.status("the first step is under way".into());
+        self.interrupt.flow()
+    }
+
+    fn within_step(&mut self) -> Flow {
         self.interrupt.flow()
     }
 

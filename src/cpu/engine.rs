@@ -12,6 +12,7 @@ use crate::engine::{
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule};
+use crate::watcher::Flow;
 use crate::{Error, Result, memory};
 
 /// Layers in a block unless the options say otherwise: measured best at 256x256, depth 50 (1, 5, 10 and 20 were tried).
@@ -191,7 +192,7 @@ impl Engine for CpuEngine {
         let mut outputs = memory::reserve("the outputs of the network", count, WAY_OUT)?;
         for image in images.pixels.chunks_exact(self.numbers.architecture.inputs * pixels) {
             if let Some((workspace, numbers)) = self.current() {
-                numbers.run(workspace, image, None);
+                numbers.run(workspace, image, None, &mut || Flow::Continue(()));
                 workspace.take_outputs(&mut outputs);
             }
         }
@@ -199,6 +200,17 @@ impl Engine for CpuEngine {
     }
 
     fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {
+        self.accumulate_while(images, targets, loss, scale, &mut || Flow::Continue(()))
+    }
+
+    fn accumulate_while(
+        &mut self,
+        images: &Images,
+        targets: &Targets,
+        loss: Loss,
+        scale: f32,
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<()> {
         check_batch(&self.numbers.architecture, images, Some((targets, loss)))?;
         self.prepare(images.shape.extent, true)?;
         let pixels = images.shape.extent.pixels();
@@ -208,7 +220,10 @@ impl Engine for CpuEngine {
             let target = ImageTarget::of(targets, index, pixels, self.numbers.architecture.outputs);
             let objective = Objective { target, loss, scale };
             if let Some((workspace, numbers)) = self.current() {
-                let loss = numbers.run(workspace, image, Some(objective));
+                let Some(loss) = numbers.run(workspace, image, Some(objective), go_on) else {
+                    self.take_gradients()?;
+                    return Err(Error::Stopped { done: index, count: images.shape.batch });
+                };
                 self.running_loss += loss;
             }
         }

@@ -17,6 +17,7 @@ use super::volume;
 use super::workspace::{Objective, Workspace};
 use crate::network::{Architecture, ParameterLayout, TAPS};
 use crate::schedule::{Schedule, Step};
+use crate::watcher::Flow;
 
 /// Planes that are read in one go, so that a band of them stays in a core's cache; what they contribute is added up before
 /// it joins a running sum.
@@ -35,9 +36,16 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Runs the forward steps, or all of them when there are targets, for one image; gives the loss.
-    pub(super) fn run(&mut self, pass: &mut Workspace, image: &[f32], objective: Option<Objective>) -> f64 {
-        let mut loss = 0.0;
+    /// Runs the forward steps, or all of them when there are targets, for one image; gives the loss, or `None` where `go_on`, which is
+    /// asked after each step, ends it.
+    pub(super) fn run(
+        &mut self,
+        pass: &mut Workspace,
+        image: &[f32],
+        objective: Option<Objective>,
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Option<f64> {
+        let mut loss = Some(0.0);
         let volumes = self.architecture.is_of_volumes();
         pass.went_back = objective.is_some();
         let steps = std::mem::take(&mut pass.schedule.steps);
@@ -54,7 +62,7 @@ impl Numbers {
                 }
                 Step::Mix { sources, first } => self.mix(pass, sources.clone(), *first),
                 Step::Loss => match objective {
-                    Some(objective) => loss = pass.loss(objective),
+                    Some(objective) => loss = Some(pass.loss(objective)),
                     None => break,
                 },
                 Step::MixWeightGradient { sources, biases } => {
@@ -79,6 +87,10 @@ impl Numbers {
                 Step::BiasGradient { gradients } => self.bias_gradient(pass, gradients.clone()),
             }
             *self.seconds.entry(step.name()).or_default() += start.elapsed().as_secs_f64();
+            if go_on().is_break() {
+                loss = None;
+                break;
+            }
         }
         pass.schedule.steps = steps;
         loss

@@ -30,6 +30,7 @@ pub use targets::{IGNORED, TargetValues, Targets, check_batch};
 use crate::Result;
 use crate::geometry::Shape;
 use crate::network::Architecture;
+use crate::watcher::Flow;
 
 /// What an engine runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +189,23 @@ pub trait Engine: Send {
     /// # Errors
     /// [`crate::Error::Mismatch`] when images or targets do not fit the network or the loss; else as [`Engine::forward`].
     fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()>;
+
+    /// As [`Engine::accumulate`]. An engine that computes layer by layer while this is called asks `go_on` after each of them, and may be
+    /// stopped by it: then gradients and loss are what they are after an update.
+    ///
+    /// # Errors
+    /// [`crate::Error::Stopped`] where `go_on` asked for that; else as [`Engine::accumulate`].
+    fn accumulate_while(
+        &mut self,
+        images: &Images,
+        targets: &Targets,
+        loss: Loss,
+        scale: f32,
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<()> {
+        let _ = go_on;
+        self.accumulate(images, targets, loss, scale)
+    }
 
     /// Ends the step: changes parameters, moments and average by the gradients that were added since the last update, and sets the
     /// gradients to 0.

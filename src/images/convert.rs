@@ -91,6 +91,11 @@ pub fn convert(
     let slices = Slices::new(path, pages)?;
     let pages = slices.pages();
     let first = header(&pages[0])?;
+    if first.is_turned && !wishes.labels {
+        log::warn!(
+            "{path} is stored with white as zero, and is turned so that bright pixels have large numbers; give `labels` for the numbers as they are stored"
+        );
+    }
     let numbers = numbers_of(wishes, NumberType::holding(first.samples), out);
     let Extent { z, y, x } = slices.extent();
     // The file is begun before anything is read, so that what it does not hold is told at once.

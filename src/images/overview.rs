@@ -42,6 +42,11 @@ pub fn overview(path: &str, pages: Vec<ImageSource>, watcher: &mut dyn Watcher) 
     check_one_volume(path, &pages)?;
     let slices = Slices::new(path, pages)?;
     let first = header(&slices.pages()[0])?;
+    if first.is_turned {
+        log::info!(
+            "{path} is stored with white as zero; its numbers are turned, so that bright pixels have large ones"
+        );
+    }
     let (extent, channels) = (slices.extent(), slices.channels());
     let mut statistics = Statistics::new(first.samples, extent.pixels() as u64 * channels as u64, extent.x);
     let mut picture = Array3::zeros((0, 0, 0));

@@ -82,6 +82,7 @@ pub(super) fn header(page: &ImageSource, file: &File) -> Result<Header> {
         // Colour types with bit 2 have alpha.
         alpha: usize::from(header.colour & 4 != 0),
         planar: false,
+        is_turned: false,
         directory: None,
     })
 }

@@ -20,6 +20,8 @@ pub(super) struct Header {
     pub(super) samples: SampleType,
     /// Whether all pixels of a channel come together in the file, instead of all channels of a pixel.
     pub(super) planar: bool,
+    /// Whether the numbers of brightness are turned, as the file has white as zero; labels and weights are not.
+    pub(super) is_turned: bool,
     /// Further channels of the file that are left out, as they say what is transparent.
     pub(super) alpha: usize,
     /// Where the page begins in its TIFF file, so that a long stack need not be walked for each page; `None` for PNG.

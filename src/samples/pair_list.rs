@@ -68,16 +68,19 @@ pub(super) fn read(path: &str, discovery: &Discovery, regression: bool) -> Resul
                 "line {number} has no image or no target; give both, or take the line out"
             )));
         };
-        let found = discovery.discover(&file(image))?;
+        // What is wrong with a file is said with the place in the list that names it.
+        let named = |error: Error| wrong(format!("names in line {number} what cannot be used: {error}"));
+        let found = discovery.discover(&file(image)).map_err(named)?;
         let targets = match regression {
-            true => discovery.discover_targets(&file(target), &found)?,
-            false => discovery.discover_single_channel(&file(target))?,
+            true => discovery.discover_targets(&file(target), &found),
+            false => discovery.discover_single_channel(&file(target)),
         };
+        let targets = targets.map_err(named)?;
         let pairs = discovery.pair(&found, &targets, "target")?;
         let weights = match of(weight) {
             None => pairs.iter().map(|_| None).collect(),
             Some(weight) => {
-                let pages = discovery.discover_single_channel(&file(weight))?;
+                let pages = discovery.discover_single_channel(&file(weight)).map_err(named)?;
                 let images: Vec<_> = pairs.iter().map(|(image, _)| image.clone()).collect();
                 let weighted = discovery.pair(&images, &pages, "weight image")?;
                 weighted.into_iter().map(|(_, page)| Some(page)).collect::<Vec<_>>()

@@ -11,7 +11,7 @@ use super::sample::{Sample, Target};
 use super::weight_images;
 use crate::error::{Error, Result, counted_channels};
 use crate::images::{Discovery, ImageSource, NO_LABEL, page_size, read_image, read_values_with_gaps};
-use crate::metrics::MOST_CLASSES;
+use crate::metrics::{MOST_CLASSES, UNLABELLED};
 
 /// More different values than this in one image are values and not labels, unless it is said that they are labels.
 const MAX_LABELS: usize = 32;
@@ -98,6 +98,29 @@ fn add_values(values: &mut BTreeSet<i64>, all: impl Iterator<Item = i64>, most: 
     true
 }
 
+/// Results of 0 and 1 beside targets of 0 and 255, or the like: two values each, of which one is the same.
+fn written_differently(results: &BTreeSet<i64>, targets: &BTreeSet<i64>) -> Option<String> {
+    if results.len() != 2 || targets.len() != 2 {
+        return None;
+    }
+    let own = |one: &BTreeSet<i64>, other: &BTreeSet<i64>| match one.difference(other).collect::<Vec<_>>()[..]
+    {
+        [value] => Some(*value),
+        _ => None,
+    };
+    let (result, target) = (own(results, targets)?, own(targets, results)?);
+    let common = results.intersection(targets).next()?;
+    let way_out = match result.min(target) {
+        least if least > *common => {
+            format!("give `threshold {least}` where {result} and {target} mean the same")
+        }
+        _ => "give label images that use the same two".to_owned(),
+    };
+    Some(format!(
+        "the results hold {common} and {result} and the targets {common} and {target}, which are compared as three classes; {way_out}"
+    ))
+}
+
 fn file_stem(source: &ImageSource) -> String {
     source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -146,20 +169,26 @@ impl Results {
     /// # Errors
     /// [`Error::Input`] for files that cannot be read as labels, [`Error::Mismatch`] for more than [`MOST_CLASSES`] values.
     pub fn classes(&self) -> Result<LabelMapping> {
-        let mut values = BTreeSet::new();
+        let (mut of_results, mut of_targets) = (BTreeSet::new(), BTreeSet::new());
         for (result, target) in &self.pairs {
             let found = self.labels(result, None)?;
             let wanted = self.labels(target, self.ignored)?;
             let wanted = wanted.into_iter().filter(|value| Some(*value) != self.ignored);
-            let all = found.into_iter().chain(wanted).filter(|value| *value != NO_LABEL);
-            if !add_values(&mut values, all, MOST_CLASSES) {
+            let is_label = |value: &i64| *value != NO_LABEL;
+            let few = add_values(&mut of_results, found.into_iter().filter(is_label), MOST_CLASSES)
+                && add_values(&mut of_targets, wanted.filter(is_label), MOST_CLASSES);
+            if !few || of_results.union(&of_targets).count() > MOST_CLASSES {
                 return Err(Error::Mismatch(format!(
                     "the label images up to {} hold more than {MOST_CLASSES} different values, which is as many classes as are compared; give `task regress` where they are no classes",
                     target.name()
                 )));
             }
         }
-        Ok(LabelMapping { values: values.into_iter().collect(), ignored: self.ignored })
+        if let Some(problem) = written_differently(&of_results, &of_targets) {
+            log::warn!("{problem}");
+        }
+        let values = of_results.union(&of_targets).copied().collect();
+        Ok(LabelMapping { values, ignored: self.ignored })
     }
 
     fn labels(&self, page: &ImageSource, ignored: Option<i64>) -> Result<ndarray::Array2<i64>> {
@@ -179,6 +208,12 @@ impl Results {
                 let found = LabelMapping { ignored: None, ..mapping.clone() };
                 let found = found.encode(&result.name(), &self.labels(result, None)?)?;
                 let wanted = mapping.encode(&target.name(), &self.labels(target, self.ignored)?)?;
+                let is_missing =
+                    |(found, wanted): (&u32, &u32)| *found == UNLABELLED && *wanted != UNLABELLED;
+                if found.dim() == wanted.dim() && found.iter().zip(&wanted).any(is_missing) {
+                    let problem = "holds NaN where its target has a label; wanted a label for each of these pixels, or none in the target";
+                    return Err(Error::input(result.name(), problem));
+                }
                 (found.mapv(|class| class as f32).insert_axis(Axis(0)), Target::Classes(wanted))
             }
             None => {

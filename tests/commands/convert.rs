@@ -19,6 +19,8 @@ fn stack(bench: &Bench, path: &str, numbers: NumberType, values: &Array4<f64>) {
     let (channels, z, y, x) = values.dim();
     let extent = Extent::new(z, y, x);
     let new = NewStack {
+        work: None,
+        share: None,
         path: bench.path(path),
         extent,
         channels,

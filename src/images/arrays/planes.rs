@@ -227,6 +227,7 @@ impl OpenArray {
             width: self.length('X'),
             samples: self.stored.layout().numbers,
             planar: channels < place('Y'),
+            is_turned: false,
             alpha: 0,
             directory: None,
         }

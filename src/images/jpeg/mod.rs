@@ -318,6 +318,7 @@ pub(super) fn header(page: &ImageSource, file: &File) -> Result<Header> {
         width: stream.width,
         samples: SampleType { kind: SampleKind::Unsigned, bits: 8 },
         planar: false,
+        is_turned: false,
         alpha: 0,
         directory: None,
     })

@@ -49,6 +49,7 @@ pub(in crate::images) fn header(page: &ImageSource, file: &File, directory: Opti
         width: stored.width,
         samples: stored.samples,
         planar: stored.planar,
+        is_turned: stored.interpretation == Interpretation::WhiteIsZero && stored.samples.kind == Unsigned,
         alpha: stored.stored_channels - stored.channels,
         directory: Some(directory),
     })

@@ -90,7 +90,15 @@ impl Trainer<'_> {
             Some(order) => self.add_pieces(&batches, scale, &order)?,
             None => {
                 for (images, targets) in &batches {
-                    self.engine.accumulate(images, targets, self.loss, scale)?;
+                    let mut go_on = || watcher.within_step();
+                    match self.engine.accumulate_while(images, targets, self.loss, scale, &mut go_on) {
+                        // The step is not made. It is the next one of a run that goes on from here.
+                        Err(Error::Stopped { .. }) => {
+                            self.stopped = true;
+                            return Ok(());
+                        }
+                        added => added?,
+                    }
                 }
             }
         }
