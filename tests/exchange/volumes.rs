@@ -108,6 +108,14 @@ fn pytorch_gives_what_the_equations_give_for_volumes() {
 }
 
 #[test]
+fn networks_of_volumes_are_written_in_both_formats() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &models()[0]);
+    bench.succeeds("export m.safetensors --onnx out.onnx --torch net.py");
+    assert_eq!(bench.names("."), ["m.safetensors", "net.py", "net.weights.safetensors", "out.onnx"]);
+}
+
+#[test]
 fn networks_of_msd_pytorch_give_what_pytorch_gave() {
     for (name, flags) in [("volumes_regression.torch", ""), ("volumes_segmentation.pt", "--dilations 1,2,4")]
     {
