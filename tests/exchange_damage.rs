@@ -35,7 +35,13 @@ const MAX_BYTES: usize = 4 << 20;
 fn no_missing_or_wrong_byte_panics_or_takes_much_memory() {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exchange/files");
     let read = |bytes: Vec<u8>| import_bytes(bytes, Path::new("damaged"), &ImportOptions::default());
-    let names = ["regression.torch", "segmentation.pt", "regression.safetensors", "regression.h5"];
+    let names = [
+        "regression.torch",
+        "segmentation.pt",
+        "regression.safetensors",
+        "regression.h5",
+        "volumes_regression.torch",
+    ];
     for name in names {
         let whole = std::fs::read(files.join(name)).unwrap();
         assert!(read(whole.clone()).is_ok(), "{name}");

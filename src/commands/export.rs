@@ -15,8 +15,8 @@ pub struct ExportArguments {
     /// Run folder or model file
     #[arg(value_name = "M")]
     model: PathBuf,
-    /// Write an ONNX file: images of any size in their own units to values or probabilities; of a model that makes images finer,
-    /// the network alone, which takes the interpolated image
+    /// Write an ONNX file: images or volumes of any size in their own units to values or probabilities; of a model that makes
+    /// images finer, the network alone, which takes the interpolated image
     #[arg(long, value_name = "FILE", group = "format")]
     onnx: Option<PathBuf>,
     /// Write a PyTorch module, and its weights beside it as FILE.weights.safetensors

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 named_choices! {
     /// What a model can be written as.
     pub enum ExportFormat of "format" {
-        /// An ONNX file: images of any size in their own units to values or probabilities.
+        /// An ONNX file: images or volumes of any size in their own units to values or probabilities.
         Onnx = "onnx",
         /// A PyTorch module, with its weights beside it.
         Torch = "torch",

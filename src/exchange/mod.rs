@@ -38,15 +38,6 @@ fn shared_normalisation(model: &Model) -> Result<&Normalisation> {
     })
 }
 
-/// Refuses a network of volumes.
-fn of_images(model: &Model) -> Result<()> {
-    if model.architecture.is_of_volumes() {
-        let problem = "the model is a network of volumes, of which there are no exports yet; apply it with msd-gpu predict, or train one of 2 `dimensions`";
-        return Err(Error::Mismatch(problem.into()));
-    }
-    Ok(())
-}
-
 /// Why dlsia's networks are refused.
 fn dlsia() -> String {
     "is a network of dlsia, another architecture: after every layer it applies its activation and BatchNorm to all maps, the image included; wanted a network of msdnet or msd_pytorch, or train one with msd-gpu train".into()

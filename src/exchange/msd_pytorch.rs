@@ -1,9 +1,10 @@
 //! The networks of msd_pytorch (ahendriksen/msd_pytorch), by the names of their tensors.
 //!
-//! A network is `msd_block` (`weight0`, `weight1`, ... of shape `[width, channels read, 3, 3]` and one `bias`) with
-//! `final_layer.linear` after it. A regression is a `Sequential` of scaling, network, scaling: names start with `0.`,
-//! `1.` and `2.`; a segmentation one of scaling and (network, log-softmax): `0.` and `1.0.`. Training on several GPUs
-//! puts `module.` before all names. All channels of a layer share one dilation, and the boundary repeats the edge pixel.
+//! A network is `msd_block` (`weight0`, `weight1`, ... of shape `[width, channels read, 3, 3]`, or `[.., 3, 3, 3]` of a network of
+//! volumes, z first, and one `bias`) with `final_layer.linear` after it. A regression is a `Sequential` of scaling, network,
+//! scaling: names start with `0.`, `1.` and `2.`; a segmentation one of scaling and (network, log-softmax): `0.` and `1.0.`.
+//! Training on several GPUs puts `module.` before all names. All channels of a layer share one dilation, the same along all
+//! axes, and the boundary repeats the edge pixel, along z too.
 
 use std::collections::BTreeSet;
 

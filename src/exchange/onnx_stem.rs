@@ -9,7 +9,7 @@ pub(super) fn add(graph: &mut Graph, model: &Model, layout: &ParameterLayout, im
     let architecture = &model.architecture;
     let axis = || [Attribute::Integer("axis", 1)];
     // A convolution of groups would give the responses channel by channel, so that they would have to be sorted.
-    let single = Margins::of_width(graph, architecture.boundary, 1, "stem_");
+    let single = Margins::of_widths(graph, architecture.boundary, &[1; 2], "stem_");
     let mut parts = vec![image.to_owned()];
     for input in 0..architecture.inputs {
         let plane = match architecture.inputs {
@@ -21,7 +21,8 @@ pub(super) fn add(graph: &mut Graph, model: &Model, layout: &ParameterLayout, im
         };
         for (index, scale) in architecture.stem.scales.iter().enumerate() {
             let name = format!("stem{input}_{index}");
-            let around = Margins::of_width(graph, architecture.boundary, scale.radius(), &format!("{name}_"));
+            let radius = [scale.radius(); 2];
+            let around = Margins::of_widths(graph, architecture.boundary, &radius, &format!("{name}_"));
             let padded = around.add(graph, &plane, &name);
             let smooth = smoothed(graph, *scale, &padded, &name);
             let smooth_padded = single.add(graph, &smooth, &format!("{name}_smooth"));
@@ -39,8 +40,8 @@ pub(super) fn add(graph: &mut Graph, model: &Model, layout: &ParameterLayout, im
     );
     let [shifts, factors] =
         [0, 1].map(|which| changes.iter().map(|change| change[which]).collect::<Vec<f32>>());
-    let shifts = per_channel(graph, "stem_shifts", &shifts);
-    let factors = per_channel(graph, "stem_factors", &factors);
+    let shifts = per_channel(graph, "stem_shifts", &shifts, architecture.dimensions);
+    let factors = per_channel(graph, "stem_factors", &factors, architecture.dimensions);
     let shifted = graph.node("Sub", &[&raw, &shifts], [], "stem_shifted");
     graph.node("Mul", &[&shifted, &factors], [], "stem")
 }

@@ -19,7 +19,6 @@ const WEIGHTS: &str = "WEIGHTS_FILE_NAME";
 /// file name that is not text.
 pub fn to_torch(model: &Model, weights: &Path) -> Result<String> {
     model.validate()?;
-    super::of_images(model)?;
     super::shared_normalisation(model)?;
     let name = weights.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
         Error::setting("torch", weights.display(), "the file's name must be text, as Python reads it")

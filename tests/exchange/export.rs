@@ -11,13 +11,13 @@ use msd_gpu::network::{
     Architecture, Class, DilationMode, InputNormalisation, Measure, Model, Normalisation, Stem, Task,
     initialise,
 };
-use ndarray::Array3;
+use ndarray::{Array, Array3, Dimension};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::support::{Bench, regression};
 
 /// A model in which every part matters, of 1 input and 3 outputs and so on as the architecture says.
-fn model(architecture: Architecture, segment: bool) -> Model {
+pub(super) fn model(architecture: Architecture, segment: bool) -> Model {
     let mut parameters = initialise(&architecture, 11);
     for (index, parameter) in parameters.iter_mut().enumerate().filter(|(_, p)| **p == 0.0) {
         *parameter = ((index * 37 % 23) as f32 - 9.0) / 40.0;
@@ -66,7 +66,7 @@ fn models() -> Vec<Model> {
 /// Rows and columns; smaller than most dilations, odd and large.
 const SIZES: [(usize, usize); 4] = [(1, 1), (2, 9), (17, 1), (45, 33)];
 
-/// Exports all models, lets `predict` compute what they give on images of all sizes, and has `script` compare.
+/// Exports all models in the format of `flag`, lets `predict` compute what they give on images of all sizes, and has `script` compare.
 fn compare(script: &str, flag: &str, ending: &str) {
     let bench = Bench::new();
     for (index, model) in models().iter().enumerate() {
@@ -94,6 +94,14 @@ fn compare(script: &str, flag: &str, ending: &str) {
             bench.bytes(&format!("{case}/{name}.pair"), &pair(&image, &output));
         }
     }
+    compared_by(script, &bench, models().len() * SIZES.len());
+    if ending == "py" {
+        models_are_kept(&bench, models().len());
+    }
+}
+
+/// Has `script` compare what the exported files in the folders case0, case1 and so on give with all pairs in these.
+pub(super) fn compared_by(script: &str, bench: &Bench, pairs: usize) {
     let python = std::env::var("MSD_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
     let script = format!("{}/tests/exchange/{script}", env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(&python).arg(script).arg(bench.path("")).output().expect(&python);
@@ -101,26 +109,25 @@ fn compare(script: &str, flag: &str, ending: &str) {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     eprint!("{text}");
     assert!(output.status.success(), "{text}");
-    let compared = models().len() * SIZES.len();
-    assert!(text.contains(&format!("{compared} comparisons")), "{text}");
-    if ending == "py" {
-        // What the module writes is a model of this program, with the same results.
-        for index in 0..models().len() {
-            let (ours, theirs) =
-                (format!("case{index}/m.safetensors"), format!("case{index}/saved.safetensors"));
-            let [ours, theirs] = [ours, theirs].map(|path| Model::read(&bench.path(&path)).unwrap());
-            assert_eq!(
-                (theirs.parameters, theirs.architecture, theirs.input, theirs.target, theirs.task),
-                (ours.parameters, ours.architecture, ours.input, ours.target, ours.task)
-            );
-            assert_eq!(theirs.provenance["changed_in"], "PyTorch");
-        }
+    assert!(text.contains(&format!("{pairs} comparisons")), "{text}");
+}
+
+/// Checks that what each module wrote is a model of this program, with the same results.
+pub(super) fn models_are_kept(bench: &Bench, cases: usize) {
+    for index in 0..cases {
+        let (ours, theirs) = (format!("case{index}/m.safetensors"), format!("case{index}/saved.safetensors"));
+        let [ours, theirs] = [ours, theirs].map(|path| Model::read(&bench.path(&path)).unwrap());
+        assert_eq!(
+            (theirs.parameters, theirs.architecture, theirs.input, theirs.target, theirs.task),
+            (ours.parameters, ours.architecture, ours.input, ours.target, ours.task)
+        );
+        assert_eq!(theirs.provenance["changed_in"], "PyTorch");
     }
 }
 
-/// An image and an output as safetensors.
-fn pair(image: &Array3<f32>, output: &Array3<f32>) -> Vec<u8> {
-    let bytes = |array: &Array3<f32>| array.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+/// An image or volume and an output as safetensors.
+pub(super) fn pair<D: Dimension>(image: &Array<f32, D>, output: &Array<f32, D>) -> Vec<u8> {
+    let bytes = |array: &Array<f32, D>| array.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     let all = [("image", image, bytes(image)), ("output", output, bytes(output))];
     let views = all.iter().map(|(name, array, bytes)| {
         (*name, TensorView::new(Dtype::F32, array.shape().to_vec(), bytes).unwrap())

@@ -7,7 +7,7 @@ use msd_gpu::exchange::{ImportOptions, TaskKind, import};
 use msd_gpu::geometry::Boundary;
 use msd_gpu::inference::Predictor;
 use msd_gpu::network::{DilationMode, Model, Task};
-use ndarray::Array3;
+use ndarray::{Array, Array3, Dimension};
 use safetensors::SafeTensors;
 
 use super::{TOLERANCE, relative_distance};
@@ -18,16 +18,21 @@ fn file(name: &str) -> PathBuf {
 }
 
 fn expected(name: &str) -> Array3<f32> {
-    let bytes = std::fs::read(file("expected.safetensors")).unwrap();
+    stored("expected.safetensors", name)
+}
+
+/// The tensor `name` of one of the files.
+pub(super) fn stored<D: Dimension>(container: &str, name: &str) -> Array<f32, D> {
+    let bytes = std::fs::read(file(container)).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let tensor = tensors.tensor(name).unwrap();
     let values = tensor.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
-    let [channels, height, width] = *tensor.shape() else { panic!("{name} is no image") };
-    Array3::from_shape_vec((channels, height, width), values).unwrap()
+    let array = Array::from_shape_vec(tensor.shape(), values).unwrap();
+    array.into_dimensionality().unwrap()
 }
 
 /// Runs `import` with these flags; gives the model that it wrote.
-fn imported(name: &str, flags: &str) -> Model {
+pub(super) fn imported(name: &str, flags: &str) -> Model {
     let bench = Bench::new();
     bench.succeeds(&format!("import {} --out m.safetensors {flags}", file(name).display()));
     Model::read(&bench.path("m.safetensors")).unwrap()
