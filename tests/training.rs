@@ -5,7 +5,9 @@ use std::sync::Arc;
 use msd_gpu::metrics::UNLABELLED;
 use msd_gpu::network::{Class, Model, Task};
 use msd_gpu::samples::{Dataset, Sample, Target};
-use msd_gpu::training::{Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot, TaskKind};
+use msd_gpu::training::{
+    Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot, StopReason, TaskKind,
+};
 use msd_gpu::watcher::{Epoch, Flow, ImageReport, StepReport, Watcher};
 use msd_gpu::{Error, devices};
 use ndarray::{Array2, Array3};
@@ -90,6 +92,45 @@ impl Watcher for Noting {
     fn image(&mut self, image: &ImageReport<'_>) -> Flow {
         self.images.extend((image.done >= 1.0).then_some(image.index));
         Flow::Continue(())
+    }
+}
+
+/// Asks to stop while step `given_up` is computed.
+struct GivesUp {
+    given_up: u64,
+    made: u64,
+    layers: usize,
+}
+
+impl Watcher for GivesUp {
+    fn within_step(&mut self) -> Flow {
+        self.layers += usize::from(self.made + 1 == self.given_up);
+        if self.layers == 5 { Flow::Break(()) } else { Flow::Continue(()) }
+    }
+
+    fn step(&mut self, step: &StepReport) -> Flow {
+        self.made = step.step;
+        Flow::Continue(())
+    }
+}
+
+#[test]
+fn a_step_that_is_given_up_is_made_by_the_run_that_goes_on() {
+    let mut settings = Settings::new(TaskKind::Segment, "none", "none");
+    (settings.depth, settings.crop, settings.batch, settings.max_steps) = (Some(3), Some(8), 2, Some(15));
+    let prepared = Prepared::new(&settings, halves(&["a", "b"]), Some(halves(&["x"])), task()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let device = devices::choose("cpu").unwrap();
+    let wanted = trained_on(1, &settings, &prepared, &mut ()).unwrap();
+    for given_up in [1, 7, 15] {
+        let run = RunFolder::create(folder.path().join(given_up.to_string())).unwrap();
+        let train = || Run::new(settings.clone(), &prepared).on(&device).save_in(&run);
+        let mut watcher = GivesUp { given_up, made: 0, layers: 0 };
+        let outcome = train().watched_by(&mut watcher).train().unwrap();
+        assert_eq!((outcome.steps, outcome.reason), (given_up - 1, StopReason::Asked));
+        let outcome = train().resume().train().unwrap();
+        assert_eq!((outcome.steps, outcome.reason), (15, StopReason::Limit));
+        assert!(outcome.model.parameters == wanted, "given up in step {given_up}");
     }
 }
 

@@ -63,7 +63,7 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
     ranks::together(|world| predict(arguments, world))
 }
 
-fn predict(mut arguments: PredictArguments, mut world: Option<&mut World>) -> Result<()> {
+fn predict(mut arguments: PredictArguments, world: Option<&mut World>) -> Result<()> {
     arguments.models.choose()?;
     let mut request = arguments.request()?;
     if let Some(world) = &world {
@@ -92,7 +92,7 @@ fn predict(mut arguments: PredictArguments, mut world: Option<&mut World>) -> Re
         };
     }
     let problems = failures.iter().map(|failure| sentence(&failure.error)).collect();
-    let Some(all) = Ended { count, problems }.of_all(world.as_deref_mut())? else { return Ok(()) };
+    let Some(all) = Ended { count, problems }.of_all(world)? else { return Ok(()) };
     let Ended { count, problems } = all;
     let failed = problems.len();
     if failed > 0 {
