@@ -83,6 +83,9 @@ def predict(
     _check_numbers(array)
     options: dict[str, Any] = {"probabilities": probabilities, **({} if rescale is None else {"rescale": rescale})}
     sent = _Sent(opened, device, options)
+    if sent.is_of_volumes:
+        way_out = "apply it to files with Model.apply, or to a volume in memory with Model.predict"
+        raise ValueError(f"model is a network of volumes, whose slices see those of other blocks; wanted one of images, {way_out}")
     example = _example(array, opened, sent.normalisations[0], options)
 
     # Axes in front of rows and columns: images, and then channels, which may be others in the result.
@@ -125,7 +128,8 @@ class _Sent:
         else:
             named, tta, own_device, tile = arguments
             self.parts, models = (function, (named, tta), (tile,)), [contents for _, contents in named]
-        self.normalisations = [_normalisation(contents) for contents in models]
+        self.normalisations = [_said_of(contents, "input") for contents in models]
+        self.is_of_volumes = any(_said_of(contents, "architecture").get("dimensions") == 3 for contents in models)
         self.device = own_device if device is None else device
         self.options = options
         self.key = tokenize(self.parts)
@@ -213,10 +217,11 @@ def _example(array: da.Array, model: Model | Ensemble, normalisation: dict[str, 
     return model.predict(pixels, **options)
 
 
-def _normalisation(contents: bytes) -> dict[str, Any]:
-    """How a model normalises images. A model file is a safetensors file: the length of its header, and the header as JSON."""
+def _said_of(contents: bytes, what: str) -> dict[str, Any]:
+    """What a model file says of its "architecture", or of its "input": how it normalises images. It is a safetensors file: the length
+    of its header, and the header as JSON."""
     end = 8 + int.from_bytes(contents[:8], "little")
-    return cast("dict[str, Any]", json.loads(json.loads(contents[8:end])["__metadata__"]["input"]))
+    return cast("dict[str, Any]", json.loads(json.loads(contents[8:end])["__metadata__"][what]))
 
 
 def _pixels_around(halo: int | str, all_that_count: int) -> int:

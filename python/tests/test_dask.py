@@ -221,6 +221,14 @@ def test_models_that_are_for_files_alone_are_refused_at_once(denoiser):
         predict(da.zeros((2, 24, 30)), finer)
 
 
+
+def test_networks_of_volumes_are_refused():
+    images, labels = discs()
+    model = msd_gpu.train(images, labels, task="segment", dimensions=3, max_steps=1, **QUICK)
+    with pytest.raises(ValueError, match="a network of volumes"):
+        predict(da.from_array(images), model)
+
+
 def test_processes_of_dask_have_models_of_their_own(segmentation):
     images, _ = discs(4, (60, 60))
     found = predict(da.from_array(images, chunks=(2, 40, 40)), segmentation)

@@ -278,8 +278,7 @@ impl ZarrFile {
     fn is_named_by_others(&self) -> bool {
         self.stack.share.is_some()
             && !self.unfinished.exists()
-            && self.stack.work.is_some()
-            && shared::work_of(&self.stack.path) == self.stack.work
+            && self.stack.work.as_deref().is_some_and(|work| shared::is_complete(&self.stack.path, work))
     }
 
     /// Writes one channel of an image, and the smaller levels of it.

@@ -105,6 +105,11 @@ pub(super) fn work_of(folder: &Path) -> Option<String> {
     attributes[MADE_BY][WORK].as_str().map(str::to_owned)
 }
 
+/// Whether all of the stack that is called `path` is there as a result of `work`, and has its name or is about to get it.
+pub(super) fn is_complete(path: &Path, work: &str) -> bool {
+    [path.to_path_buf(), complete_name(path)].iter().any(|folder| work_of(folder).as_deref() == Some(work))
+}
+
 /// Says that `images` have been written into the unfinished `folder`.
 ///
 /// # Errors
