@@ -116,6 +116,14 @@ pub enum Error {
         /// Images that there are.
         count: usize,
     },
+    /// Some results are not there; which has been said.
+    #[error("{missing} of {count} results are missing; see the list above")]
+    Missing {
+        /// Results that are not there.
+        missing: usize,
+        /// Results that there should be.
+        count: usize,
+    },
     /// Another rank of the same work has ended, so that this one cannot go on; see [`crate::peers`].
     #[error("rank {rank} has ended, and the others with it; what it said last is the reason")]
     LostRank {
@@ -140,6 +148,7 @@ impl Error {
             Error::Device { .. }
             | Error::Diverged { .. }
             | Error::Incomplete { .. }
+            | Error::Missing { .. }
             | Error::LostRank { .. }
             | Error::OutOfMemory { .. } => true,
             Error::Output { cause: Some(cause), .. } | Error::Input { cause: Some(cause), .. } => {

@@ -6,7 +6,7 @@ use msd_gpu::metrics::UNLABELLED;
 use msd_gpu::network::{Class, Model, Task};
 use msd_gpu::samples::{Dataset, Sample, Target};
 use msd_gpu::training::{
-    Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot, StopReason, TaskKind,
+    Outcome, Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot, StopReason, TaskKind,
 };
 use msd_gpu::watcher::{Epoch, Flow, ImageReport, StepReport, Watcher};
 use msd_gpu::{Error, devices};
@@ -117,11 +117,13 @@ impl Watcher for GivesUp {
 #[test]
 fn a_step_that_is_given_up_is_made_by_the_run_that_goes_on() {
     let mut settings = Settings::new(TaskKind::Segment, "none", "none");
-    (settings.depth, settings.crop, settings.batch, settings.max_steps) = (Some(3), Some(8), 2, Some(15));
+    // Whole images: a step is an epoch.
+    (settings.depth, settings.crop, settings.batch, settings.max_epochs) = (Some(3), Some(0), 2, Some(15));
     let prepared = Prepared::new(&settings, halves(&["a", "b"]), Some(halves(&["x"])), task()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let device = devices::choose("cpu").unwrap();
-    let wanted = trained_on(1, &settings, &prepared, &mut ()).unwrap();
+    let whole = Run::new(settings.clone(), &prepared).on(&device).train().unwrap();
+    assert_eq!(whole.steps, 15);
     for given_up in [1, 7, 15] {
         let run = RunFolder::create(folder.path().join(given_up.to_string())).unwrap();
         let train = || Run::new(settings.clone(), &prepared).on(&device).save_in(&run);
@@ -130,7 +132,11 @@ fn a_step_that_is_given_up_is_made_by_the_run_that_goes_on() {
         assert_eq!((outcome.steps, outcome.reason), (given_up - 1, StopReason::Asked));
         let outcome = train().resume().train().unwrap();
         assert_eq!((outcome.steps, outcome.reason), (15, StopReason::Limit));
-        assert!(outcome.model.parameters == wanted, "given up in step {given_up}");
+        assert!(outcome.model.parameters == whole.model.parameters, "given up in step {given_up}");
+        let losses = |outcome: &Outcome| -> Vec<(u64, f64)> {
+            outcome.history.epochs.iter().map(|epoch| (epoch.epoch, epoch.training_loss)).collect()
+        };
+        assert_eq!(losses(&outcome), losses(&whole), "given up in step {given_up}");
     }
 }
 

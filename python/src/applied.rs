@@ -166,9 +166,12 @@ impl Applied {
         let extent = stack.extent();
         if self.model().architecture.is_of_volumes() {
             let volume = Extent { z: stack.count.unwrap_or(1), ..extent };
+            if volume.pixels() == 0 {
+                let problem = format!("array is a volume of {volume} voxels; wanted at least one");
+                return Err(PyValueError::new_err(problem));
+            }
             let tiles = || self.lock().as_mut().ok_or_else(gone)?.tiles(volume, self.place.tile);
-            stack.tiles =
-                if volume.pixels() > 0 { array.py().detach(tiles).map_err(raised)? } else { Vec::new() };
+            stack.tiles = array.py().detach(tiles).map_err(raised)?;
             stack.is_volume = true;
         } else if stack.windows().is_some() && extent.pixels() > 0 {
             let tiles = || self.lock().as_mut().ok_or_else(gone)?.tiles(extent, self.place.tile);

@@ -1,6 +1,7 @@
 //! The function `train`.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use msd_gpu::network::Task;
 use msd_gpu::training::{Prepared, Run, RunFolder, Settings, TaskKind, check_same_settings};
@@ -17,6 +18,9 @@ use crate::model::{Model, epoch_dict};
 use crate::pairs::{Pairs, TRAINING, TargetKind, VALIDATION};
 use crate::process;
 use crate::settings::Given;
+
+/// How often Ctrl-C is asked for within a step.
+const LISTENS_EVERY: Duration = Duration::from_millis(100);
 
 create_exception!(
     msd_gpu,
@@ -143,7 +147,8 @@ pub fn train<'py>(
         return Err(PyValueError::new_err(problem));
     }
     let place = Place { device: settings.device.clone(), tile: None };
-    let mut watcher = PythonWatcher { progress, verbose, epoch: PyDict::new(py).unbind(), raised: None };
+    let (epoch, listened) = (PyDict::new(py).unbind(), Instant::now());
+    let mut watcher = PythonWatcher { progress, verbose, epoch, raised: None, listened };
     let trained = py.detach(|| {
         let devices = place.choose_all()?;
         let prepared = prepare(&settings, training, validation)?;
@@ -258,6 +263,8 @@ struct PythonWatcher {
     epoch: Py<PyDict>,
     /// What was raised, by Ctrl-C or by the callback.
     raised: Option<PyErr>,
+    /// When Ctrl-C was last asked for within a step.
+    listened: Instant,
 }
 
 impl PythonWatcher {
@@ -274,6 +281,11 @@ impl PythonWatcher {
 
 impl Watcher for PythonWatcher {
     fn within_step(&mut self) -> Flow {
+        // The interpreter may be busy with another thread, and would be waited for after each layer.
+        if self.listened.elapsed() < LISTENS_EVERY {
+            return Flow::Continue(());
+        }
+        self.listened = Instant::now();
         let goes_on = Python::attach(|py| py.check_signals().map(|()| true));
         self.answer(goes_on)
     }

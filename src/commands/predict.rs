@@ -69,6 +69,7 @@ fn predict(mut arguments: PredictArguments, world: Option<&mut World>) -> Result
     if let Some(world) = &world {
         let share = request.procedure.share.unwrap_or(Share::WHOLE);
         request.procedure.share = Some(share.among(world.rank(), world.size())?);
+        request.procedure.cutting = request.procedure.cutting.beside(world.place().local_size);
     }
     let local_rank = world.as_ref().map(|world| world.place().local_rank);
     let models = &arguments.models;
@@ -136,11 +137,11 @@ impl Ended {
 /// Says which results are missing.
 ///
 /// # Errors
-/// [`Error::Incomplete`] where some are.
+/// [`Error::Missing`] where some are.
 fn verify(work: &Work, ensemble: &Ensemble) -> Result<()> {
     let (missing, count) = (work.missing(ensemble), work.files().len());
     for (file, slices) in &missing {
-        // As `--slices` takes them.
+        // By their numbers in the stack.
         let slices: Vec<String> =
             slices.iter().map(|slices| format!("{}..{}", slices.start, slices.end)).collect();
         let which = if slices.is_empty() { String::new() } else { format!(", slices {}", slices.join(" ")) };
@@ -150,5 +151,5 @@ fn verify(work: &Work, ensemble: &Ensemble) -> Result<()> {
         log::info!("all {count} results are there");
         return Ok(());
     }
-    Err(Error::Incomplete { failed: missing.len(), count })
+    Err(Error::Missing { missing: missing.len(), count })
 }

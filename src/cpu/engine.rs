@@ -8,6 +8,7 @@ use super::steps::{Numbers, scratch_bytes};
 use super::workspace::{ImageTarget, Objective, Workspace};
 use crate::engine::{
     Adam, DeviceInfo, DeviceKind, Engine, Gradients, Images, Loss, Moments, Plane, Targets, check_batch,
+    check_classified, most_likely_bytes,
 };
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout};
@@ -185,14 +186,30 @@ impl Engine for CpuEngine {
     }
 
     fn forward(&mut self, images: &Images) -> Result<Vec<f32>> {
+        self.forward_while(images, &mut |_| Flow::Continue(()))
+    }
+
+    fn classify_while(&mut self, images: &Images, go_on: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<u8>> {
+        check_classified(&self.numbers.architecture, images)?;
+        let outputs = self.forward_while(images, go_on)?;
+        Ok(most_likely_bytes(&outputs, self.numbers.architecture.outputs, images.shape))
+    }
+
+    fn forward_while(&mut self, images: &Images, go_on: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<f32>> {
         check_batch(&self.numbers.architecture, images, None)?;
         self.prepare(images.shape.extent, false)?;
         let pixels = images.shape.extent.pixels();
         let count = images.shape.batch * self.numbers.architecture.outputs * pixels;
         let mut outputs = memory::reserve("the outputs of the network", count, WAY_OUT)?;
-        for image in images.pixels.chunks_exact(self.numbers.architecture.inputs * pixels) {
+        let batch = images.shape.batch;
+        for (index, image) in
+            images.pixels.chunks_exact(self.numbers.architecture.inputs * pixels).enumerate()
+        {
             if let Some((workspace, numbers)) = self.current() {
-                numbers.run(workspace, image, None, &mut || Flow::Continue(()));
+                let mut go_on = |done: f64| go_on((index as f64 + done) / batch as f64);
+                if numbers.run(workspace, image, None, &mut go_on).is_none() {
+                    return Err(Error::Stopped { done: index, count: batch });
+                }
                 workspace.take_outputs(&mut outputs);
             }
         }
@@ -220,7 +237,7 @@ impl Engine for CpuEngine {
             let target = ImageTarget::of(targets, index, pixels, self.numbers.architecture.outputs);
             let objective = Objective { target, loss, scale };
             if let Some((workspace, numbers)) = self.current() {
-                let Some(loss) = numbers.run(workspace, image, Some(objective), go_on) else {
+                let Some(loss) = numbers.run(workspace, image, Some(objective), &mut |_| go_on()) else {
                     self.take_gradients()?;
                     return Err(Error::Stopped { done: index, count: images.shape.batch });
                 };

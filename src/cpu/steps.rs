@@ -36,20 +36,22 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Runs the forward steps, or all of them when there are targets, for one image; gives the loss, or `None` where `go_on`, which is
-    /// asked after each step, ends it.
+    /// Runs the forward steps, or all of them when there are targets, for one image; gives the loss, or `None` where `go_on` ends it, which
+    /// is told after each step which share of the steps is done.
     pub(super) fn run(
         &mut self,
         pass: &mut Workspace,
         image: &[f32],
         objective: Option<Objective>,
-        go_on: &mut dyn FnMut() -> Flow,
+        go_on: &mut dyn FnMut(f64) -> Flow,
     ) -> Option<f64> {
         let mut loss = Some(0.0);
         let volumes = self.architecture.is_of_volumes();
         pass.went_back = objective.is_some();
         let steps = std::mem::take(&mut pass.schedule.steps);
-        for step in &steps {
+        let forward = steps.iter().take_while(|step| **step != Step::Loss).count();
+        let count = if objective.is_some() { steps.len() } else { forward };
+        for (number, step) in steps.iter().enumerate() {
             let start = Instant::now();
             match step {
                 Step::Load => pass.load(image),
@@ -87,7 +89,7 @@ impl Numbers {
                 Step::BiasGradient { gradients } => self.bias_gradient(pass, gradients.clone()),
             }
             *self.seconds.entry(step.name()).or_default() += start.elapsed().as_secs_f64();
-            if go_on().is_break() {
+            if go_on((number + 1) as f64 / count as f64).is_break() {
                 loss = None;
                 break;
             }

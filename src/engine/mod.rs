@@ -16,7 +16,7 @@ mod targets;
 
 pub use back_projection::{BackProjection, BackProjector, LANES as BACK_PROJECTION_LANES};
 pub(crate) use classes::check_classified;
-use classes::most_likely_bytes;
+pub(crate) use classes::most_likely_bytes;
 pub use classes::{MAX_CLASSES, NOT_FINITE, most_likely};
 pub use example::example_batch;
 pub use gradients::Gradients;
@@ -168,6 +168,25 @@ pub trait Engine: Send {
         check_classified(self.architecture(), images)?;
         let outputs = self.forward(images)?;
         Ok(most_likely_bytes(&outputs, self.architecture().outputs, images.shape))
+    }
+
+    /// As [`Engine::forward`]. An engine that computes layer by layer while this is called tells `go_on` after each of them which share is
+    /// done, from 0 to 1, and may be stopped by it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Stopped`] where `go_on` asked for that; else as [`Engine::forward`].
+    fn forward_while(&mut self, images: &Images, go_on: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<f32>> {
+        let _ = go_on;
+        self.forward(images)
+    }
+
+    /// [`Engine::classify`] as [`Engine::forward_while`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Stopped`] where `go_on` asked for that; else as [`Engine::classify`].
+    fn classify_while(&mut self, images: &Images, go_on: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<u8>> {
+        let _ = go_on;
+        self.classify(images)
     }
 
     /// Applies the network to one image and compares its outputs with the targets: the loss, before any scale, and the most likely

@@ -15,6 +15,7 @@
 //! Images are arrays `[channel][y][x]` in the file's own units, as [`crate::images::read_image`] gives them.
 
 mod ensemble;
+mod grouping;
 mod journal;
 mod memory;
 mod outputs;

@@ -1,102 +1,20 @@
 //! The files of a prediction as they grow: for each image, or one for all images of a stack.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use log::info;
 use ndarray::{Array4, ArrayView4, Axis};
-use twox_hash::XxHash3_128;
 
 use super::ensemble::Found;
+use super::grouping::{Grouping, StackOf};
 use super::journal::Journal;
 use super::parts::Part;
 use super::products::{Product, Products, Rendered, Shown};
 use crate::Result;
 use crate::files::unfinished_name;
 use crate::geometry::{Extent, Window};
-use crate::images::{
-    ImageSource, NewStack, SharedStack, Sink, StackFormat, StackLayout, StackSink, page_size,
-};
-
-/// Which images are pages of one file, whose results are pages of one file too.
-#[derive(Debug, Default)]
-pub(super) struct Grouping {
-    /// For each image, which stack it belongs to and which slice of it it is; `None` for an image by itself.
-    pub(super) places: Vec<Option<(usize, usize)>>,
-    pub(super) stacks: Vec<StackOf>,
-}
-
-/// The images of one file.
-#[derive(Debug)]
-pub(super) struct StackOf {
-    /// What messages call it.
-    name: String,
-    /// The file's name without its ending.
-    pub(super) stem: String,
-    /// The first of the images.
-    pub(super) first: usize,
-    /// All of them, in order.
-    pub(super) members: Vec<usize>,
-    height: usize,
-    width: usize,
-    /// The format of the file, where results can have the same.
-    pub(super) format: StackFormat,
-}
-
-impl Grouping {
-    /// Images of one file and one size belong together, unless results are wanted by `pages`.
-    pub(super) fn of(images: &[ImageSource], pages: bool) -> Self {
-        let mut all = Self { places: vec![None; images.len()], stacks: Vec::new() };
-        if pages {
-            return all;
-        }
-        let mut files: Vec<Vec<usize>> = Vec::new();
-        let mut known = BTreeMap::new();
-        for (index, image) in images.iter().enumerate().filter(|(_, image)| image.page.is_some()) {
-            let file = *known.entry(image.place()).or_insert_with(|| {
-                files.push(Vec::new());
-                files.len() - 1
-            });
-            files[file].push(index);
-        }
-        for members in files {
-            // An image that cannot be read is of the size of the others.
-            let mut sizes = members.iter().filter_map(|index| page_size(&images[*index]).ok());
-            let Some((_, height, width)) = sizes.next() else { continue };
-            if members.len() < 2 || sizes.any(|(_, y, x)| (y, x) != (height, width)) {
-                continue;
-            }
-            for (slice, index) in members.iter().enumerate() {
-                all.places[*index] = Some((all.stacks.len(), slice));
-            }
-            let first = &images[members[0]];
-            let (name, stem) = (first.file_name(), first.file_stem());
-            let format = StackFormat::of_name(&first.path).unwrap_or(StackFormat::Tiff);
-            all.stacks.push(StackOf { name, stem, first: members[0], members, height, width, format });
-        }
-        all
-    }
-}
-
-impl StackOf {
-    /// Whether its images follow each other among all images.
-    pub(super) fn is_in_order(&self) -> bool {
-        self.members.last().is_some_and(|last| last - self.first + 1 == self.members.len())
-    }
-
-    /// What tells its results from those of other images, wherever the file lies, and from what else than `work` gives.
-    pub(super) fn work(&self, images: &[ImageSource], work: &str) -> String {
-        let (path, inside) = images[self.first].place();
-        let bytes = std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let pages: Vec<_> = self.members.iter().map(|image| images[*image].page).collect();
-        let version = env!("CARGO_PKG_VERSION");
-        let text =
-            format!("{version} {work} {name} {inside} {bytes} {}x{} {pages:?}", self.height, self.width);
-        format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()))
-    }
-}
+use crate::images::{ImageSource, NewStack, SharedStack, Sink, StackFormat, StackLayout, StackSink};
 
 /// Where the results of images go, part by part in their order.
 pub(super) struct Outputs<'a> {
@@ -120,12 +38,12 @@ struct Stack {
     own: Range<usize>,
     /// Whether other programs write other slices of the same files.
     is_shared: bool,
-    /// Whether these programs or this one have written all of them before.
+    /// Whether all of them were written before.
     is_written: bool,
     /// Empty before its first image has a result.
     files: Vec<OpenFile>,
-    /// Parts of images before the first that has a result.
-    skipped: Vec<(usize, Window)>,
+    /// Parts of images before the first that has a result, with their numbers.
+    skipped: Vec<(usize, Window, usize)>,
 }
 
 /// A file that takes one kind of result.
@@ -178,7 +96,8 @@ impl<'a> Outputs<'a> {
         }
         journal.begin()?;
         let stacks = stacks.into_iter().map(|source| {
-            let work = work.as_ref().map(|work| source.work(images, work));
+            let has_work = work.as_ref().filter(|_| products.are_shared(&source));
+            let work = has_work.map(|work| source.work(images, work));
             Stack::new(source, work, share.as_ref(), products)
         });
         let stacks = stacks.collect::<Result<_>>()?;
@@ -188,6 +107,14 @@ impl<'a> Outputs<'a> {
     /// What is known of how images are cut, and kept for another run.
     pub(super) fn journal(&mut self) -> &mut Journal {
         self.journal
+    }
+
+    /// The size of a slice of a stack, also of one that cannot be read; nothing for an image by itself.
+    pub(super) fn plane_of(&self, image: usize) -> Extent {
+        self.places[image].map_or(Extent::plane(0, 0), |(stack, _)| {
+            let StackOf { height, width, .. } = self.stacks[stack].source;
+            Extent::plane(height, width)
+        })
     }
 
     /// Which of the `parts` of an image, which are all of it, an earlier run has done, so that nothing is left to do for them.
@@ -201,8 +128,10 @@ impl<'a> Outputs<'a> {
         // The file gets its name with its last part: that one is done again where a program was killed in between.
         let (last_of_file, finished) = match self.places[image] {
             Some((stack, slice)) => {
-                let Stack { source, own, .. } = &self.stacks[stack];
-                (slice + 1 == own.end, self.journal.has_finished(source.members[own.start]))
+                let Stack { source, own, is_shared, .. } = &self.stacks[stack];
+                // Of those that others fill too, the files themselves say what is written.
+                let finished = !is_shared && self.journal.has_finished(source.members[own.start]);
+                (slice + 1 == own.end, finished)
             }
             None => (self.is_by_parts(image, parts.len()), self.journal.has_finished(image)),
         };
@@ -247,28 +176,33 @@ impl<'a> Outputs<'a> {
             Some((stack, slice)) => {
                 let resume = self.resume;
                 let stack = &mut self.stacks[stack];
-                match result {
-                    Some((picture, found)) => {
-                        let rendered = self.products.rendered(picture, found)?;
-                        if stack.files.is_empty() {
-                            stack.files = stack.open(
-                                self.products,
-                                &self.images[stack.source.first],
-                                &rendered,
-                                resume.then_some((&*self.journal, part)),
-                            )?;
-                            for (slice, window) in std::mem::take(&mut stack.skipped) {
-                                add_blank(&mut stack.files, slice, &window)?;
-                                let name = self.images[stack.source.members[slice]].name();
-                                tell_blank(&stack.files, &name, slice);
-                            }
-                        }
-                        add(&mut stack.files, slice, &part.core, &rendered)?;
+                let is_end = part.is_last() && slice + 1 == stack.own.end;
+                let rendered = match result {
+                    Some((picture, found)) => Some(self.products.rendered(picture, found)?),
+                    // None of the slices here has a result: those of other programs get their name all the same.
+                    None if is_end && stack.is_shared => Some(self.products.kinds()),
+                    None => None,
+                };
+                if let (Some(rendered), true) = (&rendered, stack.files.is_empty()) {
+                    let image = &self.images[stack.source.first];
+                    let before = resume.then_some((&*self.journal, part));
+                    stack.files = stack.open(self.products, image, rendered, before)?;
+                    for (slice, window, number) in std::mem::take(&mut stack.skipped) {
+                        add_blank(&mut stack.files, slice, &window)?;
+                        let image = stack.source.members[slice];
+                        tell_blank(&stack.files, &self.images[image].name(), slice);
+                        self.journal.add(image, number)?;
                     }
-                    None => stack.add_blank(&image.name(), slice, part)?,
                 }
-                self.journal.add(part.image, part.number)?;
-                if part.is_last() && slice + 1 == stack.own.end {
+                match (result, &rendered) {
+                    (Some(_), Some(rendered)) => add(&mut stack.files, slice, &part.core, rendered)?,
+                    _ => stack.add_blank(&image.name(), slice, part)?,
+                }
+                // What is passed over before there are files is written with the first result.
+                if !stack.files.is_empty() {
+                    self.journal.add(part.image, part.number)?;
+                }
+                if is_end {
                     let files = finish(&mut stack.files)?;
                     self.journal.finish(stack.source.members[stack.own.start])?;
                     Some(Written { name: stack.source.name.clone(), files })
@@ -353,18 +287,22 @@ impl Stack {
         stack.is_shared = true;
         let files = products.stack_files(&stack.source);
         let files: Vec<_> = files.iter().map(|(path, _)| SharedStack::of(path, count, work)).collect();
+        files.iter().try_for_each(SharedStack::check_unfinished)?;
         stack.is_written = files.iter().all(|file| file.has(&stack.own));
         if stack.is_written {
             files.iter().try_for_each(SharedStack::finish)?;
             let (name, own) = (&stack.source.name, &stack.own);
-            info!("the results of slices {}..{} of {name} are there already", own.start, own.end);
+            info!(
+                "the results of slices {}..{} of {name} are there already; remove them to make them anew",
+                own.start, own.end
+            );
         }
         Ok(stack)
     }
 
     fn add_blank(&mut self, name: &str, slice: usize, part: &Part) -> Result<()> {
         if self.files.is_empty() {
-            self.skipped.push((slice, part.core));
+            self.skipped.push((slice, part.core, part.number));
         } else {
             add_blank(&mut self.files, slice, &part.core)?;
         }

@@ -44,9 +44,9 @@ impl Part {
         Self { image, number: 0, count: 1, core: all, patch: all, whole: extent, done_before, problem: None }
     }
 
-    /// Image `image`, which cannot be read, as `problem` says.
-    pub(super) fn unreadable(image: usize, problem: Error) -> Self {
-        Self { problem: Some(problem), ..Self::whole(image, Extent::plane(0, 0)) }
+    /// Image `image`, of `extent`, which cannot be read, as `problem` says.
+    pub(super) fn unreadable(image: usize, extent: Extent, problem: Error) -> Self {
+        Self { problem: Some(problem), ..Self::whole(image, extent) }
     }
 
     /// The parts of image `image`, of `extent`, by its tiles.

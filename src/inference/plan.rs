@@ -1,5 +1,6 @@
 //! How images are cut into tiles so that they fit into memory, and how much of its surroundings a tile is computed with.
 
+use std::num::NonZero;
 use std::str::FromStr;
 
 use log::info;
@@ -55,12 +56,25 @@ pub struct Cutting {
     pub halo: Halo,
     /// How many bytes of memory may be taken; `None` for most of what is free.
     pub memory: Option<u64>,
+    /// How many programs of this machine share the memory that is free; `None` for this one alone.
+    programs: Option<NonZero<usize>>,
 }
 
 impl Cutting {
     /// With these values.
     pub fn new(tile: Option<usize>, halo: Halo, memory: Option<u64>) -> Self {
-        Self { tile, halo, memory }
+        Self { tile, halo, memory, programs: None }
+    }
+
+    /// The same where so many programs of one machine do as much each at the same time: of the memory that is free, each takes its part.
+    #[must_use]
+    pub fn beside(self, programs: usize) -> Self {
+        Self { programs: NonZero::new(programs), ..self }
+    }
+
+    /// What results depend on, as text.
+    pub(super) fn identity(&self) -> String {
+        format!("{:?} {:?}", self.tile, self.halo)
     }
 
     /// With the halo and the memory as people write them: `exact`, `auto` or a number of pixels, and `2GB`. Without a halo, tiles whose
@@ -83,7 +97,7 @@ impl Cutting {
             None if tile.is_some() => Halo::Exact,
             None => Halo::Auto,
         };
-        Ok(Self { tile, halo, memory })
+        Ok(Self::new(tile, halo, memory))
     }
 }
 
@@ -110,7 +124,8 @@ pub(super) struct Budget {
 impl Budget {
     /// That of `cutting` on the device of `ensemble`, for images of which `held` bytes are kept decoded.
     pub(super) fn of(cutting: &Cutting, ensemble: &Ensemble, held: u64) -> Self {
-        let of_machine = || memory::free().map(|free| free.bytes / 100 * SHARE);
+        let programs = cutting.programs.map_or(1, NonZero::get) as u64;
+        let of_machine = || memory::free().map(|free| free.bytes / 100 * SHARE / programs);
         let named = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES));
         // What is named is for all memory, wherever it is.
         let with_network = named.is_some() || ensemble.device().shares_memory;

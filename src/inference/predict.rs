@@ -91,9 +91,9 @@ pub(super) fn predict_some(
         None => FolderLock::take(products.folder()).ok(),
         Some(_) => None,
     };
-    let _share_lock = procedure.share.map(|share| share.lock(products.folder())).transpose()?;
+    let _share_lock = procedure.share.map(|share| share.lock(products)).transpose()?;
     let share = match procedure.share {
-        Some(share) => share.suffix(),
+        Some(share) => share.suffix(products),
         None if lock.is_some() => String::new(),
         // Another program keeps the journal of the folder.
         None => format!("-{}", std::process::id()),
@@ -140,7 +140,7 @@ fn is_of_image(error: &Error) -> bool {
 
 /// What is done, whatever the images are.
 pub(super) fn identity(ensemble: &Ensemble, products: &Products, procedure: &Procedure) -> String {
-    format!("{} {} {:?}", ensemble.identity(), products.identity(), procedure.cutting)
+    format!("{} {} {}", ensemble.identity(), products.identity(), procedure.cutting.identity())
 }
 
 /// What is done, in one line that is another for other work.
@@ -156,7 +156,7 @@ fn description(
         hash.write(&[0]);
     };
     add(&ensemble.identity());
-    add(&format!("{products:?} {:?}", procedure.cutting));
+    add(&format!("{products:?} {} {:?}", procedure.cutting.identity(), procedure.cutting.memory));
     for image in images {
         let (path, inside) = image.place();
         let length = std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default();
@@ -187,7 +187,7 @@ pub(super) fn planned(
     for (index, image) in images.iter().enumerate().take(own.end).skip(own.start) {
         // What is wrong with it is told when it is read.
         let Ok((_, height, width)) = page_size(image) else {
-            parts.push(Part::whole(index, Extent::plane(0, 0)));
+            parts.push(Part::whole(index, outputs.plane_of(index)));
             continue;
         };
         let extent = Extent::plane(height, width);
@@ -205,7 +205,7 @@ pub(super) fn planned(
                         let found = match measured_halo(ensemble, image, extent, &budget, reach) {
                             // The next image that is cut tells how much is needed.
                             Err(error @ Error::Input { .. }) => {
-                                parts.push(Part::unreadable(index, error));
+                                parts.push(Part::unreadable(index, extent, error));
                                 continue;
                             }
                             found => found?,

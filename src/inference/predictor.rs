@@ -1,5 +1,7 @@
 //! A model on a device, and images through it.
 
+use std::time::{Duration, Instant};
+
 use log::info;
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use rayon::prelude::*;
@@ -17,6 +19,8 @@ use crate::watcher::Flow;
 const SOFTMAX_ROWS: usize = 64;
 /// Red, green and blue.
 const COLOURS: usize = 3;
+/// How often it is told how far a tile is, at most.
+const OFTEN: Duration = Duration::from_millis(100);
 
 /// Applies a model to images of any size.
 pub struct Predictor {
@@ -176,7 +180,7 @@ impl Predictor {
         let outputs = self.put_together(
             (image, slices),
             &normalisation,
-            |engine, images| engine.forward(images),
+            |engine, images, go_on| engine.forward_while(images, go_on),
             progress,
         )?;
         match outputs.iter().all(|value| value.is_finite()) {
@@ -202,7 +206,7 @@ impl Predictor {
         let classes = self.put_together(
             (image, slices),
             &normalisation,
-            |engine, images| engine.classify(images),
+            |engine, images, go_on| engine.classify_while(images, go_on),
             progress,
         )?;
         match classes.iter().all(|class| *class != NOT_FINITE) {
@@ -234,7 +238,7 @@ impl Predictor {
         &mut self,
         (image, slices): (ArrayView3<'_, f32>, usize),
         normalisation: &Normalisation,
-        compute: impl Fn(&mut dyn Engine, &Images) -> Result<Vec<T>>,
+        compute: impl Fn(&mut dyn Engine, &Images, &mut dyn FnMut(f64) -> Flow) -> Result<Vec<T>>,
         progress: &mut dyn FnMut(f64) -> Flow,
     ) -> Result<Array3<T>> {
         let (_, rows, width) = image.dim();
@@ -243,12 +247,22 @@ impl Predictor {
             let tiling = self.tiling.at_most(self.most);
             let engine = self.engine.as_mut();
             let mut all = Array3::default((0, 0, 0));
+            let (mut before, mut told) = (0.0, Instant::now());
             let computed = tiling.each(
                 image,
                 slices,
                 |channel, plane| normalisation.apply(channel, plane),
                 |images, tile, done| {
-                    let patch = compute(engine, images)?;
+                    // Of a tile that takes long, also while it is computed.
+                    let mut go_on = |share: f64| {
+                        if told.elapsed() < OFTEN {
+                            return Flow::Continue(());
+                        }
+                        told = Instant::now();
+                        progress(before + share * (done - before))
+                    };
+                    let patch = compute(engine, images, &mut go_on)?;
+                    before = done;
                     let patch = as_planes(engine.device(), patch, images.shape.extent)?;
                     if tile.core.extent == extent {
                         all = patch;

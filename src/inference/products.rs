@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, Array3, Axis, CowArray, Ix3};
 
 use super::ensemble::{Ensemble, Found};
-use super::outputs::{Grouping, StackOf};
+use super::grouping::{Grouping, StackOf};
 use crate::files::make_and_try;
 use crate::images::{
     ClassLook, ImageSource, LabelFormat, Palette, StackFormat, write_labels_as, write_png_rgb8,
@@ -272,6 +272,11 @@ impl Products {
         format!("{:?}", Self { folder: PathBuf::new(), ..self.clone() })
     }
 
+    /// What the only result is called, where it has a name of its own.
+    pub(super) fn stem(&self) -> Option<&str> {
+        self.stem.as_deref()
+    }
+
     /// The folder of the files.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -356,6 +361,21 @@ impl Products {
             colour: pictures::class_colour(index),
         };
         self.classes.iter().zip(0..).map(look).collect()
+    }
+
+    /// Each product of an image that has no result: what kind of numbers it is of.
+    pub(super) fn kinds<'p>(&self) -> Vec<(Product, Rendered<'p>)> {
+        let kind = |product: &Product| {
+            let values = |channels: usize| Rendered::Values(Array3::zeros((channels, 0, 0)).into());
+            let rendered = match product {
+                Product::Labels(format) => Rendered::Labels(Array2::zeros((0, 0)), *format),
+                Product::Values | Product::Probabilities | Product::Deviation => values(self.channels),
+                Product::Entropy => values(1),
+                Product::Overlay => Rendered::Colours(Array3::zeros((0, 0, 0))),
+            };
+            (*product, rendered)
+        };
+        self.products.iter().map(kind).collect()
     }
 
     /// Each product of one image. `image` is what a picture shows.

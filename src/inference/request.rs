@@ -275,10 +275,8 @@ impl Work {
         let files = self.files().into_iter();
         files
             .filter_map(|file| match shared.get(&file) {
-                Some(stack) if stack.is_begun() => {
-                    let missing = stack.missing();
-                    (!missing.is_empty() || !file.exists()).then_some((file, missing))
-                }
+                // Also what is whole and has not got its name, and what is a result of something else.
+                Some(stack) if stack.is_begun() || stack.is_other() => Some((file, stack.missing())),
                 _ => (!file.exists()).then(|| (file, Vec::new())),
             })
             .collect()

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
 use std::str::FromStr;
 
+use twox_hash::XxHash3_128;
+
+use super::products::Products;
 use crate::files::FolderLock;
 use crate::{Error, Result};
 
@@ -47,21 +49,24 @@ impl Share {
         Ok(Self { number: (self.number - 1) * size + rank + 1, count })
     }
 
-    /// Keeps other programs from doing the same share in `folder` as long as this is kept.
+    /// Keeps other programs from doing the same share of `products` as long as this is kept.
     ///
     /// # Errors
     /// [`Error::Output`] when another program does it, or when the folder takes no files.
-    pub(super) fn lock(self, folder: &Path) -> Result<FolderLock> {
+    pub(super) fn lock(self, products: &Products) -> Result<FolderLock> {
         FolderLock::take_part(
-            folder,
-            &self.suffix(),
+            products.folder(),
+            &self.suffix(products),
             &format!("another run of msd-gpu does part {self}; wait for its end"),
         )
     }
 
-    /// What the names of files of this share have at their end.
-    pub(super) fn suffix(self) -> String {
-        format!("-{}-of-{}", self.number, self.count)
+    /// What the names of files of this share have at their end. Results that are named by their file may lie beside others.
+    pub(super) fn suffix(self, products: &Products) -> String {
+        let file = products
+            .stem()
+            .map_or(String::new(), |stem| format!("-{:08x}", XxHash3_128::oneshot(stem.as_bytes()) as u32));
+        format!("{file}-{}-of-{}", self.number, self.count)
     }
 }
 

@@ -131,6 +131,8 @@ fn parts_of_one_stack_make_what_one_program_makes() {
         same(&bench.path("whole"), &bench.path("parts"));
         bench.model("other.safetensors", &of_depth(11, true));
         let other = call.replace("m.safetensors", "other.safetensors");
+        let verified = bench.run(&format!("{other} parts --verify"));
+        assert_eq!(missing(&verified.stdout, SLICES).len(), SLICES, "{}", verified.stderr);
         bench.succeeds(&format!("{other} parts --part 2/2"));
         let verified = bench.run(&format!("{other} parts --verify"));
         assert_eq!(missing(&verified.stdout, SLICES), (0..19).collect(), "{}", verified.stderr);
@@ -141,7 +143,20 @@ fn parts_of_one_stack_make_what_one_program_makes() {
         bench.succeeds(&format!("{other} parts --part 1/2"));
         bench.succeeds(&format!("{other} anew"));
         same(&bench.path("anew"), &bench.path("parts"));
-        for folder in ["whole", "parts", "anew"] {
+        // A file that was made anew under its name is another.
+        stack(&bench, "s.tif", SLICES + 1, (120, 110));
+        std::fs::rename(bench.path("s.tif"), bench.path("longer.tif")).unwrap();
+        let page =
+            |z: usize| bench.read_page("longer.tif", z + 1).index_axis_move(Axis(0), 0).mapv(|v| v as u16);
+        bench.stack("s.tif", &(0..SLICES).map(page).collect::<Vec<_>>(), "");
+        for part in ["1/2", "2/2"] {
+            let said = bench.run(&format!("{other} parts --part {part}")).stderr;
+            assert!(!said.contains("are there already"), "{said}");
+        }
+        bench.succeeds(&format!("{other} again"));
+        same(&bench.path("again"), &bench.path("parts"));
+        stack(&bench, "s.tif", SLICES, (120, 110));
+        for folder in ["whole", "parts", "anew", "again"] {
             std::fs::remove_dir_all(bench.path(folder)).unwrap();
         }
     }
@@ -177,5 +192,32 @@ fn parts_of_a_volume_see_the_slices_of_the_others() {
             bench.succeeds(&format!("{call} {name}_parts --part {part}/3"));
         }
         same(&bench.path(name), &bench.path(&format!("{name}_parts")));
+    }
+}
+
+#[test]
+fn a_share_without_any_result_leaves_blank_slices() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &of_depth(6, true));
+    let mut slices = three_dimensions::slices(Extent::new(7, 70, 66));
+    // The first slice of all, and all slices of the second share.
+    for z in [0, 3, 4] {
+        slices[z][[5, 5]] = f32::NAN;
+    }
+    bench.float_stack("s.tif", &slices);
+    for cutting in ["", "--tile 40 --halo auto"] {
+        let call = format!(
+            "predict --model m.safetensors s.tif --device cpu --keep-going --format zarr {cutting} --out"
+        );
+        let whole = bench.run(&format!("{call} whole"));
+        assert_eq!(whole.code, 1, "{}", whole.stderr);
+        for part in [2, 1, 3] {
+            let said = bench.run(&format!("{call} parts --part {part}/3"));
+            assert_eq!(said.code, i32::from(part != 3), "{}", said.stderr);
+        }
+        same(&bench.path("whole"), &bench.path("parts"));
+        for folder in ["whole", "parts"] {
+            std::fs::remove_dir_all(bench.path(folder)).unwrap();
+        }
     }
 }

@@ -89,12 +89,11 @@ pub(super) fn predict_volumes(
                 cut
             }
         };
+        let first = volume.members.start;
+        let within = own.start.saturating_sub(first)..own.end.saturating_sub(first).min(z);
         for span in spans(z, cut.tile.z, cut.halo[0]) {
-            let slices = span.core.clone().map(|slice| volume.members.start + slice);
-            let slices: Vec<_> = slices.filter(|image| own.contains(image)).collect();
-            if slices.is_empty() {
-                continue;
-            }
+            let Some(span) = within_slices(span, &within, z, cut.halo[0]) else { continue };
+            let slices: Vec<_> = span.core.clone().map(|slice| first + slice).collect();
             let is_done = |image| outputs.done(&[part(image, volume.extent)]) == [true];
             if slices.iter().copied().all(is_done) {
                 passed_over += slices.len();
@@ -130,9 +129,7 @@ pub(super) fn predict_volumes(
             let found = compute(ensemble, volume, slab, &cut, &read, products, &mut progress);
             let found = found.map_err(|error| match error {
                 Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", images[first].name())),
-                Error::Stopped { .. } => {
-                    Error::Stopped { done: first.saturating_sub(own.start), count: own.len() }
-                }
+                Error::Stopped { .. } => Error::Stopped { done: first - own.start, count: own.len() },
                 other => other,
             })?;
             let shown: Vec<Option<Shown>> = slab
@@ -148,7 +145,7 @@ pub(super) fn predict_volumes(
             let volume = &volumes[slab.volume];
             for ((slice, found), shown) in slab.span.core.clone().zip(&found).zip(&shown) {
                 let image = volume.members.start + slice;
-                if !own.contains(&image) || outputs.done(&[part(image, volume.extent)]) == [true] {
+                if outputs.done(&[part(image, volume.extent)]) == [true] {
                     continue;
                 }
                 let result = Some((shown.as_ref(), found));
@@ -162,6 +159,16 @@ pub(super) fn predict_volumes(
     )?;
     reporter.report_written();
     Ok(Vec::new())
+}
+
+/// What of `span` falls to a program that does the slices `own` of `count`, with `halo` slices around it; `None` where that is nothing.
+fn within_slices(span: Span, own: &Range<usize>, count: usize, halo: usize) -> Option<Span> {
+    let core = span.core.start.max(own.start)..span.core.end.min(own.end);
+    if core == span.core {
+        return Some(span);
+    }
+    let patch = core.start.saturating_sub(halo)..core.end.saturating_add(halo).min(count);
+    (!core.is_empty()).then_some(Span { core, patch })
 }
 
 /// A slice as the part that its result is written as.

@@ -39,7 +39,7 @@ use self::planes::{Plane, shard};
 pub use self::shared::SharedStack;
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
-use crate::files::{remove_unfinished, unfinished_name, write_bytes_atomic};
+use crate::files::{read_text, remove_unfinished, unfinished_name, write_bytes_atomic};
 use crate::geometry::Window;
 use crate::images::decoded::{each_type, map_type};
 use crate::images::source::stem_of;
@@ -143,6 +143,11 @@ impl ZarrFile {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|error| self.failed(error))?;
         }
+        self.write_there(file, bytes)
+    }
+
+    /// Writes a file in a folder that is there.
+    fn write_there(&self, file: &Path, bytes: &[u8]) -> Result<()> {
         write_bytes_atomic(file, bytes).map_err(|error| match error {
             // What people know is the result, not a file in it.
             Error::Output { problem, cause, .. } => {
@@ -199,11 +204,7 @@ impl ZarrFile {
                 None => self.write_json(&place, &json)?,
                 Some(found) if found == json => {}
                 Some(_) => {
-                    let problem = format!(
-                        "{} holds an unfinished result of other images, models or settings; give the same as before, or remove that folder",
-                        self.unfinished.display()
-                    );
-                    return Err(Error::output(&self.stack.path, problem));
+                    return Err(Error::output(&self.stack.path, shared::taken(&self.unfinished)));
                 }
             }
         }
@@ -270,6 +271,7 @@ impl ZarrFile {
                     _ => {}
                 }
             }
+            return self.write_there(file, bytes);
         }
         self.write(file, bytes)
     }
@@ -333,7 +335,11 @@ impl ZarrFile {
             return Ok(());
         }
         let settled = if self.stack.path.exists() {
-            remove(&replaced)
+            match self.stack.share {
+                // Another program may be about to put it there.
+                Some(_) => Ok(()),
+                None => remove(&replaced),
+            }
         } else {
             std::fs::rename(&replaced, &self.stack.path)
         };
@@ -432,8 +438,11 @@ fn replaced(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.replaced"))
 }
 
+/// What a file of JSON holds, where there is one and it is no larger than those of Zarr are.
 fn read_json(file: &Path) -> Option<Value> {
-    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+    const MOST_BYTES: u64 = 16 << 20;
+    let text = read_text(file, MOST_BYTES).ok()??;
+    serde_json::from_str(&text).ok()
 }
 
 /// Whether the folder at `path` is one of Zarr, or an empty one.

@@ -7,10 +7,9 @@
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use serde_json::Value;
-
-use super::{remove, replaced};
+use super::{read_json, remove, replaced};
 use crate::error::{Error, Result};
 use crate::files::{remove_unfinished, unfinished_name, write_bytes_atomic};
 
@@ -19,16 +18,23 @@ pub(super) const MADE_BY: &str = "msd_gpu";
 pub(super) const WORK: &str = "work";
 /// How the names of marks begin and end, as those of all unfinished files do.
 const MARK: (&str, &str) = (".msd-gpu-images-", ".part");
-/// How often a folder is given its name while another program does the same.
-const TRIES: usize = 5;
+/// How often a folder is given its name while another program does the same, and how much longer is waited each time.
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How far the programs are that fill a stack together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedStack {
     path: PathBuf,
+    /// What it is to be a result of.
+    work: String,
     /// How many images it has.
     count: usize,
     is_whole: bool,
+    /// Whether what has its name says that it is a result of something else.
+    is_other: bool,
+    /// Whether there is an unfinished folder of something else.
+    is_taken: bool,
     /// The images that have been written and marked, in order.
     written: Vec<Range<usize>>,
 }
@@ -36,13 +42,39 @@ pub struct SharedStack {
 impl SharedStack {
     /// That of `count` images which is called `path` when it is whole, where it is a result of `work`.
     pub fn of(path: &Path, count: usize, work: &str) -> Self {
-        let is_by_work = |folder: &Path| work_of(folder).as_deref() == Some(work);
-        let is_whole = is_by_work(path);
         let unfinished = [unfinished_name(path), complete_name(path)];
-        let mut written: Vec<_> =
-            unfinished.iter().filter(|folder| is_by_work(folder)).flat_map(|folder| marks(folder)).collect();
+        let made_by = unfinished.each_ref().map(|folder| work_of(folder));
+        let is_by_work = |made_by: &Option<String>| made_by.as_deref() == Some(work);
+        let of_work = unfinished.iter().zip(&made_by).filter(|(_, made_by)| is_by_work(made_by));
+        let mut written: Vec<_> = of_work.flat_map(|(folder, _)| marks(folder)).collect();
         written.sort_unstable_by_key(|images| (images.start, images.end));
-        Self { path: path.to_path_buf(), count, is_whole, written }
+        // Last, as it may have got its name meanwhile.
+        let named = work_of(path);
+        Self {
+            path: path.to_path_buf(),
+            work: work.to_owned(),
+            count,
+            is_whole: is_by_work(&named),
+            is_other: named.is_some() && !is_by_work(&named),
+            is_taken: made_by.iter().any(|made_by| made_by.is_some() && !is_by_work(made_by)),
+            written,
+        }
+    }
+
+    /// Refuses an unfinished folder of something else.
+    ///
+    /// # Errors
+    /// [`Error::Output`] for that.
+    pub fn check_unfinished(&self) -> Result<()> {
+        if self.is_whole || !self.is_taken {
+            return Ok(());
+        }
+        Err(Error::output(&self.path, taken(&unfinished_name(&self.path))))
+    }
+
+    /// Whether what has the name is a result of other images, models or settings, as it says.
+    pub fn is_other(&self) -> bool {
+        self.is_other
     }
 
     /// Whether some images have been written and not all.
@@ -83,7 +115,7 @@ impl SharedStack {
         if !self.missing().is_empty() {
             return Ok(());
         }
-        name(&self.path).map_err(|error| {
+        name(&self.path, &self.work).map_err(|error| {
             let problem = format!("{error}; check that the folder may be written to");
             Error::output(&self.path, problem).caused_by(error)
         })
@@ -92,14 +124,7 @@ impl SharedStack {
 
 /// What the folder is a result of, as its group says; `None` where there is none, or it does not say so.
 pub(super) fn work_of(folder: &Path) -> Option<String> {
-    const MOST_BYTES: u64 = 16 << 20;
-    let read = |name: &str| -> Option<Value> {
-        let file = folder.join(name);
-        if std::fs::metadata(&file).ok()?.len() > MOST_BYTES {
-            return None;
-        }
-        serde_json::from_slice(&std::fs::read(file).ok()?).ok()
-    };
+    let read = |name: &str| read_json(&folder.join(name));
     let attributes =
         read("zarr.json").map(|group| group["attributes"].clone()).or_else(|| read(".zattrs"))?;
     attributes[MADE_BY][WORK].as_str().map(str::to_owned)
@@ -146,40 +171,52 @@ pub(super) fn take_back(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the complete folder of `path` its name, in the place of what was there. Of several programs that do so one succeeds, and the
-/// others do nothing.
-fn name(path: &Path) -> io::Result<()> {
-    let complete = complete_name(path);
+/// What is wrong with an unfinished folder of something else.
+pub(super) fn taken(folder: &Path) -> String {
+    format!(
+        "{} holds an unfinished result of other images, models or settings; give the same as before, or remove that folder",
+        folder.display()
+    )
+}
+
+/// Gives the complete folder of `path`, a result of `work`, its name, in the place of what was there. Of several programs that do so at the
+/// same time one succeeds, and the others do nothing; what one has named no other takes for what was there before.
+fn name(path: &Path, work: &str) -> io::Result<()> {
+    let (complete, replaced) = (complete_name(path), replaced(path));
+    let is_result = |folder: &Path| work_of(folder).as_deref() == Some(work);
     match std::fs::rename(unfinished_name(path), &complete) {
-        // Another program has it, or was killed when it had.
-        Err(error) if error.kind() == ErrorKind::NotFound && !complete.exists() => return Ok(()),
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     remove_leftovers(&complete);
-    let replaced = replaced(path);
-    for tried in 1.. {
-        let is_there = match std::fs::rename(path, &replaced) {
-            Ok(()) => true,
-            Err(error) if error.kind() == ErrorKind::NotFound => false,
-            Err(error) => return Err(error),
-        };
-        match std::fs::rename(&complete, path) {
+    let mut tried = 0;
+    loop {
+        let error = match std::fs::rename(&complete, path) {
             Ok(()) => break,
-            Err(error) => {
-                // What was there is brought back, unless another program has put the new one in its place.
-                if is_there && !path.exists() {
-                    std::fs::rename(&replaced, path)?;
-                }
-                match error.kind() {
-                    ErrorKind::NotFound => return Ok(()),
-                    _ if tried < TRIES => {}
-                    _ => return Err(error),
-                }
-            }
+            // Another program has named it, or was killed when it had.
+            Err(error) if error.kind() == ErrorKind::NotFound => break,
+            Err(error) => error,
+        };
+        tried += 1;
+        if tried > TRIES {
+            return Err(error);
+        }
+        if is_result(path) {
+            remove(&complete)?;
+            break;
+        }
+        // What was there before makes room. Where another program is about to do the same, it is given time.
+        if path.exists() && std::fs::rename(path, &replaced).is_err() {
+            std::thread::sleep(PAUSE.saturating_mul(tried));
         }
     }
-    if let Err(error) = remove(&replaced) {
+    if !path.exists() && is_result(&replaced) {
+        // It was moved in the moment in which another program had named it.
+        std::fs::rename(&replaced, path)?;
+    }
+    if !is_result(&replaced)
+        && let Err(error) = remove(&replaced)
+    {
         log::warn!("{} cannot be removed: {error}", replaced.display());
     }
     // The marks, which were needed until now: a program that is killed before finds by them that all is there.

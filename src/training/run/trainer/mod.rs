@@ -366,7 +366,11 @@ impl<'a> Trainer<'a> {
             }
             match self.next_step(steps, reason)? {
                 Next::Finished(reason) => return Ok(End::Finished(reason)),
-                Next::Step(ready) => self.step(ready, watcher)?,
+                Next::Step(ready) => {
+                    if !self.step(ready, watcher)? {
+                        continue;
+                    }
+                }
             }
             let step = self.progress.step;
             let averages = self.settings.optimisation.averages();

@@ -83,8 +83,8 @@ impl Trainer<'_> {
         })
     }
 
-    /// Makes a step.
-    pub(super) fn step(&mut self, ready: Ready, watcher: &mut dyn Watcher) -> Result<()> {
+    /// Makes a step; gives whether it was made, or given up as the watcher asked for that.
+    pub(super) fn step(&mut self, ready: Ready, watcher: &mut dyn Watcher) -> Result<bool> {
         let Ready { asked, batches, scale, order } = ready;
         match order {
             Some(order) => self.add_pieces(&batches, scale, &order)?,
@@ -95,7 +95,7 @@ impl Trainer<'_> {
                         // The step is not made. It is the next one of a run that goes on from here.
                         Err(Error::Stopped { .. }) => {
                             self.stopped = true;
-                            return Ok(());
+                            return Ok(false);
                         }
                         added => added?,
                     }
@@ -111,7 +111,7 @@ impl Trainer<'_> {
         self.step_time = (self.step_time.0 + asked.elapsed(), self.step_time.1 + 1);
         let report = StepReport { step, loss: self.latest_loss, done: self.done() };
         self.stopped |= watcher.step(&report).is_break();
-        Ok(())
+        Ok(true)
     }
 
     /// Adds the gradients of all pieces of the batch, those of all ranks, in the order of the pieces: so the sums are the same,
