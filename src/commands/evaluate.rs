@@ -12,7 +12,8 @@ use super::settings::one_of;
 use super::{console, provenance, table};
 use crate::evaluation::page::{Case, PageFile, Report, halves_page};
 use crate::evaluation::tables::{
-    Table, calibration_error, confusion, counted, how_measured, means, of_classes, of_values, reliability,
+    Table, calibration_error, confusion, counted, how_measured, means, of_classes, of_surfaces, of_values,
+    reliability,
 };
 use crate::evaluation::{
     Comparison, Evaluation, Halves, Measures, Scoring, TaskScores, UpscaledSets, UpscalingScores, compare,
@@ -84,6 +85,11 @@ pub struct EvaluateArguments {
     /// Only pixels inside the circle that fits into an image count, as in reconstructions of tomography
     #[arg(long)]
     circle: bool,
+    /// How far the surfaces of each class are apart, too: the mean and the 95th percentile, for pixels of this size along z, y and x
+    #[arg(
+        long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "1", conflicts_with = "halves"
+    )]
+    surface_distance: Option<String>,
     /// Write DIR/report.html as well: scores and pictures of the worst, the median and the best image in one file, which needs
     /// nothing else
     #[arg(long, value_name = "DIR")]
@@ -97,6 +103,13 @@ impl EvaluateArguments {
     /// How images are looked for, for models that take slabs of `slab` slices.
     fn discovery(&self, slab: usize) -> Discovery {
         self.discovery.discovery(self.target_suffix.as_deref()).of_slabs(slab)
+    }
+
+    /// The size of a pixel, where the distances between surfaces are wanted.
+    fn surfaces(&self) -> Result<Option<[f64; 3]>> {
+        let size =
+            self.surface_distance.as_deref().map(|text| voxel_size("surface_distance", text)).transpose()?;
+        Ok(size.map(|size| [size.z, size.y, size.x]))
     }
 
     /// Where targets are looked for; clap demands them where there is no list.
@@ -163,6 +176,7 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str, page: Option<
         range: arguments.data_range.map(Scoring::range).transpose()?,
         window: arguments.ssim_window.unwrap_or_default(),
         circle: arguments.circle,
+        surfaces: arguments.surfaces()?,
     };
     let files = ResultFiles {
         results: predictions,
@@ -206,7 +220,12 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
             let wanted = "the scores of a segmentation have no SSIM; leave it out";
             return Err(Error::setting("ssim_window", window, wanted));
         }
+        if let (Some(size), Task::Regress) = (&arguments.surface_distance, &model.task) {
+            let wanted = "values have no surfaces; leave it out";
+            return Err(Error::setting("surface_distance", size, wanted));
+        }
         let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
+        let new = new.with_surfaces(arguments.surfaces()?);
         let new = new.with_window(arguments.ssim_window.unwrap_or_default()).in_circle(arguments.circle);
         scoring = Some(new.by_rule(arguments.threshold, arguments.classes.as_deref())?);
         Ok(())
@@ -336,7 +355,7 @@ fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Resu
 
 /// Correlates two halves, and says up to which details they agree.
 fn correlate_halves(arguments: &EvaluateArguments, halves: &[String], page: Option<PageFile>) -> Result<()> {
-    let size = arguments.voxel_size.as_deref().map(voxel_size).transpose()?;
+    let size = arguments.voxel_size.as_deref().map(|text| voxel_size("voxel_size", text)).transpose()?;
     // clap demands two.
     let [first, second] = halves else { return Ok(()) };
     let volume = |path: &str| {
@@ -367,8 +386,8 @@ fn correlate_halves(arguments: &EvaluateArguments, halves: &[String], page: Opti
     Ok(())
 }
 
-/// Reads the size of a pixel: a number, or three along z, y and x, with a unit.
-fn voxel_size(text: &str) -> Result<VoxelSize> {
+/// Reads the size of a pixel, which the flag `name` gives: a number, or three along z, y and x, with a unit.
+fn voxel_size(name: &'static str, text: &str) -> Result<VoxelSize> {
     let end = text.find(|letter: char| !matches!(letter, '0'..='9' | '.' | 'x')).unwrap_or(text.len());
     let (numbers, unit) = text.split_at(end);
     let numbers: Option<Vec<f64>> = numbers
@@ -380,7 +399,7 @@ fn voxel_size(text: &str) -> Result<VoxelSize> {
         Some(&[size]) => Ok(VoxelSize { z: size, y: size, x: size, unit }),
         Some(&[z, y, x]) => Ok(VoxelSize { z, y, x, unit }),
         _ => Err(Error::setting(
-            "voxel_size",
+            name,
             format!("'{text}'"),
             "it must be a length such as 0.65um, or three along z, y and x such as 2x0.65x0.65um",
         )),
@@ -402,7 +421,10 @@ fn print(task: &Task, evaluation: &Evaluation, measures: Measures, others: &[(&s
                 [name, value, meaning] => Some(format!("{name:<width$}  {value}  {meaning}")),
                 _ => None,
             }));
-            lines.push(String::new());
+            if let Some(table) = of_surfaces(classes, evaluation) {
+                lines.extend(lines_under_caption(table));
+                lines.push(String::new());
+            }
             match confusion(classes, matrix) {
                 Some(table) => lines.extend(lines_under_caption(table)),
                 None => lines.push(format!("the confusion matrix of {} classes is in --json", classes.len())),
@@ -439,13 +461,13 @@ mod tests {
 
     #[test]
     fn sizes_of_pixels_have_one_or_three_numbers() {
-        let size = voxel_size("0.65um").unwrap();
+        let size = voxel_size("voxel_size", "0.65um").unwrap();
         assert_eq!((size.z, size.x, size.unit.as_str()), (0.65, 0.65, "um"));
-        let size = voxel_size("2x0.5x0.25 nm").unwrap();
+        let size = voxel_size("voxel_size", "2x0.5x0.25 nm").unwrap();
         assert_eq!((size.z, size.y, size.x, size.unit.as_str()), (2.0, 0.5, 0.25, "nm"));
-        assert_eq!(voxel_size("3").unwrap().unit, "");
+        assert_eq!(voxel_size("voxel_size", "3").unwrap().unit, "");
         for bad in ["", "um", "0um", "-1um", "1x2um", "1x2x3x4", "x", "..um"] {
-            assert!(voxel_size(bad).is_err(), "{bad}");
+            assert!(voxel_size("voxel_size", bad).is_err(), "{bad}");
         }
     }
 }

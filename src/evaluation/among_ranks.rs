@@ -70,7 +70,14 @@ impl Judge {
                     [loss, weight] => Some((f64::from_bits(loss), f64::from_bits(weight))),
                     _ => None,
                 };
-                all.add(name, &JudgedOne { scores: self.no_scores(range).with_numbers(&numbers)?, loss })?;
+                all.add(
+                    name,
+                    &JudgedOne {
+                        scores: self.no_scores(range).with_numbers(&numbers)?,
+                        loss,
+                        surfaces: Vec::new(),
+                    },
+                )?;
             }
         }
         Ok(all.evaluation())

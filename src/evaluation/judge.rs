@@ -8,7 +8,11 @@ use ndarray::{Array2, Array3, ArrayView3, Axis};
 use super::measures::Measures;
 use super::scores::{Evaluation, ImageScores, TaskScores};
 use crate::engine::LossSum;
-use crate::metrics::{ConfusionMatrix, DataRange, MOST_CLASSES, RegressionScores, TargetLimits};
+use crate::geometry::as_volume;
+use crate::metrics::{
+    ConfusionMatrix, DataRange, MOST_CLASSES, RegressionScores, SurfaceDistance, TargetLimits,
+    surface_distances,
+};
 use crate::network::Task;
 use crate::samples::{Dataset, Sample, Target};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
@@ -205,7 +209,19 @@ impl Judge {
         if watcher.image(&report(1.0, score)).is_break() && index + 1 < count {
             return Err(Error::Stopped { done: index + 1, count });
         }
-        Ok(JudgedOne { scores: own, loss: result.loss.map(|loss| (loss.loss(), loss.weight())) })
+        let surfaces = match (self.measures.surfaces, target.as_ref(), &result.found, &self.task) {
+            (Some(size), Target::Classes(target), Found::Classes(found), Task::Segment { classes }) => {
+                let volume = |classes: &Array2<u32>| {
+                    as_volume(classes.as_standard_layout().view().insert_axis(Axis(0)), sample.slices)
+                        .index_axis_move(Axis(0), 0)
+                        .to_owned()
+                };
+                surface_distances(volume(target).view(), volume(found).view(), classes.len(), size)
+                    .map_err(|error| in_image(error, sample, index, count))?
+            }
+            _ => Vec::new(),
+        };
+        Ok(JudgedOne { scores: own, loss: result.loss.map(|loss| (loss.loss(), loss.weight())), surfaces })
     }
 
     /// Sample `index` once more, with what counts of its target and what is found for it: for pictures of images that are chosen by
@@ -290,6 +306,8 @@ pub(super) struct JudgedOne {
     pub(super) scores: TaskScores,
     /// Its loss and the weight of what counts, where a loss is computed.
     pub(super) loss: Option<(f64, f64)>,
+    /// How far the surfaces of its classes are apart, where that is wanted.
+    pub(super) surfaces: Vec<Option<SurfaceDistance>>,
 }
 
 /// What comes of all samples, added up in their order.
@@ -307,7 +325,8 @@ impl Together {
     pub(super) fn add(&mut self, name: &str, one: &JudgedOne) -> Result<()> {
         self.scores.merge(&one.scores)?;
         self.losses.extend(one.loss);
-        self.image_scores.push(ImageScores::of(name, &one.scores));
+        let scores = ImageScores::of(name, &one.scores);
+        self.image_scores.push(ImageScores { surfaces: one.surfaces.clone(), ..scores });
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub struct Measures {
     /// Whether only pixels inside the inscribed circle count ([`crate::metrics::InscribedCircle`]); windows of SSIM then lie wholly
     /// inside it.
     pub circle: bool,
+    /// How large a pixel is along z, y and x, where the distances between the surfaces of classes are wanted.
+    pub surfaces: Option<[f64; 3]>,
 }
 
 impl Measures {

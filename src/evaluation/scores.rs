@@ -1,6 +1,6 @@
 //! The scores of an evaluation.
 
-use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
+use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores, SurfaceDistance};
 use crate::network::Task;
 use crate::{Error, Result};
 
@@ -55,6 +55,25 @@ pub struct Evaluation {
     pub image_scores: Vec<ImageScores>,
 }
 
+impl Evaluation {
+    /// How far the surfaces of each class are apart: the means over the images that hold it in target and prediction, and how many these are.
+    /// Empty where that was not asked for.
+    pub fn surfaces(&self) -> Vec<(Option<SurfaceDistance>, usize)> {
+        let classes = self.image_scores.iter().map(|image| image.surfaces.len()).max().unwrap_or(0);
+        let of_class = |class: usize| {
+            let all: Vec<SurfaceDistance> =
+                self.image_scores.iter().filter_map(|image| *image.surfaces.get(class)?).collect();
+            let mean = |of: fn(&SurfaceDistance) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
+            let mean = (!all.is_empty()).then(|| SurfaceDistance {
+                mean: mean(|one| one.mean),
+                percentile_95: mean(|one| one.percentile_95),
+            });
+            (mean, all.len())
+        };
+        (0..classes).map(of_class).collect()
+    }
+}
+
 /// The scores of one image by itself. They are none where nothing of it counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageScores {
@@ -68,6 +87,9 @@ pub struct ImageScores {
     pub input: Option<Vec<(&'static str, Option<f64>)>>,
     /// How bad it is, by which images are compared: one minus the mean IoU, or the mean squared error.
     pub error: Option<f64>,
+    /// How far the surfaces of each class are apart, `None` for those that target or prediction do not hold; empty where that was not
+    /// asked for.
+    pub surfaces: Vec<Option<SurfaceDistance>>,
 }
 
 impl ImageScores {
@@ -81,7 +103,8 @@ impl ImageScores {
                 (output.values(), input.as_ref().map(value_metrics), output.mse())
             }
         };
-        Self { name: name.to_owned(), counted, metrics: scores.metrics(), input, error }
+        let surfaces = Vec::new();
+        Self { name: name.to_owned(), counted, metrics: scores.metrics(), input, error, surfaces }
     }
 
     /// The places of images from the worst to the best; those without a score, of which nothing counts, are left out.
@@ -183,8 +206,14 @@ mod tests {
 
     #[test]
     fn images_are_ordered_from_the_worst_to_the_best() {
-        let image =
-            |error| ImageScores { name: "a".into(), counted: 1, metrics: Vec::new(), input: None, error };
+        let image = |error| ImageScores {
+            name: "a".into(),
+            counted: 1,
+            metrics: Vec::new(),
+            input: None,
+            error,
+            surfaces: Vec::new(),
+        };
         let images = [Some(0.5), None, Some(0.0), Some(f64::NAN), Some(0.7)].map(image);
         assert_eq!(ImageScores::worst_first(&images), [3, 4, 0, 2]);
     }

@@ -90,6 +90,12 @@ impl Scoring {
         self
     }
 
+    /// The size of a pixel along z, y and x, where the distances between the surfaces of classes are wanted.
+    pub fn with_surfaces(mut self, size: Option<[f64; 3]>) -> Self {
+        self.measures.surfaces = size;
+        self
+    }
+
     /// How scores are measured.
     pub fn measures(&self) -> Measures {
         self.measures
@@ -204,12 +210,20 @@ pub fn report(task: &Task, evaluation: &Evaluation, measures: Measures) -> Map<S
     let images = evaluation.images;
     let mut entries = object(match (&evaluation.scores, task) {
         (TaskScores::Segment { matrix, .. }, Task::Segment { classes }) => {
-            let per_class = classes.iter().zip(matrix.per_class()).map(|(class, scores)| {
+            let surfaces = evaluation.surfaces();
+            let per_class = classes.iter().zip(matrix.per_class()).enumerate().map(|(index, (class, scores))| {
                 let ClassScores { accuracy, precision, iou, dice, target_pixels } = scores;
-                json!({
+                let mut of_class = json!({
                     "value": class.value, "name": class.name, "accuracy": accuracy, "precision": precision,
                     "iou": iou, "dice": dice, "target_pixels": target_pixels,
-                })
+                });
+                if let Some((distance, images)) = surfaces.get(index) {
+                    of_class["surface_distance"] = json!({
+                        "mean": distance.map(|distance| distance.mean),
+                        "percentile_95": distance.map(|distance| distance.percentile_95), "images": images,
+                    });
+                }
+                of_class
             });
             let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
             json!({

@@ -2,7 +2,7 @@
 
 use super::measures::Measures;
 use super::scores::{Evaluation, ImageScores, TaskScores};
-use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores};
+use crate::metrics::{Calibration, ConfusionMatrix, RegressionScores, SurfaceDistance};
 use crate::network::{Class, Task};
 
 /// More classes than this make a confusion matrix that no screen shows.
@@ -43,6 +43,9 @@ pub fn how_measured(evaluation: &Evaluation, measures: Measures) -> Vec<String> 
         lines.push(format!("PSNR and SSIM refer to a data range of {}", output.data_range()));
         lines.push(format!("SSIM is taken in {}", output.ssim_window().description()));
     }
+    if let Some([z, y, x]) = measures.surfaces {
+        lines.push(format!("distances between surfaces are means over the images that hold the class, for voxels of {z} x {y} x {x}"));
+    }
     if measures.circle {
         lines.push("only pixels inside the inscribed circle of each image count".into());
     }
@@ -54,6 +57,7 @@ pub fn tables(task: &Task, evaluation: &Evaluation, others: &[(&str, &Regression
     match (&evaluation.scores, task) {
         (TaskScores::Segment { matrix, calibration }, Task::Segment { classes }) => {
             let mut tables = vec![of_classes(classes, matrix), means(matrix)];
+            tables.extend(of_surfaces(classes, evaluation));
             tables.extend(confusion(classes, matrix));
             if calibration.expected_error().is_some() {
                 tables.push(reliability(calibration));
@@ -95,6 +99,19 @@ pub fn means(matrix: &ConfusionMatrix) -> Table {
     let row =
         |(name, value, meaning): (&str, Option<f64>, &str)| vec![name.into(), score(value), meaning.into()];
     Table::new("Scores of all classes", &["score", "value", WHAT], means.map(row).to_vec())
+}
+
+/// How far the surfaces of each class are apart; `None` where that was not asked for.
+pub fn of_surfaces(classes: &[Class], evaluation: &Evaluation) -> Option<Table> {
+    let surfaces = evaluation.surfaces();
+    let row = |(class, (distance, images)): (&Class, &(Option<SurfaceDistance>, usize))| {
+        let of = |number: fn(SurfaceDistance) -> f64| score(distance.map(number));
+        vec![class.name.clone(), of(|d| d.mean), of(|d| d.percentile_95), images.to_string()]
+    };
+    let rows: Vec<_> = classes.iter().zip(&surfaces).map(row).collect();
+    let header = ["class", "mean", "95th percentile", "images"];
+    let caption = "distance between the surfaces of target and prediction";
+    (!rows.is_empty()).then(|| Table { of_classes: true, ..Table::new(caption, &header, rows) })
 }
 
 /// How many pixels of each class became which; `None` for more classes than a screen shows.
@@ -215,6 +232,7 @@ mod tests {
             metrics: vec![("psnr", Some(20.0 - error)), ("ssim", None)],
             input: (index != 1).then(|| vec![("psnr", None), ("ssim", Some(0.5))]),
             error: Some(error),
+            surfaces: Vec::new(),
         };
         let images: Vec<_> = [1.0, 3.0, 2.0].into_iter().enumerate().map(image).collect();
         let (table, count) = of_images(&images, 2);

@@ -9,6 +9,7 @@ pub mod fourier;
 pub mod regression;
 pub mod segmentation;
 pub mod ssim;
+pub mod surface;
 
 pub use calibration::{Calibration, ReliabilityBin};
 pub use circle::InscribedCircle;
@@ -16,3 +17,4 @@ pub use fourier::{Crossing, FourierCorrelation, Shell, Spectrum, Support, Thresh
 pub use regression::{DataRange, RegressionScores, TargetLimits, psnr};
 pub use segmentation::{ClassScores, ConfusionMatrix, MOST_CLASSES, UNLABELLED};
 pub use ssim::{SsimWindow, ssim};
+pub use surface::{SurfaceDistance, surface_distances};

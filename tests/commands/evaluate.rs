@@ -413,3 +413,33 @@ fn halves_agree_up_to_a_resolution() {
         assert_eq!(bench.run(&format!("evaluate --halves a.tif b.tif {other}")).code, 2);
     }
 }
+
+#[test]
+fn distances_between_surfaces_are_those_of_the_size_of_pixels() {
+    let bench = Bench::new();
+    let bar = |columns: std::ops::Range<usize>| {
+        Array2::from_shape_fn((12, 20), |(_, x)| i64::from(columns.contains(&x)))
+    };
+    bench.labels("found/a", &bar(4..9));
+    bench.labels("targets/a", &bar(4..9));
+    bench.labels("found/b", &bar(0..0));
+    bench.labels("targets/b", &bar(4..9));
+    let call = "evaluate --predictions found --targets targets";
+    let table = bench.succeeds(&format!("{call} --surface-distance=2x0.5x0.5um"));
+    for part in ["distance between the surfaces", "95th percentile", "voxels of 2 x 0.5 x 0.5"] {
+        assert!(table.contains(part), "{table}");
+    }
+    // One bar is where it should be, one was not found: the mean is over the image that has both.
+    bench.labels("found/a", &bar(6..11));
+    let report = |flag: &str| -> serde_json::Value {
+        serde_json::from_str(&bench.succeeds(&format!("{call} --json {flag}"))).unwrap()
+    };
+    let of_bar = |report: &serde_json::Value| report["classes"][1]["surface_distance"].clone();
+    let (voxels, micrometres) =
+        (of_bar(&report("--surface-distance")), of_bar(&report("--surface-distance=0.5")));
+    assert_eq!((&voxels["images"], &voxels["percentile_95"]), (&1.into(), &2.0.into()));
+    assert_eq!(micrometres["percentile_95"], 1.0);
+    assert!(voxels["mean"].as_f64().unwrap() > 1.0);
+    assert!(of_bar(&report("")).is_null());
+    bench.refuses(&format!("{call} --surface-distance=wide"), &["--surface-distance", "0.65um"]);
+}
