@@ -189,6 +189,5 @@ fn what_volumes_have_not_is_refused() {
     let of_images = TRAIN.replace("--dimensions 3", "");
     bench.refuses(&format!("{of_images} --dilations-z 1 --out run"), &["--dilations-z", "--dimensions"]);
     bench.model("m.safetensors", &model());
-    bench.refuses("export m.safetensors --onnx m.onnx", &["volumes", "no exports"]);
     bench.refuses("watch images --model m.safetensors --out out --count 1", &["network of volumes"]);
 }
