@@ -1,8 +1,13 @@
 """What the tests share: small images, and models that were trained on them."""
 
+import signal
+
 import msd_gpu
 import numpy as np
 import pytest
+
+# A shell starts what runs in the background with Ctrl-C ignored, and then nothing would interrupt anything.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 QUICK = {"device": "cpu", "depth": 3, "crop": 0, "lr": 0.01, "seed": 3}
 
