@@ -203,7 +203,9 @@ impl<'a> Outputs<'a> {
                     self.journal.add(part.image, part.number)?;
                 }
                 if is_end {
-                    let files = finish(&mut stack.files)?;
+                    let mut files = finish(&mut stack.files)?;
+                    // One that others fill too may not have its name yet.
+                    files.retain(|file| !stack.is_shared || file.exists());
                     self.journal.finish(stack.source.members[stack.own.start])?;
                     Some(Written { name: stack.source.name.clone(), files })
                 } else {
