@@ -62,17 +62,7 @@ fn written(folder: &Path, name: &str, kind: &str, numbers: NumberType, values: &
     };
     let path = folder.join(format!("{name}.{}", format.ending()));
     let (slices, height, width) = values.dim();
-    let new = NewStack {
-        work: None,
-        share: None,
-        path: path.clone(),
-        extent: Extent::new(slices, height, width),
-        channels: 1,
-        layout: None,
-        classes: Vec::new(),
-        resume: false,
-        written: 0,
-    };
+    let new = NewStack::new(&path, Extent::new(slices, height, width));
     let mut sink = new.numbers(format, numbers, false).unwrap();
     for (z, slice) in values.outer_iter().enumerate() {
         let window = Window::new(z..z + 1, 0..height, 0..width);

@@ -47,15 +47,7 @@ trait Sliced: Sized {
 
 impl Sliced for Prediction {
     fn slices(self, count: usize) -> Vec<Self> {
-        let height = self.mean.dim().1 / count.max(1);
-        let of = |values: &Array3<f32>, z: usize| {
-            values.slice(s![.., z * height..(z + 1) * height, ..]).to_owned()
-        };
-        let slice = |z| Self {
-            mean: of(&self.mean, z),
-            deviation: self.deviation.as_ref().map(|values| of(values, z)),
-        };
-        (0..count).map(slice).collect()
+        Prediction::slices(&self, count)
     }
 }
 

@@ -85,7 +85,8 @@ pub struct EvaluateArguments {
     /// Only pixels inside the circle that fits into an image count, as in reconstructions of tomography
     #[arg(long)]
     circle: bool,
-    /// How far the surfaces of each class are apart, too: the mean and the 95th percentile, for pixels of this size along z, y and x
+    /// How far the surfaces of each class are apart within each image, or each volume for networks of volumes: the mean and the
+    /// 95th percentile, for pixels of this size along z, y and x [without a size: 1]
     #[arg(
         long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "1", conflicts_with = "halves"
     )]
@@ -220,9 +221,9 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
             let wanted = "the scores of a segmentation have no SSIM; leave it out";
             return Err(Error::setting("ssim_window", window, wanted));
         }
-        if let (Some(size), Task::Regress) = (&arguments.surface_distance, &model.task) {
+        if let (Some(_), Task::Regress) = (&arguments.surface_distance, &model.task) {
             let wanted = "values have no surfaces; leave it out";
-            return Err(Error::setting("surface_distance", size, wanted));
+            return Err(Error::setting("surface_distance", "given for a regression model", wanted));
         }
         let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
         let new = new.with_surfaces(arguments.surfaces()?);

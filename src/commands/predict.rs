@@ -30,7 +30,8 @@ pub struct PredictArguments {
     /// Go on where an earlier call of the same kind was stopped
     #[arg(long)]
     resume: bool,
-    /// Do one of N shares, such as 2/8: of the files, or of the slices where results are OME-Zarr [default: that of a Slurm array's job]
+    /// Do one of N shares, such as 2/8: of the files, or of the slices where results are OME-Zarr [default: that of a job in an
+    /// array of Slurm]
     #[arg(long, value_name = "i/N")]
     part: Option<String>,
     /// Say which results are missing in --out, and end
@@ -66,7 +67,11 @@ pub fn run(arguments: PredictArguments) -> Result<()> {
 fn predict(mut arguments: PredictArguments, world: Option<&mut World>) -> Result<()> {
     arguments.models.choose()?;
     let mut request = arguments.request()?;
-    if let Some(world) = &world {
+    if arguments.verify && ranks::is_spoken_for() {
+        // One looks at what all are to make.
+        return Ok(());
+    }
+    if let Some(world) = world.as_ref().filter(|_| !arguments.verify) {
         let share = request.procedure.share.unwrap_or(Share::WHOLE);
         request.procedure.share = Some(share.among(world.rank(), world.size())?);
         request.procedure.cutting = request.procedure.cutting.beside(world.place().local_size);

@@ -8,7 +8,6 @@ use super::steps::{Numbers, scratch_bytes};
 use super::workspace::{ImageTarget, Objective, Workspace};
 use crate::engine::{
     Adam, DeviceInfo, DeviceKind, Engine, Gradients, Images, Loss, Moments, Plane, Targets, check_batch,
-    check_classified, most_likely_bytes,
 };
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, ParameterLayout};
@@ -185,16 +184,6 @@ impl Engine for CpuEngine {
         Ok(self.average.clone())
     }
 
-    fn forward(&mut self, images: &Images) -> Result<Vec<f32>> {
-        self.forward_while(images, &mut |_| Flow::Continue(()))
-    }
-
-    fn classify_while(&mut self, images: &Images, go_on: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<u8>> {
-        check_classified(&self.numbers.architecture, images)?;
-        let outputs = self.forward_while(images, go_on)?;
-        Ok(most_likely_bytes(&outputs, self.numbers.architecture.outputs, images.shape))
-    }
-
     fn forward_while(&mut self, images: &Images, go_on: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<f32>> {
         check_batch(&self.numbers.architecture, images, None)?;
         self.prepare(images.shape.extent, false)?;
@@ -214,10 +203,6 @@ impl Engine for CpuEngine {
             }
         }
         Ok(outputs)
-    }
-
-    fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {
-        self.accumulate_while(images, targets, loss, scale, &mut || Flow::Continue(()))
     }
 
     fn accumulate_while(

@@ -32,7 +32,7 @@ pub fn most_likely(outputs: &[f32], pixels: usize) -> Vec<u32> {
 
 /// As [`most_likely`], of the batch `[image][output][pixel]` of a network with `count` outputs, at most [`MAX_CLASSES`]: `[image][pixel]`,
 /// with [`NOT_FINITE`] for pixels of which an output is not a finite number.
-pub(crate) fn most_likely_bytes(outputs: &[f32], count: usize, shape: Shape) -> Vec<u8> {
+pub(super) fn most_likely_bytes(outputs: &[f32], count: usize, shape: Shape) -> Vec<u8> {
     let pixels = shape.extent.pixels();
     let mut all = vec![0; shape.batch * pixels];
     for (classes, outputs) in all.chunks_mut(pixels).zip(outputs.chunks(count * pixels)) {

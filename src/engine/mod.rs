@@ -16,7 +16,7 @@ mod targets;
 
 pub use back_projection::{BackProjection, BackProjector, LANES as BACK_PROJECTION_LANES};
 pub(crate) use classes::check_classified;
-pub(crate) use classes::most_likely_bytes;
+use classes::most_likely_bytes;
 pub use classes::{MAX_CLASSES, NOT_FINITE, most_likely};
 pub use example::example_batch;
 pub use gradients::Gradients;
@@ -156,37 +156,35 @@ pub trait Engine: Send {
     /// [`crate::Error::Mismatch`] when the batch does not fit the network or has no pixels; [`crate::Error::Setting`] for a shape that
     /// engines cannot compute, such as one with several slices; [`crate::Error::OutOfMemory`]; [`crate::Error::Device`] when the device
     /// fails.
-    fn forward(&mut self, images: &Images) -> Result<Vec<f32>>;
-
-    /// The most likely class of each pixel of a batch, `[image][y][x]`: the index of its largest output, the lowest where several are
-    /// equal. [`NOT_FINITE`] stands where an output of the pixel is not a finite number. All of it may happen on the device, from which only
-    /// a byte a pixel is read back.
-    ///
-    /// # Errors
-    /// [`crate::Error::Mismatch`] for a network with more than [`MAX_CLASSES`] outputs; else as [`Engine::forward`].
-    fn classify(&mut self, images: &Images) -> Result<Vec<u8>> {
-        check_classified(self.architecture(), images)?;
-        let outputs = self.forward(images)?;
-        Ok(most_likely_bytes(&outputs, self.architecture().outputs, images.shape))
+    fn forward(&mut self, images: &Images) -> Result<Vec<f32>> {
+        self.forward_while(images, &mut |_| Flow::Continue(()))
     }
 
     /// As [`Engine::forward`]. An engine that computes layer by layer while this is called tells `go_on` after each of them which share is
-    /// done, from 0 to 1, and may be stopped by it.
+    /// done, from 0 to 1, and is stopped by it.
     ///
     /// # Errors
     /// [`crate::Error::Stopped`] where `go_on` asked for that; else as [`Engine::forward`].
-    fn forward_while(&mut self, images: &Images, go_on: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<f32>> {
-        let _ = go_on;
-        self.forward(images)
-    }
+    fn forward_while(&mut self, images: &Images, go_on: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<f32>>;
 
-    /// [`Engine::classify`] as [`Engine::forward_while`].
+    /// The most likely class of each pixel of a batch, `[image][y][x]`: the index of its largest output, the lowest where several are
+    /// equal. [`NOT_FINITE`] stands where an output of the pixel is not a finite number. All of it may happen on the device, from which only
+    /// a byte a pixel is read back. `go_on` is that of [`Engine::forward_while`].
     ///
     /// # Errors
-    /// [`crate::Error::Stopped`] where `go_on` asked for that; else as [`Engine::classify`].
+    /// [`crate::Error::Mismatch`] for a network with more than [`MAX_CLASSES`] outputs; else as [`Engine::forward_while`].
     fn classify_while(&mut self, images: &Images, go_on: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<u8>> {
-        let _ = go_on;
-        self.classify(images)
+        check_classified(self.architecture(), images)?;
+        let outputs = self.forward_while(images, go_on)?;
+        Ok(most_likely_bytes(&outputs, self.architecture().outputs, images.shape))
+    }
+
+    /// [`Engine::classify_while`], to its end.
+    ///
+    /// # Errors
+    /// As [`Engine::classify_while`].
+    fn classify(&mut self, images: &Images) -> Result<Vec<u8>> {
+        self.classify_while(images, &mut |_| Flow::Continue(()))
     }
 
     /// Applies the network to one image and compares its outputs with the targets: the loss, before any scale, and the most likely
@@ -207,9 +205,11 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// [`crate::Error::Mismatch`] when images or targets do not fit the network or the loss; else as [`Engine::forward`].
-    fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()>;
+    fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {
+        self.accumulate_while(images, targets, loss, scale, &mut || Flow::Continue(()))
+    }
 
-    /// As [`Engine::accumulate`]. An engine that computes layer by layer while this is called asks `go_on` after each of them, and may be
+    /// As [`Engine::accumulate`]. An engine that computes layer by layer while this is called asks `go_on` after each of them, and is
     /// stopped by it: then gradients and loss are what they are after an update.
     ///
     /// # Errors
@@ -221,10 +221,7 @@ pub trait Engine: Send {
         loss: Loss,
         scale: f32,
         go_on: &mut dyn FnMut() -> Flow,
-    ) -> Result<()> {
-        let _ = go_on;
-        self.accumulate(images, targets, loss, scale)
-    }
+    ) -> Result<()>;
 
     /// Ends the step: changes parameters, moments and average by the gradients that were added since the last update, and sets the
     /// gradients to 0.

@@ -8,10 +8,10 @@ use super::judge::{Found, ImageResult, Judge, Judged, Samples};
 use super::measures::Measures;
 use super::page::{Case, Look};
 use super::scores::Evaluation;
-use crate::Result;
 use crate::network::{Class, Task, TaskKind};
 use crate::samples::{LabelMapping, Results, Sample};
 use crate::watcher::{Flow, Watcher};
+use crate::{Error, Result};
 
 /// What came of a comparison.
 #[derive(Debug, Clone)]
@@ -30,8 +30,8 @@ pub struct Comparison {
 /// `kind` says whether they are classes or values; without it, [`Results::are_labels`] decides.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) for files that cannot be read, [`Error::Mismatch`](crate::Error::Mismatch) for those that
-/// do not fit, and [`Error::Stopped`](crate::Error::Stopped).
+/// [`Error::Input`] for files that cannot be read, [`Error::Mismatch`] for those that do not fit, [`Error::Setting`] for values of which
+/// distances between surfaces are wanted, and [`Error::Stopped`].
 pub fn compare(
     results: &Results,
     kind: Option<TaskKind>,
@@ -44,6 +44,10 @@ pub fn compare(
         None if results.are_labels()? => TaskKind::Segment,
         None => TaskKind::Regress,
     };
+    if kind == TaskKind::Regress && measures.surfaces.is_some() {
+        let wanted = "values have no surfaces; leave it out, or give `task segment` where they are classes";
+        return Err(Error::setting("surface_distance", "given for values", wanted));
+    }
     let mapping = match kind {
         TaskKind::Segment => Some(results.classes()?),
         TaskKind::Regress => None,

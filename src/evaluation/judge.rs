@@ -8,10 +8,8 @@ use ndarray::{Array2, Array3, ArrayView3, Axis};
 use super::measures::Measures;
 use super::scores::{Evaluation, ImageScores, TaskScores};
 use crate::engine::LossSum;
-use crate::geometry::as_volume;
 use crate::metrics::{
     ConfusionMatrix, DataRange, MOST_CLASSES, RegressionScores, SurfaceDistance, TargetLimits,
-    surface_distances,
 };
 use crate::network::Task;
 use crate::samples::{Dataset, Sample, Target};
@@ -87,8 +85,8 @@ impl Samples for Dataset {
 /// Judges networks by images with targets.
 #[derive(Debug, Clone)]
 pub struct Judge {
-    task: Task,
-    measures: Measures,
+    pub(super) task: Task,
+    pub(super) measures: Measures,
     compares_input: bool,
 }
 
@@ -203,24 +201,15 @@ impl Judge {
                 *input = Some(before);
             }
         }
+        let surfaces = self
+            .surfaces(target.as_ref(), &result.found, sample.slices)
+            .map_err(|error| in_image(error, sample, index, count))?;
         each(&result.found);
         let metric = own.metrics().first().copied();
         let score = metric.and_then(|(name, value)| Some((name, value?)));
         if watcher.image(&report(1.0, score)).is_break() && index + 1 < count {
             return Err(Error::Stopped { done: index + 1, count });
         }
-        let surfaces = match (self.measures.surfaces, target.as_ref(), &result.found, &self.task) {
-            (Some(size), Target::Classes(target), Found::Classes(found), Task::Segment { classes }) => {
-                let volume = |classes: &Array2<u32>| {
-                    as_volume(classes.as_standard_layout().view().insert_axis(Axis(0)), sample.slices)
-                        .index_axis_move(Axis(0), 0)
-                        .to_owned()
-                };
-                surface_distances(volume(target).view(), volume(found).view(), classes.len(), size)
-                    .map_err(|error| in_image(error, sample, index, count))?
-            }
-            _ => Vec::new(),
-        };
         Ok(JudgedOne { scores: own, loss: result.loss.map(|loss| (loss.loss(), loss.weight())), surfaces })
     }
 

@@ -24,6 +24,7 @@ mod measures;
 pub mod page;
 mod scores;
 mod scoring;
+mod surfaces;
 pub mod tables;
 mod upscaling;
 

@@ -55,25 +55,6 @@ pub struct Evaluation {
     pub image_scores: Vec<ImageScores>,
 }
 
-impl Evaluation {
-    /// How far the surfaces of each class are apart: the means over the images that hold it in target and prediction, and how many these are.
-    /// Empty where that was not asked for.
-    pub fn surfaces(&self) -> Vec<(Option<SurfaceDistance>, usize)> {
-        let classes = self.image_scores.iter().map(|image| image.surfaces.len()).max().unwrap_or(0);
-        let of_class = |class: usize| {
-            let all: Vec<SurfaceDistance> =
-                self.image_scores.iter().filter_map(|image| *image.surfaces.get(class)?).collect();
-            let mean = |of: fn(&SurfaceDistance) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
-            let mean = (!all.is_empty()).then(|| SurfaceDistance {
-                mean: mean(|one| one.mean),
-                percentile_95: mean(|one| one.percentile_95),
-            });
-            (mean, all.len())
-        };
-        (0..classes).map(of_class).collect()
-    }
-}
-
 /// The scores of one image by itself. They are none where nothing of it counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageScores {

@@ -44,7 +44,10 @@ pub fn how_measured(evaluation: &Evaluation, measures: Measures) -> Vec<String> 
         lines.push(format!("SSIM is taken in {}", output.ssim_window().description()));
     }
     if let Some([z, y, x]) = measures.surfaces {
-        lines.push(format!("distances between surfaces are means over the images that hold the class, for voxels of {z} x {y} x {x}"));
+        let size = if (z, x) == (y, y) { format!("{y}") } else { format!("{z} x {y} x {x}") };
+        lines.push(format!(
+            "distances between surfaces are taken within each image (each volume, of networks of volumes) and are means over those that hold the class, for pixels of {size}"
+        ));
     }
     if measures.circle {
         lines.push("only pixels inside the inscribed circle of each image count".into());

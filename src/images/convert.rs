@@ -102,15 +102,9 @@ pub fn convert(
     let layout = StackLayout::of(&pages[0], z);
     let says_nothing = z == 1 && layout.voxel_size().is_none();
     let new = NewStack {
-        work: None,
-        share: None,
-        path: out.to_path_buf(),
-        extent: slices.extent(),
         channels: if wishes.labels { 1 } else { first.channels },
         layout: (!says_nothing).then_some(layout),
-        classes: Vec::new(),
-        resume: false,
-        written: 0,
+        ..NewStack::new(out, slices.extent())
     };
     let largest = match (wishes.window, numbers.largest()) {
         (Some(_), None) => {

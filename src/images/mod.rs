@@ -19,8 +19,8 @@
 //! - `notices`: what people are told of how a file is taken. `axes`: which planes are channels of one image.
 //! - `source`: where one image is, and what its header says.
 //! - `units`: units of length. `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
-//! - `png`, `jpeg` (with `jpeg/scans`, which counts what a stream holds by its `markers` and `huffman` codes), `tiff`, `memory`: the formats. A new one gets a file or folder of
-//!   its own beside them.
+//! - `png`, `jpeg` (with `jpeg/scans`, which counts what a stream holds by its `markers` and `huffman` codes), `tiff`, `memory`: the
+//!   formats. A new one gets a file or folder of its own beside them.
 //! - `numeric`, `number_type`: types of numbers. `selection`: which slices of a stack are wanted ([`SliceSelection`]).
 //! - `arrays`: the formats that hold an array of any number of axes, which are read part by part.
 //! - `stack`: results that come part by part to files of any format ([`NewStack`], [`StackSink`]); `tiff` writes by parts of it.

@@ -32,7 +32,7 @@ pub(super) struct Outputs<'a> {
 /// The results of one stack.
 struct Stack {
     source: StackOf,
-    /// What its files are the result of, where that is known.
+    /// What its files are the result of, where that is known and the files are such that can be shared.
     work: Option<String>,
     /// Those of its slices that are written here.
     own: Range<usize>,
@@ -96,7 +96,7 @@ impl<'a> Outputs<'a> {
         }
         journal.begin()?;
         let stacks = stacks.into_iter().map(|source| {
-            let has_work = work.as_ref().filter(|_| products.are_shared(&source));
+            let has_work = work.as_ref().filter(|_| products.can_be_shared(&source));
             let work = has_work.map(|work| source.work(images, work));
             Stack::new(source, work, share.as_ref(), products)
         });
@@ -281,9 +281,7 @@ impl Stack {
             source,
             work,
         };
-        let (Some(share), Some(work), true) = (share, &stack.work, products.are_shared(&stack.source)) else {
-            return Ok(stack);
-        };
+        let (Some(share), Some(work)) = (share, &stack.work) else { return Ok(stack) };
         let place = |image: usize| image.saturating_sub(stack.source.first).min(count);
         stack.own = place(share.start)..place(share.end);
         stack.is_shared = true;
@@ -313,9 +311,7 @@ impl Stack {
         }
         Ok(())
     }
-}
 
-impl Stack {
     /// Opens a file for each product of the stack whose first image is `image`; `rendered` are those of some part. Goes on with what
     /// the journal says is there before that part.
     fn open(
@@ -333,15 +329,13 @@ impl Stack {
             own.take_while(|image| **image != part.image && journal.has(**image, 0)).count()
         });
         let stack = NewStack {
-            path: PathBuf::new(),
-            extent: Extent::new(count, *height, *width),
-            channels: 1,
             layout: Some(StackLayout::of(image, count)),
             classes: products.looks(),
             resume: before.is_some(),
             written,
             work: self.work.clone(),
             share: self.is_shared.then(|| self.own.clone()),
+            ..NewStack::new(PathBuf::new(), Extent::new(count, *height, *width))
         };
         let mut files = Vec::new();
         let paths = products.stack_files(&self.source);
@@ -369,16 +363,11 @@ fn open_image(
     let paths = products.image_files(&image.stem);
     for ((path, format), (_, rendered)) in paths.into_iter().zip(rendered) {
         let stack = NewStack {
-            path,
-            extent: part.whole,
-            channels: 1,
             // Results of single images say how large pixels are only where these are not those of the image.
             layout: (image.fineness() != 1.0).then(|| StackLayout::of(image, 1)),
             classes: products.looks(),
             resume,
-            written: 0,
-            work: None,
-            share: None,
+            ..NewStack::new(path, part.whole)
         };
         let mut file = OpenFile::open(stack, format, rendered, products)?;
         file.mark_written(0, &part.done_before)?;

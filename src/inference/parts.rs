@@ -214,6 +214,29 @@ pub(super) fn measure_bands(
     Ok(Measured(found))
 }
 
+/// What `measures` find over all of a volume of `channels` and so many slices, which `read` gives.
+///
+/// # Errors
+/// The first error of `read`.
+pub(super) fn measure_slices(
+    channels: usize,
+    slices: usize,
+    measures: &[Measure],
+    read: &mut dyn FnMut(usize) -> Result<Array3<f32>>,
+) -> Result<Measured> {
+    let mut found = Vec::new();
+    for measure in measures {
+        let normalisation = measure.of_bands(channels, |visit| {
+            (0..slices).try_for_each(|slice| {
+                visit(read(slice)?.view());
+                Ok(())
+            })
+        })?;
+        found.push((*measure, normalisation));
+    }
+    Ok(Measured(found))
+}
+
 /// Rows from all over an image of `extent`.
 fn sampled(reader: &mut PartReader<'_>, extent: Extent) -> Result<Array3<f32>> {
     let step = extent.y.div_ceil(SAMPLED_ROWS).max(1);

@@ -252,7 +252,8 @@ fn measured_halo(
     plan::effective_halo(ensemble, extent, &measured, budget, reach, &mut |part| reader.read(part))
 }
 
-/// Applies `ensemble` to the parts, which are those of the images `own`. With `keep_going`, the images that cannot be used are passed over and given.
+/// Applies `ensemble` to the parts, which are those of the images `own`. With `keep_going`, the images that cannot be used are passed
+/// over and given.
 pub(super) fn run(
     ensemble: &mut Ensemble,
     (images, own): (&[ImageSource], Range<usize>),

@@ -289,8 +289,8 @@ impl Products {
     }
 
     /// Whether several programs can write the files of a stack together, each some of its images.
-    pub(super) fn are_shared(&self, stack: &StackOf) -> bool {
-        stack.is_in_order() && self.stack_files(stack).iter().all(|(_, format)| format.is_shared())
+    pub(super) fn can_be_shared(&self, stack: &StackOf) -> bool {
+        stack.is_in_order() && self.stack_files(stack).iter().all(|(_, format)| format.can_be_shared())
     }
 
     /// The files of an image by itself, one for each product, and their formats.

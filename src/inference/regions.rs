@@ -4,7 +4,7 @@
 use ndarray::{Array2, Array3};
 
 use super::ensemble::{Ensemble, Measured, Prediction};
-use super::parts::measure_bands;
+use super::parts::{measure_bands, measure_slices};
 use super::plan::{self, Budget, Cutting, Halo};
 use crate::geometry::tiles::Tile;
 use crate::geometry::{Extent, Window};
@@ -41,17 +41,7 @@ impl WholeImage {
         slices: usize,
         read: &mut dyn FnMut(usize) -> Result<Array3<f32>>,
     ) -> Result<Self> {
-        let mut found = Vec::new();
-        for measure in measures {
-            let normalisation = measure.of_bands(channels, |visit| {
-                (0..slices).try_for_each(|slice| {
-                    visit(read(slice)?.view());
-                    Ok(())
-                })
-            })?;
-            found.push((*measure, normalisation));
-        }
-        Ok(Self(Measured(found)))
+        measure_slices(channels, slices, measures, read).map(Self)
     }
 }
 

@@ -217,7 +217,7 @@ fn shared_out(
     let goes_on = |index: usize| {
         let before = index.checked_sub(1).and_then(stack);
         stack(index)
-            .is_some_and(|stack| before == Some(stack) && !products.are_shared(&grouping.stacks[stack]))
+            .is_some_and(|stack| before == Some(stack) && !products.can_be_shared(&grouping.stacks[stack]))
     };
     let mut starts: Vec<usize> = (0..images.len()).filter(|index| !goes_on(*index)).collect();
     let things = share.of(starts.len());
@@ -263,7 +263,7 @@ impl Work {
         let work = identity(ensemble, &self.products, &self.procedure);
         let grouping = self.products.grouping(&self.images);
         let shared =
-            grouping.stacks.iter().filter(|stack| self.products.are_shared(stack)).flat_map(|stack| {
+            grouping.stacks.iter().filter(|stack| self.products.can_be_shared(stack)).flat_map(|stack| {
                 let work = stack.work(&self.images, &work);
                 let files = self.products.stack_files(stack).into_iter();
                 files.map(move |(path, _)| {

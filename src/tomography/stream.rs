@@ -248,15 +248,10 @@ fn sink(scan: &Scan, share: &Share, wishes: &ScanWishes, written: usize) -> Resu
     let voxel_size =
         scan.voxel_size().map(|size| VoxelSize { z: size.y, y: size.x, x: size.x, unit: size.unit.clone() });
     let new = NewStack {
-        path: share.out.clone(),
-        extent,
-        channels: 1,
         layout: Some(StackLayout::slices(extent.z).with_voxel_size(voxel_size)),
-        classes: Vec::new(),
         resume: written > 0,
         written,
-        work: None,
-        share: None,
+        ..NewStack::new(&share.out, extent)
     };
     new.values(wishes.format)
 }

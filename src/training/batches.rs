@@ -140,7 +140,8 @@ impl Batches {
         self.batch as f64 * pixels as f64 / self.set.len().max(1) as f64
     }
 
-    /// The largest shape of a batch of the run, to compute the memory that it will take. Where pieces are batches of their own it does not depend on how many of them are made here.
+    /// The largest shape of a batch of the run, to compute the memory that it will take. Where pieces are batches of their own it does
+    /// not depend on how many of them are made here.
     pub(super) fn largest_shape(&self) -> Shape {
         let extents = self.set.sizes().into_iter().map(|size| self.piece(size));
         let extent = extents.max_by_key(Extent::pixels).unwrap_or(Extent::plane(1, 1));

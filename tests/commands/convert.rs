@@ -19,15 +19,9 @@ fn stack(bench: &Bench, path: &str, numbers: NumberType, values: &Array4<f64>) {
     let (channels, z, y, x) = values.dim();
     let extent = Extent::new(z, y, x);
     let new = NewStack {
-        work: None,
-        share: None,
-        path: bench.path(path),
-        extent,
         channels,
         layout: Some(StackLayout::slices(z)),
-        classes: Vec::new(),
-        resume: false,
-        written: 0,
+        ..NewStack::new(bench.path(path), extent)
     };
     let mut sink = new.numbers(StackFormat::Tiff, numbers, false).unwrap();
     sink.write(Window::whole(extent), values.view()).unwrap();
@@ -251,4 +245,40 @@ fn a_stack_says_what_it_holds() {
     bench.refuses("inspect a.tif --size 9", &["--size", "models"]);
     bench.bytes("text.txt", b"no image");
     bench.refuses("inspect text.txt", &["text.txt"]);
+}
+
+/// A TIFF file of three pixels of 8 bits that has white as zero, as programs write masks.
+fn white_is_zero(pixels: [u8; 3]) -> Vec<u8> {
+    // Width, rows, bits, white is zero, where the pixels are, rows of the strip and its bytes: tag, type (16 or 32 bits), value.
+    let entries: [(u16, u16, u32); 7] =
+        [(256, 3, 3), (257, 3, 1), (258, 3, 8), (262, 3, 0), (273, 4, 8), (278, 3, 1), (279, 4, 3)];
+    let mut file = b"II*\0".to_vec();
+    file.extend(12u32.to_le_bytes());
+    file.extend(pixels);
+    file.push(0);
+    file.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, value) in entries {
+        file.extend([tag, kind].iter().flat_map(|number| number.to_le_bytes()));
+        file.extend(1u32.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.extend(0u32.to_le_bytes());
+    file
+}
+
+#[test]
+fn an_image_that_is_turned_is_told_and_labels_are_as_they_are_stored() {
+    let bench = Bench::new();
+    bench.bytes("a.tif", &white_is_zero([0, 1, 255]));
+    let said = bench.run("convert a.tif --out turned.tif");
+    assert!(
+        said.code == 0 && said.stderr.contains("white as zero") && said.stderr.contains("--labels"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(bench.read("turned.tif").into_raw_vec_and_offset().0, [255.0, 254.0, 0.0]);
+    let said = bench.run("convert a.tif --labels --out stored.tif");
+    assert!(said.code == 0 && !said.stderr.contains("white as zero"), "{}", said.stderr);
+    assert_eq!(bench.read("stored.tif").into_raw_vec_and_offset().0, [0.0, 1.0, 255.0]);
+    assert!(bench.run("inspect a.tif").stderr.contains("white as zero"));
 }

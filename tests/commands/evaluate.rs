@@ -443,3 +443,28 @@ fn distances_between_surfaces_are_those_of_the_size_of_pixels() {
     assert!(of_bar(&report("")).is_null());
     bench.refuses(&format!("{call} --surface-distance=wide"), &["--surface-distance", "0.65um"]);
 }
+
+#[test]
+fn predictions_that_are_written_otherwise_than_their_targets_are_told() {
+    let bench = Bench::new();
+    let mask = |high: i64| Array2::from_shape_fn((8, 9), |(y, _)| if y < 4 { 0 } else { high });
+    bench.labels("ones/a", &mask(1));
+    bench.labels("bytes/a", &mask(255));
+    let call = "evaluate --predictions ones --targets bytes";
+    let said = bench.run(call).stderr;
+    assert!(said.contains("--threshold 1") && said.contains("three classes"), "{said}");
+    let agreed = bench.run(&format!("{call} --threshold 1 --json"));
+    assert!(!agreed.stderr.contains("three classes"), "{}", agreed.stderr);
+    let report: Value = serde_json::from_str(&agreed.stdout).unwrap();
+    assert_eq!(report["mean_iou"], 1.0);
+    // A label that is no number, where there is one to be found.
+    let gap = |(y, x): (usize, usize)| if (y, x) == (5, 5) { f32::NAN } else { f32::from(u8::from(y >= 4)) };
+    bench.floats("gaps/a.tif", &Array2::from_shape_fn((8, 9), gap).insert_axis(Axis(0)));
+    bench.refuses("evaluate --predictions gaps --targets ones", &["gaps/a.tif", "NaN", "a label for each"]);
+    // Values have no surfaces.
+    bench.floats("values/a.tif", &Array3::from_shape_fn((1, 8, 9), |(_, y, x)| 0.3 * (y + 9 * x) as f32));
+    bench.refuses(
+        "evaluate --predictions values --targets values --surface-distance",
+        &["--surface-distance", "no surfaces"],
+    );
+}

@@ -635,6 +635,7 @@ fn a_list_that_is_wrong_says_in_which_line() {
         ("image,target\nscans/0_0.tif,\n", "line 2 has no image or no target"),
         ("image,target\nscans/0_0.tif\n", "no list of comma-separated values"),
         ("image,target\nscans/none.tif,masks/0.png\n", "none.tif"),
+        ("image,target,weight\nscans/0_0.tif,masks/0.png,none.tif\n", "line 2 what cannot be used"),
         ("image,target\nscans/0_0.tif,masks/0.png\nscans/0_0.tif,masks/0.png\n", "line 3 names"),
     ] {
         bench.bytes("data/pairs.csv", list.as_bytes());

@@ -120,17 +120,7 @@ fn make(folder: &Path, name: &str, wedge: bool, seed: u64) -> Result<()> {
         let folder = folder.join(what);
         std::fs::create_dir_all(&folder)
             .map_err(|e| Error::output(&folder, format!("{e}; name a folder that can be made with --out")))?;
-        Ok(NewStack {
-            work: None,
-            share: None,
-            path: folder.join(format!("{name}.tif")),
-            extent: EXTENT,
-            channels: 1,
-            layout: None,
-            classes: Vec::new(),
-            resume: false,
-            written: 0,
-        })
+        Ok(NewStack::new(folder.join(format!("{name}.tif")), EXTENT))
     };
     let whole = Window::whole(EXTENT);
     let mut sink = Box::new(stack("images")?.values(StackFormat::Tiff)?);

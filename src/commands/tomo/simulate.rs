@@ -157,15 +157,8 @@ pub fn run(arguments: &SimulateArguments) -> Result<()> {
         unit: "\u{b5}m".into(),
     });
     let new = NewStack {
-        path: path.clone(),
-        extent: Extent::new(phantom.slices(), size, size),
-        channels: 1,
         layout: Some(StackLayout::slices(phantom.slices()).with_voxel_size(voxel_size)),
-        classes: Vec::new(),
-        resume: false,
-        written: 0,
-        work: None,
-        share: None,
+        ..NewStack::new(path, Extent::new(phantom.slices(), size, size))
     };
     let mut sink = new.values(stack_format)?;
     let line = scanner.attenuation_of_a_pixel(&phantom);

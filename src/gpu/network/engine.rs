@@ -25,6 +25,7 @@ use crate::gpu::runtime::readback;
 use crate::gpu::runtime::timer::Timer;
 use crate::network::{Architecture, ParameterLayout};
 use crate::schedule::{Options, Schedule};
+use crate::watcher::Flow;
 use crate::{Error, Result};
 
 /// Numbers to which the rows of planes are aligned: 64 bytes, a cache line.
@@ -282,7 +283,8 @@ impl Engine for GpuEngine {
         self.read_numbers(&self.fixed.average, "reading the averaged parameters")
     }
 
-    fn forward(&mut self, images: &Images) -> Result<Vec<f32>> {
+    // What is given to a GPU is computed to its end.
+    fn forward_while(&mut self, images: &Images, _: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<f32>> {
         let doing = "applying the network";
         check_batch(&self.architecture, images, None)?;
         self.device.check(doing)?;
@@ -296,7 +298,7 @@ impl Engine for GpuEngine {
         Ok(outputs)
     }
 
-    fn classify(&mut self, images: &Images) -> Result<Vec<u8>> {
+    fn classify_while(&mut self, images: &Images, _: &mut dyn FnMut(f64) -> Flow) -> Result<Vec<u8>> {
         let doing = "taking classes";
         check_classified(&self.architecture, images)?;
         self.device.check(doing)?;
@@ -331,7 +333,14 @@ impl Engine for GpuEngine {
         Ok(judged)
     }
 
-    fn accumulate(&mut self, images: &Images, targets: &Targets, loss: Loss, scale: f32) -> Result<()> {
+    fn accumulate_while(
+        &mut self,
+        images: &Images,
+        targets: &Targets,
+        loss: Loss,
+        scale: f32,
+        _: &mut dyn FnMut() -> Flow,
+    ) -> Result<()> {
         let doing = "computing gradients";
         check_batch(&self.architecture, images, Some((targets, loss)))?;
         self.device.check(doing)?;

@@ -94,7 +94,7 @@ impl StackFormat {
     }
 
     /// Whether several programs can fill a stack together, each with images of its own.
-    pub fn is_shared(self) -> bool {
+    pub fn can_be_shared(self) -> bool {
         matches!(self, StackFormat::Zarr | StackFormat::Zarr04)
     }
 

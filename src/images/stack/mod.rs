@@ -56,7 +56,7 @@ pub struct NewStack {
     /// What the stack is a result of, where that is known. OME-Zarr holds it.
     pub work: Option<String>,
     /// The images that this program writes, where others write the others at the same time, for the same `work`; in formats
-    /// that [can be shared](StackFormat::is_shared) alone.
+    /// that [can be shared](StackFormat::can_be_shared) alone.
     pub share: Option<Range<usize>>,
 }
 
@@ -76,6 +76,21 @@ struct TypedStack {
 }
 
 impl NewStack {
+    /// A stack of `extent` and one channel, of which nothing more is said and nothing written.
+    pub fn new(path: impl Into<PathBuf>, extent: Extent) -> Self {
+        Self {
+            path: path.into(),
+            extent,
+            channels: 1,
+            layout: None,
+            classes: Vec::new(),
+            resume: false,
+            written: 0,
+            work: None,
+            share: None,
+        }
+    }
+
     fn of_type(&self, numbers: SampleType) -> TypedStack {
         let NewStack { path, extent, channels, layout, classes, resume, written, work, share } = self.clone();
         let layout = layout.unwrap_or_else(|| StackLayout::slices(extent.z));

@@ -9,23 +9,29 @@ use crate::inference::ensemble::{Found, Prediction};
 /// The part `window` of what was found for a volume of so many slices, slice by slice.
 pub(super) fn of_slices(found: &Found, slices: usize, window: &Window) -> Vec<Found> {
     let Extent { z: count, y: height, .. } = window.extent;
-    let rows = |slice: usize| slice * height..(slice + 1) * height;
-    let slice = |values: &Array3<f32>, z: usize| values.slice(s![.., rows(z), ..]).to_owned();
     match found.part_of_volume(slices, window) {
         Found::Classes(classes) => {
-            (0..count).map(|z| Found::Classes(classes.slice(s![rows(z), ..]).to_owned())).collect()
+            let slice = |z: usize| classes.slice(s![z * height..(z + 1) * height, ..]).to_owned();
+            (0..count).map(|z| Found::Classes(slice(z))).collect()
         }
-        Found::Prediction(Prediction { mean, deviation }) => {
-            let of_slice = |z| {
-                let deviation = deviation.as_ref().map(|deviation| slice(deviation, z));
-                Found::Prediction(Prediction { mean: slice(&mean, z), deviation })
-            };
-            (0..count).map(of_slice).collect()
-        }
+        Found::Prediction(found) => found.slices(count).into_iter().map(Found::Prediction).collect(),
     }
 }
 
 impl Prediction {
+    /// Each of `count` slices of a volume, which lie one below the other.
+    pub fn slices(&self, count: usize) -> Vec<Self> {
+        let height = self.mean.dim().1 / count.max(1);
+        let of = |values: &Array3<f32>, z: usize| {
+            values.slice(s![.., z * height..(z + 1) * height, ..]).to_owned()
+        };
+        let slice = |z| Self {
+            mean: of(&self.mean, z),
+            deviation: self.deviation.as_ref().map(|values| of(values, z)),
+        };
+        (0..count).map(slice).collect()
+    }
+
     /// The part `window` of this, which is of a volume of so many slices that lie one below the other.
     pub(in crate::inference) fn part_of_volume(&self, slices: usize, window: &Window) -> Self {
         let part = |values: &Array3<f32>| {

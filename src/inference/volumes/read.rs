@@ -9,6 +9,7 @@ use crate::Result;
 use crate::geometry::Window;
 use crate::images::{ImageSource, has_equal_channels, read_image};
 use crate::inference::ensemble::Measured;
+use crate::inference::parts::measure_slices;
 use crate::network::Measure;
 use crate::pictures::range_of;
 
@@ -88,17 +89,9 @@ impl<'a> Reader<'a> {
     /// Reads all slices of a volume to measure them.
     fn measure(&self, volume: usize, measures: &[Measure]) -> Result<MeasuredVolume> {
         let images = &self.images[self.volumes[volume].members.clone()];
-        let mut found = Vec::new();
-        for measure in measures {
-            let channels = read_slice(&images[0], self.grey)?.dim().0;
-            let normalisation = measure.of_bands(channels, |visit| {
-                images.iter().try_for_each(|image| {
-                    visit(read_slice(image, self.grey)?.view());
-                    Ok(())
-                })
-            })?;
-            found.push((*measure, normalisation));
-        }
+        let read = |slice: usize| read_slice(&images[slice], self.grey);
+        let channels = if measures.is_empty() { 0 } else { read(0)?.dim().0 };
+        let measured = measure_slices(channels, images.len(), measures, &mut |slice| read(slice))?;
         let step = images.len().div_ceil(SAMPLED_SLICES);
         let mut rows = Vec::new();
         for image in images.iter().step_by(step) {
@@ -107,7 +100,7 @@ impl<'a> Reader<'a> {
         }
         let count = rows.len();
         let range = Array2::from_shape_vec((1, count), rows).ok().and_then(|rows| range_of(rows.view()));
-        Ok(MeasuredVolume { volume, measured: Arc::new(Measured(found)), range })
+        Ok(MeasuredVolume { volume, measured: Arc::new(measured), range })
     }
 }
 

@@ -63,17 +63,7 @@ impl Project {
             name: class.name.clone(),
             colour: colour(&class.colour),
         };
-        let stack = NewStack {
-            path: path.clone(),
-            extent,
-            channels: 1,
-            layout: None,
-            classes: classes.iter().map(look).collect(),
-            resume: false,
-            written: 0,
-            work: None,
-            share: None,
-        };
+        let stack = NewStack { classes: classes.iter().map(look).collect(), ..NewStack::new(&path, extent) };
         let mut sink = stack.labels(StackFormat::Tiff, LabelFormat::Png8, Some(&palette(&classes)))?;
         for slice in 0..image.slices {
             for top in (0..image.height).step_by(ROWS) {
@@ -133,17 +123,7 @@ impl Project {
         let extent = Extent::new(image.slices, image.height, image.width);
         let path = self.folder.join(&file);
         let (layout, classes) = (None, Vec::new());
-        let stack = NewStack {
-            path: path.clone(),
-            extent,
-            channels: 1,
-            layout,
-            classes,
-            resume: false,
-            written: 0,
-            work: None,
-            share: None,
-        };
+        let stack = NewStack { layout, classes, ..NewStack::new(&path, extent) };
         let mut sink = stack.labels(StackFormat::Tiff, LabelFormat::Png8, None)?;
         for (slice, page) in pages.iter().enumerate() {
             for top in (0..image.height).step_by(ROWS) {
@@ -256,17 +236,7 @@ impl Project {
             let labels = self.labels(&image.id, slice)?.0;
             let extent = Extent::plane(image.height, image.width);
             let (layout, classes) = (None, Vec::new());
-            let stack = NewStack {
-                path: path.clone(),
-                extent,
-                channels: 1,
-                layout,
-                classes,
-                resume: false,
-                written: 0,
-                work: None,
-                share: None,
-            };
+            let stack = NewStack { layout, classes, ..NewStack::new(&path, extent) };
             let mut sink = stack.labels(StackFormat::Png, LabelFormat::Png8, Some(&palette))?;
             for top in (0..image.height).step_by(ROWS) {
                 let rows = top..(top + ROWS).min(image.height);
