@@ -426,7 +426,7 @@ fn distances_between_surfaces_are_those_of_the_size_of_pixels() {
     bench.labels("targets/b", &bar(4..9));
     let call = "evaluate --predictions found --targets targets";
     let table = bench.succeeds(&format!("{call} --surface-distance=2x0.5x0.5um"));
-    for part in ["distance between the surfaces", "95th percentile", "voxels of 2 x 0.5 x 0.5"] {
+    for part in ["distance between the surfaces", "95th percentile", "pixels of 2 x 0.5 x 0.5"] {
         assert!(table.contains(part), "{table}");
     }
     // One bar is where it should be, one was not found: the mean is over the image that has both.
