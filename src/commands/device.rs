@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::Result;
 use crate::devices::{self, Device, TuningPolicy};
+use crate::engine::DeviceInfo;
 
 /// Which device, and with which tiles.
 #[derive(Debug, Args)]
@@ -35,9 +36,13 @@ impl DeviceArguments {
         self.tuning.choose(&self.device)
     }
 
-    /// The device that is asked for, of the process with this number among those of the machine, where there are several.
-    pub(super) fn choose_for(&self, process: Option<usize>) -> Result<Device> {
-        process.map_or_else(|| self.choose(), |process| self.tuning.choose_for(&self.device, process))
+    /// The devices that are asked for; of these the one of the process with this number among those of the machine, where there
+    /// are several processes.
+    pub(super) fn choose_all_for(&self, process: Option<usize>) -> Result<Vec<Device>> {
+        match process {
+            Some(process) => Ok(vec![self.tuning.choose_for(&self.device, process)?]),
+            None => self.tuning.choose_all(&self.device),
+        }
     }
 }
 
@@ -61,4 +66,20 @@ impl TuningArguments {
     fn policy(&self) -> TuningPolicy {
         if self.no_tune { TuningPolicy::Safe } else { TuningPolicy::Search }
     }
+}
+
+/// The names of devices that share work, for a line of the log: equal ones are counted.
+pub(super) fn named<'a>(devices: impl IntoIterator<Item = &'a DeviceInfo>) -> String {
+    let mut counted: Vec<(&str, usize)> = Vec::new();
+    for device in devices {
+        match counted.iter_mut().find(|(name, _)| *name == device.name) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((&device.name, 1)),
+        }
+    }
+    let text = |(name, count): (&str, usize)| match count {
+        1 => name.to_owned(),
+        count => format!("{count} times {name}"),
+    };
+    counted.into_iter().map(text).collect::<Vec<_>>().join(" and ")
 }

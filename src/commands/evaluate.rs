@@ -346,6 +346,7 @@ fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Resu
     let files = files
         .found_by(arguments.discovery(model.slab))
         .weighted(arguments.weights.as_deref())
+        .of_volumes(model.architecture.is_of_volumes())
         .of_channels(model.architecture.inputs);
     let dataset = match model.task {
         Task::Segment { .. } => files.by_rule(scoring.rule().clone()).segmentation(scoring.classes())?.0,

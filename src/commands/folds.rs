@@ -4,7 +4,8 @@ use std::path::Path;
 
 use log::info;
 
-use super::training_progress::{ProgressWatcher, describe, named, report};
+use super::device::named;
+use super::training_progress::{ProgressWatcher, describe, report};
 use super::{console, table};
 use crate::Result;
 use crate::devices::Device;
@@ -13,7 +14,11 @@ use crate::watcher::{Epoch, Flow, ImageReport, StepReport, TrainingPlan, Watcher
 
 /// Trains each fold into the folder `out`, and prints the scores with their mean and deviation.
 pub(super) fn run(settings: &Settings, folds: usize, out: &Path, devices: &[Device]) -> Result<()> {
-    let mut watcher = FoldProgress { folds, devices: named(devices), progress: ProgressWatcher::new() };
+    let mut watcher = FoldProgress {
+        folds,
+        devices: named(devices.iter().map(|device| &device.info)),
+        progress: ProgressWatcher::new(),
+    };
     let done = Folds::train(settings, folds, out, devices, &mut watcher)?;
     drop(watcher);
     lines(&done).iter().for_each(console::line);

@@ -7,6 +7,7 @@ use clap::Args;
 use super::device::DeviceArguments;
 use super::models_registry::RegistryArguments;
 use crate::Result;
+use crate::devices::Device;
 use crate::geometry::Symmetry;
 use crate::inference::Ensemble;
 use crate::network::Model;
@@ -45,23 +46,22 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
 
     /// Reads and opens the models; `check` sees the first one before a device is opened.
     pub(super) fn open(&self, check: impl FnOnce(&Model) -> Result<()>) -> Result<Ensemble> {
-        self.open_for(self.tile, None, check)
+        self.open_on(self.tile, |device| Ok(vec![device.choose()?]), check)
     }
 
-    /// As [`Self::open`], for images that whoever calls cuts into tiles; on the device of the process with this number among
-    /// those of the machine, where there are several.
+    /// As [`Self::open`], for images that whoever calls cuts into tiles, on the `devices` that the flags name.
     pub(super) fn open_for_parts(
         &self,
-        process: Option<usize>,
+        devices: impl FnOnce(&DeviceArguments) -> Result<Vec<Device>>,
         check: impl FnOnce(&Model) -> Result<()>,
     ) -> Result<Ensemble> {
-        self.open_for(self.tile.filter(|tile| *tile == 0), process, check)
+        self.open_on(self.tile.filter(|tile| *tile == 0), devices, check)
     }
 
-    fn open_for(
+    fn open_on(
         &self,
         tile: Option<usize>,
-        process: Option<usize>,
+        devices: impl FnOnce(&DeviceArguments) -> Result<Vec<Device>>,
         check: impl FnOnce(&Model) -> Result<()>,
     ) -> Result<Ensemble> {
         let mut models = Vec::new();
@@ -73,7 +73,7 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
         }
         let rescale =
             self.rescale.as_deref().map(|text| Ensemble::rescale_measure(text, &models)).transpose()?;
-        let mut ensemble = Ensemble::new(models, &self.device.choose_for(process)?, tile, self.tta)?;
+        let mut ensemble = Ensemble::on_all(&models, &devices(&self.device)?, tile, self.tta)?;
         ensemble.rescale(rescale);
         Ok(ensemble)
     }

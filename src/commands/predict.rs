@@ -4,6 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::console;
+use super::device::named;
 use super::discovery::DiscoveryArguments;
 use super::errors::sentence;
 use super::models::ModelArguments;
@@ -15,8 +16,13 @@ use crate::peers::Peers;
 use crate::peers::mpi::World;
 use crate::{Error, Result};
 
+/// What `--device` takes here.
+const DEVICE: &str = "Device: auto, cpu, gpu, gpu:1 for the second one, an index or part of a name from `msd-gpu devices`; or several, like \
+    gpu:0,gpu:1, or all, of which each takes the next image or tile";
+
 /// Arguments of `predict`.
 #[derive(Debug, Args)]
+#[command(mut_arg("device", |device| device.help(DEVICE)))]
 pub struct PredictArguments {
     #[command(flatten)]
     models: ModelArguments,
@@ -79,7 +85,7 @@ fn predict(mut arguments: PredictArguments, world: Option<&mut World>) -> Result
     let local_rank = world.as_ref().map(|world| world.place().local_rank);
     let models = &arguments.models;
     let out = request.destination.folder();
-    let mut ensemble = arguments.results.open(models, out, local_rank)?;
+    let mut ensemble = arguments.results.open(models, out, |device| device.choose_all_for(local_rank))?;
     let work = request.work(&ensemble)?;
     let count = work.count();
     if arguments.verify {
@@ -91,7 +97,8 @@ fn predict(mut arguments: PredictArguments, world: Option<&mut World>) -> Result
     let mut failures = Vec::new();
     if count > 0 {
         work.prepare(&ensemble)?;
-        log::info!("applying {} on {}", models.description(), ensemble.device().name);
+        let devices = named(ensemble.devices());
+        log::info!("applying {} on {devices}", models.description());
         failures = match ranks::is_spoken_for() {
             true => work.run(&mut ensemble, &mut SilentWatcher::new())?,
             false => work.run(&mut ensemble, &mut ImageProgress::over(count))?,

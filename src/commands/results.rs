@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::device::DeviceArguments;
 use super::models::ModelArguments;
+use crate::devices::Device;
 use crate::inference::{Cutting, Destination, Ensemble, Products, Wishes};
 use crate::{Error, Result};
 
@@ -66,8 +68,8 @@ impl ResultArguments {
         Cutting::of_text(tile, self.halo.as_deref(), self.memory.as_deref())
     }
 
-    /// Opens the models, once it is known that they can give the results that are wanted, in `folder`. Of several processes of
-    /// this machine each names its number.
+    /// Opens the models on `devices` of those that the flags name, once it is known that they can give the results that are wanted, in
+    /// `folder`.
     ///
     /// # Errors
     /// Those of the models and the device; [`Error::Setting`] for results that they cannot give.
@@ -75,9 +77,9 @@ impl ResultArguments {
         &self,
         models: &ModelArguments,
         folder: &Path,
-        process: Option<usize>,
+        devices: impl FnOnce(&DeviceArguments) -> Result<Vec<Device>>,
     ) -> Result<Ensemble> {
-        models.open_for_parts(process, |model| {
+        models.open_for_parts(devices, |model| {
             let products = Products::new(&model.task, models.predictions(), self.wishes(), folder);
             products.map(drop).map_err(|error| match error {
                 Error::Mismatch(problem) => Error::model(models.first(), problem),

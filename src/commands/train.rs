@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use log::info;
 
-use super::device::TuningArguments;
+use super::device::{TuningArguments, named};
 use super::folds;
 use super::models_registry::nearest;
 use super::ranks::{self, SilentWatcher};
 use super::settings::SettingArguments;
-use super::training_progress::{ProgressWatcher, describe, named, report};
+use super::training_progress::{ProgressWatcher, describe, report};
 use crate::files::read_text;
 use crate::images;
 use crate::network::TaskKind;
@@ -280,7 +280,7 @@ fn train(mut arguments: TrainArguments, mut world: Option<&mut World>) -> Result
         (None, None) => return Err(no_folder()),
     };
     let ranks = world.as_ref().map_or(String::new(), |world| format!(" on each of {} ranks", world.size()));
-    describe(&prepared, &settings, &(named(&devices) + &ranks));
+    describe(&prepared, &settings, &(named(devices.iter().map(|device| &device.info)) + &ranks));
     let run = Run::new(settings, &prepared).on_all(&devices);
     let run = match (arguments.resume.is_some(), arguments.new_labels) {
         (false, _) => run,

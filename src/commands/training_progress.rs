@@ -9,25 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use log::info;
 
 use super::interrupt::Interrupt;
-use crate::devices::Device;
 use crate::training::{Outcome, Prepared, RunFolder, Settings, StopReason};
 use crate::watcher::{Epoch, Flow, ImageReport, StepReport, TrainingPlan, Watcher};
-
-/// The names of devices that train together: equal ones are counted.
-pub(super) fn named(devices: &[Device]) -> String {
-    let mut counted: Vec<(&str, usize)> = Vec::new();
-    for device in devices {
-        match counted.iter_mut().find(|(name, _)| *name == device.info.name) {
-            Some((_, count)) => *count += 1,
-            None => counted.push((&device.info.name, 1)),
-        }
-    }
-    let text = |(name, count): (&str, usize)| match count {
-        1 => name.to_owned(),
-        count => format!("{count} times {name}"),
-    };
-    counted.into_iter().map(text).collect::<Vec<_>>().join(" and ")
-}
 
 /// Says what a run is about to do, on devices that are called so.
 pub(super) fn describe(prepared: &Prepared, settings: &Settings, device: &str) {

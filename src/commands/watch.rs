@@ -85,7 +85,7 @@ pub fn run(mut arguments: WatchArguments) -> Result<()> {
     watched.poll = arguments.poll.max(Duration::from_millis(1));
     (watched.settle, watched.patience) = (arguments.settle, arguments.patience);
     (watched.until_idle, watched.count) = (arguments.until_idle, arguments.count);
-    let mut ensemble = results.open(models, destination.folder(), None)?;
+    let mut ensemble = results.open(models, destination.folder(), |device| Ok(vec![device.choose()?]))?;
     if ensemble.model().slab > 1 {
         let problem = format!(
             "takes slabs of {} slices, of which some are not there yet when an image appears; name a model of single slices, or use `predict` once all are there",

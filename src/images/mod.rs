@@ -54,6 +54,7 @@ mod memory;
 mod notices;
 mod number_type;
 mod numeric;
+mod orientation;
 mod overview;
 mod pairing;
 mod places;

@@ -14,6 +14,7 @@ use tiff::decoder::DecodingResult;
 use super::decoded::{Decoded, Purpose};
 use super::dry_run::is_doubtful;
 use super::limits::{check_bytes, side};
+use super::orientation::{of_exif, warn_of_orientation};
 use super::source::{Header, ImageSource, SampleKind, SampleType};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -22,6 +23,9 @@ use crate::files::write_atomic;
 const STRONGEST_COMPRESSION: u64 = 1100;
 /// What the decoder may take beyond the image itself, for rows and tables.
 const DECODER_BYTES: u64 = 32 << 20;
+
+/// Longer than what cameras write.
+const MOST_EXIF_BYTES: u64 = 1 << 20;
 
 const GREY: u8 = 0;
 const PALETTE: u8 = 3;
@@ -74,6 +78,7 @@ fn first_chunk(page: &ImageSource, mut file: &File) -> Result<FirstChunk> {
 /// What the header says of decoding for intensities.
 pub(super) fn header(page: &ImageSource, file: &File) -> Result<Header> {
     let header = first_chunk(page, file)?;
+    warn_of_orientation(&page.path, orientation(file));
     Ok(Header {
         channels: header.channels(),
         height: header.height,
@@ -119,24 +124,36 @@ pub(super) fn decode(page: &ImageSource, mut file: &File, purpose: Purpose) -> R
 /// Refuses a palette that is no whole number of colours, at which the decoder panics. What else is wrong with chunks the decoder
 /// tells.
 fn check_palette(page: &ImageSource, mut file: &File) -> Result<()> {
-    let mut chunks = BufReader::new(file);
-    let mut head = [0_u8; 8];
-    let found = chunks.seek(SeekFrom::Start(8)).and_then(|_| {
-        loop {
-            chunks.read_exact(&mut head)?;
-            let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
-            match &head[4..] {
-                b"PLTE" if !length.is_multiple_of(3) => break Ok(false),
-                b"IDAT" | b"IEND" => break Ok(true),
-                // The checksum stands behind what the chunk holds.
-                _ => chunks.seek_relative(i64::from(length) + 4)?,
-            }
-        }
-    });
-    if let Ok(false) = found {
+    let length = chunk_before_pixels(file, b"PLTE").map(|(length, _)| length);
+    if length.is_some_and(|length| !length.is_multiple_of(3)) {
         return Err(damaged(page, "its palette ends inside a colour"));
     }
     file.rewind().map_err(|error| damaged(page, error))
+}
+
+/// The length of the first chunk `name`, and the file where its content begins; `None` where there is none before the pixels.
+fn chunk_before_pixels<'a>(file: &'a File, name: &[u8; 4]) -> Option<(u32, BufReader<&'a File>)> {
+    let mut chunks = BufReader::new(file);
+    let mut head = [0_u8; 8];
+    chunks.seek(SeekFrom::Start(8)).ok()?;
+    loop {
+        chunks.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        match &head[4..] {
+            found if found == name => return Some((length, chunks)),
+            b"IDAT" | b"IEND" => return None,
+            // The checksum stands behind what the chunk holds.
+            _ => chunks.seek_relative(i64::from(length) + 4).ok()?,
+        }
+    }
+}
+
+/// How the image is to be turned, by the number that Exif has for it, where the file says so before its pixels.
+fn orientation(file: &File) -> Option<u8> {
+    let (length, content) = chunk_before_pixels(file, b"eXIf")?;
+    let mut bytes = Vec::new();
+    content.take(u64::from(length).min(MOST_EXIF_BYTES)).read_to_end(&mut bytes).ok()?;
+    of_exif(&bytes)
 }
 
 /// Reads all rows and keeps none; for `file` as [`pixels`] takes it, which is at its start again then.
@@ -344,6 +361,7 @@ mod tests {
     use ndarray::{Axis, array};
 
     use super::*;
+    use crate::images::orientation::TURNED_RIGHT;
     use crate::images::{discover, read_image};
 
     #[test]
@@ -362,6 +380,21 @@ mod tests {
         let path = folder.path().join("grey.png");
         write_png_grey8(&path, &image).unwrap();
         assert_eq!(read_back(&path).index_axis(Axis(0), 0), image.mapv(f32::from));
+    }
+
+    #[test]
+    fn a_chunk_before_the_pixels_says_how_the_image_is_turned() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        write_png_grey8(&path, &array![[1_u8, 2, 3]]).unwrap();
+        assert_eq!(orientation(&File::open(&path).unwrap()), None);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let chunk = [b"eXIf", TURNED_RIGHT].concat();
+        let length = (TURNED_RIGHT.len() as u32).to_be_bytes();
+        bytes.splice(33..33, [&length[..], &chunk, &checksum(&chunk).to_be_bytes()].concat());
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(orientation(&File::open(&path).unwrap()), Some(6));
+        assert_eq!(read_back(&path).into_raw_vec_and_offset().0, [1.0, 2.0, 3.0]);
     }
 
     #[test]

@@ -331,6 +331,32 @@ fn thumbnails_and_smaller_versions_are_left_out() {
 }
 
 #[test]
+fn pages_that_shrink_by_the_same_number_are_smaller_versions() {
+    let sized = |sizes: &[(usize, usize)]| {
+        let page = |size: &(usize, usize)| Page {
+            numbers: Array3::from_shape_fn((1, size.0, size.1), |(_, y, x)| (y * 9 + x) as u16),
+            ..Page::default()
+        };
+        file(&tiff_bytes(&sizes.iter().map(page).collect::<Vec<_>>(), false), "a.tif")
+    };
+    let sizes_in = |sizes: &[(usize, usize)], discovery: &Discovery| -> Vec<(usize, usize, usize)> {
+        let (_folder, path) = sized(sizes);
+        found_in(&path, discovery).unwrap().iter().map(|image| page_size(image).unwrap()).collect()
+    };
+    // Halves rounded down and up, and quarters.
+    for sizes in [&[(9, 14), (4, 7), (2, 4)][..], &[(9, 14), (5, 7)], &[(16, 32), (4, 8)]] {
+        assert_eq!(sizes_in(sizes, &Discovery::default()), [(1, sizes[0].0, sizes[0].1)]);
+        assert_eq!(sizes_in(sizes, &with_axes("ZYX")).len(), sizes.len());
+    }
+    // Images of equal sizes, of sizes that shrink otherwise, or along one side only.
+    for sizes in
+        [&[(8, 8), (8, 8)][..], &[(16, 16), (8, 8), (7, 7)], &[(16, 16), (8, 16)], &[(8, 8), (16, 16)]]
+    {
+        assert_eq!(sizes_in(sizes, &Discovery::default()).len(), sizes.len(), "{sizes:?}");
+    }
+}
+
+#[test]
 fn slices_that_a_program_calls_channels_pair_with_as_many_targets() {
     let stack = |description: &str, count| file(&tiff_bytes(&described(description, count), false), "a.tif");
     let (_a, images) = stack("ImageJ=1\nimages=6\nchannels=6\n", 6);

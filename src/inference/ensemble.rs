@@ -1,6 +1,8 @@
 //! One prediction from several: of several models, and of an image in its eight symmetries.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{info, warn};
 use ndarray::{Array2, Array3, Axis, Zip, s};
@@ -28,12 +30,14 @@ pub struct Ensemble {
     symmetries: &'static [Symmetry],
     /// What images are brought to the models' range by.
     rescale: Option<Measure>,
-    /// Whether an image in another range was told of.
-    told: bool,
+    /// Whether an image in another range was told of, on any device.
+    told: Arc<AtomicBool>,
     /// The most bytes of the device's memory that there was once enough of.
     reserved: u64,
     /// Whether it was said that the device has too little memory.
     told_of_memory: bool,
+    /// The same models on other devices, for work that is shared out.
+    others: Vec<Ensemble>,
 }
 
 /// What was measured over all of an image.
@@ -163,10 +167,39 @@ impl Ensemble {
             members,
             symmetries,
             rescale: None,
-            told: false,
+            told: Arc::default(),
             reserved: 0,
             told_of_memory: false,
+            others: Vec::new(),
         })
+    }
+
+    /// As [`Ensemble::new`], on several `devices`, among which [`predict`](super::predict()) shares images and tiles out; all else is done
+    /// on the first of them.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for no devices; else as [`Ensemble::new`].
+    pub fn on_all(
+        models: &[(String, Model)],
+        devices: &[Device],
+        tile: Option<usize>,
+        symmetries: bool,
+    ) -> Result<Self> {
+        let open = |device: &Device| Self::new(models.to_vec(), device, tile, symmetries);
+        let mut opened = devices.iter().map(open).collect::<Result<Vec<_>>>()?.into_iter();
+        let none = || Error::Mismatch("found no device to open the models on; name at least one".into());
+        let mut first = opened.next().ok_or_else(none)?;
+        first.others = opened.collect();
+        first.others.iter_mut().for_each(|other| other.told = first.told.clone());
+        Ok(first)
+    }
+
+    /// Does `work` with the models on each device by itself, the first of them first.
+    pub(super) fn on_each<T>(&mut self, work: impl FnOnce(Vec<&mut Ensemble>) -> T) -> T {
+        let mut others = std::mem::take(&mut self.others);
+        let done = work(std::iter::once(&mut *self).chain(&mut others).collect());
+        self.others = others;
+        done
     }
 
     /// The measure that the setting `rescale` names, for `models` with the names that errors use.
@@ -198,23 +231,25 @@ impl Ensemble {
     /// `None` takes images as they are.
     pub fn rescale(&mut self, measure: Option<Measure>) {
         self.rescale = measure;
+        self.others.iter_mut().for_each(|other| other.rescale = measure);
     }
 
     /// Warns of the first image, called `name`, that is in another range of numbers than the images that the first model was
     /// trained on.
     pub fn warn_of_range(&mut self, name: &str, image: &Array3<f32>) {
-        if self.told || self.rescale.is_some() {
+        if self.rescale.is_some() || self.told.load(Ordering::Relaxed) {
             return;
         }
         let model = self.model();
         let misfit = model.input.of_set().and_then(|normalisation| normalisation.misfit(image.view()));
-        if let Some(misfit) = misfit {
+        if let Some(misfit) = misfit
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
             let measure = model.provenance.get("normalise").filter(|text| text.parse::<Measure>().is_ok());
             let measure = measure.map_or("mean", String::as_str);
             warn!(
                 "{name} is far from the images that the model was trained on: {misfit}; where it shows the same in another range of numbers, give `rescale {measure}`, or train with `normalise_per_image`"
             );
-            self.told = true;
         }
     }
 
@@ -270,9 +305,14 @@ impl Ensemble {
         format!("{:032x} {} {:?}", hash.finish_128(), self.symmetries.len(), self.rescale)
     }
 
-    /// What it runs on.
+    /// What it runs on; of several devices, the first.
     pub fn device(&self) -> &DeviceInfo {
         self.predictors[0].device()
+    }
+
+    /// All devices that images are shared out among.
+    pub fn devices(&self) -> Vec<&DeviceInfo> {
+        std::iter::once(self.device()).chain(self.others.iter().map(Ensemble::device)).collect()
     }
 
     /// As [`Predictor::check_channels`].

@@ -15,6 +15,7 @@
 //! Images are arrays `[channel][y][x]` in the file's own units, as [`crate::images::read_image`] gives them.
 
 mod ensemble;
+mod failures;
 mod grouping;
 mod journal;
 mod memory;
@@ -24,7 +25,9 @@ mod plan;
 mod predict;
 mod predictor;
 mod products;
+mod queue;
 mod regions;
+mod reporter;
 mod request;
 mod series;
 mod share;
@@ -34,9 +37,10 @@ mod window;
 
 pub use crate::pipeline::AHEAD;
 pub use ensemble::{Ensemble, Prediction};
+pub use failures::Failure;
 pub use memory::image_bytes;
 pub use plan::{BOUND, Cutting, Halo};
-pub use predict::{Failure, Procedure, predict};
+pub use predict::{Procedure, predict};
 pub use predictor::{Predictor, argmax, softmax};
 pub use products::{Products, Wishes};
 pub use regions::WholeImage;

@@ -145,8 +145,7 @@ impl<'a> Outputs<'a> {
         done
     }
 
-    /// Whether the result of an image by itself, which comes in so many parts, goes into a file that takes parts: of those alone it can
-    /// be said how large their pixels are.
+    /// Whether the result of an image by itself, which comes in so many parts, goes into a file that takes parts.
     fn is_by_parts(&self, image: usize, parts: usize) -> bool {
         parts > 1 || self.products.has_format() || self.images[image].fineness() != 1.0
     }
@@ -214,7 +213,7 @@ impl<'a> Outputs<'a> {
             }
             None if !self.is_by_parts(part.image, part.count) => {
                 let files = match result {
-                    Some((picture, found)) => self.products.write(&image.stem, picture, found)?,
+                    Some((picture, found)) => self.products.write(image, picture, found)?,
                     None => Vec::new(),
                 };
                 self.journal.add(part.image, part.number)?;
@@ -363,8 +362,7 @@ fn open_image(
     let paths = products.image_files(&image.stem);
     for ((path, format), (_, rendered)) in paths.into_iter().zip(rendered) {
         let stack = NewStack {
-            // Results of single images say how large pixels are only where these are not those of the image.
-            layout: (image.fineness() != 1.0).then(|| StackLayout::of(image, 1)),
+            layout: StackLayout::of_image(image),
             classes: products.looks(),
             resume,
             ..NewStack::new(path, part.whole)

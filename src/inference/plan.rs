@@ -111,7 +111,7 @@ const SHARE: u64 = 75;
 /// The limits of a device, such as its largest buffer, count in any case. How much memory a graphics card of its own has, the
 /// system does not say: [`tiling`] tries it. Where there is less later on, [`Predictor`](super::Predictor) halves tiles by itself.
 pub(super) struct Budget {
-    /// The bytes that may be taken; `None` where it is not known how many are free.
+    /// The bytes that may be taken for a device; `None` where it is not known how many are free.
     bytes: Option<u64>,
     /// Whether the network takes of these; else its memory is the device's own.
     with_network: bool,
@@ -125,8 +125,10 @@ impl Budget {
     /// That of `cutting` on the device of `ensemble`, for images of which `held` bytes are kept decoded.
     pub(super) fn of(cutting: &Cutting, ensemble: &Ensemble, held: u64) -> Self {
         let programs = cutting.programs.map_or(1, NonZero::get) as u64;
-        let of_machine = || memory::free().map(|free| free.bytes / 100 * SHARE / programs);
-        let named = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES));
+        // Each device has as many images on their way.
+        let devices = ensemble.devices().len() as u64;
+        let of_machine = || memory::free().map(|free| free.bytes / 100 * SHARE / programs / devices);
+        let named = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES) / devices);
         // What is named is for all memory, wherever it is.
         let with_network = named.is_some() || ensemble.device().shares_memory;
         Self { bytes: named.or_else(of_machine), with_network, held, recordings: 0 }

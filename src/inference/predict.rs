@@ -2,39 +2,29 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 
 use log::info;
 use ndarray::{Array3, s};
 use twox_hash::XxHash3_128;
 
 use super::ensemble::{Ensemble, Found};
+use super::failures::{Failure, Failures, is_of_image};
 use super::journal::Journal;
-use super::outputs::{Outputs, Written};
-use super::parts::{Part, Reader, measure};
+use super::outputs::Outputs;
+use super::parts::{Part, ReadPart, Reader, measure};
 use super::plan::{self, Budget, Cutting, Halo};
 use super::products::{Products, Shown};
+use super::queue::Queue;
+use super::reporter::Reporter;
 use super::share::Share;
 use super::tiling::Tiling;
 use super::volumes::predict_volumes;
 use crate::files::{FolderLock, remove_unfinished};
 use crate::geometry::Extent;
 use crate::images::{ImageSource, PartReader, page_size};
-use crate::pipeline::pipeline;
-use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
+use crate::watcher::{Flow, Watcher};
 use crate::{Error, Result};
-
-/// An image that could not be predicted.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Failure {
-    /// Its number among the images.
-    pub index: usize,
-    /// The name of the image.
-    pub name: String,
-    /// What is wrong with it.
-    pub error: Error,
-}
 
 /// How a prediction is carried out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,7 +48,7 @@ impl Procedure {
 }
 
 /// Applies `ensemble` to every image and writes `products`, in order, as `procedure` says; images are read and results written while
-/// others are computed. `watcher` is called for each image once its files are written, and for its tiles before; it may stop the
+/// others are computed. Of an ensemble on several devices, each takes the next image or tile that none has begun. `watcher` is called for each image once its files are written, and for its tiles before; it may stop the
 /// work. Where images are passed over that cannot be read or do not fit the models, these are given, in order.
 ///
 /// What was begun and is not complete stays under hidden names when the watcher stops the work, the disk is full or the device
@@ -131,11 +121,6 @@ pub(super) fn predict_some(
         info!("what is done so far is kept: the same call with `resume` goes on with it");
     }
     Err(error)
-}
-
-/// Whether an error says that something is wrong with an image.
-fn is_of_image(error: &Error) -> bool {
-    matches!(error, Error::Input { .. } | Error::Mismatch(_))
 }
 
 /// What is done, whatever the images are.
@@ -265,72 +250,31 @@ pub(super) fn run(
 ) -> Result<Vec<Failure>> {
     let (sender, written) = channel();
     let mut reporter = Reporter::new(watcher, images, own.clone(), written);
-    let mut failures = Vec::new();
+    let mut failures = Failures::new(images, keep_going);
     let grey = ensemble.model().architecture.inputs == 1;
     // Of slabs, pictures show the slice in the middle.
     let slab = (ensemble.model().slab > 1).then(|| ensemble.model().middle_channels());
     let mut reader = Reader::new(images, ensemble.measures(), grey);
-    // The image of which a part has failed, so that its others are not tried.
-    let mut given_up = None;
-    let ended = pipeline(
-        parts,
-        |part| Ok(reader.read(part)),
-        |part, read| {
-            reporter.report_written();
-            if given_up == Some(part.image) {
-                return Ok(None);
-            }
-            let source = &images[part.image];
-            let (before, share) = (part.number as f64, 1.0 / part.count as f64);
-            let mut progress = |done: f64| reporter.tile(part.image, (before + done) * share);
-            let found = read.and_then(|read| {
-                ensemble.warn_of_range(&source.name(), read.sample.as_ref().unwrap_or(&read.image));
-                let measured = match read.measured {
-                    Some(measured) => measured,
-                    None => Arc::new(ensemble.measured(&read.image)),
-                };
-                let found = match products.want_classes_only() {
-                    _ if !read.recordings.is_empty() => ensemble
-                        .predict_recordings(&read.recordings, products.want_deviation(), &mut progress)
-                        .map(Found::Prediction),
-                    true => ensemble.classify_measured((&read.image, 1), &measured, &mut progress),
-                    false => {
-                        let deviation = products.want_deviation();
-                        let found =
-                            ensemble.predict_measured((&read.image, 1), &measured, deviation, &mut progress);
-                        found.map(Found::Prediction)
-                    }
-                };
-                let found = found.map_err(|error| match error {
-                    Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", source.name())),
+    let queue = Queue {
+        items: parts,
+        image_of: |part: &Part| part.image,
+        compute: &|ensemble, part, read, progress| {
+            compute(ensemble, &images[part.image], part, read, (products, slab.as_ref()), progress).map_err(
+                |error| match error {
                     Error::Stopped { .. } => {
                         Error::Stopped { done: part.image - own.start, count: own.len() }
                     }
                     other => other,
-                })?;
-                let shown = products.wants_image().then(|| {
-                    let image = if part.count == 1 { read.image } else { core_of(part, &read.image) };
-                    let image = match &slab {
-                        Some(middle) => image.slice_move(s![middle.clone(), .., ..]),
-                        None => image,
-                    };
-                    Shown { image, range: read.range }
-                });
-                let found = if part.count == 1 { found } else { found.inside(&part.core_in_patch()) };
-                Ok((shown, found))
-            });
-            match found {
-                Ok(found) => Ok(Some(found)),
-                Err(error) => {
-                    given_up = Some(part.image);
-                    if !keep_going || !is_of_image(&error) {
-                        return Err(error);
-                    }
-                    failures.push(Failure { index: part.image, name: source.name(), error });
-                    Ok(None)
-                }
-            }
+                },
+            )
         },
+        reached: &|part, done| (part.image, (part.number as f64 + done) / part.count as f64),
+    };
+    queue.run(
+        ensemble,
+        |part| reader.read(part),
+        &mut failures,
+        &mut reporter,
         |part, result| {
             let has_result = result.is_some();
             let result = result.as_ref().map(|(image, found)| (image.as_ref(), found));
@@ -342,61 +286,52 @@ pub(super) fn run(
             }
             Ok(())
         },
-    );
-    reporter.report_written();
-    ended.map(|()| failures)
+    )?;
+    Ok(failures.all())
+}
+
+/// What the models give for a part of the image `source`, and what is shown of this where `products` want pictures; of slabs the channels
+/// `slab`.
+fn compute(
+    ensemble: &mut Ensemble,
+    source: &ImageSource,
+    part: &Part,
+    read: ReadPart,
+    (products, slab): (&Products, Option<&Range<usize>>),
+    progress: &mut dyn FnMut(f64) -> Flow,
+) -> Result<(Option<Shown>, Found)> {
+    ensemble.warn_of_range(&source.name(), read.sample.as_ref().unwrap_or(&read.image));
+    let measured = match read.measured {
+        Some(measured) => measured,
+        None => Arc::new(ensemble.measured(&read.image)),
+    };
+    let deviation = products.want_deviation();
+    let found = match products.want_classes_only() {
+        _ if !read.recordings.is_empty() => {
+            ensemble.predict_recordings(&read.recordings, deviation, progress).map(Found::Prediction)
+        }
+        true => ensemble.classify_measured((&read.image, 1), &measured, progress),
+        false => {
+            ensemble.predict_measured((&read.image, 1), &measured, deviation, progress).map(Found::Prediction)
+        }
+    };
+    let found = found.map_err(|error| match error {
+        Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", source.name())),
+        other => other,
+    })?;
+    let shown = products.wants_image().then(|| {
+        let image = if part.count == 1 { read.image } else { core_of(part, &read.image) };
+        let image = match slab {
+            Some(middle) => image.slice_move(s![middle.clone(), .., ..]),
+            None => image,
+        };
+        Shown { image, range: read.range }
+    });
+    Ok((shown, if part.count == 1 { found } else { found.inside(&part.core_in_patch()) }))
 }
 
 /// What is kept of the patch of a part.
 fn core_of(part: &Part, patch: &Array3<f32>) -> Array3<f32> {
     let core = part.core_in_patch();
     patch.slice(s![.., core.rows(), core.columns()]).to_owned()
-}
-
-/// Reports to the watcher which of the images `own` the writing thread has finished. The watcher is called on the computing thread alone.
-pub(super) struct Reporter<'a> {
-    watcher: &'a mut dyn Watcher,
-    images: &'a [ImageSource],
-    own: Range<usize>,
-    written: Receiver<(usize, Written)>,
-    stopped: bool,
-}
-
-impl<'a> Reporter<'a> {
-    pub(super) fn new(
-        watcher: &'a mut dyn Watcher,
-        images: &'a [ImageSource],
-        own: Range<usize>,
-        written: Receiver<(usize, Written)>,
-    ) -> Self {
-        Self { watcher, images, own, written, stopped: false }
-    }
-
-    fn report(&mut self, index: usize, done: f64, written: Option<&Written>) -> Flow {
-        let name = written.map_or_else(|| self.images[index].name(), |written| written.name.clone());
-        let report = ImageReport {
-            work: ImageWork::Predict,
-            name: &name,
-            index: index.saturating_sub(self.own.start),
-            count: self.own.len(),
-            done,
-            score: None,
-            files: written.map_or(&[], |written| &written.files),
-        };
-        self.watcher.image(&report)
-    }
-
-    pub(super) fn report_written(&mut self) {
-        while let Ok((index, written)) = self.written.try_recv() {
-            self.stopped |= self.report(index, 1.0, Some(&written)).is_break();
-        }
-    }
-
-    /// Reports a tile. The end of an image is reported by [`Self::report_written`] once it is written.
-    pub(super) fn tile(&mut self, index: usize, done: f64) -> Flow {
-        if self.stopped {
-            return Flow::Break(());
-        }
-        if done < 1.0 { self.report(index, done, None) } else { Flow::Continue(()) }
-    }
 }

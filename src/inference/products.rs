@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Array3, Axis, CowArray, Ix3};
+use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Ix3};
 
 use super::ensemble::{Ensemble, Found};
 use super::grouping::{Grouping, StackOf};
 use crate::files::make_and_try;
+use crate::geometry::{Extent, Window};
 use crate::images::{
-    ClassLook, ImageSource, LabelFormat, Palette, StackFormat, write_labels_as, write_png_rgb8,
-    write_tiff_f32,
+    ClassLook, ImageSource, LabelFormat, NewStack, Palette, Sink, StackFormat, StackLayout, StackSink,
+    write_labels_as, write_png_rgb8,
 };
 use crate::network::{Class, Task};
 use crate::{Error, Result, pictures};
@@ -418,20 +419,47 @@ impl Products {
         Ok(all)
     }
 
-    /// Writes the files of one image; gives their paths.
-    pub(super) fn write(&self, stem: &str, image: Option<&Shown>, found: &Found) -> Result<Vec<PathBuf>> {
+    /// Writes the files of `image`, which a picture shows as `shown`; gives their paths.
+    pub(super) fn write(
+        &self,
+        image: &ImageSource,
+        shown: Option<&Shown>,
+        found: &Found,
+    ) -> Result<Vec<PathBuf>> {
         let mut written = Vec::new();
-        for (product, rendered) in self.rendered(image, found)? {
-            let path = self.folder.join(product.file_name(stem));
+        let layout = StackLayout::of_image(image);
+        for (product, rendered) in self.rendered(shown, found)? {
+            let path = self.folder.join(product.file_name(&image.stem));
             match rendered {
+                Rendered::Labels(labels, LabelFormat::Tiff32) => {
+                    let page = page(&path, layout.clone(), labels.dim(), 1);
+                    let sink = page.labels(StackFormat::Tiff, LabelFormat::Tiff32, Some(&self.palette()))?;
+                    write_page(sink, labels.view().insert_axis(Axis(0)))?;
+                }
                 Rendered::Labels(labels, format) => {
                     write_labels_as(&path, &labels, format, Some(&self.palette()))?;
                 }
-                Rendered::Values(values) => write_tiff_f32(&path, values.view())?,
+                Rendered::Values(values) => {
+                    let (channels, height, width) = values.dim();
+                    let page = page(&path, layout.clone(), (height, width), channels);
+                    write_page(page.values(StackFormat::Tiff)?, values.view())?;
+                }
                 Rendered::Colours(picture) => write_png_rgb8(&path, &picture)?,
             }
             written.push(path);
         }
         Ok(written)
     }
+}
+
+/// A file for a single image of so many rows and columns.
+fn page(path: &Path, layout: Option<StackLayout>, size: (usize, usize), channels: usize) -> NewStack {
+    NewStack { layout, channels, ..NewStack::new(path, Extent::plane(size.0, size.1)) }
+}
+
+/// Writes all numbers `[channel][y][x]` of a single image.
+fn write_page<T: Copy + Default + Send>(mut sink: StackSink<T>, values: ArrayView3<'_, T>) -> Result<()> {
+    let whole = Window::whole(sink.extent());
+    sink.write(whole, values.insert_axis(Axis(1)))?;
+    Box::new(sink).done()
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use log::info;
 
 use super::ensemble::Ensemble;
-use super::predict::{Failure, Procedure, identity, predict_some};
+use super::failures::Failure;
+use super::predict::{Procedure, identity, predict_some};
 use super::products::{Products, Wishes};
 use super::share::Share;
 use super::volumes::volume_of_each;

@@ -3,10 +3,11 @@
 use twox_hash::XxHash3_128;
 
 use super::ensemble::Ensemble;
+use super::failures::Failure;
 use super::journal::Journal;
 use super::outputs::Outputs;
 use super::plan::Cutting;
-use super::predict::{Failure, planned, run};
+use super::predict::{planned, run};
 use super::products::Products;
 use crate::Result;
 use crate::files::{FolderLock, remove_unfinished};

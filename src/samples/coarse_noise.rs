@@ -119,6 +119,7 @@ mod tests {
                 symmetry,
                 exchanges_slices: false,
                 upright: Upright::Z,
+                keeps_z: true,
             };
             let mut sample = sample(5, 5);
             noise().add(&mut sample, &draw, whole, 9, 3).unwrap();

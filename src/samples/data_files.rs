@@ -17,7 +17,7 @@ use super::labels::LabelMapping;
 use super::measurements::{Measurements, Stamp, Stamps};
 use super::pair_list::Pair;
 use super::recordings::Recordings;
-use super::sample::{Sample, Target};
+use super::sample::{Sample, Target, unlabelled};
 use super::streaming::measured;
 use super::upscaled::Upscaled;
 use super::weight_images;
@@ -54,6 +54,8 @@ pub struct DataFiles<'a> {
     /// Images are held in memory where all of them, with their targets, take no more than so many bytes; else they stay in their
     /// files, of which no more is kept. `None` for what is free, within reason.
     pub cache: Option<u64>,
+    /// Whether images are slices of volumes: those that nobody labelled stay, as their neighbours are seen with them.
+    pub whole_volumes: bool,
     /// What an earlier run has measured over images that stay in their files, and the name of this set there.
     pub known: Option<(&'a Measurements, &'a str)>,
 }
@@ -72,6 +74,7 @@ impl<'a> DataFiles<'a> {
             rule: LabelRule::AsStored,
             channels: None,
             cache: None,
+            whole_volumes: false,
             known: None,
         }
     }
@@ -113,6 +116,11 @@ impl<'a> DataFiles<'a> {
         Self { cache, ..self }
     }
 
+    /// The same for images that are slices of volumes, or are not.
+    pub fn of_volumes(self, whole_volumes: bool) -> Self {
+        Self { whole_volumes, ..self }
+    }
+
     /// The same with what an earlier run has measured, where the set is called `name`; what is measured now is added to it.
     pub fn known_from(self, known: &'a Measurements, name: &'a str) -> Self {
         Self { known: Some((known, name)), ..self }
@@ -138,7 +146,7 @@ impl<'a> DataFiles<'a> {
     /// [`Error::Mismatch`]: crate::Error::Mismatch
     pub fn segmentation(&self, classes: Classes) -> Result<(Dataset, LabelMapping, LabelRule)> {
         let found = self.checked_pairs(false)?;
-        let pairs = &found.pairs;
+        let pairs = &found.labelled();
         let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
         if let Some(room) = found.room_beside {
             let cache = Arc::new(ImageCache::new(room));
@@ -151,20 +159,28 @@ impl<'a> DataFiles<'a> {
             })?;
             let (mapping, rule) = found_classes.mapping(classes, &self.rule);
             let (shared_rule, shared_mapping) = (Arc::new(rule.clone()), Arc::new(mapping.clone()));
-            let target = |_, page: &ImageSource| TargetFile::Labels {
-                page: page.clone(),
-                rule: shared_rule.clone(),
-                mapping: shared_mapping.clone(),
+            let target = |index: usize, page: &ImageSource| match found.has_target[index] {
+                false => TargetFile::Nothing,
+                true => TargetFile::Labels {
+                    page: page.clone(),
+                    rule: shared_rule.clone(),
+                    mapping: shared_mapping.clone(),
+                },
             };
             return Ok((self.in_files(&found, &cache, target)?, mapping, rule));
         }
         let mut labels =
             pairs.iter().map(|(_, target)| self.rule.read(target)).collect::<Result<Vec<_>>>()?;
         let (mapping, rule) = find_classes(&mut HeldLabels(&names, &mut labels), &self.rule, classes)?;
-        let mut samples = Vec::with_capacity(pairs.len());
-        for (((image, _), name), labels) in pairs.iter().zip(&names).zip(labels) {
-            let target = Target::Classes(mapping.encode(name, &labels)?);
-            samples.push(Sample::new(image.name(), read_image_with_gaps(image)?, target));
+        let mut samples = Vec::with_capacity(found.pairs.len());
+        let mut labels = names.iter().zip(labels);
+        for ((image, _), has_target) in found.pairs.iter().zip(&found.has_target) {
+            let image_read = read_image_with_gaps(image)?;
+            let classes = match has_target.then(|| labels.next()).flatten() {
+                Some((name, labels)) => mapping.encode(name, &labels)?,
+                None => unlabelled(image_read.dim().1, image_read.dim().2),
+            };
+            samples.push(Sample::new(image.name(), image_read, Target::Classes(classes)));
         }
         let set = self.finished(&found, samples)?;
         Ok((set, mapping, rule))
@@ -248,7 +264,7 @@ impl<'a> DataFiles<'a> {
         let all_equal = samples.iter().all(|sample| has_equal_channels(&sample.image));
         self.warn_of_equals(pairs, own_target, all_equal);
         let mut set = Dataset::unchecked(samples);
-        pass_over_unlabelled(pairs, &mut set)?;
+        self.pass_over_unlabelled(pairs, &mut set)?;
         Ok(set)
     }
 
@@ -307,7 +323,7 @@ impl<'a> DataFiles<'a> {
         let items = files.into_iter().zip(found.groups());
         let items = items.map(|(files, group)| Item::in_files(files.image.name(), group, files));
         let mut set = Dataset { items: items.collect() };
-        pass_over_unlabelled(pairs, &mut set)?;
+        self.pass_over_unlabelled(pairs, &mut set)?;
         Ok(set)
     }
 
@@ -344,6 +360,16 @@ impl<'a> DataFiles<'a> {
             }
         }
         Ok(listed.iter().map(|(page, _)| page.clone()).collect())
+    }
+
+    /// Takes out pages of stacks in which nothing counts, unless they are slices of volumes.
+    fn pass_over_unlabelled(&self, pairs: &[Pair], set: &mut Dataset) -> Result<()> {
+        if self.whole_volumes {
+            return Ok(());
+        }
+        let is_page: Vec<bool> =
+            pairs.iter().map(|(image, target)| image.page.is_some() || target.page.is_some()).collect();
+        set.pass_over_unlabelled(|index| is_page[index])
     }
 
     /// Whether the numbers of targets are brightness as those of images.
@@ -396,11 +422,4 @@ pub fn load_segmentation(images: &str, targets: &str, classes: Classes) -> Resul
 /// As [`DataFiles::regression`].
 pub fn load_regression(images: &str, targets: &str) -> Result<Dataset> {
     DataFiles::new(images, targets).regression()
-}
-
-/// Takes out pages of stacks in which nothing counts.
-fn pass_over_unlabelled(pairs: &[Pair], set: &mut Dataset) -> Result<()> {
-    let is_page: Vec<bool> =
-        pairs.iter().map(|(image, target)| image.page.is_some() || target.page.is_some()).collect();
-    set.pass_over_unlabelled(|index| is_page[index])
 }

@@ -1,5 +1,7 @@
 //! Which image belongs to which target, and whether there is memory to hold all of them.
 
+use std::collections::BTreeMap;
+
 use log::{info, warn};
 
 use super::channels::check_channels;
@@ -18,6 +20,8 @@ const MOST_USUALLY_HELD: u64 = 4_000_000_000;
 /// Pairs that were found, and what a list says of them.
 pub(super) struct FoundPairs {
     pub(super) pairs: Vec<Pair>,
+    /// Whether each image has a target; slices of volumes that have none are paired with themselves.
+    pub(super) has_target: Vec<bool>,
     pub(super) listed: Option<Vec<(Option<ImageSource>, String)>>,
     pub(super) sizes: Vec<Size>,
     /// Bytes of the largest image in memory, with its target.
@@ -34,6 +38,12 @@ pub(super) struct Size {
 }
 
 impl FoundPairs {
+    /// The pairs of images that have a target.
+    pub(super) fn labelled(&self) -> Vec<Pair> {
+        let pairs = self.pairs.iter().zip(&self.has_target);
+        pairs.filter(|(_, has_target)| **has_target).map(|(pair, _)| pair.clone()).collect()
+    }
+
     /// The group of each pair.
     pub(super) fn groups(&self) -> Vec<Option<String>> {
         match &self.listed {
@@ -47,6 +57,8 @@ impl DataFiles<'_> {
     /// Pairs images with targets, compares their headers and decides whether they are held in memory, before minutes go by with
     /// reading pixels.
     pub(super) fn checked_pairs(&self, regression: bool) -> Result<FoundPairs> {
+        // Of volumes, all slices.
+        let mut all = None;
         let (pairs, listed): (Vec<Pair>, _) = match (self.list, &self.recordings) {
             (_, Some(recordings)) => {
                 let (pairs, groups) = self.pairs_of_recordings(recordings)?;
@@ -69,6 +81,7 @@ impl DataFiles<'_> {
                     Some(Corner { z: Some(z), .. }) => Upscaled::slices_from(z, &found, found_targets, self)?,
                     _ => self.discovery.pair(&found, &found_targets, "target")?,
                 };
+                all = Some(found);
                 (pairs, None)
             }
         };
@@ -79,6 +92,13 @@ impl DataFiles<'_> {
         let pairs = match &self.upscaled {
             Some(upscaled) => upscaled.pairs(pairs)?,
             None => pairs,
+        };
+        let (pairs, has_target) = match all.filter(|_| self.whole_volumes) {
+            Some(slices) => with_unlabelled(pairs, slices),
+            None => {
+                let count = pairs.len();
+                (pairs, vec![true; count])
+            }
         };
         let (mut bytes, mut largest) = (0_u64, 0);
         let mut sizes = Vec::new();
@@ -123,8 +143,20 @@ impl DataFiles<'_> {
             let what = format!("the largest image of {} and its target", self.images);
             memory::check(&what, reading_bytes(largest), "cut the images into smaller ones")?;
         }
-        Ok(FoundPairs { pairs, listed, sizes, largest, room_beside })
+        Ok(FoundPairs { pairs, has_target, listed, sizes, largest, room_beside })
     }
+}
+
+/// The pairs with those of `slices` that have no target, each paired with itself, in the order of the slices; and which of them have
+/// one.
+fn with_unlabelled(pairs: Vec<Pair>, slices: Vec<ImageSource>) -> (Vec<Pair>, Vec<bool>) {
+    let place = |slice: &ImageSource| (slice.place().0.to_owned(), slice.place().1.to_owned(), slice.page);
+    let mut targets: BTreeMap<_, _> = pairs.into_iter().map(|pair| (place(&pair.0), pair)).collect();
+    let pair = |slice: ImageSource| match targets.remove(&place(&slice)) {
+        Some(pair) => (pair, true),
+        None => ((slice.clone(), slice), false),
+    };
+    slices.into_iter().map(pair).unzip()
 }
 
 /// Bytes of images that are held in memory where nobody says how many: half of what is free, and no more than a few.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::label_rule::LabelRule;
 use super::labels::LabelMapping;
 use super::measurements::Stamp;
-use super::sample::{Counting, Sample, Target, fill, gap_means};
+use super::sample::{Counting, Sample, Target, fill, gap_means, unlabelled};
 use super::weight_images;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
@@ -41,6 +41,8 @@ pub(super) enum TargetFile {
         rule: Arc<LabelRule>,
         mapping: Arc<LabelMapping>,
     },
+    /// Nobody labelled the image: it is a slice of a volume of which others are labelled.
+    Nothing,
     /// Where `is_image` says so, numbers are brightness as those of images, else as stored.
     Values {
         page: ImageSource,
@@ -70,6 +72,7 @@ impl TargetFile {
     pub(super) fn meaning(&self) -> String {
         match self {
             Self::Labels { rule, mapping, .. } => format!("{rule:?} {mapping:?}"),
+            Self::Nothing => "nothing".into(),
             Self::Values { is_grey, is_image: false, .. } => format!("values {is_grey}"),
             Self::Values { is_grey, is_image: true, .. } => format!("brightness {is_grey}"),
         }
@@ -87,7 +90,7 @@ impl SampleFiles {
     /// The channels of a regression target as it is given.
     pub(super) fn target_channels(&self) -> Option<usize> {
         match self.target {
-            TargetFile::Labels { .. } => None,
+            TargetFile::Labels { .. } | TargetFile::Nothing => None,
             TargetFile::Values { is_grey: true, .. } => Some(1),
             TargetFile::Values { stored_channels, .. } => Some(stored_channels),
         }
@@ -104,9 +107,11 @@ impl SampleFiles {
     /// Bytes that would be kept of the sample's files were there room for all.
     pub(super) fn decoded_bytes(&self) -> u64 {
         let target = match &self.target {
-            TargetFile::Labels { page, .. } | TargetFile::Values { page, .. } => page,
+            TargetFile::Labels { page, .. } | TargetFile::Values { page, .. } => Some(page),
+            TargetFile::Nothing => None,
         };
-        [&self.image, target].into_iter().chain(&self.weights).map(PartReader::held_bytes).sum()
+        let files = std::iter::once(&self.image).chain(target).chain(&self.weights);
+        files.map(PartReader::held_bytes).sum()
     }
 
     pub(super) fn may_have_gaps(&self) -> bool {
@@ -195,6 +200,7 @@ impl SampleFiles {
                 rule.apply(&page.name(), &mut labels, mapping.ignored)?;
                 Target::Classes(mapping.encode(&page.name(), &labels)?)
             }
+            TargetFile::Nothing => Target::Classes(unlabelled(part.extent.y, part.extent.x)),
             TargetFile::Values { page, is_grey, is_image, .. } => {
                 let mut values = match is_image {
                     true => self.cache.image(page, part)?,

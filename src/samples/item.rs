@@ -85,9 +85,9 @@ impl<'a> Part<'a> {
         &self.sample
     }
 
-    /// The (y, x) of the sample at which the part begins.
-    pub(super) fn origin(&self) -> (usize, usize) {
-        (self.window.y, self.window.x)
+    /// The (z, y, x) of the sample at which the part begins.
+    pub(super) fn origin(&self) -> [usize; 3] {
+        [self.window.z, self.window.y, self.window.x]
     }
 
     /// Where in the part a window of the sample is.

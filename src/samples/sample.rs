@@ -29,6 +29,11 @@ impl Target {
     }
 }
 
+/// Classes of pixels of which none is labelled.
+pub(super) fn unlabelled(height: usize, width: usize) -> Array2<u32> {
+    Array2::from_elem((height, width), UNLABELLED)
+}
+
 /// Puts the mean of each channel's finite pixels in the place of those that are not finite; 0 where none is.
 pub fn fill_gaps(image: &mut Array3<f32>) {
     if let Some(means) = gap_means(image) {

@@ -32,6 +32,8 @@ pub struct Draw {
     pub exchanges_slices: bool,
     /// Of a volume, which axis becomes z, before slices are turned.
     pub upright: Upright,
+    /// Whether slices stay slices where a volume is turned by any angle or bent.
+    pub keeps_z: bool,
 }
 
 /// Pixels that some of the draws are placed about.
@@ -171,7 +173,8 @@ impl Sampler {
             [only] => *only,
             several => several[below(random, several.len())],
         };
-        Ok(Draw { index, crop, symmetry, exchanges_slices, upright })
+        let keeps_z = !self.symmetries.mixes_axes();
+        Ok(Draw { index, crop, symmetry, exchanges_slices, upright, keeps_z })
     }
 
     fn index(&self, n: u64) -> usize {
@@ -201,7 +204,7 @@ pub fn with_slices_exchanged(image: &Array3<f32>, slab: usize) -> Array3<f32> {
 
 impl Draw {
     /// What becomes of a volume.
-    fn turn(&self) -> Turn {
+    pub(super) fn turn(&self) -> Turn {
         Turn { upright: self.upright, within: self.symmetry, reverses: self.exchanges_slices }
     }
 

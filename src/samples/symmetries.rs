@@ -43,10 +43,15 @@ impl Symmetries {
         matches!(self, Self::All | Self::KeepZ)
     }
 
+    /// Whether the axes of volumes are alike, so that any may become z.
+    pub(super) fn mixes_axes(self) -> bool {
+        self == Self::All
+    }
+
     /// The axes that may become z in pieces of `extent`: others than z in cubes alone, as batches need one shape.
     pub(super) fn uprights(self, extent: Extent) -> &'static [Upright] {
         let is_cube = extent.z > 1 && extent.z == extent.y && extent.y == extent.x;
-        if self == Self::All && is_cube { &[Upright::Z, Upright::Y, Upright::X] } else { &[Upright::Z] }
+        if self.mixes_axes() && is_cube { &[Upright::Z, Upright::Y, Upright::X] } else { &[Upright::Z] }
     }
 }
 

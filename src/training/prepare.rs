@@ -407,7 +407,8 @@ fn read(settings: &Settings, measurements: &Measurements) -> Result<(Dataset, Op
         None => None,
     };
     let files = |images, targets| {
-        DataFiles::new(images, targets).found_by(settings.discovery()).held_in(cache).upscaled(upscaled)
+        let files = DataFiles::new(images, targets).found_by(settings.discovery()).held_in(cache);
+        files.upscaled(upscaled).of_volumes(settings.is_of_volumes())
     };
     if settings.alone || settings.coarsens() {
         let files = |images| {
@@ -434,7 +435,8 @@ fn read(settings: &Settings, measurements: &Measurements) -> Result<(Dataset, Op
             DataFiles::of_recordings(recordings).found_by(settings.discovery()).held_in(cache)
         }
         (Some(list), None) => {
-            DataFiles::listed(list).found_by(settings.discovery()).held_in(cache).upscaled(upscaled)
+            let files = DataFiles::listed(list).found_by(settings.discovery()).held_in(cache);
+            files.upscaled(upscaled).of_volumes(settings.is_of_volumes())
         }
         (None, None) => files(images.as_str(), targets.as_str()).weighted(settings.weights.as_deref()),
     };

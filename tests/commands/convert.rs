@@ -249,9 +249,23 @@ fn a_stack_says_what_it_holds() {
 
 /// A TIFF file of three pixels of 8 bits that has white as zero, as programs write masks.
 fn white_is_zero(pixels: [u8; 3]) -> Vec<u8> {
-    // Width, rows, bits, white is zero, where the pixels are, rows of the strip and its bytes: tag, type (16 or 32 bits), value.
-    let entries: [(u16, u16, u32); 7] =
-        [(256, 3, 3), (257, 3, 1), (258, 3, 8), (262, 3, 0), (273, 4, 8), (278, 3, 1), (279, 4, 3)];
+    one_row(pixels, 0, 1)
+}
+
+/// A TIFF file of a row of three pixels with this photometric interpretation and this orientation.
+fn one_row(pixels: [u8; 3], photometric: u32, orientation: u32) -> Vec<u8> {
+    // Width, rows, bits, photometric interpretation, where the pixels are, orientation, rows of the strip and its bytes: tag, type (16 or
+    // 32 bits), value.
+    let entries: [(u16, u16, u32); 8] = [
+        (256, 3, 3),
+        (257, 3, 1),
+        (258, 3, 8),
+        (262, 3, photometric),
+        (273, 4, 8),
+        (274, 3, orientation),
+        (278, 3, 1),
+        (279, 4, 3),
+    ];
     let mut file = b"II*\0".to_vec();
     file.extend(12u32.to_le_bytes());
     file.extend(pixels);
@@ -281,4 +295,19 @@ fn an_image_that_is_turned_is_told_and_labels_are_as_they_are_stored() {
     assert!(said.code == 0 && !said.stderr.contains("white as zero"), "{}", said.stderr);
     assert_eq!(bench.read("stored.tif").into_raw_vec_and_offset().0, [0.0, 1.0, 255.0]);
     assert!(bench.run("inspect a.tif").stderr.contains("white as zero"));
+}
+
+#[test]
+fn an_image_that_is_to_be_shown_turned_is_taken_as_it_is_stored_with_a_word() {
+    let bench = Bench::new();
+    bench.bytes("set/a.tif", &one_row([7, 8, 9], 1, 6));
+    bench.bytes("set/b.tif", &one_row([7, 8, 9], 1, 3));
+    bench.bytes("plain.tif", &one_row([7, 8, 9], 1, 1));
+    let said = bench.run("inspect set");
+    // The first of a folder speaks for all.
+    assert_eq!(said.stderr.matches("to be shown").count(), 1, "{}", said.stderr);
+    assert!(said.stderr.contains("a.tif says that it is to be shown turned to the right"), "{}", said.stderr);
+    bench.succeeds("convert set/a.tif --out stored.tif");
+    assert_eq!(bench.read("stored.tif").into_raw_vec_and_offset().0, [7.0, 8.0, 9.0]);
+    assert!(!bench.run("inspect plain.tif").stderr.contains("shown"));
 }

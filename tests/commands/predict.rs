@@ -302,6 +302,99 @@ fn a_stack_gives_a_stack_that_says_what_its_planes_are() {
 }
 
 #[test]
+fn results_of_an_image_by_itself_keep_the_size_of_its_pixels() {
+    let bench = Bench::new();
+    bench.model("m.safetensors", &segmentation(&[0, 128, 70_000]));
+    let micrometres = concat!(
+        r#"<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">"#,
+        r#"<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZTC" Type="uint16" SizeX="24" SizeY="30" "#,
+        r#"SizeC="1" SizeZ="1" SizeT="1" PhysicalSizeX="0.25" PhysicalSizeY="0.5">"#,
+        r#"<Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData/></Pixels></Image></OME>"#
+    );
+    bench.stack("sized.tif", &[pattern((30, 24)).mapv(|pixel| pixel as u16)], micrometres);
+    let size_of = |path: &str| {
+        let volume = open_volume(bench.path(path).to_str().unwrap()).unwrap();
+        (volume.channels(), volume.voxel_size().map(|size| (size.y, size.x, size.unit.clone())))
+    };
+    for (out, more) in [("whole", ""), ("tiles", "--tile 16 --halo exact")] {
+        bench.succeeds(&format!(
+            "predict sized.tif --model m.safetensors --probabilities --uncertainty --out {out} --device cpu {more}"
+        ));
+        let size = Some((0.5, 0.25, "µm".to_owned()));
+        assert_eq!(size_of(&format!("{out}/sized.tif")), (1, size.clone()), "{out}");
+        assert_eq!(size_of(&format!("{out}/sized_entropy.tif")), (1, size.clone()), "{out}");
+        // The channels stay side by side in one page.
+        assert_eq!(size_of(&format!("{out}/sized_probabilities.tif")), (3, size), "{out}");
+        let only = discover(bench.path(&format!("{out}/sized_probabilities.tif")).to_str().unwrap()).unwrap();
+        assert_eq!(only.len(), 1);
+    }
+    for name in ["sized.tif", "sized_entropy.tif", "sized_probabilities.tif"] {
+        assert_eq!(
+            std::fs::read(bench.path(&format!("whole/{name}"))).unwrap(),
+            std::fs::read(bench.path(&format!("tiles/{name}"))).unwrap(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn several_devices_share_a_queue_and_write_the_files_of_one() {
+    let bench = Bench::new();
+    bench.model("classes.safetensors", &segmentation(&[0, 128, 255]));
+    bench.model("values.safetensors", &regression(1, 1));
+    for (number, size) in [(9, 12), (40, 33), (20, 20), (64, 17), (33, 40)].into_iter().enumerate() {
+        bench.grey(&format!("images/{number}.png"), size);
+    }
+    // A stack with a page that cannot be used, and an image of which a part in the middle cannot.
+    let page = |z: usize| if z == 2 { f32::NAN } else { 20.0 * z as f32 };
+    bench.float_stack(
+        "images/s.tif",
+        &(0..5).map(|z| Array2::from_elem((18, 21), page(z))).collect::<Vec<_>>(),
+    );
+    let mut bad = pattern((64, 48));
+    bad[[30, 20]] = f32::INFINITY;
+    bench.floats("images/t.tif", &bad.insert_axis(Axis(0)));
+    for (number, (model, more)) in [
+        ("classes", ""),
+        ("classes", "--tile 16 --halo exact"),
+        ("classes", "--tile 16 --halo exact --probabilities --overlay --uncertainty"),
+        ("values", "--tta --uncertainty --format npy"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let runs = ["cpu", "cpu,cpu,cpu"].map(|device| {
+            let out = format!("{}{number}", device.replace(',', ""));
+            let call = format!("predict --model {model}.safetensors images {more} --keep-going --out {out}");
+            (bench.run(&format!("{call} --device {device}")), out)
+        });
+        let [(one, alone), (several, shared)] = runs;
+        assert_eq!((one.code, several.code), (1, 1), "{}", several.stderr);
+        assert!(several.stderr.contains("3 times CPU"), "{}", several.stderr);
+        let problems = |stderr: &str| {
+            let of_image =
+                |line: &&str| line.contains("s.tif") && line.contains("page 2") || line.contains("t.tif");
+            stderr.replace(&shared, &alone).lines().filter(of_image).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(problems(&one.stderr), problems(&several.stderr));
+        assert!(problems(&one.stderr).len() >= 2, "{}", one.stderr);
+        assert_eq!(bench.names(&alone), bench.names(&shared));
+        for name in bench.names(&alone) {
+            let [one, several] =
+                [&alone, &shared].map(|out| std::fs::read(bench.path(&format!("{out}/{name}"))).unwrap());
+            assert!(one == several, "{name} with {more}");
+        }
+    }
+    // Without --keep-going, the first that fails in order ends it, whichever was found first.
+    let call = "predict --model classes.safetensors images --device cpu,cpu --out ended";
+    bench.refuses(call, &["s.tif", "page 2"]);
+    for command in ["evaluate --images images --targets images", "watch images --out other"] {
+        let call = format!("{command} --model classes.safetensors --device cpu,cpu");
+        bench.refuses(&call, &["--device", "one device"]);
+    }
+}
+
+#[test]
 fn a_page_without_a_result_is_blank_in_the_stack() {
     let bench = Bench::new();
     bench.model("classes.safetensors", &segmentation(&[0, 128]));

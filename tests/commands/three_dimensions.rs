@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use ndarray::{Array2, Array3, Axis, concatenate};
 
-use msd_gpu::geometry::Extent;
+use msd_gpu::geometry::{Extent, Window};
+use msd_gpu::images::Discovery;
 use msd_gpu::network::{Architecture, Model, initialise};
 use msd_gpu::phantom::cells::cells;
+use msd_gpu::samples::{Classes, DataFiles};
 
 use crate::support::{Bench, regression};
 
@@ -80,6 +82,10 @@ fn a_volume_in_tiles_is_the_volume_in_one_piece() {
         let parts = volume(&bench, &format!("{out}/v.tif"), extent.z);
         assert!(apart(&parts, &whole) <= 1e-5 * deviation, "{flags}: {}", apart(&parts, &whole));
     }
+    // Two devices that share the slabs write the same file.
+    bench.succeeds("predict --model m.safetensors v.tif --device cpu,cpu --tile 7 --halo exact --out two");
+    let file = |out: &str| std::fs::read(bench.path(&format!("{out}/v.tif"))).unwrap();
+    assert!(file("two") == file("tile7haloexact"));
     // A halo that is too small is seen.
     bench.succeeds(&format!("{call} small --tile 12 --halo 1"));
     assert!(apart(&volume(&bench, "small/v.tif", extent.z), &whole) > 1e-3 * deviation);
@@ -132,17 +138,18 @@ fn a_prediction_of_a_volume_that_is_killed_goes_on() {
 fn volumes_are_learnt_and_a_run_that_is_stopped_is_the_run_that_was_not() {
     let bench = Bench::new();
     cells_in(&bench);
-    bench.succeeds(&format!("{TRAIN} --max-steps 14 --val-fraction 0.5 --out run"));
+    let train = format!("{TRAIN} --rotate 20 --scale 0.1 --elastic 2 --val-fraction 0.5");
+    bench.succeeds(&format!("{train} --max-steps 14 --out run"));
     let model = Model::read(&bench.path("run")).unwrap();
     assert!(model.architecture.is_of_volumes() && model.architecture.stem.is_none());
     assert!(bench.path("run/preview.png").exists());
-    bench.succeeds(&format!("{TRAIN} --max-steps 6 --val-fraction 0.5 --out stopped"));
+    bench.succeeds(&format!("{train} --max-steps 6 --out stopped"));
     bench.succeeds("train --resume stopped --max-steps 14 --device cpu");
     let parameters = |run: &str| Model::read(&bench.path(run)).unwrap().parameters;
     assert!(parameters("stopped") == parameters("run"));
     // Another number of threads gives the same bits.
     let threads = Command::new(assert_cmd::cargo::cargo_bin!("msd-gpu"))
-        .args(format!("{TRAIN} --max-steps 14 --val-fraction 0.5 --out alone").split_whitespace())
+        .args(format!("{train} --max-steps 14 --out alone").split_whitespace())
         .env("RAYON_NUM_THREADS", "1")
         .current_dir(bench.path(""))
         .output()
@@ -164,6 +171,54 @@ fn volumes_are_learnt_and_a_run_that_is_stopped_is_the_run_that_was_not() {
 }
 
 #[test]
+fn volumes_of_which_some_slices_are_labelled_are_learnt_from_as_they_lie() {
+    let bench = Bench::new();
+    let (image, labels) = cells(Extent::new(16, 32, 32), 0.2, false, 1);
+    let pages: Vec<Array2<f32>> = image.outer_iter().map(|slice| slice.to_owned()).collect();
+    bench.float_stack("v.tif", &pages);
+    let labels: Vec<Array2<u16>> = labels.outer_iter().map(|slice| slice.mapv(u16::from)).collect();
+    let some: Vec<_> = labels.iter().step_by(4).cloned().collect();
+    bench.stack("some.tif", &some, "");
+    // The same in a stack that has a label for "nobody looked" in all others.
+    let nothing = Array2::from_elem((32, 32), 99);
+    let all: Vec<_> = labels
+        .iter()
+        .enumerate()
+        .map(|(z, slice)| if z % 4 == 0 { slice } else { &nothing }.clone())
+        .collect();
+    bench.stack("all.tif", &all, "");
+    let path = |name: &str| bench.path(name).to_str().unwrap().to_owned();
+    let mut discovery = Discovery::default();
+    discovery.slices_of_targets = Some("0..16..4".into());
+    for (targets, discovery, ignored) in
+        [("some.tif", discovery, None), ("all.tif", Discovery::default(), Some(99))]
+    {
+        for cache in [None, Some(0)] {
+            let (images, targets) = (path("v.tif"), path(targets));
+            let files = DataFiles::new(&images, &targets).found_by(discovery.clone()).held_in(cache);
+            let (set, ..) = files.of_volumes(true).segmentation(Classes::Found { ignored }).unwrap();
+            let set = set.into_volumes().unwrap();
+            assert_eq!(set.sizes(), [Extent::new(16, 32, 32)], "{targets}");
+            let sample = set.sample(0).unwrap();
+            assert_eq!(sample.image.index_axis(Axis(0), 0), image.to_shape((16 * 32, 32)).unwrap());
+            for z in 0..16 {
+                assert_eq!(sample.counts_in(Some(Window::new(z..z + 1, 0..32, 0..32))), z % 4 == 0);
+            }
+        }
+    }
+    let train = TRAIN.replace("--images images --targets labels", "--images v.tif");
+    let parameters = |run: &str| Model::read(&bench.path(run)).unwrap().parameters;
+    for (flags, run) in [("some.tif --slices-of-targets 0..16..4", "some"), ("all.tif --ignore 99", "all")] {
+        bench.succeeds(&format!("{train} --targets {flags} --max-steps 6 --out {run}"));
+    }
+    assert!(parameters("some") == parameters("all"));
+    // What is evaluated is the volume too.
+    let table =
+        bench.succeeds("evaluate --model all --images v.tif --targets all.tif --ignore 99 --device cpu");
+    assert!(table.contains("1 image"), "{table}");
+}
+
+#[test]
 fn a_start_from_a_model_of_volumes_takes_over_its_dimensions() {
     let bench = Bench::new();
     cells_in(&bench);
@@ -179,7 +234,6 @@ fn what_volumes_have_not_is_refused() {
     cells_in(&bench);
     for (flags, names) in [
         ("--slab 3", ["--slab", "--dimensions"]),
-        ("--elastic 2", ["--elastic", "--dimensions"]),
         ("--stem usual", ["stem", ""]),
         ("--dilations-z 1..9999", ["--dilations-z", "1..9999"]),
         ("--voxel-size 1,2", ["--voxel-size", "5,1,1"]),

@@ -18,6 +18,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::decoded::{Decoded, Purpose};
 use super::limits::check_bytes;
+use super::orientation::{of_exif, warn_of_orientation};
 use super::source::{Header, ImageSource, SampleKind, SampleType};
 use crate::error::{Error, Result};
 use crate::memory;
@@ -34,6 +35,7 @@ const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
 const START_OF_SCAN: u8 = 0xda;
 const JFIF: u8 = 0xe0;
+const EXIF: u8 = 0xe1;
 const ADOBE: u8 = 0xee;
 const COMMENT: u8 = 0xfe;
 
@@ -67,6 +69,8 @@ pub(super) struct Stream {
     pub(super) height: usize,
     /// 1 or 3.
     pub(super) channels: usize,
+    /// How the image is to be turned, by the number that Exif has for it, where the stream says so.
+    orientation: Option<u8>,
     is_progressive: bool,
     /// The whole stream, without the markers that do not count.
     bytes: Vec<u8>,
@@ -79,6 +83,7 @@ struct Markers {
     jfif: bool,
     /// The colour transform that Adobe's marker names.
     transform: Option<u8>,
+    orientation: Option<u8>,
 }
 
 struct Frame {
@@ -127,6 +132,7 @@ impl Stream {
             width: frame.width,
             height: frame.height,
             channels: frame.components.len(),
+            orientation: markers.orientation,
             is_progressive: frame.progressive,
             bytes,
         })
@@ -237,6 +243,7 @@ fn copy_header<'a>(
             }
             JFIF => markers.jfif |= content.starts_with(b"JFIF\0"),
             ADOBE if content.starts_with(b"Adobe") => markers.transform = content.get(11).copied(),
+            EXIF if markers.orientation.is_none() => markers.orientation = of_exif(content),
             // Camera settings, colour profiles, thumbnails.
             0xe0..=0xef | COMMENT => {}
             _ => kept.extend(segment),
@@ -312,6 +319,7 @@ fn open(page: &ImageSource, mut file: &File, most: u64) -> Result<Stream> {
 /// What the header of the JPEG file of `page`, which is `file`, says.
 pub(super) fn header(page: &ImageSource, file: &File) -> Result<Header> {
     let stream = open(page, file, HEADER_BYTES).or_else(|_| open(page, file, u64::MAX))?;
+    warn_of_orientation(&page.path, stream.orientation);
     Ok(Header {
         channels: stream.channels,
         height: stream.height,
@@ -343,4 +351,21 @@ pub(super) fn decode(page: &ImageSource, file: &File, purpose: Purpose) -> Resul
         channels: stream.channels,
         planar: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::images::orientation::TURNED_RIGHT;
+
+    #[test]
+    fn a_header_says_how_its_image_is_turned() {
+        let block = [b"Exif\0\0", TURNED_RIGHT].concat();
+        let mut stream = vec![0xff, START_OF_IMAGE, 0xff, EXIF, 0, block.len() as u8 + 2];
+        stream.extend(block);
+        stream.extend([0xff, END_OF_IMAGE]);
+        let mut markers = Markers::default();
+        assert_eq!(copy_header(&stream, &mut markers, &mut Vec::new()), Ok(&[][..]));
+        assert_eq!(markers.orientation, Some(6));
+    }
 }

@@ -21,12 +21,14 @@ pub struct StackLayout {
     voxel_size: Option<VoxelSize>,
     /// Whether it is said by OME-XML.
     is_ome: bool,
+    /// Whether it is of an image by itself, whose channels lie side by side in one page.
+    is_single: bool,
 }
 
 impl StackLayout {
     /// That of `count` slices of which nothing more is known.
     pub fn slices(count: usize) -> Self {
-        Self { axes: vec![('Z', count)], voxel_size: None, is_ome: false }
+        Self { axes: vec![('Z', count)], voxel_size: None, is_ome: false, is_single: false }
     }
 
     /// That of the TIFF file which holds `count` images, of which `image` is one; as [`StackLayout::slices`] where the file
@@ -35,13 +37,29 @@ impl StackLayout {
         Self::of_file(image, count).finer(image.fineness())
     }
 
+    /// That of the result of `image` by itself, where it is known how large a pixel is; else nothing is said of it.
+    pub(crate) fn of_image(image: &ImageSource) -> Option<Self> {
+        let layout = Some(Self::of(image, 1)).filter(|layout| layout.voxel_size.is_some())?;
+        Some(Self { is_single: true, ..layout })
+    }
+
+    /// Whether the channels of an image lie side by side in one page; else each has a page of its own.
+    pub(super) fn has_channels_inside(&self) -> bool {
+        self.is_single
+    }
+
     fn of_file(image: &ImageSource, count: usize) -> Self {
         if let Some(image) = &image.array {
             let axes = image.array.image_axes();
             let known = axes.iter().all(|(letter, _)| "TZ".contains(*letter))
                 && axes.iter().map(|(_, length)| length).product::<usize>() == count;
             let axes = if known && !axes.is_empty() { axes } else { vec![('Z', count)] };
-            return Self { axes, voxel_size: image.array.voxel_size().cloned(), is_ome: false };
+            return Self {
+                axes,
+                voxel_size: image.array.voxel_size().cloned(),
+                is_ome: false,
+                is_single: false,
+            };
         }
         // Planes are kept where an image is something else than a page as the file has it.
         let channels_apart = !image.planes.is_empty();
@@ -72,7 +90,7 @@ impl StackLayout {
                 && axes.iter().map(|(_, n)| n).product::<usize>() == count
         });
         let axes = fitting.unwrap_or_else(|| vec![('Z', count)]);
-        Some(Self { axes, voxel_size, is_ome: description.contains("<OME") })
+        Some(Self { axes, voxel_size, is_ome: description.contains("<OME"), is_single: false })
     }
 
     /// With `count` channels for each image, which lie in a page each.
@@ -119,7 +137,7 @@ impl StackLayout {
     /// With axes and the size of a pixel from elsewhere than a TIFF file.
     #[cfg(test)]
     pub(in crate::images) fn with(axes: &[(char, usize)], voxel_size: Option<VoxelSize>) -> Self {
-        Self { axes: axes.to_vec(), voxel_size, is_ome: false }
+        Self { axes: axes.to_vec(), voxel_size, is_ome: false, is_single: false }
     }
 
     fn length(&self, letter: char) -> usize {
@@ -144,6 +162,14 @@ impl StackLayout {
         }
         let text = self.imagej(size);
         Description { text, resolution: size.map(|size| [1.0 / size.x, 1.0 / size.y]), in_centimetres: false }
+    }
+
+    /// What a page says of which each pixel has several numbers that are no colours: how large it is. Programs that know the descriptions
+    /// take such a page for something else.
+    pub(super) fn description_of_samples(&self) -> Option<Description> {
+        let size = self.voxel_size.as_ref().filter(|size| size.unit == MICROMETRE)?;
+        let resolution = Some([10_000.0 / size.x, 10_000.0 / size.y]);
+        Some(Description { text: String::new(), resolution, in_centimetres: true })
     }
 
     fn imagej(&self, size: Option<&VoxelSize>) -> String {
@@ -251,7 +277,7 @@ impl PixelType {
 /// What a first page says of the pages of its file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Description {
-    /// For the tag ImageDescription; ASCII.
+    /// For the tag ImageDescription; ASCII. Without any, the page has no such tag.
     pub(super) text: String,
     /// Pixels for each unit of length, along x and y.
     pub(super) resolution: Option<[f64; 2]>,
@@ -286,7 +312,7 @@ mod tests {
 
     fn layout(axes: &[(char, usize)], is_ome: bool) -> StackLayout {
         let voxel_size = Some(VoxelSize { z: 2.0, y: 0.5, x: 0.25, unit: MICROMETRE.into() });
-        StackLayout { axes: axes.to_vec(), voxel_size, is_ome }
+        StackLayout { axes: axes.to_vec(), voxel_size, is_ome, is_single: false }
     }
 
     #[test]

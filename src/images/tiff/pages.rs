@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::images::axes::is_channel;
 use crate::images::axes::{Axes, images_along};
 use crate::images::notices::warn_once;
+use crate::images::orientation::warn_of_orientation;
 use crate::images::slab::Run;
 use crate::images::source::Plane;
 
@@ -142,6 +143,8 @@ impl<'a> Pages<'a> {
                 .map_err(|error| damaged(path, format!("the tags of page {number}: {error}")))?;
             if number == 0 {
                 all.description = tags.text(&mut reader, names::IMAGE_DESCRIPTION).unwrap_or_default();
+                let orientation = tags.number_if_whole(&mut reader, names::ORIENTATION);
+                warn_of_orientation(path, orientation.and_then(|number| u8::try_from(number).ok()));
             }
             let plane = Plane { page: number, directory: *place, behind: 0, channel: None };
             let frame = frame(&tags, &mut reader);
@@ -291,10 +294,33 @@ impl<'a> Pages<'a> {
                 if let Some(other) = other.filter(|other| has_channel_pages(other)) {
                     self.warn_of_contradiction(other);
                 }
-                let axes = [('Z', self.pages.len())];
+                let only_first = self.broken.is_none() && self.is_pyramid();
+                if only_first {
+                    self.say_left_out(
+                        self.pages.len() - 1,
+                        "which are the first one made smaller step by step, as far as their sizes tell; if they are images of their own, say so with `axes ZYX`",
+                    );
+                }
+                let axes = [('Z', if only_first { 1 } else { self.pages.len() })];
                 Ok((self.along(&axes, 1, None), None))
             }
         }
+    }
+
+    /// Whether each page is as large as the one before divided by the same number, as programs write smaller versions of an image that
+    /// do not say so in their tags.
+    fn is_pyramid(&self) -> bool {
+        let is_smaller = |by: usize, pair: &[Page]| {
+            let (large, small) = (pair[0].frame, pair[1].frame);
+            // Some programs round down, others up.
+            let fits = |large: usize, small: usize| (large / by..=large.div_ceil(by)).contains(&small);
+            large.height > small.height
+                && large.width > small.width
+                && fits(large.height, small.height)
+                && fits(large.width, small.width)
+                && (large.samples, large.planar) == (small.samples, small.planar)
+        };
+        self.pages.len() > 1 && (2..=4).any(|by| self.pages.windows(2).all(|pair| is_smaller(by, pair)))
     }
 
     /// Whether the file may have had this many pages.

@@ -93,12 +93,16 @@ pub(in crate::images) fn new_stack(stack: &NewStack, content: Content<'_>) -> Re
         Content::Numbers(numbers) => (PixelType::of_numbers(numbers), None),
     };
     let palette = palette.filter(|_| pixel == PixelType::Uint8);
-    let side_by_side = stack.layout.is_none() || matches!(content, Content::Colours);
+    let side_by_side = stack.layout.as_ref().is_none_or(StackLayout::has_channels_inside)
+        || matches!(content, Content::Colours);
     let channels = if side_by_side { 1 } else { stack.channels };
     let pages = z.saturating_mul(channels);
     let layout = stack.layout.as_ref().map(|layout| layout.clone().with_channels(channels));
-    let description =
-        layout.filter(|layout| layout.planes() == pages).map(|layout| layout.description(pixel, y, x));
+    let has_samples = side_by_side && stack.channels > 1 && !matches!(content, Content::Colours);
+    let description = layout.filter(|layout| layout.planes() == pages).and_then(|layout| match has_samples {
+        true => layout.description_of_samples(),
+        false => Some(layout.description(pixel, y, x)),
+    });
     let form = StackForm {
         extent: Extent { z: pages, ..stack.extent },
         channels: stack.channels / channels.max(1),

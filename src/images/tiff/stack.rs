@@ -130,10 +130,12 @@ impl StackForm<'_> {
             entries.push(Entry::shorts(COLOUR_MAP, &(0..3).flat_map(part).collect::<Vec<_>>()));
         }
         if let Some(description) = self.description.filter(|_| is_first) {
-            let mut text = description.text.clone().into_bytes();
-            text.push(0);
-            let count = text.len() as u64;
-            entries.push(Entry { tag: names::IMAGE_DESCRIPTION, kind: ASCII, count, value: text });
+            if !description.text.is_empty() {
+                let mut text = description.text.clone().into_bytes();
+                text.push(0);
+                let count = text.len() as u64;
+                entries.push(Entry { tag: names::IMAGE_DESCRIPTION, kind: ASCII, count, value: text });
+            }
             if let Some([x, y]) = description.resolution {
                 const CENTIMETRE: u16 = 3;
                 const NONE: u16 = 1;

@@ -23,15 +23,16 @@ use self::cut::{Cut, cut};
 use self::found::of_slices;
 use self::read::{ReadSlab, Reader, gathered, read_slice};
 use super::ensemble::{Ensemble, Found};
+use super::failures::{Failure, Failures};
 use super::outputs::Outputs;
 use super::parts::Part;
 use super::plan::Cutting;
-use super::predict::{Failure, Reporter};
 use super::products::{Products, Shown};
+use super::queue::Queue;
+use super::reporter::Reporter;
 use crate::geometry::tiles::{Span, Tile, spans, tiles};
 use crate::geometry::{Extent, Window};
 use crate::images::{ImageSource, page_size};
-use crate::pipeline::pipeline;
 use crate::watcher::{Flow, Watcher};
 use crate::{Error, Result};
 
@@ -57,6 +58,8 @@ struct Volume {
 /// A slab that is left to do.
 struct Slab {
     volume: usize,
+    /// The number of its first slice among the images.
+    first: usize,
     span: Span,
 }
 
@@ -98,7 +101,7 @@ pub(super) fn predict_volumes(
             if slices.iter().copied().all(is_done) {
                 passed_over += slices.len();
             } else {
-                slabs.push(Slab { volume: index, span });
+                slabs.push(Slab { volume: index, first: first + span.core.start, span });
             }
         }
     }
@@ -110,23 +113,15 @@ pub(super) fn predict_volumes(
     let mut reader = Reader::new(images, &volumes, grey);
     let measures = ensemble.measures();
     let wants_image = products.wants_image();
-    pipeline(
-        &slabs,
-        |slab| reader.read(slab, &measures),
-        |slab, read| {
-            reporter.report_written();
+    let queue = Queue {
+        items: &slabs,
+        image_of: |slab: &Slab| slab.first,
+        compute: &|ensemble: &mut Ensemble, slab: &Slab, read: ReadSlab, progress| {
             let volume = &volumes[slab.volume];
             let cut = cuts[&(volume.extent.z, volume.extent.y, volume.extent.x)];
-            let first = volume.members.start + slab.span.core.start;
+            let first = slab.first;
             ensemble.warn_of_range(&images[first].name(), &read.slices[slab.span.core_in_patch().start]);
-            let count = slab.span.core.len() as f64;
-            let mut progress = |done: f64| {
-                // A slab is done as a whole: its slices are shown one after the other meanwhile.
-                let at = done * count;
-                let slice = (at as usize).min(slab.span.core.len() - 1);
-                reporter.tile(first + slice, (at - slice as f64).min(0.999))
-            };
-            let found = compute(ensemble, volume, slab, &cut, &read, products, &mut progress);
+            let found = compute(ensemble, volume, slab, &cut, &read, products, progress);
             let found = found.map_err(|error| match error {
                 Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", images[first].name())),
                 Error::Stopped { .. } => Error::Stopped { done: first - own.start, count: own.len() },
@@ -141,8 +136,22 @@ pub(super) fn predict_volumes(
                 .collect();
             Ok((found, shown))
         },
-        |slab, (found, shown)| {
+        reached: &|slab, done| {
+            // A slab is done as a whole: its slices are shown one after the other meanwhile.
+            let at = done * slab.span.core.len() as f64;
+            let slice = (at as usize).min(slab.span.core.len() - 1);
+            (slab.first + slice, (at - slice as f64).min(0.999))
+        },
+    };
+    queue.run(
+        ensemble,
+        |slab| reader.read(slab, &measures),
+        // A volume is not passed over.
+        &mut Failures::new(images, false),
+        &mut reporter,
+        |slab, result| {
             let volume = &volumes[slab.volume];
+            let Some((found, shown)) = result else { return Ok(()) };
             for ((slice, found), shown) in slab.span.core.clone().zip(&found).zip(&shown) {
                 let image = volume.members.start + slice;
                 if outputs.done(&[part(image, volume.extent)]) == [true] {
@@ -157,7 +166,6 @@ pub(super) fn predict_volumes(
             Ok(())
         },
     )?;
-    reporter.report_written();
     Ok(Vec::new())
 }
 

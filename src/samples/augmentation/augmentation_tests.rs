@@ -112,6 +112,7 @@ fn intensities_leave_the_target_alone() {
         symmetry: Symmetry::IDENTITY,
         exchanges_slices: false,
         upright: Upright::Z,
+        keeps_z: true,
     };
     let geometry_off = Augmentation { rotate: 0.0, scale: 0.0, elastic: 0.0, ..all() };
     let piece = geometry_off.apply(&sample.clone().into(), &draw, 1, 1).unwrap();

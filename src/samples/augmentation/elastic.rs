@@ -7,6 +7,8 @@
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use crate::geometry::Extent;
+
 /// Pixels between control points.
 pub(super) const SPACING: usize = 64;
 
@@ -65,14 +67,63 @@ fn cubic(t: f32) -> [f32; 4] {
     ]
 }
 
-fn sum(weights: &[f32; 4], points: [[f32; 2]; 4]) -> [f32; 2] {
-    let component = |i: usize| {
+fn sum<const AXES: usize>(weights: &[f32; 4], points: [[f32; AXES]; 4]) -> [f32; AXES] {
+    std::array::from_fn(|i| {
         weights[0] * points[0][i]
             + weights[1] * points[1][i]
             + weights[2] * points[2][i]
             + weights[3] * points[3][i]
-    };
-    [component(0), component(1)]
+    })
+}
+
+/// A displacement for each voxel of a piece of a volume, by the same rules.
+pub(super) struct VolumeDisplacement {
+    /// Random vectors (z, y, x) in voxels, `[control slice][control row][control column]`, from one before the piece's first voxel.
+    controls: Vec<[f32; 3]>,
+    rows: usize,
+    columns: usize,
+    weights: Vec<[f32; 4]>,
+}
+
+impl VolumeDisplacement {
+    /// For a piece of `extent`; at a control point, each component has `deviation` voxels of standard deviation, that along z none unless
+    /// `along_z`.
+    pub(super) fn new(extent: Extent, deviation: f32, along_z: bool, random: &mut ChaCha8Rng) -> Self {
+        let points = |length: usize| (length - 1) / SPACING + 4;
+        let (slices, rows, columns) = (points(extent.z), points(extent.y), points(extent.x));
+        let mut component = || {
+            let normal: f32 = StandardNormal.sample(random);
+            deviation * normal
+        };
+        let mut point = || {
+            let [z, y, x] = std::array::from_fn(|_| component());
+            [if along_z { z } else { 0.0 }, y, x]
+        };
+        let controls = (0..slices * rows * columns).map(|_| point()).collect();
+        let weights = (0..SPACING).map(|step| cubic(step as f32 / SPACING as f32)).collect();
+        Self { controls, rows, columns, weights }
+    }
+
+    /// The displacements (z, y, x) of the voxels of row `y` of slice `z`, in voxels.
+    pub(super) fn row(&self, z: usize, y: usize, displacements: &mut [[f32; 3]]) {
+        let (back, down) = (&self.weights[z % SPACING], &self.weights[y % SPACING]);
+        let (slice, row) = (z / SPACING, y / SPACING);
+        let controls: Vec<[f32; 3]> = (0..self.columns)
+            .map(|column| {
+                let point = |dz: usize, dy: usize| {
+                    self.controls[((slice + dz) * self.rows + row + dy) * self.columns + column]
+                };
+                let in_slice = |dz: usize| sum(down, std::array::from_fn(|dy| point(dz, dy)));
+                sum(back, std::array::from_fn(in_slice))
+            })
+            .collect();
+        for (cell, voxels) in displacements.chunks_mut(SPACING).enumerate() {
+            let around = std::array::from_fn(|n| controls[cell + n]);
+            for (voxel, across) in voxels.iter_mut().zip(&self.weights) {
+                *voxel = sum(across, around);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -129,5 +180,32 @@ mod tests {
         }
         assert_eq!(rows(1, 1, 2.0, 0).len(), 1);
         assert!(rows(3, 70, 0.0, 0).iter().flatten().all(|d| *d == [0.0, 0.0]));
+    }
+
+    #[test]
+    fn those_of_volumes_are_smooth_and_keep_to_slices_where_that_is_wanted() {
+        let extent = Extent::new(70, 40, 130);
+        for along_z in [true, false] {
+            let random = &mut stream(1, Stream::Augmentation, 3);
+            let field = VolumeDisplacement::new(extent, 3.0, along_z, random);
+            let row = |z, y| {
+                let mut row = vec![[0.0; 3]; extent.x];
+                field.row(z, y, &mut row);
+                row
+            };
+            let mut most = 0.0_f32;
+            for z in (0..69).step_by(7) {
+                for y in (0..39).step_by(3) {
+                    let here = row(z, y);
+                    for other in [row(z + 1, y), row(z, y + 1), [&here[1..], &here[129..]].concat()] {
+                        for (a, b) in here.iter().flatten().zip(other.iter().flatten()) {
+                            assert!((a - b).abs() < 0.3);
+                        }
+                    }
+                    most = here.iter().fold(most, |most, [z, ..]| most.max(z.abs()));
+                }
+            }
+            assert!(if along_z { most > 1.0 } else { most == 0.0 });
+        }
     }
 }

@@ -101,8 +101,9 @@ impl Geometry {
         let mut weights = sample.weights.as_ref().map(|_| Array2::zeros((height, width)));
         let mut sources = vec![Source::default(); width];
         let mut displacements = vec![[0.0; 2]; width];
+        let [_, top, left] = part.origin();
         for y in 0..height {
-            self.sources(y, part.origin(), &mut displacements, &mut sources);
+            self.sources(y, (top, left), &mut displacements, &mut sources);
             interpolate_row(&sample.image, &mut image, y, &sources);
             match (&sample.target, &mut target) {
                 (Target::Values(from), Target::Values(to)) => interpolate_row(from, to, y, &sources),

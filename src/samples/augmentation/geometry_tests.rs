@@ -34,7 +34,7 @@ fn slope(height: usize, width: usize, down: f32, right: f32) -> Sample {
 }
 
 fn whole(symmetry: Symmetry) -> Draw {
-    Draw { index: 0, crop: None, symmetry, exchanges_slices: false, upright: Upright::Z }
+    Draw { index: 0, crop: None, symmetry, exchanges_slices: false, upright: Upright::Z, keeps_z: true }
 }
 
 fn changed(sample: &Sample, draw: &Draw, strengths: Strengths) -> Sample {
@@ -99,6 +99,7 @@ fn a_piece_takes_in_what_the_image_shows_around_it() {
         symmetry: Symmetry::IDENTITY,
         exchanges_slices: false,
         upright: Upright::Z,
+        keeps_z: true,
     };
     let piece = changed(&sample, &draw, Strengths { degrees: 30.0, ..UNCHANGED });
     let (sine, cosine) = 30_f32.to_radians().sin_cos();
@@ -119,8 +120,14 @@ fn labels_stay_labels_and_fit_the_image() {
     sample.target = Target::Classes(blocks);
     let crop = Window::plane(3..43, 20..60);
     for (n, symmetry) in Symmetry::ALL.into_iter().enumerate() {
-        let draw =
-            Draw { index: 0, crop: Some(crop), symmetry, exchanges_slices: false, upright: Upright::Z };
+        let draw = Draw {
+            index: 0,
+            crop: Some(crop),
+            symmetry,
+            exchanges_slices: false,
+            upright: Upright::Z,
+            keeps_z: true,
+        };
         let strengths = Strengths { degrees: 7.0 * n as f64, factor: 1.1, elastic: 2.0, ..UNCHANGED };
         let piece = changed(&sample, &draw, strengths);
         assert!(classes(&piece).iter().all(|v| v % 10 == 0 && *v <= 30), "a class that is none");

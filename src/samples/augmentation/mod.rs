@@ -1,7 +1,7 @@
 //! Random changes of what a network is shown, so that few images teach what many would.
 //!
 //! - `strengths`: what one sample drew.
-//! - `geometry`: turning, scaling and bending, of image, target and weights alike, in one interpolation.
+//! - `geometry`: turning, scaling and bending, of image, target and weights alike, in one interpolation; `volume_geometry`: of volumes.
 //! - `elastic`: the smooth random displacements that bend.
 //! - `intensity`: blur, contrast, brightness, gamma and noise, of the image alone.
 //!
@@ -14,11 +14,13 @@ mod elastic;
 mod geometry;
 mod intensity;
 mod strengths;
+mod volume_geometry;
 
 use rand_chacha::ChaCha8Rng;
 
 use self::geometry::Geometry;
 use self::strengths::Strengths;
+use self::volume_geometry::VolumeGeometry;
 use super::item::Item;
 use super::random::{Stream, stream, uniform};
 use super::sample::Sample;
@@ -36,15 +38,16 @@ declare_settings! {
     settings {
         /// Turn by up to this, either way.
         ///
-        /// About the middle of the piece.
+        /// About the middle of the piece; of volumes about an axis in any direction, or along z where the symmetries keep z.
         rotate: f64 = 0.0 => under("DEGREES");
         /// Enlarge or shrink by up to this: 0.1 for a factor of 1/1.1 to 1.1.
         ///
-        /// About the middle of the piece; the logarithm of the factor is even.
+        /// About the middle of the piece; the logarithm of the factor is even. Of volumes along z too, unless the symmetries keep z.
         scale: f64 = 0.0 => under("FRACTION");
         /// Bend: displace points 64 pixels apart by this standard deviation, and those between them smoothly.
         ///
-        /// By a normal random vector, whose parts along the axes have this standard deviation each.
+        /// By a normal random vector, whose parts along the axes have this standard deviation each; of volumes along z too, unless
+        /// the symmetries keep z.
         elastic: f64 = 0.0 => under("PIXELS");
         /// Blur with a Gaussian of up to this standard deviation.
         blur: f64 = 0.0 => under("PIXELS");
@@ -136,13 +139,17 @@ impl Augmentation {
         }
         let mut random = stream(seed, Stream::Augmentation, n);
         let strengths = self.strengths(&mut random);
-        // Volumes are not turned, scaled or bent, which the settings refuse.
-        let mut piece = match Geometry::new(item.extent(), draw, &strengths, &mut random) {
-            Some(geometry) => geometry.apply(&item.part(|| geometry.window())?),
-            None => plain()?,
+        let (whole, random) = (item.extent(), &mut random);
+        let changed = if whole.z > 1 {
+            let geometry = VolumeGeometry::new(whole, draw, &strengths, random);
+            geometry.map(|geometry| Ok(geometry.apply(&item.part(|| geometry.window())?)))
+        } else {
+            let geometry = Geometry::new(whole, draw, &strengths, random);
+            geometry.map(|geometry| Ok(geometry.apply(&item.part(|| geometry.window())?)))
         };
+        let mut piece = changed.unwrap_or_else(plain)?;
         let slices = piece.slices;
-        intensity::apply(&mut piece.image, slices, &strengths, &mut random);
+        intensity::apply(&mut piece.image, slices, &strengths, random);
         Ok(piece)
     }
 

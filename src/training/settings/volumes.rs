@@ -1,6 +1,6 @@
 //! Settings of networks of three dimensions.
 
-use super::Settings;
+use super::{Settings, TaskKind};
 use crate::network::{parse_dilations, parse_dilations_z};
 use crate::{Error, Result};
 
@@ -60,16 +60,13 @@ impl Settings {
                 Err(Error::setting(name, "given for images", wanted))
             });
         }
-        let augmentation = &self.augmentation;
+        // Of values, nothing says that a slice has none.
         let of_images = [
             ("slab", self.slab != 1),
             ("alone", self.alone),
             ("splits", !self.splits.is_empty()),
             ("factor", self.factor != 1),
-            ("slices_of_targets", self.slices_of_targets.is_some()),
-            ("rotate", augmentation.rotate != 0.0),
-            ("scale", augmentation.scale != 0.0),
-            ("elastic", augmentation.elastic != 0.0),
+            ("slices_of_targets", self.slices_of_targets.is_some() && self.task == TaskKind::Regress),
         ];
         of_images.into_iter().find(|(_, is_set)| *is_set).map_or(Ok(()), |(name, _)| {
             let wanted = "networks of volumes do not take it yet; leave it out, or choose 2 `dimensions`";

@@ -2,10 +2,15 @@
 //!
 //! While an image is computed, those that come next are read and the one before is written, so that neither files nor
 //! the device wait for each other. How far the stages may run apart is bounded, and so is the memory that images take.
+//!
+//! [`pipeline`] computes on the thread that calls it, [`pipeline_on`] on several workers, which share a queue.
+
+mod several;
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
+pub(crate) use self::several::{Event, Worker, pipeline_on};
 use crate::{Error, Result};
 
 /// How many images may be read ahead of the one that is being computed: one waits in the channel, and the reader holds another one
