@@ -447,11 +447,6 @@ impl Applied {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         process::enter()?;
-        if self.model().architecture.is_of_volumes() {
-            let problem =
-                "the model is a network of volumes, whose scores are taken from files; use msd-gpu evaluate";
-            return Err(PyValueError::new_err(problem));
-        }
         self.check_grid()?;
         let py = images.py();
         let options = Options::read(function, options, &OPTIONS)?;
@@ -465,7 +460,8 @@ impl Applied {
             scoring.and_then(|scoring| scoring.by_rule(threshold, classes.as_deref())).map_err(raised)?;
         let rescale = self.measure(rescale.as_ref())?;
         let kind = TargetKind::of(self.task(), matches!(scoring.rule(), LabelRule::Colours(_)));
-        let pairs = Pairs::of(TRAINING, images, targets, weights.as_ref(), kind)?;
+        let of_volumes = self.model().architecture.is_of_volumes();
+        let pairs = Pairs::of(TRAINING, images, targets, weights.as_ref(), kind, of_volumes)?;
         let mut listener = Listener { interrupted: None };
         let report = py.detach(|| {
             let mut ensemble = self.lock();
@@ -480,6 +476,12 @@ impl Applied {
                     pairs.with_classes(&scoring, unlabelled)?
                 }
                 None => pairs.with_values()?,
+            };
+            // The slices of volumes stay, as their neighbours are seen with them.
+            let dataset = match (of_volumes, self.model().classes().is_empty()) {
+                (true, _) => dataset.into_volumes()?.without_unlabelled()?,
+                (false, false) => dataset.without_unlabelled()?,
+                (false, true) => dataset,
             };
             let evaluation = scoring.run(ensemble, dataset, &mut listener)?;
             Ok(scoring.report(ensemble, &evaluation).to_string())

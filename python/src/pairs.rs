@@ -4,10 +4,12 @@ use msd_gpu::evaluation::Scoring;
 use msd_gpu::samples::{Dataset, Labelled, Sample, Target};
 use msd_gpu::training::TaskKind;
 use ndarray::{Array2, Array3, Zip};
+use numpy::PyUntypedArray;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arrays::{self, Mask, Numbers};
+use crate::sources::shape_of;
 
 /// The keywords of images, targets and weights.
 pub struct Keywords {
@@ -26,6 +28,8 @@ pub struct Pairs {
     images: Vec<Array3<f32>>,
     targets: Targets,
     weights: Vec<Option<Array2<f32>>>,
+    /// Where the images are the slices of several volumes, how many each has; else empty.
+    volumes: Vec<usize>,
 }
 
 /// What targets are.
@@ -54,34 +58,81 @@ enum Targets {
     Values(Vec<Array3<f32>>),
 }
 
+/// Whether the items of `targets` are volumes by themselves, `(z, y, x)`.
+fn are_volumes(targets: &Bound<'_, PyAny>, kind: TargetKind) -> PyResult<bool> {
+    let Ok(first) = targets.get_item(0) else { return Ok(false) };
+    let Some(shape) = shape_of(&first)? else { return Ok(false) };
+    Ok(match kind {
+        TargetKind::Labels => shape.len() >= 3,
+        TargetKind::Colours => shape.len() >= 4 || shape.len() == 3 && shape[2] != 3,
+        // The items of an array may be slices with channels.
+        TargetKind::Values => shape.len() >= 3 && targets.cast::<PyUntypedArray>().is_err(),
+    })
+}
+
+/// As [`arrays::each`]; where the items are `volumes`, of the slices of each, and how many each has.
+fn each_slice<'py, T>(
+    sequence: &Bound<'py, PyAny>,
+    name: &str,
+    volumes: bool,
+    read: impl Fn(&Numbers<'py>) -> PyResult<T>,
+) -> PyResult<(Vec<T>, Vec<usize>)> {
+    if !volumes {
+        return Ok((arrays::each(sequence, name, read)?, Vec::new()));
+    }
+    let (mut all, mut counts) = (Vec::new(), Vec::new());
+    for (index, volume) in sequence.try_iter()?.enumerate() {
+        let slices = arrays::each(&volume?, &format!("{name}[{index}]"), &read)?;
+        counts.push(slices.len());
+        all.extend(slices);
+    }
+    Ok((all, counts))
+}
+
 impl Pairs {
+    /// Those of arrays; `of_volumes` says that the network is one of volumes.
     pub fn of(
         keywords: Keywords,
         images: &Bound<'_, PyAny>,
         targets: &Bound<'_, PyAny>,
         weights: Option<&Bound<'_, PyAny>>,
         kind: TargetKind,
+        of_volumes: bool,
     ) -> PyResult<Self> {
-        let images = arrays::each(images, keywords.images, Numbers::image)?;
+        let several = of_volumes && are_volumes(targets, kind)?;
+        let (images, volumes) = each_slice(images, keywords.images, several, Numbers::image)?;
         let mut masks: Vec<Vec<Option<Mask>>> = Vec::new();
-        let (targets, count) = match kind {
+        let (targets, count, slices) = match kind {
             TargetKind::Labels | TargetKind::Colours => {
                 let read = if kind == TargetKind::Colours { Numbers::colours } else { Numbers::labels };
-                let labels = arrays::each(targets, keywords.targets, read)?;
+                let (labels, slices) = each_slice(targets, keywords.targets, several, read)?;
                 masks.push(labels.iter().map(|(_, mask)| mask.clone()).collect());
                 let count = labels.len();
-                (Targets::Labels(labels), count)
+                (Targets::Labels(labels), count, slices)
             }
             TargetKind::Values => {
-                let (values, mask): (Vec<_>, Vec<_>) =
-                    arrays::each(targets, keywords.targets, Numbers::image)?.into_iter().unzip();
+                let (all, slices) = each_slice(targets, keywords.targets, several, Numbers::image)?;
+                let (values, mask): (Vec<_>, Vec<_>) = all.into_iter().unzip();
                 masks.push(mask);
                 let count = values.len();
-                (Targets::Values(values), count)
+                (Targets::Values(values), count, slices)
             }
         };
-        let weights =
-            weights.map(|weights| arrays::each(weights, keywords.weights, Numbers::plane)).transpose()?;
+        let weights = weights
+            .map(|weights| each_slice(weights, keywords.weights, several, Numbers::plane))
+            .transpose()?;
+        let of_weights = weights.as_ref().map(|(_, slices)| slices);
+        for (what, found) in [(keywords.targets, Some(&slices)), (keywords.weights, of_weights)] {
+            let Some(found) = found else { continue };
+            let differs = |(_, (wanted, found)): &(usize, (&usize, &usize))| wanted != found;
+            if let Some((index, (wanted, found))) = volumes.iter().zip(found).enumerate().find(differs) {
+                return Err(PyValueError::new_err(format!(
+                    "{}[{index}] has {wanted} slices but {what}[{index}] has {found}; give one for each",
+                    keywords.images
+                )));
+            }
+        }
+        let weights = weights.map(|(weights, _)| weights);
         for (what, count) in
             [(keywords.targets, Some(count)), (keywords.weights, weights.as_ref().map(Vec::len))]
         {
@@ -116,7 +167,7 @@ impl Pairs {
                 }
             }
         }
-        Ok(Self { keywords, images, targets, weights: merged })
+        Ok(Self { keywords, images, targets, weights: merged, volumes })
     }
 
     /// A label that is there: what pixels without one can be given, as they do not count. `None` where no pixel has a label,
@@ -131,12 +182,12 @@ impl Pairs {
 
     /// Channels of the first image, with its name.
     pub fn first(&self) -> Option<(String, usize)> {
-        self.images.first().map(|image| (format!("{}[0]", self.keywords.images), image.dim().0))
+        self.images.first().map(|image| (name_of(&self.volumes, self.keywords.images, 0), image.dim().0))
     }
 
     /// Images with label images; pixels without a label have `unlabelled`, and weight 0. None where targets are values.
     pub fn labelled(self, unlabelled: i64) -> Vec<Labelled> {
-        let Self { keywords, images, targets, weights } = self;
+        let Self { keywords, images, targets, weights, volumes } = self;
         let Targets::Labels(labels) = targets else { return Vec::new() };
         let all = images.into_iter().zip(labels).zip(weights);
         all.enumerate()
@@ -146,8 +197,8 @@ impl Pairs {
                         *label = if masked { unlabelled } else { *label };
                     });
                 }
-                let name = format!("{}[{index}]", keywords.images);
-                let labels_name = format!("{}[{index}]", keywords.targets);
+                let name = name_of(&volumes, keywords.images, index);
+                let labels_name = name_of(&volumes, keywords.targets, index);
                 Labelled { name, image, labels, labels_name, weights }
             })
             .collect()
@@ -155,11 +206,11 @@ impl Pairs {
 
     /// Images with the images that they are to become.
     pub fn with_values(self) -> msd_gpu::Result<Dataset> {
-        let Self { keywords, images, targets, weights } = self;
+        let Self { keywords, images, targets, weights, volumes } = self;
         let Targets::Values(values) = targets else { return Dataset::from_memory(Vec::new()) };
         let all = images.into_iter().zip(values).zip(weights).enumerate();
         let samples = all.map(|(index, ((image, values), weights))| {
-            let name = format!("{}[{index}]", keywords.images);
+            let name = name_of(&volumes, keywords.images, index);
             Sample::new(name, image, Target::Values(values)).with_weights(weights)
         });
         Dataset::from_memory(samples.collect())
@@ -171,4 +222,17 @@ impl Pairs {
         let (dataset, ..) = Dataset::from_labels_by_rule(labelled, scoring.rule(), scoring.classes())?;
         Ok(dataset)
     }
+}
+
+/// What the image at `index` is called, where `volumes` of so many slices come one after the other, or none.
+fn name_of(volumes: &[usize], keyword: &str, index: usize) -> String {
+    let mut slice = index;
+    for (volume, &count) in volumes.iter().enumerate() {
+        if slice < count {
+            // The library tells by such a name which slices are one volume.
+            return format!("{keyword}[{volume}] slice {slice}");
+        }
+        slice -= count;
+    }
+    format!("{keyword}[{index}]")
 }

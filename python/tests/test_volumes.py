@@ -51,7 +51,38 @@ def test_ensembles_of_volumes_say_how_sure_they_are(of_volumes):
     assert not found["deviation"].any()
 
 
-def test_scores_of_volumes_are_for_files(of_volumes):
-    images, labels = discs()
-    with pytest.raises(ValueError, match="msd-gpu evaluate"):
-        of_volumes.evaluate(images, labels)
+def test_several_volumes_are_learnt_from_as_files_of_them_are(tmp_path):
+    images, labels = discs(12)
+    volumes, targets = [images[:7], images[7:]], [labels[:7], labels[7:]]
+    train = dict(task="segment", dimensions=3, max_steps=6, crop=5, **{name: value for name, value in QUICK.items() if name != "crop"})
+    several = msd_gpu.train(volumes, targets, **train)
+    # In one piece they are another set, as a volume sees across the border.
+    one = msd_gpu.train(images, labels, **train)
+    parameters = lambda model: model.predict(images, probabilities=True)
+    assert np.array_equal(parameters(several), parameters(msd_gpu.train(volumes, targets, **train)))
+    assert not np.array_equal(parameters(several), parameters(one))
+    with pytest.raises(ValueError, match=r"images\[1\] has 5 slices but targets\[1\] has 4"):
+        msd_gpu.train(volumes, [labels[:7], labels[7:11]], **train)
+
+
+def test_slices_that_nobody_labelled_stay_between_those_that_are():
+    images, labels = discs(9)
+    sparse = labels.astype(float)
+    sparse[1::2] = np.nan
+    train = dict(task="segment", dimensions=3, max_steps=4, **QUICK)
+    weights = np.ones(images.shape)
+    weights[1::2] = 0
+    probabilities = lambda model: model.predict(images, probabilities=True)
+    found = probabilities(msd_gpu.train(images, sparse, **train))
+    assert np.array_equal(found, probabilities(msd_gpu.train(images, labels, weights=weights, **train)))
+    assert not np.array_equal(found, probabilities(msd_gpu.train(images[::2], labels[::2], **train)))
+
+
+def test_volumes_are_scored_as_their_predictions_are(of_volumes):
+    images, labels = discs(6)
+    found = of_volumes.predict(images)
+    report = of_volumes.evaluate(images, labels)
+    assert report["images"] == 1
+    assert report["accuracy"] == pytest.approx((found == labels).mean(), abs=1e-9)
+    several = of_volumes.evaluate([images, images[:3]], [labels, labels[:3]])
+    assert several["images"] == 2

@@ -352,7 +352,10 @@ fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Resu
         Task::Segment { .. } => files.by_rule(scoring.rule().clone()).segmentation(scoring.classes())?.0,
         Task::Regress => files.regression()?,
     };
-    if model.architecture.is_of_volumes() { dataset.into_volumes() } else { Ok(dataset) }
+    match model.architecture.is_of_volumes() {
+        true => dataset.into_volumes()?.without_unlabelled(),
+        false => Ok(dataset),
+    }
 }
 
 /// Correlates two halves, and says up to which details they agree.

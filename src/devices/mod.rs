@@ -251,7 +251,7 @@ pub fn choose(wish: &str) -> Result<Device> {
     let Some(index) = pick(wish, &infos) else {
         let several = wish.split(',').map(|one| pick(one.trim(), &infos));
         if wish == ALL || wish.contains(',') && several.clone().all(|index| index.is_some()) {
-            let wanted = "this is done on one device; name one of them (train and predict alone share their work out among several)";
+            let wanted = "this is done on one device; name one of them (`msd-gpu train` and `msd-gpu predict` alone share their work out among several)";
             return Err(Error::setting("device", wish, wanted));
         }
         let found: Vec<String> =

@@ -119,6 +119,38 @@ impl Discovery {
         Ok(images.iter().filter_map(|image| Some((image.clone(), partner_of(image)?))).collect())
     }
 
+    /// As [`Discovery::pair`], with the images beside them that have no partner, because `slices_of_targets` names others or `keep_going`
+    /// passes over them: slices of a volume that are seen with those that have one. In the order of the images.
+    ///
+    /// # Errors
+    /// As [`Discovery::pair`].
+    pub fn pair_slices(
+        &self,
+        images: &[ImageSource],
+        targets: &[ImageSource],
+        partner: &str,
+    ) -> Result<Vec<(ImageSource, Option<ImageSource>)>> {
+        let pairs = self.pair(images, targets, partner)?;
+        let (all, _) = self.told_apart(images.to_vec(), targets.to_vec());
+        let place =
+            |image: &ImageSource| (image.place().0.to_owned(), image.place().1.to_owned(), image.page);
+        let mut partners: BTreeMap<_, _> =
+            pairs.iter().map(|(image, target)| (place(image), target.clone())).collect();
+        let slices: Vec<_> = all
+            .into_iter()
+            .map(|image| {
+                let target = partners.remove(&place(&image));
+                (image, target)
+            })
+            .collect();
+        // Pages that were said to be channels are images of their own in the pairs alone.
+        let are_others = !partners.is_empty();
+        Ok(match are_others || self.slices_of_targets.is_none() && !self.keep_going {
+            true => pairs.into_iter().map(|(image, target)| (image, Some(target))).collect(),
+            false => slices,
+        })
+    }
+
     /// The slices of the images to which targets belong, where these are said.
     ///
     /// # Errors

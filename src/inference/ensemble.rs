@@ -435,19 +435,23 @@ impl Ensemble {
         Ok(outputs)
     }
 
-    /// Bytes of the device's memory that applying the models to an image of `extent` takes.
+    /// Bytes of the device's memory that applying the models to an image of `extent` takes; of several devices, of that which takes
+    /// most.
     ///
     /// # Errors
-    /// When the extent is unusable or too large for the device.
+    /// When the extent is unusable or too large for a device.
     pub(super) fn bytes(&self, extent: Extent) -> Result<u64> {
         let mut all = 0_u64;
         for predictor in &self.predictors {
             all = all.saturating_add(predictor.bytes(extent)?);
         }
+        for other in &self.others {
+            all = all.max(other.bytes(extent)?);
+        }
         Ok(all)
     }
 
-    /// Takes the device's memory for applying the models to an image of `extent`; gives whether there is enough.
+    /// Takes the memory of all devices for applying the models to an image of `extent`; gives whether there is enough.
     ///
     /// # Errors
     /// What the device refuses for another reason.
@@ -456,7 +460,8 @@ impl Ensemble {
         if bytes <= self.reserved {
             return Ok(true);
         }
-        for predictor in &mut self.predictors {
+        let of_others = self.others.iter_mut().flat_map(|other| &mut other.predictors);
+        for predictor in self.predictors.iter_mut().chain(of_others) {
             match predictor.reserve(extent) {
                 Ok(()) => {}
                 Err(Error::OutOfMemory { .. }) => return Ok(false),

@@ -111,7 +111,7 @@ const SHARE: u64 = 75;
 /// The limits of a device, such as its largest buffer, count in any case. How much memory a graphics card of its own has, the
 /// system does not say: [`tiling`] tries it. Where there is less later on, [`Predictor`](super::Predictor) halves tiles by itself.
 pub(super) struct Budget {
-    /// The bytes that may be taken for a device; `None` where it is not known how many are free.
+    /// The bytes that may be taken for a device, with those that are held; `None` where it is not known how many are free.
     bytes: Option<u64>,
     /// Whether the network takes of these; else its memory is the device's own.
     with_network: bool,
@@ -119,19 +119,23 @@ pub(super) struct Budget {
     held: u64,
     /// How many recordings are read of each image; 0 where it is one by itself.
     recordings: usize,
+    /// How many devices there are.
+    devices: usize,
 }
 
 impl Budget {
     /// That of `cutting` on the device of `ensemble`, for images of which `held` bytes are kept decoded.
     pub(super) fn of(cutting: &Cutting, ensemble: &Ensemble, held: u64) -> Self {
         let programs = cutting.programs.map_or(1, NonZero::get) as u64;
-        // Each device has as many images on their way.
-        let devices = ensemble.devices().len() as u64;
-        let of_machine = || memory::free().map(|free| free.bytes / 100 * SHARE / programs / devices);
-        let named = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES) / devices);
+        let of_machine = || memory::free().map(|free| free.bytes / 100 * SHARE / programs);
+        let named = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES));
         // What is named is for all memory, wherever it is.
-        let with_network = named.is_some() || ensemble.device().shares_memory;
-        Self { bytes: named.or_else(of_machine), with_network, held, recordings: 0 }
+        let devices = ensemble.devices();
+        let with_network = named.is_some() || devices.iter().any(|device| device.shares_memory);
+        // Each device has as many images on their way, of one that is decoded once.
+        let share = |bytes: u64| (bytes.saturating_sub(held) / devices.len() as u64).saturating_add(held);
+        let bytes = named.or_else(of_machine).map(share);
+        Self { bytes, with_network, held, recordings: 0, devices: devices.len() }
     }
 
     /// Whether the network takes of the memory that may be taken.
@@ -147,6 +151,12 @@ impl Budget {
     /// The bytes that may be taken, for messages.
     pub(super) fn limit(&self) -> u64 {
         self.bytes.unwrap_or_default().saturating_add(PROGRAM_BYTES)
+    }
+
+    /// What helps where that is too little.
+    pub(super) fn way_out(&self) -> String {
+        let fewer = if self.devices > 1 { ", or name fewer devices" } else { "" };
+        format!("give more with `memory`, or a smaller `halo`{fewer}")
     }
 
     /// The same for images that are the mean of so many recordings, each of which is kept beside it.
@@ -233,7 +243,7 @@ fn within(ensemble: &Ensemble, extent: Extent, budget: &Budget, halo: usize) -> 
             wanted: wanted.saturating_add(PROGRAM_BYTES),
             limit_name: "what may be taken".into(),
             limit: budget.bytes.unwrap_or_default() + PROGRAM_BYTES,
-            way_out: "give more with `memory`, or a smaller `halo`".into(),
+            way_out: budget.way_out(),
         });
     }
     while low < high {

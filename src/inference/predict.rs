@@ -48,8 +48,9 @@ impl Procedure {
 }
 
 /// Applies `ensemble` to every image and writes `products`, in order, as `procedure` says; images are read and results written while
-/// others are computed. Of an ensemble on several devices, each takes the next image or tile that none has begun. `watcher` is called for each image once its files are written, and for its tiles before; it may stop the
-/// work. Where images are passed over that cannot be read or do not fit the models, these are given, in order.
+/// others are computed. Of an ensemble on several devices, each takes the next image or tile that none has begun. `watcher` is called for
+/// each image once its files are written, and for its tiles before; it may stop the work. Where images are passed over that cannot be
+/// read or do not fit the models, these are given, in order.
 ///
 /// What was begun and is not complete stays under hidden names when the watcher stops the work, the disk is full or the device
 /// fails, for another run to go on with.
@@ -259,16 +260,10 @@ pub(super) fn run(
         items: parts,
         image_of: |part: &Part| part.image,
         compute: &|ensemble, part, read, progress| {
-            compute(ensemble, &images[part.image], part, read, (products, slab.as_ref()), progress).map_err(
-                |error| match error {
-                    Error::Stopped { .. } => {
-                        Error::Stopped { done: part.image - own.start, count: own.len() }
-                    }
-                    other => other,
-                },
-            )
+            compute(ensemble, &images[part.image], part, read, (products, slab.as_ref()), progress)
         },
         reached: &|part, done| (part.image, (part.number as f64 + done) / part.count as f64),
+        images: own.clone(),
     };
     queue.run(
         ensemble,

@@ -1,15 +1,17 @@
 //! Parts of images through an ensemble: on one device, or on several, of which each takes the next part that none has begun.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use log::info;
 
 use super::ensemble::Ensemble;
 use super::failures::Failures;
 use super::reporter::Reporter;
-use crate::Result;
 use crate::pipeline::{Event, Worker, pipeline, pipeline_on};
 use crate::watcher::Flow;
+use crate::{Error, Result};
 
 /// Computes an item on a device; the last argument takes the share of it that is done.
 type Compute<'q, I, R, W> =
@@ -23,6 +25,8 @@ pub(super) struct Queue<'q, I, R, W> {
     pub(super) compute: Compute<'q, I, R, W>,
     /// Which image is how far when so much of an item is done.
     pub(super) reached: &'q (dyn Fn(&I, f64) -> (usize, f64) + Sync),
+    /// How many images there are, and the number of the first, for the error that says where the work was stopped.
+    pub(super) images: Range<usize>,
 }
 
 impl<I: Sync, R: Send, W: Send> Queue<'_, I, R, W> {
@@ -38,6 +42,14 @@ impl<I: Sync, R: Send, W: Send> Queue<'_, I, R, W> {
         reporter: &mut Reporter<'_>,
         write: impl FnMut(&I, Option<W>) -> Result<()> + Send,
     ) -> Result<()> {
+        let devices = ensemble.devices().len();
+        if (1..devices).contains(&self.items.len()) {
+            info!(
+                "{} of {devices} devices have nothing to do, as there are {} parts; smaller tiles (`tile`) share large images out",
+                devices - self.items.len(),
+                self.items.len()
+            );
+        }
         let ended = ensemble.on_each(|mut devices| match &mut devices[..] {
             [only] => pipeline(
                 self.items,
@@ -52,8 +64,7 @@ impl<I: Sync, R: Send, W: Send> Queue<'_, I, R, W> {
                         let (image, done) = (self.reached)(item, done);
                         reporter.tile(image, done)
                     };
-                    let result = read.and_then(|read| (self.compute)(only, item, read, &mut progress));
-                    failures.accept(image, result)
+                    failures.accept(image, self.computed(only, item, read, &mut progress))
                 },
                 write,
             ),
@@ -61,6 +72,30 @@ impl<I: Sync, R: Send, W: Send> Queue<'_, I, R, W> {
         });
         reporter.report_written();
         ended
+    }
+
+    /// The result of an item, once it was read.
+    ///
+    /// # Errors
+    /// What is wrong with it, and [`Error::Stopped`].
+    fn computed(
+        &self,
+        ensemble: &mut Ensemble,
+        item: &I,
+        read: Result<R>,
+        progress: &mut dyn FnMut(f64) -> Flow,
+    ) -> Result<W> {
+        let result = read.and_then(|read| (self.compute)(ensemble, item, read, progress));
+        result.map_err(|error| match error {
+            Error::Stopped { .. } => self.stopped_at(item),
+            other => other,
+        })
+    }
+
+    /// The error for work that was stopped at this item.
+    fn stopped_at(&self, item: &I) -> Error {
+        let done = (self.image_of)(item).saturating_sub(self.images.start);
+        Error::Stopped { done, count: self.images.len() }
     }
 
     /// As [`Queue::run`], on several devices.
@@ -92,7 +127,10 @@ impl<I: Sync, R: Send, W: Send> Queue<'_, I, R, W> {
                         false => Flow::Continue(()),
                     }
                 };
-                let result = read.and_then(|read| (self.compute)(ensemble, item, read, &mut progress));
+                let result = match stopped.load(Ordering::Relaxed) {
+                    true => Err(self.stopped_at(item)),
+                    false => self.computed(ensemble, item, read, &mut progress),
+                };
                 if result.is_err() {
                     *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((index, image));
                 }
@@ -102,6 +140,9 @@ impl<I: Sync, R: Send, W: Send> Queue<'_, I, R, W> {
         let workers = devices.into_iter().map(worker).collect();
         let here = |event: Event<'_, I, (usize, f64), Option<Result<W>>>| {
             reporter.report_written();
+            if reporter.is_stopped() {
+                stopped.store(true, Ordering::Relaxed);
+            }
             match event {
                 Event::Told((image, done)) => {
                     if reporter.tile(image, done).is_break() {

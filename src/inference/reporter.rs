@@ -7,7 +7,7 @@ use super::outputs::Written;
 use crate::images::ImageSource;
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 
-/// Reports to the watcher which of the images `own` the writing thread has finished. The watcher is called on the computing thread alone.
+/// Reports to the watcher which of the images `own` the writing thread has finished. The watcher is called on the thread that has called alone.
 pub(super) struct Reporter<'a> {
     watcher: &'a mut dyn Watcher,
     images: &'a [ImageSource],
@@ -44,6 +44,11 @@ impl<'a> Reporter<'a> {
         while let Ok((index, written)) = self.written.try_recv() {
             self.stopped |= self.report(index, 1.0, Some(&written)).is_break();
         }
+    }
+
+    /// Whether the watcher has asked for an end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Reports a tile. The end of an image is reported by [`Self::report_written`] once it is written.

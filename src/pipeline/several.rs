@@ -34,7 +34,7 @@ pub(crate) type Worker<'w, I, R, E, W> = Box<dyn FnMut(usize, &I, R, &dyn Fn(E))
 /// has begun; `here`, on this thread, is given the results in the order of the items, and what it makes of them is written on one thread
 /// more.
 ///
-/// So many items are read ahead as there are workers, and none is begun while twice as many results, less one, are computed or
+/// One item more is read ahead than there are workers, and none is begun while twice as many results, less one, are computed or
 /// wait for one before them, so that results do not pile up behind a slow worker. `ended` is set once nothing more is wanted, for
 /// workers that look at it while they compute.
 ///
@@ -50,6 +50,7 @@ pub(crate) fn pipeline_on<I: Sync, R: Send, E: Send, W: Send, V: Send>(
 ) -> Result<()> {
     let count = workers.len();
     thread::scope(|scope| {
+        let end = End(ended);
         let (to_compute, images) = sync_channel(count);
         let (to_write, results) = sync_channel(0);
         let (messages, told) = channel();
@@ -97,7 +98,7 @@ pub(crate) fn pipeline_on<I: Sync, R: Send, E: Send, W: Send, V: Send>(
             permits.send(()).ok();
             Ok(ControlFlow::Continue(()))
         });
-        ended.store(true, Ordering::Relaxed);
+        drop(end);
         // Workers that wait for a permit end.
         drop((permits, told, to_write));
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -154,6 +155,15 @@ fn in_order<'i, I, E, W>(
     Ok(())
 }
 
+/// Says that nothing more is wanted, whichever way the work ends.
+struct End<'e>(&'e AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Says that a worker has panicked, for whoever waits for its item.
 struct Alarm<'m, E, W>(&'m Sender<Message<E, W>>);
 
@@ -198,7 +208,7 @@ mod tests {
                 Ok(10 * item)
             })
         };
-        let (mut written, mut next) = (Vec::new(), 0);
+        let (mut written, mut next, mut told) = (Vec::new(), 0, 0);
         let result = pipeline_on(
             &items,
             |&item| check("read", item),
@@ -207,6 +217,7 @@ mod tests {
             |event| match event {
                 Event::Told(share) => {
                     assert_eq!(share, 0.5);
+                    told += 1;
                     Ok(None)
                 }
                 Event::Computed(&item, result) => {
@@ -225,6 +236,8 @@ mod tests {
         );
         assert!(most.load(Ordering::SeqCst) < 2 * workers, "results pile up");
         assert!(ended.load(Ordering::SeqCst));
+        // Of the first item at least, as no other is before it.
+        assert!(told > 0 || result.is_err() || count == 0);
         (written, result)
     }
 

@@ -134,8 +134,8 @@ impl<'a> DataFiles<'a> {
     /// Loads images and label images for segmentation, the mapping of their values, and the rule that made these, in which
     /// colours that were asked for are listed.
     ///
-    /// What looks like a mistake is warned of. Pages of a stack that nobody labelled are passed over. Pixels that do not count
-    /// may be NaN or infinite; they are NaN in the image.
+    /// What looks like a mistake is warned of. Pages of a stack that nobody labelled are passed over, unless they
+    /// are slices of volumes. Pixels that do not count may be NaN or infinite; they are NaN in the image.
     ///
     /// # Errors
     /// [`Error::Input`] for files that cannot be read and labels that are no class, [`Error::Mismatch`] for images without
@@ -345,13 +345,13 @@ impl<'a> DataFiles<'a> {
     fn weight_pages(&self, found: &FoundPairs) -> Result<Vec<Option<ImageSource>>> {
         let sizes = found.sizes.iter().map(|size| (size.extent.y, size.extent.x));
         if let Some(weights) = self.weights {
-            let pages = weight_images::pages_of_weights(
-                &self.discovery,
-                &sizes.collect::<Vec<_>>(),
-                self.images,
-                weights,
-            )?;
-            return Ok(pages.into_iter().map(Some).collect());
+            // Slices of volumes that have no target have no weights.
+            let labelled = sizes.zip(&found.has_target).filter(|(_, has_target)| **has_target);
+            let sizes: Vec<_> = labelled.map(|(size, _)| size).collect();
+            let pages = weight_images::pages_of_weights(&self.discovery, &sizes, self.images, weights)?;
+            let mut pages = pages.into_iter();
+            let of_each = |has_target: &bool| if *has_target { pages.next() } else { None };
+            return Ok(found.has_target.iter().map(of_each).collect());
         }
         let Some(listed) = &found.listed else { return Ok(vec![None; found.pairs.len()]) };
         for (((page, _), (image, _)), size) in listed.iter().zip(&found.pairs).zip(sizes) {

@@ -1,7 +1,5 @@
 //! Which image belongs to which target, and whether there is memory to hold all of them.
 
-use std::collections::BTreeMap;
-
 use log::{info, warn};
 
 use super::channels::check_channels;
@@ -57,8 +55,7 @@ impl DataFiles<'_> {
     /// Pairs images with targets, compares their headers and decides whether they are held in memory, before minutes go by with
     /// reading pixels.
     pub(super) fn checked_pairs(&self, regression: bool) -> Result<FoundPairs> {
-        // Of volumes, all slices.
-        let mut all = None;
+        let mut has_target = None;
         let (pairs, listed): (Vec<Pair>, _) = match (self.list, &self.recordings) {
             (_, Some(recordings)) => {
                 let (pairs, groups) = self.pairs_of_recordings(recordings)?;
@@ -79,27 +76,32 @@ impl DataFiles<'_> {
                 let corner = self.upscaled.as_ref().and_then(|upscaled| upscaled.corner);
                 let pairs = match corner {
                     Some(Corner { z: Some(z), .. }) => Upscaled::slices_from(z, &found, found_targets, self)?,
+                    // Of volumes, slices without labels stay between those that have some.
+                    _ if self.whole_volumes && !regression => {
+                        let slices = self.discovery.pair_slices(&found, &found_targets, "target")?;
+                        has_target = Some(slices.iter().map(|(_, target)| target.is_some()).collect());
+                        let paired = |(image, target): (ImageSource, Option<ImageSource>)| match target {
+                            Some(target) => (image, target),
+                            None => (image.clone(), image),
+                        };
+                        slices.into_iter().map(paired).collect()
+                    }
                     _ => self.discovery.pair(&found, &found_targets, "target")?,
                 };
-                all = Some(found);
                 (pairs, None)
             }
         };
         // Said before labels are looked at: those of an image itself are refused for what they look like.
-        if let Some(pair) = pairs.iter().find(|pair| !self.learns_alone() && is_same_page(pair)) {
+        let same = |index: usize| has_target.as_ref().is_none_or(|has: &Vec<bool>| has[index]);
+        let own_target = pairs.iter().enumerate().find(|(index, pair)| same(*index) && is_same_page(pair));
+        if let Some((_, pair)) = own_target.filter(|_| !self.learns_alone()) {
             warn_of_same(pair);
         }
         let pairs = match &self.upscaled {
             Some(upscaled) => upscaled.pairs(pairs)?,
             None => pairs,
         };
-        let (pairs, has_target) = match all.filter(|_| self.whole_volumes) {
-            Some(slices) => with_unlabelled(pairs, slices),
-            None => {
-                let count = pairs.len();
-                (pairs, vec![true; count])
-            }
-        };
+        let has_target: Vec<bool> = has_target.unwrap_or_else(|| vec![true; pairs.len()]);
         let (mut bytes, mut largest) = (0_u64, 0);
         let mut sizes = Vec::new();
         let weight_bytes = if self.weights.is_some() || self.list.is_some() { size_of::<f32>() } else { 0 };
@@ -145,18 +147,6 @@ impl DataFiles<'_> {
         }
         Ok(FoundPairs { pairs, has_target, listed, sizes, largest, room_beside })
     }
-}
-
-/// The pairs with those of `slices` that have no target, each paired with itself, in the order of the slices; and which of them have
-/// one.
-fn with_unlabelled(pairs: Vec<Pair>, slices: Vec<ImageSource>) -> (Vec<Pair>, Vec<bool>) {
-    let place = |slice: &ImageSource| (slice.place().0.to_owned(), slice.place().1.to_owned(), slice.page);
-    let mut targets: BTreeMap<_, _> = pairs.into_iter().map(|pair| (place(&pair.0), pair)).collect();
-    let pair = |slice: ImageSource| match targets.remove(&place(&slice)) {
-        Some(pair) => (pair, true),
-        None => ((slice.clone(), slice), false),
-    };
-    slices.into_iter().map(pair).unzip()
 }
 
 /// Bytes of images that are held in memory where nobody says how many: half of what is free, and no more than a few.

@@ -26,17 +26,17 @@ pub struct Labelled {
 
 impl Dataset {
     /// Images and label images that were not read from files, in this order, and the mapping of the labels' values; as
-    /// [`super::load_segmentation`] for files.
+    /// [`super::load_segmentation`] for files. Images in which nothing counts are passed over, where others are labelled.
     ///
     /// # Errors
     /// [`Error::Input`] for labels that are no class, and as [`Dataset::from_memory`].
     pub fn from_labels(labelled: Vec<Labelled>, classes: Classes) -> Result<(Self, LabelMapping)> {
         let (set, mapping, _) = Self::from_labels_by_rule(labelled, &LabelRule::AsStored, classes)?;
-        Ok((set, mapping))
+        Ok((set.without_unlabelled()?, mapping))
     }
 
     /// As [`Dataset::from_labels`], with labels taken by `rule`; gives the rule too, in which colours that were asked for are
-    /// listed. Images in which nothing counts are passed over, where others are labelled.
+    /// listed. All images stay, as they may be slices of volumes; see [`Dataset::without_unlabelled`].
     ///
     /// # Errors
     /// As [`Dataset::from_labels`], and [`Error::Mismatch`] for label images of more than 32 values where the rule does not
@@ -54,9 +54,16 @@ impl Dataset {
             let target = Target::Classes(mapping.encode(&labels_name, &labels)?);
             samples.push(Sample::new(name, image, target).with_weights(weights));
         }
-        let mut set = Self::from_memory(samples)?;
-        set.pass_over_unlabelled(|_| true)?;
-        Ok((set, mapping, rule))
+        Ok((Self::from_memory(samples)?, mapping, rule))
+    }
+
+    /// Without the images in which nothing counts, where others are labelled.
+    ///
+    /// # Errors
+    /// What comes of reading those that are in files.
+    pub fn without_unlabelled(mut self) -> Result<Self> {
+        self.pass_over_unlabelled(|_| true)?;
+        Ok(self)
     }
 
     /// Images that were not read from files, in this order.

@@ -105,6 +105,10 @@ impl Prepared {
             Dataset::from_labels_by_rule(training, &settings.label_rule()?, found)?;
         let known = |labelled| Dataset::from_labels_by_rule(labelled, &rule, Classes::Known(&mapping));
         let validation = validation.map(known).transpose()?.map(|(set, ..)| set);
+        // The slices of volumes stay, as their neighbours are seen with them.
+        let counting =
+            |set: Dataset| if settings.is_of_volumes() { Ok(set) } else { set.without_unlabelled() };
+        let (training, validation) = (counting(training)?, validation.map(counting).transpose()?);
         let task = segmentation(&mapping, &rule, settings.class_names.as_deref())?;
         Self::new(settings, training, validation, task)
     }
@@ -148,7 +152,8 @@ impl Prepared {
     ) -> Result<Self> {
         settings.validate()?;
         let (training, validation) = if settings.is_of_volumes() {
-            (training.into_volumes()?, validation.map(Dataset::into_volumes).transpose()?)
+            let counting = |set: Dataset| set.into_volumes()?.without_unlabelled();
+            (counting(training)?, validation.map(counting).transpose()?)
         } else {
             (training, validation)
         };

@@ -304,7 +304,7 @@ fn an_image_that_is_to_be_shown_turned_is_taken_as_it_is_stored_with_a_word() {
     bench.bytes("set/b.tif", &one_row([7, 8, 9], 1, 3));
     bench.bytes("plain.tif", &one_row([7, 8, 9], 1, 1));
     let said = bench.run("inspect set");
-    // The first of a folder speaks for all.
+    // One warning for a folder.
     assert_eq!(said.stderr.matches("to be shown").count(), 1, "{}", said.stderr);
     assert!(said.stderr.contains("a.tif says that it is to be shown turned to the right"), "{}", said.stderr);
     bench.succeeds("convert set/a.tif --out stored.tif");

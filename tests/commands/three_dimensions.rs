@@ -107,16 +107,20 @@ fn a_prediction_of_a_volume_that_is_killed_goes_on() {
     bench.model("m.safetensors", &model());
     let extent = Extent::new(48, 60, 60);
     bench.float_stack("v.tif", &slices(extent));
-    let call = "predict --model m.safetensors v.tif --device cpu --tile 6 --halo exact";
+    // By one device or two that share the work, whichever it was before.
+    let call = |two: bool| {
+        let device = if two { "cpu,cpu" } else { "cpu" };
+        format!("predict --model m.safetensors v.tif --device {device} --tile 6 --halo exact")
+    };
     let start = std::time::Instant::now();
-    bench.succeeds(&format!("{call} --out whole"));
+    bench.succeeds(&format!("{} --out whole", call(false)));
     let needed = start.elapsed();
     let wanted = std::fs::read(bench.path("whole/v.tif")).unwrap();
     let mut went_on = 0;
     for round in 1..=6 {
         let out = format!("killed{round}");
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("msd-gpu"))
-            .args(format!("{call} --out {out}").split_whitespace())
+            .args(format!("{} --out {out}", call(round % 2 == 0)).split_whitespace())
             .current_dir(bench.path(""))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -125,7 +129,7 @@ fn a_prediction_of_a_volume_that_is_killed_goes_on() {
         std::thread::sleep(needed * round / 8 + Duration::from_millis(3));
         child.kill().unwrap();
         child.wait().unwrap();
-        let again = bench.run(&format!("{call} --out {out} --resume"));
+        let again = bench.run(&format!("{} --out {out} --resume", call(round % 3 == 0)));
         assert_eq!(again.code, 0, "{}", again.stderr);
         went_on += usize::from(again.stderr.contains("slices are done"));
         assert!(std::fs::read(bench.path(&format!("{out}/v.tif"))).unwrap() == wanted, "round {round}");
@@ -212,6 +216,36 @@ fn volumes_of_which_some_slices_are_labelled_are_learnt_from_as_they_lie() {
         bench.succeeds(&format!("{train} --targets {flags} --max-steps 6 --out {run}"));
     }
     assert!(parameters("some") == parameters("all"));
+    // Weights belong to the slices that have labels.
+    bench.float_stack("w.tif", &vec![Array2::from_elem((32, 32), 0.5); 4]);
+    bench.succeeds(&format!(
+        "{train} --targets some.tif --slices-of-targets 0..16..4 --weights w.tif --max-steps 2 --out weighted"
+    ));
+    bench.refuses(
+        &format!(
+            "{} --targets some.tif --slices-of-targets 0..16..4 --out no",
+            train.replace("segment", "regress")
+        ),
+        &["--slices-of-targets", "regression of volumes"],
+    );
+    // Images and targets in one folder: no target is a slice of the volume.
+    for (z, (image, labels)) in pages.iter().zip(&labels).enumerate() {
+        bench.floats(&format!("both/s{z:02}.tif"), &image.clone().insert_axis(Axis(0)));
+        bench.labels(&format!("both/s{z:02}_mask.png"), &labels.mapv(i64::from));
+    }
+    let both = path("both");
+    let discovery = Discovery::new(None, Some("_mask".into()), true);
+    let files = DataFiles::new(&both, &both).found_by(discovery).of_volumes(true);
+    let (set, ..) = files.segmentation(Classes::Found { ignored: None }).unwrap();
+    assert_eq!(set.into_volumes().unwrap().sizes(), [Extent::new(16, 32, 32)]);
+    // A volume without any label is passed over.
+    bench.float_stack("two/a.tif", &pages);
+    bench.float_stack("two/b.tif", &pages);
+    bench.stack("two_labels/a.tif", &vec![nothing.clone(); 16], "");
+    bench.stack("two_labels/b.tif", &all, "");
+    let call = train.replace("v.tif", "two");
+    let run = bench.run(&format!("{call} --targets two_labels --ignore 99 --max-steps 1 --out two_run"));
+    assert!(run.code == 0 && run.stderr.contains("1 of 2 images are passed over"), "{}", run.stderr);
     // What is evaluated is the volume too.
     let table =
         bench.succeeds("evaluate --model all --images v.tif --targets all.tif --ignore 99 --device cpu");

@@ -164,11 +164,18 @@ impl StackLayout {
         Description { text, resolution: size.map(|size| [1.0 / size.x, 1.0 / size.y]), in_centimetres: false }
     }
 
-    /// What a page says of which each pixel has several numbers that are no colours: how large it is. Programs that know the descriptions
-    /// take such a page for something else.
+    /// What a page says of which each pixel has several numbers that are no colours: its resolution alone, as the descriptions of ImageJ and
+    /// OME have a page for each channel. `None` where the unit of its size is none of length that is known.
     pub(super) fn description_of_samples(&self) -> Option<Description> {
-        let size = self.voxel_size.as_ref().filter(|size| size.unit == MICROMETRE)?;
-        let resolution = Some([10_000.0 / size.x, 10_000.0 / size.y]);
+        let size = self.voxel_size.as_ref()?;
+        let of_a_centimetre = match size.unit.as_str() {
+            MICROMETRE => 1e4,
+            "nm" => 1e7,
+            "mm" => 10.0,
+            "cm" => 1.0,
+            _ => return None,
+        };
+        let resolution = Some([of_a_centimetre / size.x, of_a_centimetre / size.y]);
         Some(Description { text: String::new(), resolution, in_centimetres: true })
     }
 

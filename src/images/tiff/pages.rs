@@ -240,16 +240,14 @@ impl<'a> Pages<'a> {
         {
             self.pages.retain(|page| (page.frame.height, page.frame.width) == (first.height, first.width));
         }
-        self.say_left_out(
-            before - self.pages.len(),
-            "which are thumbnails, smaller versions or masks of others",
-        );
+        self.say_left_out(before - self.pages.len(), "as thumbnails, smaller versions or masks of others");
     }
 
     fn say_left_out(&self, count: usize, why: &str) {
         if count > 0 {
             let path = self.path.display();
-            warn_once(format!("{path}: {count} pages are left out, {why}"));
+            let pages = if count == 1 { "1 page is" } else { &format!("{count} pages are") };
+            warn_once(format!("{path}: {pages} left out, {why}"));
         }
     }
 
@@ -291,14 +289,14 @@ impl<'a> Pages<'a> {
                 Ok((self.along(&only.axes, only.spread, None), expected))
             }
             other => {
-                if let Some(other) = other.filter(|other| has_channel_pages(other)) {
+                let only_first = self.broken.is_none() && self.is_pyramid();
+                if let Some(other) = other.filter(|other| !only_first && has_channel_pages(other)) {
                     self.warn_of_contradiction(other);
                 }
-                let only_first = self.broken.is_none() && self.is_pyramid();
                 if only_first {
                     self.say_left_out(
                         self.pages.len() - 1,
-                        "which are the first one made smaller step by step, as far as their sizes tell; if they are images of their own, say so with `axes ZYX`",
+                        "as the first one made smaller step by step by their sizes; for images of their own, say `axes ZYX`",
                     );
                 }
                 let axes = [('Z', if only_first { 1 } else { self.pages.len() })];
@@ -388,7 +386,7 @@ impl<'a> Pages<'a> {
             all.run = found.run;
         }
         let others = self.pages.iter().filter(|page| !numbers.contains(&page.plane.page)).count();
-        self.say_left_out(others, "which belong to none of the images that its OME-XML names");
+        self.say_left_out(others, "as its OME-XML names them for none of its images");
         let plain = |(index, planes): (usize, &Vec<Plane>)| matches!(planes.as_slice(), [Plane { page, .. }] if *page == index);
         all.gathered = !all.images.iter().enumerate().all(plain);
         all

@@ -120,7 +120,7 @@ pub(super) fn cut(
             wanted: wanted(ensemble, &budget, extent, &least)?,
             limit_name: "what may be taken".into(),
             limit: budget.limit(),
-            way_out: "give more with `memory`, or a smaller `halo`".into(),
+            way_out: budget.way_out(),
         });
     };
     tell(ensemble, extent, &best, all);

@@ -124,7 +124,6 @@ pub(super) fn predict_volumes(
             let found = compute(ensemble, volume, slab, &cut, &read, products, progress);
             let found = found.map_err(|error| match error {
                 Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", images[first].name())),
-                Error::Stopped { .. } => Error::Stopped { done: first - own.start, count: own.len() },
                 other => other,
             })?;
             let shown: Vec<Option<Shown>> = slab
@@ -142,6 +141,7 @@ pub(super) fn predict_volumes(
             let slice = (at as usize).min(slab.span.core.len() - 1);
             (slab.first + slice, (at - slice as f64).min(0.999))
         },
+        images: own.clone(),
     };
     queue.run(
         ensemble,

@@ -1,13 +1,13 @@
 //! As `geometry`, of volumes: turned about an axis in any direction, scaled and bent in space, in one interpolation. Where z is to stay z,
 //! as where voxels are longer than wide, all of that happens within the slices.
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, Axis};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::elastic::VolumeDisplacement;
 use super::strengths::Strengths;
-use crate::geometry::{Extent, Turn, Window, as_volume, mirrored, stacked};
+use crate::geometry::{Extent, Turn, Window, mirrored};
 use crate::samples::item::Part;
 use crate::samples::sample::{Sample, Target};
 use crate::samples::sampling::Draw;
@@ -34,11 +34,12 @@ struct Source {
 }
 
 impl Source {
-    fn interpolated(&self, volume: &ArrayView3<f32>) -> f32 {
+    /// Of a volume whose slices have so many rows and lie one below the other.
+    fn interpolated(&self, volume: &ArrayView2<f32>, rows_of_slice: usize) -> f32 {
         let [slices, rows, columns] = self.around;
         let [back, down, right] = self.beyond;
         let between = |share: f32, [first, second]: [f32; 2]| first + share * (second - first);
-        let row = |z: usize, y: usize| between(right, columns.map(|x| volume[[z, y, x]]));
+        let row = |z: usize, y: usize| between(right, columns.map(|x| volume[[z * rows_of_slice + y, x]]));
         let slice = |z: usize| between(down, rows.map(|y| row(z, y)));
         between(back, slices.map(slice))
     }
@@ -120,50 +121,32 @@ impl VolumeGeometry {
     /// [`VolumeGeometry::window`].
     pub(super) fn apply(&self, part: &Part) -> Sample {
         let sample = part.sample();
-        let origin = part.origin();
-        let target = match &sample.target {
-            Target::Classes(classes) => Target::Classes(self.fetched(classes, sample.slices, origin)),
-            Target::Values(values) => Target::Values(self.interpolated(values, sample.slices, origin)),
+        let Extent { z: depth, y: height, x: width } = self.crop.extent;
+        let rows = depth * height;
+        let mut image = Array3::zeros((sample.image.dim().0, rows, width));
+        let mut target = match &sample.target {
+            Target::Classes(_) => Target::Classes(Array2::zeros((rows, width))),
+            Target::Values(values) => Target::Values(Array3::zeros((values.dim().0, rows, width))),
         };
-        let weights = sample.weights.as_ref().map(|weights| self.fetched(weights, sample.slices, origin));
-        let image = self.interpolated(&sample.image, sample.slices, origin);
-        let piece = Sample::new(sample.name.clone(), image, target)
-            .with_weights(weights)
-            .of_slices(self.crop.extent.z);
+        let mut weights = sample.weights.as_ref().map(|_| Array2::zeros((rows, width)));
+        let slices = sample.slices;
+        self.each_row(part.origin(), |row, sources| {
+            interpolate_row(&sample.image, slices, &mut image, row, sources);
+            match (&sample.target, &mut target) {
+                (Target::Values(from), Target::Values(to)) => interpolate_row(from, slices, to, row, sources),
+                (Target::Classes(from), Target::Classes(to)) => fetch_row(from, slices, to, row, sources),
+                _ => {}
+            }
+            if let (Some(from), Some(to)) = (&sample.weights, &mut weights) {
+                fetch_row(from, slices, to, row, sources);
+            }
+        });
+        let piece = Sample::new(sample.name.clone(), image, target).with_weights(weights).of_slices(depth);
         piece.turned_part(&Window::whole(self.crop.extent), self.turn)
     }
 
-    fn interpolated(&self, from: &Array3<f32>, slices: usize, origin: [usize; 3]) -> Array3<f32> {
-        let Extent { z, y, x } = self.crop.extent;
-        let from = from.as_standard_layout();
-        let from: ArrayView4<f32> = as_volume(from.view(), slices);
-        let mut to = Array4::zeros((from.dim().0, z, y, x));
-        self.each_row(origin, |[z, y], sources| {
-            for (from, mut to) in from.axis_iter(Axis(0)).zip(to.axis_iter_mut(Axis(0))) {
-                for (x, source) in sources.iter().enumerate() {
-                    to[[z, y, x]] = source.interpolated(&from);
-                }
-            }
-        });
-        stacked(to)
-    }
-
-    fn fetched<T: Copy + Default>(&self, from: &Array2<T>, slices: usize, origin: [usize; 3]) -> Array2<T> {
-        let Extent { z, y: height, x: width } = self.crop.extent;
-        // Slices lie one below the other.
-        let rows = from.dim().0 / slices.max(1);
-        let mut to = Array2::default((z * height, width));
-        self.each_row(origin, |[z, y], sources| {
-            for (voxel, source) in to.row_mut(z * height + y).iter_mut().zip(sources) {
-                let [slice, row, column] = source.nearest();
-                *voxel = from[[slice * rows + row, column]];
-            }
-        });
-        to
-    }
-
-    /// Gives `take` the sources of each row (z, y) of the piece, counted from `origin` in the volume.
-    fn each_row(&self, origin: [usize; 3], mut take: impl FnMut([usize; 2], &[Source])) {
+    /// Gives `take` each row of the piece, those of all slices counted through, and its sources, counted from `origin` in the volume.
+    fn each_row(&self, origin: [usize; 3], mut take: impl FnMut(usize, &[Source])) {
         let Extent { z: depth, y: height, x: width } = self.crop.extent;
         let mut sources = vec![Source::default(); width];
         let mut displacements = vec![[0.0; 3]; width];
@@ -175,7 +158,7 @@ impl VolumeGeometry {
                 for (x, (source, moved)) in sources.iter_mut().zip(&displacements).enumerate() {
                     *source = self.source([z, y, x], moved, origin);
                 }
-                take([z, y], &sources);
+                take(z * height + y, &sources);
             }
         }
     }
@@ -198,6 +181,25 @@ impl VolumeGeometry {
             source.beyond[axis] = place - floor;
         }
         source
+    }
+}
+
+/// Fills a row of the piece from a volume of so many slices.
+fn interpolate_row(from: &Array3<f32>, slices: usize, to: &mut Array3<f32>, row: usize, sources: &[Source]) {
+    for (from, mut to) in from.axis_iter(Axis(0)).zip(to.axis_iter_mut(Axis(0))) {
+        let rows = from.dim().0 / slices.max(1);
+        for (voxel, source) in to.row_mut(row).iter_mut().zip(sources) {
+            *voxel = source.interpolated(&from, rows);
+        }
+    }
+}
+
+/// As [`interpolate_row`], of what must not be mixed.
+fn fetch_row<T: Copy>(from: &Array2<T>, slices: usize, to: &mut Array2<T>, row: usize, sources: &[Source]) {
+    let rows = from.dim().0 / slices.max(1);
+    for (voxel, source) in to.row_mut(row).iter_mut().zip(sources) {
+        let [slice, row, column] = source.nearest();
+        *voxel = from[[slice * rows + row, column]];
     }
 }
 

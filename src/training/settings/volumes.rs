@@ -60,13 +60,15 @@ impl Settings {
                 Err(Error::setting(name, "given for images", wanted))
             });
         }
-        // Of values, nothing says that a slice has none.
+        if self.slices_of_targets.is_some() && self.task == TaskKind::Regress {
+            let wanted = "a regression of volumes needs a target for each slice; leave it out and give one, or choose 2 `dimensions`";
+            return Err(Error::setting("slices_of_targets", "given for a regression of volumes", wanted));
+        }
         let of_images = [
             ("slab", self.slab != 1),
             ("alone", self.alone),
             ("splits", !self.splits.is_empty()),
             ("factor", self.factor != 1),
-            ("slices_of_targets", self.slices_of_targets.is_some() && self.task == TaskKind::Regress),
         ];
         of_images.into_iter().find(|(_, is_set)| *is_set).map_or(Ok(()), |(name, _)| {
             let wanted = "networks of volumes do not take it yet; leave it out, or choose 2 `dimensions`";
