@@ -70,10 +70,10 @@ impl Watcher for FoldProgress {
     }
 }
 
-/// The scores for people.
+/// The scores of the best epoch of each fold, for people.
 fn lines(folds: &Folds) -> Vec<String> {
     let number = |value: f64| if value.is_nan() { "-".to_owned() } else { format!("{value:.4}") };
-    let header = ["fold", "best epoch"].map(str::to_owned).into_iter();
+    let header = ["fold", "epoch"].map(str::to_owned).into_iter();
     let names = folds.names.iter().map(|name| name.replace('_', " "));
     let mut rows = vec![header.chain(names).collect::<Vec<_>>()];
     for (index, fold) in folds.folds.iter().enumerate() {

@@ -115,7 +115,12 @@ fn predict(mut arguments: PredictArguments, world: Option<&mut World>) -> Result
     }
     if count > 0 {
         let plural = if count == 1 { "" } else { "s" };
-        log::info!("{count} image{plural} done; the results are in {}", out.display());
+        match &work.files()[..] {
+            [only] if request.destination.is_file() => {
+                log::info!("{count} image{plural} done; the result is {}", only.display());
+            }
+            _ => log::info!("{count} image{plural} done; the results are in {}", out.display()),
+        }
     }
     Ok(())
 }

@@ -48,9 +48,11 @@ pub(super) fn report(outcome: &Outcome, folder: &RunFolder) {
             let metrics: Vec<String> = scores
                 .metrics
                 .iter()
-                .map(|(name, value)| format!("{} {value:.4}", name.replace('_', " ")))
+                // Where few pixels count, some have no value.
+                .filter(|(_, value)| !value.is_nan())
+                .map(|(name, value)| format!(", {} {value:.4}", name.replace('_', " ")))
                 .collect();
-            Some(format!("validation loss {:.4}, {}", scores.loss, metrics.join(", ")))
+            Some(format!("validation loss {:.4}{}", scores.loss, metrics.concat()))
         }
         None => None,
     };

@@ -32,7 +32,7 @@ type Problem<T> = std::result::Result<T, String>;
 fn shared_normalisation(model: &Model) -> Result<&Normalisation> {
     model.input.of_set().ok_or_else(|| {
         Error::Mismatch(
-            "the model normalises each image by itself, which cannot be exported; train one without `normalise_per_image`"
+            "the model normalises each image by itself, which cannot be exported; train one with `normalise mean`, which measures all images together"
                 .into(),
         )
     })

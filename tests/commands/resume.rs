@@ -34,7 +34,7 @@ fn history(bench: &Bench, run: &str) -> Vec<String> {
 }
 
 /// Fails unless two runs came to the same.
-fn same(bench: &Bench, a: &str, b: &str) {
+pub(super) fn same(bench: &Bench, a: &str, b: &str) {
     assert_eq!(model(bench, a).parameters, model(bench, b).parameters, "the best models of {a} and {b}");
     assert_eq!(model(bench, a).provenance, model(bench, b).provenance, "where {a} and {b} come from");
     assert!(numbers(bench, a) == numbers(bench, b), "the checkpoints of {a} and {b} differ");

@@ -11,6 +11,7 @@ use msd_gpu::network::{Architecture, Model, initialise};
 use msd_gpu::phantom::cells::cells;
 use msd_gpu::samples::{Classes, DataFiles};
 
+use super::resume::same;
 use crate::support::{Bench, regression};
 
 /// A model of volumes that looks 9 pixels far, and 6 slices.
@@ -172,6 +173,46 @@ fn volumes_are_learnt_and_a_run_that_is_stopped_is_the_run_that_was_not() {
     let run = bench.run(&format!("{alone} --voxel-size 4,1,1 --max-steps 2 --val-fraction 0.3 --out one"));
     assert!(run.code == 0 && run.stderr.contains("a.tif"), "{}", run.stderr);
     assert_eq!(Model::read(&bench.path("one")).unwrap().architecture.dilations_z, [0, 1]);
+}
+
+/// Six times something kills a run without a warning, at moments from its start to its end.
+#[test]
+fn a_run_on_volumes_that_is_killed_is_the_run_that_was_not() {
+    let bench = Bench::new();
+    cells_in(&bench);
+    let train = format!("{TRAIN} --rotate 20 --elastic 2 --ema 0.9 --max-epochs 8 --val-fraction 0.5");
+    let clock = std::time::Instant::now();
+    bench.succeeds(&format!("{train} --out whole"));
+    let whole = clock.elapsed();
+    let (mut kills, mut runs) = (0, 0);
+    while kills < 6 {
+        let run = format!("killed{runs}");
+        runs += 1;
+        loop {
+            let is_begun = bench.path(&run).join("config.toml").exists();
+            let call =
+                if is_begun { format!("train --resume {run}") } else { format!("{train} --out {run}") };
+            let mut child = Command::new(assert_cmd::cargo::cargo_bin!("msd-gpu"))
+                .args(call.split_whitespace())
+                .current_dir(bench.path(""))
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            if kills < 6 {
+                std::thread::sleep(whole * (2 * (kills % 3) + 1) / 8);
+                // It may have ended by itself.
+                child.kill().ok();
+            }
+            let output = child.wait_with_output().unwrap();
+            if output.status.success() {
+                break;
+            }
+            assert!(output.status.code().is_none(), "{}", String::from_utf8_lossy(&output.stderr));
+            kills += 1;
+        }
+        same(&bench, "whole", &run);
+    }
 }
 
 #[test]

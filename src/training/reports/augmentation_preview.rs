@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use ndarray::{Array3, Axis};
+use ndarray::{Array3, ArrayView2, Axis};
 
 use crate::images::write_png_rgb8;
-use crate::pictures::{grey_picture, label_picture, montage, range_of, stretch_with};
+use crate::metrics::UNLABELLED;
+use crate::pictures::{grey_picture, label_picture, montage, orthogonal_cuts, range_of, stretch_with};
 use crate::samples::{Dataset, Sample, Target};
 use crate::training::Settings;
 use crate::training::batches::Batches;
@@ -15,8 +16,8 @@ use crate::{Error, Result};
 /// Samples that are shown.
 const SAMPLES: u64 = 16;
 
-/// Writes the first samples of the run as `01.png` and so on: image, target and, where pixels have them, weights; gives
-/// their number.
+/// Writes the first samples of the run as `01.png` and so on: image, target and, where pixels have them, weights, of volumes in three cuts
+/// through the middle; gives their number.
 ///
 /// All are in the greys of the whole training set, or, where that stays in its files, of all that are shown, so that a change of
 /// brightness is seen as one.
@@ -31,18 +32,22 @@ pub fn preview_augmentation(prepared: &Prepared, settings: &Settings, folder: &P
     let samples = (0..SAMPLES).map(|n| batches.sample(n)).collect::<Result<Vec<_>>>()?;
     let (greys, target_greys, weights_range) = ranges(set, &samples)?;
     for (n, sample) in samples.iter().enumerate() {
-        let grey = |image: &Array3<f32>, range| {
-            grey_picture(stretch_with(image.index_axis(Axis(0), 0), range).view())
+        let slices = sample.slices;
+        let of_plane = |plane: ArrayView2<f32>, range| {
+            grey_picture(orthogonal_cuts(stretch_with(plane, range).view(), slices, 0).view())
         };
+        let grey = |image: &Array3<f32>, range| of_plane(image.index_axis(Axis(0), 0), range);
         let target = match &sample.target {
-            Target::Classes(classes) => label_picture(classes.view()),
+            Target::Classes(classes) => {
+                label_picture(orthogonal_cuts(classes.view(), slices, UNLABELLED).view())
+            }
             Target::Values(values) => grey(values, target_greys),
         };
         let mut captions = vec!["input", "target"];
         let mut row = vec![grey(&sample.image, greys), target];
         if let Some(weights) = &sample.weights {
             captions.push("weight");
-            row.push(grey_picture(stretch_with(weights.view(), weights_range).view()));
+            row.push(of_plane(weights.view(), weights_range));
         }
         write_png_rgb8(folder.join(format!("{:02}.png", n + 1)), &montage(&captions, &[row]))?;
     }
