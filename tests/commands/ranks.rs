@@ -88,7 +88,7 @@ fn devices_without_work_are_told_of_and_change_nothing() {
     assert!(said.contains("on 3 times CPU"), "{said}");
     same(&bench, "one", "three");
     bench.refuses(
-        "predict --model one images --out results --device cpu,cpu",
+        "evaluate --model one --images images --targets images_labels --device cpu,cpu",
         &["--device", "name one of them"],
     );
     bench.refuses(&format!("{command} --device cpu,nothing --out none"), &["'nothing'"]);
