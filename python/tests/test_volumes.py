@@ -83,6 +83,6 @@ def test_volumes_are_scored_as_their_predictions_are(of_volumes):
     found = of_volumes.predict(images)
     report = of_volumes.evaluate(images, labels)
     assert report["images"] == 1
-    assert report["accuracy"] == pytest.approx((found == labels).mean(), abs=1e-9)
+    assert report["global_accuracy"] == pytest.approx((found == labels).mean(), abs=1e-9)
     several = of_volumes.evaluate([images, images[:3]], [labels, labels[:3]])
     assert several["images"] == 2
