@@ -206,8 +206,8 @@ impl Model {
 
     /// Scores what the network gives for images against their targets, as msd-gpu evaluate --json does.
     ///
-    /// images, targets, weights: as train takes them, for a network of volumes with dimensions=3; pixels of weight 0, masked ones
-    /// and those with the label ignore do not count.
+    /// images, targets, weights: as train takes them, with dimensions=3 where the network is one of volumes; pixels of weight 0,
+    /// masked ones and those with the label ignore do not count.
     /// threshold, classes: how labels become the model's classes, as in train. A model that was trained on colours takes these,
     /// (y, x, 3) too.
     /// rescale: as in predict.

@@ -4,11 +4,10 @@ use msd_gpu::evaluation::Scoring;
 use msd_gpu::samples::{Dataset, Labelled, Sample, Target};
 use msd_gpu::training::TaskKind;
 use ndarray::{Array2, Array3, Zip};
-use numpy::PyUntypedArray;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::arrays::{self, Mask, Numbers};
+use crate::arrays::{self, Mask, Numbers, tuple, type_of};
 use crate::sources::shape_of;
 
 /// The keywords of images, targets and weights.
@@ -65,8 +64,8 @@ fn are_volumes(targets: &Bound<'_, PyAny>, kind: TargetKind) -> PyResult<bool> {
     Ok(match kind {
         TargetKind::Labels => shape.len() >= 3,
         TargetKind::Colours => shape.len() >= 4 || shape.len() == 3 && shape[2] != 3,
-        // The items of an array may be slices with channels.
-        TargetKind::Values => shape.len() >= 3 && targets.cast::<PyUntypedArray>().is_err(),
+        // The items of one array are slices with channels; a list is one of volumes.
+        TargetKind::Values => shape.len() >= 3 && shape_of(targets)?.is_none(),
     })
 }
 
@@ -81,8 +80,21 @@ fn each_slice<'py, T>(
         return Ok((arrays::each(sequence, name, read)?, Vec::new()));
     }
     let (mut all, mut counts) = (Vec::new(), Vec::new());
-    for (index, volume) in sequence.try_iter()?.enumerate() {
-        let slices = arrays::each(&volume?, &format!("{name}[{index}]"), &read)?;
+    let Ok(items) = sequence.try_iter() else {
+        let found = type_of(sequence);
+        return Err(PyTypeError::new_err(format!(
+            "{name} is {found}; wanted a sequence of volumes (z, y, x), as the items of targets are such"
+        )));
+    };
+    for (index, volume) in items.enumerate() {
+        let volume = volume?;
+        if let Some(shape) = shape_of(&volume)?.filter(|shape| shape.len() < 3) {
+            return Err(PyValueError::new_err(format!(
+                "{name}[{index}] has the shape {}; wanted a volume (z, y, x), as the items of targets are such",
+                tuple(&shape)
+            )));
+        }
+        let slices = arrays::each(&volume, &format!("{name}[{index}]"), &read)?;
         counts.push(slices.len());
         all.extend(slices);
     }
@@ -124,6 +136,14 @@ impl Pairs {
         let of_weights = weights.as_ref().map(|(_, slices)| slices);
         for (what, found) in [(keywords.targets, Some(&slices)), (keywords.weights, of_weights)] {
             let Some(found) = found else { continue };
+            if found.len() != volumes.len() {
+                return Err(PyValueError::new_err(format!(
+                    "there are {} volumes in {} but {} in {what}; give one for each",
+                    volumes.len(),
+                    keywords.images,
+                    found.len()
+                )));
+            }
             let differs = |(_, (wanted, found)): &(usize, (&usize, &usize))| wanted != found;
             if let Some((index, (wanted, found))) = volumes.iter().zip(found).enumerate().find(differs) {
                 return Err(PyValueError::new_err(format!(

@@ -71,7 +71,8 @@ const KEYWORDS: [&str; 11] = [
 /// 65536 red + 256 green + blue: "auto", or those that are classes, "#000000,#ff0000"), class_names ("background,cell", in the
 /// order of the labels), class_weights ("balanced", or a number for each class), init (model file or run folder to start from),
 /// freeze (layers that stay as they are), normalise ("mean", or percentiles "1..99"), normalise_per_image;
-/// dimensions=2 (3: the images are the slices of one volume, or with targets (z, y, x) each is a volume), dilations_z ("0..2", distances in slices, or voxel_size "5,1,1" to choose
+/// dimensions=2 (3: the images are the slices of one volume; where they and the targets are lists of arrays (z, y, x), each of these is
+/// one, and slices with channels are given as one array (n, c, y, x)), dilations_z ("0..2", distances in slices, or voxel_size "5,1,1" to choose
 /// them);
 /// depth (50, or 20 for strokes), width=1, dilations="1..10", boundary="reflect", stem ("auto", "none", or sizes in pixels,
 /// "0.7,1.6,3.5,8");

@@ -65,6 +65,21 @@ def test_several_volumes_are_learnt_from_as_files_of_them_are(tmp_path):
         msd_gpu.train(volumes, [labels[:7], labels[7:11]], **train)
 
 
+def test_several_volumes_of_values_are_lists_of_arrays():
+    images, _ = discs(8)
+    train = dict(task="regress", dimensions=3, max_steps=2, **QUICK)
+    volumes = [images[:5], images[5:]]
+    model = msd_gpu.train(volumes, volumes, **train)
+    assert model.predict(images).shape == images.shape
+    # Slices with channels come as one array.
+    channels = np.stack([images, 255 - images], 1)
+    assert msd_gpu.train(channels, channels, **train).predict(channels).shape == channels.shape
+    with pytest.raises(ValueError, match="2 volumes in images but 1 in targets"):
+        msd_gpu.train(volumes, volumes[:1], **train)
+    with pytest.raises(ValueError, match=r"images\[0\] has the shape \(24, 30\); wanted a volume"):
+        msd_gpu.train(list(images), volumes, **train)
+
+
 def test_slices_that_nobody_labelled_stay_between_those_that_are():
     images, labels = discs(9)
     sparse = labels.astype(float)

@@ -32,7 +32,7 @@ type Problem<T> = std::result::Result<T, String>;
 fn shared_normalisation(model: &Model) -> Result<&Normalisation> {
     model.input.of_set().ok_or_else(|| {
         Error::Mismatch(
-            "the model normalises each image by itself, which cannot be exported; train one with `normalise mean`, which measures all images together"
+            "the model normalises each image by itself, which cannot be exported; train one with `normalise mean` and without `normalise_per_image`, so that all images are measured together"
                 .into(),
         )
     })

@@ -34,7 +34,9 @@ pub struct Ensemble {
     told: Arc<AtomicBool>,
     /// The most bytes of the device's memory that there was once enough of.
     reserved: u64,
-    /// Whether it was said that the device has too little memory.
+    /// The name of the first device that had too little memory.
+    refused: Option<String>,
+    /// Whether it was said that a device has too little memory.
     told_of_memory: bool,
     /// The same models on other devices, for work that is shared out.
     others: Vec<Ensemble>,
@@ -169,6 +171,7 @@ impl Ensemble {
             rescale: None,
             told: Arc::default(),
             reserved: 0,
+            refused: None,
             told_of_memory: false,
             others: Vec::new(),
         })
@@ -464,7 +467,10 @@ impl Ensemble {
         for predictor in self.predictors.iter_mut().chain(of_others) {
             match predictor.reserve(extent) {
                 Ok(()) => {}
-                Err(Error::OutOfMemory { .. }) => return Ok(false),
+                Err(Error::OutOfMemory { .. }) => {
+                    self.refused.get_or_insert_with(|| predictor.device().name.clone());
+                    return Ok(false);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -472,12 +478,12 @@ impl Ensemble {
         Ok(true)
     }
 
-    /// Says once that the device has too little memory for images of `extent`, so that tiles are halved.
+    /// Says once that a device has too little memory for images of `extent`, so that tiles are halved.
     pub(super) fn tell_of_memory(&mut self, extent: Extent) {
         if !self.told_of_memory {
             info!(
                 "{} has too little memory for {} x {} pixels at once: tiles are halved until it has enough",
-                self.device().name,
+                self.refused.as_deref().unwrap_or(&self.device().name),
                 extent.x,
                 extent.y
             );

@@ -111,7 +111,7 @@ const SHARE: u64 = 75;
 /// The limits of a device, such as its largest buffer, count in any case. How much memory a graphics card of its own has, the
 /// system does not say: [`tiling`] tries it. Where there is less later on, [`Predictor`](super::Predictor) halves tiles by itself.
 pub(super) struct Budget {
-    /// The bytes that may be taken for a device, with those that are held; `None` where it is not known how many are free.
+    /// The bytes that may be taken in all; `None` where it is not known how many are free.
     bytes: Option<u64>,
     /// Whether the network takes of these; else its memory is the device's own.
     with_network: bool,
@@ -132,9 +132,7 @@ impl Budget {
         // What is named is for all memory, wherever it is.
         let devices = ensemble.devices();
         let with_network = named.is_some() || devices.iter().any(|device| device.shares_memory);
-        // Each device has as many images on their way, of one that is decoded once.
-        let share = |bytes: u64| (bytes.saturating_sub(held) / devices.len() as u64).saturating_add(held);
-        let bytes = named.or_else(of_machine).map(share);
+        let bytes = named.or_else(of_machine);
         Self { bytes, with_network, held, recordings: 0, devices: devices.len() }
     }
 
@@ -146,6 +144,11 @@ impl Budget {
     /// Whether so many bytes may be taken.
     pub(super) fn allows(&self, bytes: u64) -> bool {
         self.bytes.is_none_or(|most| bytes <= most)
+    }
+
+    /// What all devices take where one takes so many bytes, as each has as many images on their way.
+    pub(super) fn on_all_devices(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(self.devices as u64)
     }
 
     /// The bytes that may be taken, for messages.
@@ -176,7 +179,7 @@ impl Budget {
         let recordings = (self.recordings * (AHEAD + 2)) as u64 * 4 * inputs;
         let recordings = recordings.saturating_mul(extent.pixels() as u64);
         let parts = part_bytes(ensemble, extent).saturating_add(recordings);
-        Ok(network.saturating_add(parts).saturating_add(self.held))
+        Ok(self.on_all_devices(network.saturating_add(parts)).saturating_add(self.held))
     }
 
     /// Whether a patch of `extent` can be computed.

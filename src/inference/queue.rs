@@ -44,10 +44,10 @@ impl<I: Sync, R: Send, W: Send> Queue<'_, I, R, W> {
     ) -> Result<()> {
         let devices = ensemble.devices().len();
         if (1..devices).contains(&self.items.len()) {
+            let (count, idle) = (self.items.len(), devices - self.items.len());
+            let parts = if count == 1 { "is 1 part".to_owned() } else { format!("are {count} parts") };
             info!(
-                "{} of {devices} devices have nothing to do, as there are {} parts; smaller tiles (`tile`) share large images out",
-                devices - self.items.len(),
-                self.items.len()
+                "{idle} of {devices} devices have nothing to do, as there {parts} to compute; a new run with a smaller `tile` shares large images out"
             );
         }
         let ended = ensemble.on_each(|mut devices| match &mut devices[..] {

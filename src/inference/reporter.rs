@@ -7,7 +7,8 @@ use super::outputs::Written;
 use crate::images::ImageSource;
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
 
-/// Reports to the watcher which of the images `own` the writing thread has finished. The watcher is called on the thread that has called alone.
+/// Reports to the watcher which of the images `own` the writing thread has finished. The watcher is called only
+/// on the thread that has called for the prediction.
 pub(super) struct Reporter<'a> {
     watcher: &'a mut dyn Watcher,
     images: &'a [ImageSource],

@@ -176,6 +176,7 @@ fn volumes_are_learnt_and_a_run_that_is_stopped_is_the_run_that_was_not() {
 }
 
 /// Six times something kills a run without a warning, at moments from its start to its end.
+#[cfg(unix)]
 #[test]
 fn a_run_on_volumes_that_is_killed_is_the_run_that_was_not() {
     let bench = Bench::new();
@@ -184,8 +185,9 @@ fn a_run_on_volumes_that_is_killed_is_the_run_that_was_not() {
     let clock = std::time::Instant::now();
     bench.succeeds(&format!("{train} --out whole"));
     let whole = clock.elapsed();
-    let (mut kills, mut runs) = (0, 0);
-    while kills < 6 {
+    let (mut kills, mut runs, mut went_on) = (0, 0, 0);
+    // On a busy machine all kills may come before the first checkpoint.
+    while kills < 6 || went_on == 0 && kills < 30 {
         let run = format!("killed{runs}");
         runs += 1;
         loop {
@@ -199,20 +201,23 @@ fn a_run_on_volumes_that_is_killed_is_the_run_that_was_not() {
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            if kills < 6 {
+            if kills < 6 || went_on == 0 && kills < 30 {
                 std::thread::sleep(whole * (2 * (kills % 3) + 1) / 8);
                 // It may have ended by itself.
                 child.kill().ok();
             }
             let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            went_on += usize::from(said.contains("going on from epoch "));
             if output.status.success() {
                 break;
             }
-            assert!(output.status.code().is_none(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.code().is_none(), "{said}");
             kills += 1;
         }
         same(&bench, "whole", &run);
     }
+    assert!(went_on > 0, "no run had a checkpoint when it was killed");
 }
 
 #[test]

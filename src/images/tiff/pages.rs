@@ -240,14 +240,14 @@ impl<'a> Pages<'a> {
         {
             self.pages.retain(|page| (page.frame.height, page.frame.width) == (first.height, first.width));
         }
-        self.say_left_out(before - self.pages.len(), "as thumbnails, smaller versions or masks of others");
+        self.say_left_out(before - self.pages.len(), "thumbnails, smaller versions or masks of others");
     }
 
     fn say_left_out(&self, count: usize, why: &str) {
         if count > 0 {
             let path = self.path.display();
             let pages = if count == 1 { "1 page is" } else { &format!("{count} pages are") };
-            warn_once(format!("{path}: {pages} left out, {why}"));
+            warn_once(format!("{path}: {pages} left out: {why}"));
         }
     }
 
@@ -296,7 +296,7 @@ impl<'a> Pages<'a> {
                 if only_first {
                     self.say_left_out(
                         self.pages.len() - 1,
-                        "as the first one made smaller step by step by their sizes; for images of their own, say `axes ZYX`",
+                        "by their sizes, smaller versions of the first page; for images of their own, give `axes ZYX`",
                     );
                 }
                 let axes = [('Z', if only_first { 1 } else { self.pages.len() })];
@@ -386,7 +386,7 @@ impl<'a> Pages<'a> {
             all.run = found.run;
         }
         let others = self.pages.iter().filter(|page| !numbers.contains(&page.plane.page)).count();
-        self.say_left_out(others, "as its OME-XML names them for none of its images");
+        self.say_left_out(others, "its OME-XML lists them for no image");
         let plain = |(index, planes): (usize, &Vec<Plane>)| matches!(planes.as_slice(), [Plane { page, .. }] if *page == index);
         all.gathered = !all.images.iter().enumerate().all(plain);
         all

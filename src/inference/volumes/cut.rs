@@ -40,7 +40,7 @@ fn wanted(ensemble: &Ensemble, budget: &Budget, volume: Extent, cut: &Cut) -> Re
     let tile = patch.pixels() as u64 * (2 * architecture.inputs + 3 * architecture.outputs) as u64;
     let network = ensemble.bytes(patch)?;
     let network = if budget.counts_network() { network } else { 0 };
-    Ok(network.saturating_add(4 * (slices + results + tile)))
+    Ok(budget.on_all_devices(network.saturating_add(4 * (slices + results + tile))))
 }
 
 /// What a tile is computed on: that of the middle, which has all that is around it.

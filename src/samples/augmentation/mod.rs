@@ -38,17 +38,18 @@ declare_settings! {
     settings {
         /// Turn by up to this, either way.
         ///
-        /// About the middle of the piece; of volumes about an axis in any direction with symmetries all, else along z.
+        /// About the middle of the piece; of volumes about an axis in any direction, or along z where
+        /// symmetries are not all or voxels are longer than wide.
         rotate: f64 = 0.0 => under("DEGREES");
         /// Enlarge or shrink by up to this: 0.1 for a factor of 1/1.1 to 1.1.
         ///
-        /// About the middle of the piece; the logarithm of the factor is even. Of volumes along z too with
-        /// symmetries all.
+        /// About the middle of the piece; the logarithm of the factor is even. Of volumes along z too where
+        /// symmetries are all and voxels as long as wide.
         scale: f64 = 0.0 => under("FRACTION");
         /// Bend: displace points 64 pixels apart by this standard deviation, and those between them smoothly.
         ///
-        /// By a normal random vector, whose parts along the axes have this standard deviation each; of volumes along z too with
-        /// symmetries all.
+        /// By a normal random vector, whose parts along the axes have this standard deviation each; of volumes along z too where
+        /// symmetries are all and voxels as long as wide.
         elastic: f64 = 0.0 => under("PIXELS");
         /// Blur with a Gaussian of up to this standard deviation.
         blur: f64 = 0.0 => under("PIXELS");

@@ -61,7 +61,7 @@ impl Settings {
             });
         }
         if self.slices_of_targets.is_some() && self.task == TaskKind::Regress {
-            let wanted = "a regression of volumes needs a target for each slice; leave it out and give one, or choose 2 `dimensions`";
+            let wanted = "give a target for each slice and leave this out, or choose 2 `dimensions`";
             return Err(Error::setting("slices_of_targets", "given for a regression of volumes", wanted));
         }
         let of_images = [
