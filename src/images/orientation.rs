@@ -32,7 +32,7 @@ pub(super) fn warn_of_orientation(path: &Path, orientation: Option<u8>) {
     let folder = path.parent().unwrap_or(path).display();
     warn_first(
         &format!("orientation {folder}"),
-        format!(
+        &format!(
             "{} says that it is to be shown {how}, but its pixels are taken as they are stored, and so are those of others beside it; labels that were drawn on the image as it is shown do not lie over it until it is saved {how}, without that note",
             path.display()
         ),

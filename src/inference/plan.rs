@@ -245,7 +245,7 @@ fn within(ensemble: &Ensemble, extent: Extent, budget: &Budget, halo: usize) -> 
             },
             wanted: wanted.saturating_add(PROGRAM_BYTES),
             limit_name: "what may be taken".into(),
-            limit: budget.bytes.unwrap_or_default() + PROGRAM_BYTES,
+            limit: budget.limit(),
             way_out: budget.way_out(),
         });
     }
