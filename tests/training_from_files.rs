@@ -140,7 +140,7 @@ fn segmentation(folder: &Path, kind: &str) -> Settings {
     let targets = path("targets", NumberType::U8, &labels());
     let mut settings = settings(TaskKind::Segment, images, targets);
     settings.weights = Some(path("weights", NumberType::U8, &weights()));
-    (settings.ignore, settings.favour_rare, settings.val_fraction) = (Some(9), 0.4, Some(0.3));
+    (settings.ignore, settings.favour_rare, settings.val_fraction) = (Some(9), Some(0.4), Some(0.3));
     settings.class_weights = Some("balanced".into());
     settings
 }
@@ -168,7 +168,7 @@ fn thresholds_whole_images_and_class_weights_of_0_are_the_same_from_files() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = segmentation(folder.path(), "tiff");
     (settings.weights, settings.threshold, settings.class_weights) = (None, Some(1), Some("1,0".into()));
-    (settings.crop, settings.favour_rare) = (Some(0), 0.0);
+    (settings.crop, settings.favour_rare) = (Some(0), Some(0.0));
     (settings.val_fraction, settings.normalise_per_image) = (None, true);
     check(&settings, folder.path(), "threshold");
 }

@@ -8,6 +8,7 @@ Writes OUT/NAME/{train,test}/{images,labels} and OUT/NAME/strokes-N for each dra
     textures   five textures of equal mean and deviation, in regions with smooth borders
     fibres     rods, hollow rings and full discs of one grey value, blurred, in coarse noise: shape tells them, brightness does not
     cracks     a crack of 0.3 % of the pixels through layers of two materials that differ in grain alone
+    rings      some 250 full discs, and three rings, which are 0.14 % of the pixels of a larger image
 
 With --data DIR, which has superalloy/{train,test}/{images,labels} (NASA's pretrained-microscopy-models) and membrane/{images,labels}
 (ISBI 2012), these are taken too: `few` has strokes on 3 of the superalloy images, `ten` on all 10, `membrane` on 5.
@@ -105,7 +106,31 @@ def cracks(rng, size=384):
     return to_bytes(image), labels
 
 
-PHANTOMS = {"textures": textures, "fibres": fibres, "cracks": cracks}
+def rings(rng, size=768):
+    labels, signal = np.zeros((size, size), "u1"), np.zeros((size, size))
+    y, x = np.mgrid[:size, :size]
+    taken = np.zeros((size, size), bool)
+    for index in range(260):
+        kind = 2 if index < 3 else 1
+        for _ in range(50):
+            cy, cx = rng.uniform(10, size - 10, 2)
+            radius = rng.uniform(7, 12)
+            distance = np.hypot(y - cy, x - cx)
+            if not taken[distance < radius + 3].any():
+                break
+        else:
+            continue
+        taken |= distance < radius + 3
+        labels[distance < radius] = kind
+        signal[distance < radius] = 1.0 if kind == 1 else 1.6
+        if kind == 2:
+            signal[distance <= 0.6 * radius] = 0.1
+    coarse = standard(ndimage.gaussian_filter(rng.normal(size=(size, size)), 5))
+    image = 1.5 * ndimage.gaussian_filter(signal, 0.8) + 0.4 * coarse + 0.6 * rng.normal(size=(size, size))
+    return to_bytes(image - image.mean()), labels
+
+
+PHANTOMS = {"textures": textures, "fibres": fibres, "cracks": cracks, "rings": rings}
 
 
 def strokes(rng, labels, for_each_class):

@@ -107,6 +107,12 @@ impl ClassTotals {
         self.0.iter().sum()
     }
 
+    /// The share of each class, 0 for one without pixels.
+    pub fn shares(&self) -> Vec<f64> {
+        let all = self.sum();
+        self.0.iter().map(|total| if all > 0.0 { total / all } else { 0.0 }).collect()
+    }
+
     /// Adds the pixels of a sample.
     ///
     /// # Panics

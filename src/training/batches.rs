@@ -100,7 +100,7 @@ impl Batches {
         let crop = crop.unwrap_or_else(|| usual_crop(settings));
         let mut sampler =
             Sampler::new(set.sizes(), (crop > 0).then_some(crop), symmetries, seed)?.of_slabs(slab);
-        let favour_labelled = favour_labelled.unwrap_or(0.0);
+        let (favour_rare, favour_labelled) = (favour_rare.unwrap_or(0.0), favour_labelled.unwrap_or(0.0));
         if favour_rare > 0.0 || favour_labelled > 0.0 {
             sampler = sampler.favouring(pixels()?, favour_rare, favour_labelled);
         }

@@ -1,7 +1,8 @@
 //! What a run chooses by the images and labels that it sees, where the settings leave it open.
 
 use super::settings::AUTO;
-use super::{Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
+use super::{Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
+use crate::engine::Loss;
 use crate::geometry::Footprint;
 use crate::network::Architecture;
 use crate::samples::Symmetries;
@@ -32,6 +33,12 @@ const STEPS_OF_FEW: u64 = 800;
 const LEAST_SPREAD: f32 = 0.1;
 const CONTRAST_OF_FEW: f64 = 0.3;
 const BRIGHTNESS_OF_FEW: f64 = 0.2;
+/// A class with less of the labelled pixels than this is rare, as are all whose share is below a tenth of what it would be if all classes
+/// had the same: the loss of a network that never finds it is hardly larger than that of one that does.
+const RARE: f64 = 0.01;
+const RARE_AMONG_EQUAL: f64 = 0.1;
+/// The share of the pieces that are placed about a pixel of a class drawn evenly, where one is rare.
+const FAVOURED_WHERE_RARE: f64 = 0.5;
 /// Up to this ratio of the deviation of the images' means to that within images, all images are normalised alike.
 const MOST_SPREAD: f32 = 1.0;
 
@@ -40,6 +47,8 @@ const MOST_SPREAD: f32 = 1.0;
 pub(super) struct Facts {
     /// The share of their pixels that have a class; `None` for a regression.
     pub(super) labelled: Option<f64>,
+    /// The share of each class in what is labelled; empty for a regression.
+    pub(super) shares: Vec<f64>,
     /// By how much the means of the images differ, in deviations within an image.
     pub(super) spread: f32,
     /// The network that the run starts from, where there is one: its layers and filters stay.
@@ -52,6 +61,14 @@ impl Facts {
     /// Whether labels are strokes rather than whole masks.
     fn has_few_labels(&self) -> bool {
         self.labelled.is_some_and(|share| share <= FEW)
+    }
+
+    /// The share of the rarest class, where that is so small that a network might never find it.
+    fn rarest(&self) -> Option<f64> {
+        let found = || self.shares.iter().copied().filter(|share| *share > 0.0);
+        let least = found().fold(1.0, f64::min);
+        let classes = found().count();
+        (classes > 1 && least < RARE.min(RARE_AMONG_EQUAL / classes as f64)).then_some(least)
     }
 }
 
@@ -70,6 +87,7 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
     let segments = settings.task == TaskKind::Segment;
     let few = segments && facts.has_few_labels();
     let (mut chosen, mut lines) = (Vec::new(), Vec::new());
+    lines.extend(find_rare_classes(settings, facts.rarest().filter(|_| segments)));
     if let Some(initial) = &facts.initial {
         settings.depth.get_or_insert(initial.depth);
         if settings.stem == AUTO {
@@ -173,6 +191,39 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
     lines
 }
 
+/// Fills in what makes a network find a class of the share `rarest`; gives a line that says so. On phantoms with a class of 0.1 to 0.3 %
+/// Dice in the loss and pieces about rare pixels found more of it than either alone, and cost the others nothing, where weights that give
+/// all classes the same part found it nearly everywhere.
+fn find_rare_classes(settings: &mut Settings, rarest: Option<f64>) -> Option<String> {
+    let mut chosen = Vec::new();
+    if let Some(rarest) = rarest {
+        if settings.optimisation.loss.is_none() && settings.class_weights.is_none() {
+            settings.optimisation.loss = Some(Loss::CrossEntropyDice);
+            chosen.push(format!("`loss` {}", Loss::CrossEntropyDice));
+        }
+        if settings.favour_rare.is_none() && settings.crop != Some(0) {
+            settings.favour_rare = Some(FAVOURED_WHERE_RARE);
+            chosen.push(format!("`favour_rare` {FAVOURED_WHERE_RARE}"));
+        }
+        if settings.monitor.is_none() {
+            settings.monitor = Some(Monitor::Iou);
+            chosen.push(format!("`monitor` {}", Monitor::Iou.name()));
+        }
+        settings.favour_rare.get_or_insert(0.0);
+        settings.monitor.get_or_insert_default();
+        let percent = 100.0 * rarest;
+        return (!chosen.is_empty()).then(|| {
+            format!(
+                "a class has {percent:.2} % of the labelled pixels, so this is chosen for it to be found: {}",
+                chosen.join(", ")
+            )
+        });
+    }
+    settings.favour_rare.get_or_insert(0.0);
+    settings.monitor.get_or_insert_default();
+    None
+}
+
 impl Settings {
     /// Whether each image is normalised by itself, where the images differ by `spread`.
     fn normalises_by_itself(&self, spread: f32) -> bool {
@@ -218,6 +269,39 @@ mod tests {
     }
 
     #[test]
+    fn rare_classes_are_looked_for() {
+        let of_shares = |shares: &[f64], mut settings: Settings| {
+            let facts = Facts { labelled: Some(1.0), shares: shares.to_vec(), ..Facts::default() };
+            let lines = choose(&mut settings, &facts);
+            ((settings.optimisation.loss, settings.favour_rare, settings.monitor), lines)
+        };
+        let plain = || Settings::in_memory(TaskKind::Segment);
+        let rare = (Some(Loss::CrossEntropyDice), Some(0.5), Some(Monitor::Iou));
+        let (found, lines) = of_shares(&[0.5, 0.497, 0.003], plain());
+        assert_eq!(found, rare);
+        assert_eq!(
+            lines,
+            [
+                "a class has 0.30 % of the labelled pixels, so this is chosen for it to be found: `loss` cross-entropy+dice, `favour_rare` 0.5, `monitor` iou"
+            ]
+        );
+        let usual = (None, Some(0.0), Some(Monitor::Loss));
+        // A class of which nothing is labelled is not looked for, and of many classes each has little.
+        for shares in [vec![0.98, 0.02], vec![0.5, 0.5, 0.0], vec![1.0], vec![0.005; 200], Vec::new()] {
+            assert_eq!(of_shares(&shares, plain()), (usual, Vec::new()), "{shares:?}");
+        }
+        let weighed = Settings { class_weights: Some("balanced".into()), crop: Some(0), ..plain() };
+        assert_eq!(of_shares(&[0.999, 0.001], weighed).0, (None, Some(0.0), Some(Monitor::Iou)));
+        let mut set = Settings { favour_rare: Some(0.2), monitor: Some(Monitor::Dice), ..plain() };
+        set.optimisation.loss = Some(Loss::Dice);
+        assert_eq!(
+            of_shares(&[0.999, 0.001], set),
+            ((Some(Loss::Dice), Some(0.2), Some(Monitor::Dice)), Vec::new())
+        );
+        assert_eq!(of_shares(&[], Settings::in_memory(TaskKind::Regress)), (usual, Vec::new()));
+    }
+
+    #[test]
     fn images_of_other_brightness_are_normalised_one_by_one_unless_that_is_refused() {
         assert!(chosen(TaskKind::Segment, None, 1.5).normalise_per_image);
         assert!(!chosen(TaskKind::Segment, None, 0.9).normalise_per_image);
@@ -239,7 +323,9 @@ mod tests {
         settings.stem = "1,2".into();
         let before = settings.clone();
         choose(&mut settings, &Facts { labelled: Some(0.001), ..Facts::default() });
-        assert_eq!(settings, Settings { normalise: "mean".into(), ..before });
+        let filled = (Some(0.0), Some(Monitor::Loss));
+        let (favour_rare, monitor) = filled;
+        assert_eq!(settings, Settings { normalise: "mean".into(), favour_rare, monitor, ..before });
     }
 
     #[test]

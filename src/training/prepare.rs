@@ -24,6 +24,8 @@ use crate::samples::{
 /// What the sets are called among what was measured.
 const TRAINING: &str = "training";
 const VALIDATION: &str = "validation";
+/// So many classes are named with their shares.
+const MOST_SHARES: usize = 8;
 
 /// Normalised images with their targets, and the model to be trained on them.
 pub struct Prepared {
@@ -207,7 +209,11 @@ impl Prepared {
             (true, Footprint::Auto) => Some(correlated_noise(&training, settings.middle_channels(inputs))?),
             _ => None,
         };
-        let facts = Facts { labelled, spread: found.spread, initial: initial_network, noise };
+        let shares = found.totals.shares();
+        if let Task::Segment { classes } = &task {
+            info!("the labelled pixels are {}", shares_text(classes, &shares));
+        }
+        let facts = Facts { labelled, shares, spread: found.spread, initial: initial_network, noise };
         let lines = choose(&mut chosen, &facts);
         lines.iter().for_each(|line| info!("{line}"));
         let settings = &chosen;
@@ -314,6 +320,18 @@ impl Prepared {
         choose(&mut settings, &self.facts);
         settings
     }
+}
+
+/// The share of each class, or of so many classes the rarest and the most frequent.
+fn shares_text(classes: &[Class], shares: &[f64]) -> String {
+    let of = |class: usize| format!("{} {:.2} %", classes[class].name, 100.0 * shares[class]);
+    let mut order: Vec<usize> = (0..classes.len().min(shares.len())).collect();
+    if order.len() <= MOST_SHARES {
+        return order.into_iter().map(of).collect::<Vec<_>>().join(", ");
+    }
+    order.sort_by(|a, b| shares[*b].total_cmp(&shares[*a]));
+    let (first, last) = (order[0], order[order.len() - 1]);
+    format!("of {} classes, from {} to {}", order.len(), of(first), of(last))
 }
 
 /// The noise of the coarse images that `model` learns from, in the units of its normalised images; `None` where there is none.

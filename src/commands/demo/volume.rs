@@ -57,7 +57,7 @@ pub(super) fn run(out: &Path, minutes: f64, wedge: bool, device_name: &str, devi
         depth: Some(if contestant.dimensions == 3 { 16 } else { 30 }),
         dilations: if contestant.dimensions == 3 { "1..4".into() } else { "1..10".into() },
         crop: Some(if contestant.dimensions == 3 { 32 } else { 96 }),
-        favour_rare: 0.5,
+        favour_rare: Some(0.5),
         class_names: Some(CLASSES.join(",")),
         max_minutes: Some(minutes),
         device: device_name.into(),

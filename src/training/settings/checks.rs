@@ -19,7 +19,7 @@ impl Settings {
             return Err(Error::setting("batch", self.batch, "it must be from 1 to 4096"));
         }
         self.augmentation.validate()?;
-        self.validate_favoured("favour_rare", self.favour_rare)?;
+        self.validate_favoured("favour_rare", self.favour_rare.unwrap_or(0.0))?;
         self.validate_favoured("favour_labelled", self.favour_labelled.unwrap_or(0.0))?;
         // Engines compute in float32.
         if !((self.lr as f32).is_finite() && self.lr as f32 > 0.0) {
@@ -27,7 +27,7 @@ impl Settings {
         }
         self.optimisation.validate(self.lr)?;
         self.validate_loss()?;
-        self.monitor.validate(self.task)?;
+        self.monitor().validate(self.task)?;
         if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
             let found = self.max_minutes.unwrap_or_default();
             return Err(Error::setting("max_minutes", found, "it must be a number above 0"));
@@ -218,8 +218,8 @@ mod tests {
             ("max_steps", Settings { max_steps: Some(0), ..settings() }),
             ("depth", Settings { depth: Some(0), ..settings() }),
             ("dilations", Settings { dilations: "x".into(), ..settings() }),
-            ("favour_rare", Settings { favour_rare: 1.5, ..settings() }),
-            ("favour_rare", Settings { favour_rare: 0.5, crop: Some(0), ..settings() }),
+            ("favour_rare", Settings { favour_rare: Some(1.5), ..settings() }),
+            ("favour_rare", Settings { favour_rare: Some(0.5), crop: Some(0), ..settings() }),
             (
                 "noise",
                 Settings { augmentation: Augmentation { noise: -1.0, ..Default::default() }, ..settings() },
@@ -239,7 +239,7 @@ mod tests {
                 "normalise_per_image",
                 Settings { normalise_per_image: true, task: TaskKind::Regress, ..settings() },
             ),
-            ("monitor", Settings { monitor: Monitor::Psnr, ..settings() }),
+            ("monitor", Settings { monitor: Some(Monitor::Psnr), ..settings() }),
             (
                 "loss",
                 Settings {

@@ -191,7 +191,8 @@ declare_settings! {
         /// Flips and rotations that images are shown in; where an up and a down matter, choose those that keep them.
         symmetries: Symmetries = Symmetries::All => Setting::under(Data, "SYMMETRIES");
         /// Place this share of the pieces about a pixel of a class drawn evenly.
-        favour_rare: f64 = 0.0 => Setting::under(Data, "SHARE");
+        favour_rare: Option<f64> = None => Setting::under(Data, "SHARE")
+            .described_default("0, or 0.5 where a class has less than 1 % of the labelled pixels");
         /// Place this share of the other pieces about a labelled pixel drawn evenly.
         favour_labelled: Option<f64> = None => Setting::under(Data, "SHARE")
             .described_default("0, or 1 where at most a tenth of the pixels is labelled");
@@ -225,7 +226,8 @@ declare_settings! {
         /// Write event files into the run's folder, for: tensorboard --logdir RUN.
         tensorboard: bool = false => Setting::under(Run, "").free_on_resume();
         /// What the best model is best in, on the validation images.
-        monitor: Monitor = Monitor::Loss => Setting::under(Stop, "SCORE");
+        monitor: Option<Monitor> = None => Setting::under(Stop, "SCORE")
+            .described_default("loss, or iou where a class has less than 1 % of the labelled pixels");
     }
     parts {
         /// Loss, optimiser and learning rate.
@@ -323,6 +325,11 @@ impl Settings {
             TaskKind::Segment => Loss::CrossEntropy,
             TaskKind::Regress => Loss::SquaredError,
         })
+    }
+
+    /// What the best model is best in.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.unwrap_or_default()
     }
 
     /// Fills in what is taken from the length of the run, given the steps in an epoch.
@@ -427,7 +434,7 @@ mod tests {
             lr_steps: Some(7),
             ..Default::default()
         };
-        let all = Settings { optimisation, monitor: Monitor::Dice, ..all };
+        let all = Settings { optimisation, monitor: Some(Monitor::Dice), ..all };
         assert_eq!(toml::from_str::<Settings>(&all.to_toml().unwrap()).unwrap(), all);
         let short = "task = 'segment'\nimages = 'images'\ntargets = 'labels'";
         assert_eq!(toml::from_str::<Settings>(short).unwrap(), settings());

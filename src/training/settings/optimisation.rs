@@ -38,7 +38,8 @@ declare_settings! {
         /// values; some with a number, as focal:2, huber:1, charbonnier:0.001.
         ///
         /// `None` for the task's usual loss, cross-entropy or the squared error.
-        loss: Option<Loss> = None => under("LOSS").described_default("cross-entropy or l2");
+        loss: Option<Loss> = None => under("LOSS")
+            .described_default("l2; cross-entropy, or cross-entropy+dice where a class has less than 1 % of the labelled pixels");
         /// Optimiser.
         optimizer: Option<Optimizer> = None => under("OPTIMIZER")
             .described_default("adam, or adamw with a decay of 1 where at most a tenth of the pixels is labelled");

@@ -51,9 +51,10 @@ impl Trainer<'_> {
         let Evaluation { image_losses, scores, loss, .. } =
             self.judge.judge(self.engine.as_mut(), self.peers, &candidate, step, &mut listener)?;
         self.stopped |= listener.stopped;
+        self.warn_of_collapse(&scores);
         let metrics = scores.metrics().into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN)));
         let scores = Scores { loss, metrics: metrics.collect() };
-        let judged = self.settings.monitor.judge(&scores);
+        let judged = self.settings.monitor().judge(&scores);
         let validated = self.judge.validates();
         let minutes = self.minutes();
         let optimisation = &self.settings.optimisation;

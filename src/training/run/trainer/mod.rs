@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
+use self::notices::Collapse;
 use self::steps::Next;
 use super::checkpoint::{Checkpoint, Progress};
 use super::folder::{RunFolder, read_run_settings};
@@ -155,6 +156,7 @@ pub(super) struct Trainer<'a> {
     /// How long saving took.
     save_time: Duration,
     reports: Reports<'a>,
+    collapse: Collapse,
     /// Whether the watcher asked for an end.
     stopped: bool,
     /// Total time that was spent waiting for batches.
@@ -294,6 +296,7 @@ impl<'a> Trainer<'a> {
             saved: Instant::now(),
             save_time: Duration::ZERO,
             reports,
+            collapse: Collapse::default(),
             stopped: false,
             waited: Duration::ZERO,
             talked: Duration::ZERO,
