@@ -131,8 +131,9 @@ if cargo tree --no-default-features --edges features,no-dev --target all --prefi
   echo "the library depends on these without the features cli, gpu, mpi and portal"
   exit 1
 fi
-# The same tests run below with all features: here it is enough that they compile, and that the library trains.
-cargo run --quiet --no-default-features --example train_on_arrays
+# The same tests run below with all features: here it is enough that they compile, and that the library trains, for which it need not be
+# fast: most of the time goes into compiling it.
+CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo run --quiet --no-default-features --example train_on_arrays
 echo "== tests"
 cargo test
 echo "== tests of the CPU engine with narrower instruction sets"
