@@ -243,6 +243,7 @@ def train(
     voxel_size: str = ...,
     boundary: Literal["reflect", "symmetric", "zeros"] = ...,
     stem: str = ...,
+    mixing_start: Literal["fitted", "zero"] = ...,
     batch: int = ...,
     crop: int = ...,
     symmetries: Literal["all", "keep-z", "horizontal", "vertical", "rotations", "none"] = ...,

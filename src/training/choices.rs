@@ -1,7 +1,7 @@
 //! What a run chooses by the images and labels that it sees, where the settings leave it open.
 
 use super::settings::AUTO;
-use super::{Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
+use super::{MixingStart, Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
 use crate::engine::Loss;
 use crate::geometry::Footprint;
 use crate::network::Architecture;
@@ -137,6 +137,8 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
         chosen.push(line);
     }
     settings.optimisation.schedule.get_or_insert_default();
+    let fits = segments && !settings.is_of_volumes();
+    settings.mixing_start.get_or_insert(if fits { MixingStart::Fitted } else { MixingStart::Zero });
     let by_itself = settings.normalises_by_itself(facts.spread);
     let augmentation = &mut settings.augmentation;
     if few && !by_itself && facts.spread > LEAST_SPREAD {
@@ -321,11 +323,13 @@ mod tests {
         settings.optimisation.schedule = Some(RateSchedule::Constant);
         (settings.augmentation.contrast, settings.augmentation.brightness) = (Some(0.0), Some(0.7));
         settings.stem = "1,2".into();
+        settings.mixing_start = Some(MixingStart::Zero);
         let before = settings.clone();
         choose(&mut settings, &Facts { labelled: Some(0.001), ..Facts::default() });
         let filled = (Some(0.0), Some(Monitor::Loss));
         let (favour_rare, monitor) = filled;
-        assert_eq!(settings, Settings { normalise: "mean".into(), favour_rare, monitor, ..before });
+        let before = Settings { normalise: "mean".into(), favour_rare, monitor, ..before };
+        assert_eq!(settings, before);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Settings {
 }
 
 /// Whether the outputs of two models mean things of the same kind and number, so that one can go on from the other's.
-fn same_outputs(model: &Model, initial: &Model) -> bool {
+pub(in crate::training) fn same_outputs(model: &Model, initial: &Model) -> bool {
     let classes = |model: &Model| matches!(model.task, Task::Segment { .. });
     classes(model) == classes(initial) && model.architecture.outputs == initial.architecture.outputs
 }

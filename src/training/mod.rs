@@ -20,6 +20,7 @@ mod reports;
 mod run;
 mod session;
 mod settings;
+mod start;
 mod stem;
 mod survey;
 
@@ -33,4 +34,4 @@ pub use run::{
     MemoryUse, Outcome, Run, RunFolder, StopReason, check_same_settings, image_bytes, read_settings,
 };
 pub use session::{Session, Snapshot};
-pub use settings::{Monitor, Optimisation, Optimizer, RateSchedule, Settings};
+pub use settings::{MixingStart, Monitor, Optimisation, Optimizer, RateSchedule, Settings};

@@ -6,13 +6,13 @@ use std::path::Path;
 use log::{info, warn};
 
 use super::choices::{Facts, choose};
-use super::initial::{take_parameters, target_of};
+use super::initial::{same_outputs, take_parameters, target_of};
 use super::normalise::{Change, changes, normalise};
 use super::relabel::check_channels;
 use super::run::RunFolder;
-use super::stem;
 use super::survey::{Survey, Wanted};
-use super::{Settings, TaskKind};
+use super::{MixingStart, Settings, TaskKind};
+use super::{start, stem};
 use crate::error::{Error, Result, counted_channels};
 use crate::geometry::Footprint;
 use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, Upscaling, initialise};
@@ -292,6 +292,10 @@ impl Prepared {
         }
         if initial.is_none() {
             stem::measure(&mut model, &training)?;
+        }
+        let is_new = initial.as_ref().is_none_or(|initial| !same_outputs(&model, initial));
+        if is_new && settings.mixing_start == Some(MixingStart::Fitted) {
+            start::fit_mixing(&mut model, &training)?;
         }
         let blind_spots = settings.blind_spots(inputs);
         let coarse_noise = coarse_noise(&model);

@@ -205,14 +205,18 @@ fn no_run(path: &Path, error: std::io::Error) -> Error {
     Error::input(path, problem).caused_by(error)
 }
 
-/// Reads the settings that a run has written, as [`read_settings`] does. Those of a run that was begun before there were stems leave
-/// open what nobody chose then.
+/// Reads the settings that a run has written, as [`read_settings`] does. Those of a run that was begun before there were stems, or
+/// before mixing layers were fitted, leave open what nobody chose then.
 ///
 /// # Errors
 /// As [`read_settings`].
 pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<Settings> {
     let mut settings = read_settings(text, path)?;
-    if toml::from_str::<toml::Table>(text).is_ok_and(|table| !table.contains_key("stem")) {
+    let table = toml::from_str::<toml::Table>(text).unwrap_or_default();
+    if !table.contains_key("mixing_start") {
+        settings.mixing_start.get_or_insert_default();
+    }
+    if !table.contains_key("stem") {
         settings.stem = Stem::default().to_string();
         settings.favour_labelled.get_or_insert(0.0);
         settings.optimisation.ema.get_or_insert(0.0);

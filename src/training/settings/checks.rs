@@ -28,6 +28,7 @@ impl Settings {
         self.optimisation.validate(self.lr)?;
         self.validate_loss()?;
         self.monitor().validate(self.task)?;
+        self.mixing_start.map_or(Ok(()), |start| start.validate(self.task, self.is_of_volumes()))?;
         if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
             let found = self.max_minutes.unwrap_or_default();
             return Err(Error::setting("max_minutes", found, "it must be a number above 0"));
@@ -181,7 +182,7 @@ mod tests {
     use crate::geometry::Footprint;
     use crate::network::SplitScheme;
     use crate::samples::Augmentation;
-    use crate::training::{Monitor, Optimisation};
+    use crate::training::{MixingStart, Monitor, Optimisation};
 
     fn settings() -> Settings {
         Settings::new(TaskKind::Segment, "images", "labels")
@@ -238,6 +239,10 @@ mod tests {
             (
                 "normalise_per_image",
                 Settings { normalise_per_image: true, task: TaskKind::Regress, ..settings() },
+            ),
+            (
+                "mixing_start",
+                Settings { mixing_start: Some(MixingStart::Fitted), dimensions: 3, ..settings() },
             ),
             ("monitor", Settings { monitor: Some(Monitor::Psnr), ..settings() }),
             (

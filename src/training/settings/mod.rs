@@ -1,6 +1,7 @@
 //! Everything that a training run depends on.
 
 mod checks;
+mod mixing_start;
 mod monitor;
 mod optimisation;
 mod paths;
@@ -8,6 +9,7 @@ mod self_supervised;
 mod upscaling;
 mod volumes;
 
+pub use mixing_start::MixingStart;
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 
@@ -181,6 +183,11 @@ declare_settings! {
         ///
         /// With auto a network that learns classes has them, as it then learns from far less; one that learns values gains nothing.
         stem: String = AUTO.into() => Setting::under(Network, "SIZES").described_default("auto: 0.7,1.6,3.5,8 for segment, none for regress and volumes");
+        /// What the mixing layer begins with: fitted, to labelled pixels as the network sees them before the first step, or zero.
+        ///
+        /// Fitted, a network that learns classes is ahead in its first hundred steps.
+        mixing_start: Option<MixingStart> = None => Setting::under(Network, "START")
+            .described_default("fitted for classes in images that are held in memory, else zero");
         /// Images in each step.
         batch: usize = 1 => Setting::under(Optimise, "N");
         /// Show random pieces of N x N pixels, of volumes N x N x N; 0 for whole images.
