@@ -21,14 +21,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ndarray::Array2;
 
 pub use about::{Came, Image};
-pub(in crate::portal) use drawing::Done;
+pub(in crate::portal) use drawing::{Done, SERVER};
 pub use looking::Painted;
 
 use about::About;
 use places::Places;
 
 pub use super::journal::Class;
-use super::journal::{History, JournalFile, Line, Shape, check_name};
+use super::journal::{Entry, History, ImageChange, JournalFile, Line, Shape, check_name};
 use super::labels::{Given, Labels, Source};
 pub use super::labels::{Rect, Region, Run};
 use super::tiles::Tiles;
@@ -159,11 +159,29 @@ impl Project {
         };
         let journal = JournalFile::open(&folder.join("journal.jsonl"))?;
         let places = Places::new(&folder, allowed)?;
-        Self::with(folder, places, about, journal, Some(lock))
+        let project = Self::with(folder, places, about, journal, Some(lock))?;
+        project.write_down_removed()?;
+        Ok(project)
+    }
+
+    /// Images that were taken out before the journal said so: from now on it does.
+    fn write_down_removed(&self) -> Result<()> {
+        let unsaid: Vec<String> = {
+            let state = self.state();
+            let images = state.about.images.iter().filter(|image| image.removed);
+            let unsaid = images.filter(|image| state.history.is_removed(&image.id).is_none());
+            unsaid.map(|image| image.id.clone()).collect()
+        };
+        let mut state = self.state();
+        for image in unsaid {
+            let change = Entry::Image(ImageChange { image, removed: true });
+            state.write(self, SERVER, vec![change], Vec::new())?;
+        }
+        Ok(())
     }
 
     /// Opens the project in `folder` as it was after the entry of the journal whose hash begins with `hash`, or as it is where that is
-    /// empty, to be read alone. A server may have it meanwhile.
+    /// empty, to be read alone. Images that were taken out since are there. A server may have it meanwhile.
     ///
     /// # Errors
     /// [`Error::Input`] for files that cannot be read, and where no entry has this hash.
@@ -172,7 +190,9 @@ impl Project {
             Error::input(folder, format!("the folder cannot be opened: {error}; name that of a project"))
                 .caused_by(error)
         })?;
-        let about = About::read(&folder.join("project.toml"))?;
+        let mut about = About::read(&folder.join("project.toml"))?;
+        // The file says what is there today; what was there then, the journal says.
+        about.images.iter_mut().for_each(|image| image.removed = false);
         let journal = JournalFile::as_of(&folder.join("journal.jsonl"), hash)?;
         let places = Places::new(&folder, &[])?;
         Self::with(folder, places, about, journal, None)
@@ -187,7 +207,7 @@ impl Project {
     ) -> Result<Self> {
         let history = History::of(lines)?;
         let changes_from = journal.seq();
-        let state = State {
+        let mut state = State {
             about,
             journal,
             history,
@@ -197,6 +217,7 @@ impl Project {
             changed_at: HashMap::new(),
             written_at: HashMap::new(),
         };
+        state.take_over_removed();
         let imports = Imports {
             files: ImageCache::new(256 << 20),
             opened: Mutex::default(),

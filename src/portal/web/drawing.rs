@@ -80,7 +80,7 @@ pub(super) async fn redo(app: AppState, body: Bytes) -> Answer {
 async fn turn(State(app): AppState, body: Bytes, again: bool) -> Answer {
     let Tab { tab } = parsed(&body)?;
     blocking(move || {
-        let Some((done, line)) = app.project.turn(&tab, again)? else {
+        let Some((done, line)) = app.project.turn(&tab, again, &|_| false)? else {
             let what = if again { "there is nothing to do again" } else { "there is nothing to undo" };
             return Err(Problem::conflict(what));
         };
