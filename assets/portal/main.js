@@ -48,7 +48,7 @@ async function open() {
     try {
         await openSession();
         await Promise.all([readTraining(), readJobs()]);
-        openEvents();
+        openEvents(tab);
         document.documentElement.dataset.ready = "yes";
     } catch (error) {
         if (error.status === 0) change({ connected: false });

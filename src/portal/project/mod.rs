@@ -243,6 +243,12 @@ impl Project {
         &self.folder
     }
 
+    /// What tells the project from all others that may be served at the same address.
+    pub(in crate::portal) fn id(&self) -> String {
+        // A copy of a project has the number too.
+        format!("{} {}", self.state().about.id, self.folder.display())
+    }
+
     /// The name for people.
     pub fn name(&self) -> String {
         self.state().about.name.clone()
@@ -308,6 +314,11 @@ impl Project {
     /// The classes that there are, in order of their numbers.
     pub fn classes(&self) -> Vec<Class> {
         self.state().history.classes().cloned().collect()
+    }
+
+    /// The class of a number that was removed, as it was.
+    pub(in crate::portal) fn removed_class(&self, number: u8) -> Option<Class> {
+        self.state().history.removed_class(number).cloned()
     }
 
     /// The images that there are, in the order in which they came.

@@ -168,7 +168,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/classes/{class}", patch(about::change_class))
         .route("/api/events", get(events::stream))
         .route("/api/images", post(images::add))
-        .route("/api/images/{id}", delete(images::remove))
+        .route("/api/images/{id}", delete(images::remove).patch(images::change))
         .route("/api/sample", post(images::add_sample))
         .route("/api/browse", get(images::browse))
         .route("/api/upload/{name}", put(received::upload))
