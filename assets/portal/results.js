@@ -1,7 +1,7 @@
 // Results: running the network over whole images, looking at what came out, and taking it along.
 
 import { getJson, path, sendFile, sendJson } from "./api.js";
-import { fill, find, icon, make, offerFile } from "./dom.js";
+import { fill, find, icon, iconButton, make, offerFile } from "./dom.js";
 import { onEvent } from "./events.js";
 import { perform, report, say } from "./messages.js";
 import { allSaved, readProject } from "./session.js";
@@ -20,7 +20,7 @@ export function startResults() {
         event.preventDefault();
         perform(find("run"), run);
     });
-    find("copy-command").addEventListener("click", () => copy(find("command").textContent));
+    find("copy-command").addEventListener("click", () => copy(find("command")));
     find("import-labels").addEventListener("change", (event) => importLabels(event.target));
     onEvent("job", ({ type, ...job }) => {
         const others = state.jobs.filter((one) => one.job !== job.job);
@@ -78,6 +78,7 @@ function card(job) {
     if (job.state === "done") parts.push(buttons(job));
     if (job.table?.length > 0) parts.push(table(job));
     if (job.files?.length > 0) parts.push(files(job));
+    if (job.command) parts.push(command(job));
     return make("li", { class: "job" }, parts);
 }
 
@@ -133,6 +134,16 @@ function files(job) {
     }));
 }
 
+/** The line that makes the model of a job again. */
+function command(job) {
+    const line = make("code", {}, job.command);
+    return make("details", { class: "each-image" },
+        make("summary", {}, `The model after ${job.steps.toLocaleString("en")} steps`),
+        make("p", { class: "hint" }, "This line makes it again from this project:"),
+        make("div", { class: "command" }, line,
+            iconButton("copy", "Copy the line", () => copy(line), { "data-focus": `copy-${job.job}` })));
+}
+
 function stop(event, job) {
     return perform(event.currentTarget, async () => {
         await sendJson("DELETE", path("/api/jobs", job.job));
@@ -148,13 +159,13 @@ function imageName(id) {
     return state.project?.images.find((one) => one.id === id)?.name ?? id;
 }
 
-/** Copies text; where the browser keeps the clipboard to itself, the text is selected. */
-async function copy(text) {
+/** Copies the text of an element; where the browser keeps the clipboard to itself, the text is selected. */
+async function copy(element) {
     try {
-        await navigator.clipboard.writeText(text);
+        await navigator.clipboard.writeText(element.textContent);
         say("Copied.", "good");
     } catch {
-        getSelection().selectAllChildren(find("command"));
+        getSelection().selectAllChildren(element);
         say("The browser does not allow copying here: the line is selected, press Ctrl+C.");
     }
 }

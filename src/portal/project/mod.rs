@@ -1,5 +1,6 @@
 //! A project: a folder of plain files, of which one server at a time takes care.
 //!
+//! - `again`: how a model of the page is made again.
 //! - `about`: `project.toml`: the name, the images and the settings ([`Image`]).
 //! - `places`: which folders images may be taken from.
 //! - `images`: images that are added and taken out.
@@ -8,6 +9,7 @@
 //! - `exchange`: labels to files, and from files.
 
 mod about;
+mod again;
 mod drawing;
 mod exchange;
 mod images;
@@ -21,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ndarray::Array2;
 
 pub use about::{Came, Image};
+pub(in crate::portal) use again::Seen;
 pub(in crate::portal) use drawing::{Done, SERVER};
 pub use looking::Painted;
 
