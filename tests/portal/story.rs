@@ -297,3 +297,17 @@ fn images_and_classes_that_were_removed_are_put_back_with_their_labels() {
     assert_eq!(server.get("/api/project").json()["classes"][1]["name"], "shape");
     assert_eq!(server.send("PATCH", "/api/classes/7", br#"{"removed":false}"#).status, 404);
 }
+
+#[test]
+fn labels_are_exported_by_many_at_once() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    server.stroke("a", 1, 40.5).json();
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..6).map(|_| scope.spawn(|| server.get("/api/export/labels"))).collect();
+        for one in asking {
+            let answer = one.join().unwrap();
+            assert_eq!((answer.status, answer.body.starts_with(b"PK")), (200, true), "{}", answer.text());
+        }
+    });
+}

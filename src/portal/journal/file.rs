@@ -1,5 +1,6 @@
 //! The lines of a journal: on the disk before they are acknowledged, chained by hashes.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -271,6 +272,19 @@ impl JournalFile {
         Ok(start.map_or_else(Vec::new, |start| bytes.split_off(start)))
     }
 
+    /// The hashes of the lines with these numbers, as far as there are such lines.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the file cannot be read.
+    pub(in crate::portal) fn hashes(&self, numbers: &BTreeSet<u64>) -> Result<HashMap<u64, String>> {
+        let Some(first) = numbers.first() else { return Ok(HashMap::new()) };
+        let text = self.text_from(*first)?;
+        let lines = text.split(|byte| *byte == b'\n').zip(*first.max(&1)..);
+        let wanted = lines.filter(|(_, number)| numbers.contains(number));
+        let hash = |line| Some(parted(std::str::from_utf8(without_return(line)).ok()?)?.1.to_owned());
+        Ok(wanted.filter_map(|(line, number)| Some((number, hash(line)?))).collect())
+    }
+
     fn failed(&self, error: std::io::Error) -> Error {
         let way_out = match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space and try again",
@@ -362,6 +376,8 @@ mod tests {
         assert_eq!(journal.text_from(1).unwrap(), text.as_bytes());
         let last = text.lines().next_back().unwrap();
         assert_eq!(journal.text_from(4).unwrap(), format!("{last}\n").as_bytes());
+        let found = journal.hashes(&[0, 4, 7].into()).unwrap();
+        assert_eq!(found, [(4, hash)].into());
         assert!(journal.text_from(5).unwrap().is_empty() && journal.text_from(99).unwrap().is_empty());
     }
 

@@ -44,6 +44,9 @@ pub(in crate::portal) struct History {
     classes: BTreeMap<u8, Class>,
     /// Classes that were removed, as they were.
     removed_classes: BTreeMap<u8, Class>,
+    /// For each image the last entry that has changed its labels; and the last of all that has changed a class.
+    changed: HashMap<String, u64>,
+    class_changed: u64,
     /// Whether an image was taken out, for those that ever were.
     removed: HashMap<String, bool>,
     /// The number of the next class: those of classes that were removed are not used again.
@@ -78,6 +81,11 @@ impl History {
     pub(in crate::portal) fn push(&mut self, line: Line) -> Result<()> {
         let seq = line.seq;
         let (tab, place) = (line.tab.clone(), self.records.len());
+        if let Entry::Undo(Of { of }) | Entry::Redo(Of { of }) = &line.entry
+            && let Some(image) = self.record(*of).and_then(|record| record.line.entry.image())
+        {
+            self.changed.insert(image.to_owned(), seq);
+        }
         match &line.entry {
             Entry::Undo(Of { of }) => {
                 let record = self.drawing_mut(*of, false)?;
@@ -105,6 +113,7 @@ impl History {
                 at.there[number] = !change.removed;
                 at.locked[number] = change.locked && !change.removed;
                 self.at.push(at);
+                self.class_changed = seq;
                 self.next = self.next.max(change.class.saturating_add(1));
                 let class = Class {
                     class: change.class,
@@ -123,6 +132,7 @@ impl History {
             drawing => {
                 if let Some(image) = drawing.image() {
                     self.of_image.entry(image.to_owned()).or_default().push(place);
+                    self.changed.insert(image.to_owned(), seq);
                 }
                 self.undone.remove(&tab);
                 self.drawn.entry(tab).or_default().push(seq);
@@ -186,6 +196,11 @@ impl History {
     /// The entry `seq`.
     pub(in crate::portal) fn record(&self, seq: u64) -> Option<&Record> {
         self.records.get(usize::try_from(seq).ok()?.checked_sub(1)?)
+    }
+
+    /// The last entry that has changed the labels of `image`, or how a file of them shows them; `None` where nothing was ever drawn there.
+    pub(in crate::portal) fn changed_at(&self, image: &str) -> Option<u64> {
+        self.changed.get(image).map(|seq| (*seq).max(self.class_changed))
     }
 
     /// The entries that change the labels of `image` and are not undone, before the entry `before`, in order.
@@ -342,6 +357,17 @@ mod tests {
         story.add("b", taken_out(false));
         assert_eq!((story.history.to_undo("a", &NOBODY), story.history.to_redo("a")), (Some(1), Some(2)));
         assert_eq!(story.counting(), [1]);
+    }
+
+    #[test]
+    fn what_changes_labels_is_known_for_each_image() {
+        let mut story = Story::new();
+        assert_eq!(story.history.changed_at("i1"), None);
+        assert_eq!(story.tell("a a a-").history.changed_at("i1"), Some(3));
+        assert_eq!(story.tell("a+").history.changed_at("i1"), Some(4));
+        let (name, colour) = ("n".to_owned(), "#000000".to_owned());
+        story.add("a", Entry::Class(ClassChange { class: 0, name, colour, locked: false, removed: true }));
+        assert_eq!((story.history.changed_at("i1"), story.history.changed_at("i2")), (Some(5), None));
     }
 
     #[test]

@@ -213,9 +213,6 @@ impl State {
 
     /// Remembers what an entry has changed.
     fn remember(&mut self, seq: u64, changed: Vec<Region>) {
-        for region in &changed {
-            self.changed_at.insert(region.image.clone(), seq);
-        }
         if !changed.is_empty() {
             self.changes.push_back((seq, changed));
         }

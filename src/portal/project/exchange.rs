@@ -48,11 +48,12 @@ impl Project {
         let Some(image) = self.image(id) else {
             return Err(Error::Mismatch(format!("there is no image {id} in the project")));
         };
-        let (seq, last) = {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (seq, hash, is_known) = {
             let state = self.state();
-            (state.journal.seq(), state.changed_at.get(id).copied().unwrap_or(0))
+            let last = state.history.changed_at(id).unwrap_or(0);
+            (state.journal.seq(), state.journal.hash().to_owned(), state.written.has(id, last))
         };
-        let is_known = self.state().written_at.get(id).is_some_and(|written| *written >= last);
         if is_known && path.exists() {
             return Ok(path);
         }
@@ -78,23 +79,33 @@ impl Project {
             }
         }
         Box::new(sink).done()?;
-        self.state().written_at.insert(id.to_owned(), seq);
+        let mut written = self.state().written.clone();
+        written.add(id, seq, hash);
+        // Only then what is on the disk, so that what is said there is true whenever the program ends.
+        written.write(&self.folder)?;
+        self.state().written = written;
         Ok(path)
     }
 
-    /// Writes the labels of all images that have changed since the project was opened, before it is closed.
+    /// Writes the labels of all images whose files do not have them, as before a project is closed. Where that fails for an image, it goes on
+    /// with the next.
     ///
     /// # Errors
-    /// As [`Project::write_labels`].
+    /// As [`Project::write_labels`], of the first image that failed; the others are logged.
     pub fn write_changed_labels(&self) -> Result<()> {
-        let changed: Vec<String> = self.state().changed_at.keys().cloned().collect();
-        for image in changed.iter().filter_map(|id| self.image(id)) {
+        let is_small = |image: &Image| {
             let Image { width, height, slices, .. } = image;
-            if width.saturating_mul(height).saturating_mul(slices) <= LARGEST_BY_ITSELF {
-                self.write_labels(&image.id)?;
-            }
-        }
-        Ok(())
+            width.saturating_mul(*height).saturating_mul(*slices) <= LARGEST_BY_ITSELF
+        };
+        let is_labelled = |image: &Image| self.state().history.changed_at(&image.id).is_some();
+        let images = self.images().into_iter().filter(is_small).filter(is_labelled);
+        let failed = images.filter_map(|image| {
+            let error = self.write_labels(&image.id).err()?;
+            log::error!("the labels of {} ({}) are not written: {error}", image.id, image.name);
+            Some(error)
+        });
+        // All are tried, whatever becomes of the first.
+        failed.collect::<Vec<_>>().into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Lays the label image or stack in the file at `from` over the labels of an image: values that are classes, while others are

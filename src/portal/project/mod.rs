@@ -7,6 +7,7 @@
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
 //! - `looking`: tiles, labels and strokes, for pages and for training.
 //! - `exchange`: labels to files, and from files.
+//! - `written`: which labels these files have, also after a crash.
 
 mod about;
 mod again;
@@ -15,6 +16,7 @@ mod exchange;
 mod images;
 mod looking;
 mod places;
+mod written;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ pub use looking::Painted;
 
 use about::About;
 use places::Places;
+use written::Written;
 
 pub use super::journal::Class;
 use super::journal::{Entry, History, ImageChange, JournalFile, Line, Shape, check_name};
@@ -54,6 +57,8 @@ pub struct Project {
     imports: Imports,
     /// Files in `images/` that were named since the project was opened, so that two that come at once have names of their own.
     given_names: Mutex<HashSet<PathBuf>>,
+    /// Held while labels are written to a file, so that two who ask at once do not write the same one.
+    writing: Mutex<()>,
     state: Mutex<State>,
     /// Held as long as the project is open to be changed; `None` for one that is read alone.
     lock: Option<FolderLock>,
@@ -70,10 +75,8 @@ struct State {
     changes: VecDeque<(u64, Vec<Region>)>,
     /// The entry behind which all changes are remembered.
     changes_from: u64,
-    /// For images that have changed since the project was opened, the entry that changed them last; and the entry whose labels their
-    /// file has.
-    changed_at: HashMap<String, u64>,
-    written_at: HashMap<String, u64>,
+    /// The labels that files of images have.
+    written: Written,
 }
 
 /// Label files that were laid over.
@@ -208,6 +211,7 @@ impl Project {
         (journal, lines): (JournalFile, Vec<Line>),
         lock: Option<FolderLock>,
     ) -> Result<Self> {
+        let written = lock.as_ref().map_or_else(Written::default, |_| Written::read(&folder, &journal));
         let history = History::of(lines)?;
         let changes_from = journal.seq();
         let mut state = State {
@@ -217,8 +221,7 @@ impl Project {
             labels: Labels::default(),
             changes: VecDeque::new(),
             changes_from,
-            changed_at: HashMap::new(),
-            written_at: HashMap::new(),
+            written,
         };
         state.take_over_removed();
         let imports = Imports {
@@ -232,6 +235,7 @@ impl Project {
             tiles: Tiles::default(),
             imports,
             given_names: Mutex::default(),
+            writing: Mutex::default(),
             state: Mutex::new(state),
             lock,
         })

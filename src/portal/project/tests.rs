@@ -184,6 +184,68 @@ fn nobody(_: &str) -> bool {
 }
 
 #[test]
+fn labels_that_a_crash_has_kept_from_their_files_are_written_at_the_next_end() {
+    let folder = data();
+    let file = |id: &str| folder.path().join(format!("project/labels/{id}.tif"));
+    let project = open(folder.path());
+    assert_eq!(
+        (project.add("a.png", false).unwrap(), project.add("stack.tif", false).unwrap().len()),
+        (vec!["i1".into()], 1)
+    );
+    let fibre = class(&project, false);
+    project.append("a", vec![stroke("i1", fibre, 5.0)]).unwrap();
+    project.append("a", vec![stroke("i2", fibre, 5.0)]).unwrap();
+    // As a program that is killed, it writes nothing.
+    drop(project);
+    let project = open(folder.path());
+    project.write_changed_labels().unwrap();
+    let modified = |id: &str| std::fs::metadata(file(id)).unwrap().modified().unwrap();
+    let (one, two) = (modified("i1"), modified("i2"));
+    project.append("a", vec![stroke("i2", fibre, 20.0)]).unwrap();
+    drop(project);
+
+    // What is up to date stays as it is.
+    let project = open(folder.path());
+    project.write_changed_labels().unwrap();
+    assert_eq!(modified("i1"), one);
+    assert_ne!(modified("i2"), two);
+    // A file that is gone is written again; so are all where a class has changed.
+    std::fs::remove_file(file("i1")).unwrap();
+    project.write_changed_labels().unwrap();
+    let (one, two) = (modified("i1"), modified("i2"));
+    class(&project, true);
+    project.write_changed_labels().unwrap();
+    assert!(modified("i1") != one && modified("i2") != two);
+    // One that fails does not keep the others from it.
+    project.append("a", vec![stroke("i1", fibre, 25.0)]).unwrap();
+    project.append("a", vec![stroke("i2", fibre, 25.0)]).unwrap();
+    let two = modified("i2");
+    std::fs::remove_file(file("i1")).unwrap();
+    std::fs::create_dir_all(file("i1").join("in the way")).unwrap();
+    assert!(project.write_changed_labels().unwrap_err().to_string().contains("i1.tif"));
+    assert_ne!(modified("i2"), two);
+}
+
+#[test]
+fn many_who_ask_for_labels_at_once_all_get_them() {
+    let folder = data();
+    let project = open(folder.path());
+    project.add("stack.tif", false).unwrap();
+    let fibre = class(&project, false);
+    for round in 0..5 {
+        project.append("a", vec![stroke("i1", fibre, f64::from(round) * 4.0)]).unwrap();
+        std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..6).map(|_| scope.spawn(|| project.write_labels("i1"))).collect();
+            for one in asking {
+                let pages =
+                    Discovery::default().discover(one.join().unwrap().unwrap().to_str().unwrap()).unwrap();
+                assert_eq!(pages.len(), 3);
+            }
+        });
+    }
+}
+
+#[test]
 fn images_that_were_taken_out_are_gone_until_they_are_put_back() {
     let folder = data();
     let project = open(folder.path());
