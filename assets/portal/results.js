@@ -1,10 +1,10 @@
 // Results: running the network over whole images, looking at what came out, and taking it along.
 
-import { getJson, path, sendFile, sendJson } from "./api.js";
+import { getJson, path, sendJson } from "./api.js";
 import { fill, find, icon, iconButton, make, offerFile } from "./dom.js";
 import { onEvent } from "./events.js";
 import { perform, report, say } from "./messages.js";
-import { allSaved, readProject } from "./session.js";
+import { allSaved } from "./session.js";
 import { change, listen, state } from "./state.js";
 import { tableToCsv, totals } from "./table.js";
 
@@ -21,7 +21,6 @@ export function startResults() {
         perform(find("run"), run);
     });
     find("copy-command").addEventListener("click", () => copy(find("command")));
-    find("import-labels").addEventListener("change", (event) => importLabels(event.target));
     onEvent("job", ({ type, ...job }) => {
         const others = state.jobs.filter((one) => one.job !== job.job);
         const known = state.jobs.some((one) => one.job === job.job);
@@ -168,15 +167,4 @@ async function copy(element) {
         getSelection().selectAllChildren(element);
         say("The browser does not allow copying here: the line is selected, press Ctrl+C.");
     }
-}
-
-async function importLabels(input) {
-    const [file] = input.files;
-    input.value = "";
-    if (!file || !state.image) return;
-    await perform(null, async () => {
-        await sendFile("POST", path("/api/import", state.image.id), file);
-        await readProject();
-        say(`The labels of ${file.name} were laid over ${state.image.name}. Undo takes them away.`, "good");
-    });
 }

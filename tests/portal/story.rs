@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use msd_gpu::images::{discover, read_image, read_labels};
+use msd_gpu::images::{discover, read_image, read_labels, write_png_grey8};
+use ndarray::Array2;
 use serde_json::{Value, json};
 
 use crate::client::{Bench, Server, request, stroke};
@@ -310,4 +311,35 @@ fn labels_are_exported_by_many_at_once() {
             assert_eq!((answer.status, answer.body.starts_with(b"PK")), (200, true), "{}", answer.text());
         }
     });
+}
+
+#[test]
+fn a_mask_is_laid_over_once_it_is_said_what_its_values_mean() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    let mask = bench.path("mask.png");
+    write_png_grey8(&mask, &Array2::from_shape_fn((300, 300), |(y, _)| if y < 10 { 255 } else { 0 }))
+        .unwrap();
+    let mask = std::fs::read(mask).unwrap();
+    let unclear = server.send("POST", "/api/import/i1?tab=a", &mask);
+    assert_eq!(unclear.status, 409);
+    assert!(unclear.error().contains("values"), "{}", unclear.error());
+    let values = json!([{ "value": 0, "pixels": 87_000 }, { "value": 255, "pixels": 3000 }]);
+    let answer: Value = serde_json::from_slice(&unclear.body).unwrap();
+    assert_eq!(answer["values"], values);
+    assert_eq!(server.get("/api/project").json()["images"][0]["labelled"], 0);
+    for (meanings, labelled) in [
+        ("0:none,255:shape", 3000),
+        ("%7B%220%22%3Anull%2C%22255%22%3A1%7D", 3000),
+        ("0:background,255:1", 90_000),
+    ] {
+        let laid = server.send("POST", &format!("/api/import/i1?tab=a&values={meanings}"), &mask).json();
+        assert_eq!(laid["values"], values, "{meanings}");
+        assert_eq!(server.get("/api/project").json()["images"][0]["labelled"], labelled);
+        server.post("/api/undo", &json!({ "tab": "a" })).json();
+    }
+    let unknown = server.send("POST", "/api/import/i1?values=0:none,255:fibre", &mask);
+    assert_eq!(unknown.status, 400);
+    assert!(unknown.error().contains("'fibre'"), "{}", unknown.error());
+    assert_eq!(server.send("POST", "/api/import/i1?values=0", &mask).status, 400);
 }

@@ -6,7 +6,7 @@
 //! - `images`: images that are added and taken out.
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
 //! - `looking`: tiles, labels and strokes, for pages and for training.
-//! - `exchange`: labels to files, and from files.
+//! - `exchange`: labels to files. `imports`: labels from files, and which class each value stands for.
 //! - `written`: which labels these files have, also after a crash.
 
 mod about;
@@ -14,6 +14,7 @@ mod again;
 mod drawing;
 mod exchange;
 mod images;
+mod imports;
 mod looking;
 mod places;
 mod written;
@@ -27,6 +28,7 @@ use ndarray::Array2;
 pub use about::{Came, Image};
 pub(in crate::portal) use again::Seen;
 pub(in crate::portal) use drawing::{Done, SERVER};
+pub(in crate::portal) use imports::{Laid, Meanings, meanings};
 pub use looking::Painted;
 
 use about::About;

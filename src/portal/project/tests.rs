@@ -161,8 +161,10 @@ fn labels_go_to_files_and_come_back() {
     project.turn("a", false, &nobody).unwrap().unwrap();
     assert_eq!(project.labelled("i1").unwrap(), 0);
     // The file that was written is laid over.
-    let done = project.import("a", "i1", &path).unwrap();
-    assert_eq!(done.changed.len(), 3);
+    let none = Meanings::new();
+    let laid = project.import("a", "i1", &path, &none).unwrap();
+    assert_eq!(laid.done.unwrap().changed.len(), 3);
+    assert_eq!(laid.values.keys().copied().collect::<Vec<_>>(), [0, 255]);
     assert_eq!(project.labels("i1", 0).unwrap().0, drawn);
     assert!(project.folder().join("labels/import-1.tif").exists());
     project.write_changed_labels().unwrap();
@@ -170,10 +172,10 @@ fn labels_go_to_files_and_come_back() {
     assert_eq!(pictures.len(), 3);
     // Of another size.
     let small = write_labels(folder.path().join("small"), &Array2::zeros((3, 4))).unwrap();
-    let error = project.import("a", "i1", &small).unwrap_err().to_string();
+    let error = project.import("a", "i1", &small, &none).unwrap_err().to_string();
     assert!(error.contains("4 x 3 pixels in 1 slices"), "{error}");
     let picture = folder.path().join("data/a.png");
-    assert!(project.import("a", "i1", &picture).is_err());
+    assert!(project.import("a", "i1", &picture, &none).is_err());
     drop(project);
     assert_eq!(open(folder.path()).labels("i1", 0).unwrap().0, drawn);
 }
@@ -181,6 +183,30 @@ fn labels_go_to_files_and_come_back() {
 /// No tab is open.
 fn nobody(_: &str) -> bool {
     false
+}
+
+#[test]
+fn masks_of_other_programs_are_laid_over_once_it_is_said_what_they_mean() {
+    let folder = data();
+    let project = open(folder.path());
+    project.add("a.png", false).unwrap();
+    let (background, _) = project.add_class("a", "background".into(), "#000000".into()).unwrap();
+    let (cell, _) = project.add_class("a", "cell".into(), "#e6550d".into()).unwrap();
+    let mask = Array2::from_shape_fn((30, 40), |(_, x)| if x < 10 { 255 } else { 0 });
+    let path = folder.path().join("mask.png");
+    write_png_grey8(&path, &mask).unwrap();
+    let seq = project.journal_state().0;
+    let unclear = project.import("a", "i1", &path, &Meanings::new()).unwrap();
+    assert_eq!((unclear.done, unclear.values), (None, [(0, 900), (255, 300)].into()));
+    assert_eq!(
+        (project.journal_state().0, project.folder().join("labels/import-1.tif").exists()),
+        (seq, false)
+    );
+    for (given, labels) in [("0:none,255:cell", [cell, 255]), ("0:background,255:1", [cell, background])] {
+        project.import("a", "i1", &path, &meanings(given).unwrap()).unwrap().done.unwrap();
+        let drawn = project.labels("i1", 0).unwrap().0;
+        assert_eq!([drawn[(0, 9)], drawn[(29, 10)]], labels, "{given}");
+    }
 }
 
 #[test]

@@ -9,12 +9,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::AppState;
 use super::answers::{Answer, Problem, as_json, blocking};
 use super::drawing::{TAB, told};
 use crate::portal::events::Event;
+use crate::portal::project::{Laid, Meanings, meanings};
 
 /// Most bytes of an image.
 const MOST_IMAGE_BYTES: u64 = 64 << 30;
@@ -75,16 +76,19 @@ pub(super) async fn upload(
 #[derive(Deserialize)]
 pub(super) struct Of {
     tab: Option<String>,
+    values: Option<String>,
 }
 
-/// `POST /api/import/ID`.
+/// `POST /api/import/ID?values=0:none,255:cell`. Where it is not known what all values stand for, nothing is done, and the answer lists
+/// them.
 pub(super) async fn import(
     State(app): AppState,
     Path(id): Path<String>,
-    Query(Of { tab }): Query<Of>,
+    Query(Of { tab, values }): Query<Of>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
+    let meanings = values.as_deref().map_or_else(|| Ok(Meanings::new()), meanings)?;
     if app.project.image(&id).is_none() {
         return Err(Problem::missing("image"));
     }
@@ -95,9 +99,18 @@ pub(super) async fn import(
         let app = Arc::clone(&app);
         file.done()?;
         let tab = tab.unwrap_or_else(|| TAB.to_owned());
-        let done = app.project.import(&tab, &id, &path);
+        let laid = app.project.import(&tab, &id, &path, &meanings);
         std::fs::remove_file(&path).ok();
-        Ok(as_json(&told(&app, &tab, &done?)))
+        let Laid { values, done } = laid?;
+        let values = values.iter().map(|(value, pixels)| json!({ "value": value, "pixels": pixels }));
+        let values = Value::Array(values.collect());
+        let Some(done) = done else {
+            let sentence = "not all values of the file are numbers of classes of the project; say with `values` which class each stands for, such as 0:none,255:1";
+            return Err(Problem { details: json!({ "values": values }), ..Problem::conflict(sentence) });
+        };
+        let mut answer = told(&app, &tab, &done);
+        answer["values"] = values;
+        Ok(as_json(&answer))
     })
     .await
 }
