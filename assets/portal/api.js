@@ -1,10 +1,11 @@
 // Requests to the server. Every failure becomes a `ServerError` with one sentence for people.
 
-/** What the server refused, or that it did not answer (`status` 0). */
+/** What the server refused, or that it did not answer (`status` 0); `answer` has what it said beside the sentence. */
 class ServerError extends Error {
-    constructor(status, message) {
+    constructor(status, message, answer = null) {
         super(message);
         this.status = status;
+        this.answer = answer;
     }
 
     /** Whether it is unknown if the server has done what was asked: it did not answer, or stumbled. */
@@ -64,7 +65,7 @@ export function sendFile(method, path, file, onProgress = () => {}) {
         sent.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
         sent.onerror = () => reject(new ServerError(0, NO_ANSWER));
         sent.onload = () => {
-            if (sent.status >= 400) return reject(new ServerError(sent.status, sentence(sent.status, sent.responseText)));
+            if (sent.status >= 400) return reject(new ServerError(sent.status, sentence(sent.status, sent.responseText), parsed(sent.responseText)));
             resolve(sent.responseText ? JSON.parse(sent.responseText) : null);
         };
         sent.send(file);
@@ -88,13 +89,18 @@ async function request(path, options) {
     return answer;
 }
 
-function sentence(status, text) {
+function parsed(text) {
     try {
-        const { error } = JSON.parse(text);
-        if (typeof error === "string" && error) return asSentence(error);
+        return JSON.parse(text);
     } catch {
-        // Not JSON: said in our own words below.
+        return null;
     }
+}
+
+function sentence(status, text) {
+    // What is no JSON is said in our own words.
+    const error = parsed(text)?.error;
+    if (typeof error === "string" && error) return asSentence(error);
     if (status === 401 || status === 403) {
         return "The server does not let this page in: open the link that `msd-gpu serve` has printed.";
     }

@@ -5,6 +5,7 @@ import { change } from "./state.js";
 const listeners = new Map();
 const RETRY_AFTER = 2000;
 let source = null;
+let ownTab = "";
 let opened = false;
 
 /** Calls `action(event)` for each event of this type; "open" comes whenever the server is there again. */
@@ -13,9 +14,10 @@ export function onEvent(type, action) {
     listeners.get(type).push(action);
 }
 
-/** Opens the stream; it is opened again whenever it ends. */
-export function openEvents() {
-    source = new EventSource("/api/events");
+/** Opens the stream of this page, called `tab`; it is opened again whenever it ends. */
+export function openEvents(tab = ownTab) {
+    ownTab = tab;
+    source = new EventSource(`/api/events?tab=${encodeURIComponent(tab)}`);
     source.onopen = () => {
         change({ connected: true });
         if (opened) tell("open", {});
@@ -34,7 +36,7 @@ export function openEvents() {
         opened = true;
         change({ connected: false });
         // A browser gives up where the answer was an error; then it is tried from the start.
-        if (source.readyState === EventSource.CLOSED) setTimeout(openEvents, RETRY_AFTER);
+        if (source.readyState === EventSource.CLOSED) setTimeout(() => openEvents(), RETRY_AFTER);
     };
 }
 

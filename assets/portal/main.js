@@ -6,6 +6,7 @@ import { startControls } from "./controls.js";
 import { find, icon } from "./dom.js";
 import { openEvents } from "./events.js";
 import { startImages } from "./images.js";
+import { startImports } from "./imports.js";
 import { startKeys } from "./keys.js";
 import { report, startMessages } from "./messages.js";
 import { startNavigation } from "./navigation.js";
@@ -36,6 +37,7 @@ startImages();
 startBrowser();
 startTraining();
 startResults();
+startImports();
 startTabs();
 startProject();
 startTour();
@@ -48,7 +50,7 @@ async function open() {
     try {
         await openSession();
         await Promise.all([readTraining(), readJobs()]);
-        openEvents();
+        openEvents(tab);
         document.documentElement.dataset.ready = "yes";
     } catch (error) {
         if (error.status === 0) change({ connected: false });

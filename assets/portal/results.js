@@ -1,10 +1,10 @@
 // Results: running the network over whole images, looking at what came out, and taking it along.
 
-import { getJson, path, sendFile, sendJson } from "./api.js";
-import { fill, find, icon, make, offerFile } from "./dom.js";
+import { getJson, path, sendJson } from "./api.js";
+import { fill, find, icon, iconButton, make, offerFile } from "./dom.js";
 import { onEvent } from "./events.js";
 import { perform, report, say } from "./messages.js";
-import { allSaved, readProject } from "./session.js";
+import { allSaved } from "./session.js";
 import { change, listen, state } from "./state.js";
 import { tableToCsv, totals } from "./table.js";
 
@@ -20,8 +20,7 @@ export function startResults() {
         event.preventDefault();
         perform(find("run"), run);
     });
-    find("copy-command").addEventListener("click", () => copy(find("command").textContent));
-    find("import-labels").addEventListener("change", (event) => importLabels(event.target));
+    find("copy-command").addEventListener("click", () => copy(find("command")));
     onEvent("job", ({ type, ...job }) => {
         const others = state.jobs.filter((one) => one.job !== job.job);
         const known = state.jobs.some((one) => one.job === job.job);
@@ -78,6 +77,7 @@ function card(job) {
     if (job.state === "done") parts.push(buttons(job));
     if (job.table?.length > 0) parts.push(table(job));
     if (job.files?.length > 0) parts.push(files(job));
+    if (job.command) parts.push(command(job));
     return make("li", { class: "job" }, parts);
 }
 
@@ -133,6 +133,16 @@ function files(job) {
     }));
 }
 
+/** The line that makes the model of a job again. */
+function command(job) {
+    const line = make("code", {}, job.command);
+    return make("details", { class: "each-image" },
+        make("summary", {}, `The model after ${job.steps.toLocaleString("en")} steps`),
+        make("p", { class: "hint" }, "This line makes it again from this project:"),
+        make("div", { class: "command" }, line,
+            iconButton("copy", "Copy the line", () => copy(line), { "data-focus": `copy-${job.job}` })));
+}
+
 function stop(event, job) {
     return perform(event.currentTarget, async () => {
         await sendJson("DELETE", path("/api/jobs", job.job));
@@ -148,24 +158,13 @@ function imageName(id) {
     return state.project?.images.find((one) => one.id === id)?.name ?? id;
 }
 
-/** Copies text; where the browser keeps the clipboard to itself, the text is selected. */
-async function copy(text) {
+/** Copies the text of an element; where the browser keeps the clipboard to itself, the text is selected. */
+async function copy(element) {
     try {
-        await navigator.clipboard.writeText(text);
+        await navigator.clipboard.writeText(element.textContent);
         say("Copied.", "good");
     } catch {
-        getSelection().selectAllChildren(find("command"));
+        getSelection().selectAllChildren(element);
         say("The browser does not allow copying here: the line is selected, press Ctrl+C.");
     }
-}
-
-async function importLabels(input) {
-    const [file] = input.files;
-    input.value = "";
-    if (!file || !state.image) return;
-    await perform(null, async () => {
-        await sendFile("POST", path("/api/import", state.image.id), file);
-        await readProject();
-        say(`The labels of ${file.name} were laid over ${state.image.name}. Undo takes them away.`, "good");
-    });
 }

@@ -4,20 +4,17 @@ import { getJson, getText, sendJson } from "./api.js";
 import { afterCalm } from "./dom.js";
 import { onEvent } from "./events.js";
 import { report, say } from "./messages.js";
+import { Parts } from "./parts.js";
 import { Queue, leftBehind, tabsLeft } from "./queue.js";
 import { change, classes, listen, showImage, state } from "./state.js";
 import { redraw, stores } from "./viewer.js";
 
 const TAB = "msd-gpu/tab";
-const PARTS = "msd-gpu/parts";
-
-/** Longer strokes are written in parts; undo takes all of them. So many numbers of parts are remembered. */
-const MOST_PARTS = 2000;
 
 /** This page's name in the journal: it survives a reload, and no two open pages have the same. */
 export let tab = "";
 let queue = null;
-let parts = new Set();
+const parts = new Parts(sessionStorage);
 const continuing = new WeakSet();
 let turning = Promise.resolve();
 
@@ -27,10 +24,9 @@ export async function startSession() {
     if (!await holdName(tab)) {
         tab = newName();
         await holdName(tab);
-        sessionStorage.removeItem(PARTS);
+        parts.forget();
     }
     sessionStorage.setItem(TAB, tab);
-    parts = new Set(JSON.parse(sessionStorage.getItem(PARTS) || "[]"));
     queue = newQueue(tab);
     onEvent("journal", ({ seq, tab: other, changed }) => {
         if (other !== tab) labelsChanged(changed, seq);
@@ -45,6 +41,7 @@ export async function startSession() {
 /** Reads the project, and sends what this and earlier pages could not. */
 export async function openSession() {
     await readProject();
+    parts.open(state.project.id);
     await takeUpLeft();
 }
 
@@ -121,7 +118,7 @@ function saved(entries, { seq, changed }) {
     entries.forEach((entry, index) => {
         const number = seq - entries.length + 1 + index;
         stores.labels.saved(entry, number);
-        if (continuing.has(entry)) rememberPart(number);
+        if (continuing.has(entry)) parts.add(number);
     });
     // What this page painted itself is there already; what the server worked out (fills) is not.
     const calm = entries.every(({ op }) => op === "stroke" || op === "polygon");
@@ -165,18 +162,15 @@ async function turnOnce(way) {
 /** What was undone is shown, where it is on another image or slice. */
 function showChange(changed) {
     const here = ({ image, slice }) => image === state.image?.id && slice === state.slice;
-    if (changed.length > 0 && !changed.some(here)) showImage(changed[0].image, changed[0].slice);
-}
-
-function rememberPart(number) {
-    parts.add(number);
-    sessionStorage.setItem(PARTS, JSON.stringify([...parts].slice(-MOST_PARTS)));
+    const known = changed.find(({ image }) => state.project.images.some((one) => one.id === image));
+    if (known && !changed.some(here)) showImage(known.image, known.slice);
 }
 
 /** The server is there again: it may have been started anew, with the same project or another one. */
 async function comeBack() {
     if (!await sameJournal(queue.known)) {
         sessionStorage.removeItem(TAB);
+        parts.forget();
         location.reload();
         return;
     }

@@ -10,10 +10,11 @@ use crate::files::{make_and_try, write_bytes_atomic};
 use crate::portal::live;
 use crate::{Error, Result};
 
-/// Makes the model again that has seen `journal`, and writes it into the folder `out`.
+/// Makes the model again that has seen `journal` and made so many `steps`, and writes it into the folder `out`.
 pub(super) fn run(
     project: Option<&Path>,
     journal: Option<&str>,
+    steps: Option<u64>,
     out: Option<&Path>,
     device: &Device,
 ) -> Result<()> {
@@ -32,7 +33,7 @@ pub(super) fn run(
     }
     make_and_try(out)?;
     let mut watcher = ProgressWatcher::new();
-    let model = live::repeat(project, journal, device, &mut watcher)?;
+    let model = live::repeat(project, journal, steps, device, &mut watcher)?;
     drop(watcher);
     write_bytes_atomic(&file, &model.to_bytes()?)?;
     info!("the model is in {}", file.display());

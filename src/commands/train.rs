@@ -34,7 +34,7 @@ msd-gpu train <TASK> --images <P> --targets <P> --out <RUN> [OPTIONS]
        msd-gpu train --config <FILE.toml> --out <RUN> [OPTIONS]
        msd-gpu train --resume <RUN> [OPTIONS]
        msd-gpu train <TASK> ... --out <RUN> --resume auto [OPTIONS]
-       msd-gpu train --project <DIR> --journal <HASH> --out <RUN>";
+       msd-gpu train --project <DIR> --journal <HASH> [--steps <N>] --out <RUN>";
 
 /// Settings are a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -64,6 +64,10 @@ pub struct TrainArguments {
     #[cfg(feature = "portal")]
     #[arg(long, value_name = "HASH")]
     journal: Option<String>,
+    /// With --journal: which of several models that have seen it, by its steps; else the one of most
+    #[cfg(feature = "portal")]
+    #[arg(long, value_name = "N", requires = "journal")]
+    steps: Option<u64>,
     /// Go on from this model with other images: as --init, with a tenth of the learning rate unless --lr says another
     #[arg(long, value_name = "MODEL", conflicts_with = "init")]
     finetune: Option<String>,
@@ -173,9 +177,9 @@ fn train(mut arguments: TrainArguments, mut world: Option<&mut World>) -> Result
     arguments.decide(world.as_deref_mut())?;
     #[cfg(feature = "portal")]
     if arguments.project.is_some() || arguments.journal.is_some() {
-        let TrainArguments { project, journal, out, tuning, .. } = &arguments;
+        let TrainArguments { project, journal, steps, out, tuning, .. } = &arguments;
         let device = tuning.choose(arguments.settings.get("device").unwrap_or("auto"))?;
-        return super::repeat::run(project.as_deref(), journal.as_deref(), out.as_deref(), &device);
+        return super::repeat::run(project.as_deref(), journal.as_deref(), *steps, out.as_deref(), &device);
     }
     let mut settings = match (&arguments.resume, &arguments.config) {
         (Some(folder), _) => RunFolder::settings(folder)?,

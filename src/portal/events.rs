@@ -1,5 +1,8 @@
 //! News for all pages that are open.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -42,11 +45,32 @@ pub enum Event {
 #[derive(Debug, Clone)]
 pub struct Events {
     sender: broadcast::Sender<String>,
+    /// The tabs that listen, and how many times each does.
+    open: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// A tab that listens, until this is dropped.
+#[derive(Debug)]
+pub(super) struct OpenTab {
+    events: Events,
+    tab: String,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(MOST_WAITING) }
+        Self { sender: broadcast::Sender::new(MOST_WAITING), open: Arc::default() }
+    }
+}
+
+impl Drop for OpenTab {
+    fn drop(&mut self) {
+        let mut open = self.events.tabs();
+        if let Some(count) = open.get_mut(&self.tab) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.tab);
+            }
+        }
     }
 }
 
@@ -60,6 +84,21 @@ impl Events {
         }
     }
 
+    fn tabs(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tab `tab` listens from now on.
+    pub(super) fn open(&self, tab: String) -> OpenTab {
+        *self.tabs().entry(tab.clone()).or_default() += 1;
+        OpenTab { events: self.clone(), tab }
+    }
+
+    /// Whether the tab `tab` listens.
+    pub(super) fn is_open(&self, tab: &str) -> bool {
+        self.tabs().contains_key(tab)
+    }
+
     /// What is told from now on, as JSON.
     pub(super) fn subscribe(&self) -> broadcast::Receiver<String> {
         self.sender.subscribe()
@@ -69,6 +108,16 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tab_is_open_as_long_as_it_listens() {
+        let events = Events::default();
+        let (one, two) = (events.open("a".into()), events.clone().open("a".into()));
+        drop(one);
+        assert!(events.is_open("a") && !events.is_open("b"));
+        drop(two);
+        assert!(!events.is_open("a"));
+    }
 
     #[test]
     fn events_are_told_as_the_page_reads_them() {

@@ -115,6 +115,7 @@ fn other_places_and_requests_without_the_header_are_refused() {
         ("PATCH", "/api/project"),
         ("PATCH", "/api/classes/0"),
         ("DELETE", "/api/images/i1"),
+        ("PATCH", "/api/images/i1"),
         ("DELETE", "/api/jobs/j1"),
     ] {
         assert_eq!(

@@ -75,3 +75,16 @@ fn labels_after_a_kill_are_those_before_it() {
     let server = bench.serve();
     assert_eq!((server.labels(), &server.get("/api/project").json()["journal"]), (labels, &state));
 }
+
+#[test]
+#[cfg(unix)]
+fn labels_that_a_kill_has_kept_from_their_file_are_written_at_the_next_end() {
+    let bench = Bench::new();
+    let mut server = bench.serve_with_image();
+    server.stroke("a", 1, 40.0).json();
+    server.kill();
+    let file = bench.path("project/labels/i1.tif");
+    assert!(!file.exists());
+    assert_eq!(bench.serve().end(), 130);
+    assert!(file.exists());
+}

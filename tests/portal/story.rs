@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use msd_gpu::images::{discover, read_image, read_labels};
+use msd_gpu::images::{discover, read_image, read_labels, write_png_grey8};
+use ndarray::Array2;
 use serde_json::{Value, json};
 
-use crate::client::{Bench, request, stroke};
+use crate::client::{Bench, Server, request, stroke};
 
 fn values(body: &[u8]) -> Vec<u16> {
     body.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect()
@@ -236,4 +237,109 @@ fn many_entries_come_in_one_request_or_none_of_them() {
         server.post("/api/journal", &json!({ "tab": "a", "entries": bad })).error().contains("no class 9")
     );
     assert_eq!(server.get("/api/project").json()["journal"]["seq"], 202);
+}
+
+/// Opens the stream of news of a tab, which is open as long as this is.
+fn listen(server: &Server, tab: &str) -> BufReader<TcpStream> {
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let path = format!("/api/events?tab={tab}");
+    stream.write_all(&request(&server.address, "GET", &path, &[], b"")).unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    assert!(line.contains("200"), "{line}");
+    stream
+}
+
+#[test]
+fn what_another_open_page_has_drawn_is_not_undone() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    let undo = || server.post("/api/undo", &json!({ "tab": "a" }));
+    let other = listen(&server, "b");
+    server.stroke("b", 0, 40.5).json();
+    let refused = undo();
+    assert_eq!(refused.status, 409);
+    assert!(refused.error().contains("other pages that are open"), "{}", refused.error());
+    assert_eq!(server.get("/api/events?tab=no%20name").status, 400);
+    // Once it is closed, somebody has to be able to.
+    drop(other);
+    let deadline = Instant::now() + Duration::from_secs(40);
+    while undo().status != 200 {
+        assert!(Instant::now() < deadline, "the page that was closed counts as open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(undo().error().contains("nothing to undo"));
+}
+
+#[test]
+fn images_and_classes_that_were_removed_are_put_back_with_their_labels() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    server.stroke("a", 1, 40.5).json();
+    let labels = server.labels();
+    let journal = server.send("DELETE", "/api/images/i1", b"").json();
+    assert_eq!(journal["seq"], 4);
+    assert_eq!(server.post("/api/undo", &json!({ "tab": "a" })).status, 409);
+    assert_eq!(server.get("/api/project").json()["images"], json!([]));
+    assert_eq!(server.send("PATCH", "/api/images/i1", br#"{"removed":false}"#).json()["seq"], 5);
+    assert_eq!(server.labels(), labels);
+    assert_eq!(server.send("PATCH", "/api/images/i9", br#"{"removed":false}"#).status, 404);
+    server.send("PATCH", "/api/images/i1", br#"{"removed":true}"#).json();
+    assert_eq!(server.post("/api/images", &json!({ "path": "shapes.tif" })).json()["images"], json!(["i1"]));
+    assert_eq!(server.labels(), labels);
+
+    server.send("PATCH", "/api/classes/1", br#"{"removed":true}"#).json();
+    assert_ne!(server.labels(), labels);
+    assert_eq!(server.send("PATCH", "/api/classes/1", br#"{"name":"x"}"#).status, 404);
+    server.send("PATCH", "/api/classes/1", br#"{"removed":false}"#).json();
+    assert_eq!(server.labels(), labels);
+    assert_eq!(server.get("/api/project").json()["classes"][1]["name"], "shape");
+    assert_eq!(server.send("PATCH", "/api/classes/7", br#"{"removed":false}"#).status, 404);
+}
+
+#[test]
+fn labels_are_exported_by_many_at_once() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    server.stroke("a", 1, 40.5).json();
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..6).map(|_| scope.spawn(|| server.get("/api/export/labels"))).collect();
+        for one in asking {
+            let answer = one.join().unwrap();
+            assert_eq!((answer.status, answer.body.starts_with(b"PK")), (200, true), "{}", answer.text());
+        }
+    });
+}
+
+#[test]
+fn a_mask_is_laid_over_once_it_is_said_what_its_values_mean() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    let mask = bench.path("mask.png");
+    write_png_grey8(&mask, &Array2::from_shape_fn((300, 300), |(y, _)| if y < 10 { 255 } else { 0 }))
+        .unwrap();
+    let mask = std::fs::read(mask).unwrap();
+    let unclear = server.send("POST", "/api/import/i1?tab=a", &mask);
+    assert_eq!(unclear.status, 409);
+    assert!(unclear.error().contains("values"), "{}", unclear.error());
+    let values = json!([{ "value": 0, "pixels": 87_000 }, { "value": 255, "pixels": 3000 }]);
+    let answer: Value = serde_json::from_slice(&unclear.body).unwrap();
+    assert_eq!(answer["values"], values);
+    assert_eq!(server.get("/api/project").json()["images"][0]["labelled"], 0);
+    for (meanings, labelled) in [
+        ("0:none,255:shape", 3000),
+        ("%7B%220%22%3Anull%2C%22255%22%3A1%7D", 3000),
+        ("0:background,255:1", 90_000),
+    ] {
+        let laid = server.send("POST", &format!("/api/import/i1?tab=a&values={meanings}"), &mask).json();
+        assert_eq!(laid["values"], values, "{meanings}");
+        assert_eq!(server.get("/api/project").json()["images"][0]["labelled"], labelled);
+        server.post("/api/undo", &json!({ "tab": "a" })).json();
+    }
+    let unknown = server.send("POST", "/api/import/i1?values=0:none,255:fibre", &mask);
+    assert_eq!(unknown.status, 400);
+    assert!(unknown.error().contains("'fibre'"), "{}", unknown.error());
+    assert_eq!(server.send("POST", "/api/import/i1?values=0", &mask).status, 400);
 }

@@ -74,12 +74,15 @@ fn training_goes_on_after_kills_and_a_model_is_made_again_from_the_journal() {
         command.starts_with("msd-gpu train --project ") && command.ends_with(" --out again"),
         "{command}"
     );
+    assert!(command.contains(" --steps "), "{command}");
     // While the server goes on.
     for (name, known) in [("first", &first), ("last", &last)] {
         let hash = known.provenance["journal"].rsplit(' ').next().unwrap();
         let command = bench.command("");
         let mut again = std::process::Command::new(command.get_program());
-        again.args(["train", "--project", "project", "--journal", hash, "--out", name, "--device", "cpu"]);
+        let steps = known.provenance["steps"].as_str();
+        again.args(["train", "--project", "project", "--journal", hash, "--steps", steps]);
+        again.args(["--out", name, "--device", "cpu"]);
         let done = again.current_dir(command.get_current_dir().unwrap()).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let made = Model::read(&bench.path(name)).unwrap();

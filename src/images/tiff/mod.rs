@@ -4,6 +4,7 @@
 //! - `metadata`: what ImageJ, OME-TIFF and tifffile say of pages that belong together.
 //! - `pages`: which images a file holds, of its pages.
 //! - `voxel`: how large a pixel is. `layout`: how the planes of a stack lie, and how a written stack says so.
+//! - `palette`: whether numbers are shown in colours of the file's own.
 //! - `page`: how a page is stored, from its tags.
 //! - `unpack`: compression. `numbers`: predictors, packed bits and the order of bytes.
 //! - `read`: a page's header, and its numbers.
@@ -16,6 +17,7 @@ mod metadata;
 mod numbers;
 mod page;
 mod pages;
+mod palette;
 mod read;
 mod sink;
 mod stack;
@@ -26,6 +28,7 @@ mod write;
 
 pub use layout::StackLayout;
 pub(super) use pages::{Found, images};
+pub(super) use palette::has_palette;
 pub(super) use read::{decode, header};
 pub use sink::TiffSink;
 pub(super) use sink::new_stack;

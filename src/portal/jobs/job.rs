@@ -138,8 +138,14 @@ pub(in crate::portal) struct Job {
     pub(super) images: Vec<String>,
     pub(super) products: Vec<Product>,
     pub(super) format: Format,
-    /// The hash of the journal when it was asked for.
+    /// The hash of the journal that the model has seen; empty where the model does not say.
     pub(super) journal: String,
+    /// The steps that the model has made.
+    #[serde(default)]
+    pub(super) steps: Option<u64>,
+    /// The command that makes the model again.
+    #[serde(default)]
+    pub(super) command: Option<String>,
     pub(in crate::portal) files: Vec<JobFile>,
     pub(super) table: Vec<Row>,
     pub(super) finished: Vec<Finished>,
@@ -156,6 +162,9 @@ impl Job {
             "done": self.done,
             "message": self.message,
             "images": self.images,
+            "journal": self.journal,
+            "steps": self.steps,
+            "command": self.command,
             "files": files,
             "table": self.table,
         })

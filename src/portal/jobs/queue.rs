@@ -7,8 +7,9 @@ use std::thread::JoinHandle;
 
 use super::job::{Images, Job, State, Wish};
 use super::work::{Progress, work};
+use crate::network::Model;
 use crate::portal::events::{Event, Events};
-use crate::portal::project::Project;
+use crate::portal::project::{Project, Seen};
 use crate::{Error, Result};
 
 /// The model that a job applies, in its folder.
@@ -158,6 +159,8 @@ impl Jobs {
         };
         std::fs::create_dir_all(&folder).map_err(failed)?;
         std::fs::copy(&model, folder.join(MODEL)).map_err(failed)?;
+        // By what made the model, which may have seen less than was drawn by now.
+        let seen = Seen::of(&Model::read(&folder.join(MODEL))?);
         let job = Job {
             job: name.clone(),
             kind: wish.kind,
@@ -167,7 +170,9 @@ impl Jobs {
             images,
             products: wish.products,
             format: wish.format,
-            journal: project.journal_state().1,
+            journal: seen.as_ref().map(|seen| seen.journal.clone()).unwrap_or_default(),
+            steps: seen.as_ref().map(|seen| seen.steps),
+            command: seen.map(|seen| project.command(&seen)),
             files: Vec::new(),
             table: Vec::new(),
             finished: Vec::new(),

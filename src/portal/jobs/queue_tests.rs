@@ -30,7 +30,10 @@ fn model() -> Model {
         slab: 1,
         self_supervised: None,
         upscaling: None,
-        provenance: BTreeMap::new(),
+        provenance: BTreeMap::from([
+            ("journal".to_owned(), "journal 7 5ac1".to_owned()),
+            ("steps".to_owned(), "20".to_owned()),
+        ]),
     }
 }
 
@@ -90,6 +93,10 @@ fn a_job_gives_files_a_table_and_tiles() {
         let name = jobs.add(wish(&text)).unwrap().unwrap();
         let job = over(&jobs, &name);
         assert_eq!((job.state, &job.message, job.done), (State::Done, &None, 1.0), "{format}");
+        // What made the model, not what was drawn since.
+        assert_eq!((job.journal.as_str(), job.steps), ("5ac1", Some(20)));
+        let command = job.command.unwrap();
+        assert!(command.ends_with(" --journal 5ac1 --steps 20 --out again"), "{command}");
         let files: Vec<&str> = job.files.iter().map(|file| file.name.as_str()).collect();
         let wanted: &[&str] = match format {
             "tif" => &["a.tif", "a_probabilities.tif", "a_b.tif", "a_b_probabilities.tif", "table.csv"],

@@ -31,6 +31,7 @@ pub(in crate::portal) enum Entry {
     Undo(Of),
     Redo(Of),
     Class(ClassChange),
+    Image(ImageChange),
 }
 
 /// A brush along a line: pixels whose centre is at most half of `size` from a segment of it.
@@ -118,6 +119,14 @@ pub(in crate::portal) struct ClassChange {
     pub(in crate::portal) removed: bool,
 }
 
+/// An image that is taken out of the project, or put back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::portal) struct ImageChange {
+    pub(in crate::portal) image: String,
+    pub(in crate::portal) removed: bool,
+}
+
 /// A field that may be null but not missing: a stroke without a class would else be taken for an eraser.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<u8>, D::Error> {
     Option::deserialize(deserializer)
@@ -140,7 +149,7 @@ impl Entry {
             | Entry::Fill(Fill { image, .. })
             | Entry::Between(Between { image, .. })
             | Entry::Import(Import { image, .. }) => Some(image),
-            Entry::Undo(_) | Entry::Redo(_) | Entry::Class(_) => None,
+            Entry::Undo(_) | Entry::Redo(_) | Entry::Class(_) | Entry::Image(_) => None,
         }
     }
 
@@ -151,7 +160,7 @@ impl Entry {
             | Entry::Polygon(Polygon { class, .. })
             | Entry::Fill(Fill { class, .. }) => Some(*class),
             Entry::Between(Between { class, .. }) => Some(Some(*class)),
-            Entry::Import(_) | Entry::Undo(_) | Entry::Redo(_) | Entry::Class(_) => None,
+            Entry::Import(_) | Entry::Undo(_) | Entry::Redo(_) | Entry::Class(_) | Entry::Image(_) => None,
         }
     }
 
@@ -240,7 +249,7 @@ impl Entry {
                 }
                 Ok(())
             }
-            Entry::Import(_) | Entry::Undo(_) | Entry::Redo(_) | Entry::Class(_) => Ok(()),
+            Entry::Import(_) | Entry::Undo(_) | Entry::Redo(_) | Entry::Class(_) | Entry::Image(_) => Ok(()),
         }
     }
 }
@@ -328,6 +337,7 @@ mod tests {
             r#"{"op":"between","image":"i1","class":1,"from":2,"to":0}"#,
             r#"{"op":"import","image":"i1","file":"labels/import-1.tif"}"#,
             r#"{"op":"undo","of":7}"#,
+            r#"{"op":"image","image":"i1","removed":true}"#,
             r##"{"op":"class","class":254,"name":"<b>fibre</b>","colour":"#e6550d","locked":true,"removed":false}"##,
         ] {
             assert_eq!(serde_json::to_string(&entry(text).unwrap()).unwrap(), text);

@@ -1,5 +1,6 @@
 //! The lines of a journal: on the disk before they are acknowledged, chained by hashes.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,11 @@ fn parted(line: &str) -> Option<(String, &str)> {
     Some((format!("{before}}}"), hash))
 }
 
+/// A line without the carriage return that editors and copying from Windows put at its end.
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
 /// The hash of the line `text` (without its hash) behind lines of the hash `before`.
 fn hash_of(before: &str, text: &str) -> String {
     let digest = Sha256::new().chain_update(before).chain_update(text).finalize();
@@ -54,7 +60,7 @@ fn hash_of(before: &str, text: &str) -> String {
 
 /// Reads a line of the file that follows `seq` and `hash`; says what is wrong with it otherwise.
 fn read_line(bytes: &[u8], seq: u64, hash: &str) -> std::result::Result<(Line, String), String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "is no text".to_owned())?;
+    let text = std::str::from_utf8(without_return(bytes)).map_err(|_| "is no text".to_owned())?;
     let (text, found) = parted(text).ok_or("has no hash at its end")?;
     let line: Line = serde_json::from_str(&text).map_err(|error| format!("is no entry: {error}"))?;
     if line.seq != seq + 1 {
@@ -79,7 +85,7 @@ impl Lines {
     /// Those in `bytes`, which are of the file at `path`. What a program was writing when it was killed is not among them.
     ///
     /// # Errors
-    /// [`Error::Input`] for damage before the last line.
+    /// [`Error::Input`] for a whole line that is damaged.
     fn of(path: &Path, bytes: &[u8]) -> Result<Self> {
         let (mut lines, mut length, mut hash) = (Vec::<Line>::new(), 0, String::new());
         while length < bytes.len() {
@@ -106,22 +112,27 @@ impl Lines {
         Ok(Self { lines, length, hash })
     }
 
-    /// Whether a bad line, at the beginning of `rest` with its end at `end`, is what was being written when the program was killed:
-    /// nothing that looks like a whole line comes behind it.
+    /// Whether a bad line, at the beginning of `rest` with its end at `end`, is what was being written when the program was killed: it has
+    /// no end, or holds zeros where the disk had not written yet and nothing behind it looks like a whole line. All others were
+    /// acknowledged once, and are not to be dropped.
     fn is_torn(rest: &[u8], end: Option<usize>) -> bool {
         let Some(end) = end else { return true };
+        if !rest[..end].contains(&0) {
+            return false;
+        }
         !rest[end + 1..]
             .split(|byte| *byte == b'\n')
+            .map(without_return)
             .any(|line| line.starts_with(b"{\"seq\":") && line.ends_with(b"\"}"))
     }
 }
 
 impl JournalFile {
     /// Opens the journal at `path`, or begins it; gives its lines. What a program was writing when it was killed, which is the last
-    /// line at most, is cut off.
+    /// line at most, is cut off, and kept in a file `journal.cut-<n>` beside it.
     ///
     /// # Errors
-    /// [`Error::Input`] for a file that cannot be read or is damaged before its last line; [`Error::Output`] where it cannot be made.
+    /// [`Error::Input`] for a file that cannot be read or has a damaged line; [`Error::Output`] where it cannot be made.
     pub(in crate::portal) fn open(path: &Path) -> Result<(Self, Vec<Line>)> {
         let is_new = !path.exists();
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
@@ -136,11 +147,17 @@ impl JournalFile {
         file.read_to_end(&mut bytes).map_err(|error| {
             Error::input(path, format!("the journal cannot be read: {error}")).caused_by(error)
         })?;
-        let Lines { lines, length, hash } = Lines::of(path, &bytes)?;
-        let (seq, length) = (lines.len() as u64, length as u64);
+        let Lines { lines, length: lines_end, hash } = Lines::of(path, &bytes)?;
+        let (seq, length) = (lines.len() as u64, lines_end as u64);
         let journal = Self { path: path.to_path_buf(), file, length, seq, hash, is_broken: false };
         if length < bytes.len() as u64 {
-            log::warn!("line {} of {} was not finished and is cut off", seq + 1, path.display());
+            let kept = keep_torn(path, &bytes[lines_end..])?;
+            log::warn!(
+                "line {} of {} was not finished and is cut off; what was there of it is kept in {}",
+                seq + 1,
+                path.display(),
+                kept.display()
+            );
             journal
                 .file
                 .set_len(length)
@@ -164,7 +181,7 @@ impl JournalFile {
         file.read_to_end(&mut bytes).map_err(unreadable)?;
         if !hash.is_empty() {
             let is_wanted = |line: &&[u8]| {
-                let text = std::str::from_utf8(line).ok();
+                let text = std::str::from_utf8(without_return(line)).ok();
                 text.and_then(parted).is_some_and(|(_, found)| found.starts_with(hash))
             };
             let mut wanted = bytes.split(|byte| *byte == b'\n').filter(is_wanted);
@@ -255,12 +272,46 @@ impl JournalFile {
         Ok(start.map_or_else(Vec::new, |start| bytes.split_off(start)))
     }
 
+    /// The hashes of the lines with these numbers, as far as there are such lines.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the file cannot be read.
+    pub(in crate::portal) fn hashes(&self, numbers: &BTreeSet<u64>) -> Result<HashMap<u64, String>> {
+        let Some(first) = numbers.first() else { return Ok(HashMap::new()) };
+        let text = self.text_from(*first)?;
+        let lines = text.split(|byte| *byte == b'\n').zip(*first.max(&1)..);
+        let wanted = lines.filter(|(_, number)| numbers.contains(number));
+        let hash = |line| Some(parted(std::str::from_utf8(without_return(line)).ok()?)?.1.to_owned());
+        Ok(wanted.filter_map(|(line, number)| Some((number, hash(line)?))).collect())
+    }
+
     fn failed(&self, error: std::io::Error) -> Error {
         let way_out = match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space and try again",
             _ => "check the disk and try again",
         };
         Error::output(&self.path, format!("{error}; {way_out}")).caused_by(error)
+    }
+}
+
+/// Keeps what is cut off the journal at `path` under a free name beside it; gives that.
+fn keep_torn(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    let mut number = 1_u64;
+    loop {
+        let kept = path.with_extension(format!("cut-{number}"));
+        let failed = |error: std::io::Error| {
+            let problem =
+                format!("the unfinished line of the journal cannot be kept: {error}; check the disk");
+            Error::output(&kept, problem).caused_by(error)
+        };
+        match File::options().write(true).create_new(true).open(&kept) {
+            Ok(mut file) => {
+                file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+                return Ok(kept);
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(failed(error)),
+        }
     }
 }
 
@@ -325,6 +376,8 @@ mod tests {
         assert_eq!(journal.text_from(1).unwrap(), text.as_bytes());
         let last = text.lines().next_back().unwrap();
         assert_eq!(journal.text_from(4).unwrap(), format!("{last}\n").as_bytes());
+        let found = journal.hashes(&[0, 4, 7].into()).unwrap();
+        assert_eq!(found, [(4, hash)].into());
         assert!(journal.text_from(5).unwrap().is_empty() && journal.text_from(99).unwrap().is_empty());
     }
 
@@ -348,6 +401,37 @@ mod tests {
                     assert_eq!((read.len(), journal.seq()), (whole + 1, whole as u64 + 1));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn lines_may_end_as_on_windows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let lines = filled(&path);
+        let text = std::fs::read_to_string(&path).unwrap().replace('\n', "\r\n");
+        std::fs::write(&path, &text).unwrap();
+        let (mut journal, read) = JournalFile::open(&path).unwrap();
+        assert_eq!(read, lines);
+        let past = JournalFile::as_of(&path, journal.hash()).unwrap();
+        assert_eq!(past.1, lines);
+        let more = journal.append("a", vec![stroke(9)]).unwrap();
+        assert_eq!(JournalFile::open(&path).unwrap().1, [lines, more].concat());
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with(&text));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_kept_under_a_free_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        filled(&path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, torn) in ["{\"seq\":5,\"tab", "\0\0\0\n\0"].into_iter().enumerate() {
+            std::fs::write(&path, format!("{text}{torn}")).unwrap();
+            assert_eq!(JournalFile::open(&path).unwrap().1.len(), 4);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            let kept = folder.path().join(format!("journal.cut-{}", number + 1));
+            assert_eq!(std::fs::read_to_string(kept).unwrap(), torn);
         }
     }
 
@@ -376,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_before_the_last_line_is_told_and_nothing_is_cut_off() {
+    fn damage_of_a_whole_line_is_told_and_nothing_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         filled(&path);
@@ -384,11 +468,23 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         let swapped = [lines[1], lines[0], lines[2], lines[3], ""].join("\n");
         let dropped = [lines[0], lines[2], lines[3], ""].join("\n");
-        for damaged in [text.replacen("12.3", "12.4", 1), swapped, dropped, format!("\n{text}")] {
+        let hash = parted(lines[3]).unwrap().1;
+        for damaged in [
+            text.replacen("12.3", "12.4", 1),
+            swapped,
+            dropped,
+            format!("\n{text}"),
+            // The last line, by its text and by its hash.
+            text.replace("\"slice\":1", "\"slice\":2"),
+            text.replace(hash, &hash.chars().rev().collect::<String>()),
+            format!("{text}nonsense\n"),
+        ] {
+            assert_ne!(damaged, text);
             std::fs::write(&path, &damaged).unwrap();
             let error = JournalFile::open(&path).unwrap_err().to_string();
             assert!(error.contains("line ") && error.contains("put back a copy"), "{error}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         }
     }
 }

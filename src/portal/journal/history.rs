@@ -42,6 +42,13 @@ pub(in crate::portal) struct History {
     /// For each tab what it has undone since it drew last, in this order.
     undone: HashMap<String, Vec<u64>>,
     classes: BTreeMap<u8, Class>,
+    /// Classes that were removed, as they were.
+    removed_classes: BTreeMap<u8, Class>,
+    /// For each image the last entry that has changed its labels; and the last of all that has changed a class.
+    changed: HashMap<String, u64>,
+    class_changed: u64,
+    /// Whether an image was taken out, for those that ever were.
+    removed: HashMap<String, bool>,
     /// The number of the next class: those of classes that were removed are not used again.
     next: u8,
     /// Which classes are locked, and which there are, from an entry on.
@@ -74,6 +81,11 @@ impl History {
     pub(in crate::portal) fn push(&mut self, line: Line) -> Result<()> {
         let seq = line.seq;
         let (tab, place) = (line.tab.clone(), self.records.len());
+        if let Entry::Undo(Of { of }) | Entry::Redo(Of { of }) = &line.entry
+            && let Some(image) = self.record(*of).and_then(|record| record.line.entry.image())
+        {
+            self.changed.insert(image.to_owned(), seq);
+        }
         match &line.entry {
             Entry::Undo(Of { of }) => {
                 let record = self.drawing_mut(*of, false)?;
@@ -101,22 +113,26 @@ impl History {
                 at.there[number] = !change.removed;
                 at.locked[number] = change.locked && !change.removed;
                 self.at.push(at);
+                self.class_changed = seq;
                 self.next = self.next.max(change.class.saturating_add(1));
-                if change.removed {
-                    self.classes.remove(&change.class);
-                } else {
-                    let class = Class {
-                        class: change.class,
-                        name: change.name.clone(),
-                        colour: change.colour.clone(),
-                        locked: change.locked,
-                    };
-                    self.classes.insert(change.class, class);
-                }
+                let class = Class {
+                    class: change.class,
+                    name: change.name.clone(),
+                    colour: change.colour.clone(),
+                    locked: change.locked,
+                };
+                self.classes.remove(&change.class);
+                self.removed_classes.remove(&change.class);
+                let of = if change.removed { &mut self.removed_classes } else { &mut self.classes };
+                of.insert(change.class, class);
+            }
+            Entry::Image(change) => {
+                self.removed.insert(change.image.clone(), change.removed);
             }
             drawing => {
                 if let Some(image) = drawing.image() {
                     self.of_image.entry(image.to_owned()).or_default().push(place);
+                    self.changed.insert(image.to_owned(), seq);
                 }
                 self.undone.remove(&tab);
                 self.drawn.entry(tab).or_default().push(seq);
@@ -148,20 +164,43 @@ impl History {
         self.records.iter().filter_map(|record| Some((record.line.seq, class(&record.line.entry)?))).collect()
     }
 
-    /// The entry that an undo of the tab `tab` is about: the last that it has drawn, or of all where it has drawn none.
-    pub(in crate::portal) fn to_undo(&self, tab: &str) -> Option<u64> {
-        let own = self.drawn.get(tab).and_then(|drawn| drawn.last());
-        own.or_else(|| self.drawn.values().filter_map(|drawn| drawn.last()).max()).copied()
+    /// The entry that an undo of the tab `tab` is about: the last that it has drawn, or where it has drawn none, of all tabs that are
+    /// not open any more, as `is_open` says. Entries of images that were taken out are passed over.
+    pub(in crate::portal) fn to_undo(&self, tab: &str, is_open: &dyn Fn(&str) -> bool) -> Option<u64> {
+        let own = self.drawn.get(tab).and_then(|drawn| self.last_there(drawn));
+        own.or_else(|| {
+            let others = self.drawn.iter().filter(|(other, _)| *other != tab && !is_open(other));
+            others.filter_map(|(_, drawn)| self.last_there(drawn)).max()
+        })
     }
 
     /// The entry that a redo of the tab `tab` is about.
     pub(in crate::portal) fn to_redo(&self, tab: &str) -> Option<u64> {
-        self.undone.get(tab).and_then(|undone| undone.last()).copied()
+        self.undone.get(tab).and_then(|undone| self.last_there(undone))
+    }
+
+    /// The last of these entries whose image is in the project.
+    fn last_there(&self, entries: &[u64]) -> Option<u64> {
+        let is_there = |seq: &&u64| {
+            let image = self.record(**seq).and_then(|record| record.line.entry.image());
+            image.is_some_and(|image| self.is_removed(image) != Some(true))
+        };
+        entries.iter().rev().find(is_there).copied()
+    }
+
+    /// Whether an image was taken out of the project; `None` where nothing is said of it.
+    pub(in crate::portal) fn is_removed(&self, image: &str) -> Option<bool> {
+        self.removed.get(image).copied()
     }
 
     /// The entry `seq`.
     pub(in crate::portal) fn record(&self, seq: u64) -> Option<&Record> {
         self.records.get(usize::try_from(seq).ok()?.checked_sub(1)?)
+    }
+
+    /// The last entry that has changed the labels of `image`, or how a file of them shows them; `None` where nothing was ever drawn there.
+    pub(in crate::portal) fn changed_at(&self, image: &str) -> Option<u64> {
+        self.changed.get(image).map(|seq| (*seq).max(self.class_changed))
     }
 
     /// The entries that change the labels of `image` and are not undone, before the entry `before`, in order.
@@ -182,6 +221,11 @@ impl History {
     /// The class of a number, where there is one.
     pub(in crate::portal) fn class(&self, number: u8) -> Option<&Class> {
         self.classes.get(&number)
+    }
+
+    /// The class of a number that was removed, as it was.
+    pub(in crate::portal) fn removed_class(&self, number: u8) -> Option<&Class> {
+        self.removed_classes.get(&number)
     }
 
     /// The number of the next class; `None` where all are taken, also by classes that were removed.
@@ -207,7 +251,10 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::portal::journal::{ClassChange, Polygon};
+    use crate::portal::journal::{ClassChange, ImageChange, Polygon};
+
+    /// No tab is open.
+    const NOBODY: fn(&str) -> bool = |_| false;
 
     /// A story by tabs: `a` draws, `a-` undoes, `a+` does again.
     struct Story {
@@ -236,7 +283,7 @@ mod tests {
                         class: Some(0),
                         points: vec![[0.0; 2]; 3],
                     }),
-                    "-" => Entry::Undo(Of { of: self.history.to_undo(tab).unwrap() }),
+                    "-" => Entry::Undo(Of { of: self.history.to_undo(tab, &NOBODY).unwrap() }),
                     _ => Entry::Redo(Of { of: self.history.to_redo(tab).unwrap() }),
                 };
                 self.add(tab, entry);
@@ -250,7 +297,7 @@ mod tests {
                 |history: &History| history.counting("i1", u64::MAX).map(|line| line.seq).collect::<Vec<_>>();
             let again = History::of(self.lines.clone()).unwrap();
             for tab in ["a", "b", "c"] {
-                assert_eq!(again.to_undo(tab), self.history.to_undo(tab));
+                assert_eq!(again.to_undo(tab, &NOBODY), self.history.to_undo(tab, &NOBODY));
                 assert_eq!(again.to_redo(tab), self.history.to_redo(tab));
             }
             assert_eq!(of(&again), of(&self.history));
@@ -261,7 +308,7 @@ mod tests {
     #[test]
     fn undo_and_redo_go_through_what_a_tab_has_drawn() {
         let mut story = Story::new();
-        assert_eq!(story.history.to_undo("a"), None);
+        assert_eq!(story.history.to_undo("a", &NOBODY), None);
         assert_eq!(story.tell("a a a a- a-").counting(), [1]);
         assert_eq!(story.tell("a+").counting(), [1, 2]);
         assert_eq!(story.tell("a+").counting(), [1, 2, 3]);
@@ -270,7 +317,7 @@ mod tests {
         assert_eq!(story.tell("a- a").counting(), [1, 2, 9]);
         assert_eq!(story.history.to_redo("a"), None);
         assert_eq!(story.tell("a- a- a-").counting(), [0; 0]);
-        assert_eq!(story.history.to_undo("a"), None);
+        assert_eq!(story.history.to_undo("a", &NOBODY), None);
         assert_eq!(story.tell("a+ a+ a+").counting(), [1, 2, 9]);
     }
 
@@ -285,7 +332,42 @@ mod tests {
         assert_eq!(story.tell("c-").counting(), [1, 2]);
         assert_eq!(story.history.to_redo("a"), None);
         assert_eq!(story.tell("c+").counting(), [1, 2, 3]);
-        assert_eq!(story.history.to_undo("a"), Some(3));
+        assert_eq!(story.history.to_undo("a", &NOBODY), Some(3));
+    }
+
+    #[test]
+    fn what_an_open_tab_has_drawn_is_left_to_it() {
+        let mut story = Story::new();
+        story.tell("b c");
+        let undo = |history: &History, open: &str| history.to_undo("a", &|tab| open.contains(tab));
+        let history = &story.history;
+        assert_eq!([undo(history, ""), undo(history, "c"), undo(history, "bc")], [Some(2), Some(1), None]);
+        // One's own tab is open.
+        assert_eq!(history.to_undo("b", &|_| true), Some(1));
+    }
+
+    #[test]
+    fn what_was_drawn_on_an_image_that_was_taken_out_is_not_undone() {
+        let mut story = Story::new();
+        story.tell("a a a-");
+        let taken_out = |removed| Entry::Image(ImageChange { image: "i1".into(), removed });
+        story.add("b", taken_out(true));
+        assert_eq!(story.history.is_removed("i1"), Some(true));
+        assert_eq!((story.history.to_undo("a", &NOBODY), story.history.to_redo("a")), (None, None));
+        story.add("b", taken_out(false));
+        assert_eq!((story.history.to_undo("a", &NOBODY), story.history.to_redo("a")), (Some(1), Some(2)));
+        assert_eq!(story.counting(), [1]);
+    }
+
+    #[test]
+    fn what_changes_labels_is_known_for_each_image() {
+        let mut story = Story::new();
+        assert_eq!(story.history.changed_at("i1"), None);
+        assert_eq!(story.tell("a a a-").history.changed_at("i1"), Some(3));
+        assert_eq!(story.tell("a+").history.changed_at("i1"), Some(4));
+        let (name, colour) = ("n".to_owned(), "#000000".to_owned());
+        story.add("a", Entry::Class(ClassChange { class: 0, name, colour, locked: false, removed: true }));
+        assert_eq!((story.history.changed_at("i1"), story.history.changed_at("i2")), (Some(5), None));
     }
 
     #[test]
@@ -322,6 +404,9 @@ mod tests {
         assert_eq!(there, [false, true, true, true, false, false]);
         assert_eq!(history.classes().map(|class| class.class).collect::<Vec<_>>(), [4]);
         assert_eq!((history.next_class(), history.class(0)), (Some(5), None));
+        assert!(
+            history.removed_class(0).is_some_and(|class| class.locked) && history.removed_class(4).is_none()
+        );
         story.add("a", class(254, false, true));
         assert_eq!(story.history.next_class(), None);
     }

@@ -9,7 +9,7 @@ mod file;
 mod history;
 
 pub(super) use entry::{
-    Between, ClassChange, Entry, Import, Of, Shape, Stroke, UNLABELLED, check_name, check_tab,
+    Between, ClassChange, Entry, ImageChange, Import, Of, Shape, Stroke, UNLABELLED, check_name, check_tab,
 };
 #[cfg(test)]
 pub(super) use entry::{Fill, Polygon};

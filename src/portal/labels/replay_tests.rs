@@ -240,8 +240,8 @@ fn random_stories_end_as_they_are_computed_from_the_beginning() {
             let class = (random(3) > 0).then(|| random(2) as u8);
             match random(8) {
                 0 => story.class(random(2) as u8, random(2) == 0),
-                1 | 2 if story.history.to_undo("a").is_some() => {
-                    let of = story.history.to_undo("a").unwrap();
+                1 | 2 if story.history.to_undo("a", &|_| false).is_some() => {
+                    let of = story.history.to_undo("a", &|_| false).unwrap();
                     story.turn(of, false);
                 }
                 3 if story.history.to_redo("a").is_some() => {

@@ -17,14 +17,21 @@ use crate::{Error, Result};
 const SHORTEST: usize = 6;
 
 /// Trains as the page has trained in the project in `folder`, up to the model that was taken out of the page with the labels of
-/// `journal`, the hash of a journal or the beginning of one: the same labels from the same steps on, so that on the same kind of device
-/// the model is the same bit for bit. The page may be open meanwhile. `watcher` is told of the steps.
+/// `journal`, the hash of a journal or the beginning of one, after so many `steps`; `None` takes the one of most steps. The labels are the
+/// same from the same steps on, so that on the same kind of device the model is the same bit for bit. The page may be open meanwhile.
+/// `watcher` is told of the steps.
 ///
 /// # Errors
-/// [`Error::Mismatch`] where no model of the project has seen that journal, or the journal is no longer the one that it has seen;
-/// as [`Run::train`].
-pub fn repeat(folder: &Path, journal: &str, device: &Device, watcher: &mut dyn Watcher) -> Result<Model> {
-    let (path, model) = find(folder, journal)?;
+/// [`Error::Mismatch`] where no model of the project has seen that journal, where the journal is no longer the one that it has seen, and
+/// where what is made on the same device is another model; as [`Run::train`].
+pub fn repeat(
+    folder: &Path,
+    journal: &str,
+    steps: Option<u64>,
+    device: &Device,
+    watcher: &mut dyn Watcher,
+) -> Result<Model> {
+    let (path, model) = find(folder, journal, steps)?;
     let recipe = Recipe::of(&path, &model)?;
     info!(
         "{}: {} steps of {}, with labels that changed {} times",
@@ -37,6 +44,9 @@ pub fn repeat(folder: &Path, journal: &str, device: &Device, watcher: &mut dyn W
     settings.clear_limits();
     (settings.max_steps, settings.patience) = (Some(recipe.steps), 0);
     settings.device.clone_from(&device.info.name);
+    if let Some(init) = &mut settings.init {
+        *init = beside(&recipe.run, init);
+    }
     let numbers: BTreeSet<u8> =
         model.classes().iter().filter_map(|class| u8::try_from(class.value).ok()).collect();
     let mut gatherer = Gatherer::default();
@@ -63,13 +73,42 @@ pub fn repeat(folder: &Path, journal: &str, device: &Device, watcher: &mut dyn W
         Replay { prepared: &prepared, settings: &settings, numbers, labels, last: recipe.steps, model: None };
     Run::new(settings.clone(), &prepared).on(device).watched_by(watcher).in_session(&mut replay).train()?;
     let made = replay.model.ok_or_else(|| unclear(&path))?;
+    if made.parameters != model.parameters {
+        if model.provenance.get("device") == Some(&device.info.name) {
+            return Err(Error::Mismatch(format!(
+                "what was made is another model than {}; its images or the model that it started from have changed since, or this program: bring back those of its time",
+                path.display()
+            )));
+        }
+        log::warn!(
+            "{} was trained on another device, and differs from what was made in its last digits at least; take that device to compare them",
+            path.display()
+        );
+    }
     let mut provenance = model.provenance.clone();
     provenance.insert("device".into(), device.info.name.clone());
     Ok(Model { provenance, ..made })
 }
 
-/// The model file of the project that has seen the journal; of several the one of most steps.
-fn find(project: &Path, journal: &str) -> Result<(PathBuf, Model)> {
+/// The path of the model that a run in the folder `run` started from. Of runs of the page it is the one beside this, wherever the project
+/// lay when it was written down.
+fn beside(run: &Path, init: &str) -> String {
+    let path = Path::new(init);
+    let is_of_page = path.file_name().and_then(|name| name.to_str()).is_some_and(is_live)
+        && path.parent().and_then(Path::file_name).is_some_and(|folder| folder == "runs");
+    match path.file_name() {
+        Some(name) if is_of_page => run.with_file_name(name).display().to_string(),
+        _ => init.to_owned(),
+    }
+}
+
+/// Whether a run of this name is one of the page.
+fn is_live(run: &str) -> bool {
+    run.strip_prefix("live-").is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
+/// The model file of the project that has seen the journal and made so many steps; where these are not given, the one of most steps.
+fn find(project: &Path, journal: &str, wanted: Option<u64>) -> Result<(PathBuf, Model)> {
     if journal.len() < SHORTEST || !journal.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let wanted = format!("it must be the hash of a journal, or at least its first {SHORTEST} characters");
         return Err(Error::setting("journal", format!("'{journal}'"), wanted));
@@ -84,13 +123,15 @@ fn find(project: &Path, journal: &str) -> Result<(PathBuf, Model)> {
         let hash = model.provenance.get("journal").and_then(|text| text.rsplit(' ').next());
         let steps = model.provenance.get("steps").and_then(|text| text.parse().ok()).unwrap_or(0);
         let is_better = best.as_ref().is_none_or(|(most, ..)| steps > *most);
-        if hash.is_some_and(|hash| hash.starts_with(journal)) && is_better {
+        let is_wanted = wanted.is_none_or(|wanted| wanted == steps);
+        if hash.is_some_and(|hash| hash.starts_with(journal)) && is_wanted && is_better {
             best = Some((steps, path, model));
         }
     }
     best.map(|(_, path, model)| (path, model)).ok_or_else(|| {
+        let after = wanted.map_or_else(String::new, |steps| format!(" after {steps} steps"));
         Error::Mismatch(format!(
-            "no model in {} has seen the journal {journal}; `inspect` says of a model file which journal it has seen",
+            "no model in {} has seen the journal {journal}{after}; `inspect` says of a model file which journal it has seen, and its steps",
             folder.display()
         ))
     })
@@ -109,7 +150,7 @@ impl Recipe {
         let unclear = || unclear(path);
         let entry = |name: &str| model.provenance.get(name).ok_or_else(unclear);
         let run = entry("run")?;
-        if run.strip_prefix("live-").is_none_or(|number| number.parse::<u64>().is_err()) {
+        if !is_live(run) {
             return Err(unclear());
         }
         let models = path.parent().and_then(Path::parent).ok_or_else(unclear)?;
@@ -155,5 +196,24 @@ impl Session for Replay<'_> {
             self.model = Some(network.model()?);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_the_page_starts_from_the_one_beside_it() {
+        let run = Path::new("/new/project/runs/live-3");
+        for (init, wanted) in [
+            ("/old/place/runs/live-2", "/new/project/runs/live-2"),
+            ("runs/live-2", "/new/project/runs/live-2"),
+            ("/old/place/live-2", "/old/place/live-2"),
+            ("/old/runs/live-x", "/old/runs/live-x"),
+            ("/old/runs/other/model.safetensors", "/old/runs/other/model.safetensors"),
+        ] {
+            assert_eq!(beside(run, init), wanted);
+        }
     }
 }

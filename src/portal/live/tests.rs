@@ -148,14 +148,20 @@ fn strokes_are_learnt_as_they_are_drawn_and_a_restart_goes_on() {
     let device = crate::devices::choose("cpu").unwrap();
     for model in [&first, &exported] {
         let hash = model.provenance["journal"].rsplit(' ').next().unwrap();
-        let again = repeat(project.folder(), &hash[..12], &device, &mut ()).unwrap();
+        let steps = model.provenance["steps"].parse().ok();
+        let again = repeat(project.folder(), &hash[..12], steps, &device, &mut ()).unwrap();
         assert!(again.parameters == model.parameters, "{:?}", model.provenance);
         assert_eq!(again.provenance, model.provenance);
     }
     assert!(
-        repeat(project.folder(), "0123456", &device, &mut ()).unwrap_err().to_string().contains("no model")
+        repeat(project.folder(), "0123456", None, &device, &mut ())
+            .unwrap_err()
+            .to_string()
+            .contains("no model")
     );
-    assert!(repeat(project.folder(), "../..", &device, &mut ()).unwrap_err().to_string().contains("hash"));
+    assert!(
+        repeat(project.folder(), "../..", None, &device, &mut ()).unwrap_err().to_string().contains("hash")
+    );
     // Forgotten, it starts from nothing.
     live.forget().unwrap();
     until(&live, "forgets", |status| status.state == "idle" && !status.model);

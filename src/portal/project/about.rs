@@ -23,6 +23,9 @@ const HEAD: &str =
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct About {
     version: u32,
+    /// What tells the project from all others, also after it was moved or renamed; empty in older files.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) id: String,
     pub(super) name: String,
     /// The number of the next image: those of images that were taken out are not used again.
     pub(super) next_image: u64,
@@ -118,11 +121,21 @@ impl Image {
     }
 }
 
+/// 16 hexadecimal digits by chance; none where the system has no random numbers.
+fn random_id() -> String {
+    let mut bytes = [0; 8];
+    match rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut bytes) {
+        Ok(()) => format!("{:016x}", u64::from_le_bytes(bytes)),
+        Err(_) => String::new(),
+    }
+}
+
 impl About {
     /// That of a new project.
     pub(super) fn new(name: String) -> Self {
         Self {
             version: VERSION,
+            id: random_id(),
             name,
             next_image: 1,
             training: BTreeMap::new(),

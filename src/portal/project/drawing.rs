@@ -1,11 +1,14 @@
 //! Entries that are added to the journal, undo, redo and classes.
 
 use super::{Project, Region, State};
-use crate::portal::journal::{ClassChange, Entry, Line, Of, check_tab};
+use crate::portal::journal::{ClassChange, Entry, ImageChange, Line, Of, check_tab};
 use crate::{Error, Result};
 
 /// Most entries at once.
 const MOST_ENTRIES: usize = 1000;
+
+/// The tab of what no page has asked for by its name.
+pub(in crate::portal) const SERVER: &str = "server";
 
 /// What entries have done.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,15 +66,20 @@ impl Project {
         Ok(done)
     }
 
-    /// Undoes the last entry of the tab `tab`, or does the last one again that it has undone; `None` where there is none. Gives the
-    /// entry too.
+    /// Undoes the last entry of the tab `tab` (where it has none, of those that are not open, as `is_open` says), or does the last one
+    /// again that it has undone; `None` where there is none. Gives the entry too.
     ///
     /// # Errors
     /// [`Error::Output`] where it cannot be written.
-    pub(in crate::portal) fn turn(&self, tab: &str, again: bool) -> Result<Option<(Done, Line)>> {
+    pub(in crate::portal) fn turn(
+        &self,
+        tab: &str,
+        again: bool,
+        is_open: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<(Done, Line)>> {
         check_tab(tab)?;
         let mut state = self.state();
-        let of = if again { state.history.to_redo(tab) } else { state.history.to_undo(tab) };
+        let of = if again { state.history.to_redo(tab) } else { state.history.to_undo(tab, is_open) };
         let Some(of) = of else { return Ok(None) };
         let entry = if again { Entry::Redo(Of { of }) } else { Entry::Undo(Of { of }) };
         let mut done = state.write(self, tab, vec![entry], Vec::new())?;
@@ -79,6 +87,41 @@ impl Project {
         state.remember(done.seq, done.changed.clone());
         let line = state.history.record(of).map(|record| record.line.clone());
         Ok(line.map(|line| (done, line)))
+    }
+
+    /// Whether there is anything that a tab could undo.
+    pub(in crate::portal) fn has_drawings(&self) -> bool {
+        self.state().history.to_undo("", &|_| false).is_some()
+    }
+
+    /// Takes an image out of the project for the tab `tab`, or puts it back; its strokes stay in the journal, which says so too. `None`
+    /// where there is no such image to be taken out or put back.
+    ///
+    /// # Errors
+    /// [`Error::Output`] where that cannot be written.
+    pub(in crate::portal) fn set_removed(&self, tab: &str, id: &str, removed: bool) -> Result<Option<Done>> {
+        check_tab(tab)?;
+        self.check_may_change()?;
+        let mut state = self.state();
+        let known = state.about.images.iter().find(|image| image.id == id);
+        let Some(is_removed) = known.map(|image| image.removed) else { return Ok(None) };
+        if is_removed == removed {
+            // It is where it is wanted already.
+            let (seq, hash) = (state.journal.seq(), state.journal.hash().to_owned());
+            return Ok((!removed).then_some(Done { seq, hash, changed: Vec::new() }));
+        }
+        let change = ImageChange { image: id.to_owned(), removed };
+        let done = state.write(self, tab, vec![Entry::Image(change)], Vec::new())?;
+        state.take_over_removed();
+        drop(state);
+        if let Err(error) = self.change_about(|_| ()) {
+            // The journal has it, which counts.
+            log::warn!("{error}");
+        }
+        if removed {
+            self.tiles.close(id);
+        }
+        Ok(Some(done))
     }
 
     /// Adds a class and gives its number.
@@ -95,6 +138,13 @@ impl Project {
 }
 
 impl State {
+    /// Which images were taken out, as the journal says it.
+    pub(super) fn take_over_removed(&mut self) {
+        for image in &mut self.about.images {
+            image.removed = self.history.is_removed(&image.id).unwrap_or(image.removed);
+        }
+    }
+
     /// Checks an entry against images and classes.
     fn check(&self, project: &Project, entry: &Entry) -> Result<()> {
         let shape = match entry.image() {
@@ -119,6 +169,9 @@ impl State {
             Entry::Undo(_) | Entry::Redo(_) => Err(Error::Mismatch(
                 "undo and redo have addresses of their own: /api/undo and /api/redo".into(),
             )),
+            Entry::Image(_) => Err(Error::Mismatch(
+                "images are taken out and put back at an address of their own: /api/images/ID".into(),
+            )),
             Entry::Class(change) => {
                 let next = self.history.next_class();
                 let is_known = next.is_none_or(|next| change.class < next);
@@ -137,7 +190,7 @@ impl State {
     }
 
     /// Writes entries down that were prepared, and brings everything up to date.
-    fn write(
+    pub(super) fn write(
         &mut self,
         project: &Project,
         tab: &str,
@@ -160,9 +213,6 @@ impl State {
 
     /// Remembers what an entry has changed.
     fn remember(&mut self, seq: u64, changed: Vec<Region>) {
-        for region in &changed {
-            self.changed_at.insert(region.image.clone(), seq);
-        }
         if !changed.is_empty() {
             self.changes.push_back((seq, changed));
         }

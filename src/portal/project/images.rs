@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use super::Project;
 use super::about::{Came, Image};
 use super::places::{Listing, check_upload_name};
+use super::{Project, SERVER};
 use crate::files::UnfinishedFile;
 use crate::images::{ImageSource, page_size, write_tiff_f32};
 use crate::phantom::shapes;
@@ -33,7 +33,8 @@ impl Project {
     }
 
     /// Adds the images that `path` names: a file, a folder of files, a place inside a file, or a pattern. Each stack is one image. With
-    /// `copy` the files are copied into the project. Gives their names in the project; those of images that were there already too.
+    /// `copy` the files are copied into the project. Gives their names in the project; those of images that were there already too. What
+    /// was taken out comes back with its strokes.
     ///
     /// # Errors
     /// [`Error::Input`] for what cannot be read or may not, [`Error::Mismatch`] for stacks of slices of several sizes.
@@ -91,6 +92,10 @@ impl Project {
             let problem =
                 format!("the project has {MOST_IMAGES} images, which is the most; begin another one");
             return Err(Error::Mismatch(problem));
+        }
+        if let Some(id) = self.taken_out(&real, &inside, &found) {
+            self.put_back(&id)?;
+            return Ok(id);
         }
         let range = measure(&found.pages, found.shape, found.channels)?;
         let stem = first.file_stem();
@@ -180,14 +185,27 @@ impl Project {
     /// # Errors
     /// [`Error::Output`] where that cannot be written.
     pub fn remove(&self, id: &str) -> Result<bool> {
-        if self.image(id).is_none() {
-            return Ok(false);
-        }
-        self.change_about(|about| {
-            about.images.iter_mut().filter(|image| image.id == id).for_each(|image| image.removed = true);
-        })?;
-        self.tiles.close(id);
-        Ok(true)
+        Ok(self.set_removed(SERVER, id, true)?.is_some())
+    }
+
+    /// Puts an image back that was taken out, with its strokes. Gives whether there is such an image.
+    ///
+    /// # Errors
+    /// [`Error::Output`] where that cannot be written.
+    pub fn put_back(&self, id: &str) -> Result<bool> {
+        Ok(self.set_removed(SERVER, id, false)?.is_some())
+    }
+
+    /// The image that was taken out and is in this file, as large as it was, where there is one.
+    fn taken_out(&self, real: &Path, inside: &str, found: &Found) -> Option<String> {
+        let state = self.state();
+        let same = |image: &&Image| {
+            image.removed
+                && self.folder.join(&image.path) == real
+                && image.inside == inside
+                && (image.shape(), image.channels) == (found.shape, found.channels)
+        };
+        state.about.images.iter().rev().find(same).map(|image| image.id.clone())
     }
 }
 

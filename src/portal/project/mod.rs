@@ -1,18 +1,23 @@
 //! A project: a folder of plain files, of which one server at a time takes care.
 //!
+//! - `again`: how a model of the page is made again.
 //! - `about`: `project.toml`: the name, the images and the settings ([`Image`]).
 //! - `places`: which folders images may be taken from.
 //! - `images`: images that are added and taken out.
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
 //! - `looking`: tiles, labels and strokes, for pages and for training.
-//! - `exchange`: labels to files, and from files.
+//! - `exchange`: labels to files. `imports`: labels from files, and which class each value stands for.
+//! - `written`: which labels these files have, also after a crash.
 
 mod about;
+mod again;
 mod drawing;
 mod exchange;
 mod images;
+mod imports;
 mod looking;
 mod places;
+mod written;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -21,14 +26,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ndarray::Array2;
 
 pub use about::{Came, Image};
-pub(in crate::portal) use drawing::Done;
+pub(in crate::portal) use again::Seen;
+pub(in crate::portal) use drawing::{Done, SERVER};
+pub(in crate::portal) use imports::{Laid, Meanings, meanings};
 pub use looking::Painted;
 
 use about::About;
 use places::Places;
+use written::Written;
 
 pub use super::journal::Class;
-use super::journal::{History, JournalFile, Line, Shape, check_name};
+use super::journal::{Entry, History, ImageChange, JournalFile, Line, Shape, check_name};
 use super::labels::{Given, Labels, Source};
 pub use super::labels::{Rect, Region, Run};
 use super::tiles::Tiles;
@@ -51,6 +59,8 @@ pub struct Project {
     imports: Imports,
     /// Files in `images/` that were named since the project was opened, so that two that come at once have names of their own.
     given_names: Mutex<HashSet<PathBuf>>,
+    /// Held while labels are written to a file, so that two who ask at once do not write the same one.
+    writing: Mutex<()>,
     state: Mutex<State>,
     /// Held as long as the project is open to be changed; `None` for one that is read alone.
     lock: Option<FolderLock>,
@@ -67,10 +77,8 @@ struct State {
     changes: VecDeque<(u64, Vec<Region>)>,
     /// The entry behind which all changes are remembered.
     changes_from: u64,
-    /// For images that have changed since the project was opened, the entry that changed them last; and the entry whose labels their
-    /// file has.
-    changed_at: HashMap<String, u64>,
-    written_at: HashMap<String, u64>,
+    /// The labels that files of images have.
+    written: Written,
 }
 
 /// Label files that were laid over.
@@ -159,11 +167,29 @@ impl Project {
         };
         let journal = JournalFile::open(&folder.join("journal.jsonl"))?;
         let places = Places::new(&folder, allowed)?;
-        Self::with(folder, places, about, journal, Some(lock))
+        let project = Self::with(folder, places, about, journal, Some(lock))?;
+        project.write_down_removed()?;
+        Ok(project)
+    }
+
+    /// Images that were taken out before the journal said so: from now on it does.
+    fn write_down_removed(&self) -> Result<()> {
+        let unsaid: Vec<String> = {
+            let state = self.state();
+            let images = state.about.images.iter().filter(|image| image.removed);
+            let unsaid = images.filter(|image| state.history.is_removed(&image.id).is_none());
+            unsaid.map(|image| image.id.clone()).collect()
+        };
+        let mut state = self.state();
+        for image in unsaid {
+            let change = Entry::Image(ImageChange { image, removed: true });
+            state.write(self, SERVER, vec![change], Vec::new())?;
+        }
+        Ok(())
     }
 
     /// Opens the project in `folder` as it was after the entry of the journal whose hash begins with `hash`, or as it is where that is
-    /// empty, to be read alone. A server may have it meanwhile.
+    /// empty, to be read alone. Images that were taken out since are there. A server may have it meanwhile.
     ///
     /// # Errors
     /// [`Error::Input`] for files that cannot be read, and where no entry has this hash.
@@ -172,7 +198,9 @@ impl Project {
             Error::input(folder, format!("the folder cannot be opened: {error}; name that of a project"))
                 .caused_by(error)
         })?;
-        let about = About::read(&folder.join("project.toml"))?;
+        let mut about = About::read(&folder.join("project.toml"))?;
+        // The file says what is there today; what was there then, the journal says.
+        about.images.iter_mut().for_each(|image| image.removed = false);
         let journal = JournalFile::as_of(&folder.join("journal.jsonl"), hash)?;
         let places = Places::new(&folder, &[])?;
         Self::with(folder, places, about, journal, None)
@@ -185,18 +213,19 @@ impl Project {
         (journal, lines): (JournalFile, Vec<Line>),
         lock: Option<FolderLock>,
     ) -> Result<Self> {
+        let written = lock.as_ref().map_or_else(Written::default, |_| Written::read(&folder, &journal));
         let history = History::of(lines)?;
         let changes_from = journal.seq();
-        let state = State {
+        let mut state = State {
             about,
             journal,
             history,
             labels: Labels::default(),
             changes: VecDeque::new(),
             changes_from,
-            changed_at: HashMap::new(),
-            written_at: HashMap::new(),
+            written,
         };
+        state.take_over_removed();
         let imports = Imports {
             files: ImageCache::new(256 << 20),
             opened: Mutex::default(),
@@ -208,6 +237,7 @@ impl Project {
             tiles: Tiles::default(),
             imports,
             given_names: Mutex::default(),
+            writing: Mutex::default(),
             state: Mutex::new(state),
             lock,
         })
@@ -220,6 +250,12 @@ impl Project {
     /// The folder of the project, without links and dots.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What tells the project from all others that may be served at the same address.
+    pub(in crate::portal) fn id(&self) -> String {
+        // A copy of a project has the number too.
+        format!("{} {}", self.state().about.id, self.folder.display())
     }
 
     /// The name for people.
@@ -287,6 +323,11 @@ impl Project {
     /// The classes that there are, in order of their numbers.
     pub fn classes(&self) -> Vec<Class> {
         self.state().history.classes().cloned().collect()
+    }
+
+    /// The class of a number that was removed, as it was.
+    pub(in crate::portal) fn removed_class(&self, number: u8) -> Option<Class> {
+        self.state().history.removed_class(number).cloned()
     }
 
     /// The images that there are, in the order in which they came.

@@ -60,7 +60,7 @@ fn a_project_is_the_same_after_it_was_opened_again() {
     let done = project.append("a", vec![stroke("i1", fibre, 5.0), stroke("i1", fibre, 15.0)]).unwrap();
     assert_eq!((done.seq, done.changed.len()), (4, 2));
     project.append("b", vec![stroke("i2", fibre, 9.0)]).unwrap();
-    let (undone, line) = project.turn("a", false).unwrap().unwrap();
+    let (undone, line) = project.turn("a", false, &nobody).unwrap().unwrap();
     assert_eq!((undone.seq, line.seq), (6, 4));
     let labels = project.labels("i1", 0).unwrap();
     let state = project.journal_state();
@@ -77,9 +77,9 @@ fn a_project_is_the_same_after_it_was_opened_again() {
     );
     assert!(project.folder().join("images/stack.tif").exists());
     // What was undone before the end can be done again, and all before be undone.
-    assert_eq!(project.turn("a", true).unwrap().unwrap().1.seq, 4);
-    assert_eq!(project.turn("new", false).unwrap().unwrap().1.seq, 5);
-    assert_eq!(project.turn("a", true).unwrap(), None);
+    assert_eq!(project.turn("a", true, &nobody).unwrap().unwrap().1.seq, 4);
+    assert_eq!(project.turn("new", false, &nobody).unwrap().unwrap().1.seq, 5);
+    assert_eq!(project.turn("a", true, &nobody).unwrap(), None);
     assert_eq!(project.changes_since(5), None);
     let changes = project.changes_since(6).unwrap();
     assert_eq!(
@@ -158,11 +158,13 @@ fn labels_go_to_files_and_come_back() {
     assert_eq!(pages.len(), 3);
     assert_eq!(read_labels(&pages[0]).unwrap(), drawn.mapv(i64::from));
     assert!(read_labels(&pages[1]).unwrap().iter().all(|label| *label == 255));
-    project.turn("a", false).unwrap().unwrap();
+    project.turn("a", false, &nobody).unwrap().unwrap();
     assert_eq!(project.labelled("i1").unwrap(), 0);
     // The file that was written is laid over.
-    let done = project.import("a", "i1", &path).unwrap();
-    assert_eq!(done.changed.len(), 3);
+    let none = Meanings::new();
+    let laid = project.import("a", "i1", &path, &none).unwrap();
+    assert_eq!(laid.done.unwrap().changed.len(), 3);
+    assert_eq!(laid.values.keys().copied().collect::<Vec<_>>(), [0, 255]);
     assert_eq!(project.labels("i1", 0).unwrap().0, drawn);
     assert!(project.folder().join("labels/import-1.tif").exists());
     project.write_changed_labels().unwrap();
@@ -170,16 +172,107 @@ fn labels_go_to_files_and_come_back() {
     assert_eq!(pictures.len(), 3);
     // Of another size.
     let small = write_labels(folder.path().join("small"), &Array2::zeros((3, 4))).unwrap();
-    let error = project.import("a", "i1", &small).unwrap_err().to_string();
+    let error = project.import("a", "i1", &small, &none).unwrap_err().to_string();
     assert!(error.contains("4 x 3 pixels in 1 slices"), "{error}");
     let picture = folder.path().join("data/a.png");
-    assert!(project.import("a", "i1", &picture).is_err());
+    assert!(project.import("a", "i1", &picture, &none).is_err());
     drop(project);
     assert_eq!(open(folder.path()).labels("i1", 0).unwrap().0, drawn);
 }
 
+/// No tab is open.
+fn nobody(_: &str) -> bool {
+    false
+}
+
 #[test]
-fn images_that_were_taken_out_are_gone_and_their_number_with_them() {
+fn masks_of_other_programs_are_laid_over_once_it_is_said_what_they_mean() {
+    let folder = data();
+    let project = open(folder.path());
+    project.add("a.png", false).unwrap();
+    let (background, _) = project.add_class("a", "background".into(), "#000000".into()).unwrap();
+    let (cell, _) = project.add_class("a", "cell".into(), "#e6550d".into()).unwrap();
+    let mask = Array2::from_shape_fn((30, 40), |(_, x)| if x < 10 { 255 } else { 0 });
+    let path = folder.path().join("mask.png");
+    write_png_grey8(&path, &mask).unwrap();
+    let seq = project.journal_state().0;
+    let unclear = project.import("a", "i1", &path, &Meanings::new()).unwrap();
+    assert_eq!((unclear.done, unclear.values), (None, [(0, 900), (255, 300)].into()));
+    assert_eq!(
+        (project.journal_state().0, project.folder().join("labels/import-1.tif").exists()),
+        (seq, false)
+    );
+    for (given, labels) in [("0:none,255:cell", [cell, 255]), ("0:background,255:1", [cell, background])] {
+        project.import("a", "i1", &path, &meanings(given).unwrap()).unwrap().done.unwrap();
+        let drawn = project.labels("i1", 0).unwrap().0;
+        assert_eq!([drawn[(0, 9)], drawn[(29, 10)]], labels, "{given}");
+    }
+}
+
+#[test]
+fn labels_that_a_crash_has_kept_from_their_files_are_written_at_the_next_end() {
+    let folder = data();
+    let file = |id: &str| folder.path().join(format!("project/labels/{id}.tif"));
+    let project = open(folder.path());
+    assert_eq!(
+        (project.add("a.png", false).unwrap(), project.add("stack.tif", false).unwrap().len()),
+        (vec!["i1".into()], 1)
+    );
+    let fibre = class(&project, false);
+    project.append("a", vec![stroke("i1", fibre, 5.0)]).unwrap();
+    project.append("a", vec![stroke("i2", fibre, 5.0)]).unwrap();
+    // As a program that is killed, it writes nothing.
+    drop(project);
+    let project = open(folder.path());
+    project.write_changed_labels().unwrap();
+    let modified = |id: &str| std::fs::metadata(file(id)).unwrap().modified().unwrap();
+    let (one, two) = (modified("i1"), modified("i2"));
+    project.append("a", vec![stroke("i2", fibre, 20.0)]).unwrap();
+    drop(project);
+
+    // What is up to date stays as it is.
+    let project = open(folder.path());
+    project.write_changed_labels().unwrap();
+    assert_eq!(modified("i1"), one);
+    assert_ne!(modified("i2"), two);
+    // A file that is gone is written again; so are all where a class has changed.
+    std::fs::remove_file(file("i1")).unwrap();
+    project.write_changed_labels().unwrap();
+    let (one, two) = (modified("i1"), modified("i2"));
+    class(&project, true);
+    project.write_changed_labels().unwrap();
+    assert!(modified("i1") != one && modified("i2") != two);
+    // One that fails does not keep the others from it.
+    project.append("a", vec![stroke("i1", fibre, 25.0)]).unwrap();
+    project.append("a", vec![stroke("i2", fibre, 25.0)]).unwrap();
+    let two = modified("i2");
+    std::fs::remove_file(file("i1")).unwrap();
+    std::fs::create_dir_all(file("i1").join("in the way")).unwrap();
+    assert!(project.write_changed_labels().unwrap_err().to_string().contains("i1.tif"));
+    assert_ne!(modified("i2"), two);
+}
+
+#[test]
+fn many_who_ask_for_labels_at_once_all_get_them() {
+    let folder = data();
+    let project = open(folder.path());
+    project.add("stack.tif", false).unwrap();
+    let fibre = class(&project, false);
+    for round in 0..5 {
+        project.append("a", vec![stroke("i1", fibre, f64::from(round) * 4.0)]).unwrap();
+        std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..6).map(|_| scope.spawn(|| project.write_labels("i1"))).collect();
+            for one in asking {
+                let pages =
+                    Discovery::default().discover(one.join().unwrap().unwrap().to_str().unwrap()).unwrap();
+                assert_eq!(pages.len(), 3);
+            }
+        });
+    }
+}
+
+#[test]
+fn images_that_were_taken_out_are_gone_until_they_are_put_back() {
     let folder = data();
     let project = open(folder.path());
     project.add("a.png", false).unwrap();
@@ -191,11 +284,53 @@ fn images_that_were_taken_out_are_gone_and_their_number_with_them() {
     assert_eq!(project.tile("i1", 0, (0, 0, 0)).unwrap(), None);
     assert_eq!(project.label_tile("i1", 0, (0, 0, 0)).unwrap(), None);
     assert!(project.labels("i1", 0).is_err());
-    assert_eq!(project.add("a.png", false).unwrap(), ["i2"]);
+    assert!(project.turn("a", false, &nobody).unwrap().is_none());
+    let (seq, hash) = project.journal_state();
+    // As it was before, the image was there.
+    let drawn = project.journal_from(3).unwrap();
+    let drawn: serde_json::Value =
+        serde_json::from_slice(drawn.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let past = Project::as_of(project.folder(), drawn["hash"].as_str().unwrap()).unwrap();
+    let labels = past.labels("i1", 0).unwrap();
+    assert!(past.images().len() == 1 && past.labelled("i1").unwrap() > 0);
+    assert!(Project::as_of(project.folder(), &hash).unwrap().images().is_empty());
     drop(project);
+
     let project = open(folder.path());
-    assert_eq!(project.images().len(), 1);
+    assert!(project.images().is_empty() && project.journal_state() == (seq, hash));
+    // Added again, it is the same image.
+    assert_eq!(project.add("a.png", false).unwrap(), ["i1"]);
+    assert_eq!((project.labels("i1", 0).unwrap().0, project.images().len()), (labels.0.clone(), 1));
+    assert!(
+        project.remove("i1").unwrap() && project.put_back("i1").unwrap() && project.put_back("i1").unwrap()
+    );
+    assert!(!project.put_back("i9").unwrap());
+    assert_eq!(project.labels("i1", 0).unwrap().0, labels.0);
+    // One of another size is another image.
+    project.remove("i1").unwrap();
+    write_png_grey8(folder.path().join("data/a.png"), &Array2::zeros((8, 9))).unwrap();
+    assert_eq!(project.add("a.png", false).unwrap(), ["i2"]);
     assert_eq!(project.labelled("i2").unwrap(), 0);
+    let again = r#"{"op":"image","image":"i1","removed":false}"#;
+    assert!(project.append("a", vec![serde_json::from_str(again).unwrap()]).is_err());
+}
+
+#[test]
+fn images_that_were_taken_out_before_the_journal_said_so_stay_out() {
+    let folder = data();
+    let project = open(folder.path());
+    project.add("a.png", false).unwrap();
+    project.add("stack.tif", false).unwrap();
+    let (file, seq) = (project.folder().join("project.toml"), project.journal_state().0);
+    drop(project);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("came = \"linked\"", "came = \"linked\"\nremoved = true", 1))
+        .unwrap();
+    for _ in 0..2 {
+        let project = open(folder.path());
+        assert_eq!(project.images().into_iter().map(|image| image.id).collect::<Vec<_>>(), ["i2"]);
+        assert_eq!(project.journal_state().0, seq + 1);
+    }
 }
 
 #[test]
@@ -234,7 +369,7 @@ fn a_project_can_be_read_as_it_was_at_any_hash() {
         let done = project.append("a", vec![stroke("i1", fibre, f64::from(n) * 6.0)]).unwrap();
         before.push((done.hash, project.labels("i1", 0).unwrap()));
         if n == 1 {
-            let (done, _) = project.turn("a", false).unwrap().unwrap();
+            let (done, _) = project.turn("a", false, &nobody).unwrap().unwrap();
             before.push((done.hash, project.labels("i1", 0).unwrap()));
         }
     }
@@ -243,7 +378,7 @@ fn a_project_can_be_read_as_it_was_at_any_hash() {
         let past = Project::as_of(project.folder(), &hash).unwrap();
         assert_eq!((past.labels("i1", 0).unwrap(), past.journal_state().1), (labels, hash));
         assert!(past.append("a", vec![stroke("i1", fibre, 1.0)]).is_err() && past.rename("other").is_err());
-        assert!(past.write_labels("i1").is_err() && past.turn("a", false).is_err());
+        assert!(past.write_labels("i1").is_err() && past.turn("a", false, &nobody).is_err());
     }
     assert!(Project::as_of(project.folder(), "00").is_err());
     assert_eq!(project.append("a", vec![stroke("i1", fibre, 1.0)]).unwrap().seq, 8);

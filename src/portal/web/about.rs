@@ -49,6 +49,7 @@ fn described(app: &App) -> Value {
         })
         .collect();
     json!({
+        "id": project.id(),
         "name": project.name(),
         "folder": project.folder().display().to_string(),
         "journal": { "seq": seq, "hash": hash },
@@ -119,6 +120,9 @@ pub(super) async fn change_class(State(app): AppState, Path(class): Path<String>
 
 fn changed(app: &Arc<App>, number: u8, changes: Changes) -> Answer<Response> {
     let known = app.project.classes().into_iter().find(|class| class.class == number);
+    // One that was removed can be put back.
+    let known =
+        known.or_else(|| app.project.removed_class(number).filter(|_| changes.removed == Some(false)));
     let known = known.ok_or_else(|| Problem::missing("class"))?;
     let change = ClassChange {
         class: number,

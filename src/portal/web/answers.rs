@@ -11,18 +11,20 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::error::with_settings;
 
-/// What went wrong with a request: a status and a sentence.
+/// What went wrong with a request: a status and a sentence, and what else there is to know.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
     pub(super) sentence: String,
+    /// Fields of the answer beside `error`, as an object; null for none.
+    pub(super) details: Value,
 }
 
 pub(super) type Answer<T = Response> = Result<T, Problem>;
 
 impl Problem {
     pub(super) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into() }
+        Self { status, sentence: sentence.into(), details: Value::Null }
     }
 
     /// What was asked for is not there.
@@ -60,7 +62,11 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.status, as_json(&json!({ "error": self.sentence }))).into_response()
+        let mut answer = json!({ "error": self.sentence });
+        if let (Value::Object(answer), Value::Object(details)) = (&mut answer, self.details) {
+            answer.extend(details);
+        }
+        (self.status, as_json(&answer)).into_response()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::portal::journal::Entry;
 use crate::portal::project::Done;
 
 /// The tab of requests that name none.
-pub(super) const TAB: &str = "server";
+pub(super) use crate::portal::project::SERVER as TAB;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,9 +80,13 @@ pub(super) async fn redo(app: AppState, body: Bytes) -> Answer {
 async fn turn(State(app): AppState, body: Bytes, again: bool) -> Answer {
     let Tab { tab } = parsed(&body)?;
     blocking(move || {
-        let Some((done, line)) = app.project.turn(&tab, again)? else {
-            let what = if again { "there is nothing to do again" } else { "there is nothing to undo" };
-            return Err(Problem::conflict(what));
+        let is_open = |tab: &str| app.events.is_open(tab);
+        let Some((done, line)) = app.project.turn(&tab, again, &is_open)? else {
+            return Err(Problem::conflict(match (again, app.project.has_drawings()) {
+                (true, _) => "there is nothing to do again",
+                (false, false) => "there is nothing to undo",
+                (false, true) => "what is left was drawn in other pages that are open; undo it there",
+            }));
         };
         let mut answer = told(&app, &tab, &done);
         answer["entry"] = serde_json::to_value(&line).unwrap_or_default();

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answers::{Answer, Problem, as_json, blocking, number, numbers, parsed, place};
+use super::drawing::{TAB, told};
 use super::{App, AppState};
 use crate::portal::events::Event;
 use crate::portal::project::Image;
@@ -41,6 +42,8 @@ pub(super) async fn add(State(app): AppState, body: Bytes) -> Answer {
         let images = app.project.add(&path, copy);
         // Some may be in when the next one is none.
         app.events.send(&Event::Project {});
+        // Images that come back have labels.
+        app.live.labels_changed();
         Ok(as_json(&json!({ "images": images? })))
     })
     .await
@@ -67,15 +70,29 @@ pub(super) async fn browse(State(app): AppState, Query(Folder { path }): Query<F
 
 /// `DELETE /api/images/ID`.
 pub(super) async fn remove(State(app): AppState, Path(id): Path<String>) -> Answer {
-    blocking(move || {
-        if !app.project.remove(&id)? {
-            return Err(Problem::missing("image"));
-        }
-        app.events.send(&Event::Project {});
-        app.live.labels_changed();
-        Ok(as_json(&json!({})))
-    })
-    .await
+    blocking(move || removed(&app, TAB, &id, true)).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changes {
+    removed: bool,
+    #[serde(default)]
+    tab: Option<String>,
+}
+
+/// `PATCH /api/images/ID`: takes an image out, or puts it back.
+pub(super) async fn change(State(app): AppState, Path(id): Path<String>, body: Bytes) -> Answer {
+    let changes: Changes = parsed(&body)?;
+    let tab = changes.tab.unwrap_or_else(|| TAB.to_owned());
+    blocking(move || removed(&app, &tab, &id, changes.removed)).await
+}
+
+fn removed(app: &App, tab: &str, id: &str, removed: bool) -> Answer {
+    let done = app.project.set_removed(tab, id, removed)?.ok_or_else(|| Problem::missing("image"))?;
+    let answer = told(app, tab, &done);
+    app.events.send(&Event::Project {});
+    Ok(as_json(&answer))
 }
 
 /// `GET /api/images/ID/Z/tiles/LEVEL/TY/TX`.

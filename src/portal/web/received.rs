@@ -9,20 +9,59 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::AppState;
 use super::answers::{Answer, Problem, as_json, blocking};
 use super::drawing::{TAB, told};
 use crate::portal::events::Event;
+use crate::portal::project::{Laid, Meanings, meanings};
 
 /// Most bytes of an image.
 const MOST_IMAGE_BYTES: u64 = 64 << 30;
 /// Most bytes of a label image.
 const MOST_LABEL_BYTES: u64 = 16 << 30;
+/// Bytes of the disk that are left for the journal, models and labels, and for other programs.
+const LEFT_FREE: u64 = 1 << 30;
+/// After so many bytes it is looked at how much is free.
+const LOOK_EVERY: u64 = 64 << 20;
 
-/// Writes a body to a file.
-async fn receive(body: Body, headers: &HeaderMap, most: u64, file: &File) -> Answer<()> {
+/// Bytes that are free on the disk that `path` is on; `None` where the system does not say.
+fn free(path: &std::path::Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let disk = rustix::fs::statvfs(path).ok()?;
+        disk.f_bavail.checked_mul(disk.f_frsize)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
+/// Refuses what would leave too little of the disk, with so many bytes to come.
+fn check_room(free: Option<u64>, to_come: u64) -> Answer<()> {
+    let Some(free) = free else { return Ok(()) };
+    if free.saturating_sub(to_come) >= LEFT_FREE {
+        return Ok(());
+    }
+    let sentence = format!(
+        "the disk of the project has {} MiB free, of which {} MiB are to stay; free some space, or name the file's path on the server",
+        free >> 20,
+        LEFT_FREE >> 20
+    );
+    Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, sentence))
+}
+
+/// Writes a body to a file in `folder`.
+async fn receive(
+    body: Body,
+    headers: &HeaderMap,
+    most: u64,
+    file: &File,
+    folder: &std::path::Path,
+) -> Answer<()> {
     let too_large =
         || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the file is too large; name its path on the server");
     let said =
@@ -30,13 +69,18 @@ async fn receive(body: Body, headers: &HeaderMap, most: u64, file: &File) -> Ans
     if said.is_some_and(|length| length > most) {
         return Err(too_large());
     }
+    check_room(free(folder), said.unwrap_or(0))?;
     let mut file = file.try_clone().map_err(|error| failed(&error))?;
-    let (mut stream, mut count) = (body.into_data_stream(), 0_u64);
+    let (mut stream, mut count, mut looked) = (body.into_data_stream(), 0_u64, 0);
     while let Some(bytes) = stream.next().await {
         let bytes = bytes.map_err(|_| Problem::bad("the file has not come whole; send it again"))?;
         count += bytes.len() as u64;
         if count > most {
             return Err(too_large());
+        }
+        if count - looked >= LOOK_EVERY {
+            looked = count;
+            check_room(free(folder), 0)?;
         }
         file = blocking(move || {
             file.write_all(&bytes).map_err(|error| failed(&error))?;
@@ -63,7 +107,7 @@ pub(super) async fn upload(
 ) -> Answer {
     let project = app.project.clone();
     let (file, path) = blocking(move || Ok(project.begin_upload(&name)?)).await?;
-    receive(body, &headers, MOST_IMAGE_BYTES, file.file()).await?;
+    receive(body, &headers, MOST_IMAGE_BYTES, file.file(), app.project.folder()).await?;
     blocking(move || {
         let images = app.project.end_upload(file, &path)?;
         app.events.send(&Event::Project {});
@@ -75,29 +119,60 @@ pub(super) async fn upload(
 #[derive(Deserialize)]
 pub(super) struct Of {
     tab: Option<String>,
+    values: Option<String>,
 }
 
-/// `POST /api/import/ID`.
+/// `POST /api/import/ID?values=0:none,255:cell`. Where it is not known what all values stand for, nothing is done, and the answer lists
+/// them.
 pub(super) async fn import(
     State(app): AppState,
     Path(id): Path<String>,
-    Query(Of { tab }): Query<Of>,
+    Query(Of { tab, values }): Query<Of>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
+    let meanings = values.as_deref().map_or_else(|| Ok(Meanings::new()), meanings)?;
     if app.project.image(&id).is_none() {
         return Err(Problem::missing("image"));
     }
     let project = app.project.clone();
     let (file, path) = blocking(move || Ok(project.begin_import()?)).await?;
-    receive(body, &headers, MOST_LABEL_BYTES, file.file()).await?;
+    receive(body, &headers, MOST_LABEL_BYTES, file.file(), app.project.folder()).await?;
     blocking(move || {
         let app = Arc::clone(&app);
         file.done()?;
         let tab = tab.unwrap_or_else(|| TAB.to_owned());
-        let done = app.project.import(&tab, &id, &path);
+        let laid = app.project.import(&tab, &id, &path, &meanings);
         std::fs::remove_file(&path).ok();
-        Ok(as_json(&told(&app, &tab, &done?)))
+        let Laid { values, done } = laid?;
+        let values = values.iter().map(|(value, pixels)| json!({ "value": value, "pixels": pixels }));
+        let values = Value::Array(values.collect());
+        let Some(done) = done else {
+            let sentence = "not all values of the file are numbers of classes of the project; say with `values` which class each stands for, such as 0:none,255:1";
+            return Err(Problem { details: json!({ "values": values }), ..Problem::conflict(sentence) });
+        };
+        let mut answer = told(&app, &tab, &done);
+        answer["values"] = values;
+        Ok(as_json(&answer))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_fill_the_disk_is_refused() {
+        for (free, to_come) in [(None, u64::MAX), (Some(LEFT_FREE), 0), (Some(3 << 30), 2 << 30)] {
+            assert!(check_room(free, to_come).is_ok(), "{free:?} {to_come}");
+        }
+        for (free, to_come) in [(LEFT_FREE - 1, 0), (3 << 30, (2 << 30) + 1), (5 << 30, u64::MAX)] {
+            let problem = check_room(Some(free), to_come).unwrap_err();
+            assert_eq!(problem.status, 507);
+            assert!(problem.sentence.contains("MiB free"), "{}", problem.sentence);
+        }
+        #[cfg(unix)]
+        assert!(free(std::path::Path::new(".")).is_some_and(|free| free > 0));
+    }
 }

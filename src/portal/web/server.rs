@@ -168,7 +168,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/classes/{class}", patch(about::change_class))
         .route("/api/events", get(events::stream))
         .route("/api/images", post(images::add))
-        .route("/api/images/{id}", delete(images::remove))
+        .route("/api/images/{id}", delete(images::remove).patch(images::change))
         .route("/api/sample", post(images::add_sample))
         .route("/api/browse", get(images::browse))
         .route("/api/upload/{name}", put(received::upload))
@@ -195,4 +195,34 @@ fn router(app: Arc<App>) -> Router {
         .layer(from_fn(errors_as_json))
         .layer(from_fn_with_state(app.clone(), guarded))
         .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn all_addresses_are_documented_and_no_others() {
+        const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+        // Up to here, so that the words of this test do not count.
+        let source = include_str!("server.rs").split("#[cfg(test)]").next().unwrap();
+        let served: BTreeSet<String> = source
+            .split(".route(\"")
+            .skip(1)
+            .flat_map(|route| {
+                let (path, handlers) = route.split_once("\", ").unwrap();
+                let handlers = handlers.split(".fallback").next().unwrap().split(".route").next().unwrap();
+                let methods = METHODS.into_iter().filter(|method| {
+                    handlers.split(|c: char| !c.is_alphanumeric() && c != ':').any(|word| word == *method)
+                });
+                methods.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+            })
+            .collect();
+        let documented: BTreeSet<String> = include_str!("../../../assets/portal-api.md")
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+            .collect();
+        assert!(served.contains("PATCH /api/images/{id}") && served.contains("GET /"));
+        assert_eq!(served, documented);
+    }
 }

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::AppState;
 use super::answers::{Answer, Problem, as_json, blocking, number, numbers, parsed, place};
+use crate::network::Model;
 use crate::portal::live::{Depth, Start, View, What};
+use crate::portal::project::Seen;
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
@@ -112,17 +114,11 @@ pub(super) async fn tile(
 /// `GET /api/command`: the command that makes the model again.
 pub(super) async fn command(State(app): AppState) -> Answer {
     blocking(move || {
+        let missing = || Problem::missing("network yet; train one first");
         // The file is written, so that there is a model to make again.
-        let (hash, _) = app.live.seen().ok_or_else(|| Problem::missing("network yet; train one first"))?;
-        let folder = app.project.folder().display().to_string();
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':');
-        let folder = match folder.chars().all(is_plain) {
-            true => folder,
-            false => format!("'{}'", folder.replace('\'', "'\\''")),
-        };
-        Ok(as_json(
-            &json!({ "command": format!("msd-gpu train --project {folder} --journal {hash} --out again") }),
-        ))
+        let file = app.live.model_file().ok_or_else(missing)?;
+        let seen = Seen::of(&Model::read(&file)?).ok_or_else(missing)?;
+        Ok(as_json(&json!({ "command": app.project.command(&seen) })))
     })
     .await
 }

@@ -1,0 +1,63 @@
+// Label files of other programs: sent to the server, which asks back where it does not know what their values stand for.
+
+import { path, sendFile } from "./api.js";
+import { addClass } from "./classes.js";
+import { fill, find, make } from "./dom.js";
+import { perform, say } from "./messages.js";
+import { readProject } from "./session.js";
+import { classes, state } from "./state.js";
+import { NEW, meaningsText, suggested } from "./values.js";
+
+/** Connects the button and the dialogue. */
+export function startImports() {
+    find("import-labels").addEventListener("change", ({ target }) => {
+        const [file] = target.files;
+        target.value = "";
+        if (file && state.image) perform(null, () => importLabels(file, state.image));
+    });
+}
+
+async function importLabels(file, image) {
+    const address = path("/api/import", image.id);
+    try {
+        await sendFile("POST", address, file);
+    } catch (error) {
+        const values = error.answer?.values;
+        if (error.status !== 409 || !values) throw error;
+        const meanings = await ask(file, values);
+        if (meanings === null) return;
+        await sendFile("POST", `${address}?values=${encodeURIComponent(meanings)}`, file);
+    }
+    await readProject();
+    say(`The labels of ${file.name} were laid over ${image.name}. Undo takes them away.`, "good");
+}
+
+/** Asks which class each value stands for; null where the person does not say. */
+async function ask(file, values) {
+    const dialog = find("values-dialog");
+    find("values-file").textContent = file.name;
+    const lines = values.map(({ value, pixels }) => {
+        const field = make("select", { "aria-label": `Value ${value}` },
+            make("option", { value: "none" }, "nothing"),
+            classes().map((one) => make("option", { value: one.class }, one.name)),
+            make("option", { value: NEW }, "a new class"));
+        field.value = suggested(value, classes());
+        return { value, pixels, field };
+    });
+    fill(find("values-list"), lines.map(({ value, pixels, field }) => make("tr", {},
+        make("th", { scope: "row" }, value), make("td", {}, pixels.toLocaleString("en")), make("td", {}, field))));
+    dialog.returnValue = "";
+    dialog.showModal();
+    await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+    if (dialog.returnValue !== "yes") return null;
+    const chosen = [];
+    for (const { value, field } of lines) {
+        let meaning = field.value;
+        if (meaning === NEW) {
+            await addClass(`value ${value}`);
+            meaning = state.class;
+        }
+        chosen.push([value, meaning]);
+    }
+    return meaningsText(chosen);
+}

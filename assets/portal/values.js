@@ -1,0 +1,14 @@
+// What the values of a label file stand for.
+
+/** Stands for a class that there is not yet. */
+export const NEW = "new";
+
+/** What is chosen at first for a value: the class of this number, else nothing. */
+export function suggested(value, classes) {
+    return classes.some((one) => one.class === value) ? String(value) : "none";
+}
+
+/** The choices, pairs of a value and the number of a class or "none", as the server reads them. */
+export function meaningsText(chosen) {
+    return chosen.map(([value, meaning]) => `${value}:${meaning}`).join(",");
+}
