@@ -14,10 +14,11 @@ use crate::{Error, Result};
 pub struct ConvertArguments {
     /// An image, a stack, an array such as scan.h5:/entry/data, or a folder or quoted pattern of slices
     input: String,
-    /// The new file, or the folder of an OME-Zarr, whose ending says the format: tif, png, ome.zarr, h5, npy, mrc or nii
+    /// The new file, or the folder of an OME-Zarr, whose ending says the format: tif, ome.tif, btf (BigTIFF), png, ome.zarr,
+    /// h5, npy, mrc or nii
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Format of the file: tiff, png, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
+    /// Format of the file: tiff, ome-tiff, png, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Write OME-Zarr of version 0.4 for older viewers, or 0.5
@@ -67,7 +68,7 @@ pub(super) fn format(format: Option<&str>, ome: &str, out: &Path) -> Result<Stac
             Error::setting(
                 "out",
                 out.display(),
-                "its ending must be tif, png, ome.zarr, h5, npy, mrc or nii; give one of these, or `format`",
+                "its ending must be tif, ome.tif, btf, png, ome.zarr, h5, npy, mrc or nii; give one of these, or `format`",
             )
         })?,
     };

@@ -311,3 +311,36 @@ fn an_image_that_is_to_be_shown_turned_is_taken_as_it_is_stored_with_a_word() {
     assert_eq!(bench.read("stored.tif").into_raw_vec_and_offset().0, [7.0, 8.0, 9.0]);
     assert!(!bench.run("inspect plain.tif").stderr.contains("shown"));
 }
+
+#[test]
+fn ome_tiff_and_bigtiff_are_written_where_the_name_or_the_format_says_so() {
+    let bench = Bench::new();
+    let values = Array4::from_shape_fn((2, 6, 4, 5), |(c, z, y, x)| (c * 100 + z * 20 + y * 5 + x) as f64);
+    stack(&bench, "s.tif", NumberType::U16, &values);
+    bench.succeeds("convert s.tif --out v.npy");
+    for (arguments, path, is_ome, is_big) in [
+        ("v.npy --axes ZCYX --out a.ome.tif", "a.ome.tif", true, false),
+        ("v.npy --axes ZCYX --out a.OME.tiff", "a.OME.tiff", true, false),
+        ("v.npy --axes ZCYX --out a.ome.btf", "a.ome.btf", true, true),
+        ("v.npy --axes TCYX --out a.tf8", "a.tf8", false, true),
+        ("v.npy --axes ZCYX --out b --format ome-tiff", "b", true, false),
+        ("v.npy --axes ZCYX --out c.tif", "c.tif", false, false),
+    ] {
+        bench.succeeds(&format!("convert {arguments}"));
+        let bytes = std::fs::read(bench.path(path)).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert_eq!(text.contains("<OME "), is_ome, "{path}");
+        assert_eq!(bytes[2], if is_big { 43 } else { 42 }, "{path}");
+        if is_ome {
+            assert!(text.contains(r#"SizeC="2" SizeZ="6" SizeT="1""#), "{text}");
+        }
+        assert_eq!(bits(&bench, path), bits(&bench, "s.tif"), "{path}");
+    }
+    // One image with channels, and a picture.
+    bench.succeeds("convert v.npy --axes ZCYX --slices 2..3 --out one.ome.tif");
+    assert_eq!(volume(&bench, "one.ome.tif").channels(), 2);
+    write_png_rgb8(bench.path("p.png"), &Array3::from_shape_fn((3, 4, 3), |(y, x, c)| (y * 20 + x * 5 + c) as u8))
+        .unwrap();
+    bench.succeeds("convert p.png --out p.ome.tif");
+    assert_eq!(bits(&bench, "p.ome.tif"), bits(&bench, "p.png"));
+}

@@ -22,8 +22,10 @@ const DATASET: &str = "/data";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StackFormat {
-    /// A TIFF file of a page for each plane.
+    /// A TIFF file of a page for each plane; by the ending of its name with OME-XML, or BigTIFF whatever its size.
     Tiff,
+    /// A TIFF file of a page for each plane, with OME-XML whatever it is called.
+    OmeTiff,
     /// A PNG file, of one image only.
     Png,
     /// HDF5, the dataset `/data`.
@@ -42,8 +44,9 @@ pub enum StackFormat {
 
 impl StackFormat {
     /// The formats that people may ask for, by name.
-    pub const NAMES: [(&'static str, StackFormat); 6] = [
+    pub const NAMES: [(&'static str, StackFormat); 7] = [
         ("tiff", StackFormat::Tiff),
+        ("ome-tiff", StackFormat::OmeTiff),
         ("zarr", StackFormat::Zarr),
         ("hdf5", StackFormat::Hdf5),
         ("npy", StackFormat::Npy),
@@ -51,11 +54,11 @@ impl StackFormat {
         ("nifti", StackFormat::Nifti),
     ];
 
-    /// What the ending of a name says, such as that of `a.ome.zarr`; `None` for endings of other files.
+    /// What the ending of a name says, such as that of `a.ome.zarr`; `None` for endings of other files. OME-TIFF is TIFF here.
     pub fn of_name(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         Some(match ending.as_str() {
-            "tif" | "tiff" => StackFormat::Tiff,
+            "tif" | "tiff" | "btf" | "tf8" => StackFormat::Tiff,
             "zarr" => StackFormat::Zarr,
             "h5" | "hdf5" | "hdf" | "nxs" | "he5" => StackFormat::Hdf5,
             "npy" | "npz" => StackFormat::Npy,
@@ -74,6 +77,7 @@ impl StackFormat {
     pub fn ending(self) -> &'static str {
         match self {
             StackFormat::Tiff => "tif",
+            StackFormat::OmeTiff => "ome.tif",
             StackFormat::Png => "png",
             StackFormat::Hdf5 => "h5",
             StackFormat::Npy => "npy",
@@ -206,7 +210,8 @@ impl NewStack {
     ) -> Result<StackSink<T>> {
         let Extent { y, x, .. } = self.extent;
         let file: Box<dyn StackFile> = match format {
-            StackFormat::Tiff => Box::new(tiff::new_stack(self, content)?),
+            StackFormat::Tiff => Box::new(tiff::new_stack(self, content, false)?),
+            StackFormat::OmeTiff => Box::new(tiff::new_stack(self, content, true)?),
             StackFormat::Png => {
                 let colours = match content {
                     Content::Labels(LabelFormat::Png8, Some(palette)) => {
@@ -238,7 +243,7 @@ pub(super) fn open_typed(stack: TypedStack, format: StackFormat) -> Result<Box<d
         StackFormat::Nifti => nifti::create(stack),
         StackFormat::Zarr => Ok(Box::new(ZarrFile::begin(stack, OmeVersion::V05)?)),
         StackFormat::Zarr04 => Ok(Box::new(ZarrFile::begin(stack, OmeVersion::V04)?)),
-        StackFormat::Tiff | StackFormat::Png => {
+        StackFormat::Tiff | StackFormat::OmeTiff | StackFormat::Png => {
             Err(Error::output(&stack.path, "is written page by page; this is for arrays"))
         }
     }

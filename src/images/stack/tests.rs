@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
 use tiff::decoder::DecodingResult;
 
 use super::create::open_typed;
 use super::*;
 use crate::geometry::tiles::tiles;
 use crate::images::source::SampleKind;
-use crate::images::{VoxelSize, discover, open_volume, read_values};
+use crate::images::{NumberType, Sink, VoxelSize, discover, open_volume, read_values};
 
 const UNSIGNED: fn(u8) -> SampleType = |bits| SampleType { kind: SampleKind::Unsigned, bits };
 const FLOAT: SampleType = SampleType { kind: SampleKind::Float, bits: 32 };
@@ -177,7 +178,6 @@ fn what_does_not_fit_is_refused() {
 #[test]
 #[ignore = "needs Python with h5py, mrcfile and nibabel; tests/run.sh runs it"]
 fn stacks_are_read_by_other_programs() {
-    let python = std::env::var("MSD_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
     let folder = tempfile::tempdir().unwrap();
     let signed = SampleType { kind: SampleKind::Signed, bits: 32 };
     for (format, ending) in FORMATS() {
@@ -194,7 +194,56 @@ fn stacks_are_read_by_other_programs() {
             }
         }
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/read_stacks.py");
-    let status = Command::new(&python).arg(script).arg(folder.path()).status();
+    check_with_python("read_stacks.py", folder.path());
+}
+
+/// Runs a script of `tests/images` on a folder.
+fn check_with_python(script: &str, folder: &Path) {
+    let python = std::env::var("MSD_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images").join(script);
+    let status = Command::new(&python).arg(script).arg(folder).status();
     assert!(status.unwrap_or_else(|error| panic!("{python}: {error}")).success());
+}
+
+/// Python with tifffile and numpy is the one that `MSD_GPU_PYTHON` names, else `python3`.
+#[test]
+#[ignore = "needs Python with tifffile; tests/run.sh runs it"]
+fn tiff_stacks_are_read_by_other_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wanted = Vec::new();
+    for ending in ["tif", "tiff", "btf", "tf8", "ome.tif", "ome.tiff", "ome.btf", "ome.tf8"] {
+        for axes in [&[('Z', 4)][..], &[('T', 2), ('Z', 3)], &[('Z', 2), ('T', 3)]] {
+            for channels in [1, 2] {
+                let numbers = NumberType::U16;
+                let letters: String = axes.iter().map(|(axis, _)| *axis).collect();
+                let file = format!("{letters}_{channels}_{numbers}.{ending}");
+                let size = VoxelSize { z: 2.0, y: 0.5, x: 0.25, unit: "\u{b5}m".into() };
+                let extent = Extent::new(axes.iter().map(|(_, length)| length).product(), 5, 6);
+                let new = NewStack {
+                    channels,
+                    layout: Some(StackLayout::with(axes, Some(size))),
+                    ..NewStack::new(folder.path().join(&file), extent)
+                };
+                let mut sink = new.numbers(StackFormat::Tiff, numbers, false).unwrap();
+                let all = ndarray::Array4::from_shape_fn((channels, extent.z, 5, 6), |(c, z, y, x)| {
+                    number(c, z, y, x) as f64
+                });
+                sink.write(Window::whole(extent), all.view()).unwrap();
+                Box::new(sink).done().unwrap();
+                let mut shape: Vec<usize> = axes.iter().map(|(_, length)| *length).collect();
+                shape.extend((channels > 1).then_some(channels));
+                shape.extend([5, 6]);
+                let names = format!("{letters}{}YX", if channels > 1 { "C" } else { "" });
+                wanted.push(json!({
+                    "file": file, "axes": names, "shape": shape, "channels": channels, "type": numbers.to_string(),
+                    // ImageJ has one order of axes, for others there is OME-XML.
+                    "ome": ending.starts_with("ome") || letters == "ZT",
+                    "big": ending.ends_with("btf") || ending.ends_with("tf8"),
+                    "size": [2.0, 0.5, 0.25],
+                }));
+            }
+        }
+    }
+    std::fs::write(folder.path().join("wanted.json"), json!(wanted).to_string()).unwrap();
+    check_with_python("read_tiffs.py", folder.path());
 }

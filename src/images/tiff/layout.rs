@@ -10,7 +10,7 @@ use super::voxel::{first_page, of_page};
 use crate::images::label_format::LabelFormat;
 use crate::images::number_type::NumberType;
 use crate::images::source::ImageSource;
-use crate::images::units::MICROMETRE;
+use crate::images::units::{ANGSTROM, MICROMETRE, factor};
 use crate::images::volume::VoxelSize;
 
 /// How the images of a TIFF file lie, for results that are to lie in the same way.
@@ -41,6 +41,13 @@ impl StackLayout {
     pub(crate) fn of_image(image: &ImageSource) -> Option<Self> {
         let layout = Some(Self::of(image, 1)).filter(|layout| layout.voxel_size.is_some())?;
         Some(Self { is_single: true, ..layout })
+    }
+
+    /// That of `count` slices in a file with OME-XML: `known`, as far as it is of as many.
+    pub(super) fn ome_of(known: Option<&Self>, count: usize) -> Self {
+        let known = known.cloned().unwrap_or_else(|| Self::slices(count));
+        let axes = if known.planes() == count { known.axes } else { vec![('Z', count)] };
+        Self { axes, is_ome: true, is_single: false, ..known }
     }
 
     /// Whether the channels of an image lie side by side in one page; else each has a page of its own.
@@ -152,13 +159,12 @@ impl StackLayout {
 
     /// What the first page of a file says that has these planes of `width` x `height` pixels.
     pub(super) fn description(&self, pixel: PixelType, height: usize, width: usize) -> Description {
-        let size = self.voxel_size.as_ref().filter(|size| size.unit.is_ascii() || size.unit == MICROMETRE);
+        let size = self.voxel_size.as_ref().and_then(in_ascii);
+        let size = size.as_ref();
         if self.is_ome || !self.suits_imagej(pixel) {
             let text = self.ome(pixel, height, width, size);
             // Other programs read the size of pixels from the tags.
-            let centimetres = size.filter(|size| size.unit == MICROMETRE);
-            let resolution = centimetres.map(|size| [10_000.0 / size.x, 10_000.0 / size.y]);
-            return Description { text, resolution, in_centimetres: true };
+            return Description { text, resolution: self.in_centimetres(), in_centimetres: true };
         }
         let text = self.imagej(size);
         Description { text, resolution: size.map(|size| [1.0 / size.x, 1.0 / size.y]), in_centimetres: false }
@@ -167,16 +173,16 @@ impl StackLayout {
     /// What a page says of which each pixel has several numbers that are no colours: its resolution alone, as the descriptions of ImageJ and
     /// OME have a page for each channel. `None` where the unit of its size is none of length that is known.
     pub(super) fn description_of_samples(&self) -> Option<Description> {
-        let size = self.voxel_size.as_ref()?;
-        let of_a_centimetre = match size.unit.as_str() {
-            MICROMETRE => 1e4,
-            "nm" => 1e7,
-            "mm" => 10.0,
-            "cm" => 1.0,
-            _ => return None,
-        };
-        let resolution = Some([of_a_centimetre / size.x, of_a_centimetre / size.y]);
+        let resolution = Some(self.in_centimetres()?);
         Some(Description { text: String::new(), resolution, in_centimetres: true })
+    }
+
+    /// Pixels for each centimetre, along x and y, where the size of pixels is known in a unit of length.
+    fn in_centimetres(&self) -> Option<[f64; 2]> {
+        let size = self.voxel_size.as_ref()?;
+        // Whole numbers, so that a size whose reciprocal is one gives that.
+        let of_a_centimetre = factor("cm", &size.unit).map(|units| if units > 1.0 { units.round() } else { units })?;
+        Some([of_a_centimetre / size.x, of_a_centimetre / size.y])
     }
 
     fn imagej(&self, size: Option<&VoxelSize>) -> String {
@@ -279,6 +285,18 @@ impl PixelType {
             NumberType::F32 => PixelType::Float32,
         }
     }
+}
+
+/// A size in a unit whose sign a description can have, which is ASCII, besides micrometres, of which there are other spellings.
+fn in_ascii(size: &VoxelSize) -> Option<VoxelSize> {
+    let size = match size.unit.as_str() {
+        ANGSTROM => {
+            let VoxelSize { z, y, x, .. } = *size;
+            VoxelSize { z: z / 10.0, y: y / 10.0, x: x / 10.0, unit: "nm".into() }
+        }
+        _ => size.clone(),
+    };
+    Some(size).filter(|size| size.unit.is_ascii() || size.unit == MICROMETRE)
 }
 
 /// What a first page says of the pages of its file.

@@ -21,6 +21,8 @@ pub(super) struct StackForm<'a> {
     pub(super) description: Option<&'a Description>,
     /// The colours in which programs show numbers of 8 bits.
     pub(super) palette: Option<&'a Palette>,
+    /// Whether it is a BigTIFF file also where it is small.
+    pub(super) is_big: bool,
 }
 
 /// Where everything is in a file.
@@ -154,7 +156,7 @@ impl StackForm<'_> {
         let page_bytes = self.page_bytes()?;
         let all = page_bytes.checked_mul(pages as u64)?;
         // Directories take some hundred bytes each.
-        let is_big = all.checked_add(pages as u64 * 512)? >= MAX_CLASSIC_TIFF_BYTES as u64;
+        let is_big = self.is_big || all.checked_add(pages as u64 * 512)? >= MAX_CLASSIC_TIFF_BYTES as u64;
         let word = if is_big { 8 } else { 4 };
         let (entry_bytes, ends) = if is_big { (20, 16) } else { (12, 6) };
         let (first, others) = (self.entries(true)?, self.entries(false)?);
