@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::discovery::DiscoveryArguments;
 use super::progress::ImageProgress;
-use crate::images::{Conversion, StackFormat, convert};
+use crate::images::{Conversion, NewPlace, StackFormat, convert};
 use crate::{Error, Result};
 
 /// Arguments of `convert`.
@@ -15,7 +15,7 @@ pub struct ConvertArguments {
     /// An image, a stack, an array such as scan.h5:/entry/data, or a folder or quoted pattern of slices
     input: String,
     /// The new file, or the folder of an OME-Zarr, whose ending says the format: tif, ome.tif, btf (BigTIFF), png, ome.zarr,
-    /// h5, npy, mrc or nii
+    /// h5, npy, mrc or nii; c.h5:/entry/data names the dataset too, which else is /data
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Format of the file: tiff, ome-tiff, png, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
@@ -54,6 +54,8 @@ pub fn run(arguments: ConvertArguments) -> Result<()> {
 
 /// What `--format`, `--ome` and the ending of `--out` say.
 pub(super) fn format(format: Option<&str>, ome: &str, out: &Path) -> Result<StackFormat> {
+    let NewPlace { path: out, .. } = NewPlace::of(out)?;
+    let out = out.as_path();
     let format = match format {
         Some(name) => {
             let all = || StackFormat::NAMES.into_iter().chain([("png", StackFormat::Png)]);

@@ -12,7 +12,7 @@ use super::read_labels::read_labels;
 use super::sink::Sink;
 use super::slices::{Slices, check_one_volume};
 use super::source::ImageSource;
-use super::stack::{NewStack, StackFormat};
+use super::stack::{NewPlace, NewStack, StackFormat};
 use super::statistics::Statistics;
 use super::tiff::StackLayout;
 use super::volume::Volume;
@@ -72,7 +72,8 @@ impl FromStr for ValueWindow {
     }
 }
 
-/// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there.
+/// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there; of an HDF5 file
+/// the dataset may be named too, as in `c.h5:/entry/data`.
 ///
 /// Slices are read and written at the same time, a few at a time in memory. The axes along which slices lie and the size of pixels are kept where the format has them.
 ///
@@ -87,6 +88,8 @@ pub fn convert(
     watcher: &mut dyn Watcher,
 ) -> Result<()> {
     check_one_volume(path, &pages)?;
+    let NewPlace { path: out, dataset } = NewPlace::of(out)?;
+    let out = out.as_path();
     check_other(out, &pages)?;
     let slices = Slices::new(path, pages)?;
     let pages = slices.pages();
@@ -104,6 +107,7 @@ pub fn convert(
     let new = NewStack {
         channels: if wishes.labels { 1 } else { first.channels },
         layout: (!says_nothing).then_some(layout),
+        dataset,
         ..NewStack::new(out, slices.extent())
     };
     let largest = match (wishes.window, numbers.largest()) {

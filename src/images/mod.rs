@@ -102,7 +102,7 @@ pub(crate) use slab::check_slab;
 pub(crate) use slices::check_one_volume;
 pub use slices::{Slices, open_volume};
 pub use source::ImageSource;
-pub use stack::{ClassLook, Content, NewStack, SharedStack, StackFile, StackFormat, StackSink};
+pub use stack::{ClassLook, Content, NewPlace, NewStack, SharedStack, StackFile, StackFormat, StackSink};
 pub use statistics::Statistics;
 pub use tiff::{StackLayout, TiffSink, write_tiff_f32};
 pub use volume::{Volume, VoxelSize};

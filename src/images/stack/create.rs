@@ -209,6 +209,12 @@ impl NewStack {
         store: Store<T>,
     ) -> Result<StackSink<T>> {
         let Extent { y, x, .. } = self.extent;
+        if let Some(dataset) = &self.dataset
+            && format != StackFormat::Hdf5
+        {
+            let problem = format!("only HDF5 files have places inside, such as {dataset}; leave it out");
+            return Err(Error::output(&self.path, problem));
+        }
         let file: Box<dyn StackFile> = match format {
             StackFormat::Tiff => Box::new(tiff::new_stack(self, content, false)?),
             StackFormat::OmeTiff => Box::new(tiff::new_stack(self, content, true)?),
@@ -237,7 +243,10 @@ impl NewStack {
 /// [`crate::Error::Output`] for a file that cannot be written, or that the format cannot hold.
 pub(super) fn open_typed(stack: TypedStack, format: StackFormat) -> Result<Box<dyn StackFile>> {
     match format {
-        StackFormat::Hdf5 => hdf5::create(stack, DATASET),
+        StackFormat::Hdf5 => {
+            let dataset = stack.dataset.clone().unwrap_or_else(|| DATASET.to_owned());
+            hdf5::create(stack, &dataset)
+        }
         StackFormat::Npy => npy::create(stack),
         StackFormat::Mrc => mrc::create(stack),
         StackFormat::Nifti => nifti::create(stack),

@@ -29,6 +29,7 @@ fn stack(path: &Path, extent: Extent, channels: usize, numbers: SampleType) -> T
         written: 0,
         work: None,
         share: None,
+        dataset: None,
     }
 }
 
