@@ -24,7 +24,8 @@ pub struct ConvertArguments {
     /// Write OME-Zarr of version 0.4 for older viewers, or 0.5
     #[arg(long, value_name = "VERSION", default_value = "0.5", value_parser = ["0.4", "0.5"])]
     ome: String,
-    /// Type of the numbers: u8, u16, i32 or f32; values are rounded to whole ones, and must fit [default: as they are stored]
+    /// Type of the numbers: u8, u16, u32, u64, i8, i16, i32, i64, f16, f32 or f64; values are rounded to whole ones, and must
+    /// fit [default: as they are stored]
     #[arg(long, value_name = "TYPE")]
     dtype: Option<String>,
     /// Values that become 0 and the largest number of a whole type, such as 0..4095, or percentiles, such as 1%..99%; what

@@ -257,9 +257,8 @@ impl Products {
     /// Refuses a name for the labels or values whose format does not hold them.
     fn check_name(&self, grouping: &Grouping) -> Result<()> {
         let (Some(name), Some(wanted)) = (&self.name, self.format) else { return Ok(()) };
-        let refused = |problem: String| {
-            Err(Error::setting("out", self.folder.join(&name.file).display(), problem))
-        };
+        let refused =
+            |problem: String| Err(Error::setting("out", self.folder.join(&name.file).display(), problem));
         if let (StackFormat::Png, Some(stack)) = (wanted, grouping.stacks.first()) {
             let count = stack.members.len();
             let what = &stack.name;
@@ -314,7 +313,9 @@ impl Products {
     fn file_as(&self, product: Product, stem: &str, wanted: StackFormat) -> (PathBuf, StackFormat) {
         let format = product.format(wanted, self.channels);
         let ending = match &self.name {
-            Some(name) if format == wanted && product.is_main() => return (self.folder.join(&name.file), format),
+            Some(name) if format == wanted && product.is_main() => {
+                return (self.folder.join(&name.file), format);
+            }
             // Other files of the result end as it does, where they are of its format.
             Some(name) if format == wanted => name.ending.as_str(),
             _ => format.ending(),

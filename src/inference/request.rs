@@ -60,10 +60,16 @@ impl Destination {
         if let Some(wanted) = packed_ending(&new.path) {
             return Err(Error::setting("out", out.display(), wanted));
         }
-        let fits = |named: &StackFormat| *named == by_name || (*named, by_name) == (StackFormat::OmeTiff, StackFormat::Tiff);
+        let fits = |named: &StackFormat| {
+            *named == by_name || (*named, by_name) == (StackFormat::OmeTiff, StackFormat::Tiff)
+        };
         if named.is_some_and(|named| !fits(&named)) {
             let found = format!("'{}' for {}", format.unwrap_or_default(), out.display());
-            return Err(Error::setting("format", found, "its ending says another one; leave out one of the two"));
+            return Err(Error::setting(
+                "format",
+                found,
+                "its ending says another one; leave out one of the two",
+            ));
         }
         let folder = new.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         Ok(Self {

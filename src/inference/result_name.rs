@@ -57,7 +57,8 @@ mod tests {
                 ResultName::of(&NewPlace { path: path.into(), dataset: None });
             (file.into_string().unwrap(), stem, ending)
         };
-        let named = |file: &str, stem: &str, ending: &str| (file.to_owned(), stem.to_owned(), ending.to_owned());
+        let named =
+            |file: &str, stem: &str, ending: &str| (file.to_owned(), stem.to_owned(), ending.to_owned());
         assert_eq!(of("r/q.OME.zarr"), named("q.OME.zarr", "q", "OME.zarr"));
         assert_eq!(of("r/q.zarr"), named("q.zarr", "q", "zarr"));
         assert_eq!(of("a.b.tiff"), named("a.b.tiff", "a.b", "tiff"));

@@ -23,8 +23,21 @@ fn a_result_has_the_name_that_it_was_given_in_every_format() {
     bench.succeeds(&format!("{PREDICT} s.tif --out plain"));
     let wanted = labels(&bench, "plain/s.tif");
     for name in [
-        "q.tif", "q.TIFF", "q.ome.tif", "q.ome.btf", "q.tf8", "q.zarr", "q.ome.zarr", "q.h5", "q.hdf5", "q.nxs",
-        "q.mrc", "q.mrcs", "q.rec", "q.npy", "q.nii",
+        "q.tif",
+        "q.TIFF",
+        "q.ome.tif",
+        "q.ome.btf",
+        "q.tf8",
+        "q.zarr",
+        "q.ome.zarr",
+        "q.h5",
+        "q.hdf5",
+        "q.nxs",
+        "q.mrc",
+        "q.mrcs",
+        "q.rec",
+        "q.npy",
+        "q.nii",
     ] {
         let call = format!("{PREDICT} s.tif --out r/{name}");
         let said = bench.run(&format!("{call} --verify"));

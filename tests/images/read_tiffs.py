@@ -57,6 +57,11 @@ def check(folder, wanted):
         if file.is_ome:
             check_ome(file, wanted)
             check_resolution(file.pages[0], 3, wanted)
+        elif file.is_shaped:
+            # Types that neither ImageJ nor OME-XML have.
+            assert file.shaped_metadata[0]["spacing"] == wanted["size"][0], file.shaped_metadata
+            assert file.shaped_metadata[0]["unit"] == "um"
+            check_resolution(file.pages[0], 3, wanted)
         else:
             assert file.imagej_metadata["spacing"] == wanted["size"][0], file.imagej_metadata
             assert file.imagej_metadata["unit"] == "micron"

@@ -35,7 +35,8 @@ impl VolumeArguments {
     /// [`crate::Error::Setting`] or [`crate::Error::Output`] for a format that there is not.
     pub(super) fn format(&self) -> Result<StackFormat> {
         if NewPlace::of(&self.out)?.dataset.is_some() {
-            let wanted = "the volume is the dataset /data of its file; leave out the colon and what is behind it";
+            let wanted =
+                "the volume is the dataset /data of its file; leave out the colon and what is behind it";
             return Err(Error::setting("out", self.out.display(), wanted));
         }
         format(self.format.as_deref(), &self.ome, &self.out)

@@ -87,6 +87,22 @@ impl StackFormat {
         }
     }
 
+    /// The type in which numbers of the type `numbers` are stored in the file `path`: that one, or where the format does not have it the
+    /// next one that holds all of them, or the largest.
+    pub(in crate::images) fn type_for(self, numbers: NumberType, path: &Path) -> NumberType {
+        let is_ome = self == StackFormat::OmeTiff || self == StackFormat::Tiff && tiff::has_ome_name(path);
+        match (self, numbers) {
+            (
+                StackFormat::Mrc,
+                NumberType::U32 | NumberType::U64 | NumberType::I32 | NumberType::I64 | NumberType::F64,
+            ) => NumberType::F32,
+            (StackFormat::Nifti, NumberType::F16) => NumberType::F32,
+            (_, NumberType::F16) if is_ome => NumberType::F32,
+            (_, NumberType::U64 | NumberType::I64) if is_ome => NumberType::F64,
+            _ => numbers,
+        }
+    }
+
     /// Whether a file holds several channels of each pixel.
     pub fn holds_channels(self) -> bool {
         self != StackFormat::Mrc
@@ -174,12 +190,26 @@ impl NewStack {
     /// # Errors
     /// As [`NewStack::labels`].
     pub fn numbers(&self, format: StackFormat, numbers: NumberType, colours: bool) -> Result<StackSink<f64>> {
+        self.stored(format, numbers, colours, numbers.store())
+    }
+
+    /// As [`NewStack::numbers`], of numbers that are stored as `store` does it.
+    ///
+    /// # Errors
+    /// As [`NewStack::labels`].
+    pub(in crate::images) fn stored<T: Copy + Default>(
+        &self,
+        format: StackFormat,
+        numbers: NumberType,
+        colours: bool,
+        store: Store<T>,
+    ) -> Result<StackSink<T>> {
         if format == StackFormat::Png {
             self.check_png(numbers)?;
         }
         let colours = colours && numbers == NumberType::U8 && self.channels == 3;
         let content = if colours { Content::Colours } else { Content::Numbers(numbers) };
-        self.open(format, content, numbers.store())
+        self.open(format, content, store)
     }
 
     /// Refuses what no PNG file holds.

@@ -98,7 +98,8 @@ impl NewStack {
     }
 
     fn of_type(&self, numbers: SampleType) -> TypedStack {
-        let NewStack { path, extent, channels, layout, classes, resume, written, work, share, dataset } = self.clone();
+        let NewStack { path, extent, channels, layout, classes, resume, written, work, share, dataset } =
+            self.clone();
         let layout = layout.unwrap_or_else(|| StackLayout::slices(extent.z));
         TypedStack { path, extent, channels, numbers, layout, classes, resume, written, work, share, dataset }
     }

@@ -34,11 +34,15 @@ impl NewPlace {
             None => return Ok(whole),
             Some(StackFormat::Hdf5) => {}
             Some(_) => {
-                return wrong("only HDF5 files have places inside; leave out the colon and what is behind it");
+                return wrong(
+                    "only HDF5 files have places inside; leave out the colon and what is behind it",
+                );
             }
         }
         let names: Vec<&str> = dataset.split('/').filter(|name| !name.is_empty()).collect();
-        let is_name = |name: &&str| name.len() <= MOST_NAME_BYTES && !["." , ".."].contains(name) && !name.contains('\0');
+        let is_name = |name: &&str| {
+            name.len() <= MOST_NAME_BYTES && ![".", ".."].contains(name) && !name.contains('\0')
+        };
         if names.is_empty() || !names.iter().all(is_name) {
             return wrong("behind the colon there must be the name of a dataset, such as result.h5:/data");
         }

@@ -47,12 +47,9 @@ fn part(stack: &TypedStack, part: Window) -> DecodingResult {
             }
         }
     }
-    match (stack.numbers.kind, stack.numbers.bits) {
-        (SampleKind::Unsigned, 8) => DecodingResult::U8(all.iter().map(|n| *n as u8).collect()),
-        (SampleKind::Unsigned, _) => DecodingResult::U16(all.iter().map(|n| *n as u16).collect()),
-        (SampleKind::Signed, _) => DecodingResult::I32(all.iter().map(|n| *n as i32).collect()),
-        _ => DecodingResult::F32(all.iter().map(|n| *n as f32).collect()),
-    }
+    let store = NumberType::holding(stack.numbers).store();
+    let all: Vec<f64> = all.into_iter().map(|n| n as f64).collect();
+    store(ndarray::ArrayView4::from_shape((1, 1, 1, all.len()), &all).unwrap()).unwrap()
 }
 
 /// Writes images from `first` to before `end`, in parts where the format takes them.
@@ -180,13 +177,15 @@ fn what_does_not_fit_is_refused() {
 #[ignore = "needs Python with h5py, mrcfile and nibabel; tests/run.sh runs it"]
 fn stacks_are_read_by_other_programs() {
     let folder = tempfile::tempdir().unwrap();
-    let signed = SampleType { kind: SampleKind::Signed, bits: 32 };
     for (format, ending) in FORMATS() {
-        for numbers in [UNSIGNED(8), UNSIGNED(16), signed, FLOAT] {
+        for (_, numbers) in NumberType::NAMES {
+            let is_wider = format.type_for(numbers, folder.path()) != numbers;
             for (channels, images) in [(1, 1), (1, 7), (1, 5000), (3, 7)] {
-                if format == StackFormat::Mrc && (channels > 1 || numbers == signed) {
+                let is_long = images > 100 && !matches!(numbers, NumberType::U8 | NumberType::F32);
+                if is_wider || is_long || format == StackFormat::Mrc && channels > 1 {
                     continue;
                 }
+                let numbers = numbers.sample();
                 let path = folder.path().join(format!("{channels}_{images}_{numbers}.{ending}"));
                 let new = stack(&path, Extent::new(images, 5, 6), channels, numbers);
                 let mut file = open_typed(new.clone(), format).unwrap();
@@ -213,9 +212,15 @@ fn tiff_stacks_are_read_by_other_programs() {
     let folder = tempfile::tempdir().unwrap();
     let mut wanted = Vec::new();
     for ending in ["tif", "tiff", "btf", "tf8", "ome.tif", "ome.tiff", "ome.btf", "ome.tf8"] {
-        for axes in [&[('Z', 4)][..], &[('T', 2), ('Z', 3)], &[('Z', 2), ('T', 3)]] {
-            for channels in [1, 2] {
-                let numbers = NumberType::U16;
+        let of_axes = [&[('Z', 4)][..], &[('T', 2), ('Z', 3)], &[('Z', 2), ('T', 3)]];
+        let all = of_axes.into_iter().flat_map(|axes| [1, 2].map(|channels| (axes, channels)));
+        for (axes, channels) in all {
+            for (_, numbers) in NumberType::NAMES {
+                let is_ome = ending.starts_with("ome");
+                let pixel_of_ome = StackFormat::OmeTiff.type_for(numbers, folder.path());
+                if is_ome && pixel_of_ome != numbers {
+                    continue;
+                }
                 let letters: String = axes.iter().map(|(axis, _)| *axis).collect();
                 let file = format!("{letters}_{channels}_{numbers}.{ending}");
                 let size = VoxelSize { z: 2.0, y: 0.5, x: 0.25, unit: "\u{b5}m".into() };
@@ -234,11 +239,12 @@ fn tiff_stacks_are_read_by_other_programs() {
                 let mut shape: Vec<usize> = axes.iter().map(|(_, length)| *length).collect();
                 shape.extend((channels > 1).then_some(channels));
                 shape.extend([5, 6]);
+                let is_of_imagej = matches!(numbers, NumberType::U8 | NumberType::U16 | NumberType::F32);
                 let names = format!("{letters}{}YX", if channels > 1 { "C" } else { "" });
                 wanted.push(json!({
                     "file": file, "axes": names, "shape": shape, "channels": channels, "type": numbers.to_string(),
-                    // ImageJ has one order of axes, for others there is OME-XML.
-                    "ome": ending.starts_with("ome") || letters == "ZT",
+                    // ImageJ has one order of axes and few types, for others there is OME-XML where it has them.
+                    "ome": is_ome || pixel_of_ome == numbers && !(is_of_imagej && letters != "ZT"),
                     "big": ending.ends_with("btf") || ending.ends_with("tf8"),
                     "size": [2.0, 0.5, 0.25],
                 }));

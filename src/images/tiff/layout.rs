@@ -1,8 +1,11 @@
 //! How the planes of a TIFF stack lie and how large its pixels are: read from one file, and said in another.
 //!
-//! ImageJ's description is written where it can say everything, as most programs understand it; else OME-XML.
+//! ImageJ's description is written where it can say everything, as most programs understand it; else OME-XML, or where that has no name for
+//! the type of numbers, what tifffile writes.
 
 use std::path::Path;
+
+use serde_json::json;
 
 use super::metadata;
 use super::pages::frame;
@@ -154,7 +157,7 @@ impl StackLayout {
     /// Whether ImageJ knows the order of the axes and has numbers of this kind.
     fn suits_imagej(&self, pixel: PixelType) -> bool {
         let order: Vec<Option<usize>> = self.axes.iter().map(|(letter, _)| "TZC".find(*letter)).collect();
-        order.is_sorted() && pixel != PixelType::Int32
+        order.is_sorted() && matches!(pixel.numbers(), NumberType::U8 | NumberType::U16 | NumberType::F32)
     }
 
     /// What the first page of a file says that has these planes of `width` x `height` pixels.
@@ -162,7 +165,10 @@ impl StackLayout {
         let size = self.voxel_size.as_ref().and_then(in_ascii);
         let size = size.as_ref();
         if self.is_ome || !self.suits_imagej(pixel) {
-            let text = self.ome(pixel, height, width, size);
+            let text = match pixel.ome_name() {
+                Some(kind) => self.ome(kind, pixel, height, width, size),
+                None => self.shape(height, width, size),
+            };
             // Other programs read the size of pixels from the tags.
             return Description { text, resolution: self.in_centimetres(), in_centimetres: true };
         }
@@ -181,7 +187,8 @@ impl StackLayout {
     fn in_centimetres(&self) -> Option<[f64; 2]> {
         let size = self.voxel_size.as_ref()?;
         // Whole numbers, so that a size whose reciprocal is one gives that.
-        let of_a_centimetre = factor("cm", &size.unit).map(|units| if units > 1.0 { units.round() } else { units })?;
+        let of_a_centimetre =
+            factor("cm", &size.unit).map(|units| if units > 1.0 { units.round() } else { units })?;
         Some([of_a_centimetre / size.x, of_a_centimetre / size.y])
     }
 
@@ -203,15 +210,29 @@ impl StackLayout {
         text + "loop=false\n"
     }
 
-    fn ome(&self, pixel: PixelType, height: usize, width: usize, size: Option<&VoxelSize>) -> String {
+    /// The axes as tifffile writes them, for numbers that ImageJ and OME-XML do not have.
+    fn shape(&self, height: usize, width: usize, size: Option<&VoxelSize>) -> String {
+        let outer = self.axes.iter().filter(|(_, length)| *length > 1);
+        let letters: String = outer.clone().map(|(letter, _)| *letter).chain(['Y', 'X']).collect();
+        let shape: Vec<usize> = outer.map(|(_, length)| *length).chain([height, width]).collect();
+        let mut text = json!({"shape": shape, "axes": letters});
+        if let Some(size) = size {
+            text["spacing"] = json!(size.z);
+            text["unit"] = json!(if size.unit == MICROMETRE { "um" } else { &size.unit });
+        }
+        text.to_string()
+    }
+
+    fn ome(
+        &self,
+        kind: &str,
+        pixel: PixelType,
+        height: usize,
+        width: usize,
+        size: Option<&VoxelSize>,
+    ) -> String {
         let mut order: String = self.axes.iter().rev().map(|(letter, _)| *letter).collect();
         order.extend("CZT".chars().filter(|letter| self.length(*letter) == 1 && !self.has(*letter)));
-        let kind = match pixel {
-            PixelType::Uint8 | PixelType::Colours => "uint8",
-            PixelType::Uint16 => "uint16",
-            PixelType::Int32 => "int32",
-            PixelType::Float32 => "float",
-        };
         let samples = if pixel == PixelType::Colours { 3 } else { 1 };
         let channels = self.length('C');
         let sizes = match size {
@@ -258,10 +279,8 @@ impl StackLayout {
 /// The numbers of the pages that a description is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PixelType {
-    Uint8,
-    Uint16,
-    Int32,
-    Float32,
+    /// Of one type.
+    Numbers(NumberType),
     /// Red, green and blue of 8 bits each.
     Colours,
 }
@@ -269,21 +288,34 @@ pub(super) enum PixelType {
 impl PixelType {
     /// That of labels.
     pub(super) fn of(format: LabelFormat) -> Self {
-        match format {
-            LabelFormat::Png8 => PixelType::Uint8,
-            LabelFormat::Png16 => PixelType::Uint16,
-            LabelFormat::Tiff32 => PixelType::Int32,
+        PixelType::Numbers(match format {
+            LabelFormat::Png8 => NumberType::U8,
+            LabelFormat::Png16 => NumberType::U16,
+            LabelFormat::Tiff32 => NumberType::I32,
+        })
+    }
+
+    /// The type of each number.
+    pub(super) fn numbers(self) -> NumberType {
+        match self {
+            PixelType::Numbers(numbers) => numbers,
+            PixelType::Colours => NumberType::U8,
         }
     }
 
-    /// That of numbers of this type.
-    pub(super) fn of_numbers(numbers: NumberType) -> Self {
-        match numbers {
-            NumberType::U8 => PixelType::Uint8,
-            NumberType::U16 => PixelType::Uint16,
-            NumberType::I32 => PixelType::Int32,
-            NumberType::F32 => PixelType::Float32,
-        }
+    /// What OME-XML calls the type; `None` where it has no name for it.
+    pub(super) fn ome_name(self) -> Option<&'static str> {
+        Some(match self.numbers() {
+            NumberType::U8 => "uint8",
+            NumberType::U16 => "uint16",
+            NumberType::U32 => "uint32",
+            NumberType::I8 => "int8",
+            NumberType::I16 => "int16",
+            NumberType::I32 => "int32",
+            NumberType::F32 => "float",
+            NumberType::F64 => "double",
+            NumberType::F16 | NumberType::U64 | NumberType::I64 => return None,
+        })
     }
 }
 
@@ -355,14 +387,15 @@ mod tests {
     #[test]
     fn imagej_is_told_what_it_knows() {
         let described = layout(&[('T', 3), ('Z', 2)], false).with_channels(4);
-        let described = described.description(PixelType::Float32, 5, 6);
+        let described = described.description(PixelType::Numbers(NumberType::F32), 5, 6);
         let text = "ImageJ=\nimages=24\nchannels=4\nslices=2\nframes=3\nhyperstack=true\nmode=grayscale\nunit=micron\nspacing=2\nloop=false\n";
         assert_eq!((described.text.as_str(), described.in_centimetres), (text, false));
         assert_eq!(described.resolution, Some([4.0, 2.0]));
         // Another order, or numbers that it does not have.
-        for (axes, pixel) in
-            [(vec![('Z', 2), ('T', 3)], PixelType::Uint8), (vec![('Z', 6)], PixelType::Int32)]
-        {
+        for (axes, pixel) in [
+            (vec![('Z', 2), ('T', 3)], PixelType::Numbers(NumberType::U8)),
+            (vec![('Z', 6)], PixelType::Numbers(NumberType::I32)),
+        ] {
             assert!(layout(&axes, false).description(pixel, 5, 6).text.starts_with("<?xml"));
         }
     }
@@ -370,7 +403,7 @@ mod tests {
     #[test]
     fn ome_xml_is_understood_as_it_is_meant() {
         let ome = layout(&[('Z', 2), ('T', 3)], true).with_channels(2);
-        let described = ome.description(PixelType::Float32, 5, 6);
+        let described = ome.description(PixelType::Numbers(NumberType::F32), 5, 6);
         assert!(described.text.is_ascii() && described.in_centimetres);
         assert!(described.text.contains(r#"DimensionOrder="XYCTZ""#), "{}", described.text);
         let frame = metadata::Frame { height: 5, width: 6, samples: 1, planar: false };

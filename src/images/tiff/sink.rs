@@ -13,6 +13,7 @@ use crate::geometry::{Extent, Window};
 use crate::images::label_format::LabelFormat;
 use crate::images::labels::Palette;
 use crate::images::limits::side;
+use crate::images::number_type::NumberType;
 use crate::images::sink::Sink;
 use crate::images::stack::{Content, FixedFile, NewStack, Places, StackSink, Store, store_labels};
 
@@ -37,7 +38,7 @@ impl TiffSink<f32> {
     /// [`Error::Output`] for no or more than 65 535 channels, an empty volume, or a file that cannot be written.
     pub fn values(path: impl AsRef<Path>, extent: Extent, channels: usize) -> Result<Self> {
         let store: Store<f32> = |values| Ok(DecodingResult::F32(values.iter().copied().collect()));
-        Self::new(path.as_ref(), extent, channels, PixelType::Float32, store)
+        Self::new(path.as_ref(), extent, channels, PixelType::Numbers(NumberType::F32), store)
     }
 }
 
@@ -66,7 +67,7 @@ impl TiffSink<i64> {
     #[must_use]
     pub fn coloured(mut self, palette: &Palette) -> Self {
         // The format has palettes of 16 bits too, but few programs.
-        self.palette = (self.pixel == PixelType::Uint8).then(|| Box::new(*palette));
+        self.palette = (self.pixel == PixelType::Numbers(NumberType::U8)).then(|| Box::new(*palette));
         self.said()
     }
 }
@@ -81,7 +82,7 @@ fn stack_file(path: &Path, resume: bool, form: StackForm<'_>) -> Result<FixedFil
 }
 
 /// Whether the name of a file ends as those of OME-TIFF files do, such as `a.ome.tif`.
-fn has_ome_name(path: &Path) -> bool {
+pub(in crate::images) fn has_ome_name(path: &Path) -> bool {
     let before_ending = path.file_stem().map(Path::new);
     before_ending.and_then(Path::extension).is_some_and(|inner| inner.eq_ignore_ascii_case("ome"))
 }
@@ -101,17 +102,25 @@ pub(in crate::images) fn new_stack(stack: &NewStack, content: Content<'_>, ome: 
     let Extent { z, y, x } = stack.extent;
     let (pixel, palette) = match content {
         Content::Labels(format, palette) => (PixelType::of(format), palette),
-        Content::Values => (PixelType::Float32, None),
+        Content::Values => (PixelType::Numbers(NumberType::F32), None),
         Content::Colours => (PixelType::Colours, None),
-        Content::Numbers(numbers) => (PixelType::of_numbers(numbers), None),
+        Content::Numbers(numbers) => (PixelType::Numbers(numbers), None),
     };
-    let palette = palette.filter(|_| pixel == PixelType::Uint8);
-    let layout = match ome || has_ome_name(&stack.path) {
+    let palette = palette.filter(|_| pixel == PixelType::Numbers(NumberType::U8));
+    let ome = ome || has_ome_name(&stack.path);
+    if ome && pixel.ome_name().is_none() {
+        let problem = format!(
+            "OME-TIFF files hold no {}; give another `dtype`, or write a file that ends in .tif without .ome, .h5 or .npy",
+            pixel.numbers()
+        );
+        return Err(Error::output(&stack.path, problem));
+    }
+    let layout = match ome {
         true => Some(StackLayout::ome_of(stack.layout.as_ref(), z)),
         false => stack.layout.clone(),
     };
-    let side_by_side = layout.as_ref().is_none_or(StackLayout::has_channels_inside)
-        || matches!(content, Content::Colours);
+    let side_by_side =
+        layout.as_ref().is_none_or(StackLayout::has_channels_inside) || matches!(content, Content::Colours);
     let channels = if side_by_side { 1 } else { stack.channels };
     let pages = z.saturating_mul(channels);
     let layout = layout.map(|layout| layout.with_channels(channels));

@@ -7,6 +7,7 @@ use super::tags::names;
 use super::write::MAX_CLASSIC_TIFF_BYTES;
 use crate::geometry::Extent;
 use crate::images::labels::Palette;
+use crate::images::source::SampleKind;
 use crate::images::stack::Places;
 
 /// A stack that is to be written.
@@ -53,18 +54,14 @@ const ALIGNMENT: u64 = 16;
 
 impl PixelType {
     fn bits(self) -> u16 {
-        match self {
-            PixelType::Uint8 | PixelType::Colours => 8,
-            PixelType::Uint16 => 16,
-            PixelType::Int32 | PixelType::Float32 => 32,
-        }
+        self.numbers().sample().bits.into()
     }
 
     fn sample_format(self) -> u16 {
-        match self {
-            PixelType::Int32 => SIGNED,
-            PixelType::Float32 => FLOAT,
-            _ => UNSIGNED,
+        match self.numbers().sample().kind {
+            SampleKind::Unsigned => UNSIGNED,
+            SampleKind::Signed => SIGNED,
+            SampleKind::Float => FLOAT,
         }
     }
 }
