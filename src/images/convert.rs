@@ -176,7 +176,7 @@ fn write_slices<N: Copy + Default + Send>(
     pages: &[ImageSource],
     mut sink: StackSink<N>,
     progress: &mut Progress<'_>,
-    read: impl Fn(&ImageSource) -> Result<Array3<N>> + Send,
+    read: impl Fn(&ImageSource) -> Result<Array3<N>> + Send + Sync,
     change: impl Fn(&mut Array3<N>),
 ) -> Result<()> {
     let Extent { z, y, x } = sink.extent();
