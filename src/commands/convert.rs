@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::discovery::DiscoveryArguments;
+use super::evaluate::voxel_size;
 use super::progress::ImageProgress;
 use crate::images::{Conversion, NewPlace, StackFormat, convert};
 use crate::{Error, Result};
@@ -35,6 +36,10 @@ pub struct ConvertArguments {
     /// Take images as labels: the numbers of palettes instead of their colours
     #[arg(long)]
     labels: bool,
+    /// How large a pixel is, such as 0.65um, or 2x0.65x0.65um along z, y and x, where the input does not know it, or wrongly
+    /// [default: what the input says]
+    #[arg(long, value_name = "SIZE")]
+    voxel_size: Option<String>,
     #[command(flatten)]
     discovery: DiscoveryArguments,
 }
@@ -47,6 +52,7 @@ pub fn run(arguments: ConvertArguments) -> Result<()> {
         numbers: arguments.dtype.as_deref().map(str::parse).transpose()?,
         window: arguments.window.as_deref().map(str::parse).transpose()?,
         labels: arguments.labels,
+        voxel_size: arguments.voxel_size.as_deref().map(|text| voxel_size("voxel_size", text)).transpose()?,
     };
     let pages = arguments.discovery.discovery(None).discover(input)?;
     let mut progress = ImageProgress::over(1);

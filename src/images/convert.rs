@@ -15,14 +15,14 @@ use super::source::{ImageSource, SampleKind};
 use super::stack::{NewPlace, NewStack, StackFormat, StackSink};
 use super::statistics::Statistics;
 use super::tiff::StackLayout;
-use super::volume::Volume;
+use super::volume::{Volume, VoxelSize};
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Window};
 use crate::pipeline::pipeline;
 use crate::watcher::{ImageReport, ImageWork, Watcher};
 
 /// How a stack is converted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Conversion {
     /// The format of the new file.
     pub format: StackFormat,
@@ -32,6 +32,8 @@ pub struct Conversion {
     pub window: Option<ValueWindow>,
     /// Whether the numbers of palettes are wanted and not their colours, and one channel of whole numbers.
     pub labels: bool,
+    /// How large a pixel is, in a unit of length; `None` for what the stack says.
+    pub voxel_size: Option<VoxelSize>,
 }
 
 /// Which values become 0 and the largest whole number of a type; those beyond are clipped.
@@ -102,7 +104,10 @@ pub fn convert(
     let numbers = numbers_of(wishes, NumberType::holding(first.samples), out);
     let Extent { z, x, .. } = slices.extent();
     // The file is begun before anything is read, so that what it does not hold is told at once.
-    let layout = StackLayout::of(&pages[0], z);
+    let mut layout = StackLayout::of(&pages[0], z);
+    if let Some(size) = &wishes.voxel_size {
+        layout = layout.with_voxel_size(Some(size.clone().checked()?));
+    }
     let says_nothing = z == 1 && layout.voxel_size().is_none();
     let new = NewStack {
         channels: if wishes.labels { 1 } else { first.channels },
