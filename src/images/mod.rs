@@ -68,6 +68,7 @@ mod sink;
 mod slab;
 mod slices;
 mod source;
+mod space;
 mod stack;
 mod statistics;
 mod tiff;

@@ -71,7 +71,11 @@ impl VoxelSize {
         let unit = sign(&self.unit).to_owned();
         if factor(&unit, MICROMETRE).is_none() {
             let found = format!("in '{}'", self.unit);
-            return Err(Error::setting("voxel_size", found, "the unit must be a length such as nm, um, mm or m"));
+            return Err(Error::setting(
+                "voxel_size",
+                found,
+                "the unit must be a length such as nm, um, mm or m",
+            ));
         }
         Ok(Self { unit, ..self })
     }

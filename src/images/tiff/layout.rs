@@ -13,6 +13,7 @@ use super::voxel::{first_page, of_page};
 use crate::images::label_format::LabelFormat;
 use crate::images::number_type::NumberType;
 use crate::images::source::ImageSource;
+use crate::images::space::Space;
 use crate::images::units::{ANGSTROM, MICROMETRE, factor};
 use crate::images::volume::VoxelSize;
 
@@ -26,12 +27,14 @@ pub struct StackLayout {
     is_ome: bool,
     /// Whether it is of an image by itself, whose channels lie side by side in one page.
     is_single: bool,
+    /// Where the stack lies in space, for formats that say so.
+    space: Option<Space>,
 }
 
 impl StackLayout {
     /// That of `count` slices of which nothing more is known.
     pub fn slices(count: usize) -> Self {
-        Self { axes: vec![('Z', count)], voxel_size: None, is_ome: false, is_single: false }
+        Self { axes: vec![('Z', count)], voxel_size: None, is_ome: false, is_single: false, space: None }
     }
 
     /// That of the TIFF file which holds `count` images, of which `image` is one; as [`StackLayout::slices`] where the file
@@ -64,12 +67,11 @@ impl StackLayout {
             let known = axes.iter().all(|(letter, _)| "TZ".contains(*letter))
                 && axes.iter().map(|(_, length)| length).product::<usize>() == count;
             let axes = if known && !axes.is_empty() { axes } else { vec![('Z', count)] };
-            return Self {
-                axes,
-                voxel_size: image.array.voxel_size().cloned(),
-                is_ome: false,
-                is_single: false,
-            };
+            let voxel_size = image.array.voxel_size().cloned();
+            let distance = voxel_size.as_ref().map_or(0.0, |size| size.z);
+            let space = image.array.space().cloned();
+            let space = space.map(|space| space.from_slice(image.array.slice_of(image.number), distance));
+            return Self { axes, voxel_size, space, ..Self::slices(count) };
         }
         // Planes are kept where an image is something else than a page as the file has it.
         let channels_apart = !image.planes.is_empty();
@@ -100,7 +102,7 @@ impl StackLayout {
                 && axes.iter().map(|(_, n)| n).product::<usize>() == count
         });
         let axes = fitting.unwrap_or_else(|| vec![('Z', count)]);
-        Some(Self { axes, voxel_size, is_ome: description.contains("<OME"), is_single: false })
+        Some(Self { axes, voxel_size, is_ome: description.contains("<OME"), ..Self::slices(count) })
     }
 
     /// With `count` channels for each image, which lie in a page each.
@@ -115,9 +117,10 @@ impl StackLayout {
         self
     }
 
-    /// With pixels of this size.
+    /// With pixels of this size. Where a stack lies in space is not known any more where they had another one.
     #[must_use]
     pub fn with_voxel_size(mut self, size: Option<VoxelSize>) -> Self {
+        self.space = self.space.filter(|_| self.voxel_size == size);
         self.voxel_size = size;
         self
     }
@@ -126,6 +129,7 @@ impl StackLayout {
     #[must_use]
     pub(in crate::images) fn finer(mut self, count: f64) -> Self {
         self.voxel_size = self.voxel_size.map(|size| size.finer(count));
+        self.space = self.space.filter(|_| count == 1.0);
         self
     }
 
@@ -144,10 +148,15 @@ impl StackLayout {
         self.voxel_size.as_ref()
     }
 
+    /// Where the stack lies in space, where that is known.
+    pub(in crate::images) fn space(&self) -> Option<&Space> {
+        self.space.as_ref()
+    }
+
     /// With axes and the size of a pixel from elsewhere than a TIFF file.
     #[cfg(test)]
     pub(in crate::images) fn with(axes: &[(char, usize)], voxel_size: Option<VoxelSize>) -> Self {
-        Self { axes: axes.to_vec(), voxel_size, is_ome: false, is_single: false }
+        Self { axes: axes.to_vec(), voxel_size, ..Self::slices(0) }
     }
 
     fn length(&self, letter: char) -> usize {
@@ -369,7 +378,7 @@ mod tests {
 
     fn layout(axes: &[(char, usize)], is_ome: bool) -> StackLayout {
         let voxel_size = Some(VoxelSize { z: 2.0, y: 0.5, x: 0.25, unit: MICROMETRE.into() });
-        StackLayout { axes: axes.to_vec(), voxel_size, is_ome, is_single: false }
+        StackLayout { axes: axes.to_vec(), voxel_size, is_ome, ..StackLayout::slices(0) }
     }
 
     #[test]
