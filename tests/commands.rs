@@ -26,6 +26,8 @@ mod machine;
 mod memory;
 #[path = "commands/models.rs"]
 mod models;
+#[path = "commands/names.rs"]
+mod names;
 #[path = "commands/optimisation.rs"]
 mod optimisation;
 #[path = "commands/predict.rs"]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::discovery::DiscoveryArguments;
+use super::evaluate::voxel_size;
 use super::progress::ImageProgress;
-use crate::images::{Conversion, StackFormat, convert};
+use crate::images::{Conversion, NewPlace, StackFormat, convert};
 use crate::{Error, Result};
 
 /// Arguments of `convert`.
@@ -14,16 +15,18 @@ use crate::{Error, Result};
 pub struct ConvertArguments {
     /// An image, a stack, an array such as scan.h5:/entry/data, or a folder or quoted pattern of slices
     input: String,
-    /// The new file, or the folder of an OME-Zarr, whose ending says the format: tif, png, ome.zarr, h5, npy, mrc or nii
+    /// The new file, or the folder of an OME-Zarr, whose ending says the format: tif, ome.tif, btf (BigTIFF), png, ome.zarr,
+    /// h5, npy, mrc or nii; c.h5:/entry/data names the dataset too, which else is /data
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Format of the file: tiff, png, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
+    /// Format of the file: tiff, ome-tiff, png, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Write OME-Zarr of version 0.4 for older viewers, or 0.5
     #[arg(long, value_name = "VERSION", default_value = "0.5", value_parser = ["0.4", "0.5"])]
     ome: String,
-    /// Type of the numbers: u8, u16, i32 or f32; values are rounded to whole ones, and must fit [default: as they are stored]
+    /// Type of the numbers: u8, u16, u32, u64, i8, i16, i32, i64, f16, f32 or f64; values are rounded to whole ones, and must
+    /// fit [default: as they are stored]
     #[arg(long, value_name = "TYPE")]
     dtype: Option<String>,
     /// Values that become 0 and the largest number of a whole type, such as 0..4095, or percentiles, such as 1%..99%; what
@@ -33,6 +36,10 @@ pub struct ConvertArguments {
     /// Take images as labels: the numbers of palettes instead of their colours
     #[arg(long)]
     labels: bool,
+    /// How large a pixel is, such as 0.65um, or 2x0.65x0.65um along z, y and x, where the input does not know it, or wrongly
+    /// [default: what the input says]
+    #[arg(long, value_name = "SIZE")]
+    voxel_size: Option<String>,
     #[command(flatten)]
     discovery: DiscoveryArguments,
 }
@@ -45,6 +52,7 @@ pub fn run(arguments: ConvertArguments) -> Result<()> {
         numbers: arguments.dtype.as_deref().map(str::parse).transpose()?,
         window: arguments.window.as_deref().map(str::parse).transpose()?,
         labels: arguments.labels,
+        voxel_size: arguments.voxel_size.as_deref().map(|text| voxel_size("voxel_size", text)).transpose()?,
     };
     let pages = arguments.discovery.discovery(None).discover(input)?;
     let mut progress = ImageProgress::over(1);
@@ -53,6 +61,8 @@ pub fn run(arguments: ConvertArguments) -> Result<()> {
 
 /// What `--format`, `--ome` and the ending of `--out` say.
 pub(super) fn format(format: Option<&str>, ome: &str, out: &Path) -> Result<StackFormat> {
+    let NewPlace { path: out, .. } = NewPlace::of(out)?;
+    let out = out.as_path();
     let format = match format {
         Some(name) => {
             let all = || StackFormat::NAMES.into_iter().chain([("png", StackFormat::Png)]);
@@ -67,7 +77,7 @@ pub(super) fn format(format: Option<&str>, ome: &str, out: &Path) -> Result<Stac
             Error::setting(
                 "out",
                 out.display(),
-                "its ending must be tif, png, ome.zarr, h5, npy, mrc or nii; give one of these, or `format`",
+                "its ending must be tif, ome.tif, btf, png, ome.zarr, h5, npy, mrc or nii; give one of these, or `format`",
             )
         })?,
     };

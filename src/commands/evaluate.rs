@@ -392,7 +392,7 @@ fn correlate_halves(arguments: &EvaluateArguments, halves: &[String], page: Opti
 }
 
 /// Reads the size of a pixel, which the flag `name` gives: a number, or three along z, y and x, with a unit.
-fn voxel_size(name: &'static str, text: &str) -> Result<VoxelSize> {
+pub(super) fn voxel_size(name: &'static str, text: &str) -> Result<VoxelSize> {
     let end = text.find(|letter: char| !matches!(letter, '0'..='9' | '.' | 'x')).unwrap_or(text.len());
     let (numbers, unit) = text.split_at(end);
     let numbers: Option<Vec<f64>> = numbers

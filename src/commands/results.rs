@@ -13,11 +13,11 @@ use crate::{Error, Result};
 /// Which files are written for each image, and how large images are cut.
 #[derive(Debug, Args)]
 pub struct ResultArguments {
-    /// Folder for the results, which is made if it is not there; predict also takes the file of a single stack, such as
-    /// result.ome.zarr
+    /// Folder for the results, which is made if it is not there; predict also takes the file of a single result, such as
+    /// result.ome.zarr, or result.h5:/labels for the name of the dataset, which else is /data
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// Format of the results: tiff, zarr, hdf5, npy, mrc or nifti [default: that of each stack, and PNG or TIFF for images]
+    /// Format of the results: tiff, ome-tiff, zarr, hdf5, npy, mrc or nifti [default: that of each stack, and PNG or TIFF for images]
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Write OME-Zarr of version 0.4 for older viewers, or 0.5

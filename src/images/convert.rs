@@ -7,22 +7,22 @@ use ndarray::{Array3, Axis};
 
 use super::decode::header;
 use super::number_type::NumberType;
-use super::read::read_exact;
+use super::read::{read_exact, read_whole};
 use super::read_labels::read_labels;
 use super::sink::Sink;
 use super::slices::{Slices, check_one_volume};
-use super::source::ImageSource;
-use super::stack::{NewStack, StackFormat};
+use super::source::{ImageSource, SampleKind};
+use super::stack::{NewPlace, NewStack, StackFormat, StackSink};
 use super::statistics::Statistics;
 use super::tiff::StackLayout;
-use super::volume::Volume;
+use super::volume::{Volume, VoxelSize};
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Window};
 use crate::pipeline::pipeline;
 use crate::watcher::{ImageReport, ImageWork, Watcher};
 
 /// How a stack is converted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Conversion {
     /// The format of the new file.
     pub format: StackFormat,
@@ -32,6 +32,8 @@ pub struct Conversion {
     pub window: Option<ValueWindow>,
     /// Whether the numbers of palettes are wanted and not their colours, and one channel of whole numbers.
     pub labels: bool,
+    /// How large a pixel is, in a unit of length; `None` for what the stack says.
+    pub voxel_size: Option<VoxelSize>,
 }
 
 /// Which values become 0 and the largest whole number of a type; those beyond are clipped.
@@ -72,7 +74,8 @@ impl FromStr for ValueWindow {
     }
 }
 
-/// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there.
+/// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there; of an HDF5 file
+/// the dataset may be named too, as in `c.h5:/entry/data`.
 ///
 /// Slices are read and written at the same time, a few at a time in memory. The axes along which slices lie and the size of pixels are kept where the format has them.
 ///
@@ -87,6 +90,8 @@ pub fn convert(
     watcher: &mut dyn Watcher,
 ) -> Result<()> {
     check_one_volume(path, &pages)?;
+    let NewPlace { path: out, dataset } = NewPlace::of(out)?;
+    let out = out.as_path();
     check_other(out, &pages)?;
     let slices = Slices::new(path, pages)?;
     let pages = slices.pages();
@@ -97,13 +102,17 @@ pub fn convert(
         );
     }
     let numbers = numbers_of(wishes, NumberType::holding(first.samples), out);
-    let Extent { z, y, x } = slices.extent();
+    let Extent { z, x, .. } = slices.extent();
     // The file is begun before anything is read, so that what it does not hold is told at once.
-    let layout = StackLayout::of(&pages[0], z);
+    let mut layout = StackLayout::of(&pages[0], z);
+    if let Some(size) = &wishes.voxel_size {
+        layout = layout.with_voxel_size(Some(size.clone().checked()?));
+    }
     let says_nothing = z == 1 && layout.voxel_size().is_none();
     let new = NewStack {
         channels: if wishes.labels { 1 } else { first.channels },
         layout: (!says_nothing).then_some(layout),
+        dataset,
         ..NewStack::new(out, slices.extent())
     };
     let largest = match (wishes.window, numbers.largest()) {
@@ -118,8 +127,17 @@ pub fn convert(
         (_, largest) => largest.unwrap_or(1.0),
     };
     let colours = !wishes.labels && pages[0].array.is_none() && !first.planar;
-    let mut sink = new.numbers(wishes.format, numbers, colours)?;
+    let is_wide = first.samples.bits > 32 && first.samples.kind != SampleKind::Float;
+    // Floating-point numbers do not have all whole ones of 64 bits.
+    let whole = numbers.store_whole().filter(|_| is_wide && wishes.window.is_none());
     let mut progress = Progress { path, watcher, slices: z, passes: 1, done: 0 };
+    if let Some(store) = whole {
+        let sink = new.stored(wishes.format, numbers, colours, store)?;
+        write_slices(pages, sink, &mut progress, |page| stored_whole(page, wishes.labels), |_| {})?;
+        let _ = progress.step(&[out.to_path_buf()]);
+        return Ok(());
+    }
+    let sink = new.numbers(wishes.format, numbers, colours)?;
     let window = match wishes.window {
         None => None,
         Some(ValueWindow::Values(low, high)) => Some((low, high)),
@@ -142,14 +160,37 @@ pub fn convert(
             Some((from, to))
         }
     };
+    write_slices(
+        pages,
+        sink,
+        &mut progress,
+        |page| stored(page, wishes.labels),
+        |slice| {
+            if let Some(window) = window {
+                scale(slice, window, largest);
+            }
+        },
+    )?;
+    // The file is there: whoever stops the work now has come too late.
+    let _ = progress.step(&[out.to_path_buf()]);
+    Ok(())
+}
+
+/// Reads slices, changes them, and writes them to a file that gets its name when all are there.
+fn write_slices<N: Copy + Default + Send>(
+    pages: &[ImageSource],
+    mut sink: StackSink<N>,
+    progress: &mut Progress<'_>,
+    read: impl Fn(&ImageSource) -> Result<Array3<N>> + Send + Sync,
+    change: impl Fn(&mut Array3<N>),
+) -> Result<()> {
+    let Extent { z, y, x } = sink.extent();
     let numbered: Vec<(usize, &ImageSource)> = pages.iter().enumerate().collect();
     pipeline(
         &numbered,
-        |(_, page)| stored(page, wishes.labels),
+        |(_, page)| read(page),
         |(index, _), mut slice| {
-            if let Some(window) = window {
-                scale(&mut slice, window, largest);
-            }
+            change(&mut slice);
             if index + 1 < z {
                 progress.step(&[])?;
             }
@@ -159,10 +200,7 @@ pub fn convert(
             sink.write(Window::new(*index..index + 1, 0..y, 0..x), slice.view().insert_axis(Axis(1)))
         },
     )?;
-    Box::new(sink).done()?;
-    // The file is there: whoever stops the work now has come too late.
-    let _ = progress.step(&[out.to_path_buf()]);
-    Ok(())
+    Box::new(sink).done()
 }
 
 /// The numbers of a slice as they are stored; as `labels`, those of one channel, and of a palette instead of its colours.
@@ -173,19 +211,42 @@ fn stored(page: &ImageSource, labels: bool) -> Result<Array3<f64>> {
     }
 }
 
-/// The type of the new numbers.
-fn numbers_of(wishes: &Conversion, stored: NumberType, out: &Path) -> NumberType {
-    match (wishes.numbers, wishes.format) {
-        (Some(wanted), _) => wanted,
-        (None, StackFormat::Mrc) if stored == NumberType::I32 => {
-            log::warn!(
-                "{} gets float32 numbers, as MRC files have no int32: whole numbers beyond 16777216 are rounded",
-                out.display()
-            );
-            NumberType::F32
-        }
-        (None, _) => stored,
+/// As [`stored`], of whole numbers.
+fn stored_whole(page: &ImageSource, labels: bool) -> Result<Array3<i128>> {
+    match labels {
+        true => Ok(read_labels(page)?.mapv(i128::from).insert_axis(Axis(0))),
+        false => read_whole(page),
     }
+}
+
+/// The type of the new numbers: that of the stack, or where the format does not have it another one, which is told.
+fn numbers_of(wishes: &Conversion, stored: NumberType, out: &Path) -> NumberType {
+    let wanted = wishes.numbers.unwrap_or(stored);
+    let numbers = if wishes.numbers.is_some() { wanted } else { wishes.format.type_for(wanted, out) };
+    let out = out.display();
+    if wanted == NumberType::U8 && wishes.format == StackFormat::Mrc {
+        log::info!(
+            "{out} gets uint16 numbers, as programs do not agree on whether bytes in MRC files have a sign"
+        );
+    }
+    if numbers == wanted {
+        return numbers;
+    }
+    let rounded = match (wanted, numbers) {
+        (NumberType::F64, _) => Some("they are rounded".to_owned()),
+        (_, NumberType::F32) if wanted.largest().is_some() => {
+            Some("whole numbers beyond 16777216 are rounded".to_owned())
+        }
+        (_, NumberType::F64) => Some(format!("whole numbers beyond {} are rounded", 1_u64 << 53)),
+        _ => None,
+    };
+    match rounded {
+        Some(rounded) => {
+            log::warn!("{out} gets {numbers} numbers, as such files have no {wanted}: {rounded}");
+        }
+        None => log::info!("{out} gets {numbers} numbers, as such files have no {wanted}"),
+    }
+    numbers
 }
 
 /// Brings values into 0 to `largest`.

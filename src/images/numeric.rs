@@ -4,6 +4,8 @@
 pub(super) trait ToFloat: Copy {
     fn to_float(self) -> f64;
     fn to_single(self) -> f32;
+    /// Of a whole number, the same; of others the next one towards 0.
+    fn to_whole(self) -> i128;
 }
 
 macro_rules! to_float {
@@ -15,6 +17,10 @@ macro_rules! to_float {
 
             fn to_single(self) -> f32 {
                 self as f32
+            }
+
+            fn to_whole(self) -> i128 {
+                self as i128
             }
         })*
     };
@@ -30,9 +36,13 @@ impl ToFloat for half::f16 {
     fn to_single(self) -> f32 {
         self.to_f32()
     }
+
+    fn to_whole(self) -> i128 {
+        self.to_f64() as i128
+    }
 }
 
-/// A floating-point type in which images are read.
+/// A type in which images are read.
 pub(super) trait Real: Copy + Default {
     const BITS: u8;
 
@@ -52,5 +62,14 @@ impl Real for f64 {
 
     fn of(number: impl ToFloat) -> Self {
         number.to_float()
+    }
+}
+
+/// For whole numbers of 64 bits, of which floating-point numbers do not have all.
+impl Real for i128 {
+    const BITS: u8 = 128;
+
+    fn of(number: impl ToFloat) -> Self {
+        number.to_whole()
     }
 }

@@ -90,6 +90,14 @@ pub(super) fn read_exact(page: &ImageSource) -> Result<Array3<f64>> {
     read_parts_from(page, &origin(page)?, Purpose::Intensities, None)
 }
 
+/// As [`read_exact`], of whole numbers, none of which is rounded to float64.
+///
+/// # Errors
+/// As [`read_image`] for files that cannot be read.
+pub(super) fn read_whole(page: &ImageSource) -> Result<Array3<i128>> {
+    read_parts_from(page, &origin(page)?, Purpose::Intensities, None)
+}
+
 /// Reads one image part by part. Files that are decoded as a whole are decoded once.
 pub(crate) struct PartReader<'a> {
     page: &'a ImageSource,

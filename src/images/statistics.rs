@@ -37,7 +37,7 @@ impl Statistics {
         let values = match NumberType::holding(stored) {
             NumberType::U8 => Values::Counts(vec![0; 1 << 8]),
             NumberType::U16 => Values::Counts(vec![0; 1 << 16]),
-            NumberType::I32 | NumberType::F32 => {
+            _ => {
                 let mut every = total.div_ceil(MOST_SAMPLES).max(1);
                 // Else the same few columns would stand for all of them.
                 while every > 1 && common_divisor(every, width as u64) > 1 {

@@ -3,9 +3,12 @@
 /// How people write a millionth of a metre.
 pub(super) const MICROMETRE: &str = "\u{b5}m";
 
+/// How people write a ten thousand millionth of a metre.
+pub(super) const ANGSTROM: &str = "\u{c5}";
+
 /// Names of units in OME-Zarr and other files that spell them out, their signs, and how many metres they are.
 const UNITS: [(&str, &str, f64); 12] = [
-    ("angstrom", "\u{c5}", 1e-10),
+    ("angstrom", ANGSTROM, 1e-10),
     ("picometer", "pm", 1e-12),
     ("nanometer", "nm", 1e-9),
     ("micrometer", MICROMETRE, 1e-6),

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use ndarray::{Array, Array3, Array4, Dimension, IntoDimension};
 
+use super::units::{MICROMETRE, factor, sign};
 use crate::error::{Bytes, Error, Result};
 use crate::geometry::{Extent, Window};
 
@@ -60,6 +61,23 @@ impl VoxelSize {
     /// That of pixels of which `count` lie along one of these, in y and in x.
     pub(super) fn finer(self, count: f64) -> Self {
         Self { y: self.y / count, x: self.x / count, ..self }
+    }
+
+    /// The same with the sign of its unit, where that is a length.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for another unit.
+    pub(super) fn checked(self) -> Result<Self> {
+        let unit = sign(&self.unit).to_owned();
+        if factor(&unit, MICROMETRE).is_none() {
+            let found = format!("in '{}'", self.unit);
+            return Err(Error::setting(
+                "voxel_size",
+                found,
+                "the unit must be a length such as nm, um, mm or m",
+            ));
+        }
+        Ok(Self { unit, ..self })
     }
 }
 

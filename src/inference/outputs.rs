@@ -10,7 +10,8 @@ use super::ensemble::Found;
 use super::grouping::{Grouping, StackOf};
 use super::journal::Journal;
 use super::parts::Part;
-use super::products::{Product, Products, Rendered, Shown};
+use super::product::Product;
+use super::products::{Products, Rendered, Shown};
 use crate::Result;
 use crate::files::unfinished_name;
 use crate::geometry::{Extent, Window};
@@ -339,7 +340,7 @@ impl Stack {
         let mut files = Vec::new();
         let paths = products.stack_files(&self.source);
         for ((path, format), (_, rendered)) in paths.into_iter().zip(rendered) {
-            let stack = NewStack { path, ..stack.clone() };
+            let stack = NewStack { dataset: products.dataset_of(&path), path, ..stack.clone() };
             let mut file = OpenFile::open(stack, format, rendered, products)?;
             if let Some((_, part)) = before {
                 file.mark_written(self.own.start + written, &part.done_before)?;
@@ -365,6 +366,7 @@ fn open_image(
             layout: StackLayout::of_image(image),
             classes: products.looks(),
             resume,
+            dataset: products.dataset_of(&path),
             ..NewStack::new(path, part.whole)
         };
         let mut file = OpenFile::open(stack, format, rendered, products)?;

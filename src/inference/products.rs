@@ -7,6 +7,8 @@ use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Ix3};
 
 use super::ensemble::{Ensemble, Found};
 use super::grouping::{Grouping, StackOf};
+use super::product::Product;
+use super::result_name::ResultName;
 use crate::files::make_and_try;
 use crate::geometry::{Extent, Window};
 use crate::images::{
@@ -34,39 +36,6 @@ pub struct Wishes {
     pub uncertainty: bool,
     /// A file for each page of a stack, instead of a stack.
     pub pages: bool,
-}
-
-/// A file that is written for each image.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Product {
-    Labels(LabelFormat),
-    Values,
-    Probabilities,
-    Overlay,
-    Deviation,
-    Entropy,
-}
-
-impl Product {
-    fn file_name(self, stem: &str) -> String {
-        match self {
-            Product::Labels(format) => format!("{stem}.{}", format.ending()),
-            Product::Values => format!("{stem}.tif"),
-            Product::Probabilities => format!("{stem}_probabilities.tif"),
-            Product::Overlay => format!("{stem}_overlay.png"),
-            Product::Deviation => format!("{stem}_deviation.tif"),
-            Product::Entropy => format!("{stem}_entropy.tif"),
-        }
-    }
-
-    /// The name of the file that holds this of all images of a stack.
-    pub(super) fn stack_name(self, stem: &str) -> String {
-        match self {
-            Product::Labels(_) => format!("{stem}.tif"),
-            Product::Overlay => format!("{stem}_overlay.tif"),
-            other => other.file_name(stem),
-        }
-    }
 }
 
 /// One result of one image.
@@ -99,7 +68,7 @@ pub struct Products {
     /// The format that was asked for; `None` for that of each image.
     format: Option<StackFormat>,
     /// What the only result is called; `None` for the names of the images.
-    stem: Option<String>,
+    name: Option<ResultName>,
     /// The channels of values or probabilities.
     channels: usize,
 }
@@ -133,7 +102,7 @@ impl Products {
                 folder,
                 pages,
                 format: None,
-                stem: None,
+                name: None,
                 channels: usize::MAX,
             });
         };
@@ -149,7 +118,7 @@ impl Products {
         products.extend(deviation);
         products.extend(wishes.uncertainty.then_some(Product::Entropy));
         let (channels, pages) = (classes.len(), wishes.pages);
-        Ok(Self { classes: classes.clone(), products, folder, pages, format: None, stem: None, channels })
+        Ok(Self { classes: classes.clone(), products, folder, pages, format: None, name: None, channels })
     }
 
     /// Those of an ensemble.
@@ -186,6 +155,7 @@ impl Products {
             )));
         }
         let grouping = self.grouping(images);
+        self.check_name(&grouping)?;
         let stacks = grouping.stacks.iter().map(|stack| (&images[stack.first], self.stack_files(stack)));
         let alone = images.iter().zip(&grouping.places).filter(|(_, place)| place.is_none());
         let alone = alone.map(|(image, _)| (image, self.image_files(&image.stem)));
@@ -205,7 +175,7 @@ impl Products {
             // A single result that is called otherwise can lie beside its image.
             let in_danger = |image: &ImageSource| {
                 let path = image.real_path();
-                match &self.stem {
+                match &self.name {
                     None => path.parent() == Some(&place),
                     Some(_) => {
                         owners.keys().any(|file| path == place.join(file.file_name().unwrap_or_default()))
@@ -273,9 +243,41 @@ impl Products {
         format!("{:?}", Self { folder: PathBuf::new(), ..self.clone() })
     }
 
-    /// What the only result is called, where it has a name of its own.
+    /// What other files of the only result are called after, where it has a name of its own.
     pub(super) fn stem(&self) -> Option<&str> {
-        self.stem.as_deref()
+        self.name.as_ref().map(|name| name.stem.as_str())
+    }
+
+    /// The dataset of the HDF5 file at `path`, where one was named for it.
+    pub(super) fn dataset_of(&self, path: &Path) -> Option<String> {
+        let name = self.name.as_ref().filter(|name| path.file_name() == Some(name.file.as_os_str()))?;
+        name.dataset.clone()
+    }
+
+    /// Refuses a name for the labels or values whose format does not hold them.
+    fn check_name(&self, grouping: &Grouping) -> Result<()> {
+        let (Some(name), Some(wanted)) = (&self.name, self.format) else { return Ok(()) };
+        let refused =
+            |problem: String| Err(Error::setting("out", self.folder.join(&name.file).display(), problem));
+        if let (StackFormat::Png, Some(stack)) = (wanted, grouping.stacks.first()) {
+            let count = stack.members.len();
+            let what = &stack.name;
+            return refused(format!(
+                "a PNG file holds one image, and {what} has {count}; name a file that ends in .tif, or a folder, with `pages` for a file for each"
+            ));
+        }
+        let main = self.products.iter().copied().find(|product| product.is_main());
+        if main.is_some_and(|main| main.format(wanted, self.channels) != wanted) {
+            let what = match main {
+                Some(Product::Labels(_)) => "labels of 32 bits".to_owned(),
+                _ if self.channels == 1 => "values".to_owned(),
+                _ => format!("values of {} channels", self.channels),
+            };
+            return refused(format!(
+                "a file of that ending does not hold {what}; name one that ends in .tif, .h5, .npy or .ome.zarr"
+            ));
+        }
+        Ok(())
     }
 
     /// The folder of the files.
@@ -307,25 +309,26 @@ impl Products {
         self.products.iter().map(file).collect()
     }
 
-    /// The file of a product in the `wanted` format, or in TIFF where that cannot hold it.
+    /// The file of a product in the `wanted` format, or in TIFF where that cannot hold it. A name that was given is kept as it is.
     fn file_as(&self, product: Product, stem: &str, wanted: StackFormat) -> (PathBuf, StackFormat) {
-        let format = match product {
-            Product::Overlay => StackFormat::Tiff,
-            Product::Probabilities | Product::Values | Product::Deviation
-                if !wanted.holds_channels() && self.channels > 1 =>
-            {
-                StackFormat::Tiff
+        let format = product.format(wanted, self.channels);
+        let ending = match &self.name {
+            Some(name) if format == wanted && product.is_main() => {
+                return (self.folder.join(&name.file), format);
             }
-            Product::Labels(LabelFormat::Tiff32) if wanted == StackFormat::Mrc => StackFormat::Tiff,
-            _ => wanted,
+            // Other files of the result end as it does, where they are of its format.
+            Some(name) if format == wanted => name.ending.as_str(),
+            _ => format.ending(),
         };
-        let stem = self.stem.as_deref().unwrap_or(stem);
+        let stem = match (&self.name, format) {
+            (Some(name), _) => name.stem.as_str(),
+            // The first part of the ending is not named twice.
+            (None, StackFormat::OmeTiff) => stem.strip_suffix(".ome").unwrap_or(stem),
+            (None, _) => stem,
+        };
         let name = product.stack_name(stem);
-        let name = match format {
-            StackFormat::Tiff => name,
-            other => format!("{}.{}", name.strip_suffix(".tif").unwrap_or(&name), other.ending()),
-        };
-        (self.folder.join(name), format)
+        let name = name.strip_suffix(".tif").unwrap_or(&name);
+        (self.folder.join(format!("{name}.{ending}")), format)
     }
 
     /// Whether results have a format that was asked for, images by themselves too.
@@ -333,10 +336,10 @@ impl Products {
         self.format.is_some()
     }
 
-    /// The same with results in `format`, whatever images have; with `stem`, the only result is called that.
+    /// The same with results in `format`, whatever images have; with `name`, the only result is called that.
     #[must_use]
-    pub fn in_format(self, format: Option<StackFormat>, stem: Option<String>) -> Self {
-        Self { format, stem, ..self }
+    pub fn in_format(self, format: Option<StackFormat>, name: Option<ResultName>) -> Self {
+        Self { format, name, ..self }
     }
 
     /// The same with files of its own for each page of a stack.

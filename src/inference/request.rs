@@ -10,9 +10,10 @@ use super::ensemble::Ensemble;
 use super::failures::Failure;
 use super::predict::{Procedure, identity, predict_some};
 use super::products::{Products, Wishes};
+use super::result_name::{ResultName, packed_ending};
 use super::share::Share;
 use super::volumes::volume_of_each;
-use crate::images::{Discovery, ImageSource, SharedStack, StackFormat};
+use crate::images::{Discovery, ImageSource, NewPlace, SharedStack, StackFormat};
 use crate::network::{Model, Splits};
 use crate::watcher::Watcher;
 use crate::{Error, Result};
@@ -25,7 +26,7 @@ pub struct Destination {
     folder: PathBuf,
     format: Option<StackFormat>,
     /// What the only result is called, where a file is named.
-    stem: Option<String>,
+    name: Option<ResultName>,
 }
 
 impl Destination {
@@ -33,7 +34,7 @@ impl Destination {
     /// of each image or of the ending; with `older_ome`, OME-Zarr is written in version 0.4.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a format that there is not.
+    /// [`Error::Setting`] for a format that there is not or not under that name, and for names of packed files.
     pub fn new(out: &Path, format: Option<&str>, older_ome: bool) -> Result<Self> {
         let of_version = |format: StackFormat| match format {
             StackFormat::Zarr if older_ome => StackFormat::Zarr04,
@@ -47,27 +48,41 @@ impl Destination {
             })
         });
         let named = named.transpose()?;
-        // A folder that is there is one, whatever its name ends in; that of a Zarr is a result.
-        let by_name =
-            StackFormat::of_name(out).filter(|format| !out.is_dir() || *format == StackFormat::Zarr);
         let asked = out.to_path_buf();
-        let Some(by_name) = by_name else {
-            return Ok(Self { folder: asked.clone(), out: asked, format: named, stem: None });
+        let new = NewPlace::of(out)?;
+        let is_png = new.path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+        let by_name = if is_png { Some(StackFormat::Png) } else { StackFormat::of_name(&new.path) };
+        // A folder that is there is one, whatever its name ends in; that of a Zarr is a result.
+        let by_name = by_name.filter(|format| !new.path.is_dir() || *format == StackFormat::Zarr);
+        let Some(by_name) = by_name.map(of_version) else {
+            return Ok(Self { folder: asked.clone(), out: asked, format: named, name: None });
         };
-        let name = out.file_name().unwrap_or_default().to_string_lossy();
-        let stem = name.rsplit_once('.').map_or(name.as_ref(), |(stem, _)| stem);
-        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(wanted) = packed_ending(&new.path) {
+            return Err(Error::setting("out", out.display(), wanted));
+        }
+        let fits = |named: &StackFormat| {
+            *named == by_name || (*named, by_name) == (StackFormat::OmeTiff, StackFormat::Tiff)
+        };
+        if named.is_some_and(|named| !fits(&named)) {
+            let found = format!("'{}' for {}", format.unwrap_or_default(), out.display());
+            return Err(Error::setting(
+                "format",
+                found,
+                "its ending says another one; leave out one of the two",
+            ));
+        }
+        let folder = new.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         Ok(Self {
-            out: asked,
             folder: folder.unwrap_or(Path::new(".")).to_path_buf(),
-            format: Some(named.unwrap_or_else(|| of_version(by_name))),
-            stem: Some(stem.trim_end_matches(".ome").to_owned()),
+            out: asked,
+            format: Some(named.unwrap_or(by_name)),
+            name: Some(ResultName::of(&new)),
         })
     }
 
     /// Whether a file is named, for a single result.
     pub fn is_file(&self) -> bool {
-        self.stem.is_some()
+        self.name.is_some()
     }
 
     /// What `ensemble` writes there of what is wished for.
@@ -75,7 +90,7 @@ impl Destination {
     /// # Errors
     /// As [`Products::new`].
     pub fn products(&self, ensemble: &Ensemble, wishes: Wishes) -> Result<Products> {
-        Ok(Products::of(ensemble, wishes, &self.folder)?.in_format(self.format, self.stem.clone()))
+        Ok(Products::of(ensemble, wishes, &self.folder)?.in_format(self.format, self.name.clone()))
     }
 
     /// The folder that results lie in.

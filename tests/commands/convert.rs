@@ -53,35 +53,95 @@ fn all_of(numbers: NumberType, channels: usize) -> Array4<f64> {
             NumberType::U16 => f64::from(bits as u16),
             NumberType::I32 => f64::from(bits as i32),
             NumberType::F32 => f64::from((bits as i32) as f32 * 1.37e-12),
+            _ => f64::from(bits as u8 / 2),
         }
     })
 }
 
+/// The bytes of 210 numbers of a type, those of its ends among them; of floating-point numbers infinity and -0 too, but no NaN.
+fn bytes_of(name: &str) -> Vec<u8> {
+    let (kind, bytes) = (&name[..1], name[1..].parse::<usize>().unwrap() / 8);
+    let mut next = 1_u64;
+    let mut all: Vec<u64> = (0..210)
+        .map(|_| {
+            next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            next.rotate_left(29)
+        })
+        .collect();
+    let infinity = match name {
+        "f16" => 0x7c00,
+        "f32" => 0x7f80_0000,
+        _ => 0x7ff0_0000_0000_0000,
+    };
+    let sign = 1_u64 << (8 * bytes - 1);
+    match kind {
+        "f" => {
+            let is_nan = |bits: u64| bits & infinity == infinity;
+            all.iter_mut().filter(|bits| is_nan(**bits)).for_each(|bits| *bits = 0x1234);
+            all[..3].copy_from_slice(&[infinity, sign, 1]);
+        }
+        _ => all[..4].copy_from_slice(&[0, u64::MAX, sign, sign - 1]),
+    }
+    all.iter().flat_map(|bits| bits.to_le_bytes()[..bytes].to_vec()).collect()
+}
+
+/// An NPY file of the shape 5 x 6 x 7.
+fn npy(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let order = if name.ends_with('8') { '|' } else { '<' };
+    let (kind, size) = (&name[..1], name[1..].parse::<usize>().unwrap() / 8);
+    let text = format!("{{'descr': '{order}{kind}{size}', 'fortran_order': False, 'shape': (5, 6, 7), }}");
+    let mut file = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    file.extend(format!("{text:<117}\n").into_bytes());
+    file.extend(bytes);
+    file
+}
+
 #[test]
-fn numbers_are_the_same_in_every_format_and_back() {
+fn numbers_of_every_type_are_the_same_to_the_bit_in_every_format_and_back() {
     let bench = Bench::new();
     for (name, numbers) in NumberType::NAMES {
-        stack(&bench, "a.tif", numbers, &all_of(numbers, 1));
-        for ending in ENDINGS {
-            // MRC files have no whole numbers of 32 bits.
-            if ending == "mrc" && numbers == NumberType::I32 {
-                continue;
-            }
+        let bytes = bytes_of(name);
+        bench.bytes("a.npy", &npy(name, &bytes));
+        for ending in ["tif", "ome.tif", "btf", "ome.zarr", "h5", "npy", "mrc", "nii"] {
+            // No type of these files holds all numbers of these.
+            let is_rounded = match ending {
+                "mrc" => matches!(name, "u32" | "u64" | "i32" | "i64" | "f64"),
+                "ome.tif" => matches!(name, "u64" | "i64"),
+                _ => false,
+            };
             for ome in ["0.5", "0.4"].into_iter().take(if ending == "ome.zarr" { 2 } else { 1 }) {
-                let (there, back) =
-                    (format!("{name}{ome}.{ending}"), format!("{name}{ome}{ending}-back.tif"));
-                bench.succeeds(&format!("convert a.tif --out {there} --ome {ome}"));
-                bench.succeeds(&format!("convert {there} --dtype {name} --out {back}"));
-                for path in [&there, &back] {
-                    if numbers == NumberType::F32 {
-                        assert_eq!(bits(&bench, path), bits(&bench, "a.tif"), "{path}");
-                    } else {
-                        assert_eq!(labels(&bench, path), labels(&bench, "a.tif"), "{path}");
-                    }
+                let there = format!("{name}{ome}.{ending}");
+                let said = bench.run(&format!("convert a.npy --out {there} --ome {ome}"));
+                assert_eq!(said.code, 0, "{there}: {}", said.stderr);
+                let kept = match (ending, name) {
+                    ("mrc", "u8") => "uint16".to_owned(),
+                    ("nii" | "ome.tif", "f16") => "float32".to_owned(),
+                    ("mrc", _) if is_rounded => "float32".to_owned(),
+                    _ if is_rounded => "float64".to_owned(),
+                    _ => numbers.to_string(),
+                };
+                let json: Value =
+                    serde_json::from_str(&bench.succeeds(&format!("inspect {there} --json"))).unwrap();
+                assert_eq!(json["type"], kept, "{there}");
+                assert_eq!(
+                    said.stderr.contains("gets"),
+                    kept != numbers.to_string(),
+                    "{there}: {}",
+                    said.stderr
+                );
+                assert_eq!(said.stderr.contains("rounded"), is_rounded, "{there}: {}", said.stderr);
+                if !is_rounded {
+                    bench.succeeds(&format!("convert {there} --dtype {name} --out back.npy"));
+                    assert!(std::fs::read(bench.path("back.npy")).unwrap().ends_with(&bytes), "{there}");
                 }
             }
         }
     }
+    bench.refuses(
+        "convert a.npy --dtype f16 --out no.ome.tif",
+        &["OME-TIFF files hold no float16", "--dtype"],
+    );
+    bench.refuses("convert a.npy --dtype u32 --out no.mrc", &["MRC files hold no uint32"]);
     // No unfinished file is left.
     assert!(bench.names("").iter().all(|name| !name.starts_with('.')), "{:?}", bench.names(""));
 }
@@ -98,7 +158,8 @@ fn types_are_kept_where_nothing_else_is_wanted() {
         for ending in ENDINGS.into_iter().filter(|ending| *ending != "mrc") {
             let there = format!("{numbers}.{ending}");
             bench.succeeds(&format!("convert a.tif --out {there}"));
-            assert_eq!(kind(&there), numbers.to_string(), "{there}");
+            let wider = if ending == "nii" && numbers == NumberType::F16 { NumberType::F32 } else { numbers };
+            assert_eq!(kind(&there), wider.to_string(), "{there}");
             if numbers != NumberType::I32 {
                 assert_eq!(bits(&bench, &there), bits(&bench, "a.tif"), "{there}");
             }
@@ -154,7 +215,7 @@ fn values_are_rounded_scaled_and_refused() {
     bench.refuses("convert a.tif --out b.png", &["float32", "--dtype u16", "--window"]);
     bench.refuses("convert a.tif --window 0..1 --out b.tif", &["--window", "--dtype u8"]);
     bench.refuses("convert a.tif --window 1..0 --dtype u8 --out b.tif", &["--window is '1..0'", "1%..99%"]);
-    bench.refuses("convert a.tif --dtype u64 --out b.tif", &["--dtype is 'u64'", "u8, u16, i32, f32"]);
+    bench.refuses("convert a.tif --dtype u24 --out b.tif", &["--dtype is 'u24'", "u8, u16, u32"]);
     assert_eq!(bench.names(""), ["a.tif"]);
     bench.succeeds("convert a.tif --dtype u16 --out b.tif");
     assert_eq!(labels(&bench, "b.tif").into_raw_vec_and_offset().0, [0, 2, 100, 300]);
@@ -310,4 +371,151 @@ fn an_image_that_is_to_be_shown_turned_is_taken_as_it_is_stored_with_a_word() {
     bench.succeeds("convert set/a.tif --out stored.tif");
     assert_eq!(bench.read("stored.tif").into_raw_vec_and_offset().0, [7.0, 8.0, 9.0]);
     assert!(!bench.run("inspect plain.tif").stderr.contains("shown"));
+}
+
+#[test]
+fn ome_tiff_and_bigtiff_are_written_where_the_name_or_the_format_says_so() {
+    let bench = Bench::new();
+    let values = Array4::from_shape_fn((2, 6, 4, 5), |(c, z, y, x)| (c * 100 + z * 20 + y * 5 + x) as f64);
+    stack(&bench, "s.tif", NumberType::U16, &values);
+    bench.succeeds("convert s.tif --out v.npy");
+    for (arguments, path, is_ome, is_big) in [
+        ("v.npy --axes ZCYX --out a.ome.tif", "a.ome.tif", true, false),
+        ("v.npy --axes ZCYX --out a.OME.tiff", "a.OME.tiff", true, false),
+        ("v.npy --axes ZCYX --out a.ome.btf", "a.ome.btf", true, true),
+        ("v.npy --axes TCYX --out a.tf8", "a.tf8", false, true),
+        ("v.npy --axes ZCYX --out b --format ome-tiff", "b", true, false),
+        ("v.npy --axes ZCYX --out c.tif", "c.tif", false, false),
+    ] {
+        bench.succeeds(&format!("convert {arguments}"));
+        let bytes = std::fs::read(bench.path(path)).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert_eq!(text.contains("<OME "), is_ome, "{path}");
+        assert_eq!(bytes[2], if is_big { 43 } else { 42 }, "{path}");
+        if is_ome {
+            assert!(text.contains(r#"SizeC="2" SizeZ="6" SizeT="1""#), "{text}");
+        }
+        assert_eq!(bits(&bench, path), bits(&bench, "s.tif"), "{path}");
+    }
+    // One image with channels, and a picture.
+    bench.succeeds("convert v.npy --axes ZCYX --slices 2..3 --out one.ome.tif");
+    assert_eq!(volume(&bench, "one.ome.tif").channels(), 2);
+    write_png_rgb8(
+        bench.path("p.png"),
+        &Array3::from_shape_fn((3, 4, 3), |(y, x, c)| (y * 20 + x * 5 + c) as u8),
+    )
+    .unwrap();
+    bench.succeeds("convert p.png --out p.ome.tif");
+    assert_eq!(bits(&bench, "p.ome.tif"), bits(&bench, "p.png"));
+}
+
+#[test]
+fn the_size_of_pixels_is_what_the_user_says() {
+    let bench = Bench::new();
+    stack(&bench, "s.tif", NumberType::U8, &all_of(NumberType::U8, 1));
+    with_axes(&bench, "a.tif");
+    for (input, size, wanted, unit) in [
+        ("s.tif", "2x0.65x0.5um", [2.0, 0.65, 0.5], "\u{b5}m"),
+        ("s.tif", "30nm", [30.0; 3], "nm"),
+        // Also where the input says another one.
+        ("a.tif", "0.25mm", [0.25; 3], "mm"),
+    ] {
+        for ending in ["tif", "ome.tif", "ome.zarr", "nii", "h5"] {
+            let path = format!("out.{ending}");
+            bench.succeeds(&format!("convert {input} --voxel-size {size} --out {path}"));
+            let volume = volume(&bench, &path);
+            let found = volume.voxel_size().unwrap();
+            let metres = |unit: &str| match unit {
+                "mm" => 1e-3,
+                "nm" => 1e-9,
+                _ => 1e-6,
+            };
+            let factor = metres(&found.unit) / metres(unit);
+            for (found, wanted) in [found.z, found.y, found.x].into_iter().zip(wanted) {
+                assert!((found * factor / wanted - 1.0).abs() < 1e-6, "{path} {size}: {found} for {wanted}");
+            }
+            let path = bench.path(&path);
+            if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
+        }
+    }
+    bench.refuses("convert s.tif --voxel-size 2x3 --out o.tif", &["--voxel-size is '2x3'", "2x0.65x0.65um"]);
+    bench.refuses("convert s.tif --voxel-size 2furlongs --out o.tif", &["--voxel-size", "furlongs", "um"]);
+    bench.refuses("convert s.tif --voxel-size 2 --out o.tif", &["--voxel-size", "um"]);
+}
+
+/// A NIfTI file of 4 x 3 x 2 pixels of 8 bits, turned and away from the middle.
+fn turned_nifti(unit: u8) -> Vec<u8> {
+    let mut file = vec![0; 352];
+    let mut put = |place: usize, bytes: &[u8]| file[place..place + bytes.len()].copy_from_slice(bytes);
+    put(0, &348_i32.to_le_bytes());
+    put(344, b"n+1\0");
+    for (place, number) in
+        [(40, 3_i16), (42, 4), (44, 3), (46, 2), (48, 1), (70, 2), (72, 8), (252, 1), (254, 4)]
+    {
+        put(place, &number.to_le_bytes());
+    }
+    // The sizes with the mirrored third axis, the step of time, the first form, and the three rows of the second.
+    let numbers: [(usize, &[f32]); 4] = [
+        (76, &[-1.0, 0.5, 0.7, 2.0, 2.5]),
+        (108, &[352.0, 1.0]),
+        (136, &[0.25]),
+        (
+            256,
+            &[
+                0.0, 1.0, 0.0, 90.0, -126.0, -72.0, -0.5, 0.0, 0.0, 90.0, 0.0, 0.7, 0.0, -126.0, 0.0, 0.0,
+                2.0, -72.0,
+            ],
+        ),
+    ];
+    for (place, numbers) in numbers {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        put(place, &bytes);
+    }
+    // Millimetres, or no unit, and seconds.
+    put(123, &[unit | 8]);
+    file.extend(0..24_u8);
+    file
+}
+
+#[test]
+fn a_label_map_lies_over_its_image() {
+    let bench = Bench::new();
+    let float = |file: &[u8], place: usize| f32::from_le_bytes(file[place..place + 4].try_into().unwrap());
+    for unit in [2, 0] {
+        let image = turned_nifti(unit);
+        bench.bytes("a.nii", &image);
+        bench.succeeds("convert a.nii --out b.nii");
+        let copy = std::fs::read(bench.path("b.nii")).unwrap();
+        for range in [76..96, 123..124, 136..140, 252..328] {
+            assert_eq!(copy[range.clone()], image[range.clone()], "{range:?} of unit {unit}");
+        }
+        // From the second slice on, a step of 2 further.
+        bench.succeeds("convert a.nii --slices 1..2 --out c.nii");
+        let part = std::fs::read(bench.path("c.nii")).unwrap();
+        assert_eq!([292, 308, 324].map(|place| float(&part, place)), [90.0, -126.0, -70.0]);
+        assert_eq!([268, 272, 276].map(|place| float(&part, place)), [90.0, -126.0, -70.0]);
+    }
+    bench.model("m.safetensors", &crate::support::segmentation(&[0, 7]));
+    bench.succeeds("predict --model m.safetensors a.nii --device cpu --out labels.nii");
+    let labels = std::fs::read(bench.path("labels.nii")).unwrap();
+    assert_eq!(labels[252..328], turned_nifti(2)[252..328]);
+}
+
+#[test]
+fn an_origin_is_kept() {
+    let bench = Bench::new();
+    stack(&bench, "s.tif", NumberType::I8, &all_of(NumberType::I8, 1));
+    bench.succeeds("convert s.tif --voxel-size 2nm --out a.mrc");
+    let mut file = std::fs::read(bench.path("a.mrc")).unwrap();
+    for (place, number) in [(196, 10.0_f32), (200, 20.0), (204, 30.0)] {
+        file[place..place + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    bench.bytes("a.mrc", &file);
+    bench.succeeds("convert a.mrc --out b.mrc");
+    assert_eq!(std::fs::read(bench.path("b.mrc")).unwrap(), file);
+    bench.succeeds("convert b.mrc --slices 2.. --out c.mrc");
+    assert_eq!(std::fs::read(bench.path("c.mrc")).unwrap()[204..208], 70.0_f32.to_le_bytes());
+    bench.succeeds("convert b.mrc --out d.nii");
+    bench.succeeds("convert d.nii --out e.mrc");
+    assert_eq!(std::fs::read(bench.path("e.mrc")).unwrap()[196..208], file[196..208]);
 }

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::Result;
 use crate::commands::convert::format;
-use crate::images::StackFormat;
+use crate::images::{NewPlace, StackFormat};
 use crate::inference::Destination;
 use crate::settings::byte_size;
+use crate::{Error, Result};
 
 /// Where a volume goes.
 #[derive(Debug, Args)]
 pub struct VolumeArguments {
-    /// The new volume, whose ending says the format: tif, ome.zarr, h5, npy, mrc or nii
+    /// The new volume, whose ending says the format: tif, ome.tif, btf, ome.zarr, h5, npy, mrc or nii
     #[arg(long, value_name = "FILE")]
     pub(super) out: PathBuf,
-    /// Format of the file: tiff, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
+    /// Format of the file: tiff, ome-tiff, zarr, hdf5, npy, mrc or nifti [default: by the ending of --out]
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Write OME-Zarr of version 0.4 for older viewers, or 0.5
@@ -34,6 +34,11 @@ impl VolumeArguments {
     /// # Errors
     /// [`crate::Error::Setting`] or [`crate::Error::Output`] for a format that there is not.
     pub(super) fn format(&self) -> Result<StackFormat> {
+        if NewPlace::of(&self.out)?.dataset.is_some() {
+            let wanted =
+                "the volume is the dataset /data of its file; leave out the colon and what is behind it";
+            return Err(Error::setting("out", self.out.display(), wanted));
+        }
         format(self.format.as_deref(), &self.ome, &self.out)
     }
 

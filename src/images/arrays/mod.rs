@@ -44,6 +44,7 @@ pub(super) use raw::RawFormat;
 pub(super) use zarr::crc32c;
 
 use super::source::SampleType;
+use super::space::Space;
 use super::volume::VoxelSize;
 use crate::error::Result;
 
@@ -63,12 +64,14 @@ pub(super) struct ArrayLayout {
     pub(super) columns_first: bool,
     /// How large a pixel is, where the file says so.
     pub(super) voxel_size: Option<VoxelSize>,
+    /// Where it lies in space, where the file says so.
+    pub(super) space: Option<Space>,
 }
 
 impl ArrayLayout {
     /// Of numbers that any part can be read of, and of which nothing else is known.
     fn plain(shape: Vec<usize>, numbers: SampleType) -> Self {
-        Self { shape, axes: None, numbers, block: None, columns_first: false, voxel_size: None }
+        Self { shape, axes: None, numbers, block: None, columns_first: false, voxel_size: None, space: None }
     }
 }
 

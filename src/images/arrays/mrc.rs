@@ -6,6 +6,7 @@ use super::ArrayLayout;
 use super::head::Head;
 use crate::error::{Error, Result};
 use crate::images::source::{SampleKind, SampleType};
+use crate::images::space::Space;
 use crate::images::volume::VoxelSize;
 
 /// How long the first header is.
@@ -100,6 +101,7 @@ pub(super) fn head(name: &str, bytes: &[u8]) -> Result<Head> {
     let layout = ArrayLayout {
         axes: Some(letters),
         voxel_size: voxel_size(&words),
+        space: origin(&words),
         ..ArrayLayout::plain(shape, numbers)
     };
     let offset = HEADER_BYTES as u64 + extended;
@@ -130,6 +132,13 @@ fn numbers(name: &str, words: &Words<'_>) -> Result<SampleType> {
         }
     };
     Ok(SampleType { kind, bits })
+}
+
+/// Where the first pixel lies; `None` where the header leaves that open.
+fn origin(words: &Words<'_>) -> Option<Space> {
+    let origin = [196, 200, 204].map(|place| f64::from(words.float(place)));
+    let is_said = origin.iter().all(|n| n.is_finite()) && origin.iter().any(|n| *n != 0.0);
+    is_said.then_some(Space::Mrc(origin))
 }
 
 /// The lengths of the cell, each divided by its number of samples; `None` where the header does not say.

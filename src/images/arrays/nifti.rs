@@ -7,6 +7,7 @@ use super::ArrayLayout;
 use super::head::Head;
 use crate::error::{Error, Result};
 use crate::images::source::{SampleKind, SampleType};
+use crate::images::space::{NiftiSpace, Space};
 use crate::images::volume::VoxelSize;
 
 fn damaged(name: &str, what: impl std::fmt::Display) -> Error {
@@ -110,6 +111,7 @@ pub(super) fn head(name: &str, bytes: &[u8]) -> Result<Head> {
     let layout = ArrayLayout {
         axes: Some(letters),
         voxel_size: voxel_size(&fields),
+        space: Some(Space::Nifti(space(&fields))),
         ..ArrayLayout::plain(lengths, numbers)
     };
     Ok(Head { layout, offset, big_endian: fields.big_endian, scale: applies.then_some((slope, more)) })
@@ -162,11 +164,43 @@ fn numbers(name: &str, code: i64) -> Result<(SampleType, bool)> {
     Ok((SampleType { kind, bits }, code == 128))
 }
 
+/// The unit of lengths and of times, as bits.
+fn units(fields: &Fields<'_>) -> i32 {
+    if fields.second { i32::from_le_bytes(fields.bytes(500)) } else { i32::from(fields.bytes[123]) }
+}
+
+/// Where the array lies. What is no number is 0.
+fn space(fields: &Fields<'_>) -> NiftiSpace {
+    let float = |first: usize, second: usize| {
+        Some(fields.float(first, second)).filter(|n| n.is_finite()).unwrap_or(0.0)
+    };
+    let three = |first: usize, second: usize| [0, 1, 2].map(|n| float(first + 4 * n, second + 8 * n));
+    let code = |first: usize, second: usize| {
+        let code = if fields.second {
+            i64::from(i32::from_le_bytes(fields.bytes(second)))
+        } else {
+            fields.short(first)
+        };
+        i16::try_from(code).unwrap_or(0)
+    };
+    NiftiSpace {
+        qform_code: code(252, 344),
+        sform_code: code(254, 348),
+        qfac: if float(76, 104) < 0.0 { -1.0 } else { 1.0 },
+        quaternion: three(256, 352),
+        sizes: three(80, 112).map(f64::abs),
+        q_offset: three(268, 376),
+        rows: [0, 1, 2]
+            .map(|row| [0, 1, 2, 3].map(|n| float(280 + 16 * row + 4 * n, 400 + 32 * row + 8 * n))),
+        time_step: float(92, 136),
+        time_offset: float(136, 216),
+        time_unit: (units(fields) & 0x38) as u8,
+    }
+}
+
 /// The size of a pixel; `None` where the header does not say it or leaves out the unit.
 fn voxel_size(fields: &Fields<'_>) -> Option<VoxelSize> {
-    let code =
-        if fields.second { i32::from_le_bytes(fields.bytes(500)) } else { i32::from(fields.bytes[123]) };
-    let unit = match code & 7 {
+    let unit = match units(fields) & 7 {
         1 => "m",
         2 => "mm",
         3 => "\u{b5}m",

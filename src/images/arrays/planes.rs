@@ -15,6 +15,7 @@ use crate::images::decoded::Decoded;
 use crate::images::limits::check_bytes;
 use crate::images::notices::warn_once;
 use crate::images::source::Header;
+use crate::images::space::Space;
 use crate::images::volume::VoxelSize;
 
 /// The most images of an array, each of which is remembered by name (some hundred bytes), so that a header of a few bytes cannot fill
@@ -190,6 +191,18 @@ impl OpenArray {
     /// How large a pixel is, where that is known.
     pub(in crate::images) fn voxel_size(&self) -> Option<&VoxelSize> {
         self.stored.layout().voxel_size.as_ref()
+    }
+
+    /// Where it lies in space, where that is known and the axes are those that the file says.
+    pub(in crate::images) fn space(&self) -> Option<&Space> {
+        let layout = self.stored.layout();
+        layout.space.as_ref().filter(|_| layout.axes.as_deref() == Some(self.axes.as_slice()))
+    }
+
+    /// Which slice image `number` is, along the axis of depth.
+    pub(in crate::images) fn slice_of(&self, number: usize) -> usize {
+        let depth = self.axes.iter().position(|axis| *axis == 'Z');
+        depth.map_or(0, |depth| self.part_of(number)[depth].start)
     }
 
     /// How many images it holds.

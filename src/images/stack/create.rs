@@ -22,8 +22,10 @@ const DATASET: &str = "/data";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StackFormat {
-    /// A TIFF file of a page for each plane.
+    /// A TIFF file of a page for each plane; by the ending of its name with OME-XML, or BigTIFF whatever its size.
     Tiff,
+    /// A TIFF file of a page for each plane, with OME-XML whatever it is called.
+    OmeTiff,
     /// A PNG file, of one image only.
     Png,
     /// HDF5, the dataset `/data`.
@@ -42,8 +44,9 @@ pub enum StackFormat {
 
 impl StackFormat {
     /// The formats that people may ask for, by name.
-    pub const NAMES: [(&'static str, StackFormat); 6] = [
+    pub const NAMES: [(&'static str, StackFormat); 7] = [
         ("tiff", StackFormat::Tiff),
+        ("ome-tiff", StackFormat::OmeTiff),
         ("zarr", StackFormat::Zarr),
         ("hdf5", StackFormat::Hdf5),
         ("npy", StackFormat::Npy),
@@ -51,11 +54,11 @@ impl StackFormat {
         ("nifti", StackFormat::Nifti),
     ];
 
-    /// What the ending of a name says, such as that of `a.ome.zarr`; `None` for endings of other files.
+    /// What the ending of a name says, such as that of `a.ome.zarr`; `None` for endings of other files. OME-TIFF is TIFF here.
     pub fn of_name(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         Some(match ending.as_str() {
-            "tif" | "tiff" => StackFormat::Tiff,
+            "tif" | "tiff" | "btf" | "tf8" => StackFormat::Tiff,
             "zarr" => StackFormat::Zarr,
             "h5" | "hdf5" | "hdf" | "nxs" | "he5" => StackFormat::Hdf5,
             "npy" | "npz" => StackFormat::Npy,
@@ -74,12 +77,29 @@ impl StackFormat {
     pub fn ending(self) -> &'static str {
         match self {
             StackFormat::Tiff => "tif",
+            StackFormat::OmeTiff => "ome.tif",
             StackFormat::Png => "png",
             StackFormat::Hdf5 => "h5",
             StackFormat::Npy => "npy",
             StackFormat::Mrc => "mrc",
             StackFormat::Nifti => "nii",
             StackFormat::Zarr | StackFormat::Zarr04 => "ome.zarr",
+        }
+    }
+
+    /// The type in which numbers of the type `numbers` are stored in the file `path`: that one, or where the format does not have it the
+    /// next one that holds all of them, or the largest.
+    pub(in crate::images) fn type_for(self, numbers: NumberType, path: &Path) -> NumberType {
+        let is_ome = self == StackFormat::OmeTiff || self == StackFormat::Tiff && tiff::has_ome_name(path);
+        match (self, numbers) {
+            (
+                StackFormat::Mrc,
+                NumberType::U32 | NumberType::U64 | NumberType::I32 | NumberType::I64 | NumberType::F64,
+            ) => NumberType::F32,
+            (StackFormat::Nifti, NumberType::F16) => NumberType::F32,
+            (_, NumberType::F16) if is_ome => NumberType::F32,
+            (_, NumberType::U64 | NumberType::I64) if is_ome => NumberType::F64,
+            _ => numbers,
         }
     }
 
@@ -170,12 +190,26 @@ impl NewStack {
     /// # Errors
     /// As [`NewStack::labels`].
     pub fn numbers(&self, format: StackFormat, numbers: NumberType, colours: bool) -> Result<StackSink<f64>> {
+        self.stored(format, numbers, colours, numbers.store())
+    }
+
+    /// As [`NewStack::numbers`], of numbers that are stored as `store` does it.
+    ///
+    /// # Errors
+    /// As [`NewStack::labels`].
+    pub(in crate::images) fn stored<T: Copy + Default>(
+        &self,
+        format: StackFormat,
+        numbers: NumberType,
+        colours: bool,
+        store: Store<T>,
+    ) -> Result<StackSink<T>> {
         if format == StackFormat::Png {
             self.check_png(numbers)?;
         }
         let colours = colours && numbers == NumberType::U8 && self.channels == 3;
         let content = if colours { Content::Colours } else { Content::Numbers(numbers) };
-        self.open(format, content, numbers.store())
+        self.open(format, content, store)
     }
 
     /// Refuses what no PNG file holds.
@@ -205,8 +239,15 @@ impl NewStack {
         store: Store<T>,
     ) -> Result<StackSink<T>> {
         let Extent { y, x, .. } = self.extent;
+        if let Some(dataset) = &self.dataset
+            && format != StackFormat::Hdf5
+        {
+            let problem = format!("only HDF5 files have places inside, such as {dataset}; leave it out");
+            return Err(Error::output(&self.path, problem));
+        }
         let file: Box<dyn StackFile> = match format {
-            StackFormat::Tiff => Box::new(tiff::new_stack(self, content)?),
+            StackFormat::Tiff => Box::new(tiff::new_stack(self, content, false)?),
+            StackFormat::OmeTiff => Box::new(tiff::new_stack(self, content, true)?),
             StackFormat::Png => {
                 let colours = match content {
                     Content::Labels(LabelFormat::Png8, Some(palette)) => {
@@ -232,13 +273,16 @@ impl NewStack {
 /// [`crate::Error::Output`] for a file that cannot be written, or that the format cannot hold.
 pub(super) fn open_typed(stack: TypedStack, format: StackFormat) -> Result<Box<dyn StackFile>> {
     match format {
-        StackFormat::Hdf5 => hdf5::create(stack, DATASET),
+        StackFormat::Hdf5 => {
+            let dataset = stack.dataset.clone().unwrap_or_else(|| DATASET.to_owned());
+            hdf5::create(stack, &dataset)
+        }
         StackFormat::Npy => npy::create(stack),
         StackFormat::Mrc => mrc::create(stack),
         StackFormat::Nifti => nifti::create(stack),
         StackFormat::Zarr => Ok(Box::new(ZarrFile::begin(stack, OmeVersion::V05)?)),
         StackFormat::Zarr04 => Ok(Box::new(ZarrFile::begin(stack, OmeVersion::V04)?)),
-        StackFormat::Tiff | StackFormat::Png => {
+        StackFormat::Tiff | StackFormat::OmeTiff | StackFormat::Png => {
             Err(Error::output(&stack.path, "is written page by page; this is for arrays"))
         }
     }

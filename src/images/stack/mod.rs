@@ -5,7 +5,7 @@
 //! - `fixed`: files in which each number has its place beforehand. `array_file`: numbers of one type behind a header, in such a
 //!   file; `npy`, `mrc`, `nifti`: the headers of such formats, and `shape` the axes as they have them.
 //! - `hdf5`, `hdf5_format`: HDF5. `zarr`: OME-Zarr.
-//! - `sink`: results of one type to a stack ([`StackSink`]).
+//! - `sink`: results of one type to a stack ([`StackSink`]). `new_place`: the file that people name, and the dataset in it.
 
 mod array_file;
 mod create;
@@ -13,6 +13,7 @@ mod fixed;
 mod hdf5;
 mod hdf5_format;
 mod mrc;
+mod new_place;
 mod nifti;
 mod npy;
 mod png_file;
@@ -27,6 +28,7 @@ use tiff::decoder::DecodingResult;
 
 pub use create::{Content, StackFormat};
 pub(super) use fixed::{FixedFile, Places};
+pub use new_place::NewPlace;
 pub use sink::StackSink;
 pub(super) use sink::{Store, store_labels};
 pub use zarr::SharedStack;
@@ -58,6 +60,8 @@ pub struct NewStack {
     /// The images that this program writes, where others write the others at the same time, for the same `work`; in formats
     /// that [can be shared](StackFormat::can_be_shared) alone.
     pub share: Option<Range<usize>>,
+    /// The dataset of an HDF5 file; `None` for `/data`. Other formats have none.
+    pub dataset: Option<String>,
 }
 
 /// A stack of numbers of one type.
@@ -73,6 +77,7 @@ struct TypedStack {
     written: usize,
     work: Option<String>,
     share: Option<Range<usize>>,
+    dataset: Option<String>,
 }
 
 impl NewStack {
@@ -88,13 +93,15 @@ impl NewStack {
             written: 0,
             work: None,
             share: None,
+            dataset: None,
         }
     }
 
     fn of_type(&self, numbers: SampleType) -> TypedStack {
-        let NewStack { path, extent, channels, layout, classes, resume, written, work, share } = self.clone();
+        let NewStack { path, extent, channels, layout, classes, resume, written, work, share, dataset } =
+            self.clone();
         let layout = layout.unwrap_or_else(|| StackLayout::slices(extent.z));
-        TypedStack { path, extent, channels, numbers, layout, classes, resume, written, work, share }
+        TypedStack { path, extent, channels, numbers, layout, classes, resume, written, work, share, dataset }
     }
 
     /// The images that this program writes.

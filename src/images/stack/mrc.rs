@@ -1,7 +1,7 @@
 //! Stacks in MRC files, which have one number for each pixel.
 
 use super::array_file::{ArrayFile, Behind};
-use super::shape::size_in;
+use super::shape::{origin_in, size_in};
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
 use crate::images::source::{SampleKind, SampleType};
@@ -53,6 +53,9 @@ pub(super) fn create(stack: TypedStack) -> Result<Box<dyn StackFile>> {
     // Nobody has looked for the least, the largest and the mean number: so the format has it said.
     for (place, value) in [(76, 0_f32), (80, -1.0), (84, -2.0), (216, -1.0)] {
         put(place, value.to_le_bytes());
+    }
+    for (axis, place) in origin_in(&stack, "\u{c5}").unwrap_or_default().into_iter().enumerate() {
+        put(196 + 4 * axis, (place as f32).to_le_bytes());
     }
     // A volume, and not a stack of images that have nothing to do with each other.
     put(88, 1_i32.to_le_bytes());

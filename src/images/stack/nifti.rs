@@ -1,10 +1,11 @@
 //! Stacks in NIfTI files of the first version, whose axes are columns, rows, slices, points in time and channels.
 
 use super::array_file::{ArrayFile, Behind};
-use super::shape::{outer_axes, size_in};
+use super::shape::{origin_in, outer_axes, size_in};
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
 use crate::images::source::SampleKind;
+use crate::images::space::Space;
 
 const HEADER_BYTES: usize = 352;
 
@@ -73,6 +74,35 @@ pub(super) fn create(stack: TypedStack) -> Result<Box<dyn StackFile>> {
     for (axis, size) in size.unwrap_or([1.0; 3]).into_iter().rev().enumerate() {
         put(80 + 4 * axis, &(size as f32).to_le_bytes());
         put(280 + 20 * axis, &(size as f32).to_le_bytes());
+    }
+    let unit_code = if size.is_some() { code } else { 0 };
+    match stack.layout.space() {
+        Some(Space::Nifti(space)) => {
+            // As the file that it comes from has it, so that it lies over that one.
+            put(123, &[unit_code | space.time_unit]);
+            put(252, &space.qform_code.to_le_bytes());
+            put(254, &space.sform_code.to_le_bytes());
+            put(76, &(space.qfac as f32).to_le_bytes());
+            if size.is_none() {
+                space
+                    .sizes
+                    .iter()
+                    .enumerate()
+                    .for_each(|(axis, size)| put(80 + 4 * axis, &(*size as f32).to_le_bytes()));
+            }
+            put(92, &(space.time_step as f32).to_le_bytes());
+            put(136, &(space.time_offset as f32).to_le_bytes());
+            let all =
+                space.quaternion.into_iter().chain(space.q_offset).chain(space.rows.into_iter().flatten());
+            for (place, number) in all.enumerate() {
+                put(256 + 4 * place, &(number as f32).to_le_bytes());
+            }
+        }
+        _ => {
+            for (axis, place) in origin_in(&stack, unit).unwrap_or_default().into_iter().enumerate() {
+                put(292 + 16 * axis, &(place as f32).to_le_bytes());
+            }
+        }
     }
     put(344, b"n+1\0");
     let layout = Behind { header, numbers: stack.numbers, channels_first: true };

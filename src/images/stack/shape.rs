@@ -1,6 +1,7 @@
 //! The axes of a stack as arrays have them.
 
 use super::TypedStack;
+use crate::images::space::Space;
 use crate::images::volume::VoxelSize;
 
 /// The axes along which images lie, outermost first: those of the layout where they are as many images; none for one image.
@@ -50,6 +51,20 @@ pub(super) fn size_in(size: Option<&VoxelSize>, unit: &str) -> Option<[f64; 3]> 
     let sizes = [size.z, size.y, size.x];
     // Whole factors are exact where the smaller unit is wanted, and quotients of whole ones where the larger is.
     Some(sizes.map(|size| if to >= from { size * (to / from) } else { size / (from / to) }))
+}
+
+/// Where the first pixel of a stack lies along x, y and z in this unit, where that is known and axes are neither turned nor mirrored.
+pub(super) fn origin_in(stack: &TypedStack, unit: &str) -> Option<[f64; 3]> {
+    let space = stack.layout.space()?;
+    let from = match space {
+        Space::Mrc(_) => "\u{c5}",
+        Space::Nifti(_) => stack.layout.voxel_size().map_or("mm", |size| size.unit.as_str()),
+    };
+    let [z, y, x] = {
+        let [x, y, z] = space.origin()?;
+        size_in(Some(&VoxelSize { z, y, x, unit: from.to_owned() }), unit)?
+    };
+    Some([x, y, z])
 }
 
 #[cfg(test)]

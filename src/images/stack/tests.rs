@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
 use tiff::decoder::DecodingResult;
 
 use super::create::open_typed;
 use super::*;
 use crate::geometry::tiles::tiles;
 use crate::images::source::SampleKind;
-use crate::images::{VoxelSize, discover, open_volume, read_values};
+use crate::images::{NumberType, Sink, VoxelSize, discover, open_volume, read_values};
 
 const UNSIGNED: fn(u8) -> SampleType = |bits| SampleType { kind: SampleKind::Unsigned, bits };
 const FLOAT: SampleType = SampleType { kind: SampleKind::Float, bits: 32 };
@@ -28,6 +29,7 @@ fn stack(path: &Path, extent: Extent, channels: usize, numbers: SampleType) -> T
         written: 0,
         work: None,
         share: None,
+        dataset: None,
     }
 }
 
@@ -45,12 +47,9 @@ fn part(stack: &TypedStack, part: Window) -> DecodingResult {
             }
         }
     }
-    match (stack.numbers.kind, stack.numbers.bits) {
-        (SampleKind::Unsigned, 8) => DecodingResult::U8(all.iter().map(|n| *n as u8).collect()),
-        (SampleKind::Unsigned, _) => DecodingResult::U16(all.iter().map(|n| *n as u16).collect()),
-        (SampleKind::Signed, _) => DecodingResult::I32(all.iter().map(|n| *n as i32).collect()),
-        _ => DecodingResult::F32(all.iter().map(|n| *n as f32).collect()),
-    }
+    let store = NumberType::holding(stack.numbers).store();
+    let all: Vec<f64> = all.into_iter().map(|n| n as f64).collect();
+    store(ndarray::ArrayView4::from_shape((1, 1, 1, all.len()), &all).unwrap()).unwrap()
 }
 
 /// Writes images from `first` to before `end`, in parts where the format takes them.
@@ -177,15 +176,16 @@ fn what_does_not_fit_is_refused() {
 #[test]
 #[ignore = "needs Python with h5py, mrcfile and nibabel; tests/run.sh runs it"]
 fn stacks_are_read_by_other_programs() {
-    let python = std::env::var("MSD_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
     let folder = tempfile::tempdir().unwrap();
-    let signed = SampleType { kind: SampleKind::Signed, bits: 32 };
     for (format, ending) in FORMATS() {
-        for numbers in [UNSIGNED(8), UNSIGNED(16), signed, FLOAT] {
+        for (_, numbers) in NumberType::NAMES {
+            let is_wider = format.type_for(numbers, folder.path()) != numbers;
             for (channels, images) in [(1, 1), (1, 7), (1, 5000), (3, 7)] {
-                if format == StackFormat::Mrc && (channels > 1 || numbers == signed) {
+                let is_long = images > 100 && !matches!(numbers, NumberType::U8 | NumberType::F32);
+                if is_wider || is_long || format == StackFormat::Mrc && channels > 1 {
                     continue;
                 }
+                let numbers = numbers.sample();
                 let path = folder.path().join(format!("{channels}_{images}_{numbers}.{ending}"));
                 let new = stack(&path, Extent::new(images, 5, 6), channels, numbers);
                 let mut file = open_typed(new.clone(), format).unwrap();
@@ -194,7 +194,63 @@ fn stacks_are_read_by_other_programs() {
             }
         }
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/read_stacks.py");
-    let status = Command::new(&python).arg(script).arg(folder.path()).status();
+    check_with_python("read_stacks.py", folder.path());
+}
+
+/// Runs a script of `tests/images` on a folder.
+fn check_with_python(script: &str, folder: &Path) {
+    let python = std::env::var("MSD_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images").join(script);
+    let status = Command::new(&python).arg(script).arg(folder).status();
     assert!(status.unwrap_or_else(|error| panic!("{python}: {error}")).success());
+}
+
+/// Python with tifffile and numpy is the one that `MSD_GPU_PYTHON` names, else `python3`.
+#[test]
+#[ignore = "needs Python with tifffile; tests/run.sh runs it"]
+fn tiff_stacks_are_read_by_other_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wanted = Vec::new();
+    for ending in ["tif", "tiff", "btf", "tf8", "ome.tif", "ome.tiff", "ome.btf", "ome.tf8"] {
+        let of_axes = [&[('Z', 4)][..], &[('T', 2), ('Z', 3)], &[('Z', 2), ('T', 3)]];
+        let all = of_axes.into_iter().flat_map(|axes| [1, 2].map(|channels| (axes, channels)));
+        for (axes, channels) in all {
+            for (_, numbers) in NumberType::NAMES {
+                let is_ome = ending.starts_with("ome");
+                let pixel_of_ome = StackFormat::OmeTiff.type_for(numbers, folder.path());
+                if is_ome && pixel_of_ome != numbers {
+                    continue;
+                }
+                let letters: String = axes.iter().map(|(axis, _)| *axis).collect();
+                let file = format!("{letters}_{channels}_{numbers}.{ending}");
+                let size = VoxelSize { z: 2.0, y: 0.5, x: 0.25, unit: "\u{b5}m".into() };
+                let extent = Extent::new(axes.iter().map(|(_, length)| length).product(), 5, 6);
+                let new = NewStack {
+                    channels,
+                    layout: Some(StackLayout::with(axes, Some(size))),
+                    ..NewStack::new(folder.path().join(&file), extent)
+                };
+                let mut sink = new.numbers(StackFormat::Tiff, numbers, false).unwrap();
+                let all = ndarray::Array4::from_shape_fn((channels, extent.z, 5, 6), |(c, z, y, x)| {
+                    number(c, z, y, x) as f64
+                });
+                sink.write(Window::whole(extent), all.view()).unwrap();
+                Box::new(sink).done().unwrap();
+                let mut shape: Vec<usize> = axes.iter().map(|(_, length)| *length).collect();
+                shape.extend((channels > 1).then_some(channels));
+                shape.extend([5, 6]);
+                let is_of_imagej = matches!(numbers, NumberType::U8 | NumberType::U16 | NumberType::F32);
+                let names = format!("{letters}{}YX", if channels > 1 { "C" } else { "" });
+                wanted.push(json!({
+                    "file": file, "axes": names, "shape": shape, "channels": channels, "type": numbers.to_string(),
+                    // ImageJ has one order of axes and few types, for others there is OME-XML where it has them.
+                    "ome": is_ome || pixel_of_ome == numbers && !(is_of_imagej && letters != "ZT"),
+                    "big": ending.ends_with("btf") || ending.ends_with("tf8"),
+                    "size": [2.0, 0.5, 0.25],
+                }));
+            }
+        }
+    }
+    std::fs::write(folder.path().join("wanted.json"), json!(wanted).to_string()).unwrap();
+    check_with_python("read_tiffs.py", folder.path());
 }

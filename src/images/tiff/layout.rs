@@ -1,8 +1,11 @@
 //! How the planes of a TIFF stack lie and how large its pixels are: read from one file, and said in another.
 //!
-//! ImageJ's description is written where it can say everything, as most programs understand it; else OME-XML.
+//! ImageJ's description is written where it can say everything, as most programs understand it; else OME-XML, or where that has no name for
+//! the type of numbers, what tifffile writes.
 
 use std::path::Path;
+
+use serde_json::json;
 
 use super::metadata;
 use super::pages::frame;
@@ -10,7 +13,8 @@ use super::voxel::{first_page, of_page};
 use crate::images::label_format::LabelFormat;
 use crate::images::number_type::NumberType;
 use crate::images::source::ImageSource;
-use crate::images::units::MICROMETRE;
+use crate::images::space::Space;
+use crate::images::units::{ANGSTROM, MICROMETRE, factor};
 use crate::images::volume::VoxelSize;
 
 /// How the images of a TIFF file lie, for results that are to lie in the same way.
@@ -23,12 +27,14 @@ pub struct StackLayout {
     is_ome: bool,
     /// Whether it is of an image by itself, whose channels lie side by side in one page.
     is_single: bool,
+    /// Where the stack lies in space, for formats that say so.
+    space: Option<Space>,
 }
 
 impl StackLayout {
     /// That of `count` slices of which nothing more is known.
     pub fn slices(count: usize) -> Self {
-        Self { axes: vec![('Z', count)], voxel_size: None, is_ome: false, is_single: false }
+        Self { axes: vec![('Z', count)], voxel_size: None, is_ome: false, is_single: false, space: None }
     }
 
     /// That of the TIFF file which holds `count` images, of which `image` is one; as [`StackLayout::slices`] where the file
@@ -43,6 +49,13 @@ impl StackLayout {
         Some(Self { is_single: true, ..layout })
     }
 
+    /// That of `count` slices in a file with OME-XML: `known`, as far as it is of as many.
+    pub(super) fn ome_of(known: Option<&Self>, count: usize) -> Self {
+        let known = known.cloned().unwrap_or_else(|| Self::slices(count));
+        let axes = if known.planes() == count { known.axes } else { vec![('Z', count)] };
+        Self { axes, is_ome: true, is_single: false, ..known }
+    }
+
     /// Whether the channels of an image lie side by side in one page; else each has a page of its own.
     pub(super) fn has_channels_inside(&self) -> bool {
         self.is_single
@@ -54,12 +67,11 @@ impl StackLayout {
             let known = axes.iter().all(|(letter, _)| "TZ".contains(*letter))
                 && axes.iter().map(|(_, length)| length).product::<usize>() == count;
             let axes = if known && !axes.is_empty() { axes } else { vec![('Z', count)] };
-            return Self {
-                axes,
-                voxel_size: image.array.voxel_size().cloned(),
-                is_ome: false,
-                is_single: false,
-            };
+            let voxel_size = image.array.voxel_size().cloned();
+            let distance = voxel_size.as_ref().map_or(0.0, |size| size.z);
+            let space = image.array.space().cloned();
+            let space = space.map(|space| space.from_slice(image.array.slice_of(image.number), distance));
+            return Self { axes, voxel_size, space, ..Self::slices(count) };
         }
         // Planes are kept where an image is something else than a page as the file has it.
         let channels_apart = !image.planes.is_empty();
@@ -90,7 +102,7 @@ impl StackLayout {
                 && axes.iter().map(|(_, n)| n).product::<usize>() == count
         });
         let axes = fitting.unwrap_or_else(|| vec![('Z', count)]);
-        Some(Self { axes, voxel_size, is_ome: description.contains("<OME"), is_single: false })
+        Some(Self { axes, voxel_size, is_ome: description.contains("<OME"), ..Self::slices(count) })
     }
 
     /// With `count` channels for each image, which lie in a page each.
@@ -105,9 +117,10 @@ impl StackLayout {
         self
     }
 
-    /// With pixels of this size.
+    /// With pixels of this size. Where a stack lies in space is not known any more where they had another one.
     #[must_use]
     pub fn with_voxel_size(mut self, size: Option<VoxelSize>) -> Self {
+        self.space = self.space.filter(|_| self.voxel_size == size);
         self.voxel_size = size;
         self
     }
@@ -116,6 +129,7 @@ impl StackLayout {
     #[must_use]
     pub(in crate::images) fn finer(mut self, count: f64) -> Self {
         self.voxel_size = self.voxel_size.map(|size| size.finer(count));
+        self.space = self.space.filter(|_| count == 1.0);
         self
     }
 
@@ -134,10 +148,15 @@ impl StackLayout {
         self.voxel_size.as_ref()
     }
 
+    /// Where the stack lies in space, where that is known.
+    pub(in crate::images) fn space(&self) -> Option<&Space> {
+        self.space.as_ref()
+    }
+
     /// With axes and the size of a pixel from elsewhere than a TIFF file.
     #[cfg(test)]
     pub(in crate::images) fn with(axes: &[(char, usize)], voxel_size: Option<VoxelSize>) -> Self {
-        Self { axes: axes.to_vec(), voxel_size, is_ome: false, is_single: false }
+        Self { axes: axes.to_vec(), voxel_size, ..Self::slices(0) }
     }
 
     fn length(&self, letter: char) -> usize {
@@ -147,18 +166,20 @@ impl StackLayout {
     /// Whether ImageJ knows the order of the axes and has numbers of this kind.
     fn suits_imagej(&self, pixel: PixelType) -> bool {
         let order: Vec<Option<usize>> = self.axes.iter().map(|(letter, _)| "TZC".find(*letter)).collect();
-        order.is_sorted() && pixel != PixelType::Int32
+        order.is_sorted() && matches!(pixel.numbers(), NumberType::U8 | NumberType::U16 | NumberType::F32)
     }
 
     /// What the first page of a file says that has these planes of `width` x `height` pixels.
     pub(super) fn description(&self, pixel: PixelType, height: usize, width: usize) -> Description {
-        let size = self.voxel_size.as_ref().filter(|size| size.unit.is_ascii() || size.unit == MICROMETRE);
+        let size = self.voxel_size.as_ref().and_then(in_ascii);
+        let size = size.as_ref();
         if self.is_ome || !self.suits_imagej(pixel) {
-            let text = self.ome(pixel, height, width, size);
+            let text = match pixel.ome_name() {
+                Some(kind) => self.ome(kind, pixel, height, width, size),
+                None => self.shape(height, width, size),
+            };
             // Other programs read the size of pixels from the tags.
-            let centimetres = size.filter(|size| size.unit == MICROMETRE);
-            let resolution = centimetres.map(|size| [10_000.0 / size.x, 10_000.0 / size.y]);
-            return Description { text, resolution, in_centimetres: true };
+            return Description { text, resolution: self.in_centimetres(), in_centimetres: true };
         }
         let text = self.imagej(size);
         Description { text, resolution: size.map(|size| [1.0 / size.x, 1.0 / size.y]), in_centimetres: false }
@@ -167,16 +188,17 @@ impl StackLayout {
     /// What a page says of which each pixel has several numbers that are no colours: its resolution alone, as the descriptions of ImageJ and
     /// OME have a page for each channel. `None` where the unit of its size is none of length that is known.
     pub(super) fn description_of_samples(&self) -> Option<Description> {
-        let size = self.voxel_size.as_ref()?;
-        let of_a_centimetre = match size.unit.as_str() {
-            MICROMETRE => 1e4,
-            "nm" => 1e7,
-            "mm" => 10.0,
-            "cm" => 1.0,
-            _ => return None,
-        };
-        let resolution = Some([of_a_centimetre / size.x, of_a_centimetre / size.y]);
+        let resolution = Some(self.in_centimetres()?);
         Some(Description { text: String::new(), resolution, in_centimetres: true })
+    }
+
+    /// Pixels for each centimetre, along x and y, where the size of pixels is known in a unit of length.
+    fn in_centimetres(&self) -> Option<[f64; 2]> {
+        let size = self.voxel_size.as_ref()?;
+        // Whole numbers, so that a size whose reciprocal is one gives that.
+        let of_a_centimetre =
+            factor("cm", &size.unit).map(|units| if units > 1.0 { units.round() } else { units })?;
+        Some([of_a_centimetre / size.x, of_a_centimetre / size.y])
     }
 
     fn imagej(&self, size: Option<&VoxelSize>) -> String {
@@ -197,15 +219,29 @@ impl StackLayout {
         text + "loop=false\n"
     }
 
-    fn ome(&self, pixel: PixelType, height: usize, width: usize, size: Option<&VoxelSize>) -> String {
+    /// The axes as tifffile writes them, for numbers that ImageJ and OME-XML do not have.
+    fn shape(&self, height: usize, width: usize, size: Option<&VoxelSize>) -> String {
+        let outer = self.axes.iter().filter(|(_, length)| *length > 1);
+        let letters: String = outer.clone().map(|(letter, _)| *letter).chain(['Y', 'X']).collect();
+        let shape: Vec<usize> = outer.map(|(_, length)| *length).chain([height, width]).collect();
+        let mut text = json!({"shape": shape, "axes": letters});
+        if let Some(size) = size {
+            text["spacing"] = json!(size.z);
+            text["unit"] = json!(if size.unit == MICROMETRE { "um" } else { &size.unit });
+        }
+        text.to_string()
+    }
+
+    fn ome(
+        &self,
+        kind: &str,
+        pixel: PixelType,
+        height: usize,
+        width: usize,
+        size: Option<&VoxelSize>,
+    ) -> String {
         let mut order: String = self.axes.iter().rev().map(|(letter, _)| *letter).collect();
         order.extend("CZT".chars().filter(|letter| self.length(*letter) == 1 && !self.has(*letter)));
-        let kind = match pixel {
-            PixelType::Uint8 | PixelType::Colours => "uint8",
-            PixelType::Uint16 => "uint16",
-            PixelType::Int32 => "int32",
-            PixelType::Float32 => "float",
-        };
         let samples = if pixel == PixelType::Colours { 3 } else { 1 };
         let channels = self.length('C');
         let sizes = match size {
@@ -252,10 +288,8 @@ impl StackLayout {
 /// The numbers of the pages that a description is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PixelType {
-    Uint8,
-    Uint16,
-    Int32,
-    Float32,
+    /// Of one type.
+    Numbers(NumberType),
     /// Red, green and blue of 8 bits each.
     Colours,
 }
@@ -263,22 +297,47 @@ pub(super) enum PixelType {
 impl PixelType {
     /// That of labels.
     pub(super) fn of(format: LabelFormat) -> Self {
-        match format {
-            LabelFormat::Png8 => PixelType::Uint8,
-            LabelFormat::Png16 => PixelType::Uint16,
-            LabelFormat::Tiff32 => PixelType::Int32,
+        PixelType::Numbers(match format {
+            LabelFormat::Png8 => NumberType::U8,
+            LabelFormat::Png16 => NumberType::U16,
+            LabelFormat::Tiff32 => NumberType::I32,
+        })
+    }
+
+    /// The type of each number.
+    pub(super) fn numbers(self) -> NumberType {
+        match self {
+            PixelType::Numbers(numbers) => numbers,
+            PixelType::Colours => NumberType::U8,
         }
     }
 
-    /// That of numbers of this type.
-    pub(super) fn of_numbers(numbers: NumberType) -> Self {
-        match numbers {
-            NumberType::U8 => PixelType::Uint8,
-            NumberType::U16 => PixelType::Uint16,
-            NumberType::I32 => PixelType::Int32,
-            NumberType::F32 => PixelType::Float32,
-        }
+    /// What OME-XML calls the type; `None` where it has no name for it.
+    pub(super) fn ome_name(self) -> Option<&'static str> {
+        Some(match self.numbers() {
+            NumberType::U8 => "uint8",
+            NumberType::U16 => "uint16",
+            NumberType::U32 => "uint32",
+            NumberType::I8 => "int8",
+            NumberType::I16 => "int16",
+            NumberType::I32 => "int32",
+            NumberType::F32 => "float",
+            NumberType::F64 => "double",
+            NumberType::F16 | NumberType::U64 | NumberType::I64 => return None,
+        })
     }
+}
+
+/// A size in a unit whose sign a description can have, which is ASCII, besides micrometres, of which there are other spellings.
+fn in_ascii(size: &VoxelSize) -> Option<VoxelSize> {
+    let size = match size.unit.as_str() {
+        ANGSTROM => {
+            let VoxelSize { z, y, x, .. } = *size;
+            VoxelSize { z: z / 10.0, y: y / 10.0, x: x / 10.0, unit: "nm".into() }
+        }
+        _ => size.clone(),
+    };
+    Some(size).filter(|size| size.unit.is_ascii() || size.unit == MICROMETRE)
 }
 
 /// What a first page says of the pages of its file.
@@ -319,7 +378,7 @@ mod tests {
 
     fn layout(axes: &[(char, usize)], is_ome: bool) -> StackLayout {
         let voxel_size = Some(VoxelSize { z: 2.0, y: 0.5, x: 0.25, unit: MICROMETRE.into() });
-        StackLayout { axes: axes.to_vec(), voxel_size, is_ome, is_single: false }
+        StackLayout { axes: axes.to_vec(), voxel_size, is_ome, ..StackLayout::slices(0) }
     }
 
     #[test]
@@ -337,14 +396,15 @@ mod tests {
     #[test]
     fn imagej_is_told_what_it_knows() {
         let described = layout(&[('T', 3), ('Z', 2)], false).with_channels(4);
-        let described = described.description(PixelType::Float32, 5, 6);
+        let described = described.description(PixelType::Numbers(NumberType::F32), 5, 6);
         let text = "ImageJ=\nimages=24\nchannels=4\nslices=2\nframes=3\nhyperstack=true\nmode=grayscale\nunit=micron\nspacing=2\nloop=false\n";
         assert_eq!((described.text.as_str(), described.in_centimetres), (text, false));
         assert_eq!(described.resolution, Some([4.0, 2.0]));
         // Another order, or numbers that it does not have.
-        for (axes, pixel) in
-            [(vec![('Z', 2), ('T', 3)], PixelType::Uint8), (vec![('Z', 6)], PixelType::Int32)]
-        {
+        for (axes, pixel) in [
+            (vec![('Z', 2), ('T', 3)], PixelType::Numbers(NumberType::U8)),
+            (vec![('Z', 6)], PixelType::Numbers(NumberType::I32)),
+        ] {
             assert!(layout(&axes, false).description(pixel, 5, 6).text.starts_with("<?xml"));
         }
     }
@@ -352,7 +412,7 @@ mod tests {
     #[test]
     fn ome_xml_is_understood_as_it_is_meant() {
         let ome = layout(&[('Z', 2), ('T', 3)], true).with_channels(2);
-        let described = ome.description(PixelType::Float32, 5, 6);
+        let described = ome.description(PixelType::Numbers(NumberType::F32), 5, 6);
         assert!(described.text.is_ascii() && described.in_centimetres);
         assert!(described.text.contains(r#"DimensionOrder="XYCTZ""#), "{}", described.text);
         let frame = metadata::Frame { height: 5, width: 6, samples: 1, planar: false };

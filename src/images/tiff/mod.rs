@@ -31,7 +31,7 @@ pub(super) use pages::{Found, images};
 pub(super) use palette::has_palette;
 pub(super) use read::{decode, header};
 pub use sink::TiffSink;
-pub(super) use sink::new_stack;
+pub(super) use sink::{has_ome_name, new_stack};
 pub(super) use voxel::voxel_size;
 pub use write::write_tiff_f32;
 pub(super) use write::write_tiff_i32;

@@ -13,6 +13,7 @@ use crate::geometry::{Extent, Window};
 use crate::images::label_format::LabelFormat;
 use crate::images::labels::Palette;
 use crate::images::limits::side;
+use crate::images::number_type::NumberType;
 use crate::images::sink::Sink;
 use crate::images::stack::{Content, FixedFile, NewStack, Places, StackSink, Store, store_labels};
 
@@ -37,7 +38,7 @@ impl TiffSink<f32> {
     /// [`Error::Output`] for no or more than 65 535 channels, an empty volume, or a file that cannot be written.
     pub fn values(path: impl AsRef<Path>, extent: Extent, channels: usize) -> Result<Self> {
         let store: Store<f32> = |values| Ok(DecodingResult::F32(values.iter().copied().collect()));
-        Self::new(path.as_ref(), extent, channels, PixelType::Float32, store)
+        Self::new(path.as_ref(), extent, channels, PixelType::Numbers(NumberType::F32), store)
     }
 }
 
@@ -66,7 +67,7 @@ impl TiffSink<i64> {
     #[must_use]
     pub fn coloured(mut self, palette: &Palette) -> Self {
         // The format has palettes of 16 bits too, but few programs.
-        self.palette = (self.pixel == PixelType::Uint8).then(|| Box::new(*palette));
+        self.palette = (self.pixel == PixelType::Numbers(NumberType::U8)).then(|| Box::new(*palette));
         self.said()
     }
 }
@@ -80,24 +81,49 @@ fn stack_file(path: &Path, resume: bool, form: StackForm<'_>) -> Result<FixedFil
     FixedFile::new(path, resume, form.extent, places, vec![(0, header)], length)
 }
 
+/// Whether the name of a file ends as those of OME-TIFF files do, such as `a.ome.tif`.
+pub(in crate::images) fn has_ome_name(path: &Path) -> bool {
+    let before_ending = path.file_stem().map(Path::new);
+    before_ending.and_then(Path::extension).is_some_and(|inner| inner.eq_ignore_ascii_case("ome"))
+}
+
+/// Whether the name of a file ends as those of BigTIFF files do.
+fn has_big_name(path: &Path) -> bool {
+    let is = |wanted: &str| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case(wanted));
+    is("btf") || is("tf8")
+}
+
 /// A file for a stack in which each channel of an image has a page of its own, or for one image whose channels lie side by side.
+/// It has OME-XML as its name says, and with `ome` whatever its name.
 ///
 /// # Errors
 /// As [`stack_file`].
-pub(in crate::images) fn new_stack(stack: &NewStack, content: Content<'_>) -> Result<FixedFile> {
+pub(in crate::images) fn new_stack(stack: &NewStack, content: Content<'_>, ome: bool) -> Result<FixedFile> {
     let Extent { z, y, x } = stack.extent;
     let (pixel, palette) = match content {
         Content::Labels(format, palette) => (PixelType::of(format), palette),
-        Content::Values => (PixelType::Float32, None),
+        Content::Values => (PixelType::Numbers(NumberType::F32), None),
         Content::Colours => (PixelType::Colours, None),
-        Content::Numbers(numbers) => (PixelType::of_numbers(numbers), None),
+        Content::Numbers(numbers) => (PixelType::Numbers(numbers), None),
     };
-    let palette = palette.filter(|_| pixel == PixelType::Uint8);
-    let side_by_side = stack.layout.as_ref().is_none_or(StackLayout::has_channels_inside)
-        || matches!(content, Content::Colours);
+    let palette = palette.filter(|_| pixel == PixelType::Numbers(NumberType::U8));
+    let ome = ome || has_ome_name(&stack.path);
+    if ome && pixel.ome_name().is_none() {
+        let problem = format!(
+            "OME-TIFF files hold no {}; give another `dtype`, or write a file that ends in .tif without .ome, .h5 or .npy",
+            pixel.numbers()
+        );
+        return Err(Error::output(&stack.path, problem));
+    }
+    let layout = match ome {
+        true => Some(StackLayout::ome_of(stack.layout.as_ref(), z)),
+        false => stack.layout.clone(),
+    };
+    let side_by_side =
+        layout.as_ref().is_none_or(StackLayout::has_channels_inside) || matches!(content, Content::Colours);
     let channels = if side_by_side { 1 } else { stack.channels };
     let pages = z.saturating_mul(channels);
-    let layout = stack.layout.as_ref().map(|layout| layout.clone().with_channels(channels));
+    let layout = layout.map(|layout| layout.with_channels(channels));
     let has_samples = side_by_side && stack.channels > 1 && !matches!(content, Content::Colours);
     let description = layout.filter(|layout| layout.planes() == pages).and_then(|layout| match has_samples {
         true => layout.description_of_samples(),
@@ -109,6 +135,7 @@ pub(in crate::images) fn new_stack(stack: &NewStack, content: Content<'_>) -> Re
         pixel,
         description: description.as_ref(),
         palette,
+        is_big: has_big_name(&stack.path),
     };
     let StackPlaces { places, header, length } = checked(&stack.path, &form)?;
     let places = match side_by_side {
@@ -132,7 +159,8 @@ fn checked(path: &Path, form: &StackForm<'_>) -> Result<StackPlaces> {
 
 impl<T: Copy + Default + Send> TiffSink<T> {
     fn new(path: &Path, extent: Extent, channels: usize, pixel: PixelType, store: Store<T>) -> Result<Self> {
-        let form = StackForm { extent, channels, pixel, description: None, palette: None };
+        let is_big = has_big_name(path);
+        let form = StackForm { extent, channels, pixel, description: None, palette: None, is_big };
         let file = stack_file(path, false, form)?;
         let sink = StackSink::new(path, extent, channels, file, store, 0);
         Ok(Self { sink, pixel, description: None, palette: None })
@@ -156,6 +184,7 @@ impl<T: Copy + Default + Send> TiffSink<T> {
             pixel,
             description: description.as_ref(),
             palette: palette.as_deref(),
+            is_big: has_big_name(Path::new(&sink.name())),
         };
         // What could be written before still can: what is said takes little room.
         let sink = match form.places() {

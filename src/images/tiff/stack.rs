@@ -7,6 +7,7 @@ use super::tags::names;
 use super::write::MAX_CLASSIC_TIFF_BYTES;
 use crate::geometry::Extent;
 use crate::images::labels::Palette;
+use crate::images::source::SampleKind;
 use crate::images::stack::Places;
 
 /// A stack that is to be written.
@@ -21,6 +22,8 @@ pub(super) struct StackForm<'a> {
     pub(super) description: Option<&'a Description>,
     /// The colours in which programs show numbers of 8 bits.
     pub(super) palette: Option<&'a Palette>,
+    /// Whether it is a BigTIFF file also where it is small.
+    pub(super) is_big: bool,
 }
 
 /// Where everything is in a file.
@@ -51,18 +54,14 @@ const ALIGNMENT: u64 = 16;
 
 impl PixelType {
     fn bits(self) -> u16 {
-        match self {
-            PixelType::Uint8 | PixelType::Colours => 8,
-            PixelType::Uint16 => 16,
-            PixelType::Int32 | PixelType::Float32 => 32,
-        }
+        self.numbers().sample().bits.into()
     }
 
     fn sample_format(self) -> u16 {
-        match self {
-            PixelType::Int32 => SIGNED,
-            PixelType::Float32 => FLOAT,
-            _ => UNSIGNED,
+        match self.numbers().sample().kind {
+            SampleKind::Unsigned => UNSIGNED,
+            SampleKind::Signed => SIGNED,
+            SampleKind::Float => FLOAT,
         }
     }
 }
@@ -154,7 +153,7 @@ impl StackForm<'_> {
         let page_bytes = self.page_bytes()?;
         let all = page_bytes.checked_mul(pages as u64)?;
         // Directories take some hundred bytes each.
-        let is_big = all.checked_add(pages as u64 * 512)? >= MAX_CLASSIC_TIFF_BYTES as u64;
+        let is_big = self.is_big || all.checked_add(pages as u64 * 512)? >= MAX_CLASSIC_TIFF_BYTES as u64;
         let word = if is_big { 8 } else { 4 };
         let (entry_bytes, ends) = if is_big { (20, 16) } else { (12, 6) };
         let (first, others) = (self.entries(true)?, self.entries(false)?);

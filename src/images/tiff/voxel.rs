@@ -7,7 +7,7 @@ use std::path::Path;
 use super::directory::layout;
 use super::metadata::ome_pixels;
 use super::tags::{Tags, names};
-use crate::images::units::MICROMETRE;
+use crate::images::units::{MICROMETRE, factor, sign};
 use crate::images::volume::VoxelSize;
 
 /// The size of a pixel in the TIFF file at `path`; `None` where it says none, or is no TIFF file.
@@ -50,8 +50,13 @@ pub(super) fn of_page(description: &str, tags: &Tags, file: &mut (impl Read + Se
             3 => 10_000.0,
             _ => return None,
         };
-        // Nothing tells the distance of slices; cubes are the least surprising.
-        Some(VoxelSize { z: length / y, y: length / y, x: length / x, unit: MICROMETRE.to_owned() })
+        // Where nothing tells the distance of slices, cubes are the least surprising.
+        Some(VoxelSize {
+            z: spacing(description).unwrap_or(length / y),
+            y: length / y,
+            x: length / x,
+            unit: MICROMETRE.to_owned(),
+        })
     })
 }
 
@@ -70,6 +75,18 @@ fn of_description(description: &str) -> Option<VoxelSize> {
     let unit = units[0].clone();
     let same = units.iter().chain(&z_unit).all(|other| *other == unit);
     same.then_some(VoxelSize { z, y, x, unit })
+}
+
+/// The distance of slices in micrometres that a description of tifffile tells with its unit.
+fn spacing(description: &str) -> Option<f64> {
+    #[derive(serde::Deserialize)]
+    struct Spaced {
+        spacing: f64,
+        unit: String,
+    }
+    let Spaced { spacing, unit } = serde_json::from_str(description.trim_end_matches('\0').trim()).ok()?;
+    let spacing = spacing.abs() * factor(sign(&unit), MICROMETRE)?;
+    (spacing.is_finite() && spacing > 0.0).then_some(spacing)
 }
 
 /// ImageJ writes pixels for each unit into the tags, and the unit and the distance of slices into the description.

@@ -33,6 +33,7 @@ fn stack(
         written: 0,
         work: None,
         share: None,
+        dataset: None,
     }
 }
 
