@@ -112,13 +112,14 @@ pub fn run(mut arguments: WatchArguments) -> Result<()> {
 
 /// What became of all images.
 fn sentence(summary: &Summary) -> String {
-    let Summary { done, before, passed_over, failed, waiting, changing, pace, .. } = *summary;
+    const BEFORE: &str = "there before";
+    let Summary { done, before, unknown, passed_over, failed, waiting, changing, pace, .. } = *summary;
     let mut text = format!("{done} image{} done", if done == 1 { "" } else { "s" });
     if done > 0 {
         text += &format!(" ({})", words(&pace));
     }
     for (count, what) in [
-        (before, "there before"),
+        (before, BEFORE),
         (passed_over, "passed over"),
         (failed as u64, "could not be used"),
         (waiting as u64, "left to do"),
@@ -126,6 +127,9 @@ fn sentence(summary: &Summary) -> String {
     ] {
         if count > 0 {
             text += &format!(", {count} {what}");
+        }
+        if what == BEFORE && unknown > 0 {
+            text += &format!(" ({unknown} of them not known to be of these models)");
         }
     }
     text

@@ -4,10 +4,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::arrivals::{Arrivals, Ready, Stamp};
+use super::arrivals::{Arrivals, Ready};
 use super::queue::Queue;
 use super::source::{Look, Source};
 use crate::Error;
+use crate::files::Stamp;
 use crate::images::ImageSource;
 
 /// The longest share of the time that is spent on looking: one part in so many.
@@ -100,7 +101,7 @@ pub(super) fn look_again_and_again(
                 return;
             }
         };
-        if let Some(trouble) = source.trouble() {
+        while let Some(trouble) = source.trouble() {
             log::warn!("{trouble}");
         }
         let (ready, has_changed) = arrivals.observe(seen, begin);

@@ -101,6 +101,17 @@ impl<'a> Progress<'a> {
         Ok(())
     }
 
+    /// Says, the first time, that a result in `folder` is taken over of which it is not known what made it.
+    pub(super) fn tell_unknown(&mut self, folder: &Path) {
+        self.summary.unknown += 1;
+        if self.summary.unknown == 1 {
+            log::warn!(
+                "results that lie in {} and of which no record says what made them, or that have changed since, are taken over; name another folder with `out` where they are not of these models",
+                folder.display()
+            );
+        }
+    }
+
     pub(super) fn tell_given_up(&mut self) {
         let given_up = std::mem::take(&mut self.inbox.lock().given_up);
         for GivenUp { key, name, error } in given_up {

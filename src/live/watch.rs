@@ -5,15 +5,16 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::arrivals::{Arrivals, Stamp};
+use super::arrivals::Arrivals;
 use super::poller::{Inbox, Item, Outcome, look_again_and_again};
 use super::progress::Progress;
 use super::queue::Queue;
 use super::record::{Record, Work};
 use super::viewer::{Summary, Viewer};
 use super::watched::{Watched, full_name, is_folder, source};
+use crate::files::Stamp;
 use crate::images::{Discovery, ImageSource, has_end_mark};
-use crate::inference::{Cutting, Ensemble, Failure, Products, Series};
+use crate::inference::{Cutting, Ensemble, Failure, Products, Series, Standing};
 use crate::pipeline::no_thread;
 use crate::watcher::{Flow, ImageReport, Watcher};
 use crate::{Error, Result};
@@ -46,7 +47,7 @@ pub fn watch(
     // What is not complete has no stack of results.
     let products = if is_folder(watched) { products } else { &by_pages };
     products.prepare(&[])?;
-    let series = Series::begin(products, cutting)?;
+    let series = Series::begin(ensemble, products, cutting)?;
     let work = Work { input: full_name(&watched.input), identity: series.identity(ensemble) };
     let record = Record::open(products.folder(), &work)?;
     let mut arrivals = Arrivals::new(watched.settle, watched.patience);
@@ -87,10 +88,16 @@ struct Loop<'a> {
 /// What becomes of an item before it is computed.
 enum Prepared {
     Images(Vec<ImageSource>),
-    /// Its results are there.
-    There(Vec<PathBuf>, PathBuf),
+    /// Its results are there; whether it is known that these models made them.
+    There {
+        files: Vec<PathBuf>,
+        path: PathBuf,
+        is_known: bool,
+    },
     Changed,
     Unusable(Error),
+    /// Its results are there, and other models made them.
+    OfOthers(Error),
 }
 
 impl Loop<'_> {
@@ -135,9 +142,16 @@ impl Loop<'_> {
                     self.do_single(std::mem::take(&mut single), progress)?;
                     self.do_stack(&item, &images, progress)?;
                 }
-                Prepared::There(files, path) => {
+                Prepared::There { files, path, is_known } => {
                     self.do_single(std::mem::take(&mut single), progress)?;
+                    if !is_known {
+                        progress.tell_unknown(self.products.folder());
+                    }
                     progress.done(&item, &path, &files, false)?;
+                }
+                Prepared::OfOthers(error) => {
+                    self.do_single(std::mem::take(&mut single), progress)?;
+                    return Err(error);
                 }
                 Prepared::Changed => progress.tell(&item, Outcome::Changed),
                 Prepared::Unusable(error) => progress.tell(&item, Outcome::Failed(item.ready.stamp, error)),
@@ -186,7 +200,26 @@ impl Loop<'_> {
         }
         if !progress.record.has(&item.ready.key) && files.iter().all(|file| file.exists()) {
             let path = images.first().map(|image| image.path.clone()).unwrap_or_default();
-            return Prepared::There(files, path);
+            let of_volumes = self.ensemble.model().architecture.is_of_volumes();
+            match self.series.standing(&images, of_volumes) {
+                standing @ (Standing::Same
+                | Standing::Touched
+                | Standing::Unknown
+                | Standing::OtherLength { .. }) => {
+                    return Prepared::There { files, path, is_known: standing == Standing::Same };
+                }
+                Standing::Other | Standing::OtherWork => {
+                    let file = files.first().map(|file| file.display().to_string()).unwrap_or_default();
+                    let found = format!(
+                        "{}, where {file} was made by other models or settings",
+                        self.products.folder().display()
+                    );
+                    let wanted = "its results would be mixed with those of these models; name another folder, or remove the results that are there";
+                    return Prepared::OfOthers(Error::setting("out", found, wanted));
+                }
+                // The image has changed since, or one of its results is not there.
+                _ => {}
+            }
         }
         match images.iter().try_for_each(|image| self.ensemble.check_image(image)) {
             Ok(()) => Prepared::Images(images),

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Look, Source};
+use crate::files::Stamp;
 use crate::images::{ImageSource, arriving_name};
-use crate::live::arrivals::{Arrivals, Seen, Stamp, Wait};
+use crate::live::arrivals::{Arrivals, Seen, Wait};
 use crate::{Error, Result};
 
 /// How often files that are done are looked at, to see whether they were written again. In a folder of many thousand files on a

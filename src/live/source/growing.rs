@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{Look, Source, nanoseconds};
+use super::{Look, Source};
+use crate::files::{Stamp, nanoseconds};
 use crate::images::{Discovery, ImageSource, SliceSelection, is_array_folder, split_place};
-use crate::live::arrivals::{Arrivals, Seen, Stamp, Wait};
+use crate::live::arrivals::{Arrivals, Seen, Wait};
 use crate::{Error, Result};
 
 /// Behind so many slices of which nothing is stored, only some are looked at, which tells whether more are written.
