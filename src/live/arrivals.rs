@@ -9,8 +9,8 @@ use crate::Error;
 use crate::files::Stamp;
 use crate::images::natural_order;
 
-/// How long something has to stay as it is before it is taken for complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How long something has to stay as it is before it is taken for complete, the shortest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wait {
     /// It is known to be complete.
     None,

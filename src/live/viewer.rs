@@ -69,6 +69,8 @@ pub struct Summary {
     pub waiting: usize,
     /// Files that were still being written then.
     pub changing: usize,
+    /// Slices that were there and waited for neighbours, which the models take too.
+    pub held: usize,
     /// Latency and rate of the last images.
     pub pace: Pace,
 }

@@ -41,7 +41,8 @@ pub fn watch(
     cutting: Cutting,
     viewer: &mut dyn Viewer,
 ) -> Result<Summary> {
-    let channels = ensemble.model().architecture.inputs;
+    let (channels, slab) = (ensemble.model().architecture.inputs, ensemble.model().slab);
+    let watched = &Watched { discovery: watched.discovery.clone().of_slabs(slab), ..watched.clone() };
     let source = source(watched, products, channels)?;
     let by_pages = products.clone().by_pages();
     // What is not complete has no stack of results.
@@ -114,7 +115,7 @@ impl Loop<'_> {
             }
             let items = progress.take(most.min(usize::try_from(left).unwrap_or(usize::MAX)))?;
             if items.is_empty() {
-                if progress.is_idle(watched) {
+                if !progress.ends_held(watched, left) && progress.is_idle(watched) {
                     return Ok(());
                 }
                 progress.inbox.wait(NAP);
@@ -186,6 +187,13 @@ impl Loop<'_> {
                 }
             }
         };
+        let slab = self.ensemble.model().slab;
+        if slab > 1 && item.image.is_none() && images.len() == 1 {
+            return Prepared::Unusable(Error::Mismatch(format!(
+                "{} is a single slice, and the model takes slabs of {slab}, of which the others may not be there yet; use `predict` once all are there, or a model of single slices",
+                item.name
+            )));
+        }
         let images =
             match images.into_iter().map(|image| self.ensemble.seen(image)).collect::<Result<Vec<_>>>() {
                 Ok(images) => images,

@@ -34,6 +34,14 @@ pub(super) trait Source: Send {
     /// The image that was seen with this key, where the source knows it without another look at the file.
     fn image(&self, key: &str) -> Option<ImageSource>;
 
+    /// How many images are there that wait for others which are not.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// No more will come: what waits for more is taken as it is.
+    fn end(&mut self) {}
+
     /// What has been wrong with all of it for a while, if that has not been said before.
     fn trouble(&mut self) -> Option<String>;
 }
