@@ -82,9 +82,11 @@ fn stacks_that_are_there_are_not_made_again_unless_slices_are_missing_in_them() 
         assert!(said.contains("3 of 3 images have their results"), "{format}: {said}");
         assert_eq!(again(&before, &written(&bench, &out)), [""; 0], "{format}");
     }
-    // The second half of the last page is not there.
-    truncate(&bench.path("s.tif"), 0.9);
-    let call = "predict --model m.safetensors s.tif --device cpu --out cut --resume --keep-going";
+    // A slice that cannot be used has no result.
+    let mut pages = vec![pattern((40, 40)); 3];
+    pages[1][[3, 4]] = f32::NAN;
+    bench.float_stack("gaps.tif", &pages);
+    let call = "predict --model m.safetensors gaps.tif --device cpu --out gaps --resume --keep-going";
     for _ in 0..2 {
         let ended = bench.run(call);
         assert_eq!(ended.code, 1, "{}", ended.stderr);
