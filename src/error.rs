@@ -116,10 +116,10 @@ pub enum Error {
         /// Images that there are.
         count: usize,
     },
-    /// Some results are not there; which has been said.
-    #[error("{missing} of {count} results are missing; see the list above")]
+    /// Some results are not there as they are wanted; which has been said.
+    #[error("{missing} of {count} results are missing or differ; see the list above")]
     Missing {
-        /// Results that are not there.
+        /// Results that are not there as they are wanted.
         missing: usize,
         /// Results that there should be.
         count: usize,

@@ -34,6 +34,8 @@ mod optimisation;
 mod predict;
 #[path = "commands/ranks.rs"]
 mod ranks;
+#[path = "commands/results.rs"]
+mod results;
 #[path = "commands/resume.rs"]
 mod resume;
 #[path = "commands/shares.rs"]

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::discovery::DiscoveryArguments;
+use super::terminal::Means;
 use super::{console, look};
 use crate::cpu::{CpuEngine, CpuOptions};
 use crate::engine::Engine;
@@ -30,6 +31,9 @@ pub struct InspectArguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// How the picture of an image is shown in a terminal
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    picture: Means,
     #[command(flatten)]
     discovery: DiscoveryArguments,
 }
@@ -86,7 +90,8 @@ pub fn run(arguments: InspectArguments) -> Result<()> {
             return Err(Error::setting("size", arguments.size.unwrap_or_default(), problem));
         }
         Subject::Images(images) => {
-            return look::run(&arguments.model.to_string_lossy(), images, arguments.json);
+            let path = arguments.model.to_string_lossy();
+            return look::run(&path, images, arguments.json, arguments.picture);
         }
     };
     let of_volumes = model.architecture.is_of_volumes();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::console;
 use super::progress::ImageProgress;
+use super::terminal::Means;
 use crate::Result;
 use crate::images::{ImageSource, Overview, Statistics, overview};
 
@@ -16,8 +17,8 @@ const ROWS: usize = 5;
 /// The percentiles that are said.
 const PERCENTILES: [f64; 3] = [1.0, 50.0, 99.0];
 
-/// Prints what the stack that `path` names and `pages` are is and holds.
-pub(super) fn run(path: &str, pages: Vec<ImageSource>, as_json: bool) -> Result<()> {
+/// Prints what the stack that `path` names and `pages` are is and holds; a terminal is shown a picture by the `means` that are wanted.
+pub(super) fn run(path: &str, pages: Vec<ImageSource>, as_json: bool, means: Means) -> Result<()> {
     let mut progress = ImageProgress::over(1);
     let found = overview(path, pages, &mut progress)?;
     drop(progress);
@@ -27,9 +28,12 @@ pub(super) fn run(path: &str, pages: Vec<ImageSource>, as_json: bool) -> Result<
     }
     table(&found).iter().for_each(console::line);
     histogram(&found.statistics).iter().for_each(console::line);
-    if std::io::stdout().is_terminal() {
-        picture(&found).iter().for_each(console::line);
-    }
+    let means = match means {
+        Means::Auto if std::io::stdout().is_terminal() => Means::of_terminal(|name| std::env::var(name).ok()),
+        Means::Auto => Means::None,
+        wanted => wanted,
+    };
+    means.lines(&picture(&found)).iter().for_each(console::line);
     Ok(())
 }
 
@@ -123,8 +127,8 @@ fn histogram(numbers: &Statistics) -> Vec<String> {
     lines
 }
 
-/// The small picture, two pixels one above the other in each character.
-fn picture(found: &Overview) -> Vec<String> {
+/// The small picture in greys or colours as they are shown.
+fn picture(found: &Overview) -> Array3<u8> {
     let numbers = &found.statistics;
     let within = (numbers.percentile(1.0), numbers.percentile(99.0));
     let (low, high) = if within.0 < within.1 { within } else { (numbers.minimum, numbers.maximum) };
@@ -132,23 +136,7 @@ fn picture(found: &Overview) -> Vec<String> {
     // Colours are shown as they are.
     let (low, high) = if is_colours { (0.0, 255.0) } else { (low, high) };
     let span = if high > low { high - low } else { 1.0 };
-    half_blocks(&found.picture.mapv(|value| ((value - low) / span * 255.0).clamp(0.0, 255.0) as u8))
-}
-
-fn half_blocks(pixels: &Array3<u8>) -> Vec<String> {
-    let (channels, height, width) = pixels.dim();
-    let colour = |y: usize, x: usize| {
-        let part = |channel: usize| pixels[[channel.min(channels - 1), y, x]];
-        format!("{};{};{}", part(0), part(1), part(2))
-    };
-    let line = |y: usize| {
-        let character = |x: usize| match y + 1 < height {
-            true => format!("\x1b[38;2;{};48;2;{}m▀", colour(y, x), colour(y + 1, x)),
-            false => format!("\x1b[0;38;2;{}m▀", colour(y, x)),
-        };
-        (0..width).map(character).collect::<String>() + "\x1b[0m"
-    };
-    if channels == 0 { Vec::new() } else { (0..height).step_by(2).map(line).collect() }
+    found.picture.mapv(|value| ((value - low) / span * 255.0).clamp(0.0, 255.0) as u8)
 }
 
 #[cfg(test)]
@@ -160,12 +148,5 @@ mod tests {
         let all = [0.0, 1.0, -3.5, 124.3456789, 65535.0, 16777217.0, 0.000012, 1e12];
         let texts = ["0", "1", "-3.5", "124.346", "65535", "16777217", "1.20000e-5", "1.00000e12"];
         assert_eq!(all.map(short), texts);
-    }
-
-    #[test]
-    fn each_character_shows_two_pixels() {
-        let pixels = Array3::from_shape_vec((1, 3, 1), vec![1, 2, 3]).unwrap();
-        let lines = half_blocks(&pixels);
-        assert_eq!(lines, ["\x1b[38;2;1;1;1;48;2;2;2;2m▀\x1b[0m", "\x1b[0;38;2;3;3;3m▀\x1b[0m"]);
     }
 }

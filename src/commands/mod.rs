@@ -36,6 +36,7 @@ mod results;
 mod serve;
 mod settings;
 mod table;
+mod terminal;
 mod tomo;
 mod train;
 mod training_progress;

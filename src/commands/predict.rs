@@ -11,7 +11,7 @@ use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::ranks::{self, SilentWatcher};
 use super::results::ResultArguments;
-use crate::inference::{Ensemble, Procedure, Request, Share, Work};
+use crate::inference::{Ensemble, Finding, Procedure, Request, Share, Standing, Work};
 use crate::peers::Peers;
 use crate::peers::mpi::World;
 use crate::{Error, Result};
@@ -33,14 +33,14 @@ pub struct PredictArguments {
     input: Vec<String>,
     #[command(flatten)]
     results: ResultArguments,
-    /// Go on where an earlier call of the same kind was stopped
+    /// Go on where an earlier call of the same kind was stopped, and pass over results that are there and unchanged
     #[arg(long)]
     resume: bool,
     /// Do one of N shares, such as 2/8: of the files, or of the slices where results are OME-Zarr [default: that of a job in an
     /// array of Slurm]
     #[arg(long, value_name = "i/N")]
     part: Option<String>,
-    /// Say which results are missing in --out, and end
+    /// Say which results are missing in --out, or differ from what was written there by these models, and end
     #[arg(long)]
     verify: bool,
 }
@@ -151,22 +151,45 @@ impl Ended {
     }
 }
 
-/// Says which results are missing.
+/// Says which results are missing, or are not what these models make of these images.
 ///
 /// # Errors
 /// [`Error::Missing`] where some are.
 fn verify(work: &Work, ensemble: &Ensemble) -> Result<()> {
-    let (missing, count) = (work.missing(ensemble), work.files().len());
-    for (file, slices) in &missing {
+    let count = work.files().len();
+    let (mut wrong, mut touched, mut unknown) = (0, 0, 0);
+    for Finding { file, standing, slices, .. } in work.findings(ensemble) {
+        let file = file.display();
         // By their numbers in the stack.
         let slices: Vec<String> =
             slices.iter().map(|slices| format!("{}..{}", slices.start, slices.end)).collect();
         let which = if slices.is_empty() { String::new() } else { format!(", slices {}", slices.join(" ")) };
-        console::line(format!("missing: {}{which}", file.display()));
+        match standing {
+            Standing::Touched => touched += 1,
+            Standing::Unknown => unknown += 1,
+            Standing::Missing => {
+                wrong += 1;
+                console::line(format!("missing: {file}{which}"));
+            }
+            other => {
+                wrong += 1;
+                console::line(format!("differs: {file}{which}: {other}"));
+            }
+        }
     }
-    if missing.is_empty() {
+    if touched > 0 {
+        log::warn!(
+            "{touched} of {count} results were copied or changed after they were written, at the same length"
+        );
+    }
+    if unknown > 0 {
+        log::warn!(
+            "of {unknown} of {count} results only the names were compared: no record in their folder says what made them"
+        );
+    }
+    if wrong == 0 {
         log::info!("all {count} results are there");
         return Ok(());
     }
-    Err(Error::Missing { missing: missing.len(), count })
+    Err(Error::Missing { missing: wrong, count })
 }

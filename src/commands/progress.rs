@@ -54,14 +54,16 @@ impl ImageProgress {
         }
     }
 
-    /// `done` images are done; `line` says what became of the last one.
-    fn done(&self, done: usize, line: String) {
+    /// `done` images are done; `line` says what became of the last one. A page of a stack that is not complete has a line on a
+    /// terminal only, as a log would have thousands of them.
+    fn done(&self, done: usize, line: String, is_page: bool) {
         match &self.bar {
             Some(bar) => {
                 bar.set_prefix(format!("{done}/{}", self.count));
                 bar.set_message(line);
                 bar.set_position(STEPS * done as u64);
             }
+            None if is_page => log::debug!("{line}"),
             None => log::info!("{line}"),
         }
     }
@@ -86,7 +88,8 @@ impl Watcher for ImageProgress {
                 format!("{} -> {}", image.name, files.join(", "))
             }
         };
-        self.done(image.index + 1, line);
+        let is_page = image.work == ImageWork::Predict && image.files.is_empty();
+        self.done(image.index + 1, line, is_page);
         self.reached(image);
         self.interrupt.flow()
     }

@@ -232,6 +232,9 @@ fn train(mut arguments: TrainArguments, mut world: Option<&mut World>) -> Result
     if arguments.no_symmetries {
         settings.symmetries = Symmetries::None;
     }
+    if arguments.resume.is_none() {
+        settings.take_description()?;
+    }
     if arguments.resume.is_some() {
         check_same_settings(&started, &settings)?;
         check_images_are_there(&settings)?;

@@ -86,13 +86,6 @@ pub fn run(mut arguments: WatchArguments) -> Result<()> {
     (watched.settle, watched.patience) = (arguments.settle, arguments.patience);
     (watched.until_idle, watched.count) = (arguments.until_idle, arguments.count);
     let mut ensemble = results.open(models, destination.folder(), |device| Ok(vec![device.choose()?]))?;
-    if ensemble.model().slab > 1 {
-        let problem = format!(
-            "takes slabs of {} slices, of which some are not there yet when an image appears; name a model of single slices, or use `predict` once all are there",
-            ensemble.model().slab
-        );
-        return Err(Error::model(models.first(), problem));
-    }
     if ensemble.model().architecture.is_of_volumes() {
         let problem = "is a network of volumes, of which slices are not there yet when an image appears; name a model of images, or use `predict` once all are there";
         return Err(Error::model(models.first(), problem));
@@ -112,20 +105,25 @@ pub fn run(mut arguments: WatchArguments) -> Result<()> {
 
 /// What became of all images.
 fn sentence(summary: &Summary) -> String {
-    let Summary { done, before, passed_over, failed, waiting, changing, pace, .. } = *summary;
+    const BEFORE: &str = "there before";
+    let Summary { done, before, unknown, passed_over, failed, waiting, changing, held, pace, .. } = *summary;
     let mut text = format!("{done} image{} done", if done == 1 { "" } else { "s" });
     if done > 0 {
         text += &format!(" ({})", words(&pace));
     }
     for (count, what) in [
-        (before, "there before"),
+        (before, BEFORE),
         (passed_over, "passed over"),
         (failed as u64, "could not be used"),
         (waiting as u64, "left to do"),
         (changing as u64, "being written"),
+        (held as u64, "there without all their neighbours"),
     ] {
         if count > 0 {
             text += &format!(", {count} {what}");
+        }
+        if what == BEFORE && unknown > 0 {
+            text += &format!(" ({unknown} of them not known to be of these models)");
         }
     }
     text

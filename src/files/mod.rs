@@ -6,15 +6,18 @@
 //!   ([`FolderLock`]).
 //! - `resumable`: files that are written at any places, and that another run goes on with ([`ResumableFile`]).
 //! - `leftovers`: unfinished files of a program that was killed ([`remove_unfinished`]).
+//! - `stamp`: what tells one state of a file from another ([`Stamp`]).
 
 mod atomic;
 mod folder;
 mod leftovers;
 mod resumable;
+mod stamp;
 mod text;
 
 pub use atomic::{UnfinishedFile, write_atomic, write_bytes_atomic};
 pub use folder::{FolderLock, make_and_try};
 pub use leftovers::remove_unfinished;
 pub use resumable::{ResumableFile, read_exact_at, unfinished_name};
+pub use stamp::{Stamp, nanoseconds};
 pub use text::read_text;

@@ -90,7 +90,7 @@ pub use memory::{ArraySink, ArrayVolume};
 pub use number_type::NumberType;
 pub use overview::{Overview, overview};
 pub use pairing::{pair, pair_as};
-pub(crate) use places::{arriving_name, is_array_folder, is_there, split_place};
+pub(crate) use places::{arriving_name, is_array_folder, is_there, is_zarr_name, split_place};
 pub use png::{write_png_grey8, write_png_rgb8};
 pub(crate) use read::{PartReader, check_gaps, check_gaps_from, read_image_with_gaps, read_values_with_gaps};
 pub use read::{as_grey, has_equal_channels, page_size, read_image, read_values};

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::watcher::{ImageReport, ImageWork, Watcher};
 
 /// The most columns and rows of a small picture.
-const PICTURE_COLUMNS: usize = 80;
-const PICTURE_ROWS: usize = 60;
+const PICTURE_COLUMNS: usize = 640;
+const PICTURE_ROWS: usize = 480;
 
 /// What a stack is and holds.
 #[derive(Debug, Clone)]

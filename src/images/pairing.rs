@@ -38,7 +38,8 @@ impl Discovery {
     ///
     /// Where both sides are one stack of several pages, they pair by page, and where both are one image, with each other: the
     /// files' names do not matter then. Stems are equal without `.ome`, however their letters are composed of accents, and
-    /// without `target_suffix` at the end of the partner's; with it, images and targets may be in one folder. Where `keep_going`
+    /// without `target_suffix` at the end of the partner's, or without `_0000` at the end of all images', which are channels of the name
+    /// that follows; with `target_suffix`, images and targets may be in one folder. Where `keep_going`
     /// says so, pages of two stacks that one of them lacks are passed over.
     ///
     /// # Errors
@@ -79,8 +80,10 @@ impl Discovery {
             return Ok(vec![(image.clone(), target.clone())]);
         }
         let suffix = self.target_suffix.as_deref().map(composed);
-        let image_key = |image: &ImageSource| key(image, None);
         let target_key = |target: &ImageSource| key(target, suffix.as_deref());
+        // Of images that are named by their only channel, as nnU-Net does, targets have the name without it.
+        let channel = only_channel(images, &targets.iter().map(target_key).collect());
+        let image_key = |image: &ImageSource| key(image, channel);
         let images_by_key = by_key(images, "images", image_key)?;
         let targets_by_key = by_key(targets, &format!("{partner}s"), target_key)?;
         let lonely_images: Vec<_> =
@@ -232,6 +235,19 @@ fn key(page: &ImageSource, suffix: Option<&str>) -> String {
     format!("{name}{rest}")
 }
 
+/// What nnU-Net puts behind the name of a case for its first channel.
+const FIRST_CHANNEL: &str = "_0000";
+
+/// The end of the names of all images that says which channel they are, where `targets` have the same names without it.
+fn only_channel(images: &[ImageSource], targets: &BTreeSet<String>) -> Option<&'static str> {
+    let is_channel = |image: &ImageSource| {
+        let (whole, case) = (key(image, None), key(image, Some(FIRST_CHANNEL)));
+        case != whole && !targets.contains(&whole)
+    };
+    let has_target = |image: &ImageSource| targets.contains(&key(image, Some(FIRST_CHANNEL)));
+    (images.iter().all(is_channel) && images.iter().any(has_target)).then_some(FIRST_CHANNEL)
+}
+
 /// What all targets have more than images at the end of their names; `None` where it is not one and the same for all.
 fn common_suffix(images: &[ImageSource], targets: &[ImageSource]) -> Option<String> {
     let images: Vec<String> = images.iter().map(|image| key(image, None)).collect();
@@ -310,6 +326,19 @@ mod tests {
         let pairs = pair(&[page("a/x.tif"), page("a/y.tif")], &[page("b/y.png"), page("b/x.png")]).unwrap();
         assert_eq!(pairs[0].1.path, PathBuf::from("b/x.png"));
         assert_eq!(pairs[1].1.path, PathBuf::from("b/y.png"));
+    }
+
+    #[test]
+    fn images_that_are_named_by_their_only_channel_have_targets_without_it() {
+        let images = [page("a/x_0000.nii.gz"), page("a/y_0000.nii.gz")];
+        let targets = [page("b/x.nii.gz"), page("b/y.nii.gz")];
+        let pairs = pair(&images, &targets).unwrap();
+        assert_eq!((&pairs[0].1, &pairs[1].1), (&targets[0], &targets[1]));
+        // Where there are more channels, or targets have the same names, nothing is left out.
+        assert!(pair(&[images[0].clone(), page("a/x_0001.nii.gz")], &targets).is_err());
+        assert_eq!(pair(&images, &images).unwrap().len(), 2);
+        let error = pair(&images, &targets[..1]).unwrap_err().to_string();
+        assert!(error.contains("1 image without target: a/y_0000.nii.gz"), "{error}");
     }
 
     #[test]

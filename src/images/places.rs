@@ -44,6 +44,12 @@ pub(crate) fn arriving_name(file: &Path, raw: bool) -> bool {
     !is_zarr && named_as(file, raw).is_some()
 }
 
+/// Whether a folder of this name may be a Zarr array or a group of them, and is not hidden.
+pub(crate) fn is_zarr_name(folder: &Path) -> bool {
+    let is_zarr = folder.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zarr"));
+    is_zarr && named_as(folder, false).is_some()
+}
+
 /// The file or Zarr folder that `p` names, which need not be there yet, and the place inside it where one is named.
 pub(crate) fn split_place(p: &str) -> (PathBuf, Option<String>) {
     let path = PathBuf::from(p);

@@ -198,6 +198,12 @@ impl ImageSource {
         format!("{:?} {:?} {:?} {array:?} {slab:?}", self.page, self.header, self.planes)
     }
 
+    /// As [`Self::identity`], with where its numbers lie in a file without a header, as whoever named it said.
+    pub(crate) fn identity_as_read(&self) -> String {
+        let place = self.array.as_ref().map(|image| image.array.place());
+        format!("{} {}", self.identity(), place.unwrap_or_default())
+    }
+
     /// The files that its numbers are in: of a slab, those of all its slices, of a mean, those of all images, and of
     /// what is computed from another image, those of that one.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {

@@ -18,6 +18,8 @@ const NAME: &str = ".msd-gpu-predict";
 const ENDING: &str = ".part";
 /// What stands behind an image whose file has its name.
 const FINISHED: &str = "finished";
+/// What stands behind an image that has no result.
+const BLANK: &str = "blank";
 /// What a line begins with that says how images of one kind are cut.
 const TILING: &str = "tiling";
 /// A journal of a hundred million tiles has less.
@@ -38,6 +40,8 @@ pub(super) struct Journal {
     before: HashSet<(usize, usize)>,
     /// Images whose file, which has several parts or images, an earlier run has given its name.
     finished: HashSet<usize>,
+    /// Images of stacks that have no result.
+    blank: HashSet<usize>,
     tilings: BTreeMap<Kind, Tiling>,
     /// The kinds of images of which it was said how they are cut.
     told: BTreeSet<Kind>,
@@ -59,6 +63,7 @@ impl Journal {
             file: None,
             before: HashSet::new(),
             finished: HashSet::new(),
+            blank: HashSet::new(),
             tilings: BTreeMap::new(),
             told: BTreeSet::new(),
             has_results: false,
@@ -103,6 +108,7 @@ impl Journal {
                     self.tilings.insert((height, width, held), Tiling::cut(tile.parse().ok(), halo));
                 }
             }
+            [image, BLANK] => self.blank.extend(image.parse::<usize>()),
             [image, FINISHED] => self.finished.extend(image.parse::<usize>()),
             [image, tile] => {
                 if let (Ok(image), Ok(tile)) = (image.parse(), tile.parse()) {
@@ -124,8 +130,9 @@ impl Journal {
         let tilings = self.tilings.iter().map(|(kind, tiling)| tiling_line(*kind, tiling));
         let tiles = lines.iter().map(|(image, tile)| format!("{image} {tile}\n"));
         let finished = self.finished.iter().map(|image| format!("{image} {FINISHED}\n"));
-        let text: String =
-            std::iter::once(format!("{}\n", self.work)).chain(tilings).chain(tiles).chain(finished).collect();
+        let blank = self.blank.iter().map(|image| format!("{image} {BLANK}\n"));
+        let first = std::iter::once(format!("{}\n", self.work));
+        let text: String = first.chain(tilings).chain(tiles).chain(finished).chain(blank).collect();
         // Whole or not at all: else a program that is killed now would lose what was done before. What it leaves then is
         // written over by the run that goes on.
         let whole = ResumableFile::open(path, false)?;
@@ -173,6 +180,19 @@ impl Journal {
         self.write(&format!("{image} {FINISHED}\n"))
     }
 
+    /// Says that an image of a stack has no result.
+    ///
+    /// # Errors
+    /// As [`Journal::add`].
+    pub(super) fn add_blank(&mut self, image: usize) -> Result<()> {
+        self.write(&format!("{image} {BLANK}\n"))
+    }
+
+    /// Whether an earlier run has found that an image of a stack has no result.
+    pub(super) fn has_blank(&self, image: usize) -> bool {
+        self.blank.contains(&image)
+    }
+
     /// How many tiles an earlier run has done.
     pub(super) fn count(&self) -> usize {
         self.before.len()
@@ -182,6 +202,7 @@ impl Journal {
     pub(super) fn forget(&mut self, image: usize) {
         self.before.retain(|(known, _)| *known != image);
         self.finished.remove(&image);
+        self.blank.remove(&image);
     }
 
     /// Says that the results of a tile are in their files.

@@ -10,8 +10,10 @@ use super::ensemble::Found;
 use super::grouping::{Grouping, StackOf};
 use super::journal::Journal;
 use super::parts::Part;
+use super::prints::Prints;
 use super::product::Product;
 use super::products::{Products, Rendered, Shown};
+use super::record::Record;
 use crate::Result;
 use crate::files::unfinished_name;
 use crate::geometry::{Extent, Window};
@@ -28,6 +30,21 @@ pub(super) struct Outputs<'a> {
     journal: &'a mut Journal,
     /// Whether files are gone on with that an earlier run has begun.
     resume: bool,
+    record: &'a mut Record,
+    /// What the record knows results by.
+    prints: Prints,
+    /// Which images need not be done, as their results were there before.
+    there: Vec<bool>,
+}
+
+/// What is known of earlier runs, and kept for later ones.
+pub(super) struct Past<'a> {
+    pub(super) journal: &'a mut Journal,
+    pub(super) record: &'a mut Record,
+    /// Whether results that are there, as the record says, are passed over.
+    pub(super) resume: bool,
+    /// Whether each result depends on all slices of its volume.
+    pub(super) of_volumes: bool,
 }
 
 /// The results of one stack.
@@ -41,6 +58,8 @@ struct Stack {
     is_shared: bool,
     /// Whether all of them were written before.
     is_written: bool,
+    /// Whether some of them have no result.
+    has_blank: bool,
     /// Empty before its first image has a result.
     files: Vec<OpenFile>,
     /// Parts of images before the first that has a result, with their numbers.
@@ -69,7 +88,7 @@ pub(super) struct Written {
 }
 
 impl<'a> Outputs<'a> {
-    /// For results that an earlier run has begun, where the `journal` has some. What they are results of, but for the images, is
+    /// For results that an earlier run has begun or made, as the `past` says. What they are results of, but for the images, is
     /// `work`, where that is known. Of images that several programs `share`, these are written here.
     ///
     /// # Errors
@@ -79,30 +98,50 @@ impl<'a> Outputs<'a> {
         images: &'a [ImageSource],
         work: Option<String>,
         share: Option<Range<usize>>,
-        journal: &'a mut Journal,
+        past: Past<'a>,
     ) -> Result<Self> {
-        let Grouping { places, stacks } = products.grouping(images);
+        let grouping = products.grouping(images);
+        let Past { journal, record, .. } = past;
+        let prints = Prints::of(images, &grouping, past.of_volumes);
+        let there =
+            if past.resume { there(products, images, &grouping, (record, &prints)) } else { Vec::new() };
+        let Grouping { places, stacks } = grouping;
         let resume = journal.count() > 0;
-        let is_there =
-            |files: Vec<(PathBuf, StackFormat)>| files.iter().all(|(path, format)| is_begun(path, *format));
+        // One that has its name is to be as it was written.
+        let is_there = |files: Vec<(PathBuf, StackFormat)>, print: u128| {
+            files.iter().all(|(path, format)| {
+                is_begun(path, *format)
+                    && (unfinished(path, *format).exists() || !record.standing(path, print).is_other())
+            })
+        };
         // What the journal says is done counts where the files are there.
         if resume {
-            for stack in stacks.iter().filter(|stack| !is_there(products.stack_files(stack))) {
-                stack.members.iter().for_each(|image| journal.forget(*image));
+            for (stack, print) in stacks.iter().zip(&prints.stacks) {
+                if !is_there(products.stack_files(stack), *print) {
+                    stack.members.iter().for_each(|image| journal.forget(*image));
+                }
             }
             let alone = images.iter().enumerate().filter(|(index, _)| places[*index].is_none());
-            for (index, _) in alone.filter(|(_, image)| !is_there(products.image_files(&image.stem))) {
-                journal.forget(index);
+            for (index, image) in alone {
+                if !is_there(products.image_files(&image.stem), prints.images[index]) {
+                    journal.forget(index);
+                }
             }
         }
         journal.begin()?;
         let stacks = stacks.into_iter().map(|source| {
             let has_work = work.as_ref().filter(|_| products.can_be_shared(&source));
             let work = has_work.map(|work| source.work(images, work));
-            Stack::new(source, work, share.as_ref(), products)
+            let has_blank = source.members.iter().any(|image| journal.has_blank(*image));
+            Ok(Stack { has_blank, ..Stack::new(source, work, share.as_ref(), products)? })
         });
         let stacks = stacks.collect::<Result<_>>()?;
-        Ok(Self { products, images, places, stacks, open: None, journal, resume })
+        Ok(Self { products, images, places, stacks, open: None, journal, resume, record, prints, there })
+    }
+
+    /// Whether the results of an image were there before, so that it need not be looked at.
+    pub(super) fn is_there(&self, image: usize) -> bool {
+        self.there.get(image) == Some(&true)
     }
 
     /// What is known of how images are cut, and kept for another run.
@@ -122,6 +161,9 @@ impl<'a> Outputs<'a> {
     pub(super) fn done(&self, parts: &[Part]) -> Vec<bool> {
         let Some(first) = parts.first() else { return Vec::new() };
         let image = first.image;
+        if self.is_there(image) {
+            return vec![true; parts.len()];
+        }
         if self.places[image].is_some_and(|(stack, _)| self.stacks[stack].is_written) {
             return vec![true; parts.len()];
         }
@@ -196,7 +238,10 @@ impl<'a> Outputs<'a> {
                 }
                 match (result, &rendered) {
                     (Some(_), Some(rendered)) => add(&mut stack.files, slice, &part.core, rendered)?,
-                    _ => stack.add_blank(&image.name(), slice, part)?,
+                    _ => {
+                        stack.add_blank(&image.name(), slice, part)?;
+                        self.journal.add_blank(part.image)?;
+                    }
                 }
                 // What is passed over before there are files is written with the first result.
                 if !stack.files.is_empty() {
@@ -206,6 +251,11 @@ impl<'a> Outputs<'a> {
                     let mut files = finish(&mut stack.files)?;
                     // One that others fill too may not have its name yet.
                     files.retain(|file| !stack.is_shared || file.exists());
+                    // Without some of its slices it is not what was wanted; shared ones say themselves what they are.
+                    if !stack.has_blank && !stack.is_shared {
+                        let place = self.places[part.image].map_or(0, |(stack, _)| stack);
+                        self.record.add(&files, self.prints.stacks[place])?;
+                    }
                     self.journal.finish(stack.source.members[stack.own.start])?;
                     Some(Written { name: stack.source.name.clone(), files })
                 } else {
@@ -217,6 +267,7 @@ impl<'a> Outputs<'a> {
                     Some((picture, found)) => self.products.write(image, picture, found)?,
                     None => Vec::new(),
                 };
+                self.record.add(&files, self.prints.images[part.image])?;
                 self.journal.add(part.image, part.number)?;
                 Some(Written { name: image.name(), files })
             }
@@ -238,6 +289,7 @@ impl<'a> Outputs<'a> {
                 match self.open.take_if(|_| part.is_last()) {
                     Some((_, mut files)) => {
                         let files = finish(&mut files)?;
+                        self.record.add(&files, self.prints.images[part.image])?;
                         self.journal.finish(part.image)?;
                         Some(Written { name: image.name(), files })
                     }
@@ -276,6 +328,7 @@ impl Stack {
             own: 0..count,
             is_shared: false,
             is_written: false,
+            has_blank: false,
             files: Vec::new(),
             skipped: Vec::new(),
             source,
@@ -301,6 +354,7 @@ impl Stack {
     }
 
     fn add_blank(&mut self, name: &str, slice: usize, part: &Part) -> Result<()> {
+        self.has_blank = true;
         if self.files.is_empty() {
             self.skipped.push((slice, part.core, part.number));
         } else {
@@ -349,6 +403,31 @@ impl Stack {
         }
         Ok(files)
     }
+}
+
+/// Which of the images have all their results, as the record says.
+fn there(
+    products: &Products,
+    images: &[ImageSource],
+    grouping: &Grouping,
+    (record, prints): (&Record, &Prints),
+) -> Vec<bool> {
+    let has = |files: Vec<(PathBuf, StackFormat)>, print: u128| {
+        record.has(files.iter().map(|(path, _)| path.as_path()), print)
+    };
+    let stacks: Vec<bool> = grouping
+        .stacks
+        .iter()
+        .zip(&prints.stacks)
+        .map(|(stack, print)| has(products.stack_files(stack), *print))
+        .collect();
+    let places = images.iter().zip(&grouping.places).zip(&prints.images);
+    places
+        .map(|((image, place), print)| match place {
+            Some((stack, _)) => stacks[*stack],
+            None => has(products.image_files(&image.stem), *print),
+        })
+        .collect()
 }
 
 /// Opens a file for each product of one image that comes in parts.

@@ -11,11 +11,12 @@ use twox_hash::XxHash3_128;
 use super::ensemble::{Ensemble, Found};
 use super::failures::{Failure, Failures, is_of_image};
 use super::journal::Journal;
-use super::outputs::Outputs;
+use super::outputs::{Outputs, Past};
 use super::parts::{Part, ReadPart, Reader, measure};
 use super::plan::{self, Budget, Cutting, Halo};
 use super::products::{Products, Shown};
 use super::queue::Queue;
+use super::record::Record;
 use super::reporter::Reporter;
 use super::share::Share;
 use super::tiling::Tiling;
@@ -96,11 +97,23 @@ pub(super) fn predict_some(
     let mut journal = Journal::open(products.folder(), &share, &work, procedure.resume)?;
     let before = journal.count();
     let shared = procedure.share.map(|_| own.clone());
-    let work = identity(ensemble, products, procedure);
-    let mut outputs = Outputs::new(products, images, Some(work), shared, &mut journal)?;
+    let work = identity(ensemble, products, &procedure.cutting);
+    let of_share = procedure.share.map_or(String::new(), |share| share.suffix(products));
+    let alone = lock.is_some() || procedure.share.is_some();
+    let mut record = Record::open(products.folder(), &of_share, &work, alone);
+    let of_volumes = ensemble.model().architecture.is_of_volumes();
+    let past = Past { journal: &mut journal, record: &mut record, resume: procedure.resume, of_volumes };
+    let mut outputs = Outputs::new(products, images, Some(work), shared, past)?;
+    match own.clone().filter(|image| outputs.is_there(*image)).count() {
+        0 => {}
+        there => info!(
+            "{there} of {} images have their results, of the same models and settings; they are not done again",
+            own.len()
+        ),
+    }
     products.write_legend()?;
     let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
-    let done = if ensemble.model().architecture.is_of_volumes() {
+    let done = if of_volumes {
         predict_volumes(ensemble, (images, own), products, cutting, &mut outputs, watcher)
     } else {
         let parts = planned(ensemble, (images, own.clone()), cutting, &mut outputs, before > 0)?;
@@ -125,8 +138,8 @@ pub(super) fn predict_some(
 }
 
 /// What is done, whatever the images are.
-pub(super) fn identity(ensemble: &Ensemble, products: &Products, procedure: &Procedure) -> String {
-    format!("{} {} {}", ensemble.identity(), products.identity(), procedure.cutting.identity())
+pub(super) fn identity(ensemble: &Ensemble, products: &Products, cutting: &Cutting) -> String {
+    format!("{} {} {}", ensemble.identity(), products.identity(), cutting.identity())
 }
 
 /// What is done, in one line that is another for other work.
@@ -171,6 +184,9 @@ pub(super) fn planned(
     // Images of a kind are cut alike, and as an earlier run has begun with them: other memory may be free now.
     let (mut parts, mut passed_over) = (Vec::new(), 0);
     for (index, image) in images.iter().enumerate().take(own.end).skip(own.start) {
+        if outputs.is_there(index) {
+            continue;
+        }
         // What is wrong with it is told when it is read.
         let Ok((_, height, width)) = page_size(image) else {
             parts.push(Part::whole(index, outputs.plane_of(index)));

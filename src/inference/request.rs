@@ -1,6 +1,6 @@
 //! What is asked for when files are predicted, as users write it, and the work that follows from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,9 @@ use log::info;
 use super::ensemble::Ensemble;
 use super::failures::Failure;
 use super::predict::{Procedure, identity, predict_some};
+use super::prints::Prints;
 use super::products::{Products, Wishes};
+use super::record::{Record, Standing};
 use super::result_name::{ResultName, packed_ending};
 use super::share::Share;
 use super::volumes::volume_of_each;
@@ -124,6 +126,18 @@ pub struct Work {
     procedure: Procedure,
     /// The images of all shares.
     all: usize,
+}
+
+/// What was found out about a result that is not there as it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The result.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub standing: Standing,
+    /// The slices that are missing, of a result that several programs fill together.
+    pub slices: Vec<Range<usize>>,
 }
 
 impl Request {
@@ -274,28 +288,45 @@ impl Work {
         self.products.files(&self.images)
     }
 
-    /// The results that are not there, or not whole: of those that several programs fill together, with the slices that are missing.
-    pub fn missing(&self, ensemble: &Ensemble) -> Vec<(PathBuf, Vec<Range<usize>>)> {
-        let work = identity(ensemble, &self.products, &self.procedure);
+    /// The results that are not there as this work makes them, or of which that is not known.
+    ///
+    /// Files are compared with what the record in their folder says, and of those that several programs fill together with what they say
+    /// themselves; their numbers are not read.
+    pub fn findings(&self, ensemble: &Ensemble) -> Vec<Finding> {
+        let work = identity(ensemble, &self.products, &self.procedure.cutting);
+        let record = Record::read(self.products.folder(), &work);
         let grouping = self.products.grouping(&self.images);
-        let shared =
-            grouping.stacks.iter().filter(|stack| self.products.can_be_shared(stack)).flat_map(|stack| {
-                let work = stack.work(&self.images, &work);
-                let files = self.products.stack_files(stack).into_iter();
-                files.map(move |(path, _)| {
-                    let shared = SharedStack::of(&path, stack.members.len(), &work);
-                    (path, shared)
-                })
-            });
-        let shared: BTreeMap<PathBuf, SharedStack> = shared.collect();
-        let files = self.files().into_iter();
-        files
-            .filter_map(|file| match shared.get(&file) {
-                // Also what is whole and has not got its name, and what is a result of something else.
-                Some(stack) if stack.is_begun() || stack.is_other() => Some((file, stack.missing())),
-                _ => (!file.exists()).then(|| (file, Vec::new())),
-            })
-            .collect()
+        let prints = Prints::of(&self.images, &grouping, ensemble.model().architecture.is_of_volumes());
+        let mut findings = Vec::new();
+        let mut add = |file: PathBuf, standing: Standing, slices: Vec<Range<usize>>| {
+            if standing != Standing::Same {
+                findings.push(Finding { file, standing, slices });
+            }
+        };
+        let alone = self.images.iter().zip(&grouping.places).zip(&prints.images);
+        for ((image, _), print) in alone.filter(|((_, place), _)| place.is_none()) {
+            for (file, _) in self.products.image_files(&image.stem) {
+                let standing = record.standing(&file, *print);
+                add(file, standing, Vec::new());
+            }
+        }
+        for (stack, print) in grouping.stacks.iter().zip(&prints.stacks) {
+            let work = self.products.can_be_shared(stack).then(|| stack.work(&self.images, &work));
+            for (file, _) in self.products.stack_files(stack) {
+                let shared = work.as_ref().map(|work| SharedStack::of(&file, stack.members.len(), work));
+                match shared {
+                    // Also what is whole and has not got its name.
+                    Some(shared) if shared.is_begun() => add(file, Standing::Missing, shared.missing()),
+                    Some(shared) if shared.is_other() => add(file, Standing::Other, shared.missing()),
+                    Some(shared) if shared.is_whole() => {}
+                    _ => {
+                        let standing = record.standing(&file, *print);
+                        add(file, standing, Vec::new());
+                    }
+                }
+            }
+        }
+        findings
     }
 
     /// Checks all that can be known before the first image is computed, and makes the folder for results. An image that does not fit the

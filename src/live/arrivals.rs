@@ -6,18 +6,11 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::Error;
+use crate::files::Stamp;
 use crate::images::natural_order;
 
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) bytes: u64,
-    /// When it was written last, in nanoseconds since 1970; 0 where that is not known.
-    pub(super) modified: u64,
-}
-
-/// How long something has to stay as it is before it is taken for complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How long something has to stay as it is before it is taken for complete, the shortest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wait {
     /// It is known to be complete.
     None,

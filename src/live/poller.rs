@@ -4,10 +4,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::arrivals::{Arrivals, Ready, Stamp};
+use super::arrivals::{Arrivals, Ready};
 use super::queue::Queue;
 use super::source::{Look, Source};
 use crate::Error;
+use crate::files::Stamp;
 use crate::images::ImageSource;
 
 /// The longest share of the time that is spent on looking: one part in so many.
@@ -55,6 +56,10 @@ pub(super) struct State {
     pub(super) changing: usize,
     /// When something has changed last.
     pub(super) active: Instant,
+    /// How many are there that wait for neighbours which are not.
+    pub(super) held: usize,
+    /// Whether no more are expected, so that those are done as they are.
+    pub(super) is_ending: bool,
     /// How often the source was looked at.
     pub(super) looks: u64,
     /// What ended the looking.
@@ -64,7 +69,8 @@ pub(super) struct State {
 impl Inbox {
     pub(super) fn new(queue: Queue<Item>) -> Self {
         let (given_up, active) = (Vec::new(), Instant::now());
-        let state = State { queue, given_up, changing: 0, active, looks: 0, error: None };
+        let (held, is_ending) = (0, false);
+        let state = State { queue, given_up, changing: 0, held, is_ending, active, looks: 0, error: None };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -91,6 +97,9 @@ pub(super) fn look_again_and_again(
 ) {
     loop {
         let begin = Instant::now();
+        if inbox.lock().is_ending {
+            source.end();
+        }
         let found = source.look(&arrivals, begin);
         let Look { seen, names } = match found {
             Ok(look) => look,
@@ -100,7 +109,7 @@ pub(super) fn look_again_and_again(
                 return;
             }
         };
-        if let Some(trouble) = source.trouble() {
+        while let Some(trouble) = source.trouble() {
             log::warn!("{trouble}");
         }
         let (ready, has_changed) = arrivals.observe(seen, begin);
@@ -117,6 +126,7 @@ pub(super) fn look_again_and_again(
         let given_up = |(key, error): (String, Error)| GivenUp { name: source.name(&key), key, error };
         state.given_up.extend(lost.into_iter().map(given_up));
         state.changing = arrivals.changing();
+        state.held = source.held();
         state.looks += 1;
         if has_changed {
             state.active = begin;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::latency::Latencies;
 use super::poller::{GivenUp, Inbox, Item, Outcome};
@@ -101,6 +101,17 @@ impl<'a> Progress<'a> {
         Ok(())
     }
 
+    /// Says, the first time, that a result in `folder` is taken over of which it is not known what made it.
+    pub(super) fn tell_unknown(&mut self, folder: &Path) {
+        self.summary.unknown += 1;
+        if self.summary.unknown == 1 {
+            log::warn!(
+                "results that lie in {} and of which no record says what made them, or that have changed since, are taken over; name another folder with `out` where they are not of these models",
+                folder.display()
+            );
+        }
+    }
+
     pub(super) fn tell_given_up(&mut self) {
         let given_up = std::mem::take(&mut self.inbox.lock().given_up);
         for GivenUp { key, name, error } in given_up {
@@ -109,9 +120,28 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Where the last slices wait for neighbours that will not come, has them done with those before them mirrored: once nothing has
+    /// happened for so long that the watch is to end, or for as long as patience lasts where no more are wanted than these, `left`. Gives
+    /// whether it does.
+    pub(super) fn ends_held(&self, watched: &Watched, left: u64) -> bool {
+        let held = self.inbox.lock().held as u64;
+        let is_end = self.is_idle(watched) || held >= left && self.is_quiet(watched.patience, watched);
+        let mut state = self.inbox.lock();
+        if !is_end || held == 0 || state.is_ending {
+            return false;
+        }
+        // They are seen at the next look.
+        (state.is_ending, state.active, state.looks) = (true, Instant::now(), 0);
+        true
+    }
+
     /// Whether the watch is to end because nothing happens.
     pub(super) fn is_idle(&self, watched: &Watched) -> bool {
-        let Some(idle) = watched.until_idle else { return false };
+        watched.until_idle.is_some_and(|idle| self.is_quiet(idle, watched))
+    }
+
+    /// Whether nothing has happened for so long.
+    fn is_quiet(&self, idle: Duration, watched: &Watched) -> bool {
         let state = self.inbox.lock();
         let since = self.active.max(state.active);
         // What was done last is to have been looked at again.
@@ -125,6 +155,7 @@ impl<'a> Progress<'a> {
             failed: self.failed.len(),
             waiting: state.queue.len(),
             changing: state.changing,
+            held: state.held,
             pace: self.latencies.pace(),
             ..self.summary
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::arrivals::Stamp;
+use crate::files::Stamp;
 use crate::{Error, Result};
 
 /// The name of the file.
@@ -94,7 +94,7 @@ impl Record {
             };
             let found = format!("{}, where a watch with {what} has begun", folder.display());
             let wanted = format!(
-                "its results would be mixed with others; name another folder, or remove {NAME} from it and its results stay as they are"
+                "its results would be mixed with others; name another folder, or remove {NAME} and the results from it"
             );
             return Err(Error::setting("out", found, wanted));
         }

@@ -59,6 +59,8 @@ pub struct Summary {
     pub done: u64,
     /// Images that were not done, as their results were there.
     pub before: u64,
+    /// Those of them of whose results it is not known what made them.
+    pub unknown: u64,
     /// Images that were passed over, as the [`Policy`](super::Policy) says.
     pub passed_over: u64,
     /// Images that could not be used.
@@ -67,6 +69,8 @@ pub struct Summary {
     pub waiting: usize,
     /// Files that were still being written then.
     pub changing: usize,
+    /// Slices that were there and waited for neighbours, which the models take too.
+    pub held: usize,
     /// Latency and rate of the last images.
     pub pace: Pace,
 }

@@ -5,15 +5,16 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::arrivals::{Arrivals, Stamp};
+use super::arrivals::Arrivals;
 use super::poller::{Inbox, Item, Outcome, look_again_and_again};
 use super::progress::Progress;
 use super::queue::Queue;
 use super::record::{Record, Work};
 use super::viewer::{Summary, Viewer};
 use super::watched::{Watched, full_name, is_folder, source};
+use crate::files::Stamp;
 use crate::images::{Discovery, ImageSource, has_end_mark};
-use crate::inference::{Cutting, Ensemble, Failure, Products, Series};
+use crate::inference::{Cutting, Ensemble, Failure, Products, Series, Standing};
 use crate::pipeline::no_thread;
 use crate::watcher::{Flow, ImageReport, Watcher};
 use crate::{Error, Result};
@@ -40,13 +41,14 @@ pub fn watch(
     cutting: Cutting,
     viewer: &mut dyn Viewer,
 ) -> Result<Summary> {
-    let channels = ensemble.model().architecture.inputs;
+    let (channels, slab) = (ensemble.model().architecture.inputs, ensemble.model().slab);
+    let watched = &Watched { discovery: watched.discovery.clone().of_slabs(slab), ..watched.clone() };
     let source = source(watched, products, channels)?;
     let by_pages = products.clone().by_pages();
     // What is not complete has no stack of results.
     let products = if is_folder(watched) { products } else { &by_pages };
     products.prepare(&[])?;
-    let series = Series::begin(products, cutting)?;
+    let series = Series::begin(ensemble, products, cutting)?;
     let work = Work { input: full_name(&watched.input), identity: series.identity(ensemble) };
     let record = Record::open(products.folder(), &work)?;
     let mut arrivals = Arrivals::new(watched.settle, watched.patience);
@@ -87,10 +89,16 @@ struct Loop<'a> {
 /// What becomes of an item before it is computed.
 enum Prepared {
     Images(Vec<ImageSource>),
-    /// Its results are there.
-    There(Vec<PathBuf>, PathBuf),
+    /// Its results are there; whether it is known that these models made them.
+    There {
+        files: Vec<PathBuf>,
+        path: PathBuf,
+        is_known: bool,
+    },
     Changed,
     Unusable(Error),
+    /// Its results are there, and other models made them.
+    OfOthers(Error),
 }
 
 impl Loop<'_> {
@@ -107,7 +115,7 @@ impl Loop<'_> {
             }
             let items = progress.take(most.min(usize::try_from(left).unwrap_or(usize::MAX)))?;
             if items.is_empty() {
-                if progress.is_idle(watched) {
+                if !progress.ends_held(watched, left) && progress.is_idle(watched) {
                     return Ok(());
                 }
                 progress.inbox.wait(NAP);
@@ -135,9 +143,16 @@ impl Loop<'_> {
                     self.do_single(std::mem::take(&mut single), progress)?;
                     self.do_stack(&item, &images, progress)?;
                 }
-                Prepared::There(files, path) => {
+                Prepared::There { files, path, is_known } => {
                     self.do_single(std::mem::take(&mut single), progress)?;
+                    if !is_known {
+                        progress.tell_unknown(self.products.folder());
+                    }
                     progress.done(&item, &path, &files, false)?;
+                }
+                Prepared::OfOthers(error) => {
+                    self.do_single(std::mem::take(&mut single), progress)?;
+                    return Err(error);
                 }
                 Prepared::Changed => progress.tell(&item, Outcome::Changed),
                 Prepared::Unusable(error) => progress.tell(&item, Outcome::Failed(item.ready.stamp, error)),
@@ -172,6 +187,13 @@ impl Loop<'_> {
                 }
             }
         };
+        let slab = self.ensemble.model().slab;
+        if slab > 1 && item.image.is_none() && images.len() == 1 {
+            return Prepared::Unusable(Error::Mismatch(format!(
+                "{} is a single slice, and the model takes slabs of {slab}, of which the others may not be there yet; use `predict` once all are there, or a model of single slices",
+                item.name
+            )));
+        }
         let images =
             match images.into_iter().map(|image| self.ensemble.seen(image)).collect::<Result<Vec<_>>>() {
                 Ok(images) => images,
@@ -186,7 +208,26 @@ impl Loop<'_> {
         }
         if !progress.record.has(&item.ready.key) && files.iter().all(|file| file.exists()) {
             let path = images.first().map(|image| image.path.clone()).unwrap_or_default();
-            return Prepared::There(files, path);
+            let of_volumes = self.ensemble.model().architecture.is_of_volumes();
+            match self.series.standing(&images, of_volumes) {
+                standing @ (Standing::Same
+                | Standing::Touched
+                | Standing::Unknown
+                | Standing::OtherLength { .. }) => {
+                    return Prepared::There { files, path, is_known: standing == Standing::Same };
+                }
+                Standing::Other | Standing::OtherWork => {
+                    let file = files.first().map(|file| file.display().to_string()).unwrap_or_default();
+                    let found = format!(
+                        "{}, where {file} was made by other models or settings",
+                        self.products.folder().display()
+                    );
+                    let wanted = "its results would be mixed with those of these models; name another folder, or remove the results that are there";
+                    return Prepared::OfOthers(Error::setting("out", found, wanted));
+                }
+                // The image has changed since, or one of its results is not there.
+                _ => {}
+            }
         }
         match images.iter().try_for_each(|image| self.ensemble.check_image(image)) {
             Ok(()) => Prepared::Images(images),

@@ -236,7 +236,7 @@ pub fn png_bytes(picture: &Array3<u8>) -> Vec<u8> {
 }
 
 /// Bytes as text of 64 signs (RFC 4648, section 4), as addresses that hold data have them.
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {

@@ -20,6 +20,8 @@ mod ticks;
 pub use chart::{Chart, Series, charts_to_svg};
 pub use difference::difference_picture;
 pub use grey::{grey_of, grey_picture, range_of, stretch, stretch_with};
+#[cfg(feature = "cli")]
+pub(crate) use html::base64;
 pub use html::{Figure, Page, Row};
 pub use legend::{legend, over_legend};
 pub use montage::{captioned_montage, montage};

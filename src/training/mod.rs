@@ -11,6 +11,7 @@
 
 mod batches;
 mod choices;
+mod described;
 mod folds;
 mod initial;
 mod normalise;

@@ -350,12 +350,25 @@ fn coarse_noise(model: &Model) -> Option<CoarseNoise> {
     })
 }
 
-/// The classes that a mapping of label values has; they are named as `names` say, else by their values, or by their colours.
+/// The classes that a mapping of label values has; they are named as `names` say, in their order or each behind its value and an equals
+/// sign, else by their values, or by their colours.
 fn segmentation(mapping: &LabelMapping, rule: &LabelRule, names: Option<&str>) -> Result<Task> {
     let class = |&value: &i64| Class { value, name: rule.class_name(value) };
     let mut classes: Vec<Class> = mapping.values.iter().map(class).collect();
     if let Some(text) = names {
         let names: Vec<&str> = text.split(',').map(str::trim).collect();
+        let by_value = |name: &&str| {
+            let (value, name) = name.split_once('=')?;
+            Some((value.trim().parse::<i64>().ok()?, name.trim().to_owned()))
+                .filter(|(_, name)| !name.is_empty())
+        };
+        // Those of values that no label image has name nothing.
+        if let Some(names) = names.iter().map(by_value).collect::<Option<BTreeMap<i64, String>>>() {
+            for class in &mut classes {
+                class.name = names.get(&class.value).unwrap_or(&class.name).clone();
+            }
+            return Ok(Task::Segment { classes });
+        }
         if names.len() != classes.len() || names.iter().any(|name| name.is_empty()) {
             let values: Vec<String> = mapping.values.iter().map(i64::to_string).collect();
             let wanted = format!(

@@ -194,14 +194,14 @@ fn a_prediction_that_is_killed_goes_on_and_gives_the_same() {
     assert!(goes_on > 0, "no run was killed between its first tile and its last");
 }
 
-/// All files in a folder and those inside it, by their paths from it.
+/// All files in a folder and those inside it but for records of results, by their paths from it.
 pub(super) fn contents(folder: &std::path::Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = PathBuf::from(entry.file_name().unwrap());
         if entry.is_dir() {
             all.extend(contents(&entry).into_iter().map(|(path, bytes)| (name.join(path), bytes)));
-        } else {
+        } else if !name.to_string_lossy().starts_with(".msd-gpu-results") {
             all.insert(name, std::fs::read(&entry).unwrap());
         }
     }

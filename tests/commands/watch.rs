@@ -8,10 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use msd_gpu::images::{write_png_grey8, write_png_rgb8};
+use msd_gpu::network::Model;
 use ndarray::{Array2, Array3};
 use serde_json::Value;
 
-use crate::support::{Bench, class_of, pattern, segmentation};
+use crate::support::{Bench, class_of, pattern, regression, segmentation};
 
 /// A file must rest for less long than usual, so that the tests are quick.
 const QUICK: &str = "--device cpu --json --poll 0.02 --settle 0.2 --patience 1";
@@ -498,6 +499,43 @@ fn slices_of_a_zarr_array_that_becomes_longer_are_done_as_they_come() {
     running.ended();
     for number in 0..9 {
         assert_eq!(bench.read_labels(&format!("out/scan_p{number:04}.png")), labels(number), "{number}");
+    }
+}
+
+/// A model of slabs takes a slice once those beside it are there, and the last one when no more come.
+#[test]
+fn slices_are_seen_with_their_neighbours_once_these_are_there() {
+    const COUNT: usize = 5;
+    let bench = bench();
+    bench.model("slab.safetensors", &Model { slab: 3, ..regression(3, 1) });
+    let watch = format!("watch in/scan.zarr --model slab.safetensors --out out {QUICK} --until-idle 5");
+    let mut running = Running::start(&bench, "run", &watch);
+    for number in 0..COUNT {
+        bench.bytes("in/scan.zarr/.zarray", zarr_v2(number + 1).as_bytes());
+        let pixels: Vec<u8> = content(number).iter().map(|pixel| *pixel as u8).collect();
+        std::fs::write(bench.path(&format!("in/scan.zarr/{number}.0.0")), pixels).unwrap();
+        running.wait_until("those before", |running| images(&running.lines(), is_done).len() == number);
+    }
+    assert_eq!(running.ended(), 0, "{}", running.said());
+    let wanted: Vec<_> = (0..COUNT).map(|number| format!("scan.zarr slice {number}")).collect();
+    assert_eq!(images(&running.lines(), is_computed), wanted, "{}", running.said());
+    bench.succeeds("predict --model slab.safetensors in/scan.zarr --device cpu --pages --out whole");
+    for number in 0..COUNT {
+        let name = format!("scan_p{number:04}.tif");
+        assert_eq!(bench.read(&format!("out/{name}")), bench.read(&format!("whole/{name}")), "{number}");
+    }
+    // A stack that comes as a whole is done as a whole; an image by itself has no neighbours.
+    let pages: Vec<_> = (0..4).map(|number| content(number).mapv(|pixel| pixel as u16)).collect();
+    bench.stack("stacks/s.tif", &pages, "");
+    write(&bench, "stacks/one.png", 1);
+    let outcome =
+        bench.run(&format!("watch stacks --model slab.safetensors --out of-stacks {QUICK} --until-idle 1"));
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("one.png is a single slice"), "{}", outcome.stderr);
+    bench.succeeds("predict --model slab.safetensors stacks/s.tif --device cpu --out stack");
+    for page in 0..4 {
+        let of = |folder: &str| bench.read_page(&format!("{folder}/s.tif"), page);
+        assert_eq!(of("of-stacks"), of("stack"), "{page}");
     }
 }
 

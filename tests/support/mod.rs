@@ -111,10 +111,11 @@ impl Bench {
         images::read_labels(&images::discover(self.path(path).to_str().unwrap()).unwrap()[0]).unwrap()
     }
 
-    /// The names in a folder, hidden ones too, in order; none where there is no such folder.
+    /// The names in a folder, hidden ones too but for the record of results, in order; none where there is no such folder.
     pub fn names(&self, folder: &str) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.folder.path().join(folder)) else { return Vec::new() };
         let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| !name.starts_with(".msd-gpu-results"));
         names.sort();
         names
     }

@@ -84,6 +84,10 @@ impl StoredArray for Contiguous {
         &self.layout
     }
 
+    fn place(&self) -> String {
+        format!("from {} on, {}", self.offset, if self.big_endian { "big-endian" } else { "little-endian" })
+    }
+
     fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult> {
         let element = self.element_bytes();
         let shape = &self.layout.shape;

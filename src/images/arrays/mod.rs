@@ -83,6 +83,11 @@ pub(super) trait StoredArray: Send + Sync + fmt::Debug {
     /// How it is stored.
     fn layout(&self) -> &ArrayLayout;
 
+    /// What else tells how its numbers lie in the file, as whoever named a file without a header said; nothing where blocks are stored.
+    fn place(&self) -> String {
+        String::new()
+    }
+
     /// The numbers of a part, a range for each axis, in the order of the axes with the last one fastest. The ranges lie inside
     /// the array; of an array in blocks they are those of one block, cut off where the array ends.
     ///

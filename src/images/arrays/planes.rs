@@ -311,6 +311,11 @@ impl OpenArray {
         part
     }
 
+    /// See [`StoredArray::place`].
+    pub(in crate::images) fn place(&self) -> String {
+        self.stored.place()
+    }
+
     /// What is there of image `number`, where another program may still be writing the array.
     pub(in crate::images) fn growth(&self, number: usize) -> Growth {
         let layout = self.stored.layout();

@@ -83,6 +83,9 @@ pub(super) fn predict_volumes(
     let mut passed_over = 0;
     for (index, volume) in volumes.iter().enumerate() {
         let Extent { z, y, x } = volume.extent;
+        if volume.members.clone().all(|image| outputs.is_there(image)) {
+            continue;
+        }
         let cut = match cuts.get(&(z, y, x)) {
             Some(cut) => *cut,
             None => {

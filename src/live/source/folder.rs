@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Look, Source};
-use crate::images::{ImageSource, arriving_name};
-use crate::live::arrivals::{Arrivals, Seen, Stamp, Wait};
+use crate::files::Stamp;
+use crate::images::{ImageSource, arriving_name, is_zarr_name};
+use crate::live::arrivals::{Arrivals, Seen, Wait};
 use crate::{Error, Result};
 
 /// How often files that are done are looked at, to see whether they were written again. In a folder of many thousand files on a
@@ -22,15 +23,18 @@ pub(in crate::live) struct Folder {
     swept: Option<Instant>,
     /// Since when, and why, the folder cannot be listed; and whether that was said.
     trouble: Option<(String, bool)>,
+    /// The Zarr folders inside that were named, and those that are to be.
+    named: HashSet<String>,
+    to_name: Vec<PathBuf>,
 }
 
 impl Folder {
     /// The folder at `path`; with `raw`, of files without a header.
     pub(in crate::live) fn new(path: PathBuf, raw: bool) -> Self {
-        Self { path, raw, swept: None, trouble: None }
+        Self { path, raw, swept: None, trouble: None, named: HashSet::new(), to_name: Vec::new() }
     }
 
-    fn list(&self, arrivals: &Arrivals, sweeps: bool) -> std::io::Result<Look> {
+    fn list(&mut self, arrivals: &Arrivals, sweeps: bool) -> std::io::Result<Look> {
         let mut seen = Vec::new();
         let mut names = HashSet::new();
         for entry in std::fs::read_dir(&self.path)? {
@@ -38,6 +42,10 @@ impl Folder {
             // Names that are no text cannot be kept in the record.
             let Some(key) = path.file_name().and_then(|name| name.to_str()) else { continue };
             if !arriving_name(&path, self.raw) {
+                if is_zarr_name(&path) && !self.named.contains(key) && path.is_dir() {
+                    self.named.insert(key.to_owned());
+                    self.to_name.push(path);
+                }
                 continue;
             }
             names.insert(key.to_owned());
@@ -88,6 +96,12 @@ impl Source for Folder {
     }
 
     fn trouble(&mut self) -> Option<String> {
+        if let Some(folder) = self.to_name.pop() {
+            let folder = folder.display();
+            return Some(format!(
+                "{folder} is a Zarr folder, which is not done with the files here; watch it by itself where it grows (msd-gpu watch {folder}), or use `predict` once it is whole"
+            ));
+        }
         let (trouble, told) = self.trouble.as_mut().filter(|(_, told)| !told)?;
         *told = true;
         Some(trouble.clone())
@@ -105,7 +119,9 @@ mod tests {
         for name in names {
             std::fs::write(folder.path().join(name), b"12").unwrap();
         }
-        std::fs::create_dir(folder.path().join("j.png")).unwrap();
+        for name in ["j.png", "k.zarr", "l.ome.zarr", ".m.zarr"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
         let arrivals = Arrivals::new(Duration::ZERO, Duration::ZERO);
         let mut source = Folder::new(folder.path().to_path_buf(), false);
         let now = Instant::now();
@@ -113,6 +129,14 @@ mod tests {
             source.look(&arrivals, now).unwrap().seen.into_iter().map(|seen| seen.key).collect();
         keys.sort();
         assert_eq!(keys, ["a.png", "b.TIF", "g.h5"]);
+        // Zarr folders are named, each once.
+        source.look(&arrivals, now).unwrap();
+        let mut told = Vec::from_iter(std::iter::from_fn(|| source.trouble()));
+        told.sort();
+        assert!(
+            told.len() == 2 && told[0].contains("k.zarr") && told[1].contains("msd-gpu watch"),
+            "{told:?}"
+        );
         // A folder that goes away is told of once, and may come back.
         std::fs::remove_dir_all(folder.path()).unwrap();
         assert!(source.look(&arrivals, now).unwrap().seen.is_empty());

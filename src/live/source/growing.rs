@@ -1,11 +1,13 @@
 //! An array or a stack that grows while another program writes it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{Look, Source, nanoseconds};
+use super::{Look, Source};
+use crate::files::{Stamp, nanoseconds};
 use crate::images::{Discovery, ImageSource, SliceSelection, is_array_folder, split_place};
-use crate::live::arrivals::{Arrivals, Seen, Stamp, Wait};
+use crate::live::arrivals::{Arrivals, Seen, Wait};
 use crate::{Error, Result};
 
 /// Behind so many slices of which nothing is stored, only some are looked at, which tells whether more are written.
@@ -36,6 +38,12 @@ pub(in crate::live) struct Growing {
     images: Vec<ImageSource>,
     /// All slices before this one are over.
     first: usize,
+    /// How many slices on either side are seen with each.
+    reach: usize,
+    /// Whether no more slices are expected, so that the last ones are seen with those before them mirrored.
+    is_ending: bool,
+    /// How many slices wait for others.
+    held: usize,
     /// Since when, and why, it cannot be read; and whether that was said.
     trouble: Option<(Instant, Error, bool)>,
     is_overdue: bool,
@@ -53,6 +61,7 @@ impl Growing {
         patience: Duration,
     ) -> Result<Self> {
         let slices = discovery.slices.as_deref().map(str::parse).transpose()?;
+        let reach = discovery.slab / 2;
         Ok(Self {
             input: input.to_owned(),
             path: split_place(input).0,
@@ -65,6 +74,9 @@ impl Growing {
             changed: None,
             images: Vec::new(),
             first: 0,
+            reach,
+            is_ending: false,
+            held: 0,
             trouble: None,
             is_overdue: false,
         })
@@ -149,6 +161,40 @@ impl Growing {
         all
     }
 
+    /// Of the slices that are `stored`, those whose neighbours are there too: each waits as long as the one of these that waits longest.
+    /// Behind the last slice there may be more, and how they are to be mirrored is known at the end only.
+    fn with_neighbours(&mut self, stored: Vec<(usize, Stamp, Wait)>) -> Vec<(usize, Stamp, Wait)> {
+        self.held = 0;
+        if self.reach == 0 {
+            return stored;
+        }
+        let known: HashMap<usize, (Stamp, Wait)> =
+            stored.iter().map(|(place, stamp, wait)| (*place, (*stamp, *wait))).collect();
+        let end = self.images.len();
+        let mut ready = Vec::new();
+        for (place, stamp, wait) in stored {
+            let needed = place.saturating_sub(self.reach).max(self.first)..=place + self.reach;
+            let mut together = Some((stamp, wait));
+            for neighbour in needed.filter(|neighbour| *neighbour != place) {
+                let found = known.get(&neighbour).copied();
+                together = match (together, found) {
+                    (Some((stamp, wait)), Some((other, longer))) => {
+                        let (bytes, modified) =
+                            (stamp.bytes ^ other.bytes, stamp.modified.max(other.modified));
+                        Some((Stamp { bytes, modified }, wait.max(longer)))
+                    }
+                    (together, None) if self.is_ending && neighbour >= end => together,
+                    _ => None,
+                };
+            }
+            match together {
+                Some((stamp, wait)) => ready.push((place, stamp, wait)),
+                None => self.held += 1,
+            }
+        }
+        ready
+    }
+
     /// The number that a slice has in the array.
     fn number(&self, place: usize) -> usize {
         self.images.get(place).and_then(|image| image.page).unwrap_or(place)
@@ -175,7 +221,8 @@ impl Source for Growing {
             .as_ref()
             .is_some_and(|(since, ..)| now.saturating_duration_since(*since) >= self.patience);
         let mut seen = Vec::new();
-        for (place, stamp, wait) in self.stored() {
+        let stored = self.stored();
+        for (place, stamp, wait) in self.with_neighbours(stored) {
             let number = self.number(place);
             let key = key_of(number);
             let is_wanted = self.slices.as_ref().is_none_or(|slices| slices.contains(number));
@@ -198,6 +245,14 @@ impl Source for Growing {
             .filter(|place| *place < self.images.len() && is_it(place))
             .or_else(|| (0..self.images.len()).find(is_it))?;
         Some(self.images[place].as_slice(number))
+    }
+
+    fn held(&self) -> usize {
+        self.held
+    }
+
+    fn end(&mut self) {
+        self.is_ending = true;
     }
 
     fn trouble(&mut self) -> Option<String> {
@@ -262,6 +317,34 @@ mod tests {
         (0..299).for_each(|n| arrivals.done_before(key_of(n), Stamp::default(), Instant::now()));
         assert_eq!(seen(&mut source, &arrivals), [slice(299, Wait::Settle)]);
         assert_eq!(seen(&mut growing(&path, Some("299..400")), &arrivals), [slice(299, Wait::Settle)]);
+    }
+
+    #[test]
+    fn slices_of_slabs_wait_for_their_neighbours_and_the_last_for_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zarr");
+        let arrivals = Arrivals::new(Duration::ZERO, Duration::ZERO);
+        let slabs = || {
+            let discovery = Discovery::default().of_slabs(3);
+            Growing::new(path.to_str().unwrap(), discovery, 3, Duration::ZERO).unwrap()
+        };
+        describe(&path, 3, 1);
+        let write = |number: usize| std::fs::write(path.join(format!("{number}.0.0")), [1; 4]).unwrap();
+        let mut source = slabs();
+        write(0);
+        assert_eq!((seen(&mut source, &arrivals), source.held()), (vec![], 1));
+        write(1);
+        assert_eq!((seen(&mut source, &arrivals), source.held()), (vec![slice(0, Wait::Settle)], 1));
+        // A slice that was never written is no neighbour, at the end neither.
+        let mut ended = slabs();
+        ended.end();
+        assert_eq!((seen(&mut ended, &arrivals), ended.held()), (vec![slice(0, Wait::Settle)], 1));
+        write(2);
+        let first = [slice(0, Wait::None), slice(1, Wait::Settle)];
+        assert_eq!((seen(&mut source, &arrivals), source.held()), (first.to_vec(), 1));
+        source.end();
+        let all = [&first[..], &[slice(2, Wait::Settle)]].concat();
+        assert_eq!((seen(&mut source, &arrivals), source.held()), (all, 0));
     }
 
     #[test]

@@ -3,10 +3,9 @@
 mod folder;
 mod growing;
 
-use std::fs::Metadata;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use super::arrivals::{Arrivals, Seen, Stamp};
+use super::arrivals::{Arrivals, Seen};
 use crate::Result;
 use crate::images::ImageSource;
 
@@ -35,18 +34,14 @@ pub(super) trait Source: Send {
     /// The image that was seen with this key, where the source knows it without another look at the file.
     fn image(&self, key: &str) -> Option<ImageSource>;
 
+    /// How many images are there that wait for others which are not.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// No more will come: what waits for more is taken as it is.
+    fn end(&mut self) {}
+
     /// What has been wrong with all of it for a while, if that has not been said before.
     fn trouble(&mut self) -> Option<String>;
-}
-
-impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self { bytes: metadata.len(), modified: nanoseconds(metadata.modified().ok()) }
-    }
-}
-
-/// Since 1970; 0 for what is not known.
-fn nanoseconds(time: Option<SystemTime>) -> u64 {
-    let since = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

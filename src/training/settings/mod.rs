@@ -102,7 +102,10 @@ declare_settings! {
         ///
         /// Class 0 is the first one; the classes are named by their colours.
         colours: Option<String> = None => Setting::under(Data, "COLOURS");
-        /// Names of the classes for people, in the order of their label values, like background,cell.
+        /// Names of the classes for people, in the order of their label values, like background,cell, or each behind its value, like
+        /// 0=background,255=cell.
+        ///
+        /// Not given, a dataset.json of nnU-Net beside the targets names them, and so it does `ignore`.
         class_names: Option<String> = None => Setting::under(Data, "NAMES");
         /// Images of weights, of the same names as the images: how much each pixel counts, 0 for not at all.
         weights: Option<String> = None => files();

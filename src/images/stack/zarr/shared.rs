@@ -77,6 +77,11 @@ impl SharedStack {
         self.is_other
     }
 
+    /// Whether it has its name, as a result of this work.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// Whether some images have been written and not all.
     pub fn is_begun(&self) -> bool {
         !self.is_whole && !self.written.is_empty()
