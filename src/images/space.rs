@@ -30,7 +30,7 @@ pub(super) struct NiftiSpace {
 
 impl Space {
     /// The same from slice `first` on, where slices are `distance` apart, if the header does not say that itself.
-    pub(super) fn from_slice(mut self, first: usize, distance: f64) -> Self {
+    pub(super) fn beginning_at(mut self, first: usize, distance: f64) -> Self {
         let steps = first as f64;
         match &mut self {
             Space::Nifti(nifti) => {
@@ -98,13 +98,13 @@ mod tests {
         let turned = nifti([[-0.5, 0.0, 0.0, 90.0], [0.0, 0.0, 2.0, -126.0], [0.0, 0.7, 0.0, -72.0]]);
         // A quarter turn about the first axis: the third one is the second one turned back.
         let turned = NiftiSpace { quaternion: [0.5_f64.sqrt(), 0.0, 0.0], ..turned };
-        let Space::Nifti(moved) = Space::Nifti(turned.clone()).from_slice(3, 2.0) else { panic!() };
+        let Space::Nifti(moved) = Space::Nifti(turned.clone()).beginning_at(3, 2.0) else { panic!() };
         assert_eq!(moved.rows.map(|row| row[3]), [90.0, -120.0, -72.0]);
         let near =
             moved.q_offset.iter().zip([1.0, -4.0, 3.0]).all(|(found, wanted)| (found - wanted).abs() < 1e-9);
         assert!(near, "{:?}", moved.q_offset);
         assert_eq!(Space::Nifti(turned).origin(), None);
-        assert_eq!(Space::Mrc([1.0, 2.0, 3.0]).from_slice(2, 5.0), Space::Mrc([1.0, 2.0, 13.0]));
+        assert_eq!(Space::Mrc([1.0, 2.0, 3.0]).beginning_at(2, 5.0), Space::Mrc([1.0, 2.0, 13.0]));
         let straight = nifti([[0.5, 0.0, 0.0, 9.0], [0.0, 0.7, 0.0, 8.0], [0.0, 0.0, 2.0, 7.0]]);
         assert_eq!(Space::Nifti(straight).origin(), Some([9.0, 8.0, 7.0]));
     }

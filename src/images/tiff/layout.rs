@@ -70,7 +70,7 @@ impl StackLayout {
             let voxel_size = image.array.voxel_size().cloned();
             let distance = voxel_size.as_ref().map_or(0.0, |size| size.z);
             let space = image.array.space().cloned();
-            let space = space.map(|space| space.from_slice(image.array.slice_of(image.number), distance));
+            let space = space.map(|space| space.beginning_at(image.array.slice_of(image.number), distance));
             return Self { axes, voxel_size, space, ..Self::slices(count) };
         }
         // Planes are kept where an image is something else than a page as the file has it.
