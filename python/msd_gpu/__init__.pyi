@@ -78,6 +78,8 @@ class Model:
         threshold: int | None = None,
         classes: str | None = None,
         data_range: float | None = None,
+        ssim_window: Literal["uniform", "gaussian"] | None = None,
+        circle: bool = False,
         rescale: str | None = None,
     ) -> dict[str, Any]: ...
     @property
@@ -150,6 +152,8 @@ class Ensemble:
         threshold: int | None = None,
         classes: str | None = None,
         data_range: float | None = None,
+        ssim_window: Literal["uniform", "gaussian"] | None = None,
+        circle: bool = False,
         rescale: str | None = None,
     ) -> dict[str, Any]: ...
     @property
@@ -208,6 +212,8 @@ def evaluate(
     threshold: int | None = None,
     classes: str | None = None,
     data_range: float | None = None,
+    ssim_window: Literal["uniform", "gaussian"] | None = None,
+    circle: bool = False,
     rescale: str | None = None,
 ) -> dict[str, Any]: ...
 def train(

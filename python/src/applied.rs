@@ -28,7 +28,8 @@ use crate::sources::Windows;
 use crate::stack::{Spot, Stack};
 
 /// The keywords of `evaluate`.
-const OPTIONS: [&str; 6] = ["weights", "ignore", "threshold", "classes", "data_range", "rescale"];
+const OPTIONS: [&str; 8] =
+    ["weights", "ignore", "threshold", "classes", "data_range", "ssim_window", "circle", "rescale"];
 
 /// What is told how far the work is, and may stop it.
 type Watch<'a> = &'a mut dyn FnMut(f64) -> Flow;
@@ -450,14 +451,19 @@ impl Applied {
         self.check_grid()?;
         let py = images.py();
         let options = Options::read(function, options, &OPTIONS)?;
-        let [weights, ignore, threshold, classes, range, rescale] = OPTIONS.map(|name| options.get(name));
+        let [weights, ignore, threshold, classes, range, window, circle, rescale] =
+            OPTIONS.map(|name| options.get(name));
         let ignore = ignore.map(|value| keywords::label("ignore", &value)).transpose()?;
         let threshold = threshold.map(|value| keywords::label("threshold", &value)).transpose()?;
         let classes = classes.map(|value| keywords::text("classes", &value)).transpose()?;
         let range = range.map(|value| keywords::number("data_range", &value)).transpose()?;
+        let window = window.map(|value| keywords::text("ssim_window", &value)).transpose()?;
+        let window = window.map(|text| text.parse()).transpose().map_err(raised)?;
+        let circle = keywords::flag("circle", circle.as_ref())?;
         let scoring = Scoring::new(self.model(), ignore, range);
+        let scoring = scoring.and_then(|scoring| scoring.by_rule(threshold, classes.as_deref()));
         let scoring =
-            scoring.and_then(|scoring| scoring.by_rule(threshold, classes.as_deref())).map_err(raised)?;
+            scoring.and_then(|scoring| scoring.measured_in(self.model(), window, circle)).map_err(raised)?;
         let rescale = self.measure(rescale.as_ref())?;
         let kind = TargetKind::of(self.task(), matches!(scoring.rule(), LabelRule::Colours(_)));
         let of_volumes = self.model().architecture.is_of_volumes();

@@ -140,7 +140,7 @@ impl Ensemble {
 
     /// Scores the mean of what the models give for images against their targets, as Model.evaluate does for one.
     #[pyo3(signature = (images, targets, **options),
-        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None, rescale=None)")]
+        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None, ssim_window=None, circle=False, rescale=None)")]
     fn evaluate<'py>(
         &self,
         images: &Bound<'py, PyAny>,
@@ -242,7 +242,7 @@ impl Ensemble {
 /// The other arguments and the dict that it gives are those of Model.evaluate.
 #[pyfunction]
 #[pyo3(signature = (models, images, targets, **options),
-    text_signature = "(models, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None, rescale=None)")]
+    text_signature = "(models, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None, ssim_window=None, circle=False, rescale=None)")]
 pub fn evaluate<'py>(
     models: &Bound<'py, PyAny>,
     images: &Bound<'py, PyAny>,

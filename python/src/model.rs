@@ -211,6 +211,8 @@ impl Model {
     /// threshold, classes: how labels become the model's classes, as in train. A model that was trained on colours takes these,
     /// (y, x, 3) too.
     /// rescale: as in predict.
+    /// ssim_window: "uniform" (7 x 7 pixels, the default) or "gaussian" (as Wang et al. 2004).
+    /// circle: whether only pixels inside the circle that fits into an image count, as in reconstructions of tomography.
     /// data_range: what PSNR and SSIM of a regression refer to, such as 255; else largest minus smallest target.
     ///
     /// Gives a dict. Of a segmentation: mean_iou, mean_dice, class_accuracy, global_accuracy, classes (a dict for each),
@@ -220,7 +222,7 @@ impl Model {
     ///
     /// Raises TypeError and ValueError as train does; RuntimeError when the device fails.
     #[pyo3(signature = (images, targets, **options),
-        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None, rescale=None)")]
+        text_signature = "($self, images, targets, *, weights=None, ignore=None, threshold=None, classes=None, data_range=None, ssim_window=None, circle=False, rescale=None)")]
     fn evaluate<'py>(
         &self,
         images: &Bound<'py, PyAny>,

@@ -111,6 +111,9 @@ def test_what_cannot_be_used_is_said_in_one_sentence(segmentation, regression, c
     refuses(TypeError, ["ignore is 0.5, a float; wanted an int"], segmentation.evaluate, images, labels, ignore=0.5)
     refuses(ValueError, ["ignore is 18446744073709551616"], segmentation.evaluate, images, labels, ignore=2**64)
     refuses(TypeError, ["data_range is 'all', a str; wanted a float"], regression.evaluate, images, images, data_range="all")
+    refuses(ValueError, ["ssim_window", "segmentation"], segmentation.evaluate, images, labels, ssim_window="gaussian")
+    refuses(ValueError, ["ssim_window is 'box'", "uniform"], regression.evaluate, images, images, ssim_window="box")
+    refuses(TypeError, ["circle is 1, an int; wanted a bool"], segmentation.evaluate, images, labels, circle=1)
     refuses(TypeError, ["task is 3, an int; wanted a str"], train, task=3)
     refuses(TypeError, ["out is 3, an int"], train, out=3)
     refuses(TypeError, ["resume is 3, an int"], train, resume=3)
@@ -393,6 +396,12 @@ def test_models_are_scored_as_the_program_does(segmentation, regression):
     assert math.isclose(scores["output"]["psnr"], 10 * math.log10(span**2 / np.mean(apart**2)), rel_tol=1e-5)
     assert scores["input"] is None and scores["data_range_from"] == "targets"
     assert regression.evaluate(images, targets, data_range=100)["data_range"] == 100
+    gaussian = regression.evaluate(images, targets, ssim_window="gaussian", circle=True)
+    assert gaussian["ssim_window"] == "gaussian" and gaussian["circle"] is True
+    height, width = images.shape[1:]
+    y, x = np.ogrid[:height, :width]
+    inside = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2) <= (min(height, width) - 1) / 2
+    assert math.isclose(gaussian["output"]["mse"], np.mean(apart[:, :, inside] ** 2), rel_tol=1e-5)
     json.dumps(scores)
 
 

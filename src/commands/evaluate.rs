@@ -217,17 +217,13 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str, page: Option<
 fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Result<()> {
     let mut scoring = None;
     let mut ensemble = arguments.models.open(|model| {
-        if let (Some(window), Task::Segment { .. }) = (arguments.ssim_window, &model.task) {
-            let wanted = "the scores of a segmentation have no SSIM; leave it out";
-            return Err(Error::setting("ssim_window", window, wanted));
-        }
         if let (Some(_), Task::Regress) = (&arguments.surface_distance, &model.task) {
             let wanted = "values have no surfaces; leave it out";
             return Err(Error::setting("surface_distance", "given for a regression model", wanted));
         }
         let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
         let new = new.with_surfaces(arguments.surfaces()?);
-        let new = new.with_window(arguments.ssim_window.unwrap_or_default()).in_circle(arguments.circle);
+        let new = new.measured_in(model, arguments.ssim_window, arguments.circle)?;
         scoring = Some(new.by_rule(arguments.threshold, arguments.classes.as_deref())?);
         Ok(())
     })?;
@@ -247,10 +243,6 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
     }
     if arguments.targets.is_none() && arguments.pairs.is_none() {
         return Err(Error::setting("--targets", "missing", "it must name what the images are to become"));
-    }
-    if arguments.circle && ensemble.model().architecture.is_of_volumes() {
-        let wanted = "scores of volumes are of all their voxels; leave it out";
-        return Err(Error::setting("circle", "given for a network of volumes", wanted));
     }
     let dataset = load(arguments, ensemble.model(), &scoring)?;
     if let Some(first) = dataset.items().first() {

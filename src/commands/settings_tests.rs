@@ -141,7 +141,8 @@ fn there_are_no_flags_but_those_of_settings_and_of_the_run_itself() {
     let found: BTreeSet<String> =
         train.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect();
     let settings = Settings::all().filter(|setting| setting.name() != POSITIONAL).map(flag_name);
-    let of_the_portal: &[&str] = if cfg!(feature = "portal") { &["project", "journal"] } else { &[] };
+    let of_the_portal: &[&str] =
+        if cfg!(feature = "portal") { &["project", "journal", "steps"] } else { &[] };
     let others = OTHERS.iter().chain(of_the_portal).map(|name| (*name).to_owned());
     let wanted: BTreeSet<String> = settings.chain(others).collect();
     assert_eq!(found, wanted);

@@ -78,16 +78,23 @@ impl Scoring {
         })
     }
 
-    /// SSIM is taken in windows of this kind.
-    pub fn with_window(mut self, window: SsimWindow) -> Self {
-        self.measures.window = window;
-        self
-    }
-
-    /// Whether only pixels inside the inscribed circle count, as in reconstructions of tomography.
-    pub fn in_circle(mut self, circle: bool) -> Self {
+    /// SSIM of what `model` gives is taken in windows of this kind, the usual ones for `None`, and only pixels inside the inscribed circle
+    /// count if that is wanted, as in reconstructions of tomography.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a window where the model gives classes, and for the circle where it takes volumes.
+    pub fn measured_in(mut self, model: &Model, window: Option<SsimWindow>, circle: bool) -> Result<Self> {
+        if let (Some(window), Task::Segment { .. }) = (window, &model.task) {
+            let wanted = "the scores of a segmentation have no SSIM; leave it out";
+            return Err(Error::setting("ssim_window", window, wanted));
+        }
+        if circle && model.architecture.is_of_volumes() {
+            let wanted = "scores of volumes are of all their voxels; leave it out";
+            return Err(Error::setting("circle", "given for a network of volumes", wanted));
+        }
+        self.measures.window = window.unwrap_or_default();
         self.measures.circle = circle;
-        self
+        Ok(self)
     }
 
     /// The size of a pixel along z, y and x, where the distances between the surfaces of classes are wanted.
