@@ -42,6 +42,8 @@ mod resume;
 mod shares;
 #[path = "commands/slabs.rs"]
 mod slabs;
+#[path = "commands/space.rs"]
+mod space;
 #[path = "commands/strokes.rs"]
 mod strokes;
 #[path = "commands/tensorboard.rs"]
