@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::atomic::without_temporary_name;
+use super::leftovers::UNFINISHED;
 use crate::error::{Error, Result};
 
 /// Creates the folder and checks that files can be written there, so that this does not fail only after hours of work.
@@ -15,7 +16,8 @@ pub fn make_and_try(folder: &Path) -> Result<()> {
         let problem = format!("the folder cannot be made: {error}; name another with `out`");
         Error::output(folder, problem).caused_by(error)
     })?;
-    let trial = tempfile::Builder::new().prefix(".msd-gpu-").tempfile_in(folder);
+    // Called as unfinished files are: where a program is killed now, the next one removes it.
+    let trial = tempfile::Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(folder);
     trial.map(drop).map_err(|error| {
         let error = without_temporary_name(&error, folder);
         let problem = format!("the folder takes no files: {error}; name another with `out`");
