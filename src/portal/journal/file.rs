@@ -394,6 +394,8 @@ mod tests {
                 std::fs::write(&path, [&bytes[..length], tail].concat()).unwrap();
                 let (mut journal, read) = JournalFile::open(&path).unwrap();
                 assert_eq!(read, lines[..whole], "cut at {length}");
+                // Else thousands of names would be looked through.
+                std::fs::remove_file(folder.path().join("journal.cut-1")).ok();
                 if length % 41 == 0 {
                     journal.append("c", vec![stroke(7)]).unwrap();
                     drop(journal);
