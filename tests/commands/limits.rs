@@ -172,3 +172,17 @@ fn a_file_that_cannot_be_written_whole_leaves_nothing_and_is_a_failure() {
 
     fails_under(&bench, "", "inspect model.safetensors", "/dev/full", &["standard output", "free space"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_in_words_and_nothing_waits_for_it() {
+    let bench = Bench::new();
+    bench.model("model.safetensors", &regression(1, 1));
+    bench.grey("a.png", (8, 8));
+    assert!(Command::new("mkfifo").arg(bench.path("pipe.tif")).status().unwrap().success());
+    let predict = "predict --model model.safetensors pipe.tif --out out --device cpu";
+    for arguments in ["inspect pipe.tif", "convert pipe.tif --out a.npy", predict] {
+        let Outcome { code, stderr, .. } = bench.run(arguments);
+        assert!(code != 0 && stderr.contains("is a pipe, a socket or a device"), "{arguments}: {stderr}");
+    }
+}
