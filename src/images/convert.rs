@@ -1,5 +1,6 @@
-//! A stack to another format, slice by slice.
+//! A stack to another format, slice by slice, and of each some rows at a time.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -7,13 +8,12 @@ use ndarray::{Array3, Axis};
 
 use super::decode::header;
 use super::number_type::NumberType;
-use super::read::read_exact;
-use super::read_labels::read_labels;
 use super::sink::Sink;
 use super::slices::{Slices, check_one_volume};
 use super::source::ImageSource;
 use super::stack::{NewStack, StackFormat};
 use super::statistics::Statistics;
+use super::stored_slice::{StoredSlice, bands};
 use super::tiff::StackLayout;
 use super::volume::Volume;
 use crate::error::{Error, Result};
@@ -74,7 +74,7 @@ impl FromStr for ValueWindow {
 
 /// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there.
 ///
-/// Slices are read and written at the same time, a few at a time in memory. The axes along which slices lie and the size of pixels are kept where the format has them.
+/// Slices are read and written at the same time, and of each that is read its stored numbers are in memory once. The axes along which slices lie and the size of pixels are kept where the format has them.
 ///
 /// # Errors
 /// [`Error::Mismatch`] for what is not one volume, [`Error::Input`] for what cannot be read, [`Error::Setting`] for wishes that
@@ -128,7 +128,10 @@ pub fn convert(
             let mut statistics =
                 Statistics::new(first.samples, slices.extent().pixels() as u64 * first.channels as u64, x);
             for page in pages {
-                statistics.add(stored(page, wishes.labels)?.iter());
+                let slice = StoredSlice::read(page, wishes.labels)?;
+                slice.visit(|numbers| statistics.add(numbers.iter()))?;
+                statistics.end_slice();
+                drop(slice);
                 progress.step(&[])?;
             }
             statistics.finish();
@@ -142,35 +145,40 @@ pub fn convert(
             Some((from, to))
         }
     };
-    let numbered: Vec<(usize, &ImageSource)> = pages.iter().enumerate().collect();
+    let rows = bands(y, first.channels, x);
+    let parts: Vec<(usize, Range<usize>)> =
+        (0..z).flat_map(|index| rows.iter().map(move |rows| (index, rows.clone()))).collect();
+    let mut open: Option<StoredSlice> = None;
     pipeline(
-        &numbered,
-        |(_, page)| stored(page, wishes.labels),
-        |(index, _), mut slice| {
+        &parts,
+        |(index, rows)| {
+            // The last slice makes room before the next is read.
+            let slice = match open.take() {
+                Some(slice) => slice,
+                None => StoredSlice::read(&pages[*index], wishes.labels)?,
+            };
+            let part = slice.rows(rows.clone());
+            open = (rows.end < y).then_some(slice);
+            part
+        },
+        |(index, rows), mut part| {
             if let Some(window) = window {
-                scale(&mut slice, window, largest);
+                scale(&mut part, window, largest);
             }
-            if index + 1 < z {
+            if rows.end == y && index + 1 < z {
                 progress.step(&[])?;
             }
-            Ok(slice)
+            Ok(part)
         },
-        |(index, _), slice| {
-            sink.write(Window::new(*index..index + 1, 0..y, 0..x), slice.view().insert_axis(Axis(1)))
+        |(index, rows), part| {
+            let window = Window::new(*index..index + 1, rows.clone(), 0..x);
+            sink.write(window, part.view().insert_axis(Axis(1)))
         },
     )?;
     Box::new(sink).done()?;
     // The file is there: whoever stops the work now has come too late.
     let _ = progress.step(&[out.to_path_buf()]);
     Ok(())
-}
-
-/// The numbers of a slice as they are stored; as `labels`, those of one channel, and of a palette instead of its colours.
-fn stored(page: &ImageSource, labels: bool) -> Result<Array3<f64>> {
-    match labels {
-        true => Ok(read_labels(page)?.mapv(|label| label as f64).insert_axis(Axis(0))),
-        false => read_exact(page),
-    }
 }
 
 /// The type of the new numbers.

@@ -32,8 +32,8 @@
 //! - `places`: which files a name means. `discovery`: these to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `recordings`: which images of several recordings belong together.
 //!   `slices`: sources as a volume ([`Slices`]).
-//! - `statistics`: what numbers are like; `overview`: what a stack is and holds ([`overview()`]). `convert`: a stack to another
-//!   format ([`convert()`]).
+//! - `stored_slice`: a slice as its file stores it, row by row. `statistics`: what numbers are like; `overview`: what a stack is and
+//!   holds ([`overview()`]). `convert`: a stack to another format ([`convert()`]).
 
 mod arrays;
 mod axes;
@@ -70,6 +70,7 @@ mod slices;
 mod source;
 mod stack;
 mod statistics;
+mod stored_slice;
 mod tiff;
 mod units;
 mod volume;

@@ -83,9 +83,7 @@ pub(crate) fn read_values_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
 }
 
 /// As [`read_image`], but no number is rounded to float32, and those that are not finite stay.
-///
-/// # Errors
-/// As [`read_image`] for files that cannot be read.
+#[cfg(test)]
 pub(super) fn read_exact(page: &ImageSource) -> Result<Array3<f64>> {
     read_parts_from(page, &origin(page)?, Purpose::Intensities, None)
 }

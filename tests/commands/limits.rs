@@ -173,6 +173,21 @@ fn a_file_that_cannot_be_written_whole_leaves_nothing_and_is_a_failure() {
     fails_under(&bench, "", "inspect model.safetensors", "/dev/full", &["standard output", "free space"]);
 }
 
+/// Of a large slice there are its stored numbers and some rows as float64, not all of it.
+#[test]
+fn looking_at_a_stack_and_converting_it_take_little_more_than_the_stored_numbers_of_a_slice() {
+    let bench = Bench::new();
+    // 100 MB, which take 800 MB as float64.
+    sparse_tiff(&bench, "large/a.tif", 10_000);
+    for arguments in
+        ["inspect large/a.tif", "convert large/a.tif --out out.npy", "convert large/a.tif --out out.ome.zarr"]
+    {
+        let Outcome { code, stderr, .. } = under(&bench, "ulimit -v 880000;", arguments, "/dev/null");
+        assert_eq!(code, 0, "{arguments}: {stderr}");
+    }
+    assert!(bench.path("out.npy").metadata().unwrap().len() > 100_000_000);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_refused_in_words_and_nothing_waits_for_it() {
