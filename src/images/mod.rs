@@ -26,7 +26,7 @@
 //! - `stack`: results that come part by part to files of any format ([`NewStack`], [`StackSink`]); `tiff` writes by parts of it.
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `decode`: one [`ImageSource`] to the numbers that its file stores; `read` makes an array of them, `read_labels` labels.
-//!   `cache`: parts of images in any order.
+//!   `cache`: parts of images in any order. `block_memory`: what blocks of arrays take meanwhile.
 //! - `resampling`: arrays brought onto a finer or coarser grid. `slab`: slices with their neighbours as channels. `mean`: the mean of
 //!   several images as an image. `derived`: an image on another grid, or a part of one, as an image.
 //! - `places`: which files a name means. `discovery`: these to sources, and how they are looked for ([`Discovery`]).
@@ -37,6 +37,7 @@
 
 mod arrays;
 mod axes;
+mod block_memory;
 mod cache;
 mod convert;
 mod decode;
@@ -75,7 +76,7 @@ mod tiff;
 mod units;
 mod volume;
 
-pub(crate) use arrays::{DatasetPlace, Hdf5File};
+pub(crate) use arrays::{BlockRoom, DatasetPlace, Hdf5File};
 pub(crate) use cache::ImageCache;
 pub(crate) use convert::check_other;
 pub use convert::{Conversion, ValueWindow, convert};
