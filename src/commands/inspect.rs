@@ -72,6 +72,10 @@ fn subject(path: &Path, discovery: &Discovery) -> Result<Subject> {
         _ => Ok(images),
     });
     images.map(Subject::Images).or_else(|error| {
+        // Looking for a model in a pipe would wait for a program that writes to it.
+        if path.exists() && !path.is_file() && !path.is_dir() {
+            return Err(error);
+        }
         let model = Model::read(path).map(Box::new).map(Subject::Model);
         // Of what is no image either, a folder was mostly meant to be that of a run.
         let is_run = path.is_dir() && path.extension().is_none();

@@ -1,5 +1,6 @@
-//! A stack to another format, slice by slice.
+//! A stack to another format, slice by slice, and of each some rows at a time.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -7,13 +8,13 @@ use ndarray::{Array3, Axis};
 
 use super::decode::header;
 use super::number_type::NumberType;
-use super::read::{read_exact, read_whole};
-use super::read_labels::read_labels;
+use super::numeric::Real;
 use super::sink::Sink;
 use super::slices::{Slices, check_one_volume};
 use super::source::{ImageSource, SampleKind};
 use super::stack::{NewPlace, NewStack, StackFormat, StackSink};
 use super::statistics::Statistics;
+use super::stored_slice::{StoredSlice, bands};
 use super::tiff::StackLayout;
 use super::volume::{Volume, VoxelSize};
 use crate::error::{Error, Result};
@@ -77,7 +78,7 @@ impl FromStr for ValueWindow {
 /// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there; of an HDF5 file
 /// the dataset may be named too, as in `c.h5:/entry/data`.
 ///
-/// Slices are read and written at the same time, a few at a time in memory. The axes along which slices lie and the size of pixels are kept where the format has them.
+/// Slices are read and written at the same time, and of each that is read its stored numbers are in memory once. The axes along which slices lie and the size of pixels are kept where the format has them.
 ///
 /// # Errors
 /// [`Error::Mismatch`] for what is not one volume, [`Error::Input`] for what cannot be read, [`Error::Setting`] for wishes that
@@ -133,7 +134,7 @@ pub fn convert(
     let mut progress = Progress { path, watcher, slices: z, passes: 1, done: 0 };
     if let Some(store) = whole {
         let sink = new.stored(wishes.format, numbers, colours, store)?;
-        write_slices(pages, sink, &mut progress, |page| stored_whole(page, wishes.labels), |_| {})?;
+        write_slices(pages, sink, &mut progress, wishes.labels, |_: &mut Array3<i128>| {})?;
         let _ = progress.step(&[out.to_path_buf()]);
         return Ok(());
     }
@@ -146,7 +147,10 @@ pub fn convert(
             let mut statistics =
                 Statistics::new(first.samples, slices.extent().pixels() as u64 * first.channels as u64, x);
             for page in pages {
-                statistics.add(stored(page, wishes.labels)?.iter());
+                let slice = StoredSlice::read(page, wishes.labels)?;
+                slice.visit(|numbers| statistics.add(numbers.iter()))?;
+                statistics.end_slice();
+                drop(slice);
                 progress.step(&[])?;
             }
             statistics.finish();
@@ -160,63 +164,54 @@ pub fn convert(
             Some((from, to))
         }
     };
-    write_slices(
-        pages,
-        sink,
-        &mut progress,
-        |page| stored(page, wishes.labels),
-        |slice| {
-            if let Some(window) = window {
-                scale(slice, window, largest);
-            }
-        },
-    )?;
+    write_slices(pages, sink, &mut progress, wishes.labels, |rows| {
+        if let Some(window) = window {
+            scale(rows, window, largest);
+        }
+    })?;
     // The file is there: whoever stops the work now has come too late.
     let _ = progress.step(&[out.to_path_buf()]);
     Ok(())
 }
 
-/// Reads slices, changes them, and writes them to a file that gets its name when all are there.
-fn write_slices<N: Copy + Default + Send>(
+/// Reads slices, changes some of their rows at a time, and writes them to a file that gets its name when all are there.
+fn write_slices<N: Real + Send>(
     pages: &[ImageSource],
     mut sink: StackSink<N>,
     progress: &mut Progress<'_>,
-    read: impl Fn(&ImageSource) -> Result<Array3<N>> + Send + Sync,
+    labels: bool,
     change: impl Fn(&mut Array3<N>),
 ) -> Result<()> {
     let Extent { z, y, x } = sink.extent();
-    let numbered: Vec<(usize, &ImageSource)> = pages.iter().enumerate().collect();
+    let rows = bands(y, sink.channels(), x);
+    let parts: Vec<(usize, Range<usize>)> =
+        (0..z).flat_map(|index| rows.iter().map(move |rows| (index, rows.clone()))).collect();
+    let mut open: Option<StoredSlice> = None;
     pipeline(
-        &numbered,
-        |(_, page)| read(page),
-        |(index, _), mut slice| {
-            change(&mut slice);
-            if index + 1 < z {
+        &parts,
+        |(index, rows)| {
+            // The last slice makes room before the next is read.
+            let slice = match open.take() {
+                Some(slice) => slice,
+                None => StoredSlice::read(&pages[*index], labels)?,
+            };
+            let part = slice.rows(rows.clone());
+            open = (rows.end < y).then_some(slice);
+            part
+        },
+        |(index, rows), mut part| {
+            change(&mut part);
+            if rows.end == y && index + 1 < z {
                 progress.step(&[])?;
             }
-            Ok(slice)
+            Ok(part)
         },
-        |(index, _), slice| {
-            sink.write(Window::new(*index..index + 1, 0..y, 0..x), slice.view().insert_axis(Axis(1)))
+        |(index, rows), part| {
+            let window = Window::new(*index..index + 1, rows.clone(), 0..x);
+            sink.write(window, part.view().insert_axis(Axis(1)))
         },
     )?;
     Box::new(sink).done()
-}
-
-/// The numbers of a slice as they are stored; as `labels`, those of one channel, and of a palette instead of its colours.
-fn stored(page: &ImageSource, labels: bool) -> Result<Array3<f64>> {
-    match labels {
-        true => Ok(read_labels(page)?.mapv(|label| label as f64).insert_axis(Axis(0))),
-        false => read_exact(page),
-    }
-}
-
-/// As [`stored`], of whole numbers.
-fn stored_whole(page: &ImageSource, labels: bool) -> Result<Array3<i128>> {
-    match labels {
-        true => Ok(read_labels(page)?.mapv(i128::from).insert_axis(Axis(0))),
-        false => read_whole(page),
-    }
 }
 
 /// The type of the new numbers: that of the stack, or where the format does not have it another one, which is told.

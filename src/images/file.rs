@@ -54,17 +54,23 @@ pub(super) fn format_of(start: &[u8]) -> Format {
 /// Opens the file at `path`, and tells from its first bytes what it is. Reading goes on at its start.
 ///
 /// # Errors
-/// [`Error::Input`] when it cannot be read, or is a folder.
+/// [`Error::Input`] when it cannot be read, or is no file but a folder or a pipe.
 pub(super) fn open(path: &Path) -> Result<(File, Format)> {
     #[cfg(test)]
     openings::OPENINGS.set(openings::OPENINGS.get() + 1);
     let unreadable = |error: std::io::Error| {
         Error::input(path, format!("cannot be read: {error}; check the path and its permissions"))
     };
-    let mut file = File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.is_dir() {
+    // Opening a named pipe would wait for a program that writes to it.
+    let kind = std::fs::metadata(path).map_err(unreadable)?;
+    if kind.is_dir() {
         return Err(Error::input(path, "is a folder; wanted one image"));
     }
+    if !kind.is_file() {
+        let problem = "is a pipe, a socket or a device; wanted a file, as images are read more than once: write what comes from it to a file first";
+        return Err(Error::input(path, problem));
+    }
+    let mut file = File::open(path).map_err(unreadable)?;
     let mut start = Vec::new();
     (&file).take(MARK_BYTES).read_to_end(&mut start).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;

@@ -26,17 +26,18 @@
 //! - `stack`: results that come part by part to files of any format ([`NewStack`], [`StackSink`]); `tiff` writes by parts of it.
 //! - `labels`: label images to the smallest format that holds them ([`write_labels`]).
 //! - `decode`: one [`ImageSource`] to the numbers that its file stores; `read` makes an array of them, `read_labels` labels.
-//!   `cache`: parts of images in any order.
+//!   `cache`: parts of images in any order. `block_memory`: what blocks of arrays take meanwhile.
 //! - `resampling`: arrays brought onto a finer or coarser grid. `slab`: slices with their neighbours as channels. `mean`: the mean of
 //!   several images as an image. `derived`: an image on another grid, or a part of one, as an image.
 //! - `places`: which files a name means. `discovery`: these to sources, and how they are looked for ([`Discovery`]).
 //!   `pairing`: which target belongs to which image ([`pair`]). `recordings`: which images of several recordings belong together.
 //!   `slices`: sources as a volume ([`Slices`]).
-//! - `statistics`: what numbers are like; `overview`: what a stack is and holds ([`overview()`]). `convert`: a stack to another
-//!   format ([`convert()`]).
+//! - `stored_slice`: a slice as its file stores it, row by row. `statistics`: what numbers are like; `overview`: what a stack is and
+//!   holds ([`overview()`]). `convert`: a stack to another format ([`convert()`]).
 
 mod arrays;
 mod axes;
+mod block_memory;
 mod cache;
 mod convert;
 mod decode;
@@ -71,11 +72,12 @@ mod source;
 mod space;
 mod stack;
 mod statistics;
+mod stored_slice;
 mod tiff;
 mod units;
 mod volume;
 
-pub(crate) use arrays::{DatasetPlace, Hdf5File};
+pub(crate) use arrays::{BlockRoom, DatasetPlace, Hdf5File};
 pub(crate) use cache::ImageCache;
 pub(crate) use convert::check_other;
 pub use convert::{Conversion, ValueWindow, convert};

@@ -1,12 +1,12 @@
 //! What a stack is and holds, for people who look at it.
 
-use ndarray::{Array3, s};
+use ndarray::{Array3, Axis, s};
 
 use super::decode::header;
-use super::read::read_exact;
 use super::slices::{Slices, check_one_volume};
 use super::source::ImageSource;
 use super::statistics::Statistics;
+use super::stored_slice::StoredSlice;
 use super::tiff::StackLayout;
 use super::volume::{Volume, VoxelSize};
 use crate::error::{Error, Result};
@@ -51,11 +51,13 @@ pub fn overview(path: &str, pages: Vec<ImageSource>, watcher: &mut dyn Watcher) 
     let mut statistics = Statistics::new(first.samples, extent.pixels() as u64 * channels as u64, extent.x);
     let mut picture = Array3::zeros((0, 0, 0));
     for (index, page) in slices.pages().iter().enumerate() {
-        let slice = read_exact(page)?;
-        statistics.add(slice.iter());
+        let slice = StoredSlice::read(page, false)?;
+        slice.visit(|numbers| statistics.add(numbers.iter()))?;
+        statistics.end_slice();
         if index == extent.z / 2 {
-            picture = small(&slice);
+            picture = small(&slice)?;
         }
+        drop(slice);
         let done = index as f64 / extent.z as f64;
         let report = ImageReport {
             work: ImageWork::Inspect,
@@ -88,14 +90,20 @@ pub fn overview(path: &str, pages: Vec<ImageSource>, watcher: &mut dyn Watcher) 
 }
 
 /// A slice made small, each pixel the mean of those that it stands for.
-fn small(slice: &Array3<f64>) -> Array3<f64> {
-    let (channels, height, width) = slice.dim();
+///
+/// # Errors
+/// As [`StoredSlice::rows`].
+fn small(slice: &StoredSlice) -> Result<Array3<f64>> {
+    let (channels, (height, width)) = (slice.channels(), slice.size());
     let factor = (width.div_ceil(PICTURE_COLUMNS)).max(height.div_ceil(PICTURE_ROWS)).max(1);
     let shown = if channels == 3 { 3 } else { 1 };
-    let shape = (shown, height.div_ceil(factor), width.div_ceil(factor));
-    Array3::from_shape_fn(shape, |(channel, y, x)| {
-        let rows = y * factor..((y + 1) * factor).min(height);
-        let columns = x * factor..((x + 1) * factor).min(width);
-        slice.slice(s![channel, rows, columns]).mean().unwrap_or(0.0)
-    })
+    let mut picture = Array3::zeros((shown, height.div_ceil(factor), width.div_ceil(factor)));
+    for (y, mut line) in picture.axis_iter_mut(Axis(1)).enumerate() {
+        let rows = slice.rows(y * factor..((y + 1) * factor).min(height))?;
+        for ((channel, x), mean) in line.indexed_iter_mut() {
+            let columns = x * factor..((x + 1) * factor).min(width);
+            *mean = rows.slice(s![channel, .., columns]).mean().unwrap_or(0.0);
+        }
+    }
+    Ok(picture)
 }

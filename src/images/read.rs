@@ -83,18 +83,8 @@ pub(crate) fn read_values_with_gaps(page: &ImageSource) -> Result<Array3<f32>> {
 }
 
 /// As [`read_image`], but no number is rounded to float32, and those that are not finite stay.
-///
-/// # Errors
-/// As [`read_image`] for files that cannot be read.
+#[cfg(test)]
 pub(super) fn read_exact(page: &ImageSource) -> Result<Array3<f64>> {
-    read_parts_from(page, &origin(page)?, Purpose::Intensities, None)
-}
-
-/// As [`read_exact`], of whole numbers, none of which is rounded to float64.
-///
-/// # Errors
-/// As [`read_image`] for files that cannot be read.
-pub(super) fn read_whole(page: &ImageSource) -> Result<Array3<i128>> {
     read_parts_from(page, &origin(page)?, Purpose::Intensities, None)
 }
 

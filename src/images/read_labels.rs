@@ -110,6 +110,19 @@ pub(super) fn labels_in(
     decoded: &Decoded,
     whole_float: impl Fn(f64) -> Option<i64> + Copy,
 ) -> Result<Array2<i64>> {
+    labels_at(page, decoded, (0, 0), whole_float)
+}
+
+/// As [`labels_in`], of a part that begins at row `top` and column `left` of the page, for messages.
+///
+/// # Errors
+/// As [`read_labels`].
+pub(super) fn labels_at(
+    page: &ImageSource,
+    decoded: &Decoded,
+    (top, left): (usize, usize),
+    whole_float: impl Fn(f64) -> Option<i64> + Copy,
+) -> Result<Array2<i64>> {
     let wanted = page.planes.first().and_then(|plane| plane.channel);
     let values = match &decoded.samples {
         DecodingResult::U8(s) => whole(s, |v| Some(v.into())),
@@ -132,8 +145,8 @@ pub(super) fn labels_in(
             page.name(),
             format!(
                 "the value at x {}, y {} is not a whole number; wanted a label image: one channel of whole numbers",
-                pixel % decoded.width,
-                pixel / decoded.width
+                left + pixel % decoded.width,
+                top + pixel / decoded.width
             ),
         )
     })?;

@@ -1,4 +1,4 @@
-//! What the numbers of a stack are like, gathered slice by slice.
+//! What the numbers of a stack are like, gathered slice by slice, of which each may come in parts.
 
 use super::number_type::NumberType;
 use super::source::SampleType;
@@ -20,6 +20,8 @@ pub struct Statistics {
     /// Their mean.
     pub mean: f64,
     values: Values,
+    /// The sum of the numbers of the slice that is being added, and how many they are.
+    slice: (f64, u64),
 }
 
 /// What is known of how numbers are spread.
@@ -53,12 +55,13 @@ impl Statistics {
             maximum: f64::NEG_INFINITY,
             mean: 0.0,
             values,
+            slice: (0.0, 0),
         }
     }
 
-    /// Adds the numbers of a slice.
+    /// Adds numbers of a slice; the rest of them comes later, or [`Statistics::end_slice`].
     pub(super) fn add<'a>(&mut self, numbers: impl Iterator<Item = &'a f64>) {
-        let (mut sum, mut added) = (0.0, 0_u64);
+        let (mut sum, mut added) = self.slice;
         for &number in numbers {
             if let Values::Samples { values, every, seen } = &mut self.values {
                 if seen.is_multiple_of(*every) && number.is_finite() {
@@ -80,6 +83,12 @@ impl Statistics {
             sum += number;
             added += 1;
         }
+        self.slice = (sum, added);
+    }
+
+    /// All numbers of a slice have come.
+    pub(super) fn end_slice(&mut self) {
+        let (sum, added) = std::mem::take(&mut self.slice);
         self.count += added;
         if self.count > 0 {
             self.mean += (sum - self.mean * added as f64) / self.count as f64;
@@ -168,7 +177,11 @@ mod tests {
 
     fn of(stored: SampleType, numbers: &[f64]) -> Statistics {
         let mut statistics = Statistics::new(stored, numbers.len() as u64, 7);
-        numbers.chunks(13).for_each(|slice| statistics.add(slice.iter()));
+        for slice in numbers.chunks(13) {
+            // A slice may come in parts.
+            slice.chunks(5).for_each(|part| statistics.add(part.iter()));
+            statistics.end_slice();
+        }
         statistics.finish();
         statistics
     }
@@ -200,7 +213,10 @@ mod tests {
         assert!(none.percentile(50.0).is_nan() && none.histogram(9).is_empty());
         let row: Vec<f64> = (0..1024).map(f64::from).collect();
         let mut large = Statistics::new(float, 4096 * 1024, 1024);
-        (0..4096).for_each(|_| large.add(row.iter()));
+        for _ in 0..4096 {
+            large.add(row.iter());
+            large.end_slice();
+        }
         large.finish();
         assert!(large.samples().is_some_and(|count| count <= MOST_SAMPLES));
         assert!((large.percentile(50.0) - 511.5).abs() < 3.0 && large.mean == 511.5);

@@ -14,6 +14,7 @@
 //!
 //! Images are arrays `[channel][y][x]` in the file's own units, as [`crate::images::read_image`] gives them.
 
+mod block_memory;
 mod ensemble;
 mod failures;
 mod grouping;

@@ -72,6 +72,11 @@ impl Cutting {
         Self { programs: NonZero::new(programs), ..self }
     }
 
+    /// How many programs of this machine share its memory.
+    pub(super) fn programs(&self) -> u64 {
+        self.programs.map_or(1, NonZero::get) as u64
+    }
+
     /// What results depend on, as text.
     pub(super) fn identity(&self) -> String {
         format!("{:?} {:?}", self.tile, self.halo)
@@ -102,7 +107,7 @@ impl Cutting {
 }
 
 /// What the program takes besides images and the network.
-const PROGRAM_BYTES: u64 = 64 << 20;
+pub(super) const PROGRAM_BYTES: u64 = 64 << 20;
 /// The share of the free memory that is taken where nobody says how much, in percent.
 const SHARE: u64 = 75;
 
@@ -115,7 +120,7 @@ pub(super) struct Budget {
     bytes: Option<u64>,
     /// Whether the network takes of these; else its memory is the device's own.
     with_network: bool,
-    /// Bytes of the decoded image that are there as long as its parts are read.
+    /// Bytes of the decoded image, and of blocks of its file, that are there as long as its parts are read.
     held: u64,
     /// How many recordings are read of each image; 0 where it is one by itself.
     recordings: usize,
@@ -126,8 +131,7 @@ pub(super) struct Budget {
 impl Budget {
     /// That of `cutting` on the device of `ensemble`, for images of which `held` bytes are kept decoded.
     pub(super) fn of(cutting: &Cutting, ensemble: &Ensemble, held: u64) -> Self {
-        let programs = cutting.programs.map_or(1, NonZero::get) as u64;
-        let of_machine = || memory::free().map(|free| free.bytes / 100 * SHARE / programs);
+        let of_machine = || memory::free().map(|free| free.bytes / 100 * SHARE / cutting.programs());
         let named = cutting.memory.map(|bytes| bytes.saturating_sub(PROGRAM_BYTES));
         // What is named is for all memory, wherever it is.
         let devices = ensemble.devices();
@@ -144,6 +148,17 @@ impl Budget {
     /// Whether so many bytes may be taken.
     pub(super) fn allows(&self, bytes: u64) -> bool {
         self.bytes.is_none_or(|most| bytes <= most)
+    }
+
+    /// Bytes of the decoded image and of blocks of its file.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The bytes that nothing takes while patches of `extent` are computed; 0 where it is not known.
+    pub(super) fn left(&self, ensemble: &Ensemble, extent: Extent) -> u64 {
+        let wanted = self.wanted(ensemble, extent).unwrap_or(u64::MAX);
+        self.bytes.unwrap_or_default().saturating_sub(wanted)
     }
 
     /// What all devices take where one takes so many bytes, as each has as many images on their way.
@@ -260,22 +275,40 @@ fn within(ensemble: &Ensemble, extent: Extent, budget: &Budget, halo: usize) -> 
     Ok(Tiling::cut(Some(low), halo))
 }
 
-/// Says how images of `extent` are cut.
-pub(super) fn tell(ensemble: &Ensemble, tiling: &Tiling, extent: Extent, reach: usize) {
+/// The memory that is taken, in words: so much for the network and for what else there is, and for blocks of files where there are any.
+pub(super) fn memory_in_words(network: u64, others: &str, blocks: u64) -> String {
+    let network = Bytes(network);
+    match blocks {
+        0 => format!(
+            "memory: {network} for the network{}{others}",
+            if others.is_empty() { "" } else { " and " }
+        ),
+        _ if others.is_empty() => {
+            format!("memory: {network} for the network and {} for blocks of the file", Bytes(blocks))
+        }
+        _ => format!(
+            "memory: {network} for the network, {others} and {} for blocks of the file",
+            Bytes(blocks)
+        ),
+    }
+}
+
+/// Says how images of `extent` are cut, of whose files blocks take so many bytes.
+pub(super) fn tell(ensemble: &Ensemble, tiling: &Tiling, extent: Extent, reach: usize, blocks: u64) {
     let patch = tiling.patch(extent);
     let bytes = ensemble.bytes(patch).unwrap_or_default();
     let (count, halo) = (tiling.count(extent), tiling.halo());
     let images = Bytes(part_bytes(ensemble, patch));
     if count == 1 {
-        info!("memory: {} for the network and {images} for images", Bytes(bytes));
+        info!("{}", memory_in_words(bytes, &format!("{images} for images"), blocks));
         return;
     }
     let exact = if halo >= reach { ", which is all that counts" } else { "" };
     info!(
-        "images of {} x {} pixels are cut into {count} tiles, each computed with {halo} pixels around it{exact}; memory: {} for the network and {images} for tiles",
+        "images of {} x {} pixels are cut into {count} tiles, each computed with {halo} pixels around it{exact}; {}",
         extent.x,
         extent.y,
-        Bytes(bytes)
+        memory_in_words(bytes, &format!("{images} for tiles"), blocks)
     );
 }
 

@@ -8,6 +8,7 @@ use log::info;
 use ndarray::{Array3, s};
 use twox_hash::XxHash3_128;
 
+use super::block_memory::BlockMemory;
 use super::ensemble::{Ensemble, Found};
 use super::failures::{Failure, Failures, is_of_image};
 use super::journal::Journal;
@@ -113,10 +114,12 @@ pub(super) fn predict_some(
     }
     products.write_legend()?;
     let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
+    let mut blocks = BlockMemory::of(cutting, images);
     let done = if of_volumes {
-        predict_volumes(ensemble, (images, own), products, cutting, &mut outputs, watcher)
+        predict_volumes(ensemble, (images, own), products, (cutting, &blocks), &mut outputs, watcher)
     } else {
-        let parts = planned(ensemble, (images, own.clone()), cutting, &mut outputs, before > 0)?;
+        let wishes = (cutting, &mut blocks);
+        let parts = planned(ensemble, (images, own.clone()), wishes, &mut outputs, before > 0)?;
         run(ensemble, (images, own), products, &parts, &mut outputs, keep_going, watcher)
     };
     let error = match done {
@@ -167,11 +170,11 @@ fn description(
     format!("{:032x} {} images", hash.finish_128(), images.len())
 }
 
-/// The parts of the images `own` that are left to do.
+/// The parts of the images `own` that are left to do. Where memory is named, `blocks` get what nothing else takes of it.
 pub(super) fn planned(
     ensemble: &mut Ensemble,
     (images, own): (&[ImageSource], Range<usize>),
-    cutting: &Cutting,
+    (cutting, blocks): (&Cutting, &mut BlockMemory),
     outputs: &mut Outputs<'_>,
     resumed: bool,
 ) -> Result<Vec<Part>> {
@@ -183,6 +186,7 @@ pub(super) fn planned(
     };
     // Images of a kind are cut alike, and as an earlier run has begun with them: other memory may be free now.
     let (mut parts, mut passed_over) = (Vec::new(), 0);
+    let (mut told, mut left) = (Vec::new(), None::<u64>);
     for (index, image) in images.iter().enumerate().take(own.end).skip(own.start) {
         if outputs.is_there(index) {
             continue;
@@ -195,10 +199,14 @@ pub(super) fn planned(
         let extent = Extent::plane(height, width);
         let held = PartReader::held_bytes(image);
         let kind = (height, width, held);
+        let budget = |ensemble: &Ensemble| {
+            let held = held.saturating_add(blocks.bytes(image));
+            Budget::of(cutting, ensemble, held).for_recordings(image.averaged().len())
+        };
         let tiling = match outputs.journal().tiling(kind) {
             Some(tiling) => tiling,
             None => {
-                let budget = Budget::of(cutting, ensemble, held).for_recordings(image.averaged().len());
+                let budget = budget(ensemble);
                 let whole = plan::tiling(ensemble, extent, cutting, &budget, halo.unwrap_or(0))?;
                 let tiling = match halo {
                     _ if whole.count(extent) == 1 => Tiling::cut(None, reach),
@@ -221,7 +229,9 @@ pub(super) fn planned(
             }
         };
         if outputs.journal().is_new(kind) {
-            plan::tell(ensemble, &tiling, extent, reach);
+            let still = budget(ensemble).left(ensemble, tiling.patch(extent));
+            left = Some(left.map_or(still, |left| left.min(still)));
+            told.push((image, tiling, extent));
         }
         let all = Part::of_tiles(index, extent, tiling.tiles(extent));
         let done = outputs.done(&all);
@@ -235,6 +245,11 @@ pub(super) fn planned(
             part.done_before = std::mem::take(&mut before);
             parts.push(part);
         }
+    }
+    blocks.widen(left.unwrap_or_default());
+    for (image, tiling, extent) in told {
+        plan::tell(ensemble, &tiling, extent, reach, blocks.bytes(image));
+        blocks.tell(image);
     }
     if resumed {
         info!("going on: {passed_over} of {} parts are done", passed_over + parts.len());

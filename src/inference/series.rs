@@ -2,6 +2,7 @@
 
 use twox_hash::XxHash3_128;
 
+use super::block_memory::BlockMemory;
 use super::ensemble::Ensemble;
 use super::failures::Failure;
 use super::journal::Journal;
@@ -81,7 +82,9 @@ impl<'a> Series<'a> {
             of_volumes: ensemble.model().architecture.is_of_volumes(),
         };
         let mut outputs = Outputs::new(self.products, images, None, None, past)?;
-        let parts = planned(ensemble, (images, 0..images.len()), &self.cutting, &mut outputs, false)?;
+        let mut blocks = BlockMemory::of(&self.cutting, images);
+        let wishes = (&self.cutting, &mut blocks);
+        let parts = planned(ensemble, (images, 0..images.len()), wishes, &mut outputs, false)?;
         run(ensemble, (images, 0..images.len()), self.products, &parts, &mut outputs, keep_going, watcher)
     }
 }

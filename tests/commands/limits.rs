@@ -172,3 +172,56 @@ fn a_file_that_cannot_be_written_whole_leaves_nothing_and_is_a_failure() {
 
     fails_under(&bench, "", "inspect model.safetensors", "/dev/full", &["standard output", "free space"]);
 }
+
+/// Of a large slice there are its stored numbers and some rows as float64, not all of it.
+#[test]
+fn looking_at_a_stack_and_converting_it_take_little_more_than_the_stored_numbers_of_a_slice() {
+    let bench = Bench::new();
+    // 100 MB, which take 800 MB as float64.
+    sparse_tiff(&bench, "large/a.tif", 10_000);
+    for arguments in
+        ["inspect large/a.tif", "convert large/a.tif --out out.npy", "convert large/a.tif --out out.ome.zarr"]
+    {
+        let Outcome { code, stderr, .. } = under(&bench, "ulimit -v 880000;", arguments, "/dev/null");
+        assert_eq!(code, 0, "{arguments}: {stderr}");
+    }
+    assert!(bench.path("out.npy").metadata().unwrap().len() > 100_000_000);
+}
+
+/// Chunks that were never written need no files.
+#[test]
+fn blocks_that_are_kept_of_a_file_are_part_of_the_memory_that_is_announced() {
+    let bench = Bench::new();
+    bench.model("model.safetensors", &regression(1, 1));
+    let array = r#"{"zarr_format": 2, "shape": [64, 512, 512], "chunks": [64, 64, 64], "dtype": "<u2",
+        "compressor": null, "fill_value": 7, "order": "C", "filters": null}"#;
+    bench.bytes("thick.zarr/.zarray", array.as_bytes());
+    let predict = "predict --model model.safetensors thick.zarr --slices 0..3 --device cpu --out";
+    let Outcome { code, stderr: said, .. } = bench.run(&format!("{predict} usual"));
+    assert_eq!(code, 0, "{said}");
+    // All blocks of a slice take 32 MiB, and a quarter of that is there for the next ones.
+    assert!(said.contains("for blocks of the file") && !said.contains("each block is unpacked"), "{said}");
+    let Outcome { code, stderr: said, .. } = bench.run(&format!("{predict} little --memory 100MB"));
+    assert_eq!(code, 0, "{said}");
+    let (first, _) = said.split_once("slice 0").unwrap_or_else(|| panic!("{said}"));
+    assert!(first.contains("for blocks of the file") && first.contains("touches 32.0 MiB"), "{said}");
+    for slice in 0..3 {
+        let [usual, little] =
+            ["usual", "little"].map(|out| bench.read_page(&format!("{out}/thick.ome.zarr"), slice));
+        assert_eq!(usual, little);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_in_words_and_nothing_waits_for_it() {
+    let bench = Bench::new();
+    bench.model("model.safetensors", &regression(1, 1));
+    bench.grey("a.png", (8, 8));
+    assert!(Command::new("mkfifo").arg(bench.path("pipe.tif")).status().unwrap().success());
+    let predict = "predict --model model.safetensors pipe.tif --out out --device cpu";
+    for arguments in ["inspect pipe.tif", "convert pipe.tif --out a.npy", predict] {
+        let Outcome { code, stderr, .. } = bench.run(arguments);
+        assert!(code != 0 && stderr.contains("is a pipe, a socket or a device"), "{arguments}: {stderr}");
+    }
+}

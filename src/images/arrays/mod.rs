@@ -1,7 +1,8 @@
 //! Files that hold an array of any number of axes, which is read part by part: HDF5, Zarr, NPY, MRC, NIfTI and raw numbers.
 //!
 //! - [`StoredArray`]: what a format has to say and do. `numbers`: typed vectors and parts of arrays.
-//! - `axes`: which axis is which, where files do not say. `blocks`: blocks that were read, kept while there is room.
+//! - `axes`: which axis is which, where files do not say. `blocks`: blocks that were read, or some of their slices, kept while there is
+//!   room.
 //! - `planes`: an array as images `[channel][y][x]`, one for each slice ([`OpenArray`]).
 //! - `contiguous`: numbers that lie one behind the other in a file; `raw`, `npy`, `mrc`, `nifti`: formats that are such
 //!   numbers behind a header (`head`). `list`: which of several arrays in a file is meant. `packed`: files inside a gzip or zip
@@ -34,6 +35,7 @@ use std::time::SystemTime;
 
 use tiff::decoder::DecodingResult;
 
+pub(crate) use blocks::BlockRoom;
 pub(super) use hdf5::checksum as hdf5_checksum;
 pub(crate) use hdf5::{DatasetPlace, Hdf5File};
 pub(super) use numbers::{copy_common, zeros_like};

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::axes::axes_of;
-use super::blocks::{Blocks, places_of_blocks, ranges_of_block};
+use super::blocks::{Blocks, CACHE, places_of_blocks, ranges_of_block};
 use super::numbers::{lengths, with_axes};
 use super::{ArrayLayout, StoredArray};
 use crate::error::{Bytes, Error, Result};
 use crate::images::decoded::Decoded;
 use crate::images::limits::check_bytes;
-use crate::images::notices::warn_once;
 use crate::images::source::Header;
 use crate::images::space::Space;
 use crate::images::volume::VoxelSize;
@@ -40,8 +39,8 @@ pub(in crate::images) struct OpenArray {
     path: PathBuf,
     stored: Box<dyn StoredArray>,
     axes: Vec<char>,
-    /// How large blocks are that are read in one piece, and those that are kept.
-    blocks: Option<(Vec<usize>, Blocks)>,
+    /// Those that are read in one piece.
+    blocks: Option<Blocks>,
 }
 
 /// One image of an array.
@@ -109,23 +108,8 @@ impl OpenArray {
         if layout.columns_first {
             axes.reverse();
         }
-        let block = layout.block.clone().or_else(|| block_of_slices(layout, &axes));
-        let blocks = match &block {
-            None => None,
-            Some(block) => {
-                let slab = slab_bytes(layout, &axes, block);
-                let blocks = Blocks::new(slab);
-                if !blocks.holds(slab) {
-                    warn_once(format!(
-                        "{} stores slices in blocks of which one slice touches {}, for which there is no room in memory: each block is read once for every slice, which takes long; store it in thinner blocks with `convert`",
-                        stored.name(),
-                        Bytes(slab)
-                    ));
-                }
-                Some(blocks)
-            }
-        };
-        let array = Self { path: path.to_path_buf(), stored, axes, blocks: block.zip(blocks) };
+        let blocks = blocks_of(layout, &axes);
+        let array = Self { path: path.to_path_buf(), stored, axes, blocks };
         let header = array.header(None);
         check_bytes(array.name(), header.channels, header.height, header.width, 4)?;
         array.check_counts()?;
@@ -145,12 +129,9 @@ impl OpenArray {
             );
             return Err(Error::input(self.name(), problem));
         }
-        let Some((block, _)) = &self.blocks else { return Ok(()) };
-        let bytes = |shape: &[usize]| {
-            let count = shape.iter().fold(1_u64, |count, length| count.saturating_mul(*length as u64));
-            count.saturating_mul(u64::from(self.stored.layout().numbers.bits).div_ceil(8))
-        };
-        let (of_block, of_array) = (bytes(block), bytes(&self.stored.layout().shape));
+        let Some(block) = self.blocks.as_ref().map(Blocks::block) else { return Ok(()) };
+        let layout = self.stored.layout();
+        let (of_block, of_array) = (bytes_of(layout, block), bytes_of(layout, &layout.shape));
         if of_block > LARGE_BLOCK_BYTES && of_block / MOST_TIMES_ARRAY > of_array {
             let problem = format!(
                 "stores its numbers in blocks of {}, but all of it has {}; store it in smaller ones",
@@ -160,7 +141,7 @@ impl OpenArray {
             return Err(Error::input(self.name(), problem));
         }
         let axes = self.axes.iter().zip(&self.stored.layout().shape).zip(block);
-        let of_image = axes.filter(|((axis, _), _)| is_channel(**axis) || matches!(axis, 'Y' | 'X'));
+        let of_image = axes.filter(|((axis, _), _)| is_of_image(**axis));
         let count = of_image.fold(1_usize, |count, ((_, length), block)| {
             count.saturating_mul(length.div_ceil((*block).max(1)))
         });
@@ -213,8 +194,7 @@ impl OpenArray {
     /// The axes along which images lie, with their lengths.
     fn outer(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> {
         let axes = self.axes.iter().zip(&self.stored.layout().shape).enumerate();
-        axes.filter(|(_, (axis, _))| !is_channel(**axis) && !matches!(axis, 'Y' | 'X'))
-            .map(|(place, (_, length))| (place, *length))
+        axes.filter(|(_, (axis, _))| !is_of_image(**axis)).map(|(place, (_, length))| (place, *length))
     }
 
     /// The axes along which images lie, of more than one image, with their lengths.
@@ -274,7 +254,7 @@ impl OpenArray {
             }
         }
         let samples = match &self.blocks {
-            Some((block, blocks)) => blocks.read(self.stored.as_ref(), block, &part)?,
+            Some(blocks) => blocks.read(self.stored.as_ref(), &part)?,
             None => self.stored.read(&part)?,
         };
         // Channels first, then rows, then columns; all others have one number only.
@@ -340,6 +320,11 @@ impl OpenArray {
         growth
     }
 
+    /// The blocks that it is read in; `None` where any part of it is read as quickly as its size allows.
+    pub(in crate::images) fn blocks(&self) -> Option<&Blocks> {
+        self.blocks.as_ref()
+    }
+
     /// Refuses a channel that there is not.
     ///
     /// # Errors
@@ -357,15 +342,35 @@ impl OpenArray {
     }
 }
 
-/// How many bytes the blocks have that one image lies in.
-fn slab_bytes(layout: &ArrayLayout, axes: &[char], block: &[usize]) -> u64 {
+/// How many bytes numbers of an array take that are as many as a part of this shape has.
+fn bytes_of(layout: &ArrayLayout, shape: &[usize]) -> u64 {
+    let count = shape.iter().fold(1_u64, |count, length| count.saturating_mul(*length as u64));
+    count.saturating_mul(u64::from(layout.numbers.bits).div_ceil(8))
+}
+
+/// The blocks that an array is read in whose axes are `axes`; `None` where it has none.
+fn blocks_of(layout: &ArrayLayout, axes: &[char]) -> Option<Blocks> {
+    let block = layout.block.clone().or_else(|| block_of_slices(layout, axes))?;
+    let outer: Vec<usize> = (0..axes.len()).rev().filter(|place| !is_of_image(axes[*place])).collect();
+    let bytes = (slice_bytes(layout, axes, &block), bytes_of(layout, &block));
+    // Blocks may be longer than their array.
+    let lengths = block.iter().zip(&layout.shape).map(|(block, length)| (*block).clamp(1, (*length).max(1)));
+    let lengths = lengths.collect();
+    Some(Blocks::new((block, lengths), layout.block.is_some(), outer, bytes, &CACHE))
+}
+
+/// Whether an axis lies inside images, and images do not lie along it.
+fn is_of_image(axis: char) -> bool {
+    is_channel(axis) || matches!(axis, 'Y' | 'X')
+}
+
+/// How many bytes one image takes with all of the blocks that it lies in along its own axes.
+fn slice_bytes(layout: &ArrayLayout, axes: &[char], block: &[usize]) -> u64 {
     let lengths = axes.iter().zip(&layout.shape).zip(block).map(|((axis, &length), &block)| {
         let block = block.clamp(1, length.max(1));
-        let is_of_image = is_channel(*axis) || matches!(axis, 'Y' | 'X');
-        if is_of_image { length.div_ceil(block).saturating_mul(block) } else { block }
+        if is_of_image(*axis) { length.div_ceil(block).saturating_mul(block) } else { 1 }
     });
-    let count = lengths.fold(1_u64, |count, length| count.saturating_mul(length as u64));
-    count.saturating_mul(u64::from(layout.numbers.bits).div_ceil(8))
+    bytes_of(layout, &lengths.collect::<Vec<_>>())
 }
 
 /// Of an array whose slices are the fastest axis, as in Fortran order: so many slices that reading them in one piece is worth
@@ -373,15 +378,15 @@ fn slab_bytes(layout: &ArrayLayout, axes: &[char], block: &[usize]) -> u64 {
 fn block_of_slices(layout: &ArrayLayout, axes: &[char]) -> Option<Vec<usize>> {
     const BLOCK_BYTES: u64 = 128 << 20;
     let (last, length) = (*axes.last()?, *layout.shape.last()?);
-    if is_channel(last) || matches!(last, 'Y' | 'X') || length == 1 {
+    if is_of_image(last) || length == 1 {
         return None;
     }
     let mut block: Vec<usize> = axes
         .iter()
         .zip(&layout.shape)
-        .map(|(axis, length)| if is_channel(*axis) || matches!(axis, 'Y' | 'X') { *length } else { 1 })
+        .map(|(axis, length)| if is_of_image(*axis) { *length } else { 1 })
         .collect();
-    let slice = slab_bytes(layout, axes, &block).max(1);
+    let slice = slice_bytes(layout, axes, &block).max(1);
     *block.last_mut()? = usize::try_from(BLOCK_BYTES / slice).unwrap_or(1).clamp(1, length);
     Some(block)
 }

@@ -7,10 +7,9 @@ use log::info;
 use ndarray::{Array3, s};
 
 use super::read::gathered;
-use crate::error::Bytes;
 use crate::geometry::{Extent, Window, as_volume, stacked};
 use crate::inference::ensemble::Ensemble;
-use crate::inference::plan::{BOUND, Budget, Cutting, Halo};
+use crate::inference::plan::{BOUND, Budget, Cutting, Halo, memory_in_words};
 use crate::{Error, Result};
 
 /// Slices, rows and columns of a tile that are kept at least.
@@ -40,7 +39,8 @@ fn wanted(ensemble: &Ensemble, budget: &Budget, volume: Extent, cut: &Cut) -> Re
     let tile = patch.pixels() as u64 * (2 * architecture.inputs + 3 * architecture.outputs) as u64;
     let network = ensemble.bytes(patch)?;
     let network = if budget.counts_network() { network } else { 0 };
-    Ok(budget.on_all_devices(network.saturating_add(4 * (slices + results + tile))))
+    let each = network.saturating_add(4 * (slices + results + tile));
+    Ok(budget.on_all_devices(each).saturating_add(budget.held()))
 }
 
 /// What a tile is computed on: that of the middle, which has all that is around it.
@@ -54,24 +54,25 @@ fn patch(volume: Extent, cut: &Cut) -> Extent {
     )
 }
 
-/// How a volume of `extent` is cut, by the memory that there is; `read` gives its slices, `[channel][y][x]`, where a halo is to be measured.
+/// How a volume of `extent` is cut, by the memory that there is, of which blocks of its files take `blocks` bytes; `read` gives its
+/// slices, `[channel][y][x]`, where a halo is to be measured.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] where there is not enough for the smallest tile; what comes of reading the volume where a halo is measured.
 pub(super) fn cut(
     ensemble: &mut Ensemble,
     extent: Extent,
-    cutting: &Cutting,
+    (cutting, blocks): (&Cutting, u64),
     read: &mut dyn FnMut(usize) -> Result<Array3<f32>>,
 ) -> Result<Cut> {
-    let budget = Budget::of(cutting, ensemble, 0);
+    let budget = Budget::of(cutting, ensemble, blocks);
     let all = [ensemble.halo_z(), ensemble.halo(), ensemble.halo()];
     let whole = Cut { tile: extent, halo: all };
     let holds = |ensemble: &Ensemble, cut: &Cut| {
         wanted(ensemble, &budget, extent, cut).is_ok_and(|bytes| budget.allows(bytes))
     };
     if cutting.tile.is_none() && holds(ensemble, &whole) {
-        tell(ensemble, extent, &whole, all);
+        tell(ensemble, extent, &whole, all, blocks);
         return Ok(whole);
     }
     let scaled = |halo: usize| {
@@ -123,22 +124,22 @@ pub(super) fn cut(
             way_out: budget.way_out(),
         });
     };
-    tell(ensemble, extent, &best, all);
+    tell(ensemble, extent, &best, all, blocks);
     Ok(best)
 }
 
-/// Says how a volume is cut.
-fn tell(ensemble: &Ensemble, extent: Extent, cut: &Cut, all: [usize; 3]) {
+/// Says how a volume is cut, of whose files blocks take so many bytes.
+fn tell(ensemble: &Ensemble, extent: Extent, cut: &Cut, all: [usize; 3], blocks: u64) {
     let patch = patch(extent, cut);
-    let network = Bytes(ensemble.bytes(patch).unwrap_or_default());
+    let memory = memory_in_words(ensemble.bytes(patch).unwrap_or_default(), "", blocks);
     if patch == extent {
-        info!("volumes of {extent} voxels are computed in one piece; memory: {network} for the network");
+        info!("volumes of {extent} voxels are computed in one piece; {memory}");
         return;
     }
     let exact = if cut.halo == all { ", which is all that counts" } else { "" };
     let tile = Extent::new(cut.tile.z.min(extent.z), cut.tile.y.min(extent.y), cut.tile.x.min(extent.x));
     info!(
-        "volumes of {extent} voxels are cut into tiles of {tile}, each computed with {} slices and {} pixels around it{exact}; memory: {network} for the network",
+        "volumes of {extent} voxels are cut into tiles of {tile}, each computed with {} slices and {} pixels around it{exact}; {memory}",
         cut.halo[0], cut.halo[1]
     );
 }

@@ -22,6 +22,7 @@ use ndarray::Array3;
 use self::cut::{Cut, cut};
 use self::found::of_slices;
 use self::read::{ReadSlab, Reader, gathered, read_slice};
+use super::block_memory::BlockMemory;
 use super::ensemble::{Ensemble, Found};
 use super::failures::{Failure, Failures};
 use super::outputs::Outputs;
@@ -44,7 +45,7 @@ impl Ensemble {
     pub(super) fn tiles_of_volume(&mut self, extent: Extent, cutting: &Cutting) -> Result<Vec<Tile>> {
         // Nothing has to be measured where all that counts is seen.
         let mut read = |_| Ok(Array3::default((0, 0, 0)));
-        let cut = cut(self, extent, cutting, &mut read)?;
+        let cut = cut(self, extent, (cutting, 0), &mut read)?;
         Ok(tiles(extent, cut.tile, cut.halo).collect())
     }
 }
@@ -72,7 +73,7 @@ pub(super) fn predict_volumes(
     ensemble: &mut Ensemble,
     (images, own): (&[ImageSource], Range<usize>),
     products: &Products,
-    cutting: &Cutting,
+    (cutting, blocks): (&Cutting, &BlockMemory),
     outputs: &mut Outputs<'_>,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Failure>> {
@@ -90,7 +91,9 @@ pub(super) fn predict_volumes(
             Some(cut) => *cut,
             None => {
                 let mut read = |slice: usize| read_slice(&images[volume.members.start + slice], grey);
-                let cut = cut(ensemble, volume.extent, cutting, &mut read)?;
+                let first = &images[volume.members.start];
+                let cut = cut(ensemble, volume.extent, (cutting, blocks.bytes(first)), &mut read)?;
+                blocks.tell(first);
                 cuts.insert((z, y, x), cut);
                 cut
             }

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::images::arrays::blocks::Blocks;
+use crate::images::arrays::blocks::{Blocks, CACHE};
 use crate::images::arrays::{OpenArray, Wanted};
 use crate::images::decoded::each_type;
 use crate::images::units::MICROMETRE;
@@ -24,7 +24,8 @@ fn corpus(name: &str) -> PathBuf {
 fn whole(array: &ZarrArray) -> Result<DecodingResult> {
     let layout = array.layout();
     let all: Vec<_> = layout.shape.iter().map(|length| 0..*length).collect();
-    Blocks::new(1 << 20).read(array, layout.block.as_ref().unwrap(), &all)
+    let block = layout.block.clone().unwrap();
+    Blocks::new((block.clone(), block), true, Vec::new(), (1, 1), &CACHE).read(array, &all)
 }
 
 fn values(array: &ZarrArray) -> Vec<f64> {

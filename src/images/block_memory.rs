@@ -1,0 +1,57 @@
+//! The memory that blocks of arrays take while images are read.
+
+use std::sync::Arc;
+
+use super::arrays::OpenArray;
+use super::slab::Slab;
+use super::source::ImageSource;
+
+impl ImageSource {
+    /// Adds the arrays that the image is read from, each once.
+    fn add_arrays<'a>(&'a self, found: &mut Vec<&'a OpenArray>) {
+        if let Some(derived) = &self.derived {
+            return derived.from.add_arrays(found);
+        }
+        let several = self.averaged().iter().chain(self.slab.iter().flat_map(Slab::slices));
+        several.for_each(|image| image.add_arrays(found));
+        if let Some(image) = &self.array
+            && !found.iter().any(|array| std::ptr::eq(*array, Arc::as_ptr(&image.array)))
+        {
+            found.push(&image.array);
+        }
+    }
+
+    /// Those of them that are read in blocks.
+    fn arrays_of_blocks(&self) -> Vec<&OpenArray> {
+        let mut found = Vec::new();
+        self.add_arrays(&mut found);
+        found.retain(|array| array.blocks().is_some());
+        found
+    }
+
+    /// The bytes of blocks that have to be kept so that each is unpacked once where images are read in order; 0 for an image that is
+    /// not read in blocks.
+    pub(crate) fn wanted_block_bytes(&self) -> u64 {
+        let arrays = self.arrays_of_blocks();
+        let most = arrays.iter().filter_map(|array| array.blocks()).map(|blocks| blocks.wanted_bytes()).max();
+        // The room is shared alike.
+        most.unwrap_or_default().saturating_mul(arrays.len() as u64)
+    }
+
+    /// The bytes that blocks take where so many are kept, those that are being unpacked among them.
+    pub(crate) fn block_bytes(&self, kept: u64) -> u64 {
+        let arrays = self.arrays_of_blocks();
+        let each = kept / arrays.len().max(1) as u64;
+        let bytes = arrays.iter().filter_map(|array| array.blocks()).map(|blocks| blocks.bytes_with(each));
+        bytes.fold(0, u64::saturating_add)
+    }
+
+    /// Tells of blocks that have to be unpacked several times where so many bytes of them are kept.
+    pub(crate) fn tell_of_blocks(&self, kept: u64) {
+        let arrays = self.arrays_of_blocks();
+        let each = kept / arrays.len().max(1) as u64;
+        for array in &arrays {
+            array.blocks().iter().for_each(|blocks| blocks.tell(array.name(), each));
+        }
+    }
+}
