@@ -114,6 +114,26 @@ def write_hdf5():
     path.write_bytes(written)
     place("hdf5", "marked_grown.h5").write_bytes(grown)
 
+    write_packed()
+
+
+def write_packed():
+    """Filters that others bring: Blosc and bitshuffle. No length is a multiple of eight numbers, or of a block."""
+    filters = {
+        "blosc": hdf5plugin.Blosc(),
+        "blosc_zstd_bits": hdf5plugin.Blosc(cname="zstd", shuffle=hdf5plugin.Blosc.BITSHUFFLE),
+        "blosc_zlib": hdf5plugin.Blosc(cname="zlib", shuffle=hdf5plugin.Blosc.NOSHUFFLE),
+        "blosc_blosclz": hdf5plugin.Blosc(cname="blosclz"),
+        "bits_lz4": hdf5plugin.Bitshuffle(),
+        "bits_lz4_blocks": hdf5plugin.Bitshuffle(nelems=64),
+        "bits_zstd": hdf5plugin.Bitshuffle(nelems=64, cname="zstd"),
+        "bits": hdf5plugin.Bitshuffle(nelems=64, cname="none"),
+    }
+    with h5py.File(place("hdf5", "packed.h5"), "w") as file:
+        for name, filter in filters.items():
+            file.create_dataset(name, data=numbers((2, 17, 21), "u2"), chunks=(1, 17, 21), **filter)
+        file.create_dataset("deep", data=numbers((2, 17, 21), "f8"), chunks=(1, 17, 21), **hdf5plugin.Bitshuffle())
+
 
 def write_mrc():
     for dtype, name in [("i1", "i1"), ("<i2", "i2"), (">f4", "f4_big"), ("u2", "u2"), ("f2", "f2")]:

@@ -2,10 +2,11 @@
 //!
 //! - `source`, `checksum`: the bytes of a file, for the library that reads its structure. `attributes`: axes and pixels.
 //! - `beside`: what a file holds that is no image.
-//! - `filters`, `chunks`: numbers that are stored in chunks.
+//! - `bitshuffle`, `filters`, `chunks`: numbers that are stored in chunks.
 
 mod attributes;
 mod beside;
+mod bitshuffle;
 mod checksum;
 mod chunks;
 mod filters;
