@@ -100,6 +100,7 @@ fn only(file: Opened, path: &str, group: &Group) -> Result<(Opened, String, Data
             let gone = || damaged(&file.name(), "its links have just been changed");
             file.linked(&outward)?.ok_or_else(gone)
         }
+        Held::Again => find(file, &candidate.place),
     }
 }
 

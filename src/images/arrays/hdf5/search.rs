@@ -1,24 +1,26 @@
 //! All datasets of a file or group, where none is named.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use hdf5_pure::{Dataset, Group, Layout};
 
-use super::links::Target;
-use super::opened::{At, Object, Opened, Outward};
+use super::links::{Followed, Target};
+use super::opened::{Object, Opened, Outward};
 use super::{sample_type, shape_of};
 use crate::error::Result;
 use crate::images::arrays::list::Candidate;
 
 /// Groups inside groups are not looked at deeper than this.
 const MOST_DEPTH: usize = 16;
-/// Of the links to other files, so many are followed to see what is there; more are listed without.
+/// Of the links that lead elsewhere, so many are followed to see what is there; those to more files are listed without.
 const MOST_LOOKED_INTO: usize = 64;
 
 /// Where a dataset is.
 pub(super) enum Held {
     Here(Dataset),
     Elsewhere(Outward),
+    /// At a path at which another one was found.
+    Again,
 }
 
 /// A dataset that was found.
@@ -39,58 +41,112 @@ struct Place {
 }
 
 /// The datasets of the group at `path` and of those inside it, the outer ones first, up to about `most`; `path` has no soft links.
+/// Those that links lead to come behind those that are stored there.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input) for a damaged file.
 pub(super) fn datasets(file: &Opened, path: &str, group: &Group, most: usize) -> Result<Vec<Found>> {
-    let failed = |error: hdf5_pure::Error| file.failed(&error);
-    let mut found: Vec<Found> = Vec::new();
-    let mut looked_into = 0;
-    let mut linked_groups = HashSet::from([path.to_owned()]);
-    let mut groups = vec![Place { path: path.to_owned(), own: path.to_owned(), group: group.clone() }];
-    // The outer ones first, so that groups that contain each other end at some depth.
+    let mut search = Search { file, most, found: Vec::new(), places: HashMap::new(), groups: HashSet::new() };
+    let mut next = vec![Place { path: path.to_owned(), own: path.to_owned(), group: group.clone() }];
+    let mut left = MOST_LOOKED_INTO;
+    // Links to groups lead to further ones.
     for _ in 0..MOST_DEPTH {
-        let mut inner = Vec::new();
-        for place in groups {
-            for (name, dataset) in place.group.iter_datasets().map_err(failed)? {
-                let own = format!("{}/{name}", place.own);
-                found.push(here(format!("{}/{name}", place.path), own, dataset));
-            }
-            for (name, group) in place.group.iter_groups().map_err(failed)? {
-                let (path, own) = (format!("{}/{name}", place.path), format!("{}/{name}", place.own));
-                inner.push(Place { path, own, group });
-            }
-            for link in file.groups.soft_links(&place.own) {
-                let path = format!("{}/{}", place.path, link.name);
-                let at = match link.target {
-                    Target::External { file, place } => {
-                        Some(At::Elsewhere(Outward { link: path.clone(), file, place }))
-                    }
-                    // Links that lead nowhere keep nobody from the rest.
-                    _ => file.at(&format!("{}/{}", place.own, link.name)).ok().flatten(),
-                };
-                match at {
-                    Some(At::Here(own, Object::Dataset(dataset))) => found.push(here(path, own, dataset)),
-                    Some(At::Here(own, Object::Group(group))) => {
-                        if linked_groups.insert(own.clone()) {
-                            inner.push(Place { path, own, group });
-                        }
-                    }
-                    Some(At::Elsewhere(outward)) => {
-                        looked_into += 1;
-                        let look = looked_into <= MOST_LOOKED_INTO;
-                        found.push(elsewhere(file, path, outward, look));
-                    }
-                    None => {}
+        let links = search.stored(next)?;
+        next = search.linked(links, &mut left);
+        if next.is_empty() || search.found.len() > most {
+            break;
+        }
+    }
+    Ok(search.found)
+}
+
+struct Search<'a> {
+    file: &'a Opened,
+    most: usize,
+    found: Vec<Found>,
+    /// Which of these is at a path without soft links.
+    places: HashMap<String, usize>,
+    /// The paths of groups that were looked at.
+    groups: HashSet<String>,
+}
+
+/// A link: the path at which it was found, that without soft links up to itself, and where it leads.
+type Linked = (String, String, Target);
+
+impl Search<'_> {
+    /// Finds what is stored in `groups` and in those inside them; the links there.
+    fn stored(&mut self, mut groups: Vec<Place>) -> Result<Vec<Linked>> {
+        let failed = |error: hdf5_pure::Error| self.file.failed(&error);
+        let mut links = Vec::new();
+        // The outer ones first, so that groups that contain each other end at some depth.
+        for _ in 0..MOST_DEPTH {
+            let mut inner = Vec::new();
+            for place in groups {
+                let below = |name: &str| (format!("{}/{name}", place.path), format!("{}/{name}", place.own));
+                for (name, dataset) in place.group.iter_datasets().map_err(failed)? {
+                    let (path, own) = below(&name);
+                    self.places.entry(own.clone()).or_insert(self.found.len());
+                    self.found.push(here(path, own, dataset));
+                }
+                for (name, group) in place.group.iter_groups().map_err(failed)? {
+                    let (path, own) = below(&name);
+                    inner.push(Place { path, own, group });
+                }
+                links.extend(self.file.groups.soft_links(&place.own).into_iter().map(|link| {
+                    let (path, own) = below(&link.name);
+                    (path, own, link.target)
+                }));
+                self.groups.insert(place.own);
+                if self.found.len() + inner.len() + links.len() > self.most {
+                    return Ok(links);
                 }
             }
-            if found.len() + inner.len() > most {
-                return Ok(found);
+            groups = inner;
+        }
+        Ok(links)
+    }
+
+    /// Finds what links lead to; the groups that were not looked at yet. Up to `left` of them are opened, besides those that are
+    /// known.
+    fn linked(&mut self, links: Vec<Linked>, left: &mut usize) -> Vec<Place> {
+        let mut groups = Vec::new();
+        for (path, own, target) in links {
+            let followed = match target {
+                Target::External { file, place } => Followed::Elsewhere { link: path.clone(), file, place },
+                _ => self.file.groups.follow(&own),
+            };
+            match followed {
+                Followed::Here(own) => {
+                    if let Some(known) = self.places.get(&own) {
+                        let candidate = Candidate { place: path, ..self.found[*known].candidate.clone() };
+                        self.found.push(Found { candidate, linked: Some(own), held: Held::Again });
+                    } else if !self.groups.contains(&own) && *left > 0 {
+                        *left -= 1;
+                        match self.file.object(&own) {
+                            Some(Object::Dataset(dataset)) => {
+                                self.places.insert(own.clone(), self.found.len());
+                                self.found.push(here(path, own, dataset));
+                            }
+                            Some(Object::Group(group)) => {
+                                self.groups.insert(own.clone());
+                                groups.push(Place { path, own, group });
+                            }
+                            None => {}
+                        }
+                    }
+                }
+                Followed::Elsewhere { link, file, place } => {
+                    let look = *left > 0;
+                    *left = left.saturating_sub(1);
+                    let outward = Outward { link, file, place };
+                    self.found.push(elsewhere(self.file, path, outward, look));
+                }
+                // Links that lead nowhere keep nobody from the rest.
+                Followed::Nothing { .. } | Followed::Endless => {}
             }
         }
-        groups = inner;
+        groups
     }
-    Ok(found)
 }
 
 /// A dataset of the file itself.
