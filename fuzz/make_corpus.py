@@ -39,6 +39,7 @@ def write_tests():
         for path in (TESTS / "corpus" / kind).iterdir():
             if path.is_file():
                 keep(reader, path.name, path.read_bytes())
+    keep("hdf5", "x_master.h5", (TESTS / "corpus/hdf5/detector/x_master.h5").read_bytes())
     for path in (TESTS / "corpus/zarr").iterdir():
         if path.is_dir():
             keep("zarr", path.name, packed(path))
@@ -64,12 +65,30 @@ def write_scans():
         file["exchange/data"] = images
         file["process/acquisition/rotation/rotation_step"] = 30.0
         file["process/acquisition/flat_fields/flat_field_value"] = 40.0
+    with h5py.File(folder / "dxchange_links.h5", "w") as file:
+        file["raw/images"] = images
+        file["raw/flats"] = images[:2]
+        file["raw/theta"] = np.linspace(0, 150, 6)
+        file["raw/theta"].attrs["units"] = "degrees"
+        file["scan/data"] = h5py.SoftLink("/raw/images")
+        file["scan/data_white"] = h5py.SoftLink("/raw/flats")
+        file["scan/data_dark"] = images[:1]
+        file["scan/theta"] = h5py.SoftLink("/raw/theta")
+        file["exchange"] = h5py.SoftLink("scan")
     with h5py.File(folder / "nxtomo.nxs", "w", libver=("v110", "v110")) as file:
         file["entry/instrument/detector/data"] = images
         file["entry/instrument/detector/image_key"] = np.array([2, 1, 0, 0, 0, 1])
         file["entry/instrument/detector/x_pixel_size"] = np.array([1e-6])
         file["entry/sample/rotation_angle"] = np.linspace(0, 150, 6)
         file["entry/sample/rotation_angle"].attrs["units"] = "deg"
+    with h5py.File(folder / "nxtomo_links.nxs", "w") as file:
+        file["raw/images"] = images
+        file["raw/rotation_angle"] = np.linspace(0, 150, 6)
+        file["raw/rotation_angle"].attrs["units"] = "deg"
+        file["entry/instrument/detector/data"] = h5py.SoftLink("/raw/images")
+        file["entry/instrument/detector/image_key"] = np.array([2, 1, 0, 0, 0, 1])
+        file["entry/sample/rotation_angle"] = h5py.SoftLink("/raw/rotation_angle")
+        file["entry/data/data"] = h5py.SoftLink("/entry/instrument/detector/data")
     with h5py.File(folder / "als.h5", "w", libver=("earliest", "v110")) as file:
         group = file.create_group("20200101_x")
         group.attrs["arange"] = "180.0"

@@ -249,7 +249,7 @@ def train(
     voxel_size: str = ...,
     boundary: Literal["reflect", "symmetric", "zeros"] = ...,
     stem: str = ...,
-    mixing_start: Literal["fitted", "zero"] = ...,
+    mixing_start: Literal["auto", "fitted", "zero"] = ...,
     batch: int = ...,
     crop: int = ...,
     symmetries: Literal["all", "keep-z", "horizontal", "vertical", "rotations", "none"] = ...,

@@ -137,8 +137,10 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
         chosen.push(line);
     }
     settings.optimisation.schedule.get_or_insert_default();
-    let fits = segments && !settings.is_of_volumes();
-    settings.mixing_start.get_or_insert(if fits { MixingStart::Fitted } else { MixingStart::Zero });
+    if settings.mixing_start == MixingStart::Auto {
+        let fits = segments && !settings.is_of_volumes();
+        settings.mixing_start = if fits { MixingStart::Fitted } else { MixingStart::Zero };
+    }
     let by_itself = settings.normalises_by_itself(facts.spread);
     let augmentation = &mut settings.augmentation;
     if few && !by_itself && facts.spread > LEAST_SPREAD {
@@ -323,7 +325,7 @@ mod tests {
         settings.optimisation.schedule = Some(RateSchedule::Constant);
         (settings.augmentation.contrast, settings.augmentation.brightness) = (Some(0.0), Some(0.7));
         settings.stem = "1,2".into();
-        settings.mixing_start = Some(MixingStart::Zero);
+        settings.mixing_start = MixingStart::Zero;
         let before = settings.clone();
         choose(&mut settings, &Facts { labelled: Some(0.001), ..Facts::default() });
         let filled = (Some(0.0), Some(Monitor::Loss));

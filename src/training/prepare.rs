@@ -294,7 +294,7 @@ impl Prepared {
             stem::measure(&mut model, &training)?;
         }
         let is_new = initial.as_ref().is_none_or(|initial| !same_outputs(&model, initial));
-        if is_new && settings.mixing_start == Some(MixingStart::Fitted) {
+        if is_new && settings.mixing_start == MixingStart::Fitted {
             start::fit_mixing(&mut model, &training)?;
         }
         let blind_spots = settings.blind_spots(inputs);

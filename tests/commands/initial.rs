@@ -58,7 +58,7 @@ fn other_classes_start_the_mixing_layer_anew_and_keep_the_layers() {
         let size = if i == 1 { (20, 25) } else { (24, 24) };
         bench.labels(&format!("thirds/{i}.png"), &Array2::from_shape_fn(size, |(_, x)| (x / 9) as i64));
     }
-    bench.succeeds(&second("--images images --targets thirds --lr 1e-30"));
+    bench.succeeds(&second("--images images --targets thirds --lr 1e-30 --mixing-start zero"));
     let (first, second) = (model(&bench, "first"), model(&bench, "second"));
     assert_eq!(second.architecture.outputs, 3);
     let layers = ParameterLayout::of(&first.architecture).biases().end;

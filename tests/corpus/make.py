@@ -114,6 +114,65 @@ def write_hdf5():
     path.write_bytes(written)
     place("hdf5", "marked_grown.h5").write_bytes(grown)
 
+    write_links()
+    write_packed()
+
+
+def write_packed():
+    """Filters that others bring: Blosc and bitshuffle. No length is a multiple of eight numbers, or of a block."""
+    filters = {
+        "blosc": hdf5plugin.Blosc(),
+        "blosc_zstd_bits": hdf5plugin.Blosc(cname="zstd", shuffle=hdf5plugin.Blosc.BITSHUFFLE),
+        "blosc_zlib": hdf5plugin.Blosc(cname="zlib", shuffle=hdf5plugin.Blosc.NOSHUFFLE),
+        "blosc_blosclz": hdf5plugin.Blosc(cname="blosclz"),
+        "bits_lz4": hdf5plugin.Bitshuffle(),
+        "bits_lz4_blocks": hdf5plugin.Bitshuffle(nelems=64),
+        "bits_zstd": hdf5plugin.Bitshuffle(nelems=64, cname="zstd"),
+        "bits": hdf5plugin.Bitshuffle(nelems=64, cname="none"),
+    }
+    with h5py.File(place("hdf5", "packed.h5"), "w") as file:
+        for name, filter in filters.items():
+            file.create_dataset(name, data=numbers((2, 17, 21), "u2"), chunks=(1, 17, 21), **filter)
+        file.create_dataset("deep", data=numbers((2, 17, 21), "f8"), chunks=(1, 17, 21), **hdf5plugin.Bitshuffle())
+
+
+def write_links():
+    """Links, by h5py as people mostly call it: groups of the older form."""
+    with h5py.File(place("hdf5", "links.h5"), "w") as file:
+        file["entry/instrument/detector/data"] = numbers((3, 4, 5), "u2")
+        file["entry/data/data"] = h5py.SoftLink("/entry/instrument/detector/data")
+        file["entry/data/same"] = file["entry/instrument/detector/data"]
+        file["entry/data/relative"] = h5py.SoftLink("data")
+        file["entry/data/nothing"] = h5py.SoftLink("/entry/nothing")
+        file["entry/camera"] = h5py.SoftLink("instrument/./detector/")
+        file["entry/round"] = h5py.SoftLink("/entry/and_round")
+        file["entry/and_round"] = h5py.SoftLink("/entry/round/data")
+        file["image"] = h5py.SoftLink("/entry/data/relative")
+    with h5py.File(place("hdf5", "link_only.h5"), "w") as file:
+        file["entry/data"] = numbers((3, 4, 5), "u2")
+        file["soft"] = h5py.SoftLink("/entry/data")
+    # Newer groups keep many links elsewhere than in their header.
+    with hdf5("links_many.h5", libver="v114") as file:
+        file["data"] = numbers((3, 4, 5), "u2")
+        for number in range(120):
+            file[f"links/to_the_data_{number:03}"] = h5py.SoftLink(f"/links/to_the_data_{number + 1:03}" if number < 9 else "/data")
+    # A detector writes a file that leads to those with its images.
+    with h5py.File(place("hdf5/detector", "x_master.h5"), "w") as file:
+        file["entry/instrument/mask"] = np.zeros((4, 5), "u1")
+        for number in range(1, 13):
+            file[f"entry/data/data_{number:06}"] = h5py.ExternalLink(f"x_data_{number:06}.h5", "/entry/data/data")
+        file["entry/first"] = h5py.SoftLink("/entry/data/data_000001")
+        file["entry/whole"] = h5py.ExternalLink("./x_data_000002.h5", "entry")
+        file["entry/above"] = h5py.ExternalLink("../links.h5", "/entry/data/same")
+        file["entry/absolute"] = h5py.ExternalLink("/links.h5", "/entry/data/same")
+        file["entry/itself"] = h5py.ExternalLink("x_master.h5", "/entry/itself")
+    for number in range(1, 3):
+        with h5py.File(place("hdf5/detector", f"x_data_{number:06}.h5"), "w") as file:
+            file["entry/data/data"] = numbers((3, 4, 5), "u2") + number
+    with h5py.File(place("hdf5/detector", "one_master.h5"), "w") as file:
+        file["entry/data/data_000001"] = h5py.ExternalLink("x_data_000001.h5", "/entry/data/data")
+        file["entry/instrument/mask"] = np.zeros((4, 5), "u1")
+
 
 def write_mrc():
     for dtype, name in [("i1", "i1"), ("<i2", "i2"), (">f4", "f4_big"), ("u2", "u2"), ("f2", "f2")]:

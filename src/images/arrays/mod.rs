@@ -7,7 +7,7 @@
 //! - `contiguous`: numbers that lie one behind the other in a file; `raw`, `npy`, `mrc`, `nifti`: formats that are such
 //!   numbers behind a header (`head`). `list`: which of several arrays in a file is meant. `packed`: files inside a gzip or zip
 //!   file.
-//! - `hdf5`, `zarr`: formats that store blocks.
+//! - `blosc`: a way of packing blocks. `hdf5`, `zarr`: formats that store blocks.
 //!
 //! - `open`: the array that a path names, by what the file is.
 //!
@@ -15,6 +15,7 @@
 
 mod axes;
 mod blocks;
+mod blosc;
 mod contiguous;
 mod hdf5;
 mod head;

@@ -20,7 +20,7 @@ pub(in crate::images) fn open(path: &Path, inside: Option<&str>, wanted: Wanted<
     let (file, format) = file::open(path)?;
     let name = path.display().to_string();
     let stored: Box<dyn StoredArray> = match format {
-        Format::Hdf5 => hdf5::open(&name, file, inside)?,
+        Format::Hdf5 => hdf5::open(path, file, inside)?,
         Format::Zip => packed::open_zip(&name, file, inside)?,
         _ => {
             if let Some(inside) = inside

@@ -12,7 +12,10 @@ const DARK: &str = "drk";
 /// What the file `p` holds; `None` where it is laid out otherwise.
 pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Option<Found>> {
     let is_image = |dataset: &&DatasetPlace| {
-        matches!(dataset.shape.as_slice(), [_, _] | [1, _, _]) && numbers(dataset.name()).is_some()
+        // Links would have images twice.
+        !dataset.is_linked
+            && matches!(dataset.shape.as_slice(), [_, _] | [1, _, _])
+            && numbers(dataset.name()).is_some()
     };
     let mut images: Vec<&DatasetPlace> = all.iter().filter(is_image).collect();
     images.sort_by_key(|dataset| numbers(dataset.name()));

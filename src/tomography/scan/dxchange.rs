@@ -18,8 +18,8 @@ const PIXELS: [&str; 3] = [
 ];
 
 /// What the file `p` holds; `None` where it is laid out otherwise.
-pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Option<Found>> {
-    let at = |place: &str| all.iter().find(|dataset| dataset.place == place);
+pub(super) fn find(p: &str, file: &Hdf5File, _: &[DatasetPlace]) -> Result<Option<Found>> {
+    let at = |place: &str| file.dataset(place);
     let Some(data) = at(DATA).filter(|data| data.shape.len() == 3) else { return Ok(None) };
     let frames = |place: &str| match at(place) {
         Some(frames) if (2..=3).contains(&frames.shape.len()) && !frames.shape.contains(&0) => {

@@ -68,3 +68,27 @@ pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Opt
         pixel,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::tomography::{Scan, ScanFiles};
+
+    #[test]
+    fn links_lead_to_what_is_stored_elsewhere_in_the_file() {
+        let open = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/scan").join(name);
+            Scan::open(path.to_str().unwrap(), &ScanFiles::default())
+                .unwrap_or_else(|error| panic!("{error}"))
+        };
+        for (linked, plain) in [("nxtomo_links.nxs", "nxtomo.nxs"), ("dxchange_links.h5", "dxchange.h5")] {
+            let (linked, plain) = (open(linked), open(plain));
+            assert_eq!(linked.layout(), plain.layout());
+            assert_eq!(linked.angles(), plain.angles());
+            assert_eq!(linked.frames(), plain.frames());
+            assert_eq!(linked.projections(0..2).unwrap(), plain.projections(0..2).unwrap());
+            assert_eq!(linked.flats(0..2).unwrap(), plain.flats(0..2).unwrap());
+        }
+    }
+}

@@ -214,7 +214,7 @@ pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<
     let mut settings = read_settings(text, path)?;
     let table = toml::from_str::<toml::Table>(text).unwrap_or_default();
     if !table.contains_key("mixing_start") {
-        settings.mixing_start.get_or_insert_default();
+        settings.mixing_start = MixingStart::Zero;
     }
     if !table.contains_key("stem") {
         settings.stem = Stem::default().to_string();

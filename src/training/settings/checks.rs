@@ -28,7 +28,7 @@ impl Settings {
         self.optimisation.validate(self.lr)?;
         self.validate_loss()?;
         self.monitor().validate(self.task)?;
-        self.mixing_start.map_or(Ok(()), |start| start.validate(self.task, self.is_of_volumes()))?;
+        self.mixing_start.validate(self.task, self.is_of_volumes())?;
         if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
             let found = self.max_minutes.unwrap_or_default();
             return Err(Error::setting("max_minutes", found, "it must be a number above 0"));
@@ -242,7 +242,7 @@ mod tests {
             ),
             (
                 "mixing_start",
-                Settings { mixing_start: Some(MixingStart::Fitted), dimensions: 3, ..settings() },
+                Settings { mixing_start: MixingStart::Fitted, dimensions: 3, ..settings() },
             ),
             ("monitor", Settings { monitor: Some(Monitor::Psnr), ..settings() }),
             (

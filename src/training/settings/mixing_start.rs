@@ -6,7 +6,9 @@ use crate::{Error, Result};
 
 named_choices! {
     /// What the mixing layer begins with.
-    pub enum MixingStart of "mixing_start", default Zero {
+    pub enum MixingStart of "mixing_start", default Auto {
+        /// Fitted for classes in images, else zero.
+        Auto = "auto",
         /// With the weights that suit labelled pixels best, by the feature maps of the network as it was drawn.
         Fitted = "fitted",
         /// With 0, as in the paper.

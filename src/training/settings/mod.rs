@@ -188,9 +188,9 @@ declare_settings! {
         stem: String = AUTO.into() => Setting::under(Network, "SIZES").described_default("auto: 0.7,1.6,3.5,8 for segment, none for regress and volumes");
         /// What the mixing layer begins with: fitted, to labelled pixels as the network sees them before the first step, or zero.
         ///
-        /// Fitted, a network that learns classes is ahead in its first hundred steps.
-        mixing_start: Option<MixingStart> = None => Setting::under(Network, "START")
-            .described_default("fitted for classes in images that are held in memory, else zero");
+        /// Fitted, a network that learns classes is ahead in its first hundred steps. Where images stay in their files it is zero.
+        mixing_start: MixingStart = MixingStart::Auto => Setting::under(Network, "START")
+            .described_default("fitted for classes in images, else zero");
         /// Images in each step.
         batch: usize = 1 => Setting::under(Optimise, "N");
         /// Show random pieces of N x N pixels, of volumes N x N x N; 0 for whole images.

@@ -1,12 +1,13 @@
 //! What HDF5 files hold beside images: which datasets there are, short lists of numbers, and attributes.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use hdf5_pure::{AttrValue, File, Group};
+use hdf5_pure::{AttrValue, Dataset};
 
-use super::source::Structure;
-use super::{Candidate, Found, damaged, sample_type};
+use super::opened::{At, Object, Opened};
+use super::search::{self, Held};
+use super::{sample_type, shape_of};
 use crate::error::{Error, Result};
 use crate::images::file::{self, Format};
 
@@ -16,10 +17,7 @@ const MOST_DATASETS: usize = 100_000;
 const MOST_NUMBERS: u64 = 1 << 20;
 
 /// An HDF5 file, for what stands in it beside images, such as angles.
-pub(crate) struct Hdf5File {
-    path: PathBuf,
-    file: File,
-}
+pub(crate) struct Hdf5File(Opened);
 
 /// A dataset, and how long its axes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +25,8 @@ pub(crate) struct DatasetPlace {
     /// The path inside the file, from `/` on.
     pub(crate) place: String,
     pub(crate) shape: Vec<usize>,
+    /// Whether that path is a link to where it is stored.
+    pub(crate) is_linked: bool,
 }
 
 impl DatasetPlace {
@@ -51,27 +51,46 @@ impl Hdf5File {
         if format != Format::Hdf5 {
             return Ok(None);
         }
-        let unreadable = |error: std::io::Error| {
-            Error::input(path, format!("cannot be read: {error}; check the disk")).caused_by(error)
-        };
-        let structure = Structure::new(system_file).map_err(unreadable)?;
-        let file = File::from_source(structure)
-            .map_err(|error| damaged(&path.display().to_string(), &error.to_string()))?;
-        Ok(Some(Self { path: path.to_path_buf(), file }))
+        Ok(Some(Self(Opened::new(path, system_file)?)))
     }
 
-    fn failed(&self, error: &hdf5_pure::Error) -> Error {
-        damaged(&self.path.display().to_string(), &error.to_string())
-    }
-
-    /// All datasets of numbers, those of outer groups first.
+    /// All datasets of numbers, those of outer groups first, and those that are found by links behind all others.
     ///
     /// # Errors
     /// [`Error::Input`] for a damaged file.
     pub(crate) fn datasets(&self) -> Result<Vec<DatasetPlace>> {
-        let found = Found::of("", &self.file.root(), MOST_DATASETS).map_err(|error| self.failed(&error))?;
-        let readable = found.0.into_iter().map(|(candidate, _)| candidate).filter(|found| found.is_readable);
-        Ok(readable.map(|Candidate { place, shape, .. }| DatasetPlace { place, shape }).collect())
+        let found = search::datasets(&self.0, "", &self.0.file.root(), MOST_DATASETS)?;
+        let readable = found.into_iter().filter(|found| found.candidate.is_readable);
+        let (linked, own): (Vec<_>, Vec<_>) = readable
+            .map(|found| DatasetPlace {
+                place: found.candidate.place,
+                shape: found.candidate.shape,
+                is_linked: found.linked.is_some() || matches!(found.held, Held::Elsewhere(_)),
+            })
+            .partition(|dataset| dataset.is_linked);
+        Ok([own, linked].concat())
+    }
+
+    /// The dataset of numbers at `place`, also by links; `None` where there is none.
+    pub(crate) fn dataset(&self, place: &str) -> Option<DatasetPlace> {
+        let (dataset, is_linked) = self.stored(place)?;
+        sample_type(&dataset.datatype().ok()?)?;
+        let shape = shape_of(&dataset.shape().ok()?)?;
+        Some(DatasetPlace { place: place.to_owned(), shape, is_linked })
+    }
+
+    /// The dataset at `place`, and whether links lead there.
+    fn stored(&self, place: &str) -> Option<(Dataset, bool)> {
+        match self.0.at(place).ok()?? {
+            At::Here(own, Object::Dataset(dataset)) => {
+                Some((dataset, own.trim_matches('/') != place.trim_matches('/')))
+            }
+            At::Here(_, Object::Group(_)) => None,
+            At::Elsewhere(outward) => {
+                let (_, _, dataset) = self.0.linked(&outward).ok()??;
+                Some((dataset, true))
+            }
+        }
     }
 
     /// The numbers of a dataset of at most one axis; `None` where there is none of that name.
@@ -79,27 +98,31 @@ impl Hdf5File {
     /// # Errors
     /// [`Error::Input`] for a damaged dataset and for more numbers than a list may have.
     pub(crate) fn numbers(&self, place: &str) -> Result<Option<Vec<f64>>> {
-        let Ok(dataset) = self.file.dataset(place.trim_matches('/')) else { return Ok(None) };
-        let shape = dataset.shape().map_err(|error| self.failed(&error))?;
+        let failed = |error: hdf5_pure::Error| self.0.failed(&error);
+        let Some((dataset, _)) = self.stored(place) else { return Ok(None) };
+        let shape = dataset.shape().map_err(failed)?;
         let count = shape.iter().try_fold(1_u64, |count, length| count.checked_mul(*length));
         if count.is_none_or(|count| count > MOST_NUMBERS) {
             let problem = format!("{place} has more numbers than a list of angles or keys can have");
-            return Err(Error::input(&self.path, problem));
+            return Err(Error::input(self.0.name(), problem));
         }
         if dataset.datatype().is_ok_and(|datatype| sample_type(&datatype).is_none()) {
             return Ok(None);
         }
-        dataset.read_f64().map(Some).map_err(|error| self.failed(&error))
+        dataset.read_f64().map(Some).map_err(failed)
     }
 
     fn attributes(&self, place: &str) -> HashMap<String, AttrValue> {
-        let place = place.trim_matches('/');
-        let of_group = |group: Group| group.attrs().unwrap_or_default();
-        match (place.is_empty(), self.file.dataset(place)) {
-            (true, _) => of_group(self.file.root()),
-            (false, Ok(dataset)) => dataset.attrs().unwrap_or_default(),
-            (false, Err(_)) => self.file.group(place).map(of_group).unwrap_or_default(),
+        match self.0.at(place) {
+            Ok(Some(At::Here(_, Object::Dataset(dataset)))) => dataset.attrs(),
+            Ok(Some(At::Here(_, Object::Group(group)))) => group.attrs(),
+            Ok(Some(At::Elsewhere(outward))) => match self.0.linked(&outward) {
+                Ok(Some((_, _, dataset))) => dataset.attrs(),
+                _ => return HashMap::new(),
+            },
+            _ => return HashMap::new(),
         }
+        .unwrap_or_default()
     }
 
     /// The text of an attribute of a group or dataset.

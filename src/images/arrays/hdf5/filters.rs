@@ -6,7 +6,9 @@ use std::ops::RangeInclusive;
 use flate2::read::ZlibDecoder;
 use hdf5_pure::Filter as StoredFilter;
 
+use super::bitshuffle::Bitshuffle;
 use crate::error::{Error, Result};
+use crate::images::arrays::blosc;
 use crate::images::dry_run::{count, is_doubtful};
 use crate::memory;
 
@@ -19,6 +21,8 @@ enum Filter {
     Fletcher32,
     Lzf,
     Zstd,
+    Blosc,
+    Bitshuffle(Bitshuffle),
 }
 
 /// The filters of a dataset, in the order in which they were applied.
@@ -43,6 +47,11 @@ impl Filters {
                 3 => Filter::Fletcher32,
                 32000 => Filter::Lzf,
                 32015 => Filter::Zstd,
+                32001 => Filter::Blosc,
+                32008 => match Bitshuffle::new(&filter.client_data) {
+                    Some(sorted) => Filter::Bitshuffle(sorted),
+                    None => return Err(refused(name, filter.id, filter.name.as_deref())),
+                },
                 other => return Err(refused(name, other, filter.name.as_deref())),
             })
         };
@@ -76,7 +85,11 @@ impl Filters {
             }
             let most = wanted.saturating_add(sums(&self.0[..number]));
             // What filters before it gave has its full length, unless one of these made it shorter.
-            let keeps_length = |filter: &Filter| matches!(filter, Filter::Shuffle(_) | Filter::Fletcher32);
+            let keeps_length = |filter: &Filter| match filter {
+                Filter::Shuffle(_) | Filter::Fletcher32 => true,
+                Filter::Bitshuffle(sorted) => sorted.keeps_length(),
+                _ => false,
+            };
             let least = if self.0[..number].iter().all(keeps_length) { wanted } else { 0 };
             let lengths = least..=most;
             bytes = match filter {
@@ -91,6 +104,8 @@ impl Filters {
                     unpacked(decoder, bytes.len(), lengths, 128 << 10)?
                 }
                 Filter::Lzf => lzf(&bytes, lengths)?,
+                Filter::Blosc => blosc::unpack(&bytes, lengths)?,
+                Filter::Bitshuffle(sorted) => sorted.undone(&bytes, lengths)?,
                 Filter::Shuffle(element) => unshuffled(&bytes, *element)?,
                 Filter::Fletcher32 => {
                     let (rest, stored) = bytes.split_last_chunk::<4>().ok_or("its checksum is cut off")?;
@@ -121,9 +136,8 @@ fn refused(name: &str, id: u16, stored_name: Option<&str>) -> Error {
         5 => "nbit",
         6 => "scale-offset",
         307 => "bzip2",
-        32001 => "Blosc",
         32004 => "LZ4",
-        32008 => "bitshuffle",
+        32008 => "bitshuffle, packed neither with LZ4 nor with zstd",
         32013 => "ZFP",
         32017 => "SZ",
         32024 => "SZ3",

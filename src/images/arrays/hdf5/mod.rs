@@ -1,27 +1,34 @@
 //! HDF5 files: which dataset is meant, and how its numbers are stored.
 //!
 //! - `source`, `checksum`: the bytes of a file, for the library that reads its structure. `attributes`: axes and pixels.
+//! - `links`: links to other places and files. `opened`: a file, what is at a path of it, and the files that it leads to. `search`:
+//!   all datasets of a file.
 //! - `beside`: what a file holds that is no image.
-//! - `filters`, `chunks`: numbers that are stored in chunks.
+//! - `bitshuffle`, `filters`, `chunks`: numbers that are stored in chunks.
 
 mod attributes;
 mod beside;
+mod bitshuffle;
 mod checksum;
 mod chunks;
 mod filters;
+mod links;
+mod opened;
+mod search;
 mod source;
 
-use std::collections::HashSet;
 use std::fs::File as SystemFile;
 use std::ops::Range;
+use std::path::Path;
 
-use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File, Group, Layout};
+use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, Group, Layout};
 use tiff::decoder::DecodingResult;
 
 pub(crate) use self::beside::{DatasetPlace, Hdf5File};
 pub(in crate::images) use self::checksum::checksum;
 use self::chunks::Chunked;
-use self::source::Structure;
+use self::opened::{At, Object, Opened};
+use self::search::{Found, Held};
 use super::contiguous::{Contiguous, bytes_of};
 use super::list::{Candidate, chosen, what_there_is};
 use super::numbers::{copy_common, from_bytes, lengths, zeros};
@@ -29,9 +36,8 @@ use super::{ArrayLayout, StoredArray};
 use crate::error::{Error, Result};
 use crate::images::source::{SampleKind, SampleType};
 
-/// More datasets than this are not looked at where none is named, nor groups inside groups deeper than this.
+/// More datasets than this are not looked at where none is named.
 const MOST_DATASETS: usize = 2000;
-const MOST_DEPTH: usize = 16;
 /// The most bytes of a dataset that is stored inside its header.
 const MOST_COMPACT_BYTES: u64 = 64 << 10;
 
@@ -46,110 +52,55 @@ fn damaged(name: &str, what: &str) -> Error {
     Error::input(name, format!("is a damaged HDF5 file ({what}); copy or export it again"))
 }
 
-/// The dataset that `inside` names in the file called `name`: its path, or that of a group that has only one; without a name the
-/// only one of the whole file.
+/// The dataset that `inside` names in the file at `path`: its path, or that of a group that has only one; without a name the only
+/// one of the whole file. Links are followed, also to files beside it.
 ///
 /// # Errors
 /// [`Error::Input`] for what is damaged or not read, and where it is to be said which dataset is meant.
 pub(super) fn open(
-    name: &str,
+    path: &Path,
     system_file: SystemFile,
     inside: Option<&str>,
 ) -> Result<Box<dyn StoredArray>> {
-    let failed = |error: hdf5_pure::Error| damaged(name, &error.to_string());
-    let unreadable = |error: std::io::Error| {
-        Error::input(name, format!("cannot be read: {error}; check the disk")).caused_by(error)
-    };
-    let structure = Structure::new(system_file.try_clone().map_err(unreadable)?).map_err(unreadable)?;
-    let file = File::from_source(structure).map_err(failed)?;
-    let inside = inside.map(|inside| inside.trim_matches('/')).filter(|inside| !inside.is_empty());
-    let (place, dataset) = match inside {
-        None => only(name, "", &file.root())?,
-        Some(inside) => match (file.dataset(inside), file.group(inside)) {
-            (Ok(dataset), _) => (format!("/{inside}"), dataset),
-            (Err(_), Ok(group)) => only(name, &format!("/{inside}"), &group)?,
-            (Err(_), Err(_)) => {
-                let mut found = Found::of("", &file.root(), MOST_DATASETS).map_err(failed)?;
-                found.drop_doubles();
-                let all: Vec<&Candidate> = found.0.iter().map(|(candidate, _)| candidate).collect();
-                let problem = format!(
-                    "holds no dataset '/{inside}', or only a link to one, which is not followed; {}",
-                    what_there_is(&all)
-                );
-                return Err(Error::input(name, problem));
-            }
-        },
-    };
-    of_dataset(&format!("{name}:{place}"), system_file, dataset)
+    let (file, place, dataset) = find(Opened::new(path, system_file)?, inside.unwrap_or_default())?;
+    let name = format!("{}:{place}", file.name());
+    of_dataset(&name, file.system_file, dataset)
 }
 
-/// The only dataset inside `group`, at `path`, that can be images.
-fn only(name: &str, path: &str, group: &Group) -> Result<(String, Dataset)> {
-    let mut found =
-        Found::of(path, group, MOST_DATASETS).map_err(|error| damaged(name, &error.to_string()))?;
-    found.drop_doubles();
-    let all: Vec<&Candidate> = found.0.iter().map(|(candidate, _)| candidate).collect();
-    let (candidate, dataset) = found.0.swap_remove(chosen(name, "dataset", &all)?);
-    Ok((candidate.place, dataset))
-}
-
-/// The datasets of a group and of those inside it.
-struct Found(Vec<(Candidate, Dataset)>);
-
-impl Found {
-    /// Those of the group at `path`, the outer ones first, up to about `most`.
-    fn of(path: &str, group: &Group, most: usize) -> std::result::Result<Self, hdf5_pure::Error> {
-        let mut found = Self(Vec::new());
-        let mut groups = vec![(path.to_owned(), group.clone())];
-        // The outer ones first, so that groups that contain each other end at some depth.
-        for _ in 0..MOST_DEPTH {
-            let mut inner = Vec::new();
-            for (path, group) in groups {
-                for (name, dataset) in group.iter_datasets()? {
-                    let shape = dataset.shape().ok().and_then(|shape| shape_of(&shape)).unwrap_or_default();
-                    let is_readable =
-                        dataset.datatype().is_ok_and(|datatype| sample_type(&datatype).is_some());
-                    found
-                        .0
-                        .push((Candidate { place: format!("{path}/{name}"), shape, is_readable }, dataset));
-                }
-                inner.extend(group.iter_groups()?.map(|(name, group)| (format!("{path}/{name}"), group)));
-                if found.0.len() + inner.len() > most {
-                    return Ok(found);
-                }
-            }
-            groups = inner;
+/// The dataset that `inside` names in `file`, as [`open`] has it, in the file that it is in.
+fn find(file: Opened, inside: &str) -> Result<(Opened, String, Dataset)> {
+    match file.at(inside)? {
+        Some(At::Here(place, Object::Dataset(dataset))) => Ok((file, place, dataset)),
+        Some(At::Here(place, Object::Group(group))) => only(file, &place, &group),
+        Some(At::Elsewhere(outward)) => {
+            let other = file.beside(&outward)?;
+            find(other, &outward.place)
         }
-        Ok(found)
+        None => {
+            let mut found = search::datasets(&file, "", &file.file.root(), MOST_DATASETS)?;
+            search::drop_doubles(&mut found);
+            let all: Vec<&Candidate> = found.iter().map(|found| &found.candidate).collect();
+            let inside = inside.trim_matches('/');
+            let problem = format!("holds no dataset '/{inside}'; {}", what_there_is(&all));
+            Err(Error::input(file.name(), problem))
+        }
     }
 }
 
-impl Found {
-    /// Drops datasets that are there under another name already.
-    fn drop_doubles(&mut self) {
-        let mut places = HashSet::new();
-        let alike = |all: &[(Candidate, Dataset)], shape: &[usize]| {
-            all.iter().filter(|(other, _)| other.shape == shape).count()
-        };
-        let unique: Vec<bool> = self
-            .0
-            .iter()
-            .map(|(candidate, dataset)| {
-                let is_single = candidate.shape.len() < 2 || alike(&self.0, &candidate.shape) < 2;
-                is_single || first_address(dataset).is_none_or(|address| places.insert(address))
-            })
-            .collect();
-        let mut unique = unique.into_iter();
-        self.0.retain(|_| unique.next().unwrap_or(true));
-    }
-}
-
-/// Where the first numbers of a dataset are; `None` where there are none, or they are in its header.
-fn first_address(dataset: &Dataset) -> Option<u64> {
-    match dataset.layout().ok()? {
-        Layout::Contiguous { address, .. } => address,
-        Layout::Chunked { .. } => dataset.chunks().ok()?.first().map(|chunk| chunk.address),
-        _ => None,
+/// The only dataset inside `group`, at `path`, that can be images, in the file that it is in.
+fn only(file: Opened, path: &str, group: &Group) -> Result<(Opened, String, Dataset)> {
+    let mut found = search::datasets(&file, path, group, MOST_DATASETS)?;
+    search::drop_doubles(&mut found);
+    let all: Vec<&Candidate> = found.iter().map(|found| &found.candidate).collect();
+    let chosen = chosen(&file.name(), "dataset", &all)?;
+    let Found { candidate, held, .. } = found.swap_remove(chosen);
+    match held {
+        Held::Here(dataset) => Ok((file, candidate.place, dataset)),
+        Held::Elsewhere(outward) => {
+            let gone = || damaged(&file.name(), "its links have just been changed");
+            file.linked(&outward)?.ok_or_else(gone)
+        }
+        Held::Again => find(file, &candidate.place),
     }
 }
 

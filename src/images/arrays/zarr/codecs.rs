@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use tiff::decoder::DecodingResult;
 
-use super::blosc;
+use crate::images::arrays::blosc;
 use crate::images::arrays::numbers::{count_of, from_bytes, with_axes};
 use crate::images::dry_run::read_packed;
 use crate::images::source::SampleType;

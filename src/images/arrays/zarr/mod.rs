@@ -1,13 +1,12 @@
 //! Zarr, versions 2 and 3: folders with a file for each chunk of an array, or for a shard of many chunks.
 //!
-//! - `metadata`: what the files of JSON say. `codecs`, `blosc`: how the numbers of a chunk are packed. `shards`: files of many
+//! - `metadata`: what the files of JSON say. `codecs`: how the numbers of a chunk are packed. `shards`: files of many
 //!   chunks.
 //! - `ome`: OME-Zarr, in which a group of arrays is an image in several sizes. `places`: which array of a folder is meant.
 //!
 //! All of this is read here and not by a library, since the files may say anything: the libraries that there are unpack whatever
 //! a chunk says that it unpacks to, however much that is, and some end the program where a place in it lies outside the file.
 
-mod blosc;
 mod codecs;
 mod metadata;
 mod ome;

@@ -1,4 +1,4 @@
-//! Blosc 1, which most Zarr files are packed with: blocks of numbers whose bytes or bits are sorted by their place in the number
+//! Blosc 1, which most Zarr files and some HDF5 files are packed with: blocks of numbers whose bytes or bits are sorted by their place in the number
 //! and then packed by one of several ways.
 //!
 //! The format is that of C-Blosc 1: <https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst>. Nothing that stands
@@ -222,6 +222,11 @@ fn unknown(packing: u8) -> String {
     }
 }
 
+/// The `expected` bytes that are packed by Zstandard.
+pub(super) fn unpack_zstd(packed: &[u8], expected: usize) -> Result<Vec<u8>, String> {
+    read_packed(|| zstd(packed), packed.len(), expected..=expected)
+}
+
 /// The number of 32 bits at a place; `None` where there is none.
 fn number_at(bytes: &[u8], place: usize) -> Option<usize> {
     let bytes = bytes.get(place..)?.first_chunk::<4>()?;
@@ -395,7 +400,7 @@ pub(super) fn unshuffle(sorted: &[u8], size: usize, all: &mut Vec<u8>) {
 }
 
 /// As [`unshuffle`] for single bits, the lowest of each byte first. Where numbers do not come in eights, they are as they were.
-fn unshuffle_bits(sorted: &[u8], size: usize, all: &mut Vec<u8>) {
+pub(super) fn unshuffle_bits(sorted: &[u8], size: usize, all: &mut Vec<u8>) {
     let count = sorted.len() / size;
     if !count.is_multiple_of(8) {
         all.extend_from_slice(sorted);

@@ -1,0 +1,189 @@
+//! The links of groups with many: messages in a heap (a fractal heap), and a tree that tells where each is (a B-tree of version 2).
+
+use super::bytes::Bytes;
+use super::{Groups, Link, header};
+
+/// The tree whose entries are sorted by the checksums of names.
+const BY_NAME: u64 = 5;
+/// The bytes of such a checksum.
+const CHECKSUM: usize = 4;
+/// The bytes of a node of a tree that are no entries: its mark, its version and kind, and its checksum.
+const NODE_FRAME: usize = 10;
+/// Higher trees have more entries than any file.
+const MOST_HEIGHT: usize = 16;
+
+/// The links in the heap that begins at the byte `heap`, found by the tree that begins at `index`; `None` where they are damaged.
+pub(super) fn links(groups: &Groups, heap: u64, index: u64) -> Option<Vec<Link>> {
+    let heap = Heap::new(groups, heap)?;
+    let mut links = Vec::new();
+    for entry in entries(groups, index, CHECKSUM + heap.id)? {
+        // Links that are too long for the heap are stored elsewhere, and those of kinds that somebody else made up are none here.
+        links.extend(
+            heap.object(groups, &entry[CHECKSUM..]).and_then(|bytes| header::link(&bytes, groups.widths)),
+        );
+    }
+    Some(links)
+}
+
+/// A heap, whose room is in blocks of which rows of later ones are larger.
+struct Heap {
+    /// The bytes that say where an object is.
+    id: usize,
+    /// The bytes of these that say how far it is from the beginning of the room.
+    offset: usize,
+    /// The blocks in each row.
+    columns: u64,
+    /// The bytes of the blocks in the first row, and of the largest that hold objects.
+    first: u64,
+    largest: u64,
+    root: u64,
+    /// The rows of the block at the root, or 0 where that holds objects.
+    rows: u64,
+}
+
+impl Heap {
+    fn new(groups: &Groups, place: u64) -> Option<Self> {
+        let (address, length) = (groups.widths.address, groups.widths.length);
+        let head = groups.read(place, 22 + 3 * address + 12 * length)?;
+        let mut bytes = Bytes(&head);
+        bytes.mark(b"FRHP\0")?;
+        let id = bytes.count(2)?;
+        // Heaps that are packed are none of groups.
+        bytes.mark(&[0, 0])?;
+        // Flags, the largest object, and what tells of objects outside and of room that is not used.
+        bytes.take(1 + 4 + length + address + length + address + 8 * length)?;
+        let columns = bytes.number(2)?;
+        let (first, largest) = (bytes.number(length)?, bytes.number(length)?);
+        let offset = bytes.count(2)?.div_ceil(8);
+        bytes.take(2)?;
+        let root = bytes.address(address, groups.widths.base)?;
+        let rows = bytes.number(2)?;
+        let is_sound =
+            first.is_power_of_two() && largest.is_power_of_two() && first <= largest && columns > 0;
+        (is_sound && (1..id).contains(&offset)).then_some(Self {
+            id,
+            offset,
+            columns,
+            first,
+            largest,
+            root,
+            rows,
+        })
+    }
+
+    /// The bytes of an object in its blocks; `None` also for one that is stored elsewhere.
+    fn object(&self, groups: &Groups, id: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = Bytes(id);
+        // The kind of object, of which 0 is one in a block.
+        bytes.mark(&[0])?;
+        let offset = bytes.number(self.offset)?;
+        let length = bytes.count(bytes.0.len().min(8))?;
+        let (mut place, mut rows, mut start) = (self.root, self.rows, 0_u64);
+        while rows > 0 {
+            let (child, begin, size) = self.child(groups, place, rows, start, offset)?;
+            // Blocks that are larger than those for objects hold blocks, in fewer rows than there are around them.
+            rows = if size > self.largest {
+                let of_row = self.first.checked_mul(self.columns)?;
+                u64::from(size.ilog2().checked_sub(of_row.ilog2())?) + 1
+            } else {
+                0
+            };
+            (place, start) = (child, begin);
+        }
+        groups.read(place.checked_add(offset.checked_sub(start)?)?, length)
+    }
+
+    /// The block with the byte `offset` of the room, in the block of `rows` rows at the byte `place` of the file whose room begins
+    /// at `start`: where it is, where its room begins and how large that is.
+    fn child(
+        &self,
+        groups: &Groups,
+        place: u64,
+        rows: u64,
+        start: u64,
+        offset: u64,
+    ) -> Option<(u64, u64, u64)> {
+        let address = groups.widths.address;
+        let mut begin = start;
+        for row in 0..rows {
+            let size = self
+                .first
+                .checked_shl(u32::try_from(row.saturating_sub(1)).ok()?)
+                .filter(|size| *size > 0)?;
+            let end = begin.checked_add(size.checked_mul(self.columns)?)?;
+            if offset < end {
+                let column = offset.checked_sub(begin)? / size;
+                let number = (row * self.columns).checked_add(column)?;
+                let before = (5 + address + self.offset) as u64;
+                let at = place.checked_add(before)?.checked_add(number.checked_mul(address as u64)?)?;
+                let mark = groups.read(place, 4)?;
+                Bytes(&mark).mark(b"FHIB")?;
+                let child = Bytes(&groups.read(at, address)?).address(address, groups.widths.base)?;
+                return Some((child, begin + column * size, size));
+            }
+            begin = end;
+        }
+        None
+    }
+}
+
+/// The entries, of `size` bytes each, of the tree that begins at the byte `place`.
+fn entries(groups: &Groups, place: u64, size: usize) -> Option<Vec<Vec<u8>>> {
+    let (address, length) = (groups.widths.address, groups.widths.length);
+    let head = groups.read(place, 18 + address + length)?;
+    let mut bytes = Bytes(&head);
+    bytes.mark(b"BTHD\0")?;
+    let kind = bytes.number(1)?;
+    let node = bytes.count(4)?;
+    let entry = bytes.count(2)?;
+    let height = bytes.count(2)?;
+    bytes.take(2)?;
+    let root = bytes.address(address, groups.widths.base);
+    let count = bytes.count(2)?;
+    if kind != BY_NAME || entry != size || height > MOST_HEIGHT {
+        return None;
+    }
+    // A tree without entries has no root.
+    let Some(root) = root else { return Some(Vec::new()) };
+    let pointers = pointers(address, node, entry, height)?;
+    let mut found = Vec::new();
+    let mut nodes = vec![(root, count, height)];
+    while let Some((place, count, height)) = nodes.pop() {
+        let children = if height > 0 { (count + 1) * pointers[height] } else { 0 };
+        let stored = groups.read(place, 6 + count * entry + children)?;
+        let mut bytes = Bytes(&stored);
+        bytes.mark(if height > 0 { b"BTIN\0" } else { b"BTLF\0" })?;
+        bytes.take(1)?;
+        found.extend(bytes.take(count * entry)?.chunks_exact(entry).map(<[u8]>::to_vec));
+        for _ in 0..if height > 0 { count + 1 } else { 0 } {
+            let mut child = Bytes(bytes.take(pointers[height])?);
+            let place = child.address(address, groups.widths.base)?;
+            nodes.push((place, child.count(width(most(node, entry)))?, height - 1));
+        }
+    }
+    Some(found)
+}
+
+/// The most entries of a node without children.
+fn most(node: usize, entry: usize) -> u64 {
+    (node.saturating_sub(NODE_FRAME) / entry.max(1)) as u64
+}
+
+/// How many bytes a number up to `most` takes.
+fn width(most: u64) -> usize {
+    (most.checked_ilog2().unwrap_or(0) / 8) as usize + 1
+}
+
+/// How many bytes tell where a child of a node at each height is, and how many entries it and those below it have.
+fn pointers(address: usize, node: usize, entry: usize, height: usize) -> Option<Vec<usize>> {
+    let own = width(most(node, entry));
+    let (mut pointers, mut all, mut of_all) = (vec![0], most(node, entry), 0);
+    for _ in 0..height {
+        let pointer = address + own + of_all;
+        pointers.push(pointer);
+        let most = (node.checked_sub(NODE_FRAME + pointer)? / (entry + pointer)) as u64;
+        all = all.checked_mul(most + 1)?.checked_add(most)?;
+        of_all = width(all);
+    }
+    Some(pointers)
+}
