@@ -11,8 +11,8 @@ use crate::files::{FolderLock, read_text, remove_unfinished, write_bytes_atomic}
 use crate::images::write_png_rgb8;
 use crate::network::{Model, Stem};
 use crate::samples::Measurements;
-use crate::training::Settings;
 use crate::training::reports::History;
+use crate::training::{MixingStart, Settings};
 use crate::{Error, Result};
 
 /// Bytes of `config.toml` at most: settings are a few kilobytes, and lists of paths some more.

@@ -240,10 +240,7 @@ mod tests {
                 "normalise_per_image",
                 Settings { normalise_per_image: true, task: TaskKind::Regress, ..settings() },
             ),
-            (
-                "mixing_start",
-                Settings { mixing_start: MixingStart::Fitted, dimensions: 3, ..settings() },
-            ),
+            ("mixing_start", Settings { mixing_start: MixingStart::Fitted, dimensions: 3, ..settings() }),
             ("monitor", Settings { monitor: Some(Monitor::Psnr), ..settings() }),
             (
                 "loss",
