@@ -4,7 +4,8 @@
 //! - `places`: which folders images may be taken from.
 //! - `images`: images that are added and taken out.
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
-//! - `looking`: tiles, labels and strokes, for pages and for training.
+//! - `looking`: tiles, labels and strokes, for pages.
+//! - `planes`: the labels of all slices at one moment, for training.
 //! - `exchange`: labels to files, and from files.
 
 mod about;
@@ -13,6 +14,7 @@ mod exchange;
 mod images;
 mod looking;
 mod places;
+mod planes;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -23,6 +25,7 @@ use ndarray::Array2;
 pub use about::{Came, Image};
 pub(in crate::portal) use drawing::Done;
 pub use looking::Painted;
+pub(in crate::portal) use planes::Planes;
 
 use about::About;
 use places::Places;
@@ -262,12 +265,29 @@ impl Project {
         self.state().about.training.clone()
     }
 
-    /// Keeps settings of training.
+    /// How training was started last: the word for how deep the network is, which is empty where there was no start, and whether
+    /// it is to go on.
+    pub fn training(&self) -> (String, bool) {
+        let state = self.state();
+        (state.about.depth.clone(), state.about.trains)
+    }
+
+    /// Keeps how training was started: how deep the network is, whether it is trained, and the settings.
     ///
     /// # Errors
-    /// [`Error::Output`] where they cannot be written.
-    pub fn keep_settings(&self, settings: std::collections::BTreeMap<String, String>) -> Result<()> {
-        self.change_about(|about| about.training = settings)
+    /// [`Error::Output`] where that cannot be written.
+    pub fn keep_training(
+        &self,
+        depth: &str,
+        trains: bool,
+        settings: std::collections::BTreeMap<String, String>,
+    ) -> Result<()> {
+        if self.training() == (depth.to_owned(), trains) && self.settings() == settings {
+            return Ok(());
+        }
+        self.change_about(|about| {
+            (about.depth, about.trains, about.training) = (depth.to_owned(), trains, settings);
+        })
     }
 
     /// The number and the hash of the last entry of the journal; 0 and nothing before the first.
