@@ -20,6 +20,8 @@ const ACTIVE = ["starting", "running", "resting"];
 const MOST_POINTS = 20_000;
 
 let curve = [];
+/** Whether the user has chosen a depth; until then it is that of the network that there is. */
+let chosenDepth = false;
 
 /** Connects the panel and its button. */
 export function startTraining() {
@@ -29,6 +31,8 @@ export function startTraining() {
         find("forget-dialog").showModal();
     });
     find("forget-dialog").addEventListener("close", () => find("forget-dialog").returnValue === "yes" && forget());
+    find("anew-dialog").addEventListener("close", () => find("anew-dialog").returnValue === "yes" && startAnew());
+    find("depths").addEventListener("change", () => { chosenDepth = true; });
     find("least-sure").addEventListener("click", leastSure);
     startSettings();
     onEvent("training", (event) => {
@@ -47,6 +51,8 @@ export function startTraining() {
 export async function readTraining() {
     const { curve: whole, ...training } = await getJson("/api/training");
     curve = whole ?? [];
+    const depth = [...document.querySelectorAll("input[name=depth]")].find((one) => one.value === training.depth);
+    if (depth && !chosenDepth) depth.checked = true;
     change({ training });
     drawSoon();
 }
@@ -58,12 +64,33 @@ export function trainOrPause() {
         if (!pauses) {
             // What was painted last is trained on, too.
             await allSaved();
-            const depth = document.querySelector("input[name=depth]:checked").value;
-            await sendJson("POST", "/api/training", { action: "start", depth, settings: await chosenSettings() });
-            if (state.overlay === "nothing") change({ overlay: "classes" });
+            try {
+                await start();
+            } catch (error) {
+                if (error.status !== 409) throw error;
+                find("anew-text").textContent = error.message;
+                find("anew-dialog").returnValue = "";
+                find("anew-dialog").showModal();
+            }
         } else {
             await sendJson("POST", "/api/training", { action: "pause" });
         }
+        await readTraining();
+    });
+}
+
+async function start() {
+    const depth = document.querySelector("input[name=depth]:checked").value;
+    await sendJson("POST", "/api/training", { action: "start", depth, settings: await chosenSettings() });
+    if (state.overlay === "nothing") change({ overlay: "classes" });
+}
+
+/** Forgets the network, whose settings are others than those that are chosen, and trains one with these. */
+async function startAnew() {
+    await perform(find("train"), async () => {
+        await sendJson("POST", "/api/training", { action: "forget" });
+        curve = [];
+        await start();
         await readTraining();
     });
 }
@@ -113,6 +140,9 @@ function show() {
     find("training-line").textContent = progress(training);
     find("training-numbers").textContent = numbers(training);
     find("score-note").textContent = training?.score_note ?? "";
+    const skipped = training?.skipped ?? [];
+    fill(find("training-skipped"), skipped.map(({ name, reason }) => make("li", {}, `${name} is left out: ${reason}`)));
+    find("training-skipped").hidden = skipped.length === 0;
     fill(find("chosen"), (training?.chosen ?? []).map((text) => make("li", {}, text)));
     find("chosen-part").hidden = !training?.chosen?.length;
     find("least-sure").disabled = !training?.model;

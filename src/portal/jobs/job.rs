@@ -126,6 +126,15 @@ pub(super) struct Finished {
     pub(super) labels: Option<PathBuf>,
 }
 
+/// An image that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Skipped {
+    pub(super) image: String,
+    /// Its name for people.
+    pub(super) name: String,
+    pub(super) reason: String,
+}
+
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::portal) struct Job {
@@ -149,9 +158,20 @@ pub(in crate::portal) struct Job {
     pub(in crate::portal) files: Vec<JobFile>,
     pub(super) table: Vec<Row>,
     pub(super) finished: Vec<Finished>,
+    /// Images that were left out.
+    #[serde(default)]
+    pub(super) skipped: Vec<Skipped>,
 }
 
 impl Job {
+    /// What there is to say of images that were left out; `None` where there are none.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let Skipped { name, reason, .. } = self.skipped.first()?;
+        let (count, all) = (self.skipped.len(), self.images.len());
+        let others = if count > 1 { format!("; and {} more", count - 1) } else { String::new() };
+        Some(format!("{count} of {all} images could not be used and are left out: {name}: {reason}{others}"))
+    }
+
     /// The job as pages see it.
     pub(in crate::portal) fn view(&self) -> Value {
         let files: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
@@ -167,6 +187,7 @@ impl Job {
             "command": self.command,
             "files": files,
             "table": self.table,
+            "skipped": self.skipped,
         })
     }
 

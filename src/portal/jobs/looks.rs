@@ -1,10 +1,11 @@
 //! Tiles of results, and their rows for counting.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use crate::Result;
 use crate::geometry::Window;
-use crate::images::{Discovery, ImageCache, ImageSource, page_size};
+use crate::images::{Discovery, ImageCache, ImageSource, PartReader, page_size};
 use crate::portal::journal::UNLABELLED;
 use crate::portal::tiles::tile_extent;
 
@@ -13,12 +14,17 @@ const ROWS: usize = 256;
 /// Bytes of pictures that are decoded as a whole, kept from row to row.
 const DECODED_BYTES: u64 = 1 << 30;
 
+/// The same, of results that are looked at.
+const LOOKED_AT_BYTES: u64 = 256 << 20;
+
 /// The classes of the pixels of an image, in files.
 pub(super) struct Classes {
     pages: Vec<ImageSource>,
     files: ImageCache,
     height: usize,
     width: usize,
+    /// Held while a picture is decoded as a whole, so that not several threads do it at once.
+    decoding: Mutex<()>,
 }
 
 impl Classes {
@@ -35,7 +41,16 @@ impl Classes {
             pages.retain(|page| page.path.extension().is_some_and(|ending| ending == "png"));
         }
         let (_, height, width) = pages.first().map(page_size).transpose()?.unwrap_or_default();
-        Ok(Self { pages, files: ImageCache::new(DECODED_BYTES), height, width })
+        let files = ImageCache::new(DECODED_BYTES);
+        Ok(Self { pages, files, height, width, decoding: Mutex::default() })
+    }
+
+    /// As [`Self::open`], to be kept open for tiles.
+    ///
+    /// # Errors
+    /// Those of finding it.
+    pub(super) fn open_to_look(path: &Path) -> Result<Self> {
+        Ok(Self { files: ImageCache::new(LOOKED_AT_BYTES), ..Self::open(path)? })
     }
 
     pub(super) fn slices(&self) -> usize {
@@ -57,20 +72,27 @@ impl Classes {
     }
 }
 
+impl std::fmt::Debug for Classes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Classes").field("pages", &self.pages.len()).finish_non_exhaustive()
+    }
+}
+
 /// The classes of a tile, row by row, with its rows and columns; `None` where there is no such slice or tile. On level n a pixel has the
 /// class of the first of the 2^n x 2^n pixels that it stands for.
 ///
 /// # Errors
 /// Those of reading the result.
 pub(super) fn tile(
-    path: &Path,
+    classes: &Classes,
     slice: usize,
     (level, ty, tx): (u32, usize, usize),
 ) -> Result<Option<(Vec<u8>, usize, usize)>> {
     const TILE: usize = crate::portal::tiles::TILE;
-    let classes = Classes::open(path)?;
     let extent = tile_extent(classes.height, classes.width, level, ty, tx);
     let (Some(page), Some((height, width))) = (classes.pages.get(slice), extent) else { return Ok(None) };
+    let is_decoded_whole = PartReader::held_bytes(page) > 0;
+    let _one = is_decoded_whole.then(|| classes.decoding.lock().unwrap_or_else(PoisonError::into_inner));
     let factor = 1_usize << level;
     let left = tx * TILE * factor;
     let columns = left..(left + width * factor).min(classes.width);

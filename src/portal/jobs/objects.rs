@@ -1,6 +1,6 @@
 //! Pixels and connected objects of each class, counted row by row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// How much of a class there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,7 +24,8 @@ struct Piece {
 #[derive(Debug, Default)]
 pub(super) struct Objects {
     counts: BTreeMap<i64, Count>,
-    /// Of each piece another one of the same object; itself for one of them.
+    /// Of each piece another one of the same object; itself for one of them. Of earlier slices only the objects that reach the last one
+    /// are in it.
     parents: Vec<usize>,
     /// The rows of this slice so far, and of the one before.
     rows: Vec<Vec<Piece>>,
@@ -62,6 +63,13 @@ impl Objects {
 
     /// The slice has ended.
     pub(super) fn end_slice(&mut self) {
+        let mut places = HashMap::new();
+        for piece in self.rows.iter_mut().flatten() {
+            let next = places.len();
+            piece.id = *places.entry(root(&mut self.parents, piece.id)).or_insert(next);
+        }
+        // Nothing that comes touches what lies before this slice.
+        self.parents = (0..places.len()).collect();
         self.before = std::mem::take(&mut self.rows);
     }
 
@@ -86,16 +94,18 @@ fn touching(pieces: &[Piece], others: &[Piece], mut found: impl FnMut(&Piece, &P
     }
 }
 
+/// The piece that stands for the object of the piece `at`.
+fn root(parents: &mut [usize], mut at: usize) -> usize {
+    while parents[at] != at {
+        parents[at] = parents[parents[at]];
+        at = parents[at];
+    }
+    at
+}
+
 /// Makes one object of two; whether they were two before.
 fn joined(parents: &mut [usize], a: usize, b: usize) -> bool {
-    let mut root = |mut at: usize| {
-        while parents[at] != at {
-            parents[at] = parents[parents[at]];
-            at = parents[at];
-        }
-        at
-    };
-    let (a, b) = (root(a), root(b));
+    let (a, b) = (root(parents, a), root(parents, b));
     parents[a.max(b)] = a.min(b);
     a != b
 }
@@ -124,11 +134,27 @@ mod tests {
     }
 
     #[test]
+    fn slices_that_are_done_take_no_memory() {
+        let mut objects = Objects::default();
+        for slice in 0..50_i64 {
+            for row in 0..20_i64 {
+                objects.add_row(&(0..30).map(|x| (x + row + slice) % 2).collect::<Vec<_>>());
+            }
+            objects.end_slice();
+            assert!(objects.parents.len() <= 600, "{}", objects.parents.len());
+        }
+        assert_eq!(objects.counts().map(|(_, count)| count.pixels).sum::<u64>(), 50 * 20 * 30);
+    }
+
+    #[test]
     fn objects_reach_through_slices() {
         let (one, both) = (["100", "001"], ["111", "111"]);
         assert_eq!(counted(&[&one]), [(0, 4, 1), (1, 2, 2)]);
         assert_eq!(counted(&[&one, &both]), [(0, 4, 1), (1, 8, 1)]);
         assert_eq!(counted(&[&one, &["000", "000"], &one]), [(0, 14, 1), (1, 4, 4)]);
+        // Two legs of an object meet slices later; two that lie between do not.
+        let legs = ["10101", "00000", "10101"];
+        assert_eq!(counted(&[&legs, &legs, &["11111", "00000", "00000"]]), [(0, 28, 1), (1, 17, 4)]);
         // What touches by an edge only is apart.
         assert_eq!(counted(&[&["10"], &["01"]]), [(0, 2, 2), (1, 2, 2)]);
     }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use super::job::{Images, Job, State, Wish};
+use super::looks::Classes;
 use super::work::{Progress, work};
 use crate::network::Model;
+use crate::portal::cache::Cache;
 use crate::portal::events::{Event, Events};
 use crate::portal::project::{Project, Seen};
 use crate::{Error, Result};
@@ -16,6 +18,8 @@ use crate::{Error, Result};
 pub(super) const MODEL: &str = "model.safetensors";
 /// Most jobs of a project.
 const MOST_JOBS: usize = 10_000;
+/// Results of images that are kept open for those who look at them.
+const MOST_OPEN: usize = 4;
 
 /// The jobs of a project.
 pub(in crate::portal) struct Jobs {
@@ -38,6 +42,8 @@ pub(super) struct Shared {
     events: Events,
     pub(super) device: String,
     jobs: Mutex<Vec<Job>>,
+    /// By the name of the job and the image.
+    looked_at: Mutex<Cache<(String, String), Arc<Classes>>>,
     changed: Condvar,
     /// Whether the job that runs is to stop, and whether the server ends.
     stops: AtomicBool,
@@ -93,6 +99,7 @@ impl Jobs {
             events,
             device,
             jobs: Mutex::new(jobs),
+            looked_at: Mutex::new(Cache::new(MOST_OPEN)),
             changed: Condvar::new(),
             stops: AtomicBool::new(false),
             closes: AtomicBool::new(false),
@@ -176,6 +183,7 @@ impl Jobs {
             files: Vec::new(),
             table: Vec::new(),
             finished: Vec::new(),
+            skipped: Vec::new(),
         };
         job.write(&folder)?;
         self.shared.tell(&job);
@@ -222,10 +230,27 @@ impl Jobs {
         slice: usize,
         place: (u32, usize, usize),
     ) -> Result<Option<(Vec<u8>, usize, usize)>> {
-        let Some(job) = self.job(name) else { return Ok(None) };
-        let finished = job.finished.iter().find(|finished| finished.image == image);
-        let Some(labels) = finished.and_then(|finished| finished.labels.as_ref()) else { return Ok(None) };
-        super::looks::tile(&self.shared.folder(name).join(labels), slice, place)
+        let key = (name.to_owned(), image.to_owned());
+        let looked_at = || self.shared.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = looked_at().get(&key).cloned();
+        let classes = match known {
+            Some(classes) => classes,
+            None => {
+                let Some(labels) = self.labels(name, image) else { return Ok(None) };
+                let classes = Arc::new(Classes::open_to_look(&labels)?);
+                looked_at().put(key, Arc::clone(&classes), 1);
+                classes
+            }
+        };
+        super::looks::tile(&classes, slice, place)
+    }
+
+    /// The file or folder with the classes of an image by a job; `None` where they are not there.
+    fn labels(&self, name: &str, image: &str) -> Option<PathBuf> {
+        let jobs = self.shared.jobs();
+        let job = jobs.iter().find(|job| job.job == name)?;
+        let finished = job.finished.iter().find(|finished| finished.image == image)?;
+        Some(self.shared.folder(name).join(finished.labels.as_ref()?))
     }
 
     /// Ends the thread. What runs is left so that another server goes on with it.
@@ -272,7 +297,10 @@ impl Shared {
                 return;
             }
             match ended {
-                Ok(()) => (job.state, job.done, job.message) = (State::Done, 1.0, None),
+                Ok(()) if job.finished.is_empty() && !job.skipped.is_empty() => {
+                    (job.state, job.message) = (State::Failed, job.left_out());
+                }
+                Ok(()) => (job.state, job.done, job.message) = (State::Done, 1.0, job.left_out()),
                 Err(Error::Stopped { .. }) => job.state = State::Stopped,
                 Err(error) => {
                     log::error!("{}: {error}", job.job);

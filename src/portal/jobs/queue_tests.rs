@@ -200,3 +200,44 @@ fn what_cannot_be_done_is_told() {
     assert_eq!(jobs.add(wish(r#"{"kind":"predict","images":["i2"]}"#)).unwrap(), None);
     jobs.close();
 }
+
+#[test]
+fn an_image_that_cannot_be_used_is_left_out_and_named() {
+    let bench = Bench::new();
+    let jobs = bench.jobs();
+    let file = bench.folder.path().join("data/a.png");
+    let predict = || over(&jobs, &jobs.add(wish(r#"{"kind":"predict","images":"all"}"#)).unwrap().unwrap());
+    std::fs::rename(&file, bench.folder.path().join("away.png")).unwrap();
+    let job = predict();
+    assert_eq!(job.state, State::Done, "{job:?}");
+    assert_eq!(job.finished.iter().map(|finished| finished.image.as_str()).collect::<Vec<_>>(), ["i2"]);
+    let view = job.view();
+    assert_eq!((&view["skipped"][0]["image"], view["skipped"].as_array().unwrap().len()), (&"i1".into(), 1));
+    let message = job.message.unwrap();
+    assert!(message.starts_with("1 of 2 images") && message.contains("a.png"), "{message}");
+    assert!(jobs.file(&job.job, "table.csv").is_some());
+    // None that can be used is a failure.
+    std::fs::remove_file(bench.folder.path().join("data/a b.tif")).unwrap();
+    let job = predict();
+    assert_eq!(job.state, State::Failed, "{job:?}");
+    assert!(job.message.unwrap().contains("and 1 more"));
+}
+
+#[test]
+fn results_that_are_looked_at_are_opened_once() {
+    let bench = Bench::new();
+    let jobs = bench.jobs();
+    let text = r#"{"kind":"predict","images":["i2"],"format":"png"}"#;
+    let job = over(&jobs, &jobs.add(wish(text)).unwrap().unwrap());
+    assert_eq!(job.state, State::Done, "{job:?}");
+    let tile = || jobs.tile(&job.job, "i2", 0, (0, 0, 0)).unwrap().unwrap();
+    let first = tile();
+    // What was decoded is still there when the file is gone.
+    let labels = jobs.labels(&job.job, "i2").unwrap();
+    if labels.is_dir() {
+        std::fs::remove_dir_all(labels).unwrap()
+    } else {
+        std::fs::remove_file(labels).unwrap()
+    }
+    assert_eq!(tile(), first);
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::job::{Finished, Format, Job, JobFile, Product, Row};
+use super::job::{Finished, Format, Job, JobFile, Product, Row, Skipped};
 use super::looks::Classes;
 use super::objects::Objects;
 use super::queue::{MODEL, Shared};
@@ -50,7 +50,7 @@ impl Watcher for Watching<'_> {
     }
 }
 
-/// Does a job in its folder; with `resumed`, what was done before is passed over.
+/// Does a job in its folder; with `resumed`, what was done before is passed over. Images that cannot be used are left out and noted.
 ///
 /// # Errors
 /// Those of `msd-gpu predict`; [`Error::Stopped`].
@@ -71,6 +71,8 @@ pub(super) fn work(
     let device = devices::choose(&shared.device)?;
     let mut ensemble = Ensemble::new(vec![("the model".into(), model)], &device, None, false)?;
     let images = job.images.clone();
+    // What could not be used before an end of the server may be there again.
+    job.skipped.clear();
     for (number, id) in images.iter().enumerate() {
         if job.finished.iter().any(|finished| finished.image == *id) {
             continue;
@@ -78,39 +80,17 @@ pub(super) fn work(
         if progress.stops() {
             return Err(Error::Stopped { done: number, count: images.len() });
         }
-        let image = shared.project.image(id).ok_or_else(|| {
-            Error::Mismatch(format!("the image {id} was taken out of the project; ask again without it"))
-        })?;
-        let name = name_of(&image, job, shared);
-        let out = folder.join(&name);
-        make_and_try(&out)?;
-        let probabilities = is_segmentation && job.products.contains(&Product::Probabilities);
-        let destination = match job.format.ending() {
-            Some(ending) => Destination::new(&out.join(format!("{name}.{ending}")), None, false)?,
-            None => Destination::new(&out, None, false)?,
-        };
-        let request = Request {
-            discovery: Discovery::default(),
-            inputs: vec![image.place(shared.project.folder())],
-            destination,
-            wishes: Wishes { probabilities, pages: job.format == Format::Png, ..Wishes::default() },
-            procedure: Procedure::new(Cutting::default(), resumed, false, None),
-        };
-        let prediction = request.work(&ensemble)?;
-        prediction.prepare(&ensemble)?;
-        let files = prediction.files();
-        prediction.run(&mut ensemble, &mut Watching { job, progress, number })?;
-        let labels = if is_segmentation { labels_of(&files, &out, &name, job.format) } else { None };
-        if let Some(labels) = &labels {
-            job.table.extend(rows(&image, labels, &*progress)?);
+        let place = Place { shared, folder, number, resumed };
+        match one_image(&place, job, id, &mut ensemble, progress) {
+            Ok(()) => {}
+            // The results of other images could not be written either.
+            Err(error @ (Error::Stopped { .. } | Error::Output { .. })) => return Err(error),
+            Err(error) => {
+                log::warn!("{}: {id}: {error}", job.job);
+                let name = shared.project.image(id).map_or_else(|| id.clone(), |image| image.name);
+                job.skipped.push(Skipped { image: id.clone(), name, reason: error.to_string() });
+            }
         }
-        let inside = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_path_buf();
-        job.files.extend(
-            downloads(&files, &out, &name)
-                .into_iter()
-                .map(|(name, path)| JobFile { name, path: inside(&path) }),
-        );
-        job.finished.push(Finished { image: id.clone(), labels: labels.as_deref().map(inside) });
         progress.finished_image(job)?;
     }
     if is_segmentation {
@@ -119,6 +99,62 @@ pub(super) fn work(
             job.files.push(JobFile { name: TABLE.into(), path: TABLE.into() });
         }
     }
+    Ok(())
+}
+
+/// Where a job is.
+struct Place<'a> {
+    shared: &'a Shared,
+    folder: &'a Path,
+    /// Of the images.
+    number: usize,
+    resumed: bool,
+}
+
+/// Applies the network to the image `id`.
+///
+/// # Errors
+/// As [`work`].
+fn one_image(
+    &Place { shared, folder, number, resumed }: &Place<'_>,
+    job: &mut Job,
+    id: &str,
+    ensemble: &mut Ensemble,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    let image = shared
+        .project
+        .image(id)
+        .ok_or_else(|| Error::Mismatch("was taken out of the project; ask again without it".into()))?;
+    let name = name_of(&image, job, shared);
+    let out = folder.join(&name);
+    make_and_try(&out)?;
+    let is_segmentation = matches!(ensemble.model().task, Task::Segment { .. });
+    let probabilities = is_segmentation && job.products.contains(&Product::Probabilities);
+    let destination = match job.format.ending() {
+        Some(ending) => Destination::new(&out.join(format!("{name}.{ending}")), None, false)?,
+        None => Destination::new(&out, None, false)?,
+    };
+    let request = Request {
+        discovery: Discovery::default(),
+        inputs: vec![image.place(shared.project.folder())],
+        destination,
+        wishes: Wishes { probabilities, pages: job.format == Format::Png, ..Wishes::default() },
+        procedure: Procedure::new(Cutting::default(), resumed, false, None),
+    };
+    let prediction = request.work(ensemble)?;
+    prediction.prepare(ensemble)?;
+    let files = prediction.files();
+    prediction.run(ensemble, &mut Watching { job, progress, number })?;
+    let labels = if is_segmentation { labels_of(&files, &out, &name, job.format) } else { None };
+    if let Some(labels) = &labels {
+        job.table.extend(rows(&image, labels, &*progress)?);
+    }
+    let inside = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_path_buf();
+    job.files.extend(
+        downloads(&files, &out, &name).into_iter().map(|(name, path)| JobFile { name, path: inside(&path) }),
+    );
+    job.finished.push(Finished { image: id.to_owned(), labels: labels.as_deref().map(inside) });
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+use super::aside::is_set_aside;
 use super::between::Interpolation;
 use super::fill::fill;
 use super::plane::Plane;
@@ -18,6 +19,10 @@ use crate::{Error, Result};
 const PLANE_BYTES: usize = 256 << 20;
 /// Bytes of pixels of entries that are kept because finding them takes long.
 const PAINT_BYTES: usize = 64 << 20;
+/// Bytes of the pixels of strokes and polygons that are kept: undo paints the same ones again and again.
+const DRAWN_BYTES: usize = 32 << 20;
+/// Of undone entries that reach through more slices, each slice is computed anew when it is looked at.
+const MOST_REPAINTED: usize = 16;
 
 /// What labels need of images.
 pub(in crate::portal) trait Source {
@@ -54,6 +59,8 @@ pub(in crate::portal) struct Labels {
     planes: Cache<(String, usize), Plane>,
     /// Of entries and slices, where reading the image is needed.
     paints: Cache<(u64, usize), Paints>,
+    /// Of strokes and polygons, which paint the same pixels in all their slices.
+    drawn: Cache<u64, Paints>,
     between: Cache<u64, Arc<Option<Interpolation>>>,
     /// How many pixels of a slice are labelled, as far as that is known.
     counts: HashMap<(String, usize), usize>,
@@ -64,6 +71,7 @@ impl Default for Labels {
         Self {
             planes: Cache::new(PLANE_BYTES),
             paints: Cache::new(PAINT_BYTES),
+            drawn: Cache::new(DRAWN_BYTES),
             between: Cache::new(PAINT_BYTES),
             counts: HashMap::new(),
         }
@@ -101,26 +109,40 @@ impl Labels {
         self.planes.put(key, plane, bytes);
     }
 
-    /// How many pixels of an image are labelled.
+    /// How many pixels of an image are labelled. Of a stack, slices are not counted for this: one whose labels were not computed yet
+    /// stands for one pixel.
     ///
     /// # Errors
     /// Those of reading images.
     pub(in crate::portal) fn labelled(&mut self, given: &Given<'_>, image: &str) -> Result<usize> {
+        let is_stack = given.source.shape(image).is_some_and(|shape| shape.slices > 1);
         let mut count = 0;
         for slice in self.slices_with_entries(given, image) {
-            let key = (image.to_owned(), slice);
-            count += match self.counts.get(&key) {
+            count += match self.counts.get(&(image.to_owned(), slice)) {
                 Some(count) => *count,
+                None if is_stack => 1,
                 None => self.plane(given, image, slice)?.labelled(),
             };
         }
         Ok(count)
     }
 
-    /// The slices of an image that entries may have labelled.
-    pub(in crate::portal) fn slices_with_entries(&self, given: &Given<'_>, image: &str) -> BTreeSet<usize> {
+    /// The slices of an image that entries may have labelled, in order.
+    pub(in crate::portal) fn slices_with_entries(&self, given: &Given<'_>, image: &str) -> Vec<usize> {
         let slices = given.source.shape(image).map_or(0, |shape| shape.slices);
-        given.history.counting(image, u64::MAX).flat_map(|line| line.entry.slices(slices)).collect()
+        let mut is_painted = vec![false; slices];
+        for line in given.history.counting(image, u64::MAX) {
+            let range = line.entry.slices(slices);
+            if let Some(painted) = is_painted.get_mut(range) {
+                painted.fill(true);
+            }
+        }
+        (0..slices).filter(|slice| is_painted[*slice]).collect()
+    }
+
+    /// Whether the labels of a slice are at hand.
+    pub(in crate::portal) fn has_plane(&mut self, image: &str, slice: usize) -> bool {
+        self.planes.get(&(image.to_owned(), slice)).is_some()
     }
 
     /// The entries that paint a slice and count, with what they paint, in order.
@@ -146,12 +168,7 @@ impl Labels {
         for line in given.history.counting(image, before) {
             if line.entry.slices(shape.slices).contains(&slice) {
                 let paints = self.paints(given, line, slice)?;
-                apply(
-                    &mut plane,
-                    &paints,
-                    &Rect::whole(shape.height, shape.width),
-                    given.history.locked_at(line.seq),
-                );
+                apply(&mut plane, &paints, &Rect::whole(shape.height, shape.width), given, line);
             }
         }
         Ok(plane)
@@ -169,11 +186,21 @@ impl Labels {
             let class = class.unwrap_or(UNLABELLED);
             Arc::new(if runs.is_empty() { Vec::new() } else { vec![Paint { class, runs }] })
         };
+        let mut drawn = |class: Option<u8>, runs: &dyn Fn() -> Vec<Run>| {
+            if let Some(known) = self.drawn.get(&line.seq) {
+                return known.clone();
+            }
+            let paints = one(class, runs());
+            self.drawn.put(line.seq, paints.clone(), bytes_of(&paints));
+            paints
+        };
         match &line.entry {
             Entry::Stroke(stroke) if stroke.range.is_none() => {
-                return Ok(one(stroke.class, brush(&stroke.points, stroke.size, height, width)));
+                return Ok(drawn(stroke.class, &|| brush(&stroke.points, stroke.size, height, width)));
             }
-            Entry::Polygon(area) => return Ok(one(area.class, polygon(&area.points, height, width))),
+            Entry::Polygon(area) => {
+                return Ok(drawn(area.class, &|| polygon(&area.points, height, width)));
+            }
             Entry::Between(between) => {
                 let shapes = self.interpolation(given, line.seq, between)?;
                 let share = slice.abs_diff(between.from) as f32 / between.from.abs_diff(between.to) as f32;
@@ -202,8 +229,7 @@ impl Labels {
             }
             _ => Arc::default(),
         };
-        let bytes = paints.iter().map(|paint| paint.runs.len() * size_of::<Run>() + 64).sum();
-        self.paints.put((line.seq, slice), paints.clone(), bytes);
+        self.paints.put((line.seq, slice), paints.clone(), bytes_of(&paints));
         Ok(paints)
     }
 
@@ -251,14 +277,20 @@ impl Labels {
     /// Forgets what was prepared for entries from `seq` on, which were not written down.
     pub(in crate::portal) fn forget_from(&mut self, seq: u64) {
         self.paints.drop_if(|(of, _)| *of >= seq);
+        self.drawn.drop_if(|of| *of >= seq);
         self.between.drop_if(|of| *of >= seq);
     }
 
     /// The rectangles of slices that an entry paints.
     fn regions(&mut self, given: &Given<'_>, line: &Line, image: &str, shape: Shape) -> Result<Vec<Region>> {
         let mut regions = Vec::new();
+        let is_same = |entry: &Entry| {
+            matches!(entry, Entry::Stroke(Stroke { range: None, .. }) | Entry::Polygon(_) | Entry::Between(_))
+        };
+        let mut known = None;
         for slice in line.entry.slices(shape.slices) {
             let rect = match &line.entry {
+                entry if known.is_some() && is_same(entry) => known,
                 Entry::Import(_) => Some(Rect::whole(shape.height, shape.width)),
                 Entry::Between(between) => {
                     self.interpolation(given, line.seq, between)?.as_ref().as_ref().map(Interpolation::around)
@@ -268,6 +300,7 @@ impl Labels {
                     paints.iter().filter_map(|paint| Rect::around(&paint.runs)).reduce(Rect::union)
                 }
             };
+            known = rect;
             regions.extend(rect.map(|rect| rect.of(image, slice)));
         }
         Ok(regions)
@@ -286,7 +319,7 @@ impl Labels {
             let Some(mut plane) = plane.filter(|_| is_drawn) else { continue };
             if let Ok(paints) = self.paints(given, line, slice) {
                 let whole = Rect::whole(shape.height, shape.width);
-                apply(&mut plane, &paints, &whole, given.history.locked_at(line.seq));
+                apply(&mut plane, &paints, &whole, given, line);
                 self.keep(key, plane);
             }
         }
@@ -306,6 +339,7 @@ impl Labels {
             line.entry.slices(shape.slices).map(|slice| whole.of(image, slice)).collect()
         });
         let is_drawn = !matches!(line.entry, Entry::Import(_) | Entry::Between(_));
+        let is_drawn = is_drawn && regions.len() <= MOST_REPAINTED;
         for region in &regions {
             let key = (image.to_owned(), region.slice);
             let plane = self.planes.take(&key);
@@ -348,20 +382,27 @@ impl Labels {
         for line in given.history.counting(image, u64::MAX) {
             if line.entry.slices(slices).contains(&slice) && may_touch(&line.entry, rect) {
                 let paints = self.paints(given, line, slice)?;
-                apply(plane, &paints, rect, given.history.locked_at(line.seq));
+                apply(plane, &paints, rect, given, line);
             }
         }
         Ok(())
     }
 }
 
-/// Paints what lies in `rect`.
-fn apply(plane: &mut Plane, paints: &[Paint], rect: &Rect, locked: &[bool; 256]) {
+/// Paints what lies in `rect` of what the entry of `line` paints.
+fn apply(plane: &mut Plane, paints: &[Paint], rect: &Rect, given: &Given<'_>, line: &Line) {
+    let locked = given.history.locked_at(line.seq);
+    let aside = is_set_aside(&line.entry);
     for paint in paints {
         for run in paint.runs.iter().filter_map(|run| rect.part_of(run)) {
-            plane.paint(&run, paint.class, locked);
+            plane.paint(&run, paint.class, locked, aside);
         }
     }
+}
+
+/// About how many bytes they take.
+fn bytes_of(paints: &[Paint]) -> usize {
+    paints.iter().map(|paint| paint.runs.len() * size_of::<Run>() + 64).sum()
 }
 
 /// Whether an entry may paint something in `rect`, by its points alone.

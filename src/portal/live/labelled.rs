@@ -1,80 +1,193 @@
-//! The labels of a project as training takes them. Some strokes are set aside, whole ones, to score the network by.
+//! The labels of a project as training takes them. Some are set aside, to score the network by.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ndarray::{Array2, Array3};
+use serde::Serialize;
 
 use crate::metrics::UNLABELLED;
 use crate::network::{Class, Task};
 use crate::portal::journal::UNLABELLED as NO_LABEL;
-use crate::portal::project::Project;
+use crate::portal::labels::{Division, Plane};
+use crate::portal::project::{Image, Planes, Project};
 use crate::samples::{Dataset, Sample, Target};
 use crate::{Error, Result};
 
-/// Of the strokes of a class every fifth is set aside, the fourth first: the first three are all needed.
-const ASIDE: (usize, usize) = (5, 3);
 /// Most bytes of the images that are trained on, which are held in memory.
 const MOST_BYTES: usize = 4 << 30;
+/// Of the strokes of a class every fifth was set aside, the fourth first, before whole regions were.
+const ASIDE: (usize, usize) = (5, 3);
+/// How a run says that whole regions are set aside, and which images it was without.
+const BY_REGION: &str = "by-region";
+const WITHOUT: &str = "without";
+
+/// How labels are divided into those that are trained on and those that a network is scored by. What a run is told of its labels says it, so
+/// that the run can be made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Strokes are set aside by their count. Runs of earlier versions did so.
+    Strokes,
+    /// Regions of images are set aside, and these images left out.
+    Regions { without: BTreeSet<String> },
+}
+
+impl Rule {
+    /// What a run is told of it.
+    fn words(&self) -> String {
+        match self {
+            Rule::Strokes => String::new(),
+            Rule::Regions { without } if without.is_empty() => format!(" {BY_REGION}"),
+            Rule::Regions { without } => {
+                let images: Vec<&str> = without.iter().map(String::as_str).collect();
+                format!(" {BY_REGION} {WITHOUT} {}", images.join("+"))
+            }
+        }
+    }
+
+    /// That of the words that a run was told; `None` for those that no run is told.
+    pub(super) fn of(words: &[&str]) -> Option<Self> {
+        match words {
+            [] => Some(Rule::Strokes),
+            [BY_REGION] => Some(Rule::Regions { without: BTreeSet::new() }),
+            [BY_REGION, WITHOUT, images] => {
+                Some(Rule::Regions { without: images.split('+').map(str::to_owned).collect() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An image that is labelled, but cannot be trained on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// The image, such as `i1`.
+    pub image: String,
+    /// Its name for people.
+    pub name: String,
+    /// Why it cannot be trained on.
+    pub reason: String,
+}
 
 /// A slice of an image with labels.
 struct Slice {
     name: String,
     image: Arc<Array3<f32>>,
-    /// Labels to train on, and those to score by.
-    training: Array2<u8>,
-    validation: Option<Array2<u8>>,
+    divided: Arc<Divided>,
+}
+
+/// The labels of a slice, and how many pixels each class has to train on and set aside.
+struct Divided {
+    division: Division,
+    counts: BTreeMap<u8, [usize; 2]>,
 }
 
 /// All labels of a project at one moment.
 pub(super) struct Labelled {
     slices: Vec<Slice>,
+    /// Classes all of whose labels are trained on, as too few would be left.
+    whole: [bool; 256],
     /// The classes of pixels that are trained on.
     pub(super) present: BTreeSet<u8>,
     /// The last entry of the journal that they follow from, and its hash.
     pub(super) seq: u64,
     pub(super) hash: String,
+    rule: Rule,
+    /// Images that were left out.
+    pub(super) skipped: Vec<Skipped>,
 }
 
-/// Gathers labels again and again; images are read once.
+/// Gathers labels again and again: images are read once, and only the labels of slices that have changed are divided anew.
 #[derive(Default)]
 pub(super) struct Gatherer {
     images: HashMap<(String, usize), Arc<Array3<f32>>>,
+    planes: Planes,
+    divided: HashMap<(String, usize), Known>,
 }
 
+/// The labels of a slice as they were divided last: the number of its last change, what was shown of the classes, and what came of it.
+type Known = (u64, [u8; 256], Arc<Divided>);
+
 impl Gatherer {
-    /// The labels as they are now.
+    /// The labels as they are now; what is drawn meanwhile is not among them. Images that cannot be used are left out.
     ///
     /// # Errors
-    /// Those of reading images, and for more images than can be held.
+    /// For more images and labels than can be held.
     pub(super) fn gather(&mut self, project: &Project) -> Result<Labelled> {
-        loop {
-            let (seq, hash) = project.journal_state();
-            let found = self.of_moment(project, seq, &hash)?;
-            // What was drawn meanwhile may be in some slices and not in others.
-            if project.journal_state().0 == seq {
-                return Ok(found);
-            }
+        project.update_planes(&mut self.planes)?;
+        self.gathered(project, Rule::Regions { without: BTreeSet::new() })
+    }
+
+    /// The labels of a project that was opened as it was once, divided by `rule`.
+    ///
+    /// # Errors
+    /// As [`Self::gather`]; for images that cannot be used, as they were trained on then.
+    pub(super) fn gather_again(&mut self, project: &Project, rule: &Rule) -> Result<Labelled> {
+        self.planes = Planes::default();
+        self.divided.clear();
+        project.update_planes(&mut self.planes)?;
+        let labelled = self.gathered(project, rule.clone())?;
+        let is_new = |skipped: &&Skipped| match rule {
+            Rule::Strokes => true,
+            Rule::Regions { without } => !without.contains(&skipped.image),
+        };
+        match labelled.skipped.iter().find(is_new) {
+            None => Ok(labelled),
+            Some(Skipped { name, reason, .. }) => Err(Error::Mismatch(format!("{name}: {reason}"))),
         }
     }
 
-    fn of_moment(&mut self, project: &Project, seq: u64, hash: &str) -> Result<Labelled> {
-        let aside = set_aside(&project.drawn_of_classes());
-        let mut slices = Vec::new();
-        let mut present = BTreeSet::new();
-        let mut kept = HashMap::new();
-        let mut bytes = 0;
-        for image in project.images() {
-            for slice in project.painted_slices(&image.id) {
-                let (labels, _) = project.labels(&image.id, slice)?;
-                if labels.iter().all(|label| *label == NO_LABEL) {
+    fn gathered(&mut self, project: &Project, rule: Rule) -> Result<Labelled> {
+        let shown = self.planes.shown.unwrap_or([NO_LABEL; 256]);
+        let aside = match rule {
+            Rule::Strokes => set_aside(&project.drawn_of_classes()),
+            Rule::Regions { .. } => BTreeSet::new(),
+        };
+        let (mut slices, mut skipped) = (Vec::new(), Vec::new());
+        let (mut images, mut divided) = (HashMap::new(), HashMap::new());
+        let (mut bytes, mut channels) = (0, None);
+        for image in &self.planes.images {
+            let mut failure = self.planes.failure(&image.id).map(str::to_owned);
+            if matches!(&rule, Rule::Regions { without } if without.contains(&image.id)) {
+                failure = Some("was left out before, and so it is again".into());
+            }
+            let mut of_image = Vec::new();
+            for (slice, change, plane) in self.planes.of(&image.id) {
+                let key = (image.id.clone(), slice);
+                let known = self.divided.remove(&key);
+                let known = known.filter(|(of, with, _)| (*of, *with) == (change, shown));
+                let labels = match (known, &rule) {
+                    (Some((.., labels)), _) => labels,
+                    (None, Rule::Strokes) => {
+                        Arc::new(by_strokes(project, image, slice, plane, &shown, &aside)?)
+                    }
+                    (None, Rule::Regions { .. }) => Arc::new(Divided::of(plane.division(&shown))),
+                };
+                divided.insert(key.clone(), (change, shown, Arc::clone(&labels)));
+                if labels.counts.is_empty() || failure.is_some() {
                     continue;
                 }
-                let key = (image.id.clone(), slice);
-                let pixels = match self.images.remove(&key).or_else(|| kept.get(&key).cloned()) {
-                    Some(pixels) => pixels,
-                    None => Arc::new(project.read(&image.id, slice)?),
+                let pixels = match self.images.remove(&key) {
+                    Some(pixels) => Ok(pixels),
+                    None => project.read(&image.id, slice).map(Arc::new),
                 };
+                match pixels {
+                    Ok(pixels) => of_image.push((key, pixels, labels)),
+                    Err(error) => failure = Some(error.to_string()),
+                }
+            }
+            let first = channels.unwrap_or(image.channels);
+            if failure.is_none() && !of_image.is_empty() && image.channels != first {
+                failure = Some(format!(
+                    "has {} channels, but the first image that is labelled has {first}; a network takes images of one kind",
+                    image.channels
+                ));
+            }
+            if let Some(reason) = failure {
+                skipped.push(Skipped { image: image.id.clone(), name: image.name.clone(), reason });
+                continue;
+            }
+            for (key, pixels, labels) in of_image {
                 bytes += size_of::<f32>() * pixels.len();
                 if bytes > MOST_BYTES {
                     return Err(Error::Mismatch(format!(
@@ -82,23 +195,31 @@ impl Gatherer {
                         MOST_BYTES >> 30
                     )));
                 }
-                kept.insert(key, Arc::clone(&pixels));
-                let (training, validation) = divided(project, &image.id, slice, labels, &aside)?;
-                present.extend(training.iter().filter(|label| **label != NO_LABEL));
                 let name = match image.slices {
                     1 => image.name.clone(),
-                    _ => format!("{} slice {slice}", image.name),
+                    _ => format!("{} slice {}", image.name, key.1),
                 };
-                slices.push(Slice { name, image: pixels, training, validation });
+                channels = Some(first);
+                images.insert(key, Arc::clone(&pixels));
+                slices.push(Slice { name, image: pixels, divided: labels });
             }
         }
-        self.images = kept;
-        Ok(Labelled { slices, present, seq, hash: hash.to_owned() })
+        (self.images, self.divided) = (images, divided);
+        let mut labelled = Labelled {
+            slices,
+            whole: [false; 256],
+            present: BTreeSet::new(),
+            seq: self.planes.seq,
+            hash: self.planes.hash.clone(),
+            rule,
+            skipped,
+        };
+        labelled.choose_classes();
+        Ok(labelled)
     }
 }
 
-/// The entries that are set aside, of all that were ever drawn, with their classes: what is undone keeps its place, so that no stroke
-/// that was trained on becomes one to score by.
+/// The entries that are set aside by their count, of all that were ever drawn, with their classes: what is undone keeps its place.
 fn set_aside(drawn: &[(u64, u8)]) -> BTreeSet<u64> {
     let mut counts = [0_usize; 256];
     let mut aside = BTreeSet::new();
@@ -112,17 +233,19 @@ fn set_aside(drawn: &[(u64, u8)]) -> BTreeSet<u64> {
     aside
 }
 
-/// Labels to train on, and those of strokes that are set aside, where there are some in the slice.
-fn divided(
+/// The labels of a slice, of which those of the strokes `aside` are set aside.
+fn by_strokes(
     project: &Project,
-    image: &str,
+    image: &Image,
     slice: usize,
-    labels: Array2<u8>,
+    plane: &Plane,
+    shown: &[u8; 256],
     aside: &BTreeSet<u64>,
-) -> Result<(Array2<u8>, Option<Array2<u8>>)> {
-    let strokes = project.strokes(image, slice)?;
+) -> Result<Divided> {
+    let labels = plane.division(shown).labels;
+    let strokes = project.strokes(&image.id, slice)?;
     if !strokes.iter().any(|stroke| aside.contains(&stroke.seq)) {
-        return Ok((labels, None));
+        return Ok(Divided::of(Division { labels, aside: None }));
     }
     let mut is_aside = Array2::from_elem(labels.dim(), false);
     for stroke in &strokes {
@@ -131,15 +254,42 @@ fn divided(
             is_aside.slice_mut(ndarray::s![run.y, run.start..run.end]).fill(value);
         }
     }
-    let (mut training, mut validation) = (labels.clone(), labels);
-    ndarray::Zip::from(&mut training).and(&mut validation).and(&is_aside).for_each(|train, score, &aside| {
-        *(if aside { train } else { score }) = NO_LABEL;
-    });
-    let has_some = validation.iter().any(|label| *label != NO_LABEL);
-    Ok((training, has_some.then_some(validation)))
+    Ok(Divided::of(Division { labels, aside: Some(is_aside) }))
+}
+
+impl Divided {
+    fn of(division: Division) -> Self {
+        let mut counts = [[0; 2]; 256];
+        match &division.aside {
+            None => division.labels.iter().for_each(|label| counts[usize::from(*label)][0] += 1),
+            Some(aside) => ndarray::Zip::from(&division.labels)
+                .and(aside)
+                .for_each(|label, aside| counts[usize::from(*label)][usize::from(*aside)] += 1),
+        }
+        let classes = (0..NO_LABEL).zip(counts).filter(|(_, count)| *count != [0; 2]);
+        Self { counts: classes.collect(), division }
+    }
 }
 
 impl Labelled {
+    /// Decides which classes are trained on as a whole: those of which more would be set aside than be left.
+    fn choose_classes(&mut self) {
+        let mut counts = [[0; 2]; 256];
+        for slice in &self.slices {
+            for (class, [trained, aside]) in &slice.divided.counts {
+                let count = &mut counts[usize::from(*class)];
+                *count = [count[0] + trained, count[1] + aside];
+            }
+        }
+        for (class, [trained, aside]) in (0..NO_LABEL).zip(counts) {
+            let whole = &mut self.whole[usize::from(class)];
+            *whole = aside > trained && self.rule != Rule::Strokes;
+            if trained > 0 || *whole {
+                self.present.insert(class);
+            }
+        }
+    }
+
     /// What is to be learnt: the classes `numbers`, with their names.
     pub(super) fn task(project: &Project, numbers: &BTreeSet<u8>) -> Task {
         let named = project.classes();
@@ -156,23 +306,31 @@ impl Labelled {
     /// are left out.
     ///
     /// # Errors
-    /// For images that differ in their channels, or whose numbers are not finite where they count.
+    /// For images whose numbers are not finite where they count.
     pub(super) fn sets(&self, numbers: &BTreeSet<u8>) -> Result<(Dataset, Option<Dataset>)> {
         let mut index = [UNLABELLED; 256];
         numbers.iter().zip(0..).for_each(|(&number, place)| index[usize::from(number)] = place);
-        let of = |labels: &Array2<u8>| labels.mapv(|label| index[usize::from(label)]);
-        let is_labelled = |classes: &Array2<u32>| classes.iter().any(|class| *class != UNLABELLED);
         let (mut training, mut validation) = (Vec::new(), Vec::new());
         for slice in &self.slices {
-            let add = |to: &mut Vec<Sample>, labels: &Array2<u8>| {
-                let classes = of(labels);
-                if is_labelled(&classes) {
-                    let image = slice.image.as_ref().clone();
-                    to.push(Sample::new(slice.name.clone(), image, Target::Classes(classes)));
+            let Division { labels, aside } = &slice.divided.division;
+            let part = |set_aside: bool| match aside {
+                None if set_aside => None,
+                None => Some(labels.mapv(|label| index[usize::from(label)])),
+                Some(aside) => {
+                    let of = |label: &u8, aside: &bool| {
+                        let label = usize::from(*label);
+                        if (*aside && !self.whole[label]) == set_aside { index[label] } else { UNLABELLED }
+                    };
+                    Some(ndarray::Zip::from(labels).and(aside).map_collect(of))
                 }
             };
-            add(&mut training, &slice.training);
-            slice.validation.iter().for_each(|labels| add(&mut validation, labels));
+            for (to, classes) in [(&mut training, part(false)), (&mut validation, part(true))] {
+                let classes = classes.filter(|all| all.iter().any(|class| *class != UNLABELLED));
+                to.extend(classes.map(|classes| {
+                    let image = slice.image.as_ref().clone();
+                    Sample::new(slice.name.clone(), image, Target::Classes(classes))
+                }));
+            }
         }
         let validation = match validation.is_empty() {
             true => None,
@@ -181,21 +339,25 @@ impl Labelled {
         Ok((Dataset::from_memory(training)?, validation))
     }
 
-    /// What tells these labels from others.
-    pub(super) fn version(&self) -> String {
+    /// The journal that these labels follow from.
+    pub(super) fn journal(&self) -> String {
         format!("journal {} {}", self.seq, self.hash)
+    }
+
+    /// What tells these labels from others, for the run: the journal, and how they are divided.
+    pub(super) fn version(&self) -> String {
+        let words = match &self.rule {
+            Rule::Strokes => Rule::Strokes.words(),
+            Rule::Regions { without } => {
+                let mut without = without.clone();
+                without.extend(self.skipped.iter().map(|skipped| skipped.image.clone()));
+                Rule::Regions { without }.words()
+            }
+        };
+        self.journal() + &words
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_fifth_stroke_of_a_class_is_set_aside_but_none_of_the_first_three() {
-        let drawn: Vec<(u64, u8)> = (1..=20).map(|seq| (seq, (seq % 2) as u8)).collect();
-        // The 4th and 9th of each class.
-        assert_eq!(set_aside(&drawn), [7, 8, 17, 18].into());
-        assert!(set_aside(&drawn[..6]).is_empty());
-    }
-}
+#[path = "labelled_tests.rs"]
+mod tests;

@@ -1,12 +1,14 @@
 //! The thread that trains: a run that takes new labels between two steps, and shows what it has learnt.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::Start;
-use super::labelled::{Gatherer, Labelled};
+use super::curve;
+use super::gains::Gains;
+use super::labelled::{Gatherer, Labelled, Skipped};
 use super::looking::ViewPredictor;
 use super::state::{Next, Shared};
 use crate::devices::{self, Device};
@@ -17,8 +19,6 @@ use crate::{Error, Result};
 
 /// More steps than anybody will make: a run ends when it is paused, or rests.
 const NO_END: u64 = 1 << 40;
-/// Steps after which training rests where no label is drawn.
-const REST_AFTER: u64 = 4000;
 /// The first steps after which the network is shown; then by time.
 const FIRST_SHOWN: [u64; 4] = [5, 15, 30, 60];
 /// The shortest time between two showings, and the share of the time that showing takes at most.
@@ -29,6 +29,8 @@ const SHOWN_FOR: Duration = Duration::from_millis(150);
 const LOOKED_FOR: Duration = Duration::from_millis(500);
 /// A point of the curve is kept after so many steps.
 const POINT_EVERY: u64 = 20;
+/// Between two times that labels are gathered, training goes on for so many times as long as that takes.
+const GATHER_SHARE: u32 = 2;
 /// Settings that say what layers a network has.
 const LAYERS: [&str; 6] = ["depth", "width", "dilations", "boundary", "stem", "slab"];
 /// The loss that is told is the mean of so many steps.
@@ -68,7 +70,7 @@ pub(super) fn work(shared: &Shared) {
 }
 
 /// The folder of the last run that was not forgotten, and the number of the next one.
-fn runs(shared: &Shared) -> (Option<PathBuf>, u64) {
+pub(super) fn runs(shared: &Shared) -> (Option<PathBuf>, u64) {
     let folder = shared.project.folder().join("runs");
     let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
     let number = |name: &str| name.strip_prefix("live-")?.parse::<u64>().ok();
@@ -92,7 +94,7 @@ fn open_last(shared: &Shared, looker: &mut ViewPredictor) -> Result<()> {
     let mut model = Model::read(&folder)?;
     // As the models that a run shows say it.
     let seen = model.provenance.get("labels").and_then(|labels| labels.rsplit(", ").next());
-    let seen = seen.and_then(|last| last.split_once(" from step")).map(|(seen, _)| seen.to_owned());
+    let seen = seen.and_then(|last| last.split_once(" from step")).map(|(seen, _)| journal_of(seen));
     if let (Some(seen), Some(name)) = (seen, folder.file_name()) {
         model.provenance.insert("journal".into(), seen);
         model.provenance.insert("run".into(), name.to_string_lossy().into_owned());
@@ -100,8 +102,20 @@ fn open_last(shared: &Shared, looker: &mut ViewPredictor) -> Result<()> {
     let step = model.provenance.get("steps").and_then(|text| text.parse().ok()).unwrap_or(1);
     looker.update(model.clone(), &devices::choose(&shared.device)?)?;
     shared.keep(Some(model));
-    shared.report(true, |status| (status.state, status.step) = ("paused", step));
+    let (curve, seconds) = curve::read(&folder);
+    let goes_on = shared.goes_on();
+    shared.report(true, |status| {
+        (status.state, status.step) = (if goes_on { "starting" } else { "paused" }, step);
+        if status.curve.is_empty() {
+            (status.curve, status.seconds) = (curve, seconds);
+        }
+    });
     Ok(())
+}
+
+/// The journal in what a run is told of labels, without how they are divided.
+fn journal_of(version: &str) -> String {
+    version.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// Trains until it is to end, or rests.
@@ -109,9 +123,16 @@ fn learn(shared: &Shared, start: &Start, looker: &mut ViewPredictor, gatherer: &
     let device = devices::choose(&shared.device)?;
     loop {
         let labelled = gatherer.gather(&shared.project)?;
+        let skipped = labelled.skipped.clone();
+        shared.report(false, |status| status.skipped = skipped);
         if labelled.present.len() < 2 {
-            let message = "paint a few strokes of at least two classes; training begins by itself then";
-            shared.rest(labelled.seq, message.into());
+            let message = match labelled.skipped.first() {
+                None => "paint a few strokes of at least two classes; training begins by itself then".into(),
+                Some(Skipped { name, reason, .. }) => format!(
+                    "without the images that cannot be used there are not labels of two classes; {name}: {reason}"
+                ),
+            };
+            shared.rest(labelled.seq, message);
             return Ok(());
         }
         let mut sitting = Sitting::begin(shared, start, &device, labelled)?;
@@ -123,10 +144,8 @@ fn learn(shared: &Shared, start: &Start, looker: &mut ViewPredictor, gatherer: &
         match ended {
             Ended::OtherClasses => {}
             Ended::Rests(seq) => {
-                let message = format!(
-                    "no label was drawn for {REST_AFTER} steps: training rests, and goes on with the next stroke"
-                );
-                shared.rest(seq, message);
+                let message = "with these labels the network becomes no better any more: training rests, and goes on with the next stroke";
+                shared.rest(seq, message.into());
                 return Ok(());
             }
             Ended::Stopped => {
@@ -199,6 +218,10 @@ impl<'a> Sitting<'a> {
         wanted.into_iter().try_for_each(|(name, text)| settings.set(name, text))?;
         without_limits(&mut settings);
         shared.clear_results();
+        shared.report(true, |status| {
+            (status.step, status.seconds, status.loss, status.score) = (0, 0.0, None, None);
+            status.curve.clear();
+        });
         let numbers = labelled.present.clone();
         let (training, validation) = labelled.sets(&numbers)?;
         let task = Labelled::task(&shared.project, &numbers);
@@ -220,7 +243,7 @@ impl<'a> Sitting<'a> {
                 status.score = None;
             }
         });
-        let ends = Cell::new(false);
+        let (ends, gains) = (Cell::new(false), RefCell::new(Gains::new()));
         let mut drawing = Drawing {
             shared,
             prepared,
@@ -230,18 +253,21 @@ impl<'a> Sitting<'a> {
             looker,
             gatherer,
             seq,
-            version: labelled.version(),
+            journal: labelled.journal(),
             run: self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned(),
             // The run is told at once which labels these are, so that it is known from its first step on.
             given: Some(prepared.labels_called(labelled.version())),
             relabelled_at: 0,
+            gathered: Instant::now(),
+            gathering: Duration::ZERO,
             other_classes: false,
             rests: false,
             ends: &ends,
+            gains: &gains,
             shown: Instant::now(),
             showing: Duration::ZERO,
         };
-        let mut reporter = Reporter::new(shared, &ends);
+        let mut reporter = Reporter::new(shared, &ends, &gains);
         let run = Run::new(self.settings.clone(), prepared).on(self.device).save_in(&self.folder);
         let run = if self.goes_on { run.resume_relabelled() } else { run };
         let outcome = run.watched_by(&mut reporter).in_session(&mut drawing).train()?;
@@ -264,9 +290,9 @@ fn without_limits(settings: &mut Settings) {
 
 fn note(has_score: bool) -> String {
     if has_score {
-        "mean IoU on strokes that are set aside and not trained on (every fifth of a class)".into()
+        "mean IoU on labels that are set aside and not trained on (one of five parts of each image)".into()
     } else {
-        "no score yet: from the fourth stroke of a class on, some are set aside for it".into()
+        "no score yet: labels in one of five parts of each image are set aside for it; paint in several places".into()
     }
 }
 
@@ -281,17 +307,21 @@ struct Drawing<'a> {
     gatherer: &'a mut Gatherer,
     /// The last entry of the journal that the labels follow from.
     seq: u64,
-    /// What tells the labels from others.
-    version: String,
+    /// The journal that they follow from.
+    journal: String,
     /// The name of the run's folder.
     run: String,
     given: Option<Relabelled>,
     /// The step before which labels came last.
     relabelled_at: u64,
+    /// When labels were gathered last, and how long that took.
+    gathered: Instant,
+    gathering: Duration,
     other_classes: bool,
     rests: bool,
     /// Whether what is drawn ends the run, which the watcher does.
     ends: &'a Cell<bool>,
+    gains: &'a RefCell<Gains>,
     shown: Instant,
     /// How long showing took.
     showing: Duration,
@@ -300,38 +330,23 @@ struct Drawing<'a> {
 impl Session for Drawing<'_> {
     fn labels(&mut self, step: u64) -> Result<Option<Relabelled>> {
         if let Some(given) = self.given.take() {
-            self.relabelled_at = step;
+            self.begin(step);
             return Ok(Some(given));
         }
         // What a run begins with is what it is prepared for: later strokes wait for its first step.
         if step == 1 || self.shared.project.journal_state().0 == self.seq {
-            self.rests |= step - self.relabelled_at.min(step) >= REST_AFTER;
+            self.rests |= self.gains.borrow().may_rest(step);
             self.ends.set(self.ends.get() || self.rests);
             return Ok(None);
         }
-        let labelled = self.gatherer.gather(&self.shared.project)?;
-        self.seq = labelled.seq;
-        if labelled.present.len() < 2 {
-            // Nearly all was undone: the network goes on with what it had.
+        // However fast strokes come, most of the time is for training.
+        if self.gathered.elapsed() < self.gathering * GATHER_SHARE {
             return Ok(None);
         }
-        if !labelled.present.is_subset(self.numbers) {
-            self.other_classes = true;
-            self.ends.set(true);
-            return Ok(None);
-        }
-        (self.relabelled_at, self.version) = (step, labelled.version());
-        let (training, validation) = labelled.sets(self.numbers)?;
-        let has_score = validation.is_some();
-        let relabelled = self.prepared.relabel(self.settings, training, validation, self.version.clone())?;
-        self.shared.report(true, |status| {
-            status.journal_seq = labelled.seq;
-            status.score_note = note(has_score);
-            if !has_score {
-                status.score = None;
-            }
-        });
-        Ok(Some(relabelled))
+        let start = Instant::now();
+        let relabelled = self.relabelled(step);
+        (self.gathered, self.gathering) = (Instant::now(), start.elapsed());
+        relabelled
     }
 
     fn stepped(&mut self, step: u64, network: &mut Snapshot<'_>) -> Result<()> {
@@ -341,7 +356,7 @@ impl Session for Drawing<'_> {
         if FIRST_SHOWN.contains(&since) || is_due || is_searched {
             let start = Instant::now();
             let mut model = network.model()?;
-            model.provenance.insert("journal".into(), self.version.clone());
+            model.provenance.insert("journal".into(), self.journal.clone());
             model.provenance.insert("run".into(), self.run.clone());
             self.looker.update(model.clone(), self.device)?;
             self.shared.keep(Some(model));
@@ -355,10 +370,49 @@ impl Session for Drawing<'_> {
     }
 }
 
+impl Drawing<'_> {
+    /// Other labels hold from the step `step` on.
+    fn begin(&mut self, step: u64) {
+        self.relabelled_at = step;
+        self.gains.borrow_mut().begin(step);
+    }
+
+    /// The labels as they are now; `None` where the run goes on with those that it has.
+    fn relabelled(&mut self, step: u64) -> Result<Option<Relabelled>> {
+        let labelled = self.gatherer.gather(&self.shared.project)?;
+        self.seq = labelled.seq;
+        let skipped = labelled.skipped.clone();
+        self.shared.report(false, |status| status.skipped = skipped);
+        if labelled.present.len() < 2 {
+            // Nearly all was undone: the network goes on with what it had.
+            return Ok(None);
+        }
+        if !labelled.present.is_subset(self.numbers) {
+            self.other_classes = true;
+            self.ends.set(true);
+            return Ok(None);
+        }
+        self.begin(step);
+        self.journal = labelled.journal();
+        let (training, validation) = labelled.sets(self.numbers)?;
+        let has_score = validation.is_some();
+        let relabelled = self.prepared.relabel(self.settings, training, validation, labelled.version())?;
+        self.shared.report(true, |status| {
+            status.journal_seq = labelled.seq;
+            status.score_note = note(has_score);
+            if !has_score {
+                status.score = None;
+            }
+        });
+        Ok(Some(relabelled))
+    }
+}
+
 /// Tells how training goes.
 struct Reporter<'a> {
     shared: &'a Shared,
     ends: &'a Cell<bool>,
+    gains: &'a RefCell<Gains>,
     losses: VecDeque<f32>,
     started: Instant,
     /// Seconds of training before this sitting.
@@ -367,9 +421,10 @@ struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    fn new(shared: &'a Shared, ends: &'a Cell<bool>) -> Self {
+    fn new(shared: &'a Shared, ends: &'a Cell<bool>, gains: &'a RefCell<Gains>) -> Self {
         let seconds = shared.status().seconds;
-        Self { shared, ends, losses: VecDeque::new(), started: Instant::now(), seconds, first_step: None }
+        let losses = VecDeque::new();
+        Self { shared, ends, gains, losses, started: Instant::now(), seconds, first_step: None }
     }
 }
 
@@ -383,9 +438,15 @@ impl Watcher for Reporter<'_> {
         }
         let count = self.losses.len();
         let loss = (count > 0).then(|| f64::from(self.losses.iter().sum::<f32>()) / count as f64);
+        loss.iter().for_each(|loss| self.gains.borrow_mut().loss(report.step, *loss));
         let here = self.started.elapsed().as_secs_f64();
+        let is_first = self.first_step.is_none();
         let steps = report.step - *self.first_step.get_or_insert(report.step);
         self.shared.report(false, |status| {
+            if is_first {
+                // A run that was killed goes on from its last checkpoint.
+                status.curve.retain(|(step, ..)| *step < report.step);
+            }
             if status.state == "starting" {
                 status.state = "running";
             }
@@ -404,6 +465,7 @@ impl Watcher for Reporter<'_> {
     fn epoch(&mut self, epoch: &Epoch) -> Flow {
         let score = epoch.metrics.iter().find(|(name, _)| name == "mean_iou").map(|(_, score)| *score);
         if let Some(score) = score.filter(|score| score.is_finite()) {
+            self.gains.borrow_mut().score(epoch.step, score);
             self.shared.report(false, |status| {
                 status.score = Some(score);
                 let loss = status.loss.unwrap_or(epoch.training_loss);

@@ -4,12 +4,16 @@
 //! what is noted in the shared state, which the threads that answer pages change.
 //!
 //! - `state`: what the threads have in common.
-//! - `labelled`: labels as training takes them, and strokes that are set aside to score by.
+//! - `labelled`: labels as training takes them, and those that are set aside to score by.
+//! - `curve`: the curve of a run of an earlier server.
+//! - `gains`: whether training still makes the network better.
 //! - `learning`: the thread; a run that takes labels between two steps.
 //! - `looking`: the network applied to what people look at; where it is least sure.
 //! - `repeat`: the same training once more, from the journal ([`repeat()`]).
 //! - `results`: what it gave, in tiles.
 
+mod curve;
+mod gains;
 mod labelled;
 mod learning;
 mod looking;
@@ -31,6 +35,7 @@ use crate::training::Settings;
 use crate::{Error, Result};
 use state::Shared;
 
+pub use labelled::Skipped;
 pub use repeat::repeat;
 pub use results::{Tile, What};
 
@@ -48,6 +53,20 @@ pub enum Depth {
 }
 
 impl Depth {
+    /// The word for it, as pages and projects write it.
+    fn word(self) -> &'static str {
+        match self {
+            Depth::Auto => "auto",
+            Depth::Small => "small",
+            Depth::Large => "large",
+        }
+    }
+
+    /// That of a word; `None` for others.
+    fn of(word: &str) -> Option<Self> {
+        [Depth::Auto, Depth::Small, Depth::Large].into_iter().find(|depth| depth.word() == word)
+    }
+
     /// How many layers; `None` for what suits the labels.
     fn layers(self) -> Option<usize> {
         match self {
@@ -77,6 +96,8 @@ pub struct Status {
     pub state: &'static str,
     /// What there is to say of it.
     pub message: Option<String>,
+    /// How deep the network is.
+    pub depth: Depth,
     /// Steps made.
     pub step: u64,
     /// Seconds of training.
@@ -85,7 +106,7 @@ pub struct Status {
     pub steps_a_second: f64,
     /// The loss, lately.
     pub loss: Option<f64>,
-    /// The mean intersection over union on strokes that were set aside.
+    /// The mean intersection over union on labels that were set aside.
     pub score: Option<f64>,
     /// What the score is of.
     pub score_note: String,
@@ -95,6 +116,8 @@ pub struct Status {
     pub model: bool,
     /// What was chosen, in lines.
     pub chosen: Vec<String>,
+    /// Images that are labelled, but cannot be trained on.
+    pub skipped: Vec<Skipped>,
     /// Step, loss and score.
     pub curve: Vec<(u64, f64, Option<f64>)>,
 }
@@ -125,6 +148,7 @@ impl Status {
         Self {
             state: "idle",
             message: None,
+            depth: Depth::Auto,
             step: 0,
             seconds: 0.0,
             steps_a_second: 0.0,
@@ -134,6 +158,7 @@ impl Status {
             journal_seq: 0,
             model: false,
             chosen: Vec::new(),
+            skipped: Vec::new(),
             curve: Vec::new(),
         }
     }
@@ -150,9 +175,16 @@ pub struct Live {
 }
 
 impl Live {
-    /// For `project`, on the device that is asked for; what happens is told to `events`.
+    /// For `project`, on the device that is asked for; what happens is told to `events`. A network that was trained when the project was
+    /// closed is trained on.
     pub fn new(project: Arc<Project>, events: Events, device: String) -> Self {
         let shared = Arc::new(Shared::new(project, events, device));
+        if let (Some(kept), true) = (kept(&shared.project), shared.project.training().1) {
+            match checked(&kept) {
+                Ok(()) => shared.start(kept),
+                Err(error) => log::warn!("training does not go on by itself: {error}"),
+            }
+        }
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("training".into()).spawn(move || {
             let work = std::panic::AssertUnwindSafe(|| learning::work(&own));
@@ -173,36 +205,50 @@ impl Live {
     /// Starts training, or goes on with it.
     ///
     /// # Errors
-    /// [`Error::Setting`] for settings that cannot be used.
+    /// [`Error::Setting`] for settings that cannot be used; [`Error::Output`] where they cannot be kept.
     pub fn start(&self, wish: Start) -> Result<()> {
-        let mut settings = Settings::in_memory(TaskKind::Segment);
-        settings.depth = wish.depth.layers();
-        wish.settings.iter().try_for_each(|(name, text)| settings.set(name, text))?;
-        if let Some(name) = wish.settings.keys().find(|name| ASIDE.contains(&name.as_str())) {
-            let wanted = "the page sets strokes aside by itself to score the network; leave it out";
-            return Err(Error::setting(name, "given", wanted));
-        }
-        settings.validate()?;
+        checked(&wish)?;
+        self.shared.project.keep_training(wish.depth.word(), true, wish.settings.clone())?;
         self.shared.start(wish);
         Ok(())
+    }
+
+    /// Why the network that there is cannot be trained on as is wished; `None` where it can be, and where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn conflict(&self, wish: &Start) -> Result<Option<String>> {
+        checked(wish)?;
+        let Some(kept) = kept(&self.shared.project).filter(|kept| kept != wish) else { return Ok(None) };
+        if self.shared.model().is_none() && learning::runs(&self.shared).0.is_none() {
+            return Ok(None);
+        }
+        let mut parts = vec![format!("depth {}", kept.depth.word())];
+        parts.extend(kept.settings.iter().map(|(name, text)| format!("{name} {text}")));
+        Ok(Some(format!(
+            "the network that there is was started with other settings: {}; choose these to train it on, or start anew",
+            parts.join(", ")
+        )))
     }
 
     /// Pauses training.
     ///
     /// # Errors
-    /// None.
+    /// [`Error::Output`] where it cannot be kept that it pauses.
     pub fn pause(&self) -> Result<()> {
         self.shared.pause();
-        Ok(())
+        let project = &self.shared.project;
+        project.keep_training(&project.training().0, false, project.settings())
     }
 
     /// Forgets the network, so that the next start is from nothing. The folder of its run stays.
     ///
     /// # Errors
-    /// None.
+    /// [`Error::Output`] where it cannot be kept that there is none.
     pub fn forget(&self) -> Result<()> {
         self.shared.forget();
-        Ok(())
+        let project = &self.shared.project;
+        project.keep_training("", false, project.settings())
     }
 
     /// How training goes.
@@ -285,6 +331,26 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// How training was started last in a project; `None` where it was not.
+fn kept(project: &Project) -> Option<Start> {
+    Some(Start { depth: Depth::of(&project.training().0)?, settings: project.settings() })
+}
+
+/// Checks the settings of a start.
+///
+/// # Errors
+/// [`Error::Setting`] for settings that cannot be used.
+fn checked(wish: &Start) -> Result<()> {
+    let mut settings = Settings::in_memory(TaskKind::Segment);
+    settings.depth = wish.depth.layers();
+    wish.settings.iter().try_for_each(|(name, text)| settings.set(name, text))?;
+    if let Some(name) = wish.settings.keys().find(|name| ASIDE.contains(&name.as_str())) {
+        let wanted = "the page sets labels aside by itself to score the network; leave it out";
+        return Err(Error::setting(name, "given", wanted));
+    }
+    settings.validate()
 }
 
 /// The file for `model`: by the journal that it has seen, and its steps.

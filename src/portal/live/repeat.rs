@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use log::info;
 
-use super::labelled::{Gatherer, Labelled};
+use super::labelled::{Gatherer, Labelled, Rule};
 use crate::devices::Device;
 use crate::network::Model;
 use crate::portal::project::Project;
@@ -52,7 +52,7 @@ pub fn repeat(
     let mut gatherer = Gatherer::default();
     let mut labels = BTreeMap::new();
     let mut first = None;
-    for (step, seq, hash) in &recipe.labels {
+    for (step, seq, hash, rule) in &recipe.labels {
         let past = Project::as_of(folder, hash)?;
         if past.journal_state().0 != *seq {
             return Err(Error::Mismatch(format!(
@@ -60,7 +60,7 @@ pub fn repeat(
                 path.display()
             )));
         }
-        let found = gatherer.gather(&past)?;
+        let found = gatherer.gather_again(&past, rule)?;
         if first.is_none() {
             let (training, validation) = found.sets(&numbers)?;
             first = Some((training, validation, Labelled::task(&past, &numbers)));
@@ -141,8 +141,8 @@ fn find(project: &Path, journal: &str, wanted: Option<u64>) -> Result<(PathBuf, 
 struct Recipe {
     run: PathBuf,
     steps: u64,
-    /// The steps from which on labels held, with the entry of the journal that they follow from, and its hash.
-    labels: Vec<(u64, u64, String)>,
+    /// The steps from which on labels held, with the entry of the journal that they follow from, its hash, and how they were divided.
+    labels: Vec<(u64, u64, String, Rule)>,
 }
 
 impl Recipe {
@@ -154,12 +154,16 @@ impl Recipe {
             return Err(unclear());
         }
         let models = path.parent().and_then(Path::parent).ok_or_else(unclear)?;
-        // Such as "journal 7 5ac1 from step 1, journal 9 77d0 from step 150".
+        // Such as "journal 7 5ac1 by-region from step 1, journal 9 77d0 by-region without i3 from step 150"; earlier versions say
+        // nothing of how they were divided.
         let labels = entry("labels")?.split(", ").map(|part| {
             let words: Vec<&str> = part.split(' ').collect();
-            let ["journal", seq, hash, "from", "step", step] = words[..] else { return Err(unclear()) };
+            let ["journal", seq, hash, rule @ .., "from", "step", step] = words.as_slice() else {
+                return Err(unclear());
+            };
+            let rule = Rule::of(rule).ok_or_else(unclear)?;
             let number = |text: &str| text.parse::<u64>().map_err(|_| unclear());
-            Ok((number(step)?, number(seq)?, hash.to_owned()))
+            Ok((number(step)?, number(seq)?, (*hash).to_owned(), rule))
         });
         let labels = labels.collect::<Result<Vec<_>>>()?;
         let steps = entry("steps")?.parse().map_err(|_| unclear())?;

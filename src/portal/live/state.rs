@@ -132,6 +132,7 @@ impl Shared {
     pub(super) fn start(&self, start: Start) {
         let mut inner = self.inner();
         inner.wanted.trains = true;
+        inner.status.depth = start.depth;
         inner.wanted.start = start;
         inner.rests_at = None;
         inner.status.state = "starting";
@@ -247,7 +248,7 @@ impl Shared {
     pub(super) fn report(&self, at_once: bool, change: impl FnOnce(&mut Status)) {
         let mut inner = self.inner();
         change(&mut inner.status);
-        if inner.status.curve.len() > MOST_POINTS {
+        while inner.status.curve.len() > MOST_POINTS {
             let mut place = 0;
             inner.status.curve.retain(|_| {
                 place += 1;

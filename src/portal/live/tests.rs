@@ -112,9 +112,8 @@ fn strokes_are_learnt_as_they_are_drawn_and_a_restart_goes_on() {
     until(&live, "shows three classes", |_| {
         right(&live, 0..150, halves) > 0.9 && right(&live, 165..192, |_| 2) > 0.95
     });
-    // Strokes from the fourth on give a score.
-    for row in 0..4 {
-        let y = 50.0 + 20.0 * f64::from(row);
+    // Those in the first of the four regions give a score, once there are others.
+    for y in [50.0, 135.0, 145.0, 155.0] {
         draw(&project, &live, Some(0), [[10.0, y], [60.0, y]]);
         draw(&project, &live, Some(1), [[130.0, y], [180.0, y]]);
     }
@@ -169,6 +168,39 @@ fn strokes_are_learnt_as_they_are_drawn_and_a_restart_goes_on() {
     until(&live, "starts anew", |status| {
         status.state == "running" && (1..paused.step).contains(&status.step)
     });
+}
+
+#[test]
+fn training_goes_on_by_itself_as_it_was_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = {
+        let project = project(folder.path());
+        let live = Live::new(Arc::clone(&project), Events::default(), "cpu".into());
+        draw(&project, &live, Some(0), [[10.0, 20.0], [80.0, 25.0]]);
+        draw(&project, &live, Some(1), [[110.0, 20.0], [180.0, 25.0]]);
+        assert_eq!(live.conflict(&small()).unwrap(), None);
+        live.start(small()).unwrap();
+        until(&live, "learns", |status| status.step >= 60 && status.model && status.curve.len() > 2)
+    };
+    // The server ends while it trains, and starts again.
+    let project = project(folder.path());
+    let live = Live::new(Arc::clone(&project), Events::default(), "cpu".into());
+    let on = until(&live, "goes on by itself", |status| status.state == "running" && status.step > 0);
+    assert!(on.curve.first().is_some_and(|(step, ..)| *step < first.step) && on.seconds > 0.0, "{on:?}");
+    // The network is not another one by another choice.
+    let large = Start { depth: Depth::Large, ..small() };
+    let problem = live.conflict(&large).unwrap().unwrap();
+    assert!(problem.contains("depth auto, crop 96, depth 5, lr 0.01; choose these"), "{problem}");
+    assert_eq!(live.conflict(&small()).unwrap(), None);
+    live.forget().unwrap();
+    until(&live, "forgets", |status| status.state == "idle" && !status.model && status.curve.is_empty());
+    assert_eq!(live.conflict(&large).unwrap(), None);
+    drop(live);
+    drop(project);
+    // What was paused or forgotten stays so.
+    let live = Live::new(self::project(folder.path()), Events::default(), "cpu".into());
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(live.status().state, "idle");
 }
 
 #[test]

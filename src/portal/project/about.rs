@@ -29,6 +29,12 @@ pub(super) struct About {
     pub(super) name: String,
     /// The number of the next image: those of images that were taken out are not used again.
     pub(super) next_image: u64,
+    /// Whether the network is trained while the project is open.
+    #[serde(default)]
+    pub(super) trains: bool,
+    /// How deep the network is that was asked for; empty where none was.
+    #[serde(default)]
+    pub(super) depth: String,
     /// Settings of training by name, as text.
     #[serde(default)]
     pub(super) training: BTreeMap<String, String>,
@@ -72,9 +78,9 @@ pub struct Image {
     pub slices: usize,
     /// Numbers of each pixel.
     pub channels: usize,
-    /// The smallest number.
+    /// The smallest number that is shown: but for a few that are far from all others, the smallest of all.
     pub lowest: f64,
-    /// The largest number.
+    /// The largest number that is shown.
     pub highest: f64,
     /// The 1st percentile.
     pub low: f64,
@@ -138,6 +144,8 @@ impl About {
             id: random_id(),
             name,
             next_image: 1,
+            trains: false,
+            depth: String::new(),
             training: BTreeMap::new(),
             classes: Vec::new(),
             images: Vec::new(),

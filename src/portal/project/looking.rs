@@ -1,4 +1,4 @@
-//! Tiles, labels and strokes, for pages and for training.
+//! Tiles, labels and strokes, for pages.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(in crate::portal) struct LabelTile {
 }
 
 /// What labels become that are shown: those of classes that were removed are none.
-fn shown(history: &History) -> [u8; 256] {
+pub(super) fn shown(history: &History) -> [u8; 256] {
     let mut table = [UNLABELLED; 256];
     history.classes().for_each(|class| table[usize::from(class.class)] = class.class);
     table
@@ -139,7 +139,7 @@ impl Project {
         state.with_labels(self, |labels, given| Ok((labels.plane(given, id, slice)?.part(part, &table), seq)))
     }
 
-    /// How many pixels of an image are labelled.
+    /// How many pixels of an image are labelled. Of a stack, a slice whose labels were not looked at yet stands for one pixel.
     ///
     /// # Errors
     /// As [`Project::labels`].
@@ -149,8 +149,7 @@ impl Project {
 
     /// The slices of an image that entries paint, in order.
     pub fn painted_slices(&self, id: &str) -> Vec<usize> {
-        self.state()
-            .with_labels(self, |labels, given| labels.slices_with_entries(given, id).into_iter().collect())
+        self.state().with_labels(self, |labels, given| labels.slices_with_entries(given, id))
     }
 
     /// The entries that paint a slice and are not undone, in order. One that lays labels over gives a [`Painted`] for each class.

@@ -5,7 +5,8 @@
 //! - `places`: which folders images may be taken from.
 //! - `images`: images that are added and taken out.
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
-//! - `looking`: tiles, labels and strokes, for pages and for training.
+//! - `looking`: tiles, labels and strokes, for pages.
+//! - `planes`: the labels of all slices at one moment, for training.
 //! - `exchange`: labels to files. `imports`: labels from files, and which class each value stands for.
 //! - `written`: which labels these files have, also after a crash.
 
@@ -17,6 +18,7 @@ mod images;
 mod imports;
 mod looking;
 mod places;
+mod planes;
 mod written;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -30,6 +32,7 @@ pub(in crate::portal) use again::Seen;
 pub(in crate::portal) use drawing::{Done, SERVER};
 pub(in crate::portal) use imports::{Laid, Meanings, meanings};
 pub use looking::Painted;
+pub(in crate::portal) use planes::Planes;
 
 use about::About;
 use places::Places;
@@ -298,12 +301,29 @@ impl Project {
         self.state().about.training.clone()
     }
 
-    /// Keeps settings of training.
+    /// How training was started last: the word for how deep the network is, which is empty where there was no start, and whether
+    /// it is to go on.
+    pub fn training(&self) -> (String, bool) {
+        let state = self.state();
+        (state.about.depth.clone(), state.about.trains)
+    }
+
+    /// Keeps how training was started: how deep the network is, whether it is trained, and the settings.
     ///
     /// # Errors
-    /// [`Error::Output`] where they cannot be written.
-    pub fn keep_settings(&self, settings: std::collections::BTreeMap<String, String>) -> Result<()> {
-        self.change_about(|about| about.training = settings)
+    /// [`Error::Output`] where that cannot be written.
+    pub fn keep_training(
+        &self,
+        depth: &str,
+        trains: bool,
+        settings: std::collections::BTreeMap<String, String>,
+    ) -> Result<()> {
+        if self.training() == (depth.to_owned(), trains) && self.settings() == settings {
+            return Ok(());
+        }
+        self.change_about(|about| {
+            (about.depth, about.trains, about.training) = (depth.to_owned(), trains, settings);
+        })
     }
 
     /// The number and the hash of the last entry of the journal; 0 and nothing before the first.

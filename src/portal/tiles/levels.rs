@@ -64,7 +64,7 @@ pub(super) fn made_smaller(mut plane: Array2<f32>, levels: u32) -> Array2<f32> {
     plane
 }
 
-/// How numbers become 16 bits: 0 at `lowest`, 65535 at `highest`, and rounded between them.
+/// How numbers become 16 bits: 0 at `lowest` and below, 65535 at `highest` and above, and rounded between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
     pub(super) lowest: f64,

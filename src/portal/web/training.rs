@@ -40,7 +40,11 @@ pub(super) async fn act(State(app): AppState, body: Bytes) -> Answer {
             Action::Start { depth, settings } => {
                 let settings = settings.into_iter().map(|(name, value)| Ok((name, text_of(value)?)));
                 let settings = settings.collect::<Answer<_>>()?;
-                app.live.start(Start { depth, settings })?;
+                let start = Start { depth, settings };
+                if let Some(problem) = app.live.conflict(&start)? {
+                    return Err(Problem::conflict(problem));
+                }
+                app.live.start(start)?;
             }
             Action::Pause {} => app.live.pause()?,
             Action::Forget {} => app.live.forget()?,
