@@ -53,7 +53,7 @@ pub struct VoxelSize {
     pub y: f64,
     /// From one column to the next.
     pub x: f64,
-    /// The unit of all three, such as `µm`.
+    /// The unit of all three, such as `µm`; `pixel` where a file has sizes without a unit.
     pub unit: String,
 }
 

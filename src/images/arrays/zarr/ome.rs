@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::metadata::Attributes;
-use crate::images::units::{factor, sign};
+use crate::images::units::{PIXEL, factor, sign};
 use crate::images::volume::VoxelSize;
 
 /// An image in several sizes.
@@ -160,22 +160,24 @@ fn product(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
     }
 }
 
-/// The size of a pixel; `None` where the file does not say it in a unit.
+/// The size of a pixel, in [`PIXEL`] where the file has sizes without a unit, as ome-zarr writes them; `None` where it says nothing.
 fn voxel_size(axes: &[Axis<'_>], letters: &[char], scale: &[f64]) -> Option<VoxelSize> {
     let of = |letter: char| {
         let place = letters.iter().position(|other| *other == letter)?;
         let size = scale.get(place).copied().filter(|size| size.is_finite() && *size > 0.0)?;
-        Some((size, axes[place].unit.map(sign).filter(|unit| !unit.is_empty() && *unit != "pixel")))
+        Some((size, axes[place].unit.map(sign).filter(|unit| !unit.is_empty() && *unit != PIXEL)))
     };
     let ((x, unit), (y, unit_of_y)) = (of('X')?, of('Y')?);
-    let unit = unit?;
+    let unit = unit.unwrap_or(PIXEL);
     let y = y * factor(unit_of_y.unwrap_or(unit), unit)?;
     // Nothing tells the distance of slices of a plane; cubes are the least surprising.
     let z = match of('Z') {
         Some((z, unit_of_z)) => z * factor(unit_of_z.unwrap_or(unit), unit)?,
         None => y,
     };
-    Some(VoxelSize { z, y, x, unit: unit.to_owned() })
+    // Everywhere 1, and of no unit, is what is written where nothing is known.
+    let says_something = unit != PIXEL || [z, y, x].iter().any(|size| *size != 1.0);
+    says_something.then(|| VoxelSize { z, y, x, unit: unit.to_owned() })
 }
 
 #[cfg(test)]
@@ -209,6 +211,25 @@ mod tests {
         assert_eq!(found.axes, Some(vec!['C', 'Z', 'Y', 'X']));
         assert_eq!(found.levels[0], Level { path: "0".into(), voxel_size: size(0.5, 1.0, 0.25) });
         assert_eq!(found.levels[1].voxel_size, None);
+    }
+
+    #[test]
+    fn scales_without_a_unit_are_in_pixels() {
+        let of = |scale: [f64; 3], unit: &str| {
+            let axis = |name: &str| match unit {
+                "" => json!({"name": name, "type": "space"}),
+                unit => json!({"name": name, "type": "space", "unit": unit}),
+            };
+            let changes = json!([{"type": "scale", "scale": scale}]);
+            let dataset = json!({"path": "0", "coordinateTransformations": changes});
+            let found = image(json!({"axes": [axis("z"), axis("y"), axis("x")], "datasets": [dataset]}));
+            found.levels[0].voxel_size.clone()
+        };
+        let in_pixels = |z, y, x| Some(VoxelSize { z, y, x, unit: PIXEL.into() });
+        assert_eq!(of([2.0, 0.7, 0.5], ""), in_pixels(2.0, 0.7, 0.5));
+        assert_eq!(of([1.0, 2.0, 2.0], "pixel"), in_pixels(1.0, 2.0, 2.0));
+        assert_eq!(of([1.0; 3], ""), None);
+        assert_eq!(of([1.0; 3], "micrometer"), size(1.0, 1.0, 1.0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::planes::chunk_side;
 use super::shared::{MADE_BY, WORK};
 use crate::images::source::{SampleKind, SampleType};
 use crate::images::stack::ClassLook;
-use crate::images::units::spelled_out;
+use crate::images::units::{PIXEL, spelled_out};
 use crate::images::volume::VoxelSize;
 
 /// Which version of OME-Zarr is written.
@@ -117,11 +117,11 @@ impl OmeVersion {
             match (letter, size) {
                 ('T', _) => json!({"name": name, "type": "time"}),
                 ('C', _) => json!({"name": name, "type": "channel"}),
-                (_, Some(size)) => {
+                (_, Some(size)) if size.unit != PIXEL => {
                     let unit = spelled_out(&size.unit).unwrap_or(&size.unit);
                     json!({"name": name, "type": "space", "unit": unit})
                 }
-                (_, None) => json!({"name": name, "type": "space"}),
+                _ => json!({"name": name, "type": "space"}),
             }
         };
         let scale = |level: usize| -> Vec<f64> {

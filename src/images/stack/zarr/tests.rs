@@ -6,7 +6,7 @@ use crate::images::StackLayout;
 use crate::images::arrays::{OpenArray, Wanted, open};
 use crate::images::source::{SampleKind, SampleType};
 use crate::images::stack::ClassLook;
-use crate::images::units::MICROMETRE;
+use crate::images::units::{MICROMETRE, PIXEL};
 use crate::images::volume::VoxelSize;
 
 const VERSIONS: [OmeVersion; 2] = [OmeVersion::V04, OmeVersion::V05];
@@ -95,6 +95,23 @@ fn names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[test]
+fn sizes_without_a_unit_stay_without_one() {
+    for version in VERSIONS {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zarr");
+        let size = VoxelSize { z: 2.0, y: 0.5, x: 0.25, unit: PIXEL.into() };
+        let layout = StackLayout::with(&[('Z', 3)], Some(size.clone()));
+        let stack = TypedStack { layout, ..stack(&path, Extent::new(3, 8, 9), 1, FLOAT, &[('Z', 3)]) };
+        write(&stack, version);
+        assert_eq!(read(&path, None, 0).voxel_size(), Some(&size));
+        let group = std::fs::read_dir(&path).unwrap().filter_map(|entry| {
+            std::fs::read_to_string(entry.unwrap().path()).ok().filter(|text| text.contains("multiscales"))
+        });
+        assert!(group.into_iter().all(|text| !text.contains("\"unit\"")));
+    }
 }
 
 #[test]
