@@ -7,6 +7,8 @@ pub(super) enum Space {
     Nifti(NiftiSpace),
     /// MRC: where the first pixel lies along x, y and z, in Å.
     Mrc([f64; 3]),
+    /// OME-Zarr: where the first pixel lies along x, y and z, in the unit of its size.
+    Ome([f64; 3]),
 }
 
 /// What a NIfTI header says, by the names that the format has; x, y and z are columns, rows and slices here.
@@ -40,7 +42,7 @@ impl Space {
                 }
                 nifti.rows.iter_mut().for_each(|row| row[3] += row[2] * steps);
             }
-            Space::Mrc(origin) => origin[2] += distance * steps,
+            Space::Mrc(origin) | Space::Ome(origin) => origin[2] += distance * steps,
         }
         self
     }
@@ -48,7 +50,7 @@ impl Space {
     /// Where the first pixel lies along x, y and z, in the unit of the header, where axes are neither turned nor mirrored.
     pub(super) fn origin(&self) -> Option<[f64; 3]> {
         match self {
-            Space::Mrc(origin) => Some(*origin),
+            Space::Mrc(origin) | Space::Ome(origin) => Some(*origin),
             Space::Nifti(nifti) if nifti.sform_code > 0 => {
                 let is_straight = (0..3).all(|row| {
                     (0..3).all(|axis| {
@@ -105,6 +107,7 @@ mod tests {
         assert!(near, "{:?}", moved.q_offset);
         assert_eq!(Space::Nifti(turned).origin(), None);
         assert_eq!(Space::Mrc([1.0, 2.0, 3.0]).beginning_at(2, 5.0), Space::Mrc([1.0, 2.0, 13.0]));
+        assert_eq!(Space::Ome([1.0, 2.0, 3.0]).beginning_at(2, 5.0), Space::Ome([1.0, 2.0, 13.0]));
         let straight = nifti([[0.5, 0.0, 0.0, 9.0], [0.0, 0.7, 0.0, 8.0], [0.0, 0.0, 2.0, 7.0]]);
         assert_eq!(Space::Nifti(straight).origin(), Some([9.0, 8.0, 7.0]));
     }

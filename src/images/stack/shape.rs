@@ -58,6 +58,10 @@ pub(super) fn origin_in(stack: &TypedStack, unit: &str) -> Option<[f64; 3]> {
     let space = stack.layout.space()?;
     let from = match space {
         Space::Mrc(_) => "\u{c5}",
+        Space::Ome(origin) if stack.layout.voxel_size().is_some_and(|size| size.unit == unit) => {
+            return Some(*origin);
+        }
+        Space::Ome(_) => stack.layout.voxel_size()?.unit.as_str(),
         Space::Nifti(_) => stack.layout.voxel_size().map_or("mm", |size| size.unit.as_str()),
     };
     let [z, y, x] = {

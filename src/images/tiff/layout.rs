@@ -153,6 +153,12 @@ impl StackLayout {
         self.space.as_ref()
     }
 
+    /// Which lies there.
+    #[cfg(test)]
+    pub(in crate::images) fn lying_at(self, space: Space) -> Self {
+        Self { space: Some(space), ..self }
+    }
+
     /// With axes and the size of a pixel from elsewhere than a TIFF file.
     #[cfg(test)]
     pub(in crate::images) fn with(axes: &[(char, usize)], voxel_size: Option<VoxelSize>) -> Self {

@@ -24,6 +24,27 @@ pub(super) struct Level {
     /// Where the array is inside the group.
     pub(super) path: String,
     pub(super) voxel_size: Option<VoxelSize>,
+    /// Where the first pixel lies along x, y and z, in the unit of its size.
+    pub(super) origin: Option<[f64; 3]>,
+}
+
+/// What coordinates are multiplied with, and what is then added to them, by axis; empty for nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Change {
+    scale: Vec<f64>,
+    translation: Vec<f64>,
+}
+
+impl Change {
+    /// This one, and then `next`; `None` for different numbers of axes.
+    fn then(self, next: &Self) -> Option<Self> {
+        let scale = by_axis(&self.scale, &next.scale, |a, b| a * b)?;
+        let moved = match (self.translation.as_slice(), next.scale.as_slice()) {
+            ([], _) => Vec::new(),
+            (moved, scale) => by_axis(moved, scale, |a, b| a * b)?,
+        };
+        Some(Self { scale, translation: by_axis(&moved, &next.translation, |a, b| a + b)? })
+    }
 }
 
 /// An axis, as a file tells of it.
@@ -49,12 +70,13 @@ pub(super) fn multiscale(attributes: &Attributes) -> Option<Multiscale> {
     let has_systems = image.get("coordinateSystems").is_some();
     let common = if has_systems { None } else { image.get("coordinateTransformations") };
     let level = |dataset: &Value| {
-        let own = scale_of(dataset.get("coordinateTransformations"));
-        let scale = own.zip(scale_of(common)).and_then(|(own, common)| product(&own, &common));
+        let own = change_of(dataset.get("coordinateTransformations"));
+        let change = own.zip(change_of(common)).and_then(|(own, common)| own.then(&common));
         let path = dataset.get("path")?.as_str()?.to_owned();
-        let known = axes.as_ref().zip(letters.as_ref()).zip(scale);
-        let voxel_size = known.and_then(|((axes, letters), scale)| voxel_size(axes, letters, &scale));
-        Some(Level { path, voxel_size })
+        let known = axes.as_ref().zip(letters.as_ref()).zip(change);
+        let grid = known.and_then(|((axes, letters), change)| grid(axes, letters, &change));
+        let (voxel_size, origin) = grid.map_or((None, None), |(size, origin)| (Some(size), origin));
+        Some(Level { path, voxel_size, origin })
     };
     let levels: Vec<Level> = datasets.iter().filter_map(level).collect();
     (!levels.is_empty()).then_some(Multiscale { axes: letters, levels })
@@ -135,49 +157,60 @@ pub(super) fn letters_of_names(names: &Value) -> Option<Vec<char>> {
     distinct(letters?).filter(|letters| letters.contains(&'Y') && letters.contains(&'X'))
 }
 
-/// What a list of changes of coordinates multiplies them with; empty for nothing. `None` for those that turn or bend.
-fn scale_of(list: Option<&Value>) -> Option<Vec<f64>> {
-    let Some(list) = list else { return Some(Vec::new()) };
-    let mut all = Vec::new();
+/// What a list of changes of coordinates comes to. `None` for those that turn or bend.
+fn change_of(list: Option<&Value>) -> Option<Change> {
+    let Some(list) = list else { return Some(Change::default()) };
+    let numbers = |value: Option<&Value>| -> Option<Vec<f64>> {
+        value?.as_array()?.iter().map(Value::as_f64).collect()
+    };
+    let mut all = Change::default();
     for change in list.as_array()? {
         let next = match change.get("type")?.as_str()? {
-            "identity" | "translation" => Vec::new(),
-            "scale" => change.get("scale")?.as_array()?.iter().map(Value::as_f64).collect::<Option<_>>()?,
-            "sequence" => scale_of(change.get("transformations"))?,
+            "identity" => Change::default(),
+            "translation" => Change { translation: numbers(change.get("translation"))?, ..Change::default() },
+            "scale" => Change { scale: numbers(change.get("scale"))?, ..Change::default() },
+            "sequence" => change_of(change.get("transformations"))?,
             _ => return None,
         };
-        all = product(&all, &next)?;
+        all = all.then(&next)?;
     }
     Some(all)
 }
 
-/// Two scales as one, either of which may be nothing; `None` for different numbers of axes.
-fn product(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
+/// Two lists of numbers as one, either of which may be nothing; `None` for different numbers of axes.
+fn by_axis(a: &[f64], b: &[f64], act: impl Fn(f64, f64) -> f64) -> Option<Vec<f64>> {
     match (a, b) {
         ([], only) | (only, []) => Some(only.to_vec()),
-        _ if a.len() == b.len() => Some(a.iter().zip(b).map(|(a, b)| a * b).collect()),
+        _ if a.len() == b.len() => Some(a.iter().zip(b).map(|(a, b)| act(*a, *b)).collect()),
         _ => None,
     }
 }
 
-/// The size of a pixel, in [`PIXEL`] where the file has sizes without a unit, as ome-zarr writes them; `None` where it says nothing.
-fn voxel_size(axes: &[Axis<'_>], letters: &[char], scale: &[f64]) -> Option<VoxelSize> {
+/// The size of a pixel, in [`PIXEL`] where the file has sizes without a unit, as ome-zarr writes them, and where the first pixel lies along
+/// x, y and z, if that is not 0; `None` where the file says nothing.
+fn grid(axes: &[Axis<'_>], letters: &[char], change: &Change) -> Option<(VoxelSize, Option<[f64; 3]>)> {
     let of = |letter: char| {
         let place = letters.iter().position(|other| *other == letter)?;
-        let size = scale.get(place).copied().filter(|size| size.is_finite() && *size > 0.0)?;
-        Some((size, axes[place].unit.map(sign).filter(|unit| !unit.is_empty() && *unit != PIXEL)))
+        let size = change.scale.get(place).copied().filter(|size| size.is_finite() && *size > 0.0)?;
+        let start = change.translation.get(place).copied().filter(|start| start.is_finite()).unwrap_or(0.0);
+        Some((size, start, axes[place].unit.map(sign).filter(|unit| !unit.is_empty() && *unit != PIXEL)))
     };
-    let ((x, unit), (y, unit_of_y)) = (of('X')?, of('Y')?);
+    let ((x, from_x, unit), (y, from_y, unit_of_y)) = (of('X')?, of('Y')?);
     let unit = unit.unwrap_or(PIXEL);
-    let y = y * factor(unit_of_y.unwrap_or(unit), unit)?;
+    let units_of_y = factor(unit_of_y.unwrap_or(unit), unit)?;
+    let y = y * units_of_y;
     // Nothing tells the distance of slices of a plane; cubes are the least surprising.
-    let z = match of('Z') {
-        Some((z, unit_of_z)) => z * factor(unit_of_z.unwrap_or(unit), unit)?,
-        None => y,
+    let (z, from_z) = match of('Z') {
+        Some((z, from_z, unit_of_z)) => {
+            let units = factor(unit_of_z.unwrap_or(unit), unit)?;
+            (z * units, from_z * units)
+        }
+        None => (y, 0.0),
     };
+    let origin = Some([from_x, from_y * units_of_y, from_z]).filter(|origin| *origin != [0.0; 3]);
     // Everywhere 1, and of no unit, is what is written where nothing is known.
-    let says_something = unit != PIXEL || [z, y, x].iter().any(|size| *size != 1.0);
-    says_something.then(|| VoxelSize { z, y, x, unit: unit.to_owned() })
+    let says_something = unit != PIXEL || origin.is_some() || [z, y, x].iter().any(|size| *size != 1.0);
+    says_something.then(|| (VoxelSize { z, y, x, unit: unit.to_owned() }, origin))
 }
 
 #[cfg(test)]
@@ -209,7 +242,9 @@ mod tests {
             ],
         }));
         assert_eq!(found.axes, Some(vec!['C', 'Z', 'Y', 'X']));
-        assert_eq!(found.levels[0], Level { path: "0".into(), voxel_size: size(0.5, 1.0, 0.25) });
+        // What is added by the level is multiplied by what holds for all of them; nanometres of z become micrometres.
+        let origin = Some([1.0, 2.0, 1e-3]);
+        assert_eq!(found.levels[0], Level { path: "0".into(), voxel_size: size(0.5, 1.0, 0.25), origin });
         assert_eq!(found.levels[1].voxel_size, None);
     }
 
@@ -245,6 +280,7 @@ mod tests {
         }));
         assert_eq!(found.axes, Some(vec!['Y', 'X']));
         assert_eq!(found.levels[0].voxel_size, size(0.5, 0.5, 0.25));
+        assert_eq!(found.levels[0].origin, Some([2.0, 1.0, 0.0]));
     }
 
     #[test]

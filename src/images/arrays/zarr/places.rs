@@ -22,6 +22,8 @@ pub(super) struct Found {
     pub(super) json: ArrayJson,
     pub(super) axes: Option<Vec<char>>,
     pub(super) voxel_size: Option<VoxelSize>,
+    /// Where the first pixel lies along x, y and z, in the unit of its size.
+    pub(super) origin: Option<[f64; 3]>,
 }
 
 /// The array in the Zarr folder at `path`, at the place `inside` it where one is named; of an image in several sizes the one of
@@ -86,13 +88,13 @@ fn array(
         Ok(Some(Node::Group(attributes))) => {
             let image = multiscale(&attributes)?;
             let level = image.levels.into_iter().find(|level| level.path == own)?;
-            Some((image.axes, level.voxel_size))
+            Some((image.axes, level.voxel_size, level.origin))
         }
         _ => None,
     });
-    let (axes, voxel_size) = of_image.unwrap_or_default();
+    let (axes, voxel_size, origin) = of_image.unwrap_or_default();
     let axes = axes.or_else(|| attributes.dimensions.as_ref().and_then(letters_of_names));
-    Ok(Found { folder, name, json, axes, voxel_size })
+    Ok(Found { folder, name, json, axes, voxel_size, origin })
 }
 
 /// The level that is wanted of the image that the group at `folder` is.
@@ -120,7 +122,8 @@ fn of_image(
     };
     match node(&folder)? {
         Some(Node::Array(json, _)) => {
-            Ok(Found { folder, name, json, axes, voxel_size: wanted.voxel_size.clone() })
+            let (voxel_size, origin) = (wanted.voxel_size.clone(), wanted.origin);
+            Ok(Found { folder, name, json, axes, voxel_size, origin })
         }
         _ => {
             let problem = format!(

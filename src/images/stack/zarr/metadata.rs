@@ -101,12 +101,13 @@ impl OmeVersion {
         }
     }
 
-    /// What a group says of the `levels` of an image, which are arrays in the folder `place` inside it.
+    /// What a group says of the `levels` of an image, which are arrays in the folder `place` inside it, whose pixels have this size and of
+    /// which the first one lies there along x, y and z.
     pub(super) fn multiscales(
         self,
         name: &str,
         axes: &Axes,
-        size: Option<&VoxelSize>,
+        (size, origin): (Option<&VoxelSize>, Option<[f64; 3]>),
         levels: usize,
         labels: bool,
         place: &str,
@@ -136,8 +137,23 @@ impl OmeVersion {
             };
             letters.iter().map(of).collect()
         };
+        let translation = |level: usize, origin: [f64; 3]| -> Vec<f64> {
+            // The middle of the first pixel of a level of means is that of the pixels that it is the mean of.
+            let pixels = if labels { 0.0 } else { ((1_u64 << level) - 1) as f64 / 2.0 };
+            let of = |letter: &char| match letter {
+                'Z' => origin[2],
+                'Y' => origin[1] + pixels * size.map_or(1.0, |size| size.y),
+                'X' => origin[0] + pixels * size.map_or(1.0, |size| size.x),
+                _ => 0.0,
+            };
+            letters.iter().map(of).collect()
+        };
         let dataset = |level: usize| {
-            let changes = json!([{"type": "scale", "scale": scale(level)}]);
+            let mut changes = vec![json!({"type": "scale", "scale": scale(level)})];
+            changes.extend(
+                origin
+                    .map(|origin| json!({"type": "translation", "translation": translation(level, origin)})),
+            );
             json!({"path": format!("{place}{level}"), "coordinateTransformations": changes})
         };
         let mut image = json!({

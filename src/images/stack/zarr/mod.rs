@@ -37,6 +37,7 @@ use self::axes::Axes;
 pub(in crate::images) use self::metadata::OmeVersion;
 use self::planes::{Plane, shard};
 pub use self::shared::SharedStack;
+use super::shape::origin_in;
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_unfinished, unfinished_name, write_bytes_atomic};
@@ -307,8 +308,10 @@ impl ZarrFile {
     fn groups(&self) -> Vec<(String, Value)> {
         let stem = stem_of(&self.stack.path);
         let size = self.stack.layout.voxel_size();
+        let origin = size.and_then(|size| origin_in(&self.stack, &size.unit));
+        let grid = (size, origin);
         let multiscales = |place: &str| {
-            self.version.multiscales(&stem, &self.axes, size, self.levels().len(), self.labels(), place)
+            self.version.multiscales(&stem, &self.axes, grid, self.levels().len(), self.labels(), place)
         };
         let mut groups = Vec::new();
         let mut group = |place: &str, attributes: Value, work: Option<&str>| {

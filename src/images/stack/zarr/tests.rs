@@ -5,6 +5,7 @@ use crate::geometry::Extent;
 use crate::images::StackLayout;
 use crate::images::arrays::{OpenArray, Wanted, open};
 use crate::images::source::{SampleKind, SampleType};
+use crate::images::space::Space;
 use crate::images::stack::ClassLook;
 use crate::images::units::{MICROMETRE, PIXEL};
 use crate::images::volume::VoxelSize;
@@ -111,6 +112,20 @@ fn sizes_without_a_unit_stay_without_one() {
             std::fs::read_to_string(entry.unwrap().path()).ok().filter(|text| text.contains("multiscales"))
         });
         assert!(group.into_iter().all(|text| !text.contains("\"unit\"")));
+    }
+}
+
+#[test]
+fn where_an_image_lies_is_kept_at_every_level() {
+    for version in VERSIONS {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zarr");
+        let stack = stack(&path, Extent::new(3, 300, 600), 1, FLOAT, &[('Z', 3)]);
+        let layout = stack.layout.clone().lying_at(Space::Ome([10.0, -20.0, 30.0]));
+        write(&TypedStack { layout, ..stack }, version);
+        assert_eq!(read(&path, None, 0).space(), Some(&Space::Ome([10.0, -20.0, 30.0])));
+        // A pixel of the next level is the mean of two by two, of 0.5 and 0.25 each: its middle is half a pixel further on.
+        assert_eq!(read(&path, None, 1).space(), Some(&Space::Ome([10.125, -19.75, 30.0])));
     }
 }
 
