@@ -167,12 +167,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let whole =
             Array4::from_shape_fn((3, 1, 9, 7), |(c, _, y, x)| ((c * 71 + y * 13 + x * 5) % 251) as f64);
-        for (format, colours) in [
-            (StackFormat::Tiff, true),
-            (StackFormat::Tiff, false),
-            (StackFormat::Npy, false),
-            (StackFormat::Zarr, false),
-        ] {
+        for (format, colours) in
+            [(StackFormat::Tiff, true), (StackFormat::Tiff, false), (StackFormat::Zarr, false)]
+        {
             let path = folder.path().join(format!("a{colours}.{}", format.ending()));
             let new = NewStack { channels: 3, ..NewStack::new(&path, Extent::plane(9, 7)) };
             let mut sink = new.numbers(format, NumberType::U8, colours).unwrap();

@@ -50,7 +50,7 @@ const TRAIN: &str = "train segment --images images --targets strokes --ignore 25
 #[test]
 fn strokes_choose_what_suits_them_and_such_a_run_goes_on() {
     let bench = bench(|_| 100.0);
-    let whole = bench.run(&format!("{TRAIN} --max-steps 90 --out whole"));
+    let whole = bench.run(&format!("{TRAIN} --max-steps 150 --out whole"));
     assert_eq!(whole.code, 0, "{}", whole.stderr);
     let said = "1.74 % of the pixels are labelled, so this is chosen: --depth 20, --crop 192, --favour-labelled 1, --ema 0.99, --weight-decay 1, --schedule step, which halves";
     assert!(whole.stderr.contains(said), "{}", whole.stderr);
@@ -73,7 +73,7 @@ fn strokes_choose_what_suits_them_and_such_a_run_goes_on() {
     assert!(score("whole") > 0.9, "{}", score("whole"));
     // The same with the settings that were chosen, and in two sittings.
     bench.succeeds(&format!("{TRAIN} --max-steps 40 --out halves"));
-    bench.succeeds("train --resume halves --max-steps 90 --device cpu");
+    bench.succeeds("train --resume halves --max-steps 150 --device cpu");
     let model = |run: &str| std::fs::read(bench.path(&format!("{run}/model.safetensors"))).unwrap();
     assert!(model("whole") == model("halves"));
     assert_eq!(Model::read(&bench.path("whole")).unwrap().architecture.stem, Stem::usual());

@@ -225,7 +225,12 @@ fn labels_that_a_crash_has_kept_from_their_files_are_written_at_the_next_end() {
     drop(project);
     let project = open(folder.path());
     project.write_changed_labels().unwrap();
-    let modified = |id: &str| std::fs::metadata(file(id)).unwrap().modified().unwrap();
+    let modified = |id: &str| {
+        let time = std::fs::metadata(file(id)).unwrap().modified().unwrap();
+        // What is written after this has another time, also where a clock of files goes in steps.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        time
+    };
     let (one, two) = (modified("i1"), modified("i2"));
     project.append("a", vec![stroke("i2", fibre, 20.0)]).unwrap();
     drop(project);
