@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use tiff::decoder::DecodingResult;
 
 use super::array_file::{ArrayFile, Behind, append, bytes_of, check_part, not_there};
-use super::hdf5_format::{Dataset, START, Storage, StoredChunk, attributes_of};
+use super::hdf5_format::{Dataset, START, Storage, StoredChunk, attributes_of, is_finished};
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
 use crate::files::ResumableFile;
@@ -93,9 +93,12 @@ impl Compressed {
         }
         let mut found = vec![0; mark.len()];
         let length = new.file.file().metadata().map_err(|error| new.file.failed(error))?.len();
-        if new.file.read_at(&mut found, 0).is_err() || found != mark {
+        // A program that was killed when all was written, and the file had not got its name, has left the beginning of a finished one.
+        let is_known = new.file.read_at(&mut found, 0).is_ok() && (found == mark || is_finished(&found));
+        if !is_known {
             return Err(not_there(&new.stack));
         }
+        new.file.write_at(&mark, 0)?;
         for number in 0..new.stack.written as u64 {
             let mut record = [0; RECORD_BYTES as usize];
             let is_there = new.file.read_at(&mut record, new.end).is_ok();

@@ -75,6 +75,11 @@ pub(super) fn attributes_of(stack: &TypedStack) -> Attributes {
     }
 }
 
+/// Whether a file that begins so is finished.
+pub(super) fn is_finished(beginning: &[u8]) -> bool {
+    beginning.starts_with(SIGNATURE)
+}
+
 impl Dataset {
     /// What an unfinished file begins with, by which it is known again.
     pub(super) fn mark(&self) -> Vec<u8> {

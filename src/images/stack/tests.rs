@@ -8,6 +8,7 @@ use tiff::decoder::DecodingResult;
 
 use super::create::open_typed;
 use super::*;
+use crate::files::unfinished_name;
 use crate::geometry::tiles::tiles;
 use crate::images::source::SampleKind;
 use crate::images::{NumberType, Sink, VoxelSize, discover, open_volume, read_values};
@@ -133,6 +134,24 @@ fn one_image_is_an_image() {
             assert_eq!(read_values(&images[0]).unwrap()[[0, 4, 5]], number(0, 0, 4, 5) as f32);
         }
     }
+}
+
+#[test]
+fn a_program_that_was_killed_before_a_whole_file_had_its_name_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    let new = stack(&path, Extent::new(4, 5, 6), 1, UNSIGNED(8));
+    let mut file = open_typed(new.clone(), StackFormat::Hdf5).unwrap();
+    put(&mut file, &new, 0, 4);
+    file.done().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::rename(&path, unfinished_name(&path)).unwrap();
+    // What was noted last is done again.
+    let on = TypedStack { resume: true, written: 3, ..new.clone() };
+    let mut file = open_typed(on, StackFormat::Hdf5).unwrap();
+    put(&mut file, &new, 3, 4);
+    file.done().unwrap();
+    assert!(std::fs::read(&path).unwrap() == whole);
 }
 
 #[test]
