@@ -4,7 +4,7 @@ import { path, sendFile } from "./api.js";
 import { addClass } from "./classes.js";
 import { fill, find, make } from "./dom.js";
 import { perform, say } from "./messages.js";
-import { readProject } from "./session.js";
+import { readProject, tab } from "./session.js";
 import { classes, state } from "./state.js";
 import { NEW, meaningsText, suggested } from "./values.js";
 
@@ -18,7 +18,8 @@ export function startImports() {
 }
 
 async function importLabels(file, image) {
-    const address = path("/api/import", image.id);
+    // Undo in this page takes away what came by this page.
+    const address = `${path("/api/import", image.id)}?tab=${encodeURIComponent(tab)}`;
     try {
         await sendFile("POST", address, file);
     } catch (error) {
@@ -26,7 +27,7 @@ async function importLabels(file, image) {
         if (error.status !== 409 || !values) throw error;
         const meanings = await ask(file, values);
         if (meanings === null) return;
-        await sendFile("POST", `${address}?values=${encodeURIComponent(meanings)}`, file);
+        await sendFile("POST", `${address}&values=${encodeURIComponent(meanings)}`, file);
     }
     await readProject();
     say(`The labels of ${file.name} were laid over ${image.name}. Undo takes them away.`, "good");

@@ -68,7 +68,12 @@ impl Halves {
             let values = half.read(Window::whole(extent))?;
             Spectrum::of(values.index_axis_move(Axis(0), 0), support)
         };
-        let size = size.or_else(|| first.voxel_size().cloned());
+        // Sizes without a unit are in no unit here either.
+        let known = first.voxel_size().cloned().map(|size| match size.unit.as_str() {
+            "pixel" => VoxelSize { unit: String::new(), ..size },
+            _ => size,
+        });
+        let size = size.or(known);
         let ratios = size.as_ref().map_or([1.0; 3], |size| [size.z, size.y, size.x]);
         let correlation = FourierCorrelation::between(&spectrum(first)?, &spectrum(second)?, ratios)?;
         Ok(Self { correlation, extent, size, support })

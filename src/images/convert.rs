@@ -105,7 +105,7 @@ pub fn convert(
     let numbers = numbers_of(wishes, NumberType::holding(first.samples), out);
     let Extent { z, x, .. } = slices.extent();
     // The file is begun before anything is read, so that what it does not hold is told at once.
-    let mut layout = StackLayout::of(&pages[0], z);
+    let mut layout = StackLayout::of_slices(pages.iter(), z);
     if let Some(size) = &wishes.voxel_size {
         layout = layout.with_voxel_size(Some(size.clone().checked()?));
     }

@@ -1,7 +1,5 @@
 //! Label images to files, in the smallest format that holds their values.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ::png::{BitDepth, ColorType};
@@ -74,11 +72,14 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 
 /// Whether the PNG or TIFF file at `path` shows its numbers in the colours of a palette, as label files of this program do; the content
 /// counts, whatever the name says.
+#[cfg(feature = "portal")]
 pub(crate) fn has_palette(path: &Path) -> bool {
+    use std::io::Read;
+
     /// Where a PNG file says what its numbers are, behind its signature and size.
     const COLOUR: usize = 25;
     let mut start = [0; COLOUR + 1];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
     let is_png = read.is_ok() && start.starts_with(b"\x89PNG\r\n\x1a\n");
     if is_png { start[COLOUR] == 3 } else { super::tiff::has_palette(path) }
 }

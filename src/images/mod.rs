@@ -85,6 +85,7 @@ pub(crate) use discovery::natural_order;
 pub use discovery::{Discovery, discover};
 pub(crate) use file::has_end_mark;
 pub use label_format::LabelFormat;
+#[cfg(feature = "portal")]
 pub(crate) use labels::has_palette;
 pub use labels::{Palette, write_labels, write_labels_as};
 pub(crate) use mean::mean_of_arrays;

@@ -47,6 +47,15 @@ impl Space {
         self
     }
 
+    /// The same with slices so many times as far apart.
+    pub(super) fn further_apart(mut self, times: f64) -> Self {
+        if let Space::Nifti(nifti) = &mut self {
+            nifti.sizes[2] *= times;
+            nifti.rows.iter_mut().for_each(|row| row[2] *= times);
+        }
+        self
+    }
+
     /// Where the first pixel lies along x, y and z, in the unit of the header, where axes are neither turned nor mirrored.
     pub(super) fn origin(&self) -> Option<[f64; 3]> {
         match self {
@@ -105,6 +114,8 @@ mod tests {
         let near =
             moved.q_offset.iter().zip([1.0, -4.0, 3.0]).all(|(found, wanted)| (found - wanted).abs() < 1e-9);
         assert!(near, "{:?}", moved.q_offset);
+        let Space::Nifti(apart) = Space::Nifti(turned.clone()).further_apart(10.0) else { panic!() };
+        assert_eq!((apart.sizes[2], apart.rows[1]), (20.0, [0.0, 0.0, 20.0, -126.0]));
         assert_eq!(Space::Nifti(turned).origin(), None);
         assert_eq!(Space::Mrc([1.0, 2.0, 3.0]).beginning_at(2, 5.0), Space::Mrc([1.0, 2.0, 13.0]));
         assert_eq!(Space::Ome([1.0, 2.0, 3.0]).beginning_at(2, 5.0), Space::Ome([1.0, 2.0, 13.0]));

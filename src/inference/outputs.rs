@@ -226,9 +226,8 @@ impl<'a> Outputs<'a> {
                     None => None,
                 };
                 if let (Some(rendered), true) = (&rendered, stack.files.is_empty()) {
-                    let image = &self.images[stack.source.first];
                     let before = resume.then_some((&*self.journal, part));
-                    stack.files = stack.open(self.products, image, rendered, before)?;
+                    stack.files = stack.open(self.products, self.images, rendered, before)?;
                     for (slice, window, number) in std::mem::take(&mut stack.skipped) {
                         add_blank(&mut stack.files, slice, &window)?;
                         let image = stack.source.members[slice];
@@ -366,12 +365,12 @@ impl Stack {
         Ok(())
     }
 
-    /// Opens a file for each product of the stack whose first image is `image`; `rendered` are those of some part. Goes on with what
+    /// Opens a file for each product of the stack, which is of some of `images`; `rendered` are those of some part. Goes on with what
     /// the journal says is there before that part.
     fn open(
         &self,
         products: &Products,
-        image: &ImageSource,
+        images: &[ImageSource],
         rendered: &[(Product, Rendered<'_>)],
         before: Option<(&Journal, &Part)>,
     ) -> Result<Vec<OpenFile>> {
@@ -383,7 +382,7 @@ impl Stack {
             own.take_while(|image| **image != part.image && journal.has(**image, 0)).count()
         });
         let stack = NewStack {
-            layout: Some(StackLayout::of(image, count)),
+            layout: Some(StackLayout::of_slices(members.iter().map(|image| &images[*image]), count)),
             classes: products.looks(),
             resume: before.is_some(),
             written,

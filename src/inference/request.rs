@@ -318,7 +318,13 @@ impl Work {
                     // Also what is whole and has not got its name.
                     Some(shared) if shared.is_begun() => add(file, Standing::Missing, shared.missing()),
                     Some(shared) if shared.is_other() => add(file, Standing::Other, shared.missing()),
-                    Some(shared) if shared.is_whole() => {}
+                    // What it says itself is about some of its images only.
+                    Some(shared) if shared.is_whole() => {
+                        let standing = record.standing(&file, *print);
+                        if matches!(standing, Standing::OtherWork | Standing::OtherImages) {
+                            add(file, standing, Vec::new());
+                        }
+                    }
                     _ => {
                         let standing = record.standing(&file, *print);
                         add(file, standing, Vec::new());

@@ -25,7 +25,7 @@ impl Settings {
     /// says so. A file of that name with anything else in it is passed over.
     ///
     /// # Errors
-    /// [`Error::Input`] for a file that cannot be read, that is no JSON, or whose ignored value is no whole number.
+    /// [`Error::Input`] for a file whose ignored value is no whole number.
     pub fn take_description(&mut self) -> Result<()> {
         let is_as_stored = self.threshold.is_none() && self.classes.is_none() && self.colours.is_none();
         let is_wanted = self.ignore.is_none() || self.class_names.is_none();
@@ -73,18 +73,30 @@ fn description_of(targets: &str) -> Option<PathBuf> {
 /// # Errors
 /// As [`Settings::take_description`].
 fn read(path: &Path) -> Result<Option<Described>> {
-    let text = read_text(path, MOST_BYTES)?.ok_or_else(|| {
-        let problem = format!(
-            "has more than {MOST_BYTES} bytes; give `ignore` and `class_names`, or move it elsewhere"
+    let passed_over = |problem: String| {
+        log::warn!(
+            "{} {problem}, so it is passed over; give `ignore` and `class_names` if they count",
+            path.display()
         );
-        Error::input(path, problem)
-    })?;
-    let all: Value = serde_json::from_str(&text).map_err(|error| {
-        let problem = format!(
-            "is no JSON ({error}); correct it, or give `ignore` and `class_names`, so that it is not read"
-        );
-        Error::input(path, problem)
-    })?;
+    };
+    let text = match read_text(path, MOST_BYTES) {
+        Ok(Some(text)) => text,
+        Ok(None) => {
+            passed_over(format!("has more than {MOST_BYTES} bytes"));
+            return Ok(None);
+        }
+        Err(error) => {
+            passed_over(format!("cannot be read ({error})"));
+            return Ok(None);
+        }
+    };
+    let all: Value = match serde_json::from_str(&text) {
+        Ok(all) => all,
+        Err(error) => {
+            passed_over(format!("is no JSON ({error})"));
+            return Ok(None);
+        }
+    };
     let Some(labels) = all.get("labels").and_then(Value::as_object) else { return Ok(None) };
     let ignored = match labels.get(IGNORED) {
         None => None,
@@ -136,11 +148,12 @@ mod tests {
             write(other);
             assert_eq!(taken(fresh()).unwrap(), (None, None), "{other}");
         }
-        for (wrong, named) in [("{", "is no JSON"), (r#"{"labels": {"ignore": "x"}}"#, "whole number")] {
-            write(wrong);
-            let error = taken(fresh()).unwrap_err().to_string();
-            assert!(error.contains(NAME) && error.contains(named), "{error}");
-        }
+        // One of something else does not end training.
+        write("{");
+        assert_eq!(taken(fresh()).unwrap(), (None, None));
+        write(r#"{"labels": {"ignore": "x"}}"#);
+        let error = taken(fresh()).unwrap_err().to_string();
+        assert!(error.contains(NAME) && error.contains("whole number"), "{error}");
         // A file of labels has it beside itself.
         write(r#"{"labels": {"background": 0, "ignore": 9}}"#);
         let mut settings = Settings { targets: folder.path().join("l.tif").display().to_string(), ..fresh() };

@@ -43,9 +43,46 @@ impl StackLayout {
         Self::of_file(image, count).finer(image.fineness())
     }
 
+    /// That of these images of one stack, the first of which comes first: where they are every second slice of their array, they are twice as
+    /// far apart, and where nothing can be said of their distance, they have no place in space.
+    pub fn of_slices<'a>(mut slices: impl Iterator<Item = &'a ImageSource>, count: usize) -> Self {
+        let Some(first) = slices.next() else { return Self::slices(count) };
+        let layout = Self::of(first, count);
+        let Some(array) = &first.array else { return layout };
+        let mut last = array.array.slice_of(array.number);
+        let mut step = None;
+        for slice in slices {
+            let Some(next) = slice.array.as_ref().map(|next| next.array.slice_of(next.number)) else {
+                continue;
+            };
+            // Slices of the next point in time begin again.
+            if next > last {
+                match step {
+                    None => step = Some(next - last),
+                    Some(step) if step == next - last => {}
+                    Some(_) => return Self { space: None, ..layout },
+                }
+            }
+            last = next;
+        }
+        match step {
+            Some(step) if step > 1 => layout.further_apart(step as f64),
+            _ => layout,
+        }
+    }
+
+    fn further_apart(mut self, times: f64) -> Self {
+        if let Some(size) = &mut self.voxel_size {
+            size.z *= times;
+        }
+        self.space = self.space.map(|space| space.further_apart(times));
+        self
+    }
+
     /// That of the result of `image` by itself, where it is known how large a pixel is; else nothing is said of it.
     pub(crate) fn of_image(image: &ImageSource) -> Option<Self> {
-        let layout = Some(Self::of(image, 1)).filter(|layout| layout.voxel_size.is_some())?;
+        let is_known = |layout: &Self| layout.voxel_size.is_some() || layout.space.is_some();
+        let layout = Some(Self::of(image, 1)).filter(is_known)?;
         Some(Self { is_single: true, ..layout })
     }
 

@@ -17,6 +17,7 @@ mod metadata;
 mod numbers;
 mod page;
 mod pages;
+#[cfg(feature = "portal")]
 mod palette;
 mod read;
 mod sink;
@@ -28,6 +29,7 @@ mod write;
 
 pub use layout::StackLayout;
 pub(super) use pages::{Found, images};
+#[cfg(feature = "portal")]
 pub(super) use palette::has_palette;
 pub(super) use read::{decode, header};
 pub use sink::TiffSink;

@@ -83,8 +83,10 @@ pub(super) fn work(
         let place = Place { shared, folder, number, resumed };
         match one_image(&place, job, id, &mut ensemble, progress) {
             Ok(()) => {}
-            // The results of other images could not be written either.
-            Err(error @ (Error::Stopped { .. } | Error::Output { .. })) => return Err(error),
+            // Other images could not be computed, or their results written, either.
+            Err(error @ (Error::Stopped { .. } | Error::Output { .. } | Error::Device { .. })) => {
+                return Err(error);
+            }
             Err(error) => {
                 log::warn!("{}: {id}: {error}", job.job);
                 let name = shared.project.image(id).map_or_else(|| id.clone(), |image| image.name);

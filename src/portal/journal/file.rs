@@ -300,13 +300,21 @@ fn keep_torn(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
     loop {
         let kept = path.with_extension(format!("cut-{number}"));
         let failed = |error: std::io::Error| {
-            let problem =
-                format!("the unfinished line of the journal cannot be kept: {error}; check the disk");
+            let way_out = match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space and try again",
+                _ => "check the disk and try again",
+            };
+            let problem = format!("the unfinished line of the journal cannot be kept: {error}; {way_out}");
             Error::output(&kept, problem).caused_by(error)
         };
         match File::options().write(true).create_new(true).open(&kept) {
             Ok(mut file) => {
-                file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+                let written = file.write_all(bytes).and_then(|()| file.sync_all());
+                if written.is_err() {
+                    // Nothing half-written stays.
+                    std::fs::remove_file(&kept).ok();
+                }
+                written.map_err(failed)?;
                 return Ok(kept);
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,

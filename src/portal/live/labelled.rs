@@ -151,7 +151,14 @@ impl Gatherer {
             if matches!(&rule, Rule::Regions { without } if without.contains(&image.id)) {
                 failure = Some("was left out before, and so it is again".into());
             }
-            let mut of_image = Vec::new();
+            let first = channels.unwrap_or(image.channels);
+            if failure.is_none() && image.channels != first {
+                failure = Some(format!(
+                    "has {} channels, but the first image that is labelled has {first}; a network takes images of one kind",
+                    image.channels
+                ));
+            }
+            let (mut of_image, mut of_this, mut is_labelled) = (Vec::new(), 0_usize, false);
             for (slice, change, plane) in self.planes.of(&image.id) {
                 let key = (image.id.clone(), slice);
                 let known = self.divided.remove(&key);
@@ -164,7 +171,11 @@ impl Gatherer {
                     (None, Rule::Regions { .. }) => Arc::new(Divided::of(plane.division(&shown))),
                 };
                 divided.insert(key.clone(), (change, shown, Arc::clone(&labels)));
-                if labels.counts.is_empty() || failure.is_some() {
+                if labels.counts.is_empty() {
+                    continue;
+                }
+                is_labelled = true;
+                if failure.is_some() {
                     continue;
                 }
                 let pixels = match self.images.remove(&key) {
@@ -172,29 +183,30 @@ impl Gatherer {
                     None => project.read(&image.id, slice).map(Arc::new),
                 };
                 match pixels {
-                    Ok(pixels) => of_image.push((key, pixels, labels)),
+                    Ok(pixels) => {
+                        // Before the next slice is read.
+                        of_this += size_of::<f32>() * pixels.len();
+                        if bytes + of_this > MOST_BYTES {
+                            return Err(Error::Mismatch(format!(
+                                "the labelled images take more than {} GiB of memory; label fewer or smaller ones, or train by `msd-gpu train`, which reads them piece by piece",
+                                MOST_BYTES >> 30
+                            )));
+                        }
+                        of_image.push((key, pixels, labels));
+                    }
                     Err(error) => failure = Some(error.to_string()),
                 }
             }
-            let first = channels.unwrap_or(image.channels);
-            if failure.is_none() && !of_image.is_empty() && image.channels != first {
-                failure = Some(format!(
-                    "has {} channels, but the first image that is labelled has {first}; a network takes images of one kind",
-                    image.channels
-                ));
+            // Of an image without labels nothing is wrong.
+            if !is_labelled && image.channels != first {
+                continue;
             }
             if let Some(reason) = failure {
                 skipped.push(Skipped { image: image.id.clone(), name: image.name.clone(), reason });
                 continue;
             }
+            bytes += of_this;
             for (key, pixels, labels) in of_image {
-                bytes += size_of::<f32>() * pixels.len();
-                if bytes > MOST_BYTES {
-                    return Err(Error::Mismatch(format!(
-                        "the labelled images take more than {} GiB of memory; label fewer or smaller ones, or train by `msd-gpu train`, which reads them piece by piece",
-                        MOST_BYTES >> 30
-                    )));
-                }
                 let name = match image.slices {
                     1 => image.name.clone(),
                     _ => format!("{} slice {}", image.name, key.1),

@@ -51,7 +51,12 @@ pub(super) fn work(shared: &Shared) {
                 shared.keep(None);
                 let forgotten = forget_last(shared);
                 shared.report(true, |status| {
-                    *status = super::Status::idle();
+                    // Whoever has asked for the next network meanwhile has said how deep it is to be.
+                    let (depth, state) = (status.depth, status.state);
+                    *status = super::Status { depth, ..super::Status::idle() };
+                    if state == "starting" {
+                        status.state = state;
+                    }
                     status.message = forgotten.err().map(|error| error.to_string());
                 });
             }

@@ -179,8 +179,10 @@ impl Live {
     /// closed is trained on.
     pub fn new(project: Arc<Project>, events: Events, device: String) -> Self {
         let shared = Arc::new(Shared::new(project, events, device));
-        if let (Some(kept), true) = (kept(&shared.project), shared.project.training().1) {
+        if let Some(kept) = kept(&shared.project) {
+            shared.report(false, |status| status.depth = kept.depth);
             match checked(&kept) {
+                _ if !shared.project.training().1 => {}
                 Ok(()) => shared.start(kept),
                 Err(error) => log::warn!("training does not go on by itself: {error}"),
             }

@@ -93,11 +93,18 @@ impl Project {
                 format!("the project has {MOST_IMAGES} images, which is the most; begin another one");
             return Err(Error::Mismatch(problem));
         }
+        let range = measure(&found.pages, found.shape, found.channels)?;
         if let Some(id) = self.taken_out(&real, &inside, &found) {
             self.put_back(&id)?;
+            // The file may be another one than it was.
+            self.change_about(|about| {
+                for image in about.images.iter_mut().filter(|image| image.id == id) {
+                    (image.lowest, image.highest) = (range.lowest, range.highest);
+                    (image.low, image.high) = (range.low, range.high);
+                }
+            })?;
             return Ok(id);
         }
-        let range = measure(&found.pages, found.shape, found.channels)?;
         let stem = first.file_stem();
         let path = match came {
             Came::Copied if !real.starts_with(&self.folder) => self.copied(&real)?,

@@ -186,13 +186,13 @@ impl Project {
         self.each_band(image, pages, |_, band| {
             for value in band.iter().filter(|value| **value != NO_LABEL) {
                 *values.entry(*value).or_default() += 1;
+                if values.len() > MOST_VALUES {
+                    return Err(Error::Mismatch(format!(
+                        "the file has more than {MOST_VALUES} different values, which are no classes; save one with a value for each class"
+                    )));
+                }
             }
-            match values.len() > MOST_VALUES {
-                true => Err(Error::Mismatch(format!(
-                    "the file has more than {MOST_VALUES} different values, which are no classes; save one with a value for each class"
-                ))),
-                false => Ok(()),
-            }
+            Ok(())
         })?;
         Ok(values)
     }

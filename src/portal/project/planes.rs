@@ -68,20 +68,31 @@ impl Project {
                 let regions = later.flat_map(|(_, regions)| regions);
                 planes.stale.extend(regions.map(|region| (region.image.clone(), region.slice)));
             } else {
-                for image in &images {
-                    let slices =
-                        state.with_labels(self, |labels, given| labels.slices_with_entries(given, &image.id));
-                    planes.stale.extend(slices.into_iter().map(|slice| (image.id.clone(), slice)));
-                }
+                planes.planes.clear();
+                planes.failed.clear();
+                planes.images.clear();
             }
-            // What could not be computed may be there again.
-            planes.stale.extend(std::mem::take(&mut planes.failed).into_keys());
+            // Of images that were not there before, as they are new or were put back, all slices.
+            let before: BTreeSet<&str> = planes.images.iter().map(|image| image.id.as_str()).collect();
+            let mut new = Vec::new();
+            for image in images.iter().filter(|image| !before.contains(image.id.as_str())) {
+                let slices =
+                    state.with_labels(self, |labels, given| labels.slices_with_entries(given, &image.id));
+                new.extend(slices.into_iter().map(|slice| (image.id.clone(), slice)));
+            }
+            planes.stale.extend(new);
+            // What could not be computed may be there again, but hardly a moment later.
+            if round == 1 {
+                planes.stale.extend(std::mem::take(&mut planes.failed).into_keys());
+            }
             planes.seq = seq;
             state.journal.hash().clone_into(&mut planes.hash);
             planes.shown = Some(shown(&state.history));
-            let is_there = |(id, _): &Place| images.iter().any(|image| image.id == *id);
+            let known: BTreeSet<&str> = images.iter().map(|image| image.id.as_str()).collect();
+            let is_there = |(id, _): &Place| known.contains(id.as_str());
             planes.stale.retain(is_there);
             planes.planes.retain(|place, _| is_there(place));
+            planes.failed.retain(|place, _| is_there(place));
             planes.bytes = planes.planes.values().map(|(_, plane)| plane.bytes()).sum();
             planes.images = images;
             let mut missing = 0;
@@ -114,6 +125,7 @@ impl super::State {
         planes.bytes -= before;
         match found {
             Ok(plane) => {
+                planes.failed.remove(&place);
                 planes.bytes += plane.bytes();
                 planes.planes.insert(place, (planes.changes, plane));
             }

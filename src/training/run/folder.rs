@@ -213,6 +213,9 @@ fn no_run(path: &Path, error: std::io::Error) -> Error {
 pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<Settings> {
     let mut settings = read_settings(text, path)?;
     let table = toml::from_str::<toml::Table>(text).unwrap_or_default();
+    // A run that names no loss was trained with the usual one, also where a class has become rare since.
+    let usual = settings.loss();
+    settings.optimisation.loss.get_or_insert(usual);
     if !table.contains_key("mixing_start") {
         settings.mixing_start = MixingStart::Zero;
     }
