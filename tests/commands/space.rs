@@ -98,6 +98,22 @@ fn a_label_map_lies_over_its_image() {
 }
 
 #[test]
+fn every_second_slice_is_twice_as_far_from_the_next() {
+    let bench = Bench::new();
+    stack(&bench, "s.tif", NumberType::U8, &all_of(NumberType::U8, 1));
+    bench.succeeds("convert s.tif --voxel-size 2x1x1um --out all.nii");
+    bench.model("m.safetensors", &segmentation(&[0, 7]));
+    bench.succeeds("convert all.nii --slices 1..5..2 --out some.nii");
+    bench.succeeds("predict --model m.safetensors all.nii --slices 1..5..2 --device cpu --out labels.nii");
+    for name in ["some.nii", "labels.nii"] {
+        let file = std::fs::read(bench.path(name)).unwrap();
+        let float = |place: usize| f32::from_le_bytes(file[place..place + 4].try_into().unwrap());
+        // The size along z, and the row of z: from slice to slice, and where the first one lies.
+        assert_eq!([88, 320, 324].map(float), [4.0, 4.0, 2.0], "{name}");
+    }
+}
+
+#[test]
 fn an_origin_is_kept() {
     let bench = Bench::new();
     stack(&bench, "s.tif", NumberType::I8, &all_of(NumberType::I8, 1));

@@ -121,6 +121,10 @@ fn slices_that_have_not_changed_are_not_divided_again() {
     assert_eq!((counted(&labelled), labelled.present.len()), (fresh(&project), 1));
     project.remove("i1").unwrap();
     assert!(gatherer.gather(&project).unwrap().slices.is_empty());
+    // One that is put back comes with its labels.
+    project.put_back("i1").unwrap();
+    let again = gatherer.gather(&project).unwrap();
+    assert_eq!((counted(&again), again.slices.len()), (fresh(&project), 1));
 }
 
 #[test]

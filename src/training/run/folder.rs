@@ -285,6 +285,20 @@ fn with_images(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Loss;
+
+    #[test]
+    fn what_a_run_does_not_name_is_what_there_was_then() {
+        let read = |text: &str| {
+            let text = format!("images = 'a'\ntargets = 'b'\n{text}");
+            let settings = read_run_settings(&text, Path::new("config.toml")).unwrap();
+            (settings.optimisation.loss.unwrap(), settings.mixing_start)
+        };
+        assert_eq!(read("task = 'segment'"), (Loss::CrossEntropy, MixingStart::Zero));
+        assert_eq!(read("task = 'regress'"), (Loss::SquaredError, MixingStart::Zero));
+        let named = "task = 'segment'\nmixing_start = 'auto'\n[optimisation]\nloss = 'dice'";
+        assert_eq!(read(named), (Loss::Dice, MixingStart::Auto));
+    }
 
     #[test]
     fn a_history_that_is_none_is_not_read_whole() {
