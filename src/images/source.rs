@@ -180,6 +180,25 @@ impl ImageSource {
         self.array.as_ref().map(|image| image.array.growth(image.number))
     }
 
+    /// Which blocks of which array the image lies in: where this is the same, so is [`Self::growth`].
+    pub(crate) fn blocks_of_growth(&self) -> Option<(usize, Vec<usize>)> {
+        self.array
+            .as_ref()
+            .map(|image| (Arc::as_ptr(&image.array) as usize, image.array.group_of(image.number)))
+    }
+
+    /// The images in files that it is made of: the slices of a slab, those that it is the mean of, or itself.
+    pub(crate) fn stored_images(&self) -> Vec<&ImageSource> {
+        if let Some(derived) = &self.derived {
+            return derived.from.stored_images();
+        }
+        match (self.averaged(), &self.slab) {
+            ([], None) => vec![self],
+            ([], Some(slab)) => slab.slices().collect(),
+            (images, _) => images.iter().flat_map(Self::stored_images).collect(),
+        }
+    }
+
     /// What tells the image from others in its file, and how its file says that it is stored.
     pub(crate) fn identity(&self) -> String {
         if let Some(derived) = &self.derived {

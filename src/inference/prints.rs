@@ -23,8 +23,8 @@ impl Prints {
     /// Those of the results of `images`, which belong together as `grouping` says; `of_volumes` tells that each result depends on all
     /// slices of its volume.
     pub(super) fn of(images: &[ImageSource], grouping: &Grouping, of_volumes: bool) -> Self {
-        let mut files = HashMap::new();
-        let mut prints: Vec<u128> = images.iter().map(|image| print_of(image, &mut files)).collect();
+        let mut known = Known::default();
+        let mut prints: Vec<u128> = images.iter().map(|image| print_of(image, &mut known)).collect();
         // What is wrong with a volume is told when it is read.
         if of_volumes && let Ok(volumes) = volume_of_each(images) {
             let mut wholes: HashMap<usize, XxHash3_128> = HashMap::new();
@@ -47,8 +47,16 @@ impl Prints {
     }
 }
 
-/// The number of an image; `files` are those that were looked at before, as a stack has one for all its images.
-fn print_of(image: &ImageSource, files: &mut HashMap<PathBuf, String>) -> u128 {
+/// What was looked at before, as many images have one file, or blocks of it, together.
+#[derive(Default)]
+struct Known {
+    files: HashMap<PathBuf, String>,
+    /// By array and by the blocks in it.
+    blocks: HashMap<(usize, Vec<usize>), String>,
+}
+
+/// The number of an image.
+fn print_of(image: &ImageSource, known: &mut Known) -> u128 {
     let mut hash = XxHash3_128::new();
     let mut add = |text: &str| {
         hash.write(text.as_bytes());
@@ -62,16 +70,25 @@ fn print_of(image: &ImageSource, files: &mut HashMap<PathBuf, String>) -> u128 {
             continue;
         }
         last = Some(path);
-        let state = files.entry(path.to_path_buf()).or_insert_with(|| {
-            let place = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-            format!("{} {:?} {}", place.display(), Stamp::at(path), path.is_dir())
+        let state = known.files.entry(path.to_path_buf()).or_insert_with(|| {
+            // Where it lies does not count: the same images may be looked at from another machine.
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            format!("{} {:?} {}", name.unwrap_or_default(), Stamp::at(path), path.is_dir())
         });
         is_folder |= state.ends_with("true");
         add(state);
     }
+    if !is_folder {
+        return hash.finish_128();
+    }
     // Of a Zarr folder, its blocks are files that can change by themselves.
-    if is_folder && let Some(growth) = image.growth() {
-        add(&format!("{} {} {}", growth.stored, growth.bytes, nanoseconds(growth.modified)));
+    for stored in image.stored_images() {
+        let Some(place) = stored.blocks_of_growth() else { continue };
+        let state = known.blocks.entry(place).or_insert_with(|| {
+            let growth = stored.growth().unwrap_or_default();
+            format!("{} {} {}", growth.stored, growth.bytes, nanoseconds(growth.modified))
+        });
+        add(state);
     }
     hash.finish_128()
 }

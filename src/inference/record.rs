@@ -100,7 +100,9 @@ impl fmt::Display for Standing {
                 write!(f, "{found} bytes of the {written} that were written")
             }
             Self::Other => write!(f, "made by other models or settings, or of other images"),
-            Self::OtherWork => write!(f, "made by other models or settings"),
+            Self::OtherWork => {
+                write!(f, "made by other models or settings, or by another version of msd-gpu")
+            }
             Self::OtherImages => write!(f, "made of other images, or of these before they were changed"),
         }
     }

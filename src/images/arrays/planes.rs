@@ -296,6 +296,13 @@ impl OpenArray {
         self.stored.place()
     }
 
+    /// Images for which this is the same lie in the same blocks; empty where the array is in one piece.
+    pub(in crate::images) fn group_of(&self, number: usize) -> Vec<usize> {
+        let Some(block) = &self.stored.layout().block else { return Vec::new() };
+        let part = self.part_of(number);
+        self.outer().map(|(place, _)| part[place].start / block[place].max(1)).collect()
+    }
+
     /// What is there of image `number`, where another program may still be writing the array.
     pub(in crate::images) fn growth(&self, number: usize) -> Growth {
         let layout = self.stored.layout();
