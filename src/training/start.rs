@@ -19,7 +19,7 @@ use crate::network::{Model, ParameterLayout};
 use crate::samples::{Dataset, Target};
 
 /// Labelled pixels that are looked at, evenly among all.
-const MOST_PIXELS: usize = 4000;
+const MOST_PIXELS: usize = 8000;
 /// Rows and columns of the parts of images that the network is applied to.
 const SIDE: usize = 512;
 /// Parts that it is applied to, evenly among those that hold chosen pixels.
@@ -27,7 +27,7 @@ const MOST_PARTS: usize = 24;
 /// Feature maps of the largest network whose mixing weights are found so.
 const MOST_CHANNELS: usize = 512;
 /// The weight of the squares of mixing weights in the loss of a pixel: strokes are few, and neighbours in them are alike.
-const RIDGE: f64 = 3e-3;
+const RIDGE: f64 = 3e-2;
 const ITERATIONS: usize = 60;
 
 /// Pixels of which the class is known, and what the network makes of them.
@@ -40,15 +40,15 @@ struct Known {
 }
 
 /// Sets the mixing weights and the biases of the outputs of `model`, which learns classes, by the normalised images of `training`. They are
-/// computed on the processor, so that they are the same whatever the network is trained on. Networks of volumes, networks with very many
-/// channels and images that stay in their files are left as they are.
+/// computed on the processor, so that they are the same whatever the network is trained on. Networks of volumes and networks with very many
+/// channels are left as they are.
 ///
 /// # Errors
 /// What comes of reading the images, and of a lack of memory.
 pub(super) fn fit_mixing(model: &mut Model, training: &Dataset) -> Result<()> {
     let architecture = &model.architecture;
     let channels = architecture.channels();
-    if architecture.is_of_volumes() || channels > MOST_CHANNELS || !training.is_in_memory() {
+    if architecture.is_of_volumes() || channels > MOST_CHANNELS {
         return Ok(());
     }
     let mut parts = chosen(training)?;
@@ -104,28 +104,36 @@ struct Pixel {
     weight: f64,
 }
 
-/// Labelled pixels, evenly among all, by image and by the corner of the part that they are in.
+/// Labelled pixels, evenly among all, by image and by the corner of the part that they are in. Targets are read once.
 fn chosen(training: &Dataset) -> Result<BTreeMap<(usize, usize, usize), Vec<Pixel>>> {
-    let mut every = 1;
-    let mut found: BTreeMap<_, Vec<Pixel>> = BTreeMap::new();
-    for pass in 0..2 {
-        let mut count = 0_usize;
-        for (index, item) in training.items().iter().enumerate() {
-            let sample = item.sample()?;
-            let Target::Classes(classes) = &sample.target else { continue };
-            for ((row, column), &class) in classes.indexed_iter() {
-                let weight = sample.weights.as_ref().map_or(1.0, |weights| f64::from(weights[[row, column]]));
-                if class == UNLABELLED || weight <= 0.0 {
-                    continue;
-                }
-                if pass == 1 && count.is_multiple_of(every) {
-                    let part = (index, row / SIDE * SIDE, column / SIDE * SIDE);
-                    found.entry(part).or_default().push(Pixel { row, column, class: class as usize, weight });
-                }
-                count += 1;
+    // Those whose number among all is a multiple of `every`, which is doubled when there are too many.
+    let (mut count, mut every, mut kept) = (0_usize, 1_usize, Vec::new());
+    training.visit_targets(|image, target, weights| {
+        let Target::Classes(classes) = target else { return Ok(()) };
+        for ((row, column), &class) in classes.indexed_iter() {
+            let weight = weights.map_or(1.0, |weights| f64::from(weights[[row, column]]));
+            if class == UNLABELLED || weight <= 0.0 {
+                continue;
+            }
+            if count.is_multiple_of(every) {
+                kept.push((image, Pixel { row, column, class: class as usize, weight }));
+            }
+            count += 1;
+            if kept.len() > MOST_PIXELS {
+                let mut number = 0;
+                kept.retain(|_| {
+                    number += 1;
+                    number % 2 == 1
+                });
+                every *= 2;
             }
         }
-        every = count.div_ceil(MOST_PIXELS).max(1);
+        Ok(())
+    })?;
+    let mut found: BTreeMap<_, Vec<Pixel>> = BTreeMap::new();
+    for (image, pixel) in kept {
+        let part = (image, pixel.row / SIDE * SIDE, pixel.column / SIDE * SIDE);
+        found.entry(part).or_default().push(pixel);
     }
     Ok(found)
 }

@@ -188,7 +188,7 @@ declare_settings! {
         stem: String = AUTO.into() => Setting::under(Network, "SIZES").described_default("auto: 0.7,1.6,3.5,8 for segment, none for regress and volumes");
         /// What the mixing layer begins with: fitted, to labelled pixels as the network sees them before the first step, or zero.
         ///
-        /// Fitted, a network that learns classes is ahead in its first hundred steps. Where images stay in their files it is zero.
+        /// Fitted, a network that learns classes is ahead in its first hundred steps.
         mixing_start: MixingStart = MixingStart::Auto => Setting::under(Network, "START")
             .described_default("fitted for classes in images, else zero");
         /// Images in each step.
