@@ -78,7 +78,7 @@ pub(super) fn fit_mixing(model: &mut Model, training: &Dataset) -> Result<()> {
     }
     let features = Array2::from_shape_vec((known.classes.len(), channels + 1), known.features);
     let Ok(features) = features else { return Ok(()) };
-    let found = fitted(features.view(), &known.classes, &known.weights, architecture.outputs);
+    let found = fitted(features.view(), &known.classes, &known.weights, architecture.outputs, RIDGE);
     let Some(found) = found.filter(|found| found.iter().all(|value| value.is_finite())) else {
         return Ok(());
     };
@@ -145,6 +145,7 @@ fn fitted(
     classes: &[usize],
     weights: &[f64],
     count: usize,
+    ridge: f64,
 ) -> Option<Array2<f64>> {
     let (pixels, size) = features.dim();
     let total: f64 = weights.iter().sum();
@@ -159,7 +160,7 @@ fn fitted(
         pixel.mapv_inplace(|value| value * weight / total);
     }
     let mut bound = weighted.t().dot(&features) * 0.5;
-    bound.diag_mut().mapv_inplace(|value| value + RIDGE);
+    bound.diag_mut().mapv_inplace(|value| value + ridge);
     let factor = cholesky(bound)?;
     let mut found = Array2::<f64>::zeros((count, size));
     for _ in 0..ITERATIONS {
@@ -172,7 +173,7 @@ fn fitted(
             outputs[*class] -= 1.0;
         }
         debug_assert_eq!(differences.nrows(), pixels);
-        let gradient = differences.t().dot(&weighted) + &found * RIDGE;
+        let gradient = differences.t().dot(&weighted) + &found * ridge;
         for (mut weights, gradient) in found.outer_iter_mut().zip(gradient.outer_iter()) {
             let step = solved(&factor, gradient.to_vec());
             weights.iter_mut().zip(step).for_each(|(weight, step)| *weight -= step);
@@ -229,12 +230,12 @@ mod tests {
             Array2::from_shape_fn((pixels, 2), |(pixel, of)| if of == 1 { 1.0 } else { (pixel % 2) as f64 });
         let classes: Vec<usize> =
             (0..pixels).map(|pixel| usize::from((pixel / 2 % 4 == 0) != (pixel % 2 == 1))).collect();
-        let found = fitted(features.view(), &classes, &vec![2.5; pixels], 2).unwrap();
+        let found = fitted(features.view(), &classes, &vec![2.5; pixels], 2, 1e-3).unwrap();
         let odds = |feature: f64| (found[[1, 0]] - found[[0, 0]]) * feature + found[[1, 1]] - found[[0, 1]];
         // The ridge makes them a little smaller.
         assert!((odds(0.0) / -3_f64.ln() - 1.0).abs() < 0.1, "{}", odds(0.0));
         assert!((odds(1.0) / 3_f64.ln() - 1.0).abs() < 0.1, "{}", odds(1.0));
-        assert!(fitted(features.view(), &vec![1; pixels], &vec![1.0; pixels], 2).is_none());
+        assert!(fitted(features.view(), &vec![1; pixels], &vec![1.0; pixels], 2, 1e-3).is_none());
     }
 
     #[test]
