@@ -127,7 +127,7 @@ fn without_validation_a_model_is_judged_after_its_last_step() {
     std::fs::copy(bench.path("images_labels/0.png"), bench.path("one_labels/0.png")).unwrap();
     let run = |epochs: usize, name: &str| {
         bench.succeeds(&format!(
-            "train segment --images one --targets one_labels --depth 3 --device cpu --crop 0 --no-symmetries --lr 0.4 \
+            "train segment --images one --targets one_labels --depth 3 --device cpu --crop 0 --no-symmetries --mixing-start zero --lr 0.4 \
              --max-epochs {epochs} --out {name}"
         ));
     };

@@ -186,7 +186,12 @@ impl<'a> Sitting<'a> {
     /// Goes on with the last run where its classes are those of the labels; else begins a new one, from the layers of the last one.
     fn begin(shared: &'a Shared, start: &Start, device: &'a Device, labelled: Labelled) -> Result<Self> {
         let (last, next) = runs(shared);
-        let last = last.map(|folder| Model::read(&folder).map(|model| (folder, model))).transpose()?;
+        // A network that has made no step was prepared by labels that may be others now: it is prepared anew.
+        let last = match last {
+            Some(folder) if RunFolder::steps_made(&folder)? > 0 => Some((Model::read(&folder)?, folder)),
+            _ => None,
+        };
+        let last = last.map(|(model, folder)| (folder, model));
         if let Some((folder, model)) = &last {
             let numbers: BTreeSet<u8> =
                 model.classes().iter().filter_map(|class| u8::try_from(class.value).ok()).collect();

@@ -71,12 +71,8 @@ pub(in crate::training) struct Progress {
 impl Progress {
     /// Notes that other labels hold from the next step on. What was best by earlier ones is no measure any more.
     pub(in crate::training) fn take_labels(&mut self, version: &str) {
-        // Labels by which no step was made leave nothing behind, but for the first: the network was prepared by them.
-        let first = self.labels.first().cloned();
+        // Labels by which no step was made leave nothing behind.
         self.labels.retain(|(steps, _)| *steps < self.step);
-        if self.labels.is_empty() {
-            self.labels.extend(first);
-        }
         // A run that goes on is given the labels again that it had.
         if self.labels.last().is_some_and(|(_, known)| known == version) {
             return;

@@ -184,6 +184,14 @@ impl RunFolder {
         Ok(read_checkpoint(path)?.is_some_and(|checkpoint| checkpoint.progress.relabelled_at() > 0))
     }
 
+    /// The steps that the run in the folder `path` has made, as its checkpoint says: 0 for one that was stopped before its first.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a checkpoint that cannot be read.
+    pub fn steps_made(path: &Path) -> Result<u64> {
+        Ok(read_checkpoint(path)?.map_or(0, |checkpoint| checkpoint.progress.step))
+    }
+
     /// The checkpoint; none in the folder of a run that was stopped before its first.
     pub(in crate::training) fn read_checkpoint(&self) -> Result<Option<Checkpoint>> {
         read_checkpoint(&self.path)
