@@ -8,7 +8,7 @@ Writes OUT/NAME/{train,test}/{images,labels} and OUT/NAME/strokes-N for each dra
     textures   five textures of equal mean and deviation, in regions with smooth borders
     fibres     rods, hollow rings and full discs of one grey value, blurred, in coarse noise: shape tells them, brightness does not
     cracks     a crack of 0.3 % of the pixels through layers of two materials that differ in grain alone
-    rings      some 250 full discs, and three rings, which are 0.14 % of the pixels of a larger image
+    rings      up to 257 full discs, and three rings, which are few of the pixels of a larger image
 
 With --data DIR, which has superalloy/{train,test}/{images,labels} (NASA's pretrained-microscopy-models) and membrane/{images,labels}
 (ISBI 2012), these are taken too: `few` has strokes on 3 of the superalloy images, `ten` on all 10, `membrane` on 5.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::discovery::DiscoveryArguments;
-use super::evaluate::voxel_size;
+use super::pixel_size::voxel_size;
 use super::progress::ImageProgress;
 use crate::images::{Conversion, NewPlace, StackFormat, convert};
 use crate::{Error, Result};

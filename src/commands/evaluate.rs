@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::discovery::DiscoveryArguments;
 use super::models::ModelArguments;
+use super::pixel_size::voxel_size;
 use super::progress::ImageProgress;
 use super::settings::one_of;
 use super::{console, provenance, table};
@@ -19,7 +20,7 @@ use crate::evaluation::{
     Comparison, Evaluation, Halves, Measures, Scoring, TaskScores, UpscaledSets, UpscalingScores, compare,
     report,
 };
-use crate::images::{Discovery, Slices, VoxelSize, check_one_volume};
+use crate::images::{Discovery, Slices, check_one_volume};
 use crate::inference::Ensemble;
 use crate::metrics::{RegressionScores, SsimWindow, Support, Threshold};
 use crate::network::{Coarsening, Model, Task, TaskKind, Upscaling};
@@ -383,26 +384,6 @@ fn correlate_halves(arguments: &EvaluateArguments, halves: &[String], page: Opti
     Ok(())
 }
 
-/// Reads the size of a pixel, which the flag `name` gives: a number, or three along z, y and x, with a unit.
-pub(super) fn voxel_size(name: &'static str, text: &str) -> Result<VoxelSize> {
-    let end = text.find(|letter: char| !matches!(letter, '0'..='9' | '.' | 'x')).unwrap_or(text.len());
-    let (numbers, unit) = text.split_at(end);
-    let numbers: Option<Vec<f64>> = numbers
-        .split('x')
-        .map(|number| number.parse().ok().filter(|size: &f64| size.is_finite() && *size > 0.0))
-        .collect();
-    let unit = unit.trim().to_owned();
-    match numbers.as_deref() {
-        Some(&[size]) => Ok(VoxelSize { z: size, y: size, x: size, unit }),
-        Some(&[z, y, x]) => Ok(VoxelSize { z, y, x, unit }),
-        _ => Err(Error::setting(
-            name,
-            format!("'{text}'"),
-            "it must be a length such as 0.65um, or three along z, y and x such as 2x0.65x0.65um",
-        )),
-    }
-}
-
 /// The scores for people.
 fn print(task: &Task, evaluation: &Evaluation, measures: Measures, others: &[(&str, &RegressionScores)]) {
     let mut lines = vec![counted(evaluation.images)];
@@ -450,21 +431,4 @@ fn lines_under_caption(table: Table) -> Vec<String> {
 fn lines_of(table: Table) -> Vec<String> {
     let rows: Vec<Vec<String>> = std::iter::once(table.header).chain(table.rows).collect();
     table::lines(&rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_of_pixels_have_one_or_three_numbers() {
-        let size = voxel_size("voxel_size", "0.65um").unwrap();
-        assert_eq!((size.z, size.x, size.unit.as_str()), (0.65, 0.65, "um"));
-        let size = voxel_size("voxel_size", "2x0.5x0.25 nm").unwrap();
-        assert_eq!((size.z, size.y, size.x, size.unit.as_str()), (2.0, 0.5, 0.25, "nm"));
-        assert_eq!(voxel_size("voxel_size", "3").unwrap().unit, "");
-        for bad in ["", "um", "0um", "-1um", "1x2um", "1x2x3x4", "x", "..um"] {
-            assert!(voxel_size("voxel_size", bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::discovery::DiscoveryArguments;
-use super::terminal::Means;
+use super::terminal::Graphics;
 use super::{console, look};
 use crate::cpu::{CpuEngine, CpuOptions};
 use crate::engine::Engine;
@@ -33,7 +33,7 @@ pub struct InspectArguments {
     json: bool,
     /// How the picture of an image is shown in a terminal
     #[arg(long, value_name = "HOW", default_value = "auto")]
-    picture: Means,
+    picture: Graphics,
     #[command(flatten)]
     discovery: DiscoveryArguments,
 }

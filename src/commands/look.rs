@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::console;
 use super::progress::ImageProgress;
-use super::terminal::Means;
+use super::terminal::Graphics;
 use crate::Result;
 use crate::images::{ImageSource, Overview, Statistics, overview};
 
@@ -17,8 +17,8 @@ const ROWS: usize = 5;
 /// The percentiles that are said.
 const PERCENTILES: [f64; 3] = [1.0, 50.0, 99.0];
 
-/// Prints what the stack that `path` names and `pages` are is and holds; a terminal is shown a picture by the `means` that are wanted.
-pub(super) fn run(path: &str, pages: Vec<ImageSource>, as_json: bool, means: Means) -> Result<()> {
+/// Prints what the stack that `path` names and `pages` are is and holds; a terminal is shown a picture by the `graphics` that are wanted.
+pub(super) fn run(path: &str, pages: Vec<ImageSource>, as_json: bool, graphics: Graphics) -> Result<()> {
     let mut progress = ImageProgress::over(1);
     let found = overview(path, pages, &mut progress)?;
     drop(progress);
@@ -28,12 +28,14 @@ pub(super) fn run(path: &str, pages: Vec<ImageSource>, as_json: bool, means: Mea
     }
     table(&found).iter().for_each(console::line);
     histogram(&found.statistics).iter().for_each(console::line);
-    let means = match means {
-        Means::Auto if std::io::stdout().is_terminal() => Means::of_terminal(|name| std::env::var(name).ok()),
-        Means::Auto => Means::None,
+    let graphics = match graphics {
+        Graphics::Auto if std::io::stdout().is_terminal() => {
+            Graphics::of_terminal(|name| std::env::var(name).ok())
+        }
+        Graphics::Auto => Graphics::None,
         wanted => wanted,
     };
-    means.lines(&picture(&found)).iter().for_each(console::line);
+    graphics.lines(&picture(&found)).iter().for_each(console::line);
     Ok(())
 }
 

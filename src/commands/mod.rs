@@ -25,6 +25,7 @@ mod man;
 mod models;
 mod models_registry;
 mod pace;
+mod pixel_size;
 mod predict;
 mod progress;
 mod provenance;

@@ -11,7 +11,7 @@ use super::models::ModelArguments;
 use super::progress::ImageProgress;
 use super::ranks::{self, SilentWatcher};
 use super::results::ResultArguments;
-use crate::inference::{Ensemble, Finding, Procedure, Request, Share, Standing, Work};
+use crate::inference::{Ensemble, Finding, Procedure, Request, ResultState, Share, Work};
 use crate::peers::Peers;
 use crate::peers::mpi::World;
 use crate::{Error, Result};
@@ -158,16 +158,16 @@ impl Ended {
 fn verify(work: &Work, ensemble: &Ensemble) -> Result<()> {
     let count = work.files().len();
     let (mut wrong, mut touched, mut unknown) = (0, 0, 0);
-    for Finding { file, standing, slices, .. } in work.findings(ensemble) {
+    for Finding { file, state, slices, .. } in work.findings(ensemble) {
         let file = file.display();
         // By their numbers in the stack.
         let slices: Vec<String> =
             slices.iter().map(|slices| format!("{}..{}", slices.start, slices.end)).collect();
         let which = if slices.is_empty() { String::new() } else { format!(", slices {}", slices.join(" ")) };
-        match standing {
-            Standing::Touched => touched += 1,
-            Standing::Unknown => unknown += 1,
-            Standing::Missing => {
+        match state {
+            ResultState::Touched => touched += 1,
+            ResultState::Unknown => unknown += 1,
+            ResultState::Missing => {
                 wrong += 1;
                 console::line(format!("missing: {file}{which}"));
             }

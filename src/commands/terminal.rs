@@ -19,7 +19,7 @@ const GREYS: usize = 64;
 
 /// How a picture is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Means {
+pub(super) enum Graphics {
     /// As the terminal says of itself that it can; not at all where there is none
     Auto,
     /// By the protocol for graphics of kitty, Ghostty and WezTerm
@@ -32,7 +32,7 @@ pub(super) enum Means {
     None,
 }
 
-impl Means {
+impl Graphics {
     /// What a terminal can show by what `variable` says of it; the variables are those that terminals set for programs inside.
     pub(super) fn of_terminal(variable: impl Fn(&str) -> Option<String>) -> Self {
         let text = |name: &str| variable(name).unwrap_or_default();
@@ -172,23 +172,23 @@ mod tests {
     #[test]
     fn what_a_terminal_can_show_follows_from_its_variables() {
         let of = |variables: &[(&str, &str)]| {
-            Means::of_terminal(|wanted| {
+            Graphics::of_terminal(|wanted| {
                 let found = variables.iter().find(|(name, _)| *name == wanted);
                 found.map(|(_, value)| (*value).to_owned())
             })
         };
         for (variables, wanted) in [
-            (&[][..], Means::None),
-            (&[("TERM", "dumb")], Means::None),
-            (&[("TERM", "xterm-256color")], Means::Blocks),
-            (&[("TERM", "xterm-256color"), ("NO_COLOR", "1")], Means::None),
-            (&[("TERM", "xterm-kitty")], Means::Kitty),
-            (&[("TERM", "xterm-256color"), ("KITTY_WINDOW_ID", "1")], Means::Kitty),
-            (&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "WezTerm")], Means::Kitty),
-            (&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "ghostty")], Means::Kitty),
-            (&[("TERM", "tmux-256color"), ("KITTY_WINDOW_ID", "1")], Means::Blocks),
-            (&[("TERM", "foot")], Means::Sixel),
-            (&[("TERM", "mlterm")], Means::Sixel),
+            (&[][..], Graphics::None),
+            (&[("TERM", "dumb")], Graphics::None),
+            (&[("TERM", "xterm-256color")], Graphics::Blocks),
+            (&[("TERM", "xterm-256color"), ("NO_COLOR", "1")], Graphics::None),
+            (&[("TERM", "xterm-kitty")], Graphics::Kitty),
+            (&[("TERM", "xterm-256color"), ("KITTY_WINDOW_ID", "1")], Graphics::Kitty),
+            (&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "WezTerm")], Graphics::Kitty),
+            (&[("TERM", "xterm-256color"), ("TERM_PROGRAM", "ghostty")], Graphics::Kitty),
+            (&[("TERM", "tmux-256color"), ("KITTY_WINDOW_ID", "1")], Graphics::Blocks),
+            (&[("TERM", "foot")], Graphics::Sixel),
+            (&[("TERM", "mlterm")], Graphics::Sixel),
         ] {
             assert_eq!(of(variables), wanted, "{variables:?}");
         }
@@ -197,18 +197,18 @@ mod tests {
     #[test]
     fn each_character_shows_two_pixels_of_a_picture_that_fits() {
         let pixels = Array3::from_shape_vec((1, 3, 1), vec![1, 2, 3]).unwrap();
-        let lines = Means::Blocks.lines(&pixels);
+        let lines = Graphics::Blocks.lines(&pixels);
         assert_eq!(lines, ["\x1b[38;2;1;1;1;48;2;2;2;2m▀\x1b[0m", "\x1b[0;38;2;3;3;3m▀\x1b[0m"]);
-        let lines = Means::Blocks.lines(&Array3::from_elem((3, 480, 640), 9));
+        let lines = Graphics::Blocks.lines(&Array3::from_elem((3, 480, 640), 9));
         assert_eq!((lines.len(), lines[0].matches('▀').count()), (30, 80));
-        assert!(Means::None.lines(&pixels).is_empty());
+        assert!(Graphics::None.lines(&pixels).is_empty());
     }
 
     #[test]
     fn kitty_gets_all_colours_in_pieces() {
         let pixels = Array3::from_shape_vec((3, 1, 2), vec![1, 4, 2, 5, 3, 6]).unwrap();
-        assert_eq!(Means::Kitty.lines(&pixels), ["\x1b_Ga=T,f=24,s=2,v=1,c=2,q=2,m=0;AQIDBAUG\x1b\\"]);
-        let shown = Means::Kitty.lines(&Array3::from_elem((1, 60, 80), 7)).concat();
+        assert_eq!(Graphics::Kitty.lines(&pixels), ["\x1b_Ga=T,f=24,s=2,v=1,c=2,q=2,m=0;AQIDBAUG\x1b\\"]);
+        let shown = Graphics::Kitty.lines(&Array3::from_elem((1, 60, 80), 7)).concat();
         let pieces: Vec<&str> = shown.split("\x1b\\").filter(|piece| !piece.is_empty()).collect();
         let (first, rest) = pieces.split_first().unwrap();
         assert!(first.contains("m=1;") && rest.iter().all(|piece| piece.starts_with("\x1b_Gm=")));
@@ -221,7 +221,7 @@ mod tests {
     fn sixels_are_those_of_the_pixels() {
         // Black and white, each eight pixels wide and high.
         let pixels = Array3::from_shape_vec((1, 1, 2), vec![0, 255]).unwrap();
-        let shown = Means::Sixel.lines(&pixels).concat();
+        let shown = Graphics::Sixel.lines(&pixels).concat();
         assert!(shown.starts_with("\x1bPq\"1;1;16;8#0;2;0;0;0") && shown.contains("#63;2;100;100;100"));
         let bands = shown.split("#63;2;100;100;100").nth(1).unwrap();
         // Six rows, and the two that are left.

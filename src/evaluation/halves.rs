@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result, counted_channels};
 use crate::geometry::{Extent, Window};
+use crate::images::units::PIXEL;
 use crate::images::{Volume, VoxelSize};
 use crate::memory;
 use crate::metrics::{Crossing, FourierCorrelation, Shell, Spectrum, Support, Threshold};
@@ -70,7 +71,7 @@ impl Halves {
         };
         // Sizes without a unit are in no unit here either.
         let known = first.voxel_size().cloned().map(|size| match size.unit.as_str() {
-            "pixel" => VoxelSize { unit: String::new(), ..size },
+            PIXEL => VoxelSize { unit: String::new(), ..size },
             _ => size,
         });
         let size = size.or(known);

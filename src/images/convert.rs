@@ -253,14 +253,14 @@ fn scale(slice: &mut Array3<f64>, (low, high): (f64, f64), largest: f64) {
 pub(crate) fn check_other(out: &Path, pages: &[ImageSource]) -> Result<()> {
     let Some(out_path) = real_path(out) else { return Ok(()) };
     let mut last: Option<&Path> = None;
-    for page in pages {
-        if last == Some(page.path.as_path()) {
+    for path in pages.iter().flat_map(ImageSource::files) {
+        if last == Some(path) {
             continue;
         }
-        last = Some(&page.path);
-        let read = page.real_path();
+        last = Some(path);
+        let read = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         if out_path.starts_with(&read) || read.starts_with(&out_path) {
-            let problem = format!("{} is read from there; give another name", page.path.display());
+            let problem = format!("{} is read from there; give another name", path.display());
             return Err(Error::output(out, problem));
         }
     }

@@ -74,7 +74,7 @@ mod stack;
 mod statistics;
 mod stored_slice;
 mod tiff;
-mod units;
+pub(crate) mod units;
 mod volume;
 
 pub(crate) use arrays::{BlockRoom, DatasetPlace, Hdf5File};

@@ -234,10 +234,16 @@ impl ImageSource {
             [] => std::slice::from_ref(stored),
             averaged => averaged,
         };
-        images.iter().flat_map(|Self { path, slab, .. }| {
-            let slices = slab.iter().flat_map(Slab::slices).map(|slice| slice.path.as_path());
-            std::iter::once(path.as_path()).chain(slices)
+        images.iter().flat_map(|image| {
+            let slices = image.slab.iter().flat_map(Slab::slices);
+            std::iter::once(image).chain(slices).flat_map(Self::own_files)
         })
+    }
+
+    /// The file that was named, and the one to which links have led from there.
+    fn own_files(&self) -> impl Iterator<Item = &Path> {
+        let linked = self.array.as_ref().and_then(|image| image.array.linked_file());
+        std::iter::once(self.path.as_path()).chain(linked)
     }
 
     /// Each of the planes by itself; the image as it is where it has only one.

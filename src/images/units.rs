@@ -4,7 +4,7 @@
 pub(super) const MICROMETRE: &str = "\u{b5}m";
 
 /// The unit of sizes that a file gives without one.
-pub(super) const PIXEL: &str = "pixel";
+pub(crate) const PIXEL: &str = "pixel";
 
 /// How people write a ten thousand millionth of a metre.
 pub(super) const ANGSTROM: &str = "\u{c5}";

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ndarray::s;
+
 use super::*;
 use crate::devices;
 use crate::geometry::Boundary;

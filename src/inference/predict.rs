@@ -9,12 +9,13 @@ use ndarray::{Array3, s};
 use twox_hash::XxHash3_128;
 
 use super::block_memory::BlockMemory;
-use super::ensemble::{Ensemble, Found};
+use super::ensemble::Ensemble;
 use super::failures::{Failure, Failures, is_of_image};
 use super::journal::Journal;
 use super::outputs::{Outputs, Past};
 use super::parts::{Part, ReadPart, Reader, measure};
 use super::plan::{self, Budget, Cutting, Halo};
+use super::prediction::Found;
 use super::products::{Products, Shown};
 use super::queue::Queue;
 use super::record::Record;

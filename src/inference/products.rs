@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Ix3};
 
-use super::ensemble::{Ensemble, Found};
+use super::ensemble::Ensemble;
 use super::grouping::{Grouping, StackOf};
+use super::prediction::Found;
 use super::product::Product;
 use super::result_name::ResultName;
 use crate::files::make_and_try;
@@ -173,8 +174,8 @@ impl Products {
         }
         if let Ok(place) = self.folder.canonicalize() {
             // A single result that is called otherwise can lie beside its image.
-            let in_danger = |image: &ImageSource| {
-                let path = image.real_path();
+            let in_danger = |path: &Path| {
+                let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
                 match &self.name {
                     None => path.parent() == Some(&place),
                     Some(_) => {
@@ -182,8 +183,8 @@ impl Products {
                     }
                 }
             };
-            let mut inputs = images.iter().flat_map(|image| std::iter::once(image).chain(image.averaged()));
-            if let Some(image) = inputs.find(|image| in_danger(image)) {
+            let mut inputs = images.iter().flat_map(|image| image.files().map(move |path| (image, path)));
+            if let Some((image, _)) = inputs.find(|(_, path)| in_danger(path)) {
                 let name = image.name();
                 let wanted = format!(
                     "the input {name} is in that folder and could be overwritten; name another folder"

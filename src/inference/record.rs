@@ -45,7 +45,7 @@ struct Entry {
 /// What a record says of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Standing {
+pub enum ResultState {
     /// It is there as it was written, and was made by these models and settings of these images.
     Same,
     /// The same, but it was copied or changed since, at the same length.
@@ -69,7 +69,7 @@ pub enum Standing {
     OtherImages,
 }
 
-impl Standing {
+impl ResultState {
     /// How much it says against taking a result for what is wanted.
     pub(super) fn against(&self) -> u8 {
         match self {
@@ -89,7 +89,7 @@ impl Standing {
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for ResultState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Same => write!(f, "there"),
@@ -163,8 +163,8 @@ impl Record {
     }
 
     /// What is known of the result at `path` to one who wants it of the images whose number is `images`.
-    pub(super) fn standing(&self, path: &Path, images: u128) -> Standing {
-        let Some(stamp) = Stamp::at(path) else { return Standing::Missing };
+    pub(super) fn state(&self, path: &Path, images: u128) -> ResultState {
+        let Some(stamp) = Stamp::at(path) else { return ResultState::Missing };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let entries = self.entries.get(name.as_ref()).map_or(&[][..], Vec::as_slice);
         let with = |is_it: &dyn Fn(&Entry) -> bool| entries.iter().rfind(|entry| is_it(entry));
@@ -172,20 +172,20 @@ impl Record {
             .or_else(|| with(&|entry| entry.stamp.bytes == stamp.bytes))
             .or(entries.last());
         match known {
-            None => Standing::Unknown,
+            None => ResultState::Unknown,
             Some(entry) if entry.stamp.bytes != stamp.bytes => {
-                Standing::OtherLength { found: stamp.bytes, written: entry.stamp.bytes }
+                ResultState::OtherLength { found: stamp.bytes, written: entry.stamp.bytes }
             }
-            Some(entry) if entry.work != self.work => Standing::OtherWork,
-            Some(entry) if entry.images != images => Standing::OtherImages,
-            Some(entry) if entry.stamp != stamp => Standing::Touched,
-            Some(_) => Standing::Same,
+            Some(entry) if entry.work != self.work => ResultState::OtherWork,
+            Some(entry) if entry.images != images => ResultState::OtherImages,
+            Some(entry) if entry.stamp != stamp => ResultState::Touched,
+            Some(_) => ResultState::Same,
         }
     }
 
     /// Whether all of `files`, the results of the images whose number is `images`, are there as they were written.
     pub(super) fn has<'p>(&self, files: impl IntoIterator<Item = &'p Path>, images: u128) -> bool {
-        files.into_iter().all(|file| self.standing(file, images) == Standing::Same)
+        files.into_iter().all(|file| self.state(file, images) == ResultState::Same)
     }
 
     /// Says that `files`, the results of the images whose number is `images`, have their names.
@@ -299,18 +299,18 @@ mod tests {
         write("shared", b"1");
         Record::open(folder.path(), "-2-of-3", "a", true).add(&[path("shared")], 7).unwrap();
         let record = Record::read(folder.path(), "a");
-        let standing = |name: &str| record.standing(&path(name), if name == "other images" { 8 } else { 7 });
+        let state = |name: &str| record.state(&path(name), if name == "other images" { 8 } else { 7 });
         for (name, wanted) in [
-            ("same", Standing::Same),
-            ("shared", Standing::Same),
-            ("longer", Standing::OtherLength { found: 3, written: 4 }),
-            ("gone", Standing::Missing),
-            ("touched", Standing::Touched),
-            ("unknown", Standing::Unknown),
-            ("other work", Standing::OtherWork),
-            ("other images", Standing::OtherImages),
+            ("same", ResultState::Same),
+            ("shared", ResultState::Same),
+            ("longer", ResultState::OtherLength { found: 3, written: 4 }),
+            ("gone", ResultState::Missing),
+            ("touched", ResultState::Touched),
+            ("unknown", ResultState::Unknown),
+            ("other work", ResultState::OtherWork),
+            ("other images", ResultState::OtherImages),
         ] {
-            assert_eq!(standing(name), wanted, "{name}");
+            assert_eq!(state(name), wanted, "{name}");
         }
     }
 
@@ -325,11 +325,11 @@ mod tests {
         }
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.lines().count() <= 3, "{text}");
-        let known = || Record::read(folder.path(), "a").standing(&result, 1);
-        assert_eq!(known(), Standing::Same);
+        let known = || Record::read(folder.path(), "a").state(&result, 1);
+        assert_eq!(known(), ResultState::Same);
         // What is no line of a record says nothing, and a line without an end takes no memory.
         let text = "x".repeat(3 * MOST_BYTES_OF_LINE as usize) + "\n[]\n{\"result\": 1}\n\u{0}\n";
         std::fs::write(&path, text).unwrap();
-        assert_eq!(known(), Standing::Unknown);
+        assert_eq!(known(), ResultState::Unknown);
     }
 }

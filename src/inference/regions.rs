@@ -3,9 +3,10 @@
 
 use ndarray::{Array2, Array3};
 
-use super::ensemble::{Ensemble, Measured, Prediction};
+use super::ensemble::{Ensemble, Measured};
 use super::parts::{measure_bands, measure_slices};
 use super::plan::{self, Budget, Cutting, Halo};
+use super::prediction::Prediction;
 use crate::geometry::tiles::Tile;
 use crate::geometry::{Extent, Window};
 use crate::network::Measure;

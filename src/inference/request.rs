@@ -11,7 +11,7 @@ use super::failures::Failure;
 use super::predict::{Procedure, identity, predict_some};
 use super::prints::Prints;
 use super::products::{Products, Wishes};
-use super::record::{Record, Standing};
+use super::record::{Record, ResultState};
 use super::result_name::{ResultName, packed_ending};
 use super::share::Share;
 use super::volumes::volume_of_each;
@@ -135,7 +135,7 @@ pub struct Finding {
     /// The result.
     pub file: PathBuf,
     /// What is wrong with it.
-    pub standing: Standing,
+    pub state: ResultState,
     /// The slices that are missing, of a result that several programs fill together.
     pub slices: Vec<Range<usize>>,
 }
@@ -298,16 +298,16 @@ impl Work {
         let grouping = self.products.grouping(&self.images);
         let prints = Prints::of(&self.images, &grouping, ensemble.model().architecture.is_of_volumes());
         let mut findings = Vec::new();
-        let mut add = |file: PathBuf, standing: Standing, slices: Vec<Range<usize>>| {
-            if standing != Standing::Same {
-                findings.push(Finding { file, standing, slices });
+        let mut add = |file: PathBuf, state: ResultState, slices: Vec<Range<usize>>| {
+            if state != ResultState::Same {
+                findings.push(Finding { file, state, slices });
             }
         };
         let alone = self.images.iter().zip(&grouping.places).zip(&prints.images);
         for ((image, _), print) in alone.filter(|((_, place), _)| place.is_none()) {
             for (file, _) in self.products.image_files(&image.stem) {
-                let standing = record.standing(&file, *print);
-                add(file, standing, Vec::new());
+                let state = record.state(&file, *print);
+                add(file, state, Vec::new());
             }
         }
         for (stack, print) in grouping.stacks.iter().zip(&prints.stacks) {
@@ -316,18 +316,18 @@ impl Work {
                 let shared = work.as_ref().map(|work| SharedStack::of(&file, stack.members.len(), work));
                 match shared {
                     // Also what is whole and has not got its name.
-                    Some(shared) if shared.is_begun() => add(file, Standing::Missing, shared.missing()),
-                    Some(shared) if shared.is_other() => add(file, Standing::Other, shared.missing()),
+                    Some(shared) if shared.is_begun() => add(file, ResultState::Missing, shared.missing()),
+                    Some(shared) if shared.is_other() => add(file, ResultState::Other, shared.missing()),
                     // What it says itself is about some of its images only.
                     Some(shared) if shared.is_whole() => {
-                        let standing = record.standing(&file, *print);
-                        if matches!(standing, Standing::OtherWork | Standing::OtherImages) {
-                            add(file, standing, Vec::new());
+                        let state = record.state(&file, *print);
+                        if matches!(state, ResultState::OtherWork | ResultState::OtherImages) {
+                            add(file, state, Vec::new());
                         }
                     }
                     _ => {
-                        let standing = record.standing(&file, *print);
-                        add(file, standing, Vec::new());
+                        let state = record.state(&file, *print);
+                        add(file, state, Vec::new());
                     }
                 }
             }

@@ -11,7 +11,7 @@ use super::plan::Cutting;
 use super::predict::{identity, planned, run};
 use super::prints::Prints;
 use super::products::Products;
-use super::record::{Record, Standing};
+use super::record::{Record, ResultState};
 use crate::Result;
 use crate::files::{FolderLock, remove_unfinished};
 use crate::images::ImageSource;
@@ -49,7 +49,7 @@ impl<'a> Series<'a> {
     }
 
     /// What the record in the folder says of the results of `images`; of several results the one that says most against it.
-    pub fn standing(&self, images: &[ImageSource], of_volumes: bool) -> Standing {
+    pub fn state(&self, images: &[ImageSource], of_volumes: bool) -> ResultState {
         let grouping = self.products.grouping(images);
         let prints = Prints::of(images, &grouping, of_volumes);
         let stacks = grouping.stacks.iter().map(|stack| self.products.stack_files(stack));
@@ -58,9 +58,9 @@ impl<'a> Series<'a> {
         let alone = alone.map(|((image, _), print)| (self.products.image_files(&image.stem), *print));
         let all = alone.chain(stacks.zip(prints.stacks.iter().copied()));
         let all = all.flat_map(|(files, print)| {
-            files.into_iter().map(move |(file, _)| self.record.standing(&file, print))
+            files.into_iter().map(move |(file, _)| self.record.state(&file, print))
         });
-        all.max_by_key(Standing::against).unwrap_or(Standing::Missing)
+        all.max_by_key(ResultState::against).unwrap_or(ResultState::Missing)
     }
 
     /// Applies `ensemble` to the next images, as [`predict`](super::predict()) does. With `keep_going`, those that cannot be used are

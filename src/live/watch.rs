@@ -14,7 +14,7 @@ use super::viewer::{Summary, Viewer};
 use super::watched::{Watched, full_name, is_folder, source};
 use crate::files::Stamp;
 use crate::images::{Discovery, ImageSource, has_end_mark};
-use crate::inference::{Cutting, Ensemble, Failure, Products, Series, Standing};
+use crate::inference::{Cutting, Ensemble, Failure, Products, ResultState, Series};
 use crate::pipeline::no_thread;
 use crate::watcher::{Flow, ImageReport, Watcher};
 use crate::{Error, Result};
@@ -209,14 +209,14 @@ impl Loop<'_> {
         if !progress.record.has(&item.ready.key) && files.iter().all(|file| file.exists()) {
             let path = images.first().map(|image| image.path.clone()).unwrap_or_default();
             let of_volumes = self.ensemble.model().architecture.is_of_volumes();
-            match self.series.standing(&images, of_volumes) {
-                standing @ (Standing::Same
-                | Standing::Touched
-                | Standing::Unknown
-                | Standing::OtherLength { .. }) => {
-                    return Prepared::There { files, path, is_known: standing == Standing::Same };
+            match self.series.state(&images, of_volumes) {
+                state @ (ResultState::Same
+                | ResultState::Touched
+                | ResultState::Unknown
+                | ResultState::OtherLength { .. }) => {
+                    return Prepared::There { files, path, is_known: state == ResultState::Same };
                 }
-                Standing::Other | Standing::OtherWork => {
+                ResultState::Other | ResultState::OtherWork => {
                     let file = files.first().map(|file| file.display().to_string()).unwrap_or_default();
                     let found = format!(
                         "{}, where {file} was made by other models or settings",

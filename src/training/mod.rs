@@ -16,6 +16,7 @@ mod folds;
 mod initial;
 mod normalise;
 mod prepare;
+mod read;
 mod relabel;
 mod reports;
 mod run;

@@ -147,7 +147,7 @@ fn fitted(
     count: usize,
     ridge: f64,
 ) -> Option<Array2<f64>> {
-    let (pixels, size) = features.dim();
+    let size = features.ncols();
     let total: f64 = weights.iter().sum();
     if classes.iter().all(|class| Some(class) == classes.first())
         || classes.iter().any(|class| *class >= count)
@@ -172,7 +172,6 @@ fn fitted(
             outputs.mapv_inplace(|value| value / sum);
             outputs[*class] -= 1.0;
         }
-        debug_assert_eq!(differences.nrows(), pixels);
         let gradient = differences.t().dot(&weighted) + &found * ridge;
         for (mut weights, gradient) in found.outer_iter_mut().zip(gradient.outer_iter()) {
             let step = solved(&factor, gradient.to_vec());

@@ -32,6 +32,7 @@ mod zarr;
 
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use tiff::decoder::DecodingResult;
@@ -69,12 +70,23 @@ pub(super) struct ArrayLayout {
     pub(super) voxel_size: Option<VoxelSize>,
     /// Where it lies in space, where the file says so.
     pub(super) space: Option<Space>,
+    /// The file that its numbers are in, where a link has led there from the one that was named.
+    pub(super) linked_file: Option<PathBuf>,
 }
 
 impl ArrayLayout {
     /// Of numbers that any part can be read of, and of which nothing else is known.
     fn plain(shape: Vec<usize>, numbers: SampleType) -> Self {
-        Self { shape, axes: None, numbers, block: None, columns_first: false, voxel_size: None, space: None }
+        Self {
+            shape,
+            axes: None,
+            numbers,
+            block: None,
+            columns_first: false,
+            voxel_size: None,
+            space: None,
+            linked_file: None,
+        }
     }
 }
 

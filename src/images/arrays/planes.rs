@@ -169,6 +169,11 @@ impl OpenArray {
         self.axes.iter().collect()
     }
 
+    /// The file that its numbers are in, where a link has led there from the one that was named.
+    pub(in crate::images) fn linked_file(&self) -> Option<&Path> {
+        self.stored.layout().linked_file.as_deref()
+    }
+
     /// How large a pixel is, where that is known.
     pub(in crate::images) fn voxel_size(&self) -> Option<&VoxelSize> {
         self.stored.layout().voxel_size.as_ref()

@@ -58,7 +58,13 @@ impl NewPlace {
         }
         // What cannot be read as HDF5 is replaced as any other file.
         let Ok(Some(there)) = Hdf5File::open(&self.path) else { return Ok(()) };
-        let datasets = there.datasets().unwrap_or_default();
+        let datasets = there.datasets().map_err(|_| {
+            let wanted = format!(
+                "{} is HDF5 and cannot be read to its end, so that what is in it might be lost; name another file",
+                self.path.display()
+            );
+            Error::setting("out", out.display(), wanted)
+        })?;
         match datasets.iter().find(|other| Some(&other.place) != self.dataset.as_ref()) {
             None => Ok(()),
             Some(other) => {

@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, Axis, s};
 
 use crate::geometry::tiles::Tile;
 use crate::geometry::{Extent, Window, as_volume, stacked};
-use crate::inference::ensemble::{Found, Prediction};
+use crate::inference::prediction::{Found, Prediction};
 
 /// The part `window` of what was found for a volume of so many slices, slice by slice.
 pub(super) fn of_slices(found: &Found, slices: usize, window: &Window) -> Vec<Found> {

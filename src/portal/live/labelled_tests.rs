@@ -1,7 +1,6 @@
 //! Labels as training takes them.
 
 use std::path::Path;
-use std::time::Instant;
 
 use super::*;
 use crate::images::write_png_grey8;
@@ -174,42 +173,4 @@ fn strokes_of_earlier_runs_are_set_aside_by_their_count() {
     assert_eq!(labelled.version(), labelled.journal());
     assert_eq!(Rule::of(&[]), Some(Rule::Strokes));
     assert_eq!(Rule::of(&["by-number"]), None);
-}
-
-#[test]
-#[ignore = "measures"]
-fn one_more_stroke_on_thousands() {
-    const SIDE: usize = 4096;
-    let folder = tempfile::tempdir().unwrap();
-    let project = project(folder.path(), SIDE, &["a.png"]);
-    let stroke = |n: usize| {
-        let (x, y) = ((n * 37 % SIDE) as f64, (n * 91 % SIDE) as f64);
-        let points = (0..20).map(|step| [x + 15.0 * f64::from(step), y + f64::from(step % 7)]).collect();
-        let class = Some((n % 2) as u8);
-        Entry::Stroke(Stroke {
-            image: "i1".into(),
-            slice: 0,
-            class,
-            size: 20.0,
-            points,
-            depth: 0,
-            range: None,
-        })
-    };
-    for from in (0..3000).step_by(1000) {
-        project.append("a", (from..from + 1000).map(stroke).collect()).unwrap();
-    }
-    let mut gatherer = Gatherer::default();
-    let time = |what: &str, work: &mut dyn FnMut()| {
-        let start = Instant::now();
-        work();
-        println!("{what}: {:?}", start.elapsed());
-    };
-    time("the first time", &mut || drop(gatherer.gather(&project).unwrap()));
-    for n in 3000..3003 {
-        time("a stroke", &mut || drop(project.append("a", vec![stroke(n)]).unwrap()));
-        time("gathered", &mut || drop(gatherer.gather(&project).unwrap()));
-        time("by strokes", &mut || drop(gatherer.gather_again(&project, &Rule::Strokes).unwrap()));
-        gatherer.gather(&project).unwrap();
-    }
 }

@@ -19,7 +19,7 @@ mod source;
 
 use std::fs::File as SystemFile;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, Group, Layout};
 use tiff::decoder::DecodingResult;
@@ -64,7 +64,8 @@ pub(super) fn open(
 ) -> Result<Box<dyn StoredArray>> {
     let (file, place, dataset) = find(Opened::new(path, system_file)?, inside.unwrap_or_default())?;
     let name = format!("{}:{place}", file.name());
-    of_dataset(&name, file.system_file, dataset)
+    let linked_file = (file.path != path).then_some(file.path);
+    of_dataset(&name, file.system_file, dataset, linked_file)
 }
 
 /// The dataset that `inside` names in `file`, as [`open`] has it, in the file that it is in.
@@ -147,7 +148,12 @@ fn sample_type(datatype: &Datatype) -> Option<(SampleType, bool)> {
     }
 }
 
-fn of_dataset(name: &str, file: SystemFile, dataset: Dataset) -> Result<Box<dyn StoredArray>> {
+fn of_dataset(
+    name: &str,
+    file: SystemFile,
+    dataset: Dataset,
+    linked_file: Option<PathBuf>,
+) -> Result<Box<dyn StoredArray>> {
     let failed = |error: hdf5_pure::Error| damaged(name, &error.to_string());
     let datatype = dataset.datatype().map_err(failed)?;
     let Some((numbers, big_endian)) = sample_type(&datatype) else {
@@ -168,6 +174,7 @@ fn of_dataset(name: &str, file: SystemFile, dataset: Dataset) -> Result<Box<dyn 
     let layout = ArrayLayout {
         axes: attributes::axes(&attributes, shape.len()),
         voxel_size: attributes::voxel_size(&attributes),
+        linked_file,
         ..ArrayLayout::plain(shape, numbers)
     };
     let bytes = bytes_of(name, &layout)?;

@@ -16,7 +16,7 @@ const MOST_FILES: usize = 4;
 
 /// An HDF5 file.
 pub(super) struct Opened {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) system_file: SystemFile,
     pub(super) file: File,
     pub(super) groups: Groups,

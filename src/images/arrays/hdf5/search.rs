@@ -51,7 +51,8 @@ pub(super) fn datasets(file: &Opened, path: &str, group: &Group, most: usize) ->
     let mut left = MOST_LOOKED_INTO;
     // Links to groups lead to further ones.
     for _ in 0..MOST_DEPTH {
-        let links = search.stored(next)?;
+        let mut links = search.stored(next)?;
+        links.truncate(most);
         next = search.linked(links, &mut left);
         if next.is_empty() || search.found.len() > most {
             break;

@@ -12,7 +12,7 @@ mod dense;
 mod header;
 mod old;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hdf5_pure::{File, Source};
@@ -43,6 +43,9 @@ pub(super) struct Link {
     pub(super) target: Target,
 }
 
+/// The members of a group by their names; of several with one name the first.
+type Links = BTreeMap<String, Target>;
+
 /// What a path leads to once its links are followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Followed {
@@ -70,7 +73,7 @@ pub(super) struct Groups {
     widths: Widths,
     root: u64,
     /// The links of groups that were read, by their addresses.
-    known: Mutex<HashMap<u64, Arc<Vec<Link>>>>,
+    known: Mutex<HashMap<u64, Arc<Links>>>,
 }
 
 impl Groups {
@@ -97,12 +100,16 @@ impl Groups {
     }
 
     /// The members of the group that begins at the byte `place`; none where that is no group or is damaged.
-    fn links(&self, place: u64) -> Arc<Vec<Link>> {
+    fn links(&self, place: u64) -> Arc<Links> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(links) = known().get(&place) {
             return links.clone();
         }
-        let links = Arc::new(self.read_links(place).unwrap_or_default());
+        let mut links = Links::new();
+        for Link { name, target } in self.read_links(place).unwrap_or_default() {
+            links.entry(name).or_insert(target);
+        }
+        let links = Arc::new(links);
         known().insert(place, links.clone());
         links
     }
@@ -123,16 +130,14 @@ impl Groups {
     pub(super) fn soft_links(&self, group: &str) -> Vec<Link> {
         let mut place = self.root;
         for part in group.split('/').filter(|part| !part.is_empty()) {
-            match self.links(place).iter().find(|link| link.name == part) {
-                Some(Link { target: Target::Hard(next), .. }) => place = *next,
+            match self.links(place).get(part) {
+                Some(Target::Hard(next)) => place = *next,
                 _ => return Vec::new(),
             }
         }
         let links = self.links(place);
-        let mut soft: Vec<Link> =
-            links.iter().filter(|link| !matches!(link.target, Target::Hard(_))).cloned().collect();
-        soft.sort_by(|a, b| a.name.cmp(&b.name));
-        soft
+        let soft = links.iter().filter(|(_, target)| !matches!(target, Target::Hard(_)));
+        soft.map(|(name, target)| Link { name: name.clone(), target: target.clone() }).collect()
     }
 
     /// What `path` leads to.
@@ -148,7 +153,7 @@ impl Groups {
         while let Some(name) = rest.pop_front() {
             let links = self.links(way.last().map_or(self.root, |(_, place)| *place));
             let here = || format!("{}/{name}", text(&way));
-            match links.iter().find(|link| link.name == name).map(|link| &link.target) {
+            match links.get(&name) {
                 None => return Followed::Nothing { missing: here() },
                 Some(Target::Hard(place)) => way.push((name, *place)),
                 Some(Target::Soft(target)) => {

@@ -1,5 +1,7 @@
 //! The links of groups of the older form: a tree whose leaves are lists of members (symbol tables), and a heap of names.
 
+use std::cell::Cell;
+
 use super::bytes::Bytes;
 use super::{Groups, Link, Target};
 
@@ -9,7 +11,14 @@ const SOFT_LINK: u64 = 2;
 /// The links of the group whose tree begins at the byte `tree` and whose names at `names`; `None` where it is damaged.
 pub(super) fn links(groups: &Groups, tree: u64, names: u64) -> Option<Vec<Link>> {
     let texts = texts(groups, names)?;
-    let text = |place: u64| Some(Bytes(texts.get(usize::try_from(place).ok()?..)?).text());
+    // Each text of the heap belongs to one member, so that together they are no longer than the heap.
+    let left = Cell::new(texts.len());
+    let text = |place: u64| {
+        let rest = texts.get(usize::try_from(place).ok()?..)?;
+        let length = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+        left.set(left.get().checked_sub(length)?);
+        Some(Bytes(&rest[..length]).text())
+    };
     let mut links = Vec::new();
     for place in leaves(groups, tree)? {
         let head = groups.read(place, 8)?;
