@@ -115,3 +115,20 @@ fn a_name_that_cannot_be_kept_is_refused_before_anything_is_computed() {
     assert_eq!(bench.names("r"), ["q.PNG"]);
     assert_eq!(labels(&bench, "r/q.PNG"), labels(&bench, "plain/a.png"));
 }
+
+#[test]
+fn the_file_that_a_link_leads_to_is_not_written_over() {
+    let bench = Bench::new();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/hdf5/detector");
+    for name in ["x_master.h5", "x_data_000001.h5", "x_data_000002.h5"] {
+        bench.bytes(name, &std::fs::read(folder.join(name)).unwrap());
+    }
+    let before = std::fs::read(bench.path("x_data_000002.h5")).unwrap();
+    let call = "convert x_master.h5:/entry/data/data_000002 --out";
+    bench.refuses(&format!("{call} x_data_000002.h5"), &["x_data_000002.h5 is read from there"]);
+    bench.model("m.safetensors", &segmentation(&[0, 7]));
+    let predict = "predict --model m.safetensors x_master.h5:/entry/data/data_000002 --device cpu --out";
+    bench.refuses(&format!("{predict} x_data_000002.h5"), &["could be overwritten"]);
+    assert!(std::fs::read(bench.path("x_data_000002.h5")).unwrap() == before);
+    bench.succeeds(&format!("{call} other.h5"));
+}
