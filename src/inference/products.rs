@@ -184,8 +184,9 @@ impl Products {
                 }
             };
             let mut inputs = images.iter().flat_map(|image| image.files().map(move |path| (image, path)));
-            if let Some((image, _)) = inputs.find(|(_, path)| in_danger(path)) {
-                let name = image.name();
+            if let Some((image, path)) = inputs.find(|(_, path)| in_danger(path)) {
+                // Of an image that is made of several files, the one that lies there.
+                let name = if image.files().count() > 1 { path.display().to_string() } else { image.name() };
                 let wanted = format!(
                     "the input {name} is in that folder and could be overwritten; name another folder"
                 );
