@@ -250,6 +250,7 @@ def train(
     boundary: Literal["reflect", "symmetric", "zeros"] = ...,
     stem: str = ...,
     mixing_start: Literal["auto", "fitted", "zero"] = ...,
+    class_shares: Literal["auto", "images", "labels"] = ...,
     batch: int = ...,
     crop: int = ...,
     symmetries: Literal["all", "keep-z", "horizontal", "vertical", "rotations", "none"] = ...,

@@ -76,7 +76,8 @@ const KEYWORDS: [&str; 11] = [
 /// them);
 /// depth (50, or 20 for strokes), width=1, dilations="1..10", boundary="reflect", stem ("auto", "none", or sizes in pixels,
 /// "0.7,1.6,3.5,8");
-/// mixing_start ("fitted" to labelled pixels, or "zero"), batch=1, crop (size of the pieces that are shown, 256 or 192; 0 for whole
+/// mixing_start ("fitted" to labelled pixels, or "zero"), class_shares (those of "labels", or where these are strokes those that are found in
+/// "images"), batch=1, crop (size of the pieces that are shown, 256 or 192; 0 for whole
 /// images), symmetries="all", favour_rare (the share of pieces about a pixel of a class drawn evenly: 0, or 0.5 where a class is rare),
 /// favour_labelled (the share of pieces about a labelled pixel), lr=0.003;
 /// max_epochs, max_minutes, max_steps (limits; 1000 epochs without any), patience (epochs without a better model),

@@ -1,7 +1,7 @@
 //! What a run chooses by the images and labels that it sees, where the settings leave it open.
 
 use super::settings::AUTO;
-use super::{MixingStart, Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
+use super::{ClassShares, MixingStart, Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
 use crate::engine::Loss;
 use crate::geometry::Footprint;
 use crate::network::Architecture;
@@ -141,6 +141,13 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
         let fits = segments && !settings.is_of_volumes();
         settings.mixing_start = if fits { MixingStart::Fitted } else { MixingStart::Zero };
     }
+    if settings.class_shares == ClassShares::Auto {
+        let looks = few && !settings.is_of_volumes();
+        settings.class_shares = if looks { ClassShares::Images } else { ClassShares::Labels };
+        if looks {
+            chosen.push("`class_shares` images".into());
+        }
+    }
     let by_itself = settings.normalises_by_itself(facts.spread);
     let augmentation = &mut settings.augmentation;
     if few && !by_itself && facts.spread > LEAST_SPREAD {
@@ -259,6 +266,7 @@ mod tests {
         assert_eq!((strokes.augmentation.contrast, strokes.augmentation.brightness), (Some(0.3), Some(0.2)));
         assert_eq!(chosen(TaskKind::Segment, Some(0.004), 0.05).augmentation.contrast, Some(0.0));
         assert_eq!(chosen(TaskKind::Segment, Some(0.004), 1.5).augmentation.contrast, Some(0.0));
+        assert_eq!(strokes.class_shares, ClassShares::Images);
         for masks in [Some(0.5), None] {
             let whole = chosen(TaskKind::Segment, masks, 0.2);
             assert_eq!(
@@ -269,6 +277,7 @@ mod tests {
                 (whole.optimisation.ema, whole.optimisation.optimizer),
                 (Some(0.0), Some(Optimizer::Adam))
             );
+            assert_eq!(whole.class_shares, ClassShares::Labels);
         }
     }
 
@@ -326,6 +335,7 @@ mod tests {
         (settings.augmentation.contrast, settings.augmentation.brightness) = (Some(0.0), Some(0.7));
         settings.stem = "1,2".into();
         settings.mixing_start = MixingStart::Zero;
+        settings.class_shares = ClassShares::Labels;
         let before = settings.clone();
         choose(&mut settings, &Facts { labelled: Some(0.001), ..Facts::default() });
         let filled = (Some(0.0), Some(Monitor::Loss));

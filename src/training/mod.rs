@@ -22,6 +22,7 @@ mod reports;
 mod run;
 mod session;
 mod settings;
+mod shares;
 mod start;
 mod stem;
 mod survey;
@@ -36,4 +37,4 @@ pub use run::{
     MemoryUse, Outcome, Run, RunFolder, StopReason, check_same_settings, image_bytes, read_settings,
 };
 pub use session::{Session, Snapshot};
-pub use settings::{MixingStart, Monitor, Optimisation, Optimizer, RateSchedule, Settings};
+pub use settings::{ClassShares, MixingStart, Monitor, Optimisation, Optimizer, RateSchedule, Settings};

@@ -1,6 +1,7 @@
 //! What a run takes from people, and shows to them, while it goes on: labels that are drawn meanwhile, and the network as it is.
 
 use super::relabel::Relabelled;
+use super::run::Judge;
 use crate::Result;
 use crate::engine::Engine;
 use crate::network::Model;
@@ -37,6 +38,7 @@ impl Session for () {}
 pub struct Snapshot<'a> {
     pub(in crate::training) engine: &'a mut dyn Engine,
     pub(in crate::training) model: &'a Model,
+    pub(in crate::training) judge: &'a Judge<'a>,
     /// Whether the run averages its parameters.
     pub(in crate::training) averages: bool,
     pub(in crate::training) step: u64,
@@ -51,6 +53,7 @@ impl Snapshot<'_> {
     /// What comes of reading them from the device.
     pub fn model(&mut self) -> Result<Model> {
         let parameters = if self.averages { self.engine.average()? } else { self.engine.parameters()? };
+        let parameters = self.judge.as_model(self.engine, parameters)?;
         let mut model = Model { parameters, ..self.model.clone() };
         model.provenance.insert("device".into(), self.engine.device().name.clone());
         model.provenance.insert("steps".into(), self.step.to_string());

@@ -12,7 +12,7 @@ use crate::images::write_png_rgb8;
 use crate::network::{Model, Stem};
 use crate::samples::Measurements;
 use crate::training::reports::History;
-use crate::training::{MixingStart, Settings};
+use crate::training::{ClassShares, MixingStart, Settings};
 use crate::{Error, Result};
 
 /// Bytes of `config.toml` at most: settings are a few kilobytes, and lists of paths some more.
@@ -214,7 +214,7 @@ fn no_run(path: &Path, error: std::io::Error) -> Error {
 }
 
 /// Reads the settings that a run has written, as [`read_settings`] does. Those of a run that was begun before there were stems, or
-/// before mixing layers were fitted, leave open what nobody chose then.
+/// before mixing layers were fitted or class shares looked for, leave open what nobody chose then.
 ///
 /// # Errors
 /// As [`read_settings`].
@@ -226,6 +226,9 @@ pub(in crate::training) fn read_run_settings(text: &str, path: &Path) -> Result<
     settings.optimisation.loss.get_or_insert(usual);
     if !table.contains_key("mixing_start") {
         settings.mixing_start = MixingStart::Zero;
+    }
+    if !table.contains_key("class_shares") {
+        settings.class_shares = ClassShares::Labels;
     }
     if !table.contains_key("stem") {
         settings.stem = Stem::default().to_string();

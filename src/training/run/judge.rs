@@ -12,6 +12,8 @@ use crate::peers::Peers;
 use crate::samples::{BlindSpots, CoarseNoise, Dataset, Sample};
 use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
+use crate::training::shares::SharesInImages;
+use crate::training::{ClassShares, Settings};
 use crate::watcher::Watcher;
 
 /// How many training images the network is judged by where there are no validation images: enough to compare epochs, few enough
@@ -35,6 +37,9 @@ pub(in crate::training) struct Judge<'a> {
     blind_spots: Option<(BlindSpots, u64)>,
     /// The noise that is added, and the seed of the run.
     coarse_noise: Option<(CoarseNoise, u64)>,
+    /// The shares of the classes that a model is to take for granted, where these are looked for in images.
+    shares: Option<SharesInImages>,
+    looks_for_shares: bool,
 }
 
 /// Images with pixels hidden, always the same.
@@ -57,11 +62,16 @@ impl Samples for WithBlindSpots<'_> {
 }
 
 impl<'a> Judge<'a> {
-    pub(in crate::training) fn new(prepared: &'a Prepared, loss: Loss, seed: u64) -> Self {
+    /// # Errors
+    /// What comes of reading images in which shares of classes are looked for.
+    pub(in crate::training) fn new(prepared: &'a Prepared, settings: &Settings) -> Result<Self> {
+        let (loss, seed) = (settings.loss(), settings.seed);
         let judge = Self::of_sets(&prepared.model, &prepared.training, prepared.validation.as_ref(), loss);
         let blind_spots = prepared.blind_spots.clone().map(|spots| (spots, seed));
         let coarse_noise = prepared.coarse_noise.clone().map(|noise| (noise, seed));
-        Self { blind_spots, coarse_noise, ..judge }
+        let looks_for_shares = settings.class_shares == ClassShares::Images;
+        let shares = shares(&prepared.model, &prepared.training, looks_for_shares)?;
+        Ok(Self { blind_spots, coarse_noise, shares, looks_for_shares, ..judge })
     }
 
     fn of_sets(model: &'a Model, training: &Dataset, validation: Option<&Dataset>, loss: Loss) -> Self {
@@ -77,14 +87,43 @@ impl<'a> Judge<'a> {
             tiling,
             blind_spots: None,
             coarse_noise: None,
+            shares: None,
+            looks_for_shares: false,
         }
     }
 
     /// Judges by other images from now on.
-    pub(in crate::training) fn relabel(&mut self, training: &Dataset, validation: Option<&Dataset>) {
+    ///
+    /// # Errors
+    /// As [`Judge::new`].
+    pub(in crate::training) fn relabel(
+        &mut self,
+        training: &Dataset,
+        validation: Option<&Dataset>,
+    ) -> Result<()> {
         let (blind_spots, coarse_noise) = (self.blind_spots.take(), self.coarse_noise.take());
+        let looks_for_shares = self.looks_for_shares;
+        let shares = shares(self.model, training, looks_for_shares)?;
         let judge = Self::of_sets(self.model, training, validation, self.loss);
-        *self = Self { blind_spots, coarse_noise, ..judge };
+        *self = Self { blind_spots, coarse_noise, shares, looks_for_shares, ..judge };
+        Ok(())
+    }
+
+    /// Makes the `parameters` of a network in training those of a model, which takes the shares of the classes for granted that are wanted. The
+    /// engine gets its own parameters back.
+    ///
+    /// # Errors
+    /// What comes of applying the network.
+    pub(in crate::training) fn as_model(
+        &self,
+        engine: &mut dyn Engine,
+        mut parameters: Vec<f32>,
+    ) -> Result<Vec<f32>> {
+        if let Some(shares) = &self.shares {
+            let trained = parameters.clone();
+            with_parameters(engine, &trained, |engine| shares.adjust(engine, &mut parameters))?;
+        }
+        Ok(parameters)
     }
 
     /// Whether the images are set aside for judging: only then the scores say how good the network is elsewhere.
@@ -104,6 +143,7 @@ impl<'a> Judge<'a> {
     pub(in crate::training) fn cost_in_steps(&self, batches: &Batches) -> f64 {
         let judging =
             extents(&self.set).map(|extent| self.tiling.computed_pixels(extent) as f64).sum::<f64>();
+        let judging = judging + self.shares.as_ref().map_or(0.0, |shares| shares.pixels() as f64);
         judging / (3.0 * batches.pixels_in_step())
     }
 
@@ -156,12 +196,14 @@ impl<'a> Judge<'a> {
 
     /// Bytes of these images that are in memory beside the training images.
     pub(in crate::training) fn held_bytes(&self) -> u64 {
-        if self.set_aside { self.set.held_bytes() } else { 0 }
+        let set = if self.set_aside { self.set.held_bytes() } else { 0 };
+        set.saturating_add(self.shares.as_ref().map_or(0, SharesInImages::bytes))
     }
 
     /// The images and tiles that the network is applied to.
     pub(in crate::training) fn shapes(&self) -> Vec<Shape> {
-        extents(&self.set).map(|extent| Shape { batch: 1, extent: self.tiling.patch(extent) }).collect()
+        let tiles = extents(&self.set).map(|extent| Shape { batch: 1, extent: self.tiling.patch(extent) });
+        tiles.chain(self.shares.iter().flat_map(SharesInImages::shapes)).collect()
     }
 
     /// What outputs mean; not the parameters.
@@ -173,6 +215,11 @@ impl<'a> Judge<'a> {
     pub(in crate::training) fn architecture(&self) -> &Architecture {
         &self.model.architecture
     }
+}
+
+/// The shares of the classes in the images of a set, if they are looked for.
+fn shares(model: &Model, training: &Dataset, looks_for_them: bool) -> Result<Option<SharesInImages>> {
+    if looks_for_them { SharesInImages::of(training, model.architecture.outputs) } else { Ok(None) }
 }
 
 fn extents(set: &Dataset) -> impl Iterator<Item = Extent> {
@@ -231,7 +278,7 @@ mod tests {
             let validation = validation.map(|(count, side)| set(count, side));
             let prepared = Prepared::new(&settings, set(1, 64), validation, task.clone()).unwrap();
             let batches = Batches::of(&prepared, &settings).unwrap();
-            let judge = Judge::new(&prepared, Loss::CrossEntropy, 1);
+            let judge = Judge::new(&prepared, &prepared.filled(&settings)).unwrap();
             assert_eq!(batches.steps_in_epoch(), 4);
             assert_eq!(judge.rhythm(&batches), wanted);
         }

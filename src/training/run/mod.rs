@@ -11,6 +11,7 @@ mod several;
 mod trainer;
 
 pub use folder::{RunFolder, read_settings};
+pub(in crate::training) use judge::Judge;
 pub use memory::{MemoryUse, image_bytes};
 pub use outcome::{Outcome, StopReason};
 pub use resume::check_same_settings;

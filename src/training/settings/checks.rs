@@ -29,6 +29,7 @@ impl Settings {
         self.validate_loss()?;
         self.monitor().validate(self.task)?;
         self.mixing_start.validate(self.task, self.is_of_volumes())?;
+        self.class_shares.validate(self.task, self.is_of_volumes())?;
         if self.max_minutes.is_some_and(|minutes| minutes.is_nan() || minutes <= 0.0) {
             let found = self.max_minutes.unwrap_or_default();
             return Err(Error::setting("max_minutes", found, "it must be a number above 0"));
@@ -182,7 +183,7 @@ mod tests {
     use crate::geometry::Footprint;
     use crate::network::SplitScheme;
     use crate::samples::Augmentation;
-    use crate::training::{MixingStart, Monitor, Optimisation};
+    use crate::training::{ClassShares, MixingStart, Monitor, Optimisation};
 
     fn settings() -> Settings {
         Settings::new(TaskKind::Segment, "images", "labels")
@@ -241,6 +242,7 @@ mod tests {
                 Settings { normalise_per_image: true, task: TaskKind::Regress, ..settings() },
             ),
             ("mixing_start", Settings { mixing_start: MixingStart::Fitted, dimensions: 3, ..settings() }),
+            ("class_shares", Settings { class_shares: ClassShares::Images, dimensions: 3, ..settings() }),
             ("monitor", Settings { monitor: Some(Monitor::Psnr), ..settings() }),
             (
                 "loss",

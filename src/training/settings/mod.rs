@@ -1,6 +1,7 @@
 //! Everything that a training run depends on.
 
 mod checks;
+mod class_shares;
 mod mixing_start;
 mod monitor;
 mod optimisation;
@@ -9,6 +10,7 @@ mod self_supervised;
 mod upscaling;
 mod volumes;
 
+pub use class_shares::ClassShares;
 pub use mixing_start::MixingStart;
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
@@ -191,6 +193,12 @@ declare_settings! {
         /// Fitted, a network that learns classes is ahead in its first hundred steps.
         mixing_start: MixingStart = MixingStart::Auto => Setting::under(Network, "START")
             .described_default("fitted for classes in images, else zero");
+        /// Which shares of the classes the model takes for granted: those of the labelled pixels (labels), or those that the network finds in the
+        /// training images (images).
+        ///
+        /// People paint a rare class nearly as much as the others, so that a network which has seen strokes finds too much of it.
+        class_shares: ClassShares = ClassShares::Auto => Setting::under(Optimise, "SHARES")
+            .described_default("images where at most a tenth of the pixels is labelled, else labels");
         /// Images in each step.
         batch: usize = 1 => Setting::under(Optimise, "N");
         /// Show random pieces of N x N pixels, of volumes N x N x N; 0 for whole images.

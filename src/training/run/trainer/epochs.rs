@@ -48,6 +48,10 @@ impl Trainer<'_> {
         // no model at all.
         let mut listener = Listener { watcher: &mut *watcher, stopped: false };
         together::check_alike(self.peers, &candidate)?;
+        let validated = self.judge.validates();
+        if validated {
+            candidate = self.judge.as_model(self.engine.as_mut(), candidate)?;
+        }
         let Evaluation { image_losses, scores, loss, .. } =
             self.judge.judge(self.engine.as_mut(), self.peers, &candidate, step, &mut listener)?;
         self.stopped |= listener.stopped;
@@ -55,7 +59,6 @@ impl Trainer<'_> {
         let metrics = scores.metrics().into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN)));
         let scores = Scores { loss, metrics: metrics.collect() };
         let judged = self.settings.monitor().judge(&scores);
-        let validated = self.judge.validates();
         let minutes = self.minutes();
         let optimisation = &self.settings.optimisation;
         let p = &mut self.progress;
@@ -70,7 +73,11 @@ impl Trainer<'_> {
         }
         if best {
             (p.best, p.best_epoch) = (judged, p.epoch);
-            self.model.parameters = candidate;
+            // Those of the images that are trained on have the shares of their labels.
+            self.model.parameters = match validated {
+                true => candidate,
+                false => self.judge.as_model(self.engine.as_mut(), candidate)?,
+            };
             // A resumed run may be on another device.
             self.model.provenance.insert("device".into(), self.engine.device().name.clone());
             self.model.provenance.insert("steps".into(), step.to_string());

@@ -200,7 +200,7 @@ impl<'a> Trainer<'a> {
         let steps_in_epoch = known.unwrap_or_else(|| batches.steps_in_epoch());
         let mut settings = settings.clone();
         settings.fit(steps_in_epoch)?;
-        let judge = Judge::new(prepared, settings.loss(), settings.seed);
+        let judge = Judge::new(prepared, &settings)?;
         let started_with = checkpoint
             .as_ref()
             .map(|checkpoint| read_run_settings(&checkpoint.progress.settings, "checkpoint".as_ref()));
@@ -377,9 +377,9 @@ impl<'a> Trainer<'a> {
             }
             let step = self.progress.step;
             let averages = self.settings.optimisation.averages();
-            let (engine, model) = (self.engine.as_mut(), &self.model);
+            let (engine, model, judge) = (self.engine.as_mut(), &self.model, &self.judge);
             let labels = self.progress.labels_as_text();
-            session.stepped(step, &mut Snapshot { engine, model, averages, step, labels })?;
+            session.stepped(step, &mut Snapshot { engine, model, judge, averages, step, labels })?;
             let ends = self.progress.step.is_multiple_of(self.steps_in_epoch);
             if ends {
                 let judged = (self.progress.epoch + 1).is_multiple_of(self.validate_every);
@@ -397,7 +397,7 @@ impl<'a> Trainer<'a> {
     /// Goes on with other labels.
     fn relabel(&mut self, Relabelled { training, validation, version }: Relabelled) -> Result<()> {
         self.batches = Arc::new(self.batches.of_relabelled(&training, &self.settings)?);
-        self.judge.relabel(&training, validation.as_ref());
+        self.judge.relabel(&training, validation.as_ref())?;
         self.progress.take_labels(&version);
         Ok(())
     }
