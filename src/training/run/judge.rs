@@ -135,15 +135,19 @@ impl<'a> Judge<'a> {
     /// the multiply-adds of a run. A step takes three times those of applying the network to as many pixels. Time is no
     /// measure: the rhythm would be another one on every machine, and after every resume.
     pub(in crate::training) fn rhythm(&self, batches: &Batches) -> u64 {
-        let epochs = self.cost_in_steps(batches) / batches.steps_in_epoch() as f64;
+        let epochs = self.judging_in_steps(batches) / batches.steps_in_epoch() as f64;
         ((SHARE - 1.0) * epochs).ceil().max(1.0) as u64
     }
 
-    /// The multiply-adds of judging the network once, in those of a step.
+    /// The multiply-adds of judging the network once and making a model of it, in those of a step.
     pub(in crate::training) fn cost_in_steps(&self, batches: &Batches) -> f64 {
+        let shares = self.shares.as_ref().map_or(0.0, |shares| shares.pixels() as f64);
+        self.judging_in_steps(batches) + shares / (3.0 * batches.pixels_in_step())
+    }
+
+    fn judging_in_steps(&self, batches: &Batches) -> f64 {
         let judging =
             extents(&self.set).map(|extent| self.tiling.computed_pixels(extent) as f64).sum::<f64>();
-        let judging = judging + self.shares.as_ref().map_or(0.0, |shares| shares.pixels() as f64);
         judging / (3.0 * batches.pixels_in_step())
     }
 
