@@ -105,6 +105,9 @@ pub(super) fn predict_some(
     let mut record = Record::open(products.folder(), &of_share, &work, alone);
     let of_volumes = ensemble.model().architecture.is_of_volumes();
     let past = Past { journal: &mut journal, record: &mut record, resume: procedure.resume, of_volumes };
+    let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
+    // Before anything of the images is read, so that no more blocks are kept of what tells whether they have changed.
+    let mut blocks = BlockMemory::of(cutting, images);
     let mut outputs = Outputs::new(products, images, Some(work), shared, past)?;
     match own.clone().filter(|image| outputs.is_there(*image)).count() {
         0 => {}
@@ -114,8 +117,6 @@ pub(super) fn predict_some(
         ),
     }
     products.write_legend()?;
-    let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
-    let mut blocks = BlockMemory::of(cutting, images);
     let done = if of_volumes {
         predict_volumes(ensemble, (images, own), products, (cutting, &blocks), &mut outputs, watcher)
     } else {

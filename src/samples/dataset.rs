@@ -14,6 +14,7 @@ use super::sample::{Sample, Target};
 use super::streaming::in_order;
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Window};
+use crate::images::usual_block_bytes;
 
 /// Which values of label images are classes.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +125,13 @@ impl Dataset {
         let (bytes, room) = held
             .fold((0_u64, u64::MAX), |(sum, room), (bytes, own)| (sum.saturating_add(bytes), room.min(own)));
         bytes.min(room)
+    }
+
+    /// Bytes of the blocks of arrays that are kept at most while this set and `others` are read from their files.
+    pub(crate) fn block_bytes(&self, others: &Dataset) -> u64 {
+        let mut pages = Vec::new();
+        self.items.iter().chain(&others.items).for_each(|item| item.add_pages(&mut pages));
+        usual_block_bytes(pages)
     }
 
     /// Whether no image has to be read.

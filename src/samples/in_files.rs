@@ -106,12 +106,16 @@ impl SampleFiles {
 
     /// Bytes that would be kept of the sample's files were there room for all.
     pub(super) fn decoded_bytes(&self) -> u64 {
+        self.pages().map(PartReader::held_bytes).sum()
+    }
+
+    /// What the sample is read from.
+    pub(super) fn pages(&self) -> impl Iterator<Item = &ImageSource> {
         let target = match &self.target {
             TargetFile::Labels { page, .. } | TargetFile::Values { page, .. } => Some(page),
             TargetFile::Nothing => None,
         };
-        let files = std::iter::once(&self.image).chain(target).chain(&self.weights);
-        files.map(PartReader::held_bytes).sum()
+        std::iter::once(&self.image).chain(target).chain(&self.weights)
     }
 
     pub(super) fn may_have_gaps(&self) -> bool {

@@ -12,6 +12,7 @@ use super::sample::{Counting, Sample, Target};
 use super::stacked;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
+use crate::images::ImageSource;
 
 /// Changes the pixels of an image `[channel][y][x]`, each by itself.
 pub type ImageChange = Arc<dyn Fn(&mut Array3<f32>) + Send + Sync>;
@@ -267,6 +268,15 @@ impl Item {
 
     /// A part of the sample that holds at least `wanted`, which is asked only where it has to be read.
     ///
+    /// Adds the pages that the sample is read from, where it is not in memory.
+    pub(super) fn add_pages<'a>(&'a self, pages: &mut Vec<&'a ImageSource>) {
+        match &self.pixels {
+            Pixels::Memory(_) => {}
+            Pixels::Files(place) => pages.extend(place.files.pages()),
+            Pixels::Slices(slices) => slices.iter().for_each(|slice| slice.add_pages(pages)),
+        }
+    }
+
     /// # Errors
     /// As [`Item::sample`].
     pub fn part(&self, wanted: impl FnOnce() -> Window) -> Result<Part<'_>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::Bench;
+use crate::support::{Bench, regression};
 
 /// How far what is said may be from what is taken.
 const MAX_APART: f64 = 0.05;
@@ -109,4 +109,22 @@ fn what_is_said_beforehand_is_what_is_taken() {
     let json: Value =
         serde_json::from_str(&bench.succeeds("inspect large-run --size 512x512 --json")).unwrap();
     compare("predict", json["memory"]["apply_bytes"].as_f64().unwrap() / MEBIBYTE, taken - program);
+}
+
+/// Chunks that were never written need no files.
+#[test]
+fn a_prediction_from_thick_blocks_takes_no_more_than_it_may() {
+    let bench = Bench::new();
+    bench.model("model.safetensors", &regression(1, 1));
+    // One slice touches 128 MiB of blocks.
+    let array = r#"{"zarr_format": 2, "shape": [64, 1024, 1024], "chunks": [64, 64, 64], "dtype": "<u2",
+        "compressor": null, "fill_value": 7, "order": "C", "filters": null}"#;
+    bench.bytes("thick.zarr/.zarray", array.as_bytes());
+    for out in ["thick.tif", "thick.ome.zarr"] {
+        let call =
+            format!("predict --model model.safetensors thick.zarr --slices 0..2 --memory 130MB --out {out}");
+        let (taken, _) = peak(&bench, &format!("{call} --device cpu"));
+        println!("{out}: {taken:.1} MiB");
+        assert!(taken < 130e6 / MEBIBYTE, "{out}: {taken} MiB are taken where 130 MB may be");
+    }
 }
