@@ -204,6 +204,7 @@ impl Prepared {
         let found = survey(TRAINING, &training, &wanted)?;
         let mut chosen = settings.clone();
         let pixels = training.sizes().iter().map(|size| size.pixels() as f64).sum::<f64>();
+        tell_of_gaps(&mut training, &found.gaps);
         let labelled = (!regresses).then(|| found.totals.sum() / pixels);
         let initial_network = initial.as_ref().map(|model| model.architecture.clone());
         let noise = match (settings.alone, settings.blind_mask) {
@@ -236,11 +237,12 @@ impl Prepared {
         warn_of_range(found.misfit, "the images that the model was trained on", remedy);
         let mut provenance = provenance(settings, initial.as_ref(), training.len());
         provenance.insert("training_fingerprint".into(), found.fingerprint.to_string());
-        if let Some(validation) = &validation {
+        if let Some(validation) = &mut validation {
             let wanted = Wanted { prints: true, usual: input.of_set().cloned(), ..Wanted::default() };
             let judging = survey(VALIDATION, validation, &wanted)?;
             warn_of_shared((&training, &found.prints), (validation, &judging.prints));
             let remedy =
+            tell_of_gaps(validation, &judging.gaps);
                 "save it in the range of numbers of the training images, or give `normalise_per_image`";
             warn_of_range(judging.misfit, "the training images", remedy);
             provenance.insert("validation_images".into(), validation.len().to_string());
@@ -392,6 +394,11 @@ fn set_aside(
 
 fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {
     if training == validation {
+/// Says of each image whether it has gaps, so that only those that have are looked at again when they are normalised.
+fn tell_of_gaps(set: &mut Dataset, gaps: &[bool]) {
+    set.items_mut().iter_mut().zip(gaps).for_each(|(item, has_gaps)| item.tell_of_gaps(*has_gaps));
+}
+
         return Ok(());
     }
     Err(Error::Mismatch(format!(
