@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use log::info;
+use log::{debug, info};
 use ndarray::{Array3, s};
 use twox_hash::XxHash3_128;
 
@@ -328,6 +328,7 @@ fn compute(
     (products, slab): (&Products, Option<&Range<usize>>),
     progress: &mut dyn FnMut(f64) -> Flow,
 ) -> Result<(Option<Shown>, Found)> {
+    debug!("computing part {} of {} of {}", part.number + 1, part.count, source.name());
     ensemble.warn_of_range(&source.name(), read.sample.as_ref().unwrap_or(&read.image));
     let measured = match read.measured {
         Some(measured) => measured,
