@@ -5,6 +5,7 @@
 Needs numpy, h5py, tifffile, imagecodecs, Pillow and zarr. What the fuzz targets find is kept beside them under other names.
 """
 
+import hashlib
 import io
 import pathlib
 import tempfile
@@ -157,6 +158,40 @@ def write_texts():
             keep(reader, name, text.encode())
 
 
+STROKES = [
+    '{"seq":1,"tab":"t","op":"class","class":0,"name":"void","colour":"#e6550d","locked":false,"removed":false}',
+    '{"seq":2,"tab":"t","op":"class","class":1,"name":"fibre","colour":"#3182bd","locked":false,"removed":false}',
+    '{"seq":3,"tab":"t","op":"stroke","image":"i1","slice":0,"class":0,"size":2.5,"points":[[1.5,2.3],[4.1,0.5]],"depth":0,"range":null}',
+    '{"seq":4,"tab":"t","op":"polygon","image":"i1","slice":0,"class":1,"points":[[0.5,0.3],[5.0,1.0],[3.0,3.9]]}',
+    '{"seq":5,"tab":"u","op":"fill","image":"i1","slice":0,"class":1,"x":5,"y":3,"tolerance":9.5}',
+    '{"seq":6,"tab":"u","op":"stroke","image":"i1","slice":0,"class":null,"size":9.0,"points":[[2,2]],"depth":3,"range":[0.1,99]}',
+    '{"seq":7,"tab":"t","op":"between","image":"i1","class":1,"from":0,"to":0}',
+    '{"seq":8,"tab":"t","op":"undo","of":3}',
+    '{"seq":9,"tab":"t","op":"redo","of":3}',
+    '{"seq":10,"tab":"t","op":"import","image":"i1","file":"labels/import-1.tif"}',
+    '{"seq":11,"tab":"t","op":"image","image":"i1","removed":true}',
+]
+
+
+def write_own():
+    """What this program keeps itself, but for what it keeps of a run: checkpoint/ and measurements/ are of one with --max-steps 2."""
+    keep("strokes", "entries.jsonl", "\n".join(STROKES).encode() + b"\n")
+    keep("strokes", "strokes.jsonl", "\n".join(STROKES[:6]).encode() + b"\n")
+    chained, before = "", ""
+    for line in STROKES[:7]:
+        before = hashlib.sha256((before + line).encode()).hexdigest()
+        chained += f'{line[:-1]},"hash":"{before}"}}\n'
+    keep("journal", "chained.jsonl", chained.encode())
+    keep("journal", "cut_off.jsonl", chained[:-30].encode())
+    keep("prediction", "tiles.part", b"tiling 4 6 24 2 1\n0 0\n0 1\n0 2\n0 finished\n0 blank\n")
+    keep("prediction", "other_tiles.part", b"tiling 4 6 0 - 4\ntiling 4 6 24 1 99\n0 0\n7 3\n0 5\n0 4")
+    digits = "14a4af5df29004fd21a9353053738957"
+    result = f'{{"result":"a.png","bytes":83,"modified":1795912497659728179,"work":"{digits}","images":"{digits}"}}\n'
+    keep("results", "results.jsonl", (result + result.replace("a.png", "a.tif")).encode())
+    keep("registry", "entry.toml", b'version = 1\nadded = 1795912498\nsource = "run"\n\n[keys]\nsample = "bone"\nenergy = "20 keV"\n')
+    keep("description", "dataset.json", b'{"labels": {"background": 0, "cell": 1, "ignore": 2}, "channel_names": {"0": "a"}}')
+
+
 def tiff(name, data, **options):
     file = io.BytesIO()
     big = options.pop("bigtiff", False)
@@ -307,3 +342,4 @@ if __name__ == "__main__":
     write_raw()
     write_scans()
     write_texts()
+    write_own()

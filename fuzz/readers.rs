@@ -5,17 +5,22 @@
 use std::fs;
 use std::path::{Component, Path};
 
+use msd_gpu::devices::Device;
 use msd_gpu::exchange::{ImportOptions, import_bytes};
 use msd_gpu::geometry::Window;
 use msd_gpu::images::{
     Discovery, ImageSource, Slices, Volume, discover, overview, page_size, read_image, read_labels,
     read_values,
 };
-use msd_gpu::network::Model;
+use msd_gpu::inference::{Cutting, Ensemble, Procedure, Products, Wishes, predict};
+use msd_gpu::network::{Architecture, Model, Normalisation, Task, initialise};
 #[cfg(feature = "portal")]
 use msd_gpu::portal::Project;
+use msd_gpu::registry::{Keys, Registry};
+use msd_gpu::samples::Measurements;
 use msd_gpu::tomography::{Scan, ScanFiles};
 use msd_gpu::training::{Prepared, RunFolder, Settings, TaskKind, read_settings};
+use msd_gpu::watcher::{Flow, ImageReport, Watcher};
 
 /// Images of more numbers are not read whole: the file may well hold them, and then they take what they take.
 const MOST_NUMBERS: usize = 1 << 18;
@@ -32,23 +37,33 @@ pub type Reader = (&'static str, fn(&[u8]));
 /// All readers.
 pub const READERS: &[Reader] = &[
     ("angles", angles),
+    ("checkpoint", checkpoint),
+    ("description", description),
     ("exchange", exchange),
     ("hdf5", file),
     ("history", history),
+    #[cfg(feature = "portal")]
+    ("journal", journal),
     ("jpeg", file),
     ("jpeg_scans", jpeg_scans),
+    ("measurements", measurements),
     ("model", model),
     ("mrc", file),
     ("nifti", file),
     ("npy", file),
     ("pairs", pairs),
     ("png", file),
+    ("prediction", prediction),
     #[cfg(feature = "portal")]
     ("project", project),
     ("raw", raw),
     ("raw_form", raw_form),
+    ("registry", registry),
+    ("results", results),
     ("scan", scan),
     ("settings", settings),
+    #[cfg(feature = "portal")]
+    ("strokes", strokes),
     ("tiff", file),
     ("zarr", zarr),
 ];
@@ -151,6 +166,163 @@ pub fn project(bytes: &[u8]) {
         if fs::write(folder.join("journal.jsonl"), "").is_ok() {
             let _ = Project::as_of(folder, "");
         }
+    });
+}
+
+/// The journal of a project, which opening it reads.
+#[cfg(feature = "portal")]
+pub fn journal(bytes: &[u8]) {
+    in_folder(bytes, "journal.jsonl", &["a.png"], as_project);
+}
+
+/// The entries of a journal, a line each without its hash, to which the right one is added.
+#[cfg(feature = "portal")]
+pub fn strokes(bytes: &[u8]) {
+    use sha2::{Digest, Sha256};
+
+    let (mut before, mut chained) = (String::new(), Vec::new());
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| line.ends_with(b"}")) {
+        let hash = Sha256::new().chain_update(&before).chain_update(line).finalize();
+        before = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        chained.extend_from_slice(&line[..line.len() - 1]);
+        chained.extend(format!(",\"hash\":\"{before}\"}}\n").bytes());
+    }
+    journal(&chained);
+}
+
+/// The project in a folder with a journal: a slice of 4 x 6 pixels and two classes.
+#[cfg(feature = "portal")]
+fn as_project(folder: &Path) {
+    let about = r#"
+        version = 1
+        name = "p"
+        next_image = 2
+        [[images]]
+        id = "i1"
+        name = "a"
+        path = "a.png"
+        came = "copied"
+        width = 6
+        height = 4
+        slices = 1
+        channels = 1
+        lowest = 0.0
+        highest = 255.0
+        low = 0.0
+        high = 255.0
+    "#;
+    if fs::write(folder.join("project.toml"), about).is_err() {
+        return;
+    }
+    let Ok(project) = Project::as_of(folder, "") else { return };
+    for image in project.images() {
+        let _ = project.labels(&image.id, 0);
+        let _ = project.strokes(&image.id, 0);
+        let _ = project.labelled(&image.id);
+        let _ = project.painted_slices(&image.id);
+    }
+    let _ = project.drawn_of_classes();
+}
+
+/// The lines of the journal of a prediction that was stopped, behind the first one, which tells what it is of.
+pub fn prediction(bytes: &[u8]) {
+    in_folder(&[], "unused", &["a.png"], |folder| {
+        let journal = folder.join("out/.msd-gpu-predict.part");
+        predict_tiles(folder, false, &mut StopsAt(0.7));
+        let Ok(text) = fs::read_to_string(&journal) else { return };
+        let first = text.lines().next().unwrap_or_default();
+        if fs::write(&journal, [first.as_bytes(), b"\n", bytes].concat()).is_ok() {
+            predict_tiles(folder, true, &mut ());
+        }
+    });
+}
+
+/// What a folder says of the results in it.
+pub fn results(bytes: &[u8]) {
+    in_folder(&[], "unused", &["a.png"], |folder| {
+        let out = folder.join("out");
+        if fs::create_dir(&out).is_ok() && fs::write(out.join(".msd-gpu-results.jsonl"), bytes).is_ok() {
+            predict_tiles(folder, true, &mut ());
+        }
+    });
+}
+
+/// Asks for an end when so much of an image is done.
+struct StopsAt(f64);
+
+impl Watcher for StopsAt {
+    fn image(&mut self, report: &ImageReport) -> Flow {
+        if report.done < self.0 { Flow::Continue(()) } else { Flow::Break(()) }
+    }
+}
+
+/// The smallest network for one channel.
+fn smallest() -> Model {
+    let architecture = Architecture::new(1, 1, 1);
+    Model {
+        parameters: initialise(&architecture, 1),
+        architecture,
+        task: Task::Regress,
+        input: Normalisation::identity(1).into(),
+        target: None,
+        slab: 1,
+        self_supervised: None,
+        upscaling: None,
+        provenance: Default::default(),
+    }
+}
+
+/// Applies a network to the image in a folder, in six tiles.
+fn predict_tiles(folder: &Path, resume: bool, watcher: &mut dyn Watcher) {
+    let (out, image) = (folder.join("out"), folder.join("a.png"));
+    let Ok(images) = discover(&image.display().to_string()) else { return };
+    let models = vec![("model".to_owned(), smallest())];
+    let Ok(mut ensemble) = Ensemble::new(models, &Device::cpu(), None, false) else { return };
+    let Ok(products) = Products::of(&ensemble, Wishes::default(), &out) else { return };
+    let Ok(cutting) = Cutting::of_text(Some(2), None, None) else { return };
+    if products.prepare(&images).is_ok() {
+        let procedure = Procedure::new(cutting, resume, false, None);
+        let _ = predict(&mut ensemble, &images, &products, &procedure, watcher);
+    }
+}
+
+/// What a registry says of one of its models.
+pub fn registry(bytes: &[u8]) {
+    in_folder(&[], "unused", &[], |folder| {
+        let (model, registry) = (folder.join("model.safetensors"), Registry::new(folder.join("models")));
+        if smallest().to_bytes().is_ok_and(|bytes| fs::write(&model, bytes).is_ok())
+            && registry.add(&model, &Keys::default(), Some("m")).is_ok()
+            && fs::write(folder.join("models/m/entry.toml"), bytes).is_ok()
+        {
+            let _ = registry.list();
+            let _ = registry.nearest(&Keys::default(), |_| true);
+        }
+    });
+}
+
+/// What a run goes on from.
+pub fn checkpoint(bytes: &[u8]) {
+    in_folder(bytes, "checkpoint.safetensors", &[], |folder| {
+        let _ = RunFolder::steps_made(folder);
+    });
+}
+
+/// What was measured over the images of a run.
+pub fn measurements(bytes: &[u8]) {
+    let _ = Measurements::from_bytes(bytes).to_bytes();
+    in_folder(bytes, "measurements.json", &["a.png", "b.png"], |folder| {
+        let place = |name: &str| folder.join(name).display().to_string();
+        let mut settings = Settings::new(TaskKind::Regress, place("a.png"), place("b.png"));
+        (settings.depth, settings.cache) = (Some(1), Some("0".into()));
+        let _ = Prepared::resumed(&settings, folder);
+    });
+}
+
+/// What the folder of targets says of their classes.
+pub fn description(bytes: &[u8]) {
+    in_folder(bytes, "dataset.json", &["a.png"], |folder| {
+        let place = folder.join("a.png").display().to_string();
+        let _ = Settings::new(TaskKind::Segment, place.clone(), place).take_description();
     });
 }
 

@@ -209,7 +209,8 @@ macro_rules! corpus_tests {
             #[test]
             fn of_every_reader() {
                 let names: Vec<&str> = crate::readers::READERS.iter().map(|(name, _)| *name).collect();
-                let has_target = |name: &&str| cfg!(feature = "portal") || *name != "project";
+                let of_portal = ["journal", "project", "strokes"];
+                let has_target = |name: &&str| cfg!(feature = "portal") || !of_portal.contains(name);
                 let tested: Vec<&str> = [$(stringify!($name)),*].into_iter().filter(has_target).collect();
                 assert_eq!(names, tested);
             }
@@ -219,23 +220,33 @@ macro_rules! corpus_tests {
 
 corpus_tests!(
     angles,
+    checkpoint,
+    description,
     exchange,
     hdf5,
     history,
+    #[cfg(feature = "portal")]
+    journal,
     jpeg,
     jpeg_scans,
+    measurements,
     model,
     mrc,
     nifti,
     npy,
     pairs,
     png,
+    prediction,
     #[cfg(feature = "portal")]
     project,
     raw,
     raw_form,
+    registry,
+    results,
     scan,
     settings,
+    #[cfg(feature = "portal")]
+    strokes,
     tiff,
     zarr
 );

@@ -2,9 +2,23 @@
 
 use std::sync::Arc;
 
-use super::arrays::OpenArray;
+use super::arrays::{BlockRoom, OpenArray};
 use super::slab::Slab;
 use super::source::ImageSource;
+
+/// The bytes that blocks take at most while parts of `images` are read in any order, where nobody has said how many may be kept: those
+/// that are kept of all arrays together, and those of one that are being unpacked.
+pub(crate) fn usual_block_bytes<'a>(images: impl IntoIterator<Item = &'a ImageSource>) -> u64 {
+    let mut found = Vec::new();
+    images.into_iter().for_each(|image| image.add_arrays(&mut found));
+    let blocks: Vec<_> = found.into_iter().filter_map(OpenArray::blocks).collect();
+    let room = BlockRoom::usual();
+    let each = room / blocks.len().max(1) as u64;
+    let kept = blocks.iter().map(|blocks| blocks.wanted_bytes()).fold(0, u64::saturating_add).min(room);
+    let unpacked =
+        blocks.iter().map(|blocks| blocks.bytes_with(each) - each.min(blocks.wanted_bytes())).max();
+    kept.saturating_add(unpacked.unwrap_or_default())
+}
 
 impl ImageSource {
     /// Adds the arrays that the image is read from, each once.

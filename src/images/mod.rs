@@ -78,6 +78,7 @@ pub(crate) mod units;
 mod volume;
 
 pub(crate) use arrays::{BlockRoom, DatasetPlace, Hdf5File};
+pub(crate) use block_memory::usual_block_bytes;
 pub(crate) use cache::ImageCache;
 pub(crate) use convert::check_other;
 pub use convert::{Conversion, ValueWindow, convert};

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use twox_hash::XxHash3_128;
 
-use crate::images::{ImageSource, StackFormat, page_size, read_image};
+use super::parts::bands;
+use crate::Result;
+use crate::geometry::Extent;
+use crate::images::{ImageSource, PartReader, StackFormat, page_size};
 
 /// Which images are pages of one file, whose results are pages of one file too.
 #[derive(Debug, Default)]
@@ -85,9 +88,18 @@ impl StackOf {
         let last = self.members.len() - 1;
         for place in [0, last / 2, last] {
             // What cannot be read is told when its turn comes.
-            let image = read_image(&images[self.members[place]]).unwrap_or_default();
-            image.iter().for_each(|value| hash.write(&value.to_le_bytes()));
+            add_numbers(&mut hash, &images[self.members[place]]).ok();
         }
         format!("{:032x}", hash.finish_128())
     }
+}
+
+/// Adds the numbers of an image, of which a band is in memory at a time.
+fn add_numbers(hash: &mut XxHash3_128, image: &ImageSource) -> Result<()> {
+    let (channels, height, width) = page_size(image)?;
+    let mut reader = PartReader::open(image)?;
+    for band in bands(channels, Extent::plane(height, width)) {
+        reader.read(&band)?.iter().for_each(|value| hash.write(&value.to_le_bytes()));
+    }
+    Ok(())
 }

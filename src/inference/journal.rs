@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::tiling::Tiling;
@@ -24,6 +24,8 @@ const BLANK: &str = "blank";
 const TILING: &str = "tiling";
 /// A journal of a hundred million tiles has less.
 const MOST_BYTES: u64 = 4 << 30;
+/// A line has less.
+const MOST_BYTES_OF_LINE: u64 = 4096;
 
 /// What tells images apart that are cut in different ways: rows, columns, and bytes that are held while one is read.
 pub(super) type Kind = (usize, usize, u64);
@@ -78,22 +80,33 @@ impl Journal {
     /// [`Error::Setting`] where the earlier run did something else, [`Error::Output`] when it cannot be read.
     pub(super) fn open(folder: &Path, share: &str, work: &str, resume: bool) -> Result<Self> {
         let path = folder.join(format!("{NAME}{share}{ENDING}"));
-        let mut text = String::new();
-        if resume && let Ok(file) = File::open(&path) {
-            file.take(MOST_BYTES).read_to_string(&mut text).map_err(|error| failed(&path, error))?;
+        let mut journal = Self::new(Some(path.clone()), work);
+        let Some(file) = File::open(&path).ok().filter(|_| resume) else { return Ok(journal) };
+        let mut reader = BufReader::new(file.take(MOST_BYTES));
+        let (mut line, mut is_first) = (Vec::new(), true);
+        loop {
+            line.clear();
+            let mut one = (&mut reader).take(MOST_BYTES_OF_LINE);
+            if one.read_until(b'\n', &mut line).map_err(|error| failed(&path, error))? == 0 {
+                break;
+            }
+            // The last line may have been cut off.
+            let whole = line.strip_suffix(b"\n");
+            if is_first && whole.unwrap_or(&line) != work.as_bytes() {
+                return Err(Error::setting(
+                    "resume",
+                    format!(
+                        "given, but {} was begun with other images, models or settings",
+                        folder.display()
+                    ),
+                    "give the same as before, or leave `resume` out to begin anew",
+                ));
+            }
+            if let Some(Ok(text)) = whole.filter(|_| !is_first).map(str::from_utf8) {
+                journal.take_over(text);
+            }
+            is_first = false;
         }
-        let mut journal = Self::new(Some(path), work);
-        let Some(first) = text.lines().next() else { return Ok(journal) };
-        if first != work {
-            return Err(Error::setting(
-                "resume",
-                format!("given, but {} was begun with other images, models or settings", folder.display()),
-                "give the same as before, or leave `resume` out to begin anew",
-            ));
-        }
-        // The last line may have been cut off.
-        let end = text.rfind('\n').unwrap_or(0);
-        text[..end].lines().skip(1).for_each(|line| journal.take_over(line));
         journal.has_results = !journal.before.is_empty();
         Ok(journal)
     }

@@ -198,13 +198,10 @@ pub(super) fn measure_bands(
     measures: &[Measure],
     read: &mut dyn FnMut(&Window) -> Result<Array3<f32>>,
 ) -> Result<Measured> {
-    let row_bytes = extent.x.saturating_mul(channels).saturating_mul(size_of::<f32>()).max(1);
-    let rows = (BAND_BYTES / row_bytes).max(1);
     let mut found = Vec::new();
     for measure in measures {
         let normalisation = measure.of_bands(channels, |visit| {
-            for start in (0..extent.y).step_by(rows) {
-                let band = Window::plane(start..(start + rows).min(extent.y), 0..extent.x);
+            for band in bands(channels, extent) {
                 visit(read(&band)?.view());
             }
             Ok(())
@@ -212,6 +209,15 @@ pub(super) fn measure_bands(
         found.push((*measure, normalisation));
     }
     Ok(Measured(found))
+}
+
+/// Bands of whole rows that an image of `channels` and `extent` is read in, one after the other, where all of it at once may take too much
+/// memory.
+pub(super) fn bands(channels: usize, extent: Extent) -> impl Iterator<Item = Window> {
+    let row_bytes = extent.x.saturating_mul(channels).saturating_mul(size_of::<f32>()).max(1);
+    let rows = (BAND_BYTES / row_bytes).max(1);
+    let band = move |start: usize| Window::plane(start..(start + rows).min(extent.y), 0..extent.x);
+    (0..extent.y).step_by(rows).map(band)
 }
 
 /// What `measures` find over all of a volume of `channels` and so many slices, which `read` gives.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use log::info;
+use log::{debug, info};
 use ndarray::{Array3, s};
 use twox_hash::XxHash3_128;
 
@@ -105,6 +105,9 @@ pub(super) fn predict_some(
     let mut record = Record::open(products.folder(), &of_share, &work, alone);
     let of_volumes = ensemble.model().architecture.is_of_volumes();
     let past = Past { journal: &mut journal, record: &mut record, resume: procedure.resume, of_volumes };
+    let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
+    // Before anything of the images is read, so that no more blocks are kept of what tells whether they have changed.
+    let mut blocks = BlockMemory::of(cutting, images);
     let mut outputs = Outputs::new(products, images, Some(work), shared, past)?;
     match own.clone().filter(|image| outputs.is_there(*image)).count() {
         0 => {}
@@ -114,8 +117,6 @@ pub(super) fn predict_some(
         ),
     }
     products.write_legend()?;
-    let (cutting, keep_going) = (&procedure.cutting, procedure.keep_going);
-    let mut blocks = BlockMemory::of(cutting, images);
     let done = if of_volumes {
         predict_volumes(ensemble, (images, own), products, (cutting, &blocks), &mut outputs, watcher)
     } else {
@@ -327,6 +328,7 @@ fn compute(
     (products, slab): (&Products, Option<&Range<usize>>),
     progress: &mut dyn FnMut(f64) -> Flow,
 ) -> Result<(Option<Shown>, Found)> {
+    debug!("computing part {} of {} of {}", part.number + 1, part.count, source.name());
     ensemble.warn_of_range(&source.name(), read.sample.as_ref().unwrap_or(&read.image));
     let measured = match read.measured {
         Some(measured) => measured,

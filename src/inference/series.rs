@@ -81,8 +81,8 @@ impl<'a> Series<'a> {
             resume: false,
             of_volumes: ensemble.model().architecture.is_of_volumes(),
         };
-        let mut outputs = Outputs::new(self.products, images, None, None, past)?;
         let mut blocks = BlockMemory::of(&self.cutting, images);
+        let mut outputs = Outputs::new(self.products, images, None, None, past)?;
         let wishes = (&self.cutting, &mut blocks);
         let parts = planned(ensemble, (images, 0..images.len()), wishes, &mut outputs, false)?;
         run(ensemble, (images, 0..images.len()), self.products, &parts, &mut outputs, keep_going, watcher)

@@ -18,6 +18,8 @@ use crate::{Error, Result};
 const NAME: &str = ".msd-gpu-watch.jsonl";
 /// A record of ten million images has less.
 const MOST_BYTES: u64 = 4 << 30;
+/// A line has less: the names of an image and of its results.
+const MOST_BYTES_OF_LINE: u64 = 64 << 10;
 
 /// Of what the record is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +71,8 @@ impl Record {
         let mut line = Vec::new();
         let mut next = |line: &mut Vec<u8>| {
             line.clear();
-            lines.read_until(b'\n', line).map(|bytes| bytes > 0).map_err(|error| failed(&path, error))
+            let mut one = (&mut lines).take(MOST_BYTES_OF_LINE);
+            one.read_until(b'\n', line).map(|bytes| bytes > 0).map_err(|error| failed(&path, error))
         };
         let mut entries = HashMap::new();
         let mut is_cut_off = false;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use log::warn;
+use log::{debug, warn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -313,6 +313,7 @@ impl<'a> DataFiles<'a> {
             facts.len() == files.len() && facts.iter().zip(&files).all(|(facts, files)| files.may_have(facts))
         };
         let facts = self.known_or("facts", stamp, is_usable, || {
+            debug!("reading all targets, {} of each", files.len());
             measured(files.len(), reading_bytes(found.largest), |index| files[index].facts())
         })?;
         let own_target = facts.iter().position(|facts| facts.is_its_own_target);

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use log::info;
-use ndarray::Array2;
+use log::{debug, info};
+use ndarray::{Array2, Array3};
 
 use super::item::Item;
 use super::labels::LabelMapping;
@@ -14,6 +14,7 @@ use super::sample::{Sample, Target};
 use super::streaming::in_order;
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Window};
+use crate::images::usual_block_bytes;
 
 /// Which values of label images are classes.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +127,13 @@ impl Dataset {
         bytes.min(room)
     }
 
+    /// Bytes of the blocks of arrays that are kept at most while this set and `others` are read from their files.
+    pub(crate) fn block_bytes(&self, others: &Dataset) -> u64 {
+        let mut pages = Vec::new();
+        self.items.iter().chain(&others.items).for_each(|item| item.add_pages(&mut pages));
+        usual_block_bytes(pages)
+    }
+
     /// Whether no image has to be read.
     pub fn is_in_memory(&self) -> bool {
         self.items.iter().all(Item::is_in_memory)
@@ -154,12 +162,36 @@ impl Dataset {
     /// # Errors
     /// The first error of reading or of `visit`.
     pub fn visit(&self, mut visit: impl FnMut(usize, &Sample) -> Result<()> + Send) -> Result<()> {
+        self.tell_of_pass("images and targets");
         in_order(
             self.items.len(),
             self.reading_bytes(),
             |index| self.items[index].sample(),
             |index, sample| visit(index, &sample),
         )
+    }
+
+    /// As [`Dataset::visit`], with the images alone.
+    ///
+    /// # Errors
+    /// As [`Dataset::visit`].
+    pub(crate) fn visit_images(
+        &self,
+        mut visit: impl FnMut(usize, &Array3<f32>) -> Result<()> + Send,
+    ) -> Result<()> {
+        self.tell_of_pass("images");
+        in_order(
+            self.items.len(),
+            self.reading_bytes(),
+            |index| self.items[index].image(),
+            |index, image| visit(index, &image),
+        )
+    }
+
+    fn tell_of_pass(&self, what: &str) {
+        if !self.is_in_memory() {
+            debug!("reading all {what}, {} of each", self.len());
+        }
     }
 
     /// As [`Dataset::visit`], with targets and weights alone.
@@ -170,6 +202,7 @@ impl Dataset {
         &self,
         mut visit: impl FnMut(usize, &Target, Option<&Array2<f32>>) -> Result<()> + Send,
     ) -> Result<()> {
+        self.tell_of_pass("targets");
         enum Read<'a> {
             Memory(Cow<'a, Sample>),
             File(Target, Option<Array2<f32>>),

@@ -9,7 +9,7 @@ use super::*;
 use crate::geometry::{Extent, Window};
 use crate::images::{write_labels, write_png_grey8, write_png_rgb8, write_tiff_f32};
 use crate::metrics::UNLABELLED;
-use crate::samples::{load_regression, load_segmentation};
+use crate::samples::{DataFiles, load_regression, load_segmentation};
 
 /// A folder with `images/` and `targets/`, and their paths.
 fn folders() -> (tempfile::TempDir, PathBuf, PathBuf) {
@@ -198,4 +198,23 @@ fn what_does_not_count_is_left_out_for_metrics() {
     let values = Sample { target: Target::Values(Array3::ones((2, 1, 3))), ..classes };
     let Target::Values(counted) = values.counted_target().into_owned() else { panic!("wanted values") };
     assert!(counted.iter().enumerate().all(|(i, v)| if i % 3 == 0 { v.is_nan() } else { *v == 1.0 }));
+}
+
+#[test]
+fn blocks_of_arrays_that_stay_in_their_files_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let array = r#"{"zarr_format": 2, "shape": [8, 16, 16], "chunks": [8, 8, 8], "dtype": "<u2",
+        "compressor": null, "fill_value": 7, "order": "C", "filters": null}"#;
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["a.zarr", "b.zarr"] {
+        std::fs::create_dir(place(name)).unwrap();
+        std::fs::write(folder.path().join(name).join(".zarray"), array).unwrap();
+    }
+    let (images, targets) = (place("a.zarr"), place("b.zarr"));
+    let set = |cache| DataFiles::new(&images, &targets).held_in(cache).regression().unwrap();
+    let none = Dataset::unchecked([]);
+    // Of both arrays the four blocks that a slice lies in, at the least, and no more than a few times all.
+    let (slab, in_files) = (2 * 8 * 16 * 16, set(Some(0)).block_bytes(&none));
+    assert!((2 * slab..8 * slab).contains(&in_files), "{in_files}");
+    assert_eq!(set(None).block_bytes(&none), 0);
 }

@@ -1,6 +1,6 @@
 //! What the classes of label images are, whether these are in memory or in files.
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,7 @@ pub(super) struct FileLabels<'a> {
 
 impl LabelImages for FileLabels<'_> {
     fn each(&mut self, visit: &mut (dyn FnMut(&str, &mut Array2<i64>) -> Result<()> + Send)) -> Result<()> {
+        debug!("reading all targets, {} of each", self.pairs.len());
         let read = |index: usize| {
             let page = &self.pairs[index].1;
             let (_, height, width) = page_size(page)?;

@@ -57,8 +57,6 @@ pub(super) enum TargetFile {
 pub(super) struct Facts {
     /// What of it counts.
     pub(super) counting: Counting,
-    /// Whether pixels of the image are not finite.
-    pub(super) has_gaps: bool,
     /// The bits of what is put in the place of values of the target that are not finite, for each channel.
     pub(super) target_means: Option<Vec<u32>>,
     /// Whether the target holds the image.
@@ -78,6 +76,9 @@ impl TargetFile {
         }
     }
 }
+
+/// Rows of an image that mostly tell it from its target.
+const FIRST_ROWS: usize = 16;
 
 type Numbers = (Array3<f32>, Target, Option<Array2<f32>>);
 
@@ -106,16 +107,16 @@ impl SampleFiles {
 
     /// Bytes that would be kept of the sample's files were there room for all.
     pub(super) fn decoded_bytes(&self) -> u64 {
+        self.pages().map(PartReader::held_bytes).sum()
+    }
+
+    /// What the sample is read from.
+    pub(super) fn pages(&self) -> impl Iterator<Item = &ImageSource> {
         let target = match &self.target {
             TargetFile::Labels { page, .. } | TargetFile::Values { page, .. } => Some(page),
             TargetFile::Nothing => None,
         };
-        let files = std::iter::once(&self.image).chain(target).chain(&self.weights);
-        files.map(PartReader::held_bytes).sum()
-    }
-
-    pub(super) fn may_have_gaps(&self) -> bool {
-        self.facts.as_ref().is_none_or(|facts| facts.has_gaps)
+        std::iter::once(&self.image).chain(target).chain(&self.weights)
     }
 
     /// Whether `facts` may be those of the sample.
@@ -123,26 +124,52 @@ impl SampleFiles {
         facts.target_means.as_ref().is_none_or(|means| Some(means.len()) == self.target_channels())
     }
 
-    /// Reads all of the sample and looks at it.
+    /// Looks at the sample: at all of its target and weights, and at as much of its image as it takes to see that this is another one
+    /// than the target, which mostly is a few rows. All of the image is looked at when it is measured.
     ///
     /// # Errors
-    /// What comes of reading it, and numbers that are not finite where they count.
+    /// What comes of reading these, and numbers that are not finite where they count.
     pub(super) fn facts(&self) -> Result<Facts> {
-        let (image, target, weights) = self.checked(&Window::whole(self.extent))?;
-        let has_gaps = image.iter().any(|value| !value.is_finite());
+        let (target, weights) = self.checked_target(&Window::whole(self.extent))?;
         let means = match &target {
             Target::Values(values) => gap_means(values),
             Target::Classes(_) => None,
         };
-        let mut sample = Sample::new(String::new(), image, target).with_weights(weights);
-        sample.settle_gaps();
+        let counting = Counting::of(&target, weights.as_ref());
+        drop((target, weights));
+        let (is_its_own_target, has_equal_channels) = self.likeness()?;
         Ok(Facts {
-            counting: Counting::of(&sample),
-            has_gaps,
+            counting,
             target_means: means.map(|means| means.into_iter().map(f32::to_bits).collect()),
-            is_its_own_target: sample.is_its_own_target(),
-            has_equal_channels: has_equal_channels(&sample.image),
+            is_its_own_target,
+            has_equal_channels,
         })
+    }
+
+    /// Whether the target holds the image, and whether the image has channels that are equal: read from the top down until neither may be.
+    fn likeness(&self) -> Result<(bool, bool)> {
+        let Extent { y: height, x: width, .. } = self.extent;
+        let is_same = match &self.target {
+            TargetFile::Values { page, is_image: true, .. } => {
+                page.path == self.image.path && page.identity() == self.image.identity()
+            }
+            _ => false,
+        };
+        let mut is_own = !is_same;
+        let mut is_equal = self.channels() == 3;
+        // What is decoded as a whole would be decoded for each part.
+        let mut rows = if self.decoded_bytes() > 0 { height } else { FIRST_ROWS };
+        let mut start = 0;
+        while start < height && (is_own || is_equal) {
+            let end = start.saturating_add(rows).min(height);
+            let (image, target, weights) = self.checked(&Window::plane(start..end, 0..width))?;
+            let mut sample = Sample::new(String::new(), image, target).with_weights(weights);
+            sample.settle_gaps();
+            is_own &= sample.is_its_own_target();
+            is_equal &= has_equal_channels(&sample.image);
+            (start, rows) = (end, rows.saturating_mul(4));
+        }
+        Ok((is_own || is_same, is_equal))
     }
 
     /// A part of image, target and weights. Numbers that are not finite, where they do not count, are NaN in the image, and in target
@@ -152,11 +179,21 @@ impl SampleFiles {
     /// What comes of reading it, and numbers that are not finite where they count.
     pub(super) fn read(&self, part: &Window) -> Result<Numbers> {
         let (mut image, mut target, weights) = self.checked(part)?;
-        if self.may_have_gaps() {
-            image.mapv_inplace(|value| if value.is_finite() { value } else { f32::NAN });
-        }
+        image.mapv_inplace(|value| if value.is_finite() { value } else { f32::NAN });
         self.fill_target(&mut target);
         Ok((image, target, weights))
+    }
+
+    /// A part of the image, as [`SampleFiles::read`] gives it; target and weights are read only where a number is not finite.
+    ///
+    /// # Errors
+    /// As [`SampleFiles::read`].
+    pub(super) fn read_image(&self, part: &Window) -> Result<Array3<f32>> {
+        let image = self.stored_image(part)?;
+        match image.iter().all(|value| value.is_finite()) {
+            true => Ok(image),
+            false => self.read(part).map(|(image, ..)| image),
+        }
     }
 
     /// A part of target and weights.
@@ -178,14 +215,16 @@ impl SampleFiles {
 
     fn checked(&self, part: &Window) -> Result<Numbers> {
         let (target, weights) = self.checked_target(part)?;
-        let mut image = self.cache.image(&self.image, part)?;
-        if self.image_is_grey {
-            image = as_grey(&self.image.name(), image)?;
-        }
+        let image = self.stored_image(part)?;
         check_gaps_from(&self.image.name(), &image, (part.y, part.x), |y, x| {
             target.counts_at(weights.as_ref(), y, x)
         })?;
         Ok((image, target, weights))
+    }
+
+    fn stored_image(&self, part: &Window) -> Result<Array3<f32>> {
+        let image = self.cache.image(&self.image, part)?;
+        if self.image_is_grey { as_grey(&self.image.name(), image) } else { Ok(image) }
     }
 
     fn checked_target(&self, part: &Window) -> Result<(Target, Option<Array2<f32>>)> {

@@ -12,6 +12,7 @@ use super::sample::{Counting, Sample, Target};
 use super::stacked;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
+use crate::images::ImageSource;
 
 /// Changes the pixels of an image `[channel][y][x]`, each by itself.
 pub type ImageChange = Arc<dyn Fn(&mut Array3<f32>) + Send + Sync>;
@@ -47,6 +48,8 @@ struct InFiles {
     target_changes: Vec<TargetChange>,
     /// What of the sample counts, where that is known.
     counting: Option<Counting>,
+    /// Whether pixels of the image are not finite, where all of it was looked at.
+    has_gaps: Option<bool>,
 }
 
 impl fmt::Debug for InFiles {
@@ -141,6 +144,7 @@ impl Item {
                 image_changes: Vec::new(),
                 target_changes: Vec::new(),
                 counting,
+                has_gaps: None,
             }),
         }
     }
@@ -209,8 +213,19 @@ impl Item {
     pub fn may_have_gaps(&self) -> bool {
         match &self.pixels {
             Pixels::Memory(sample) => sample.image.iter().any(|value| !value.is_finite()),
-            Pixels::Files(place) => place.files.may_have_gaps(),
+            Pixels::Files(place) => place.has_gaps.unwrap_or(true),
             Pixels::Slices(slices) => slices.iter().any(Item::may_have_gaps),
+        }
+    }
+
+    /// Says whether pixels of the image are not finite, for whoever asks [`Item::may_have_gaps`] afterwards.
+    pub(crate) fn tell_of_gaps(&mut self, has_gaps: bool) {
+        match &mut self.pixels {
+            Pixels::Memory(_) => {}
+            Pixels::Files(place) => place.has_gaps = Some(has_gaps),
+            // Which of the slices have them is not known.
+            Pixels::Slices(_) if has_gaps => {}
+            Pixels::Slices(slices) => slices.iter_mut().for_each(|slice| slice.tell_of_gaps(false)),
         }
     }
 
@@ -253,6 +268,15 @@ impl Item {
         }
     }
 
+    /// Adds the pages that the sample is read from, where it is not in memory.
+    pub(super) fn add_pages<'a>(&'a self, pages: &mut Vec<&'a ImageSource>) {
+        match &self.pixels {
+            Pixels::Memory(_) => {}
+            Pixels::Files(place) => pages.extend(place.files.pages()),
+            Pixels::Slices(slices) => slices.iter().for_each(|slice| slice.add_pages(pages)),
+        }
+    }
+
     /// Image, target and weights.
     ///
     /// # Errors
@@ -262,6 +286,22 @@ impl Item {
             Pixels::Memory(sample) => Ok(Cow::Borrowed(sample)),
             Pixels::Files(place) => Ok(Cow::Owned(self.read(place, &Window::whole(self.extent))?)),
             Pixels::Slices(slices) => Ok(Cow::Owned(self.joined(slices, &Window::whole(self.extent))?)),
+        }
+    }
+
+    /// The image alone.
+    ///
+    /// # Errors
+    /// As [`Item::sample`].
+    pub(super) fn image(&self) -> Result<Cow<'_, Array3<f32>>> {
+        match &self.pixels {
+            Pixels::Memory(sample) => Ok(Cow::Borrowed(&sample.image)),
+            Pixels::Files(place) => {
+                let mut image = place.files.read_image(&place.moved(&Window::whole(self.extent)))?;
+                place.image_changes.iter().for_each(|change| change(&mut image));
+                Ok(Cow::Owned(image))
+            }
+            Pixels::Slices(_) => self.sample().map(|sample| Cow::Owned(sample.into_owned().image)),
         }
     }
 
@@ -374,7 +414,8 @@ impl Item {
             Pixels::Files(place) => {
                 let counting = place.counting.filter(|counting| *counting != Counting::Some);
                 let part = place.moved(&window);
-                let pixels = Pixels::Files(InFiles { part, counting, ..place.clone() });
+                let has_gaps = place.has_gaps.filter(|has_gaps| !has_gaps);
+                let pixels = Pixels::Files(InFiles { part, counting, has_gaps, ..place.clone() });
                 Self { name, extent: window.extent, pixels, ..self.clone() }
             }
             Pixels::Slices(slices) => {

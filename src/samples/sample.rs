@@ -90,9 +90,9 @@ pub(super) enum Counting {
 }
 
 impl Counting {
-    /// Of all pixels of a sample.
-    pub(super) fn of(sample: &Sample) -> Self {
-        if let (Target::Classes(classes), None) = (&sample.target, &sample.weights) {
+    /// Of all pixels of a target with these weights.
+    pub(super) fn of(target: &Target, weights: Option<&Array2<f32>>) -> Self {
+        if let (Target::Classes(classes), None) = (target, weights) {
             let unlabelled = classes.iter().filter(|class| **class == UNLABELLED).count();
             return match unlabelled {
                 0 => Self::All,
@@ -100,10 +100,13 @@ impl Counting {
                 _ => Self::Some,
             };
         }
-        let (_, height, width) = sample.image.dim();
+        let (height, width) = match target {
+            Target::Classes(classes) => classes.dim(),
+            Target::Values(values) => (values.dim().1, values.dim().2),
+        };
         let mut pixels = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
-        let first = pixels.next().is_some_and(|(y, x)| sample.counts_at(y, x));
-        match (first, pixels.any(|(y, x)| sample.counts_at(y, x) != first)) {
+        let first = pixels.next().is_some_and(|(y, x)| target.counts_at(weights, y, x));
+        match (first, pixels.any(|(y, x)| target.counts_at(weights, y, x) != first)) {
             (_, true) => Self::Some,
             (true, false) => Self::All,
             (false, false) => Self::Nothing,

@@ -55,11 +55,12 @@ impl Prepared {
     /// # Errors
     /// When a file cannot be used, or images, targets and settings do not fit each other.
     pub fn load(settings: &Settings) -> Result<Self> {
-        Self::load_with(settings, Measurements::default())
+        Self::load_with(settings, Measurements::default(), true)
     }
 
     /// As [`Prepared::load`], for the run in the folder `run`, which is to go on: what was measured over its images is not measured
-    /// again where their files are as they were.
+    /// again where their files are as they were. Where there is a checkpoint, whose parameters the run goes on with, those of the model
+    /// are not fitted to the images.
     ///
     /// # Errors
     /// As [`Prepared::load`].
@@ -67,7 +68,7 @@ impl Prepared {
         if RunFolder::was_relabelled(run)? {
             return Self::relabelled(settings, run);
         }
-        Self::load_with(settings, RunFolder::measurements(run))
+        Self::load_with(settings, RunFolder::measurements(run), !RunFolder::has_checkpoint(run))
     }
 
     /// As [`Prepared::load`], for the run in the folder `run`, which is to go on with labels that may be others than before:
@@ -84,13 +85,13 @@ impl Prepared {
             let problem = "the classes are not those that the run was started with; bring them back, or train on with the new ones in a new folder, with `out`, from the model of this run, with `init`";
             return Err(Error::Mismatch(problem.into()));
         }
-        Self::measured(settings, training, validation, task, measurements, Some(model))
+        Self::measured(settings, training, validation, task, measurements, Some(model), false)
     }
 
-    fn load_with(settings: &Settings, measurements: Measurements) -> Result<Self> {
+    fn load_with(settings: &Settings, measurements: Measurements, fits_mixing: bool) -> Result<Self> {
         settings.validate()?;
         let (training, validation, task) = read(settings, &measurements)?;
-        Self::measured(settings, training, validation, task, measurements, None)
+        Self::measured(settings, training, validation, task, measurements, None, fits_mixing)
     }
 
     /// Takes images with label images that are in memory, whose values are the classes; else as [`Prepared::new`].
@@ -127,7 +128,7 @@ impl Prepared {
         validation: Option<Dataset>,
         task: Task,
     ) -> Result<Self> {
-        Self::measured(settings, training, validation, task, Measurements::default(), None)
+        Self::measured(settings, training, validation, task, Measurements::default(), None, true)
     }
 
     /// As [`Prepared::new`], for a run that goes on from `model`: images are normalised as it does it, and labels may be others than
@@ -142,7 +143,7 @@ impl Prepared {
         model: Model,
     ) -> Result<Self> {
         let task = model.task.clone();
-        Self::measured(settings, training, validation, task, Measurements::default(), Some(model))
+        Self::measured(settings, training, validation, task, Measurements::default(), Some(model), false)
     }
 
     fn measured(
@@ -152,6 +153,7 @@ impl Prepared {
         task: Task,
         measurements: Measurements,
         continued: Option<Model>,
+        fits_mixing: bool,
     ) -> Result<Self> {
         settings.validate()?;
         let (training, validation) = if settings.is_of_volumes() {
@@ -202,6 +204,7 @@ impl Prepared {
             measurements.known_or(&format!("{name} survey"), stamp, is_usable, || Survey::of(set, wanted))
         };
         let found = survey(TRAINING, &training, &wanted)?;
+        tell_of_gaps(&mut training, &found.gaps);
         let mut chosen = settings.clone();
         let pixels = training.sizes().iter().map(|size| size.pixels() as f64).sum::<f64>();
         let labelled = (!regresses).then(|| found.totals.sum() / pixels);
@@ -236,9 +239,10 @@ impl Prepared {
         warn_of_range(found.misfit, "the images that the model was trained on", remedy);
         let mut provenance = provenance(settings, initial.as_ref(), training.len());
         provenance.insert("training_fingerprint".into(), found.fingerprint.to_string());
-        if let Some(validation) = &validation {
+        if let Some(validation) = &mut validation {
             let wanted = Wanted { prints: true, usual: input.of_set().cloned(), ..Wanted::default() };
             let judging = survey(VALIDATION, validation, &wanted)?;
+            tell_of_gaps(validation, &judging.gaps);
             warn_of_shared((&training, &found.prints), (validation, &judging.prints));
             let remedy =
                 "save it in the range of numbers of the training images, or give `normalise_per_image`";
@@ -295,7 +299,7 @@ impl Prepared {
             stem::measure(&mut model, &training)?;
         }
         let is_new = initial.as_ref().is_none_or(|initial| !same_outputs(&model, initial));
-        if is_new && settings.mixing_start == MixingStart::Fitted {
+        if is_new && fits_mixing && settings.mixing_start == MixingStart::Fitted {
             start::fit_mixing(&mut model, &training)?;
         }
         let blind_spots = settings.blind_spots(inputs);
@@ -388,6 +392,11 @@ fn set_aside(
     };
     info!("set aside for validation: {}", validation.names().join(", "));
     Ok((training, Some(validation)))
+}
+
+/// Says of each image whether it has gaps, so that only those that have are looked at again when they are normalised.
+fn tell_of_gaps(set: &mut Dataset, gaps: &[bool]) {
+    set.items_mut().iter_mut().zip(gaps).for_each(|(item, has_gaps)| item.tell_of_gaps(*has_gaps));
 }
 
 fn same_channels(what: &str, training: usize, validation: usize) -> Result<()> {

@@ -39,6 +39,8 @@ pub(super) struct Survey {
     pub(super) levels: Vec<Option<f32>>,
     /// The name of the first image that is far from what is usual, and how.
     pub(super) misfit: Option<(String, String)>,
+    /// Of each image, whether it has pixels that are not finite.
+    pub(super) gaps: Vec<bool>,
 }
 
 impl Survey {
@@ -57,9 +59,12 @@ impl Survey {
             && fits(&self.target, wanted.target, set.target_channels().unwrap_or(0))
             && self.prints.len() == if wanted.prints { set.len() } else { 0 }
             && self.totals.classes() == wanted.classes
+            && self.gaps.len() == set.len()
     }
 
-    /// Goes over `set`, of which every image is read once in each pass.
+    /// Goes over `set`, of which every image is read once in each pass. A deviation takes two of these, as its squares are those of distances
+    /// from the mean of all, and each channel of which percentiles are wanted one more; targets are read again only where they are
+    /// measured too.
     ///
     /// # Errors
     /// What comes of reading it.
@@ -73,32 +78,46 @@ impl Survey {
         let mut input = wanted.input.map(|measure| Measuring::new(measure, set.channels()));
         let channels = set.target_channels().unwrap_or(0);
         let mut target = wanted.target.map(|measure| Measuring::new(measure, channels));
-        let mut is_first = true;
-        while is_first || [&input, &target].into_iter().flatten().any(|measuring| !measuring.is_done()) {
-            set.visit(|_, sample| {
-                if is_first {
-                    hasher.add(sample);
-                    if wanted.classes > 0 {
-                        totals.add(sample);
-                        spread.add(sample);
-                    }
-                    if wanted.prints {
-                        prints.push(Fingerprint::of_image(sample));
-                    }
-                    let planes = levels.iter_mut().zip(sample.image.outer_iter());
-                    for (level, plane) in planes.filter(|(level, _)| !matches!(level, Level::Several)) {
-                        plane.iter().for_each(|value| level.add(*value));
-                    }
-                    if let (None, Some(usual)) = (&misfit, &wanted.usual) {
-                        misfit =
-                            usual.misfit(sample.image.view()).map(|misfit| (sample.name.clone(), misfit));
-                    }
-                }
-                measure(sample, &mut input, &mut target);
-                Ok(())
-            })?;
-            is_first = false;
-            [&mut input, &mut target].into_iter().flatten().for_each(Measuring::end_pass);
+        let mut gaps = Vec::with_capacity(set.len());
+        set.visit(|_, sample| {
+            hasher.add(sample);
+            if wanted.classes > 0 {
+                totals.add(sample);
+                spread.add(sample);
+            }
+            if wanted.prints {
+                prints.push(Fingerprint::of_image(sample));
+            }
+            let planes = levels.iter_mut().zip(sample.image.outer_iter());
+            for (level, plane) in planes.filter(|(level, _)| !matches!(level, Level::Several)) {
+                plane.iter().for_each(|value| level.add(*value));
+            }
+            if let (None, Some(usual)) = (&misfit, &wanted.usual) {
+                misfit = usual.misfit(sample.image.view()).map(|misfit| (sample.name.clone(), misfit));
+            }
+            gaps.push(sample.image.iter().any(|value| !value.is_finite()));
+            measure_image(&sample.image, &mut input);
+            measure_target(sample, &mut target);
+            Ok(())
+        })?;
+        let end_pass = |measuring: &mut Option<Measuring>| {
+            measuring.iter_mut().for_each(Measuring::end_pass);
+            measuring.as_ref().is_some_and(|measuring| !measuring.is_done())
+        };
+        let mut wanting = (end_pass(&mut input), end_pass(&mut target));
+        while wanting != (false, false) {
+            match wanting.1 {
+                true => set.visit(|_, sample| {
+                    measure_image(&sample.image, &mut input);
+                    measure_target(sample, &mut target);
+                    Ok(())
+                })?,
+                false => set.visit_images(|_, image| {
+                    measure_image(image, &mut input);
+                    Ok(())
+                })?,
+            }
+            wanting = (end_pass(&mut input), end_pass(&mut target));
         }
         Ok(Self {
             fingerprint: hasher.fingerprint(),
@@ -109,6 +128,7 @@ impl Survey {
             target: target.map(|measuring| measuring.normalisation()),
             levels: levels.into_iter().map(Level::number).collect(),
             misfit,
+            gaps,
         })
     }
 }
@@ -153,13 +173,17 @@ impl Spread {
     }
 }
 
-/// Adds a sample to what is measured.
-fn measure(sample: &Sample, input: &mut Option<Measuring>, target: &mut Option<Measuring>) {
+/// Adds an image to what is measured.
+fn measure_image(image: &Array3<f32>, input: &mut Option<Measuring>) {
     if let Some(input) = input.as_mut().filter(|input| !input.is_done()) {
         // Gaps are no part of the image, and are left out as pixels of weight 0.
-        let weights = weights_of_gaps(&sample.image);
-        input.add(&(sample.image.view(), weights.as_ref().map(|weights| weights.view())));
+        let weights = weights_of_gaps(image);
+        input.add(&(image.view(), weights.as_ref().map(|weights| weights.view())));
     }
+}
+
+/// Adds the values of a target to what is measured.
+fn measure_target(sample: &Sample, target: &mut Option<Measuring>) {
     if let (Some(target), Target::Values(values)) = (target, &sample.target) {
         // What does not count may hold anything, and must not move the scale.
         target.add(&(values.view(), sample.weights.as_ref().map(|weights| weights.view())));

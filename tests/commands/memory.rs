@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::Bench;
+use crate::support::{Bench, regression};
 
 /// How far what is said may be from what is taken.
 const MAX_APART: f64 = 0.05;
@@ -109,4 +109,44 @@ fn what_is_said_beforehand_is_what_is_taken() {
     let json: Value =
         serde_json::from_str(&bench.succeeds("inspect large-run --size 512x512 --json")).unwrap();
     compare("predict", json["memory"]["apply_bytes"].as_f64().unwrap() / MEBIBYTE, taken - program);
+}
+
+/// Chunks that were never written need no files.
+#[test]
+fn a_prediction_from_thick_blocks_takes_no_more_than_it_may() {
+    let bench = Bench::new();
+    bench.model("model.safetensors", &regression(1, 1));
+    // One slice touches 128 MiB of blocks.
+    let array = r#"{"zarr_format": 2, "shape": [64, 1024, 1024], "chunks": [64, 64, 64], "dtype": "<u2",
+        "compressor": null, "fill_value": 7, "order": "C", "filters": null}"#;
+    bench.bytes("thick.zarr/.zarray", array.as_bytes());
+    for out in ["thick.tif", "thick.ome.zarr"] {
+        let call =
+            format!("predict --model model.safetensors thick.zarr --slices 0..2 --memory 130MB --out {out}");
+        let (taken, _) = peak(&bench, &format!("{call} --device cpu"));
+        println!("{out}: {taken:.1} MiB");
+        assert!(taken < 130e6 / MEBIBYTE, "{out}: {taken} MiB are taken where 130 MB may be");
+    }
+}
+
+/// A slice is read while the one before it is written: each is there once as numbers, and the latter once more packed; of OME-Zarr what is
+/// packed is put together in one file.
+#[test]
+fn converting_takes_few_slices_of_memory() {
+    /// What there is besides: the program, and the rows that are on their way as float64 numbers.
+    const BESIDE: f64 = 98.0;
+    let bench = Bench::new();
+    let side = 4096;
+    let page = |z: usize| {
+        // Without a pattern, so that packing makes them no smaller.
+        let number = |(y, x): (usize, usize)| ((y * side + x + z) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ndarray::Array2::from_shape_fn((side, side), |place| (number(place) >> 40) as u16)
+    };
+    bench.stack("a.tif", &[page(0), page(1)], "");
+    let slice = (side * side * 2) as f64 / MEBIBYTE;
+    for (out, slices) in [("a.h5", 3.0), ("a.ome.zarr", 4.0)] {
+        let (taken, _) = peak(&bench, &format!("convert a.tif --out {out}"));
+        println!("{out}: {taken:.1} MiB");
+        assert!(taken < BESIDE + slices * slice, "{out}: {taken} MiB for slices of {slice} MiB");
+    }
 }

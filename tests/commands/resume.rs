@@ -44,9 +44,13 @@ pub(super) fn same(bench: &Bench, a: &str, b: &str) {
 #[test]
 fn a_resumed_run_is_the_run_that_was_not_stopped() {
     let bench = bench();
-    bench.succeeds(&segment(&format!("{EVERYTHING} --max-epochs 8 --out whole")));
+    let whole = bench.run(&segment(&format!("{EVERYTHING} --max-epochs 8 --out whole")));
+    assert!(whole.code == 0 && whole.stderr.contains("the mixing layer begins"), "{}", whole.stderr);
     bench.succeeds(&segment(&format!("{EVERYTHING} --max-epochs 3 --out parts")));
-    bench.succeeds("train --resume parts --max-epochs 8");
+    let resumed = bench.run("train --resume parts --max-epochs 8");
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    // The parameters are those of the checkpoint, so that none are looked for to begin with.
+    assert!(!resumed.stderr.contains("the mixing layer begins"), "{}", resumed.stderr);
     same(&bench, "whole", "parts");
     // In the middle of an epoch, too; what was judged there leaves no trace.
     bench.succeeds(&segment(&format!("{EVERYTHING} --max-steps 2 --out middle")));

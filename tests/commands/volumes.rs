@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ndarray::{Array3, s};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use msd_gpu::network::{Architecture, Class, Model, Task};
 
@@ -192,6 +194,64 @@ fn a_prediction_that_is_killed_goes_on_and_gives_the_same() {
         std::fs::remove_dir_all(bench.path("killed")).unwrap();
     }
     assert!(goes_on > 0, "no run was killed between its first tile and its last");
+}
+
+/// What is lost with each kill is the part that is being written, and the one that is computed meanwhile.
+#[test]
+fn a_prediction_that_is_killed_again_and_again_does_at_most_two_parts_twice_for_each_time() {
+    const KILLS: usize = 30;
+    /// Slices, and tiles of each.
+    const PARTS: usize = 12 * 4;
+    let bench = Bench::new();
+    bench.model("m.safetensors", &looking_far(true));
+    stack(&bench, "s.tif", 12, (96, 90));
+    let call = "predict --model m.safetensors s.tif --device cpu --tile 64 --probabilities --out";
+    bench.succeeds(&format!("{call} whole"));
+    let (names, wanted) = (bench.names("whole"), contents(&bench.path("whole")));
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let (mut kills, mut begun, mut killed_since) = (0, 0, 0);
+    let mut time = Duration::from_millis(400);
+    loop {
+        let said = bench.path("said.txt");
+        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("msd-gpu"))
+            .args(format!("{call} parts --resume").split_whitespace())
+            .current_dir(bench.path(""))
+            .env("RUST_LOG", "msd_gpu::inference=debug")
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&said).unwrap())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        if kills < KILLS {
+            let moment = time.mul_f64(random.random());
+            while start.elapsed() < moment && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            child.kill().unwrap();
+        }
+        let status = child.wait().unwrap();
+        let said = std::fs::read_to_string(said).unwrap();
+        begun += said.matches("computing part ").count();
+        let left = bench.names("parts");
+        assert!(left.iter().all(|name| name.starts_with('.') || names.contains(name)), "{left:?}");
+        if status.code().is_none() {
+            (kills, killed_since) = (kills + 1, killed_since + 1);
+            continue;
+        }
+        assert!(status.success(), "{said}");
+        // How long it takes depends on the machine.
+        time = time.min(2 * start.elapsed()).max(Duration::from_millis(60));
+        assert_eq!(contents(&bench.path("parts")), wanted, "after {kills} kills");
+        assert!(
+            (PARTS..=PARTS + 2 * killed_since).contains(&begun),
+            "{begun} parts with {killed_since} kills"
+        );
+        if kills == KILLS {
+            break;
+        }
+        (begun, killed_since) = (0, 0);
+        std::fs::remove_dir_all(bench.path("parts")).unwrap();
+    }
 }
 
 /// All files in a folder and those inside it but for records of results, by their paths from it.

@@ -130,28 +130,3 @@ fn widened(numbers: DecodingResult, wanted: SampleType) -> DecodingResult {
         same => same,
     }
 }
-
-/// A number that a file can hold.
-pub(super) trait Stored: Copy {
-    fn append(self, bytes: &mut Vec<u8>, big_endian: bool);
-}
-
-macro_rules! stored {
-    ($($type:ty),*) => {
-        $(impl Stored for $type {
-            fn append(self, bytes: &mut Vec<u8>, big_endian: bool) {
-                bytes.extend(if big_endian { self.to_be_bytes() } else { self.to_le_bytes() });
-            }
-        })*
-    };
-}
-
-stored!(u8, u16, u32, u64, i8, i16, i32, i64, half::f16, f32, f64);
-
-/// Adds the bytes of `values`.
-pub(super) fn append<T: Stored>(bytes: &mut Vec<u8>, values: &[T], big_endian: bool) {
-    bytes.reserve(size_of_val(values));
-    for value in values {
-        value.append(bytes, big_endian);
-    }
-}

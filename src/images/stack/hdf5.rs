@@ -5,13 +5,14 @@
 //! what says where they lie comes when all are there.
 
 use std::io::Write;
+use std::ops::Range;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use rayon::prelude::*;
 use tiff::decoder::DecodingResult;
 
-use super::array_file::{ArrayFile, Behind, append, bytes_of, check_part, not_there};
+use super::array_file::{ArrayFile, Behind, bytes_of, check_part, not_there};
 use super::hdf5_format::{Dataset, START, Storage, StoredChunk, attributes_of, is_finished};
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
@@ -147,14 +148,9 @@ impl StackFile for Compressed {
         let plane = self.stack.extent.y * self.stack.extent.x;
         let element = bytes_of(self.stack.numbers);
         let pack = |image: usize| {
-            let mut bytes = Vec::new();
-            for channel in 0..channels {
-                let from = (channel * images + image) * plane;
-                each_type!(&numbers, values => append(&mut bytes, &values[from..from + plane], false));
-            }
-            let mut packed = ZlibEncoder::new(Vec::new(), Compression::new(LEVEL));
-            packed.write_all(&shuffled(&bytes, element))?;
-            packed.finish()
+            let from = |channel: usize| (channel * images + image) * plane;
+            let planes = (0..channels).map(|channel| from(channel)..from(channel) + plane);
+            packed(&numbers, planes, element)
         };
         let cores = rayon::current_num_threads().max(1);
         // As many at a time as there are cores, so that few images are there besides what was given.
@@ -170,10 +166,11 @@ impl StackFile for Compressed {
                 })?;
                 let mut record = (self.chunks.len() as u64).to_le_bytes().to_vec();
                 record.extend(u64::from(bytes).to_le_bytes());
-                record.extend(packed);
+                let address = self.end + RECORD_BYTES;
+                self.file.write_at(&packed, address)?;
                 self.file.write_at(&record, self.end)?;
-                self.chunks.push(StoredChunk { address: self.end + RECORD_BYTES, bytes });
-                self.end += record.len() as u64;
+                self.chunks.push(StoredChunk { address, bytes });
+                self.end = address + u64::from(bytes);
             }
         }
         Ok(())
@@ -202,7 +199,25 @@ impl StackFile for Compressed {
     }
 }
 
-/// The first bytes of all numbers, then the second ones, and so on: they are alike, and so shorter when they are compressed.
-fn shuffled(bytes: &[u8], element: usize) -> Vec<u8> {
-    (0..element).flat_map(|place| bytes[place..].iter().step_by(element).copied()).collect()
+/// Numbers of `element` bytes that lie at `planes`, compressed: the first bytes of all of them, then the second ones, and so on, as these
+/// are alike, and so shorter when they are compressed. Only a few of them are there besides as bytes.
+fn packed(
+    numbers: &DecodingResult,
+    planes: impl Iterator<Item = Range<usize>> + Clone,
+    element: usize,
+) -> std::io::Result<Vec<u8>> {
+    /// Bytes that are compressed at a time.
+    const SOME: usize = 1 << 16;
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::new(LEVEL));
+    let mut bytes = Vec::with_capacity(SOME);
+    for place in 0..element {
+        for plane in planes.clone() {
+            each_type!(numbers, values => for some in values[plane].chunks(SOME) {
+                bytes.clear();
+                bytes.extend(some.iter().map(|number| number.to_le_bytes()[place]));
+                packed.write_all(&bytes)?;
+            });
+        }
+    }
+    packed.finish()
 }

@@ -36,7 +36,7 @@ pub(in crate::live) struct Growing {
     /// When that was seen first.
     changed: Option<Instant>,
     images: Vec<ImageSource>,
-    /// All slices before this one are over.
+    /// All slices before this one are over, or not wanted.
     first: usize,
     /// How many slices on either side are seen with each.
     reach: usize,
@@ -111,12 +111,12 @@ impl Growing {
         Ok(())
     }
 
-    /// The slices that are stored, each with its stamp and how long it has to wait.
+    /// The slices that are stored, of those that are not over and their neighbours, each with its stamp and how long it has to wait.
     fn stored(&self) -> Vec<(usize, Stamp, Wait)> {
         let file = self.stamp.unwrap_or_default();
         let mut found = Vec::new();
         let mut empty = 0;
-        for (number, image) in self.images.iter().enumerate().skip(self.first) {
+        for (number, image) in self.images.iter().enumerate().skip(self.first.saturating_sub(self.reach)) {
             let growth = image.growth();
             empty = if growth.as_ref().is_some_and(|growth| growth.stored == 0) { empty + 1 } else { 0 };
             if empty == EMPTY_SLICES {
@@ -161,21 +161,28 @@ impl Growing {
         all
     }
 
-    /// Of the slices that are `stored`, those whose neighbours are there too: each waits as long as the one of these that waits longest.
-    /// Behind the last slice there may be more, and how they are to be mirrored is known at the end only.
-    fn with_neighbours(&mut self, stored: Vec<(usize, Stamp, Wait)>) -> Vec<(usize, Stamp, Wait)> {
+    /// Of the slices that are `stored` and awaited, those whose neighbours are there too, whether these are wanted or not: each waits as
+    /// long as the one of these that waits longest. Behind the last slice there may be more, and how they are to be mirrored is known at
+    /// the end only.
+    fn with_neighbours(
+        &mut self,
+        stored: Vec<(usize, Stamp, Wait)>,
+        arrivals: &Arrivals,
+    ) -> Vec<(usize, Stamp, Wait)> {
         self.held = 0;
-        if self.reach == 0 {
-            return stored;
-        }
         let known: HashMap<usize, (Stamp, Wait)> =
             stored.iter().map(|(place, stamp, wait)| (*place, (*stamp, *wait))).collect();
         let end = self.images.len();
         let mut ready = Vec::new();
         for (place, stamp, wait) in stored {
-            let needed = place.saturating_sub(self.reach).max(self.first)..=place + self.reach;
+            if !self.is_awaited(place, arrivals) {
+                continue;
+            }
+            let needed = place.saturating_sub(self.reach)..=place + self.reach;
+            // Those before the first one that is awaited may be over without being there, as they were given up.
+            let is_over = |place: usize| place < self.first && arrivals.is_over(&key_of(self.number(place)));
             let mut together = Some((stamp, wait));
-            for neighbour in needed.filter(|neighbour| *neighbour != place) {
+            for neighbour in needed.filter(|neighbour| *neighbour != place && !is_over(*neighbour)) {
                 let found = known.get(&neighbour).copied();
                 together = match (together, found) {
                     (Some((stamp, wait)), Some((other, longer))) => {
@@ -199,6 +206,13 @@ impl Growing {
     fn number(&self, place: usize) -> usize {
         self.images.get(place).and_then(|image| image.page).unwrap_or(place)
     }
+
+    /// Whether a slice is wanted and not over.
+    fn is_awaited(&self, place: usize, arrivals: &Arrivals) -> bool {
+        let number = self.number(place);
+        let is_wanted = self.slices.as_ref().is_none_or(|slices| slices.contains(number));
+        is_wanted && !arrivals.is_over(&key_of(number))
+    }
 }
 
 fn key_of(number: usize) -> String {
@@ -208,29 +222,17 @@ fn key_of(number: usize) -> String {
 impl Source for Growing {
     fn look(&mut self, arrivals: &Arrivals, now: Instant) -> Result<Look> {
         self.update(now)?;
-        let is_over = |this: &Self| {
-            let number = this.number(this.first);
-            let is_wanted = this.slices.as_ref().is_none_or(|slices| slices.contains(number));
-            !is_wanted || arrivals.is_over(&key_of(number))
-        };
-        while self.first < self.images.len() && is_over(self) {
+        while self.first < self.images.len() && !self.is_awaited(self.first, arrivals) {
             self.first += 1;
         }
         self.is_overdue = self
             .trouble
             .as_ref()
             .is_some_and(|(since, ..)| now.saturating_duration_since(*since) >= self.patience);
-        let mut seen = Vec::new();
         let stored = self.stored();
-        for (place, stamp, wait) in self.with_neighbours(stored) {
-            let number = self.number(place);
-            let key = key_of(number);
-            let is_wanted = self.slices.as_ref().is_none_or(|slices| slices.contains(number));
-            if is_wanted && !arrivals.is_over(&key) {
-                seen.push(Seen { key, stamp, wait });
-            }
-        }
-        Ok(Look { seen, names: None })
+        let ready = self.with_neighbours(stored, arrivals).into_iter();
+        let seen = ready.map(|(place, stamp, wait)| Seen { key: key_of(self.number(place)), stamp, wait });
+        Ok(Look { seen: seen.collect(), names: None })
     }
 
     fn name(&self, key: &str) -> String {
@@ -345,6 +347,31 @@ mod tests {
         source.end();
         let all = [&first[..], &[slice(2, Wait::Settle)]].concat();
         assert_eq!((seen(&mut source, &arrivals), source.held()), (all, 0));
+    }
+
+    #[test]
+    fn slices_that_are_not_wanted_are_waited_for_as_neighbours() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zarr");
+        let mut arrivals = Arrivals::new(Duration::ZERO, Duration::ZERO);
+        describe(&path, 8, 1);
+        let write = |number: usize| std::fs::write(path.join(format!("{number}.0.0")), [1; 4]).unwrap();
+        let discovery = Discovery { slices: Some("3..5".into()), ..Discovery::default() };
+        let discovery = discovery.of_slabs(3);
+        let mut source = Growing::new(path.to_str().unwrap(), discovery, 3, Duration::ZERO).unwrap();
+        write(3);
+        write(4);
+        // Slice 2 may be all zeros, or on its way.
+        assert_eq!((seen(&mut source, &arrivals), source.held()), (vec![slice(3, Wait::Patience)], 1));
+        write(2);
+        assert_eq!((seen(&mut source, &arrivals), source.held()), (vec![slice(3, Wait::Settle)], 1));
+        write(5);
+        let both = vec![slice(3, Wait::None), slice(4, Wait::Settle)];
+        assert_eq!((seen(&mut source, &arrivals), source.held()), (both, 0));
+        // What nobody wants waits for nothing.
+        write(7);
+        arrivals.done_before(key_of(3), Stamp::default(), Instant::now());
+        assert_eq!((seen(&mut source, &arrivals), source.held()), (vec![slice(4, Wait::None)], 0));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl RunFolder {
 
     /// Whether a run at `path`, or one of its folds, has come so far that it can go on.
     pub fn can_go_on(path: &Path) -> bool {
-        ["", "fold-1"].iter().any(|fold| path.join(fold).join("checkpoint.safetensors").exists())
+        ["", "fold-1"].iter().any(|fold| Self::has_checkpoint(&path.join(fold)))
     }
 
     /// Opens the folder of a run that is to go on, and removes what a killed run left half-written there.
@@ -182,6 +182,11 @@ impl RunFolder {
     /// For a checkpoint that cannot be read.
     pub(in crate::training) fn was_relabelled(path: &Path) -> Result<bool> {
         Ok(read_checkpoint(path)?.is_some_and(|checkpoint| checkpoint.progress.relabelled_at() > 0))
+    }
+
+    /// Whether the run in the folder `path` has a checkpoint, with parameters to go on with.
+    pub(in crate::training) fn has_checkpoint(path: &Path) -> bool {
+        path.join("checkpoint.safetensors").exists()
     }
 
     /// The steps that the run in the folder `path` has made, as its checkpoint says: 0 for one that was stopped before its first.

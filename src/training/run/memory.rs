@@ -58,7 +58,8 @@ impl MemoryUse {
     ) -> Result<Self> {
         let mut run = Self::of_pieces(engine, task, shape, pieces)?;
         let judging = judge.set();
-        let sets = training.held_bytes().saturating_add(judge.held_bytes());
+        let held = training.held_bytes().saturating_add(judge.held_bytes());
+        let sets = held.saturating_add(training.block_bytes(judging));
         let reading = training.reading_bytes();
         run.images = run.images.saturating_add(sets).saturating_add(reading);
         let Some(largest) = judging.items().iter().max_by_key(|item| item.bytes()) else {

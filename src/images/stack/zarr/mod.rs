@@ -292,7 +292,7 @@ impl ZarrFile {
             }
             if self.version == OmeVersion::V05 {
                 let chunks = plane.chunks(gzip);
-                self.write_chunk(level, &self.file(level, image, channel, [0, 0]), &shard(&chunks))?;
+                self.write_chunk(level, &self.file(level, image, channel, [0, 0]), &shard(chunks))?;
                 continue;
             }
             let along = columns.div_ceil(planes::chunk_side(columns));
@@ -374,13 +374,20 @@ impl StackFile for ZarrFile {
                 self.stack.numbers
             )));
         }
+        let mut numbers = Some(numbers);
         for image in 0..part.extent.z {
             for channel in 0..channels {
                 if self.is_named {
                     break;
                 }
                 let start = (channel * part.extent.z + image) * pixels;
-                let numbers = map_type!(&numbers, values => values[start..start + pixels].to_vec());
+                // One plane is taken as it is: a copy of a large one takes as much again.
+                let plane_of = |numbers: &DecodingResult| map_type!(numbers, values => values[start..start + pixels].to_vec());
+                let numbers = match channels * part.extent.z {
+                    1 => numbers.take(),
+                    _ => numbers.as_ref().map(plane_of),
+                };
+                let Some(numbers) = numbers else { break };
                 let plane = Plane { numbers, rows: extent.y, columns: extent.x };
                 if let Err(error) = self.put_plane(part.z + image, channel, plane) {
                     self.is_named = self.is_named_by_others();

@@ -104,15 +104,16 @@ impl Plane {
     }
 }
 
-/// Chunks as one file, with the list of where they are and its checksum at the end.
-pub(super) fn shard(chunks: &[Vec<u8>]) -> Vec<u8> {
-    let mut file = chunks.concat();
+/// Chunks as one file, with the list of where they are and its checksum at the end. Each chunk is given up once it is in the file, so that
+/// they are not there twice.
+pub(super) fn shard(chunks: Vec<Vec<u8>>) -> Vec<u8> {
+    let length: usize = chunks.iter().map(|chunk| chunk.len() + 16).sum();
+    let mut file = Vec::with_capacity(length + 4);
     let mut list = Vec::new();
-    let mut offset = 0;
     for chunk in chunks {
-        list.extend_from_slice(&u64::to_le_bytes(offset));
+        list.extend_from_slice(&(file.len() as u64).to_le_bytes());
         list.extend_from_slice(&(chunk.len() as u64).to_le_bytes());
-        offset += chunk.len() as u64;
+        file.extend(chunk);
     }
     let checksum = crc32c(&list);
     file.extend_from_slice(&list);
