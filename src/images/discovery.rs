@@ -39,6 +39,8 @@ pub struct Discovery {
     pub raw: Option<String>,
     /// How many slices are the channels of an image, that in the middle and its neighbours; 0 or 1 for slices as they are.
     pub slab: usize,
+    /// Whether the files of a folder or pattern, of one image each, are the slices of one stack, as if they were pages of one file.
+    pub one_stack: bool,
 }
 
 /// All images that `p` names, as their files say; see [`Discovery::discover`].
@@ -91,6 +93,10 @@ impl Discovery {
                 Err(Error::Input { .. }) if self.keep_going => images.push(unread(&path)),
                 found => images.extend(found?),
             }
+        }
+        if self.one_stack {
+            sort(&mut images);
+            images = as_one_stack(p, images)?;
         }
         if self.slab > 1 {
             sort(&mut images);
@@ -164,6 +170,7 @@ impl Discovery {
                 slab: None,
                 averaged: None,
                 derived: None,
+                stack: None,
             }
         };
         self.in_slabs((0..count).map(source).collect(), Run::along(&array.image_axes()))
@@ -271,7 +278,33 @@ fn unread(path: &Path) -> ImageSource {
         slab: None,
         averaged: None,
         derived: None,
+        stack: None,
     }
+}
+
+/// Images in files of their own, in their order, as the slices of one stack, which `p` names.
+///
+/// # Errors
+/// [`Error::Input`] for a file of several images.
+fn as_one_stack(p: &str, images: Vec<ImageSource>) -> Result<Vec<ImageSource>> {
+    if let Some(several) = images.iter().find(|image| image.page.is_some()) {
+        let path = several.path.display();
+        let problem =
+            format!("holds several files, of which {path} is a stack itself; name the stacks one by one");
+        return Err(Error::input(p, problem));
+    }
+    let folder: Arc<Path> = match images.first().and_then(|image| image.path.parent()) {
+        Some(folder) => folder.into(),
+        None => return Ok(images),
+    };
+    let (count, name) = (images.len(), stem_of(&folder));
+    let slice = |(number, image): (usize, ImageSource)| ImageSource {
+        page: Some(number),
+        stem: format!("{name}_p{}", page_digits(number, count)),
+        stack: Some(folder.clone()),
+        ..image
+    };
+    Ok(images.into_iter().enumerate().map(slice).collect())
 }
 
 impl Discovery {
@@ -440,6 +473,41 @@ mod tests {
         assert_eq!(stems(&discover(&pattern).unwrap()), ["z1", "z10"]);
         let file = folder.path().join("z10.png");
         assert_eq!(stems(&discover(file.to_str().unwrap()).unwrap()), ["z10"]);
+    }
+
+    #[test]
+    fn files_can_be_the_slices_of_one_stack() {
+        let folder = tempfile::tempdir().unwrap();
+        let scan = folder.path().join("scan");
+        std::fs::create_dir(&scan).unwrap();
+        let name = scan.to_str().unwrap();
+        for number in [10_usize, 2, 1] {
+            let plane = ndarray::Array2::from_elem((4, 5), number as u8);
+            crate::images::write_png_grey8(scan.join(format!("z{number}.png")), &plane).unwrap();
+        }
+        let one_stack = Discovery { one_stack: true, ..Discovery::default() };
+        for place in [name.to_owned(), format!("{name}/z*.png")] {
+            let found = one_stack.discover(&place).unwrap();
+            assert_eq!(stems(&found), ["scan_p0000", "scan_p0001", "scan_p0002"]);
+            assert!(found.iter().all(|slice| slice.place() == (scan.as_path(), "")));
+            for (slice, number) in found.iter().zip([1.0, 2.0, 10.0]) {
+                assert_eq!(crate::images::read_image(slice).unwrap()[(0, 0, 0)], number);
+            }
+            assert!(found[2].name().ends_with("z10.png"), "{}", found[2].name());
+        }
+        // The pages of a file are no slices beside other files.
+        let stack = ndarray::Array3::zeros((1, 4, 5));
+        crate::images::write_tiff_f32(scan.join("z3.tif"), &stack).unwrap();
+        assert_eq!(one_stack.discover(name).unwrap().len(), 4);
+        let npy = scan.join("volume.npy");
+        let words = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 4, 5), }\n";
+        let mut bytes = b"\x93NUMPY\x01\0".to_vec();
+        bytes.extend(u16::try_from(words.len()).unwrap().to_le_bytes());
+        bytes.extend(words);
+        bytes.extend([0; 40]);
+        std::fs::write(npy, bytes).unwrap();
+        let error = one_stack.discover(&format!("{name}/*.npy")).unwrap_err().to_string();
+        assert!(error.contains("volume.npy is a stack itself"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! - `again`: how a model of the page is made again.
 //! - `about`: `project.toml`: the name, the images and the settings ([`Image`]).
 //! - `places`: which folders images may be taken from.
-//! - `images`: images that are added and taken out.
+//! - `images`: images that are added and taken out. `stacks`: those whose slices are files.
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
 //! - `looking`: tiles, labels and strokes, for pages.
 //! - `planes`: the labels of all slices at one moment, for training.
@@ -19,6 +19,7 @@ mod imports;
 mod looking;
 mod places;
 mod planes;
+mod stacks;
 mod written;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -156,6 +157,7 @@ impl Project {
             })?;
             remove_unfinished(&path);
         }
+        stacks::remove_left(&folder);
         remove_unfinished(&folder);
         let file = folder.join("project.toml");
         let about = if is_new {

@@ -22,6 +22,8 @@ struct Named {
     path: String,
     #[serde(default)]
     copy: bool,
+    #[serde(default)]
+    stack: bool,
 }
 
 #[derive(Deserialize)]
@@ -37,9 +39,12 @@ pub(super) struct Version {
 
 /// `POST /api/images`.
 pub(super) async fn add(State(app): AppState, body: Bytes) -> Answer {
-    let Named { path, copy } = parsed(&body)?;
+    let Named { path, copy, stack } = parsed(&body)?;
     blocking(move || {
-        let images = app.project.add(&path, copy);
+        let images = match stack {
+            true => app.project.add_files_as_stack(&path, copy).map(|id| vec![id]),
+            false => app.project.add(&path, copy),
+        };
         // Some may be in when the next one is none.
         app.events.send(&Event::Project {});
         // Images that come back have labels.

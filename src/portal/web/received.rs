@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::AppState;
-use super::answers::{Answer, Problem, as_json, blocking};
+use super::answers::{Answer, Problem, as_json, blocking, parsed};
 use super::drawing::{TAB, told};
 use crate::portal::events::Event;
 use crate::portal::project::{Laid, Meanings, meanings};
@@ -98,20 +98,61 @@ fn failed(error: &std::io::Error) -> Problem {
     )
 }
 
-/// `PUT /api/upload/NAME`.
+#[derive(Deserialize)]
+pub(super) struct Slice {
+    stack: Option<String>,
+}
+
+/// `PUT /api/upload/NAME`, or with `?stack=KEY` a slice of a stack of which more are to come.
 pub(super) async fn upload(
     State(app): AppState,
     Path(name): Path<String>,
+    Query(Slice { stack }): Query<Slice>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
     let project = app.project.clone();
+    if let Some(key) = stack {
+        let file = blocking(move || Ok(project.begin_slice(&key, &name)?)).await?;
+        receive(body, &headers, MOST_IMAGE_BYTES, file.file(), app.project.folder()).await?;
+        return blocking(move || {
+            file.done()?;
+            Ok(as_json(&json!({ "images": [] })))
+        })
+        .await;
+    }
     let (file, path) = blocking(move || Ok(project.begin_upload(&name)?)).await?;
     receive(body, &headers, MOST_IMAGE_BYTES, file.file(), app.project.folder()).await?;
     blocking(move || {
         let images = app.project.end_upload(file, &path)?;
         app.events.send(&Event::Project {});
         Ok(as_json(&json!({ "images": images })))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stack {
+    name: String,
+}
+
+/// `POST /api/upload-stack/KEY`: the slices that were sent with this key are one image.
+pub(super) async fn end_stack(State(app): AppState, Path(key): Path<String>, body: Bytes) -> Answer {
+    let Stack { name } = parsed(&body)?;
+    blocking(move || {
+        let image = app.project.end_slices(&key, &name)?;
+        app.events.send(&Event::Project {});
+        Ok(as_json(&json!({ "images": [image] })))
+    })
+    .await
+}
+
+/// `DELETE /api/upload-stack/KEY`: the slices that were sent with this key are not wanted.
+pub(super) async fn forget_stack(State(app): AppState, Path(key): Path<String>) -> Answer {
+    blocking(move || {
+        app.project.forget_slices(&key)?;
+        Ok(as_json(&json!({})))
     })
     .await
 }

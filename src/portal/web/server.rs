@@ -172,6 +172,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/sample", post(images::add_sample))
         .route("/api/browse", get(images::browse))
         .route("/api/upload/{name}", put(received::upload))
+        .route("/api/upload-stack/{key}", post(received::end_stack).delete(received::forget_stack))
         .route("/api/import/{id}", post(received::import))
         .route("/api/images/{id}/{slice}/tiles/{level}/{ty}/{tx}", get(images::tile))
         .route("/api/images/{id}/views/{axis}/{at}/{level}", get(images::view))
