@@ -134,6 +134,27 @@ function show() {
     // Only where the list has changed, so that the focus stays.
     if (items.length !== list.children.length || items.some((one, index) => list.children[index] !== one)) fill(list, items);
     markShown();
+    showTakenOut();
+}
+
+/** What was taken out, folded, each with a button that puts it back with its strokes. */
+function showTakenOut() {
+    const images = state.project?.taken_out ?? [];
+    find("taken-out").hidden = images.length === 0;
+    find("taken-out-count").textContent = `(${images.length})`;
+    fill(find("taken-out-list"), images.map((image) => make("li", { class: "taken-out" },
+        make("span", { title: image.name }, image.name),
+        make("button", {
+            type: "button", class: "small", "aria-label": `Put ${image.name} back`,
+            on: { click: ({ currentTarget }) => perform(currentTarget, () => putBack(image)) },
+        }, "Put back"))));
+}
+
+async function putBack({ id, name }) {
+    await sendJson("PATCH", path("/api/images", id), { removed: false, tab });
+    await readProject();
+    showImage(id);
+    say(`${name} is back, with its labels.`, "good");
 }
 
 function item(image) {

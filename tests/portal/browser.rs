@@ -302,6 +302,21 @@ fn from_the_sample_project_to_its_segmentation_in_a_browser() {
     }
     browser.shot("strokes");
 
+    // An image is taken out, and put back with its labels.
+    browser.click("#image-list li:first-child .icon-button");
+    browser.click("#remove-dialog button[value=yes]");
+    browser.until(30, "return document.querySelectorAll('#image-list li').length === 3");
+    assert_eq!(browser.script("return document.querySelector('#taken-out').open"), json!(false));
+    browser.click("#taken-out summary");
+    browser.click("#taken-out-list button");
+    browser.until(30, "return document.querySelectorAll('#image-list li').length === 4");
+    browser.until(30, "return document.querySelector('#taken-out').hidden");
+    browser.until(
+        30,
+        "return document.querySelector('#image-list li:first-child').classList.contains('chosen')",
+    );
+    assert_eq!(labels(&server), drawn);
+
     // Undone and done again, and all is there after the page was loaded anew.
     browser.click("#undo");
     browser.until(30, "return document.querySelector('#saving').textContent.includes('saved')");

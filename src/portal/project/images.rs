@@ -105,7 +105,7 @@ impl Project {
             return Err(Error::Mismatch(problem));
         }
         let range = measure(&found.pages, found.shape, found.channels)?;
-        if let Some(id) = self.taken_out(&real, &inside, &found) {
+        if let Some(id) = self.taken_out_of(&real, &inside, &found) {
             self.put_back(&id)?;
             // The file may be another one than it was.
             self.change_about(|about| {
@@ -219,7 +219,7 @@ impl Project {
     }
 
     /// The image that was taken out and is in this file, as large as it was, where there is one.
-    fn taken_out(&self, real: &Path, inside: &str, found: &Found) -> Option<String> {
+    fn taken_out_of(&self, real: &Path, inside: &str, found: &Found) -> Option<String> {
         let state = self.state();
         let same = |image: &&Image| {
             image.removed

@@ -357,6 +357,12 @@ impl Project {
         self.state().about.images().cloned().collect()
     }
 
+    /// The images that were taken out and can be put back, the latest first.
+    pub fn taken_out(&self) -> Vec<Image> {
+        let state = self.state();
+        state.about.images.iter().rev().filter(|image| image.removed).cloned().collect()
+    }
+
     /// The image `id`, where there is one.
     pub fn image(&self, id: &str) -> Option<Image> {
         self.state().about.image(id).cloned()
