@@ -5,10 +5,12 @@
 //! - `page`: the page and its files. `events`: the stream of news.
 //! - `about`: the project, its classes and settings. `images`: images in and out, their tiles. `drawing`: the journal and labels.
 //! - `training`: the live loop. `jobs`: predictions. `received`: files that are sent here. `sent`: files to download.
+//! - `connections`: how many there are at once, and how long they may take.
 //! - `server`: all of it behind an address ([`Server`]).
 
 mod about;
 mod answers;
+mod connections;
 mod drawing;
 mod events;
 mod guard;

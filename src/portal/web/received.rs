@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::AppState;
 use super::answers::{Answer, Problem, as_json, blocking, parsed};
@@ -23,6 +25,8 @@ const MOST_IMAGE_BYTES: u64 = 64 << 30;
 const MOST_LABEL_BYTES: u64 = 16 << 30;
 /// Bytes of the disk that are left for the journal, models and labels, and for other programs.
 const LEFT_FREE: u64 = 1 << 30;
+/// A file of which nothing more comes for so long is given up.
+const MOST_WAIT: Duration = Duration::from_secs(60);
 /// After so many bytes it is looked at how much is free.
 const LOOK_EVERY: u64 = 64 << 20;
 
@@ -72,7 +76,9 @@ async fn receive(
     check_room(free(folder), said.unwrap_or(0))?;
     let mut file = file.try_clone().map_err(|error| failed(&error))?;
     let (mut stream, mut count, mut looked) = (body.into_data_stream(), 0_u64, 0);
-    while let Some(bytes) = stream.next().await {
+    let slow =
+        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "nothing more of the file has come; send it again");
+    while let Some(bytes) = timeout(MOST_WAIT, stream.next()).await.map_err(slow)? {
         let bytes = bytes.map_err(|_| Problem::bad("the file has not come whole; send it again"))?;
         count += bytes.len() as u64;
         if count > most {
