@@ -11,10 +11,10 @@ use serde_json::json;
 
 use super::answers::{Answer, Problem, as_json, blocking, number, numbers, parsed, place};
 use super::drawing::{TAB, told};
-use super::{App, AppState};
+use super::{App, AppState, cuts};
 use crate::portal::events::Event;
 use crate::portal::project::Image;
-use crate::portal::tiles::{Axis, Tile};
+use crate::portal::tiles::Tile;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,11 +119,7 @@ pub(super) async fn view(
     Query(version): Query<Version>,
     headers: HeaderMap,
 ) -> Answer {
-    let axis = match axis.as_str() {
-        "xz" => Axis::Row,
-        "yz" => Axis::Column,
-        _ => return Err(Problem::missing("view: wanted xz or yz")),
-    };
+    let axis = cuts::axis(&axis)?;
     let (at, level) = (number(&at)?, number(&level)?);
     answer(app, headers, version, move |app: &App| app.project.cut(&id, axis, at, level)).await
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::answers::{Problem, errors_as_json};
 use super::guard::{Guard, guarded};
-use super::{App, about, connections, drawing, events, images, jobs, page, received, sent, training};
+use super::{App, about, connections, cuts, drawing, events, images, jobs, page, received, sent, training};
 use crate::portal::events::Events;
 use crate::portal::jobs::Jobs;
 use crate::portal::live::Live;
@@ -170,6 +170,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/import/{id}", post(received::import))
         .route("/api/images/{id}/{slice}/tiles/{level}/{ty}/{tx}", get(images::tile))
         .route("/api/images/{id}/views/{axis}/{at}/{level}", get(images::view))
+        .route("/api/images/{id}/views/{axis}/{at}/{level}/{layer}", get(cuts::layer))
         .route("/api/images/{id}/{slice}/labels/{level}/{ty}/{tx}", get(drawing::tile))
         .route("/api/images/{id}/{slice}/result/{level}/{ty}/{tx}", get(training::tile))
         .route("/api/images/{id}/{slice}/jobs/{job}/{level}/{ty}/{tx}", get(jobs::tile))
