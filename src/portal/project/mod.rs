@@ -8,6 +8,7 @@
 //! - `looking`: tiles, labels and strokes, for pages.
 //! - `planes`: the labels of all slices at one moment, for training.
 //! - `exchange`: labels to files. `imports`: labels from files, and which class each value stands for.
+//! - `pixels`: labels of Labkit and ilastik, which are pixels with names of classes.
 //! - `written`: which labels these files have, also after a crash.
 
 mod about;
@@ -17,6 +18,7 @@ mod exchange;
 mod images;
 mod imports;
 mod looking;
+mod pixels;
 mod places;
 mod planes;
 mod stacks;
@@ -397,3 +399,7 @@ fn as_project(error: Error) -> Error {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod exchange_tests;

@@ -191,9 +191,16 @@ pub(super) async fn import(
         let tab = tab.unwrap_or_else(|| TAB.to_owned());
         let laid = app.project.import(&tab, &id, &path, &meanings);
         std::fs::remove_file(&path).ok();
-        let Laid { values, done } = laid?;
-        let values = values.iter().map(|(value, pixels)| json!({ "value": value, "pixels": pixels }));
-        let values = Value::Array(values.collect());
+        let Laid { values, names, done } = laid?;
+        let described = |(value, pixels): (&i64, &u64)| {
+            let mut one = json!({ "value": value, "pixels": pixels });
+            if let Some(named) = names.get(value) {
+                one["name"] = named.name.clone().into();
+                one["colour"] = named.colour.clone().into();
+            }
+            one
+        };
+        let values = Value::Array(values.iter().map(described).collect());
         let Some(done) = done else {
             let sentence = "not all values of the file are numbers of classes of the project; say with `values` which class each stands for, such as 0:none,255:1";
             return Err(Problem { details: json!({ "values": values }), ..Problem::conflict(sentence) });
