@@ -16,6 +16,7 @@ const MOST_DATASETS: usize = 100_000;
 /// The longest list of numbers that is read.
 const MOST_NUMBERS: u64 = 1 << 20;
 /// The longest list of texts.
+#[cfg(feature = "portal")]
 const MOST_TEXTS: u64 = 1 << 12;
 
 /// An HDF5 file, for what stands in it beside images, such as angles.
@@ -124,6 +125,7 @@ impl Hdf5File {
     }
 
     /// The texts of a dataset; `None` where there is none of that name, it holds something else, or very many.
+    #[cfg(feature = "portal")]
     pub(crate) fn texts(&self, place: &str) -> Option<Vec<String>> {
         let (dataset, _) = self.stored(place)?;
         let count =
