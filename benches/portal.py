@@ -82,7 +82,8 @@ def main():
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_stack(Path(folder, "stack.npy"))
-        command = [given.program, "serve", "--project", f"{folder}/project", "--allow", folder, "--device", given.device, "--listen", "127.0.0.1:0"]
+        command = [given.program, "serve", "--project", f"{folder}/project", "--allow", folder]
+        command += ["--device", given.device, "--listen", "127.0.0.1:0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 measure(given, process, folder)
@@ -113,8 +114,9 @@ def measure(given, process, folder):
     def read(number):
         rng, client = random.Random(number), Client(address)
         while not ends.is_set():
-            stack = rng.random() < 0.5
-            image, z, tile = (images[-1], rng.randrange(SLICES), f"0/{rng.randrange(4)}/{rng.randrange(4)}") if stack else (images[rng.randrange(4)], 0, "0/0/0")
+            image, z, tile = images[rng.randrange(4)], 0, "0/0/0"
+            if rng.random() < 0.5:
+                image, z, tile = images[-1], rng.randrange(SLICES), f"0/{rng.randrange(4)}/{rng.randrange(4)}"
             kind = rng.choice(("tiles", "tiles", "labels", "result"))
             begin = time.monotonic()
             try:
