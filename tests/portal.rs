@@ -8,6 +8,8 @@ mod client;
 mod hostile;
 #[path = "portal/killed.rs"]
 mod killed;
+#[path = "portal/stacks.rs"]
+mod stacks;
 #[path = "portal/story.rs"]
 mod story;
 #[path = "portal/training.rs"]

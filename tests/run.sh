@@ -38,13 +38,13 @@ environment="${CARGO_TARGET_DIR:-target}/python-checks"
 python="$environment/bin/python"
 
 install_python_packages() {
-  if ! "$python" -c 'import dask.array, distributed, h5py, imagecodecs, maturin, mrcfile, mypy, nibabel, numpy, ome_zarr, ome_zarr_models, onnxruntime, pytest, tifffile, zarr' 2>/dev/null; then
+  if ! "$python" -c 'import dask.array, distributed, h5py, imagecodecs, maturin, mrcfile, mypy, nibabel, numpy, ome_zarr, ome_zarr_models, onnxruntime, pytest, scipy, sklearn, tifffile, zarr' 2>/dev/null; then
     echo "== installing Python packages for the checks of exported models, image files and the Python module"
     if ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
       install_debian_packages python3 python3-venv || true
     fi
     python3 -m venv "$environment" && "$python" -m pip install --quiet 'dask[array,distributed]' h5py imagecodecs maturin mrcfile mypy nibabel \
-      numpy ome-zarr ome-zarr-models onnxruntime pytest tifffile zarr
+      numpy ome-zarr ome-zarr-models onnxruntime pytest scikit-learn scipy tifffile zarr
   fi
 }
 
@@ -99,6 +99,13 @@ check_python_module() {
     "$python" -m pip install --quiet --no-build-isolation --config-settings=build-args="--profile dev" .
   # With the types of the stubs and examples, which mypy checks.
   "$python" -m pytest --quiet
+}
+
+# With a random forest on the same strokes, where there is Python for it.
+check_portal_in_a_browser() {
+  local with_python=()
+  [ ! -x "$python" ] || with_python=(MSD_GPU_PYTHON="$python")
+  env "${with_python[@]}" cargo test --quiet --test portal -- --ignored in_a_browser
 }
 
 # PyTorch is large: it is used where it is installed.
@@ -190,7 +197,7 @@ else
 fi
 if install_browser; then
   echo "== the portal in Chromium"
-  cargo test --quiet --test portal -- --ignored in_a_browser
+  check_portal_in_a_browser
 else
   echo "== not checked: the portal in a browser, as there is no chromedriver, and no apt-get to install one"
   [ -z "${MSD_GPU_ALL_CHECKS:-}" ]

@@ -3,6 +3,7 @@
 import { getJson } from "./api.js";
 import { fill, find, icon, make } from "./dom.js";
 import { perform, report } from "./messages.js";
+import { seriesOf } from "./series.js";
 
 let folder = "";
 let above = null;
@@ -22,7 +23,10 @@ export function startBrowser() {
     find("browse-up").addEventListener("click", () => perform(find("browse-up"), () => open(above)));
     find("browse-close").addEventListener("click", () => find("browse-dialog").close());
     find("browse-add").addEventListener("click", () => perform(find("browse-add"), async () => {
-        await add(ticked.size > 0 ? [...ticked] : [folder]);
+        // All slices of a folder are named by it, so that they can be one stack.
+        const all = [...find("browse-images").querySelectorAll("input")].map((box) => box.value);
+        const whole = ticked.size === all.length && seriesOf(all.map(last)) !== null;
+        await add(ticked.size > 0 && !whole ? [...ticked] : [folder]);
         find("browse-dialog").close();
     }));
     find("browse-all").addEventListener("change", (event) => {

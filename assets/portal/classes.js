@@ -30,10 +30,11 @@ export function chooseClass(index) {
     if (chosen) change({ class: chosen.class, tool: state.tool === "eraser" || state.tool === "move" ? "brush" : state.tool });
 }
 
-/** Adds a class in a colour that no other one has, and paints with it. */
-export async function addClass(name) {
+/** Adds a class in this colour, or one that no other class has, and paints with it. */
+export async function addClass(name, wanted = null) {
     const taken = new Set(classes().map(({ colour }) => colour));
-    const colour = COLOURS.find((one) => !taken.has(one)) ?? COLOURS[classes().length % COLOURS.length];
+    const usable = /^#[0-9a-f]{6}$/i.test(wanted ?? "") && !taken.has(wanted.toLowerCase());
+    const colour = usable ? wanted.toLowerCase() : COLOURS.find((one) => !taken.has(one)) ?? COLOURS[classes().length % COLOURS.length];
     const before = new Set(classes().map((one) => one.class));
     await sendJson("POST", "/api/classes", { name, colour });
     find("new-class").value = "";

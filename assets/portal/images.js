@@ -1,14 +1,16 @@
 // The images of the project: the list with small pictures, adding, uploading, taking out.
 
-import { getTile, path, sendFile, sendJson } from "./api.js";
+import { getJson, getTile, path, sendJson } from "./api.js";
 import { openBrowser } from "./browse.js";
 import { addClass } from "./classes.js";
 import { fill, find, iconButton, make } from "./dom.js";
 import { applyContrast, contrastTable } from "./lookup.js";
 import { perform, report, say } from "./messages.js";
 import { decode, versionOf } from "./picture.js";
-import { readProject } from "./session.js";
+import { seriesOf } from "./series.js";
+import { readProject, tab } from "./session.js";
 import { change, classes, listen, showImage, state } from "./state.js";
+import { askStack, droppedGroups, uploadGroups } from "./uploads.js";
 import { levelsOf } from "./view.js";
 
 const SIDE = 48;
@@ -28,7 +30,7 @@ export function startImages() {
     });
     find("browse").addEventListener("click", () => openBrowser(find("path").value.trim(), addPaths));
     find("upload").addEventListener("change", () => {
-        upload([...find("upload").files]);
+        upload([{ name: "", files: [...find("upload").files] }]);
         find("upload").value = "";
     });
     find("remove-dialog").addEventListener("close", () => find("remove-dialog").returnValue === "yes" && remove());
@@ -40,9 +42,29 @@ export function startImages() {
 /** Adds images by paths on the server; shows the first. */
 async function addPaths(paths) {
     const added = [];
-    for (const one of paths) added.push(...(await sendJson("POST", "/api/images", { path: one, copy: find("copy").checked })).images);
+    for (const one of paths) {
+        const stack = await isStack(one);
+        if (stack === null) continue;
+        added.push(...(await sendJson("POST", "/api/images", { path: one, copy: find("copy").checked, stack })).images);
+    }
+    if (added.length === 0) return;
     find("path").value = "";
     await showAdded(added);
+}
+
+/** Whether a path on the server is a folder whose files the person takes for the slices of one stack; null where nothing is wanted. */
+async function isStack(one) {
+    let folder;
+    try {
+        folder = await getJson(`/api/browse?path=${encodeURIComponent(one)}`);
+    } catch (error) {
+        if (error.status === 0) throw error;
+        // A file, or a pattern.
+        return false;
+    }
+    const series = seriesOf(folder.images);
+    const name = folder.path.split(/[/\\]/).filter(Boolean).at(-1);
+    return series ? askStack({ ...series, name: name ?? series.name }) : false;
 }
 
 /** Makes the sample project: what the server adds is shown, with two classes to paint. */
@@ -70,30 +92,13 @@ async function showAdded(added) {
     say(added.length === 1 ? "1 image was added." : `${added.length} images were added.`, "good");
 }
 
-/** Sends files one after the other. */
-async function upload(files) {
-    const added = [];
-    const shown = find("upload-progress");
+/** Sends groups of files, and shows what came of them. */
+async function upload(groups) {
     try {
-        for (const [index, file] of files.entries()) {
-            const label = `${index + 1} of ${files.length}: ${file.name}`;
-            shown.hidden = false;
-            find("upload-text").textContent = label;
-            const bar = find("upload-bar");
-            bar.value = 0;
-            try {
-                const answer = await sendFile("PUT", path("/api/upload", file.name), file, (done) => { bar.value = done; });
-                added.push(...answer.images);
-            } catch (error) {
-                error.message = `${file.name}: ${error.message}`;
-                report(error);
-            }
-        }
+        const added = await uploadGroups(await groups);
         if (added.length > 0) await showAdded(added);
     } catch (error) {
         report(error);
-    } finally {
-        shown.hidden = true;
     }
 }
 
@@ -115,7 +120,7 @@ function startDropping() {
         show(false);
         if (!holdsFiles(event)) return;
         event.preventDefault();
-        upload([...event.dataTransfer.files]);
+        upload(droppedGroups(event.dataTransfer));
     });
 }
 
@@ -129,6 +134,27 @@ function show() {
     // Only where the list has changed, so that the focus stays.
     if (items.length !== list.children.length || items.some((one, index) => list.children[index] !== one)) fill(list, items);
     markShown();
+    showTakenOut();
+}
+
+/** What was taken out, folded, each with a button that puts it back with its strokes. */
+function showTakenOut() {
+    const images = state.project?.taken_out ?? [];
+    find("taken-out").hidden = images.length === 0;
+    find("taken-out-count").textContent = `(${images.length})`;
+    fill(find("taken-out-list"), images.map((image) => make("li", { class: "taken-out" },
+        make("span", { title: image.name }, image.name),
+        make("button", {
+            type: "button", class: "small", "aria-label": `Put ${image.name} back`,
+            on: { click: ({ currentTarget }) => perform(currentTarget, () => putBack(image)) },
+        }, "Put back"))));
+}
+
+async function putBack({ id, name }) {
+    await sendJson("PATCH", path("/api/images", id), { removed: false, tab });
+    await readProject();
+    showImage(id);
+    say(`${name} is back, with its labels.`, "good");
 }
 
 function item(image) {

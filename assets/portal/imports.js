@@ -37,25 +37,25 @@ async function importLabels(file, image) {
 async function ask(file, values) {
     const dialog = find("values-dialog");
     find("values-file").textContent = file.name;
-    const lines = values.map(({ value, pixels }) => {
-        const field = make("select", { "aria-label": `Value ${value}` },
+    const lines = values.map(({ value, pixels, name, colour }) => {
+        const field = make("select", { "aria-label": name ?? `Value ${value}` },
             make("option", { value: "none" }, "nothing"),
             classes().map((one) => make("option", { value: one.class }, one.name)),
-            make("option", { value: NEW }, "a new class"));
-        field.value = suggested(value, classes());
-        return { value, pixels, field };
+            make("option", { value: NEW }, name === undefined ? "a new class" : `a new class “${name}”`));
+        field.value = suggested(value, classes(), name);
+        return { value, pixels, name, colour, field };
     });
-    fill(find("values-list"), lines.map(({ value, pixels, field }) => make("tr", {},
-        make("th", { scope: "row" }, value), make("td", {}, pixels.toLocaleString("en")), make("td", {}, field))));
+    fill(find("values-list"), lines.map(({ value, pixels, name, field }) => make("tr", {},
+        make("th", { scope: "row" }, name ?? value), make("td", {}, pixels.toLocaleString("en")), make("td", {}, field))));
     dialog.returnValue = "";
     dialog.showModal();
     await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
     if (dialog.returnValue !== "yes") return null;
     const chosen = [];
-    for (const { value, field } of lines) {
+    for (const { value, name, colour, field } of lines) {
         let meaning = field.value;
         if (meaning === NEW) {
-            await addClass(`value ${value}`);
+            await addClass(name ?? `value ${value}`, colour);
             meaning = state.class;
         }
         chosen.push([value, meaning]);

@@ -55,6 +55,13 @@ export function uncertaintyTable() {
     return table;
 }
 
+/** The table for the probability of a class of this packed colour: 0 is transparent, 254 the full colour; 255 (not computed) is nothing. */
+export function probabilityTable(colour) {
+    const table = new Uint32Array(256);
+    for (let value = 0; value < 255; value++) table[value] = (Math.round(value / 254 * 255) << 24 | (colour & 0xffffff)) >>> 0;
+    return table;
+}
+
 /** Puts the rectangle of a tile's bytes through a table of colours into RGBA pixels of the whole tile. */
 export function applyColours(bytes, width, table, pixels, { left, top, right, bottom }) {
     for (let row = top; row < bottom; row++) {

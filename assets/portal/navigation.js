@@ -3,7 +3,7 @@
 import { find } from "./dom.js";
 import { change, listen, state } from "./state.js";
 import { currentTool } from "./tools.js";
-import { greyAt, marks, moveMarks, redraw, twice, view, viewMoved } from "./viewer.js";
+import { brushMoved, greyAt, marks, moveMarks, redraw, twice, view, viewMoved } from "./viewer.js";
 
 const WHEEL = 1.0015;
 const KEY_STEP = 60;
@@ -71,6 +71,7 @@ export function moveByKeys(dx, dy) {
         viewMoved();
     }
     if (keyedDown) currentTool().move?.([keyed]);
+    brushMoved(keyed);
     showPosition(keyed);
     redraw("marks");
 }
@@ -147,6 +148,7 @@ function moved(element, event) {
         currentTool().move?.((all.length > 0 ? all : [event]).map((one) => at(element, one)));
     }
     showPosition(place);
+    brushMoved(spot());
     moveMarks(reachOf(place));
 }
 
@@ -171,6 +173,7 @@ function released(element, event) {
 function left() {
     pointer = null;
     shownPlace = null;
+    brushMoved(null);
     find("position").textContent = "";
     redraw("marks");
 }

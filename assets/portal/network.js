@@ -2,26 +2,27 @@
 
 import { getTile } from "./api.js";
 import { TileStore } from "./loader.js";
-import { applyColours, uncertaintyTable } from "./lookup.js";
+import { applyColours, probabilityTable, uncertaintyTable } from "./lookup.js";
 import { blankCanvas } from "./picture.js";
 import { areaOf, overlap } from "./raster.js";
 
 const MOST_BYTES = 96 * 2 ** 20;
 const UNCERTAINTY = uncertaintyTable();
 
-/** Tiles of results. An address has a `source`: "live/classes", "live/uncertainty", or a job. */
+/** Tiles of results. An address has a `source`: "live/classes", "live/uncertainty", "live/probability/3" (of class 3), or a job. */
 export class ResultStore extends TileStore {
     constructor({ onLoaded, onFailed }) {
         super({ most: MOST_BYTES, onLoaded, onFailed, fetch: (address, before) => this.fetchResult(address, before) });
         this.versions = new Map();
+        this.likely = new Map();
     }
 
     async fetchResult({ image, slice, level, ty, tx, source }, before) {
         const tile = `${level}/${ty}/${tx}`;
         const version = this.version(image, slice);
-        const [kind, what] = source.split("/");
+        const [kind] = source.split("/");
         const answer = await getTile(kind === "live"
-            ? `/api/images/${image}/${slice}/result/${tile}?version=${version}&what=${what}`
+            ? `/api/images/${image}/${slice}/result/${tile}?version=${version}&${this.query(source)}`
             : `/api/images/${image}/${slice}/jobs/${encodeURIComponent(kind)}/${tile}`);
         if (!answer) return null;
         const { width, height } = answer;
@@ -52,9 +53,32 @@ export class ResultStore extends TileStore {
         return this.versions.get(`${image}/${slice}`) ?? 0;
     }
 
+    /** The newest version of any slice of an image. */
+    latest(image) {
+        const of = [...this.versions].filter(([name]) => name.startsWith(`${image}/`)).map(([, version]) => version);
+        return Math.max(0, ...of);
+    }
+
+    /** What a live source shows, as the server is asked for it. */
+    query(source) {
+        const [, what, number] = source.split("/");
+        return number === undefined ? `what=${what}` : `what=${what}&class=${number}`;
+    }
+
+    /** The table from bytes to colours of a source; `colours` is that of the classes. */
+    tableOf(source, colours) {
+        const [, what, number] = source.split("/");
+        if (what === "uncertainty") return UNCERTAINTY;
+        if (what !== "probability") return colours;
+        const colour = colours[Number(number)];
+        const name = `${number}/${colour}`;
+        if (!this.likely.has(name)) this.likely.set(name, probabilityTable(colour));
+        return this.likely.get(name);
+    }
+
     /** The tile as a canvas; `colours` is the table of the classes. */
     drawn(tile, colours) {
-        const table = tile.source === "live/uncertainty" ? UNCERTAINTY : colours;
+        const table = this.tableOf(tile.source, colours);
         if (tile.colours === table) return tile.canvas;
         tile.canvas ??= blankCanvas(tile.width, tile.height);
         const picture = new ImageData(tile.width, tile.height);

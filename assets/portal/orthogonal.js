@@ -1,17 +1,23 @@
-// Cuts through a stack beside the picture: below it along the rows (x, z), to the right of it along the columns (y, z).
+// Cuts through a stack beside the picture: below it along the rows (x, z), to the right of it along the columns (y, z). Over the
+// image lie the network's result and the labels, as in the picture.
 
 import { getTile } from "./api.js";
 import { afterCalm, make } from "./dom.js";
-import { decode, drawn, presentTable, versionOf } from "./picture.js";
+import { applyColours } from "./lookup.js";
+import { blankCanvas, decode, drawn, presentTable, versionOf } from "./picture.js";
 import { change, state } from "./state.js";
 import { levelFor, levelsOf } from "./view.js";
 
-const KEPT = 24;
+const KEPT = 48;
 
 export class OrthogonalViews {
-    constructor({ across, down, view, failed }) {
-        this.view = view;
-        this.failed = failed;
+    /**
+     * `stores`: {labels, results}, for how new what they show is; `source()` says what the overlay shows, `colours()` is the table of
+     * the classes' colours.
+     */
+    constructor({ across, down, view, stores, source, colours, failed }) {
+        Object.assign(this, { view, stores, source, colours, failed });
+        this.brush = null;
         this.kept = new Map();
         this.sides = [
             { name: "xz", element: across, canvas: make("canvas", { class: "layer" }) },
@@ -33,40 +39,68 @@ export class OrthogonalViews {
         }
     }
 
-    /** Draws both in the next frame. */
+    /** Draws both in the next frame, with what is new by then. */
     redraw() {
         if (!state.orthogonal || !state.image) return;
         this.fetchSoon();
+        this.soon();
+    }
+
+    soon() {
         this.frame ??= requestAnimationFrame(() => {
             this.frame = null;
             if (state.image) this.sides.forEach((side) => this.draw(side));
         });
     }
 
-    /** Which cut a side shows now. */
+    /** Where the brush is in the picture, [x, y] or null, and how large. */
+    moveBrush(place, size) {
+        if (!state.orthogonal || (!place && !this.brush)) return;
+        this.brush = place && { place, size };
+        this.soon();
+    }
+
+    /** The addresses of what a side shows now, by layer: the image, and over it the result and the labels. */
     wanted({ name }) {
         const { image, cut } = state;
         const longest = name === "xz" ? image.height : image.width;
         const at = Math.min(longest - 1, Math.max(0, Math.floor(name === "xz" ? cut[1] : cut[0])));
         const level = levelFor(this.view.scale, levelsOf(image.width, image.height));
-        return `/api/images/${image.id}/views/${name}/${at}/${level}${versionOf(image)}`;
+        const path = `/api/images/${image.id}/views/${name}/${at}/${level}`;
+        const layers = [["image", path + versionOf(image)]];
+        const overlay = this.overlay(path);
+        if (overlay) layers.push(["overlay", overlay]);
+        if (state.labelsShown) layers.push(["labels", `${path}/labels?seq=${this.stores.labels.seq}`]);
+        return layers;
+    }
+
+    overlay(path) {
+        const source = this.source();
+        if (!source) return null;
+        const [kind] = source.split("/");
+        if (kind !== "live") return `${path}/${encodeURIComponent(kind)}`;
+        return `${path}/result?version=${this.stores.results.latest(state.image.id)}&${this.stores.results.query(source)}`;
     }
 
     async fetch() {
         if (!state.orthogonal || !state.image) return;
+        const { id } = state.image;
         for (const side of this.sides) {
-            const path = this.wanted(side);
-            if (!this.kept.has(path)) {
-                try {
-                    this.keep(path, decode(await getTile(path)));
-                } catch (error) {
-                    this.failed(error);
+            const shown = {};
+            for (const [layer, path] of this.wanted(side)) {
+                if (!this.kept.has(path)) {
+                    try {
+                        const answer = await getTile(path);
+                        this.keep(path, layer === "image" ? decode(answer) : bytesOf(answer));
+                    } catch (error) {
+                        this.failed(error);
+                    }
                 }
+                if (this.kept.get(path)) shown[layer] = this.kept.get(path);
             }
-            if (this.kept.get(path)) {
-                side.shown = { tile: this.kept.get(path), image: state.image.id };
-                this.draw(side);
-            }
+            if (!shown.image || state.image?.id !== id) continue;
+            side.shown = { ...shown, of: id, source: this.source() };
+            this.draw(side);
         }
     }
 
@@ -93,26 +127,51 @@ export class OrthogonalViews {
         const ratio = window.devicePixelRatio || 1;
         context.setTransform(1, 0, 0, 1, 0, 0);
         context.clearRect(0, 0, canvas.width, canvas.height);
-        if (!shown || shown.image !== state.image.id) return;
+        if (!shown || shown.of !== state.image.id) return;
         const { step, start } = this.alongSlices(side);
         const { view } = this;
         const { image, cut, slice } = state;
-        const picture = drawn(shown.tile, presentTable());
         const [zeroX, zeroY] = view.toScreen(0, 0);
-        context.imageSmoothingEnabled = view.scale < 2;
         const deep = image.slices * step;
-        context.strokeStyle = "#ffd24d";
-        if (name === "xz") {
-            context.setTransform(ratio, 0, 0, ratio, 0, 0);
-            context.drawImage(picture, zeroX, start, image.width * view.scale, deep);
-            cross(context, view.toScreen(...cut)[0], start + (slice + 0.5) * step);
-        } else {
-            // The picture has rows along its width; beside the image they run down.
-            context.setTransform(0, ratio, ratio, 0, 0, 0);
-            context.drawImage(picture, zeroY, start, image.height * view.scale, deep);
-            context.setTransform(ratio, 0, 0, ratio, 0, 0);
-            cross(context, start + (slice + 0.5) * step, view.toScreen(...cut)[1]);
+        const layers = [[drawn(shown.image, presentTable()), 1]];
+        if (shown.overlay && this.source()) {
+            layers.push([coloured(shown.overlay, this.stores.results.tableOf(shown.source, this.colours())), state.overlayOpacity]);
         }
+        if (shown.labels && state.labelsShown) layers.push([coloured(shown.labels, this.colours()), state.labelOpacity]);
+        for (const [index, [picture, opacity]] of layers.entries()) {
+            context.imageSmoothingEnabled = index === 0 && view.scale < 2;
+            context.globalAlpha = opacity;
+            if (name === "xz") {
+                context.setTransform(ratio, 0, 0, ratio, 0, 0);
+                context.drawImage(picture, zeroX, start, image.width * view.scale, deep);
+            } else {
+                // The picture has rows along its width; beside the image they run down.
+                context.setTransform(0, ratio, ratio, 0, 0, 0);
+                context.drawImage(picture, zeroY, start, image.height * view.scale, deep);
+            }
+        }
+        context.globalAlpha = 1;
+        context.setTransform(ratio, 0, 0, ratio, 0, 0);
+        context.strokeStyle = "#ffd24d";
+        const at = start + (slice + 0.5) * step;
+        const [cutX, cutY] = view.toScreen(...cut);
+        if (name === "xz") cross(context, cutX, at);
+        else cross(context, at, cutY);
+        if (this.brush) this.drawBrush(context, name, at, step);
+    }
+
+    /** Where the brush would paint: as wide as it is, over its slices. */
+    drawBrush(context, name, at, step) {
+        const [x, y] = this.view.toScreen(...this.brush.place);
+        const along = Math.max(3, this.brush.size * this.view.scale);
+        const deep = Math.max(3, (2 * state.depth + 1) * step);
+        const [middleX, middleY, width, height] = name === "xz" ? [x, at, along, deep] : [at, y, deep, along];
+        for (const [line, colour] of [[3, "rgba(0,0,0,0.65)"], [1.5, "#fff"]]) {
+            context.lineWidth = line;
+            context.strokeStyle = colour;
+            context.strokeRect(middleX - width / 2, middleY - height / 2, width, height);
+        }
+        context.lineWidth = 1;
     }
 
     /** A click shows the slice and the place that were clicked at. */
@@ -130,6 +189,26 @@ export class OrthogonalViews {
             cut: across ? [x, state.cut[1]] : [state.cut[0], y],
         });
     }
+}
+
+/** A cut from the server's bytes, one a pixel. */
+function bytesOf(answer) {
+    if (!answer) return null;
+    const { buffer, width, height } = answer;
+    const data = new Uint8Array(buffer);
+    return data.length === width * height ? { width, height, data, canvas: null, colours: null } : null;
+}
+
+/** The cut as a canvas in the colours of this table. */
+function coloured(cut, colours) {
+    if (cut.colours === colours) return cut.canvas;
+    cut.canvas ??= blankCanvas(cut.width, cut.height);
+    const picture = new ImageData(cut.width, cut.height);
+    const whole = { left: 0, top: 0, right: cut.width, bottom: cut.height };
+    applyColours(cut.data, cut.width, colours, new Uint32Array(picture.data.buffer), whole);
+    cut.canvas.getContext("2d").putImageData(picture, 0, 0);
+    cut.colours = colours;
+    return cut.canvas;
 }
 
 function cross(context, x, y) {

@@ -19,7 +19,7 @@ export const state = {
     tolerance: 0.1,
     /** Contrast of the image: {low, high, gamma}. */
     contrast: { low: 0, high: 1, gamma: 1 },
-    /** What is laid over the image: labels, and the network's "classes", "uncertainty" or "nothing". */
+    /** What is laid over the image: labels, and the network's "classes", "uncertainty", "probability" (of the chosen class) or "nothing". */
     labelsShown: true,
     labelOpacity: 0.7,
     overlay: "classes",

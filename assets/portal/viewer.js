@@ -39,12 +39,15 @@ export function startViewer(tab) {
     });
     mainPane = pane("picture", () => sourceOf(state.source), true);
     sidePane = pane("picture-beside", () => sourceOf(state.beside), false);
-    cuts = new OrthogonalViews({ across: find("cut-xz"), down: find("cut-yz"), view, failed });
+    cuts = new OrthogonalViews({
+        across: find("cut-xz"), down: find("cut-yz"), view, stores, source: () => sourceOf(state.source), colours: () => colours, failed,
+    });
 
     new ResizeObserver(fitScreen).observe(find("pictures"));
     listen(["image"], newImage);
     listen(["slice", "contrast"], () => redraw());
     listen(["overlay", "source", "beside"], () => redraw("overlay"));
+    listen(["class"], () => state.overlay === "probability" && redraw("overlay"));
     let had = false;
     listen(["training"], () => {
         // With a first network there is something to ask for.
@@ -70,6 +73,13 @@ export function startViewer(tab) {
 /** Draws these layers ("image", "overlay", "labels", "marks"), or all. */
 export function redraw(...layers) {
     panes().forEach((pane) => pane.redraw(...layers));
+    if (["overlay", "labels", "screen"].some((layer) => layers.includes(layer))) cuts?.redraw();
+}
+
+/** The pointer or the keys have moved the brush to a place of the image, or away (null). */
+export function brushMoved(place) {
+    const paints = ["brush", "eraser"].includes(state.tool);
+    cuts.moveBrush(paints ? place : null, state.size);
 }
 
 /** The view has moved. */
@@ -141,7 +151,8 @@ function panes() {
 /** What a pane's overlay shows: null, or the `source` of result tiles. */
 function sourceOf(source) {
     if (state.overlay === "nothing" || !source || source === "bare") return null;
-    if (source === "live") return state.training?.model ? `live/${state.overlay}` : null;
+    if (source === "live" && !state.training?.model) return null;
+    if (source === "live") return state.overlay === "probability" ? `live/probability/${state.class}` : `live/${state.overlay}`;
     return source;
 }
 

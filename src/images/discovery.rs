@@ -39,6 +39,8 @@ pub struct Discovery {
     pub raw: Option<String>,
     /// How many slices are the channels of an image, that in the middle and its neighbours; 0 or 1 for slices as they are.
     pub slab: usize,
+    /// Whether the files of a folder or pattern, of one image each, are the slices of one stack, as if they were pages of one file.
+    pub one_stack: bool,
 }
 
 /// All images that `p` names, as their files say; see [`Discovery::discover`].
@@ -91,6 +93,10 @@ impl Discovery {
                 Err(Error::Input { .. }) if self.keep_going => images.push(unread(&path)),
                 found => images.extend(found?),
             }
+        }
+        if self.one_stack {
+            sort(&mut images);
+            images = as_one_stack(p, images)?;
         }
         if self.slab > 1 {
             sort(&mut images);
@@ -164,6 +170,7 @@ impl Discovery {
                 slab: None,
                 averaged: None,
                 derived: None,
+                stack: None,
             }
         };
         self.in_slabs((0..count).map(source).collect(), Run::along(&array.image_axes()))
@@ -271,7 +278,33 @@ fn unread(path: &Path) -> ImageSource {
         slab: None,
         averaged: None,
         derived: None,
+        stack: None,
     }
+}
+
+/// Images in files of their own, in their order, as the slices of one stack, which `p` names.
+///
+/// # Errors
+/// [`Error::Input`] for a file of several images.
+fn as_one_stack(p: &str, images: Vec<ImageSource>) -> Result<Vec<ImageSource>> {
+    if let Some(several) = images.iter().find(|image| image.page.is_some()) {
+        let path = several.path.display();
+        let problem =
+            format!("holds several files, of which {path} is a stack itself; name the stacks one by one");
+        return Err(Error::input(p, problem));
+    }
+    let folder: Arc<Path> = match images.first().and_then(|image| image.path.parent()) {
+        Some(folder) => folder.into(),
+        None => return Ok(images),
+    };
+    let (count, name) = (images.len(), stem_of(&folder));
+    let slice = |(number, image): (usize, ImageSource)| ImageSource {
+        page: Some(number),
+        stem: format!("{name}_p{}", page_digits(number, count)),
+        stack: Some(folder.clone()),
+        ..image
+    };
+    Ok(images.into_iter().enumerate().map(slice).collect())
 }
 
 impl Discovery {
@@ -416,51 +449,8 @@ fn leading_digits(text: &str) -> (&str, &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn touch(folder: &Path, names: &[&str]) {
-        for name in names {
-            std::fs::write(folder.join(name), b"\x89PNG\r\n\x1a\n").unwrap();
-        }
-    }
-
-    fn stems(pages: &[ImageSource]) -> Vec<&str> {
-        pages.iter().map(|page| page.stem.as_str()).collect()
-    }
-
-    #[test]
-    fn a_folder_is_listed_in_natural_order_without_hidden_and_other_files() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path(), &["z10.png", "z2.PNG", "z1.png", ".z3.png", "notes.txt"]);
-        std::fs::create_dir(folder.path().join("z5.png")).unwrap();
-        let found = discover(folder.path().to_str().unwrap()).unwrap();
-        assert_eq!(stems(&found), ["z1", "z2", "z10"]);
-        let pattern = format!("{}/z1*", folder.path().display());
-        assert_eq!(stems(&discover(&pattern).unwrap()), ["z1", "z10"]);
-        let file = folder.path().join("z10.png");
-        assert_eq!(stems(&discover(file.to_str().unwrap()).unwrap()), ["z10"]);
-    }
-
-    #[test]
-    fn natural_order_counts_and_is_total() {
-        let mut names = ["b", "a10b2", "a2", "a10b10", "a", "a01", "a1", "10", "9"];
-        names.sort_by(|a, b| natural_order(a, b));
-        assert_eq!(names, ["9", "10", "a", "a01", "a1", "a2", "a10b2", "a10b10", "b"]);
-    }
-
-    #[test]
-    fn what_is_not_there_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().to_str().unwrap().to_owned();
-        let error = discover(&root).unwrap_err().to_string();
-        assert!(error.contains(".png, .tif or .tiff"), "{error}");
-        let error = discover(&format!("{root}/missing")).unwrap_err().to_string();
-        assert!(error.contains("missing") && error.contains("no such file or folder"), "{error}");
-        let error = discover(&format!("{root}/*.tif")).unwrap_err().to_string();
-        assert!(error.contains("matches no file"), "{error}");
-    }
-}
+#[path = "discovery_tests.rs"]
+mod tests;
 
 #[cfg(test)]
 #[path = "stacks_tests.rs"]

@@ -318,6 +318,7 @@ mod tests {
             slab: None,
             averaged: None,
             derived: None,
+            stack: None,
         }
     }
 

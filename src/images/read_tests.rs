@@ -271,6 +271,7 @@ fn files_that_are_no_images_say_so() {
         slab: None,
         averaged: None,
         derived: None,
+        stack: None,
         path: "/no/such.png".into(),
         page: None,
         stem: "such".into(),

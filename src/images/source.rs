@@ -106,6 +106,8 @@ pub struct ImageSource {
     pub(super) averaged: Option<Averaged>,
     /// Where it is computed from another image, from which; all else but the size is about that one.
     pub(super) derived: Option<Arc<Derived>>,
+    /// Where files are the slices of one stack, the folder that they are in; the page is then the number of the slice.
+    pub(super) stack: Option<Arc<Path>>,
 }
 
 /// A page of a TIFF file, or a part of one, that is a channel of an image or several of them.
@@ -137,6 +139,9 @@ impl ImageSource {
             };
             return format!("the mean of {} and {more}", first.name());
         }
+        if self.stack.is_some() {
+            return self.path.display().to_string();
+        }
         if let Some(ArrayImage { array, .. }) = &self.array {
             return match self.page {
                 Some(page) => format!("{} slice {page}", array.name()),
@@ -152,7 +157,7 @@ impl ImageSource {
 
     /// The file's name without its ending.
     pub(crate) fn file_stem(&self) -> String {
-        stem_of(&self.path)
+        stem_of(self.stack.as_ref().map_or(self.path.as_path(), AsRef::as_ref))
     }
 
     /// The name for messages of the file that the image is in, with the place inside it where there is one.
@@ -163,8 +168,12 @@ impl ImageSource {
         }
     }
 
-    /// What tells the file that the image is in from others: its path, and the place inside it where there is one.
+    /// What tells the file that the image is in from others: its path, and the place inside it where there is one; of files that are the
+    /// slices of a stack, their folder.
     pub(crate) fn place(&self) -> (&Path, &str) {
+        if let Some(folder) = &self.stack {
+            return (folder, "");
+        }
         (&self.path, self.array.as_ref().map_or("", |image| image.array.name()))
     }
 

@@ -163,7 +163,8 @@ fn description(
     add(&format!("{products:?} {} {:?}", procedure.cutting.identity(), procedure.cutting.memory));
     for image in images {
         let (path, inside) = image.place();
-        let length = std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default();
+        // Of files that are the slices of a stack, each counts.
+        let length = std::fs::metadata(&image.path).map(|metadata| metadata.len()).unwrap_or_default();
         add(&format!("{} {inside} {:?} {length} {:?}", path.display(), image.page, page_size(image).ok()));
         if !image.averaged().is_empty() {
             add(&image.identity());

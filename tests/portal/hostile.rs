@@ -1,10 +1,10 @@
 //! Requests that nobody means well: each is refused, and nothing changes.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -402,6 +402,42 @@ fn files_that_lie_about_their_size_are_refused_and_do_not_stay() {
     let bomb = zip_of_zeros(64 << 20);
     target.refuses("npz", &request(address, "POST", "/api/import/i1", &headers, &bomb));
     target.refuses("npz", &request(address, "PUT", "/api/upload/bomb.npz", &headers, &bomb));
+}
+
+#[test]
+fn clients_that_take_for_ever_to_ask_are_let_go_and_others_are_answered() {
+    const MORE_THAN_THERE_IS_ROOM_FOR: usize = 540;
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    let connect = || {
+        let stream = TcpStream::connect(&server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream
+    };
+    let start = Instant::now();
+    let silent: Vec<TcpStream> = (0..MORE_THAN_THERE_IS_ROOM_FOR).map(|_| connect()).collect();
+    // One says a little now and then.
+    let mut slow = &silent[0];
+    let head = format!("GET /api/project HTTP/1.1\r\nHost: {}\r\nX-Slow: ", server.address);
+    slow.write_all(head.as_bytes()).unwrap();
+    std::thread::scope(|scope| {
+        let answered = scope.spawn(|| server.get("/api/project").status);
+        let mut sent = 0;
+        while start.elapsed() < Duration::from_secs(40) && slow.write_all(b"a").is_ok() {
+            sent += 1;
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        assert!((10..70).contains(&sent), "the slow client was let go after {sent} bytes");
+        assert_eq!(answered.join().unwrap(), 200);
+    });
+    // All the others are let go too.
+    for mut stream in silent {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok();
+        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    }
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert_eq!(server.get("/api/project").status, 200);
 }
 
 fn crc32(bytes: &[u8]) -> u32 {

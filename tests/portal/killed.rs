@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::client::{Bench, stroke, try_send};
 
-const KILLS: u64 = 20;
+/// Together with those while it trains, fifty.
+const KILLS: u64 = 25;
 
 #[test]
 fn every_stroke_that_was_acknowledged_survives_a_kill() {
     let bench = Bench::new();
-    drop(bench.serve_with_image());
+    let mut server = bench.serve_with_image();
     let mut acknowledged: Vec<(u64, Value)> = Vec::new();
     for round in 0..KILLS {
-        let mut server = bench.serve();
         let address = server.address.clone();
         let killed = AtomicBool::new(false);
         let new = std::thread::scope(|scope| {
@@ -38,13 +38,14 @@ fn every_stroke_that_was_acknowledged_survives_a_kill() {
                 }
                 new
             });
-            std::thread::sleep(Duration::from_millis(40 + round * 13 % 170));
-            killed.store(true, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(20 + round * 13 % 90));
+            // While a stroke is on its way, as the other thread goes on until then.
             server.kill();
+            killed.store(true, Ordering::Relaxed);
             drawing.join().unwrap()
         });
         acknowledged.extend(new);
-        let server = bench.serve();
+        server = bench.serve();
         let text = server.get("/api/journal").text();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for (seq, entry) in &acknowledged {

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::client::{Bench, Server, raw, request};
 
-const KILLS: u64 = 10;
+/// Together with those while strokes come, fifty.
+const KILLS: u64 = 25;
 const CLIENTS: usize = 50;
 
 /// Starts training of a small network, or goes on with it.
@@ -57,8 +58,8 @@ fn training_goes_on_after_kills_and_a_model_is_made_again_from_the_journal() {
         start(&server);
         let status = until(&server, "goes on", |status| status["state"] == "running" && step(status) > 0);
         assert!(status["journal_seq"].as_u64().unwrap() >= 4 + round, "{status}");
-        assert_eq!(server.stroke("a", (round % 2) as u8, 30.0 + 20.0 * round as f64).status, 200);
-        std::thread::sleep(Duration::from_millis(37 * round % 190));
+        assert_eq!(server.stroke("a", (round % 2) as u8, 30.0 + 9.0 * round as f64).status, 200);
+        std::thread::sleep(Duration::from_millis(37 * round % 90));
         server.kill();
     }
     let server = bench.serve();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lossAxis, thinned } from "../../assets/portal/chart.js";
-import { applyContrast, classTable, contrastTable, uncertaintyTable } from "../../assets/portal/lookup.js";
+import { applyContrast, classTable, contrastTable, probabilityTable, uncertaintyTable } from "../../assets/portal/lookup.js";
 import { tableToCsv, totals } from "../../assets/portal/table.js";
 import { View, levelFor, levelsOf, tilesIn } from "../../assets/portal/view.js";
 
@@ -39,6 +39,13 @@ test("labels without a class are transparent, and so is what was not computed", 
     assert.equal(uncertainty[255], 0);
     assert.equal(uncertainty[0] >>> 24, 0);
     assert.equal(uncertainty[254] >>> 24, 255);
+});
+
+test("the colour of a class is the fuller the likelier it is", () => {
+    const colours = classTable([{ class: 3, colour: "#ff8000" }]);
+    const table = probabilityTable(colours[3]);
+    assert.deepEqual([table[0] >>> 24, table[127] >>> 24, table[254] >>> 24, table[255]], [0, 128, 255, 0]);
+    assert.ok([...table.slice(0, 255)].every((colour) => (colour & 0xffffff) === 0x0080ff));
 });
 
 test("zooming keeps what is under the cursor", () => {

@@ -1,5 +1,6 @@
 //! Tiles of results, and their rows for counting.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -76,6 +77,25 @@ impl std::fmt::Debug for Classes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Classes").field("pages", &self.pages.len()).finish_non_exhaustive()
     }
+}
+
+/// The classes in rows and columns of a slice, row by row; `None` where there is no such slice or part.
+///
+/// # Errors
+/// Those of reading the result.
+pub(super) fn part(
+    classes: &Classes,
+    slice: usize,
+    (rows, columns): (Range<usize>, Range<usize>),
+) -> Result<Option<Vec<u8>>> {
+    let Some(page) = classes.pages.get(slice) else { return Ok(None) };
+    if rows.end > classes.height || columns.end > classes.width {
+        return Ok(None);
+    }
+    let is_decoded_whole = PartReader::held_bytes(page) > 0;
+    let _one = is_decoded_whole.then(|| classes.decoding.lock().unwrap_or_else(PoisonError::into_inner));
+    let labels = classes.files.labels(page, &Window::plane(rows, columns), false)?;
+    Ok(Some(labels.iter().map(|value| u8::try_from(*value).unwrap_or(UNLABELLED)).collect()))
 }
 
 /// The classes of a tile, row by row, with its rows and columns; `None` where there is no such slice or tile. On level n a pixel has the

@@ -1,5 +1,6 @@
 //! The jobs of a project, and the thread that does them.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -230,6 +231,31 @@ impl Jobs {
         slice: usize,
         place: (u32, usize, usize),
     ) -> Result<Option<(Vec<u8>, usize, usize)>> {
+        match self.classes(name, image)? {
+            Some(classes) => super::looks::tile(&classes, slice, place),
+            None => Ok(None),
+        }
+    }
+
+    /// The classes in rows and columns of a slice of an image by a job, row by row; `None` where there are none.
+    ///
+    /// # Errors
+    /// Those of reading the result.
+    pub(in crate::portal) fn part(
+        &self,
+        name: &str,
+        image: &str,
+        slice: usize,
+        part: (Range<usize>, Range<usize>),
+    ) -> Result<Option<Vec<u8>>> {
+        match self.classes(name, image)? {
+            Some(classes) => super::looks::part(&classes, slice, part),
+            None => Ok(None),
+        }
+    }
+
+    /// What a job has found in an image, open to be looked at.
+    fn classes(&self, name: &str, image: &str) -> Result<Option<Arc<Classes>>> {
         let key = (name.to_owned(), image.to_owned());
         let looked_at = || self.shared.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
         let known = looked_at().get(&key).cloned();
@@ -242,7 +268,7 @@ impl Jobs {
                 classes
             }
         };
-        super::looks::tile(&classes, slice, place)
+        Ok(Some(classes))
     }
 
     /// The file or folder with the classes of an image by a job; `None` where they are not there.

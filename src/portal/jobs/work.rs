@@ -138,7 +138,7 @@ fn one_image(
         None => Destination::new(&out, None, false)?,
     };
     let request = Request {
-        discovery: Discovery::default(),
+        discovery: Discovery { one_stack: image.is_of_files, ..Discovery::default() },
         inputs: vec![image.place(shared.project.folder())],
         destination,
         wishes: Wishes { probabilities, pages: job.format == Format::Png, ..Wishes::default() },

@@ -298,6 +298,16 @@ impl Live {
         Ok(self.shared.tile((image, slice), (known.height, known.width), (level, ty, tx), what))
     }
 
+    /// What the network gave for pixels of a slice, by their rows and columns, as far as it was computed; and its version.
+    pub(in crate::portal) fn pixels(
+        &self,
+        (image, slice): (&str, usize),
+        places: impl Iterator<Item = (usize, usize)>,
+        what: What,
+    ) -> (Vec<u8>, u64) {
+        self.shared.pixels((image, slice), places, what)
+    }
+
     /// The hash of the journal that the network has seen, and its file, where there is one.
     pub fn seen(&self) -> Option<(String, PathBuf)> {
         let model = self.shared.model()?;

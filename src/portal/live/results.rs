@@ -9,10 +9,10 @@ use crate::portal::tiles::{TILE, tile_extent};
 
 /// Not computed yet.
 pub(super) const NONE: u8 = 255;
-/// The largest uncertainty as a byte.
-const LEAST_SURE: f32 = 254.0;
-/// Tiles that are held: 256 MiB.
-const MOST_TILES: usize = 2048;
+/// The largest uncertainty and probability as a byte.
+const LARGEST: f32 = 254.0;
+/// Bytes of tiles that are held.
+const MOST_BYTES: usize = 256 << 20;
 
 /// Where a tile of full size is: image, slice, and its row and column among the tiles.
 pub(super) type Place = (String, usize, usize, usize);
@@ -23,17 +23,20 @@ pub(super) struct ResultTile {
     width: usize,
     classes: Vec<u8>,
     uncertainty: Vec<u8>,
+    /// Of each class of the network, by its number, how likely it is.
+    probabilities: Vec<(u8, Vec<u8>)>,
     pub(super) version: u64,
 }
 
 /// What a tile shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// The class of each pixel.
     Classes,
     /// How unsure it is.
     Uncertainty,
+    /// How likely the class of this number is, 0 to 254.
+    Probability(u8),
 }
 
 /// A tile of results: a byte a pixel, row by row, 255 where nothing was computed yet.
@@ -56,14 +59,24 @@ pub(super) struct Results {
     /// When each was computed, counted in tiles.
     ages: HashMap<Place, u64>,
     count: u64,
+    bytes: usize,
 }
 
 impl ResultTile {
     /// Of probabilities `[class][y][x]`, whose classes are `numbers` to people.
     pub(super) fn of(probabilities: &Array3<f32>, numbers: &[u8], version: u64) -> Self {
         let (count, height, width) = probabilities.dim();
-        let mut tile = Self { width, classes: vec![NONE; height * width], uncertainty: Vec::new(), version };
-        tile.uncertainty = vec![0; height * width];
+        let of_class = |(plane, number): (ndarray::ArrayView2<'_, f32>, &u8)| {
+            let bytes = plane.iter().map(|p| (p * LARGEST).round().clamp(0.0, LARGEST) as u8);
+            (*number, bytes.collect())
+        };
+        let mut tile = Self {
+            width,
+            classes: vec![NONE; height * width],
+            uncertainty: vec![0; height * width],
+            probabilities: probabilities.outer_iter().zip(numbers).map(of_class).collect(),
+            version,
+        };
         let largest = (count.max(2) as f32).ln();
         for y in 0..height {
             for x in 0..width {
@@ -78,8 +91,7 @@ impl ResultTile {
                     }
                 }
                 tile.classes[y * width + x] = numbers.get(best).copied().unwrap_or(NONE);
-                tile.uncertainty[y * width + x] =
-                    (entropy / largest * LEAST_SURE).clamp(0.0, LEAST_SURE) as u8;
+                tile.uncertainty[y * width + x] = (entropy / largest * LARGEST).clamp(0.0, LARGEST) as u8;
             }
         }
         tile
@@ -87,10 +99,17 @@ impl ResultTile {
 
     fn at(&self, what: What, y: usize, x: usize) -> u8 {
         let values = match what {
-            What::Classes => &self.classes,
-            What::Uncertainty => &self.uncertainty,
+            What::Classes => Some(&self.classes),
+            What::Uncertainty => Some(&self.uncertainty),
+            What::Probability(class) => {
+                self.probabilities.iter().find(|(number, _)| *number == class).map(|(_, values)| values)
+            }
         };
-        values.get(y * self.width + x).copied().unwrap_or(NONE)
+        values.and_then(|values| values.get(y * self.width + x)).copied().unwrap_or(NONE)
+    }
+
+    fn bytes(&self) -> usize {
+        self.classes.len() * (2 + self.probabilities.len())
     }
 }
 
@@ -99,14 +118,17 @@ impl Results {
     pub(super) fn put(&mut self, place: Place, tile: ResultTile) {
         self.count += 1;
         self.ages.insert(place.clone(), self.count);
-        self.tiles.insert(place, Arc::new(tile));
-        while self.tiles.len() > MOST_TILES {
+        self.bytes += tile.bytes();
+        if let Some(before) = self.tiles.insert(place, Arc::new(tile)) {
+            self.bytes -= before.bytes();
+        }
+        while self.bytes > MOST_BYTES && self.tiles.len() > 1 {
             let Some(oldest) = self.ages.iter().min_by_key(|(_, age)| **age).map(|(place, _)| place.clone())
             else {
                 return;
             };
             self.ages.remove(&oldest);
-            self.tiles.remove(&oldest);
+            self.bytes -= self.tiles.remove(&oldest).map_or(0, |tile| tile.bytes());
         }
     }
 
@@ -131,23 +153,35 @@ impl Results {
     ) -> Option<Tile> {
         let (rows, columns) = tile_extent(height, width, level, ty, tx)?;
         let step = 1_usize.checked_shl(level)?;
-        let mut tile = Tile { width: columns, height: rows, values: vec![NONE; rows * columns], version: 0 };
+        let along = |number: usize, count: usize, side: usize| {
+            (0..count).map(move |at| ((number * TILE + at) * step).min(side - 1))
+        };
+        let places = along(ty, rows, height).flat_map(|y| along(tx, columns, width).map(move |x| (y, x)));
+        let (values, version) = self.pixels((image, slice), places, what);
+        Some(Tile { width: columns, height: rows, values, version })
+    }
+
+    /// What is known of pixels of a slice, by their rows and columns, and the newest version among them.
+    pub(super) fn pixels(
+        &self,
+        (image, slice): (&str, usize),
+        places: impl Iterator<Item = (usize, usize)>,
+        what: What,
+    ) -> (Vec<u8>, u64) {
         let mut known: HashMap<(usize, usize), Option<&ResultTile>> = HashMap::new();
-        for row in 0..rows {
-            let y = ((ty * TILE + row) * step).min(height - 1);
-            for column in 0..columns {
-                let x = ((tx * TILE + column) * step).min(width - 1);
-                let of = (y / TILE, x / TILE);
-                let source = *known.entry(of).or_insert_with(|| {
-                    self.tiles.get(&(image.to_owned(), slice, of.0, of.1)).map(AsRef::as_ref)
-                });
-                if let Some(source) = source {
-                    tile.values[row * columns + column] = source.at(what, y % TILE, x % TILE);
-                    tile.version = tile.version.max(source.version);
-                }
-            }
-        }
-        Some(tile)
+        let mut newest = 0;
+        let pixel = |(y, x): (usize, usize)| {
+            let of = (y / TILE, x / TILE);
+            let source = *known
+                .entry(of)
+                .or_insert_with(|| self.tiles.get(&(image.to_owned(), slice, of.0, of.1)).map(AsRef::as_ref));
+            source.map_or(NONE, |source| {
+                newest = newest.max(source.version);
+                source.at(what, y % TILE, x % TILE)
+            })
+        };
+        let values = places.map(pixel).collect();
+        (values, newest)
     }
 }
 
@@ -163,6 +197,8 @@ mod tests {
         let tile = ResultTile::of(&probabilities, &[4, 9], 3);
         assert_eq!((tile.at(What::Classes, 0, 0), tile.at(What::Uncertainty, 0, 0)), (4, 0));
         assert_eq!(tile.at(What::Uncertainty, 0, 1), 254);
+        let likely = |class| [0, 1].map(|x| tile.at(What::Probability(class), 0, x));
+        assert_eq!([likely(4), likely(9), likely(0)], [[254, 127], [0, 127], [NONE, NONE]]);
         let mut results = Results::default();
         results.put(("i1".into(), 0, 0, 1), ResultTile::of(&Array3::from_elem((2, 10, 44), 0.5), &[4, 9], 7));
         // Two tiles side by side, of which one is known; smaller, they are one.

@@ -224,6 +224,16 @@ impl Shared {
         self.inner().results.tile(of, extent, tile, what)
     }
 
+    /// As [`Results::pixels`].
+    pub(super) fn pixels(
+        &self,
+        of: (&str, usize),
+        places: impl Iterator<Item = (usize, usize)>,
+        what: What,
+    ) -> (Vec<u8>, u64) {
+        self.inner().results.pixels(of, places, what)
+    }
+
     /// The network as it was last seen.
     pub(super) fn model(&self) -> Option<Model> {
         self.inner().model.clone()

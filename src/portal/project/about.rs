@@ -68,6 +68,9 @@ pub struct Image {
     /// Where it is an array in a file of several: a colon and the place inside it, else empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub inside: String,
+    /// Whether its slices are the files of a folder, or of a pattern, which the path is then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_files: bool,
     /// How it came.
     pub came: Came,
     /// Columns.
@@ -106,6 +109,7 @@ impl Image {
         ImageFile {
             id: self.id.clone(),
             place: self.place(folder),
+            is_of_files: self.is_of_files,
             shape: self.shape(),
             channels: self.channels,
             lowest: self.lowest,
@@ -115,7 +119,10 @@ impl Image {
 
     /// What tells its tiles from others of that name: other projects have an `i1` too, and a file may be replaced.
     pub(in crate::portal) fn key(&self, folder: &Path) -> String {
-        let file = std::fs::metadata(folder.join(&self.path));
+        let path = folder.join(&self.path);
+        let file = std::fs::metadata(&path);
+        // Of a pattern, the folder that its files are in.
+        let file = file.or_else(|_| std::fs::metadata(path.parent().unwrap_or(&path)));
         let stamp = file.ok().map(|file| (file.len(), file.modified().ok()));
         let text = format!(
             "{stamp:?} {} {} {:?}",

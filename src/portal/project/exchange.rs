@@ -50,6 +50,25 @@ impl Project {
         if is_known && path.exists() {
             return Ok(path);
         }
+        self.write_labels_as(&image, &path, StackFormat::Tiff)?;
+        let mut written = self.state().written.clone();
+        written.add(id, seq, hash);
+        // Only then what is on the disk, so that what is said there is true whenever the program ends.
+        written.write(&self.folder)?;
+        self.state().written = written;
+        Ok(path)
+    }
+
+    /// Writes the labels of an image to a stack of this format, 255 for pixels without one.
+    ///
+    /// # Errors
+    /// As [`Project::labels`]; [`Error::Output`], also for sizes that the format does not have.
+    pub(in crate::portal) fn write_labels_as(
+        &self,
+        image: &Image,
+        path: &Path,
+        format: StackFormat,
+    ) -> Result<()> {
         let classes = self.classes();
         let extent = Extent::new(image.slices, image.height, image.width);
         let look = |class: &Class| ClassLook {
@@ -57,13 +76,13 @@ impl Project {
             name: class.name.clone(),
             colour: colour(&class.colour),
         };
-        let stack = NewStack { classes: classes.iter().map(look).collect(), ..NewStack::new(&path, extent) };
-        let mut sink = stack.labels(StackFormat::Tiff, LabelFormat::Png8, Some(&palette(&classes)))?;
+        let stack = NewStack { classes: classes.iter().map(look).collect(), ..NewStack::new(path, extent) };
+        let mut sink = stack.labels(format, LabelFormat::Png8, Some(&palette(&classes)))?;
         for slice in 0..image.slices {
             for top in (0..image.height).step_by(ROWS) {
                 let rows = top..(top + ROWS).min(image.height);
                 let rect = Rect { top: rows.start, bottom: rows.end, left: 0, right: image.width };
-                let labels = self.labels_in(id, slice, &rect)?.0.mapv(i64::from);
+                let labels = self.labels_in(&image.id, slice, &rect)?.0.mapv(i64::from);
                 let window = Window::new(slice..slice + 1, rows, 0..image.width);
                 sink.write(
                     window,
@@ -71,13 +90,7 @@ impl Project {
                 )?;
             }
         }
-        Box::new(sink).done()?;
-        let mut written = self.state().written.clone();
-        written.add(id, seq, hash);
-        // Only then what is on the disk, so that what is said there is true whenever the program ends.
-        written.write(&self.folder)?;
-        self.state().written = written;
-        Ok(path)
+        Box::new(sink).done()
     }
 
     /// Writes the labels of all images whose files do not have them, as before a project is closed. Where that fails for an image, it goes on

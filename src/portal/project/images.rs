@@ -16,6 +16,17 @@ use crate::{Error, Result};
 /// Most images of a project.
 const MOST_IMAGES: usize = 10_000;
 
+/// Where an image is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    /// The file, or the folder or pattern of files, without links and dots.
+    pub(super) real: PathBuf,
+    /// The place inside the file, with a colon before it; else empty.
+    pub(super) inside: String,
+    /// Whether its slices are files.
+    pub(super) is_of_files: bool,
+}
+
 /// An image that is not in the project yet.
 struct Found {
     pages: Vec<ImageSource>,
@@ -41,7 +52,7 @@ impl Project {
     pub fn add(&self, path: &str, copy: bool) -> Result<Vec<String>> {
         let input = self.places.check_input(path)?;
         let mut stacks: Vec<Vec<ImageSource>> = Vec::new();
-        for page in pages_of(&input)? {
+        for page in pages_of(&input, false)? {
             match stacks.last_mut() {
                 Some(stack) if stack[0].place() == page.place() => stack.push(page),
                 _ => stacks.push(vec![page]),
@@ -50,7 +61,7 @@ impl Project {
         let mut ids = Vec::new();
         for stack in stacks {
             self.places.check(&stack[0].path)?;
-            ids.push(self.add_stack(stack, if copy { Came::Copied } else { Came::Linked })?);
+            ids.push(self.add_image(Place::of(&stack), stack, came(copy))?);
         }
         Ok(ids)
     }
@@ -70,17 +81,17 @@ impl Project {
                 let image = shapes::phantom(SIZE, NOISE, seed).image;
                 write_tiff_f32(&path, &image.insert_axis(ndarray::Axis(0)))?;
             }
-            ids.push(self.add_stack(pages_of(&path.display().to_string())?, Came::Copied)?);
+            let pages = pages_of(&path.display().to_string(), false)?;
+            ids.push(self.add_image(Place::of(&pages), pages, Came::Copied)?);
         }
         Ok(ids)
     }
 
-    fn add_stack(&self, pages: Vec<ImageSource>, came: Came) -> Result<String> {
+    /// Adds the image at a place, which these are the slices of.
+    pub(super) fn add_image(&self, place: Place, pages: Vec<ImageSource>, came: Came) -> Result<String> {
         let found = Found::of(pages)?;
         let first = &found.pages[0];
-        let real = first.real_path();
-        let inside = first.place().1;
-        let inside = inside.strip_prefix(&*first.path.to_string_lossy()).unwrap_or_default().to_owned();
+        let Place { real, inside, is_of_files } = place;
         let known = |images: &[Image]| {
             let same = |image: &&Image| self.folder.join(&image.path) == real && image.inside == inside;
             images.iter().find(same).map(|image| image.id.clone())
@@ -94,7 +105,7 @@ impl Project {
             return Err(Error::Mismatch(problem));
         }
         let range = measure(&found.pages, found.shape, found.channels)?;
-        if let Some(id) = self.taken_out(&real, &inside, &found) {
+        if let Some(id) = self.taken_out_of(&real, &inside, &found) {
             self.put_back(&id)?;
             // The file may be another one than it was.
             self.change_about(|about| {
@@ -107,6 +118,9 @@ impl Project {
         }
         let stem = first.file_stem();
         let path = match came {
+            Came::Copied if !real.starts_with(&self.folder) && is_of_files => {
+                self.copied_files(&found.pages)?
+            }
             Came::Copied if !real.starts_with(&self.folder) => self.copied(&real)?,
             _ => real,
         };
@@ -126,6 +140,7 @@ impl Project {
                 name: format!("{stem}{inside}"),
                 path,
                 inside,
+                is_of_files,
                 came,
                 width: found.shape.width,
                 height: found.shape.height,
@@ -142,7 +157,7 @@ impl Project {
     }
 
     /// A free name in `images/` that is like `name`, and is given to nobody else.
-    fn free_name(&self, name: &str) -> PathBuf {
+    pub(super) fn free_name(&self, name: &str) -> PathBuf {
         let folder = self.folder.join("images");
         let (stem, ending) = name.split_once('.').map_or((name, ""), |(stem, _)| (stem, &name[stem.len()..]));
         let numbered = (2_u64..).map(|number| format!("{stem}-{number}{ending}"));
@@ -179,8 +194,8 @@ impl Project {
     /// As [`Project::add`].
     pub(in crate::portal) fn end_upload(&self, file: UnfinishedFile, path: &Path) -> Result<Vec<String>> {
         file.done()?;
-        let added =
-            pages_of(&path.display().to_string()).and_then(|pages| self.add_stack(pages, Came::Uploaded));
+        let added = pages_of(&path.display().to_string(), false)
+            .and_then(|pages| self.add_image(Place::of(&pages), pages, Came::Uploaded));
         if added.is_err() {
             std::fs::remove_file(path).ok();
         }
@@ -204,7 +219,7 @@ impl Project {
     }
 
     /// The image that was taken out and is in this file, as large as it was, where there is one.
-    fn taken_out(&self, real: &Path, inside: &str, found: &Found) -> Option<String> {
+    fn taken_out_of(&self, real: &Path, inside: &str, found: &Found) -> Option<String> {
         let state = self.state();
         let same = |image: &&Image| {
             image.removed
@@ -213,6 +228,21 @@ impl Project {
                 && (image.shape(), image.channels) == (found.shape, found.channels)
         };
         state.about.images.iter().rev().find(same).map(|image| image.id.clone())
+    }
+}
+
+/// How an image comes that is named by its path.
+pub(super) fn came(copy: bool) -> Came {
+    if copy { Came::Copied } else { Came::Linked }
+}
+
+impl Place {
+    /// That of the stack that these are the slices of, in one file.
+    fn of(pages: &[ImageSource]) -> Self {
+        let Some(first) = pages.first() else { return Self::default() };
+        let inside =
+            first.place().1.strip_prefix(&*first.path.to_string_lossy()).unwrap_or_default().to_owned();
+        Self { real: first.real_path(), inside, is_of_files: false }
     }
 }
 

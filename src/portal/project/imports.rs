@@ -7,11 +7,13 @@ use std::sync::{Arc, PoisonError};
 use ndarray::{Array2, Axis};
 use serde::Deserialize;
 
+use super::pixels::{Named, Pixels};
 use super::{Class, Done, Image, Project, Run};
 use crate::files::UnfinishedFile;
 use crate::geometry::{Extent, Window};
 use crate::images::{
-    Discovery, ImageSource, LabelFormat, NO_LABEL, NewStack, Sink, StackFormat, has_palette, page_size,
+    Discovery, ImageSource, LabelFormat, NO_LABEL, NewStack, Sink, StackFormat, StackSink, has_palette,
+    page_size,
 };
 use crate::portal::journal::{Entry, Import, Shape, UNLABELLED};
 use crate::{Error, Result};
@@ -42,6 +44,8 @@ pub(in crate::portal) type Meanings = BTreeMap<i64, Meaning>;
 pub(in crate::portal) struct Laid {
     /// The values, each with its pixels.
     pub(in crate::portal) values: BTreeMap<i64, u64>,
+    /// The classes that the file names, by their values.
+    pub(in crate::portal) names: BTreeMap<i64, Named>,
     /// `None` where it is not known what some values stand for: nothing was laid over.
     pub(in crate::portal) done: Option<Done>,
 }
@@ -103,6 +107,29 @@ impl Meaning {
     }
 }
 
+/// The label of each value of a file that names its classes; `None` where the project has no class of that name and nothing else is given.
+fn labels_by_name(
+    values: &BTreeMap<i64, u64>,
+    names: &BTreeMap<i64, Named>,
+    meanings: &Meanings,
+    classes: &[Class],
+) -> Result<Option<BTreeMap<i64, u8>>> {
+    let mut labels = BTreeMap::new();
+    for value in values.keys() {
+        let named = || {
+            let name = &names.get(value)?.name;
+            classes.iter().find(|class| class.name == *name).map(|class| class.class)
+        };
+        let label = match meanings.get(value) {
+            Some(meaning) => Some(meaning.label(classes)?),
+            None => named(),
+        };
+        let Some(label) = label else { return Ok(None) };
+        labels.insert(*value, label);
+    }
+    Ok(Some(labels))
+}
+
 /// The label of each value, [`UNLABELLED`] for none; `None` where it is not known for all. What is not given is the number of a class, or in
 /// files that show classes in colours, as those of this program, 255 for none.
 fn labels_of(
@@ -130,7 +157,7 @@ fn labels_of(
 
 impl Project {
     /// Lays the label image or stack in the file at `from` over the labels of an image, where it is known what all its values stand for: by
-    /// `meanings`, or as numbers of classes.
+    /// `meanings`, as numbers of classes, or by the names that the file has, as those of Labkit and ilastik do.
     ///
     /// # Errors
     /// [`Error::Input`] for what is no label image, [`Error::Mismatch`] for one of another size or of very many values, and for
@@ -145,6 +172,25 @@ impl Project {
         let Some(image) = self.image(id) else {
             return Err(Error::Mismatch(format!("there is no image {id} in the project")));
         };
+        if let Some(pixels) = Pixels::read(from, &image)? {
+            let (values, names) = (pixels.values(), pixels.names.clone());
+            let Some(labels) = labels_by_name(&values, &names, meanings, &self.classes())? else {
+                return Ok(Laid { values, names, done: None });
+            };
+            let label = |value: i64| labels.get(&value).copied().unwrap_or(UNLABELLED);
+            let done = self.lay(tab, &image, |sink| {
+                for slice in 0..image.slices {
+                    for top in (0..image.height).step_by(ROWS) {
+                        let rows = top..(top + ROWS).min(image.height);
+                        let band = pixels.band(slice, rows.clone(), image.width, label);
+                        let window = Window::new(slice..slice + 1, rows, 0..image.width);
+                        sink.write(window, band.insert_axis(Axis(0)).insert_axis(Axis(0)).view())?;
+                    }
+                }
+                Ok(())
+            })?;
+            return Ok(Laid { values, names, done: Some(done) });
+        }
         let pages = Discovery::default().discover_single_channel(&from.display().to_string())?;
         let first = pages.first().map(page_size).transpose()?;
         let size = first.map(|(_, height, width)| (pages.len(), height, width));
@@ -157,8 +203,24 @@ impl Project {
         }
         let values = self.values(&image, &pages)?;
         let Some(labels) = labels_of(&values, meanings, &self.classes(), has_palette(from))? else {
-            return Ok(Laid { values, done: None });
+            return Ok(Laid { values, names: BTreeMap::new(), done: None });
         };
+        let label = |value: i64| i64::from(labels.get(&value).copied().unwrap_or(UNLABELLED));
+        let done = self.lay(tab, &image, |sink| {
+            self.each_band(&image, &pages, |window, values| {
+                sink.write(window, values.mapv(label).insert_axis(Axis(0)).insert_axis(Axis(0)).view())
+            })
+        })?;
+        Ok(Laid { values, names: BTreeMap::new(), done: Some(done) })
+    }
+
+    /// Lays labels over those of an image that `write` writes to a file of the project.
+    fn lay(
+        &self,
+        tab: &str,
+        image: &Image,
+        write: impl FnOnce(&mut StackSink<i64>) -> Result<()>,
+    ) -> Result<Done> {
         let _alone = self.imports.numbering.lock().unwrap_or_else(PoisonError::into_inner);
         let number =
             (1..).find(|number| !self.folder.join(format!("{}{number}{}", IMPORT.0, IMPORT.1)).exists());
@@ -168,16 +230,13 @@ impl Project {
         let extent = Extent::new(image.slices, image.height, image.width);
         let stack = NewStack { layout, classes, ..NewStack::new(&path, extent) };
         let mut sink = stack.labels(StackFormat::Tiff, LabelFormat::Png8, None)?;
-        let label = |value: i64| i64::from(labels.get(&value).copied().unwrap_or(UNLABELLED));
-        self.each_band(&image, &pages, |window, values| {
-            sink.write(window, values.mapv(label).insert_axis(Axis(0)).insert_axis(Axis(0)).view())
-        })?;
+        write(&mut sink)?;
         Box::new(sink).done()?;
-        let done = self.append(tab, vec![Entry::Import(Import { image: id.to_owned(), file })]);
+        let done = self.append(tab, vec![Entry::Import(Import { image: image.id.clone(), file })]);
         if done.is_err() {
             std::fs::remove_file(&path).ok();
         }
-        Ok(Laid { values, done: Some(done?) })
+        done
     }
 
     /// The values of a label file, each with its pixels.

@@ -3,11 +3,12 @@
 //! - `again`: how a model of the page is made again.
 //! - `about`: `project.toml`: the name, the images and the settings ([`Image`]).
 //! - `places`: which folders images may be taken from.
-//! - `images`: images that are added and taken out.
+//! - `images`: images that are added and taken out. `stacks`: those whose slices are files.
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
 //! - `looking`: tiles, labels and strokes, for pages.
 //! - `planes`: the labels of all slices at one moment, for training.
 //! - `exchange`: labels to files. `imports`: labels from files, and which class each value stands for.
+//! - `pixels`: labels of Labkit and ilastik, which are pixels with names of classes.
 //! - `written`: which labels these files have, also after a crash.
 
 mod about;
@@ -17,8 +18,10 @@ mod exchange;
 mod images;
 mod imports;
 mod looking;
+mod pixels;
 mod places;
 mod planes;
+mod stacks;
 mod written;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -156,6 +159,7 @@ impl Project {
             })?;
             remove_unfinished(&path);
         }
+        stacks::remove_left(&folder);
         remove_unfinished(&folder);
         let file = folder.join("project.toml");
         let about = if is_new {
@@ -355,6 +359,12 @@ impl Project {
         self.state().about.images().cloned().collect()
     }
 
+    /// The images that were taken out and can be put back, the latest first.
+    pub fn taken_out(&self) -> Vec<Image> {
+        let state = self.state();
+        state.about.images.iter().rev().filter(|image| image.removed).cloned().collect()
+    }
+
     /// The image `id`, where there is one.
     pub fn image(&self, id: &str) -> Option<Image> {
         self.state().about.image(id).cloned()
@@ -389,3 +399,7 @@ fn as_project(error: Error) -> Error {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod exchange_tests;

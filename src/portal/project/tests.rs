@@ -10,7 +10,7 @@ use crate::images::{Discovery, Sink, TiffSink, read_labels, write_labels, write_
 use crate::portal::journal::{ClassChange, Entry, Fill, Stroke};
 
 /// A folder with an image of 40 x 30 pixels and a stack of three slices of that size.
-fn data() -> tempfile::TempDir {
+pub(super) fn data() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("data")).unwrap();
     let image = Array2::from_shape_fn((30, 40), |(y, x)| (y * 5 + x) as u8);
@@ -23,11 +23,11 @@ fn data() -> tempfile::TempDir {
     folder
 }
 
-fn open(folder: &Path) -> Project {
+pub(super) fn open(folder: &Path) -> Project {
     Project::open(&folder.join("project"), &[folder.join("data")]).unwrap()
 }
 
-fn class(project: &Project, locked: bool) -> u8 {
+pub(super) fn class(project: &Project, locked: bool) -> u8 {
     let (class, _) = project.add_class("a", "fibre".into(), "#e6550d".into()).unwrap();
     let (name, colour) = ("fibre".to_owned(), "#e6550d".to_owned());
     project
@@ -36,7 +36,7 @@ fn class(project: &Project, locked: bool) -> u8 {
     class
 }
 
-fn stroke(image: &str, class: u8, y: f64) -> Entry {
+pub(super) fn stroke(image: &str, class: u8, y: f64) -> Entry {
     Entry::Stroke(Stroke {
         image: image.into(),
         slice: 0,

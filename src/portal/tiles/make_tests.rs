@@ -10,11 +10,19 @@ use crate::portal::tiles::{measure, pages_of};
 
 fn opened(path: &std::path::Path) -> ImageFile {
     let place = path.to_str().unwrap().to_owned();
-    let pages = pages_of(&place).unwrap();
+    let pages = pages_of(&place, false).unwrap();
     let (channels, height, width) = crate::images::page_size(&pages[0]).unwrap();
     let shape = Shape { slices: pages.len(), height, width };
     let range = measure(&pages, shape, channels).unwrap();
-    ImageFile { id: "i1".into(), place, shape, channels, lowest: range.lowest, highest: range.highest }
+    ImageFile {
+        id: "i1".into(),
+        place,
+        is_of_files: false,
+        shape,
+        channels,
+        lowest: range.lowest,
+        highest: range.highest,
+    }
 }
 
 fn values(tile: &Tile) -> Vec<u16> {

@@ -15,7 +15,7 @@ mod pyramid;
 mod range;
 mod stack;
 
-pub(super) use levels::{TILE, tile_extent};
+pub(super) use levels::{TILE, last_level, tile_extent};
 pub(super) use make::{Axis, Tile, Tiles};
 pub(super) use range::measure;
 pub(super) use stack::{ImageFile, pages_of};

@@ -20,6 +20,8 @@ pub(in crate::portal) struct ImageFile {
     pub(in crate::portal) id: String,
     /// The file, and where it is an array in one also which.
     pub(in crate::portal) place: String,
+    /// Whether its slices are files.
+    pub(in crate::portal) is_of_files: bool,
     pub(in crate::portal) shape: Shape,
     pub(in crate::portal) channels: usize,
     /// The smallest and the largest number.
@@ -38,12 +40,12 @@ impl ImageFile {
     }
 }
 
-/// The slices of the image at `place`.
+/// The slices of the image at `place`; with `is_of_files`, that are the files of a folder or pattern.
 ///
 /// # Errors
-/// Those of finding it; [`Error::Mismatch`] where it is not one image.
-pub(in crate::portal) fn pages_of(place: &str) -> Result<Vec<ImageSource>> {
-    Discovery::default().discover(place)
+/// Those of finding it.
+pub(in crate::portal) fn pages_of(place: &str, is_of_files: bool) -> Result<Vec<ImageSource>> {
+    Discovery { one_stack: is_of_files, ..Discovery::default() }.discover(place)
 }
 
 /// The slices of images that were opened, and what was decoded of them.
@@ -71,7 +73,7 @@ impl Stacks {
         if let Some(stack) = known(&self.opened.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(stack);
         }
-        let pages = pages_of(&file.place)?;
+        let pages = pages_of(&file.place, file.is_of_files)?;
         let wanted = (file.channels, file.shape.height, file.shape.width);
         let first = pages.first().map(page_size).transpose()?;
         if pages.len() != file.shape.slices || first != Some(wanted) {

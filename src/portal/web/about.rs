@@ -13,6 +13,7 @@ use super::drawing::{TAB, told};
 use super::{App, AppState};
 use crate::portal::events::Event;
 use crate::portal::journal::{ClassChange, Entry};
+use crate::portal::project::Image;
 use crate::settings::ValueKind;
 use crate::training::Settings;
 
@@ -48,6 +49,11 @@ fn described(app: &App) -> Value {
             })
         })
         .collect();
+    let facts = |image: Image| {
+        let Image { id, name, width, height, slices, .. } = image;
+        json!({ "id": id, "name": name, "width": width, "height": height, "slices": slices })
+    };
+    let taken_out: Vec<Value> = project.taken_out().into_iter().map(facts).collect();
     json!({
         "id": project.id(),
         "name": project.name(),
@@ -55,6 +61,7 @@ fn described(app: &App) -> Value {
         "journal": { "seq": seq, "hash": hash },
         "classes": project.classes(),
         "images": images,
+        "taken_out": taken_out,
         "training": app.live.status(),
         "device": app.device,
     })

@@ -11,10 +11,10 @@ use serde_json::json;
 
 use super::answers::{Answer, Problem, as_json, blocking, number, numbers, parsed, place};
 use super::drawing::{TAB, told};
-use super::{App, AppState};
+use super::{App, AppState, cuts};
 use crate::portal::events::Event;
 use crate::portal::project::Image;
-use crate::portal::tiles::{Axis, Tile};
+use crate::portal::tiles::Tile;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +22,8 @@ struct Named {
     path: String,
     #[serde(default)]
     copy: bool,
+    #[serde(default)]
+    stack: bool,
 }
 
 #[derive(Deserialize)]
@@ -37,9 +39,12 @@ pub(super) struct Version {
 
 /// `POST /api/images`.
 pub(super) async fn add(State(app): AppState, body: Bytes) -> Answer {
-    let Named { path, copy } = parsed(&body)?;
+    let Named { path, copy, stack } = parsed(&body)?;
     blocking(move || {
-        let images = app.project.add(&path, copy);
+        let images = match stack {
+            true => app.project.add_files_as_stack(&path, copy).map(|id| vec![id]),
+            false => app.project.add(&path, copy),
+        };
         // Some may be in when the next one is none.
         app.events.send(&Event::Project {});
         // Images that come back have labels.
@@ -114,11 +119,7 @@ pub(super) async fn view(
     Query(version): Query<Version>,
     headers: HeaderMap,
 ) -> Answer {
-    let axis = match axis.as_str() {
-        "xz" => Axis::Row,
-        "yz" => Axis::Column,
-        _ => return Err(Problem::missing("view: wanted xz or yz")),
-    };
+    let axis = cuts::axis(&axis)?;
     let (at, level) = (number(&at)?, number(&level)?);
     answer(app, headers, version, move |app: &App| app.project.cut(&id, axis, at, level)).await
 }

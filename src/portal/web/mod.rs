@@ -4,11 +4,15 @@
 //! - `answers`: errors as JSON, bodies read as JSON, work that blocks.
 //! - `page`: the page and its files. `events`: the stream of news.
 //! - `about`: the project, its classes and settings. `images`: images in and out, their tiles. `drawing`: the journal and labels.
+//! - `cuts`: what lies over cuts through a stack.
 //! - `training`: the live loop. `jobs`: predictions. `received`: files that are sent here. `sent`: files to download.
+//! - `connections`: how many there are at once, and how long they may take.
 //! - `server`: all of it behind an address ([`Server`]).
 
 mod about;
 mod answers;
+mod connections;
+mod cuts;
 mod drawing;
 mod events;
 mod guard;

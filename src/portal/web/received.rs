@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::AppState;
-use super::answers::{Answer, Problem, as_json, blocking};
+use super::answers::{Answer, Problem, as_json, blocking, parsed};
 use super::drawing::{TAB, told};
 use crate::portal::events::Event;
 use crate::portal::project::{Laid, Meanings, meanings};
@@ -23,6 +25,8 @@ const MOST_IMAGE_BYTES: u64 = 64 << 30;
 const MOST_LABEL_BYTES: u64 = 16 << 30;
 /// Bytes of the disk that are left for the journal, models and labels, and for other programs.
 const LEFT_FREE: u64 = 1 << 30;
+/// A file of which nothing more comes for so long is given up.
+const MOST_WAIT: Duration = Duration::from_secs(60);
 /// After so many bytes it is looked at how much is free.
 const LOOK_EVERY: u64 = 64 << 20;
 
@@ -72,7 +76,9 @@ async fn receive(
     check_room(free(folder), said.unwrap_or(0))?;
     let mut file = file.try_clone().map_err(|error| failed(&error))?;
     let (mut stream, mut count, mut looked) = (body.into_data_stream(), 0_u64, 0);
-    while let Some(bytes) = stream.next().await {
+    let slow =
+        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "nothing more of the file has come; send it again");
+    while let Some(bytes) = timeout(MOST_WAIT, stream.next()).await.map_err(slow)? {
         let bytes = bytes.map_err(|_| Problem::bad("the file has not come whole; send it again"))?;
         count += bytes.len() as u64;
         if count > most {
@@ -98,20 +104,61 @@ fn failed(error: &std::io::Error) -> Problem {
     )
 }
 
-/// `PUT /api/upload/NAME`.
+#[derive(Deserialize)]
+pub(super) struct Slice {
+    stack: Option<String>,
+}
+
+/// `PUT /api/upload/NAME`, or with `?stack=KEY` a slice of a stack of which more are to come.
 pub(super) async fn upload(
     State(app): AppState,
     Path(name): Path<String>,
+    Query(Slice { stack }): Query<Slice>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
     let project = app.project.clone();
+    if let Some(key) = stack {
+        let file = blocking(move || Ok(project.begin_slice(&key, &name)?)).await?;
+        receive(body, &headers, MOST_IMAGE_BYTES, file.file(), app.project.folder()).await?;
+        return blocking(move || {
+            file.done()?;
+            Ok(as_json(&json!({ "images": [] })))
+        })
+        .await;
+    }
     let (file, path) = blocking(move || Ok(project.begin_upload(&name)?)).await?;
     receive(body, &headers, MOST_IMAGE_BYTES, file.file(), app.project.folder()).await?;
     blocking(move || {
         let images = app.project.end_upload(file, &path)?;
         app.events.send(&Event::Project {});
         Ok(as_json(&json!({ "images": images })))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stack {
+    name: String,
+}
+
+/// `POST /api/upload-stack/KEY`: the slices that were sent with this key are one image.
+pub(super) async fn end_stack(State(app): AppState, Path(key): Path<String>, body: Bytes) -> Answer {
+    let Stack { name } = parsed(&body)?;
+    blocking(move || {
+        let image = app.project.end_slices(&key, &name)?;
+        app.events.send(&Event::Project {});
+        Ok(as_json(&json!({ "images": [image] })))
+    })
+    .await
+}
+
+/// `DELETE /api/upload-stack/KEY`: the slices that were sent with this key are not wanted.
+pub(super) async fn forget_stack(State(app): AppState, Path(key): Path<String>) -> Answer {
+    blocking(move || {
+        app.project.forget_slices(&key)?;
+        Ok(as_json(&json!({})))
     })
     .await
 }
@@ -144,9 +191,16 @@ pub(super) async fn import(
         let tab = tab.unwrap_or_else(|| TAB.to_owned());
         let laid = app.project.import(&tab, &id, &path, &meanings);
         std::fs::remove_file(&path).ok();
-        let Laid { values, done } = laid?;
-        let values = values.iter().map(|(value, pixels)| json!({ "value": value, "pixels": pixels }));
-        let values = Value::Array(values.collect());
+        let Laid { values, names, done } = laid?;
+        let described = |(value, pixels): (&i64, &u64)| {
+            let mut one = json!({ "value": value, "pixels": pixels });
+            if let Some(named) = names.get(value) {
+                one["name"] = named.name.clone().into();
+                one["colour"] = named.colour.clone().into();
+            }
+            one
+        };
+        let values = Value::Array(values.iter().map(described).collect());
         let Some(done) = done else {
             let sentence = "not all values of the file are numbers of classes of the project; say with `values` which class each stands for, such as 0:none,255:1";
             return Err(Problem { details: json!({ "values": values }), ..Problem::conflict(sentence) });

@@ -16,6 +16,7 @@ use zip::write::SimpleFileOptions;
 
 use super::AppState;
 use super::answers::{Answer, Problem, blocking};
+use crate::images::StackFormat;
 use crate::portal::project::Project;
 
 /// Bytes that are read at once.
@@ -149,12 +150,14 @@ pub(super) struct Format {
     format: Option<String>,
 }
 
-/// `GET /api/export/labels?format=tif|png`.
+/// `GET /api/export/labels?format=tif|png|nii|ome-zarr`.
 pub(super) async fn labels(State(app): AppState, Query(Format { format }): Query<Format>) -> Answer {
-    let as_pictures = match format.as_deref() {
-        None | Some("tif") => false,
-        Some("png") => true,
-        Some(_) => return Err(Problem::bad("format must be tif or png")),
+    let format = match format.as_deref() {
+        None | Some("tif") => StackFormat::Tiff,
+        Some("png") => StackFormat::Png,
+        Some("nii") => StackFormat::Nifti,
+        Some("ome-zarr") => StackFormat::Zarr,
+        Some(_) => return Err(Problem::bad("format must be tif, png, nii or ome-zarr")),
     };
     blocking(move || {
         let project = &app.project;
@@ -173,14 +176,27 @@ pub(super) async fn labels(State(app): AppState, Query(Format { format }): Query
             if project.labelled(&image.id)? == 0 {
                 continue;
             }
-            if as_pictures {
-                let folder =
-                    tempfile::tempdir_in(project.folder().join("cache")).map_err(|error| failed(&error))?;
-                for path in project.write_label_pictures(&image, folder.path())? {
-                    archive.add(&path, &path.file_name().unwrap_or_default().to_string_lossy())?;
+            let folder =
+                || tempfile::tempdir_in(project.folder().join("cache")).map_err(|error| failed(&error));
+            let name = format!("{}.{}", image.id, format.ending());
+            match format {
+                StackFormat::Tiff => archive.add(&project.write_labels(&image.id)?, &name)?,
+                StackFormat::Png => {
+                    let folder = folder()?;
+                    for path in project.write_label_pictures(&image, folder.path())? {
+                        archive.add(&path, &path.file_name().unwrap_or_default().to_string_lossy())?;
+                    }
                 }
-            } else {
-                archive.add(&project.write_labels(&image.id)?, &format!("{}.tif", image.id))?;
+                _ => {
+                    let folder = folder()?;
+                    let path = folder.path().join(&name);
+                    project.write_labels_as(&image, &path, format)?;
+                    if path.is_dir() {
+                        archive.add_folder(&path, &format!("{name}/"))?;
+                    } else {
+                        archive.add(&path, &name)?;
+                    }
+                }
             }
         }
         stream(archive.done()?, "labels.zip")

@@ -1,6 +1,5 @@
 //! All of it behind an address.
 
-use std::future::IntoFuture;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -11,12 +10,12 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, patch, post, put};
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use tokio::sync::watch;
 
 use super::answers::{Problem, errors_as_json};
 use super::guard::{Guard, guarded};
-use super::{App, about, drawing, events, images, jobs, page, received, sent, training};
+use super::{App, about, connections, cuts, drawing, events, images, jobs, page, received, sent, training};
 use crate::portal::events::Events;
 use crate::portal::jobs::Jobs;
 use crate::portal::live::Live;
@@ -128,11 +127,8 @@ impl Server {
             .map_err(failed)?;
         let served = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let mut closes = closing.subscribe();
             let mut later = closing.subscribe();
-            let server = axum::serve(listener, router(app.clone())).with_graceful_shutdown(async move {
-                closes.wait_for(|closes| *closes).await.ok();
-            });
+            let server = connections::serve(listener, router(app.clone()), closing.subscribe());
             tokio::spawn(async move {
                 while !stops() {
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -143,10 +139,8 @@ impl Server {
                 later.wait_for(|closes| *closes).await.ok();
                 tokio::time::sleep(GRACE).await;
             };
-            match select(pin!(server.into_future()), pin!(late)).await {
-                Either::Left((served, _)) => served,
-                Either::Right(_) => Ok(()),
-            }
+            select(pin!(server), pin!(late)).await;
+            Ok(())
         });
         runtime.shutdown_timeout(GRACE);
         app.live.close();
@@ -172,9 +166,11 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/sample", post(images::add_sample))
         .route("/api/browse", get(images::browse))
         .route("/api/upload/{name}", put(received::upload))
+        .route("/api/upload-stack/{key}", post(received::end_stack).delete(received::forget_stack))
         .route("/api/import/{id}", post(received::import))
         .route("/api/images/{id}/{slice}/tiles/{level}/{ty}/{tx}", get(images::tile))
         .route("/api/images/{id}/views/{axis}/{at}/{level}", get(images::view))
+        .route("/api/images/{id}/views/{axis}/{at}/{level}/{layer}", get(cuts::layer))
         .route("/api/images/{id}/{slice}/labels/{level}/{ty}/{tx}", get(drawing::tile))
         .route("/api/images/{id}/{slice}/result/{level}/{ty}/{tx}", get(training::tile))
         .route("/api/images/{id}/{slice}/jobs/{job}/{level}/{ty}/{tx}", get(jobs::tile))

@@ -92,20 +92,34 @@ pub(super) async fn least_sure(State(app): AppState) -> Answer {
     .await
 }
 
+/// What is shown of a result: `?what=classes`, `uncertainty`, or `probability` with `&class=`.
 #[derive(Deserialize)]
 pub(super) struct Shown {
-    what: Option<What>,
+    what: Option<String>,
+    class: Option<u8>,
+}
+
+impl Shown {
+    /// # Errors
+    /// For what there is not to be shown.
+    pub(super) fn what(&self) -> Answer<What> {
+        match (self.what.as_deref(), self.class) {
+            (None | Some("classes"), _) => Ok(What::Classes),
+            (Some("uncertainty"), _) => Ok(What::Uncertainty),
+            (Some("probability"), Some(class)) => Ok(What::Probability(class)),
+            _ => Err(Problem::bad("`what` must be classes, uncertainty, or probability with a `class`")),
+        }
+    }
 }
 
 /// `GET /api/images/ID/Z/result/LEVEL/TY/TX`.
 pub(super) async fn tile(
     State(app): AppState,
     Path((id, slice, level, ty, tx)): Path<(String, String, String, String, String)>,
-    Query(Shown { what }): Query<Shown>,
+    Query(shown): Query<Shown>,
 ) -> Answer<Response> {
-    let (slice, (level, ty, tx)) = (number(&slice)?, place(&level, &ty, &tx)?);
+    let (slice, (level, ty, tx), what) = (number(&slice)?, place(&level, &ty, &tx)?, shown.what()?);
     blocking(move || {
-        let what = what.unwrap_or(What::Classes);
         let tile = app.live.result_tile(&id, slice, level, ty, tx, what)?;
         let tile = tile.ok_or_else(|| Problem::missing("tile"))?;
         let mut answer = numbers(tile.values, tile.height, tile.width, 1);

@@ -15,6 +15,9 @@ use crate::images::file::{self, Format};
 const MOST_DATASETS: usize = 100_000;
 /// The longest list of numbers that is read.
 const MOST_NUMBERS: u64 = 1 << 20;
+/// The longest list of texts.
+#[cfg(feature = "portal")]
+const MOST_TEXTS: u64 = 1 << 12;
 
 /// An HDF5 file, for what stands in it beside images, such as angles.
 pub(crate) struct Hdf5File(Opened);
@@ -98,18 +101,39 @@ impl Hdf5File {
     /// # Errors
     /// [`Error::Input`] for a damaged dataset and for more numbers than a list may have.
     pub(crate) fn numbers(&self, place: &str) -> Result<Option<Vec<f64>>> {
+        self.numbers_up_to(place, MOST_NUMBERS)
+    }
+
+    /// The numbers of a dataset of any axes, the last of which goes fastest, at most `most` of them; `None` where there is none of that
+    /// name.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a damaged dataset and for more numbers.
+    pub(crate) fn numbers_up_to(&self, place: &str, most: u64) -> Result<Option<Vec<f64>>> {
         let failed = |error: hdf5_pure::Error| self.0.failed(&error);
         let Some((dataset, _)) = self.stored(place) else { return Ok(None) };
         let shape = dataset.shape().map_err(failed)?;
         let count = shape.iter().try_fold(1_u64, |count, length| count.checked_mul(*length));
-        if count.is_none_or(|count| count > MOST_NUMBERS) {
-            let problem = format!("{place} has more numbers than a list of angles or keys can have");
+        if count.is_none_or(|count| count > most) {
+            let problem = format!("{place} has more numbers than a list of angles, keys or labels can have");
             return Err(Error::input(self.0.name(), problem));
         }
         if dataset.datatype().is_ok_and(|datatype| sample_type(&datatype).is_none()) {
             return Ok(None);
         }
         dataset.read_f64().map(Some).map_err(failed)
+    }
+
+    /// The texts of a dataset; `None` where there is none of that name, it holds something else, or very many.
+    #[cfg(feature = "portal")]
+    pub(crate) fn texts(&self, place: &str) -> Option<Vec<String>> {
+        let (dataset, _) = self.stored(place)?;
+        let count =
+            dataset.shape().ok()?.iter().try_fold(1_u64, |count, length| count.checked_mul(*length))?;
+        if count > MOST_TEXTS {
+            return None;
+        }
+        dataset.read_string().ok()
     }
 
     fn attributes(&self, place: &str) -> HashMap<String, AttrValue> {
