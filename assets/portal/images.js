@@ -3,12 +3,13 @@
 import { getTile, path, sendFile, sendJson } from "./api.js";
 import { openBrowser } from "./browse.js";
 import { addClass } from "./classes.js";
+import { roleOfNew, roles } from "./denoising.js";
 import { fill, find, iconButton, make } from "./dom.js";
 import { applyContrast, contrastTable } from "./lookup.js";
 import { perform, report, say } from "./messages.js";
 import { decode, versionOf } from "./picture.js";
 import { readProject } from "./session.js";
-import { change, classes, listen, showImage, state } from "./state.js";
+import { change, classes, denoises, listen, showImage, state } from "./state.js";
 import { levelsOf } from "./view.js";
 
 const SIDE = 48;
@@ -40,7 +41,8 @@ export function startImages() {
 /** Adds images by paths on the server; shows the first. */
 async function addPaths(paths) {
     const added = [];
-    for (const one of paths) added.push(...(await sendJson("POST", "/api/images", { path: one, copy: find("copy").checked })).images);
+    const role = roleOfNew() ?? undefined;
+    for (const one of paths) added.push(...(await sendJson("POST", "/api/images", { path: one, copy: find("copy").checked, role })).images);
     find("path").value = "";
     await showAdded(added);
 }
@@ -49,7 +51,7 @@ async function addPaths(paths) {
 export async function openSample() {
     const { images } = await sendJson("POST", "/api/sample");
     await readProject();
-    if (classes().length === 0) {
+    if (classes().length === 0 && !denoises()) {
         for (const name of ["background", "shape"]) await addClass(name);
         change({ class: classes()[0].class });
     }
@@ -70,8 +72,8 @@ async function showAdded(added) {
     say(added.length === 1 ? "1 image was added." : `${added.length} images were added.`, "good");
 }
 
-/** Sends files one after the other. */
-async function upload(files) {
+/** Sends files one after the other, for images of this role. */
+async function upload(files, role = roleOfNew()) {
     const added = [];
     const shown = find("upload-progress");
     try {
@@ -82,7 +84,7 @@ async function upload(files) {
             const bar = find("upload-bar");
             bar.value = 0;
             try {
-                const answer = await sendFile("PUT", path("/api/upload", file.name), file, (done) => { bar.value = done; });
+                const answer = await sendFile("PUT", path("/api/upload", file.name) + (role ? `?role=${encodeURIComponent(role)}` : ""), file, (done) => { bar.value = done; });
                 added.push(...answer.images);
             } catch (error) {
                 error.message = `${file.name}: ${error.message}`;
@@ -115,7 +117,7 @@ function startDropping() {
         show(false);
         if (!holdsFiles(event)) return;
         event.preventDefault();
-        upload([...event.dataTransfer.files]);
+        upload([...event.dataTransfer.files], event.target.closest?.("[data-role]")?.dataset.role ?? roleOfNew());
     });
 }
 
@@ -139,6 +141,7 @@ function item(image) {
     const element = make("li", { class: "image", "data-id": image.id },
         make("button", { type: "button", class: "image-button", on: { click } },
             canvas, make("span", { class: "image-text" }, make("span", { class: "image-name" }), make("span", { class: "image-facts" }, make("span"), make("span", { class: "labelled" }, "labelled")))),
+        make("select", { class: "role", "aria-label": `What ${image.name} is`, on: { change: (event) => setRole(image.id, event.target.value) } }),
         iconButton("close", `Take ${image.name} out of the project`, () => askRemove(image.id)));
     return element;
 }
@@ -149,7 +152,25 @@ function update(element, image) {
     element.querySelector(".image-button").title = image.name;
     element.querySelector(".image-facts").firstChild.textContent = `${image.width} × ${image.height}${stack}`;
     element.querySelector(".labelled").hidden = !(image.labelled > 0);
+    const select = element.querySelector(".role");
+    const offered = roles();
+    select.hidden = offered.length < 2;
+    const role = state.project.learns_from === "pairs" && image.role !== "clean" ? "noisy" : image.role;
+    // One that counts for nothing here says so.
+    const all = offered.some(([one]) => one === role) ? offered : [...offered, [role, "not used"]];
+    if (document.activeElement !== select) {
+        fill(select, all.map(([one, name]) => make("option", { value: one }, name)));
+        select.value = role;
+    }
     return element;
+}
+
+/** Says what an image is for the network that is learnt. */
+function setRole(id, role) {
+    return perform(null, async () => {
+        await sendJson("PATCH", path("/api/images", id), { role });
+        await readProject();
+    });
 }
 
 function markShown() {

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use super::about::{Came, Image};
 use super::places::{Listing, check_upload_name};
+use super::purpose::Role;
 use super::{Project, SERVER};
 use crate::files::UnfinishedFile;
 use crate::images::{ImageSource, page_size, write_tiff_f32};
@@ -39,6 +40,15 @@ impl Project {
     /// # Errors
     /// [`Error::Input`] for what cannot be read or may not, [`Error::Mismatch`] for stacks of slices of several sizes.
     pub fn add(&self, path: &str, copy: bool) -> Result<Vec<String>> {
+        self.add_as(path, copy, None)
+    }
+
+    /// As [`Project::add`], for images of a denoising project that have this role; `None` leaves those that are there as they are.
+    ///
+    /// # Errors
+    /// As [`Project::add`]; [`Error::Mismatch`] for a role in a project that segments.
+    pub fn add_as(&self, path: &str, copy: bool, role: Option<Role>) -> Result<Vec<String>> {
+        role.map_or(Ok(()), |_| self.check_has_roles())?;
         let input = self.places.check_input(path)?;
         let mut stacks: Vec<Vec<ImageSource>> = Vec::new();
         for page in pages_of(&input)? {
@@ -50,7 +60,7 @@ impl Project {
         let mut ids = Vec::new();
         for stack in stacks {
             self.places.check(&stack[0].path)?;
-            ids.push(self.add_stack(stack, if copy { Came::Copied } else { Came::Linked })?);
+            ids.push(self.add_stack_as(stack, if copy { Came::Copied } else { Came::Linked }, role)?);
         }
         Ok(ids)
     }
@@ -63,6 +73,9 @@ impl Project {
         const IMAGES: u64 = 4;
         const SIZE: usize = 256;
         const NOISE: f32 = 0.15;
+        if self.denoises() {
+            return self.add_noisy_sample();
+        }
         let mut ids = Vec::new();
         for seed in 1..=IMAGES {
             let path = self.folder.join(format!("images/sample-{seed}.tif"));
@@ -76,6 +89,22 @@ impl Project {
     }
 
     fn add_stack(&self, pages: Vec<ImageSource>, came: Came) -> Result<String> {
+        self.add_stack_as(pages, came, None)
+    }
+
+    pub(super) fn add_stack_as(
+        &self,
+        pages: Vec<ImageSource>,
+        came: Came,
+        role: Option<Role>,
+    ) -> Result<String> {
+        let id = self.added_stack(pages, came, role)?;
+        // One that was there already may have another role now.
+        role.map_or(Ok(true), |role| self.set_role(&id, role))?;
+        Ok(id)
+    }
+
+    fn added_stack(&self, pages: Vec<ImageSource>, came: Came, role: Option<Role>) -> Result<String> {
         let found = Found::of(pages)?;
         let first = &found.pages[0];
         let real = first.real_path();
@@ -107,7 +136,7 @@ impl Project {
         }
         let stem = first.file_stem();
         let path = match came {
-            Came::Copied if !real.starts_with(&self.folder) => self.copied(&real)?,
+            Came::Copied if !real.starts_with(&self.folder) => self.copied(&real, role)?,
             _ => real,
         };
         let path = path.strip_prefix(&self.folder).map_or_else(|_| path.clone(), Path::to_path_buf);
@@ -127,6 +156,7 @@ impl Project {
                 path,
                 inside,
                 came,
+                role: role.unwrap_or_default(),
                 width: found.shape.width,
                 height: found.shape.height,
                 slices: found.shape.slices,
@@ -154,9 +184,20 @@ impl Project {
         free
     }
 
-    fn copied(&self, from: &Path) -> Result<PathBuf> {
+    /// As [`Self::free_name`], for an image of this role: those of each have a folder of their own, as images that belong together have the
+    /// same names.
+    fn free_name_of(&self, role: Option<Role>, name: &str) -> Result<PathBuf> {
+        let Some(role) = role else { return Ok(self.free_name(name)) };
+        let folder = self.folder.join("images").join(role.to_string());
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            Error::output(&folder, format!("the folder cannot be made: {error}")).caused_by(error)
+        })?;
+        Ok(self.free_name(&format!("{role}/{name}")))
+    }
+
+    fn copied(&self, from: &Path, role: Option<Role>) -> Result<PathBuf> {
         let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let to = self.free_name(&name);
+        let to = self.free_name_of(role, &name)?;
         copy_all(from, &to).map_err(|error| {
             Error::output(&to, format!("{} cannot be copied: {error}", from.display())).caused_by(error)
         })?;
@@ -167,9 +208,14 @@ impl Project {
     ///
     /// # Errors
     /// [`Error::Mismatch`] for what is no name of an image; [`Error::Output`].
-    pub(in crate::portal) fn begin_upload(&self, name: &str) -> Result<(UnfinishedFile, PathBuf)> {
+    pub(in crate::portal) fn begin_upload(
+        &self,
+        name: &str,
+        role: Option<Role>,
+    ) -> Result<(UnfinishedFile, PathBuf)> {
         check_upload_name(name)?;
-        let path = self.free_name(name);
+        role.map_or(Ok(()), |_| self.check_has_roles())?;
+        let path = self.free_name_of(role, name)?;
         Ok((UnfinishedFile::create(&path)?, path))
     }
 
@@ -177,10 +223,15 @@ impl Project {
     ///
     /// # Errors
     /// As [`Project::add`].
-    pub(in crate::portal) fn end_upload(&self, file: UnfinishedFile, path: &Path) -> Result<Vec<String>> {
+    pub(in crate::portal) fn end_upload(
+        &self,
+        file: UnfinishedFile,
+        path: &Path,
+        role: Option<Role>,
+    ) -> Result<Vec<String>> {
         file.done()?;
-        let added =
-            pages_of(&path.display().to_string()).and_then(|pages| self.add_stack(pages, Came::Uploaded));
+        let added = pages_of(&path.display().to_string())
+            .and_then(|pages| self.add_stack_as(pages, Came::Uploaded, role));
         if added.is_err() {
             std::fs::remove_file(path).ok();
         }

@@ -13,7 +13,7 @@ use super::answers::{Answer, Problem, as_json, blocking, number, numbers, parsed
 use super::drawing::{TAB, told};
 use super::{App, AppState};
 use crate::portal::events::Event;
-use crate::portal::project::Image;
+use crate::portal::project::{Image, Role};
 use crate::portal::tiles::{Axis, Tile};
 
 #[derive(Deserialize)]
@@ -22,6 +22,8 @@ struct Named {
     path: String,
     #[serde(default)]
     copy: bool,
+    #[serde(default)]
+    role: Option<Role>,
 }
 
 #[derive(Deserialize)]
@@ -37,9 +39,9 @@ pub(super) struct Version {
 
 /// `POST /api/images`.
 pub(super) async fn add(State(app): AppState, body: Bytes) -> Answer {
-    let Named { path, copy } = parsed(&body)?;
+    let Named { path, copy, role } = parsed(&body)?;
     blocking(move || {
-        let images = app.project.add(&path, copy);
+        let images = app.project.add_as(&path, copy, role);
         // Some may be in when the next one is none.
         app.events.send(&Event::Project {});
         // Images that come back have labels.
@@ -76,16 +78,30 @@ pub(super) async fn remove(State(app): AppState, Path(id): Path<String>) -> Answ
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Changes {
-    removed: bool,
+    removed: Option<bool>,
+    role: Option<Role>,
     #[serde(default)]
     tab: Option<String>,
 }
 
-/// `PATCH /api/images/ID`: takes an image out, or puts it back.
+/// `PATCH /api/images/ID`: takes an image out, or puts it back, or gives it another role.
 pub(super) async fn change(State(app): AppState, Path(id): Path<String>, body: Bytes) -> Answer {
     let changes: Changes = parsed(&body)?;
     let tab = changes.tab.unwrap_or_else(|| TAB.to_owned());
-    blocking(move || removed(&app, &tab, &id, changes.removed)).await
+    blocking(move || {
+        if let Some(role) = changes.role {
+            if !app.project.set_role(&id, role)? {
+                return Err(Problem::missing("image"));
+            }
+            app.events.send(&Event::Project {});
+        }
+        match (changes.removed, changes.role) {
+            (Some(out), _) => removed(&app, &tab, &id, out),
+            (None, Some(role)) => Ok(as_json(&json!({ "role": role }))),
+            (None, None) => Err(Problem::bad("there is nothing to change; wanted removed or role")),
+        }
+    })
+    .await
 }
 
 fn removed(app: &App, tab: &str, id: &str, removed: bool) -> Answer {

@@ -15,7 +15,7 @@ use super::AppState;
 use super::answers::{Answer, Problem, as_json, blocking};
 use super::drawing::{TAB, told};
 use crate::portal::events::Event;
-use crate::portal::project::{Laid, Meanings, meanings};
+use crate::portal::project::{Laid, Meanings, Role, meanings};
 
 /// Most bytes of an image.
 const MOST_IMAGE_BYTES: u64 = 64 << 30;
@@ -98,18 +98,25 @@ fn failed(error: &std::io::Error) -> Problem {
     )
 }
 
-/// `PUT /api/upload/NAME`.
+#[derive(Deserialize)]
+pub(super) struct As {
+    role: Option<String>,
+}
+
+/// `PUT /api/upload/NAME?role=clean`.
 pub(super) async fn upload(
     State(app): AppState,
     Path(name): Path<String>,
+    Query(As { role }): Query<As>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
+    let role = role.map(|role| role.parse::<Role>()).transpose()?;
     let project = app.project.clone();
-    let (file, path) = blocking(move || Ok(project.begin_upload(&name)?)).await?;
+    let (file, path) = blocking(move || Ok(project.begin_upload(&name, role)?)).await?;
     receive(body, &headers, MOST_IMAGE_BYTES, file.file(), app.project.folder()).await?;
     blocking(move || {
-        let images = app.project.end_upload(file, &path)?;
+        let images = app.project.end_upload(file, &path, role)?;
         app.events.send(&Event::Project {});
         Ok(as_json(&json!({ "images": images })))
     })

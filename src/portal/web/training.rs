@@ -12,7 +12,6 @@ use super::AppState;
 use super::answers::{Answer, Problem, as_json, blocking, number, numbers, parsed, place};
 use crate::network::Model;
 use crate::portal::live::{Depth, Start, View, What};
-use crate::portal::project::Seen;
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
@@ -80,7 +79,7 @@ pub(super) async fn look(State(app): AppState, body: Bytes) -> Answer {
 
 /// `POST /api/least-sure`.
 pub(super) async fn least_sure(State(app): AppState) -> Answer {
-    blocking(move || match app.live.least_sure()? {
+    blocking(move || match app.project.check_has_labels().and_then(|()| app.live.least_sure())? {
         None => Err(Problem::conflict("the network has not looked at anything yet; train it first")),
         Some((region, uncertainty)) => {
             let mut answer = serde_json::to_value(&region).unwrap_or_default();
@@ -105,24 +104,29 @@ pub(super) async fn tile(
 ) -> Answer<Response> {
     let (slice, (level, ty, tx)) = (number(&slice)?, place(&level, &ty, &tx)?);
     blocking(move || {
-        let what = what.unwrap_or(What::Classes);
+        let usual = if app.project.denoises() { What::Values } else { What::Classes };
+        let what = what.unwrap_or(usual);
         let tile = app.live.result_tile(&id, slice, level, ty, tx, what)?;
         let tile = tile.ok_or_else(|| Problem::missing("tile"))?;
-        let mut answer = numbers(tile.values, tile.height, tile.width, 1);
+        let mut answer = numbers(tile.values, tile.height, tile.width, tile.channels);
         answer.headers_mut().insert("x-version", tile.version.into());
         Ok(answer)
     })
     .await
 }
 
-/// `GET /api/command`: the command that makes the model again.
+/// `GET /api/command`: the command that makes the model again, and in projects that denoise the one that applies it.
 pub(super) async fn command(State(app): AppState) -> Answer {
     blocking(move || {
         let missing = || Problem::missing("network yet; train one first");
         // The file is written, so that there is a model to make again.
         let file = app.live.model_file().ok_or_else(missing)?;
-        let seen = Seen::of(&Model::read(&file)?).ok_or_else(missing)?;
-        Ok(as_json(&json!({ "command": app.project.command(&seen) })))
+        let model = Model::read(&file)?;
+        let mut answer = json!({ "command": app.project.command_of(&model).ok_or_else(missing)? });
+        if app.project.denoises() {
+            answer["predict"] = app.project.predict_command(&model).into();
+        }
+        Ok(as_json(&answer))
     })
     .await
 }
