@@ -59,7 +59,7 @@ pub(super) fn learn(shared: &Shared, start: &Start, looker: &mut ViewPredictor) 
             (settings, prepared, RunFolder::create(folder)?)
         }
     };
-    let chosen = prepared.chosen().to_vec();
+    let chosen = prepared.chosen().iter().cloned().chain(sources.left_out()).collect();
     let has_score = prepared.validation.is_some();
     shared.report(true, |status| {
         (status.state, status.message, status.chosen) = ("running", None, chosen);
@@ -242,7 +242,7 @@ mod tests {
         for (name, text) in [
             ("depth", "4"),
             ("blind_mask", "point"),
-            ("scheme", "1:X"),
+            ("scheme", "1:x"),
             ("val_fraction", "0.5"),
             ("lr", "0.01"),
         ] {

@@ -125,7 +125,10 @@ impl Project {
             let problem = "a network that segments learns from what is drawn; leave learns_from out, or choose the task denoise";
             return Err(Error::Mismatch(problem.into()));
         }
-        let learns_from = learns_from.unwrap_or(from);
+        let learns_from = match aim {
+            Aim::Segment => LearnsFrom::default(),
+            Aim::Denoise => learns_from.unwrap_or(from),
+        };
         if (known, from) == (aim, learns_from) {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! The images that a denoising network learns from, as training names them. Their names are kept in a folder beside the run, so that it can
 //! go on, and be made again, with `msd-gpu train` alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Project;
@@ -68,16 +68,19 @@ impl Project {
     /// The images that are worked on where all are asked for: in projects that denoise, no clean ones, and of several recordings the first.
     pub(in crate::portal) fn images_to_work_on(&self) -> Vec<Image> {
         let mut images = self.images();
-        if self.denoises() {
-            let splits = self.purpose().1 == LearnsFrom::Splits;
-            images.retain(|image| match image.role {
-                Role::Noisy => true,
-                Role::Clean => false,
-                Role::Split(_) => {
-                    !splits || self.recordings_of(image).first().is_none_or(|first| first.id == image.id)
-                }
-            });
+        if !self.denoises() {
+            return images;
         }
+        let splits = self.purpose().1 == LearnsFrom::Splits;
+        let groups = if splits { recordings(&images).ok() } else { None };
+        let first = groups.as_ref().and_then(|groups| groups.first());
+        let first: Option<BTreeSet<&str>> =
+            first.map(|(_, images)| images.iter().map(|image| image.id.as_str()).collect());
+        images.retain(|image| match (image.role, &first) {
+            (Role::Clean, _) => false,
+            (Role::Split(_), Some(first)) => first.contains(image.id.as_str()),
+            _ => true,
+        });
         images
     }
 }
@@ -142,6 +145,17 @@ impl TrainingImages<'_> {
     /// How many slices are learnt from.
     pub(in crate::portal) fn slices(&self) -> usize {
         self.groups.first().map_or(0, |(_, images)| images.iter().map(|image| image.slices).sum())
+    }
+
+    /// A line on images that nothing is learnt from; `None` where there are none.
+    pub(in crate::portal) fn left_out(&self) -> Option<String> {
+        let used: usize = self.groups.iter().map(|(_, images)| images.len()).sum();
+        let is_of_alone = |image: &Image| self.learns_from != LearnsFrom::Alone || image.role != Role::Clean;
+        let left =
+            self.project.images().iter().filter(|image| is_of_alone(image)).count().saturating_sub(used);
+        (left > 0).then(|| {
+            format!("{left} images have none that they belong together with, and are not learnt from")
+        })
     }
 
     /// The folder for the names of what the run `number` learns from.
@@ -313,6 +327,7 @@ mod tests {
         let project = project(folder.path(), LearnsFrom::Pairs, &files);
         let sources = project.training_images().unwrap();
         assert_eq!((sources.slices(), sources.compared_to(1)), (2, (false, false)));
+        assert!(sources.left_out().is_some_and(|line| line.starts_with("1 images have none")));
         let settings = sources.lay_out(1).unwrap();
         let list = std::fs::read_to_string(settings.pairs.unwrap()).unwrap();
         let lines: Vec<_> = list.lines().collect();
