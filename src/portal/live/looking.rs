@@ -145,7 +145,7 @@ impl ViewPredictor {
         let (_, height, width) = results.dim();
         let is_of_values =
             self.predictor.as_ref().is_some_and(|open| matches!(open.model().task, Task::Regress));
-        let range = shared.project.image(&block.image).map(|image| (image.lowest, image.highest));
+        let range = shared.project.image(&block.image).map(|image| shared.project.range_of_values(&image));
         for y in (0..height).step_by(TILE) {
             for x in (0..width).step_by(TILE) {
                 let part = s![.., y..(y + TILE).min(height), x..(x + TILE).min(width)];

@@ -75,10 +75,13 @@ impl Project {
     ) -> Result<Option<Arc<Tile>>> {
         let Some(image) = self.image(id) else { return Ok(None) };
         // An image of its own, that is shown as the one it was made of.
+        let (lowest, highest) = self.range_of_values(&image);
         let file = ImageFile {
             id: format!("{job}/{id}"),
             place: path.display().to_string(),
             channels: *channels,
+            lowest,
+            highest,
             ..image.file(&self.folder)
         };
         self.tiles.tile(&file, slice, level, ty, tx)

@@ -168,7 +168,7 @@ impl Project {
         // Images of the roles of a denoising project have folders of their own.
         for role in std::fs::read_dir(folder.join("images")).into_iter().flatten().flatten() {
             if role.file_type().is_ok_and(|kind| kind.is_dir()) {
-                remove_unfinished(&role.path());
+                remove_unfinished(role.path());
             }
         }
         let file = folder.join("project.toml");

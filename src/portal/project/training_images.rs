@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use super::Project;
 use super::about::Image;
-use super::purpose::{LearnsFrom, Role};
+use super::purpose::{Aim, LearnsFrom, Role};
 use crate::files::{read_text, write_bytes_atomic};
 use crate::images::natural_order;
 use crate::network::TaskKind;
@@ -65,6 +66,20 @@ impl Project {
         }
     }
 
+    /// The numbers from which to which denoised values of an image are shown: its own, so that it has the same contrast before and after;
+    /// but where clean images are in other units, theirs.
+    pub(in crate::portal) fn range_of_values(&self, image: &Image) -> (f64, f64) {
+        let own = (image.lowest, image.highest);
+        if self.purpose() != (Aim::Denoise, LearnsFrom::Pairs) {
+            return own;
+        }
+        let clean: Vec<Image> = self.images().into_iter().filter(|image| image.role == Role::Clean).collect();
+        match clean.iter().find(|clean| clean.name == image.name).or(clean.first()) {
+            Some(clean) if !is_in_same_units(image, clean) => (clean.lowest, clean.highest),
+            _ => own,
+        }
+    }
+
     /// The images that are worked on where all are asked for: in projects that denoise, no clean ones, and of several recordings the first.
     pub(in crate::portal) fn images_to_work_on(&self) -> Vec<Image> {
         let mut images = self.images();
@@ -83,6 +98,15 @@ impl Project {
         });
         images
     }
+}
+
+/// Whether most numbers of two images are so near that they can be of the same units: strong noise makes the range of numbers a few times as
+/// wide, other bits a pixel far more.
+fn is_in_same_units(noisy: &Image, clean: &Image) -> bool {
+    const MOST: f64 = 16.0;
+    let (of_noisy, of_clean) = (noisy.high - noisy.low, clean.high - clean.low);
+    let overlap = noisy.low <= clean.high && clean.low <= noisy.high;
+    overlap && of_noisy <= MOST * of_clean && of_clean <= MOST * of_noisy
 }
 
 /// The recordings of the same slices: as many images of each, in the natural order of their names.
@@ -163,13 +187,22 @@ impl TrainingImages<'_> {
         self.project.folder().join("runs").join(format!("images-{number}"))
     }
 
-    /// All that is learnt from, in text.
+    /// All that is learnt from, in text. A file that was replaced is another one.
     fn list(&self) -> String {
+        let stamp = |image: &Image| {
+            let file = std::fs::metadata(self.project.folder().join(&image.path)).ok();
+            let changed =
+                file.as_ref().and_then(|file| file.modified().ok()?.duration_since(UNIX_EPOCH).ok());
+            let changed = changed.map_or(0, |time| time.as_nanos());
+            format!("{} bytes of {changed}", file.map_or(0, |file| file.len()))
+        };
         let mut text = format!("{:?}\n", self.learns_from).to_lowercase();
         for (role, images) in &self.groups {
-            let lines =
-                images.iter().map(|image| format!("{role} {}{}\n", image.path.display(), image.inside));
-            text.extend(lines);
+            text.extend(
+                images.iter().map(|image| {
+                    format!("{role} {}{}, {}\n", image.path.display(), image.inside, stamp(image))
+                }),
+            );
         }
         text
     }
@@ -297,13 +330,12 @@ mod tests {
 
     use super::*;
     use crate::images::write_tiff_f32;
-    use crate::portal::project::Aim;
 
     fn project(folder: &Path, learns_from: LearnsFrom, files: &[(&str, &str)]) -> Project {
         let data = folder.join("data");
         for (role, name) in files {
             std::fs::create_dir_all(data.join(role)).unwrap();
-            let image = Array3::from_shape_fn((1, 8, 9), |(_, y, x)| (y * x) as f32);
+            let image = Array3::from_shape_fn((1, 8, 9), |(_, y, x)| (y * x + role.len()) as f32);
             write_tiff_f32(data.join(role).join(name), &image).unwrap();
         }
         let project = Project::open(&folder.join("project"), &[data]).unwrap();
@@ -336,8 +368,24 @@ mod tests {
             "{list}"
         );
         assert_eq!(sources.compared_to(1), (true, true));
+        let file = folder.path().join("data/clean/a.tif");
+        write_tiff_f32(&file, &Array3::zeros((1, 8, 9))).unwrap();
+        std::fs::File::options().append(true).open(&file).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        assert_eq!(sources.compared_to(1), (true, false));
+        sources.lay_out(1).unwrap();
         project.remove("i1").unwrap();
         assert_eq!(project.training_images().unwrap().compared_to(1), (true, false));
+        // Shown as they were, but those of other units as the clean ones.
+        let image = project.image("i2").unwrap();
+        let clean = project.image("i4").unwrap();
+        assert_eq!(project.range_of_values(&image), (image.lowest, image.highest));
+        let finer = Image {
+            low: 257.0 * image.low,
+            high: 257.0 * image.high,
+            highest: 257.0 * image.highest,
+            ..image
+        };
+        assert_eq!(project.range_of_values(&finer), (clean.lowest, clean.highest));
         let work: Vec<_> = project.images_to_work_on().into_iter().map(|image| image.id).collect();
         assert_eq!(work, ["i2", "i3"]);
         for id in ["i4", "i5"] {
