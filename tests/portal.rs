@@ -4,6 +4,8 @@
 mod browser;
 #[path = "portal/client.rs"]
 mod client;
+#[path = "portal/denoising.rs"]
+mod denoising;
 #[path = "portal/hostile.rs"]
 mod hostile;
 #[path = "portal/killed.rs"]

@@ -5,9 +5,9 @@ const MOST_POINTS = 600;
 
 /**
  * Draws `curve`, [[step, loss, score or null], ...], on the canvas. `colours`: {text, grid, loss, score}; `ratio` is physical pixels
- * a pixel of the page.
+ * a pixel of the page; `scale` is that of the score, as `shareScale` and `decibelScale` give it.
  */
-export function drawChart(canvas, curve, colours, ratio) {
+export function drawChart(canvas, curve, colours, ratio, scale = shareScale) {
     const context = canvas.getContext("2d");
     const width = canvas.width / ratio, height = canvas.height / ratio;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -31,7 +31,8 @@ export function drawChart(canvas, curve, colours, ratio) {
     }
     context.textAlign = "left";
     const scored = points.filter(([, , score]) => score !== null && score !== undefined);
-    if (scored.length > 0) for (const tick of [0, 0.5, 1]) context.fillText(String(tick), inner.left + inner.width + 5, y(tick));
+    const scores = scale(scored.map(([, , score]) => score));
+    if (scored.length > 0) for (const tick of scores.ticks) context.fillText(String(tick), inner.left + inner.width + 5, y(scores.share(tick)));
     context.textAlign = "center";
     context.textBaseline = "top";
     for (const tick of steps.ticks) context.fillText(label(tick), x(tick), inner.top + inner.height + 4);
@@ -43,10 +44,21 @@ export function drawChart(canvas, curve, colours, ratio) {
     if (scored.length > 0) {
         context.textAlign = "right";
         context.fillStyle = colours.score;
-        context.fillText("score (0 to 1) - -", width - 4, 12);
+        context.fillText(`${scores.name} - -`, width - 4, 12);
     }
     curveOf(context, points.map(([step, loss]) => [x(step), y(axis.share(loss))]), colours.loss, []);
-    curveOf(context, scored.map(([step, , score]) => [x(step), y(Math.min(1, Math.max(0, score)))]), colours.score, [5, 3]);
+    curveOf(context, scored.map(([step, , score]) => [x(step), y(Math.min(1, Math.max(0, scores.share(score))))]), colours.score, [5, 3]);
+}
+
+/** The axis of scores from 0 to 1: {name, share(score), ticks}. */
+export function shareScale() {
+    return { name: "score (0 to 1)", share: (score) => score, ticks: [0, 0.5, 1] };
+}
+
+/** The axis of scores in decibels, as far as these go: {name, share(score), ticks}. */
+export function decibelScale(scores) {
+    const from = Math.floor(Math.min(...scores)), to = Math.max(from + 2, Math.ceil(Math.max(...scores)));
+    return { name: "PSNR (dB)", share: (score) => (score - from) / (to - from), ticks: [from, (from + to) / 2, to] };
 }
 
 /** At most so many points, each the mean of its neighbours: fast, and calmer to look at. */

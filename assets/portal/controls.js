@@ -1,7 +1,7 @@
 // What is shown and how: slices, contrast, what lies over the image.
 
 import { fill, find, make } from "./dom.js";
-import { change, listen, state } from "./state.js";
+import { change, denoises, listen, state } from "./state.js";
 import { short } from "./tools.js";
 import { fitImage, showSlice, stores, view, viewMoved } from "./viewer.js";
 
@@ -134,13 +134,24 @@ function startLayers() {
     overlay.addEventListener("change", () => change({ overlay: overlay.value }));
     const opacity = find("overlay-opacity");
     opacity.addEventListener("input", () => change({ overlayOpacity: opacity.value / 100 }));
+    const denoised = find("denoised-shown");
+    denoised.addEventListener("change", () => change({ overlay: denoised.checked ? "classes" : "nothing" }));
+    for (const name of ["blend", "wipe"]) {
+        const slider = find(name);
+        slider.addEventListener("input", () => change({ [name]: slider.value / 100 }));
+        listen([name, "overlay"], () => {
+            slider.value = state[name] * 100;
+            slider.disabled = state.overlay === "nothing";
+        });
+    }
+    listen(["overlay"], () => { denoised.checked = state.overlay !== "nothing"; });
     listen(["labelsShown", "labelOpacity", "overlay", "overlayOpacity"], () => {
         shown.checked = state.labelsShown;
         labels.value = state.labelOpacity * 100;
         overlay.value = state.overlay;
         opacity.value = state.overlayOpacity * 100;
         opacity.disabled = state.overlay === "nothing";
-        find("uncertainty-scale").hidden = state.overlay !== "uncertainty";
+        find("uncertainty-scale").hidden = state.overlay !== "uncertainty" || denoises();
     });
     startSources();
 }

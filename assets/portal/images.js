@@ -3,13 +3,14 @@
 import { getJson, getTile, path, sendJson } from "./api.js";
 import { openBrowser } from "./browse.js";
 import { addClass } from "./classes.js";
+import { roleOfNew, roles } from "./denoising.js";
 import { fill, find, iconButton, make } from "./dom.js";
 import { applyContrast, contrastTable } from "./lookup.js";
 import { perform, report, say } from "./messages.js";
 import { decode, versionOf } from "./picture.js";
 import { seriesOf } from "./series.js";
 import { readProject, tab } from "./session.js";
-import { change, classes, listen, showImage, state } from "./state.js";
+import { change, classes, denoises, listen, showImage, state } from "./state.js";
 import { askStack, droppedGroups, uploadGroups } from "./uploads.js";
 import { levelsOf } from "./view.js";
 
@@ -42,10 +43,11 @@ export function startImages() {
 /** Adds images by paths on the server; shows the first. */
 async function addPaths(paths) {
     const added = [];
+    const role = roleOfNew() ?? undefined;
     for (const one of paths) {
         const stack = await isStack(one);
         if (stack === null) continue;
-        added.push(...(await sendJson("POST", "/api/images", { path: one, copy: find("copy").checked, stack })).images);
+        added.push(...(await sendJson("POST", "/api/images", { path: one, copy: find("copy").checked, stack, role })).images);
     }
     if (added.length === 0) return;
     find("path").value = "";
@@ -54,6 +56,7 @@ async function addPaths(paths) {
 
 /** Whether a path on the server is a folder whose files the person takes for the slices of one stack; null where nothing is wanted. */
 async function isStack(one) {
+    if (denoises()) return false;
     let folder;
     try {
         folder = await getJson(`/api/browse?path=${encodeURIComponent(one)}`);
@@ -71,7 +74,7 @@ async function isStack(one) {
 export async function openSample() {
     const { images } = await sendJson("POST", "/api/sample");
     await readProject();
-    if (classes().length === 0) {
+    if (classes().length === 0 && !denoises()) {
         for (const name of ["background", "shape"]) await addClass(name);
         change({ class: classes()[0].class });
     }
@@ -92,10 +95,10 @@ async function showAdded(added) {
     say(added.length === 1 ? "1 image was added." : `${added.length} images were added.`, "good");
 }
 
-/** Sends groups of files, and shows what came of them. */
-async function upload(groups) {
+/** Sends groups of files for images of this role, and shows what came of them. */
+async function upload(groups, role = roleOfNew()) {
     try {
-        const added = await uploadGroups(await groups);
+        const added = await uploadGroups(await groups, { role, asks: !denoises() });
         if (added.length > 0) await showAdded(added);
     } catch (error) {
         report(error);
@@ -120,7 +123,7 @@ function startDropping() {
         show(false);
         if (!holdsFiles(event)) return;
         event.preventDefault();
-        upload(droppedGroups(event.dataTransfer));
+        upload(droppedGroups(event.dataTransfer), event.target.closest?.("[data-role]")?.dataset.role ?? roleOfNew());
     });
 }
 
@@ -165,6 +168,7 @@ function item(image) {
     const element = make("li", { class: "image", "data-id": image.id },
         make("button", { type: "button", class: "image-button", on: { click } },
             canvas, make("span", { class: "image-text" }, make("span", { class: "image-name" }), make("span", { class: "image-facts" }, make("span"), make("span", { class: "labelled" }, "labelled")))),
+        make("select", { class: "role", "aria-label": `What ${image.name} is`, on: { change: (event) => setRole(image.id, event.target.value) } }),
         iconButton("close", `Take ${image.name} out of the project`, () => askRemove(image.id)));
     return element;
 }
@@ -175,7 +179,25 @@ function update(element, image) {
     element.querySelector(".image-button").title = image.name;
     element.querySelector(".image-facts").firstChild.textContent = `${image.width} × ${image.height}${stack}`;
     element.querySelector(".labelled").hidden = !(image.labelled > 0);
+    const select = element.querySelector(".role");
+    const offered = roles();
+    select.hidden = offered.length < 2;
+    const role = state.project.learns_from === "pairs" && image.role !== "clean" ? "noisy" : image.role;
+    // One that counts for nothing here says so.
+    const all = offered.some(([one]) => one === role) ? offered : [...offered, [role, "not used"]];
+    if (document.activeElement !== select) {
+        fill(select, all.map(([one, name]) => make("option", { value: one }, name)));
+        select.value = role;
+    }
     return element;
+}
+
+/** Says what an image is for the network that is learnt. */
+function setRole(id, role) {
+    return perform(null, async () => {
+        await sendJson("PATCH", path("/api/images", id), { role });
+        await readProject();
+    });
 }
 
 function markShown() {

@@ -40,7 +40,7 @@ const KEYS = [
         [["k"], null, null, () => stepImage(-1)],
         [["o"], "O", "Cuts through the stack", () => state.image?.slices > 1 && change({ orthogonal: !state.orthogonal })],
         [["v"], "V", "Labels on or off", () => change({ labelsShown: !state.labelsShown })],
-        [["r"], "R", "Network's classes on or off", () => toggleOverlay("classes")],
+        [["r"], "R", "What the network makes of it, on or off", () => toggleOverlay("classes")],
         [["u"], "U", "Uncertainty on or off", () => toggleOverlay("uncertainty")],
     ]],
     ["Training and the page", [
@@ -62,7 +62,7 @@ export function startKeys() {
     document.addEventListener("keyup", (event) => event.code === "Space" && holdSpace(false));
     find("help").addEventListener("click", showKeys);
     find("keys-close").addEventListener("click", () => find("keys-dialog").close());
-    fill(find("keys-list"), KEYS.map(([title, keys]) => make("section", {}, make("h3", {}, title), make("dl", {},
+    fill(find("keys-list"), KEYS.map(([title, keys]) => make("section", { "data-only": title === "Labelling" ? "segment" : null }, make("h3", {}, title), make("dl", {},
         keys.filter(([, shown]) => shown).flatMap(([, shown, text]) => [make("dt", {}, make("kbd", {}, shown)), make("dd", {}, text)])))));
 }
 

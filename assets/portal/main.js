@@ -3,6 +3,7 @@
 import { startBrowser } from "./browse.js";
 import { startClasses } from "./classes.js";
 import { startControls } from "./controls.js";
+import { startDenoising } from "./denoising.js";
 import { find, icon } from "./dom.js";
 import { openEvents } from "./events.js";
 import { startImages } from "./images.js";
@@ -33,6 +34,7 @@ startTools();
 startNavigation();
 startControls();
 startClasses();
+startDenoising();
 startImages();
 startBrowser();
 startTraining();

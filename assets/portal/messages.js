@@ -1,7 +1,7 @@
 // Sentences to the user: short notices that pass, and the banner while the server is gone.
 
 import { find, iconButton, make } from "./dom.js";
-import { listen, state } from "./state.js";
+import { denoises, listen, state } from "./state.js";
 
 const SHOWN_FOR = 8000;
 
@@ -42,13 +42,13 @@ export async function perform(button, action) {
 
 /** Shows the banner while there is no connection, and what is saved. */
 export function startMessages() {
-    listen(["connected", "saving"], () => {
+    listen(["connected", "saving", "project"], () => {
         const gone = !state.connected || state.saving === "lost";
         find("banner").hidden = !gone;
         find("banner-text").textContent = "The server does not answer. What you paint is kept in this browser and sent as soon as it is back. "
             + "If it was closed, start `msd-gpu serve` again with the same project.";
         const words = {
-            saved: "All strokes saved", saving: "Saving…", lost: "Not saved: the server does not answer",
+            saved: denoises() ? "" : "All strokes saved", saving: "Saving…", lost: "Not saved: the server does not answer",
             unkept: "Not saved: the browser's storage is full",
         };
         const saving = gone && state.saving !== "saved" ? "lost" : state.saving;

@@ -2,14 +2,14 @@
 
 import { getTile } from "./api.js";
 import { TileStore } from "./loader.js";
-import { applyColours, probabilityTable, uncertaintyTable } from "./lookup.js";
-import { blankCanvas } from "./picture.js";
+import { applyColours, applyContrast, probabilityTable, uncertaintyTable } from "./lookup.js";
+import { blankCanvas, presentTable } from "./picture.js";
 import { areaOf, overlap } from "./raster.js";
 
 const MOST_BYTES = 96 * 2 ** 20;
 const UNCERTAINTY = uncertaintyTable();
 
-/** Tiles of results. An address has a `source`: "live/classes", "live/uncertainty", "live/probability/3" (of class 3), or a job. */
+/** Tiles of results. An address has a `source`: "live/classes", "live/uncertainty", "live/probability/3" (of class 3), "live/values", or a job. */
 export class ResultStore extends TileStore {
     constructor({ onLoaded, onFailed }) {
         super({ most: MOST_BYTES, onLoaded, onFailed, fetch: (address, before) => this.fetchResult(address, before) });
@@ -25,11 +25,11 @@ export class ResultStore extends TileStore {
             ? `/api/images/${image}/${slice}/result/${tile}?version=${version}&${this.query(source)}`
             : `/api/images/${image}/${slice}/jobs/${encodeURIComponent(kind)}/${tile}`);
         if (!answer) return null;
-        const { width, height } = answer;
-        const data = new Uint8Array(answer.buffer);
-        if (data.length !== width * height) return null;
+        const { width, height, channels } = answer;
+        const numbers = numbersOf(answer);
+        if (!numbers) return null;
         return {
-            width, height, data, bytes: 5 * width * height,
+            width, height, channels, ...numbers, bytes: (4 + 2 * channels) * width * height,
             version: Math.max(version, answer.version), needed: before ? before.needed : this.version(image, slice),
         };
     }
@@ -78,6 +78,7 @@ export class ResultStore extends TileStore {
 
     /** The tile as a canvas; `colours` is the table of the classes. */
     drawn(tile, colours) {
+        if (tile.values) return this.drawnValues(tile);
         const table = this.tableOf(tile.source, colours);
         if (tile.colours === table) return tile.canvas;
         tile.canvas ??= blankCanvas(tile.width, tile.height);
@@ -87,5 +88,33 @@ export class ResultStore extends TileStore {
         tile.canvas.getContext("2d").putImageData(picture, 0, 0);
         tile.colours = table;
         return tile.canvas;
+    }
+
+    /** A tile of a network that denoises, with the contrast of the image. */
+    drawnValues(tile) {
+        const table = presentTable();
+        if (tile.colours === table) return tile.canvas;
+        tile.canvas ??= blankCanvas(tile.width, tile.height);
+        const picture = new ImageData(tile.width, tile.height);
+        const pixels = new Uint32Array(picture.data.buffer);
+        applyContrast(tile.values, tile.channels, table, pixels);
+        // Of the network as it learns, 0 stands for what was not computed yet.
+        if (tile.source.startsWith("live/")) clearMissing(tile.values, pixels);
+        tile.canvas.getContext("2d").putImageData(picture, 0, 0);
+        tile.colours = table;
+        return tile.canvas;
+    }
+}
+
+/** The numbers of an answer: {data} of a byte a pixel, or {values} of 16 bits a pixel and channel; null where they do not fit. */
+function numbersOf({ buffer, width, height, channels }) {
+    const area = width * height;
+    if (buffer.byteLength === area && channels === 1) return { data: new Uint8Array(buffer) };
+    return buffer.byteLength === 2 * area * channels ? { values: new Uint16Array(buffer) } : null;
+}
+
+function clearMissing(values, pixels) {
+    for (let i = 0; i < pixels.length; i++) {
+        if (values[i] === 0) pixels[i] = 0;
     }
 }

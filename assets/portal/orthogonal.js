@@ -5,7 +5,7 @@ import { getTile } from "./api.js";
 import { afterCalm, make } from "./dom.js";
 import { applyColours } from "./lookup.js";
 import { blankCanvas, decode, drawn, presentTable, versionOf } from "./picture.js";
-import { change, state } from "./state.js";
+import { change, denoises, state } from "./state.js";
 import { levelFor, levelsOf } from "./view.js";
 
 const KEPT = 48;
@@ -76,7 +76,8 @@ export class OrthogonalViews {
 
     overlay(path) {
         const source = this.source();
-        if (!source) return null;
+        // Of values there are no cuts.
+        if (!source || denoises()) return null;
         const [kind] = source.split("/");
         if (kind !== "live") return `${path}/${encodeURIComponent(kind)}`;
         return `${path}/result?version=${this.stores.results.latest(state.image.id)}&${this.stores.results.query(source)}`;

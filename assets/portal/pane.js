@@ -4,7 +4,7 @@
 import { want } from "./loader.js";
 import { make } from "./dom.js";
 import { TILE, union } from "./raster.js";
-import { state } from "./state.js";
+import { denoises, state } from "./state.js";
 import { levelFor, levelsOf, tilesIn } from "./view.js";
 import { blankCanvas, drawn, presentTable } from "./picture.js";
 
@@ -110,11 +110,14 @@ export class Pane {
             context.rect(left, top, wide, high);
             context.clip();
             const layers = [["image", 1]];
-            if (this.source()) layers.push(["overlay", state.overlayOpacity]);
+            if (this.source()) layers.push(["overlay", denoises() ? state.blend : state.overlayOpacity]);
             if (state.labelsShown) layers.push(["labels", state.labelOpacity]);
             for (const [layer, opacity] of layers) {
                 context.globalAlpha = opacity;
-                context.drawImage(this.contexts[layer].canvas, left, top, wide, high, left, top, wide, high);
+                // Before and after are divided by a line.
+                const start = layer === "overlay" && denoises() ? Math.max(left, Math.round(state.wipe * this.screen.width)) : left;
+                const shown = wide - (start - left);
+                if (shown > 0) context.drawImage(this.contexts[layer].canvas, start, top, shown, high, start, top, shown, high);
             }
             context.globalAlpha = 1;
             context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
@@ -156,7 +159,7 @@ export class Pane {
         const context = this.contexts[layer];
         const levels = levelsOf(image.width, image.height);
         const level = levelFor(this.view.scale * this.ratio, levels);
-        context.imageSmoothingEnabled = layer === "image" && this.view.scale * this.ratio < 2;
+        context.imageSmoothingEnabled = (layer === "image" || (layer === "overlay" && denoises())) && this.view.scale * this.ratio < 2;
         context.save();
         if (part) {
             const [x, y, width, height] = this.place(part, 1);

@@ -5,7 +5,7 @@ import { fill, find, icon, iconButton, make, offerFile } from "./dom.js";
 import { onEvent } from "./events.js";
 import { perform, report, say } from "./messages.js";
 import { allSaved } from "./session.js";
-import { change, listen, state } from "./state.js";
+import { change, denoises, listen, state } from "./state.js";
 import { tableToCsv, totals } from "./table.js";
 
 const WORDS = { waiting: "waiting", running: "running", done: "finished", failed: "failed", stopped: "stopped" };
@@ -20,7 +20,13 @@ export function startResults() {
         event.preventDefault();
         perform(find("run"), run);
     });
-    find("copy-command").addEventListener("click", () => copy(find("command")));
+    for (const line of ["command", "predict-command"]) find(`copy-${line}`).addEventListener("click", () => copy(find(line)));
+    listen(["project"], () => {
+        // Denoised images have numbers with fractions.
+        const png = find("run-format").querySelector("[value=png]");
+        png.hidden = png.disabled = denoises();
+        if (png.disabled && png.selected) find("run-format").value = "tif";
+    });
     onEvent("job", ({ type, ...job }) => {
         const others = state.jobs.filter((one) => one.job !== job.job);
         const known = state.jobs.some((one) => one.job === job.job);
@@ -43,15 +49,17 @@ export async function readJobs() {
 
 /** Asks for the command line anew; it changes with the labels. */
 export async function readCommand() {
-    find("command").textContent = (await getJson("/api/command")).command;
+    const { command, predict } = await getJson("/api/command");
+    find("command").textContent = command;
+    find("predict-command").textContent = predict ?? "";
 }
 
 async function run() {
     await allSaved();
     const products = ["classes", "probabilities"].filter((name) => find(`product-${name}`).checked);
-    if (products.length === 0) return say("Choose what to compute: classes, probabilities or both.", "error");
+    if (products.length === 0 && !denoises()) return say("Choose what to compute: classes, probabilities or both.", "error");
     const images = find("run-images").value === "all" ? "all" : [state.image.id];
-    await sendJson("POST", "/api/jobs", { kind: "predict", images, products, format: find("run-format").value });
+    await sendJson("POST", "/api/jobs", { kind: "predict", images, products: denoises() ? [] : products, format: find("run-format").value });
     await readJobs();
 }
 
@@ -84,7 +92,7 @@ function card(job) {
 function buttons(job) {
     const look = () => {
         change({ source: job.job, overlay: "classes" });
-        say(`The picture shows result ${job.job} over the image. Move through the slices with the slider or with , and .`);
+        say(`The picture shows result ${job.job}${denoises() ? "" : " over the image"}. Move through the slices with the slider or with , and .`);
     };
     const beside = () => change({ beside: job.job, overlay: state.overlay === "nothing" ? "classes" : state.overlay });
     return make("div", { class: "row wrap" },

@@ -24,6 +24,9 @@ export const state = {
     labelOpacity: 0.7,
     overlay: "classes",
     overlayOpacity: 0.4,
+    /** In a project that denoises: how much of the denoised picture is mixed in, and from which share of the width on it is shown. */
+    blend: 1,
+    wipe: 0,
     /** Where the overlay comes from: "live" (the network that is trained), or a job's id. */
     source: "live",
     /** The same for the second picture beside the first; null where there is one picture. */
@@ -41,7 +44,7 @@ export const state = {
 };
 
 /** Of these the choices are remembered by the browser. */
-const REMEMBERED = ["size", "tolerance", "labelOpacity", "overlayOpacity", "overlay", "labelsShown"];
+const REMEMBERED = ["size", "tolerance", "labelOpacity", "overlayOpacity", "overlay", "labelsShown", "blend"];
 
 const listeners = new Map();
 let changed = null;
@@ -66,6 +69,11 @@ export function change(values) {
         }
         changed.add(name);
     }
+}
+
+/** Whether images are denoised in the project, not segmented. */
+export function denoises() {
+    return state.project?.task === "denoise";
 }
 
 /** The classes that are there, in order. */

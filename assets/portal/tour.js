@@ -4,7 +4,7 @@ import { find } from "./dom.js";
 import { perform } from "./messages.js";
 import { openSample } from "./images.js";
 import { showTab } from "./tabs.js";
-import { listen, state } from "./state.js";
+import { denoises, listen, state } from "./state.js";
 
 const SEEN = "msd-gpu/tour-seen";
 
@@ -36,11 +36,40 @@ const STEPS = [
     },
 ];
 
+/** The same for projects that denoise. */
+const DENOISING = [
+    {
+        title: "1 of 5 · Your images", at: "images",
+        text: "Drop noisy images anywhere on this page, or add a folder of this computer by its path. Your files stay where they are and "
+            + "are never changed.",
+    },
+    {
+        title: "2 of 5 · What it learns from", at: "tab-label", tab: "label",
+        text: "Best are clean images of the same places. Next best are two recordings of the same slices, such as reconstructions from "
+            + "every second projection. Without either, it learns from the noisy images alone, where the noise of neighbouring pixels has "
+            + "nothing in common.",
+    },
+    {
+        title: "3 of 5 · Let it learn", at: "train", tab: "train",
+        text: "Press Train. A small network learns to tell the image from its noise, and the picture becomes clearer as it goes on.",
+    },
+    {
+        title: "4 of 5 · Compare", at: "layers", tab: "train",
+        text: "Move the line between before and after, or show the image as it was beside it. Look whether fine structures are still there: "
+            + "what a network cannot tell from noise it takes away.",
+    },
+    {
+        title: "5 of 5 · Take it home", at: "tab-results", tab: "results",
+        text: "When you like what you see, run it over all images and stacks. You get images with the same kind of numbers, the trained "
+            + "model, and command lines that make the same again.",
+    },
+];
+
 let step = 0;
 
 /** Connects the tour and the welcome of an empty project. */
 export function startTour() {
-    find("tour-next").addEventListener("click", () => (step + 1 < STEPS.length ? show(step + 1) : end()));
+    find("tour-next").addEventListener("click", () => (step + 1 < steps().length ? show(step + 1) : end()));
     find("tour-back").addEventListener("click", () => show(Math.max(0, step - 1)));
     find("tour-end").addEventListener("click", end);
     find("tour-card").addEventListener("keydown", (event) => {
@@ -58,15 +87,19 @@ export function startTour() {
     });
 }
 
+function steps() {
+    return denoises() ? DENOISING : STEPS;
+}
+
 function show(number) {
     step = number;
-    const { title, text, at, tab } = STEPS[step];
+    const { title, text, at, tab } = steps()[step];
     if (tab) showTab(tab);
     find("tour-card").hidden = false;
     find("tour-title").textContent = title;
     find("tour-text").textContent = text;
     find("tour-back").disabled = step === 0;
-    find("tour-next").textContent = step + 1 < STEPS.length ? "Next" : "Done";
+    find("tour-next").textContent = step + 1 < steps().length ? "Next" : "Done";
     point(at);
     find("tour-next").focus();
 }

@@ -1,13 +1,13 @@
 // Training: one button, what state it is in, its curve, and where the network is least sure.
 
 import { getJson, sendJson } from "./api.js";
-import { drawChart } from "./chart.js";
+import { decibelScale, drawChart, shareScale } from "./chart.js";
 import { fill, find, make } from "./dom.js";
 import { onEvent } from "./events.js";
 import { perform, report, say } from "./messages.js";
 import { allSaved } from "./session.js";
 import { chosenSettings, startSettings } from "./settings.js";
-import { change, listen, state } from "./state.js";
+import { change, denoises, listen, state } from "./state.js";
 import { showPlace } from "./viewer.js";
 
 const WORDS = {
@@ -132,7 +132,7 @@ function show() {
     const pauses = ACTIVE.includes(now);
     find("train").textContent = pauses ? "Pause training" : "Train";
     find("train").dataset.state = now;
-    find("training-state").textContent = WORDS[now] ?? now;
+    find("training-state").textContent = now === "resting" && denoises() ? "Resting" : WORDS[now] ?? now;
     find("training-state").dataset.state = now;
     find("training-message").textContent = training?.message ?? "";
     find("training-message").hidden = !training?.message;
@@ -153,7 +153,7 @@ function show() {
 /** One line that fits beside the button. */
 function progress(training) {
     if (!training?.step) return "";
-    const score = typeof training.score === "number" ? ` · score ${training.score.toFixed(2)}` : "";
+    const score = typeof training.score === "number" ? ` · ${scoreText(training.score, 2)}` : "";
     return `step ${training.step}${score}`;
 }
 
@@ -162,8 +162,12 @@ function numbers(training) {
     const parts = [`${training.step} steps in ${duration(training.seconds)}`];
     if (training.steps_a_second) parts.push(`${Number(training.steps_a_second.toPrecision(2))} steps a second`);
     if (Number.isFinite(training.loss)) parts.push(`loss ${Number(training.loss.toPrecision(3))}`);
-    if (typeof training.score === "number") parts.push(`score ${training.score.toFixed(3)}`);
+    if (typeof training.score === "number") parts.push(scoreText(training.score, 3));
     return parts.join(" · ");
+}
+
+function scoreText(score, digits) {
+    return denoises() ? `PSNR ${score.toFixed(digits - 1)} dB` : `score ${score.toFixed(digits)}`;
 }
 
 /** Seconds as people say them. */
@@ -188,7 +192,7 @@ function drawSoon() {
         const style = getComputedStyle(canvas);
         const colour = (name) => style.getPropertyValue(name).trim();
         const colours = { text: colour("--muted"), grid: colour("--line"), loss: colour("--loss"), score: colour("--score") };
-        drawChart(canvas, curve, colours, ratio);
+        drawChart(canvas, curve, colours, ratio, denoises() ? decibelScale : shareScale);
         const last = curve.at(-1);
         canvas.setAttribute("aria-label", last
             ? `Loss ${last[1].toPrecision(3)} after ${last[0]} steps, from ${curve[0][1].toPrecision(3)} at the start`

@@ -24,17 +24,20 @@ export async function askStack({ name, count, likely }) {
     return { one: true, apart: false }[dialog.returnValue] ?? null;
 }
 
-/** Sends groups of files, [{name, files}, ...], each a stack where the person says so; gives what was added. */
-export async function uploadGroups(groups) {
+/**
+ * Sends groups of files, [{name, files}, ...], for images of a role; with `asks` each group is a stack where the person says so. Gives what
+ * was added.
+ */
+export async function uploadGroups(groups, { role, asks }) {
     const added = [];
     const shown = find("upload-progress");
     try {
         for (const { name, files } of groups) {
-            const series = seriesOf(files.map((file) => file.name), files.map((file) => file.size));
+            const series = asks ? seriesOf(files.map((file) => file.name), files.map((file) => file.size)) : null;
             const stack = series ? await askStack({ ...series, name: name || series.name }) : false;
             if (stack === null) continue;
             if (stack) added.push(...await uploadStack(name || series.name, inOrder(files)));
-            else added.push(...await uploadApart(files));
+            else added.push(...await uploadApart(files, role));
         }
     } finally {
         shown.hidden = true;
@@ -42,11 +45,12 @@ export async function uploadGroups(groups) {
     return added;
 }
 
-async function uploadApart(files) {
+async function uploadApart(files, role) {
+    const query = role ? `?role=${encodeURIComponent(role)}` : "";
     const added = [];
     for (const [index, file] of files.entries()) {
         try {
-            added.push(...(await send(file, index, files.length)).images);
+            added.push(...(await send(file, index, files.length, query)).images);
         } catch (error) {
             error.message = `${file.name}: ${error.message}`;
             report(error);

@@ -10,7 +10,7 @@ import { ResultStore } from "./network.js";
 import { OrthogonalViews } from "./orthogonal.js";
 import { Pane } from "./pane.js";
 import { pictureStore } from "./picture.js";
-import { change, classes, listen, showImage, state } from "./state.js";
+import { change, classes, denoises, listen, showImage, state } from "./state.js";
 import { View } from "./view.js";
 
 export const view = new View();
@@ -55,10 +55,10 @@ export function startViewer(tab) {
         had = Boolean(state.training?.model);
     });
     listen(["labelsShown"], () => redraw("labels"));
-    listen(["labelOpacity", "overlayOpacity"], () => redraw("screen"));
+    listen(["labelOpacity", "overlayOpacity", "blend", "wipe"], () => redraw("screen"));
     listen(["project"], () => { colours = classTable(classes()); redraw("labels", "overlay"); });
     listen(["beside", "orthogonal"], arrange);
-    listen(["beside", "source"], () => {
+    listen(["beside", "source", "overlay", "project"], () => {
         find("caption").textContent = nameOf(state.source);
         find("caption-beside").textContent = nameOf(state.beside);
     });
@@ -151,13 +151,16 @@ function panes() {
 /** What a pane's overlay shows: null, or the `source` of result tiles. */
 function sourceOf(source) {
     if (state.overlay === "nothing" || !source || source === "bare") return null;
-    if (source === "live" && !state.training?.model) return null;
-    if (source === "live") return state.overlay === "probability" ? `live/probability/${state.class}` : `live/${state.overlay}`;
+    if (source !== "live") return source;
+    if (!state.training?.model) return null;
+    if (denoises()) return "live/values";
+    return state.overlay === "probability" ? `live/probability/${state.class}` : `live/${state.overlay}`;
     return source;
 }
 
 function nameOf(source) {
-    return { live: "the network as it learns", bare: "the image alone" }[source] ?? `result ${source}`;
+        const live = denoises() ? "denoised, as the network learns" : "the network as it learns";
+    return { live, bare: denoises() ? "as it was" : "the image alone" }[source] ?? `result ${source}`;
 }
 
 function newImage() {
@@ -194,12 +197,24 @@ function fitScreen() {
 
 function drawMarks(context, isMain) {
     if (state.orthogonal && isMain) drawCut(context);
+    if (denoises() && state.wipe > 0 && state.wipe < 1 && sourceOf(isMain ? state.source : state.beside)) drawWipe(context);
     if (flash) {
         const [x, y] = view.toScreen(flash.x, flash.y);
         const side = flash.size * view.scale;
         twice(context, () => context.strokeRect(x - side / 2, y - side / 2, side, side));
     }
     for (const mark of marks) mark(context, isMain);
+}
+
+/** The line between the image as it was and the denoised one. */
+function drawWipe(context) {
+    const x = state.wipe * view.width;
+    twice(context, () => {
+        context.beginPath();
+        context.moveTo(x, 0);
+        context.lineTo(x, view.height);
+        context.stroke();
+    });
 }
 
 function drawCut(context) {

@@ -350,7 +350,7 @@ impl Predictor {
         Ok(self.in_target_units(outputs))
     }
 
-    fn in_target_units(&self, mut values: Array3<f32>) -> Array3<f32> {
+    pub(super) fn in_target_units(&self, mut values: Array3<f32>) -> Array3<f32> {
         self.model.restore(&mut values);
         values
     }

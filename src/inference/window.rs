@@ -14,6 +14,23 @@ impl Predictor {
     /// # Errors
     /// [`Error::Mismatch`] for a part that is not in the image, else as [`Predictor::probabilities`].
     pub fn probabilities_in(&mut self, image: &Array3<f32>, window: &Window) -> Result<Array3<f32>> {
+        self.check_task(true)?;
+        Ok(softmax(self.outputs_in(image, window)?))
+    }
+
+    /// The predicted values in the part `window` of an image, `[channel][y][x]`, as [`Predictor::values`] gives them for the whole; only
+    /// what the part depends on is computed.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a part that is not in the image, else as [`Predictor::values`].
+    pub fn values_in(&mut self, image: &Array3<f32>, window: &Window) -> Result<Array3<f32>> {
+        self.check_task(false)?;
+        let outputs = self.outputs_in(image, window)?;
+        Ok(self.in_target_units(outputs))
+    }
+
+    /// The network's outputs in the part `window` of an image.
+    fn outputs_in(&mut self, image: &Array3<f32>, window: &Window) -> Result<Array3<f32>> {
         let (_, height, width) = image.dim();
         if window.is_empty() || !window.fits(Extent::plane(height, width)) {
             let Window { y, x, extent, .. } = window;
@@ -22,7 +39,6 @@ impl Predictor {
                 extent.x, extent.y
             )));
         }
-        self.check_task(true)?;
         let halo = self.model().architecture.halo();
         let (rows, columns) = (window.rows(), window.columns());
         let around = |part: &std::ops::Range<usize>, length: usize| {
@@ -38,7 +54,7 @@ impl Predictor {
         let top = rows.start - with_rows.start;
         let left = columns.start - with_columns.start;
         let part = s![.., top..top + window.extent.y, left..left + window.extent.x];
-        Ok(softmax(outputs.slice(part).to_owned()))
+        Ok(outputs.slice(part).to_owned())
     }
 }
 
@@ -46,7 +62,9 @@ impl Predictor {
 mod tests {
     use super::*;
     use crate::devices;
-    use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
+    use crate::network::{
+        Architecture, Class, InputNormalisation, Measure, Model, Normalisation, Task, initialise,
+    };
 
     #[test]
     fn a_part_is_what_it_is_in_the_whole() {
@@ -76,5 +94,17 @@ mod tests {
             assert!(most < 1e-5, "{window:?}: {most}");
         }
         assert!(predictor.probabilities_in(&image, &Window::plane(60..71, 0..5)).is_err());
+        // Of values the same, and neither is taken for the other.
+        let window = Window::plane(30..41, 50..63);
+        assert!(predictor.values_in(&image, &window).is_err());
+        let target = Some(Normalisation { mean: vec![5.0, 6.0], deviation: vec![2.0, 3.0] });
+        let model = Model { task: Task::Regress, target, ..predictor.model().clone() };
+        let mut predictor = Predictor::new(model, &devices::choose("cpu").unwrap(), None).unwrap();
+        let whole = predictor.values(&image).unwrap();
+        let part = predictor.values_in(&image, &window).unwrap();
+        let wanted = whole.slice(s![.., window.rows(), window.columns()]);
+        let most = part.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(most < 1e-4, "{most}");
+        assert!(predictor.probabilities_in(&image, &window).is_err());
     }
 }

@@ -456,3 +456,109 @@ fn slices_become_a_stack_that_is_cut_in_a_browser() {
     drop(browser);
     drop(server);
 }
+
+/// How much neighbours in a row differ in the middle half of a picture, on average.
+fn roughness((width, height, pixels): &(u32, u32, Vec<u8>)) -> f64 {
+    let (width, height) = (*width as usize, *height as usize);
+    let red = |y: usize, x: usize| f64::from(pixels[3 * (y * width + x)]);
+    let places = (height / 4..3 * height / 4).flat_map(|y| (width / 4..3 * width / 4).map(move |x| (y, x)));
+    let (sum, count) =
+        places.fold((0.0, 0), |(sum, count), (y, x)| (sum + (red(y, x) - red(y, x + 4)).abs(), count + 1));
+    sum / f64::from(count)
+}
+
+/// From the choice at the first start to denoised images, by mouse and buttons alone.
+#[test]
+#[ignore = "needs Chromium and ChromeDriver; tests/run.sh installs and runs it"]
+fn from_noisy_and_clean_images_to_denoised_ones_in_a_browser() {
+    let bench = Bench::new();
+    let server = bench.serve();
+    let browser = Browser::start();
+    browser.open(&server.address);
+    let is_shown = |selector: &str| {
+        browser.script(&format!("return document.querySelector('{selector}').offsetParent !== null"))
+            == json!(true)
+    };
+    assert!(is_shown("#undo") && !is_shown("#welcome input[name=welcome-learns-from]"));
+    browser.click("#welcome input[name=task][value=denoise]");
+    browser.until(30, "return document.documentElement.dataset.task === 'denoise'");
+    browser.click("#welcome input[name=welcome-learns-from][value=pairs]");
+    browser.until(30, "return document.querySelector('#role').options.length === 2");
+    browser.shot("denoise-welcome");
+    browser.click("#open-sample");
+    browser.until(60, "return document.querySelectorAll('#image-list li').length === 12");
+    if browser.script("return !document.querySelector('#tour-card').hidden") == json!(true) {
+        browser.shot("denoise-tour");
+        browser.click("#tour-end");
+    }
+    browser.click("#tab-label");
+    browser.until(30, "return document.querySelector('#sources-text').textContent.includes('6 noisy images and 6 clean images')");
+    assert!(!is_shown("#tools") && !is_shown("#undo") && is_shown("#learns-from-choices"));
+    let roles = browser
+        .script("return [...document.querySelectorAll('#image-list .role')].map((one) => one.value).join()");
+    assert_eq!(roles, "noisy,noisy,noisy,noisy,noisy,noisy,clean,clean,clean,clean,clean,clean");
+    browser.shot("denoise-images");
+    // The pointer moves the picture, and draws nothing.
+    browser.drag((500.0, 300.0), (560.0, 320.0));
+    browser.click("#zoom-fit");
+    std::thread::sleep(Duration::from_secs(1));
+    let before = browser.picture();
+
+    browser.click("#tab-train");
+    browser.click("input[name=depth][value=small]");
+    browser.click("#train");
+    let end = Instant::now() + Duration::from_secs(240);
+    let noisy = roughness(&before);
+    let mut after = browser.picture();
+    while roughness(&after) > 0.75 * noisy {
+        assert!(Instant::now() < end, "the picture becomes no clearer: {} {noisy}", roughness(&after));
+        std::thread::sleep(Duration::from_millis(500));
+        after = browser.picture();
+    }
+    browser.until(120, "return document.querySelector('#training-line').textContent.includes('PSNR')");
+    browser.shot("denoise-training");
+    browser.click("#train");
+    browser.until(60, "return document.querySelector('#training-state').textContent === 'Paused'");
+    // As it was, left of the line; and without it all of it.
+    let slide = |value: u32| {
+        browser.script(&format!("const s = document.querySelector('#wipe'); s.value = {value}; s.dispatchEvent(new Event('input'))"));
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    slide(100);
+    assert!(roughness(&browser.picture()) > 0.95 * noisy);
+    slide(50);
+    browser.shot("denoise-line");
+    slide(0);
+    browser.click("#beside option[value=bare]");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(is_shown("#picture-beside"));
+    browser.shot("denoise-beside");
+    browser.click("#beside option[value='']");
+
+    browser.click("#tab-results");
+    assert!(!is_shown("#product-classes"));
+    browser.click("#run");
+    browser.until(240, "return document.querySelector('#jobs').textContent.includes('finished')");
+    browser.until(
+        30,
+        "return document.querySelector('#predict-command').textContent.startsWith('msd-gpu predict')",
+    );
+    assert!(
+        browser
+            .script("return document.querySelector('#command').textContent")
+            .as_str()
+            .unwrap()
+            .starts_with("msd-gpu train denoise --pairs")
+    );
+    browser.click("[data-focus=look-j1]");
+    browser.until(30, "return document.querySelector('#source').value === 'j1'");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(roughness(&browser.picture()) < 0.8 * noisy);
+    browser.shot("denoise-results");
+    let links = browser
+        .script("return [...document.querySelectorAll('#jobs a')].map((link) => link.getAttribute('href'))");
+    assert_eq!(links.as_array().unwrap().len(), 6);
+    assert!(server.get("/api/journal?from=0").text().is_empty());
+    drop(browser);
+    assert_eq!(server.end(), 130);
+}

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { lossAxis, thinned } from "../../assets/portal/chart.js";
+import { decibelScale, lossAxis, thinned } from "../../assets/portal/chart.js";
 import { applyContrast, classTable, contrastTable, probabilityTable, uncertaintyTable } from "../../assets/portal/lookup.js";
+import { rolesOf, summary } from "../../assets/portal/roles.js";
 import { tableToCsv, totals } from "../../assets/portal/table.js";
 import { View, levelFor, levelsOf, tilesIn } from "../../assets/portal/view.js";
 
@@ -106,4 +107,27 @@ test("long curves are thinned without losing the end", () => {
     assert.equal(few.length, 600);
     assert.equal(few.at(-1)[0], 4999);
     assert.ok(few.every(([, , score]) => score === 0.5));
+});
+
+test("scores in decibels have an axis that holds them", () => {
+    for (const scores of [[21.3, 30.9], [25], [-3.2, -3.1]]) {
+        const axis = decibelScale(scores);
+        for (const score of scores) assert.ok(axis.share(score) >= 0 && axis.share(score) <= 1, `${score} of ${scores}`);
+        assert.deepEqual([axis.share(axis.ticks[0]), axis.share(axis.ticks[2])], [0, 1]);
+    }
+});
+
+test("a project that denoises says what there is and what is missing", () => {
+    const project = (learns_from, ...roles) => ({ task: "denoise", learns_from, images: roles.map((role) => ({ role })) });
+    assert.deepEqual(rolesOf({ task: "segment", images: [] }), []);
+    assert.equal(rolesOf(project("alone", "noisy")).length, 1);
+    assert.deepEqual(rolesOf(project("pairs")).map(([role]) => role), ["noisy", "clean"]);
+    assert.match(summary(project("pairs", "noisy")), /1 noisy image, but no clean ones/);
+    assert.match(summary(project("pairs", "noisy", "split-1", "clean")), /2 noisy images and 1 clean image\./);
+    // There is always one recording more to choose than there are.
+    assert.deepEqual(rolesOf(project("splits")).map(([role]) => role), ["split-1", "split-2"]);
+    assert.equal(rolesOf(project("splits", "split-2")).length, 3);
+    assert.equal(rolesOf(project("splits", "split-9")).length, 9);
+    assert.match(summary(project("splits", "split-1", "split-1")), /not two recordings/);
+    assert.match(summary(project("splits", "split-1", "split-2")), /^1 of recording 1, 1 of recording 2\./);
 });

@@ -124,6 +124,9 @@ pub(super) struct Finished {
     pub(super) image: String,
     /// In the folder of the job: a stack, or a folder or file of pictures.
     pub(super) labels: Option<PathBuf>,
+    /// The same of the values of a network that denoises, and how many channels these have.
+    #[serde(default)]
+    pub(super) values: Option<(PathBuf, usize)>,
 }
 
 /// An image that could not be used.

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::job::{Images, Job, State, Wish};
+use super::job::{Format, Images, Job, State, Wish};
 use super::looks::Classes;
 use super::work::{Progress, work};
 use crate::network::Model;
 use crate::portal::cache::Cache;
 use crate::portal::events::{Event, Events};
-use crate::portal::project::{Project, Seen};
+use crate::portal::project::{Project, Seen, steps_of};
+use crate::portal::tiles::Tile;
 use crate::{Error, Result};
 
 /// The model that a job applies, in its folder.
@@ -130,8 +131,12 @@ impl Jobs {
     pub(in crate::portal) fn add(&self, wish: Wish) -> Result<Option<String>> {
         let project = &self.shared.project;
         let known: Vec<String> = project.images().into_iter().map(|image| image.id).collect();
+        if project.denoises() && wish.format == Format::Png {
+            let problem = "denoised images have numbers with fractions, which PNG files cannot hold; choose tif, ome-zarr or npy";
+            return Err(Error::Mismatch(problem.into()));
+        }
         let images = match wish.images {
-            Images::All(_) => known,
+            Images::All(_) => project.images_to_work_on().into_iter().map(|image| image.id).collect(),
             Images::Named(names) => {
                 if let Some(name) = names.iter().find(|name| !known.contains(name)) {
                     let name: String = name.chars().take(40).collect();
@@ -168,7 +173,8 @@ impl Jobs {
         std::fs::create_dir_all(&folder).map_err(failed)?;
         std::fs::copy(&model, folder.join(MODEL)).map_err(failed)?;
         // By what made the model, which may have seen less than was drawn by now.
-        let seen = Seen::of(&Model::read(&folder.join(MODEL))?);
+        let model = Model::read(&folder.join(MODEL))?;
+        let seen = Seen::of(&model);
         let job = Job {
             job: name.clone(),
             kind: wish.kind,
@@ -179,8 +185,8 @@ impl Jobs {
             products: wish.products,
             format: wish.format,
             journal: seen.as_ref().map(|seen| seen.journal.clone()).unwrap_or_default(),
-            steps: seen.as_ref().map(|seen| seen.steps),
-            command: seen.map(|seen| project.command(&seen)),
+            steps: steps_of(&model).filter(|_| seen.is_some() || project.denoises()),
+            command: project.command_of(&model),
             files: Vec::new(),
             table: Vec::new(),
             finished: Vec::new(),
@@ -269,6 +275,28 @@ impl Jobs {
             }
         };
         Ok(Some(classes))
+    }
+
+    /// A tile of the values of an image by a job that denoises, as tiles of images are; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of reading the result.
+    pub(in crate::portal) fn values_tile(
+        &self,
+        name: &str,
+        image: &str,
+        slice: usize,
+        place: (u32, usize, usize),
+    ) -> Result<Option<Arc<Tile>>> {
+        let values = {
+            let jobs = self.shared.jobs();
+            let job = jobs.iter().find(|job| job.job == name);
+            let finished = job.and_then(|job| job.finished.iter().find(|finished| finished.image == image));
+            finished.and_then(|finished| finished.values.clone())
+        };
+        let Some((path, channels)) = values else { return Ok(None) };
+        let file = (self.shared.folder(name).join(path), channels);
+        self.shared.project.result_tile(image, name, &file, slice, place)
     }
 
     /// The file or folder with the classes of an image by a job; `None` where they are not there.

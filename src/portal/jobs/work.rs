@@ -128,6 +128,9 @@ fn one_image(
         .project
         .image(id)
         .ok_or_else(|| Error::Mismatch("was taken out of the project; ask again without it".into()))?;
+    let channels = ensemble.model().architecture.outputs;
+    let has_splits = ensemble.model().splits().is_some();
+    let recordings = if has_splits { shared.project.recordings_of(&image) } else { vec![image.clone()] };
     let name = name_of(&image, job, shared);
     let out = folder.join(&name);
     make_and_try(&out)?;
@@ -139,7 +142,8 @@ fn one_image(
     };
     let request = Request {
         discovery: Discovery { one_stack: image.is_of_files, ..Discovery::default() },
-        inputs: vec![image.place(shared.project.folder())],
+        // Of several recordings of the same slices the mean of what is made of each.
+        inputs: recordings.iter().map(|image| image.place(shared.project.folder())).collect(),
         destination,
         wishes: Wishes { probabilities, pages: job.format == Format::Png, ..Wishes::default() },
         procedure: Procedure::new(Cutting::default(), resumed, false, None),
@@ -148,7 +152,8 @@ fn one_image(
     prediction.prepare(ensemble)?;
     let files = prediction.files();
     prediction.run(ensemble, &mut Watching { job, progress, number })?;
-    let labels = if is_segmentation { labels_of(&files, &out, &name, job.format) } else { None };
+    let result = result_of(&files, &out, &name, job.format);
+    let (labels, values) = if is_segmentation { (result, None) } else { (None, result) };
     if let Some(labels) = &labels {
         job.table.extend(rows(&image, labels, &*progress)?);
     }
@@ -156,7 +161,11 @@ fn one_image(
     job.files.extend(
         downloads(&files, &out, &name).into_iter().map(|(name, path)| JobFile { name, path: inside(&path) }),
     );
-    job.finished.push(Finished { image: id.to_owned(), labels: labels.as_deref().map(inside) });
+    job.finished.push(Finished {
+        image: id.to_owned(),
+        labels: labels.as_deref().map(inside),
+        values: values.map(|path| (inside(&path), channels)),
+    });
     Ok(())
 }
 
@@ -173,8 +182,8 @@ fn name_of(image: &Image, job: &Job, shared: &Shared) -> String {
     if is_alone && !name.is_empty() { name } else { format!("{name}-{}", image.id) }
 }
 
-/// The stack, the picture or the folder of pictures with the classes of an image.
-fn labels_of(files: &[PathBuf], out: &Path, name: &str, format: Format) -> Option<PathBuf> {
+/// The stack, the picture or the folder of pictures with the classes of an image, or its values.
+fn result_of(files: &[PathBuf], out: &Path, name: &str, format: Format) -> Option<PathBuf> {
     let is_of_classes = |path: &&PathBuf| match format.ending() {
         Some(ending) => path.file_name().is_some_and(|file| file == format!("{name}.{ending}").as_str()),
         None => !path.to_string_lossy().ends_with("_probabilities.tif"),

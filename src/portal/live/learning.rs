@@ -1,40 +1,31 @@
 //! The thread that trains: a run that takes new labels between two steps, and shows what it has learnt.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::Start;
 use super::curve;
+use super::denoising;
 use super::gains::Gains;
 use super::labelled::{Gatherer, Labelled, Skipped};
 use super::looking::ViewPredictor;
+use super::showing::{Reporter, Shower, metric};
 use super::state::{Next, Shared};
 use crate::devices::{self, Device};
 use crate::network::{Model, TaskKind};
 use crate::training::{Prepared, Relabelled, Run, RunFolder, Session, Settings, Snapshot, StopReason};
-use crate::watcher::{Epoch, Flow, StepReport, Watcher};
 use crate::{Error, Result};
 
 /// More steps than anybody will make: a run ends when it is paused, or rests.
 const NO_END: u64 = 1 << 40;
-/// The first steps after which the network is shown; then by time.
-const FIRST_SHOWN: [u64; 4] = [5, 15, 30, 60];
-/// The shortest time between two showings, and the share of the time that showing takes at most.
-const SHOW_EVERY: Duration = Duration::from_millis(400);
-const SHOW_SHARE: u32 = 3;
-/// How long a showing takes while training goes on, and while it does not.
-const SHOWN_FOR: Duration = Duration::from_millis(150);
+/// How long a showing takes while training does not go on.
 const LOOKED_FOR: Duration = Duration::from_millis(500);
-/// A point of the curve is kept after so many steps.
-const POINT_EVERY: u64 = 20;
 /// Between two times that labels are gathered, training goes on for so many times as long as that takes.
 const GATHER_SHARE: u32 = 2;
 /// Settings that say what layers a network has.
-const LAYERS: [&str; 6] = ["depth", "width", "dilations", "boundary", "stem", "slab"];
-/// The loss that is told is the mean of so many steps.
-const LOSSES: usize = 20;
+pub(super) const LAYERS: [&str; 6] = ["depth", "width", "dilations", "boundary", "stem", "slab"];
 
 /// Does what is wanted until it is to end.
 pub(super) fn work(shared: &Shared) {
@@ -66,10 +57,13 @@ pub(super) fn work(shared: &Shared) {
                     shared.look_again();
                 }
             }
-            Next::Train(start) => match learn(shared, &start, &mut looker, &mut gatherer) {
-                Ok(()) => {}
-                Err(error) => shared.fail(error.to_string()),
-            },
+            Next::Train(start) => {
+                let learnt = match shared.project.denoises() {
+                    true => denoising::learn(shared, &start, &mut looker),
+                    false => learn(shared, &start, &mut looker, &mut gatherer),
+                };
+                learnt.unwrap_or_else(|error| shared.fail(error.to_string()));
+            }
         }
     }
 }
@@ -94,20 +88,22 @@ fn forget_last(shared: &Shared) -> Result<()> {
 }
 
 /// Shows the network of an earlier sitting.
-fn open_last(shared: &Shared, looker: &mut ViewPredictor) -> Result<()> {
+pub(super) fn open_last(shared: &Shared, looker: &mut ViewPredictor) -> Result<()> {
     let (Some(folder), _) = runs(shared) else { return Ok(()) };
     let mut model = Model::read(&folder)?;
     // As the models that a run shows say it.
     let seen = model.provenance.get("labels").and_then(|labels| labels.rsplit(", ").next());
     let seen = seen.and_then(|last| last.split_once(" from step")).map(|(seen, _)| journal_of(seen));
-    if let (Some(seen), Some(name)) = (seen, folder.file_name()) {
+    if let Some(seen) = seen {
         model.provenance.insert("journal".into(), seen);
+    }
+    if let Some(name) = folder.file_name() {
         model.provenance.insert("run".into(), name.to_string_lossy().into_owned());
     }
     let step = model.provenance.get("steps").and_then(|text| text.parse().ok()).unwrap_or(1);
     looker.update(model.clone(), &devices::choose(&shared.device)?)?;
     shared.keep(Some(model));
-    let (curve, seconds) = curve::read(&folder);
+    let (curve, seconds) = curve::read(&folder, metric(shared.project.denoises()));
     let goes_on = shared.goes_on();
     shared.report(true, |status| {
         (status.state, status.step) = (if goes_on { "starting" } else { "paused" }, step);
@@ -259,8 +255,7 @@ impl<'a> Sitting<'a> {
             prepared,
             settings: &self.settings,
             numbers: &self.numbers,
-            device: self.device,
-            looker,
+            shower: Shower::new(shared, self.device, looker),
             gatherer,
             seq,
             journal: labelled.journal(),
@@ -274,8 +269,6 @@ impl<'a> Sitting<'a> {
             rests: false,
             ends: &ends,
             gains: &gains,
-            shown: Instant::now(),
-            showing: Duration::ZERO,
         };
         let mut reporter = Reporter::new(shared, &ends, &gains);
         let run = Run::new(self.settings.clone(), prepared).on(self.device).save_in(&self.folder);
@@ -293,7 +286,7 @@ impl<'a> Sitting<'a> {
 }
 
 /// A run ends where people say so, or rests: by no limit.
-fn without_limits(settings: &mut Settings) {
+pub(super) fn without_limits(settings: &mut Settings) {
     settings.clear_limits();
     (settings.max_steps, settings.patience) = (Some(NO_END), 0);
 }
@@ -312,8 +305,7 @@ struct Drawing<'a> {
     prepared: &'a Prepared,
     settings: &'a Settings,
     numbers: &'a BTreeSet<u8>,
-    device: &'a Device,
-    looker: &'a mut ViewPredictor,
+    shower: Shower<'a>,
     gatherer: &'a mut Gatherer,
     /// The last entry of the journal that the labels follow from.
     seq: u64,
@@ -332,9 +324,6 @@ struct Drawing<'a> {
     /// Whether what is drawn ends the run, which the watcher does.
     ends: &'a Cell<bool>,
     gains: &'a RefCell<Gains>,
-    shown: Instant,
-    /// How long showing took.
-    showing: Duration,
 }
 
 impl Session for Drawing<'_> {
@@ -361,22 +350,7 @@ impl Session for Drawing<'_> {
 
     fn stepped(&mut self, step: u64, network: &mut Snapshot<'_>) -> Result<()> {
         let since = step - self.relabelled_at.min(step);
-        let is_due = self.shown.elapsed() > SHOW_EVERY.max(self.showing * SHOW_SHARE);
-        let is_searched = self.shared.is_searched();
-        if FIRST_SHOWN.contains(&since) || is_due || is_searched {
-            let start = Instant::now();
-            let mut model = network.model()?;
-            model.provenance.insert("journal".into(), self.journal.clone());
-            model.provenance.insert("run".into(), self.run.clone());
-            self.looker.update(model.clone(), self.device)?;
-            self.shared.keep(Some(model));
-            if is_searched {
-                self.shared.found(self.looker.least_sure(self.shared).map_err(|error| error.to_string()));
-            }
-            self.looker.look(self.shared, SHOWN_FOR);
-            (self.shown, self.showing) = (Instant::now(), start.elapsed());
-        }
-        Ok(())
+        self.shower.stepped(since, network, &[("journal", &self.journal), ("run", &self.run)])
     }
 }
 
@@ -415,73 +389,5 @@ impl Drawing<'_> {
             }
         });
         Ok(Some(relabelled))
-    }
-}
-
-/// Tells how training goes.
-struct Reporter<'a> {
-    shared: &'a Shared,
-    ends: &'a Cell<bool>,
-    gains: &'a RefCell<Gains>,
-    losses: VecDeque<f32>,
-    started: Instant,
-    /// Seconds of training before this sitting.
-    seconds: f64,
-    first_step: Option<u64>,
-}
-
-impl<'a> Reporter<'a> {
-    fn new(shared: &'a Shared, ends: &'a Cell<bool>, gains: &'a RefCell<Gains>) -> Self {
-        let seconds = shared.status().seconds;
-        let losses = VecDeque::new();
-        Self { shared, ends, gains, losses, started: Instant::now(), seconds, first_step: None }
-    }
-}
-
-impl Watcher for Reporter<'_> {
-    fn step(&mut self, report: &StepReport) -> Flow {
-        if report.loss.is_finite() {
-            self.losses.push_back(report.loss);
-            if self.losses.len() > LOSSES {
-                self.losses.pop_front();
-            }
-        }
-        let count = self.losses.len();
-        let loss = (count > 0).then(|| f64::from(self.losses.iter().sum::<f32>()) / count as f64);
-        loss.iter().for_each(|loss| self.gains.borrow_mut().loss(report.step, *loss));
-        let here = self.started.elapsed().as_secs_f64();
-        let is_first = self.first_step.is_none();
-        let steps = report.step - *self.first_step.get_or_insert(report.step);
-        self.shared.report(false, |status| {
-            if is_first {
-                // A run that was killed goes on from its last checkpoint.
-                status.curve.retain(|(step, ..)| *step < report.step);
-            }
-            if status.state == "starting" {
-                status.state = "running";
-            }
-            (status.step, status.loss, status.seconds) = (report.step, loss, self.seconds + here);
-            status.steps_a_second = steps as f64 / here.max(1e-3);
-            if let (Some(loss), 0) = (loss, report.step % POINT_EVERY) {
-                status.curve.push((report.step, loss, None));
-            }
-        });
-        match self.shared.goes_on() && !self.ends.get() {
-            true => Flow::Continue(()),
-            false => Flow::Break(()),
-        }
-    }
-
-    fn epoch(&mut self, epoch: &Epoch) -> Flow {
-        let score = epoch.metrics.iter().find(|(name, _)| name == "mean_iou").map(|(_, score)| *score);
-        if let Some(score) = score.filter(|score| score.is_finite()) {
-            self.gains.borrow_mut().score(epoch.step, score);
-            self.shared.report(false, |status| {
-                status.score = Some(score);
-                let loss = status.loss.unwrap_or(epoch.training_loss);
-                status.curve.push((epoch.step, loss, Some(score)));
-            });
-        }
-        Flow::Continue(())
     }
 }

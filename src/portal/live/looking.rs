@@ -13,7 +13,7 @@ use crate::Result;
 use crate::devices::Device;
 use crate::geometry::Window;
 use crate::inference::Predictor;
-use crate::network::Model;
+use crate::network::{Model, Task};
 use crate::portal::events::Event;
 use crate::portal::journal::UNLABELLED;
 use crate::portal::project::{Image, Rect, Region};
@@ -100,8 +100,8 @@ impl ViewPredictor {
         let mut left = blocks.len();
         for (_, _, block) in blocks {
             // An image that cannot be looked at, as one of other channels, does not end training.
-            match self.probabilities(shared, &block) {
-                Ok(probabilities) => self.keep(shared, &block, &probabilities),
+            match self.results(shared, &block) {
+                Ok(results) => self.keep(shared, &block, &results),
                 Err(error) => shared.report(false, |status| status.message = Some(error.to_string())),
             }
             left -= 1;
@@ -127,22 +127,33 @@ impl ViewPredictor {
         Ok(Arc::clone(&self.images[self.images.len() - 1].1))
     }
 
-    fn probabilities(&mut self, shared: &Shared, block: &Block) -> Result<Array3<f32>> {
+    /// The probabilities of a network that segments, or the values of one that denoises.
+    fn results(&mut self, shared: &Shared, block: &Block) -> Result<Array3<f32>> {
         let image = self.image(shared, &block.image, block.slice)?;
         let window = Window::plane(block.rows.clone(), block.columns.clone());
         match &mut self.predictor {
-            Some(open) => open.probabilities_in(&image, &window),
+            Some(open) => match open.model().task {
+                Task::Segment { .. } => open.probabilities_in(&image, &window),
+                Task::Regress => open.values_in(&image, &window),
+            },
             None => Ok(Array3::zeros((0, 0, 0))),
         }
     }
 
     /// Holds the tiles of a block, and tells the pages.
-    fn keep(&self, shared: &Shared, block: &Block, probabilities: &Array3<f32>) {
-        let (_, height, width) = probabilities.dim();
+    fn keep(&self, shared: &Shared, block: &Block, results: &Array3<f32>) {
+        let (_, height, width) = results.dim();
+        let is_of_values =
+            self.predictor.as_ref().is_some_and(|open| matches!(open.model().task, Task::Regress));
+        let range = shared.project.image(&block.image).map(|image| shared.project.range_of_values(&image));
         for y in (0..height).step_by(TILE) {
             for x in (0..width).step_by(TILE) {
                 let part = s![.., y..(y + TILE).min(height), x..(x + TILE).min(width)];
-                let tile = ResultTile::of(&probabilities.slice(part).to_owned(), &self.numbers, self.version);
+                let part = results.slice(part).to_owned();
+                let tile = match range.filter(|_| is_of_values) {
+                    Some(range) => ResultTile::of_values(&part, range, self.version),
+                    None => ResultTile::of(&part, &self.numbers, self.version),
+                };
                 let (ty, tx) = ((block.rows.start + y) / TILE, (block.columns.start + x) / TILE);
                 shared.put((block.image.clone(), block.slice, ty, tx), tile);
             }
@@ -175,7 +186,7 @@ impl ViewPredictor {
             let blocks = blocks_of(&whole, (image.slices, height, width));
             let blocks: Vec<Block> = blocks.into_iter().map(|(_, block)| block).collect();
             for block in spread(blocks, MOST_BLOCKS) {
-                let Ok(probabilities) = self.probabilities(shared, &block) else { continue };
+                let Ok(probabilities) = self.results(shared, &block) else { continue };
                 self.keep(shared, &block, &probabilities);
                 let (rows, columns) = (&block.rows, &block.columns);
                 let rect =

@@ -6,19 +6,23 @@
 //! - `state`: what the threads have in common.
 //! - `labelled`: labels as training takes them, and those that are set aside to score by.
 //! - `curve`: the curve of a run of an earlier server.
+//! - `denoising`: training of networks that denoise, on images as they are.
 //! - `gains`: whether training still makes the network better.
 //! - `learning`: the thread; a run that takes labels between two steps.
+//! - `showing`: what is shown and told of a run while it goes on.
 //! - `looking`: the network applied to what people look at; where it is least sure.
 //! - `repeat`: the same training once more, from the journal ([`repeat()`]).
 //! - `results`: what it gave, in tiles.
 
 mod curve;
+mod denoising;
 mod gains;
 mod labelled;
 mod learning;
 mod looking;
 mod repeat;
 mod results;
+mod showing;
 mod state;
 
 use std::path::PathBuf;
@@ -106,7 +110,7 @@ pub struct Status {
     pub steps_a_second: f64,
     /// The loss, lately.
     pub loss: Option<f64>,
-    /// The mean intersection over union on labels that were set aside.
+    /// The mean intersection over union on labels that were set aside; of networks that denoise the PSNR in decibels.
     pub score: Option<f64>,
     /// What the score is of.
     pub score_note: String,
@@ -181,7 +185,7 @@ impl Live {
         let shared = Arc::new(Shared::new(project, events, device));
         if let Some(kept) = kept(&shared.project) {
             shared.report(false, |status| status.depth = kept.depth);
-            match checked(&kept) {
+            match checked(&shared.project, &kept) {
                 _ if !shared.project.training().1 => {}
                 Ok(()) => shared.start(kept),
                 Err(error) => log::warn!("training does not go on by itself: {error}"),
@@ -207,9 +211,14 @@ impl Live {
     /// Starts training, or goes on with it.
     ///
     /// # Errors
-    /// [`Error::Setting`] for settings that cannot be used; [`Error::Output`] where they cannot be kept.
+    /// [`Error::Setting`] for settings that cannot be used; [`Error::Mismatch`] where images are missing that a denoising network could
+    /// learn from; [`Error::Output`] where it cannot be kept.
     pub fn start(&self, wish: Start) -> Result<()> {
-        checked(&wish)?;
+        checked(&self.shared.project, &wish)?;
+        if self.shared.project.denoises() {
+            // What is missing is said at once.
+            self.shared.project.training_images()?;
+        }
         self.shared.project.keep_training(wish.depth.word(), true, wish.settings.clone())?;
         self.shared.start(wish);
         Ok(())
@@ -220,7 +229,7 @@ impl Live {
     /// # Errors
     /// As [`Self::start`].
     pub fn conflict(&self, wish: &Start) -> Result<Option<String>> {
-        checked(wish)?;
+        checked(&self.shared.project, wish)?;
         let Some(kept) = kept(&self.shared.project).filter(|kept| kept != wish) else { return Ok(None) };
         if self.shared.model().is_none() && learning::runs(&self.shared).0.is_none() {
             return Ok(None);
@@ -251,6 +260,11 @@ impl Live {
         self.shared.forget();
         let project = &self.shared.project;
         project.keep_training("", false, project.settings())
+    }
+
+    /// Whether the thread trains, or is to.
+    pub fn is_busy(&self) -> bool {
+        self.shared.goes_on()
     }
 
     /// How training goes.
@@ -317,6 +331,9 @@ impl Live {
 
     /// The model file as it is now, where there is one.
     pub fn model_file(&self) -> Option<PathBuf> {
+        if self.shared.project.denoises() {
+            return denoising::model_file(&self.shared);
+        }
         let model = self.shared.model()?;
         let path = model_path(&self.shared.project, &model);
         let written = model.to_bytes().and_then(|bytes| write_bytes_atomic(&path, &bytes));
@@ -354,7 +371,10 @@ fn kept(project: &Project) -> Option<Start> {
 ///
 /// # Errors
 /// [`Error::Setting`] for settings that cannot be used.
-fn checked(wish: &Start) -> Result<()> {
+fn checked(project: &Project, wish: &Start) -> Result<()> {
+    if project.denoises() {
+        return denoising::check(wish);
+    }
     let mut settings = Settings::in_memory(TaskKind::Segment);
     settings.depth = wish.depth.layers();
     wish.settings.iter().try_for_each(|(name, text)| settings.set(name, text))?;

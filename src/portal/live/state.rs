@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::results::{Place, ResultTile, Results, Tile, What};
+use super::results::{Place, ResultTile, Results, Tile, What, values_tile};
 use super::{Start, Status, View};
 use crate::network::Model;
 use crate::portal::events::{Event, Events};
@@ -221,7 +221,11 @@ impl Shared {
         tile: (u32, usize, usize),
         what: What,
     ) -> Option<Tile> {
-        self.inner().results.tile(of, extent, tile, what)
+        if what != What::Values {
+            return self.inner().results.tile(of, extent, tile, what);
+        }
+        let known = self.inner().results.values(of, extent, tile)?;
+        values_tile(&known, extent, tile)
     }
 
     /// As [`Results::pixels`].

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Class;
+use super::purpose::{Aim, LearnsFrom, Role};
 use crate::files::{read_text, write_bytes_atomic};
 use crate::portal::journal::Shape;
 use crate::portal::tiles::ImageFile;
@@ -27,6 +28,12 @@ pub(super) struct About {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) id: String,
     pub(super) name: String,
+    /// What the project is for; those of earlier versions segment.
+    #[serde(rename = "task", default, skip_serializing_if = "is_default")]
+    pub(super) aim: Aim,
+    /// What a denoising network learns from.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) learns_from: LearnsFrom,
     /// The number of the next image: those of images that were taken out are not used again.
     pub(super) next_image: u64,
     /// Whether the network is trained while the project is open.
@@ -73,6 +80,9 @@ pub struct Image {
     pub is_of_files: bool,
     /// How it came.
     pub came: Came,
+    /// What it is among those that a denoising network learns from.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub role: Role,
     /// Columns.
     pub width: usize,
     /// Rows.
@@ -134,6 +144,11 @@ impl Image {
     }
 }
 
+/// Whether a value is what stands for it where it is left out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// 16 hexadecimal digits by chance; none where the system has no random numbers.
 fn random_id() -> String {
     let mut bytes = [0; 8];
@@ -150,6 +165,8 @@ impl About {
             version: VERSION,
             id: random_id(),
             name,
+            aim: Aim::default(),
+            learns_from: LearnsFrom::default(),
             next_image: 1,
             trains: false,
             depth: String::new(),

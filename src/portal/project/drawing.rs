@@ -27,6 +27,7 @@ impl Project {
     /// where they cannot be written.
     pub(in crate::portal) fn append(&self, tab: &str, entries: Vec<Entry>) -> Result<Done> {
         check_tab(tab)?;
+        self.check_has_labels()?;
         if entries.is_empty() || entries.len() > MOST_ENTRIES {
             return Err(Error::Mismatch(format!(
                 "there are {} entries, but wanted 1 to {MOST_ENTRIES}",

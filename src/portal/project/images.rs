@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use super::about::{Came, Image};
 use super::places::{Listing, check_upload_name};
+use super::purpose::Role;
 use super::{Project, SERVER};
 use crate::files::UnfinishedFile;
 use crate::images::{ImageSource, page_size, write_tiff_f32};
@@ -50,6 +51,15 @@ impl Project {
     /// # Errors
     /// [`Error::Input`] for what cannot be read or may not, [`Error::Mismatch`] for stacks of slices of several sizes.
     pub fn add(&self, path: &str, copy: bool) -> Result<Vec<String>> {
+        self.add_as(path, copy, None)
+    }
+
+    /// As [`Project::add`], for images of a denoising project that have this role; `None` leaves those that are there as they are.
+    ///
+    /// # Errors
+    /// As [`Project::add`]; [`Error::Mismatch`] for a role in a project that segments.
+    pub fn add_as(&self, path: &str, copy: bool, role: Option<Role>) -> Result<Vec<String>> {
+        role.map_or(Ok(()), |_| self.check_has_roles())?;
         let input = self.places.check_input(path)?;
         let mut stacks: Vec<Vec<ImageSource>> = Vec::new();
         for page in pages_of(&input, false)? {
@@ -61,7 +71,7 @@ impl Project {
         let mut ids = Vec::new();
         for stack in stacks {
             self.places.check(&stack[0].path)?;
-            ids.push(self.add_image(Place::of(&stack), stack, came(copy))?);
+            ids.push(self.add_image(Place::of(&stack), stack, came(copy), role)?);
         }
         Ok(ids)
     }
@@ -74,6 +84,9 @@ impl Project {
         const IMAGES: u64 = 4;
         const SIZE: usize = 256;
         const NOISE: f32 = 0.15;
+        if self.denoises() {
+            return self.add_noisy_sample();
+        }
         let mut ids = Vec::new();
         for seed in 1..=IMAGES {
             let path = self.folder.join(format!("images/sample-{seed}.tif"));
@@ -82,13 +95,32 @@ impl Project {
                 write_tiff_f32(&path, &image.insert_axis(ndarray::Axis(0)))?;
             }
             let pages = pages_of(&path.display().to_string(), false)?;
-            ids.push(self.add_image(Place::of(&pages), pages, Came::Copied)?);
+            ids.push(self.add_image(Place::of(&pages), pages, Came::Copied, None)?);
         }
         Ok(ids)
     }
 
-    /// Adds the image at a place, which these are the slices of.
-    pub(super) fn add_image(&self, place: Place, pages: Vec<ImageSource>, came: Came) -> Result<String> {
+    /// Adds the image at a place, which these are the slices of, with this role if there is one.
+    pub(super) fn add_image(
+        &self,
+        place: Place,
+        pages: Vec<ImageSource>,
+        came: Came,
+        role: Option<Role>,
+    ) -> Result<String> {
+        let id = self.added_image(place, pages, came, role)?;
+        // One that was there already may have another role now.
+        role.map_or(Ok(true), |role| self.set_role(&id, role))?;
+        Ok(id)
+    }
+
+    fn added_image(
+        &self,
+        place: Place,
+        pages: Vec<ImageSource>,
+        came: Came,
+        role: Option<Role>,
+    ) -> Result<String> {
         let found = Found::of(pages)?;
         let first = &found.pages[0];
         let Place { real, inside, is_of_files } = place;
@@ -121,7 +153,7 @@ impl Project {
             Came::Copied if !real.starts_with(&self.folder) && is_of_files => {
                 self.copied_files(&found.pages)?
             }
-            Came::Copied if !real.starts_with(&self.folder) => self.copied(&real)?,
+            Came::Copied if !real.starts_with(&self.folder) => self.copied(&real, role)?,
             _ => real,
         };
         let path = path.strip_prefix(&self.folder).map_or_else(|_| path.clone(), Path::to_path_buf);
@@ -142,6 +174,7 @@ impl Project {
                 inside,
                 is_of_files,
                 came,
+                role: role.unwrap_or_default(),
                 width: found.shape.width,
                 height: found.shape.height,
                 slices: found.shape.slices,
@@ -169,9 +202,20 @@ impl Project {
         free
     }
 
-    fn copied(&self, from: &Path) -> Result<PathBuf> {
+    /// As [`Self::free_name`], for an image of this role: those of each have a folder of their own, as images that belong together have the
+    /// same names.
+    fn free_name_of(&self, role: Option<Role>, name: &str) -> Result<PathBuf> {
+        let Some(role) = role else { return Ok(self.free_name(name)) };
+        let folder = self.folder.join("images").join(role.to_string());
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            Error::output(&folder, format!("the folder cannot be made: {error}")).caused_by(error)
+        })?;
+        Ok(self.free_name(&format!("{role}/{name}")))
+    }
+
+    fn copied(&self, from: &Path, role: Option<Role>) -> Result<PathBuf> {
         let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let to = self.free_name(&name);
+        let to = self.free_name_of(role, &name)?;
         copy_all(from, &to).map_err(|error| {
             Error::output(&to, format!("{} cannot be copied: {error}", from.display())).caused_by(error)
         })?;
@@ -182,9 +226,14 @@ impl Project {
     ///
     /// # Errors
     /// [`Error::Mismatch`] for what is no name of an image; [`Error::Output`].
-    pub(in crate::portal) fn begin_upload(&self, name: &str) -> Result<(UnfinishedFile, PathBuf)> {
+    pub(in crate::portal) fn begin_upload(
+        &self,
+        name: &str,
+        role: Option<Role>,
+    ) -> Result<(UnfinishedFile, PathBuf)> {
         check_upload_name(name)?;
-        let path = self.free_name(name);
+        role.map_or(Ok(()), |_| self.check_has_roles())?;
+        let path = self.free_name_of(role, name)?;
         Ok((UnfinishedFile::create(&path)?, path))
     }
 
@@ -192,10 +241,15 @@ impl Project {
     ///
     /// # Errors
     /// As [`Project::add`].
-    pub(in crate::portal) fn end_upload(&self, file: UnfinishedFile, path: &Path) -> Result<Vec<String>> {
+    pub(in crate::portal) fn end_upload(
+        &self,
+        file: UnfinishedFile,
+        path: &Path,
+        role: Option<Role>,
+    ) -> Result<Vec<String>> {
         file.done()?;
         let added = pages_of(&path.display().to_string(), false)
-            .and_then(|pages| self.add_image(Place::of(&pages), pages, Came::Uploaded));
+            .and_then(|pages| self.add_image(Place::of(&pages), pages, Came::Uploaded, role));
         if added.is_err() {
             std::fs::remove_file(path).ok();
         }
@@ -238,7 +292,7 @@ pub(super) fn came(copy: bool) -> Came {
 
 impl Place {
     /// That of the stack that these are the slices of, in one file.
-    fn of(pages: &[ImageSource]) -> Self {
+    pub(super) fn of(pages: &[ImageSource]) -> Self {
         let Some(first) = pages.first() else { return Self::default() };
         let inside =
             first.place().1.strip_prefix(&*first.path.to_string_lossy()).unwrap_or_default().to_owned();

@@ -1,5 +1,6 @@
 //! Tiles, labels and strokes, for pages.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ndarray::{Array2, Array3};
@@ -7,7 +8,7 @@ use ndarray::{Array2, Array3};
 use super::{Image, Project, Rect, Region, Run};
 use crate::geometry::Window;
 use crate::portal::journal::{History, UNLABELLED};
-use crate::portal::tiles::{Axis, Tile};
+use crate::portal::tiles::{Axis, ImageFile, Tile};
 use crate::{Error, Result};
 
 /// An entry that paints a slice.
@@ -58,6 +59,32 @@ impl Project {
         let Some(image) = self.image(id) else { return Ok(None) };
         let tile = self.tiles.tile(&image.file(&self.folder), slice, level, ty, tx)?;
         Ok(tile.map(|tile| (tile, image)))
+    }
+
+    /// A tile of what the job `job` has made of an image, in the file at `path` with so many `channels`; `None` where there is no such image, slice or tile.
+    ///
+    /// # Errors
+    /// Those of reading the file.
+    pub(in crate::portal) fn result_tile(
+        &self,
+        id: &str,
+        job: &str,
+        (path, channels): &(PathBuf, usize),
+        slice: usize,
+        (level, ty, tx): (u32, usize, usize),
+    ) -> Result<Option<Arc<Tile>>> {
+        let Some(image) = self.image(id) else { return Ok(None) };
+        // An image of its own, that is shown as the one it was made of.
+        let (lowest, highest) = self.range_of_values(&image);
+        let file = ImageFile {
+            id: format!("{job}/{id}"),
+            place: path.display().to_string(),
+            channels: *channels,
+            lowest,
+            highest,
+            ..image.file(&self.folder)
+        };
+        self.tiles.tile(&file, slice, level, ty, tx)
     }
 
     /// A cut through an image; `None` where there is none.

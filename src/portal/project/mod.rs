@@ -3,8 +3,11 @@
 //! - `again`: how a model of the page is made again.
 //! - `about`: `project.toml`: the name, the images and the settings ([`Image`]).
 //! - `places`: which folders images may be taken from.
+//! - `purpose`: whether images are segmented or denoised, and what a denoising network learns from.
 //! - `images`: images that are added and taken out. `stacks`: those whose slices are files.
 //! - `drawing`: entries that are added to the journal, undo, redo and classes.
+//! - `sample`: made-up images for a project that denoises.
+//! - `training_images`: the images that a denoising network learns from, as training names them.
 //! - `looking`: tiles, labels and strokes, for pages.
 //! - `planes`: the labels of all slices at one moment, for training.
 //! - `exchange`: labels to files. `imports`: labels from files, and which class each value stands for.
@@ -21,7 +24,10 @@ mod looking;
 mod pixels;
 mod places;
 mod planes;
+mod purpose;
+mod sample;
 mod stacks;
+mod training_images;
 mod written;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -31,11 +37,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ndarray::Array2;
 
 pub use about::{Came, Image};
-pub(in crate::portal) use again::Seen;
+pub(in crate::portal) use again::{Seen, steps_of};
 pub(in crate::portal) use drawing::{Done, SERVER};
 pub(in crate::portal) use imports::{Laid, Meanings, meanings};
 pub use looking::Painted;
 pub(in crate::portal) use planes::Planes;
+pub use purpose::{Aim, LearnsFrom, Role};
+pub(in crate::portal) use training_images::TrainingImages;
 
 use about::About;
 use places::Places;
@@ -161,6 +169,12 @@ impl Project {
         }
         stacks::remove_left(&folder);
         remove_unfinished(&folder);
+        // Images of the roles of a denoising project have folders of their own.
+        for role in std::fs::read_dir(folder.join("images")).into_iter().flatten().flatten() {
+            if role.file_type().is_ok_and(|kind| kind.is_dir()) {
+                remove_unfinished(role.path());
+            }
+        }
         let file = folder.join("project.toml");
         let about = if is_new {
             let name = folder

@@ -33,8 +33,10 @@ impl Project {
     /// copied into the project. Gives its name in the project.
     ///
     /// # Errors
-    /// [`Error::Input`] for what cannot be read or may not, is no folder, or holds stacks; [`Error::Mismatch`] for slices of several sizes.
+    /// [`Error::Input`] for what cannot be read or may not, is no folder, or holds stacks; [`Error::Mismatch`] for slices of several sizes, and
+    /// in a project that denoises.
     pub fn add_files_as_stack(&self, path: &str, copy: bool) -> Result<String> {
+        self.check_takes_stacks()?;
         let input = self.places.check_input(path)?;
         let named = Path::new(&input);
         if named.is_file() || is_array_folder(named) {
@@ -47,7 +49,7 @@ impl Project {
             self.places.check(&page.path)?;
         }
         let place = Place { real: named.to_path_buf(), inside: String::new(), is_of_files: true };
-        self.add_image(place, pages, came(copy))
+        self.add_image(place, pages, came(copy), None)
     }
 
     /// Copies the files of a stack into a folder of the project; gives that.
@@ -74,6 +76,7 @@ impl Project {
     /// # Errors
     /// [`Error::Mismatch`] for what is no name of an image or no key, and for very many slices; [`Error::Output`].
     pub(in crate::portal) fn begin_slice(&self, key: &str, name: &str) -> Result<UnfinishedFile> {
+        self.check_takes_stacks()?;
         check_upload_name(name)?;
         let folder = self.sent(key)?;
         std::fs::create_dir_all(&folder).map_err(|error| {
@@ -106,7 +109,7 @@ impl Project {
             })?;
             let place = Place { real: folder.clone(), inside: String::new(), is_of_files: true };
             let added = pages_of(&folder.display().to_string(), true)
-                .and_then(|pages| self.add_image(place, pages, Came::Uploaded));
+                .and_then(|pages| self.add_image(place, pages, Came::Uploaded, None));
             if added.is_err() {
                 std::fs::remove_dir_all(&folder).ok();
             }
@@ -128,6 +131,15 @@ impl Project {
             std::fs::remove_dir_all(&sent).map_err(|error| {
                 Error::output(&sent, format!("cannot be removed: {error}")).caused_by(error)
             })?;
+        }
+        Ok(())
+    }
+
+    /// A network that denoises learns from files as training names them, each of which is an image.
+    fn check_takes_stacks(&self) -> Result<()> {
+        if self.denoises() {
+            let problem = "in a project that denoises each file is an image; add the folder, or its files, without `stack`";
+            return Err(Error::Mismatch(problem.into()));
         }
         Ok(())
     }

@@ -345,15 +345,15 @@ fn uploads_that_are_no_images_do_not_stay() {
     let project = open(folder.path());
     let bytes = std::fs::read(folder.path().join("data/a.png")).unwrap();
     for name in ["a.png", "a.png"] {
-        let (file, path) = project.begin_upload(name).unwrap();
+        let (file, path) = project.begin_upload(name, None).unwrap();
         file.file().write_all(&bytes).unwrap();
-        project.end_upload(file, &path).unwrap();
+        project.end_upload(file, &path, None).unwrap();
     }
-    let (file, path) = project.begin_upload("b.png").unwrap();
+    let (file, path) = project.begin_upload("b.png", None).unwrap();
     file.file().write_all(b"\x89PNG\r\n\x1a\nnothing").unwrap();
-    assert!(project.end_upload(file, &path).is_err());
-    drop(project.begin_upload("c.png").unwrap());
-    assert!(project.begin_upload("../c.png").is_err());
+    assert!(project.end_upload(file, &path, None).is_err());
+    drop(project.begin_upload("c.png", None).unwrap());
+    assert!(project.begin_upload("../c.png", None).is_err());
     let mut names: Vec<_> = std::fs::read_dir(project.folder().join("images"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -395,11 +395,11 @@ fn two_files_of_one_name_that_come_at_once_both_stay() {
     let folder = data();
     let project = open(folder.path());
     let bytes = std::fs::read(folder.path().join("data/a.png")).unwrap();
-    let (one, one_path) = project.begin_upload("a.png").unwrap();
-    let (two, two_path) = project.begin_upload("a.png").unwrap();
+    let (one, one_path) = project.begin_upload("a.png", None).unwrap();
+    let (two, two_path) = project.begin_upload("a.png", None).unwrap();
     for (file, path) in [(one, one_path), (two, two_path)] {
         file.file().write_all(&bytes).unwrap();
-        project.end_upload(file, &path).unwrap();
+        project.end_upload(file, &path, None).unwrap();
     }
     let paths: Vec<_> = project.images().into_iter().map(|image| image.path).collect();
     assert_eq!(paths, [PathBuf::from("images/a.png"), PathBuf::from("images/a-2.png")]);

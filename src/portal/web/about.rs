@@ -13,7 +13,7 @@ use super::drawing::{TAB, told};
 use super::{App, AppState};
 use crate::portal::events::Event;
 use crate::portal::journal::{ClassChange, Entry};
-use crate::portal::project::Image;
+use crate::portal::project::{Aim, Image, LearnsFrom};
 use crate::settings::ValueKind;
 use crate::training::Settings;
 
@@ -46,6 +46,7 @@ fn described(app: &App) -> Value {
                 "high": image.high,
                 "labelled": labelled,
                 "key": image.key(project.folder()),
+                "role": image.role,
             })
         })
         .collect();
@@ -54,9 +55,12 @@ fn described(app: &App) -> Value {
         json!({ "id": id, "name": name, "width": width, "height": height, "slices": slices })
     };
     let taken_out: Vec<Value> = project.taken_out().into_iter().map(facts).collect();
+    let (aim, learns_from) = project.purpose();
     json!({
         "id": project.id(),
         "name": project.name(),
+        "task": aim,
+        "learns_from": project.denoises().then_some(learns_from),
         "folder": project.folder().display().to_string(),
         "journal": { "seq": seq, "hash": hash },
         "classes": project.classes(),
@@ -69,17 +73,33 @@ fn described(app: &App) -> Value {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Name {
-    name: String,
+struct ProjectChanges {
+    name: Option<String>,
+    task: Option<Aim>,
+    learns_from: Option<LearnsFrom>,
 }
 
 /// `PATCH /api/project`.
 pub(super) async fn rename(State(app): AppState, body: Bytes) -> Answer {
-    let Name { name } = parsed(&body)?;
+    let ProjectChanges { name, task, learns_from } = parsed(&body)?;
+    if (&name, task, learns_from) == (&None, None, None) {
+        return Err(Problem::bad("there is nothing to change; wanted name, task or learns_from"));
+    }
     blocking(move || {
-        app.project.rename(&name)?;
+        let project = &app.project;
+        if task.is_some() || learns_from.is_some() {
+            if app.live.is_busy() {
+                return Err(Problem::conflict(
+                    "the network is trained now; pause it before you change what it learns from",
+                ));
+            }
+            project.set_purpose(task.unwrap_or(project.purpose().0), learns_from)?;
+        }
+        name.as_deref().map_or(Ok(()), |name| project.rename(name))?;
         app.events.send(&Event::Project {});
-        Ok(as_json(&json!({ "name": name })))
+        let (aim, learns_from) = project.purpose();
+        let learns_from = project.denoises().then_some(learns_from);
+        Ok(as_json(&json!({ "name": project.name(), "task": aim, "learns_from": learns_from })))
     })
     .await
 }

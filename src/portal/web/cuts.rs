@@ -82,7 +82,7 @@ pub(super) async fn layer(
     Query(shown): Query<Shown>,
 ) -> Answer<Response> {
     let cut = Cut { axis: axis(&name)?, at: number(&at)?, level: number(&level)? };
-    let what = shown.what()?;
+    let what = shown.what(&app)?;
     blocking(move || {
         let image = app.project.image(&id).ok_or_else(|| Problem::missing("image"))?;
         let side = cut.side(&image)?.ok_or_else(|| Problem::missing("cut"))?;

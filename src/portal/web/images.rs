@@ -13,7 +13,7 @@ use super::answers::{Answer, Problem, as_json, blocking, number, numbers, parsed
 use super::drawing::{TAB, told};
 use super::{App, AppState, cuts};
 use crate::portal::events::Event;
-use crate::portal::project::Image;
+use crate::portal::project::{Image, Role};
 use crate::portal::tiles::Tile;
 
 #[derive(Deserialize)]
@@ -24,6 +24,8 @@ struct Named {
     copy: bool,
     #[serde(default)]
     stack: bool,
+    #[serde(default)]
+    role: Option<Role>,
 }
 
 #[derive(Deserialize)]
@@ -39,11 +41,11 @@ pub(super) struct Version {
 
 /// `POST /api/images`.
 pub(super) async fn add(State(app): AppState, body: Bytes) -> Answer {
-    let Named { path, copy, stack } = parsed(&body)?;
+    let Named { path, copy, stack, role } = parsed(&body)?;
     blocking(move || {
         let images = match stack {
             true => app.project.add_files_as_stack(&path, copy).map(|id| vec![id]),
-            false => app.project.add(&path, copy),
+            false => app.project.add_as(&path, copy, role),
         };
         // Some may be in when the next one is none.
         app.events.send(&Event::Project {});
@@ -81,16 +83,30 @@ pub(super) async fn remove(State(app): AppState, Path(id): Path<String>) -> Answ
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Changes {
-    removed: bool,
+    removed: Option<bool>,
+    role: Option<Role>,
     #[serde(default)]
     tab: Option<String>,
 }
 
-/// `PATCH /api/images/ID`: takes an image out, or puts it back.
+/// `PATCH /api/images/ID`: takes an image out, or puts it back, or gives it another role.
 pub(super) async fn change(State(app): AppState, Path(id): Path<String>, body: Bytes) -> Answer {
     let changes: Changes = parsed(&body)?;
     let tab = changes.tab.unwrap_or_else(|| TAB.to_owned());
-    blocking(move || removed(&app, &tab, &id, changes.removed)).await
+    blocking(move || {
+        if let Some(role) = changes.role {
+            if !app.project.set_role(&id, role)? {
+                return Err(Problem::missing("image"));
+            }
+            app.events.send(&Event::Project {});
+        }
+        match (changes.removed, changes.role) {
+            (Some(out), _) => removed(&app, &tab, &id, out),
+            (None, Some(role)) => Ok(as_json(&json!({ "role": role }))),
+            (None, None) => Err(Problem::bad("there is nothing to change; wanted removed or role")),
+        }
+    })
+    .await
 }
 
 fn removed(app: &App, tab: &str, id: &str, removed: bool) -> Answer {

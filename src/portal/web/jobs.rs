@@ -54,6 +54,11 @@ pub(super) async fn tile(
 ) -> Answer<Response> {
     let (slice, place) = (number(&slice)?, place(&level, &ty, &tx)?);
     blocking(move || {
+        if app.project.denoises() {
+            let tile =
+                app.jobs.values_tile(&job, &id, slice, place)?.ok_or_else(|| Problem::missing("tile"))?;
+            return Ok(numbers(tile.bytes.clone(), tile.height, tile.width, tile.channels));
+        }
         let tile = app.jobs.tile(&job, &id, slice, place)?;
         let (values, height, width) = tile.ok_or_else(|| Problem::missing("tile"))?;
         Ok(numbers(values, height, width, 1))

@@ -17,7 +17,7 @@ use super::AppState;
 use super::answers::{Answer, Problem, as_json, blocking, parsed};
 use super::drawing::{TAB, told};
 use crate::portal::events::Event;
-use crate::portal::project::{Laid, Meanings, meanings};
+use crate::portal::project::{Laid, Meanings, Role, meanings};
 
 /// Most bytes of an image.
 const MOST_IMAGE_BYTES: u64 = 64 << 30;
@@ -105,18 +105,20 @@ fn failed(error: &std::io::Error) -> Problem {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Slice {
+pub(super) struct As {
     stack: Option<String>,
+    role: Option<String>,
 }
 
-/// `PUT /api/upload/NAME`, or with `?stack=KEY` a slice of a stack of which more are to come.
+/// `PUT /api/upload/NAME?role=clean`, or with `?stack=KEY` a slice of a stack of which more are to come.
 pub(super) async fn upload(
     State(app): AppState,
     Path(name): Path<String>,
-    Query(Slice { stack }): Query<Slice>,
+    Query(As { stack, role }): Query<As>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
+    let role = role.map(|role| role.parse::<Role>()).transpose()?;
     let project = app.project.clone();
     if let Some(key) = stack {
         let file = blocking(move || Ok(project.begin_slice(&key, &name)?)).await?;
@@ -127,10 +129,10 @@ pub(super) async fn upload(
         })
         .await;
     }
-    let (file, path) = blocking(move || Ok(project.begin_upload(&name)?)).await?;
+    let (file, path) = blocking(move || Ok(project.begin_upload(&name, role)?)).await?;
     receive(body, &headers, MOST_IMAGE_BYTES, file.file(), app.project.folder()).await?;
     blocking(move || {
-        let images = app.project.end_upload(file, &path)?;
+        let images = app.project.end_upload(file, &path, role)?;
         app.events.send(&Event::Project {});
         Ok(as_json(&json!({ "images": images })))
     })

@@ -161,6 +161,7 @@ pub(super) async fn labels(State(app): AppState, Query(Format { format }): Query
     };
     blocking(move || {
         let project = &app.project;
+        project.check_has_labels()?;
         let mut archive = Archive::new(project)?;
         let mut classes = csv::Writer::from_writer(Vec::new());
         let unwritten = |_| failed(&std::io::Error::other("the list of classes"));

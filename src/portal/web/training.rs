@@ -8,11 +8,10 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::AppState;
 use super::answers::{Answer, Problem, as_json, blocking, number, numbers, parsed, place};
+use super::{App, AppState};
 use crate::network::Model;
 use crate::portal::live::{Depth, Start, View, What};
-use crate::portal::project::Seen;
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
@@ -80,7 +79,7 @@ pub(super) async fn look(State(app): AppState, body: Bytes) -> Answer {
 
 /// `POST /api/least-sure`.
 pub(super) async fn least_sure(State(app): AppState) -> Answer {
-    blocking(move || match app.live.least_sure()? {
+    blocking(move || match app.project.check_has_labels().and_then(|()| app.live.least_sure())? {
         None => Err(Problem::conflict("the network has not looked at anything yet; train it first")),
         Some((region, uncertainty)) => {
             let mut answer = serde_json::to_value(&region).unwrap_or_default();
@@ -92,7 +91,7 @@ pub(super) async fn least_sure(State(app): AppState) -> Answer {
     .await
 }
 
-/// What is shown of a result: `?what=classes`, `uncertainty`, or `probability` with `&class=`.
+/// What is shown of a result: `?what=classes`, `uncertainty`, or `probability` with `&class=`; of a network that denoises, `values`.
 #[derive(Deserialize)]
 pub(super) struct Shown {
     what: Option<String>,
@@ -102,12 +101,16 @@ pub(super) struct Shown {
 impl Shown {
     /// # Errors
     /// For what there is not to be shown.
-    pub(super) fn what(&self) -> Answer<What> {
+    pub(super) fn what(&self, app: &App) -> Answer<What> {
         match (self.what.as_deref(), self.class) {
+            (None, _) if app.project.denoises() => Ok(What::Values),
             (None | Some("classes"), _) => Ok(What::Classes),
+            (Some("values"), _) => Ok(What::Values),
             (Some("uncertainty"), _) => Ok(What::Uncertainty),
             (Some("probability"), Some(class)) => Ok(What::Probability(class)),
-            _ => Err(Problem::bad("`what` must be classes, uncertainty, or probability with a `class`")),
+            _ => Err(Problem::bad(
+                "`what` must be classes, uncertainty, values, or probability with a `class`",
+            )),
         }
     }
 }
@@ -118,25 +121,29 @@ pub(super) async fn tile(
     Path((id, slice, level, ty, tx)): Path<(String, String, String, String, String)>,
     Query(shown): Query<Shown>,
 ) -> Answer<Response> {
-    let (slice, (level, ty, tx), what) = (number(&slice)?, place(&level, &ty, &tx)?, shown.what()?);
+    let (slice, (level, ty, tx), what) = (number(&slice)?, place(&level, &ty, &tx)?, shown.what(&app)?);
     blocking(move || {
         let tile = app.live.result_tile(&id, slice, level, ty, tx, what)?;
         let tile = tile.ok_or_else(|| Problem::missing("tile"))?;
-        let mut answer = numbers(tile.values, tile.height, tile.width, 1);
+        let mut answer = numbers(tile.values, tile.height, tile.width, tile.channels);
         answer.headers_mut().insert("x-version", tile.version.into());
         Ok(answer)
     })
     .await
 }
 
-/// `GET /api/command`: the command that makes the model again.
+/// `GET /api/command`: the command that makes the model again, and in projects that denoise the one that applies it.
 pub(super) async fn command(State(app): AppState) -> Answer {
     blocking(move || {
         let missing = || Problem::missing("network yet; train one first");
         // The file is written, so that there is a model to make again.
         let file = app.live.model_file().ok_or_else(missing)?;
-        let seen = Seen::of(&Model::read(&file)?).ok_or_else(missing)?;
-        Ok(as_json(&json!({ "command": app.project.command(&seen) })))
+        let model = Model::read(&file)?;
+        let mut answer = json!({ "command": app.project.command_of(&model).ok_or_else(missing)? });
+        if app.project.denoises() {
+            answer["predict"] = app.project.predict_command(&model).into();
+        }
+        Ok(as_json(&answer))
     })
     .await
 }
