@@ -28,6 +28,8 @@ mod memory;
 mod models;
 #[path = "commands/names.rs"]
 mod names;
+#[path = "commands/ome.rs"]
+mod ome;
 #[path = "commands/optimisation.rs"]
 mod optimisation;
 #[path = "commands/predict.rs"]

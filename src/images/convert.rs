@@ -109,7 +109,7 @@ pub fn convert(
     if let Some(size) = &wishes.voxel_size {
         layout = layout.with_voxel_size(Some(size.clone().checked()?));
     }
-    let says_nothing = z == 1 && layout.voxel_size().is_none() && layout.space().is_none();
+    let says_nothing = z == 1 && !layout.says_something();
     let new = NewStack {
         channels: if wishes.labels { 1 } else { first.channels },
         layout: (!says_nothing).then_some(layout),

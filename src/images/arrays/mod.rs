@@ -47,6 +47,7 @@ pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(super) use raw::RawFormat;
 pub(super) use zarr::crc32c;
 
+use super::annotations::Annotations;
 use super::source::SampleType;
 use super::space::Space;
 use super::volume::VoxelSize;
@@ -72,6 +73,8 @@ pub(super) struct ArrayLayout {
     pub(super) space: Option<Space>,
     /// The file that its numbers are in, where a link has led there from the one that was named.
     pub(super) linked_file: Option<PathBuf>,
+    /// What the file says of its channels, of time and of depth.
+    pub(super) annotations: Annotations,
 }
 
 impl ArrayLayout {
@@ -86,6 +89,7 @@ impl ArrayLayout {
             voxel_size: None,
             space: None,
             linked_file: None,
+            annotations: Annotations::default(),
         }
     }
 }
