@@ -35,7 +35,7 @@ def packed(folder):
 
 
 def write_tests():
-    for reader, kind in [("hdf5", "hdf5"), ("mrc", "mrc"), ("nifti", "nifti"), ("npy", "npy")]:
+    for reader, kind in [("hdf5", "hdf5"), ("mrc", "mrc"), ("nifti", "nifti"), ("npy", "npy"), ("tiff", "tiff")]:
         for path in (TESTS / "corpus" / kind).iterdir():
             if path.is_file():
                 keep(reader, path.name, path.read_bytes())

@@ -34,6 +34,8 @@ mod ome;
 mod optimisation;
 #[path = "commands/predict.rs"]
 mod predict;
+#[path = "commands/pyramids.rs"]
+mod pyramids;
 #[path = "commands/ranks.rs"]
 mod ranks;
 #[path = "commands/results.rs"]

@@ -104,6 +104,8 @@ pub struct ImageSource {
     pub(super) slab: Option<Slab>,
     /// Where it is the mean of several images, which; all else is about the first one.
     pub(super) averaged: Option<Averaged>,
+    /// Of a smaller level of a pyramid of pages, how many rows and columns the finest one has.
+    pub(super) finest: Option<(usize, usize)>,
     /// Where it is computed from another image, from which; all else but the size is about that one.
     pub(super) derived: Option<Arc<Derived>>,
 }

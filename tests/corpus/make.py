@@ -2,7 +2,7 @@
 
     python make.py [FOLDER]
 
-Needs numpy, h5py, hdf5plugin, mrcfile and nibabel. What each file holds is said by `numbers`: number `n` of an array, the last axis
+Needs numpy, h5py, hdf5plugin, mrcfile, nibabel and tifffile. What each file holds is said by `numbers`: number `n` of an array, the last axis
 fastest, is `n * 7 % 251` in its own type.
 """
 
@@ -16,6 +16,7 @@ import hdf5plugin
 import mrcfile
 import nibabel
 import numpy as np
+import tifffile
 
 FOLDER = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
 
@@ -134,6 +135,27 @@ def write_packed():
         for name, filter in filters.items():
             file.create_dataset(name, data=numbers((2, 17, 21), "u2"), chunks=(1, 17, 21), **filter)
         file.create_dataset("deep", data=numbers((2, 17, 21), "f8"), chunks=(1, 17, 21), **hdf5plugin.Bitshuffle())
+def write_tiff():
+    """Pyramids: smaller versions of pages in directories below theirs, as OME-TIFF has them, and in pages behind the first one."""
+    sizes = dict(PhysicalSizeX=0.5, PhysicalSizeXUnit="\u00b5m", PhysicalSizeY=0.25, PhysicalSizeYUnit="\u00b5m")
+
+    def pyramid(name, array, metadata, levels, **options):
+        options = dict(tile=(16, 16), **options)
+        with tifffile.TiffWriter(place("tiff", name), ome=True) as file:
+            file.write(array, subifds=levels, metadata=metadata, **options)
+            for level in range(levels):
+                by = 2 ** (level + 1)
+                file.write(array[..., ::by, ::by] if "photometric" not in options else array[::by, ::by], subfiletype=1, **options)
+
+    channels = dict(axes="CYX", Channel={"Name": ["DAPI", "GFP"]}, **sizes)
+    pyramid("channels.ome.tif", numbers((2, 35, 48), "u2"), channels, 2)
+    pyramid("slices.ome.tif", numbers((3, 35, 48), "u1"), dict(axes="ZYX", PhysicalSizeZ=2, **sizes), 1)
+    pyramid("colours.ome.tif", numbers((35, 48, 3), "u1"), dict(axes="YXS"), 1, photometric="rgb")
+    for name, kind in [("pages.tif", 1), ("plain_pages.tif", 0)]:
+        with tifffile.TiffWriter(place("tiff", name)) as file:
+            for level in range(3):
+                by = 2**level
+                file.write(numbers((35, 48), "u2")[::by, ::by], subfiletype=kind if level else 0, metadata=None)
 
 
 def write_links():
@@ -238,3 +260,4 @@ if __name__ == "__main__":
     write_mrc()
     write_nifti()
     write_npy()
+    write_tiff()

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::levels::frame;
 use super::metadata;
-use super::pages::frame;
+use super::ome::{self, OmePlanes};
 use super::voxel::{first_page, of_page};
 use crate::images::annotations::Annotations;
 use crate::images::label_format::LabelFormat;
@@ -50,7 +51,9 @@ impl StackLayout {
     /// That of the TIFF file which holds `count` images, of which `image` is one; as [`StackLayout::slices`] where the file
     /// says nothing, or something that does not fit.
     pub fn of(image: &ImageSource, count: usize) -> Self {
-        Self::of_file(image, count).finer(image.fineness())
+        let layout = Self::of_file(image, count).finer(image.fineness());
+        let voxel_size = layout.voxel_size.map(|size| image.at_level(size));
+        Self { voxel_size, ..layout }
     }
 
     /// That of these images of one stack, the first of which comes first: where they are every second slice of their array, they are twice as

@@ -2,6 +2,7 @@
 //!
 //! - `directory`: where the pages of a file begin. `tags`: what the tags of a page hold.
 //! - `metadata`: what ImageJ, OME-TIFF and tifffile say of pages that belong together.
+//! - `levels`: smaller versions of pages.
 //! - `pages`: which images a file holds, of its pages.
 //! - `ome`: what OME-XML says of channels and time, and that of a written stack.
 //! - `voxel`: how large a pixel is. `layout`: how the planes of a stack lie, and how a written stack says so.
@@ -14,6 +15,7 @@
 
 mod directory;
 mod layout;
+mod levels;
 mod metadata;
 mod numbers;
 mod ome;
