@@ -72,6 +72,20 @@ def write_hdf5():
         layout[:] = h5py.VirtualSource(file["raw"])[0]
         file.create_virtual_dataset("virtual", layout)
         file["complex"] = numbers((4, 5), "c8")
+    with hdf5("kinds.h5") as file:
+        # What is no array of numbers, beside one that is.
+        file["entry/data"] = numbers((2, 3, 4))
+        file["texts"] = np.array([[b"ab", b"cd"], [b"e", b"f"]])
+        file.create_dataset("words", data=np.array([["ab", "c"], ["e", "f"]], dtype=object), dtype=h5py.string_dtype())
+        file["records"] = np.zeros((30, 40), dtype=[("red", "u1"), ("green", "u1")])
+        file["complex"] = np.zeros((30, 4, 5), "c8")
+        file.create_dataset("references", data=np.full((3, 2), file["entry"].ref, dtype=h5py.ref_dtype), dtype=h5py.ref_dtype)
+        file["bytes"] = np.zeros((3, 4), "V7")
+        file.create_dataset("lists", (3, 4), dtype=h5py.vlen_dtype("u2"))
+        file.create_dataset("arrays", (3, 4), dtype=np.dtype("(2,3)u2"))
+        file["long"] = np.zeros((3, 4), np.longdouble)
+        file["type"] = np.dtype("u2")
+        file["nothing"] = h5py.Empty("f4")
     with h5py.File(place("hdf5", "newest.h5"), "w", libver="latest") as file:
         file.create_dataset("data", data=numbers((5, 7, 4)), chunks=(2, 4, 3), compression="gzip")
     with hdf5("btree2.h5", libver="v114") as file:

@@ -121,6 +121,8 @@ fn hdf5_datasets_are_read_however_they_are_stored() {
     assert_eq!(of("several.h5:lzf"), (0..200).map(|n| (n % 50 % 9) as f64).collect::<Vec<_>>());
     assert_eq!(of("several.h5:noise").len(), 64);
     assert_eq!(of("compact.h5"), numbers(20));
+    // The only dataset of numbers, beside what is none and larger.
+    assert_eq!(of("kinds.h5"), numbers(24));
     let mut holes = vec![-3.0; 48];
     holes[3 * 8 + 5] = 9.0;
     assert_eq!(of("several.h5:holes"), holes);
@@ -132,7 +134,17 @@ fn hdf5_datasets_that_are_not_read_say_so() {
         ("several.h5", "that may be meant; name one behind a colon"),
         ("several.h5:unwritten", "nothing was written"),
         ("several.h5:virtual", "virtual dataset"),
-        ("several.h5:complex", "something else than plain numbers"),
+        ("several.h5:complex", "holds complex numbers; wanted whole numbers or floats"),
+        ("kinds.h5:texts", "holds texts;"),
+        ("kinds.h5:words", "holds texts;"),
+        ("kinds.h5:records", "holds records of several fields;"),
+        ("kinds.h5:references", "holds references"),
+        ("kinds.h5:bytes", "holds bytes of which"),
+        ("kinds.h5:lists", "holds lists of different lengths;"),
+        ("kinds.h5:arrays", "holds arrays in each of its elements;"),
+        ("kinds.h5:long", "holds numbers of a type that is not read;"),
+        ("kinds.h5:type", "holds no dataset '/type'"),
+        ("kinds.h5:nothing", "a dataset of 0 axes"),
         ("several.h5:nothing", "holds no dataset '/nothing'"),
         ("btree2.h5", "version 2 B-tree"),
         ("refused.h5:blosc2", "32026 (Blosc2)"),

@@ -148,6 +148,35 @@ fn sample_type(datatype: &Datatype) -> Option<(SampleType, bool)> {
     }
 }
 
+/// What a dataset holds whose type is none of numbers that are read, and what else can be done about it.
+fn other_type(datatype: &Datatype) -> (&'static str, &'static str) {
+    let is_text = |base: &Datatype| matches!(base, Datatype::String { .. });
+    match datatype {
+        Datatype::String { .. } | Datatype::VariableLength { is_string: true, .. } => ("texts", ""),
+        Datatype::VariableLength { base_type, .. } if is_text(base_type) => ("texts", ""),
+        Datatype::VariableLength { .. } => ("lists of different lengths", ""),
+        Datatype::Compound { members, .. } => match members.as_slice() {
+            [real, imaginary] if (real.name.as_str(), imaginary.name.as_str()) == ("r", "i") => (
+                "complex numbers",
+                ", or store a part of them with h5py: new['data'] = old['data'][...].real",
+            ),
+            _ => (
+                "records of several fields",
+                ", or store one of the fields with h5py: new['data'] = old['data'][...]['field']",
+            ),
+        },
+        Datatype::Reference { .. } => ("references to other places in the file", ""),
+        Datatype::Opaque { .. } => ("bytes of which nothing says what they are", ""),
+        Datatype::Array { .. } => {
+            ("arrays in each of its elements", ", or store them with h5py: new['data'] = old['data'][...]")
+        }
+        _ => (
+            "numbers of a type that is not read",
+            ", or store it in another with h5py: new['data'] = old['data'][...].astype('f4')",
+        ),
+    }
+}
+
 fn of_dataset(
     name: &str,
     file: SystemFile,
@@ -157,7 +186,10 @@ fn of_dataset(
     let failed = |error: hdf5_pure::Error| damaged(name, &error.to_string());
     let datatype = dataset.datatype().map_err(failed)?;
     let Some((numbers, big_endian)) = sample_type(&datatype) else {
-        let problem = "holds something else than plain numbers; wanted whole numbers or floats of up to 64 bits, name another dataset or convert it with astype";
+        let (what, way_out) = other_type(&datatype);
+        let problem = format!(
+            "holds {what}; wanted whole numbers or floats of up to 64 bits: name another dataset{way_out}"
+        );
         return Err(Error::input(name, problem));
     };
     let shape = shape_of(&dataset.shape().map_err(failed)?);
