@@ -28,6 +28,7 @@ impl Ranges {
             SampleKind::Signed => [-numbers / 2.0, numbers / 2.0 - 1.0],
             SampleKind::Float => [0.0, 1.0],
         };
-        self.0.iter().map(|range| range.unwrap_or(all)).collect()
+        // Viewers want a range that is more than a point.
+        self.0.iter().map(|range| range.filter(|[low, high]| low < high).unwrap_or(all)).collect()
     }
 }
