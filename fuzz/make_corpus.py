@@ -48,6 +48,36 @@ def write_tests():
         keep(reader, path.name, path.read_bytes())
 
 
+def write_virtual():
+    """Virtual datasets whose parts are in the same file, smaller than they are."""
+    folder = FUZZ / "corpus/hdf5"
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = (np.arange(6 * 7) * 7 % 251).astype("u2").reshape(6, 7)
+    for libver in ("earliest", "v114", "latest"):
+        bounds = libver if libver == "latest" else (libver, "v114")
+        with h5py.File(folder / f"virtual_slices_{libver}.h5", "w", libver=bounds) as file:
+            file["raw"] = raw
+            layout = h5py.VirtualLayout((4, 6, 9), "f4")
+            layout[0, :, 1:8] = h5py.VirtualSource(file["raw"])
+            layout[2, ::2, ::3] = h5py.VirtualSource(file["raw"])[[0, 3, 5], 1:4]
+            file.create_virtual_dataset("data", layout, fillvalue=9)
+        with h5py.File(folder / f"virtual_growing_{libver}.h5", "w", libver=bounds) as file:
+            file.create_dataset("raw", data=raw, chunks=(2, 7), maxshape=(None, 7))
+            layout = h5py.VirtualLayout((2, 6, 7), "u2", maxshape=(2, None, 7))
+            source = h5py.VirtualSource(".", "raw", (6, 7), maxshape=(None, 7))
+            for number in range(2):
+                layout[number, : h5py.h5s.UNLIMITED] = source[: h5py.h5s.UNLIMITED]
+            file.create_virtual_dataset("data", layout)
+        with h5py.File(folder / f"virtual_round_{libver}.h5", "w", libver=bounds) as file:
+            layout = h5py.VirtualLayout((4, 6, 7), "u2")
+            layout[:2] = layout[2:] = h5py.VirtualSource(".", "data", (2, 6, 7))
+            file.create_virtual_dataset("data", layout)
+        with h5py.File(folder / f"virtual_missing_{libver}.h5", "w", libver=bounds) as file:
+            layout = h5py.VirtualLayout((4, 6, 7), "u2")
+            layout[...] = h5py.VirtualSource("missing.h5", "data", (4, 6, 7))
+            file.create_virtual_dataset("data", layout)
+
+
 def write_scans():
     """Scans of six images of 2 x 4 pixels, as beamlines lay them out."""
     folder = FUZZ / "corpus/scan"
@@ -300,6 +330,7 @@ def write_raw():
 
 if __name__ == "__main__":
     write_tests()
+    write_virtual()
     write_tiff()
     write_pictures()
     write_jpeg_scans()

@@ -242,10 +242,10 @@ impl ImageSource {
         })
     }
 
-    /// The file that was named, and the one to which links have led from there.
+    /// The file that was named, and those to which links have led from there.
     fn own_files(&self) -> impl Iterator<Item = &Path> {
-        let linked = self.array.as_ref().and_then(|image| image.array.linked_file());
-        std::iter::once(self.path.as_path()).chain(linked)
+        let linked = self.array.iter().flat_map(|image| image.array.linked_files());
+        std::iter::once(self.path.as_path()).chain(linked.map(PathBuf::as_path))
     }
 
     /// Each of the planes by itself; the image as it is where it has only one.

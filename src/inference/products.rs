@@ -1,6 +1,6 @@
 //! The files that results are kept in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Ix3};
@@ -184,7 +184,8 @@ impl Products {
                 }
             };
             let mut inputs = images.iter().flat_map(|image| image.files().map(move |path| (image, path)));
-            if let Some((image, path)) = inputs.find(|(_, path)| in_danger(path)) {
+            let mut seen = HashSet::new();
+            if let Some((image, path)) = inputs.find(|(_, path)| seen.insert(*path) && in_danger(path)) {
                 // Of an image that is made of several files, the one that lies there.
                 let name = if image.files().count() > 1 { path.display().to_string() } else { image.name() };
                 let wanted = format!(

@@ -90,6 +90,12 @@ def write_hdf5():
         file.create_dataset("data", data=numbers((5, 7, 4)), chunks=(2, 4, 3), compression="gzip")
     with hdf5("btree2.h5", libver="v114") as file:
         file.create_dataset("data", data=numbers((6, 8)), chunks=(2, 4), maxshape=(None, None))
+    with hdf5("trees.h5", libver="v114") as file:
+        options = dict(maxshape=(None, None, None), compression="gzip")
+        file.create_dataset("many", data=numbers((40, 12, 12)), chunks=(1, 3, 3), **options)
+        holes = file.create_dataset("holes", (9, 8), "i2", chunks=(2, 4), maxshape=(None, None), fillvalue=-3)
+        holes[3, 5] = 9
+        holes[8] = 7
     with hdf5("refused.h5") as file:
         for name, filter in [
             ("blosc", hdf5plugin.Blosc()),
@@ -131,6 +137,7 @@ def write_hdf5():
 
     write_links()
     write_packed()
+    write_virtual()
 
 
 def write_packed():
@@ -149,6 +156,83 @@ def write_packed():
         for name, filter in filters.items():
             file.create_dataset(name, data=numbers((2, 17, 21), "u2"), chunks=(1, 17, 21), **filter)
         file.create_dataset("deep", data=numbers((2, 17, 21), "f8"), chunks=(1, 17, 21), **hdf5plugin.Bitshuffle())
+    with h5py.File(place("hdf5", "lz4.h5"), "w") as file:
+        # Blocks that stay as they are, and those that become shorter.
+        options = dict(chunks=(1, 17, 21), **hdf5plugin.LZ4(nbytes=256))
+        file.create_dataset("numbers", data=numbers((2, 17, 21), "u2"), **options)
+        steps = np.repeat(np.arange(17, dtype="u2"), 21).reshape(17, 21)
+        file.create_dataset("steps", data=np.stack([steps, steps]), **options)
+
+
+def write_virtual():
+    """Virtual datasets: frames that a detector has written to several files, as beamlines put them together."""
+    for lib in ("earliest", "v114", "latest"):
+        libver = lib if lib == "latest" else (lib, "v114")
+
+        def new(name):
+            return h5py.File(place("hdf5/virtual", f"{name}_{lib}.h5"), "w", libver=libver)
+
+        def frames(number, count=4):
+            return h5py.VirtualSource(f"frames_{lib}_{number}.h5", "entry/data", (count, 6, 7), maxshape=(None, 6, 7))
+
+        for number in range(3):
+            with h5py.File(place("hdf5/virtual", f"frames_{lib}_{number}.h5"), "w", libver=("earliest", "v114")) as file:
+                data = numbers((12, 6, 7), "u2")[number * 4:number * 4 + 4]
+                file.create_dataset("entry/data", data=data, chunks=(3, 6, 7), maxshape=(None, 6, 7), compression="gzip")
+        with new("sets") as file:
+            layout = h5py.VirtualLayout((12, 6, 7), "u2")
+            for number in range(3):
+                layout[number * 4:number * 4 + 4] = frames(number)
+            file.create_virtual_dataset("one_after_the_other", layout)
+            # The frames in turn, and the last one of none.
+            layout = h5py.VirtualLayout((13, 6, 7), "u2")
+            for number in range(3):
+                layout[number:12:3] = frames(number)
+            file.create_virtual_dataset("in_turn", layout, fillvalue=77)
+            # Modules side by side, with gaps between.
+            layout = h5py.VirtualLayout((4, 14, 9), "i4")
+            for number in range(2):
+                layout[:, number * 8:number * 8 + 6, 1:8] = frames(number)
+            file.create_virtual_dataset("modules", layout, fillvalue=-1)
+            layout = h5py.VirtualLayout((4, 6, 7), "u2", maxshape=(None, 6, 7))
+            layout[: h5py.h5s.UNLIMITED] = frames(0)[: h5py.h5s.UNLIMITED]
+            file.create_virtual_dataset("growing", layout)
+            # Every second column of some slices, from this file, by a group.
+            file["raw"] = numbers((5, 6, 14), "u1")
+            layout = h5py.VirtualLayout((3, 6, 7), "f4")
+            layout[0] = h5py.VirtualSource(file["raw"])[3, :, ::2]
+            layout[1:] = h5py.VirtualSource(".", "raw", (5, 6, 14))[[0, 4], :, 1::2]
+            file.create_virtual_dataset("columns", layout)
+            layout = h5py.VirtualLayout((12, 6, 7), "u2")
+            layout[...] = h5py.VirtualSource(".", "one_after_the_other", (12, 6, 7))
+            file.create_virtual_dataset("of_another", layout)
+            layout = h5py.VirtualLayout((8, 6, 7), "u2")
+            layout[:4], layout[4:] = frames(0), frames(9)
+            file.create_virtual_dataset("missing", layout)
+            layout = h5py.VirtualLayout((6, 6, 7), "u2")
+            layout[...] = frames(0, 6)
+            file.create_virtual_dataset("too_short", layout)
+            layout = h5py.VirtualLayout((2, 6, 7), "u2")
+            layout[...] = frames(0, 6)[3:5]
+            file.create_virtual_dataset("outside", layout)
+            layout = h5py.VirtualLayout((4, 6, 7), "u2")
+            layout[...] = h5py.VirtualSource("../links.h5", "data", (4, 6, 7))
+            file.create_virtual_dataset("above", layout)
+            layout = h5py.VirtualLayout((4, 6, 7), "u2")
+            layout[...] = h5py.VirtualSource("/data/visit/frames_%s_0.h5" % lib, "entry/data", (4, 6, 7))
+            file.create_virtual_dataset("moved", layout)
+            for name, other in [("round", "and_round"), ("and_round", "round")]:
+                layout = h5py.VirtualLayout((4, 6, 7), "u2")
+                layout[...] = h5py.VirtualSource(".", other, (4, 6, 7))
+                file.create_virtual_dataset(name, layout)
+            space = h5py.h5s.create_simple((12, 6, 7), (h5py.h5s.UNLIMITED, 6, 7))
+            blocks = space.copy()
+            blocks.select_hyperslab((0, 0, 0), (h5py.h5s.UNLIMITED, 1, 1), (4, 1, 1), (4, 6, 7))
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_virtual(blocks, f"frames_{lib}_%b.h5".encode(), b"entry/data", h5py.h5s.create_simple((4, 6, 7)))
+            h5py.h5d.create(file.id, b"numbered", h5py.h5t.NATIVE_UINT16, space, plist)
+
+
 def write_tiff():
     """Pyramids: smaller versions of pages in directories below theirs, as OME-TIFF has them, and in pages behind the first one."""
     sizes = dict(PhysicalSizeX=0.5, PhysicalSizeXUnit="\u00b5m", PhysicalSizeY=0.25, PhysicalSizeYUnit="\u00b5m")

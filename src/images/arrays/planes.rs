@@ -170,9 +170,9 @@ impl OpenArray {
         self.axes.iter().collect()
     }
 
-    /// The file that its numbers are in, where a link has led there from the one that was named.
-    pub(in crate::images) fn linked_file(&self) -> Option<&Path> {
-        self.stored.layout().linked_file.as_deref()
+    /// The files that its numbers are in, where links have led there from the one that was named.
+    pub(in crate::images) fn linked_files(&self) -> &[PathBuf] {
+        &self.stored.layout().linked_files
     }
 
     /// How large a pixel is, where that is known.
@@ -378,7 +378,7 @@ fn bytes_of(layout: &ArrayLayout, shape: &[usize]) -> u64 {
 }
 
 /// The blocks that an array is read in whose axes are `axes`; `None` where it has none.
-fn blocks_of(layout: &ArrayLayout, axes: &[char]) -> Option<Blocks> {
+pub(super) fn blocks_of(layout: &ArrayLayout, axes: &[char]) -> Option<Blocks> {
     let block = layout.block.clone().or_else(|| block_of_slices(layout, axes))?;
     let outer: Vec<usize> = (0..axes.len()).rev().filter(|place| !is_of_image(axes[*place])).collect();
     let bytes = (slice_bytes(layout, axes, &block), bytes_of(layout, &block));
