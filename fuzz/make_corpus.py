@@ -36,7 +36,7 @@ def packed(folder):
 
 
 def write_tests():
-    for reader, kind in [("hdf5", "hdf5"), ("mrc", "mrc"), ("nifti", "nifti"), ("npy", "npy")]:
+    for reader, kind in [("hdf5", "hdf5"), ("mrc", "mrc"), ("nifti", "nifti"), ("npy", "npy"), ("tiff", "tiff")]:
         for path in (TESTS / "corpus" / kind).iterdir():
             if path.is_file():
                 keep(reader, path.name, path.read_bytes())
@@ -47,6 +47,36 @@ def write_tests():
     for path in (TESTS / "exchange/files").iterdir():
         reader = "model" if path.name == "expected.safetensors" else "exchange"
         keep(reader, path.name, path.read_bytes())
+
+
+def write_virtual():
+    """Virtual datasets whose parts are in the same file, smaller than they are."""
+    folder = FUZZ / "corpus/hdf5"
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = (np.arange(6 * 7) * 7 % 251).astype("u2").reshape(6, 7)
+    for libver in ("earliest", "v114", "latest"):
+        bounds = libver if libver == "latest" else (libver, "v114")
+        with h5py.File(folder / f"virtual_slices_{libver}.h5", "w", libver=bounds) as file:
+            file["raw"] = raw
+            layout = h5py.VirtualLayout((4, 6, 9), "f4")
+            layout[0, :, 1:8] = h5py.VirtualSource(file["raw"])
+            layout[2, ::2, ::3] = h5py.VirtualSource(file["raw"])[[0, 3, 5], 1:4]
+            file.create_virtual_dataset("data", layout, fillvalue=9)
+        with h5py.File(folder / f"virtual_growing_{libver}.h5", "w", libver=bounds) as file:
+            file.create_dataset("raw", data=raw, chunks=(2, 7), maxshape=(None, 7))
+            layout = h5py.VirtualLayout((2, 6, 7), "u2", maxshape=(2, None, 7))
+            source = h5py.VirtualSource(".", "raw", (6, 7), maxshape=(None, 7))
+            for number in range(2):
+                layout[number, : h5py.h5s.UNLIMITED] = source[: h5py.h5s.UNLIMITED]
+            file.create_virtual_dataset("data", layout)
+        with h5py.File(folder / f"virtual_round_{libver}.h5", "w", libver=bounds) as file:
+            layout = h5py.VirtualLayout((4, 6, 7), "u2")
+            layout[:2] = layout[2:] = h5py.VirtualSource(".", "data", (2, 6, 7))
+            file.create_virtual_dataset("data", layout)
+        with h5py.File(folder / f"virtual_missing_{libver}.h5", "w", libver=bounds) as file:
+            layout = h5py.VirtualLayout((4, 6, 7), "u2")
+            layout[...] = h5py.VirtualSource("missing.h5", "data", (4, 6, 7))
+            file.create_virtual_dataset("data", layout)
 
 
 def write_scans():
@@ -335,6 +365,7 @@ def write_raw():
 
 if __name__ == "__main__":
     write_tests()
+    write_virtual()
     write_tiff()
     write_pictures()
     write_jpeg_scans()

@@ -64,13 +64,23 @@ pub const READERS: &[Reader] = &[
     ("settings", settings),
     #[cfg(feature = "portal")]
     ("strokes", strokes),
-    ("tiff", file),
+    ("tiff", tiff),
     ("zarr", zarr),
 ];
 
 /// An image or array in one file; its first bytes tell the format.
 pub fn file(bytes: &[u8]) {
     in_file(bytes, |path| images(path, &Discovery::default()));
+}
+
+/// A TIFF file, also at the next level of a pyramid.
+pub fn tiff(bytes: &[u8]) {
+    let mut level = Discovery::default();
+    level.level = 1;
+    in_file(bytes, |path| {
+        images(path, &Discovery::default());
+        images(path, &level);
+    });
 }
 
 /// A JPEG file, which may be much smaller than its image.

@@ -28,10 +28,14 @@ mod memory;
 mod models;
 #[path = "commands/names.rs"]
 mod names;
+#[path = "commands/ome.rs"]
+mod ome;
 #[path = "commands/optimisation.rs"]
 mod optimisation;
 #[path = "commands/predict.rs"]
 mod predict;
+#[path = "commands/pyramids.rs"]
+mod pyramids;
 #[path = "commands/ranks.rs"]
 mod ranks;
 #[path = "commands/results.rs"]

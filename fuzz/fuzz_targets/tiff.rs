@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| readers::file(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| readers::tiff(bytes));

@@ -57,7 +57,7 @@ fn json_of(found: &Overview) -> Value {
         .map(|size| json!({"z": size.z, "y": size.y, "x": size.x, "unit": size.unit}));
     json!({
         "image": found.name, "axes": letters(found), "shape": shape, "type": found.numbers,
-        "voxel_size": voxel_size, "minimum": numbers.minimum, "maximum": numbers.maximum, "mean": numbers.mean,
+        "voxel_size": voxel_size, "channel_names": found.channel_names, "minimum": numbers.minimum, "maximum": numbers.maximum, "mean": numbers.mean,
         "not_finite": numbers.not_finite, "percentiles": percentiles, "sampled": numbers.samples(),
         "histogram": numbers.histogram(COLUMNS),
     })
@@ -75,6 +75,11 @@ fn table(found: &Overview) -> Vec<String> {
     if let Some(size) = &found.voxel_size {
         let [z, y, x] = [size.z, size.y, size.x].map(short);
         entries.push(("pixel size", format!("{z} x {y} x {x} {} (z, y, x)", size.unit)));
+    }
+    if !found.channel_names.is_empty() {
+        let name = |name: &String| if name.is_empty() { "(no name)".to_owned() } else { name.clone() };
+        let names: Vec<String> = found.channel_names.iter().map(name).collect();
+        entries.push(("channels", names.join(", ")));
     }
     if numbers.count > 0 {
         entries.push(("range", format!("{} to {}", short(numbers.minimum), short(numbers.maximum))));

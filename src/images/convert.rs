@@ -1,5 +1,6 @@
 //! A stack to another format, slice by slice, and of each some rows at a time.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -109,7 +110,7 @@ pub fn convert(
     if let Some(size) = &wishes.voxel_size {
         layout = layout.with_voxel_size(Some(size.clone().checked()?));
     }
-    let says_nothing = z == 1 && layout.voxel_size().is_none() && layout.space().is_none();
+    let says_nothing = z == 1 && !layout.says_something();
     let new = NewStack {
         channels: if wishes.labels { 1 } else { first.channels },
         layout: (!says_nothing).then_some(layout),
@@ -252,12 +253,12 @@ fn scale(slice: &mut Array3<f64>, (low, high): (f64, f64), largest: f64) {
 /// Refuses an output that would take the place of what is read, or lie inside it.
 pub(crate) fn check_other(out: &Path, pages: &[ImageSource]) -> Result<()> {
     let Some(out_path) = real_path(out) else { return Ok(()) };
-    let mut last: Option<&Path> = None;
+    // All slices of a stack are in the same files.
+    let mut seen = HashSet::new();
     for path in pages.iter().flat_map(ImageSource::files) {
-        if last == Some(path) {
+        if !seen.insert(path) {
             continue;
         }
-        last = Some(path);
         let read = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         if out_path.starts_with(&read) || read.starts_with(&out_path) {
             let problem = format!("{} is read from there; give another name", path.display());

@@ -84,7 +84,8 @@ impl Discovery {
                 }
                 None => self.images_of_file(&path),
             };
-            if self.level > 0 && !path.is_dir() {
+            let has_level = |images: &Vec<ImageSource>| images.iter().any(|image| image.finest.is_some());
+            if self.level > 0 && !path.is_dir() && found.as_ref().is_ok_and(|images| !has_level(images)) {
                 let (name, level) = (path.display(), self.level);
                 warn_once(format!("{name} has no levels: it is taken as it is, not at level {level}"));
             }
@@ -169,6 +170,7 @@ impl Discovery {
                 array: Some(ArrayImage { array: array.clone(), number, channel: self.channel }),
                 slab: None,
                 averaged: None,
+                finest: None,
                 derived: None,
                 stack: None,
             }
@@ -277,6 +279,7 @@ fn unread(path: &Path) -> ImageSource {
         array: None,
         slab: None,
         averaged: None,
+        finest: None,
         derived: None,
         stack: None,
     }
@@ -328,8 +331,8 @@ impl Discovery {
             };
             return Ok(vec![self.of_channel(only)?]);
         }
-        let tiff::Found { images, gathered, count, run } =
-            tiff::images(path, &file, axes.as_ref(), self.keep_going)?;
+        let tiff::Found { images, gathered, count, run, finest } =
+            tiff::images(path, &file, axes.as_ref(), self.keep_going, self.level)?;
         let several = count > 1;
         // Images that are pages have their numbers, so that a page is found again by its name.
         let page_of = |planes: &Vec<Plane>| match planes.as_slice() {
@@ -346,7 +349,9 @@ impl Discovery {
             } else {
                 name.clone()
             };
+            let first = planes.first().map(|plane| plane.page);
             let mut image = source(several.then_some(number), stem, planes);
+            image.finest = first.and_then(|page| finest.get(&page).copied());
             image.header = Self::header_of(&image, &file)?;
             // The page as a whole, at the place that its header tells.
             if !gathered && image.header.is_some() {

@@ -28,6 +28,8 @@ pub struct Overview {
     pub numbers: String,
     /// How large a pixel is, where that is known.
     pub voxel_size: Option<VoxelSize>,
+    /// The names of its channels, an empty one for a channel without; none where nothing is said of them.
+    pub channel_names: Vec<String>,
     /// What its numbers are like.
     pub statistics: Statistics,
     /// The slice in the middle made small, `[channel][y][x]`, of three channels where there are as many, else of the first one.
@@ -84,6 +86,7 @@ pub fn overview(path: &str, pages: Vec<ImageSource>, watcher: &mut dyn Watcher) 
         axes,
         numbers: first.samples.to_string(),
         voxel_size: slices.voxel_size().cloned(),
+        channel_names: layout.annotations().channels.clone(),
         statistics,
         picture,
     })

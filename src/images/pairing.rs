@@ -317,6 +317,7 @@ mod tests {
             array: None,
             slab: None,
             averaged: None,
+            finest: None,
             derived: None,
             stack: None,
         }

@@ -270,6 +270,7 @@ fn files_that_are_no_images_say_so() {
         array: None,
         slab: None,
         averaged: None,
+        finest: None,
         derived: None,
         stack: None,
         path: "/no/such.png".into(),

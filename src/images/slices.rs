@@ -80,6 +80,7 @@ impl Slices {
         };
         let fineness = pages.first().map_or(1.0, ImageSource::fineness);
         let voxel_size = voxel_size.map(|size| size.finer(fineness));
+        let voxel_size = voxel_size.zip(pages.first()).map(|(size, page)| page.at_level(size));
         let axes = match pages.as_slice() {
             [ImageSource { array: Some(image), .. }, ..] => image.array.axes(),
             _ => axes_of(pages.len(), &first).to_owned(),

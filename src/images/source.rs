@@ -104,6 +104,8 @@ pub struct ImageSource {
     pub(super) slab: Option<Slab>,
     /// Where it is the mean of several images, which; all else is about the first one.
     pub(super) averaged: Option<Averaged>,
+    /// Of a smaller level of a pyramid of pages, how many rows and columns the finest one has.
+    pub(super) finest: Option<(usize, usize)>,
     /// Where it is computed from another image, from which; all else but the size is about that one.
     pub(super) derived: Option<Arc<Derived>>,
     /// Where files are the slices of one stack, the folder that they are in; the page is then the number of the slice.
@@ -249,10 +251,10 @@ impl ImageSource {
         })
     }
 
-    /// The file that was named, and the one to which links have led from there.
+    /// The file that was named, and those to which links have led from there.
     fn own_files(&self) -> impl Iterator<Item = &Path> {
-        let linked = self.array.as_ref().and_then(|image| image.array.linked_file());
-        std::iter::once(self.path.as_path()).chain(linked)
+        let linked = self.array.iter().flat_map(|image| image.array.linked_files());
+        std::iter::once(self.path.as_path()).chain(linked.map(PathBuf::as_path))
     }
 
     /// Each of the planes by itself; the image as it is where it has only one.

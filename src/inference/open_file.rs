@@ -67,6 +67,7 @@ impl OpenFile {
         if is_there {
             return Ok(Self { path, sink: AnySink::Finished });
         }
+        let stack = products.named(stack, rendered);
         let sink = match rendered {
             Rendered::Labels(_, bits) => {
                 AnySink::Labels(stack.labels(format, *bits, Some(&products.palette()))?)

@@ -1,6 +1,6 @@
 //! The files that results are kept in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Ix3};
@@ -184,7 +184,8 @@ impl Products {
                 }
             };
             let mut inputs = images.iter().flat_map(|image| image.files().map(move |path| (image, path)));
-            if let Some((image, path)) = inputs.find(|(_, path)| in_danger(path)) {
+            let mut seen = HashSet::new();
+            if let Some((image, path)) = inputs.find(|(_, path)| seen.insert(*path) && in_danger(path)) {
                 // Of an image that is made of several files, the one that lies there.
                 let name = if image.files().count() > 1 { path.display().to_string() } else { image.name() };
                 let wanted = format!(
@@ -382,6 +383,34 @@ impl Products {
             (*product, rendered)
         };
         self.products.iter().map(kind).collect()
+    }
+
+    /// The stack with the names of its channels: of probabilities those of the classes, and of values those of the image where they are as
+    /// many. Classes are those of labels alone.
+    pub(super) fn named(&self, mut stack: NewStack, rendered: &Rendered<'_>) -> NewStack {
+        let classes = || self.classes.iter().map(|class| class.name.clone()).collect();
+        let channels = match rendered {
+            Rendered::Labels(..) | Rendered::Colours(_) => 1,
+            Rendered::Values(values) => values.dim().0,
+        };
+        let is_apart = stack.layout.as_ref().is_some_and(StackLayout::has_channels_apart) && channels == 1;
+        let names = match rendered {
+            // Each image is a channel, and so is its result.
+            _ if is_apart => None,
+            Rendered::Values(_) if self.classes.is_empty() => None,
+            Rendered::Values(_) if channels == self.classes.len() => Some(classes()),
+            _ => Some(Vec::new()),
+        };
+        if let Some(names) = names {
+            stack.layout = match stack.layout {
+                Some(layout) => Some(layout.with_channel_names(names)),
+                None => (!names.is_empty()).then(|| StackLayout::named(names)),
+            };
+        }
+        if !matches!(rendered, Rendered::Labels(..)) {
+            stack.classes = Vec::new();
+        }
+        stack
     }
 
     /// Each product of one image. `image` is what a picture shows.

@@ -2,7 +2,7 @@
 
     python make.py [FOLDER]
 
-Needs numpy, h5py, hdf5plugin, mrcfile and nibabel. What each file holds is said by `numbers`: number `n` of an array, the last axis
+Needs numpy, h5py, hdf5plugin, mrcfile, nibabel and tifffile. What each file holds is said by `numbers`: number `n` of an array, the last axis
 fastest, is `n * 7 % 251` in its own type.
 """
 
@@ -16,6 +16,7 @@ import hdf5plugin
 import mrcfile
 import nibabel
 import numpy as np
+import tifffile
 
 FOLDER = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
 
@@ -71,10 +72,30 @@ def write_hdf5():
         layout[:] = h5py.VirtualSource(file["raw"])[0]
         file.create_virtual_dataset("virtual", layout)
         file["complex"] = numbers((4, 5), "c8")
+    with hdf5("kinds.h5") as file:
+        # What is no array of numbers, beside one that is.
+        file["entry/data"] = numbers((2, 3, 4))
+        file["texts"] = np.array([[b"ab", b"cd"], [b"e", b"f"]])
+        file.create_dataset("words", data=np.array([["ab", "c"], ["e", "f"]], dtype=object), dtype=h5py.string_dtype())
+        file["records"] = np.zeros((30, 40), dtype=[("red", "u1"), ("green", "u1")])
+        file["complex"] = np.zeros((30, 4, 5), "c8")
+        file.create_dataset("references", data=np.full((3, 2), file["entry"].ref, dtype=h5py.ref_dtype), dtype=h5py.ref_dtype)
+        file["bytes"] = np.zeros((3, 4), "V7")
+        file.create_dataset("lists", (3, 4), dtype=h5py.vlen_dtype("u2"))
+        file.create_dataset("arrays", (3, 4), dtype=np.dtype("(2,3)u2"))
+        file["long"] = np.zeros((3, 4), np.longdouble)
+        file["type"] = np.dtype("u2")
+        file["nothing"] = h5py.Empty("f4")
     with h5py.File(place("hdf5", "newest.h5"), "w", libver="latest") as file:
         file.create_dataset("data", data=numbers((5, 7, 4)), chunks=(2, 4, 3), compression="gzip")
     with hdf5("btree2.h5", libver="v114") as file:
         file.create_dataset("data", data=numbers((6, 8)), chunks=(2, 4), maxshape=(None, None))
+    with hdf5("trees.h5", libver="v114") as file:
+        options = dict(maxshape=(None, None, None), compression="gzip")
+        file.create_dataset("many", data=numbers((40, 12, 12)), chunks=(1, 3, 3), **options)
+        holes = file.create_dataset("holes", (9, 8), "i2", chunks=(2, 4), maxshape=(None, None), fillvalue=-3)
+        holes[3, 5] = 9
+        holes[8] = 7
     with hdf5("refused.h5") as file:
         for name, filter in [
             ("blosc", hdf5plugin.Blosc()),
@@ -116,6 +137,7 @@ def write_hdf5():
 
     write_links()
     write_packed()
+    write_virtual()
 
 
 def write_packed():
@@ -134,6 +156,104 @@ def write_packed():
         for name, filter in filters.items():
             file.create_dataset(name, data=numbers((2, 17, 21), "u2"), chunks=(1, 17, 21), **filter)
         file.create_dataset("deep", data=numbers((2, 17, 21), "f8"), chunks=(1, 17, 21), **hdf5plugin.Bitshuffle())
+    with h5py.File(place("hdf5", "lz4.h5"), "w") as file:
+        # Blocks that stay as they are, and those that become shorter.
+        options = dict(chunks=(1, 17, 21), **hdf5plugin.LZ4(nbytes=256))
+        file.create_dataset("numbers", data=numbers((2, 17, 21), "u2"), **options)
+        steps = np.repeat(np.arange(17, dtype="u2"), 21).reshape(17, 21)
+        file.create_dataset("steps", data=np.stack([steps, steps]), **options)
+
+
+def write_virtual():
+    """Virtual datasets: frames that a detector has written to several files, as beamlines put them together."""
+    for lib in ("earliest", "v114", "latest"):
+        libver = lib if lib == "latest" else (lib, "v114")
+
+        def new(name):
+            return h5py.File(place("hdf5/virtual", f"{name}_{lib}.h5"), "w", libver=libver)
+
+        def frames(number, count=4):
+            return h5py.VirtualSource(f"frames_{lib}_{number}.h5", "entry/data", (count, 6, 7), maxshape=(None, 6, 7))
+
+        for number in range(3):
+            with h5py.File(place("hdf5/virtual", f"frames_{lib}_{number}.h5"), "w", libver=("earliest", "v114")) as file:
+                data = numbers((12, 6, 7), "u2")[number * 4:number * 4 + 4]
+                file.create_dataset("entry/data", data=data, chunks=(3, 6, 7), maxshape=(None, 6, 7), compression="gzip")
+        with new("sets") as file:
+            layout = h5py.VirtualLayout((12, 6, 7), "u2")
+            for number in range(3):
+                layout[number * 4:number * 4 + 4] = frames(number)
+            file.create_virtual_dataset("one_after_the_other", layout)
+            # The frames in turn, and the last one of none.
+            layout = h5py.VirtualLayout((13, 6, 7), "u2")
+            for number in range(3):
+                layout[number:12:3] = frames(number)
+            file.create_virtual_dataset("in_turn", layout, fillvalue=77)
+            # Modules side by side, with gaps between.
+            layout = h5py.VirtualLayout((4, 14, 9), "i4")
+            for number in range(2):
+                layout[:, number * 8:number * 8 + 6, 1:8] = frames(number)
+            file.create_virtual_dataset("modules", layout, fillvalue=-1)
+            layout = h5py.VirtualLayout((4, 6, 7), "u2", maxshape=(None, 6, 7))
+            layout[: h5py.h5s.UNLIMITED] = frames(0)[: h5py.h5s.UNLIMITED]
+            file.create_virtual_dataset("growing", layout)
+            # Every second column of some slices, from this file, by a group.
+            file["raw"] = numbers((5, 6, 14), "u1")
+            layout = h5py.VirtualLayout((3, 6, 7), "f4")
+            layout[0] = h5py.VirtualSource(file["raw"])[3, :, ::2]
+            layout[1:] = h5py.VirtualSource(".", "raw", (5, 6, 14))[[0, 4], :, 1::2]
+            file.create_virtual_dataset("columns", layout)
+            layout = h5py.VirtualLayout((12, 6, 7), "u2")
+            layout[...] = h5py.VirtualSource(".", "one_after_the_other", (12, 6, 7))
+            file.create_virtual_dataset("of_another", layout)
+            layout = h5py.VirtualLayout((8, 6, 7), "u2")
+            layout[:4], layout[4:] = frames(0), frames(9)
+            file.create_virtual_dataset("missing", layout)
+            layout = h5py.VirtualLayout((6, 6, 7), "u2")
+            layout[...] = frames(0, 6)
+            file.create_virtual_dataset("too_short", layout)
+            layout = h5py.VirtualLayout((2, 6, 7), "u2")
+            layout[...] = frames(0, 6)[3:5]
+            file.create_virtual_dataset("outside", layout)
+            layout = h5py.VirtualLayout((4, 6, 7), "u2")
+            layout[...] = h5py.VirtualSource("../links.h5", "data", (4, 6, 7))
+            file.create_virtual_dataset("above", layout)
+            layout = h5py.VirtualLayout((4, 6, 7), "u2")
+            layout[...] = h5py.VirtualSource("/data/visit/frames_%s_0.h5" % lib, "entry/data", (4, 6, 7))
+            file.create_virtual_dataset("moved", layout)
+            for name, other in [("round", "and_round"), ("and_round", "round")]:
+                layout = h5py.VirtualLayout((4, 6, 7), "u2")
+                layout[...] = h5py.VirtualSource(".", other, (4, 6, 7))
+                file.create_virtual_dataset(name, layout)
+            space = h5py.h5s.create_simple((12, 6, 7), (h5py.h5s.UNLIMITED, 6, 7))
+            blocks = space.copy()
+            blocks.select_hyperslab((0, 0, 0), (h5py.h5s.UNLIMITED, 1, 1), (4, 1, 1), (4, 6, 7))
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_virtual(blocks, f"frames_{lib}_%b.h5".encode(), b"entry/data", h5py.h5s.create_simple((4, 6, 7)))
+            h5py.h5d.create(file.id, b"numbered", h5py.h5t.NATIVE_UINT16, space, plist)
+
+
+def write_tiff():
+    """Pyramids: smaller versions of pages in directories below theirs, as OME-TIFF has them, and in pages behind the first one."""
+    sizes = dict(PhysicalSizeX=0.5, PhysicalSizeXUnit="\u00b5m", PhysicalSizeY=0.25, PhysicalSizeYUnit="\u00b5m")
+
+    def pyramid(name, array, metadata, levels, **options):
+        options = dict(tile=(16, 16), **options)
+        with tifffile.TiffWriter(place("tiff", name), ome=True) as file:
+            file.write(array, subifds=levels, metadata=metadata, **options)
+            for level in range(levels):
+                by = 2 ** (level + 1)
+                file.write(array[..., ::by, ::by] if "photometric" not in options else array[::by, ::by], subfiletype=1, **options)
+
+    channels = dict(axes="CYX", Channel={"Name": ["DAPI", "GFP"]}, **sizes)
+    pyramid("channels.ome.tif", numbers((2, 35, 48), "u2"), channels, 2)
+    pyramid("slices.ome.tif", numbers((3, 35, 48), "u1"), dict(axes="ZYX", PhysicalSizeZ=2, **sizes), 1)
+    pyramid("colours.ome.tif", numbers((35, 48, 3), "u1"), dict(axes="YXS"), 1, photometric="rgb")
+    for name, kind in [("pages.tif", 1), ("plain_pages.tif", 0)]:
+        with tifffile.TiffWriter(place("tiff", name)) as file:
+            for level in range(3):
+                by = 2**level
+                file.write(numbers((35, 48), "u2")[::by, ::by], subfiletype=kind if level else 0, metadata=None)
 
 
 def write_links():
@@ -238,3 +358,4 @@ if __name__ == "__main__":
     write_mrc()
     write_nifti()
     write_npy()
+    write_tiff()

@@ -47,6 +47,7 @@ pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(super) use raw::RawFormat;
 pub(super) use zarr::crc32c;
 
+use super::annotations::Annotations;
 use super::source::SampleType;
 use super::space::Space;
 use super::volume::VoxelSize;
@@ -70,8 +71,10 @@ pub(super) struct ArrayLayout {
     pub(super) voxel_size: Option<VoxelSize>,
     /// Where it lies in space, where the file says so.
     pub(super) space: Option<Space>,
-    /// The file that its numbers are in, where a link has led there from the one that was named.
-    pub(super) linked_file: Option<PathBuf>,
+    /// The files that its numbers are in, where links have led there from the one that was named.
+    pub(super) linked_files: Vec<PathBuf>,
+    /// What the file says of its channels, of time and of depth.
+    pub(super) annotations: Annotations,
 }
 
 impl ArrayLayout {
@@ -85,7 +88,8 @@ impl ArrayLayout {
             columns_first: false,
             voxel_size: None,
             space: None,
-            linked_file: None,
+            linked_files: Vec::new(),
+            annotations: Annotations::default(),
         }
     }
 }

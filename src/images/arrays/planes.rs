@@ -11,6 +11,7 @@ use super::blocks::{Blocks, CACHE, places_of_blocks, ranges_of_block};
 use super::numbers::{lengths, with_axes};
 use super::{ArrayLayout, StoredArray};
 use crate::error::{Bytes, Error, Result};
+use crate::images::annotations::{Annotations, channel_names};
 use crate::images::decoded::Decoded;
 use crate::images::limits::check_bytes;
 use crate::images::source::Header;
@@ -169,9 +170,9 @@ impl OpenArray {
         self.axes.iter().collect()
     }
 
-    /// The file that its numbers are in, where a link has led there from the one that was named.
-    pub(in crate::images) fn linked_file(&self) -> Option<&Path> {
-        self.stored.layout().linked_file.as_deref()
+    /// The files that its numbers are in, where links have led there from the one that was named.
+    pub(in crate::images) fn linked_files(&self) -> &[PathBuf] {
+        &self.stored.layout().linked_files
     }
 
     /// How large a pixel is, where that is known.
@@ -183,6 +184,22 @@ impl OpenArray {
     pub(in crate::images) fn space(&self) -> Option<&Space> {
         let layout = self.stored.layout();
         layout.space.as_ref().filter(|_| layout.axes.as_deref() == Some(self.axes.as_slice()))
+    }
+
+    /// What the file says of channels, time and depth, of one `channel` or of all; nothing of axes that are others than those of the file.
+    pub(in crate::images) fn annotations(&self, channel: Option<usize>) -> Annotations {
+        let layout = self.stored.layout();
+        let depth_is_unknown = layout.annotations.depth_is_unknown;
+        if layout.axes.as_deref() != Some(self.axes.as_slice()) {
+            return Annotations { depth_is_unknown, ..Annotations::default() };
+        }
+        let mut all = layout.annotations.clone();
+        if all.channels.len() != self.header(None).channels {
+            all.channels = Vec::new();
+        } else if let Some(channel) = channel {
+            all.channels = channel_names(all.channels.get(channel).map(String::as_str).into_iter());
+        }
+        all
     }
 
     /// Which slice image `number` is, along the axis of depth.
@@ -361,7 +378,7 @@ fn bytes_of(layout: &ArrayLayout, shape: &[usize]) -> u64 {
 }
 
 /// The blocks that an array is read in whose axes are `axes`; `None` where it has none.
-fn blocks_of(layout: &ArrayLayout, axes: &[char]) -> Option<Blocks> {
+pub(super) fn blocks_of(layout: &ArrayLayout, axes: &[char]) -> Option<Blocks> {
     let block = layout.block.clone().or_else(|| block_of_slices(layout, axes))?;
     let outer: Vec<usize> = (0..axes.len()).rev().filter(|place| !is_of_image(axes[*place])).collect();
     let bytes = (slice_bytes(layout, axes, &block), bytes_of(layout, &block));

@@ -7,12 +7,14 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::levels::frame;
 use super::metadata;
-use super::pages::frame;
+use super::ome::{self, OmePlanes};
 use super::voxel::{first_page, of_page};
+use crate::images::annotations::Annotations;
 use crate::images::label_format::LabelFormat;
 use crate::images::number_type::NumberType;
-use crate::images::source::ImageSource;
+use crate::images::source::{ImageSource, Plane};
 use crate::images::space::Space;
 use crate::images::units::{ANGSTROM, MICROMETRE, factor};
 use crate::images::volume::VoxelSize;
@@ -29,18 +31,29 @@ pub struct StackLayout {
     is_single: bool,
     /// Where the stack lies in space, for formats that say so.
     space: Option<Space>,
+    /// The names of the channels along the axis `C`, or where there is none of those of each image; and what else is said.
+    annotations: Annotations,
 }
 
 impl StackLayout {
     /// That of `count` slices of which nothing more is known.
     pub fn slices(count: usize) -> Self {
-        Self { axes: vec![('Z', count)], voxel_size: None, is_ome: false, is_single: false, space: None }
+        Self {
+            axes: vec![('Z', count)],
+            voxel_size: None,
+            is_ome: false,
+            is_single: false,
+            space: None,
+            annotations: Annotations::default(),
+        }
     }
 
     /// That of the TIFF file which holds `count` images, of which `image` is one; as [`StackLayout::slices`] where the file
     /// says nothing, or something that does not fit.
     pub fn of(image: &ImageSource, count: usize) -> Self {
-        Self::of_file(image, count).finer(image.fineness())
+        let layout = Self::of_file(image, count).finer(image.fineness());
+        let voxel_size = layout.voxel_size.map(|size| image.at_level(size));
+        Self { voxel_size, ..layout }
     }
 
     /// That of these images of one stack, the first of which comes first: where they are every second slice of their array, they are twice as
@@ -81,9 +94,18 @@ impl StackLayout {
 
     /// That of the result of `image` by itself, where it is known how large a pixel is; else nothing is said of it.
     pub(crate) fn of_image(image: &ImageSource) -> Option<Self> {
-        let is_known = |layout: &Self| layout.voxel_size.is_some() || layout.space.is_some();
-        let layout = Some(Self::of(image, 1)).filter(is_known)?;
+        let layout = Some(Self::of(image, 1)).filter(Self::says_something)?;
         Some(Self { is_single: true, ..layout })
+    }
+
+    /// That of an image by itself of which nothing is known but the names of its channels.
+    pub(crate) fn named(names: Vec<String>) -> Self {
+        Self { is_single: true, ..Self::slices(1) }.with_channel_names(names)
+    }
+
+    /// Whether it says more than how many planes there are.
+    pub(in crate::images) fn says_something(&self) -> bool {
+        self.voxel_size.is_some() || self.space.is_some() || !self.annotations.is_empty()
     }
 
     /// That of `count` slices in a file with OME-XML: `known`, as far as it is of as many.
@@ -108,14 +130,15 @@ impl StackLayout {
             let distance = voxel_size.as_ref().map_or(0.0, |size| size.z);
             let space = image.array.space().cloned();
             let space = space.map(|space| space.beginning_at(image.array.slice_of(image.number), distance));
-            return Self { axes, voxel_size, space, ..Self::slices(count) };
+            let annotations = image.array.annotations(image.channel);
+            return Self { axes, voxel_size, space, annotations, ..Self::slices(count) };
         }
-        // Planes are kept where an image is something else than a page as the file has it.
-        let channels_apart = !image.planes.is_empty();
-        Self::read(&image.path, count, channels_apart).unwrap_or_else(|| Self::slices(count))
+        Self::read(&image.path, count, &image.planes).unwrap_or_else(|| Self::slices(count))
     }
 
-    fn read(path: &Path, count: usize, channels_apart: bool) -> Option<Self> {
+    fn read(path: &Path, count: usize, planes: &[Plane]) -> Option<Self> {
+        // Planes are kept where an image is something else than a page as the file has it.
+        let channels_apart = !planes.is_empty();
         let (tags, description, mut reader) = first_page(path)?;
         let voxel_size = of_page(&description, &tags, &mut reader);
         let frame = frame(&tags, &mut reader);
@@ -139,7 +162,12 @@ impl StackLayout {
                 && axes.iter().map(|(_, n)| n).product::<usize>() == count
         });
         let axes = fitting.unwrap_or_else(|| vec![('Z', count)]);
-        Some(Self { axes, voxel_size, is_ome: description.contains("<OME"), ..Self::slices(count) })
+        let of_all = axes.iter().any(|(letter, _)| *letter == 'C');
+        let mut annotations = ome::annotations(&description, &series, planes, of_all);
+        annotations.depth_is_unknown = voxel_size.as_ref().is_some_and(|(_, has_depth)| !has_depth);
+        let voxel_size = voxel_size.map(|(size, _)| size);
+        let is_ome = description.contains("<OME");
+        Some(Self { axes, voxel_size, is_ome, annotations, ..Self::slices(count) })
     }
 
     /// With `count` channels for each image, which lie in a page each.
@@ -159,7 +187,20 @@ impl StackLayout {
     pub fn with_voxel_size(mut self, size: Option<VoxelSize>) -> Self {
         self.space = self.space.filter(|_| self.voxel_size == size);
         self.voxel_size = size;
+        self.annotations.depth_is_unknown = false;
         self
+    }
+
+    /// With channels of these names, instead of those of what was read; none for channels without names.
+    #[must_use]
+    pub(crate) fn with_channel_names(mut self, names: Vec<String>) -> Self {
+        self.annotations.channels = names;
+        self
+    }
+
+    /// Whether channels are images of their own.
+    pub(crate) fn has_channels_apart(&self) -> bool {
+        self.has('C')
     }
 
     /// With pixels of which `count` lie along one of these, in y and in x.
@@ -183,6 +224,11 @@ impl StackLayout {
     /// How large a pixel is, where that is known.
     pub(in crate::images) fn voxel_size(&self) -> Option<&VoxelSize> {
         self.voxel_size.as_ref()
+    }
+
+    /// What is said of channels, time and depth.
+    pub(in crate::images) fn annotations(&self) -> &Annotations {
+        &self.annotations
     }
 
     /// Where the stack lies in space, where that is known.
@@ -257,7 +303,10 @@ impl StackLayout {
         }
         if let Some(size) = size {
             let unit = if size.unit == MICROMETRE { "micron" } else { &size.unit };
-            text += &format!("unit={unit}\nspacing={}\n", size.z);
+            text += &format!("unit={unit}\n");
+            if !self.annotations.depth_is_unknown {
+                text += &format!("spacing={}\n", size.z);
+            }
         }
         text + "loop=false\n"
     }
@@ -268,7 +317,7 @@ impl StackLayout {
         let letters: String = outer.clone().map(|(letter, _)| *letter).chain(['Y', 'X']).collect();
         let shape: Vec<usize> = outer.map(|(_, length)| *length).chain([height, width]).collect();
         let mut text = json!({"shape": shape, "axes": letters});
-        if let Some(size) = size {
+        if let Some(size) = size.filter(|_| !self.annotations.depth_is_unknown) {
             text["spacing"] = json!(size.z);
             text["unit"] = json!(if size.unit == MICROMETRE { "um" } else { &size.unit });
         }
@@ -285,42 +334,15 @@ impl StackLayout {
     ) -> String {
         let mut order: String = self.axes.iter().rev().map(|(letter, _)| *letter).collect();
         order.extend("CZT".chars().filter(|letter| self.length(*letter) == 1 && !self.has(*letter)));
-        let samples = if pixel == PixelType::Colours { 3 } else { 1 };
-        let channels = self.length('C');
-        let sizes = match size {
-            Some(VoxelSize { z, y, x, unit }) => {
-                let unit = unit.replace(MICROMETRE, "&#181;m");
-                [('X', x), ('Y', y), ('Z', z)]
-                    .map(|(axis, size)| {
-                        format!(r#" PhysicalSize{axis}="{size}" PhysicalSize{axis}Unit="{unit}""#)
-                    })
-                    .concat()
-            }
-            None => String::new(),
+        let planes = OmePlanes {
+            order,
+            kind,
+            lengths: [width, height, self.length('Z'), self.length('C'), self.length('T')],
+            samples: if pixel == PixelType::Colours { 3 } else { 1 },
+            size,
+            annotations: &self.annotations,
         };
-        let channel = |n: usize| format!(r#"<Channel ID="Channel:0:{n}" SamplesPerPixel="{samples}"/>"#);
-        format!(
-            concat!(
-                r#"<?xml version="1.0" encoding="UTF-8"?>"#,
-                r#"<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" "#,
-                r#"xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" "#,
-                r#"xsi:schemaLocation="http://www.openmicroscopy.org/Schemas/OME/2016-06 "#,
-                r#"http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd">"#,
-                r#"<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XY{order}" Type="{kind}" "#,
-                r#"SizeX="{width}" SizeY="{height}" SizeC="{all}" SizeZ="{slices}" SizeT="{frames}"{sizes}>"#,
-                r#"{channels}<TiffData IFD="0" PlaneCount="{planes}"/></Pixels></Image></OME>"#
-            ),
-            order = order,
-            kind = kind,
-            width = width,
-            height = height,
-            all = channels * samples,
-            slices = self.length('Z'),
-            frames = self.length('T'),
-            sizes = sizes,
-            channels = (0..channels).map(channel).collect::<String>(),
-            planes = self.planes()
-        )
+        planes.xml()
     }
 
     fn has(&self, letter: char) -> bool {

@@ -135,7 +135,7 @@ fn shaped(description: &str, frame: Frame) -> Option<Series> {
 
 /// An element of XML that begins.
 pub(super) struct Element<'a> {
-    name: &'a str,
+    pub(super) name: &'a str,
     attributes: &'a str,
     /// What stands between it and the next element.
     text: &'a str,
@@ -163,7 +163,7 @@ impl<'a> Element<'a> {
 }
 
 /// The elements of `text` that begin, in order, without their namespaces; comments and declarations are passed over.
-fn elements(text: &str) -> impl Iterator<Item = Element<'_>> {
+pub(super) fn elements(text: &str) -> impl Iterator<Item = Element<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         loop {
@@ -259,7 +259,8 @@ pub(super) fn ome_pixels(text: &str) -> Option<Element<'_>> {
     is_ome(text).then(|| elements(text).find(|element| element.name == "Pixels"))?
 }
 
-fn is_ome(description: &str) -> bool {
+/// Whether the description is OME-XML.
+pub(super) fn is_ome(description: &str) -> bool {
     description.contains("<OME") || description.contains(":OME ")
 }
 

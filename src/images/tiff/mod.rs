@@ -2,7 +2,9 @@
 //!
 //! - `directory`: where the pages of a file begin. `tags`: what the tags of a page hold.
 //! - `metadata`: what ImageJ, OME-TIFF and tifffile say of pages that belong together.
+//! - `levels`: smaller versions of pages.
 //! - `pages`: which images a file holds, of its pages.
+//! - `ome`: what OME-XML says of channels and time, and that of a written stack.
 //! - `voxel`: how large a pixel is. `layout`: how the planes of a stack lie, and how a written stack says so.
 //! - `palette`: whether numbers are shown in colours of the file's own.
 //! - `page`: how a page is stored, from its tags.
@@ -13,8 +15,10 @@
 
 mod directory;
 mod layout;
+mod levels;
 mod metadata;
 mod numbers;
+mod ome;
 mod page;
 mod pages;
 #[cfg(feature = "portal")]

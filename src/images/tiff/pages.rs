@@ -6,6 +6,7 @@ use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use super::directory::{ByteLayout, MAX_PAGES, damaged, directories, layout};
+use super::levels::{behind, below, check_level, end, frame, say_levels};
 use super::metadata::{self, Frame, MAX_PLANES, Series, has_channel_pages};
 use super::tags::{Tags, names};
 use crate::error::{Error, Result};
@@ -26,6 +27,8 @@ pub(in crate::images) struct Found {
     pub(in crate::images) count: usize,
     /// Which of them follow each other in space.
     pub(in crate::images) run: Run,
+    /// Of a smaller level, how many rows and columns each page has at the finest one.
+    pub(in crate::images) finest: BTreeMap<usize, (usize, usize)>,
 }
 
 /// A page with what its tags say.
@@ -34,6 +37,7 @@ struct Page {
     frame: Frame,
     /// Whether it shows another page smaller, or is a mask of one.
     is_secondary: bool,
+    is_mask: bool,
     /// Whether all of its numbers are in the file.
     is_whole: bool,
 }
@@ -50,21 +54,27 @@ struct Pages<'a> {
     is_open_ended: bool,
     /// Whether they lie one behind the other without directories of their own.
     is_raw: bool,
+    /// How many smaller versions the first page has.
+    levels: usize,
+    finest: BTreeMap<usize, (usize, usize)>,
 }
 
 /// The images in the TIFF file at `path`, which is `file`; `axes` say what its planes are, whatever the file says of itself.
 ///
-/// Of a stack that is cut off, the whole pages are taken where `keep_going` says so.
+/// Of a stack that is cut off, the whole pages are taken where `keep_going` says so. Of a pyramid the pages of a `level` are taken, 0 being
+/// the finest; of a file without smaller versions of its pages, these.
 ///
 /// # Errors
-/// [`Error::Input`] for a damaged list of pages and a stack that is cut off, [`Error::Setting`] for axes that do not fit.
+/// [`Error::Input`] for a damaged list of pages and a stack that is cut off, [`Error::Setting`] for axes that do not fit, and for a level
+/// that there is not beside others.
 pub(in crate::images) fn images(
     path: &Path,
     file: &File,
     axes: Option<&Axes>,
     keep_going: bool,
+    level: usize,
 ) -> Result<Found> {
-    let pages = Pages::read(path, file)?;
+    let pages = Pages::read(path, file, level)?;
     let broken = pages.broken.clone();
     let (open_ended, present) = (pages.is_open_ended, pages.pages.len());
     let whole = pages.pages.iter().filter(|page| page.is_whole).count();
@@ -112,19 +122,8 @@ pub(super) fn are_planes_of_an_array(
     Ok(metadata::are_planes_of_an_array(&description, frame))
 }
 
-/// What the tags of a page say of the size and layout of its numbers.
-pub(super) fn frame(tags: &Tags, file: &mut (impl Read + Seek)) -> Frame {
-    let mut number = |tag| tags.number_if_whole(file, tag).map_or(0, |number| number as usize);
-    Frame {
-        height: number(names::IMAGE_LENGTH),
-        width: number(names::IMAGE_WIDTH),
-        samples: number(names::SAMPLES_PER_PIXEL).max(1),
-        planar: number(names::PLANAR_CONFIGURATION) == 2,
-    }
-}
-
 impl<'a> Pages<'a> {
-    fn read(path: &'a Path, file: &File) -> Result<Self> {
+    fn read(path: &'a Path, file: &File, level: usize) -> Result<Self> {
         let length = file.metadata().map_err(|error| Error::input(path, error))?.len();
         let chain = directories(path, file)?;
         let mut reader = BufReader::with_capacity(4096, file);
@@ -136,6 +135,8 @@ impl<'a> Pages<'a> {
             is_open_ended: chain.broken.is_some(),
             broken: chain.broken,
             is_raw: false,
+            levels: 0,
+            finest: BTreeMap::new(),
         };
         let mut smaller = 0;
         for (number, place) in chain.places.iter().enumerate() {
@@ -146,20 +147,35 @@ impl<'a> Pages<'a> {
                 let orientation = tags.number_if_whole(&mut reader, names::ORIENTATION);
                 warn_of_orientation(path, orientation.and_then(|number| u8::try_from(number).ok()));
             }
-            let plane = Plane { page: number, directory: *place, behind: 0, channel: None };
+            let mut plane = Plane { page: number, directory: *place, behind: 0, channel: None };
             let frame = frame(&tags, &mut reader);
             if chain.places.len() == 1 && all.add_raw(&tags, &mut reader, plane, frame, length) {
                 return Ok(all);
             }
             // Bit 0 is for smaller versions, bit 2 for masks of what is transparent.
-            let is_secondary =
-                tags.number_if_whole(&mut reader, names::SUBFILE_TYPE).is_some_and(|kind| kind & 0b101 != 0);
-            let is_whole = end(&tags, &mut reader).is_none_or(|end| end <= length);
+            let kind = tags.number_if_whole(&mut reader, names::SUBFILE_TYPE).unwrap_or(0);
+            let (is_secondary, is_mask) = (kind & 0b101 != 0, kind & 0b100 != 0);
             smaller += tags.count(names::SUB_DIRECTORIES);
-            all.pages.push(Page { plane, frame, is_secondary, is_whole });
+            let wants_level = level > 0 && !is_secondary && (number == 0 || all.levels > 0);
+            let mut below =
+                if number == 0 || wants_level { below(&tags, &mut reader, layout) } else { Vec::new() };
+            if number == 0 {
+                all.levels = below.len();
+            }
+            let mut end_of_page = end(&tags, &mut reader);
+            if wants_level && all.levels > 0 {
+                check_level(path, all.levels, level, (number, below.len()))?;
+                let smaller = below.swap_remove(level - 1);
+                plane.directory = smaller.directory;
+                end_of_page = end(&smaller.tags, &mut reader);
+                all.finest.insert(number, (frame.height, frame.width));
+            }
+            let is_whole = end_of_page.is_none_or(|end| end <= length);
+            all.pages.push(Page { plane, frame, is_secondary, is_mask, is_whole });
         }
-        if smaller > 0 {
-            log::info!("{}: {smaller} smaller versions of its pages are left out", path.display());
+        say_levels(path, all.levels, level, smaller);
+        if level > 0 && all.levels == 0 {
+            all.take_level_behind(level)?;
         }
         let cut = all.pages.iter().filter(|page| !page.is_whole).count();
         // Of a file with one page only, reading tells what is wrong.
@@ -223,9 +239,39 @@ impl<'a> Pages<'a> {
             plane: Plane { page, behind: bytes * page as u64, ..plane },
             frame,
             is_secondary: false,
+            is_mask: false,
             is_whole: true,
         }));
         true
+    }
+
+    /// Takes a smaller version of the only image from among the pages behind it, where there are such.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for one that there is not beside others.
+    fn take_level_behind(&mut self, level: usize) -> Result<()> {
+        let Some(first) = self.pages.first() else { return Ok(()) };
+        let is_one = self.pages[1..].iter().all(|page| page.is_secondary)
+            || self.description.starts_with("Aperio")
+            || metadata::series(&self.description, first.frame).is_empty() && self.is_pyramid();
+        if self.broken.is_some() || first.is_secondary || !is_one {
+            return Ok(());
+        }
+        let shown: Vec<&Page> = self.pages.iter().filter(|page| !page.is_mask).collect();
+        let behind = behind(&shown.iter().map(|page| page.frame).collect::<Vec<_>>());
+        if behind.is_empty() {
+            return Ok(());
+        }
+        let Some(place) = behind.get(level - 1) else {
+            return check_level(self.path, behind.len(), level, (0, behind.len()));
+        };
+        let (directory, is_whole, frame) =
+            (shown[*place].plane.directory, shown[*place].is_whole, first.frame);
+        self.finest.insert(0, (frame.height, frame.width));
+        self.pages.truncate(1);
+        self.pages[0].plane.directory = directory;
+        self.pages[0].is_whole = is_whole;
+        Ok(())
     }
 
     /// Takes away thumbnails, smaller versions and masks.
@@ -254,7 +300,16 @@ impl<'a> Pages<'a> {
     /// The images that whole pages make, and how many pages there should be, where the file says so.
     fn gather(self, axes: Option<&Axes>) -> Result<(Found, Option<usize>)> {
         let Some(frame) = self.pages.first().map(|page| page.frame) else {
-            return Ok((Found { images: Vec::new(), gathered: false, count: 0, run: Run::along(&[]) }, None));
+            return Ok((
+                Found {
+                    images: Vec::new(),
+                    gathered: false,
+                    count: 0,
+                    run: Run::along(&[]),
+                    finest: BTreeMap::new(),
+                },
+                None,
+            ));
         };
         let series = metadata::series(&self.description, frame);
         if axes.is_none() && series.is_empty() && metadata::is_part_of_a_set(&self.description) {
@@ -363,7 +418,7 @@ impl<'a> Pages<'a> {
         let gathered = self.is_raw || !images.iter().enumerate().all(plain);
         let outer: Vec<_> =
             axes.iter().copied().filter(|(axis, length)| !is_channel(*axis) && *length > 1).collect();
-        Found { images, gathered, count, run: Run::along(&outer) }
+        Found { images, gathered, count, run: Run::along(&outer), finest: self.finest.clone() }
     }
 
     /// The images of series that say the page of each plane.
@@ -378,10 +433,17 @@ impl<'a> Pages<'a> {
             }
             return self.along(&[('Z', self.pages.len())], 1, None);
         }
-        let mut all = Found { images: Vec::new(), gathered: false, count: 0, run: Run::along(&[]) };
+        let mut all = Found {
+            images: Vec::new(),
+            gathered: false,
+            count: 0,
+            run: Run::along(&[]),
+            finest: BTreeMap::new(),
+        };
         for series in series {
             let found = self.along(&series.axes, 1, series.order.as_deref());
             all.images.extend(found.images);
+            all.finest = found.finest;
             all.count += found.count;
             all.run = found.run;
         }
@@ -406,16 +468,4 @@ fn whole_pages(planes: Vec<Plane>, spread: usize) -> Vec<Plane> {
         return planes;
     }
     planes.into_iter().step_by(spread).map(|plane| Plane { channel: None, ..plane }).collect()
-}
-
-/// The last byte of a page's numbers, where its tags say it.
-fn end(tags: &Tags, file: &mut (impl Read + Seek)) -> Option<u64> {
-    let (offsets, bytes) = match tags.numbers_if_whole(file, names::TILE_OFFSETS) {
-        Some(offsets) => (offsets, tags.numbers_if_whole(file, names::TILE_BYTE_COUNTS)?),
-        None => (
-            tags.numbers_if_whole(file, names::STRIP_OFFSETS)?,
-            tags.numbers_if_whole(file, names::STRIP_BYTE_COUNTS)?,
-        ),
-    };
-    offsets.iter().zip(&bytes).map(|(offset, bytes)| offset.saturating_add(*bytes)).max()
 }

@@ -9,6 +9,7 @@ use hdf5_pure::{ChunkIndex, Dataset};
 use tiff::decoder::DecodingResult;
 
 use super::filters::Filters;
+use super::links::{TreeChunk, TreeList};
 use crate::error::{Bytes, Error, Result};
 use crate::files::read_exact_at;
 use crate::images::arrays::numbers::{copy_common, count_of, from_bytes, lengths, zeros};
@@ -55,7 +56,8 @@ impl fmt::Debug for Chunked {
 }
 
 impl Chunked {
-    /// The chunks of `dataset` in `file`, which are `block` large.
+    /// The chunks of `dataset` in `file`, which are `block` large. Those of a tree, and the bytes of what stands for chunks that it does not
+    /// list, are given, as the library does not read them.
     ///
     /// # Errors
     /// [`Error::Input`] for what is damaged and for filters that are not read.
@@ -65,7 +67,7 @@ impl Chunked {
         dataset: Dataset,
         (mut layout, big_endian): (ArrayLayout, bool),
         block: Vec<usize>,
-        index: ChunkIndex,
+        (index, tree): (ChunkIndex, Option<TreeList>),
     ) -> Result<Self> {
         let damaged = |what: &str| super::damaged(name, what);
         let element = usize::from(layout.numbers.bits).div_ceil(8);
@@ -85,33 +87,40 @@ impl Chunked {
             }
             // A list has as many places as there are chunks.
             ChunkIndex::FixedArray if all > length => return Err(damaged("it has more chunks than bytes")),
-            ChunkIndex::BTreeV2 => {
-                let problem = "can grow along several axes, and where its chunks lie is stored in a way (version 2 B-tree) that is not read; store it again with h5py: new['data'] = old['data'][...]";
-                return Err(Error::input(name, problem));
-            }
             _ => {}
         }
-        let stored = dataset.chunks().map_err(|error| damaged(&error.to_string()))?;
+        let (stored, fill) = match tree {
+            Some(TreeList { chunks, fill }) => (chunks, Some(fill)),
+            None => {
+                let stored = dataset.chunks().map_err(|error| damaged(&error.to_string()))?;
+                let of_library = |chunk: hdf5_pure::Chunk| TreeChunk {
+                    address: chunk.address,
+                    bytes: Some(chunk.storage_size),
+                    skipped: chunk.filter_mask,
+                    numbers: chunk.offset.iter().zip(&block).map(|(at, block)| at / *block as u64).collect(),
+                };
+                (stored.into_iter().map(of_library).collect(), None)
+            }
+        };
         let mut chunks =
             memory::reserve(&format!("the list of chunks of {name}"), stored.len(), "use larger chunks")?;
         for chunk in stored {
             let mut number = 0;
-            let mut is_inside = chunk.offset.len() == block.len();
-            for ((offset, block), count) in chunk.offset.iter().zip(&block).zip(&counts) {
-                let place = offset / *block as u64;
+            let mut is_inside = chunk.numbers.len() == block.len();
+            for (place, count) in chunk.numbers.iter().zip(&counts) {
                 // Datasets that were made smaller keep chunks outside.
-                is_inside &= place < *count;
-                number = number * count + place.min(count - 1);
+                is_inside &= place < count;
+                number = number * count + place.min(&(count - 1));
             }
+            let (address, bytes) = (chunk.address, chunk.bytes.unwrap_or(chunk_bytes));
             // Those outside too, which the library reads to know what stands for chunks that are not stored.
-            if chunk.address.checked_add(chunk.storage_size).is_none_or(|end| end > length) {
+            if address.checked_add(bytes).is_none_or(|end| end > length) {
                 return Err(damaged("a chunk ends behind its end"));
             }
             if !is_inside {
                 continue;
             }
-            let (address, bytes) = (chunk.address, chunk.storage_size);
-            chunks.push(Chunk { number, address, bytes, skipped: chunk.filter_mask });
+            chunks.push(Chunk { number, address, bytes, skipped: chunk.skipped });
         }
         chunks.sort_by_key(|chunk| chunk.number);
         layout.block = Some(block.clone());
@@ -124,7 +133,7 @@ impl Chunked {
             block,
             filters,
             chunks,
-            fill: OnceLock::new(),
+            fill: fill.map_or_else(OnceLock::new, |fill| OnceLock::from(Ok(fill))),
         })
     }
 

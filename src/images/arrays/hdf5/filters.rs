@@ -7,6 +7,7 @@ use flate2::read::ZlibDecoder;
 use hdf5_pure::Filter as StoredFilter;
 
 use super::bitshuffle::Bitshuffle;
+use super::lz4;
 use crate::error::{Error, Result};
 use crate::images::arrays::blosc;
 use crate::images::dry_run::{count, is_doubtful};
@@ -22,6 +23,7 @@ enum Filter {
     Lzf,
     Zstd,
     Blosc,
+    Lz4,
     Bitshuffle(Bitshuffle),
 }
 
@@ -48,6 +50,7 @@ impl Filters {
                 32000 => Filter::Lzf,
                 32015 => Filter::Zstd,
                 32001 => Filter::Blosc,
+                32004 => Filter::Lz4,
                 32008 => match Bitshuffle::new(&filter.client_data) {
                     Some(sorted) => Filter::Bitshuffle(sorted),
                     None => return Err(refused(name, filter.id, filter.name.as_deref())),
@@ -105,6 +108,7 @@ impl Filters {
                 }
                 Filter::Lzf => lzf(&bytes, lengths)?,
                 Filter::Blosc => blosc::unpack(&bytes, lengths)?,
+                Filter::Lz4 => lz4::undone(&bytes, lengths)?,
                 Filter::Bitshuffle(sorted) => sorted.undone(&bytes, lengths)?,
                 Filter::Shuffle(element) => unshuffled(&bytes, *element)?,
                 Filter::Fletcher32 => {
@@ -136,7 +140,6 @@ fn refused(name: &str, id: u16, stored_name: Option<&str>) -> Error {
         5 => "nbit",
         6 => "scale-offset",
         307 => "bzip2",
-        32004 => "LZ4",
         32008 => "bitshuffle, packed neither with LZ4 nor with zstd",
         32013 => "ZFP",
         32017 => "SZ",

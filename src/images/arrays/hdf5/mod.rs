@@ -4,7 +4,7 @@
 //! - `links`: links to other places and files. `opened`: a file, what is at a path of it, and the files that it leads to. `search`:
 //!   all datasets of a file.
 //! - `beside`: what a file holds that is no image.
-//! - `bitshuffle`, `filters`, `chunks`: numbers that are stored in chunks.
+//! - `bitshuffle`, `lz4`, `filters`, `chunks`: numbers that are stored in chunks. `virtuals`: those that are in other datasets.
 
 mod attributes;
 mod beside;
@@ -13,22 +13,26 @@ mod checksum;
 mod chunks;
 mod filters;
 mod links;
+mod lz4;
 mod opened;
 mod search;
 mod source;
+mod virtuals;
 
 use std::fs::File as SystemFile;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, Group, Layout};
+use hdf5_pure::{ChunkIndex, Dataset, Datatype, DatatypeByteOrder, Group, Layout};
 use tiff::decoder::DecodingResult;
 
 pub(crate) use self::beside::{DatasetPlace, Hdf5File};
 pub(in crate::images) use self::checksum::checksum;
 use self::chunks::Chunked;
+use self::links::TreeList;
 use self::opened::{At, Object, Opened};
 use self::search::{Found, Held};
+use self::virtuals::Virtual;
 use super::contiguous::{Contiguous, bytes_of};
 use super::list::{Candidate, chosen, what_there_is};
 use super::numbers::{copy_common, from_bytes, lengths, zeros};
@@ -64,8 +68,8 @@ pub(super) fn open(
 ) -> Result<Box<dyn StoredArray>> {
     let (file, place, dataset) = find(Opened::new(path, system_file)?, inside.unwrap_or_default())?;
     let name = format!("{}:{place}", file.name());
-    let linked_file = (file.path != path).then_some(file.path);
-    of_dataset(&name, file.system_file, dataset, linked_file)
+    let linked_files = if file.path == path { Vec::new() } else { vec![file.path.clone()] };
+    of_dataset(&name, file, &place, dataset, linked_files, 0)
 }
 
 /// The dataset that `inside` names in `file`, as [`open`] has it, in the file that it is in.
@@ -148,16 +152,51 @@ fn sample_type(datatype: &Datatype) -> Option<(SampleType, bool)> {
     }
 }
 
+/// What a dataset holds whose type is none of numbers that are read, and what else can be done about it.
+fn other_type(datatype: &Datatype) -> (&'static str, &'static str) {
+    let is_text = |base: &Datatype| matches!(base, Datatype::String { .. });
+    match datatype {
+        Datatype::String { .. } | Datatype::VariableLength { is_string: true, .. } => ("texts", ""),
+        Datatype::VariableLength { base_type, .. } if is_text(base_type) => ("texts", ""),
+        Datatype::VariableLength { .. } => ("lists of different lengths", ""),
+        Datatype::Compound { members, .. } => match members.as_slice() {
+            [real, imaginary] if (real.name.as_str(), imaginary.name.as_str()) == ("r", "i") => (
+                "complex numbers",
+                ", or store a part of them with h5py: new['data'] = old['data'][...].real",
+            ),
+            _ => (
+                "records of several fields",
+                ", or store one of the fields with h5py: new['data'] = old['data'][...]['field']",
+            ),
+        },
+        Datatype::Reference { .. } => ("references to other places in the file", ""),
+        Datatype::Opaque { .. } => ("bytes of which nothing says what they are", ""),
+        Datatype::Array { .. } => {
+            ("arrays in each of its elements", ", or store them with h5py: new['data'] = old['data'][...]")
+        }
+        _ => (
+            "numbers of a type that is not read",
+            ", or store it in another with h5py: new['data'] = old['data'][...].astype('f4')",
+        ),
+    }
+}
+
+/// The dataset at `place` of `file`, where links have led to the `linked_files`; of a part of virtual datasets, so many are around it.
 fn of_dataset(
     name: &str,
-    file: SystemFile,
+    file: Opened,
+    place: &str,
     dataset: Dataset,
-    linked_file: Option<PathBuf>,
+    linked_files: Vec<PathBuf>,
+    nested: usize,
 ) -> Result<Box<dyn StoredArray>> {
     let failed = |error: hdf5_pure::Error| damaged(name, &error.to_string());
     let datatype = dataset.datatype().map_err(failed)?;
     let Some((numbers, big_endian)) = sample_type(&datatype) else {
-        let problem = "holds something else than plain numbers; wanted whole numbers or floats of up to 64 bits, name another dataset or convert it with astype";
+        let (what, way_out) = other_type(&datatype);
+        let problem = format!(
+            "holds {what}; wanted whole numbers or floats of up to 64 bits: name another dataset{way_out}"
+        );
         return Err(Error::input(name, problem));
     };
     let shape = shape_of(&dataset.shape().map_err(failed)?);
@@ -174,11 +213,29 @@ fn of_dataset(
     let layout = ArrayLayout {
         axes: attributes::axes(&attributes, shape.len()),
         voxel_size: attributes::voxel_size(&attributes),
-        linked_file,
+        linked_files,
         ..ArrayLayout::plain(shape, numbers)
     };
+    let stored = dataset.layout().map_err(failed)?;
+    if stored == Layout::Virtual {
+        let array = Virtual::open(name, file, place, (layout, big_endian), nested)?;
+        bytes_of(name, array.layout())?;
+        return Ok(Box::new(array));
+    }
     let bytes = bytes_of(name, &layout)?;
-    match dataset.layout().map_err(failed)? {
+    let tree = match stored {
+        Layout::Chunked { index: ChunkIndex::BTreeV2, .. } => {
+            let said = file.groups.object(place).and_then(|object| file.groups.said_of(object));
+            let listed = said.and_then(|said| {
+                let chunks = file.groups.chunks_of_tree(&said.layout, layout.shape.len())?;
+                Some(TreeList { chunks, fill: said.number_for_nothing(numbers) })
+            });
+            Some(listed.ok_or_else(|| damaged(name, "its list of chunks"))?)
+        }
+        _ => None,
+    };
+    let file = file.system_file;
+    match stored {
         Layout::Contiguous { address: Some(address), .. } => {
             Ok(Box::new(Contiguous::new(name, file, address, big_endian, layout)?))
         }
@@ -202,11 +259,7 @@ fn of_dataset(
             let block = shape_of(&chunk_shape)
                 .filter(|block| block.len() == layout.shape.len() && !block.contains(&0));
             let block = block.ok_or_else(|| damaged(name, "its chunks have no size"))?;
-            Ok(Box::new(Chunked::new(name, file, dataset, (layout, big_endian), block, index)?))
-        }
-        Layout::Virtual => {
-            let problem = "is a virtual dataset, whose numbers are in others; name one of these, or store it again with h5py: new['data'] = old['data'][...]";
-            Err(Error::input(name, problem))
+            Ok(Box::new(Chunked::new(name, file, dataset, (layout, big_endian), block, (index, tree))?))
         }
         _ => Err(damaged(name, "its numbers are stored in no way that there is")),
     }

@@ -109,11 +109,39 @@ impl Opened {
         }
     }
 
+    /// The same file, open once more.
+    ///
+    /// # Errors
+    /// As [`Opened::new`].
+    pub(super) fn again(&self) -> Result<Self> {
+        let system_file = self.system_file.try_clone().map_err(|error| {
+            Error::input(&self.path, format!("cannot be read: {error}; check the disk")).caused_by(error)
+        })?;
+        Ok(Self { before: self.before, ..Self::new(&self.path, system_file)? })
+    }
+
     /// The file that a link of this one leads to.
     ///
     /// # Errors
     /// [`Error::Input`] for one that is not in the same folder or below, not there, or no HDF5 file.
     pub(super) fn beside(&self, outward: &Outward) -> Result<Self> {
+        let Outward { link, file, .. } = outward;
+        let path = self.path_beside(outward)?;
+        let (system_file, format) = file::open(&path)?;
+        if format != Format::Hdf5 {
+            let problem = format!(
+                "has a link at '{link}' to the file '{file}', which is no HDF5 file; copy or export it again"
+            );
+            return Err(Error::input(&self.path, problem));
+        }
+        Ok(Self { before: self.before + 1, ..Self::new(&path, system_file)? })
+    }
+
+    /// Where the file is that a link of this one leads to.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for one that is not in the same folder or below, or not there.
+    pub(super) fn path_beside(&self, outward: &Outward) -> Result<PathBuf> {
         let Outward { link, file, place } = outward;
         let failed = |problem: String| Error::input(&self.path, problem);
         let relative = Path::new(file);
@@ -136,13 +164,7 @@ impl Opened {
                 "has a link at '{link}' to '{place}' in the file '{file}', which is not there; copy it beside this one"
             )));
         }
-        let (system_file, format) = file::open(&path)?;
-        if format != Format::Hdf5 {
-            return Err(failed(format!(
-                "has a link at '{link}' to the file '{file}', which is no HDF5 file; copy or export it again"
-            )));
-        }
-        Ok(Self { before: self.before + 1, ..Self::new(&path, system_file)? })
+        Ok(path)
     }
 
     /// The dataset that a link leads to, in the file that it is in at last; `None` where that is none.

@@ -42,6 +42,7 @@ pub(super) struct Attributes {
     pub(super) ome: Option<Value>,
     /// OME-Zarr up to 0.4.
     pub(super) multiscales: Option<Value>,
+    pub(super) omero: Option<Value>,
     /// The names of axes, by xarray in version 2.
     #[serde(rename = "_ARRAY_DIMENSIONS")]
     pub(super) dimensions: Option<Value>,

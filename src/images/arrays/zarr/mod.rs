@@ -48,7 +48,7 @@ pub(super) struct ZarrArray {
 /// [`Error::Input`] for a folder that does not hold an array that can be read, and for a place that there is not;
 /// [`Error::Setting`] for a level that there is not.
 pub(super) fn open(path: &Path, inside: Option<&str>, level: usize) -> Result<ZarrArray> {
-    let Found { folder, name, json, axes, voxel_size, origin } = find(path, inside, level)?;
+    let Found { folder, name, json, axes, voxel_size, origin, annotations } = find(path, inside, level)?;
     let stored = json.stored(&name)?;
     // The names of a whole image may be those of another array than this one.
     let is_fitting = |axes: &Vec<char>| axes.len() == stored.shape.len();
@@ -58,6 +58,7 @@ pub(super) fn open(path: &Path, inside: Option<&str>, level: usize) -> Result<Za
         block: Some(stored.block().to_vec()),
         voxel_size,
         space: origin.map(Space::Ome),
+        annotations,
         ..ArrayLayout::plain(stored.shape.clone(), stored.numbers)
     };
     Ok(ZarrArray { name, folder, stored, layout, lists: Lists::default() })

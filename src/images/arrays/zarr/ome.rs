@@ -1,4 +1,4 @@
-//! OME-Zarr: which arrays of a group are the levels of one image, what their axes are, and how large a pixel is.
+//! OME-Zarr: which arrays of a group are the levels of one image, what their axes and channels are, and how large a pixel is.
 //!
 //! Read are versions 0.1 to 0.5, <https://ngff.openmicroscopy.org/>, and what 0.6 says in the same words: there the axes stand in
 //! coordinate systems, and a change of coordinates may be a sequence of others.
@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use super::metadata::Attributes;
-use crate::images::units::{PIXEL, factor, sign};
+use crate::images::annotations::{Annotations, TimeStep, channel_names};
+use crate::images::units::{PIXEL, factor, sign, time_sign};
 use crate::images::volume::VoxelSize;
 
 /// An image in several sizes.
@@ -26,6 +27,7 @@ pub(super) struct Level {
     pub(super) voxel_size: Option<VoxelSize>,
     /// Where the first pixel lies along x, y and z, in the unit of its size.
     pub(super) origin: Option<[f64; 3]>,
+    pub(super) annotations: Annotations,
 }
 
 /// What coordinates are multiplied with, and what is then added to them, by axis; empty for nothing.
@@ -69,14 +71,23 @@ pub(super) fn multiscale(attributes: &Attributes) -> Option<Multiscale> {
     // In 0.6 what stands beside the levels leads from the image to other coordinates.
     let has_systems = image.get("coordinateSystems").is_some();
     let common = if has_systems { None } else { image.get("coordinateTransformations") };
+    let channels =
+        channels_of(attributes.ome.as_ref().and_then(|ome| ome.get("omero")).or(attributes.omero.as_ref()));
     let level = |dataset: &Value| {
         let own = change_of(dataset.get("coordinateTransformations"));
         let change = own.zip(change_of(common)).and_then(|(own, common)| own.then(&common));
         let path = dataset.get("path")?.as_str()?.to_owned();
         let known = axes.as_ref().zip(letters.as_ref()).zip(change);
-        let grid = known.and_then(|((axes, letters), change)| grid(axes, letters, &change));
-        let (voxel_size, origin) = grid.map_or((None, None), |(size, origin)| (Some(size), origin));
-        Some(Level { path, voxel_size, origin })
+        let mut annotations = Annotations { channels: channels.clone(), ..Annotations::default() };
+        let (mut voxel_size, mut origin) = (None, None);
+        if let Some(((axes, letters), change)) = known {
+            annotations.time_step = time_step(axes, letters, &change);
+            if let Some(grid) = grid(axes, letters, &change) {
+                annotations.depth_is_unknown = !grid.has_depth;
+                (voxel_size, origin) = (Some(grid.size), grid.origin);
+            }
+        }
+        Some(Level { path, voxel_size, origin, annotations })
     };
     let levels: Vec<Level> = datasets.iter().filter_map(level).collect();
     (!levels.is_empty()).then_some(Multiscale { axes: letters, levels })
@@ -186,9 +197,35 @@ fn by_axis(a: &[f64], b: &[f64], act: impl Fn(f64, f64) -> f64) -> Option<Vec<f6
     }
 }
 
+/// The names of channels, as `omero` gives them to viewers.
+fn channels_of(omero: Option<&Value>) -> Vec<String> {
+    let channels = omero.and_then(|omero| omero.get("channels")?.as_array()).map(Vec::as_slice);
+    let label =
+        |channel: &'_ Value| channel.get("label").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let labels: Vec<String> = channels.unwrap_or_default().iter().map(label).collect();
+    channel_names(labels.iter().map(String::as_str))
+}
+
+/// From one point in time to the next; `None` where the file says nothing, or a number without a unit.
+fn time_step(axes: &[Axis<'_>], letters: &[char], change: &Change) -> Option<TimeStep> {
+    let place = letters.iter().position(|letter| *letter == 'T')?;
+    let length = change.scale.get(place).copied().filter(|length| length.is_finite() && *length > 0.0)?;
+    let unit = axes[place].unit.map(time_sign).filter(|unit| !unit.is_empty())?;
+    Some(TimeStep { length, unit: unit.to_owned() })
+}
+
+/// How pixels lie.
+struct Grid {
+    size: VoxelSize,
+    /// Where the first one lies along x, y and z, if that is not 0.
+    origin: Option<[f64; 3]>,
+    /// Whether it is known how far apart slices lie.
+    has_depth: bool,
+}
+
 /// The size of a pixel, in [`PIXEL`] where the file has sizes without a unit, as ome-zarr writes them, and where the first pixel lies along
-/// x, y and z, if that is not 0; `None` where the file says nothing.
-fn grid(axes: &[Axis<'_>], letters: &[char], change: &Change) -> Option<(VoxelSize, Option<[f64; 3]>)> {
+/// x, y and z; `None` where the file says nothing.
+fn grid(axes: &[Axis<'_>], letters: &[char], change: &Change) -> Option<Grid> {
     let of = |letter: char| {
         let place = letters.iter().position(|other| *other == letter)?;
         let size = change.scale.get(place).copied().filter(|size| size.is_finite() && *size > 0.0)?;
@@ -199,8 +236,11 @@ fn grid(axes: &[Axis<'_>], letters: &[char], change: &Change) -> Option<(VoxelSi
     let unit = unit.unwrap_or(PIXEL);
     let units_of_y = factor(unit_of_y.unwrap_or(unit), unit)?;
     let y = y * units_of_y;
+    // Of slices, 1 of no unit beside rows of a unit is what is written where nothing is known.
+    let of_z = of('Z').filter(|of_z| unit == PIXEL || !matches!(of_z, (1.0, _, None)));
+    let has_depth = of_z.is_some();
     // Nothing tells the distance of slices of a plane; cubes are the least surprising.
-    let (z, from_z) = match of('Z') {
+    let (z, from_z) = match of_z {
         Some((z, from_z, unit_of_z)) => {
             let units = factor(unit_of_z.unwrap_or(unit), unit)?;
             (z * units, from_z * units)
@@ -210,7 +250,8 @@ fn grid(axes: &[Axis<'_>], letters: &[char], change: &Change) -> Option<(VoxelSi
     let origin = Some([from_x, from_y * units_of_y, from_z]).filter(|origin| *origin != [0.0; 3]);
     // Everywhere 1, and of no unit, is what is written where nothing is known.
     let says_something = unit != PIXEL || origin.is_some() || [z, y, x].iter().any(|size| *size != 1.0);
-    says_something.then(|| (VoxelSize { z, y, x, unit: unit.to_owned() }, origin))
+    let size = VoxelSize { z, y, x, unit: unit.to_owned() };
+    says_something.then_some(Grid { size, origin, has_depth })
 }
 
 #[cfg(test)]
@@ -244,7 +285,11 @@ mod tests {
         assert_eq!(found.axes, Some(vec!['C', 'Z', 'Y', 'X']));
         // What is added by the level is multiplied by what holds for all of them; nanometres of z become micrometres.
         let origin = Some([1.0, 2.0, 1e-3]);
-        assert_eq!(found.levels[0], Level { path: "0".into(), voxel_size: size(0.5, 1.0, 0.25), origin });
+        let annotations = Annotations::default();
+        assert_eq!(
+            found.levels[0],
+            Level { path: "0".into(), voxel_size: size(0.5, 1.0, 0.25), origin, annotations }
+        );
         assert_eq!(found.levels[1].voxel_size, None);
     }
 
@@ -265,6 +310,37 @@ mod tests {
         assert_eq!(of([1.0, 2.0, 2.0], "pixel"), in_pixels(1.0, 2.0, 2.0));
         assert_eq!(of([1.0; 3], ""), None);
         assert_eq!(of([1.0; 3], "micrometer"), size(1.0, 1.0, 1.0));
+    }
+
+    #[test]
+    fn channels_and_time_are_what_viewers_are_told() {
+        let axis = |name: &str, kind: &str, unit: &str| json!({"name": name, "type": kind, "unit": unit});
+        let multiscale = json!({
+            "axes": [axis("t", "time", "millisecond"), {"name": "c"}, {"name": "z"}, axis("y", "space", "micrometer"),
+                axis("x", "space", "micrometer")],
+            "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [40, 1, 1, 0.5, 0.5]}]}],
+        });
+        let omero = json!({"channels": [{"label": "DAPI"}, {"color": "00FF00"}]});
+        let ome = Some(json!({"multiscales": [multiscale], "omero": omero}));
+        let newer = super::multiscale(&Attributes { ome, ..Attributes::default() }).unwrap();
+        let multiscales = Some(json!([multiscale]));
+        let older = Attributes { multiscales, omero: Some(omero), ..Attributes::default() };
+        let older = super::multiscale(&older).unwrap();
+        assert_eq!(newer, older);
+        let found = &newer.levels[0];
+        assert_eq!(found.annotations.channels, ["DAPI", ""]);
+        assert_eq!(found.annotations.time_step, Some(TimeStep { length: 40.0, unit: "ms".into() }));
+        // A distance of slices that says nothing is taken to be that of rows.
+        assert!(found.annotations.depth_is_unknown);
+        assert_eq!(found.voxel_size, size(0.5, 0.5, 0.5));
+        for other in [json!(3), json!({"channels": 3}), json!({"channels": [3, {"label": 3}]}), Value::Null] {
+            let attributes = Attributes {
+                multiscales: Some(json!([multiscale])),
+                omero: Some(other),
+                ..Attributes::default()
+            };
+            assert_eq!(super::multiscale(&attributes).unwrap().levels[0].annotations.channels, [""; 0]);
+        }
     }
 
     #[test]

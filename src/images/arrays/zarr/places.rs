@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::metadata::{ArrayJson, Attributes, Node, node};
 use super::ome::{letters_of_names, multiscale};
 use crate::error::{Error, Result};
+use crate::images::annotations::Annotations;
 use crate::images::volume::VoxelSize;
 
 /// Of a group no more folders are looked at than these, and no deeper.
@@ -24,6 +25,7 @@ pub(super) struct Found {
     pub(super) voxel_size: Option<VoxelSize>,
     /// Where the first pixel lies along x, y and z, in the unit of its size.
     pub(super) origin: Option<[f64; 3]>,
+    pub(super) annotations: Annotations,
 }
 
 /// The array in the Zarr folder at `path`, at the place `inside` it where one is named; of an image in several sizes the one of
@@ -88,13 +90,13 @@ fn array(
         Ok(Some(Node::Group(attributes))) => {
             let image = multiscale(&attributes)?;
             let level = image.levels.into_iter().find(|level| level.path == own)?;
-            Some((image.axes, level.voxel_size, level.origin))
+            Some((image.axes, level.voxel_size, level.origin, level.annotations))
         }
         _ => None,
     });
-    let (axes, voxel_size, origin) = of_image.unwrap_or_default();
+    let (axes, voxel_size, origin, annotations) = of_image.unwrap_or_default();
     let axes = axes.or_else(|| attributes.dimensions.as_ref().and_then(letters_of_names));
-    Ok(Found { folder, name, json, axes, voxel_size, origin })
+    Ok(Found { folder, name, json, axes, voxel_size, origin, annotations })
 }
 
 /// The level that is wanted of the image that the group at `folder` is.
@@ -123,7 +125,8 @@ fn of_image(
     match node(&folder)? {
         Some(Node::Array(json, _)) => {
             let (voxel_size, origin) = (wanted.voxel_size.clone(), wanted.origin);
-            Ok(Found { folder, name, json, axes, voxel_size, origin })
+            let annotations = wanted.annotations.clone();
+            Ok(Found { folder, name, json, axes, voxel_size, origin, annotations })
         }
         _ => {
             let problem = format!(

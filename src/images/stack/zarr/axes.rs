@@ -54,6 +54,17 @@ impl Axes {
         self.outer.iter().map(|(axis, _)| of(*axis)).collect()
     }
 
+    /// How long the axis of channels is, 1 where there is none.
+    pub(super) fn channel_count(&self) -> usize {
+        self.outer.iter().find(|(axis, _)| *axis == 'C').map_or(1, |(_, length)| *length)
+    }
+
+    /// Where a channel of an image lies along the axis of channels.
+    pub(super) fn channel(&self, image: usize, channel: usize) -> usize {
+        let place = self.place(image, channel);
+        self.outer.iter().position(|(axis, _)| *axis == 'C').map_or(0, |axis| place[axis])
+    }
+
     /// The letters, with those of rows and columns.
     pub(super) fn letters(&self) -> Vec<char> {
         self.outer.iter().map(|(axis, _)| *axis).chain(['Y', 'X']).collect()

@@ -5,10 +5,19 @@ use serde_json::{Value, json};
 use super::axes::Axes;
 use super::planes::chunk_side;
 use super::shared::{MADE_BY, WORK};
+use crate::images::annotations::{Annotations, TimeStep};
 use crate::images::source::{SampleKind, SampleType};
 use crate::images::stack::ClassLook;
-use crate::images::units::{PIXEL, spelled_out};
+use crate::images::units::{PIXEL, spelled_out, time_spelled_out};
 use crate::images::volume::VoxelSize;
+
+/// How the pixels of an image lie in space and time.
+pub(super) struct Grid<'a> {
+    pub(super) size: Option<&'a VoxelSize>,
+    /// Where the first one lies along x, y and z, in the unit of its size.
+    pub(super) origin: Option<[f64; 3]>,
+    pub(super) annotations: &'a Annotations,
+}
 
 /// Which version of OME-Zarr is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,23 +110,31 @@ impl OmeVersion {
         }
     }
 
-    /// What a group says of the `levels` of an image, which are arrays in the folder `place` inside it, whose pixels have this size and of
-    /// which the first one lies there along x, y and z.
+    /// What a group says of the `levels` of an image, which are arrays in the folder `place` inside it and whose pixels lie on this `grid`.
     pub(super) fn multiscales(
         self,
         name: &str,
         axes: &Axes,
-        (size, origin): (Option<&VoxelSize>, Option<[f64; 3]>),
+        grid: &Grid<'_>,
         levels: usize,
         labels: bool,
         place: &str,
     ) -> Value {
         let letters = axes.letters();
+        let Grid { size, origin, annotations } = *grid;
+        let time_step = annotations.time_step.as_ref();
         let axis = |letter: &char| {
             let name = letter.to_lowercase().to_string();
             match (letter, size) {
-                ('T', _) => json!({"name": name, "type": "time"}),
+                ('T', _) => match time_step {
+                    Some(TimeStep { unit, .. }) => {
+                        let unit = time_spelled_out(unit).unwrap_or(unit);
+                        json!({"name": name, "type": "time", "unit": unit})
+                    }
+                    None => json!({"name": name, "type": "time"}),
+                },
                 ('C', _) => json!({"name": name, "type": "channel"}),
+                ('Z', _) if annotations.depth_is_unknown => json!({"name": name, "type": "space"}),
                 (_, Some(size)) if size.unit != PIXEL => {
                     let unit = spelled_out(&size.unit).unwrap_or(&size.unit);
                     json!({"name": name, "type": "space", "unit": unit})
@@ -129,6 +146,8 @@ impl OmeVersion {
             let of = |letter: &char| {
                 let halved = (1_u64 << level) as f64;
                 match letter {
+                    'T' => time_step.map_or(1.0, |step| step.length),
+                    'Z' if annotations.depth_is_unknown => 1.0,
                     'Z' => size.map_or(1.0, |size| size.z),
                     'Y' => size.map_or(1.0, |size| size.y) * halved,
                     'X' => size.map_or(1.0, |size| size.x) * halved,
@@ -166,6 +185,21 @@ impl OmeVersion {
             image["version"] = json!(self.name());
         }
         json!([image])
+    }
+
+    /// What a group says to viewers of its channels, which are called so and hold numbers in these ranges; as programs that check it want it,
+    /// with a colour and a range for each.
+    pub(super) fn omero(self, names: &[String], ranges: &[[f64; 2]]) -> Value {
+        const COLOURS: [&str; 6] = ["00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF"];
+        let channel = |(number, (name, [low, high])): (usize, (&String, &[f64; 2]))| {
+            let colour = if names.len() == 1 { "FFFFFF" } else { COLOURS[number % COLOURS.len()] };
+            json!({
+                "label": name, "color": colour, "active": true,
+                "window": {"min": low, "max": high, "start": low, "end": high},
+            })
+        };
+        let channels: Vec<Value> = names.iter().zip(ranges).enumerate().map(channel).collect();
+        json!({"version": self.name(), "channels": channels})
     }
 
     /// What a group of labels says of its classes.

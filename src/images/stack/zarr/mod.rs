@@ -1,6 +1,7 @@
 //! Stacks as OME-Zarr: folders in which each image is a file of its own, and smaller copies of it for viewers.
 //!
-//! - `axes`: where an image lies in the array. `planes`: an image in smaller sizes and in chunks. `metadata`: files of JSON.
+//! - `axes`: where an image lies in the array. `planes`: an image in smaller sizes and in chunks. `metadata`: files of JSON. `ranges`: how
+//!   viewers show channels.
 //! - `shared`: a folder that several programs fill, each with images of its own ([`SharedStack`]).
 //!
 //! Values are an image: the arrays `0`, `1`, … of the levels stand in the root, whose attributes tell of them. Class labels are
@@ -22,6 +23,7 @@
 mod axes;
 mod metadata;
 mod planes;
+mod ranges;
 mod shared;
 
 use std::io::{self, ErrorKind, Write};
@@ -34,8 +36,10 @@ use serde_json::{Value, json};
 use tiff::decoder::DecodingResult;
 
 use self::axes::Axes;
+use self::metadata::Grid;
 pub(in crate::images) use self::metadata::OmeVersion;
 use self::planes::{Plane, shard};
+use self::ranges::Ranges;
 pub use self::shared::SharedStack;
 use super::shape::origin_in;
 use super::{StackFile, TypedStack};
@@ -61,6 +65,8 @@ pub(in crate::images) struct ZarrFile {
     own: Range<usize>,
     /// The next of them.
     next: usize,
+    /// Those of the smallest levels; not known of stacks that others fill too, of which all programs have to say the same.
+    ranges: Ranges,
     /// Whether the folder has got its name meanwhile, from another program that has written the same.
     is_named: bool,
     /// Whether what is unfinished stays when this is dropped.
@@ -89,8 +95,9 @@ impl ZarrFile {
         let own = stack.share.clone().unwrap_or(0..stack.extent.z);
         let next = own.start + stack.written;
         // What is another stack's stays where it is refused.
+        let ranges = Ranges::new(axes.channel_count());
         let mut file =
-            Self { stack, version, axes, unfinished, place, own, next, is_named: false, kept: true };
+            Self { stack, version, axes, unfinished, place, own, next, ranges, is_named: false, kept: true };
         file.settle_replaced()?;
         if file.stack.share.is_some() {
             file.join()?;
@@ -285,7 +292,7 @@ impl ZarrFile {
     }
 
     /// Writes one channel of an image, and the smaller levels of it.
-    fn put_plane(&self, image: usize, channel: usize, mut plane: Plane) -> Result<()> {
+    fn put_plane(&mut self, image: usize, channel: usize, mut plane: Plane) -> Result<()> {
         for (level, [_, columns]) in self.levels().into_iter().enumerate() {
             if level > 0 {
                 plane = plane.halved(self.labels());
@@ -301,6 +308,9 @@ impl ZarrFile {
                 self.write_chunk(level, &self.file(level, image, channel, place), &chunk)?;
             }
         }
+        if self.stack.share.is_none() {
+            self.ranges.add(self.axes.channel(image, channel), &plane);
+        }
         Ok(())
     }
 
@@ -309,9 +319,10 @@ impl ZarrFile {
         let stem = stem_of(&self.stack.path);
         let size = self.stack.layout.voxel_size();
         let origin = size.and_then(|size| origin_in(&self.stack, &size.unit));
-        let grid = (size, origin);
+        let annotations = self.stack.layout.annotations();
+        let grid = Grid { size, origin, annotations };
         let multiscales = |place: &str| {
-            self.version.multiscales(&stem, &self.axes, grid, self.levels().len(), self.labels(), place)
+            self.version.multiscales(&stem, &self.axes, &grid, self.levels().len(), self.labels(), place)
         };
         let mut groups = Vec::new();
         let mut group = |place: &str, attributes: Value, work: Option<&str>| {
@@ -323,7 +334,12 @@ impl ZarrFile {
             group(&self.place, json!({"multiscales": multiscales(""), "image-label": label}), None);
             group("labels/", json!({"labels": [stem]}), None);
         }
-        group("", json!({"multiscales": multiscales(&self.place)}), self.stack.work.as_deref());
+        let mut image = json!({"multiscales": multiscales(&self.place)});
+        let names = &annotations.channels;
+        if !self.labels() && !names.is_empty() && names.len() == self.axes.channel_count() {
+            image["omero"] = self.version.omero(names, &self.ranges.of(self.stack.numbers));
+        }
+        group("", image, self.stack.work.as_deref());
         groups
     }
 

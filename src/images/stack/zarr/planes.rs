@@ -7,6 +7,7 @@ use tiff::decoder::DecodingResult;
 
 use crate::images::arrays::crc32c;
 use crate::images::decoded::{each_type, map_type};
+use crate::images::numeric::ToFloat;
 
 /// The longest side of a chunk.
 pub(super) const CHUNK: usize = 512;
@@ -24,6 +25,17 @@ pub(super) fn chunk_side(pixels: usize) -> usize {
 }
 
 impl Plane {
+    /// Its smallest and its largest number, `None` where none is finite.
+    pub(super) fn range(&self) -> Option<[f64; 2]> {
+        each_type!(&self.numbers, values => {
+            let finite = values.iter().map(|value| value.to_float()).filter(|value: &f64| value.is_finite());
+            finite.fold(None, |range: Option<[f64; 2]>, value| {
+                let [low, high] = range.unwrap_or([value; 2]);
+                Some([low.min(value), high.max(value)])
+            })
+        })
+    }
+
     /// The plane of half the size: the mean of four pixels, or of `labels` the first of them, as the mean of two classes is
     /// another class.
     pub(super) fn halved(&self, labels: bool) -> Self {

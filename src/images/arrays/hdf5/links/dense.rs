@@ -16,7 +16,11 @@ const MOST_HEIGHT: usize = 16;
 pub(super) fn links(groups: &Groups, heap: u64, index: u64) -> Option<Vec<Link>> {
     let heap = Heap::new(groups, heap)?;
     let mut links = Vec::new();
-    for entry in entries(groups, index, CHECKSUM + heap.id)? {
+    let (_, entries) = entries(groups, index, &[BY_NAME])?;
+    for entry in entries {
+        if entry.len() != CHECKSUM + heap.id {
+            return None;
+        }
         // Links that are too long for the heap are stored elsewhere, and those of kinds that somebody else made up are none here.
         links.extend(
             heap.object(groups, &entry[CHECKSUM..]).and_then(|bytes| header::link(&bytes, groups.widths)),
@@ -127,8 +131,8 @@ impl Heap {
     }
 }
 
-/// The entries, of `size` bytes each, of the tree that begins at the byte `place`.
-fn entries(groups: &Groups, place: u64, size: usize) -> Option<Vec<Vec<u8>>> {
+/// Of which of these `kinds` the tree is that begins at the byte `place`, and its entries, all of one length.
+pub(super) fn entries(groups: &Groups, place: u64, kinds: &[u64]) -> Option<(u64, Vec<Vec<u8>>)> {
     let (address, length) = (groups.widths.address, groups.widths.length);
     let head = groups.read(place, 18 + address + length)?;
     let mut bytes = Bytes(&head);
@@ -140,11 +144,11 @@ fn entries(groups: &Groups, place: u64, size: usize) -> Option<Vec<Vec<u8>>> {
     bytes.take(2)?;
     let root = bytes.address(address, groups.widths.base);
     let count = bytes.count(2)?;
-    if kind != BY_NAME || entry != size || height > MOST_HEIGHT {
+    if !kinds.contains(&kind) || entry == 0 || height > MOST_HEIGHT {
         return None;
     }
     // A tree without entries has no root.
-    let Some(root) = root else { return Some(Vec::new()) };
+    let Some(root) = root else { return Some((kind, Vec::new())) };
     let pointers = pointers(address, node, entry, height)?;
     let mut found = Vec::new();
     let mut nodes = vec![(root, count, height)];
@@ -161,7 +165,7 @@ fn entries(groups: &Groups, place: u64, size: usize) -> Option<Vec<Vec<u8>>> {
             nodes.push((place, child.count(width(most(node, entry)))?, height - 1));
         }
     }
-    Some(found)
+    Some((kind, found))
 }
 
 /// The most entries of a node without children.

@@ -1,17 +1,20 @@
-//! The messages of an object that tell the members of a group.
+//! The messages of an object that tell the members of a group, or how the numbers of a dataset are stored.
 
 use super::bytes::Bytes;
 use super::{Groups, Link, Target, Widths};
 
 /// More parts than an object's messages are stored in.
 const MOST_PARTS: usize = 256;
-/// The kinds of messages that tell of members, and that which tells where further messages are.
+/// The kinds of messages that are read; of these one tells where further messages are.
 const LINK_INFO: u64 = 2;
+const OLD_FILL: u64 = 4;
+const FILL: u64 = 5;
 const LINK: u64 = 6;
+const LAYOUT: u64 = 8;
 const CONTINUATION: u64 = 16;
 const SYMBOL_TABLE: u64 = 17;
 
-/// A message that tells of the members of a group.
+/// A message that is read.
 pub(super) enum Message {
     /// One of them, as [`link`] reads it.
     Link(Vec<u8>),
@@ -19,6 +22,10 @@ pub(super) enum Message {
     Table { tree: u64, names: u64 },
     /// Where the heap of the links of a large group begins, and the tree that tells where each is.
     Dense { heap: u64, index: u64 },
+    /// How the numbers of a dataset are stored.
+    Layout(Vec<u8>),
+    /// The bytes of the number that stands for those that were never written; `None` where the usual zero does.
+    Fill { value: Option<Vec<u8>>, is_old: bool },
 }
 
 /// How messages are stored.
@@ -91,6 +98,11 @@ fn collect(
         let mut bytes = Bytes(message);
         match kind {
             LINK => found.push(Message::Link(message.to_vec())),
+            LAYOUT => found.push(Message::Layout(message.to_vec())),
+            OLD_FILL | FILL => {
+                let is_old = kind == OLD_FILL;
+                found.push(Message::Fill { value: fill(message, is_old), is_old });
+            }
             SYMBOL_TABLE => {
                 let tree = bytes.address(widths.address, widths.base)?;
                 let names = bytes.address(widths.address, widths.base)?;
@@ -114,6 +126,24 @@ fn collect(
             _ => {}
         }
     }
+}
+
+/// The bytes of the number that a message tells which stands for those that were never written; `None` where it tells none.
+fn fill(message: &[u8], is_old: bool) -> Option<Vec<u8>> {
+    let mut bytes = Bytes(message);
+    if !is_old {
+        let version = bytes.number(1)?;
+        let is_there = match version {
+            1 | 2 => {
+                bytes.take(2)?;
+                bytes.number(1)? != 0
+            }
+            _ => bytes.number(1)? & 32 != 0,
+        };
+        is_there.then_some(())?;
+    }
+    let length = bytes.count(4)?;
+    bytes.take(length).filter(|value| !value.is_empty()).map(<[u8]>::to_vec)
 }
 
 /// The link that a message tells; `None` for one of a kind that somebody else made up, and where it is damaged.

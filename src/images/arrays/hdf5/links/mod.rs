@@ -3,22 +3,27 @@
 //! <https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t4.html>.
 //!
 //! - `bytes`: numbers in bytes, one after the other. `header`: the messages of an object, among them the links of newer groups.
-//! - `old`: the links of older groups. `dense`: those of groups with many.
+//! - `old`: the links of older groups. `dense`: those of groups with many. `heap`: what messages refer to elsewhere.
+//!   `tree`: chunks that are listed in a tree as those links are.
 //!
 //! What refers to itself ends all the same, as [`Structure`] gives no more bytes than a file of its size needs.
 
 mod bytes;
 mod dense;
 mod header;
+mod heap;
 mod old;
+mod tree;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hdf5_pure::{File, Source};
 
+pub(super) use self::bytes::Bytes;
 use self::header::Message;
 use super::source::Structure;
+use crate::images::source::SampleType;
 
 /// So many links are followed from one to the next, as HDF5 does where nobody says otherwise.
 const MOST_FOLLOWED: usize = 16;
@@ -41,6 +46,40 @@ pub(super) enum Target {
 pub(super) struct Link {
     pub(super) name: String,
     pub(super) target: Target,
+}
+
+/// What the messages of a dataset say of how its numbers are stored.
+pub(super) struct Said {
+    /// The message about the layout.
+    pub(super) layout: Vec<u8>,
+    /// The bytes of the number that stands for those that were never written, where one is said.
+    pub(super) fill: Option<Vec<u8>>,
+}
+
+impl Said {
+    /// The bytes of the number, of this type, that stands for those that were never written.
+    pub(super) fn number_for_nothing(self, numbers: SampleType) -> Vec<u8> {
+        let element = usize::from(numbers.bits).div_ceil(8);
+        self.fill.filter(|fill| fill.len() == element).unwrap_or_else(|| vec![0; element])
+    }
+}
+
+/// The chunks of a dataset that are listed in a tree.
+pub(super) struct TreeList {
+    pub(super) chunks: Vec<TreeChunk>,
+    /// The bytes of the number that stands for those of chunks that are not listed.
+    pub(super) fill: Vec<u8>,
+}
+
+/// A chunk of a dataset that is listed in a tree.
+pub(super) struct TreeChunk {
+    /// The byte of the file where it begins, and how many are stored; `None` for as many as it has.
+    pub(super) address: u64,
+    pub(super) bytes: Option<u64>,
+    /// The filters that were not applied to it.
+    pub(super) skipped: u32,
+    /// Which one, counted in chunks along each axis.
+    pub(super) numbers: Vec<u64>,
 }
 
 /// The members of a group by their names; of several with one name the first.
@@ -88,6 +127,56 @@ impl Groups {
         Self { structure, widths, root: superblock.root_group_address, known: Mutex::default() }
     }
 
+    /// The length of the file.
+    fn len(&self) -> u64 {
+        self.structure.len()
+    }
+
+    /// How many bytes an address takes, and where addresses count from.
+    pub(super) fn addresses(&self) -> (usize, u64) {
+        (self.widths.address, self.widths.base)
+    }
+
+    /// How many bytes a length takes.
+    pub(super) fn length_width(&self) -> usize {
+        self.widths.length
+    }
+
+    /// The object of this `number` in the heap that begins at the byte `place`; `None` where it is damaged.
+    pub(super) fn heap_object(&self, place: u64, number: u64) -> Option<Vec<u8>> {
+        heap::object(self, place, number)
+    }
+
+    /// Where the object at a path without soft links begins; `None` where there is none.
+    pub(super) fn object(&self, path: &str) -> Option<u64> {
+        path.split('/').filter(|part| !part.is_empty()).try_fold(self.root, |place, part| {
+            match self.links(place).get(part) {
+                Some(Target::Hard(next)) => Some(*next),
+                _ => None,
+            }
+        })
+    }
+
+    /// What is said of the dataset that begins at the byte `place`; `None` where it is none or damaged.
+    pub(super) fn said_of(&self, place: u64) -> Option<Said> {
+        let (mut layout, mut fill) = (None, None);
+        for message in header::messages(self, place)? {
+            match message {
+                Message::Layout(bytes) => layout = Some(bytes),
+                // The older of the two messages is there for older programs.
+                Message::Fill { value, is_old } if !is_old || fill.is_none() => fill = value,
+                _ => {}
+            }
+        }
+        Some(Said { layout: layout?, fill })
+    }
+
+    /// The chunks of a dataset of so many `axes` whose message about its layout says that they are listed in a tree; `None` where that is
+    /// damaged.
+    pub(super) fn chunks_of_tree(&self, layout: &[u8], axes: usize) -> Option<Vec<TreeChunk>> {
+        tree::chunks(self, layout, axes)
+    }
+
     /// `count` bytes from the byte `place` of the file on.
     fn read(&self, place: u64, count: usize) -> Option<Vec<u8>> {
         self.structure.read_exact_at(place, count).ok()
@@ -121,6 +210,7 @@ impl Groups {
                 Message::Link(bytes) => links.extend(header::link(&bytes, self.widths)),
                 Message::Table { tree, names } => return old::links(self, tree, names),
                 Message::Dense { heap, index } => links.extend(dense::links(self, heap, index)?),
+                Message::Layout(_) | Message::Fill { .. } => {}
             }
         }
         Some(links)
