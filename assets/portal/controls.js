@@ -145,7 +145,7 @@ function startLayers() {
         });
     }
     listen(["overlay"], () => { denoised.checked = state.overlay !== "nothing"; });
-    listen(["labelsShown", "labelOpacity", "overlay", "overlayOpacity"], () => {
+    listen(["labelsShown", "labelOpacity", "overlay", "overlayOpacity", "project"], () => {
         shown.checked = state.labelsShown;
         labels.value = state.labelOpacity * 100;
         overlay.value = state.overlay;

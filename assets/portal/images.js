@@ -18,6 +18,7 @@ const SIDE = 48;
 const thumbnails = new Map();
 let observer = null;
 let removing = null;
+let shownOut = "";
 
 /** Connects the list and everything that adds to it. */
 export function startImages() {
@@ -98,7 +99,9 @@ async function showAdded(added) {
 /** Sends groups of files for images of this role, and shows what came of them. */
 async function upload(groups, role = roleOfNew()) {
     try {
-        const added = await uploadGroups(await groups, { role, asks: !denoises() });
+        const all = await groups;
+        if (all.length === 0) return say("There are no PNG, TIFF or JPEG files in that folder; add it by its path on the server.", "error");
+        const added = await uploadGroups(all, { role, asks: !denoises() });
         if (added.length > 0) await showAdded(added);
     } catch (error) {
         report(error);
@@ -143,6 +146,10 @@ function show() {
 /** What was taken out, folded, each with a button that puts it back with its strokes. */
 function showTakenOut() {
     const images = state.project?.taken_out ?? [];
+    // Only where the list has changed, so that the focus stays.
+    const names = JSON.stringify(images.map(({ id, name }) => [id, name]));
+    if (names === shownOut) return;
+    shownOut = names;
     find("taken-out").hidden = images.length === 0;
     find("taken-out-count").textContent = `(${images.length})`;
     fill(find("taken-out-list"), images.map((image) => make("li", { class: "taken-out" },
@@ -157,7 +164,7 @@ async function putBack({ id, name }) {
     await sendJson("PATCH", path("/api/images", id), { removed: false, tab });
     await readProject();
     showImage(id);
-    say(`${name} is back, with its labels.`, "good");
+    say(denoises() ? `${name} is back.` : `${name} is back, with its labels.`, "good");
 }
 
 function item(image) {

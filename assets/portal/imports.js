@@ -55,8 +55,11 @@ async function ask(file, values) {
     for (const { value, name, colour, field } of lines) {
         let meaning = field.value;
         if (meaning === NEW) {
-            await addClass(name ?? `value ${value}`, colour);
-            meaning = state.class;
+            // Two values of one name are one class.
+            const wanted = name ?? `value ${value}`;
+            const known = classes().find((one) => one.name === wanted);
+            if (!known) await addClass(wanted, colour);
+            meaning = known?.class ?? state.class;
         }
         chosen.push([value, meaning]);
     }

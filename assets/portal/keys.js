@@ -6,7 +6,7 @@ import { fill, find, make } from "./dom.js";
 import { stepImage } from "./images.js";
 import { holdSpace, moveByKeys, movedByKeys, nextSize, panByKeys, pressByKey } from "./navigation.js";
 import { redo, undo } from "./session.js";
-import { change, state } from "./state.js";
+import { change, denoises, state } from "./state.js";
 import { showTab } from "./tabs.js";
 import { TOOL_KEYS, currentTool } from "./tools.js";
 import { leastSure, trainOrPause } from "./training.js";
@@ -41,11 +41,11 @@ const KEYS = [
         [["o"], "O", "Cuts through the stack", () => state.image?.slices > 1 && change({ orthogonal: !state.orthogonal })],
         [["v"], "V", "Labels on or off", () => change({ labelsShown: !state.labelsShown })],
         [["r"], "R", "What the network makes of it, on or off", () => toggleOverlay("classes")],
-        [["u"], "U", "Uncertainty on or off", () => toggleOverlay("uncertainty")],
+        [["u"], "U", "Uncertainty on or off", () => !denoises() && toggleOverlay("uncertainty")],
     ]],
     ["Training and the page", [
         [["t"], "T", "Train or pause", trainOrPause],
-        [["n"], "N", "Where it is least sure", () => state.training?.model && leastSure()],
+        [["n"], "N", "Where it is least sure", () => !denoises() && state.training?.model && leastSure()],
         [["alt+1"], "Alt + 1, 2, 3", "Label, Train, Results", () => showTab("label")],
         [["alt+2"], null, null, () => showTab("train")],
         [["alt+3"], null, null, () => showTab("results")],
@@ -121,5 +121,7 @@ function enter() {
 }
 
 function toggleOverlay(what) {
-    change({ overlay: state.overlay === what ? "nothing" : what });
+    // In projects that denoise there is but one thing to be shown.
+    const isShown = denoises() ? state.overlay !== "nothing" : state.overlay === what;
+    change({ overlay: isShown ? "nothing" : what });
 }

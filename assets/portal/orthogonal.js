@@ -70,13 +70,13 @@ export class OrthogonalViews {
         const layers = [["image", path + versionOf(image)]];
         const overlay = this.overlay(path);
         if (overlay) layers.push(["overlay", overlay]);
-        if (state.labelsShown) layers.push(["labels", `${path}/labels?seq=${this.stores.labels.seq}`]);
+        if (state.labelsShown && !denoises()) layers.push(["labels", `${path}/labels?seq=${this.stores.labels.seq}`]);
         return layers;
     }
 
     overlay(path) {
         const source = this.source();
-        // Of values there are no cuts.
+        // Cuts show classes; in projects that denoise they show the image alone.
         if (!source || denoises()) return null;
         const [kind] = source.split("/");
         if (kind !== "live") return `${path}/${encodeURIComponent(kind)}`;

@@ -140,7 +140,7 @@ export class Pane {
 
     drawLabels(wishes, part = null) {
         this.clear("labels", part);
-        if (!state.labelsShown) return;
+        if (!state.labelsShown || denoises()) return;
         const { labels } = this.stores;
         this.drawTiles("labels", labels, {}, (tile) => labels.drawn(tile, this.colours()), wishes, part);
     }

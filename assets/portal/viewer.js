@@ -155,11 +155,10 @@ function sourceOf(source) {
     if (!state.training?.model) return null;
     if (denoises()) return "live/values";
     return state.overlay === "probability" ? `live/probability/${state.class}` : `live/${state.overlay}`;
-    return source;
 }
 
 function nameOf(source) {
-        const live = denoises() ? "denoised, as the network learns" : "the network as it learns";
+    const live = denoises() ? "denoised, as the network learns" : "the network as it learns";
     return { live, bare: denoises() ? "as it was" : "the image alone" }[source] ?? `result ${source}`;
 }
 

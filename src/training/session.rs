@@ -50,7 +50,7 @@ impl Snapshot<'_> {
     /// The network as a model: with the average of its parameters where the run averages them.
     ///
     /// # Errors
-    /// What comes of reading them from the device.
+    /// What comes of reading them from the device, and of applying the network where shares of classes are looked for.
     pub fn model(&mut self) -> Result<Model> {
         let parameters = if self.averages { self.engine.average()? } else { self.engine.parameters()? };
         let parameters = self.judge.as_model(self.engine, parameters)?;

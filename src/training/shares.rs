@@ -13,9 +13,9 @@ use crate::metrics::UNLABELLED;
 use crate::network::ParameterLayout;
 use crate::samples::{Dataset, Target};
 
-/// Rows and columns of the parts of images that the network is applied to.
+/// Rows and columns of the parts of images that the network is applied to: as large as the pieces that strokes are learnt from.
 const SIDE: usize = 192;
-/// Parts that it is applied to, evenly among all.
+/// Parts that it is applied to, evenly among all: as many pixels as four steps show.
 const MOST_PARTS: usize = 12;
 /// Of the pixels in a part every so many counts: neighbours are alike.
 const EVERY: usize = 7;
@@ -27,8 +27,9 @@ const MOST_FACTOR: f64 = 4.0;
 /// Only where a class was painted so many times as much as it is found: where no class is rare, shares say more about what the network is not
 /// sure of than about the images.
 const LEAST_FACTOR: f64 = 2.0;
-/// How far the outputs go from the shares of labels to those of images: networks that have seen few strokes are surer than they are right.
-const WAY: f64 = 0.75;
+/// Which part of the correction is made: networks that have seen few strokes are surer than they are right. This and the two factors above were
+/// chosen by `benches/results/2026-11-29-class-shares.md`.
+const CORRECTION_STRENGTH: f64 = 0.75;
 
 /// The shares of the classes in the labelled pixels, and parts of the images in which others are looked for.
 #[derive(Debug, Clone)]
@@ -109,7 +110,7 @@ impl SharesInImages {
         if ratios.iter().any(|ratio| ratio * LEAST_FACTOR <= 1.0) {
             let biases = ParameterLayout::of(engine.architecture()).output_biases();
             for (bias, ratio) in parameters[biases].iter_mut().zip(ratios) {
-                *bias += (WAY * ratio.ln()) as f32;
+                *bias += (CORRECTION_STRENGTH * ratio.ln()) as f32;
             }
         }
         Ok(())
@@ -134,8 +135,8 @@ fn spread(training: &Dataset) -> Vec<(usize, Window)> {
     (0..chosen).map(|part| all[(2 * part + 1) * all.len() / (2 * chosen)]).collect()
 }
 
-/// The shares of the classes in pixels, by the probabilities `[pixel][class]`, up to a factor for each pixel, of a network that takes
-/// the shares `labelled` for granted. A class without a share is left out of account.
+/// The shares of the classes in pixels, by the probabilities `[pixel][class]`, up to a factor for each pixel, of a network that assumes
+/// the shares `labelled`. A class without a share is left out of account.
 fn shares(probabilities: &[f64], labelled: &[f64]) -> Vec<f64> {
     let mut found = labelled.to_vec();
     for _ in 0..ITERATIONS {
@@ -268,7 +269,7 @@ mod tests {
         let seen = 1.0 / (1.0 + (2.4_f64).exp());
         let share = (0.1 - seen) / (1.0 - 2.0 * seen);
         let share = share.max(0.5 / MOST_FACTOR);
-        assert!((f64::from(rare) - WAY * (share / 0.5).ln()).abs() < 0.05, "{rare}");
+        assert!((f64::from(rare) - CORRECTION_STRENGTH * (share / 0.5).ln()).abs() < 0.05, "{rare}");
         assert!(common > 0.2, "{common}");
         // Where class 1 was painted less than it is found, nothing changes.
         let (.., mut uneven) = model_and_set(1);

@@ -350,7 +350,11 @@ fn what_a_project_that_denoises_has_not_is_refused_with_a_sentence() {
     };
     refuses("POST", "/api/journal", &json!({ "tab": "a", "entries": [stroke(0, 9.0)] }), "no labels");
     refuses("POST", "/api/classes", &json!({ "name": "a", "colour": "#000000" }), "no labels");
-    refuses("POST", "/api/import/i1", &json!([]), "");
+    refuses("POST", "/api/import/i1", &json!([]), "no labels");
+    refuses("POST", "/api/images", &json!({ "path": ".", "stack": true }), "each file is an image");
+    refuses("PUT", "/api/upload/a.tif?stack=abcdefgh1", &json!("II*"), "each file is an image");
+    refuses("POST", "/api/upload-stack/abcdefgh1", &json!({ "name": "a" }), "each file is an image");
+    refuses("POST", "/api/images", &json!({ "path": ".", "stack": true, "role": "clean" }), "no role");
     refuses("POST", "/api/undo", &json!({ "tab": "a" }), "nothing to undo");
     refuses("POST", "/api/least-sure", &json!({}), "no labels");
     assert!(server.get("/api/export/labels").error().contains("no labels"));

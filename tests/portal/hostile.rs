@@ -440,6 +440,26 @@ fn clients_that_take_for_ever_to_ask_are_let_go_and_others_are_answered() {
     assert_eq!(server.get("/api/project").status, 200);
 }
 
+#[test]
+fn a_client_that_never_sends_its_body_is_let_go() {
+    let bench = Bench::new();
+    let server = bench.serve_with_image();
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let head = format!(
+        "POST /api/journal HTTP/1.1\r\nHost: {}\r\nX-Msd-Gpu: 1\r\nContent-Type: application/json\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{{",
+        server.address
+    );
+    let start = Instant::now();
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok();
+    assert!(start.elapsed() < Duration::from_secs(50), "{:?}", start.elapsed());
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("not come in time"), "{answer}");
+    assert_eq!(server.get("/api/project").status, 200);
+}
+
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(

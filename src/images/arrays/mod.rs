@@ -40,7 +40,7 @@ use tiff::decoder::DecodingResult;
 pub(crate) use blocks::BlockRoom;
 pub(super) use hdf5::checksum as hdf5_checksum;
 pub(crate) use hdf5::{DatasetPlace, Hdf5File};
-pub(super) use numbers::{copy_common, zeros_like};
+pub(super) use numbers::{copy_common, from_bytes, zeros_like};
 pub(super) use open::{open, open_raw};
 pub(crate) use planes::Growth;
 pub(super) use planes::{ArrayImage, OpenArray, Wanted};

@@ -90,7 +90,7 @@ pub(super) fn filled(name: &str, value: &DecodingResult, shape: &[usize]) -> Res
 }
 
 /// The numbers in `bytes`, which are whole numbers of them.
-pub(super) fn from_bytes(numbers: SampleType, big_endian: bool, bytes: &[u8]) -> DecodingResult {
+pub(in crate::images) fn from_bytes(numbers: SampleType, big_endian: bool, bytes: &[u8]) -> DecodingResult {
     macro_rules! numbers {
         ($variant:ident, $type:ty) => {{
             let of = if big_endian { <$type>::from_be_bytes } else { <$type>::from_le_bytes };

@@ -87,7 +87,7 @@ pub(super) fn learn(shared: &Shared, start: &Start, looker: &mut ViewPredictor) 
         shared.pause();
     }
     if rests {
-        let message = "the network becomes no better any more, so that training rests; pause and train to go on all the same, or add images";
+        let message = "the network becomes no better any more, so that training rests; add images, or pause and train to go on all the same";
         shared.rest(shared.project.journal_state().0, message.into());
         return Ok(());
     }
@@ -165,7 +165,7 @@ fn note(learns_from: LearnsFrom, has_score: bool) -> String {
             "how near the result is to the other recordings of slices that are set aside (one of five); these are noisy themselves, so that it stays low"
         }
         LearnsFrom::Alone => {
-            "how well hidden pixels of images that are set aside (one of five) are foreseen; these are noisy themselves, so that it stays low"
+            "how well hidden pixels of images that are set aside (one of five) are predicted; these are noisy themselves, so that it stays low"
         }
     };
     format!("PSNR in decibels: {by}")

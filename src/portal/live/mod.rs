@@ -277,6 +277,14 @@ impl Live {
         self.shared.wake();
     }
 
+    /// Images were added, or are learnt from otherwise than before: training that rests is worth another try in a project that denoises,
+    /// where these are what is learnt from.
+    pub fn images_changed(&self) {
+        if self.shared.project.denoises() {
+            self.shared.rest_no_more();
+        }
+    }
+
     /// A person looks at a part of an image.
     pub fn look_at(&self, view: View) {
         self.shared.look_at(view);

@@ -43,7 +43,7 @@ pub enum What {
     Uncertainty,
     /// How likely the class of this number is, 0 to 254.
     Probability(u8),
-    /// The numbers that a network gives which denoises.
+    /// The values that a denoising network gives.
     Values,
 }
 
@@ -118,7 +118,7 @@ impl ResultTile {
         let span = highest - lowest;
         let number = |value: &f32| {
             let share = if span > 0.0 { (f64::from(*value) - lowest) / span } else { 0.0 };
-            // A cast cuts off what is beyond; 0 stands for what was not computed.
+            // 0 stands for what was not computed.
             1 + (share * MOST_VALUE).round().clamp(0.0, MOST_VALUE) as u16
         };
         let values = values.slice(s![..channels, .., ..]).iter().map(number).collect();

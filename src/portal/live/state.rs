@@ -168,6 +168,12 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Training that rests goes on.
+    pub(super) fn rest_no_more(&self) {
+        self.inner().rests_at = None;
+        self.changed.notify_all();
+    }
+
     /// A tab looks at something else.
     pub(super) fn look_at(&self, view: View) {
         let mut inner = self.inner();

@@ -1,5 +1,6 @@
 //! Entries that are added to the journal, undo, redo and classes.
 
+use super::purpose::Aim;
 use super::{Project, Region, State};
 use crate::portal::journal::{ClassChange, Entry, ImageChange, Line, Of, check_tab};
 use crate::{Error, Result};
@@ -99,17 +100,23 @@ impl Project {
     /// where there is no such image to be taken out or put back.
     ///
     /// # Errors
-    /// [`Error::Output`] where that cannot be written.
+    /// [`Error::Output`] where that cannot be written; [`Error::Mismatch`] for a stack of files in a project that denoises.
     pub(in crate::portal) fn set_removed(&self, tab: &str, id: &str, removed: bool) -> Result<Option<Done>> {
         check_tab(tab)?;
         self.check_may_change()?;
         let mut state = self.state();
         let known = state.about.images.iter().find(|image| image.id == id);
-        let Some(is_removed) = known.map(|image| image.removed) else { return Ok(None) };
+        let Some((is_removed, is_of_files)) = known.map(|image| (image.removed, image.is_of_files)) else {
+            return Ok(None);
+        };
         if is_removed == removed {
             // It is where it is wanted already.
             let (seq, hash) = (state.journal.seq(), state.journal.hash().to_owned());
             return Ok((!removed).then_some(Done { seq, hash, changed: Vec::new() }));
+        }
+        if !removed && is_of_files && state.about.aim == Aim::Denoise {
+            let problem = "it is a stack of files, and in a project that denoises each file is an image; add its folder again";
+            return Err(Error::Mismatch(problem.into()));
         }
         let change = ImageChange { image: id.to_owned(), removed };
         let done = state.write(self, tab, vec![Entry::Image(change)], Vec::new())?;

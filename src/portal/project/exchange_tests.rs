@@ -114,7 +114,7 @@ fn labels_of_other_images_and_damaged_ones_are_refused() {
         (of("[0,-9223372036854775808]", "[39,9223372036854775807]", ""), "two to five axes"),
         (of(whole.0, whole.1, r#""fibre":[[40,0]]"#), "not in its image"),
         (of(whole.0, whole.1, r#""fibre":[[0,-1]]"#), "not in its image"),
-        (of(whole.0, whole.1, r#""fibre":[[0]]"#), "not in its image"),
+        (of(whole.0, whole.1, r#""fibre":[[0]]"#), "no labeling of Labkit"),
         (of(whole.0, whole.1, r#""fibre":[[0,1,2,3,4,5]]"#), "no labeling of Labkit"),
         (of(whole.0, whole.1, r#""fibre":[[0,99999999999]]"#), "no labeling of Labkit"),
         (of(whole.0, whole.1, r#""fibre":[[0.5,1]]"#), "no labeling of Labkit"),
@@ -199,6 +199,36 @@ fn the_files_of_a_folder_are_one_stack_where_that_is_wanted() {
     let project = open(folder.path());
     assert_eq!(project.read(&copied, 1).unwrap()[(0, 1, 2)], 103.0);
     assert!(project.read(&id, 0).is_err());
+}
+
+#[test]
+fn files_of_the_same_name_are_copied_apart() {
+    let folder = data();
+    for (part, value) in [("s1", 10), ("s2", 20)] {
+        let part = folder.path().join("data").join(part);
+        std::fs::create_dir(&part).unwrap();
+        write_png_grey8(part.join("z.png"), &Array2::from_elem((5, 6), value)).unwrap();
+    }
+    let project = open(folder.path());
+    let id = project.add_files_as_stack("s*/z.png", true).unwrap();
+    let values = [0, 1].map(|slice| project.read(&id, slice).unwrap()[(0, 0, 0)]);
+    assert_eq!((project.image(&id).unwrap().slices, values), (2, [10.0, 20.0]));
+}
+
+#[test]
+fn a_stack_of_files_does_not_come_back_into_a_project_that_denoises() {
+    let folder = data();
+    slices(&folder.path().join("data/scan"));
+    let project = open(folder.path());
+    let id = project.add_files_as_stack("scan", false).unwrap();
+    let denoises = |project: &Project| project.set_purpose(Aim::Denoise, None);
+    assert!(denoises(&project).unwrap_err().to_string().contains("is a stack of files"));
+    project.set_removed("a", &id, true).unwrap().unwrap();
+    denoises(&project).unwrap();
+    let refused = project.set_removed("a", &id, false).unwrap_err().to_string();
+    assert!(refused.contains("each file is an image"), "{refused}");
+    let refused = project.add_files_as_stack("scan", false).unwrap_err().to_string();
+    assert!(refused.contains("each file is an image"), "{refused}");
 }
 
 #[test]

@@ -61,7 +61,8 @@ impl Project {
         Ok(tile.map(|tile| (tile, image)))
     }
 
-    /// A tile of what the job `job` has made of an image, in the file at `path` with so many `channels`; `None` where there is no such image, slice or tile.
+    /// A tile of what the job `job` has made of an image, in the file at `path` with so many `channels`; `None` where there is no such
+    /// image, slice or tile.
     ///
     /// # Errors
     /// Those of reading the file.
@@ -77,7 +78,9 @@ impl Project {
         // An image of its own, that is shown as the one it was made of.
         let (lowest, highest) = self.range_of_values(&image);
         let file = ImageFile {
-            id: format!("{job}/{id}"),
+            // What is shown of it changes with its range.
+            id: format!("{job}/{id} {lowest} {highest}"),
+            is_of_files: false,
             place: path.display().to_string(),
             channels: *channels,
             lowest,

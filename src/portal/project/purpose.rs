@@ -141,7 +141,7 @@ impl Project {
         self.change_about(|about| {
             (about.aim, about.learns_from) = (aim, learns_from);
             let is_split = |image: &Image| matches!(image.role, Role::Split(_));
-            if learns_from == LearnsFrom::Splits && !about.images.iter().any(is_split) {
+            if learns_from == LearnsFrom::Splits && !about.images().any(is_split) {
                 // Those that are there already are of one recording, as nobody could say another one.
                 let noisy = about.images.iter_mut().filter(|image| image.role == Role::Noisy);
                 noisy.for_each(|image| image.role = Role::Split(1));

@@ -1,5 +1,6 @@
 //! Images whose slices are files: of a folder or a pattern on the server, or sent by a page one by one.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::Project;
@@ -56,15 +57,25 @@ impl Project {
     pub(super) fn copied_files(&self, pages: &[ImageSource]) -> Result<PathBuf> {
         let folder = pages.first().and_then(|page| page.path.parent()).and_then(Path::file_name);
         let to = self.free_name(&folder.unwrap_or_default().to_string_lossy());
+        let names: Vec<_> = pages.iter().map(|page| page.path.file_name().unwrap_or_default()).collect();
+        let differ = names.iter().collect::<HashSet<_>>().len() == names.len();
+        // A copy that was not finished is removed at the next start.
+        let unfinished =
+            self.folder.join(format!("{SENT}copy-{}", to.file_name().unwrap_or_default().to_string_lossy()));
         let copy = || {
-            std::fs::create_dir(&to)?;
-            for page in pages {
-                std::fs::copy(&page.path, to.join(page.path.file_name().unwrap_or_default()))?;
+            std::fs::create_dir_all(&unfinished)?;
+            for (number, (page, name)) in pages.iter().zip(&names).enumerate() {
+                // Files of several folders can have the same name.
+                let name = match differ {
+                    true => name.to_os_string(),
+                    false => format!("{number:06}-{}", name.to_string_lossy()).into(),
+                };
+                std::fs::copy(&page.path, unfinished.join(name))?;
             }
-            Ok(())
+            std::fs::rename(&unfinished, &to)
         };
         copy().map_err(|error: std::io::Error| {
-            std::fs::remove_dir_all(&to).ok();
+            std::fs::remove_dir_all(&unfinished).ok();
             Error::output(&to, format!("the slices cannot be copied: {error}; free some space"))
                 .caused_by(error)
         })?;
@@ -96,6 +107,7 @@ impl Project {
     /// # Errors
     /// [`Error::Mismatch`] where none were sent, for what is no name, and for slices of several sizes; else as [`Project::add`].
     pub(in crate::portal) fn end_slices(&self, key: &str, name: &str) -> Result<String> {
+        self.check_takes_stacks()?;
         let sent = self.sent(key)?;
         if !sent.is_dir() {
             return Err(Error::Mismatch("no slices of this stack were sent; send them first".into()));

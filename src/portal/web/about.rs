@@ -80,7 +80,7 @@ struct ProjectChanges {
 }
 
 /// `PATCH /api/project`.
-pub(super) async fn rename(State(app): AppState, body: Bytes) -> Answer {
+pub(super) async fn change(State(app): AppState, body: Bytes) -> Answer {
     let ProjectChanges { name, task, learns_from } = parsed(&body)?;
     if (&name, task, learns_from) == (&None, None, None) {
         return Err(Problem::bad("there is nothing to change; wanted name, task or learns_from"));

@@ -6,19 +6,52 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use futures_util::future::{Either, select};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use super::answers::Problem;
+use super::server::MOST_BYTES;
 
 /// Most connections at once. A page has six at most; those that come when there are so many wait for one to end.
 const MOST: u32 = 512;
 /// The headers of a request have to be here after so long, also where nothing of it has come yet.
 const HEADERS: Duration = Duration::from_secs(10);
-/// So long nothing is accepted where the system has no room for another connection.
+/// A body that is no file has to be here after so long.
+const BODY: Duration = Duration::from_secs(20);
+/// How long to wait before the next connection is accepted, after the system refused one.
 const NO_ROOM: Duration = Duration::from_millis(500);
+
+/// Waits for the whole body of a request that sends no file, so that a client that sends nothing more does not keep its place for ever.
+pub(super) async fn with_whole_body(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path.starts_with("/api/upload/") || path.starts_with("/api/import/") {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let problem = match timeout(BODY, to_bytes(body, MOST_BYTES)).await {
+        Ok(Ok(bytes)) => return next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        // So says the library of a body that is longer.
+        Ok(Err(error)) if error.to_string().contains("length limit") => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body of the request is too large")
+        }
+        Ok(Err(_)) => Problem::bad("the body of the request has not come whole; send it again"),
+        Err(_) => Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body of the request has not come in time; send it again",
+        ),
+    };
+    problem.into_response()
+}
 
 /// What comes first: what `work` gives, or `None` where the server is to end.
 async fn unless_closing<T>(work: impl Future<Output = T>, closes: &mut watch::Receiver<bool>) -> Option<T> {

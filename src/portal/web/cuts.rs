@@ -84,6 +84,7 @@ pub(super) async fn layer(
     let cut = Cut { axis: axis(&name)?, at: number(&at)?, level: number(&level)? };
     let what = shown.what(&app)?;
     blocking(move || {
+        app.project.check_has_labels()?;
         let image = app.project.image(&id).ok_or_else(|| Problem::missing("image"))?;
         let side = cut.side(&image)?.ok_or_else(|| Problem::missing("cut"))?;
         let step = 1_usize << cut.level;

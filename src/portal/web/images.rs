@@ -42,15 +42,19 @@ pub(super) struct Version {
 /// `POST /api/images`.
 pub(super) async fn add(State(app): AppState, body: Bytes) -> Answer {
     let Named { path, copy, stack, role } = parsed(&body)?;
+    if stack && role.is_some() {
+        return Err(Problem::bad("a stack of files has no role; leave role or stack out"));
+    }
     blocking(move || {
         let images = match stack {
             true => app.project.add_files_as_stack(&path, copy).map(|id| vec![id]),
             false => app.project.add_as(&path, copy, role),
         };
-        // Some may be in when the next one is none.
+        // Some images may have been added before one was refused.
         app.events.send(&Event::Project {});
         // Images that come back have labels.
         app.live.labels_changed();
+        app.live.images_changed();
         Ok(as_json(&json!({ "images": images? })))
     })
     .await
@@ -60,6 +64,7 @@ pub(super) async fn add(State(app): AppState, body: Bytes) -> Answer {
 pub(super) async fn add_sample(State(app): AppState) -> Answer {
     blocking(move || {
         let images = app.project.add_sample()?;
+        app.live.images_changed();
         app.events.send(&Event::Project {});
         Ok(as_json(&json!({ "images": images })))
     })
@@ -94,17 +99,19 @@ pub(super) async fn change(State(app): AppState, Path(id): Path<String>, body: B
     let changes: Changes = parsed(&body)?;
     let tab = changes.tab.unwrap_or_else(|| TAB.to_owned());
     blocking(move || {
+        if changes.removed.is_none() && changes.role.is_none() {
+            return Err(Problem::bad("there is nothing to change; wanted removed or role"));
+        }
+        // First, as only images that are there have a role.
+        let answer = changes.removed.map(|out| removed(&app, &tab, &id, out)).transpose()?;
         if let Some(role) = changes.role {
             if !app.project.set_role(&id, role)? {
                 return Err(Problem::missing("image"));
             }
             app.events.send(&Event::Project {});
         }
-        match (changes.removed, changes.role) {
-            (Some(out), _) => removed(&app, &tab, &id, out),
-            (None, Some(role)) => Ok(as_json(&json!({ "role": role }))),
-            (None, None) => Err(Problem::bad("there is nothing to change; wanted removed or role")),
-        }
+        app.live.images_changed();
+        Ok(answer.unwrap_or_else(|| as_json(&json!({ "role": changes.role }))))
     })
     .await
 }

@@ -105,7 +105,7 @@ fn failed(error: &std::io::Error) -> Problem {
 }
 
 #[derive(Deserialize)]
-pub(super) struct As {
+pub(super) struct UploadQuery {
     stack: Option<String>,
     role: Option<String>,
 }
@@ -114,11 +114,14 @@ pub(super) struct As {
 pub(super) async fn upload(
     State(app): AppState,
     Path(name): Path<String>,
-    Query(As { stack, role }): Query<As>,
+    Query(UploadQuery { stack, role }): Query<UploadQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
     let role = role.map(|role| role.parse::<Role>()).transpose()?;
+    if stack.is_some() && role.is_some() {
+        return Err(Problem::bad("the slices of a stack have no role; leave role or stack out"));
+    }
     let project = app.project.clone();
     if let Some(key) = stack {
         let file = blocking(move || Ok(project.begin_slice(&key, &name)?)).await?;
@@ -133,6 +136,7 @@ pub(super) async fn upload(
     receive(body, &headers, MOST_IMAGE_BYTES, file.file(), app.project.folder()).await?;
     blocking(move || {
         let images = app.project.end_upload(file, &path, role)?;
+        app.live.images_changed();
         app.events.send(&Event::Project {});
         Ok(as_json(&json!({ "images": images })))
     })
@@ -166,7 +170,7 @@ pub(super) async fn forget_stack(State(app): AppState, Path(key): Path<String>) 
 }
 
 #[derive(Deserialize)]
-pub(super) struct Of {
+pub(super) struct ImportQuery {
     tab: Option<String>,
     values: Option<String>,
 }
@@ -176,11 +180,12 @@ pub(super) struct Of {
 pub(super) async fn import(
     State(app): AppState,
     Path(id): Path<String>,
-    Query(Of { tab, values }): Query<Of>,
+    Query(ImportQuery { tab, values }): Query<ImportQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
     let meanings = values.as_deref().map_or_else(|| Ok(Meanings::new()), meanings)?;
+    app.project.check_has_labels()?;
     if app.project.image(&id).is_none() {
         return Err(Problem::missing("image"));
     }

@@ -14,6 +14,7 @@ use futures_util::future::select;
 use tokio::sync::watch;
 
 use super::answers::{Problem, errors_as_json};
+use super::connections::with_whole_body;
 use super::guard::{Guard, guarded};
 use super::{App, about, connections, cuts, drawing, events, images, jobs, page, received, sent, training};
 use crate::portal::events::Events;
@@ -23,7 +24,7 @@ use crate::portal::project::Project;
 use crate::{Error, Result, devices};
 
 /// Most bytes of a body that is no file.
-const MOST_BYTES: usize = 16 << 20;
+pub(super) const MOST_BYTES: usize = 16 << 20;
 /// Requests that are still under way when the server ends have so long.
 const GRACE: Duration = Duration::from_secs(3);
 /// Threads for work that reads files or computes: each may hold some megabytes.
@@ -156,7 +157,7 @@ fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(page::index))
         .route("/static/{name}", get(page::part))
-        .route("/api/project", get(about::project).patch(about::rename))
+        .route("/api/project", get(about::project).patch(about::change))
         .route("/api/settings", get(about::settings))
         .route("/api/classes", post(about::add_class))
         .route("/api/classes/{class}", patch(about::change_class))
@@ -187,6 +188,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/jobs/{job}", delete(jobs::stop))
         .route("/api/jobs/{job}/files/{name}", get(jobs::file))
         .fallback(missing)
+        .layer(from_fn(with_whole_body))
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .layer(from_fn(errors_as_json))
         .layer(from_fn_with_state(app.clone(), guarded))

@@ -37,7 +37,7 @@ pub(in crate::training) struct Judge<'a> {
     blind_spots: Option<(BlindSpots, u64)>,
     /// The noise that is added, and the seed of the run.
     coarse_noise: Option<(CoarseNoise, u64)>,
-    /// The shares of the classes that a model is to take for granted, where these are looked for in images.
+    /// The shares of the classes that a model is to assume, where these are looked for in images.
     shares: Option<SharesInImages>,
     looks_for_shares: bool,
 }
@@ -62,6 +62,8 @@ impl Samples for WithBlindSpots<'_> {
 }
 
 impl<'a> Judge<'a> {
+    /// Judges networks of a run by the images that were prepared for it.
+    ///
     /// # Errors
     /// What comes of reading images in which shares of classes are looked for.
     pub(in crate::training) fn new(prepared: &'a Prepared, settings: &Settings) -> Result<Self> {
@@ -109,7 +111,7 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Makes the `parameters` of a network in training those of a model, which takes the shares of the classes for granted that are wanted. The
+    /// Makes the `parameters` of a network in training those of a model, which assumes the shares of the classes that are wanted. The
     /// engine gets its own parameters back.
     ///
     /// # Errors

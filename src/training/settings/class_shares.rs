@@ -1,11 +1,11 @@
-//! Which shares of the classes a model takes for granted.
+//! Which shares of the classes (class priors) a model assumes.
 
 use crate::network::TaskKind;
 use crate::settings::named_choices;
 use crate::{Error, Result};
 
 named_choices! {
-    /// Which shares of the classes a model takes for granted where a pixel could be of several.
+    /// Which shares of the classes (class priors) a model assumes where a pixel could be of several.
     pub enum ClassShares of "class_shares", default Auto {
         /// Those of images where labels are strokes, else those of labels.
         Auto = "auto",

@@ -193,7 +193,7 @@ declare_settings! {
         /// Fitted, a network that learns classes is ahead in its first hundred steps.
         mixing_start: MixingStart = MixingStart::Auto => Setting::under(Network, "START")
             .described_default("fitted for classes in images, else zero");
-        /// Which shares of the classes the model takes for granted: those of the labelled pixels (labels), or those that the network finds in the
+        /// Which shares of the classes (class priors) the model assumes: those of the labelled pixels (labels), or those that the network finds in the
         /// training images (images).
         ///
         /// People paint a rare class nearly as much as the others, so that a network which has seen strokes finds too much of it.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use hdf5_pure::{AttrValue, Dataset};
+#[cfg(feature = "portal")]
+use hdf5_pure::{Datatype, VlenStringReadOptions};
 
 use super::opened::{At, Object, Opened};
 use super::search::{self, Held};
@@ -18,6 +20,9 @@ const MOST_NUMBERS: u64 = 1 << 20;
 /// The longest list of texts.
 #[cfg(feature = "portal")]
 const MOST_TEXTS: u64 = 1 << 12;
+/// The most bytes of its texts.
+#[cfg(feature = "portal")]
+const MOST_TEXT_BYTES: u64 = 1 << 20;
 
 /// An HDF5 file, for what stands in it beside images, such as angles.
 pub(crate) struct Hdf5File(Opened);
@@ -133,7 +138,13 @@ impl Hdf5File {
         if count > MOST_TEXTS {
             return None;
         }
-        dataset.read_string().ok()
+        let datatype = dataset.datatype().ok()?;
+        if let Datatype::VariableLength { .. } = datatype {
+            let options = VlenStringReadOptions::new().with_max_payload_bytes(MOST_TEXT_BYTES as usize);
+            return dataset.read_vlen_strings(options).ok();
+        }
+        let bytes = count.checked_mul(datatype.type_size().into())?;
+        if bytes <= MOST_TEXT_BYTES { dataset.read_string().ok() } else { None }
     }
 
     fn attributes(&self, place: &str) -> HashMap<String, AttrValue> {

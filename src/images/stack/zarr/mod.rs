@@ -106,6 +106,7 @@ impl ZarrFile {
         }
         if file.stack.written > 0 {
             file.check_unfinished()?;
+            file.read_ranges()?;
         } else {
             file.start()?;
         }

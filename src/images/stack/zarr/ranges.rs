@@ -1,6 +1,14 @@
 //! The ranges in which viewers show the channels of an image.
 
+use std::fs::File;
+use std::io::Read;
+
+use flate2::read::{GzDecoder, ZlibDecoder};
+
 use super::planes::Plane;
+use super::{OmeVersion, ZarrFile};
+use crate::Result;
+use crate::images::arrays::from_bytes;
 use crate::images::source::{SampleKind, SampleType};
 
 /// From the smallest to the largest number of each channel, as far as they are known.
@@ -30,5 +38,42 @@ impl Ranges {
         };
         // Viewers want a range that is more than a point.
         self.0.iter().map(|range| range.filter(|[low, high]| low < high).unwrap_or(all)).collect()
+    }
+}
+
+impl ZarrFile {
+    /// Takes up the ranges of the images that were written before, so that a stack that goes on says of itself what one says that was
+    /// written at once. They are those of the smallest level, of which a plane is one chunk.
+    ///
+    /// # Errors
+    /// [`crate::Error::Output`] where a chunk is not there, or damaged.
+    pub(super) fn read_ranges(&mut self) -> Result<()> {
+        if self.labels() || self.stack.layout.annotations().channels.is_empty() {
+            return Ok(());
+        }
+        for image in self.own.start..self.next {
+            for channel in 0..self.stack.channels {
+                let plane = self.smallest(image, channel).ok_or_else(|| self.not_there())?;
+                self.ranges.add(self.axes.channel(image, channel), &plane);
+            }
+        }
+        Ok(())
+    }
+
+    /// A plane of the smallest level as it was written; `None` where it cannot be read.
+    fn smallest(&self, image: usize, channel: usize) -> Option<Plane> {
+        let levels = self.levels();
+        let [rows, columns] = *levels.last()?;
+        let numbers = self.stack.numbers;
+        let count = rows * columns * usize::from(numbers.bits / 8);
+        let file = File::open(self.file(levels.len() - 1, image, channel, [0, 0])).ok()?;
+        let mut bytes = Vec::new();
+        // In a shard the only chunk comes first, and where it ends is seen from itself.
+        match self.version {
+            OmeVersion::V05 => GzDecoder::new(file).take(count as u64).read_to_end(&mut bytes),
+            OmeVersion::V04 => ZlibDecoder::new(file).take(count as u64).read_to_end(&mut bytes),
+        }
+        .ok()?;
+        (bytes.len() == count).then(|| Plane { numbers: from_bytes(numbers, false, &bytes), rows, columns })
     }
 }

@@ -104,6 +104,9 @@ fn add_block(
     let (t, z, y, x) = (range('t'), range('z'), range('y'), range('x'));
     // What are slices here may be points in time there.
     let is_in_time = image.slices > 1 && z.end <= 1 && t.end > 1;
+    if !is_in_time && t.end > 1 {
+        return Err(other_size(image, &format!("at least {} points in time", t.end)));
+    }
     let slices = if is_in_time { t } else { z };
     if slices.end > image.slices || y.end > image.height || x.end > image.width {
         let found = format!("at least {} x {} pixels in {} slices", x.end, y.end, slices.end);

@@ -84,6 +84,9 @@ impl<'de> Deserialize<'de> for Place {
                     *place.at.get_mut(place.axes).ok_or_else(|| A::Error::invalid_length(6, &self))? = at;
                     place.axes += 1;
                 }
+                if place.axes < 2 {
+                    return Err(A::Error::invalid_length(place.axes, &self));
+                }
                 Ok(place)
             }
         }

@@ -46,7 +46,7 @@ impl Pixels {
         }
         match Hdf5File::open(path) {
             Ok(Some(file)) => ilastik::read(&file, image),
-            // Whatever else it is, or is not, is told where label images are read.
+            // Other files, damaged ones too, are left to the reader of label images, which says what is wrong.
             _ => Ok(None),
         }
     }

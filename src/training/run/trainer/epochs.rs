@@ -51,6 +51,8 @@ impl Trainer<'_> {
         let validated = self.judge.validates();
         if validated {
             candidate = self.judge.as_model(self.engine.as_mut(), candidate)?;
+            // All have to judge the same network.
+            together::check_alike(self.peers, &candidate)?;
         }
         let Evaluation { image_losses, scores, loss, .. } =
             self.judge.judge(self.engine.as_mut(), self.peers, &candidate, step, &mut listener)?;
