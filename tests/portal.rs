@@ -2,6 +2,8 @@
 
 #[path = "portal/browser.rs"]
 mod browser;
+#[path = "portal/chromium.rs"]
+mod chromium;
 #[path = "portal/client.rs"]
 mod client;
 #[path = "portal/denoising.rs"]
