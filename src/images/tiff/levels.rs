@@ -31,13 +31,18 @@ pub(super) fn frame(tags: &Tags, file: &mut (impl Read + Seek)) -> Frame {
     }
 }
 
-/// The smaller versions of the page with these `tags` in directories below its own, the largest first; none where they are something
-/// else, such as the raw numbers of a camera.
-pub(super) fn below(tags: &Tags, file: &mut (impl Read + Seek), layout: ByteLayout) -> Vec<Smaller> {
+/// The smaller versions of the page with these `tags` in directories below its own, the largest first, and the first `most` of them; none
+/// where they are something else, such as the raw numbers of a camera.
+pub(super) fn below(
+    tags: &Tags,
+    file: &mut (impl Read + Seek),
+    layout: ByteLayout,
+    most: usize,
+) -> Vec<Smaller> {
     let places = tags.numbers(file, names::SUB_DIRECTORIES, MOST_LEVELS).unwrap_or_default();
     let mut last = frame(tags, file);
     let mut all = Vec::new();
-    for directory in places {
+    for directory in places.into_iter().take(most) {
         let Ok(tags) = Tags::read(file, layout, directory) else { return all };
         let frame = frame(&tags, file);
         if !is_smaller(frame, last) {
@@ -83,9 +88,8 @@ fn times(large: (usize, usize), small: (usize, usize)) -> Option<usize> {
     let exact = Some(nearest).filter(|by| long % by == 0);
     let halved = 1_usize.checked_shl((nearest as f64).log2().round() as u32);
     // A side that is shorter than the number is still a pixel.
-    let fits = |large: usize, small: usize, by: usize| {
-        ((large / by).max(1)..=large.div_ceil(by)).contains(&small)
-    };
+    let fits =
+        |large: usize, small: usize, by: usize| ((large / by).max(1)..=large.div_ceil(by)).contains(&small);
     [exact, halved, Some(nearest)]
         .into_iter()
         .flatten()

@@ -42,7 +42,9 @@ pub(super) fn annotations(
                 time_step = length.map(|length| TimeStep { length, unit: time_sign(&unit).to_owned() });
             }
             // One more than there are shows that they are those of something else.
-            "Channel" if names.len() <= channels => names.push(element.attribute("Name").map(unescaped).unwrap_or_default()),
+            "Channel" if names.len() <= channels => {
+                names.push(element.attribute("Name").map(unescaped).unwrap_or_default())
+            }
             _ => {}
         }
     }
