@@ -226,11 +226,9 @@ fn of_dataset(
     let tree = match stored {
         Layout::Chunked { index: ChunkIndex::BTreeV2, .. } => {
             let said = file.groups.object(place).and_then(|object| file.groups.said_of(object));
-            let listed = said.and_then(|said| {
-                let chunks = file.groups.chunks_of_tree(&said.layout, layout.shape.len())?;
-                Some(TreeList { chunks, fill: said.number_for_nothing(numbers) })
-            });
-            Some(listed.ok_or_else(|| damaged(name, "its list of chunks"))?)
+            let said = said.ok_or_else(|| damaged(name, "its list of chunks"))?;
+            let chunks = file.groups.chunks_of_tree(name, &said.layout, layout.shape.len())?;
+            Some(TreeList { chunks, fill: said.number_for_nothing(numbers) })
         }
         _ => None,
     };

@@ -98,7 +98,8 @@ fn collect(
         let Some(((kind, length), flags)) = head else { return Some(()) };
         let Some(message) = rest.take(length) else { return Some(()) };
         // The message itself is stored elsewhere, and this tells where.
-        if flags.first().is_some_and(|flags| flags & SHARED != 0) && matches!(kind, LAYOUT | OLD_FILL | FILL) {
+        if flags.first().is_some_and(|flags| flags & SHARED != 0) && matches!(kind, LAYOUT | OLD_FILL | FILL)
+        {
             return None;
         }
         let mut bytes = Bytes(message);
