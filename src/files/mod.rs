@@ -7,10 +7,12 @@
 //! - `resumable`: files that are written at any places, and that another run goes on with ([`ResumableFile`]).
 //! - `leftovers`: unfinished files of a program that was killed ([`remove_unfinished`]).
 //! - `stamp`: what tells one state of a file from another ([`Stamp`]).
+//! - `lines`: lines of files that are not trusted ([`read_line`]).
 
 mod atomic;
 mod folder;
 mod leftovers;
+mod lines;
 mod resumable;
 mod stamp;
 mod text;
@@ -18,6 +20,7 @@ mod text;
 pub use atomic::{UnfinishedFile, write_atomic, write_bytes_atomic};
 pub use folder::{FolderLock, make_and_try};
 pub use leftovers::remove_unfinished;
+pub use lines::read_line;
 pub use resumable::{ResumableFile, read_exact_at, unfinished_name};
 pub use stamp::{Stamp, nanoseconds};
 pub use text::read_text;

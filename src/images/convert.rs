@@ -79,7 +79,8 @@ impl FromStr for ValueWindow {
 /// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there; of an HDF5 file
 /// the dataset may be named too, as in `c.h5:/entry/data`.
 ///
-/// Slices are read and written at the same time, and of each that is read its stored numbers are in memory once. The axes along which slices lie and the size of pixels are kept where the format has them.
+/// Slices are read and written at the same time, and of each that is read its stored numbers are in memory once. The axes along which
+/// slices lie and the size of pixels are kept where the format has them.
 ///
 /// # Errors
 /// [`Error::Mismatch`] for what is not one volume, [`Error::Input`] for what cannot be read, [`Error::Setting`] for wishes that

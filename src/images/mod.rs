@@ -18,7 +18,8 @@
 //!   bits labels are stored ([`LabelFormat`]); `decoded`: stored numbers. `dry_run`: finding out what is packed too well to be true.
 //! - `notices`: what people are told of how a file is taken. `axes`: which planes are channels of one image.
 //! - `source`: where one image is, and what its header says.
-//! - `units`: units of length and time. `annotations`: what files say of channels and time. `volume`, `sink`: the traits [`Volume`] and [`Sink`], and the checks that all of them make.
+//! - `units`: units of length and time. `annotations`: what files say of channels and time. `volume`, `sink`: the traits [`Volume`] and
+//!   [`Sink`], and the checks that all of them make.
 //! - `png`, `jpeg` (with `jpeg/scans`, which counts what a stream holds by its `markers` and `huffman` codes), `tiff`, `memory`: the
 //!   formats. A new one gets a file or folder of its own beside them.
 //! - `numeric`, `number_type`: types of numbers. `selection`: which slices of a stack are wanted ([`SliceSelection`]).

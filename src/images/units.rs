@@ -74,7 +74,7 @@ pub(super) fn factor(from: &str, to: &str) -> Option<f64> {
         return Some(1.0);
     }
     let [from, to] = [metres(from)?, metres(to)?];
-    // Whole factors are exact, and so is 1 through one.
+    // A factor that is whole up to rounding is made whole, and its inverse is one divided by it.
     let [larger, smaller] = if from >= to { [from, to] } else { [to, from] };
     let whole = (larger / smaller).round();
     let factor = if (whole * smaller / larger - 1.0).abs() < 1e-12 { whole } else { larger / smaller };

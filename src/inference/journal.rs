@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::tiling::Tiling;
-use crate::files::ResumableFile;
+use crate::files::{ResumableFile, read_line};
 use crate::{Error, Result};
 
 /// The name of the file, before the share that it is of.
@@ -84,12 +84,7 @@ impl Journal {
         let Some(file) = File::open(&path).ok().filter(|_| resume) else { return Ok(journal) };
         let mut reader = BufReader::new(file.take(MOST_BYTES));
         let (mut line, mut is_first) = (Vec::new(), true);
-        loop {
-            line.clear();
-            let mut one = (&mut reader).take(MOST_BYTES_OF_LINE);
-            if one.read_until(b'\n', &mut line).map_err(|error| failed(&path, error))? == 0 {
-                break;
-            }
+        while read_line(&mut reader, &mut line, MOST_BYTES_OF_LINE).map_err(|error| failed(&path, error))? {
             // The last line may have been cut off.
             let whole = line.strip_suffix(b"\n");
             if is_first && whole.unwrap_or(&line) != work.as_bytes() {
@@ -296,6 +291,13 @@ mod tests {
         assert_eq!(journal.tiling((5, 6, 7)), Some(cut));
         assert_eq!(journal.tiling((9, 6, 7)), Some(Tiling::cut(None, 8)));
         assert_eq!(journal.tiling((5, 6, 8)), None);
+        // The end of a line that is too long is no line of its own.
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}{}14 5\n15 6\n", "x".repeat(MOST_BYTES_OF_LINE as usize)))
+            .unwrap();
+        journal.keep();
+        journal = Journal::open(folder.path(), "-2-of-3", "a", true).unwrap();
+        assert!(!journal.has(14, 5) && journal.has(15, 6) && journal.has(12, 3));
         // What is forgotten stays so, also where this run is killed in its turn.
         journal.forget(12);
         journal.begin().unwrap();

@@ -6,12 +6,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::Stamp;
+use crate::files::{Stamp, read_line};
 use crate::{Error, Result};
 
 /// The name of the file.
@@ -70,9 +70,7 @@ impl Record {
         let mut lines = BufReader::new((&file).take(MOST_BYTES));
         let mut line = Vec::new();
         let mut next = |line: &mut Vec<u8>| {
-            line.clear();
-            let mut one = (&mut lines).take(MOST_BYTES_OF_LINE);
-            one.read_until(b'\n', line).map(|bytes| bytes > 0).map_err(|error| failed(&path, error))
+            read_line(&mut lines, line, MOST_BYTES_OF_LINE).map_err(|error| failed(&path, error))
         };
         let mut entries = HashMap::new();
         let mut is_cut_off = false;

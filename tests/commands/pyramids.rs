@@ -56,6 +56,26 @@ fn a_level_of_a_pyramid_has_its_own_numbers_and_larger_pixels() {
     }
 }
 
+/// Slide scanners write pictures of the label and of the whole slide as further pages.
+#[test]
+fn pages_beside_a_pyramid_are_left_out_of_its_levels() {
+    let bench = Bench::new();
+    let input = corpus("slide.ome.tif");
+    let found = level("slide.ome.tif", 1).unwrap();
+    assert_eq!(found.extent(), Extent::new(1, 18, 24));
+    assert_eq!(found.voxel_size().map(|size| [size.y, size.x]), Some([0.5, 1.0]));
+    let said = bench.run(&format!("convert {input} --level 1 --out b.tif"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("1 page is left out: only other pages have smaller versions"),
+        "{}",
+        said.stderr
+    );
+    assert!(!said.stderr.contains("speaks of other ones"), "{}", said.stderr);
+    // At the finest level it is an image of its own.
+    assert_eq!(Discovery::default().discover(&input).unwrap().len(), 2);
+}
+
 #[test]
 fn levels_are_said_once_and_without_contradiction() {
     let bench = Bench::new();

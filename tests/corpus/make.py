@@ -249,6 +249,11 @@ def write_tiff():
     pyramid("channels.ome.tif", numbers((2, 35, 48), "u2"), channels, 2)
     pyramid("slices.ome.tif", numbers((3, 35, 48), "u1"), dict(axes="ZYX", PhysicalSizeZ=2, **sizes), 1)
     pyramid("colours.ome.tif", numbers((35, 48, 3), "u1"), dict(axes="YXS"), 1, photometric="rgb")
+    # A picture of the label behind a slide, without smaller versions.
+    with tifffile.TiffWriter(place("tiff", "slide.ome.tif"), ome=True) as file:
+        file.write(numbers((35, 48), "u1"), subifds=1, tile=(16, 16), metadata=dict(axes="YX", **sizes))
+        file.write(numbers((35, 48), "u1")[::2, ::2], subfiletype=1, tile=(16, 16))
+        file.write(numbers((20, 10), "u1"), metadata=dict(axes="YX", Name="label"))
     for name, kind in [("pages.tif", 1), ("plain_pages.tif", 0)]:
         with tifffile.TiffWriter(place("tiff", name)) as file:
             for level in range(3):

@@ -31,13 +31,18 @@ pub(super) fn frame(tags: &Tags, file: &mut (impl Read + Seek)) -> Frame {
     }
 }
 
-/// The smaller versions of the page with these `tags` in directories below its own, the largest first; none where they are something
-/// else, such as the raw numbers of a camera.
-pub(super) fn below(tags: &Tags, file: &mut (impl Read + Seek), layout: ByteLayout) -> Vec<Smaller> {
+/// The smaller versions of the page with these `tags` in directories below its own, the largest first, and the first `most` of them; none
+/// where they are something else, such as the raw numbers of a camera.
+pub(super) fn below(
+    tags: &Tags,
+    file: &mut (impl Read + Seek),
+    layout: ByteLayout,
+    most: usize,
+) -> Vec<Smaller> {
     let places = tags.numbers(file, names::SUB_DIRECTORIES, MOST_LEVELS).unwrap_or_default();
     let mut last = frame(tags, file);
     let mut all = Vec::new();
-    for directory in places {
+    for directory in places.into_iter().take(most) {
         let Ok(tags) = Tags::read(file, layout, directory) else { return all };
         let frame = frame(&tags, file);
         if !is_smaller(frame, last) {
@@ -65,7 +70,7 @@ pub(super) fn behind(frames: &[Frame]) -> Vec<usize> {
     let mut last = *first;
     let mut all = Vec::new();
     for (number, frame) in others.iter().enumerate() {
-        let by = times(first.width, frame.width).filter(|by| Some(*by) == times(first.height, frame.height));
+        let by = times((first.height, first.width), (frame.height, frame.width));
         if is_smaller(*frame, last) && by.is_some() {
             last = *frame;
             all.push(number + 1);
@@ -74,17 +79,32 @@ pub(super) fn behind(frames: &[Frame]) -> Vec<usize> {
     all
 }
 
-/// By which whole number `large` was divided for `small`, whatever way that was rounded.
-fn times(large: usize, small: usize) -> Option<usize> {
-    let by = (large.checked_add(small / 2)?).checked_div(small)?.max(1);
-    (large / by..=large.div_ceil(by)).contains(&small).then_some(by)
+/// By which whole number both sides of `large` were divided for those of `small`, whatever way that was rounded.
+fn times(large: (usize, usize), small: (usize, usize)) -> Option<usize> {
+    // The longer side tells it best: a few pixels are what several numbers come to.
+    let (long, short) = if large.0 >= large.1 { (large.0, small.0) } else { (large.1, small.1) };
+    let nearest = long.checked_add(short / 2)?.checked_div(short)?.max(1);
+    // Of deep levels several numbers fit even so, and most of them were made by halving again and again.
+    let exact = Some(nearest).filter(|by| long % by == 0);
+    let halved = 1_usize.checked_shl((nearest as f64).log2().round() as u32);
+    // A side that is shorter than the number is still a pixel.
+    let fits =
+        |large: usize, small: usize, by: usize| ((large / by).max(1)..=large.div_ceil(by)).contains(&small);
+    [exact, halved, Some(nearest)]
+        .into_iter()
+        .flatten()
+        .find(|by| fits(large.0, small.0, *by) && fits(large.1, small.1, *by))
 }
 
-/// How many pixels of a side of `large` pixels lie along one of a side of `small` pixels, which is that side made smaller.
-fn coarseness(large: usize, small: usize) -> f64 {
-    match times(large, small) {
+/// How many pixels along rows and columns of `large` lie along one of `small`, which is that made smaller.
+fn coarseness(large: (usize, usize), small: (usize, usize)) -> (f64, f64) {
+    let of_side = |large: usize, small: usize| match times((large, large), (small, small)) {
         Some(by) => by as f64,
         None => large as f64 / small.max(1) as f64,
+    };
+    match times(large, small) {
+        Some(by) => (by as f64, by as f64),
+        None => (of_side(large.0, small.0), of_side(large.1, small.1)),
     }
 }
 
@@ -97,12 +117,13 @@ impl ImageSource {
             stored = &derived.from;
         }
         let (Some((rows, columns)), Some(header)) = (stored.finest, stored.header) else { return size };
-        let (y, x) = (coarseness(rows, header.height), coarseness(columns, header.width));
+        let (y, x) = coarseness((rows, columns), (header.height, header.width));
         VoxelSize { y: size.y * y, x: size.x * x, ..size }
     }
 }
 
-/// Tells of `smaller` versions of pages in directories below theirs, `levels` of the first page, where these are not what is wanted.
+/// Says that a file has smaller versions of its pages, where none of them was asked for: `smaller` in directories below theirs, of which the
+/// first page has `levels`.
 pub(super) fn say_levels(path: &Path, levels: usize, level: usize, smaller: u64) {
     let name = path.display();
     match (smaller, levels, level) {
@@ -171,16 +192,28 @@ mod tests {
             behind(&frames(&[(1001, 2003), (333, 1024), (500, 1002), (251, 501), (400, 400)])),
             [2, 3]
         );
+        assert_eq!(behind(&frames(&[(15_100, 20_000), (7550, 10_000), (117, 156)])), [1, 2]);
         assert_eq!(behind(&frames(&[(64, 64), (64, 64), (128, 128)])), [0; 0]);
         assert_eq!(behind(&[]), [0; 0]);
     }
 
     #[test]
     fn rounding_does_not_change_how_much_smaller_a_version_is() {
-        for (large, small, wanted) in
-            [(1001, 500, 2.0), (1001, 501, 2.0), (1001, 251, 4.0), (9, 9, 1.0), (100, 30, 100.0 / 30.0)]
-        {
-            assert_eq!(coarseness(large, small), wanted, "{large} {small}");
+        for (large, small, wanted) in [
+            ((1001, 800), (500, 400), (2.0, 2.0)),
+            ((1001, 801), (501, 400), (2.0, 2.0)),
+            ((1001, 3), (251, 1), (4.0, 4.0)),
+            ((9, 9), (9, 9), (1.0, 1.0)),
+            ((100, 60), (30, 30), (100.0 / 30.0, 2.0)),
+            // 15100 / 117 is nearer to 129, and two pixels of five to 3.
+            ((15_100, 20_000), (117, 156), (128.0, 128.0)),
+            ((15_100, 20_000), (118, 157), (128.0, 128.0)),
+            ((27, 54), (3, 6), (9.0, 9.0)),
+            ((1001, 700), (250, 350), (4.0, 2.0)),
+            ((5, 2000), (1, 500), (4.0, 4.0)),
+            ((2000, 5), (1000, 2), (2.0, 2.0)),
+        ] {
+            assert_eq!(coarseness(large, small), wanted, "{large:?} {small:?}");
         }
     }
 }

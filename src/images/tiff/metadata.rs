@@ -25,6 +25,9 @@ pub(super) struct Frame {
     pub(super) planar: bool,
 }
 
+/// The source of series that OME-XML tells of.
+pub(super) const OME_XML: &str = "OME-XML";
+
 /// A series of pages that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Series {
@@ -250,7 +253,7 @@ impl OmeImage {
             }
         }
         let order = order.into_iter().collect::<Option<Vec<usize>>>()?;
-        Some(Series { order: Some(order), ..Series::new("OME-XML", self.axes) })
+        Some(Series { order: Some(order), ..Series::new(OME_XML, self.axes) })
     }
 }
 
@@ -260,7 +263,7 @@ pub(super) fn ome_pixels(text: &str) -> Option<Element<'_>> {
 }
 
 /// Whether the description is OME-XML.
-pub(super) fn is_ome(description: &str) -> bool {
+fn is_ome(description: &str) -> bool {
     description.contains("<OME") || description.contains(":OME ")
 }
 

@@ -1,11 +1,14 @@
 //! What OME-XML says of channels and time, and the OME-XML of a stack that is written.
 
-use super::metadata::{Series, elements, is_ome};
+use super::metadata::{OME_XML, Series, elements};
 use crate::images::annotations::{Annotations, TimeStep, channel_names};
 use crate::images::axes::is_channel;
 use crate::images::source::Plane;
 use crate::images::units::time_sign;
 use crate::images::volume::VoxelSize;
+
+/// The name of a character between `&` and `;` has fewer bytes: the longest are numbers such as `#x0010FFFF`.
+const MOST_BYTES_OF_NAME: usize = 16;
 
 /// What the OME-XML of a file says of an image that is made of these `planes`, none for a page as a whole; `series` is what it says of pages.
 ///
@@ -18,9 +21,16 @@ pub(super) fn annotations(
     of_all: bool,
 ) -> Annotations {
     let [series] = series else { return Annotations::default() };
-    if !is_ome(description) {
+    // Other series may have axes of no length, and name no channels.
+    if series.source != OME_XML {
         return Annotations::default();
     }
+    let channels = series
+        .axes
+        .iter()
+        .filter(|(axis, _)| is_channel(*axis))
+        .try_fold(1_usize, |all, (_, length)| all.checked_mul(*length))
+        .unwrap_or(usize::MAX);
     let mut names = Vec::new();
     let mut time_step = None;
     for element in elements(description) {
@@ -31,12 +41,13 @@ pub(super) fn annotations(
                 let unit = unescaped(element.attribute("TimeIncrementUnit").unwrap_or("s"));
                 time_step = length.map(|length| TimeStep { length, unit: time_sign(&unit).to_owned() });
             }
-            "Channel" => names.push(element.attribute("Name").map(unescaped).unwrap_or_default()),
+            // One more than there are shows that they are those of something else.
+            "Channel" if names.len() <= channels => {
+                names.push(element.attribute("Name").map(unescaped).unwrap_or_default())
+            }
             _ => {}
         }
     }
-    let channels: usize =
-        series.axes.iter().filter(|(axis, _)| is_channel(*axis)).map(|(_, length)| *length).product();
     let wanted: Option<Vec<&str>> = match planes {
         // Names of some of them only are those of nobody knows which.
         _ if names.len() != channels => None,
@@ -70,7 +81,9 @@ pub(super) fn unescaped(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         plain.push_str(before);
-        let known = after.split_once(';').and_then(|(name, after)| Some((character(name)?, after)));
+        // Longer names are none, and are not searched for.
+        let end = after.bytes().take(MOST_BYTES_OF_NAME + 1).position(|byte| byte == b';');
+        let known = end.and_then(|end| Some((character(&after[..end])?, &after[end + 1..])));
         rest = match known {
             Some((character, after)) => {
                 plain.push(character);
@@ -212,6 +225,17 @@ mod tests {
     }
 
     #[test]
+    fn other_descriptions_that_mention_ome_say_nothing() {
+        let text = r#"{"shape":[0,8,9],"axes":"CYX","x":"<OME"}"#;
+        let frame = Frame { height: 8, width: 9, ..FRAME };
+        let found = series(text, frame);
+        assert_eq!(found.len(), 1);
+        for planes in [&[plane(0)][..], &[plane(0), plane(1)], &[]] {
+            assert_eq!(annotations(text, &found, planes, false), Annotations::default());
+        }
+    }
+
+    #[test]
     fn what_is_written_is_ascii_and_read_back() {
         let names = ["<a & \"b\">", "\u{b5}\u{1f52c}", "plain'"];
         let annotations = Annotations {
@@ -241,5 +265,10 @@ mod tests {
     #[test]
     fn what_is_no_character_stays_as_it_is() {
         assert_eq!(unescaped("a&#xB5;m & &no; &#1114112;&lt;"), "a\u{b5}m & &no; &#1114112;<");
+        // A long text of them takes no longer than another one.
+        let text = "&".repeat(1 << 20);
+        let begun = std::time::Instant::now();
+        assert_eq!(unescaped(&text), text);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10));
     }
 }

@@ -1,6 +1,6 @@
 //! Which images a TIFF file holds: its pages, without thumbnails, gathered where pages are channels of one image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
@@ -56,6 +56,8 @@ struct Pages<'a> {
     is_raw: bool,
     /// How many smaller versions the first page has.
     levels: usize,
+    /// Pages that are left out as they have none, where a smaller version of the first page is taken.
+    without_levels: BTreeSet<usize>,
     finest: BTreeMap<usize, (usize, usize)>,
 }
 
@@ -136,6 +138,7 @@ impl<'a> Pages<'a> {
             broken: chain.broken,
             is_raw: false,
             levels: 0,
+            without_levels: BTreeSet::new(),
             finest: BTreeMap::new(),
         };
         let mut smaller = 0;
@@ -157,12 +160,23 @@ impl<'a> Pages<'a> {
             let (is_secondary, is_mask) = (kind & 0b101 != 0, kind & 0b100 != 0);
             smaller += tags.count(names::SUB_DIRECTORIES);
             let wants_level = level > 0 && !is_secondary && (number == 0 || all.levels > 0);
+            // Of the first page all are counted, of others no more are needed than the one that is taken.
+            let most = if number == 0 { usize::MAX } else { level };
             let mut below =
-                if number == 0 || wants_level { below(&tags, &mut reader, layout) } else { Vec::new() };
+                if number == 0 || wants_level { below(&tags, &mut reader, layout, most) } else { Vec::new() };
             if number == 0 {
                 all.levels = below.len();
             }
             let mut end_of_page = end(&tags, &mut reader);
+            // Pages beside a pyramid, such as pictures of the label of a slide; of a stack of pyramids one would be missing.
+            let is_beside = all
+                .pages
+                .first()
+                .is_some_and(|first| (first.frame.height, first.frame.width) != (frame.height, frame.width));
+            if wants_level && below.is_empty() && is_beside {
+                all.without_levels.insert(number);
+                continue;
+            }
             if wants_level && all.levels > 0 {
                 check_level(path, all.levels, level, (number, below.len()))?;
                 let smaller = below.swap_remove(level - 1);
@@ -174,6 +188,7 @@ impl<'a> Pages<'a> {
             all.pages.push(Page { plane, frame, is_secondary, is_mask, is_whole });
         }
         say_levels(path, all.levels, level, smaller);
+        all.say_left_out(all.without_levels.len(), "only other pages have smaller versions");
         if level > 0 && all.levels == 0 {
             all.take_level_behind(level)?;
         }
@@ -423,10 +438,17 @@ impl<'a> Pages<'a> {
 
     /// The images of series that say the page of each plane.
     fn ordered(self, series: &[Series]) -> Found {
+        let is_left_out = |series: &&Series| {
+            series
+                .order
+                .as_ref()
+                .is_some_and(|order| order.iter().all(|page| self.without_levels.contains(page)))
+        };
+        let series: Vec<&Series> = series.iter().filter(|series| !is_left_out(series)).collect();
         let has = |number: &usize| self.pages.iter().any(|page| page.plane.page == *number);
         let pages: Vec<usize> =
             series.iter().flat_map(|series| series.order.iter().flatten()).copied().collect();
-        let numbers: std::collections::BTreeSet<usize> = pages.iter().copied().collect();
+        let numbers: BTreeSet<usize> = pages.iter().copied().collect();
         if numbers.len() != pages.len() || self.broken.is_none() && !pages.iter().all(has) {
             if let Some(first) = series.first() {
                 self.warn_of_contradiction(first);

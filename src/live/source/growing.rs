@@ -1,7 +1,7 @@
 //! An array or a stack that grows while another program writes it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Look, Source};
@@ -84,9 +84,9 @@ impl Growing {
 
     /// Lists the slices again where something may have been written.
     fn update(&mut self, now: Instant) -> Result<()> {
-        let stamp = std::fs::metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
-        // What is written inside a folder does not show in it.
-        let is_folder = is_array_folder(&self.path);
+        let stamp = self.stamp_of_all();
+        // What is written inside a folder does not show in it, and of several files others may be added.
+        let is_folder = is_array_folder(&self.path) || self.is_in_several_files();
         if stamp != self.stamp {
             self.changed = Some(now);
         }
@@ -109,6 +109,26 @@ impl Growing {
         }
         self.stamp = stamp;
         Ok(())
+    }
+
+    /// Whether the numbers are in other files than the one that was named.
+    fn is_in_several_files(&self) -> bool {
+        self.images.first().is_some_and(|image| image.files().nth(1).is_some())
+    }
+
+    /// The stamp of the file that was named, or of all files that its numbers are in together; `None` where one is not there.
+    fn stamp_of_all(&self) -> Option<Stamp> {
+        let one = |path: &Path| std::fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
+        match self.images.first() {
+            Some(first) if self.is_in_several_files() => {
+                first.files().map(one).try_fold(Stamp::default(), |all, one| {
+                    let one = one?;
+                    let bytes = all.bytes.wrapping_add(one.bytes);
+                    Some(Stamp { bytes, modified: all.modified.max(one.modified) })
+                })
+            }
+            _ => one(&self.path),
+        }
     }
 
     /// The slices that are stored, of those that are not over and their neighbours, each with its stamp and how long it has to wait.
@@ -372,6 +392,27 @@ mod tests {
         write(7);
         arrivals.done_before(key_of(3), Stamp::default(), Instant::now());
         assert_eq!((seen(&mut source, &arrivals), source.held()), (vec![slice(4, Wait::None)], 0));
+    }
+
+    #[test]
+    fn slices_of_several_files_are_changed_where_any_of_these_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/hdf5/virtual");
+        for name in ["sets_v114.h5", "frames_v114_0.h5", "frames_v114_1.h5", "frames_v114_2.h5"] {
+            std::fs::copy(corpus.join(name), folder.path().join(name)).unwrap();
+        }
+        let arrivals = Arrivals::new(Duration::ZERO, Duration::ZERO);
+        let mut source = growing(&folder.path().join("sets_v114.h5:one_after_the_other"), None);
+        source.look(&arrivals, Instant::now()).unwrap();
+        // Long enough for a file by itself to be left alone.
+        let later = Instant::now() + 2 * STILL;
+        let mut look = || source.look(&arrivals, later).unwrap().seen;
+        let before = look();
+        assert_eq!(before.len(), 12);
+        let other = std::fs::File::options().append(true).open(folder.path().join("frames_v114_1.h5"));
+        std::io::Write::write_all(&mut other.unwrap(), b"more").unwrap();
+        let after = look();
+        assert!(before.iter().zip(&after).all(|(before, after)| before.stamp != after.stamp));
     }
 
     #[test]

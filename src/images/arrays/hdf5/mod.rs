@@ -32,7 +32,7 @@ use self::chunks::Chunked;
 use self::links::TreeList;
 use self::opened::{At, Object, Opened};
 use self::search::{Found, Held};
-use self::virtuals::Virtual;
+use self::virtuals::{Around, Virtual};
 use super::contiguous::{Contiguous, bytes_of};
 use super::list::{Candidate, chosen, what_there_is};
 use super::numbers::{copy_common, from_bytes, lengths, zeros};
@@ -69,7 +69,7 @@ pub(super) fn open(
     let (file, place, dataset) = find(Opened::new(path, system_file)?, inside.unwrap_or_default())?;
     let name = format!("{}:{place}", file.name());
     let linked_files = if file.path == path { Vec::new() } else { vec![file.path.clone()] };
-    of_dataset(&name, file, &place, dataset, linked_files, 0)
+    of_dataset(&name, file, &place, dataset, linked_files, Around::default())
 }
 
 /// The dataset that `inside` names in `file`, as [`open`] has it, in the file that it is in.
@@ -181,14 +181,14 @@ fn other_type(datatype: &Datatype) -> (&'static str, &'static str) {
     }
 }
 
-/// The dataset at `place` of `file`, where links have led to the `linked_files`; of a part of virtual datasets, so many are around it.
+/// The dataset at `place` of `file`, where links have led to the `linked_files`; it may be a part of virtual datasets `around` it.
 fn of_dataset(
     name: &str,
     file: Opened,
     place: &str,
     dataset: Dataset,
     linked_files: Vec<PathBuf>,
-    nested: usize,
+    around: Around,
 ) -> Result<Box<dyn StoredArray>> {
     let failed = |error: hdf5_pure::Error| damaged(name, &error.to_string());
     let datatype = dataset.datatype().map_err(failed)?;
@@ -218,7 +218,7 @@ fn of_dataset(
     };
     let stored = dataset.layout().map_err(failed)?;
     if stored == Layout::Virtual {
-        let array = Virtual::open(name, file, place, (layout, big_endian), nested)?;
+        let array = Virtual::open(name, file, place, (layout, big_endian), around)?;
         bytes_of(name, array.layout())?;
         return Ok(Box::new(array));
     }
@@ -226,11 +226,9 @@ fn of_dataset(
     let tree = match stored {
         Layout::Chunked { index: ChunkIndex::BTreeV2, .. } => {
             let said = file.groups.object(place).and_then(|object| file.groups.said_of(object));
-            let listed = said.and_then(|said| {
-                let chunks = file.groups.chunks_of_tree(&said.layout, layout.shape.len())?;
-                Some(TreeList { chunks, fill: said.number_for_nothing(numbers) })
-            });
-            Some(listed.ok_or_else(|| damaged(name, "its list of chunks"))?)
+            let said = said.ok_or_else(|| damaged(name, "its list of chunks"))?;
+            let chunks = file.groups.chunks_of_tree(name, &said.layout, layout.shape.len())?;
+            Some(TreeList { chunks, fill: said.number_for_nothing(numbers) })
         }
         _ => None,
     };

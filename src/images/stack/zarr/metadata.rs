@@ -147,7 +147,10 @@ impl OmeVersion {
                 let halved = (1_u64 << level) as f64;
                 match letter {
                     'T' => time_step.map_or(1.0, |step| step.length),
-                    'Z' if annotations.depth_is_unknown => 1.0,
+                    // Without a unit a 1 would be read as a distance in pixels; of cubes this is what it is taken to be.
+                    'Z' if annotations.depth_is_unknown => {
+                        size.filter(|size| size.unit == PIXEL).map_or(1.0, |size| size.y)
+                    }
                     'Z' => size.map_or(1.0, |size| size.z),
                     'Y' => size.map_or(1.0, |size| size.y) * halved,
                     'X' => size.map_or(1.0, |size| size.x) * halved,

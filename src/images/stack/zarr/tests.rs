@@ -3,6 +3,7 @@ use std::process::Command;
 use super::*;
 use crate::geometry::Extent;
 use crate::images::StackLayout;
+use crate::images::annotations::Annotations;
 use crate::images::arrays::{OpenArray, Wanted, open};
 use crate::images::source::{SampleKind, SampleType};
 use crate::images::space::Space;
@@ -112,6 +113,22 @@ fn sizes_without_a_unit_stay_without_one() {
             std::fs::read_to_string(entry.unwrap().path()).ok().filter(|text| text.contains("multiscales"))
         });
         assert!(group.into_iter().all(|text| !text.contains("\"unit\"")));
+    }
+}
+
+/// Where it is not known how far apart slices lie, they are taken to lie as far apart as rows, and are not read as something else.
+#[test]
+fn a_depth_that_is_not_known_is_that_of_rows_where_sizes_have_no_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = stack(&folder.path().join("a.zarr"), Extent::new(3, 8, 9), 1, FLOAT, &[('Z', 3)]);
+    let axes = axes::Axes::of(&stack);
+    for (unit, wanted) in [(PIXEL, 2.0), (MICROMETRE, 1.0)] {
+        let size = VoxelSize { z: 2.0, y: 2.0, x: 2.0, unit: unit.into() };
+        let annotations = Annotations { depth_is_unknown: true, ..Annotations::default() };
+        let grid = metadata::Grid { size: Some(&size), origin: None, annotations: &annotations };
+        let said = OmeVersion::V05.multiscales("a", &axes, &grid, 1, false, "");
+        let scale = said.pointer("/0/datasets/0/coordinateTransformations/0/scale").unwrap();
+        assert_eq!(*scale, serde_json::json!([wanted, 2.0, 2.0]), "{said}");
     }
 }
 

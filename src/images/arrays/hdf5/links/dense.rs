@@ -16,11 +16,11 @@ const MOST_HEIGHT: usize = 16;
 pub(super) fn links(groups: &Groups, heap: u64, index: u64) -> Option<Vec<Link>> {
     let heap = Heap::new(groups, heap)?;
     let mut links = Vec::new();
-    let (_, entries) = entries(groups, index, &[BY_NAME])?;
-    for entry in entries {
-        if entry.len() != CHECKSUM + heap.id {
-            return None;
-        }
+    let entries = entries(groups, index, &[BY_NAME])?;
+    if entries.length != CHECKSUM + heap.id {
+        return entries.bytes.is_empty().then_some(links);
+    }
+    for entry in entries.bytes.chunks_exact(entries.length) {
         // Links that are too long for the heap are stored elsewhere, and those of kinds that somebody else made up are none here.
         links.extend(
             heap.object(groups, &entry[CHECKSUM..]).and_then(|bytes| header::link(&bytes, groups.widths)),
@@ -131,8 +131,18 @@ impl Heap {
     }
 }
 
-/// Of which of these `kinds` the tree is that begins at the byte `place`, and its entries, all of one length.
-pub(super) fn entries(groups: &Groups, place: u64, kinds: &[u64]) -> Option<(u64, Vec<Vec<u8>>)> {
+/// The entries of a tree.
+#[derive(Debug)]
+pub(super) struct Entries {
+    pub(super) kind: u64,
+    /// The bytes of each, not 0.
+    pub(super) length: usize,
+    /// One after the other.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The entries of the tree that begins at the byte `place`, and is of one of these `kinds`; `None` where it is damaged.
+pub(super) fn entries(groups: &Groups, place: u64, kinds: &[u64]) -> Option<Entries> {
     let (address, length) = (groups.widths.address, groups.widths.length);
     let head = groups.read(place, 18 + address + length)?;
     let mut bytes = Bytes(&head);
@@ -148,9 +158,9 @@ pub(super) fn entries(groups: &Groups, place: u64, kinds: &[u64]) -> Option<(u64
         return None;
     }
     // A tree without entries has no root.
-    let Some(root) = root else { return Some((kind, Vec::new())) };
-    let pointers = pointers(address, node, entry, height)?;
     let mut found = Vec::new();
+    let Some(root) = root else { return Some(Entries { kind, length: entry, bytes: found }) };
+    let pointers = pointers(address, node, entry, height)?;
     let mut nodes = vec![(root, count, height)];
     while let Some((place, count, height)) = nodes.pop() {
         let children = if height > 0 { (count + 1) * pointers[height] } else { 0 };
@@ -158,14 +168,18 @@ pub(super) fn entries(groups: &Groups, place: u64, kinds: &[u64]) -> Option<(u64
         let mut bytes = Bytes(&stored);
         bytes.mark(if height > 0 { b"BTIN\0" } else { b"BTLF\0" })?;
         bytes.take(1)?;
-        found.extend(bytes.take(count * entry)?.chunks_exact(entry).map(<[u8]>::to_vec));
+        found.extend_from_slice(bytes.take(count * entry)?);
+        // Nodes that are listed several times.
+        if found.len() as u64 > groups.len() {
+            return None;
+        }
         for _ in 0..if height > 0 { count + 1 } else { 0 } {
             let mut child = Bytes(bytes.take(pointers[height])?);
             let place = child.address(address, groups.widths.base)?;
             nodes.push((place, child.count(width(most(node, entry)))?, height - 1));
         }
     }
-    Some((kind, found))
+    Some(Entries { kind, length: entry, bytes: found })
 }
 
 /// The most entries of a node without children.
@@ -190,4 +204,46 @@ fn pointers(address: usize, node: usize, entry: usize, height: usize) -> Option<
         of_all = width(all);
     }
     Some(pointers)
+}
+
+#[cfg(test)]
+mod tests {
+    use hdf5_pure::File;
+
+    use super::*;
+    use crate::images::arrays::hdf5::source::Structure;
+
+    /// Else a small file would have more entries than fit in memory.
+    #[test]
+    fn nodes_that_a_tree_lists_again_and_again_are_damage() {
+        const LEAF: usize = 500;
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/hdf5/virtual/frames_v114_0.h5");
+        let of = |children: u64| {
+            let mut bytes = std::fs::read(corpus).unwrap();
+            let leaf = bytes.len() as u64;
+            bytes.extend(*b"BTLF\0\x0a");
+            bytes.resize(bytes.len() + LEAF * 8, 1);
+            let root = bytes.len() as u64;
+            bytes.extend(*b"BTIN\0\x0a");
+            bytes.resize(bytes.len() + (children as usize - 1) * 8, 2);
+            for _ in 0..children {
+                bytes.extend(leaf.to_le_bytes());
+                bytes.extend((LEAF as u16).to_le_bytes());
+            }
+            let head = bytes.len() as u64;
+            // Its kind, the bytes of a node and of an entry, its height, and when nodes are split and joined.
+            bytes.extend([&b"BTHD\0\x0a"[..], &[0, 16, 0, 0, 8, 0, 1, 0, 0, 0]].concat());
+            bytes.extend(root.to_le_bytes());
+            bytes.extend((children as u16 - 1).to_le_bytes());
+            bytes.resize(bytes.len() + 64, 0);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.h5");
+            std::fs::write(&path, bytes).unwrap();
+            let structure = Structure::new(std::fs::File::open(&path).unwrap()).unwrap();
+            let file = File::from_source(structure.clone()).unwrap();
+            entries(&Groups::new(&file, structure), head, &[10]).map(|found| found.bytes.len() / found.length)
+        };
+        assert_eq!(of(2), Some(1 + 2 * LEAF));
+        assert_eq!(of(200), None);
+    }
 }

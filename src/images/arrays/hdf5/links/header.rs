@@ -13,6 +13,8 @@ const LINK: u64 = 6;
 const LAYOUT: u64 = 8;
 const CONTINUATION: u64 = 16;
 const SYMBOL_TABLE: u64 = 17;
+/// The flag of messages that are shared among objects.
+const SHARED: u8 = 2;
 
 /// A message that is read.
 pub(super) enum Message {
@@ -93,8 +95,13 @@ fn collect(
             }
         };
         // What is left over is shorter than any message.
-        let Some(((kind, length), _)) = head else { return Some(()) };
+        let Some(((kind, length), flags)) = head else { return Some(()) };
         let Some(message) = rest.take(length) else { return Some(()) };
+        // The message itself is stored elsewhere, and this tells where.
+        if flags.first().is_some_and(|flags| flags & SHARED != 0) && matches!(kind, LAYOUT | OLD_FILL | FILL)
+        {
+            return None;
+        }
         let mut bytes = Bytes(message);
         match kind {
             LINK => found.push(Message::Link(message.to_vec())),
@@ -172,4 +179,28 @@ pub(super) fn link(message: &[u8], widths: Widths) -> Option<Link> {
         _ => return None,
     };
     Some(Link { name, target })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message that is shared holds the place of another one, which must not be taken for a layout or a number.
+    #[test]
+    fn shared_messages_are_not_read_as_if_they_were_the_message() {
+        let widths = Widths { base: 0, address: 8, length: 8 };
+        let of = |kind: u64, flags: u8| {
+            let second = [&[kind as u8, 4, 0, flags][..], &[3, 9, 0, 0]].concat();
+            let first = [&[kind as u8, 0, 4, 0, flags, 0, 0, 0][..], &[3, 9, 0, 0]].concat();
+            [(second, Version::Second { numbered: false }), (first, Version::First)].map(|(part, version)| {
+                let (mut found, mut further) = (Vec::new(), Vec::new());
+                collect(&part, version, widths, &mut found, &mut further).map(|()| found.len())
+            })
+        };
+        for kind in [LAYOUT, OLD_FILL, FILL] {
+            assert_eq!(of(kind, 0), [Some(1); 2], "{kind}");
+            assert_eq!(of(kind, SHARED), [None; 2], "{kind}");
+        }
+        assert_eq!(of(3, SHARED), [Some(0); 2]);
+    }
 }

@@ -23,6 +23,7 @@ use hdf5_pure::{File, Source};
 pub(super) use self::bytes::Bytes;
 use self::header::Message;
 use super::source::Structure;
+use crate::error::Result;
 use crate::images::source::SampleType;
 
 /// So many links are followed from one to the next, as HDF5 does where nobody says otherwise.
@@ -171,10 +172,12 @@ impl Groups {
         Some(Said { layout: layout?, fill })
     }
 
-    /// The chunks of a dataset of so many `axes` whose message about its layout says that they are listed in a tree; `None` where that is
-    /// damaged.
-    pub(super) fn chunks_of_tree(&self, layout: &[u8], axes: usize) -> Option<Vec<TreeChunk>> {
-        tree::chunks(self, layout, axes)
+    /// The chunks of a dataset of so many `axes` whose message about its layout says that they are listed in a tree.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) where that is damaged, [`Error::OutOfMemory`](crate::Error::OutOfMemory) for too many.
+    pub(super) fn chunks_of_tree(&self, name: &str, layout: &[u8], axes: usize) -> Result<Vec<TreeChunk>> {
+        tree::chunks(name, self, layout, axes)
     }
 
     /// `count` bytes from the byte `place` of the file on.

@@ -130,6 +130,71 @@ fn the_files_of_its_parts_are_those_of_an_image() {
     assert_eq!(files, ["sets_v114.h5", "frames_v114_0.h5", "frames_v114_1.h5", "frames_v114_2.h5"]);
 }
 
+/// Also those of parts that are virtual datasets of other files in turn.
+#[test]
+fn the_files_of_parts_of_parts_are_those_of_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |from: &str, to: &str| {
+        std::fs::copy(corpus().join(from), folder.path().join(to)).unwrap();
+    };
+    (0..3).map(|n| format!("frames_v114_{n}.h5")).for_each(|name| copy(&name, &name));
+    copy("sets_v114.h5", "inner.h5");
+    // Names of the same lengths.
+    let whole = std::fs::read(corpus().join("sets_v114.h5")).unwrap();
+    let outer = replaced(&whole, b"frames_v114_0.h5\0entry/data\0", b"././././inner.h5\0of_another\0");
+    std::fs::write(folder.path().join("outer.h5"), outer).unwrap();
+    let names = |path: &str, place: &str| -> Vec<String> {
+        let images = discover(folder.path().join(format!("{path}:{place}")).to_str().unwrap()).unwrap();
+        images[0].files().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    let frames = ["frames_v114_0.h5", "frames_v114_1.h5", "frames_v114_2.h5"];
+    assert_eq!(names("inner.h5", "of_another"), [&["inner.h5"], &frames[..]].concat());
+    let found = names("outer.h5", "growing");
+    assert_eq!(found, [&["outer.h5", "inner.h5"], &frames[..]].concat());
+}
+
+#[test]
+fn numbers_in_the_names_of_datasets_alone_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    let whole = std::fs::read(corpus().join("sets_v114.h5")).unwrap();
+    let bytes = replaced(&whole, b"frames_v114_%b.h5\0entry/data\0", b"frames_v114_00.h5\0entry/da%b\0");
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::copy(corpus().join("frames_v114_0.h5"), folder.path().join("frames_v114_00.h5")).unwrap();
+    let error = all(&path, "numbered").unwrap_err().to_string();
+    assert!(error.contains("parts of one file have numbers in their names"), "{error}");
+}
+
+/// The bytes with others of the same length in the place of `from`, wherever that stands.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = bytes.to_vec();
+    let places: Vec<usize> =
+        (0..bytes.len().saturating_sub(from.len())).filter(|n| bytes[*n..].starts_with(from)).collect();
+    assert!(!places.is_empty());
+    places.into_iter().for_each(|n| bytes[n..n + to.len()].copy_from_slice(to));
+    bytes
+}
+
+/// Its list of parts has no place then.
+#[test]
+fn a_dataset_without_parts_has_the_number_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    // Headers of this version have no checksums. The message about the layout is its version and kind, an address, and a number.
+    let mut bytes = std::fs::read(corpus().join("sets_earliest.h5")).unwrap();
+    for place in 0..bytes.len() - 14 {
+        let address = u64::from_le_bytes(bytes[place + 2..place + 10].try_into().unwrap());
+        if bytes[place..].starts_with(&[4, 3])
+            && bytes.get(address as usize..).is_some_and(|heap| heap.starts_with(b"GCOL"))
+        {
+            bytes[place + 2..place + 10].fill(0xff);
+        }
+    }
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(all(&path, "modules").unwrap(), made([4, 14, 9], |_, _, _| -1.0));
+}
+
 #[test]
 fn damaged_lists_of_parts_are_no_panic() {
     let folder = tempfile::tempdir().unwrap();

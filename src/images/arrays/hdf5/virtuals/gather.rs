@@ -21,7 +21,7 @@ pub(super) struct Places {
     pub(super) read: Range<usize>,
 }
 
-/// Where the first of the indices is, which are not none.
+/// The place of the first index; there must be one.
 pub(super) fn first_index(along: &Along) -> Option<Range<usize>> {
     let run = along.runs(0..1, 1)?.into_iter().next()?;
     let first = usize::try_from(run.start).ok()?;

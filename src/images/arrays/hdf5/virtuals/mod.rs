@@ -2,8 +2,9 @@
 //! several, or the modules of a detector side by side.
 //!
 //! - `selection`: the part of a dataset that is meant. `mappings`: which parts are which parts of other datasets.
-//! - `gather`: numbers to where they lie in another array.
+//! - `files`: the files that parts are in. `gather`: numbers to where they lie in another array.
 
+mod files;
 mod gather;
 mod mappings;
 mod selection;
@@ -11,15 +12,15 @@ mod selection;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tiff::decoder::DecodingResult;
 
+pub(super) use self::files::Around;
 use self::gather::{MOST_PIECES, Places, converted, first_index, gather, places};
 use self::mappings::{Mapping, numbered};
 use self::selection::{Along, Selection};
-use super::opened::{At, Object, Opened, Outward};
+use super::opened::Opened;
 use crate::error::{Error, Result};
 use crate::images::arrays::blocks::Blocks;
 use crate::images::arrays::numbers::{count_of, filled, from_bytes, lengths, zeros};
@@ -28,11 +29,9 @@ use crate::images::arrays::{ArrayLayout, StoredArray};
 
 /// More parts than this are not listed in memory.
 const MOST_PARTS: usize = 1 << 18;
-/// So many datasets that are open are kept so; each has a file.
+/// So many datasets that are open are kept so; each has a file. Of each of these fewer are, where it is virtual too.
 const MOST_OPEN: usize = 32;
-/// A virtual dataset may be made of others, which may be made of others, and so on.
-const MOST_NESTED: usize = 4;
-/// So many datasets are opened at once to know how long they are.
+/// So many datasets are opened at once to know how long they are, or which other files they need.
 const MOST_MEASURED: usize = 4096;
 /// How often each number may be covered.
 const MOST_TIMES: usize = 4;
@@ -48,21 +47,22 @@ pub(super) struct Virtual {
     sources: Vec<SourcePlace>,
     /// Those that were used last, the last one behind all others.
     open: Mutex<Vec<(usize, Arc<Source>)>>,
-    nested: usize,
+    around: Around,
 }
 
 /// A part that is one of another dataset.
 struct Part {
     source: usize,
     here: Vec<Along>,
-    there: Selection,
+    /// Many parts may have the same.
+    there: Arc<Selection>,
 }
 
 /// Another dataset: its file as this one names it, and its path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct SourcePlace {
-    file: String,
-    place: String,
+    file: Arc<str>,
+    place: Arc<str>,
 }
 
 /// Another dataset that is open.
@@ -95,7 +95,7 @@ impl Source {
 }
 
 impl Virtual {
-    /// The dataset at `place` of a file, whose numbers lie as `layout` says; it is itself a part of so many virtual datasets around it.
+    /// The dataset at `place` of a file, whose numbers lie as `layout` says; it may itself be a part of virtual datasets `around` it.
     ///
     /// # Errors
     /// [`Error::Input`] for what is damaged or not read, and for files that are not there.
@@ -104,18 +104,23 @@ impl Virtual {
         opened: Opened,
         place: &str,
         (layout, big_endian): (ArrayLayout, bool),
-        nested: usize,
+        around: Around,
     ) -> Result<Self> {
         let damaged = || super::damaged(name, "its list of parts");
         let said = opened.groups.object(place).and_then(|object| opened.groups.said_of(object));
         let said = said.ok_or_else(damaged)?;
         let list = mappings::list_place(&said.layout, &opened.groups).ok_or_else(damaged)?;
-        let mappings = mappings::read(&opened.groups, list).ok_or_else(damaged)?;
+        let mappings = match list {
+            // One more than are listed shows that there are too many.
+            Some(list) => mappings::read(&opened.groups, list, MOST_PARTS + 1).ok_or_else(damaged)?,
+            None => Vec::new(),
+        };
         let fill = from_bytes(layout.numbers, big_endian, &said.number_for_nothing(layout.numbers));
         let (parts, sources, open) = (Vec::new(), Vec::new(), Mutex::default());
-        let mut found = Self { name: name.to_owned(), opened, layout, fill, parts, sources, open, nested };
+        let mut found = Self { name: name.to_owned(), opened, layout, fill, parts, sources, open, around };
         found.add_all(mappings)?;
-        found.layout.linked_files.extend(found.files()?);
+        let files = found.files()?;
+        found.layout.linked_files.extend(files);
         Ok(found)
     }
 
@@ -136,8 +141,10 @@ impl Virtual {
         let mut numbers: HashMap<SourcePlace, usize> = HashMap::new();
         // The axes along which something has no end.
         let mut open_axes: HashSet<usize> = HashSet::new();
+        let mut names: HashSet<Arc<str>> = HashSet::new();
         for Mapping { file, place, source, here } in mappings {
             let here = match here {
+                Selection::Nothing => continue,
                 Selection::All => shape.iter().map(|length| Along::all(*length as u64)).collect(),
                 Selection::Of(here) if here.len() == shape.len() => here,
                 Selection::Of(_) => {
@@ -147,14 +154,28 @@ impl Virtual {
                     return Err(self.unread("parts are lists of points or of different blocks"));
                 }
             };
-            if source == Selection::Other {
-                return Err(self.unread("parts are lists of points or of different blocks"));
+            match source {
+                Selection::Nothing => continue,
+                Selection::Other => {
+                    return Err(self.unread("parts are lists of points or of different blocks"));
+                }
+                Selection::All | Selection::Of(_) => {}
             }
-            let named = |block: u64| {
+            let source = Arc::new(source);
+            let mut named = |block: u64| {
                 let ((file, in_file), (place, in_place)) = (numbered(&file, block), numbered(&place, block));
-                (SourcePlace { file, place }, in_file || in_place)
+                // Many parts may have the same names.
+                let [file, place] = [file, place].map(|name| match names.get(name.as_str()) {
+                    Some(known) => known.clone(),
+                    None => {
+                        let name: Arc<str> = name.into();
+                        names.insert(name.clone());
+                        name
+                    }
+                });
+                (SourcePlace { file, place }, in_file, in_place)
             };
-            let mut add = |found: &mut Self, at: SourcePlace, here: Vec<Along>, there: &Selection| {
+            let mut add = |found: &mut Self, at: SourcePlace, here: Vec<Along>, there: &Arc<Selection>| {
                 if found.parts.len() == MOST_PARTS {
                     return Err(found.unread(&format!("there are more than {MOST_PARTS} parts")));
                 }
@@ -167,18 +188,22 @@ impl Virtual {
                 Ok(source)
             };
             let endless: Vec<usize> = (0..here.len()).filter(|axis| here[*axis].length().is_none()).collect();
-            let (first, is_numbered) = named(0);
+            let (first, in_file, in_place) = named(0);
             match endless.as_slice() {
                 [] => {
                     add(self, first, here, &source)?;
                 }
-                [axis] if is_numbered => {
+                [axis] if in_file || in_place => {
                     open_axes.insert(*axis);
+                    // Which numbers there are is known of files only.
+                    if !in_file {
+                        return Err(self.unread("parts of one file have numbers in their names"));
+                    }
                     let Along::Regular { start, stride, block, .. } = here[*axis] else {
                         return Err(super::damaged(&self.name, "its list of parts"));
                     };
                     for number in 0.. {
-                        let (at, _) = named(number);
+                        let (at, ..) = named(number);
                         // Of files with numbers, those that are there are meant, and the first one at least.
                         if number > 0 && !self.path_of(&at).is_ok_and(|path| path.is_file()) {
                             break;
@@ -190,10 +215,6 @@ impl Virtual {
                         here[*axis] =
                             Along::Regular { start: from, stride: block, block, length: Some(block) };
                         add(self, at, here, &source)?;
-                        // In one file there are no names to look for.
-                        if file == "." {
-                            return Err(self.unread("parts of its own file have numbers in their names"));
-                        }
                     }
                 }
                 [axis] => {
@@ -203,7 +224,7 @@ impl Virtual {
                     }
                     let number = add(self, first, here.clone(), &source)?;
                     let there = self.source(number)?;
-                    let Selection::Of(of_there) = &source else {
+                    let Selection::Of(of_there) = source.as_ref() else {
                         return Err(super::damaged(&self.name, "its list of parts"));
                     };
                     let length = of_there
@@ -215,8 +236,8 @@ impl Virtual {
                     // As long as it is now, also where the other dataset has grown when it is read.
                     if let Some(part) = self.parts.last_mut() {
                         part.here[*axis] = here[*axis].of_length(length);
-                        part.there =
-                            Selection::Of(of_there.iter().map(|along| along.of_length(length)).collect());
+                        let of_there = of_there.iter().map(|along| along.of_length(length)).collect();
+                        part.there = Arc::new(Selection::Of(of_there));
                     }
                 }
                 _ => return Err(self.unread("parts have no end along several axes")),
@@ -236,40 +257,6 @@ impl Virtual {
         Ok(())
     }
 
-    /// The link that a part is.
-    fn outward(&self, at: &SourcePlace) -> Outward {
-        let mut file = at.file.clone();
-        // Where a file was written by its whole path and was moved together with this one, it is beside it.
-        let path = Path::new(&file);
-        if path.is_absolute()
-            && let Some(name) = path.file_name()
-            && self.opened.path.with_file_name(name).is_file()
-        {
-            file = name.to_string_lossy().into_owned();
-        }
-        Outward { link: self.name.clone(), file, place: at.place.clone() }
-    }
-
-    /// The file of a part.
-    fn path_of(&self, at: &SourcePlace) -> Result<PathBuf> {
-        if at.file == "." { Ok(self.opened.path.clone()) } else { self.opened.path_beside(&self.outward(at)) }
-    }
-
-    /// The files of all parts but this one.
-    ///
-    /// # Errors
-    /// [`Error::Input`] for one that is not there, or must not be followed.
-    fn files(&self) -> Result<Vec<PathBuf>> {
-        let mut named = HashSet::new();
-        let mut files = Vec::new();
-        for at in &self.sources {
-            if at.file != "." && named.insert(&at.file) {
-                files.push(self.path_of(at)?);
-            }
-        }
-        Ok(files)
-    }
-
     /// The dataset of this number, open.
     fn source(&self, number: usize) -> Result<Arc<Source>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -279,7 +266,7 @@ impl Virtual {
             return Ok(open[open.len() - 1].1.clone());
         }
         let source = Arc::new(self.open_source(&self.sources[number])?);
-        if open.len() == MOST_OPEN {
+        if open.len() >= (MOST_OPEN >> (2 * self.around.nested())).max(1) {
             open.remove(0);
         }
         open.push((number, source.clone()));
@@ -287,28 +274,11 @@ impl Virtual {
     }
 
     fn open_source(&self, at: &SourcePlace) -> Result<Source> {
-        if self.nested + 1 >= MOST_NESTED {
-            return Err(self.unread(&format!(
-                "parts are those of virtual datasets in turn, more than {MOST_NESTED} of them one in the other"
-            )));
-        }
-        let outward = self.outward(at);
-        let other = if at.file == "." { self.opened.again()? } else { self.opened.beside(&outward)? };
-        let path = other.path.clone();
-        let found = match other.at(&at.place)? {
-            Some(At::Here(place, Object::Dataset(dataset))) => Some((other, place, dataset)),
-            Some(At::Elsewhere(outward)) => other.linked(&outward)?,
-            _ => None,
-        };
-        let Some((other, place, dataset)) = found else {
-            return Err(self.failed(format!(
-                "is a virtual dataset of '{}' in {}, where there is no such dataset; copy that file again, or wait until it is complete",
-                at.place,
-                path.display()
-            )));
-        };
+        self.count_opening()?;
+        let (other, place, dataset) = self.find(at)?;
         let name = format!("{}:{place}", other.name());
-        let stored = super::of_dataset(&name, other, &place, dataset, Vec::new(), self.nested + 1)?;
+        let around = self.around.of_part(true);
+        let stored = super::of_dataset(&name, other, &place, dataset, Vec::new(), around)?;
         let layout = stored.layout();
         if converted(&zeros(&name, layout.numbers, &[1])?, self.layout.numbers).is_none() {
             return Err(self.unread(&format!(
@@ -346,7 +316,7 @@ impl Virtual {
         }
         let source = self.source(part.source)?;
         let (shape, name) = (source.shape(), source.stored.name());
-        let there: Vec<Along> = match &part.there {
+        let there: Vec<Along> = match part.there.as_ref() {
             Selection::Of(there) if there.len() == shape.len() => {
                 there.iter().zip(shape).map(|(along, length)| along.up_to(*length as u64)).collect()
             }
@@ -380,20 +350,21 @@ impl Virtual {
                 "is a virtual dataset in which {name} stands for a part of {here:?} numbers, but has {there:?}; copy that file again, or wait until it is complete"
             )));
         }
-        // What is read there, first as the axes that have no fellow here.
+        // What is read there, at first along the axes that have no matching one here.
         let mut read: Vec<Range<usize>> = Vec::new();
         for along in &there {
             read.push(first_index(along).ok_or_else(|| super::damaged(&self.name, "its list of parts"))?);
         }
         let mut pieces: Vec<(Option<usize>, Vec<Places>)> = Vec::new();
         for (axis, numbers) in here.into_iter().enumerate() {
-            let fellow = of_here.iter().position(|(own, _)| *own == axis).map(|place| of_there[place].0);
+            // The matching axis of the source.
+            let of_source = of_here.iter().position(|(own, _)| *own == axis).map(|place| of_there[place].0);
             // Of the last axes all is read at once, of the others only what is wanted.
             let at_once = axis + 2 >= wanted.len();
-            let along_there = fellow.map_or(Along::all(1), |fellow| there[fellow].clone());
+            let along_there = of_source.map_or(Along::all(1), |axis| there[axis].clone());
             let places = places(&part.here[axis], &along_there, numbers, wanted[axis].start, at_once);
             let places = places.ok_or_else(|| self.unread("parts lie in more pieces than can be listed"))?;
-            pieces.push((fellow, places));
+            pieces.push((of_source, places));
         }
         let count = pieces.iter().try_fold(1_usize, |all, (_, places)| all.checked_mul(places.len()));
         if count.is_none_or(|count| count > MOST_PIECES) {
@@ -403,9 +374,9 @@ impl Virtual {
         let mut at = vec![0; pieces.len()];
         loop {
             let piece: Vec<&Places> = at.iter().zip(&pieces).map(|(at, (_, places))| &places[*at]).collect();
-            for (places, (fellow, _)) in piece.iter().zip(&pieces) {
-                if let Some(fellow) = fellow {
-                    read[*fellow] = places.read.clone();
+            for (places, (of_source, _)) in piece.iter().zip(&pieces) {
+                if let Some(axis) = of_source {
+                    read[*axis] = places.read.clone();
                 }
             }
             let numbers = source.read(&read)?;
@@ -435,6 +406,7 @@ impl StoredArray for Virtual {
     }
 
     fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult> {
+        self.around.begin();
         let shape = lengths(part);
         let mut numbers = filled(&self.name, &self.fill, &shape)?;
         let most = count_of(&shape).unwrap_or(usize::MAX).saturating_mul(MOST_TIMES);

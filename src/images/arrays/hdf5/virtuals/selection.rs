@@ -13,6 +13,8 @@ const UNLIMITED: u64 = u64::MAX;
 /// Which part of an array is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Selection {
+    /// Nothing of it.
+    Nothing,
     /// All of it.
     All,
     /// The indices along each axis, combined with those along the others.
@@ -145,7 +147,7 @@ pub(super) fn read(bytes: &mut Bytes<'_>) -> Option<Selection> {
     match (kind, version) {
         (NONE, 1) => {
             bytes.take(8)?;
-            Some(Selection::Other)
+            Some(Selection::Nothing)
         }
         (ALL, 1) => {
             bytes.take(8)?;
@@ -262,7 +264,7 @@ fn irregular(bytes: &mut Bytes<'_>, axes: u64, of_count: usize, width: usize) ->
         Some(Along::Runs(all))
     };
     let all: Option<Vec<Along>> = runs.into_iter().map(along).collect();
-    // As many different blocks as combinations are all of them.
+    // There are as many different blocks as combinations, so each combination is one of them.
     Some(match all {
         Some(all) if count > 0 && combinations == Some(blocks.len()) => Selection::Of(all),
         _ => Selection::Other,
@@ -324,5 +326,7 @@ mod tests {
             assert_eq!(with(wrong), None, "{wrong:?}");
         }
         assert_eq!(read(&mut Bytes(&bytes)), None);
+        let nothing = [[0; 4], 1_u32.to_le_bytes(), [0; 4], [0; 4]].concat();
+        assert_eq!(read(&mut Bytes(&nothing)), Some(Selection::Nothing));
     }
 }
