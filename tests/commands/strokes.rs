@@ -59,6 +59,7 @@ fn strokes_choose_what_suits_them_and_such_a_run_goes_on() {
         "depth = 20",
         "crop = 192",
         "favour_labelled = 1.0",
+        "class_shares = \"images\"",
         "ema = 0.99",
         "stem = \"0.7,1.6,3.5,8\"",
         "normalise = \"mean\"",
@@ -81,7 +82,8 @@ fn strokes_choose_what_suits_them_and_such_a_run_goes_on() {
     // Whole masks are learnt with a larger network.
     let masks = TRAIN.replace("strokes --ignore 255", "masks");
     bench.succeeds(&format!("{masks} --max-steps 1 --out masks_run"));
-    assert!(bench.text_of("masks_run/config.toml").contains("depth = 50"));
+    let config = bench.text_of("masks_run/config.toml");
+    assert!(config.contains("depth = 50") && config.contains("class_shares = \"labels\""), "{config}");
 }
 
 #[test]
