@@ -2,8 +2,8 @@
 
 import { getTile } from "./api.js";
 import { TileStore } from "./loader.js";
-import { applyColours, applyContrast, probabilityTable, uncertaintyTable } from "./lookup.js";
-import { blankCanvas, presentTable } from "./picture.js";
+import { applyContrast, probabilityTable, uncertaintyTable } from "./lookup.js";
+import { blankCanvas, coloured, presentTable } from "./picture.js";
 import { areaOf, overlap } from "./raster.js";
 
 const MOST_BYTES = 96 * 2 ** 20;
@@ -79,15 +79,7 @@ export class ResultStore extends TileStore {
     /** The tile as a canvas; `colours` is the table of the classes. */
     drawn(tile, colours) {
         if (tile.values) return this.drawnValues(tile);
-        const table = this.tableOf(tile.source, colours);
-        if (tile.colours === table) return tile.canvas;
-        tile.canvas ??= blankCanvas(tile.width, tile.height);
-        const picture = new ImageData(tile.width, tile.height);
-        const whole = { left: 0, top: 0, right: tile.width, bottom: tile.height };
-        applyColours(tile.data, tile.width, table, new Uint32Array(picture.data.buffer), whole);
-        tile.canvas.getContext("2d").putImageData(picture, 0, 0);
-        tile.colours = table;
-        return tile.canvas;
+        return coloured(tile, this.tableOf(tile.source, colours));
     }
 
     /** A tile of a network that denoises, with the contrast of the image. */

@@ -3,8 +3,7 @@
 
 import { getTile } from "./api.js";
 import { afterCalm, make } from "./dom.js";
-import { applyColours } from "./lookup.js";
-import { blankCanvas, decode, drawn, presentTable, versionOf } from "./picture.js";
+import { coloured, decode, drawn, presentTable, versionOf } from "./picture.js";
 import { change, denoises, state } from "./state.js";
 import { levelFor, levelsOf } from "./view.js";
 
@@ -198,18 +197,6 @@ function bytesOf(answer) {
     const { buffer, width, height } = answer;
     const data = new Uint8Array(buffer);
     return data.length === width * height ? { width, height, data, canvas: null, colours: null } : null;
-}
-
-/** The cut as a canvas in the colours of this table. */
-function coloured(cut, colours) {
-    if (cut.colours === colours) return cut.canvas;
-    cut.canvas ??= blankCanvas(cut.width, cut.height);
-    const picture = new ImageData(cut.width, cut.height);
-    const whole = { left: 0, top: 0, right: cut.width, bottom: cut.height };
-    applyColours(cut.data, cut.width, colours, new Uint32Array(picture.data.buffer), whole);
-    cut.canvas.getContext("2d").putImageData(picture, 0, 0);
-    cut.colours = colours;
-    return cut.canvas;
 }
 
 function cross(context, x, y) {

@@ -2,7 +2,7 @@
 
 import { getTile } from "./api.js";
 import { TileStore } from "./loader.js";
-import { applyContrast, contrastTable } from "./lookup.js";
+import { applyColours, applyContrast, contrastTable } from "./lookup.js";
 import { state } from "./state.js";
 
 const MOST_BYTES = 192 * 2 ** 20;
@@ -71,4 +71,16 @@ export function blankCanvas(width, height) {
     canvas.width = width;
     canvas.height = height;
     return canvas;
+}
+
+/** A tile or cut of bytes as a canvas in the colours of this table. */
+export function coloured(tile, table) {
+    if (tile.colours === table) return tile.canvas;
+    tile.canvas ??= blankCanvas(tile.width, tile.height);
+    const picture = new ImageData(tile.width, tile.height);
+    const whole = { left: 0, top: 0, right: tile.width, bottom: tile.height };
+    applyColours(tile.data, tile.width, table, new Uint32Array(picture.data.buffer), whole);
+    tile.canvas.getContext("2d").putImageData(picture, 0, 0);
+    tile.colours = table;
+    return tile.canvas;
 }

@@ -100,7 +100,7 @@ export function leastSure() {
     return perform(find("least-sure"), async () => {
         try {
             showPlace(await sendJson("POST", "/api/least-sure"));
-            say("Here it is least sure. A stroke of the right class helps most.");
+            say("Here it is least sure. Is what it makes of this right?");
         } catch (error) {
             if (error.status !== 409) throw error;
             say(error.message);

@@ -118,10 +118,17 @@ impl ClassTotals {
     /// # Panics
     /// For a class beyond the last.
     pub fn add(&mut self, sample: &Sample) {
-        let Target::Classes(labels) = &sample.target else { return };
+        self.add_target(&sample.target, sample.weights.as_ref());
+    }
+
+    /// As [`ClassTotals::add`], of a target with the weights of its pixels.
+    ///
+    /// # Panics
+    /// For a class beyond the last.
+    pub fn add_target(&mut self, target: &Target, weights: Option<&Array2<f32>>) {
+        let Target::Classes(labels) = target else { return };
         for (place, &class) in labels.indexed_iter().filter(|(_, class)| **class != UNLABELLED) {
-            self.0[class as usize] +=
-                sample.weights.as_ref().map_or(1.0, |weights| f64::from(weights[place]));
+            self.0[class as usize] += weights.map_or(1.0, |weights| f64::from(weights[place]));
         }
     }
 }

@@ -9,13 +9,12 @@
 use crate::Result;
 use crate::engine::{Engine, Images};
 use crate::geometry::{Extent, Shape, Window};
-use crate::metrics::UNLABELLED;
 use crate::network::ParameterLayout;
-use crate::samples::{Dataset, Target};
+use crate::samples::{ClassTotals, Dataset};
 
 /// Rows and columns of the parts of images that the network is applied to: as large as the pieces that strokes are learnt from.
 const SIDE: usize = 192;
-/// Parts that it is applied to, evenly among all: as many pixels as four steps show.
+/// Parts that it is applied to, evenly among all: the work of about four steps.
 const MOST_PARTS: usize = 12;
 /// Of the pixels in a part every so many counts: neighbours are alike.
 const EVERY: usize = 7;
@@ -44,21 +43,15 @@ impl SharesInImages {
     /// # Errors
     /// What comes of reading images and targets.
     pub(super) fn of(training: &Dataset, classes: usize) -> Result<Option<Self>> {
-        let mut labelled = vec![0.0; classes];
+        let mut totals = ClassTotals::new(classes);
         training.visit_targets(|_, target, weights| {
-            let Target::Classes(found) = target else { return Ok(()) };
-            for (place, &class) in found.indexed_iter().filter(|(_, class)| **class != UNLABELLED) {
-                if let Some(sum) = labelled.get_mut(class as usize) {
-                    *sum += weights.map_or(1.0, |weights| f64::from(weights[place]));
-                }
-            }
+            totals.add_target(target, weights);
             Ok(())
         })?;
-        let total: f64 = labelled.iter().sum();
-        if labelled.iter().filter(|sum| **sum > 0.0).count() < 2 {
+        let labelled = totals.shares();
+        if labelled.iter().filter(|share| **share > 0.0).count() < 2 {
             return Ok(None);
         }
-        labelled.iter_mut().for_each(|sum| *sum /= total);
         let mut parts = Vec::new();
         for (index, window) in spread(training) {
             let item = &training.items()[index];
@@ -179,8 +172,9 @@ mod tests {
 
     use super::*;
     use crate::devices::Device;
+    use crate::metrics::UNLABELLED;
     use crate::network::{Architecture, initialise};
-    use crate::samples::Sample;
+    use crate::samples::{Sample, Target};
 
     /// Values of a class are its number plus noise that is spread as a logistic distribution, so that the logarithm of the odds of two
     /// classes is a known function of the value. Here: probabilities for equal shares of pixels of which `share` are of class 1.

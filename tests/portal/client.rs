@@ -245,3 +245,18 @@ impl Drop for Server {
 pub fn stroke(class: u8, y: f64) -> Value {
     json!({ "op": "stroke", "image": "i1", "slice": 0, "class": class, "size": 5.0, "points": [[20.5, y], [270.3, y + 8.1]], "depth": 0, "range": null })
 }
+
+/// How training goes, once it is as wanted.
+pub fn until(server: &Server, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let end = Instant::now() + Duration::from_secs(120);
+    loop {
+        let status = server.get("/api/training").json();
+        if wanted(&status) {
+            return status;
+        }
+        assert_ne!(status["state"], "failed", "{status}");
+        let short = |status: &Value| format!("{} {} {}", status["state"], status["step"], status["message"]);
+        assert!(Instant::now() < end, "{what}: {}", short(&status));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -8,7 +8,7 @@ use msd_gpu::network::Model;
 use ndarray::Array3;
 use serde_json::{Value, json};
 
-use crate::client::{Bench, Server, stroke};
+use crate::client::{Bench, Server, stroke, until};
 
 const SIZE: usize = 48;
 const IMAGES: usize = 6;
@@ -76,21 +76,6 @@ fn start_with(server: &Server, wish: &Value) {
     let mut start = wish.clone();
     start["action"] = "start".into();
     server.post("/api/training", &start).json();
-}
-
-/// How training goes, once it is as wanted.
-fn until(server: &Server, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + Duration::from_secs(120);
-    loop {
-        let status = server.get("/api/training").json();
-        if wanted(&status) {
-            return status;
-        }
-        assert_ne!(status["state"], "failed", "{status}");
-        let short = |status: &Value| format!("{} {} {}", status["state"], status["step"], status["message"]);
-        assert!(Instant::now() < end, "{what}: {}", short(&status));
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Pauses training, and waits until the run has judged its network a last time.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use msd_gpu::network::Model;
 use serde_json::{Value, json};
 
-use crate::client::{Bench, Server, raw, request};
+use crate::client::{Bench, Server, raw, request, until};
 
 /// Together with those while strokes come, fifty.
 const KILLS: u64 = 25;
@@ -16,20 +16,6 @@ fn start(server: &Server) {
     let settings = json!({ "depth": "3", "crop": "64", "stem": "none" });
     let start = json!({ "action": "start", "depth": "auto", "settings": settings });
     server.post("/api/training", &start).json();
-}
-
-/// How training goes, once it is as wanted.
-fn until(server: &Server, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + Duration::from_secs(120);
-    loop {
-        let status = server.get("/api/training").json();
-        if wanted(&status) {
-            return status;
-        }
-        assert_ne!(status["state"], "failed", "{status}");
-        assert!(Instant::now() < end, "{what}: {status}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn step(status: &Value) -> u64 {

@@ -147,6 +147,12 @@ impl Hdf5File {
         if bytes <= MOST_TEXT_BYTES { dataset.read_string().ok() } else { None }
     }
 
+    /// A letter of `TCZYX` for each of the `count` axes of a dataset; `None` where it does not say what they are.
+    #[cfg(feature = "portal")]
+    pub(crate) fn axes(&self, place: &str, count: usize) -> Option<Vec<char>> {
+        super::attributes::axes(&self.attributes(place), count)
+    }
+
     fn attributes(&self, place: &str) -> HashMap<String, AttrValue> {
         match self.0.at(place) {
             Ok(Some(At::Here(_, Object::Dataset(dataset)))) => dataset.attrs(),

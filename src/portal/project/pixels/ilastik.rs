@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::Deserialize;
-
 use super::{Named, Pixels, check_memory, other_size, too_many};
 use crate::images::{DatasetPlace, Hdf5File};
 use crate::portal::project::Image;
@@ -101,7 +99,7 @@ fn add_block(
     check_memory(count.saturating_add(pixels.len() as u64))?;
     let along = |wanted: char| axes.iter().position(|axis| *axis == wanted);
     let range = |wanted: char| along(wanted).map_or(0..1, |axis| ranges[axis].clone());
-    let (t, z, y, x) = (range('t'), range('z'), range('y'), range('x'));
+    let (t, z, y, x) = (range('T'), range('Z'), range('Y'), range('X'));
     // What are slices here may be points in time there.
     let is_in_time = image.slices > 1 && z.end <= 1 && t.end > 1;
     if !is_in_time && t.end > 1 {
@@ -123,9 +121,9 @@ fn add_block(
             left /= ranges[axis].len();
         }
         let of = |wanted: char| along(wanted).map_or(0, |axis| at[axis] as u32);
-        let slice = if is_in_time { of('t') } else { of('z') };
-        if of('c') == 0 {
-            pixels.push(([slice, of('y'), of('x')], value as u8));
+        let slice = if is_in_time { of('T') } else { of('Z') };
+        if of('C') == 0 {
+            pixels.push(([slice, of('Y'), of('X')], value as u8));
         }
     }
     Ok(())
@@ -142,36 +140,18 @@ fn ranges(text: &str) -> Option<Vec<Range<usize>>> {
     inside.split(',').map(range).collect()
 }
 
-#[derive(Deserialize)]
-struct AxisTags {
-    axes: Vec<AxisTag>,
-}
-
-#[derive(Deserialize)]
-struct AxisTag {
-    key: String,
-}
-
-/// The axes of a block, outermost first: as it says, or as ilastik has them where it does not.
+/// The axes of a block, outermost first: as it says, or as ilastik has them where it says nothing.
 fn axes(file: &Hdf5File, block: &DatasetPlace) -> Option<Vec<char>> {
     let count = block.shape.len();
-    let said =
-        file.text(&block.place, "axistags").and_then(|text| serde_json::from_str::<AxisTags>(&text).ok());
-    let said: Option<Vec<char>> =
-        said.and_then(|tags| tags.axes.iter().map(|tag| tag.key.chars().next()).collect());
     let usual = match count {
-        2 => "yx",
-        3 => "yxc",
-        4 => "zyxc",
-        5 => "tzyxc",
+        2 => "YX",
+        3 => "YXC",
+        4 => "ZYXC",
+        5 => "TZYXC",
         _ => return None,
     };
-    let axes = said.filter(|axes| axes.len() == count).unwrap_or_else(|| usual.chars().collect());
-    let is_usable = axes.contains(&'y')
-        && axes.contains(&'x')
-        && axes.iter().all(|axis| "tzyxc".contains(*axis))
-        && axes.iter().enumerate().all(|(at, axis)| !axes[..at].contains(axis));
-    is_usable.then_some(axes)
+    let is_open = || file.text(&block.place, "axistags").is_none();
+    file.axes(&block.place, count).or_else(|| is_open().then(|| usual.chars().collect()))
 }
 
 #[cfg(test)]

@@ -47,13 +47,11 @@ impl Trainer<'_> {
         // Where the watcher asks for an end while the network is judged, judging is finished first: otherwise there might be
         // no model at all.
         let mut listener = Listener { watcher: &mut *watcher, stopped: false };
-        together::check_alike(self.peers, &candidate)?;
         let validated = self.judge.validates();
         if validated {
             candidate = self.judge.as_model(self.engine.as_mut(), candidate)?;
-            // All have to judge the same network.
-            together::check_alike(self.peers, &candidate)?;
         }
+        together::check_alike(self.peers, &candidate)?;
         let Evaluation { image_losses, scores, loss, .. } =
             self.judge.judge(self.engine.as_mut(), self.peers, &candidate, step, &mut listener)?;
         self.stopped |= listener.stopped;
