@@ -176,8 +176,16 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
             Footprint::Point => "the noise of each pixel is its own (`blind_mask point`)".into(),
             _ => {
                 let extent = *settings.blind_extent.get_or_insert(extent);
+                let over = if extent == 1 { "neighbours".into() } else { format!("{extent} pixels") };
+                // What is hidden on all sides is missing from what the network foresees a pixel by.
+                let better = match footprint {
+                    Footprint::Cross | Footprint::Square => {
+                        "; where the images are reconstructions, or can be recorded twice, learning from recordings of the same slices (`splits`) leaves less noise"
+                    }
+                    _ => "",
+                };
                 format!(
-                    "the noise is correlated over {extent} pixels, so those are hidden with each (`blind_mask {footprint}`, `blind_extent {extent}`)"
+                    "the noise is correlated over {over}, so those are hidden with each (`blind_mask {footprint}`, `blind_extent {extent}`){better}"
                 )
             }
         });
