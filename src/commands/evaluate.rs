@@ -11,7 +11,7 @@ use super::pixel_size::voxel_size;
 use super::progress::ImageProgress;
 use super::settings::one_of;
 use super::{console, provenance, table};
-use crate::evaluation::page::{Case, PageFile, Report, halves_page};
+use crate::evaluation::page::{Case, PageFile, Pictures, Report, halves_page};
 use crate::evaluation::tables::{
     Table, calibration_error, confusion, counted, how_measured, means, of_classes, of_surfaces, of_values,
     reliability,
@@ -24,7 +24,9 @@ use crate::images::{Discovery, Slices, check_one_volume};
 use crate::inference::Ensemble;
 use crate::metrics::{RegressionScores, SsimWindow, Support, Threshold};
 use crate::network::{Coarsening, Model, Task, TaskKind, Upscaling};
-use crate::samples::{DataFiles, Dataset, Interpolation, LabelRule, Recordings, ResultFiles, Upscaled};
+use crate::samples::{
+    Corner, DataFiles, Dataset, Interpolation, LabelRule, Recordings, ResultFiles, Upscaled,
+};
 use crate::{Error, Result};
 
 /// Arguments of `evaluate`.
@@ -62,6 +64,10 @@ pub struct EvaluateArguments {
     /// the images are fine ones, which are made coarse as in training
     #[arg(long, value_name = "P", required_unless_present_any = ["pairs", "images", "halves"])]
     targets: Option<String>,
+    /// Of a model that makes images finer: where in the coarse images the corner of the fine ones lies, where these show a part: Y,X, or
+    /// with slices Z,Y,X, in whole coarse pixels from 0
+    #[arg(long, value_name = "Y,X", requires = "targets", conflicts_with_all = ["predictions", "weights"])]
+    at: Option<String>,
     /// List of images with their targets, as train --pairs takes it: lines image,target, and weight where wanted
     #[arg(long, value_name = "LIST.csv", conflicts_with_all = ["images", "targets", "weights", "predictions"])]
     pairs: Option<String>,
@@ -96,6 +102,9 @@ pub struct EvaluateArguments {
     /// nothing else
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// The row whose values the report draws, of input, output and target [the middle one]
+    #[arg(long, value_name = "N", requires = "report", conflicts_with = "halves")]
+    profile_row: Option<usize>,
     /// Print one JSON object with all digits; scores that are undefined are null
     #[arg(long)]
     json: bool,
@@ -112,6 +121,11 @@ impl EvaluateArguments {
         let size =
             self.surface_distance.as_deref().map(|text| voxel_size("surface_distance", text)).transpose()?;
         Ok(size.map(|size| [size.z, size.y, size.x]))
+    }
+
+    /// What pictures are to show, where a page is wanted.
+    fn pictures(&self) -> Option<Pictures> {
+        self.report.as_ref().map(|_| Pictures { profile_row: self.profile_row })
     }
 
     /// Where targets are looked for; clap demands them where there is no list.
@@ -190,7 +204,7 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str, page: Option<
     };
     let results = files.pair()?;
     let mut progress = ImageProgress::over(results.count());
-    let compared = compare(&results, arguments.task, measures, page.is_some(), &mut progress)?;
+    let compared = compare(&results, arguments.task, measures, arguments.pictures(), &mut progress)?;
     drop(progress);
     let Comparison { task, evaluation, cases } = compared;
     if let Some(page) = page {
@@ -242,6 +256,11 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
     if let Some(upscaling) = ensemble.model().upscaling {
         return evaluate_upscaling(arguments, &mut ensemble, &scoring, upscaling, page);
     }
+    if arguments.at.is_some() {
+        let wanted =
+            "this model does not make images finer, so they lie where their targets do; leave it out";
+        return Err(Error::setting("at", "given for a model of one grid", wanted));
+    }
     if arguments.targets.is_none() && arguments.pairs.is_none() {
         return Err(Error::setting("--targets", "missing", "it must name what the images are to become"));
     }
@@ -251,8 +270,8 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
     }
     scoring.check_targets(&format!("the targets in {}", arguments.targets()), &dataset)?;
     let mut progress = ImageProgress::over(dataset.len());
-    let (evaluation, cases) = match &page {
-        Some(_) => scoring.run_with_pictures(&mut ensemble, dataset, &mut progress)?,
+    let (evaluation, cases) = match arguments.pictures() {
+        Some(pictures) => scoring.run_with_pictures(&mut ensemble, dataset, pictures, &mut progress)?,
         None => (scoring.run(&mut ensemble, dataset, &mut progress)?, Vec::new()),
     };
     drop(progress);
@@ -285,6 +304,7 @@ fn evaluate_upscaling(
     let model = ensemble.model();
     let inputs = model.architecture.inputs;
     let alone = arguments.images.as_ref().filter(|_| arguments.targets.is_none());
+    let corner: Option<Corner> = arguments.at.as_deref().map(str::parse).transpose()?;
     let load = |interpolation, slab: usize| {
         let files = match (&arguments.pairs, alone) {
             (None, Some(images)) => DataFiles::of_recordings(Recordings::alone(images)),
@@ -295,7 +315,7 @@ fn evaluate_upscaling(
         };
         // A model that learnt from pairs says nothing of how coarse images come about.
         let blur = alone.map(|_| coarsening.map_or(0.0, |Coarsening { blur, .. }| blur));
-        let upscaled = Upscaled { factor, interpolation, blur, corner: None };
+        let upscaled = Upscaled { factor, interpolation, blur, corner };
         let files = files.found_by(arguments.discovery(slab)).upscaled(Some(upscaled));
         files.weighted(arguments.weights.as_deref()).of_channels(inputs / model.slab * slab).regression()
     };
@@ -311,7 +331,7 @@ fn evaluate_upscaling(
     let sets = UpscaledSets { seen: &seen, bicubic: &bicubic, lanczos: &lanczos };
     let measures = scoring.measures();
     let found =
-        UpscalingScores::of(ensemble, &sets, alone.is_some(), measures, page.is_some(), &mut progress)?;
+        UpscalingScores::of(ensemble, &sets, alone.is_some(), measures, arguments.pictures(), &mut progress)?;
     drop(progress);
     let others = [("bicubic", found.bicubic.as_ref()), ("Lanczos", found.lanczos.as_ref())];
     let others: Vec<_> = others.into_iter().filter_map(|(name, scores)| Some((name, scores?))).collect();

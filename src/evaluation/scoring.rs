@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::judge::Judge;
 use super::measures::Measures;
-use super::page::{Case, Look};
+use super::page::{Case, Look, Pictures};
 use super::scores::{Evaluation, TaskScores};
 use super::upscaling::UpscalingScores;
 use crate::error::{Error, Result, counted_channels};
@@ -155,13 +155,14 @@ impl Scoring {
         &self,
         ensemble: &mut Ensemble,
         dataset: Dataset,
+        pictures: Pictures,
         watcher: &mut dyn Watcher,
     ) -> Result<(Evaluation, Vec<Case>)> {
         let dataset = self.counted_by_outputs(dataset)?;
         let judge = self.judge(ensemble.model());
         let evaluation = judge.run_over(ensemble, &dataset, watcher, |_, _| ())?;
         let (task, channel) = (ensemble.model().task.clone(), ensemble.model().middle_channels().start);
-        let look = Look::new(&task, Some(channel));
+        let look = Look::new(&task, pictures, Some(channel));
         let cases = look.cases(&judge, ensemble, &dataset, &evaluation, watcher)?;
         Ok((evaluation, cases))
     }
