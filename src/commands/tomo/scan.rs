@@ -77,10 +77,12 @@ impl ScanArguments {
         let ((flats, darks), count) = (scan.frames(), scan.angles().len());
         let least = scan.angles().iter().copied().fold(f64::INFINITY, f64::min);
         let most = scan.angles().iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let pixels = scan.voxel_size().map(|size| format!(" of {:.4} {}", size.x, size.unit));
         info!(
-            "{} ({}): {count} projections of {rows} rows and {columns} columns, {:.2} to {:.2} degrees; {flats} flat and {darks} dark fields",
+            "{} ({}): {count} projections of {rows} rows and {columns} columns{}, {:.2} to {:.2} degrees; {flats} flat and {darks} dark fields",
             scan.name(),
             scan.layout(),
+            pixels.unwrap_or_default(),
             least.to_degrees(),
             most.to_degrees()
         );
