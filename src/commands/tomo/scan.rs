@@ -13,7 +13,8 @@ use crate::{Error, Result};
 /// Which scan, and what its file does not say.
 #[derive(Debug, Args)]
 pub struct ScanArguments {
-    /// The scan: an HDF5 file, or a stack, folder or quoted pattern of projections
+    /// The scan: an HDF5 file (of several scans in it, one is named as in scan.nx:/entry0001), or a stack, folder or quoted pattern of
+    /// projections
     #[arg(value_name = "SCAN")]
     scan: String,
     /// Images of the beam without the object, where they are not in the scan's file

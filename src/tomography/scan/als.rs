@@ -9,8 +9,8 @@ use crate::images::{DatasetPlace, Hdf5File, ImageSource};
 const FLAT: &str = "bak";
 const DARK: &str = "drk";
 
-/// What the file `p` holds; `None` where it is laid out otherwise.
-pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Option<Found>> {
+/// What the file `p` holds in the datasets `all`; `None` where these are laid out otherwise.
+pub(super) fn find(p: &str, file: &Hdf5File, _: Option<&str>, all: &[DatasetPlace]) -> Result<Option<Found>> {
     let is_image = |dataset: &&DatasetPlace| {
         // Links would have images twice.
         !dataset.is_linked

@@ -18,9 +18,19 @@ const RESOLUTIONS: [&str; 2] = [
 const PIXEL: &str = "/measurement/instrument/detector/pixel_size";
 const MAGNIFICATION: &str = "/measurement/instrument/detection_system/objective/magnification";
 
-/// What the file `p` holds; `None` where it is laid out otherwise.
-pub(super) fn find(p: &str, file: &Hdf5File, _: &[DatasetPlace]) -> Result<Option<Found>> {
-    let data = GROUPS.iter().find_map(|group| Some((*group, file.dataset(&format!("{group}/data"))?)));
+/// What the file `p` holds, or its group `within`; `None` where it is laid out otherwise.
+pub(super) fn find(
+    p: &str,
+    file: &Hdf5File,
+    within: Option<&str>,
+    _: &[DatasetPlace],
+) -> Result<Option<Found>> {
+    let named = within.filter(|group| group.contains("exchange"));
+    let groups = named.map_or(GROUPS.to_vec(), |group| vec![group]);
+    if within.is_some() != named.is_some() {
+        return Ok(None);
+    }
+    let data = groups.into_iter().find_map(|group| Some((group, file.dataset(&format!("{group}/data"))?)));
     let Some((group, data)) = data else { return Ok(None) };
     let &[first, second, third] = data.shape.as_slice() else {
         let axes = data.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
@@ -38,7 +48,7 @@ pub(super) fn find(p: &str, file: &Hdf5File, _: &[DatasetPlace]) -> Result<Optio
         _ => 0,
     };
     let size = without(&data.shape, axis);
-    let frames = |name: &str| {
+    let mut frames = |name: &str| {
         let place = format!("{group}/{name}");
         match file.dataset(&place) {
             Some(frames) if !frames.shape.contains(&0) && frames.shape.len() == 2 => {
@@ -49,7 +59,11 @@ pub(super) fn find(p: &str, file: &Hdf5File, _: &[DatasetPlace]) -> Result<Optio
                 let is_alike = without(&frames.shape, axis) == size;
                 images_of(p, &place, AXES[if is_alike { axis } else { 0 }])
             }
-            _ => Ok(Vec::new()),
+            Some(_) => {
+                notes.push(format!("{place} holds no images and is passed over"));
+                Ok(Vec::new())
+            }
+            None => Ok(Vec::new()),
         }
     };
     let (flats, darks) = (frames("data_white")?, frames("data_dark")?);

@@ -72,22 +72,33 @@ struct Found {
 }
 
 impl Scan {
-    /// The scan in the file, folder or pattern `p`: HDF5 as DXchange, NXtomo or the beamline 8.3.2 of the ALS lay it out, or images in
-    /// any files.
+    /// The scan in the file, folder or pattern `p`: HDF5 as DXchange, NXtomo or the beamline 8.3.2 of the ALS lay it out, also the group of
+    /// it that stands behind a colon, or images in any files.
     ///
     /// # Errors
     /// [`Error::Input`] for what cannot be read, [`Error::Mismatch`] for angles or frames that do not fit the projections,
     /// [`Error::Setting`] where angles are missing.
     pub fn open(p: &str, files: &ScanFiles) -> Result<Self> {
-        let hdf5 = match Path::new(p).is_file() {
-            true => Hdf5File::open(Path::new(p))?,
+        let (path, within) = match p.rsplit_once(":/") {
+            Some((path, group)) if Path::new(path).is_file() => (path, Some(format!("/{group}"))),
+            _ => (p, None),
+        };
+        let within = within.as_deref().map(|group| group.trim_end_matches('/'));
+        let hdf5 = match Path::new(path).is_file() {
+            true => Hdf5File::open(Path::new(path))?,
             false => None,
         };
         let found = match &hdf5 {
             Some(file) => {
-                let all = file.datasets()?;
+                let mut all = file.datasets()?;
+                if let Some(group) = within {
+                    all.retain(|dataset| {
+                        dataset.place.strip_prefix(group).is_some_and(|rest| rest.starts_with('/'))
+                    });
+                }
                 let layouts = [dxchange::find, nxtomo::find, als::find];
-                let found = layouts.iter().find_map(|find| find(p, file, &all).transpose()).transpose()?;
+                let found = layouts.iter().find_map(|find| find(path, file, within, &all).transpose());
+                let found = found.transpose()?;
                 match found {
                     Some(found) => found,
                     None => stack::find(p)?,

@@ -11,8 +11,8 @@ const PROJECTION: f64 = 0.0;
 const FLAT: f64 = 1.0;
 const DARK: f64 = 2.0;
 
-/// What the file `p` holds; `None` where it is laid out otherwise.
-pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Option<Found>> {
+/// What the file `p` holds in the datasets `all`; `None` where these are laid out otherwise.
+pub(super) fn find(p: &str, file: &Hdf5File, _: Option<&str>, all: &[DatasetPlace]) -> Result<Option<Found>> {
     let list = |names: &[&str], count: Option<usize>| {
         let fits = |dataset: &&DatasetPlace| {
             names.contains(&dataset.name())
@@ -36,6 +36,22 @@ pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Opt
         let problem = format!("has {} but no stack of as many images ({count})", listed.place);
         return Err(Error::input(p, problem));
     };
+    // Other scans in the same file, which links do not make.
+    let entry = |place: &str| place.trim_start_matches('/').split('/').next().map(str::to_owned);
+    let is_key = |dataset: &&DatasetPlace| dataset.name() == listed.name() && !dataset.is_linked;
+    let mut entries: Vec<String> = all.iter().filter(is_key).filter_map(|key| entry(&key.place)).collect();
+    entries.sort();
+    entries.dedup();
+    let own = entry(&data.place);
+    let mut notes = Vec::new();
+    if let Some(other) = entries.iter().find(|entry| Some(*entry) != own.as_ref()) {
+        notes.push(format!(
+            "{p} holds {} scans, of which that of {} is taken; another one is named behind a colon, such as {p}:/{}",
+            entries.len(),
+            data.place,
+            other
+        ));
+    }
     let keys = match key {
         Some(key) => file.numbers(&key.place)?.unwrap_or_default(),
         None => vec![PROJECTION; count],
@@ -88,7 +104,7 @@ pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Opt
         flat_value: None,
         angles,
         pixel,
-        notes: Vec::new(),
+        notes,
     }))
 }
 

@@ -216,6 +216,48 @@ fn nexus_files_are_read_as_they_are_written() {
 }
 
 #[test]
+fn one_of_several_scans_is_named_by_its_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = |path: &Path, group: &str| {
+        Scan::open(&format!("{}:{group}", path.display()), &ScanFiles::default()).unwrap()
+    };
+    let mut file = FileBuilder::new();
+    for (entry, step) in [("entry0000", 10.0), ("entry0001", 20.0)] {
+        let mut group = file.create_group(entry);
+        let data = group.create_dataset("data");
+        data.with_f32_data(&numbers([0, 1, 2]).0).with_shape(&[ANGLES as u64, ROWS as u64, COLUMNS as u64]);
+        list(&mut group, "image_key", &[0.0; ANGLES], None);
+        let angles: Vec<f64> = (0..ANGLES).map(|number| step * number as f64).collect();
+        list(&mut group, "rotation_angle", &angles, None);
+        file.add_group(group.finish());
+    }
+    let path = written(folder.path(), file);
+    let last = |scan: &Scan| scan.angles()[5].to_degrees().round();
+    let first = open(&path).unwrap();
+    assert!(
+        first.notes()[0].contains("2 scans") && first.notes()[0].contains(":/entry0001"),
+        "{:?}",
+        first.notes()
+    );
+    assert_eq!((last(&first), last(&named(&path, "/entry0001"))), (50.0, 100.0));
+    assert!(named(&path, "/entry0000").notes().is_empty());
+    let path = written(folder.path(), dxchange("exchange_7", [0, 1, 2], Vec::new()));
+    assert!(has_all(&named(&path, "/exchange_7/")));
+    // Dark fields that are a number.
+    let mut file = dxchange("exchange", [0, 1, 2], Vec::new());
+    let mut other = file.create_group("exchange_2");
+    other.create_dataset("data").with_f32_data(&numbers([0, 1, 2]).0).with_shape(&[
+        ANGLES as u64,
+        ROWS as u64,
+        COLUMNS as u64,
+    ]);
+    list(&mut other, "data_dark", &[100.0], None);
+    file.add_group(other.finish());
+    let scan = named(&written(folder.path(), file), "/exchange_2");
+    assert!(scan.notes()[0].contains("data_dark holds no images"), "{:?}", scan.notes());
+}
+
+#[test]
 fn an_image_that_is_missing_leaves_its_angle_out() {
     let folder = tempfile::tempdir().unwrap();
     let angles = |missing: Option<usize>, said: Option<&str>| {
