@@ -13,7 +13,7 @@ use super::stacked;
 use super::streaming::in_order;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
-use crate::images::ImageSource;
+use crate::images::{ImageSource, usual_block_bytes};
 
 /// Changes the pixels of an image `[channel][y][x]`, each by itself.
 pub type ImageChange = Arc<dyn Fn(&mut Array3<f32>) + Send + Sync>;
@@ -98,7 +98,7 @@ impl<'a> Part<'a> {
     ///
     /// # Panics
     /// For a window that does not begin inside the part.
-    pub(super) fn inside(&self, window: &Window) -> Window {
+    pub(crate) fn inside(&self, window: &Window) -> Window {
         window.counted_from(&self.window).expect("the part holds the window")
     }
 
@@ -280,6 +280,13 @@ impl Item {
                 })
             }
         }
+    }
+
+    /// Bytes of the blocks of arrays that are kept at most while it is read from its files.
+    pub(crate) fn block_bytes(&self) -> u64 {
+        let mut pages = Vec::new();
+        self.add_pages(&mut pages);
+        usual_block_bytes(pages)
     }
 
     /// Adds the pages that the sample is read from, where it is not in memory.

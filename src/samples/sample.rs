@@ -189,7 +189,7 @@ impl Sample {
     }
 
     /// The part `window` of image, target and weights.
-    pub(super) fn cut(&self, window: &Window) -> Sample {
+    pub(crate) fn cut(&self, window: &Window) -> Sample {
         self.turned_part(window, Turn::IDENTITY)
     }
 
