@@ -10,10 +10,10 @@ use super::judge::{
     Found, Judge, Judged, JudgedOne, Samples, Together, add, add_values, in_image, progress_of, report_end,
 };
 use super::scores::{Evaluation, TaskScores};
-use crate::Result;
 use crate::metrics::DataRange;
 use crate::samples::{Item, Target};
 use crate::watcher::Watcher;
+use crate::{Result, memory};
 
 /// A part of a volume, and what a network gives for it; images have the rows of all its slices.
 #[derive(Debug)]
@@ -79,6 +79,18 @@ impl Judge {
     ) -> Result<(String, JudgedOne)> {
         let count = samples.count();
         let Some(volume) = self.in_blocks(samples, index) else {
+            if let Some(volume) = samples.volume(index) {
+                let what =
+                    format!("the volume {}, of which surfaces are compared as a whole,", volume.name());
+                // Slices that were read are there once more while they are put together.
+                let copies = if volume.is_in_memory() { 1 } else { 2 };
+                let bytes = volume.bytes().saturating_mul(copies);
+                memory::check(
+                    &what,
+                    bytes,
+                    "leave out `surface_distance`, or cut the volume into smaller ones",
+                )?;
+            }
             let sample = samples.sample(index)?;
             let one =
                 self.judge_one(judged, (&sample, index), count, range, compares_input, watcher, |_| ())?;
@@ -108,3 +120,7 @@ impl Judge {
         Ok((volume.name().to_owned(), JudgedOne { scores: own, loss, surfaces: Vec::new() }))
     }
 }
+
+#[cfg(test)]
+#[path = "blocks_tests.rs"]
+mod tests;

@@ -65,8 +65,13 @@ impl Judged for InSlabs<'_> {
         each: &mut dyn FnMut(Block<'_>) -> Result<()>,
     ) -> Result<Option<LossSum>> {
         let Self { ensemble, cutting } = self;
-        let outputs = 4 * (volume.extent().pixels() * ensemble.model().architecture.outputs) as u64;
-        if ensemble.holds_whole(volume.extent(), cutting, COPIES * volume.bytes().saturating_add(outputs)) {
+        let outputs = 4 * ensemble.model().architecture.outputs as u64;
+        let outputs = outputs.saturating_mul(volume.extent().pixels() as u64);
+        if ensemble.holds_whole(
+            volume.extent(),
+            cutting,
+            volume.bytes().saturating_add(outputs).saturating_mul(COPIES),
+        ) {
             return ensemble.apply_in_blocks(volume, progress, each);
         }
         // What does not count may be no number.

@@ -9,13 +9,14 @@ use super::blocks::Block;
 use super::measures::Measures;
 use super::scores::{Evaluation, ImageScores, TaskScores};
 use crate::engine::LossSum;
+use crate::geometry::Window;
 use crate::metrics::{
     ConfusionMatrix, DataRange, MOST_CLASSES, RegressionScores, SurfaceDistance, TargetLimits,
 };
 use crate::network::Task;
 use crate::samples::{Dataset, Item, Sample, Target};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// What a network gives for an image, in the terms of its target.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,7 +237,7 @@ impl Judge {
     }
 
     /// Sample `index` once more, with what counts of its target and what is found for it: for pictures of images that are chosen by
-    /// their scores. `watcher` may stop the work.
+    /// their scores. Of a volume for which there is no room it is the middle. `watcher` may stop the work.
     ///
     /// # Errors
     /// As [`Judge::run`].
@@ -248,7 +249,10 @@ impl Judge {
         index: usize,
     ) -> Result<(Cow<'a, Sample>, Target, Found)> {
         let count = samples.count();
-        let sample = samples.sample(index)?;
+        let sample = match samples.volume(index).filter(|volume| !fits_as_a_whole(volume)) {
+            Some(volume) => Cow::Owned(middle_of(volume)?),
+            None => samples.sample(index)?,
+        };
         // All images were reported as done: this one shows as the rest of the last of them.
         let mut progress = |_: f64| {
             let (work, name) = (ImageWork::Evaluate, sample.name.as_str());
@@ -361,6 +365,25 @@ impl Together {
         let image_losses = losses.iter().map(|(loss, weight)| loss / weight).collect();
         Evaluation { images: image_scores.len(), scores, loss, image_losses, image_scores }
     }
+}
+
+/// Slices, rows and columns that are shown of a volume for which there is no room.
+const SHOWN: usize = 128;
+
+/// Whether there is room for a volume, also while its slices are put together, and for what is found for it.
+fn fits_as_a_whole(volume: &Item) -> bool {
+    memory::check("the volume", volume.bytes().saturating_mul(4), "").is_ok()
+}
+
+/// The middle of a volume.
+fn middle_of(volume: &Item) -> Result<Sample> {
+    let middle = |length: usize| {
+        let shown = length.min(SHOWN);
+        (length - shown) / 2..(length - shown) / 2 + shown
+    };
+    let whole = volume.extent();
+    let window = Window::new(middle(whole.z), middle(whole.y), middle(whole.x));
+    Ok(volume.cut(window, volume.name().to_owned()).sample()?.into_owned())
 }
 
 /// Tells `watcher` how far image `index` of `count` is, but not of its end.

@@ -281,3 +281,53 @@ impl Level {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::UNLABELLED;
+
+    /// Volumes whose slices are measured one after the other, and the same in one piece.
+    fn sets(regresses: bool) -> [Dataset; 2] {
+        let slice = |z: usize| {
+            let number =
+                |c: usize, y: usize, x: usize| ((c * 7 + z * 53 + y * 37 + x * 101 + y * x * 7) % 251) as f32;
+            let mut image = Array3::from_shape_fn((2, 9, 11), |(c, y, x)| number(c, y, x) / 3.0 + 1e4);
+            if z == 3 {
+                image[[1, 2, 5]] = f32::NAN;
+            }
+            let target = match regresses {
+                true => Target::Values(image.mapv(|value| if value.is_nan() { 0.0 } else { 2.0 * value })),
+                false => Target::Classes(Array2::from_shape_fn((9, 11), |(y, x)| match (y * x + z) % 4 {
+                    3 => UNLABELLED,
+                    class => class as u32,
+                })),
+            };
+            let weights =
+                (z % 3 == 0).then(|| Array2::from_shape_fn((9, 11), |(y, x)| ((y + x) % 3) as f32 / 3.0));
+            Sample::new(format!("v.tif page {z}"), image, target).with_weights(weights)
+        };
+        let slices = Dataset::unchecked((0..6).map(slice).collect::<Vec<_>>()).into_volumes().unwrap();
+        let whole = Dataset::unchecked([slices.sample(0).unwrap().into_owned()]);
+        [slices, whole]
+    }
+
+    #[test]
+    fn slices_of_a_volume_are_measured_as_the_volume_in_one_piece() {
+        for regresses in [false, true] {
+            for measure in [Measure::MeanDeviation, Measure::Percentiles { low: 1.0, high: 99.0 }] {
+                let wanted = Wanted {
+                    classes: if regresses { 0 } else { 3 },
+                    input: Some(measure),
+                    target: regresses.then_some(measure),
+                    prints: true,
+                    usual: Some(Normalisation::identity(2)),
+                };
+                let [slices, whole] = sets(regresses).map(|set| Survey::of(&set, &wanted).unwrap());
+                let all = |found: &Survey| serde_json::to_string(found).unwrap();
+                assert_eq!(all(&slices), all(&whole));
+                assert!(slices.misfit.is_some() && slices.gaps == [true]);
+            }
+        }
+    }
+}
