@@ -54,7 +54,7 @@ fn a_volume_larger_than_the_memory_is_learnt_from_and_scored_as_one_that_fits() 
     same_so_far(&bench, "parts", "fits");
 
     // Of the volume in one piece, image, labels and what is found take several times as much as may be taken.
-    let part = "--slices 0..40 --slices-of-targets 0..40";
+    let part = "--slices 0..40";
     let evaluate =
         format!("evaluate --model run --images v.tif --targets l.tif {part} --ignore 9 --device cpu --json");
     let limit = MOST_MIB * f64::from(1 << 20) / 1e6;
