@@ -54,8 +54,9 @@ fn case(segments: bool) -> (Model, Dataset) {
                 number(y + c, x) as f32 / 100.0 - 1.0
             })),
         };
-        let weights =
-            (z % 2 == 0).then(|| Array2::from_shape_fn((height, width), |(y, x)| ((x + y) % 3) as f32));
+        let weights = z
+            .is_multiple_of(2)
+            .then(|| Array2::from_shape_fn((height, width), |(y, x)| ((x + y) % 3) as f32));
         if z == 2 {
             image[[1, 3, 0]] = f32::NAN;
         }

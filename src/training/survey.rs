@@ -303,8 +303,9 @@ mod tests {
                     class => class as u32,
                 })),
             };
-            let weights =
-                (z % 3 == 0).then(|| Array2::from_shape_fn((9, 11), |(y, x)| ((y + x) % 3) as f32 / 3.0));
+            let weights = z
+                .is_multiple_of(3)
+                .then(|| Array2::from_shape_fn((9, 11), |(y, x)| ((y + x) % 3) as f32 / 3.0));
             Sample::new(format!("v.tif page {z}"), image, target).with_weights(weights)
         };
         let slices = Dataset::unchecked((0..6).map(slice).collect::<Vec<_>>()).into_volumes().unwrap();
