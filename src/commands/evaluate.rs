@@ -21,7 +21,7 @@ use crate::evaluation::{
     report,
 };
 use crate::images::{Discovery, Slices, check_one_volume};
-use crate::inference::Ensemble;
+use crate::inference::{Cutting, Ensemble};
 use crate::metrics::{RegressionScores, SsimWindow, Support, Threshold};
 use crate::network::{Coarsening, Model, Task, TaskKind, Upscaling};
 use crate::samples::{
@@ -92,6 +92,10 @@ pub struct EvaluateArguments {
     /// Only pixels inside the circle that fits into an image count, as in reconstructions of tomography
     #[arg(long)]
     circle: bool,
+    /// How much memory to take at most for volumes, such as 2GB: what does not fit is scored in tiles, block by block
+    /// [default: three quarters of what is free]
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["predictions", "halves"])]
+    memory: Option<String>,
     /// How far the surfaces of each class are apart within each image, or each volume for networks of volumes: the mean and the
     /// 95th percentile, for pixels of this size along z, y and x [without a size: 1]
     #[arg(
@@ -239,6 +243,11 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
         let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
         let new = new.with_surfaces(arguments.surfaces()?);
         let new = new.measured_in(model, arguments.ssim_window, arguments.circle)?;
+        if arguments.memory.is_some() && !model.architecture.is_of_volumes() {
+            let wanted = "images are scored as a whole; leave it out, or give `tile`";
+            return Err(Error::setting("memory", "given for a network of images", wanted));
+        }
+        let new = new.within(Cutting::of_text(arguments.models.tile(), None, arguments.memory.as_deref())?);
         scoring = Some(new.by_rule(arguments.threshold, arguments.classes.as_deref())?);
         Ok(())
     })?;
@@ -360,6 +369,8 @@ fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Resu
         .found_by(arguments.discovery(model.slab))
         .weighted(arguments.weights.as_deref())
         .of_volumes(model.architecture.is_of_volumes())
+        // All memory that may be taken is for the network and what it is applied to.
+        .held_in(arguments.memory.as_ref().map(|_| 0))
         .of_channels(model.architecture.inputs);
     let dataset = match model.task {
         Task::Segment { .. } => files.by_rule(scoring.rule().clone()).segmentation(scoring.classes())?.0,

@@ -149,19 +149,22 @@ impl ClassPixels {
 /// The pixels of each class.
 fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
     let mut classes: BTreeMap<u32, Vec<InImage>> = BTreeMap::new();
-    dataset.visit_targets(|image, target, weights| {
+    let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    dataset.visit_targets(|place, target, weights| {
+        let (image, item) = (place.item, &dataset.items()[place.item]);
         let Target::Classes(labels) = target else {
             return Err(Error::Mismatch(format!(
                 "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare` and `favour_labelled`",
-                dataset.items()[image].name()
+                item.name()
             )));
         };
-        let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        // Rows are those of all slices.
+        let (all_rows, first) = (item.extent().z * item.extent().y, place.slice * labels.nrows());
         for (y, row) in labels.rows().into_iter().enumerate() {
             let mut run = (UNLABELLED, 0);
             let mut add = |(class, pixels): (u32, u32)| {
                 if class != UNLABELLED {
-                    found.entry(class).or_insert_with(|| vec![0; labels.nrows()])[y] += pixels;
+                    found.entry(class).or_insert_with(|| vec![0; all_rows])[first + y] += pixels;
                 }
             };
             for (x, &class) in row.iter().enumerate() {
@@ -176,7 +179,10 @@ fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
             }
             add(run);
         }
-        for (class, rows) in found {
+        if !place.is_last() {
+            return Ok(());
+        }
+        for (class, rows) in std::mem::take(&mut found) {
             let images = classes.entry(class).or_default();
             let pixels: u64 = rows.iter().map(|&pixels| u64::from(pixels)).sum();
             let until = pixels + images.last().map_or(0, |before| before.until);

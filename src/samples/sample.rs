@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::{Array2, Array3, ArrayView2, Axis, s};
+use ndarray::{Array2, Array3, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use super::stacked;
@@ -43,15 +43,43 @@ pub fn fill_gaps(image: &mut Array3<f32>) {
 
 /// The mean of each channel's finite pixels, 0 where none is; `None` where all pixels are finite.
 pub fn gap_means(image: &Array3<f32>) -> Option<Vec<f32>> {
-    image.iter().any(|value| !value.is_finite()).then(|| {
-        let mean = |plane: ArrayView2<f32>| {
-            let finite = plane.iter().filter(|value| value.is_finite());
-            let (sum, count) =
-                finite.fold((0.0, 0_usize), |(sum, count), &v| (sum + f64::from(v), count + 1));
-            if count == 0 { 0.0 } else { (sum / count as f64) as f32 }
-        };
-        image.outer_iter().map(mean).collect()
-    })
+    if image.iter().all(|value| value.is_finite()) {
+        return None;
+    }
+    let mut means = GapMeans::default();
+    means.add(image);
+    means.means()
+}
+
+/// As [`gap_means`], of an image whose parts are added in the order of its rows: the result is the same to the last bit.
+#[derive(Debug, Default)]
+pub struct GapMeans {
+    has_gaps: bool,
+    /// The sum and the number of the finite pixels of each channel.
+    channels: Vec<(f64, usize)>,
+}
+
+impl GapMeans {
+    /// Adds the next rows of all channels, `[channel][y][x]`.
+    pub fn add(&mut self, part: &Array3<f32>) {
+        self.channels.resize(part.dim().0, (0.0, 0));
+        for ((sum, count), plane) in self.channels.iter_mut().zip(part.outer_iter()) {
+            for &value in plane {
+                if value.is_finite() {
+                    *sum += f64::from(value);
+                    *count += 1;
+                } else {
+                    self.has_gaps = true;
+                }
+            }
+        }
+    }
+
+    /// The mean of each channel's finite pixels, 0 where none is; `None` where all pixels were finite.
+    pub fn means(&self) -> Option<Vec<f32>> {
+        let mean = |&(sum, count): &(f64, usize)| if count == 0 { 0.0 } else { (sum / count as f64) as f32 };
+        self.has_gaps.then(|| self.channels.iter().map(mean).collect())
+    }
 }
 
 /// Puts a number for each channel in the place of pixels that are not finite.
@@ -161,7 +189,7 @@ impl Sample {
     }
 
     /// The part `window` of image, target and weights.
-    pub(super) fn cut(&self, window: &Window) -> Sample {
+    pub(crate) fn cut(&self, window: &Window) -> Sample {
         self.turned_part(window, Turn::IDENTITY)
     }
 

@@ -108,7 +108,7 @@ struct Pixel {
 fn chosen(training: &Dataset) -> Result<BTreeMap<(usize, usize, usize), Vec<Pixel>>> {
     // Those whose number among all is a multiple of `every`, which is doubled when there are too many.
     let (mut count, mut every, mut kept) = (0_usize, 1_usize, Vec::new());
-    training.visit_targets(|image, target, weights| {
+    training.visit_targets(|place, target, weights| {
         let Target::Classes(classes) = target else { return Ok(()) };
         for ((row, column), &class) in classes.indexed_iter() {
             let weight = weights.map_or(1.0, |weights| f64::from(weights[[row, column]]));
@@ -116,7 +116,7 @@ fn chosen(training: &Dataset) -> Result<BTreeMap<(usize, usize, usize), Vec<Pixe
                 continue;
             }
             if count.is_multiple_of(every) {
-                kept.push((image, Pixel { row, column, class: class as usize, weight }));
+                kept.push((place.item, Pixel { row, column, class: class as usize, weight }));
             }
             count += 1;
             if kept.len() > MOST_PIXELS {
