@@ -53,14 +53,15 @@ impl Angles {
             Error::input(path, problem)
         })?;
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-        let lines: Vec<(usize, &str)> = lines.enumerate().filter(|(_, line)| !line.is_empty()).collect();
+        let lines = lines.enumerate().filter(|(_, line)| !line.is_empty());
         let angle = |line: &str| -> Option<f64> {
             line.split([',', ' ', '\t', ';']).next_back().and_then(|word| word.parse().ok())
         };
         // The first line of a table may name its columns.
-        let names = lines.len() > 1 && lines.first().is_some_and(|(_, line)| angle(line).is_none());
+        let mut head = lines.clone();
+        let names = head.next().is_some_and(|(_, line)| angle(line).is_none()) && head.next().is_some();
         let mut values = Vec::new();
-        for (number, line) in lines.into_iter().skip(names.into()) {
+        for (number, line) in lines.skip(names.into()) {
             let angle = angle(line);
             let problem = || {
                 let line = line.chars().take(40).collect::<String>();
