@@ -266,9 +266,8 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
         return evaluate_upscaling(arguments, &mut ensemble, &scoring, upscaling, page);
     }
     if arguments.at.is_some() {
-        let wanted =
-            "this model does not make images finer, so they lie where their targets do; leave it out";
-        return Err(Error::setting("at", "given for a model of one grid", wanted));
+        let wanted = "its images and targets have the same pixels; leave it out";
+        return Err(Error::setting("at", "given for a model that does not make images finer", wanted));
     }
     if arguments.targets.is_none() && arguments.pairs.is_none() {
         return Err(Error::setting("--targets", "missing", "it must name what the images are to become"));

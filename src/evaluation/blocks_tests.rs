@@ -1,7 +1,6 @@
 //! Tests of judging volumes block by block.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use ndarray::{Array2, Array3};
 
@@ -10,9 +9,10 @@ use crate::devices::Device;
 use crate::engine::Loss;
 use crate::evaluation::InTraining;
 use crate::evaluation::ensemble::InSlabs;
+use crate::evaluation::in_training::tests::untrained;
 use crate::inference::{Cutting, Ensemble, Halo, Tiling};
 use crate::metrics::UNLABELLED;
-use crate::network::{Architecture, Class, Measure, Model, Normalisation, Task, initialise};
+use crate::network::{Architecture, Measure, Model};
 use crate::samples::{Dataset, Sample};
 
 /// An untrained network of volumes that looks 4 voxels far and 3 slices, and two volumes with unlabelled and weighted voxels, and with
@@ -24,22 +24,7 @@ fn case(segments: bool) -> (Model, Dataset) {
         dilations_z: vec![1, 1, 1],
         ..Architecture::new(2, 2, 3)
     };
-    let mut parameters = initialise(&architecture, 3);
-    for (index, parameter) in parameters.iter_mut().enumerate().filter(|(_, p)| **p == 0.0) {
-        *parameter = ((index * 37 % 23) as f32 - 9.0) / 30.0;
-    }
-    let classes = [0, 1].map(|value| Class { value, name: value.to_string() }).to_vec();
-    let model = Model {
-        parameters,
-        architecture,
-        task: if segments { Task::Segment { classes } } else { Task::Regress },
-        input: Normalisation::identity(2).into(),
-        target: (!segments).then(|| Normalisation { mean: vec![3.0, -1.0], deviation: vec![2.0, 0.5] }),
-        slab: 1,
-        self_supervised: None,
-        upscaling: None,
-        provenance: BTreeMap::new(),
-    };
+    let model = untrained(architecture, segments);
     let slice = |name: &str, z: usize, height: usize, width: usize| {
         let number = |y: usize, x: usize| ((z * 31 + y * 104_729 + x * 1_299_709) * 2_654_435_761) >> 7 & 255;
         let class = |(y, x): (usize, usize)| match number(x, y) % 7 {

@@ -221,7 +221,7 @@ fn numbers<T: Copy>(image: ArrayView3<'_, T>, slices: usize, part: &Window) -> V
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
@@ -230,25 +230,31 @@ mod tests {
     use crate::geometry::Extent;
     use crate::network::{Architecture, Class, Normalisation, Task, initialise};
 
-    /// An untrained network that looks 6 pixels far, and samples with unlabelled and weighted pixels.
-    fn case(segments: bool) -> (Model, Vec<Sample>) {
-        let architecture = Architecture { dilations: vec![1, 2, 3], ..Architecture::new(1, 2, 3) };
+    /// An untrained network of two outputs with biases: for two classes, or for values that were normalised.
+    pub(in crate::evaluation) fn untrained(architecture: Architecture, segments: bool) -> Model {
         let mut parameters = initialise(&architecture, 3);
         for (index, parameter) in parameters.iter_mut().enumerate().filter(|(_, p)| **p == 0.0) {
             *parameter = ((index * 37 % 23) as f32 - 9.0) / 30.0;
         }
+        let inputs = architecture.inputs;
         let classes = [0, 1].map(|value| Class { value, name: value.to_string() }).to_vec();
-        let model = Model {
+        Model {
             parameters,
             architecture,
             task: if segments { Task::Segment { classes } } else { Task::Regress },
-            input: Normalisation::identity(1).into(),
+            input: Normalisation::identity(inputs).into(),
             target: (!segments).then(|| Normalisation { mean: vec![3.0, -1.0], deviation: vec![2.0, 0.5] }),
             slab: 1,
             self_supervised: None,
             upscaling: None,
             provenance: BTreeMap::new(),
-        };
+        }
+    }
+
+    /// An untrained network that looks 6 pixels far, and samples with unlabelled and weighted pixels.
+    fn case(segments: bool) -> (Model, Vec<Sample>) {
+        let architecture = Architecture { dilations: vec![1, 2, 3], ..Architecture::new(1, 2, 3) };
+        let model = untrained(architecture, segments);
         let sample = |name: &str, height: usize, width: usize, weighted: bool| {
             let number = |y: usize, x: usize| ((y * 104_729 + x * 1_299_709) * 2_654_435_761) >> 7 & 255;
             let class = |(y, x): (usize, usize)| match number(x, y) % 7 {

@@ -21,14 +21,14 @@ const NAME: &str = "dataset.json";
 const MOST_BYTES: u64 = 16 << 20;
 /// Most bytes of what it says of labels, of which there are 256 at most.
 const MOST_BYTES_OF_LABELS: usize = 256 << 10;
+/// What the value is called of pixels that nobody labelled.
+const IGNORED: &str = "ignore";
 
 /// What a description says; all else in it, such as a list of images, is not kept.
 #[derive(Deserialize)]
 struct File {
     labels: Option<Box<RawValue>>,
 }
-/// What the value is called of pixels that nobody labelled.
-const IGNORED: &str = "ignore";
 
 impl Settings {
     /// Where `ignore` and `class_names` are not given, takes them from a `dataset.json` in the folder of the targets or the one above, and

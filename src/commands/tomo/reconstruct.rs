@@ -71,9 +71,10 @@ pub struct ReconstructionArguments {
 impl ReconstructionArguments {
     /// The scan, whose pixels are as large as is said here.
     pub(super) fn open(&self, scan: &ScanArguments) -> Result<Scan> {
-        let scan = scan.open()?;
-        let scan =
-            self.pixel_size.map_or(Ok(scan.clone()), |micrometres| scan.with_pixel_size(micrometres))?;
+        let mut scan = scan.open()?;
+        if let Some(micrometres) = self.pixel_size {
+            scan = scan.with_pixel_size(micrometres)?;
+        }
         self.pixel(&scan)?;
         Ok(scan)
     }
@@ -95,6 +96,7 @@ impl ReconstructionArguments {
     pub(super) fn unit(&self, scan: &Scan) -> &'static str {
         if self.unit == "pixel" || scan.centimetres().is_none() { "1/pixel" } else { "1/cm" }
     }
+
     /// The column of the axis, as it is given or as it is found.
     pub(super) fn centre(&self, scan: &Scan, corrections: &Corrections) -> Result<f64> {
         if let Some(warning) = wrong_turn(scan, corrections)? {

@@ -5,7 +5,8 @@
 //! side as are to be seen, of which neighbouring slabs share what was read. A slab is cut into tiles where there is no memory for it in one
 //! piece.
 //!
-//! - `read`: slabs from files. `slabs`: predictions slice by slice, for whoever does not write them. `cut`: how a volume is cut by the memory that there is. `found`: results slice by slice.
+//! - `read`: slabs from files. `slabs`: predictions slice by slice, for whoever does not write them. `cut`: how a volume is cut by the
+//!   memory that there is. `found`: results slice by slice.
 
 mod cut;
 mod found;
