@@ -36,9 +36,12 @@ struct Line {
     reach: usize,
     /// The transform along the angle of half a turn followed by nothing, at each column.
     values: Row,
-    /// The coefficients of its spline along the columns.
+    /// The coefficients of its spline from the last column to the first, as mirror images read them, with [`BEYOND`] more at both ends.
     coefficients: Row,
 }
+
+/// So many columns beside the detector are asked for by splines of places on it.
+const BEYOND: usize = 2;
 
 /// A sinogram of half a turn on its way to many candidates.
 pub(super) struct Wedge {
@@ -90,6 +93,7 @@ impl Wedge {
             real: columns.iter().map(|spectrum| spectrum[index].re).collect(),
             imaginary: columns.iter().map(|spectrum| spectrum[index].im).collect(),
         };
+        let reversed = |row: Row| Row { real: reversed(&row.real), imaginary: reversed(&row.imaginary) };
         let lines = (first..=last)
             .map(|frequency| {
                 // v is this many periods in 2 pi: the wedge ends at u = v / (2 pi r) periods a pixel, of which one is `columns`.
@@ -98,7 +102,7 @@ impl Wedge {
                     frequency,
                     reach: (edge.ceil() as usize).clamp(1, columns / 2),
                     values: row(&values, frequency - first),
-                    coefficients: row(&coefficients, frequency - first),
+                    coefficients: reversed(row(&coefficients, frequency - first)),
                 }
             })
             .collect();
@@ -136,8 +140,6 @@ impl Wedge {
     /// half a turn stands with its angles in reverse order, which leaves no jump.
     fn join(&self, line: &Line, centre: f64, joined: &mut Row) {
         let (Row { real, imaginary }, coefficients) = (&line.values, &line.coefficients);
-        joined.real.copy_from_slice(real);
-        joined.imaginary.copy_from_slice(imaginary);
         // Half a turn later: a factor of exp(-i pi v).
         let sign = if line.frequency.is_multiple_of(2) { 1.0f32 } else { -1.0 };
         // In reverse order a spectrum is its own conjugate, and begins one angle earlier: exp(i pi v / angles).
@@ -147,29 +149,47 @@ impl Wedge {
         // Column x mirrors 2 c - x.
         let from = 2.0 * centre;
         let (first_seen, last_seen) = ((from - last).max(0.0).ceil(), from.min(last).floor());
+        let first_seen = (first_seen as usize).min(self.columns);
+        let seen = first_seen..((last_seen + 1.0) as usize).clamp(first_seen, self.columns);
         let whole = from.floor();
         let weights = spline_weights(from - whole);
-        let edge = self.columns - 1;
-        for (x, (re, im)) in joined.real.iter_mut().zip(&mut joined.imaginary).enumerate() {
-            if (x as f64) < first_seen || x as f64 > last_seen {
-                let (r, i) = (real[x], imaginary[x]);
-                *re += r * cosine + i * sine;
-                *im += r * sine - i * cosine;
-                continue;
+        // What the first of these columns reads begins here, and each further column reads one further.
+        let start = (last + BEYOND as f64 - whole) as isize + seen.start as isize;
+        for (into, values, coefficients) in [
+            (&mut joined.real, real, &coefficients.real),
+            (&mut joined.imaginary, imaginary, &coefficients.imaginary),
+        ] {
+            let taps = [1, 0, -1, -2].map(|shift| {
+                let start = (start + shift) as usize;
+                coefficients.get(start..start.saturating_add(seen.len())).unwrap_or_default()
+            });
+            let taps = taps[0].iter().zip(taps[1]).zip(taps[2]).zip(taps[3]);
+            let weights = weights.map(|weight| sign * weight);
+            let places = seen.clone();
+            for ((into, value), (((a, b), c), d)) in
+                into[places.clone()].iter_mut().zip(&values[places]).zip(taps)
+            {
+                *into = value + weights[0] * a + weights[1] * b + weights[2] * c + weights[3] * d;
             }
-            let middle = whole as isize - x as isize;
-            let (mut r, mut i) = (0.0, 0.0);
-            for (weight, shift) in weights.iter().zip(-1..) {
-                // Mirrored about the outermost columns, as splines are.
-                let place = (middle + shift).unsigned_abs();
-                let place = if place > edge { (2 * edge).saturating_sub(place).min(edge) } else { place };
-                r += weight * coefficients.real[place];
-                i += weight * coefficients.imaginary[place];
-            }
-            *re += sign * r;
-            *im += sign * i;
+        }
+        for x in (0..seen.start).chain(seen.end..self.columns) {
+            let (r, i) = (real[x], imaginary[x]);
+            joined.real[x] = r + r * cosine + i * sine;
+            joined.imaginary[x] = i + r * sine - i * cosine;
         }
     }
+}
+
+/// From the last to the first, with [`BEYOND`] more at both ends, mirrored about the outermost ones as splines are.
+fn reversed(coefficients: &[f32]) -> Vec<f32> {
+    let edge = coefficients.len() - 1;
+    let mirrored =
+        |place: usize| if place > edge { (2 * edge).saturating_sub(place).min(edge) } else { place };
+    let beyond = BEYOND as isize;
+    (-beyond..=edge as isize + beyond)
+        .rev()
+        .map(|place| coefficients[mirrored(place.unsigned_abs())])
+        .collect()
 }
 
 #[cfg(test)]
