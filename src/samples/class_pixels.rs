@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,10 @@ pub struct ClassPixels {
     /// Those that the dataset has, in ascending order.
     classes: Vec<OfClass>,
 }
+
+/// How many pixels of each class that count are in each row of each image, counted image by image.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct ClassRows(BTreeMap<u32, Vec<InImage>>);
 
 /// The pixels of a class.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -77,6 +82,11 @@ impl ClassPixels {
             |classes: &Vec<OfClass>| !classes.is_empty() && classes.iter().all(|of| of.is_of(dataset));
         let classes = known.known_or("class pixels", stamp, is_usable, || counted(dataset))?;
         Ok(Self { set: dataset.clone(), classes })
+    }
+
+    /// Of pixels that were counted when the targets of `dataset` were read.
+    pub(crate) fn of_rows(dataset: &Dataset, rows: &ClassRows) -> Self {
+        Self { set: dataset.clone(), classes: rows.clone().by_class() }
     }
 
     /// Bytes of what is known of all rows.
@@ -146,16 +156,9 @@ impl ClassPixels {
     }
 }
 
-/// The pixels of each class.
-fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
-    let mut classes: BTreeMap<u32, Vec<InImage>> = BTreeMap::new();
-    dataset.visit_targets(|image, target, weights| {
-        let Target::Classes(labels) = target else {
-            return Err(Error::Mismatch(format!(
-                "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare` and `favour_labelled`",
-                dataset.items()[image].name()
-            )));
-        };
+impl ClassRows {
+    /// Adds the pixels of image `image`, which comes after all others so far. Returns the bytes that these take.
+    pub(crate) fn add(&mut self, image: usize, labels: &Array2<u32>, weights: Option<&Array2<f32>>) -> u64 {
         let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (y, row) in labels.rows().into_iter().enumerate() {
             let mut run = (UNLABELLED, 0);
@@ -176,18 +179,45 @@ fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
             }
             add(run);
         }
+        let mut bytes = 0;
         for (class, rows) in found {
-            let images = classes.entry(class).or_default();
+            let images = self.0.entry(class).or_default();
             let pixels: u64 = rows.iter().map(|&pixels| u64::from(pixels)).sum();
             let until = pixels + images.last().map_or(0, |before| before.until);
+            bytes += (size_of::<InImage>() + size_of_val(rows.as_slice())) as u64;
             images.push(InImage { image, until, rows });
         }
+        bytes
+    }
+
+    /// Whether they may be those of a dataset.
+    pub(crate) fn is_of(&self, dataset: &Dataset) -> bool {
+        let classes = self.clone().by_class();
+        !classes.is_empty() && classes.iter().all(|of_class| of_class.is_of(dataset))
+    }
+
+    fn by_class(self) -> Vec<OfClass> {
+        self.0.into_iter().map(|(class, images)| OfClass { class, images }).collect()
+    }
+}
+
+/// The pixels of each class.
+fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
+    let mut rows = ClassRows::default();
+    dataset.visit_targets(|image, target, weights| {
+        let Target::Classes(labels) = target else {
+            return Err(Error::Mismatch(format!(
+                "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare` and `favour_labelled`",
+                dataset.items()[image].name()
+            )));
+        };
+        rows.add(image, labels, weights);
         Ok(())
     })?;
-    if classes.is_empty() {
+    if rows.0.is_empty() {
         return Err(Error::Mismatch("found no labelled pixel to favour; wanted at least one".into()));
     }
-    Ok(classes.into_iter().map(|(class, images)| OfClass { class, images }).collect())
+    Ok(rows.by_class())
 }
 
 #[cfg(test)]

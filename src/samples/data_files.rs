@@ -17,7 +17,7 @@ use super::labels::LabelMapping;
 use super::measurements::{Measurements, Stamp, Stamps};
 use super::pair_list::Pair;
 use super::recordings::Recordings;
-use super::sample::{Sample, Target, unlabelled};
+use super::sample::{Counting, Sample, Target, unlabelled};
 use super::streaming::measured;
 use super::upscaled::Upscaled;
 use super::weight_images;
@@ -155,8 +155,20 @@ impl<'a> DataFiles<'a> {
             let stamp = Stamps::default().of(pairs.iter().map(|(_, target)| target));
             let stamp = stamp.map(|stamp| stamp.with(&(&self.rule, classes)));
             let found_classes = self.known_or("classes", stamp, FoundClasses::is_usable, || {
-                find_classes(&mut labels, &self.rule, classes).map(FoundClasses::from)
+                let mut counting = Vec::with_capacity(pairs.len());
+                let (mapping, rule) = find_classes(&mut labels, &self.rule, classes, &mut counting)?;
+                Ok(FoundClasses::new(mapping, rule, counting))
             })?;
+            // Of the labelled images, in their order among all.
+            let mut labelled = 0..pairs.len();
+            let counting: Vec<Option<Counting>> = found
+                .has_target
+                .iter()
+                .map(|has_target| match has_target {
+                    true => labelled.next().and_then(|index| found_classes.counting(index)),
+                    false => Some(Counting::Nothing),
+                })
+                .collect();
             let (mapping, rule) = found_classes.mapping(classes, &self.rule);
             let (shared_rule, shared_mapping) = (Arc::new(rule.clone()), Arc::new(mapping.clone()));
             let target = |index: usize, page: &ImageSource| match found.has_target[index] {
@@ -167,11 +179,11 @@ impl<'a> DataFiles<'a> {
                     mapping: shared_mapping.clone(),
                 },
             };
-            return Ok((self.in_files(&found, &cache, target)?, mapping, rule));
+            return Ok((self.in_files(&found, &cache, target, |index| counting[index])?, mapping, rule));
         }
         let mut labels =
             pairs.iter().map(|(_, target)| self.rule.read(target)).collect::<Result<Vec<_>>>()?;
-        let (mapping, rule) = find_classes(&mut HeldLabels(&names, &mut labels), &self.rule, classes)?;
+        let (mapping, rule) = find_classes(&mut HeldLabels(&names, &mut labels), &self.rule, classes, &mut Vec::new())?;
         let mut samples = Vec::with_capacity(found.pairs.len());
         let mut labels = names.iter().zip(labels);
         for ((image, _), has_target) in found.pairs.iter().zip(&found.has_target) {
@@ -214,7 +226,7 @@ impl<'a> DataFiles<'a> {
                 is_grey,
                 is_image: self.targets_are_images(),
             };
-            return self.in_files(&found, &cache, target);
+            return self.in_files(&found, &cache, target, |_| None);
         }
         let mut samples = Vec::with_capacity(pairs.len());
         for (image, target) in pairs {
@@ -268,13 +280,14 @@ impl<'a> DataFiles<'a> {
         Ok(set)
     }
 
-    /// The same of samples that stay in their files; `target` says of each by its number where its target is. All are read once, to
-    /// look at them.
+    /// The same of samples that stay in their files; `target` says of each by its number where its target is, and `counting` what counts of
+    /// it by its labels alone, if that is known. Targets of which it is not are read.
     fn in_files(
         &self,
         found: &FoundPairs,
         cache: &Arc<ImageCache>,
         target: impl Fn(usize, &ImageSource) -> TargetFile,
+        counting: impl Fn(usize) -> Option<Counting> + Sync,
     ) -> Result<Dataset> {
         let pairs = found.pairs.as_slice();
         let pages: Vec<_> = pairs.iter().map(|(image, _)| image).collect();
@@ -313,8 +326,10 @@ impl<'a> DataFiles<'a> {
             facts.len() == files.len() && facts.iter().zip(&files).all(|(facts, files)| files.may_have(facts))
         };
         let facts = self.known_or("facts", stamp, is_usable, || {
-            debug!("reading all targets, {} of each", files.len());
-            measured(files.len(), reading_bytes(found.largest), |index| files[index].facts())
+            if (0..files.len()).any(|index| files[index].counting(counting(index)).is_none()) {
+                debug!("reading all targets, {} of each", files.len());
+            }
+            measured(files.len(), reading_bytes(found.largest), |index| files[index].facts(counting(index)))
         })?;
         let own_target = facts.iter().position(|facts| facts.is_its_own_target);
         self.warn_of_equals(pairs, own_target, facts.iter().all(|facts| facts.has_equal_channels));

@@ -8,6 +8,7 @@ use super::dataset::{Classes, reading_bytes};
 use super::label_rule::{FoundColours, LabelRule};
 use super::labels::{LabelMapping, LabelValues};
 use super::masks::{Inspection, flattened};
+use super::sample::Counting;
 use super::streaming::in_order;
 use crate::error::Result;
 use crate::geometry::Window;
@@ -33,11 +34,13 @@ impl LabelImages for HeldLabels<'_> {
 }
 
 /// What the classes of label images are: applies `rule` to them, warns of what looks like a mistake, and gives the mapping of their
-/// values and the rule, in which colours that were asked for are listed.
+/// values and the rule, in which colours that were asked for are listed. What counts of each image is added to `counting`, unless none has to
+/// be looked at.
 pub(super) fn find_classes(
     images: &mut dyn LabelImages,
     rule: &LabelRule,
     classes: Classes,
+    counting: &mut Vec<Counting>,
 ) -> Result<(LabelMapping, LabelRule)> {
     let (known, ignored) = match classes {
         Classes::Known(mapping) => (Some(mapping.clone()), mapping.ignored),
@@ -74,6 +77,7 @@ pub(super) fn find_classes(
                 told = true;
             }
         }
+        counting.push(Counting::of_labels(labels, ignored));
         if known.is_none() {
             values.add(name, labels);
         }
@@ -97,19 +101,25 @@ pub(super) fn find_classes(
 pub(super) struct FoundClasses {
     values: Vec<i64>,
     colours: Option<Vec<i64>>,
+    /// What counts of each image by its labels alone, where these were looked at.
+    #[serde(default)]
+    counting: Vec<Counting>,
 }
 
-impl From<(LabelMapping, LabelRule)> for FoundClasses {
-    fn from((mapping, rule): (LabelMapping, LabelRule)) -> Self {
+impl FoundClasses {
+    pub(super) fn new(mapping: LabelMapping, rule: LabelRule, counting: Vec<Counting>) -> Self {
         let colours = match rule {
             LabelRule::Colours(colours) => Some(colours),
             _ => None,
         };
-        Self { values: mapping.values, colours }
+        Self { values: mapping.values, colours, counting }
     }
-}
 
-impl FoundClasses {
+    /// What counts of image `index` by its labels alone, where these were looked at.
+    pub(super) fn counting(&self, index: usize) -> Option<Counting> {
+        self.counting.get(index).copied()
+    }
+
     /// Whether the values are in the order that a mapping has.
     pub(super) fn is_usable(&self) -> bool {
         !self.values.is_empty() && self.values.is_sorted_by(|a, b| a < b)

@@ -65,6 +65,7 @@ mod weights;
 pub use augmentation::Augmentation;
 pub use blind_spots::{BlindSpots, Replacement};
 pub use class_pixels::ClassPixels;
+pub(crate) use class_pixels::ClassRows;
 pub use coarse_noise::CoarseNoise;
 pub use data_files::{DataFiles, load_regression, load_segmentation};
 pub use dataset::{Classes, Dataset};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stacked;
 use crate::geometry::{Extent, Turn, Upright, Window};
+use crate::images::NO_LABEL;
 use crate::metrics::UNLABELLED;
 
 /// What a network is to give for an image, of the same height and width.
@@ -90,15 +91,25 @@ pub(super) enum Counting {
 }
 
 impl Counting {
+    /// Of labels that are not classes yet, of which `ignored` and those without a label do not count; all weights are above 0.
+    pub(super) fn of_labels(labels: &Array2<i64>, ignored: Option<i64>) -> Self {
+        let unlabelled = labels.iter().filter(|label| **label == NO_LABEL || ignored == Some(**label)).count();
+        Self::of_count(unlabelled, labels.len())
+    }
+
+    fn of_count(unlabelled: usize, pixels: usize) -> Self {
+        match unlabelled {
+            0 => Self::All,
+            count if count == pixels => Self::Nothing,
+            _ => Self::Some,
+        }
+    }
+
     /// Of all pixels of a target with these weights.
     pub(super) fn of(target: &Target, weights: Option<&Array2<f32>>) -> Self {
         if let (Target::Classes(classes), None) = (target, weights) {
             let unlabelled = classes.iter().filter(|class| **class == UNLABELLED).count();
-            return match unlabelled {
-                0 => Self::All,
-                count if count == classes.len() => Self::Nothing,
-                _ => Self::Some,
-            };
+            return Self::of_count(unlabelled, classes.len());
         }
         let (height, width) = match target {
             Target::Classes(classes) => classes.dim(),

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use log::{info, warn};
 
-use super::choices::{Facts, choose};
+use super::choices::{Facts, choose, may_favour};
 use super::initial::{same_outputs, take_parameters, target_of};
 use super::normalise::{Change, changes, normalise};
 use super::read::{read, segmentation};
 use super::relabel::check_channels;
 use super::run::RunFolder;
+use super::seen_labels::SeenLabels;
 use super::survey::{Survey, Wanted};
 use super::{MixingStart, Settings, TaskKind};
 use super::{start, stem};
@@ -40,6 +41,8 @@ pub struct Prepared {
     pub(in crate::training) measurements: Measurements,
     /// What the places of the pixels of each class depend on.
     pub(in crate::training) stamp: Option<Stamp>,
+    /// What was kept of the labels of the training images when these were measured.
+    pub(in crate::training) seen: Option<SeenLabels>,
     /// The pixels that are hidden from the network, where it learns without targets.
     pub(in crate::training) blind_spots: Option<BlindSpots>,
     /// The noise of coarse images that are made of fine ones, in the units of the normalised images.
@@ -193,6 +196,7 @@ impl Prepared {
         let class_weights = settings.class_weights()?;
         let wanted = Wanted {
             classes: if regresses { 0 } else { outputs },
+            labels: (!regresses).then(|| may_favour(settings) && !training.is_in_memory()),
             input: (kept.is_none() && !settings.normalise_per_image).then_some(measure),
             target: (regresses && kept_target.is_none()).then_some(measure),
             prints: validation.is_some(),
@@ -253,9 +257,11 @@ impl Prepared {
         let (training_stamp, validation_stamp) =
             (training.stamp(), validation.as_ref().and_then(Dataset::stamp));
         let mut stamp = training_stamp;
+        let mut seen = found.labels;
         if let Some(weights) = class_weights {
             let weights = weights.resolve(&found.totals)?;
             stamp = stamp.map(|stamp| stamp.with(&weights));
+            seen = seen.and_then(|seen| seen.weighed(&weights));
             info!("weights of the classes: {weights:?}");
             training.weigh_classes(&weights);
             validation.iter_mut().for_each(|set| set.weigh_classes(&weights));
@@ -300,7 +306,7 @@ impl Prepared {
         }
         let is_new = initial.as_ref().is_none_or(|initial| !same_outputs(&model, initial));
         if is_new && fits_mixing && settings.mixing_start == MixingStart::Fitted {
-            start::fit_mixing(&mut model, &training)?;
+            start::fit_mixing(&mut model, &training, seen.as_ref().map(SeenLabels::chosen))?;
         }
         let blind_spots = settings.blind_spots(inputs);
         let coarse_noise = coarse_noise(&model);
@@ -310,6 +316,7 @@ impl Prepared {
             model,
             measurements,
             stamp,
+            seen,
             blind_spots,
             coarse_noise,
             facts,

@@ -38,17 +38,27 @@ pub(super) struct SharesInImages {
 }
 
 impl SharesInImages {
-    /// Of the normalised images of `training`, with so many classes; `None` where fewer than two are labelled.
+    /// Of the normalised images of `training`, with so many classes, whose pixels are added up in `totals` or are read for that; `None`
+    /// where fewer than two are labelled.
     ///
     /// # Errors
     /// What comes of reading images and targets.
-    pub(super) fn of(training: &Dataset, classes: usize) -> Result<Option<Self>> {
-        let mut totals = ClassTotals::new(classes);
-        training.visit_targets(|_, target, weights| {
-            totals.add_target(target, weights);
-            Ok(())
-        })?;
-        let labelled = totals.shares();
+    pub(super) fn of(
+        training: &Dataset,
+        classes: usize,
+        totals: Option<&ClassTotals>,
+    ) -> Result<Option<Self>> {
+        let labelled = match totals {
+            Some(totals) => totals.shares(),
+            None => {
+                let mut totals = ClassTotals::new(classes);
+                training.visit_targets(|_, target, weights| {
+                    totals.add_target(target, weights);
+                    Ok(())
+                })?;
+                totals.shares()
+            }
+        };
         if labelled.iter().filter(|share| **share > 0.0).count() < 2 {
             return Ok(None);
         }
@@ -252,7 +262,7 @@ mod tests {
         let mut engine = Device::cpu().open(&architecture, &before).unwrap();
         let adjust = |set: &Dataset, engine: &mut dyn Engine| {
             let mut parameters = before.clone();
-            let shares = SharesInImages::of(set, 2).unwrap().unwrap();
+            let shares = SharesInImages::of(set, 2, None).unwrap().unwrap();
             shares.adjust(engine, &mut parameters).unwrap();
             let biases = ParameterLayout::of(&architecture).output_biases();
             assert!(parameters[..biases.start] == before[..biases.start]);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use log::info;
 use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::devices::Device;
@@ -41,17 +42,27 @@ struct Known {
 
 /// Sets the mixing weights and the biases of the outputs of `model`, which learns classes, by the normalised images of `training`. They are
 /// computed on the processor, so that they are the same whatever the network is trained on. Networks of volumes and networks with very many
-/// channels are left as they are.
+/// channels are left as they are. `chosen` are labelled pixels, where some were chosen when the targets were read; else all are read.
 ///
 /// # Errors
 /// What comes of reading the images, and of a lack of memory.
-pub(super) fn fit_mixing(model: &mut Model, training: &Dataset) -> Result<()> {
+pub(super) fn fit_mixing(model: &mut Model, training: &Dataset, chosen: Option<&SomePixels>) -> Result<()> {
     let architecture = &model.architecture;
     let channels = architecture.channels();
     if architecture.is_of_volumes() || channels > MOST_CHANNELS {
         return Ok(());
     }
-    let mut parts = chosen(training)?;
+    let mut parts = match chosen {
+        Some(chosen) => chosen.by_part(),
+        None => {
+            let mut chosen = SomePixels::default();
+            training.visit_targets(|image, target, weights| {
+                chosen.add(image, target, weights);
+                Ok(())
+            })?;
+            chosen.by_part()
+        }
+    };
     let step = parts.len().div_ceil(MOST_PARTS).max(1);
     let mut known = Known::default();
     let mut engine = Device::cpu().open(architecture, &model.parameters)?;
@@ -104,38 +115,75 @@ struct Pixel {
     weight: f64,
 }
 
-/// Labelled pixels, evenly among all, by image and by the corner of the part that they are in. Targets are read once.
-fn chosen(training: &Dataset) -> Result<BTreeMap<(usize, usize, usize), Vec<Pixel>>> {
-    // Those whose number among all is a multiple of `every`, which is doubled when there are too many.
-    let (mut count, mut every, mut kept) = (0_usize, 1_usize, Vec::new());
-    training.visit_targets(|image, target, weights| {
-        let Target::Classes(classes) = target else { return Ok(()) };
+/// Labelled pixels, evenly among all that were added.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct SomePixels {
+    /// All that were added.
+    count: usize,
+    /// Those are kept whose number among all is a multiple of this, which is doubled when there are too many.
+    every: usize,
+    /// Image, row, column, class and the bits of the weight of each.
+    kept: Vec<(usize, usize, usize, u32, u32)>,
+}
+
+impl Default for SomePixels {
+    fn default() -> Self {
+        Self { count: 0, every: 1, kept: Vec::new() }
+    }
+}
+
+impl SomePixels {
+    /// Adds the labelled pixels of image `image`.
+    pub(super) fn add(&mut self, image: usize, target: &Target, weights: Option<&Array2<f32>>) {
+        let Target::Classes(classes) = target else { return };
         for ((row, column), &class) in classes.indexed_iter() {
-            let weight = weights.map_or(1.0, |weights| f64::from(weights[[row, column]]));
+            let weight = weights.map_or(1.0, |weights| weights[[row, column]]);
             if class == UNLABELLED || weight <= 0.0 {
                 continue;
             }
-            if count.is_multiple_of(every) {
-                kept.push((image, Pixel { row, column, class: class as usize, weight }));
+            if self.count.is_multiple_of(self.every) {
+                self.kept.push((image, row, column, class, weight.to_bits()));
             }
-            count += 1;
-            if kept.len() > MOST_PIXELS {
+            self.count += 1;
+            if self.kept.len() > MOST_PIXELS {
                 let mut number = 0;
-                kept.retain(|_| {
+                self.kept.retain(|_| {
                     number += 1;
                     number % 2 == 1
                 });
-                every *= 2;
+                self.every *= 2;
             }
         }
-        Ok(())
-    })?;
-    let mut found: BTreeMap<_, Vec<Pixel>> = BTreeMap::new();
-    for (image, pixel) in kept {
-        let part = (image, pixel.row / SIDE * SIDE, pixel.column / SIDE * SIDE);
-        found.entry(part).or_default().push(pixel);
     }
-    Ok(found)
+
+    /// The same where the pixels of each class count as `weights` say, which are all above 0, and counted 1 so far.
+    pub(super) fn weighed(mut self, weights: &[f32]) -> Self {
+        self.kept.iter_mut().for_each(|pixel| pixel.4 = weights[pixel.3 as usize].to_bits());
+        self
+    }
+
+    /// Whether they may be pixels of `set`, of so many classes.
+    pub(super) fn is_of(&self, set: &Dataset, classes: usize) -> bool {
+        self.kept.len() <= MOST_PIXELS
+            && self.kept.iter().all(|&(image, row, column, class, _)| {
+                (class as usize) < classes
+                    && set.items().get(image).is_some_and(|item| {
+                        let Extent { z, y, x } = item.extent();
+                        row < z * y && column < x
+                    })
+            })
+    }
+
+    /// By image and by the corner of the part that they are in.
+    fn by_part(&self) -> BTreeMap<(usize, usize, usize), Vec<Pixel>> {
+        let mut found: BTreeMap<_, Vec<Pixel>> = BTreeMap::new();
+        for &(image, row, column, class, weight) in &self.kept {
+            let part = (image, row / SIDE * SIDE, column / SIDE * SIDE);
+            let weight = f64::from(f32::from_bits(weight));
+            found.entry(part).or_default().push(Pixel { row, column, class: class as usize, weight });
+        }
+        found
+    }
 }
 
 /// The weights `[class][feature]` of a multinomial logistic regression of `classes` on `features` `[pixel][feature]`, the last of which is 1;
@@ -261,7 +309,7 @@ mod tests {
             upscaling: None,
             provenance: BTreeMap::new(),
         };
-        fit_mixing(&mut model, &set).unwrap();
+        fit_mixing(&mut model, &set, None).unwrap();
         let mut engine = Device::cpu().open(&model.architecture, &model.parameters).unwrap();
         let shape = Shape { batch: 1, extent: Extent::plane(side, side) };
         let found = engine.classify(&Images { shape, pixels: image.iter().copied().collect() }).unwrap();

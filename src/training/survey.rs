@@ -3,6 +3,7 @@
 use ndarray::{Array2, Array3, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::seen_labels::SeenLabels;
 use crate::Result;
 use crate::network::{Measure, Measuring, Normalisation};
 use crate::samples::{ClassTotals, Dataset, Fingerprint, Sample, SetHasher, Target};
@@ -12,6 +13,8 @@ use crate::samples::{ClassTotals, Dataset, Fingerprint, Sample, SetHasher, Targe
 pub(super) struct Wanted {
     /// The number of classes whose weights are added up.
     pub(super) classes: usize,
+    /// Whether what is seen of labels is kept, and whether draws may favour some pixels.
+    pub(super) labels: Option<bool>,
     /// What is measured of the images, and of the values of targets.
     pub(super) input: Option<Measure>,
     pub(super) target: Option<Measure>,
@@ -41,6 +44,8 @@ pub(super) struct Survey {
     pub(super) misfit: Option<(String, String)>,
     /// Of each image, whether it has pixels that are not finite.
     pub(super) gaps: Vec<bool>,
+    /// What is kept of labels, where it was wanted.
+    pub(super) labels: Option<SeenLabels>,
 }
 
 impl Survey {
@@ -60,6 +65,8 @@ impl Survey {
             && self.prints.len() == if wanted.prints { set.len() } else { 0 }
             && self.totals.classes() == wanted.classes
             && self.gaps.len() == set.len()
+            && self.labels.is_some() == wanted.labels.is_some()
+            && self.labels.as_ref().is_none_or(|labels| labels.is_of(set, wanted.classes))
     }
 
     /// Goes over `set`, of which every image is read once in each pass. A deviation takes two of these, as its squares are those of distances
@@ -79,11 +86,15 @@ impl Survey {
         let channels = set.target_channels().unwrap_or(0);
         let mut target = wanted.target.map(|measure| Measuring::new(measure, channels));
         let mut gaps = Vec::with_capacity(set.len());
-        set.visit(|_, sample| {
+        let mut labels = wanted.labels.map(|with_rows| SeenLabels::new(wanted.classes, with_rows));
+        set.visit(|index, sample| {
             hasher.add(sample);
             if wanted.classes > 0 {
                 totals.add(sample);
                 spread.add(sample);
+            }
+            if let Some(labels) = &mut labels {
+                labels.add(index, &sample.target, sample.weights.as_ref());
             }
             if wanted.prints {
                 prints.push(Fingerprint::of_image(sample));
@@ -129,6 +140,7 @@ impl Survey {
             levels: levels.into_iter().map(Level::number).collect(),
             misfit,
             gaps,
+            labels,
         })
     }
 }

@@ -9,9 +9,10 @@ use crate::geometry::{Extent, Shape};
 use crate::inference::Tiling;
 use crate::network::{Architecture, Model};
 use crate::peers::Peers;
-use crate::samples::{BlindSpots, CoarseNoise, Dataset, Sample};
+use crate::samples::{BlindSpots, ClassTotals, CoarseNoise, Dataset, Sample};
 use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
+use crate::training::seen_labels::SeenLabels;
 use crate::training::shares::SharesInImages;
 use crate::training::{ClassShares, Settings};
 use crate::watcher::Watcher;
@@ -72,7 +73,8 @@ impl<'a> Judge<'a> {
         let blind_spots = prepared.blind_spots.clone().map(|spots| (spots, seed));
         let coarse_noise = prepared.coarse_noise.clone().map(|noise| (noise, seed));
         let looks_for_shares = settings.class_shares == ClassShares::Images;
-        let shares = shares(&prepared.model, &prepared.training, looks_for_shares)?;
+        let totals = prepared.seen.as_ref().and_then(SeenLabels::totals);
+        let shares = shares(&prepared.model, &prepared.training, looks_for_shares, totals)?;
         Ok(Self { blind_spots, coarse_noise, shares, looks_for_shares, ..judge })
     }
 
@@ -105,7 +107,7 @@ impl<'a> Judge<'a> {
     ) -> Result<()> {
         let (blind_spots, coarse_noise) = (self.blind_spots.take(), self.coarse_noise.take());
         let looks_for_shares = self.looks_for_shares;
-        let shares = shares(self.model, training, looks_for_shares)?;
+        let shares = shares(self.model, training, looks_for_shares, None)?;
         let judge = Self::of_sets(self.model, training, validation, self.loss);
         *self = Self { blind_spots, coarse_noise, shares, looks_for_shares, ..judge };
         Ok(())
@@ -224,8 +226,16 @@ impl<'a> Judge<'a> {
 }
 
 /// The shares of the classes in the images of a set, if they are looked for.
-fn shares(model: &Model, training: &Dataset, looks_for_them: bool) -> Result<Option<SharesInImages>> {
-    if looks_for_them { SharesInImages::of(training, model.architecture.outputs) } else { Ok(None) }
+fn shares(
+    model: &Model,
+    training: &Dataset,
+    looks_for_them: bool,
+    totals: Option<&ClassTotals>,
+) -> Result<Option<SharesInImages>> {
+    match looks_for_them {
+        true => SharesInImages::of(training, model.architecture.outputs, totals),
+        false => Ok(None),
+    }
 }
 
 fn extents(set: &Dataset) -> impl Iterator<Item = Extent> {
