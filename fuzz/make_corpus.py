@@ -7,7 +7,9 @@ Needs numpy, h5py, tifffile, imagecodecs, Pillow and zarr. What the fuzz targets
 
 import hashlib
 import io
+import json
 import pathlib
+import struct
 import tempfile
 
 import h5py
@@ -28,7 +30,7 @@ def keep(reader, name, data):
 
 
 def packed(folder):
-    """A folder as one file, as readers.rs unpacks it."""
+    """A folder as one file, as readers/ unpacks it."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return b"".join(
         f"{path.relative_to(folder)} {path.stat().st_size}\n".encode() + path.read_bytes() for path in paths
@@ -204,7 +206,8 @@ STROKES = [
 
 
 def write_own():
-    """What this program keeps itself, but for what it keeps of a run: checkpoint/ and measurements/ are of one with --max-steps 2."""
+    """What this program keeps itself, but for what is kept of a run (checkpoint/ and measurements/ are of one with --max-steps 2) and of stacks
+    that were cut short (unfinished/)."""
     keep("strokes", "entries.jsonl", "\n".join(STROKES).encode() + b"\n")
     keep("strokes", "strokes.jsonl", "\n".join(STROKES[:6]).encode() + b"\n")
     chained, before = "", ""
@@ -220,6 +223,142 @@ def write_own():
     keep("results", "results.jsonl", (result + result.replace("a.png", "a.tif")).encode())
     keep("registry", "entry.toml", b'version = 1\nadded = 1795912498\nsource = "run"\n\n[keys]\nsample = "bone"\nenergy = "20 keV"\n')
     keep("description", "dataset.json", b'{"labels": {"background": 0, "cell": 1, "ignore": 2}, "channel_names": {"0": "a"}}')
+    write_work()
+    write_projects()
+
+
+def lines(*entries):
+    return "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+
+
+def write_work():
+    """What tells how far work is, and what is known of machines."""
+    keep("reconstruction", "lines.part", b"0\n1\n2\n")
+    keep("reconstruction", "cut_off.part", b"0\n1\n18446744073709551616\n-1\n3")
+    keep("denoising", "plan.toml", b"centre = 2.5\nreconstructed = true\nminutes = 0.1\n")
+    keep("denoising", "nowhere.toml", b"centre = -1e308\n")
+    keep("denoising", "no_number.toml", b"centre = nan\nreconstructed = false\n")
+    done = {"image": "a.png", "bytes": 83, "modified": 1795912497659728179, "results": ["a.png", "a_overlay.png"]}
+    work = {"input": "/in", "identity": "14a4af5df29004fd21a9353053738957"}
+    keep("watch", "entries.jsonl", lines(done, {**done, "image": "b.png", "results": []}, {**done, "bytes": 0}))
+    keep("watch", "begun.jsonl", lines(work, done) + b'{"image": "c.p')
+    key = 'adapter = "a"\nbackend = "vulkan"\ndriver = "1"\nkernels = "k"\nside = 64\ndepth = 8\nwidth = 1\n'
+    tiles = "convolve_rows=8 workgroups=1024 block=8 gradient_rows=4 gradient_channels=8 filter_channels=8"
+    keep("tunings", "tuning.toml", f'format = 1\n[[tuned]]\n{key}tuning = "{tiles}"\n'.encode())
+    run = {"peer": "torch 2 compiled", "what": "forward", "size": 256, "depth": 50, "device": "cpu", "seconds": 0.5}
+    keep("timings", "lines.json", lines({"step": "mix", "seconds": 1}, run, {**run, "compiled": True, "width": 2, "batch": 4}))
+    driver = b'{"ICD": {"library_path": "../beside.so", "api_version": "1.3"}, "file_format_version": "1.0.0"}'
+    files = {
+        "etc/ld.so.cache": b"glibc\0libvulkan.so.1\0/opt/gpu/libvulkan.so.1\0",
+        "opt/gpu/libvulkan.so.1": b"",
+        "etc/os-release": b'PRETTY_NAME="Debian"\nID=debian\nID_LIKE=""\n',
+        "proc/sys/kernel/osrelease": b"6.1-microsoft\n",
+        "proc/driver/nvidia/version": b"NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu\n",
+        "proc/1/cgroup": b"0::/docker/1\n",
+        "usr/share/vulkan/icd.d/a.json": driver,
+        "home/me/.local/share/vulkan/icd.d/b.json": driver[:40],
+        "home/me/.local/share/vulkan/beside.so": b"",
+        "sys/class/drm/card0/device/vendor": b"0x10de\n",
+        "sys/class/drm/card0/device/device": b"0x2330\n",
+        "a.json": b'{"ICD": {"library_path": "a.so"}}',
+    }
+    keep("machine", "linux", packed_files(files))
+    # Which message, what is done to it, where, and bytes.
+    change = lambda message, what, place, number: struct.pack("<BBHQ", message, what, place, number)
+    keep("messages", "none", b"")
+    keep("messages", "cut_off", change(0, 0, 9, 0) + change(2, 0, 3, 0))
+    keep("messages", "lengths", change(0, 2, 0, 1 << 62) + change(1, 2, 0, 3) + change(2, 1, 8, 1 << 32))
+    keep("messages", "numbers", change(1, 2, 8, 0x7FF0000000000000) + change(2, 2, 16, 1) + change(3, 2, 4, 0x7FC00000))
+    keep("messages", "overflowing_count", change(9, 2, 81, 2**64 - 1))
+    for name, text in {
+        "axes.txt": "ZCYX", "axis_lengths.txt": "ZC2YX", "slices.txt": "0..4..2, 5", "channel.txt": "1", "part.txt": "2/3",
+        "size.txt": "1.5GiB", "halo.txt": "auto", "range.txt": "-1.5..2e3", "type.txt": "u16",
+    }.items():
+        keep("options", name, text.encode())
+
+
+def packed_files(files):
+    return b"".join(f"{name} {len(data)}\n".encode() + data for name, data in files.items())
+
+
+def write_projects():
+    """What is in the folder of a project, what it takes over, and what its server is asked."""
+    stroke = '{"seq":3,"tab":"t","op":"stroke","image":"i1","slice":0,"class":1,"size":2.5,"points":[[1.5,2.3]],"depth":0,"range":null}'
+    last = ""
+    for line in [*STROKES[:2], stroke]:
+        last = hashlib.sha256((last + line).encode()).hexdigest()
+    keep("written", "written.json", json.dumps({"i1": {"seq": 3, "hash": last}}).encode())
+    keep("written", "others.json", json.dumps({"i1": {"seq": 2**64 - 1, "hash": ""}, "i9": {"seq": 0, "hash": "0"}}).encode())
+    job = {
+        "job": "j1", "kind": "predict", "state": "done", "done": 1.0, "message": None, "images": ["i1"], "products": ["classes"],
+        "format": "png", "journal": last, "steps": 7, "command": "msd-gpu train",
+        "files": [{"name": "i1.png", "path": "i1.png"}, {"name": "a", "path": "a"}],
+        "table": [{"image": "i1", "class": 1, "pixels": 9, "share": 0.4, "objects": 2}],
+        "finished": [{"image": "i1", "labels": "i1.png"}], "skipped": [{"image": "i2", "name": "b", "reason": "gone"}],
+    }
+    keep("job", "done.json", json.dumps(job).encode())
+    keep("job", "running.json", json.dumps({**job, "state": "running", "done": 0.5, "files": [], "table": [], "finished": []}).encode())
+    keep("job", "values.json", json.dumps({**job, "format": "npy", "finished": [{"image": "i1", "labels": None, "values": ["i1.npy", 1]}]}).encode())
+    above = {**job, "files": [{"name": "a", "path": "../../project.toml"}], "finished": [{"image": "i1", "labels": "/dev/zero"}]}
+    keep("job", "outside.json", json.dumps(above).encode())
+    labeling = {
+        "interval": {"min": [0, 0], "max": [5, 3], "n": 2},
+        "labels": {"void": [[0, 0], [5, 3], [0, 0]], "fibre": [[2, 1]]},
+        "colors": {"void": "#ff0000"},
+    }
+    keep("labkit", "slice.labeling", json.dumps(labeling).encode())
+    stack = {"interval": {"min": [-1, 0, 0], "max": [4, 3, 2]}, "labels": {"void": [[-1, 0, 2]], "fibre": [[4, 3, 0], [0, 0, 1]]}}
+    keep("labkit", "stack.labeling", json.dumps(stack).encode())
+    outside = {**labeling, "labels": {"void": [[6, 0]], "fibre": [[0, -1]]}}
+    keep("labkit", "outside.labeling", json.dumps(outside).encode())
+    ends = {"interval": {"min": [-(2**63), 0], "max": [2**63 - 1, 3]}, "labels": {"void": [[-(2**31), 2**31 - 1]]}}
+    keep("labkit", "far_ends.labeling", json.dumps(ends).encode())
+    folder = FUZZ / "corpus/ilastik"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, axes, block, start in [
+        ("slice", "yxc", np.eye(4, 6)[..., None], (0, 0, 0)),
+        ("stack", "zyxc", np.ones((2, 2, 3, 1)), (1, 2, 3, 0)),
+        ("time", "tzyxc", np.full((3, 1, 2, 2, 1), 2), (0, 0, 0, 1, 0)),
+    ]:
+        with h5py.File(folder / (name + ".ilp"), "w") as file:
+            group = file.create_group("PixelClassification")
+            group["LabelNames"] = np.array([b"void", b"fibre"])
+            group["LabelColors"] = np.array([[255, 0, 0], [0, 300, -1]])
+            data = group.create_dataset("LabelSets/labels000/block0000", data=block.astype("u1"), chunks=block.shape, compression="gzip")
+            ends = [f"{first}:{first + length}" for first, length in zip(start, block.shape)]
+            data.attrs["blockSlice"] = f"[{','.join(ends)}]"
+            data.attrs["axistags"] = json.dumps({"axes": [{"key": key, "typeFlags": 2} for key in axes]})
+            file["Input Data/infos/lane0000/Raw Data/filePath"] = "a.png"
+    # A hundred million numbers of which none is stored, along an axis of which one number is wanted.
+    with h5py.File(folder / "many_channels.ilp", "w") as file:
+        data = file.create_dataset("PixelClassification/LabelSets/labels000/block0000", (4, 6, 1 << 22), "u1", chunks=(1, 1, 1 << 16))
+        data.attrs["blockSlice"] = f"[0:4,0:6,0:{1 << 22}]"
+    entries = {"tab": "t", "entries": [{key: value for key, value in json.loads(stroke).items() if key not in ("seq", "tab")}]}
+    asked = {
+        "GET /api/project": b"",
+        "POST /api/journal": json.dumps(entries).encode(),
+        "GET /api/images/i1/0/labels/0/0/0": b"",
+        "POST /api/undo": b'{"tab": "t"}',
+        "POST /api/classes": b'{"name": "x", "colour": "#123456"}',
+        "PATCH /api/classes/1": b'{"removed": true}',
+        "POST /api/view": b'{"tab": "t", "image": "i1", "slice": 0, "x": 0, "y": 0, "width": 6, "height": 4}',
+        "POST /api/import/i1?values=1:void,2:none": json.dumps(labeling).encode(),
+        "GET /api/images/i1/views/xz/2/0/labels": b"",
+    }
+    keep("requests", "drawing", packed_files(asked))
+    others = {
+        "PATCH /api/project": b'{"name": "q", "task": "denoise", "learns_from": "pairs"}',
+        "PATCH /api/images/i1": b'{"removed": true, "role": "clean"}',
+        "POST /api/images": b'{"path": "a.png", "copy": true}',
+        "POST /api/jobs": b'{"kind": "predict", "images": "all", "products": ["classes"]}',
+        "PUT /api/upload/b.png?stack=abcdefgh": b"\x89PNG",
+        "POST /api/upload-stack/abcdefgh": b'{"name": "s"}',
+        "GET /api/browse?path=/": b"",
+        "GET /api/images/i1/99999999999999999999/tiles/0/0/0": b"",
+        "GET /api/export/labels?format=nii": b"",
+        "GET /api/settings": b"",
+    }
+    keep("requests", "others", packed_files(others))
 
 
 def tiff(name, data, **options):

@@ -18,6 +18,8 @@ mod help;
 mod initial;
 #[path = "commands/inspect.rs"]
 mod inspect;
+#[path = "commands/large_volumes.rs"]
+mod large_volumes;
 #[path = "commands/limits.rs"]
 mod limits;
 #[path = "commands/machine.rs"]

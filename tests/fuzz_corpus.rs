@@ -5,12 +5,14 @@
 mod allocations;
 #[path = "fuzz_corpus/lies.rs"]
 mod lies;
-#[path = "../fuzz/readers.rs"]
+#[path = "../fuzz/readers/mod.rs"]
 mod readers;
+#[path = "fuzz_corpus/texts.rs"]
+mod texts;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use allocations::peak_bytes;
@@ -21,11 +23,15 @@ const MOST_TIME: Duration = Duration::from_secs(1);
 /// A time that is too long is measured anew so often, as something else may have kept the machine busy.
 const TRIES: usize = 3;
 
+/// Tests run beside each other, but only one may be measured, and others may not make large files meanwhile.
+fn alone() -> MutexGuard<'static, ()> {
+    static MEASURED: Mutex<()> = Mutex::new(());
+    MEASURED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Reads `bytes`; `Err` with what went wrong, where `what` says which bytes they are.
 fn check(read: fn(&[u8]), bytes: &[u8], what: &str) -> Result<(), String> {
-    // Tests run beside each other, but only one may be measured.
-    static MEASURED: Mutex<()> = Mutex::new(());
-    let _one = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = alone();
     let mut shortest = Duration::MAX;
     for _ in 0..TRIES {
         let (start, processor) = (Instant::now(), processor_time());
@@ -209,10 +215,7 @@ macro_rules! corpus_tests {
             #[test]
             fn of_every_reader() {
                 let names: Vec<&str> = crate::readers::READERS.iter().map(|(name, _)| *name).collect();
-                let of_portal = ["journal", "project", "strokes"];
-                let has_target = |name: &&str| cfg!(feature = "portal") || !of_portal.contains(name);
-                let tested: Vec<&str> = [$(stringify!($name)),*].into_iter().filter(has_target).collect();
-                assert_eq!(names, tested);
+                assert_eq!(names, [$($(#[$condition])? stringify!($name)),*]);
             }
         }
     };
@@ -221,19 +224,30 @@ macro_rules! corpus_tests {
 corpus_tests!(
     angles,
     checkpoint,
+    #[cfg(feature = "cli")]
+    denoising,
     description,
     exchange,
     hdf5,
     history,
     #[cfg(feature = "portal")]
+    ilastik,
+    #[cfg(feature = "portal")]
+    job,
+    #[cfg(feature = "portal")]
     journal,
     jpeg,
     jpeg_scans,
+    #[cfg(feature = "portal")]
+    labkit,
+    machine,
     measurements,
+    messages,
     model,
     mrc,
     nifti,
     npy,
+    options,
     pairs,
     png,
     prediction,
@@ -241,18 +255,48 @@ corpus_tests!(
     project,
     raw,
     raw_form,
+    reconstruction,
     registry,
+    #[cfg(feature = "portal")]
+    requests,
     results,
     scan,
     settings,
     #[cfg(feature = "portal")]
     strokes,
     tiff,
+    #[cfg(feature = "cli")]
+    timings,
+    #[cfg(feature = "gpu")]
+    tunings,
+    unfinished,
+    watch,
+    #[cfg(feature = "portal")]
+    written,
     zarr
 );
 
-/// Checks files that lie, each with what it says falsely.
-fn lies_are_found_out(reader: fn(&[u8]), files: Vec<(String, Vec<u8>)>) {
+#[test]
+fn every_reader_has_a_fuzz_target_and_a_line_in_the_readme() {
+    let read = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let (manifest, readme) = (read("Cargo.toml"), read("README.md"));
+    for (name, _) in readers::READERS {
+        let target = format!("name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\n");
+        assert!(manifest.contains(&target), "fuzz/Cargo.toml has no target {name}");
+        assert!(readme.contains(&format!("`{name}`")), "fuzz/README.md does not name {name}");
+        assert!(read(&format!("fuzz_targets/{name}.rs")).contains("|bytes: &[u8]| readers::"), "{name}");
+    }
+}
+
+/// Checks the files that `lies` makes, each with what it says falsely.
+fn lies_are_found_out(reader: fn(&[u8]), lies: impl FnOnce() -> lies::Files) {
+    let files = {
+        let _one = alone();
+        lies()
+    };
     assert!(!files.is_empty());
     let failed: Vec<String> =
         files.iter().filter_map(|(what, bytes)| check(reader, bytes, what).err()).collect();
@@ -261,40 +305,41 @@ fn lies_are_found_out(reader: fn(&[u8]), files: Vec<(String, Vec<u8>)>) {
 
 #[test]
 fn tiff_files_that_lie_are_found_out() {
-    lies_are_found_out(readers::file, lies::tiff());
+    lies_are_found_out(readers::file, lies::tiff);
 }
 
 #[test]
 fn png_and_jpeg_files_that_lie_are_found_out() {
-    lies_are_found_out(readers::file, lies::pictures());
+    lies_are_found_out(readers::file, lies::pictures);
 }
 
 #[test]
 fn arrays_behind_headers_that_lie_are_found_out() {
-    lies_are_found_out(readers::file, lies::arrays());
+    lies_are_found_out(readers::file, lies::arrays);
 }
 
 #[test]
 fn hdf5_files_that_lie_are_found_out() {
-    lies_are_found_out(readers::file, lies::hdf5());
+    lies_are_found_out(readers::file, lies::hdf5);
 }
 
 #[test]
 fn scans_that_lie_are_found_out() {
-    lies_are_found_out(readers::scan, lies::scans());
+    lies_are_found_out(readers::scan, lies::scans);
 }
 
 #[test]
 fn texts_that_lie_are_found_out() {
-    for (name, files) in lies::texts() {
-        let (_, reader) = *readers::READERS.iter().find(|(reader, _)| *reader == name).unwrap();
-        lies_are_found_out(reader, files);
+    for (name, lies) in texts::ALL {
+        let (_, reader) = *readers::READERS.iter().find(|(reader, _)| reader == name).unwrap();
+        let named = |(what, bytes)| (format!("{name}: {what}"), bytes);
+        lies_are_found_out(reader, || lies().into_iter().map(named).collect());
     }
 }
 
 #[test]
 fn zarr_folders_that_lie_are_found_out() {
-    lies_are_found_out(readers::zarr, lies::zarr());
+    lies_are_found_out(readers::zarr, lies::zarr);
 }
 
 /// Reads the images of a file however large they are; it must not succeed.
@@ -323,13 +368,13 @@ fn fails_at(path: &Path) {
 
 #[test]
 fn packed_images_that_end_early_are_found_out_before_memory_is_taken() {
-    lies_are_found_out(whole_fails, lies::ending_early());
-    lies_are_found_out(whole_fails, lies::ending_early_in_hdf5());
-    lies_are_found_out(whole_zarr_fails, lies::ending_early_in_zarr());
+    lies_are_found_out(whole_fails, lies::ending_early);
+    lies_are_found_out(whole_fails, lies::ending_early_in_hdf5);
+    lies_are_found_out(whole_zarr_fails, lies::ending_early_in_zarr);
 }
 
 #[test]
 fn networks_that_lie_are_found_out() {
-    lies_are_found_out(readers::exchange, lies::networks());
-    lies_are_found_out(readers::model, lies::networks());
+    lies_are_found_out(readers::exchange, lies::networks);
+    lies_are_found_out(readers::model, lies::networks);
 }

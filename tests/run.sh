@@ -133,6 +133,9 @@ echo "== the library without the command line, without GPUs and the portal, and 
 for features in cli gpu,portal ""; do
   cargo clippy --lib --bins --tests --quiet --no-default-features --features "$features" -- -D warnings
 done
+echo "== fuzz targets"
+# They are not linked, so that libFuzzer, which is in C++, need not be built.
+CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --quiet --manifest-path fuzz/Cargo.toml
 unwanted='^(axum|clap|ctrlc|env_logger|indicatif|libloading|pollster|tokio|wgpu)( |$)'
 if cargo tree --no-default-features --edges features,no-dev --target all --prefix none | grep -E "$unwanted"; then
   echo "the library depends on these without the features cli, gpu, mpi and portal"

@@ -6,11 +6,15 @@ Times one forward pass and one training step (forward, loss, backward, Adam) of 
 `msd-gpu bench --dimensions 3 --against FILE` takes them. GFLOP/s counts 2*27 for each filter and voxel of a forward pass, three times
 that for a training step, as `msd-gpu bench` does.
 
-  torch_volumes.py --size 96 --depth 30 [--threads 2] [--compile] [--repeats 3]
+  torch_volumes.py --size 96 --depth 30 [--threads 2] [--compile] [--repeats 3] [--give-up 900]
+
+The first run of each, in which --compile compiles, does not count; it is in the line as first_seconds, and what it took beyond the median of
+the others as compile_seconds with --compile. What has not printed its line after --give-up seconds ends the script with a line on standard
+error and exit code 3.
 
 Needs only torch (`pip install torch`).
 """
-import argparse, json, statistics, time
+import argparse, json, os, statistics, sys, threading, time
 import torch
 import torch.nn.functional as F
 
@@ -33,13 +37,25 @@ def forward(x, filters, biases, mix):
     return F.conv3d(maps, mix)
 
 
-def median_seconds(step, repeats):
+def first_and_median(step, repeats):
     def run():
         start = time.perf_counter()
         step()
         return time.perf_counter() - start
-    run()
-    return statistics.median(run() for _ in range(repeats))
+    first = run()
+    return first, statistics.median(run() for _ in range(repeats))
+
+
+def giving_up(what, seconds):
+    """A timer that ends the program where `what` takes longer; compiling cannot be interrupted in another way."""
+    def end():
+        print(f"gave up: {what} was not measured within {seconds:g} s, compiling included; --give-up waits longer",
+              file=sys.stderr, flush=True)
+        os._exit(3)
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def main():
@@ -50,6 +66,7 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--compile", action="store_true")
     p.add_argument("--repeats", type=int, default=3)
+    p.add_argument("--give-up", type=float, default=900, metavar="SECONDS")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     filters, biases, mix = parameters(a.depth, a.classes)
@@ -69,10 +86,14 @@ def main():
 
     flop = 54 * a.depth * (a.depth + 1) // 2 * a.size ** 3
     for name, step, work in (("forward", infer, flop), ("train_step", train, 3 * flop)):
-        seconds = median_seconds(step, a.repeats)
+        timer = giving_up(name, a.give_up)
+        first, seconds = first_and_median(step, a.repeats)
+        timer.cancel()
+        compiling = {"compile_seconds": max(first - seconds, 0.0)} if a.compile else {}
         print(json.dumps({"peer": "pytorch " + torch.__version__ + (" compiled" if a.compile else " eager"),
                           "what": name, "dimensions": 3, "size": a.size, "depth": a.depth, "device": "cpu",
-                          "seconds": seconds, "gflops": work / seconds / 1e9}), flush=True)
+                          "seconds": seconds, "first_seconds": first, **compiling,
+                          "gflops": work / seconds / 1e9}), flush=True)
 
 
 if __name__ == "__main__":

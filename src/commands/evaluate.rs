@@ -11,7 +11,7 @@ use super::pixel_size::voxel_size;
 use super::progress::ImageProgress;
 use super::settings::one_of;
 use super::{console, provenance, table};
-use crate::evaluation::page::{Case, PageFile, Report, halves_page};
+use crate::evaluation::page::{Case, PageFile, Pictures, Report, halves_page};
 use crate::evaluation::tables::{
     Table, calibration_error, confusion, counted, how_measured, means, of_classes, of_surfaces, of_values,
     reliability,
@@ -21,10 +21,12 @@ use crate::evaluation::{
     report,
 };
 use crate::images::{Discovery, Slices, check_one_volume};
-use crate::inference::Ensemble;
+use crate::inference::{Cutting, Ensemble};
 use crate::metrics::{RegressionScores, SsimWindow, Support, Threshold};
 use crate::network::{Coarsening, Model, Task, TaskKind, Upscaling};
-use crate::samples::{DataFiles, Dataset, Interpolation, LabelRule, Recordings, ResultFiles, Upscaled};
+use crate::samples::{
+    Corner, DataFiles, Dataset, Interpolation, LabelRule, Recordings, ResultFiles, Upscaled,
+};
 use crate::{Error, Result};
 
 /// Arguments of `evaluate`.
@@ -62,6 +64,10 @@ pub struct EvaluateArguments {
     /// the images are fine ones, which are made coarse as in training
     #[arg(long, value_name = "P", required_unless_present_any = ["pairs", "images", "halves"])]
     targets: Option<String>,
+    /// Of a model that makes images finer: where in the coarse images the corner of the fine ones lies, where these show a part: Y,X, or
+    /// with slices Z,Y,X, in whole coarse pixels from 0
+    #[arg(long, value_name = "Y,X", requires = "targets", conflicts_with_all = ["predictions", "weights"])]
+    at: Option<String>,
     /// List of images with their targets, as train --pairs takes it: lines image,target, and weight where wanted
     #[arg(long, value_name = "LIST.csv", conflicts_with_all = ["images", "targets", "weights", "predictions"])]
     pairs: Option<String>,
@@ -86,6 +92,10 @@ pub struct EvaluateArguments {
     /// Only pixels inside the circle that fits into an image count, as in reconstructions of tomography
     #[arg(long)]
     circle: bool,
+    /// How much memory to take at most for volumes, such as 2GB: what does not fit is scored in tiles, block by block
+    /// [default: three quarters of what is free]
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["predictions", "halves"])]
+    memory: Option<String>,
     /// How far the surfaces of each class are apart within each image, or each volume for networks of volumes: the mean and the
     /// 95th percentile, for pixels of this size along z, y and x [without a size: 1]
     #[arg(
@@ -96,6 +106,9 @@ pub struct EvaluateArguments {
     /// nothing else
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// The row whose values the report draws, of input, output and target [the middle one]
+    #[arg(long, value_name = "N", requires = "report", conflicts_with = "halves")]
+    profile_row: Option<usize>,
     /// Print one JSON object with all digits; scores that are undefined are null
     #[arg(long)]
     json: bool,
@@ -112,6 +125,11 @@ impl EvaluateArguments {
         let size =
             self.surface_distance.as_deref().map(|text| voxel_size("surface_distance", text)).transpose()?;
         Ok(size.map(|size| [size.z, size.y, size.x]))
+    }
+
+    /// What pictures are to show, where a page is wanted.
+    fn pictures(&self) -> Option<Pictures> {
+        self.report.as_ref().map(|_| Pictures { profile_row: self.profile_row })
     }
 
     /// Where targets are looked for; clap demands them where there is no list.
@@ -190,7 +208,7 @@ fn compare_files(arguments: &EvaluateArguments, predictions: &str, page: Option<
     };
     let results = files.pair()?;
     let mut progress = ImageProgress::over(results.count());
-    let compared = compare(&results, arguments.task, measures, page.is_some(), &mut progress)?;
+    let compared = compare(&results, arguments.task, measures, arguments.pictures(), &mut progress)?;
     drop(progress);
     let Comparison { task, evaluation, cases } = compared;
     if let Some(page) = page {
@@ -225,6 +243,11 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
         let new = Scoring::new(model, arguments.ignore, arguments.data_range)?;
         let new = new.with_surfaces(arguments.surfaces()?);
         let new = new.measured_in(model, arguments.ssim_window, arguments.circle)?;
+        if arguments.memory.is_some() && !model.architecture.is_of_volumes() {
+            let wanted = "images are scored as a whole; leave it out, or give `tile`";
+            return Err(Error::setting("memory", "given for a network of images", wanted));
+        }
+        let new = new.within(Cutting::of_text(arguments.models.tile(), None, arguments.memory.as_deref())?);
         scoring = Some(new.by_rule(arguments.threshold, arguments.classes.as_deref())?);
         Ok(())
     })?;
@@ -242,6 +265,10 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
     if let Some(upscaling) = ensemble.model().upscaling {
         return evaluate_upscaling(arguments, &mut ensemble, &scoring, upscaling, page);
     }
+    if arguments.at.is_some() {
+        let wanted = "its images and targets have the same pixels; leave it out";
+        return Err(Error::setting("at", "given for a model that does not make images finer", wanted));
+    }
     if arguments.targets.is_none() && arguments.pairs.is_none() {
         return Err(Error::setting("--targets", "missing", "it must name what the images are to become"));
     }
@@ -251,8 +278,8 @@ fn evaluate_models(arguments: &EvaluateArguments, page: Option<PageFile>) -> Res
     }
     scoring.check_targets(&format!("the targets in {}", arguments.targets()), &dataset)?;
     let mut progress = ImageProgress::over(dataset.len());
-    let (evaluation, cases) = match &page {
-        Some(_) => scoring.run_with_pictures(&mut ensemble, dataset, &mut progress)?,
+    let (evaluation, cases) = match arguments.pictures() {
+        Some(pictures) => scoring.run_with_pictures(&mut ensemble, dataset, pictures, &mut progress)?,
         None => (scoring.run(&mut ensemble, dataset, &mut progress)?, Vec::new()),
     };
     drop(progress);
@@ -285,6 +312,7 @@ fn evaluate_upscaling(
     let model = ensemble.model();
     let inputs = model.architecture.inputs;
     let alone = arguments.images.as_ref().filter(|_| arguments.targets.is_none());
+    let corner: Option<Corner> = arguments.at.as_deref().map(str::parse).transpose()?;
     let load = |interpolation, slab: usize| {
         let files = match (&arguments.pairs, alone) {
             (None, Some(images)) => DataFiles::of_recordings(Recordings::alone(images)),
@@ -295,7 +323,7 @@ fn evaluate_upscaling(
         };
         // A model that learnt from pairs says nothing of how coarse images come about.
         let blur = alone.map(|_| coarsening.map_or(0.0, |Coarsening { blur, .. }| blur));
-        let upscaled = Upscaled { factor, interpolation, blur, corner: None };
+        let upscaled = Upscaled { factor, interpolation, blur, corner };
         let files = files.found_by(arguments.discovery(slab)).upscaled(Some(upscaled));
         files.weighted(arguments.weights.as_deref()).of_channels(inputs / model.slab * slab).regression()
     };
@@ -311,7 +339,7 @@ fn evaluate_upscaling(
     let sets = UpscaledSets { seen: &seen, bicubic: &bicubic, lanczos: &lanczos };
     let measures = scoring.measures();
     let found =
-        UpscalingScores::of(ensemble, &sets, alone.is_some(), measures, page.is_some(), &mut progress)?;
+        UpscalingScores::of(ensemble, &sets, alone.is_some(), measures, arguments.pictures(), &mut progress)?;
     drop(progress);
     let others = [("bicubic", found.bicubic.as_ref()), ("Lanczos", found.lanczos.as_ref())];
     let others: Vec<_> = others.into_iter().filter_map(|(name, scores)| Some((name, scores?))).collect();
@@ -340,6 +368,8 @@ fn load(arguments: &EvaluateArguments, model: &Model, scoring: &Scoring) -> Resu
         .found_by(arguments.discovery(model.slab))
         .weighted(arguments.weights.as_deref())
         .of_volumes(model.architecture.is_of_volumes())
+        // All memory that may be taken is for the network and what it is applied to.
+        .held_in(arguments.memory.as_ref().map(|_| 0))
         .of_channels(model.architecture.inputs);
     let dataset = match model.task {
         Task::Segment { .. } => files.by_rule(scoring.rule().clone()).segmentation(scoring.classes())?.0,

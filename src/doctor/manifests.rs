@@ -279,5 +279,14 @@ mod tests {
             let manifest = Manifest::read(&View::of_folder(root, &[]), format!("/{name}.json").into());
             assert!(manifest.named.as_ref().is_err_and(|found| found.contains(problem)), "{manifest:?}");
         }
+        put(root, "long.json", &" ".repeat(5 << 20));
+        let read = |name: &str| Manifest::read(&View::of_folder(root, &[]), name.into()).named.unwrap_err();
+        assert!(read("/long.json").contains("it has more than 4.0 MiB"), "{}", read("/long.json"));
+        // A device has no end.
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("/dev/null", root.join("device.json")).unwrap();
+            assert!(read("/device.json").contains("it is no file"), "{}", read("/device.json"));
+        }
     }
 }

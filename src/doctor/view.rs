@@ -1,9 +1,14 @@
 //! How a machine is looked at.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use crate::error::Bytes;
+
+/// Most bytes of a file that is read. The longest one, the cache of the linker, has some hundred thousand bytes.
+const MOST_BYTES: u64 = 4 << 20;
 
 /// The files and the environment of a machine.
 ///
@@ -29,9 +34,9 @@ impl View {
         Self { root: "/".into(), environment, system: std::env::consts::OS.into(), try_open: open_to_use }
     }
 
-    /// A machine of a test: the files in a folder, and the named variables of the environment.
-    #[cfg(test)]
-    pub(super) fn of_folder(root: &Path, environment: &[(&str, &str)]) -> Self {
+    /// A machine whose files are in the folder `root`, where its root directory is, with these variables of the environment and their
+    /// values. It is taken for one with Linux.
+    pub fn of_folder(root: &Path, environment: &[(&str, &str)]) -> Self {
         let environment = environment.iter().map(|&(name, value)| (name.into(), value.into())).collect();
         Self { root: root.into(), environment, system: "linux".into(), try_open: open_to_use }
     }
@@ -73,8 +78,20 @@ impl View {
         Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
     }
 
+    /// The bytes of a file, which are few in those of a system.
     pub(super) fn bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(self.place(path))
+        let path = self.place(path);
+        // Anything else than a file, such as a pipe, might never end.
+        if !std::fs::metadata(&path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+        }
+        let mut bytes = Vec::new();
+        File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MOST_BYTES {
+            let problem = format!("it has more than {}", Bytes(MOST_BYTES));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+        }
+        Ok(bytes)
     }
 
     /// The paths in a folder, in order; none where it cannot be read.

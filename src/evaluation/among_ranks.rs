@@ -23,7 +23,7 @@ impl Judge {
         watcher: &mut dyn Watcher,
     ) -> Result<Evaluation> {
         if peers.size() == 1 {
-            return self.run_over(judged, samples, watcher, |_, _| ());
+            return self.score_over(judged, samples, watcher);
         }
         self.check_classes()?;
         let count = samples.count();
@@ -46,10 +46,8 @@ impl Judge {
         let mut message = Message::new();
         let mut compares_input = false;
         for index in own {
-            let sample = samples.sample(index)?;
-            let one =
-                self.judge_one(judged, (&sample, index), count, range, &mut compares_input, watcher, |_| ())?;
-            message.bytes(sample.name.as_bytes());
+            let (name, one) = self.score_one(judged, samples, index, range, &mut compares_input, watcher)?;
+            message.bytes(name.as_bytes());
             let losses = one.loss.map_or(Vec::new(), |(loss, weight)| vec![loss.to_bits(), weight.to_bits()]);
             for numbers in [losses, one.scores.numbers()] {
                 message.number(numbers.len() as u64);

@@ -6,7 +6,7 @@ use ndarray::Axis;
 
 use super::judge::{Found, ImageResult, Judge, Judged, Samples};
 use super::measures::Measures;
-use super::page::{Case, Look};
+use super::page::{Case, Look, Pictures};
 use super::scores::Evaluation;
 use crate::network::{Class, Task, TaskKind};
 use crate::samples::{LabelMapping, Results, Sample};
@@ -36,7 +36,7 @@ pub fn compare(
     results: &Results,
     kind: Option<TaskKind>,
     measures: Measures,
-    pictures: bool,
+    pictures: Option<Pictures>,
     watcher: &mut dyn Watcher,
 ) -> Result<Comparison> {
     let kind = match kind {
@@ -63,8 +63,10 @@ pub fn compare(
     let judge = Judge::new(&task).with_measures(measures);
     let evaluation = judge.run_over(&mut AsTheyAre, &pairs, watcher, |_, _| ())?;
     let cases = match pictures {
-        true => Look::new(&task, None).cases(&judge, &mut AsTheyAre, &pairs, &evaluation, watcher)?,
-        false => Vec::new(),
+        Some(pictures) => {
+            Look::new(&task, pictures, None).cases(&judge, &mut AsTheyAre, &pairs, &evaluation, watcher)?
+        }
+        None => Vec::new(),
     };
     Ok(Comparison { task, evaluation, cases })
 }

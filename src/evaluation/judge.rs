@@ -5,16 +5,18 @@ use std::ops::Range;
 
 use ndarray::{Array2, Array3, ArrayView3, Axis};
 
+use super::blocks::Block;
 use super::measures::Measures;
 use super::scores::{Evaluation, ImageScores, TaskScores};
 use crate::engine::LossSum;
+use crate::geometry::Window;
 use crate::metrics::{
     ConfusionMatrix, DataRange, MOST_CLASSES, RegressionScores, SurfaceDistance, TargetLimits,
 };
 use crate::network::Task;
-use crate::samples::{Dataset, Sample, Target};
+use crate::samples::{Dataset, Item, Sample, Target};
 use crate::watcher::{Flow, ImageReport, ImageWork, Watcher};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// What a network gives for an image, in the terms of its target.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +46,30 @@ pub trait Judged {
     /// What the device refuses, images that do not fit, and [`Error::Stopped`].
     fn apply(&mut self, sample: &Sample, progress: &mut dyn FnMut(f64) -> Flow) -> Result<ImageResult>;
 
+    /// Applies it to a volume. `each` is called with every [`Block`] of it, of which those of values and those with probabilities are whole
+    /// slices that follow each other; gives the loss, where one is computed. Where nothing else is said, the volume is one block.
+    ///
+    /// # Errors
+    /// As [`Judged::apply`], what comes of reading the volume, and the first error of `each`.
+    fn apply_in_blocks(
+        &mut self,
+        volume: &Item,
+        progress: &mut dyn FnMut(f64) -> Flow,
+        each: &mut dyn FnMut(Block<'_>) -> Result<()>,
+    ) -> Result<Option<LossSum>> {
+        let sample = volume.sample()?;
+        let ImageResult { found, probabilities, loss } = self.apply(&sample, progress)?;
+        let (target, image) = (self.target(&sample), sample.image.view());
+        each(Block {
+            target: target.as_ref(),
+            found,
+            probabilities,
+            image: Some(image),
+            slices: sample.slices,
+        })?;
+        Ok(loss)
+    }
+
     /// The target of a sample as metrics take it ([`Sample::counted_target`]), values in the units of the target images.
     fn target<'a>(&self, sample: &'a Sample) -> Cow<'a, Target> {
         sample.counted_target()
@@ -60,6 +86,11 @@ pub trait Samples {
     /// # Errors
     /// What comes of reading it.
     fn sample(&self, index: usize) -> Result<Cow<'_, Sample>>;
+
+    /// Sample `index`, where it is a volume that can be read part by part.
+    fn volume(&self, _index: usize) -> Option<&Item> {
+        None
+    }
 }
 
 impl Samples for [Sample] {
@@ -80,6 +111,10 @@ impl Samples for Dataset {
     fn sample(&self, index: usize) -> Result<Cow<'_, Sample>> {
         self.sample(index)
     }
+
+    fn volume(&self, index: usize) -> Option<&Item> {
+        self.items().get(index).filter(|item| item.is_volume())
+    }
 }
 
 /// Judges networks by images with targets.
@@ -87,7 +122,7 @@ impl Samples for Dataset {
 pub struct Judge {
     pub(super) task: Task,
     pub(super) measures: Measures,
-    compares_input: bool,
+    pub(super) compares_input: bool,
 }
 
 impl Judge {
@@ -175,24 +210,16 @@ impl Judge {
         watcher: &mut dyn Watcher,
         each: impl FnOnce(&Found),
     ) -> Result<JudgedOne> {
-        let report = |done: f64, score| ImageReport {
-            work: ImageWork::Evaluate,
-            name: &sample.name,
-            index,
-            count,
-            done,
-            score,
-            files: &[],
+        let result = {
+            let mut progress = progress_of(&sample.name, index, count, watcher);
+            judged
+                .apply(sample, &mut progress)
+                .map_err(|error| in_image(error, &sample.name, index, count))?
         };
-        // The end of the image is reported below, together with its score.
-        let mut progress =
-            |done: f64| if done < 1.0 { watcher.image(&report(done, None)) } else { Flow::Continue(()) };
-        let result =
-            judged.apply(sample, &mut progress).map_err(|error| in_image(error, sample, index, count))?;
         let target = self.measures.counted(judged.target(sample));
         let mut own = self.no_scores(range);
-        add(&mut own, target.as_ref(), &result, sample.slices)
-            .map_err(|error| in_image(error, sample, index, count))?;
+        add(&mut own, target.as_ref(), (&result.found, result.probabilities.as_ref()), sample.slices)
+            .map_err(|error| in_image(error, &sample.name, index, count))?;
         if let (Target::Values(target), TaskScores::Regress { input, .. }) = (target.as_ref(), &mut own) {
             *compares_input &= target.dim() == sample.image.dim();
             if *compares_input {
@@ -203,18 +230,14 @@ impl Judge {
         }
         let surfaces = self
             .surfaces(target.as_ref(), &result.found, sample.slices)
-            .map_err(|error| in_image(error, sample, index, count))?;
+            .map_err(|error| in_image(error, &sample.name, index, count))?;
         each(&result.found);
-        let metric = own.metrics().first().copied();
-        let score = metric.and_then(|(name, value)| Some((name, value?)));
-        if watcher.image(&report(1.0, score)).is_break() && index + 1 < count {
-            return Err(Error::Stopped { done: index + 1, count });
-        }
+        report_end(&sample.name, (index, count), &own, watcher)?;
         Ok(JudgedOne { scores: own, loss: result.loss.map(|loss| (loss.loss(), loss.weight())), surfaces })
     }
 
     /// Sample `index` once more, with what counts of its target and what is found for it: for pictures of images that are chosen by
-    /// their scores. `watcher` may stop the work.
+    /// their scores. Of a volume for which there is no room it is the middle. `watcher` may stop the work.
     ///
     /// # Errors
     /// As [`Judge::run`].
@@ -226,7 +249,10 @@ impl Judge {
         index: usize,
     ) -> Result<(Cow<'a, Sample>, Target, Found)> {
         let count = samples.count();
-        let sample = samples.sample(index)?;
+        let sample = match samples.volume(index).filter(|volume| !fits_as_a_whole(volume)) {
+            Some(volume) => Cow::Owned(middle_of(volume)?),
+            None => samples.sample(index)?,
+        };
         // All images were reported as done: this one shows as the rest of the last of them.
         let mut progress = |_: f64| {
             let (work, name) = (ImageWork::Evaluate, sample.name.as_str());
@@ -235,7 +261,7 @@ impl Judge {
         };
         let result = judged
             .apply(&sample, &mut progress)
-            .map_err(|error| in_image(error, &sample, count.saturating_sub(1), count))?;
+            .map_err(|error| in_image(error, &sample.name, count.saturating_sub(1), count))?;
         let target = self.measures.counted(judged.target(&sample)).into_owned();
         Ok((sample, target, result.found))
     }
@@ -261,7 +287,7 @@ impl Judge {
         }
     }
 
-    fn no_values(&self, range: DataRange) -> RegressionScores {
+    pub(super) fn no_values(&self, range: DataRange) -> RegressionScores {
         RegressionScores::new(range).with_window(self.measures.window)
     }
 
@@ -280,10 +306,19 @@ impl Judge {
         share: Range<usize>,
     ) -> Result<TargetLimits> {
         let mut limits = TargetLimits::default();
-        for index in share {
-            let sample = samples.sample(index)?;
-            if let Target::Values(values) = self.measures.counted(judged.target(&sample)).as_ref() {
+        let mut include = |sample: &Sample| {
+            if let Target::Values(values) = self.measures.counted(judged.target(sample)).as_ref() {
                 limits.include(values.view());
+            }
+        };
+        for index in share {
+            match self.in_blocks(samples, index) {
+                Some(volume) => {
+                    for slice in volume.slices() {
+                        include(slice.sample()?.as_ref());
+                    }
+                }
+                None => include(samples.sample(index)?.as_ref()),
             }
         }
         Ok(limits)
@@ -332,8 +367,61 @@ impl Together {
     }
 }
 
+/// Slices, rows and columns that are shown of a volume for which there is no room.
+const SHOWN: usize = 128;
+
+/// Whether there is room for a volume, also while its slices are put together, and for what is found for it.
+fn fits_as_a_whole(volume: &Item) -> bool {
+    memory::check("the volume", volume.bytes().saturating_mul(4), "").is_ok()
+}
+
+/// The middle of a volume.
+fn middle_of(volume: &Item) -> Result<Sample> {
+    let middle = |length: usize| {
+        let shown = length.min(SHOWN);
+        (length - shown) / 2..(length - shown) / 2 + shown
+    };
+    let whole = volume.extent();
+    let window = Window::new(middle(whole.z), middle(whole.y), middle(whole.x));
+    Ok(volume.cut(window, volume.name().to_owned()).sample()?.into_owned())
+}
+
+/// Tells `watcher` how far image `index` of `count` is, but not of its end.
+pub(super) fn progress_of<'a>(
+    name: &'a str,
+    index: usize,
+    count: usize,
+    watcher: &'a mut dyn Watcher,
+) -> impl FnMut(f64) -> Flow + 'a {
+    move |done| {
+        // The end of the image is reported together with its score.
+        let report =
+            ImageReport { work: ImageWork::Evaluate, name, index, count, done, score: None, files: &[] };
+        if done < 1.0 { watcher.image(&report) } else { Flow::Continue(()) }
+    }
+}
+
+/// Tells `watcher` of the score of image `index` of `count`.
+///
+/// # Errors
+/// [`Error::Stopped`] where it stops the work and there are more images.
+pub(super) fn report_end(
+    name: &str,
+    (index, count): (usize, usize),
+    own: &TaskScores,
+    watcher: &mut dyn Watcher,
+) -> Result<()> {
+    let metric = own.metrics().first().copied();
+    let score = metric.and_then(|(name, value)| Some((name, value?)));
+    let report = ImageReport { work: ImageWork::Evaluate, name, index, count, done: 1.0, score, files: &[] };
+    match watcher.image(&report).is_break() && index + 1 < count {
+        true => Err(Error::Stopped { done: index + 1, count }),
+        false => Ok(()),
+    }
+}
+
 /// Adds values of an image, or of each slice of a volume: what metrics see around a pixel is in its slice.
-fn add_values(
+pub(super) fn add_values(
     scores: &mut RegressionScores,
     target: ArrayView3<'_, f32>,
     found: ArrayView3<'_, f32>,
@@ -347,11 +435,16 @@ fn add_values(
 }
 
 /// Adds one image, or a volume of so many slices, to scores.
-fn add(scores: &mut TaskScores, target: &Target, result: &ImageResult, slices: usize) -> Result<()> {
-    match (scores, target, &result.found) {
+pub(super) fn add(
+    scores: &mut TaskScores,
+    target: &Target,
+    (found, probabilities): (&Found, Option<&Array3<f32>>),
+    slices: usize,
+) -> Result<()> {
+    match (scores, target, found) {
         (TaskScores::Segment { matrix, calibration }, Target::Classes(target), Found::Classes(found)) => {
             matrix.add(target.view(), found.view())?;
-            match &result.probabilities {
+            match probabilities {
                 Some(probabilities) => calibration.add(target.view(), probabilities.view()),
                 None => Ok(()),
             }
@@ -366,163 +459,14 @@ fn add(scores: &mut TaskScores, target: &Target, result: &ImageResult, slices: u
 }
 
 /// What went wrong with one image, with its name.
-fn in_image(error: Error, sample: &Sample, index: usize, count: usize) -> Error {
+pub(super) fn in_image(error: Error, name: &str, index: usize, count: usize) -> Error {
     match error {
-        Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", sample.name)),
+        Error::Mismatch(problem) => Error::Mismatch(format!("{name}: {problem}")),
         Error::Stopped { .. } => Error::Stopped { done: index, count },
         other => other,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-
-    use super::*;
-    use crate::network::Class;
-
-    /// Gives every pixel of an image the class or value of its first channel.
-    struct Copies {
-        segments: bool,
-    }
-
-    impl Judged for Copies {
-        fn apply(&mut self, sample: &Sample, progress: &mut dyn FnMut(f64) -> Flow) -> Result<ImageResult> {
-            if progress(0.5).is_break() {
-                return Err(Error::Stopped { done: 0, count: 1 });
-            }
-            let found = match self.segments {
-                true => Found::Classes(sample.image.index_axis(ndarray::Axis(0), 0).mapv(|v| v as u32)),
-                false => Found::Values(sample.image.mapv(|v| 2.0 * v)),
-            };
-            Ok(ImageResult { found, probabilities: None, loss: None })
-        }
-    }
-
-    #[derive(Default)]
-    struct Notes {
-        lines: Vec<(String, f64, bool)>,
-        stop_at: Option<usize>,
-    }
-
-    impl Watcher for Notes {
-        fn image(&mut self, image: &ImageReport<'_>) -> Flow {
-            self.lines.push((image.name.to_owned(), image.done, image.score.is_some()));
-            match self.stop_at {
-                Some(line) if self.lines.len() > line => Flow::Break(()),
-                _ => Flow::Continue(()),
-            }
-        }
-    }
-
-    fn samples(segments: bool) -> Vec<Sample> {
-        let sample = |name: &str, shift: usize| {
-            let image = Array3::from_shape_fn((1, 2, 2), |(_, y, x)| ((y + x + shift) % 2) as f32);
-            let target = match segments {
-                true => Target::Classes(Array2::from_shape_fn((2, 2), |(y, x)| ((y + x) % 2) as u32)),
-                false => Target::Values(image.mapv(|v| 2.0 * v + 1.0)),
-            };
-            Sample { name: name.into(), image, slices: 1, target, group: None, weights: None }
-        };
-        vec![sample("right", 0), sample("wrong", 1)]
-    }
-
-    fn task() -> Task {
-        Task::Segment { classes: [0, 1].map(|value| Class { value, name: value.to_string() }).to_vec() }
-    }
-
-    #[test]
-    fn images_are_scored_alone_and_together_and_told_of() {
-        let mut notes = Notes::default();
-        let seen = RefCell::new(Vec::new());
-        let judge = Judge::new(&task());
-        let each = |sample: &Sample, _: &Found| seen.borrow_mut().push(sample.name.clone());
-        let evaluation = judge.run(&mut Copies { segments: true }, &samples(true), &mut notes, each).unwrap();
-        assert_eq!(evaluation.images, 2);
-        assert_eq!(evaluation.scores.metrics()[3], ("global_accuracy", Some(0.5)));
-        assert!(evaluation.loss.is_nan() && evaluation.image_losses.is_empty());
-        assert_eq!(*seen.borrow(), ["right", "wrong"]);
-        let line = |name: &str, done, score| (name.to_owned(), done, score);
-        let wanted = [
-            line("right", 0.5, false),
-            line("right", 1.0, true),
-            line("wrong", 0.5, false),
-            line("wrong", 1.0, true),
-        ];
-        assert_eq!(notes.lines, wanted);
-    }
-
-    #[test]
-    fn only_what_is_inside_the_circle_counts() {
-        // Right inside of the circle of 6 x 6 pixels and wrong outside, where targets are larger too.
-        let sample = |segments: bool| {
-            let circle = crate::metrics::InscribedCircle::of(6, 6);
-            let outside = |y, x| !circle.contains(y, x);
-            let image = Array3::from_shape_fn((1, 6, 6), |(_, y, x)| ((y + x) % 2) as f32);
-            let target = match segments {
-                true => Target::Classes(Array2::from_shape_fn((6, 6), |(y, x)| {
-                    (image[[0, y, x]] as u32 + u32::from(outside(y, x))) % 2
-                })),
-                false => Target::Values(Array3::from_shape_fn((1, 6, 6), |(_, y, x)| {
-                    2.0 * image[[0, y, x]] + if outside(y, x) { 50.0 } else { 0.0 }
-                })),
-            };
-            vec![Sample { name: "a".into(), image, slices: 1, target, group: None, weights: None }]
-        };
-        let measures = Measures { circle: true, ..Measures::default() };
-        for (segments, task) in [(true, task()), (false, Task::Regress)] {
-            let judge = Judge::new(&task);
-            let everywhere =
-                judge.run(&mut Copies { segments }, &sample(segments), &mut (), |_, _| ()).unwrap();
-            let judge = judge.with_measures(measures);
-            let inside = judge.run(&mut Copies { segments }, &sample(segments), &mut (), |_, _| ()).unwrap();
-            match (&everywhere.scores, &inside.scores) {
-                (TaskScores::Segment { matrix: all, .. }, TaskScores::Segment { matrix, .. }) => {
-                    assert!(all.global_accuracy() < Some(1.0) && matrix.global_accuracy() == Some(1.0));
-                    assert_eq!((all.counts().sum(), matrix.counts().sum()), (36, 16));
-                }
-                (TaskScores::Regress { output: all, .. }, TaskScores::Regress { output, .. }) => {
-                    assert!(all.mse() > Some(100.0) && output.mse() == Some(0.0));
-                    assert_eq!((all.data_range().value(), output.data_range().value()), (52.0, 2.0));
-                }
-                _ => panic!("scores of two kinds"),
-            }
-            assert_eq!(inside.image_scores.len(), 1);
-        }
-    }
-
-    #[test]
-    fn more_classes_than_can_be_counted_are_refused_beforehand() {
-        let class = |value: usize| Class { value: value as i64, name: value.to_string() };
-        let task = Task::Segment { classes: (0..=MOST_CLASSES).map(class).collect() };
-        let error = Judge::new(&task)
-            .run(&mut Copies { segments: true }, &samples(true), &mut (), |_, _| ())
-            .unwrap_err();
-        assert!(error.to_string().starts_with("there are 1025 classes, but"), "{error}");
-    }
-
-    #[test]
-    fn a_watcher_stops_between_and_inside_images() {
-        for (stop_at, done) in [(0, 0), (1, 1), (2, 1)] {
-            let mut notes = Notes { stop_at: Some(stop_at), ..Default::default() };
-            let error = Judge::new(&task())
-                .run(&mut Copies { segments: true }, &samples(true), &mut notes, |_, _| ())
-                .unwrap_err();
-            assert_eq!(error, Error::Stopped { done, count: 2 });
-        }
-    }
-
-    #[test]
-    fn the_input_is_compared_where_it_can_be_and_targets_of_another_kind_are_refused() {
-        let judge = Judge::new(&Task::Regress).comparing_input();
-        let evaluation =
-            judge.run(&mut Copies { segments: false }, &samples(false), &mut (), |_, _| ()).unwrap();
-        let TaskScores::Regress { output, input } = &evaluation.scores else { panic!("wanted a regression") };
-        assert_eq!(output.mse(), Some(1.0));
-        // 0 and 1 where 1 and 3 are wanted.
-        assert_eq!(input.as_ref().unwrap().mse(), Some(2.5));
-        let error =
-            judge.run(&mut Copies { segments: true }, &samples(false), &mut (), |_, _| ()).unwrap_err();
-        assert!(error.to_string().starts_with("right: "), "{error}");
-    }
-}
+#[path = "judge_tests.rs"]
+mod tests;

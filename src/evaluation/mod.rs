@@ -5,6 +5,7 @@
 //!   `among_ranks`, several ranks share the samples.
 //! - [`Judged`]: a network that can be judged: an [`crate::inference::Ensemble`], or a network in training ([`InTraining`]), whose
 //!   engine is borrowed.
+//! - [`Block`]: a part of a volume, which is judged block by block.
 //! - [`Scoring`]: trained models against targets in the units of their files, with all scores as one report.
 //! - [`compare`]: results in files, this program's or another's, against targets in files.
 //! - [`Measures`]: what PSNR and SSIM refer to, and which pixels count.
@@ -15,6 +16,7 @@
 //! - [`page`]: scores and pictures as a page for browsers.
 
 mod among_ranks;
+mod blocks;
 mod comparison;
 mod ensemble;
 mod halves;
@@ -28,6 +30,7 @@ mod surfaces;
 pub mod tables;
 mod upscaling;
 
+pub use blocks::Block;
 pub use comparison::{Comparison, compare};
 pub use halves::Halves;
 pub use in_training::InTraining;

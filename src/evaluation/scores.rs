@@ -129,22 +129,27 @@ impl TaskScores {
     /// The scores of these numbers, which come from scores of the same kind.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where there are more or fewer than these scores have.
+    /// [`Error::Mismatch`] where there are more or fewer than these scores have, and where more was counted than an image has.
     pub(super) fn with_numbers(self, numbers: &[u64]) -> Result<Self> {
+        /// Counts of all images together are far from what can be counted.
+        const MOST_COUNTED: u64 = 1 << 40;
+        let is_of_image = |count: &u64| *count <= MOST_COUNTED;
         let found = match &self {
             Self::Segment { matrix, .. } => {
-                let matrix = matrix.with_counts(numbers);
+                let matrix = matrix.with_counts(numbers).filter(|_| numbers.iter().all(is_of_image));
                 matrix.map(|matrix| Self::Segment { matrix, calibration: Box::default() })
             }
             Self::Regress { output, .. } => {
                 let numbers = <[u64; 5]>::try_from(numbers).ok();
+                let numbers =
+                    numbers.filter(|[_, _, values, _, images]| [values, images].into_iter().all(is_of_image));
                 numbers.map(|numbers| Self::Regress { output: output.with_numbers(numbers), input: None })
             }
         };
         found.ok_or_else(|| {
             let found = numbers.len();
             Error::Mismatch(format!(
-                "scores came as {found} numbers, which these scores do not have; start the same program on every rank"
+                "scores came as {found} numbers that these scores do not have; start the same program on every rank"
             ))
         })
     }
@@ -207,6 +212,25 @@ mod tests {
         for (scores, task) in [(segment, Task::Segment { classes: Vec::new() }), (regress, Task::Regress)] {
             let names: Vec<_> = scores.metrics().into_iter().map(|(name, _)| name).collect();
             assert_eq!(names, metric_names(&task));
+        }
+    }
+
+    #[test]
+    fn scores_of_other_ranks_count_no_more_than_images_have() {
+        let range = DataRange::given(1.0).unwrap();
+        let segment = TaskScores::Segment { matrix: ConfusionMatrix::new(2), calibration: Box::default() };
+        let regress = TaskScores::Regress { output: RegressionScores::new(range), input: None };
+        assert!(segment.clone().with_numbers(&[1, 2, 3, 4]).is_ok());
+        assert!(regress.clone().with_numbers(&[u64::MAX, 1, 2, 3, 4]).is_ok());
+        for (scores, numbers) in [
+            (&segment, &[1, 2, 3, u64::MAX][..]),
+            (&segment, &[1, 2, 3]),
+            (&regress, &[1, 2, u64::MAX, 3, 4]),
+            (&regress, &[1, 2, 3, 4, u64::MAX]),
+            (&regress, &[1, 2, 3, 4]),
+        ] {
+            let error = scores.clone().with_numbers(numbers).unwrap_err().to_string();
+            assert!(error.contains("start the same program on every rank"), "{error}");
         }
     }
 }

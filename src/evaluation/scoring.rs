@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::ensemble::InSlabs;
 use super::judge::Judge;
 use super::measures::Measures;
-use super::page::{Case, Look};
+use super::page::{Case, Look, Pictures};
 use super::scores::{Evaluation, TaskScores};
 use super::upscaling::UpscalingScores;
 use crate::error::{Error, Result, counted_channels};
-use crate::inference::Ensemble;
+use crate::inference::{Cutting, Ensemble};
 use crate::metrics::{ClassScores, DataRange, RegressionScores, SsimWindow};
 use crate::network::{Model, Task};
 use crate::samples::{Classes, Dataset, LabelMapping, LabelRule, Target, TargetChange};
@@ -25,6 +26,8 @@ pub struct Scoring {
     rule: LabelRule,
     measures: Measures,
     outputs: usize,
+    /// How volumes are cut.
+    cutting: Cutting,
 }
 
 impl Scoring {
@@ -55,7 +58,14 @@ impl Scoring {
         let rule = LabelRule::of_names(order.iter().map(|&output| classes[output].name.as_str()));
         let outputs = model.architecture.outputs;
         let measures = Measures { range, ..Measures::default() };
-        Ok(Self { mapping: LabelMapping { values, ignored }, order, rule, measures, outputs })
+        Ok(Self {
+            mapping: LabelMapping { values, ignored },
+            order,
+            rule,
+            measures,
+            outputs,
+            cutting: Cutting::default(),
+        })
     }
 
     /// The range of values that PSNR and SSIM refer to.
@@ -103,6 +113,11 @@ impl Scoring {
         self
     }
 
+    /// Volumes are computed in tiles and within memory as `cutting` says.
+    pub fn within(self, cutting: Cutting) -> Self {
+        Self { cutting, ..self }
+    }
+
     /// How scores are measured.
     pub fn measures(&self) -> Measures {
         self.measures
@@ -144,7 +159,8 @@ impl Scoring {
         watcher: &mut dyn Watcher,
     ) -> Result<Evaluation> {
         let dataset = self.counted_by_outputs(dataset)?;
-        self.judge(ensemble.model()).run_over(ensemble, &dataset, watcher, |_, _| ())
+        let judge = self.judge(ensemble.model());
+        judge.score_over(&mut InSlabs { ensemble, cutting: self.cutting }, &dataset, watcher)
     }
 
     /// As [`Scoring::run`], with pictures of the worst, the median and the best image, for which the models are applied once more.
@@ -155,13 +171,15 @@ impl Scoring {
         &self,
         ensemble: &mut Ensemble,
         dataset: Dataset,
+        pictures: Pictures,
         watcher: &mut dyn Watcher,
     ) -> Result<(Evaluation, Vec<Case>)> {
         let dataset = self.counted_by_outputs(dataset)?;
         let judge = self.judge(ensemble.model());
-        let evaluation = judge.run_over(ensemble, &dataset, watcher, |_, _| ())?;
+        let mut slabs = InSlabs { ensemble: &mut *ensemble, cutting: self.cutting };
+        let evaluation = judge.score_over(&mut slabs, &dataset, watcher)?;
         let (task, channel) = (ensemble.model().task.clone(), ensemble.model().middle_channels().start);
-        let look = Look::new(&task, Some(channel));
+        let look = Look::new(&task, pictures, Some(channel));
         let cases = look.cases(&judge, ensemble, &dataset, &evaluation, watcher)?;
         Ok((evaluation, cases))
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::judge::{Judge, Samples};
 use super::measures::Measures;
-use super::page::{Case, Look};
+use super::page::{Case, Look, Pictures};
 use super::scores::{Evaluation, TaskScores};
 use crate::Result;
 use crate::inference::Ensemble;
@@ -73,13 +73,13 @@ impl UpscalingScores {
         sets: &UpscaledSets<'_>,
         coarsened: bool,
         measures: Measures,
-        pictures: bool,
+        pictures: Option<Pictures>,
         watcher: &mut dyn Watcher,
     ) -> Result<Self> {
         let model = ensemble.model();
         let judge = Judge::new(&model.task).with_measures(measures);
         let (task, channel) = (model.task.clone(), model.middle_channels().start);
-        let look = pictures.then(|| Look::new(&task, Some(channel)));
+        let look = pictures.map(|pictures| Look::new(&task, pictures, Some(channel)));
         let noise = model.upscaling.and_then(|upscaling| {
             let noise = upscaling.coarsening?.noise;
             Some((upscaling.factor, noise as f32)).filter(|_| coarsened && noise > 0.0)

@@ -1,7 +1,7 @@
 //! Units of length and time, as files spell them and as people read them.
 
 /// How people write a millionth of a metre.
-pub(super) const MICROMETRE: &str = "\u{b5}m";
+pub(crate) const MICROMETRE: &str = "\u{b5}m";
 
 /// The unit of sizes that a file gives without one.
 pub(crate) const PIXEL: &str = "pixel";
@@ -53,7 +53,7 @@ pub(super) fn time_spelled_out(sign: &str) -> Option<&'static str> {
 }
 
 /// The sign of a unit that is spelled out, as `\u{b5}m` for `micrometer`; other units as they are.
-pub(super) fn sign(unit: &str) -> &str {
+pub(crate) fn sign(unit: &str) -> &str {
     let spelled = unit.trim();
     match UNITS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(spelled)) {
         Some((_, sign, _)) => sign,
@@ -68,7 +68,7 @@ pub(super) fn spelled_out(sign: &str) -> Option<&'static str> {
 }
 
 /// How many of the unit `to` one of the unit `from` is, both given by their signs; `None` for units that cannot be compared.
-pub(super) fn factor(from: &str, to: &str) -> Option<f64> {
+pub(crate) fn factor(from: &str, to: &str) -> Option<f64> {
     let metres = |sign: &str| UNITS.iter().find(|(_, known, _)| *known == sign).map(|(.., metres)| *metres);
     if from == to {
         return Some(1.0);

@@ -95,7 +95,7 @@ impl Tiling {
     }
 
     /// The tiles of an image of `extent`, in a fixed order.
-    pub(super) fn tiles(&self, extent: Extent) -> impl ExactSizeIterator<Item = Tile> {
+    pub(crate) fn tiles(&self, extent: Extent) -> impl ExactSizeIterator<Item = Tile> {
         let side = self.tile.unwrap_or(usize::MAX);
         tiles(extent, Extent::new(side, side, side), [self.reach_z, self.reach, self.reach])
     }

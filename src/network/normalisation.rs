@@ -40,14 +40,20 @@ impl Normalisation {
     /// than 10 times as large, or as small where its numbers are small too: an image with nothing on it has a small deviation
     /// about a usual mean. A channel of equal pixels has no deviation to compare. Numbers that are not finite are left out.
     pub fn misfit(&self, image: ArrayView3<f32>) -> Option<String> {
-        image.outer_iter().zip(self.mean.iter().zip(&self.deviation)).enumerate().find_map(
-            |(channel, (plane, (&wanted, &unit)))| {
-                let finite = || plane.iter().filter(|value| value.is_finite()).map(|&value| f64::from(value));
-                let count = finite().count() as f64;
-                let mean = finite().sum::<f64>() / count;
-                let deviation = (finite().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        self.misfit_of(image.outer_iter().map(|plane| {
+            let finite = || plane.iter().filter(|value| value.is_finite()).map(|&value| f64::from(value));
+            let count = finite().count() as f64;
+            let mean = finite().sum::<f64>() / count;
+            let deviation = (finite().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+            (mean, deviation, finite().map(f64::abs).fold(0.0, f64::max))
+        }))
+    }
+
+    /// As [`Normalisation::misfit`], of an image of whose channels the mean, the deviation and the largest absolute value are known.
+    pub fn misfit_of(&self, channels: impl IntoIterator<Item = (f64, f64, f64)>) -> Option<String> {
+        channels.into_iter().zip(self.mean.iter().zip(&self.deviation)).enumerate().find_map(
+            |(channel, ((mean, deviation, largest), (&wanted, &unit)))| {
                 let (wanted, unit) = (f64::from(wanted), f64::from(unit));
-                let largest = finite().map(f64::abs).fold(0.0, f64::max);
                 let is_small = deviation < unit / 10.0 && largest < (wanted.abs() + unit) / 10.0;
                 let is_far = (mean - wanted).abs() > 6.0 * unit
                     || deviation > 10.0 * unit

@@ -150,24 +150,27 @@ impl<'a> DataFiles<'a> {
         let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
         if let Some(room) = found.room_beside {
             let cache = Arc::new(ImageCache::new(room));
-            let mut labels =
-                FileLabels { pairs, names: &names, rule: &self.rule, cache: &cache, bytes: found.largest };
-            let stamp = Stamps::default().of(pairs.iter().map(|(_, target)| target));
+            let all_weights = self.weight_pages(&found)?;
+            let weights: Vec<_> = found.of_labelled(&all_weights).cloned().collect();
+            let mut labels = FileLabels {
+                pairs,
+                weights: &weights,
+                names: &names,
+                rule: &self.rule,
+                cache: &cache,
+                bytes: found.largest,
+            };
+            let targets = pairs.iter().map(|(_, target)| target);
+            let stamp = Stamps::default().of(targets.chain(weights.iter().flatten()));
             let stamp = stamp.map(|stamp| stamp.with(&(&self.rule, classes)));
             let found_classes = self.known_or("classes", stamp, FoundClasses::is_usable, || {
-                let mut counting = Vec::with_capacity(pairs.len());
-                let (mapping, rule) = find_classes(&mut labels, &self.rule, classes, &mut counting)?;
-                Ok(FoundClasses::new(mapping, rule, counting))
+                find_classes(&mut labels, &self.rule, classes).map(FoundClasses::from)
             })?;
-            // Of the labelled images, in their order among all.
-            let mut labelled = 0..pairs.len();
-            let counting: Vec<Option<Counting>> = found
-                .has_target
-                .iter()
-                .map(|has_target| match has_target {
-                    true => labelled.next().and_then(|index| found_classes.counting(index)),
-                    false => Some(Counting::Nothing),
-                })
+            // Of all images, also those without a target.
+            let mut of_labelled = found_classes.counting.iter().copied();
+            let has_target = found.has_target.iter();
+            let counting: Vec<Option<Counting>> = has_target
+                .map(|has_target| if *has_target { of_labelled.next() } else { Some(Counting::Nothing) })
                 .collect();
             let (mapping, rule) = found_classes.mapping(classes, &self.rule);
             let (shared_rule, shared_mapping) = (Arc::new(rule.clone()), Arc::new(mapping.clone()));
@@ -179,11 +182,11 @@ impl<'a> DataFiles<'a> {
                     mapping: shared_mapping.clone(),
                 },
             };
-            return Ok((self.in_files(&found, &cache, target, |index| counting[index])?, mapping, rule));
+            return Ok((self.in_files(&found, &cache, all_weights, target, &counting)?, mapping, rule));
         }
         let mut labels =
             pairs.iter().map(|(_, target)| self.rule.read(target)).collect::<Result<Vec<_>>>()?;
-        let (mapping, rule) = find_classes(&mut HeldLabels(&names, &mut labels), &self.rule, classes, &mut Vec::new())?;
+        let (mapping, rule, _) = find_classes(&mut HeldLabels(&names, &mut labels), &self.rule, classes)?;
         let mut samples = Vec::with_capacity(found.pairs.len());
         let mut labels = names.iter().zip(labels);
         for ((image, _), has_target) in found.pairs.iter().zip(&found.has_target) {
@@ -226,7 +229,7 @@ impl<'a> DataFiles<'a> {
                 is_grey,
                 is_image: self.targets_are_images(),
             };
-            return self.in_files(&found, &cache, target, |_| None);
+            return self.in_files(&found, &cache, self.weight_pages(&found)?, target, &[]);
         }
         let mut samples = Vec::with_capacity(pairs.len());
         for (image, target) in pairs {
@@ -280,14 +283,15 @@ impl<'a> DataFiles<'a> {
         Ok(set)
     }
 
-    /// The same of samples that stay in their files; `target` says of each by its number where its target is, and `counting` what counts of
-    /// it by its labels alone, if that is known. Targets of which it is not are read.
+    /// The same of samples that stay in their files; `target` says of each by its number where its target is, and `counting` what of it
+    /// counts, where that is known. Targets of which it is not known are read to look at them.
     fn in_files(
         &self,
         found: &FoundPairs,
         cache: &Arc<ImageCache>,
+        weights: Vec<Option<ImageSource>>,
         target: impl Fn(usize, &ImageSource) -> TargetFile,
-        counting: impl Fn(usize) -> Option<Counting> + Sync,
+        counting: &[Option<Counting>],
     ) -> Result<Dataset> {
         let pairs = found.pairs.as_slice();
         let pages: Vec<_> = pairs.iter().map(|(image, _)| image).collect();
@@ -296,7 +300,6 @@ impl<'a> DataFiles<'a> {
             let window = Window::whole(found.sizes[index].extent);
             Ok(has_equal_channels(&cache.image(pages[index], &window)?))
         })?;
-        let weights = self.weight_pages(found)?;
         let mut stamps = Stamps::default();
         let mut files: Vec<SampleFiles> = pairs
             .iter()
@@ -326,7 +329,8 @@ impl<'a> DataFiles<'a> {
             facts.len() == files.len() && facts.iter().zip(&files).all(|(facts, files)| files.may_have(facts))
         };
         let facts = self.known_or("facts", stamp, is_usable, || {
-            if (0..files.len()).any(|index| files[index].counting(counting(index)).is_none()) {
+            let counting = |index: usize| counting.get(index).copied().flatten();
+            if (0..files.len()).any(|index| counting(index).is_none()) {
                 debug!("reading all targets, {} of each", files.len());
             }
             measured(files.len(), reading_bytes(found.largest), |index| files[index].facts(counting(index)))

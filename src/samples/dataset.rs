@@ -37,6 +37,24 @@ pub struct Dataset {
     pub(super) items: Vec<Item>,
 }
 
+/// Where in a dataset something is that is visited: an image, or a slice of a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The image or volume, as an index into the dataset.
+    pub item: usize,
+    /// The slice of the volume; 0 for an image.
+    pub slice: usize,
+    /// How many slices of the volume are visited; 1 for an image.
+    pub slices: usize,
+}
+
+impl Place {
+    /// Whether nothing comes of this image or volume any more.
+    pub fn is_last(&self) -> bool {
+        self.slice + 1 == self.slices
+    }
+}
+
 impl Dataset {
     /// Of samples that nobody checked.
     pub(crate) fn unchecked(samples: impl IntoIterator<Item = Sample>) -> Self {
@@ -157,17 +175,19 @@ impl Dataset {
         self.items[index].sample()
     }
 
-    /// Calls `visit` with the index of each image and its sample, in order. What is not in memory is read ahead by all threads.
+    /// Calls `visit` with each image and its sample, in order; of volumes with each slice. What is not in memory is read ahead by all
+    /// threads.
     ///
     /// # Errors
     /// The first error of reading or of `visit`.
-    pub fn visit(&self, mut visit: impl FnMut(usize, &Sample) -> Result<()> + Send) -> Result<()> {
+    pub fn visit(&self, mut visit: impl FnMut(Place, &Sample) -> Result<()> + Send) -> Result<()> {
         self.tell_of_pass("images and targets");
+        let places = self.places();
         in_order(
-            self.items.len(),
+            places.len(),
             self.reading_bytes(),
-            |index| self.items[index].sample(),
-            |index, sample| visit(index, &sample),
+            |index| self.at(places[index]).sample(),
+            |index, sample| visit(places[index], &sample),
         )
     }
 
@@ -177,15 +197,27 @@ impl Dataset {
     /// As [`Dataset::visit`].
     pub(crate) fn visit_images(
         &self,
-        mut visit: impl FnMut(usize, &Array3<f32>) -> Result<()> + Send,
+        mut visit: impl FnMut(Place, &Array3<f32>) -> Result<()> + Send,
     ) -> Result<()> {
         self.tell_of_pass("images");
+        let places = self.places();
         in_order(
-            self.items.len(),
+            places.len(),
             self.reading_bytes(),
-            |index| self.items[index].image(),
-            |index, image| visit(index, &image),
+            |index| self.at(places[index]).image(),
+            |index, image| visit(places[index], &image),
         )
+    }
+
+    /// The images one after the other, of volumes the slices.
+    fn places(&self) -> Vec<Place> {
+        let of_item =
+            |(item, slices): (usize, usize)| (0..slices).map(move |slice| Place { item, slice, slices });
+        self.items.iter().map(|item| item.slices().len()).enumerate().flat_map(of_item).collect()
+    }
+
+    fn at(&self, place: Place) -> &Item {
+        &self.items[place.item].slices()[place.slice]
     }
 
     fn tell_of_pass(&self, what: &str) {
@@ -200,30 +232,31 @@ impl Dataset {
     /// As [`Dataset::visit`].
     pub fn visit_targets(
         &self,
-        mut visit: impl FnMut(usize, &Target, Option<&Array2<f32>>) -> Result<()> + Send,
+        mut visit: impl FnMut(Place, &Target, Option<&Array2<f32>>) -> Result<()> + Send,
     ) -> Result<()> {
         self.tell_of_pass("targets");
         enum Read<'a> {
             Memory(Cow<'a, Sample>),
             File(Target, Option<Array2<f32>>),
         }
+        let places = self.places();
         let read = |index: usize| {
-            let item = &self.items[index];
+            let item = self.at(places[index]);
             if item.is_in_memory() {
                 return item.sample().map(Read::Memory);
             }
             let (target, weights) = item.target_part(&Window::whole(item.extent()))?;
             Ok(Read::File(target, weights))
         };
-        in_order(self.items.len(), self.reading_bytes(), read, |index, read| match &read {
-            Read::Memory(sample) => visit(index, &sample.target, sample.weights.as_ref()),
-            Read::File(target, weights) => visit(index, target, weights.as_ref()),
+        in_order(places.len(), self.reading_bytes(), read, |index, read| match &read {
+            Read::Memory(sample) => visit(places[index], &sample.target, sample.weights.as_ref()),
+            Read::File(target, weights) => visit(places[index], target, weights.as_ref()),
         })
     }
 
-    /// Bytes that are taken while the largest image is read that is not in memory.
+    /// Bytes that are taken while the largest image, or slice of a volume, is read that is not in memory.
     pub fn reading_bytes(&self) -> u64 {
-        let in_files = self.items.iter().filter(|item| !item.is_in_memory());
+        let in_files = self.items.iter().flat_map(Item::slices).filter(|item| !item.is_in_memory());
         in_files.map(|item| reading_bytes(item.bytes())).max().unwrap_or(0)
     }
 

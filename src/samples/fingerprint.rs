@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use ndarray::{ArrayBase, Data, Dimension};
+use ndarray::{Array2, Array3, ArrayBase, Axis, Data, Dimension};
 use serde::{Deserialize, Serialize};
 use twox_hash::xxhash3_128::Hasher;
 
-use super::dataset::Dataset;
+use super::dataset::{Dataset, Place};
+use super::item::Item;
 use super::sample::{Sample, Target};
+use super::streaming::in_order;
 use crate::error::Result;
+use crate::geometry::{Extent, Window};
 
 /// A hash of 128 bits (XXH3) of decoded numbers; it is no protection against somebody who wants two sets to look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,22 +46,27 @@ impl Fingerprint {
     /// What comes of reading them.
     pub fn of_dataset(set: &Dataset) -> Result<Self> {
         let mut all = SetHasher::default();
-        set.visit(|_, sample| {
-            all.add(sample);
-            Ok(())
-        })?;
+        set.visit(|place, sample| all.add(place, &set.items()[place.item], sample))?;
         Ok(all.fingerprint())
     }
 }
 
-/// The fingerprint of a dataset, sample by sample.
+/// The fingerprint of a dataset, sample by sample, and of volumes slice by slice; it is that of the volume in one piece.
 #[derive(Default)]
 pub struct SetHasher(Hasher);
 
 impl SetHasher {
-    /// Adds the next sample.
-    pub fn add(&mut self, sample: &Sample) {
+    /// Adds the next sample, which is `item` or a slice of it as `place` says. Targets of a volume, and all channels of it but the first,
+    /// come after the first channel of its last slice, and are read for that.
+    ///
+    /// # Errors
+    /// What comes of reading these.
+    pub fn add(&mut self, place: Place, item: &Item, sample: &Sample) -> Result<()> {
         let Self(hasher) = self;
+        if place.slices > 1 {
+            add_slice(hasher, place, item, &sample.image)?;
+            return if place.is_last() { add_targets(hasher, item) } else { Ok(()) };
+        }
         add(hasher, &sample.image, f32::to_le_bytes);
         match &sample.target {
             Target::Classes(classes) => add(hasher, classes, u32::to_le_bytes),
@@ -67,12 +75,94 @@ impl SetHasher {
         if let Some(weights) = &sample.weights {
             add(hasher, weights, f32::to_le_bytes);
         }
+        Ok(())
     }
 
     /// Of all samples that were added.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint(self.0.finish_128())
     }
+}
+
+/// The fingerprint of the image of a volume, slice by slice: that of [`Fingerprint::of_image`].
+#[derive(Default)]
+pub struct ImageHasher(Hasher);
+
+impl ImageHasher {
+    /// Adds the slice of `item` at `place`; with the last one, all channels but the first are read anew.
+    ///
+    /// # Errors
+    /// What comes of reading these.
+    pub fn add(&mut self, place: Place, item: &Item, image: &Array3<f32>) -> Result<()> {
+        add_slice(&mut self.0, place, item, image)
+    }
+
+    /// Of all slices that were added.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(self.0.finish_128())
+    }
+}
+
+/// Adds the slice of a volume at `place`, as one image of all rows is added: the channels lie one after the other.
+fn add_slice(hasher: &mut Hasher, place: Place, item: &Item, image: &Array3<f32>) -> Result<()> {
+    let Extent { z, y, x } = item.extent();
+    if place.slice == 0 {
+        add_shape(hasher, &[image.dim().0, z * y, x]);
+    }
+    add_numbers(hasher, &image.index_axis(Axis(0), 0), f32::to_le_bytes);
+    if !place.is_last() {
+        return Ok(());
+    }
+    for channel in 1..image.dim().0 {
+        let slices = item.slices();
+        in_order(
+            slices.len(),
+            slices[0].bytes(),
+            |slice| slices[slice].image(),
+            |_, image| {
+                add_numbers(hasher, &image.index_axis(Axis(0), channel), f32::to_le_bytes);
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// Adds the targets and the weights of all slices of a volume, likewise.
+fn add_targets(hasher: &mut Hasher, item: &Item) -> Result<()> {
+    let Extent { z, y, x } = item.extent();
+    let slices = item.slices();
+    let channels = item.target_channels();
+    let shape = [channels.unwrap_or(1), z * y, x];
+    add_shape(hasher, if channels.is_some() { &shape } else { &shape[1..] });
+    let each = |visit: &mut (dyn FnMut(Target, Option<Array2<f32>>) + Send)| {
+        let read = |slice: usize| slices[slice].target_part(&Window::whole(slices[slice].extent()));
+        in_order(slices.len(), slices[0].bytes(), read, |_, (target, weights)| {
+            visit(target, weights);
+            Ok(())
+        })
+    };
+    let mut has_weights = false;
+    for channel in 0..shape[0] {
+        each(&mut |target, weights| {
+            has_weights |= weights.is_some();
+            match target {
+                Target::Classes(classes) => add_numbers(hasher, &classes, u32::to_le_bytes),
+                Target::Values(values) => {
+                    add_numbers(hasher, &values.index_axis(Axis(0), channel), f32::to_le_bytes);
+                }
+            }
+        })?;
+    }
+    if has_weights {
+        add_shape(hasher, &shape[1..]);
+        each(&mut |_, weights| {
+            // Those of a slice that has none are 1.
+            let weights = weights.unwrap_or_else(|| Array2::ones((y, x)));
+            add_numbers(hasher, &weights, f32::to_le_bytes);
+        })?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Fingerprint {
@@ -87,9 +177,21 @@ fn add<T: Copy, S: Data<Elem = T>, D: Dimension>(
     array: &ArrayBase<S, D>,
     bytes: impl Fn(T) -> [u8; 4],
 ) {
-    for &length in array.shape() {
+    add_shape(hasher, array.shape());
+    add_numbers(hasher, array, bytes);
+}
+
+fn add_shape(hasher: &mut Hasher, shape: &[usize]) {
+    for &length in shape {
         hasher.write(&(length as u64).to_le_bytes());
     }
+}
+
+fn add_numbers<T: Copy, S: Data<Elem = T>, D: Dimension>(
+    hasher: &mut Hasher,
+    array: &ArrayBase<S, D>,
+    bytes: impl Fn(T) -> [u8; 4],
+) {
     let mut buffer = [0; BUFFER];
     let mut write = |values: &[T]| {
         for values in values.chunks(BUFFER / 4) {
@@ -109,8 +211,6 @@ const BUFFER: usize = 1 << 14;
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, Array3};
-
     use super::*;
 
     fn sample() -> Sample {

@@ -124,18 +124,14 @@ impl SampleFiles {
         facts.target_means.as_ref().is_none_or(|means| Some(means.len()) == self.target_channels())
     }
 
-    /// What of the sample counts, where `by_labels` is what counts by its labels alone and says it.
-    pub(super) fn counting(&self, by_labels: Option<Counting>) -> Option<Counting> {
-        by_labels.filter(|counting| self.weights.is_none() || *counting == Counting::Nothing)
-    }
-
-    /// Looks at the sample: at all of its target and weights, unless `by_labels` already says what counts, and at as much of its image as it
-    /// takes to see that this is another one than the target, which mostly is a few rows. All of the image is looked at when it is measured.
+    /// Looks at the sample: at all of its target and weights, unless it is known what of these is `counting`, and at as much of its image as
+    /// it takes to see that this is another one than the target, which mostly is a few rows. All of the image is looked at when it is
+    /// measured.
     ///
     /// # Errors
     /// What comes of reading these, and numbers that are not finite where they count.
-    pub(super) fn facts(&self, by_labels: Option<Counting>) -> Result<Facts> {
-        let (counting, means) = match self.counting(by_labels) {
+    pub(super) fn facts(&self, counting: Option<Counting>) -> Result<Facts> {
+        let (counting, means) = match counting {
             Some(counting) => (counting, None),
             None => {
                 let (target, weights) = self.checked_target(&Window::whole(self.extent))?;
@@ -155,8 +151,8 @@ impl SampleFiles {
         })
     }
 
-    /// Whether the target holds the image, and whether the image has channels that are equal: read from the top down until neither may be.
-    /// The target is read only where the image may be one.
+    /// Whether the target holds the image, and whether the image has channels that are equal: read from the top down until neither may be,
+    /// of the target only where it may hold the image.
     fn likeness(&self) -> Result<(bool, bool)> {
         let Extent { y: height, x: width, .. } = self.extent;
         let is_same = match &self.target {
@@ -173,16 +169,16 @@ impl SampleFiles {
         while start < height && (is_own || is_equal) {
             let end = start.saturating_add(rows).min(height);
             let part = Window::plane(start..end, 0..width);
-            let mut image = self.stored_image(&part)?;
+            let image = self.stored_image(&part)?;
+            is_equal &= has_equal_channels(&image);
             is_own &= self.may_be_target(&image);
             if is_own || image.iter().any(|value| !value.is_finite()) {
-                let (checked, target, weights) = self.checked(&part)?;
-                let mut sample = Sample::new(String::new(), checked, target).with_weights(weights);
+                let (target, weights) = self.checked_target(&part)?;
+                self.check_image(&image, &target, weights.as_ref(), &part)?;
+                let mut sample = Sample::new(String::new(), image, target).with_weights(weights);
                 sample.settle_gaps();
                 is_own &= sample.is_its_own_target();
-                image = sample.image;
             }
-            is_equal &= has_equal_channels(&image);
             (start, rows) = (end, rows.saturating_mul(4));
         }
         Ok((is_own || is_same, is_equal))
@@ -193,8 +189,8 @@ impl SampleFiles {
         match &self.target {
             TargetFile::Labels { mapping, .. } => {
                 let classes = mapping.values.len() as f32;
-                let may_be_class = |value: &f32| *value >= 0.0 && *value < classes && value.fract() == 0.0;
-                image.dim().0 == 1 && image.iter().all(may_be_class)
+                let is_class = |value: &f32| (0.0..classes).contains(value) && value.fract() == 0.0;
+                image.dim().0 == 1 && image.iter().all(is_class)
             }
             TargetFile::Nothing => false,
             TargetFile::Values { .. } => true,
@@ -245,10 +241,20 @@ impl SampleFiles {
     fn checked(&self, part: &Window) -> Result<Numbers> {
         let (target, weights) = self.checked_target(part)?;
         let image = self.stored_image(part)?;
-        check_gaps_from(&self.image.name(), &image, (part.y, part.x), |y, x| {
-            target.counts_at(weights.as_ref(), y, x)
-        })?;
+        self.check_image(&image, &target, weights.as_ref(), part)?;
         Ok((image, target, weights))
+    }
+
+    /// Refuses numbers of a part of the image that are not finite where they count.
+    fn check_image(
+        &self,
+        image: &Array3<f32>,
+        target: &Target,
+        weights: Option<&Array2<f32>>,
+        part: &Window,
+    ) -> Result<()> {
+        let counts = |y: usize, x: usize| target.counts_at(weights, y, x);
+        check_gaps_from(&self.image.name(), image, (part.y, part.x), counts)
     }
 
     fn stored_image(&self, part: &Window) -> Result<Array3<f32>> {

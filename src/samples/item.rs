@@ -10,9 +10,10 @@ use super::in_files::SampleFiles;
 use super::measurements::Stamp;
 use super::sample::{Counting, Sample, Target};
 use super::stacked;
+use super::streaming::in_order;
 use crate::error::Result;
 use crate::geometry::{Extent, Window};
-use crate::images::ImageSource;
+use crate::images::{ImageSource, usual_block_bytes};
 
 /// Changes the pixels of an image `[channel][y][x]`, each by itself.
 pub type ImageChange = Arc<dyn Fn(&mut Array3<f32>) + Send + Sync>;
@@ -84,7 +85,7 @@ impl<'a> Part<'a> {
     }
 
     /// The numbers of the part.
-    pub(super) fn sample(&self) -> &Sample {
+    pub(crate) fn sample(&self) -> &Sample {
         &self.sample
     }
 
@@ -97,7 +98,7 @@ impl<'a> Part<'a> {
     ///
     /// # Panics
     /// For a window that does not begin inside the part.
-    pub(super) fn inside(&self, window: &Window) -> Window {
+    pub(crate) fn inside(&self, window: &Window) -> Window {
         window.counted_from(&self.window).expect("the part holds the window")
     }
 
@@ -163,6 +164,19 @@ impl Item {
             extent: Extent { z: slices.len(), ..first.extent },
             pixels: Pixels::Slices(slices),
         }
+    }
+
+    /// What is read of it one after the other: the slices of a volume, in their order, or else itself.
+    pub fn slices(&self) -> &[Item] {
+        match &self.pixels {
+            Pixels::Slices(slices) => slices,
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// Whether it is a volume of which slices and parts are read by themselves.
+    pub fn is_volume(&self) -> bool {
+        matches!(self.pixels, Pixels::Slices(_))
     }
 
     /// The image's path, and page where the file has several.
@@ -268,6 +282,13 @@ impl Item {
         }
     }
 
+    /// Bytes of the blocks of arrays that are kept at most while it is read from its files.
+    pub(crate) fn block_bytes(&self) -> u64 {
+        let mut pages = Vec::new();
+        self.add_pages(&mut pages);
+        usual_block_bytes(pages)
+    }
+
     /// Adds the pages that the sample is read from, where it is not in memory.
     pub(super) fn add_pages<'a>(&'a self, pages: &mut Vec<&'a ImageSource>) {
         match &self.pixels {
@@ -303,6 +324,23 @@ impl Item {
             }
             Pixels::Slices(_) => self.sample().map(|sample| Cow::Owned(sample.into_owned().image)),
         }
+    }
+
+    /// Calls `visit` with the image, of a volume with each slice in order.
+    ///
+    /// # Errors
+    /// As [`Item::sample`].
+    pub fn visit_slices(&self, mut visit: impl FnMut(&Array3<f32>) + Send) -> Result<()> {
+        let slices = self.slices();
+        in_order(
+            slices.len(),
+            slices.first().map_or(0, Item::bytes),
+            |slice| slices[slice].image(),
+            |_, image| {
+                visit(&image);
+                Ok(())
+            },
+        )
     }
 
     /// A part of the sample that holds at least `wanted`, which is asked only where it has to be read.

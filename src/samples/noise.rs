@@ -17,6 +17,11 @@ const MOST: usize = 16;
 /// A correlation from which on noise is taken for correlated. Independent noise has -0.1 beside a pixel and 0.05 two pixels on, as its
 /// medians share pixels.
 const LEAST: f64 = 0.2;
+/// What second differences of independent noise have beside a pixel: -4 of 6.
+const OF_INDEPENDENT: f64 = -2.0 / 3.0;
+/// By how much more they must have for noise to count as correlated from one pixel to the next. Reconstructions of tomography have 0.18
+/// more, sharp edges with a little independent noise 0.1.
+const CLOSELY: f64 = 0.11;
 
 /// Sums over pairs of pixels that are a lag apart: squares and products of what differs from the median around.
 #[derive(Default, Clone, Copy)]
@@ -32,13 +37,15 @@ impl Pairs {
 }
 
 /// The pixels whose noise is correlated, and over how many pixels, as found in `channels` of some images of `set`: by the autocorrelation
-/// of what each pixel differs from the median of the 3 x 3 pixels around it.
+/// of what each pixel differs from the median of the 3 x 3 pixels around it. Where that shows none, noise may still be alike in neighbours,
+/// which the median takes away; second differences along both axes keep it, and hardly show what is in the images.
 ///
 /// # Errors
 /// What comes of reading them.
 pub fn correlated_noise(set: &Dataset, channels: Range<usize>) -> Result<(Footprint, usize)> {
     let mut along = [[Pairs::default(); MOST + 1]; 2];
     let mut diagonal = Pairs::default();
+    let mut close = [Pairs::default(); 3];
     let step = set.len().div_ceil(IMAGES).max(1);
     for item in set.items().iter().step_by(step) {
         let middle = |length: usize| {
@@ -56,6 +63,10 @@ pub fn correlated_noise(set: &Dataset, channels: Range<usize>) -> Result<(Footpr
                 add(down, &rest, (lag, 0));
             }
             add(&mut diagonal, &rest, (1, 1));
+            let differences = second_differences(sample.image.index_axis(ndarray::Axis(0), channel));
+            for (pairs, lag) in close.iter_mut().zip([(0, 0), (0, 1), (1, 0)]) {
+                add(pairs, &differences, lag);
+            }
         }
     }
     let variance = along[0][0].mean();
@@ -65,7 +76,12 @@ pub fn correlated_noise(set: &Dataset, channels: Range<usize>) -> Result<(Footpr
     let reach = |along: &[Pairs; MOST + 1]| {
         along[1..].iter().take_while(|pairs| pairs.mean() / variance > LEAST).count()
     };
-    let (x, y) = (reach(&along[0]), reach(&along[1]));
+    let (mut x, mut y) = (reach(&along[0]), reach(&along[1]));
+    if (x, y) == (0, 0) {
+        let [all, across, down] = close.map(Pairs::mean);
+        let is_close = |products: f64| all > 0.0 && products / all > OF_INDEPENDENT + CLOSELY;
+        (x, y) = (is_close(across).into(), is_close(down).into());
+    }
     let footprint = match (x > 0, y > 0) {
         (false, false) => Footprint::Point,
         (true, false) => Footprint::Horizontal,
@@ -82,6 +98,18 @@ fn residual(plane: ArrayView2<f32>) -> Array2<f64> {
     Array2::from_shape_fn((height.saturating_sub(2), width.saturating_sub(2)), |(y, x)| {
         let around = plane.slice(s![y..y + 3, x..x + 3]);
         f64::from(plane[(y + 1, x + 1)] - median(around.iter().copied().collect()))
+    })
+}
+
+/// Second differences along both axes of a plane; without the pixels at the edge.
+fn second_differences(plane: ArrayView2<f32>) -> Array2<f64> {
+    let (height, width) = plane.dim();
+    Array2::from_shape_fn((height.saturating_sub(2), width.saturating_sub(2)), |(y, x)| {
+        let row = |y: usize| {
+            let at = |x: usize| f64::from(plane[(y, x)]);
+            at(x) - 2.0 * at(x + 1) + at(x + 2)
+        };
+        row(y) - 2.0 * row(y + 1) + row(y + 2)
     })
 }
 
@@ -128,5 +156,19 @@ mod tests {
         assert!(footprint == Footprint::Horizontal && (3..=6).contains(&extent), "{footprint} {extent}");
         let (footprint, extent) = found(6, 1);
         assert!(footprint == Footprint::Vertical && (3..=6).contains(&extent), "{footprint} {extent}");
+    }
+
+    /// As in reconstructions of tomography: neighbours have a correlation of 0.3, others hardly any.
+    #[test]
+    fn noise_that_only_neighbours_share_is_found() {
+        let mut random = stream(7, Stream::Draw, 0);
+        let white = Array2::from_shape_simple_fn((102, 102), || uniform(&mut random) as f32);
+        let image = Array3::from_shape_fn((1, 100, 100), |(_, y, x)| {
+            let beside =
+                white[(y, x + 1)] + white[(y + 2, x + 1)] + white[(y + 1, x)] + white[(y + 1, x + 2)];
+            (y as f32 / 9.0).sin() + (x as f32 / 7.0).cos() + 3.0 * (white[(y + 1, x + 1)] + 0.17 * beside)
+        });
+        let set = Dataset::unchecked(std::iter::once(Sample::new("a", image.clone(), Target::Values(image))));
+        assert_eq!(correlated_noise(&set, 0..1).unwrap(), (Footprint::Cross, 1));
     }
 }

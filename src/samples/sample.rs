@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::{Array2, Array3, ArrayView2, Axis, s};
+use ndarray::{Array2, Array3, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use super::stacked;
@@ -44,15 +44,43 @@ pub fn fill_gaps(image: &mut Array3<f32>) {
 
 /// The mean of each channel's finite pixels, 0 where none is; `None` where all pixels are finite.
 pub fn gap_means(image: &Array3<f32>) -> Option<Vec<f32>> {
-    image.iter().any(|value| !value.is_finite()).then(|| {
-        let mean = |plane: ArrayView2<f32>| {
-            let finite = plane.iter().filter(|value| value.is_finite());
-            let (sum, count) =
-                finite.fold((0.0, 0_usize), |(sum, count), &v| (sum + f64::from(v), count + 1));
-            if count == 0 { 0.0 } else { (sum / count as f64) as f32 }
-        };
-        image.outer_iter().map(mean).collect()
-    })
+    if image.iter().all(|value| value.is_finite()) {
+        return None;
+    }
+    let mut means = GapMeans::default();
+    means.add(image);
+    means.means()
+}
+
+/// As [`gap_means`], of an image whose parts are added in the order of its rows: the result is the same to the last bit.
+#[derive(Debug, Default)]
+pub struct GapMeans {
+    has_gaps: bool,
+    /// The sum and the number of the finite pixels of each channel.
+    channels: Vec<(f64, usize)>,
+}
+
+impl GapMeans {
+    /// Adds the next rows of all channels, `[channel][y][x]`.
+    pub fn add(&mut self, part: &Array3<f32>) {
+        self.channels.resize(part.dim().0, (0.0, 0));
+        for ((sum, count), plane) in self.channels.iter_mut().zip(part.outer_iter()) {
+            for &value in plane {
+                if value.is_finite() {
+                    *sum += f64::from(value);
+                    *count += 1;
+                } else {
+                    self.has_gaps = true;
+                }
+            }
+        }
+    }
+
+    /// The mean of each channel's finite pixels, 0 where none is; `None` where all pixels were finite.
+    pub fn means(&self) -> Option<Vec<f32>> {
+        let mean = |&(sum, count): &(f64, usize)| if count == 0 { 0.0 } else { (sum / count as f64) as f32 };
+        self.has_gaps.then(|| self.channels.iter().map(mean).collect())
+    }
 }
 
 /// Puts a number for each channel in the place of pixels that are not finite.
@@ -91,16 +119,27 @@ pub(super) enum Counting {
 }
 
 impl Counting {
-    /// Of labels that are not classes yet, of which `ignored` and those without a label do not count; all weights are above 0.
-    pub(super) fn of_labels(labels: &Array2<i64>, ignored: Option<i64>) -> Self {
-        let unlabelled = labels.iter().filter(|label| **label == NO_LABEL || ignored == Some(**label)).count();
-        Self::of_count(unlabelled, labels.len())
+    /// Of label values with these weights, where `ignored` is no class.
+    pub(super) fn of_labels(
+        labels: &Array2<i64>,
+        weights: Option<&Array2<f32>>,
+        ignored: Option<i64>,
+    ) -> Self {
+        let is_class = |label: i64| label != NO_LABEL && ignored != Some(label);
+        let counting = match weights {
+            None => labels.iter().filter(|label| is_class(**label)).count(),
+            Some(weights) => {
+                let pixels = labels.iter().zip(weights);
+                pixels.filter(|(label, weight)| is_class(**label) && **weight > 0.0).count()
+            }
+        };
+        Self::of_count(counting, labels.len())
     }
 
-    fn of_count(unlabelled: usize, pixels: usize) -> Self {
-        match unlabelled {
-            0 => Self::All,
-            count if count == pixels => Self::Nothing,
+    fn of_count(counting: usize, pixels: usize) -> Self {
+        match counting {
+            0 => Self::Nothing,
+            count if count == pixels => Self::All,
             _ => Self::Some,
         }
     }
@@ -108,8 +147,8 @@ impl Counting {
     /// Of all pixels of a target with these weights.
     pub(super) fn of(target: &Target, weights: Option<&Array2<f32>>) -> Self {
         if let (Target::Classes(classes), None) = (target, weights) {
-            let unlabelled = classes.iter().filter(|class| **class == UNLABELLED).count();
-            return Self::of_count(unlabelled, classes.len());
+            let labelled = classes.iter().filter(|class| **class != UNLABELLED).count();
+            return Self::of_count(labelled, classes.len());
         }
         let (height, width) = match target {
             Target::Classes(classes) => classes.dim(),
@@ -172,7 +211,7 @@ impl Sample {
     }
 
     /// The part `window` of image, target and weights.
-    pub(super) fn cut(&self, window: &Window) -> Sample {
+    pub(crate) fn cut(&self, window: &Window) -> Sample {
         self.turned_part(window, Turn::IDENTITY)
     }
 

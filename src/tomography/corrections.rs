@@ -78,7 +78,8 @@ impl Corrections {
         if self.numbers != Numbers::Absorption {
             let field = self.field(scan, rows)?;
             repairs = repairs + field.transmissions(sinograms.view_mut())?;
-            repairs = repairs + field.minus_log(sinograms.view_mut())?;
+            // Of the same values.
+            repairs = repairs + Repairs { of: 0, ..field.minus_log(sinograms.view_mut())? };
         }
         if let Some(stripes) = &self.stripes {
             remove_stripes_of_rows(sinograms.view_mut(), stripes)?;

@@ -23,7 +23,7 @@ mod turn;
 
 pub use corrections::{Corrected, Corrections, Numbers};
 pub use filter::{Filter, Padding};
-pub use find_centre::find_centre;
+pub use find_centre::{find_centre, register_centre};
 pub use geometry::{ScanGeometry, half_turn};
 pub use projection::{add_poisson_noise, project};
 pub use reconstruct::{ReconstructionSettings, Reconstructor, SLICES_TOGETHER, filtered_back_projection};

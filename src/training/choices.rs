@@ -82,7 +82,7 @@ pub(super) fn usual_crop(settings: &Settings) -> usize {
     if settings.is_of_volumes() { CROP_OF_VOLUMES } else { CROP }
 }
 
-/// Whether draws may favour some pixels, once what `settings` leave open is filled in.
+/// Whether draws may favour some pixels, once it is filled in what `settings` leave open.
 pub(super) fn may_favour(settings: &Settings) -> bool {
     let may = |share: Option<f64>| share.is_none_or(|share| share > 0.0);
     settings.crop != Some(0) && (may(settings.favour_rare) || may(settings.favour_labelled))
@@ -182,8 +182,16 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
             Footprint::Point => "the noise of each pixel is its own (`blind_mask point`)".into(),
             _ => {
                 let extent = *settings.blind_extent.get_or_insert(extent);
+                let over = if extent == 1 { "neighbours".into() } else { format!("{extent} pixels") };
+                // What is hidden on all sides is missing from what the network foresees a pixel by.
+                let better = match footprint {
+                    Footprint::Cross | Footprint::Square => {
+                        "; where the images are reconstructions, or can be recorded twice, learning from recordings of the same slices (`splits`) leaves less noise"
+                    }
+                    _ => "",
+                };
                 format!(
-                    "the noise is correlated over {extent} pixels, so those are hidden with each (`blind_mask {footprint}`, `blind_extent {extent}`)"
+                    "the noise is correlated over {over}, so those are hidden with each (`blind_mask {footprint}`, `blind_extent {extent}`){better}"
                 )
             }
         });

@@ -6,7 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use log::info;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::settings::Settings;
 use crate::files::read_text;
@@ -17,8 +19,16 @@ use crate::{Error, Result};
 const NAME: &str = "dataset.json";
 /// Descriptions that list all their images have less.
 const MOST_BYTES: u64 = 16 << 20;
+/// Most bytes of what it says of labels, of which there are 256 at most.
+const MOST_BYTES_OF_LABELS: usize = 256 << 10;
 /// What the value is called of pixels that nobody labelled.
 const IGNORED: &str = "ignore";
+
+/// What a description says; all else in it, such as a list of images, is not kept.
+#[derive(Deserialize)]
+struct File {
+    labels: Option<Box<RawValue>>,
+}
 
 impl Settings {
     /// Where `ignore` and `class_names` are not given, takes them from a `dataset.json` in the folder of the targets or the one above, and
@@ -90,14 +100,20 @@ fn read(path: &Path) -> Result<Option<Described>> {
             return Ok(None);
         }
     };
-    let all: Value = match serde_json::from_str(&text) {
-        Ok(all) => all,
+    let labels = match serde_json::from_str(&text) {
+        Ok(File { labels: Some(labels) }) => labels,
+        Ok(File { labels: None }) => return Ok(None),
         Err(error) => {
-            passed_over(format!("is no JSON ({error})"));
+            passed_over(format!("is no description ({error})"));
             return Ok(None);
         }
     };
-    let Some(labels) = all.get("labels").and_then(Value::as_object) else { return Ok(None) };
+    // Taken apart, text may take a hundred times its memory.
+    if labels.get().len() > MOST_BYTES_OF_LABELS {
+        passed_over(format!("has more than {MOST_BYTES_OF_LABELS} bytes of labels"));
+        return Ok(None);
+    }
+    let Ok(Value::Object(labels)) = serde_json::from_str(labels.get()) else { return Ok(None) };
     let ignored = match labels.get(IGNORED) {
         None => None,
         Some(value) => Some(value.as_i64().ok_or_else(|| {

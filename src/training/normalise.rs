@@ -6,8 +6,8 @@ use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::network::{InputNormalisation, Normalisation};
-use crate::samples::{Dataset, Target, TargetChange, fill, gap_means};
+use crate::network::{InputNormalisation, Measure, Measuring, Normalisation};
+use crate::samples::{Dataset, GapMeans, Item, Target, TargetChange, fill, gap_means};
 
 /// How the numbers of an image become those that a network takes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,12 +52,36 @@ impl Change {
         Self { before, input: measured, after: None }
     }
 
-    /// Of an image with gaps that is normalised as all are: these become the mean of what is normalised.
-    fn with_gaps(image: &Array3<f32>, input: &Normalisation) -> Self {
+    /// As [`Change::by_itself`], of a volume by its slices, which are read several times.
+    fn of_volume_by_itself(volume: &Item, measure: Measure) -> Result<Self> {
+        let mut gaps = GapMeans::default();
+        volume.visit_slices(|slice| gaps.add(slice))?;
+        let before = gaps.means();
+        let mut measuring = Measuring::new(measure, volume.channels());
+        while !measuring.is_done() {
+            volume.visit_slices(|slice| match &before {
+                None => measuring.add(&(slice.view(), None)),
+                Some(means) => {
+                    let mut filled = slice.clone();
+                    fill(&mut filled, means);
+                    measuring.add(&(filled.view(), None));
+                }
+            })?;
+            measuring.end_pass();
+        }
+        Ok(Self { before, input: measuring.normalisation(), after: None })
+    }
+
+    /// Of an image or volume with gaps that is normalised as all are: these become the mean of what is normalised.
+    fn with_gaps(item: &Item, input: &Normalisation) -> Result<Self> {
         let plain = Self { before: None, input: input.clone(), after: None };
-        let mut normalised = image.clone();
-        plain.apply(&mut normalised);
-        Self { after: gap_means(&normalised), ..plain }
+        let mut gaps = GapMeans::default();
+        item.visit_slices(|slice| {
+            let mut normalised = slice.clone();
+            plain.apply(&mut normalised);
+            gaps.add(&normalised);
+        })?;
+        Ok(Self { after: gaps.means(), ..plain })
     }
 }
 
@@ -67,15 +91,20 @@ impl Change {
 /// What comes of reading images that are normalised by themselves or have gaps.
 pub(super) fn changes(set: &Dataset, input: &InputNormalisation) -> Result<Vec<Change>> {
     let mut changes: Vec<Change> = Vec::with_capacity(set.len());
-    match input.of_set() {
-        None => set.visit(|_, sample| {
+    match input {
+        InputNormalisation::PerImage { per_image } if set.items().iter().any(Item::is_volume) => {
+            for item in set.items() {
+                changes.push(Change::of_volume_by_itself(item, *per_image)?);
+            }
+        }
+        InputNormalisation::PerImage { .. } => set.visit(|_, sample| {
             changes.push(Change::by_itself(&sample.image, input));
             Ok(())
         })?,
-        Some(normalisation) => {
+        InputNormalisation::Set(normalisation) => {
             for item in set.items() {
                 changes.push(match item.may_have_gaps() {
-                    true => Change::with_gaps(&item.sample()?.image, normalisation),
+                    true => Change::with_gaps(item, normalisation)?,
                     false => Change { before: None, input: normalisation.clone(), after: None },
                 });
             }

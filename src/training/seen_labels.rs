@@ -1,81 +1,69 @@
-//! What is kept of the labels of a run when all of them are read with the images, so that they are not read again before the first step.
+//! What is kept of the labels of a run while its images are measured, so that they need not be read once more before the first step.
 
 use ndarray::Array2;
-use serde::{Deserialize, Serialize};
 
-use super::start::SomePixels;
-use crate::samples::{ClassPixels, ClassRows, ClassTotals, Dataset, Target};
+use super::start::ChosenPixels;
+use crate::samples::{ClassRows, Item, Place, Target};
 
-/// Where each class has its pixels is known of each row. No more than so many bytes are kept of that, as it may not be asked for.
-const MOST_ROWS_BYTES: u64 = 32 << 20;
+/// Most bytes of what is kept of rows, of which it is not known yet whether draws need it.
+const MOST_BYTES_OF_ROWS: u64 = 128 << 20;
 
-/// Of the labels of all images what the start of the mixing layer, draws that favour classes, and shares of classes need of them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What is kept of labels that were read.
+#[derive(Debug, Clone)]
 pub(super) struct SeenLabels {
-    /// The weight of the pixels of each class.
-    totals: Option<ClassTotals>,
-    chosen: SomePixels,
-    /// Where the pixels of each class are, where draws may favour some and that takes little memory.
+    /// Pixels that the mixing layer is fitted to.
+    chosen: Option<ChosenPixels>,
+    /// Where the pixels of each class are, for draws that favour some.
     rows: Option<ClassRows>,
-    rows_bytes: u64,
-    /// Whether pixels have weights of their own.
-    has_weights: bool,
+    /// The smallest weight of a pixel that counts; infinite before there is one.
+    least_weight: f32,
 }
 
 impl SeenLabels {
-    /// Of no image yet, with so many classes; `with_rows` where draws may favour some pixels.
-    pub(super) fn new(classes: usize, with_rows: bool) -> Self {
+    /// Of no image yet: with pixels to fit the mixing layer to if it may be `fitted`, and with rows if draws may be `favoured`.
+    pub(super) fn new(fitted: bool, favoured: bool) -> Self {
         Self {
-            totals: Some(ClassTotals::new(classes)),
-            chosen: SomePixels::default(),
-            rows: with_rows.then(ClassRows::default),
-            rows_bytes: 0,
-            has_weights: false,
+            chosen: fitted.then(ChosenPixels::default),
+            rows: favoured.then(ClassRows::default),
+            least_weight: f32::INFINITY,
         }
     }
 
-    /// Adds the labels of image `image`, which comes after all others so far.
-    pub(super) fn add(&mut self, image: usize, target: &Target, weights: Option<&Array2<f32>>) {
-        self.has_weights |= weights.is_some();
-        if let Some(totals) = &mut self.totals {
-            totals.add_target(target, weights);
+    /// Adds the labels of `item`, or of a slice of it, which is at `place` and comes after all that were added.
+    pub(super) fn add(&mut self, place: Place, item: &Item, target: &Target, weights: Option<&Array2<f32>>) {
+        let Target::Classes(labels) = target else { return };
+        let positive = weights.into_iter().flatten().copied().filter(|weight| *weight > 0.0);
+        let least = if weights.is_none() { 1.0 } else { positive.fold(f32::INFINITY, f32::min) };
+        self.least_weight = self.least_weight.min(least);
+        if let Some(chosen) = &mut self.chosen {
+            chosen.add(place.item, target, weights);
         }
-        self.chosen.add(image, target, weights);
-        if let (Some(rows), Target::Classes(labels)) = (&mut self.rows, target) {
-            self.rows_bytes += rows.add(image, labels, weights);
-            if self.rows_bytes > MOST_ROWS_BYTES {
-                self.rows = None;
-            }
+        if let Some(rows) = &mut self.rows {
+            rows.add(place, item, labels, weights);
         }
+        self.rows = self.rows.take().filter(|rows| rows.bytes() <= MOST_BYTES_OF_ROWS);
     }
 
-    /// The same where the pixels of each class count as `weights` say; `None` where it must be seen anew which pixels count.
+    /// Whether labels were read at all.
+    pub(super) fn is_of_some(&self) -> bool {
+        self.least_weight < f32::INFINITY
+    }
+
+    /// The same where the weight of each pixel is multiplied by that of its class; `None` where pixels that counted do not any more, so that
+    /// others would have been kept.
     pub(super) fn weighed(self, weights: &[f32]) -> Option<Self> {
-        if self.has_weights || weights.iter().any(|weight| *weight <= 0.0) {
-            return None;
-        }
-        Some(Self { totals: None, chosen: self.chosen.weighed(weights), ..self })
+        let least_weight = weights.iter().map(|weight| weight * self.least_weight).fold(f32::INFINITY, f32::min);
+        let chosen = self.chosen.map(|chosen| chosen.weighed(weights));
+        (least_weight > 0.0).then_some(Self { chosen, least_weight, ..self })
     }
 
-    /// Whether they may be the labels of `set`, of so many classes.
-    pub(super) fn is_of(&self, set: &Dataset, classes: usize) -> bool {
-        self.totals.as_ref().is_none_or(|totals| totals.classes() == classes)
-            && self.chosen.is_of(set, classes)
-            && self.rows.as_ref().is_none_or(|rows| rows.is_of(set))
+    /// The pixels to fit the mixing layer to, which are not kept after that.
+    pub(super) fn take_chosen(&mut self) -> Option<ChosenPixels> {
+        self.chosen.take()
     }
 
-    /// The weight of the pixels of each class, where it is known.
-    pub(super) fn totals(&self) -> Option<&ClassTotals> {
-        self.totals.as_ref()
-    }
-
-    /// Labelled pixels, evenly among all.
-    pub(super) fn chosen(&self) -> &SomePixels {
-        &self.chosen
-    }
-
-    /// Where the pixels of each class are in `set`, whose labels these are, where that is known.
-    pub(super) fn class_pixels(&self, set: &Dataset) -> Option<ClassPixels> {
-        self.rows.as_ref().map(|rows| ClassPixels::of_rows(set, rows))
+    /// Where the pixels of each class are, where that was kept.
+    pub(super) fn rows(self) -> Option<ClassRows> {
+        self.rows
     }
 }

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 
 use log::info;
 use ndarray::{Array2, ArrayView2};
-use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::devices::Device;
@@ -42,27 +41,25 @@ struct Known {
 
 /// Sets the mixing weights and the biases of the outputs of `model`, which learns classes, by the normalised images of `training`. They are
 /// computed on the processor, so that they are the same whatever the network is trained on. Networks of volumes and networks with very many
-/// channels are left as they are. `chosen` are labelled pixels, where some were chosen when the targets were read; else all are read.
+/// channels are left as they are. `chosen` are pixels of these images, where some were chosen when their targets were read.
 ///
 /// # Errors
 /// What comes of reading the images, and of a lack of memory.
-pub(super) fn fit_mixing(model: &mut Model, training: &Dataset, chosen: Option<&SomePixels>) -> Result<()> {
+pub(super) fn fit_mixing(
+    model: &mut Model,
+    training: &Dataset,
+    chosen: Option<ChosenPixels>,
+) -> Result<()> {
     let architecture = &model.architecture;
     let channels = architecture.channels();
     if architecture.is_of_volumes() || channels > MOST_CHANNELS {
         return Ok(());
     }
-    let mut parts = match chosen {
-        Some(chosen) => chosen.by_part(),
-        None => {
-            let mut chosen = SomePixels::default();
-            training.visit_targets(|image, target, weights| {
-                chosen.add(image, target, weights);
-                Ok(())
-            })?;
-            chosen.by_part()
-        }
+    let chosen = match chosen {
+        Some(chosen) => chosen,
+        None => ChosenPixels::of(training)?,
     };
+    let mut parts = chosen.by_part();
     let step = parts.len().div_ceil(MOST_PARTS).max(1);
     let mut known = Known::default();
     let mut engine = Device::cpu().open(architecture, &model.parameters)?;
@@ -85,7 +82,7 @@ pub(super) fn fit_mixing(model: &mut Model, training: &Dataset, chosen: Option<&
             }
         }
         known.classes.extend(pixels.iter().map(|pixel| pixel.class));
-        known.weights.extend(pixels.iter().map(|pixel| pixel.weight));
+        known.weights.extend(pixels.iter().map(|pixel| f64::from(pixel.weight)));
     }
     let features = Array2::from_shape_vec((known.classes.len(), channels + 1), known.features);
     let Ok(features) = features else { return Ok(()) };
@@ -108,32 +105,46 @@ pub(super) fn fit_mixing(model: &mut Model, training: &Dataset, chosen: Option<&
 }
 
 /// A labelled pixel.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Pixel {
+    image: usize,
     row: usize,
     column: usize,
     class: usize,
-    weight: f64,
+    weight: f32,
 }
 
-/// Labelled pixels, evenly among all that were added.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct SomePixels {
-    /// All that were added.
+/// Labelled pixels, evenly among all that were looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ChosenPixels {
+    /// How many were looked at.
     count: usize,
     /// Those are kept whose number among all is a multiple of this, which is doubled when there are too many.
     every: usize,
-    /// Image, row, column, class and the bits of the weight of each.
-    kept: Vec<(usize, usize, usize, u32, u32)>,
+    kept: Vec<Pixel>,
 }
 
-impl Default for SomePixels {
+impl Default for ChosenPixels {
     fn default() -> Self {
         Self { count: 0, every: 1, kept: Vec::new() }
     }
 }
 
-impl SomePixels {
-    /// Adds the labelled pixels of image `image`.
+impl ChosenPixels {
+    /// Of all images of `training`, whose targets are read for it.
+    ///
+    /// # Errors
+    /// What comes of reading them.
+    pub(super) fn of(training: &Dataset) -> Result<Self> {
+        let mut chosen = Self::default();
+        training.visit_targets(|place, target, weights| {
+            chosen.add(place.item, target, weights);
+            Ok(())
+        })?;
+        Ok(chosen)
+    }
+
+    /// Looks at the pixels of image `image`.
     pub(super) fn add(&mut self, image: usize, target: &Target, weights: Option<&Array2<f32>>) {
         let Target::Classes(classes) = target else { return };
         for ((row, column), &class) in classes.indexed_iter() {
@@ -142,7 +153,7 @@ impl SomePixels {
                 continue;
             }
             if self.count.is_multiple_of(self.every) {
-                self.kept.push((image, row, column, class, weight.to_bits()));
+                self.kept.push(Pixel { image, row, column, class: class as usize, weight });
             }
             self.count += 1;
             if self.kept.len() > MOST_PIXELS {
@@ -156,31 +167,18 @@ impl SomePixels {
         }
     }
 
-    /// The same where the pixels of each class count as `weights` say, which are all above 0, and counted 1 so far.
+    /// The same where the weight of each pixel is multiplied by that of its class, which leaves none without weight.
     pub(super) fn weighed(mut self, weights: &[f32]) -> Self {
-        self.kept.iter_mut().for_each(|pixel| pixel.4 = weights[pixel.3 as usize].to_bits());
+        self.kept.iter_mut().for_each(|pixel| pixel.weight *= weights[pixel.class]);
         self
     }
 
-    /// Whether they may be pixels of `set`, of so many classes.
-    pub(super) fn is_of(&self, set: &Dataset, classes: usize) -> bool {
-        self.kept.len() <= MOST_PIXELS
-            && self.kept.iter().all(|&(image, row, column, class, _)| {
-                (class as usize) < classes
-                    && set.items().get(image).is_some_and(|item| {
-                        let Extent { z, y, x } = item.extent();
-                        row < z * y && column < x
-                    })
-            })
-    }
-
     /// By image and by the corner of the part that they are in.
-    fn by_part(&self) -> BTreeMap<(usize, usize, usize), Vec<Pixel>> {
+    fn by_part(self) -> BTreeMap<(usize, usize, usize), Vec<Pixel>> {
         let mut found: BTreeMap<_, Vec<Pixel>> = BTreeMap::new();
-        for &(image, row, column, class, weight) in &self.kept {
-            let part = (image, row / SIDE * SIDE, column / SIDE * SIDE);
-            let weight = f64::from(f32::from_bits(weight));
-            found.entry(part).or_default().push(Pixel { row, column, class: class as usize, weight });
+        for pixel in self.kept {
+            let part = (pixel.image, pixel.row / SIDE * SIDE, pixel.column / SIDE * SIDE);
+            found.entry(part).or_default().push(pixel);
         }
         found
     }

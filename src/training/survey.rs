@@ -6,15 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::seen_labels::SeenLabels;
 use crate::Result;
 use crate::network::{Measure, Measuring, Normalisation};
-use crate::samples::{ClassTotals, Dataset, Fingerprint, Sample, SetHasher, Target};
+use crate::samples::{ClassTotals, Dataset, Fingerprint, ImageHasher, Sample, SetHasher, Target};
 
 /// What is to be found.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     /// The number of classes whose weights are added up.
     pub(super) classes: usize,
-    /// Whether what is seen of labels is kept, and whether draws may favour some pixels.
-    pub(super) labels: Option<bool>,
     /// What is measured of the images, and of the values of targets.
     pub(super) input: Option<Measure>,
     pub(super) target: Option<Measure>,
@@ -44,8 +42,6 @@ pub(super) struct Survey {
     pub(super) misfit: Option<(String, String)>,
     /// Of each image, whether it has pixels that are not finite.
     pub(super) gaps: Vec<bool>,
-    /// What is kept of labels, where it was wanted.
-    pub(super) labels: Option<SeenLabels>,
 }
 
 impl Survey {
@@ -65,17 +61,16 @@ impl Survey {
             && self.prints.len() == if wanted.prints { set.len() } else { 0 }
             && self.totals.classes() == wanted.classes
             && self.gaps.len() == set.len()
-            && self.labels.is_some() == wanted.labels.is_some()
-            && self.labels.as_ref().is_none_or(|labels| labels.is_of(set, wanted.classes))
     }
 
-    /// Goes over `set`, of which every image is read once in each pass. A deviation takes two of these, as its squares are those of distances
+    /// Goes over `set`, of which every image is read once in each pass, of volumes slice after slice; targets of these are read once more,
+    /// as a fingerprint has them after all of the image. A deviation takes two of these, as its squares are those of distances
     /// from the mean of all, and each channel of which percentiles are wanted one more; targets are read again only where they are
-    /// measured too.
+    /// measured too. What else is wanted of labels is taken from them in the first pass.
     ///
     /// # Errors
     /// What comes of reading it.
-    pub(super) fn of(set: &Dataset, wanted: &Wanted) -> Result<Self> {
+    pub(super) fn of(set: &Dataset, wanted: &Wanted, mut labels: Option<&mut SeenLabels>) -> Result<Self> {
         let mut hasher = SetHasher::default();
         let mut prints = Vec::new();
         let mut totals = ClassTotals::new(wanted.classes);
@@ -85,28 +80,47 @@ impl Survey {
         let mut input = wanted.input.map(|measure| Measuring::new(measure, set.channels()));
         let channels = set.target_channels().unwrap_or(0);
         let mut target = wanted.target.map(|measure| Measuring::new(measure, channels));
-        let mut gaps = Vec::with_capacity(set.len());
-        let mut labels = wanted.labels.map(|with_rows| SeenLabels::new(wanted.classes, with_rows));
-        set.visit(|index, sample| {
-            hasher.add(sample);
+        let mut gaps: Vec<bool> = Vec::with_capacity(set.len());
+        let (mut brightness, mut print) = (Brightness::default(), ImageHasher::default());
+        set.visit(|place, sample| {
+            let item = &set.items()[place.item];
+            hasher.add(place, item, sample)?;
+            if place.slice == 0 {
+                gaps.push(false);
+                brightness = Brightness::default();
+            }
+            if wanted.classes > 0 || wanted.usual.is_some() {
+                brightness.add(&sample.image);
+            }
             if wanted.classes > 0 {
                 totals.add(sample);
-                spread.add(sample);
+                if place.is_last() {
+                    spread.add(&brightness);
+                }
             }
             if let Some(labels) = &mut labels {
-                labels.add(index, &sample.target, sample.weights.as_ref());
+                labels.add(place, item, &sample.target, sample.weights.as_ref());
             }
             if wanted.prints {
-                prints.push(Fingerprint::of_image(sample));
+                print.add(place, item, &sample.image)?;
+                if place.is_last() {
+                    prints.push(std::mem::take(&mut print).fingerprint());
+                }
             }
             let planes = levels.iter_mut().zip(sample.image.outer_iter());
             for (level, plane) in planes.filter(|(level, _)| !matches!(level, Level::Several)) {
                 plane.iter().for_each(|value| level.add(*value));
             }
-            if let (None, Some(usual)) = (&misfit, &wanted.usual) {
-                misfit = usual.misfit(sample.image.view()).map(|misfit| (sample.name.clone(), misfit));
+            if let (None, Some(usual), true) = (&misfit, &wanted.usual, place.is_last()) {
+                let found = match place.slices {
+                    1 => usual.misfit(sample.image.view()),
+                    _ => usual.misfit_of(brightness.of_channels()),
+                };
+                misfit = found.map(|misfit| (item.name().to_owned(), misfit));
             }
-            gaps.push(sample.image.iter().any(|value| !value.is_finite()));
+            if let Some(has_gaps) = gaps.last_mut() {
+                *has_gaps |= sample.image.iter().any(|value| !value.is_finite());
+            }
             measure_image(&sample.image, &mut input);
             measure_target(sample, &mut target);
             Ok(())
@@ -140,7 +154,6 @@ impl Survey {
             levels: levels.into_iter().map(Level::number).collect(),
             misfit,
             gaps,
-            labels,
         })
     }
 }
@@ -156,21 +169,58 @@ struct ChannelSpread {
     variances: f64,
 }
 
-impl Spread {
-    fn add(&mut self, sample: &Sample) {
-        self.0.resize(sample.image.dim().0, ChannelSpread::default());
-        for (channel, plane) in self.0.iter_mut().zip(sample.image.outer_iter()) {
-            // Distances from one of the pixels keep the digits that squares of large numbers would lose.
-            let values = || plane.iter().filter(|value| !value.is_nan()).map(|value| f64::from(*value));
-            let Some(first) = values().next() else { continue };
-            let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
-            for value in values() {
-                count += 1.0;
-                sum += value - first;
-                squares += (value - first).powi(2);
+/// How bright the channels of an image are, whose parts are added in the order of its rows.
+#[derive(Debug, Clone, Default)]
+struct Brightness(Vec<Moments>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Moments {
+    /// One of the pixels: distances from it keep the digits that squares of large numbers would lose.
+    first: Option<f64>,
+    count: f64,
+    sum: f64,
+    squares: f64,
+    /// The largest absolute value.
+    largest: f64,
+}
+
+impl Brightness {
+    fn add(&mut self, part: &Array3<f32>) {
+        self.0.resize(part.dim().0, Moments::default());
+        for (channel, plane) in self.0.iter_mut().zip(part.outer_iter()) {
+            for value in plane.iter().filter(|value| !value.is_nan()).map(|value| f64::from(*value)) {
+                let first = *channel.first.get_or_insert(value);
+                channel.count += 1.0;
+                channel.sum += value - first;
+                channel.squares += (value - first).powi(2);
+                channel.largest = channel.largest.max(value.abs());
             }
-            channel.means.push(first + sum / count);
-            channel.variances += (squares / count - (sum / count).powi(2)).max(0.0);
+        }
+    }
+
+    /// The mean, the deviation and the largest absolute value of each channel; NaN without pixels.
+    fn of_channels(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+        self.0.iter().map(|of| (of.mean().unwrap_or(f64::NAN), of.variance().sqrt(), of.largest))
+    }
+}
+
+impl Moments {
+    fn mean(&self) -> Option<f64> {
+        Some(self.first? + self.sum / self.count)
+    }
+
+    fn variance(&self) -> f64 {
+        (self.squares / self.count - (self.sum / self.count).powi(2)).max(0.0)
+    }
+}
+
+impl Spread {
+    fn add(&mut self, image: &Brightness) {
+        self.0.resize(image.0.len(), ChannelSpread::default());
+        for (channel, of_image) in self.0.iter_mut().zip(&image.0) {
+            let Some(mean) = of_image.mean() else { continue };
+            channel.means.push(mean);
+            channel.variances += of_image.variance();
         }
     }
 
@@ -232,6 +282,57 @@ impl Level {
         match self {
             Self::All(level) => Some(level),
             Self::None | Self::Several => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::UNLABELLED;
+
+    /// Volumes whose slices are measured one after the other, and the same in one piece.
+    fn sets(regresses: bool) -> [Dataset; 2] {
+        let slice = |z: usize| {
+            let number =
+                |c: usize, y: usize, x: usize| ((c * 7 + z * 53 + y * 37 + x * 101 + y * x * 7) % 251) as f32;
+            let mut image = Array3::from_shape_fn((2, 9, 11), |(c, y, x)| number(c, y, x) / 3.0 + 1e4);
+            if z == 3 {
+                image[[1, 2, 5]] = f32::NAN;
+            }
+            let target = match regresses {
+                true => Target::Values(image.mapv(|value| if value.is_nan() { 0.0 } else { 2.0 * value })),
+                false => Target::Classes(Array2::from_shape_fn((9, 11), |(y, x)| match (y * x + z) % 4 {
+                    3 => UNLABELLED,
+                    class => class as u32,
+                })),
+            };
+            let weights = z
+                .is_multiple_of(3)
+                .then(|| Array2::from_shape_fn((9, 11), |(y, x)| ((y + x) % 3) as f32 / 3.0));
+            Sample::new(format!("v.tif page {z}"), image, target).with_weights(weights)
+        };
+        let slices = Dataset::unchecked((0..6).map(slice).collect::<Vec<_>>()).into_volumes().unwrap();
+        let whole = Dataset::unchecked([slices.sample(0).unwrap().into_owned()]);
+        [slices, whole]
+    }
+
+    #[test]
+    fn slices_of_a_volume_are_measured_as_the_volume_in_one_piece() {
+        for regresses in [false, true] {
+            for measure in [Measure::MeanDeviation, Measure::Percentiles { low: 1.0, high: 99.0 }] {
+                let wanted = Wanted {
+                    classes: if regresses { 0 } else { 3 },
+                    input: Some(measure),
+                    target: regresses.then_some(measure),
+                    prints: true,
+                    usual: Some(Normalisation::identity(2)),
+                };
+                let [slices, whole] = sets(regresses).map(|set| Survey::of(&set, &wanted, None).unwrap());
+                let all = |found: &Survey| serde_json::to_string(found).unwrap();
+                assert_eq!(all(&slices), all(&whole));
+                assert!(slices.misfit.is_some() && slices.gaps == [true]);
+            }
         }
     }
 }

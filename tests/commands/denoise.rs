@@ -291,3 +291,18 @@ fn training_alone_in_two_sittings_and_from_files_gives_the_same_bits() {
     bench.refuses(&denoise("--images a --targets b --blind-mask cross"), &["--blind-mask", "--alone"]);
     bench.refuses(&denoise("--images a"), &["--targets", "--splits", "--alone"]);
 }
+
+/// Neighbours share the noise of reconstructions, which a point alone would see through.
+#[test]
+fn the_noise_of_reconstructions_is_hidden_with_its_neighbours() {
+    let bench = Bench::new();
+    bench.succeeds("tomo simulate foam --size 128 --slices 2 --projections 180 --photons 1000 --out scan.h5");
+    bench.succeeds("tomo reconstruct scan.h5 --centre 63.5 --out slices.tif");
+    let train =
+        "train denoise --alone --images slices.tif --depth 2 --crop 32 --max-steps 1 --device cpu --out run";
+    let outcome = bench.run(train);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let config = bench.text_of("run/config.toml");
+    assert!(config.contains("blind_mask = \"cross\"") && config.contains("blind_extent = 1"), "{config}");
+    assert!(outcome.stderr.contains("--splits"), "{}", outcome.stderr);
+}

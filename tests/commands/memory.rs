@@ -14,7 +14,7 @@ const MAX_APART: f64 = 0.05;
 const MEBIBYTE: f64 = (1 << 20) as f64;
 
 /// Runs the program; gives the largest resident memory in MiB, and what it said on standard error.
-fn peak(bench: &Bench, arguments: &str) -> (f64, String) {
+pub(super) fn peak(bench: &Bench, arguments: &str) -> (f64, String) {
     let errors = bench.path("errors.txt");
     let mut child = Command::new(env!("CARGO_BIN_EXE_msd-gpu"))
         .args(arguments.split_whitespace())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array4, s};
+use ndarray::{Array2, Array4, s};
 
 use msd_gpu::geometry::Window;
 use msd_gpu::images::open_volume;
@@ -32,7 +32,7 @@ fn volume(bench: &Bench, scan: &str, out: &str) -> Array4<f32> {
 #[test]
 fn every_layout_gives_the_discs_that_were_scanned() {
     let bench = bench();
-    let first = volume(&bench, "dxchange.h5 --centre 22", "first.tif");
+    let first = volume(&bench, "dxchange.h5 --centre 22 --unit pixel", "first.tif");
     assert_eq!(first.dim(), (1, 3, 48, 48));
     // Row 2 of the detector shows half as much, and the middle of a slice lies at the axis.
     let mean = |z: usize, y: usize, x: usize| first.slice(s![0, z, y..y + 3, x..x + 3]).mean().unwrap();
@@ -58,12 +58,23 @@ fn every_layout_gives_the_discs_that_were_scanned() {
 #[test]
 fn pixels_have_the_size_of_the_detector_and_slices_its_unit() {
     let bench = bench();
-    volume(&bench, "dxchange.h5 --centre 22", "v.ome.zarr");
+    // What the file says makes slices of 1/cm, and of pixels of that size.
+    let found = volume(&bench, "dxchange.h5 --centre 22", "v.ome.zarr");
     assert!(bench.succeeds("inspect v.ome.zarr").contains("0.65 x 0.65 x 0.65 \u{b5}m"));
-    let pixels = volume(&bench, "dxchange.h5 --centre 22", "pixels.npy");
-    let centimetres = volume(&bench, "dxchange.h5 --centre 22 --pixel-size 2.5", "centimetres.npy");
+    let pixels = volume(&bench, "dxchange.h5 --centre 22 --unit pixel", "pixels.npy");
     let most = |volume: &Array4<f32>| volume.fold(0.0_f32, |most, value| most.max(*value));
-    assert!((most(&centimetres) / most(&pixels) / 4000.0 - 1.0).abs() < 1e-4);
+    assert!((most(&found) / most(&pixels) * 0.65e-4 - 1.0).abs() < 1e-4);
+    // So does what people say.
+    let told = volume(&bench, "dxchange.h5 --centre 22 --pixel-size 2.5", "w.ome.zarr");
+    assert!(bench.succeeds("inspect w.ome.zarr").contains("2.5 x 2.5 x 2.5 \u{b5}m"));
+    assert!((most(&told) / most(&pixels) / 4000.0 - 1.0).abs() < 1e-4);
+    // Of a file that says nothing.
+    let plain = volume(&bench, "nxtomo.nxs --centre 22", "plain.npy");
+    assert!((most(&plain) / most(&pixels) - 1.0).abs() < 1e-4);
+    bench.refuses(
+        "tomo reconstruct nxtomo.nxs --centre 22 --unit cm --out no.npy",
+        &["--unit", "--pixel-size"],
+    );
 }
 
 #[test]
@@ -82,6 +93,11 @@ fn the_axis_is_found_and_shown() {
     let bench = bench();
     let found: f64 = bench.succeeds("tomo centre dxchange.h5").trim().parse().unwrap();
     assert!((found - 22.0).abs() <= 0.5, "{found}");
+    let found: f64 = bench.succeeds("tomo centre dxchange.h5 --centre registration").trim().parse().unwrap();
+    assert!((found - 22.0).abs() <= 0.5, "{found}");
+    volume(&bench, "dxchange.h5 --centre registration", "registered.tif");
+    bench.refuses("tomo centre dxchange.h5 --centre registration --half-acquisition", &["--centre", "auto"]);
+    bench.refuses("tomo centre dxchange.h5 --centre registration --range 90", &["half a turn apart"]);
     bench.succeeds("tomo centre dxchange.h5 --centre-sweep 20..24 --out pictures");
     assert_eq!(bench.names("pictures").len(), 5);
 }
@@ -90,7 +106,8 @@ fn the_axis_is_found_and_shown() {
 fn the_discs_stay_where_rings_are_removed() {
     let bench = bench();
     for rings in ["sorting", "all", "wavelet"] {
-        let volume = volume(&bench, &format!("dxchange.h5 --centre 22 --rings {rings}"), "v.tif");
+        let volume =
+            volume(&bench, &format!("dxchange.h5 --centre 22 --unit pixel --rings {rings}"), "v.tif");
         let mean = volume.slice(s![0, 0, 20..23, 27..30]).mean().unwrap();
         // So small a detector has hardly more columns than these look at.
         assert!((mean - 0.02).abs() < 0.01, "{rings}: {mean}");
@@ -106,6 +123,68 @@ fn what_a_file_does_not_say_is_taken_as_it_is_said() {
     bench.refuses(bare, &["--flats", "--numbers"]);
     let outcome = bench.run(&format!("{bare} --numbers absorption"));
     assert!(outcome.code == 0 && outcome.stderr.contains("both ends included"), "{}", outcome.stderr);
+}
+
+/// As programs write three images, without saying that they are none of colour.
+#[test]
+fn dark_fields_may_be_the_channels_of_one_image() {
+    let bench = bench();
+    let first = volume(&bench, &format!("{STACK} --range 180 --centre 22"), "first.tif");
+    let page = bench.read_page("darks.tif", 0);
+    let views = vec![page.index_axis(ndarray::Axis(0), 0); 3];
+    bench.floats("three.tif", &ndarray::stack(ndarray::Axis(0), &views).unwrap());
+    let scan = "projections.tif --flats flats.tif --darks three.tif --range 180 --centre 22";
+    let outcome = bench.run(&format!("tomo reconstruct {scan} --out second.tif"));
+    assert!(outcome.code == 0 && outcome.stderr.contains("3 flat and 3 dark fields"), "{}", outcome.stderr);
+    let second = bench.read("second.tif");
+    let difference =
+        (&second - &first.slice(s![0, 0..1, .., ..])).fold(0.0_f32, |most, value| most.max(value.abs()));
+    assert!(difference < 1e-6, "{difference}");
+}
+
+#[test]
+fn pixels_without_light_or_number_are_told() {
+    let bench = bench();
+    let mut pages: Vec<Array2<f32>> = (0..45)
+        .map(|page| bench.read_page("projections.tif", page).index_axis_move(ndarray::Axis(0), 0))
+        .collect();
+    // A pixel that counted nothing once, and one that never did.
+    pages[7][[1, 20]] = 0.0;
+    pages.iter_mut().for_each(|page| page[[1, 30]] = 0.0);
+    bench.float_stack("zeros.tif", &pages);
+    let rest = "--flats flats.tif --darks darks.tif --range 180 --centre 22";
+    let found = volume(&bench, &format!("zeros.tif {rest}"), "zeros.npy");
+    assert!(found.iter().all(|value| value.is_finite()));
+    bench.float_stack("dark.tif", &vec![Array2::zeros((3, 48)); 45]);
+    let outcome = bench.run(&format!("tomo reconstruct dark.tif {rest} --out dark.npy"));
+    assert!(
+        outcome.code == 0 && outcome.stderr.contains("(100.0 %) let no light through"),
+        "{}",
+        outcome.stderr
+    );
+    pages[7][[1, 20]] = f32::NAN;
+    bench.float_stack("nan.tif", &pages);
+    bench.refuses(
+        &format!("tomo reconstruct nan.tif {rest} --out no.npy"),
+        &["nan.tif page 7", "NaN", "x 20, y 1"],
+    );
+}
+
+#[test]
+fn angles_of_another_unit_are_told() {
+    let bench = bench();
+    let lines = |factor: f64| {
+        (0..45).map(|number| format!("{}\n", factor * f64::from(4 * number))).collect::<String>()
+    };
+    for (factor, wanted) in
+        [(1000.0, "489 turns"), (1.0 / 360.0, "0.5 degrees only"), (0.0, "all 45 angles are 0")]
+    {
+        bench.bytes("other.txt", lines(factor).as_bytes());
+        let outcome =
+            bench.run(&format!("tomo reconstruct {STACK} --angles other.txt --centre 22 --out v.npy"));
+        assert!(outcome.stderr.contains(wanted), "{}", outcome.stderr);
+        assert_eq!(outcome.code, if factor == 0.0 { 2 } else { 0 });
+    }
 }
 
 #[test]
@@ -242,7 +321,23 @@ fn one_command_denoises_a_scan() {
     assert_eq!(slices(&bench, "again.ome.zarr"), slices(&bench, "clean.ome.zarr"));
 }
 
-/// The work is killed without a warning at several moments, and gone on with.
+#[test]
+fn streaks_of_few_projections_are_told_from_noise() {
+    let bench = Bench::new();
+    for (projections, is_told) in [(16, true), (32, false)] {
+        let simulate = format!(
+            "tomo simulate foam --size 64 --slices 2 --projections {projections} --out {projections}.h5"
+        );
+        bench.succeeds(&simulate);
+        let denoise = format!(
+            "tomo denoise {projections}.h5 --centre 31.5 --device cpu --steps 1 --out {projections}.tif"
+        );
+        let outcome = bench.run(&denoise);
+        assert_eq!((outcome.code, outcome.stderr.contains("streaks")), (0, is_told), "{}", outcome.stderr);
+    }
+}
+
+/// The work is killed without a warning in each of its steps, and gone on with.
 #[test]
 fn denoising_goes_on_wherever_it_was_killed() {
     let bench = Bench::new();
@@ -250,8 +345,21 @@ fn denoising_goes_on_wherever_it_was_killed() {
     let whole = "tomo denoise noisy.h5 --device cpu --steps 40 --out whole.tif";
     bench.succeeds(whole);
     let arguments = "tomo denoise noisy.h5 --device cpu --steps 40 --out clean.tif --resume";
-    let mut kills = 0;
-    for milliseconds in [50, 100, 200, 400, 700, 1200, 1200, 1200] {
+    let (folder, mut reached) = (bench.path(""), Vec::new());
+    let holds = |file: &str, text: &str| {
+        std::fs::read_to_string(folder.join("clean-work").join(file)).is_ok_and(|found| found.contains(text))
+    };
+    let is_there = |name: &str| folder.join("clean-work").join(name).exists();
+    // At the beginning; with the axis; with the first rows; reconstructed; after some epochs; trained, when it is applied.
+    let steps: [(&str, &dyn Fn() -> bool); 6] = [
+        ("start", &|| is_there("")),
+        ("axis", &|| holds("plan.toml", "centre")),
+        ("rows", &|| bench.names("clean-work").iter().any(|name| name.contains("share_0"))),
+        ("reconstructed", &|| holds("plan.toml", "reconstructed = true") && is_there("run")),
+        ("training", &|| is_there("run/checkpoint.safetensors")),
+        ("trained", &|| bench.names("").iter().any(|name| name.contains("clean.tif"))),
+    ];
+    for (step, is_reached) in steps {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_msd-gpu"))
             .args(arguments.split_whitespace())
             .current_dir(bench.path(""))
@@ -259,16 +367,18 @@ fn denoising_goes_on_wherever_it_was_killed() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        while !is_reached() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
         if child.try_wait().unwrap().is_some() {
             break;
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        kills += 1;
-        assert!(!bench.path("clean.tif").exists());
+        reached.push(step);
+        assert!(!bench.path("clean.tif").exists(), "{reached:?}");
     }
-    assert!(kills > 1);
+    assert!(reached.len() > 3, "{reached:?}");
     if !bench.path("clean.tif").exists() {
         bench.succeeds(arguments);
     }

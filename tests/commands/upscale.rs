@@ -146,6 +146,23 @@ fn a_fine_scan_of_a_part_lies_where_it_is_said_to() {
     };
     let (right, wrong) = (first_loss("1,4,3", "right"), first_loss("1,6,5", "wrong"));
     assert!(right < 0.5 * wrong, "{right} {wrong}");
+    // Judged where it lies, with a page.
+    let judged = |at: &str| {
+        scores(
+            &bench,
+            &format!(
+                "evaluate --model part --images coarse.tif --targets part.tif --at {at} --device cpu --json"
+            ),
+        )
+    };
+    let (right, wrong) = (judged("1,4,3"), judged("1,6,5"));
+    assert!(right.0 > wrong.0 + 3.0 && right.1 > wrong.1 + 3.0, "{right:?} {wrong:?}");
+    let evaluate =
+        "evaluate --model part --images coarse.tif --targets parts.tif --at 4,3 --device cpu --report page";
+    bench.succeeds(&format!("{evaluate} --profile-row 17"));
+    let page = bench.text_of("page/report.html");
+    assert!(page.contains("bicubic") && page.contains("along row 17."), "{page}");
+    bench.refuses(&format!("{evaluate} --profile-row 60"), &["--profile-row", "60", "rows 0 to 59"]);
     bench.refuses(&train("--targets part.tif --at 3,4,3 --out no"), &["4 slices", "slice 3", "--at"]);
     bench.refuses(&train("--targets part.tif --at 1,20,3 --out no"), &["part.tif", "coarse.tif", "--at"]);
     bench.refuses(&train("--targets part.tif --at 1,x --out no"), &["--at", "Y,X"]);

@@ -7,7 +7,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 
 use crate::readers::pack;
 
-type Files = Vec<(String, Vec<u8>)>;
+pub type Files = Vec<(String, Vec<u8>)>;
 
 fn named(files: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Files {
     files.into_iter().map(|(what, bytes)| (what.to_owned(), bytes)).collect()
@@ -466,86 +466,6 @@ pub fn scans() -> Files {
     }
     assert!(files.len() > 300, "{}", files.len());
     files
-}
-
-/// Files of text, for the readers of these names.
-pub fn texts() -> Vec<(&'static str, Files)> {
-    let toml = || {
-        vec![
-            ("tables inside tables", format!("[a{}]\n", ".a".repeat(100_000))),
-            ("keys inside keys", format!("a{} = 1\n", ".a".repeat(100_000))),
-            ("lists inside lists", format!("dilations = {}", "[".repeat(200_000))),
-            ("tables in lists inside each other", format!("images = {}", "[{a=".repeat(100_000))),
-            ("very many keys", (0..20_000).map(|n| format!("k{n} = 1\n")).collect()),
-            ("very many tables", (0..20_000).map(|n| format!("[t{n}]\n")).collect()),
-            ("a text without an end", format!("images = \"{}", "a".repeat(1 << 20))),
-            ("a number of very many digits", format!("depth = {}", "9".repeat(1 << 20))),
-            ("as much as is read", "#".repeat(4 << 20)),
-        ]
-    };
-    let rows = |first: &str, row: &str, count: usize| format!("{first}\n{}", row.repeat(count));
-    let epochs = "epoch,step,minutes,training_loss,validation_loss,psnr,ssim,learning_rate,best";
-    let texts = [
-        ("settings", toml()),
-        #[cfg(feature = "portal")]
-        ("project", toml()),
-        (
-            "history",
-            vec![
-                ("very many epochs", rows(epochs, "1,1,,,,,,,\n", 1_200_000)),
-                ("as many epochs as are read", rows(epochs, "1,1,,,,,,,\n", 131_072)),
-                ("an epoch of very many columns", rows(epochs, &"1,".repeat(1 << 20), 1)),
-                ("more than is read", "1".repeat(20 << 20)),
-            ],
-        ),
-        (
-            "pairs",
-            vec![
-                ("very many columns", ",".repeat(1 << 20)),
-                ("quotes without an end", rows("image,target", "\"a", 1 << 18)),
-                ("a name of very many letters", rows("image,target", &"a".repeat(1 << 20), 1)),
-                ("patterns of everything", rows("image,target", "*,*\n", 5000)),
-                ("stars behind stars", rows("image,target", &format!("{},b.png\n", "*".repeat(5000)), 1)),
-                (
-                    "folders inside folders",
-                    rows("image,target", &format!("{}a.png,b.png\n", "**/".repeat(5000)), 1),
-                ),
-                ("a folder above all", rows("image,target", &format!("{}*,b.png\n", "../".repeat(2000)), 1)),
-            ],
-        ),
-        (
-            "angles",
-            vec![
-                ("very many angles", "0\n".repeat(1 << 20)),
-                ("as many angles as are read", "0\n".repeat(8 << 20)),
-                ("a line of very many columns", "1,".repeat(1 << 20)),
-                ("a number of very many digits", "9".repeat(1 << 20)),
-                ("numbers that are none", "1e999999999\n".repeat(1 << 16)),
-                ("more than is read", "#".repeat(20 << 20)),
-            ],
-        ),
-        (
-            "raw_form",
-            vec![
-                ("a size of very many digits", format!("{}x4:u8", "9".repeat(1 << 20))),
-                ("very many sides", format!("4{}:u8", "x4".repeat(1 << 18))),
-                ("more numbers than can be counted", "18446744073709551615x18446744073709551615:f64".into()),
-                ("very many slices of nothing", "1x1x9223372036854775807:u8".into()),
-            ],
-        ),
-    ];
-    texts
-        .into_iter()
-        .map(|(reader, files)| {
-            (
-                reader,
-                files
-                    .into_iter()
-                    .map(|(what, text)| (format!("{reader}: {what}"), text.into_bytes()))
-                    .collect(),
-            )
-        })
-        .collect()
 }
 
 pub fn hdf5() -> Files {

@@ -81,12 +81,16 @@ fn start_with(server: &Server, wish: &Value) {
 /// Pauses training, and waits until the run has judged its network a last time.
 fn pause(server: &Server) {
     server.post("/api/training", &json!({ "action": "pause" })).json();
-    let model = || server.get("/api/model").body;
+    // There is none before it was judged for the first time, which takes its time on a busy machine.
+    let model =
+        || Some(server.get("/api/model")).filter(|answer| answer.status == 200).map(|answer| answer.body);
     let (mut before, mut same) = (model(), 0);
+    let end = Instant::now() + Duration::from_secs(60);
     while same < 10 {
+        assert!(Instant::now() < end, "the network is not judged");
         std::thread::sleep(Duration::from_millis(100));
         let now = model();
-        same = if now == before { same + 1 } else { 0 };
+        same = if now.is_some() && now == before { same + 1 } else { 0 };
         before = now;
     }
     assert_eq!(server.get("/api/training").json()["state"], "paused");

@@ -5,7 +5,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::error::Bytes;
+use crate::files::read_text;
 use crate::{Error, Result};
+
+/// Most bytes of a file, which holds a hundred thousand measurements, and of one of them.
+const MOST_BYTES: u64 = 8 << 20;
+const MOST_BYTES_OF_LINE: usize = 64 << 10;
 
 /// What was timed, by what makes two measurements comparable.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -53,13 +59,14 @@ impl Peers {
     /// Reads a file of lines. What it says of single steps is passed over.
     ///
     /// # Errors
-    /// [`Error::Input`] with the line that is no measurement.
+    /// [`Error::Input`] with the line that is no measurement, and for files that are too large.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            Error::input(
-                path,
-                format!("cannot be read ({e}); give a file of lines of JSON, one a measurement"),
-            )
+        let text = read_text(path, MOST_BYTES)?.ok_or_else(|| {
+            let problem = format!(
+                "has more than {}; give a file of lines of JSON, one a measurement",
+                Bytes(MOST_BYTES)
+            );
+            Error::input(path, problem)
         })?;
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let mut runs = Vec::new();
@@ -73,6 +80,9 @@ impl Peers {
                     ),
                 )
             };
+            if line.len() > MOST_BYTES_OF_LINE {
+                return Err(wrong(format!("it has {} bytes", line.len())));
+            }
             let value: Value = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
             if value.get("step").is_some() {
                 continue;
@@ -176,5 +186,10 @@ mod tests {
             assert!(error.to_string().contains(part), "{error}");
             assert!(!error.is_failure());
         }
+        let long = "[".repeat(100_000) + "\n";
+        let error = read(&long).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("line 1 is no measurement (it has 100000 bytes)"), "{error}");
+        let error = read(&long.repeat(90)).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("has more than"), "{error}");
     }
 }

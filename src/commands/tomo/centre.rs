@@ -11,7 +11,7 @@ use super::scan::ScanArguments;
 use crate::commands::console;
 use crate::images::write_png_grey8;
 use crate::pictures::{range_of, stretch_with};
-use crate::tomography::{Reconstructor, find_centre};
+use crate::tomography::Reconstructor;
 use crate::{Error, Result};
 
 /// The most pictures of a sweep.
@@ -37,7 +37,7 @@ pub struct CentreArguments {
 
 /// Runs the command.
 pub fn run(arguments: &CentreArguments) -> Result<()> {
-    let scan = arguments.scan.open()?;
+    let scan = arguments.how.open(&arguments.scan)?;
     let corrections = arguments.scan.corrections(&scan)?;
     if let (Some(sweep), Some(out)) = (&arguments.centre_sweep, &arguments.out) {
         let centres = centres(sweep)?;
@@ -61,7 +61,7 @@ pub fn run(arguments: &CentreArguments) -> Result<()> {
         console::line(format!("{} pictures of row {row} are in {}", centres.len(), out.display()));
         return Ok(());
     }
-    let found = find_centre(&scan, &corrections, arguments.how.half_acquisition)?;
+    let found = arguments.how.find_centre(&scan, &corrections)?;
     for at in &found.found {
         info!("row {}: column {:.2}, sharpness {:.2}", at.row, at.centre.column, at.centre.sharpness);
     }

@@ -9,11 +9,15 @@ use super::scan::ScanArguments;
 use super::volume::VolumeArguments;
 use crate::commands::progress::ImageProgress;
 use crate::devices;
+use crate::tomography::centre::Heights;
 use crate::tomography::{
     Corrections, ReconstructionSettings, Reconstructor, Scan, ScanGeometry, ScanWishes, Share, find_centre,
-    reconstruct_scan, wrong_turn,
+    reconstruct_scan, register_centre, wrong_turn,
 };
 use crate::{Error, Result};
+
+/// The word for a centre that is found by two projections.
+const REGISTRATION: &str = "registration";
 
 /// Arguments of `tomo reconstruct`.
 #[derive(Debug, Args)]
@@ -37,7 +41,8 @@ pub struct ReconstructArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reconstruction")]
 pub struct ReconstructionArguments {
-    /// The column of the axis of rotation, counted from 0 at the middle of the first one; auto looks for it
+    /// The column of the axis of rotation, counted from 0 at the middle of the first one; auto looks for it in sinograms (Vo et al. 2014),
+    /// registration in two projections half a turn apart
     #[arg(long, value_name = "COLUMN", default_value = "auto", allow_negative_numbers = true)]
     centre: String,
     /// Filter: ramp (sharpest, noisiest), shepp-logan, cosine, hamming, hann or parzen (smoothest)
@@ -54,30 +59,73 @@ pub struct ReconstructionArguments {
     no_circle: bool,
     /// The axis is near one side of the detector, and the scan a full turn: join opposite projections into one twice as wide
     #[arg(long)]
-    pub(super) half_acquisition: bool,
-    /// How wide a pixel of the detector is, in micrometres: slices are then in 1/cm instead of 1/pixel
+    half_acquisition: bool,
+    /// How wide a pixel of the detector is in the plane of the object, in micrometres [as the scan's file says]
     #[arg(long, value_name = "MICROMETRES", allow_negative_numbers = true)]
     pixel_size: Option<f64>,
+    /// Unit of the values of slices: cm for 1/cm, pixel for 1/pixel, auto for 1/cm where the size of a pixel is known
+    #[arg(long, value_name = "UNIT", default_value = "auto", value_parser = ["auto", "cm", "pixel"])]
+    unit: String,
 }
 
 impl ReconstructionArguments {
+    /// The scan, whose pixels are as large as is said here.
+    pub(super) fn open(&self, scan: &ScanArguments) -> Result<Scan> {
+        let mut scan = scan.open()?;
+        if let Some(micrometres) = self.pixel_size {
+            scan = scan.with_pixel_size(micrometres)?;
+        }
+        self.pixel(&scan)?;
+        Ok(scan)
+    }
+
+    /// How wide a pixel is in the unit of the slices.
+    fn pixel(&self, scan: &Scan) -> Result<f64> {
+        match (self.unit.as_str(), scan.centimetres()) {
+            ("pixel", _) | ("auto", None) => Ok(1.0),
+            (_, Some(centimetres)) => Ok(centimetres),
+            (_, None) => {
+                let wanted =
+                    "the scan does not say how large its pixels are; give `pixel_size` in micrometres";
+                Err(Error::setting("unit", "cm", wanted))
+            }
+        }
+    }
+
+    /// The unit of the slices, as people write it.
+    pub(super) fn unit(&self, scan: &Scan) -> &'static str {
+        if self.unit == "pixel" || scan.centimetres().is_none() { "1/pixel" } else { "1/cm" }
+    }
+
     /// The column of the axis, as it is given or as it is found.
     pub(super) fn centre(&self, scan: &Scan, corrections: &Corrections) -> Result<f64> {
         if let Some(warning) = wrong_turn(scan, corrections)? {
             warn!("{warning}");
         }
-        if self.centre != "auto" {
+        if !["auto", REGISTRATION].contains(&self.centre.as_str()) {
             let wrong = || {
-                let wanted = "it must be a column of the detector, or auto";
+                let wanted = "it must be a column of the detector, auto or registration";
                 Error::setting("centre", format!("'{}'", self.centre), wanted)
             };
             return self.centre.parse().map_err(|_| wrong());
         }
-        let found = find_centre(scan, corrections, self.half_acquisition)?;
+        let found = self.find_centre(scan, corrections)?;
         if let Some(warning) = found.warning() {
             warn!("{warning}; --centre takes another");
         }
         Ok(found.centre.column)
+    }
+
+    /// The axis, as it is found at three heights.
+    pub(super) fn find_centre(&self, scan: &Scan, corrections: &Corrections) -> Result<Heights> {
+        match (self.centre == REGISTRATION, self.half_acquisition) {
+            (true, true) => {
+                let wanted = "an axis near one side is found by where projections overlap: give auto, or leave `half_acquisition` out";
+                Err(Error::setting("centre", REGISTRATION, wanted))
+            }
+            (true, false) => register_centre(scan, corrections),
+            (false, is_half) => find_centre(scan, corrections, is_half),
+        }
     }
 
     /// What reconstructs projections at these angles about an axis at `centre`.
@@ -92,8 +140,7 @@ impl ReconstructionArguments {
             padding: self.padding.parse()?,
             size: self.size,
             circle: !self.no_circle,
-            // A centimetre has ten thousand micrometres.
-            pixel: self.pixel_size.map_or(1.0, |micrometres| 1e-4 * micrometres),
+            pixel: self.pixel(scan)?,
         };
         Reconstructor::new(geometry, settings)
     }
@@ -103,7 +150,7 @@ impl ReconstructionArguments {
 pub fn run(arguments: &ReconstructArguments) -> Result<()> {
     let out = &arguments.volume.out;
     let stack_format = arguments.volume.format()?;
-    let scan = arguments.scan.open()?;
+    let scan = arguments.how.open(&arguments.scan)?;
     let count = scan.angles().len();
     if arguments.split == 0 || arguments.split > count {
         let wanted = format!("wanted 1 for one volume, or up to {count} shares of the projections");
@@ -120,8 +167,9 @@ pub fn run(arguments: &ReconstructArguments) -> Result<()> {
     if let Some(share) = shares.first() {
         let size = share.reconstructor.size();
         info!(
-            "{} slices of {size} x {size} pixels, centre {:.2}",
+            "{} slices of {size} x {size} pixels in {}, centre {:.2}",
             wishes.rows.len(),
+            arguments.how.unit(&scan),
             share.reconstructor.scan().centre()
         );
     }

@@ -13,7 +13,8 @@ use crate::{Error, Result};
 /// Which scan, and what its file does not say.
 #[derive(Debug, Args)]
 pub struct ScanArguments {
-    /// The scan: an HDF5 file, or a stack, folder or quoted pattern of projections
+    /// The scan: an HDF5 file (of several scans in it, one is named as in scan.nx:/entry0001), or a stack, folder or quoted pattern of
+    /// projections
     #[arg(value_name = "SCAN")]
     scan: String,
     /// Images of the beam without the object, where they are not in the scan's file
@@ -77,10 +78,12 @@ impl ScanArguments {
         let ((flats, darks), count) = (scan.frames(), scan.angles().len());
         let least = scan.angles().iter().copied().fold(f64::INFINITY, f64::min);
         let most = scan.angles().iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let pixels = scan.voxel_size().map(|size| format!(" of {:.4} {}", size.x, size.unit));
         info!(
-            "{} ({}): {count} projections of {rows} rows and {columns} columns, {:.2} to {:.2} degrees; {flats} flat and {darks} dark fields",
+            "{} ({}): {count} projections of {rows} rows and {columns} columns{}, {:.2} to {:.2} degrees; {flats} flat and {darks} dark fields",
             scan.name(),
             scan.layout(),
+            pixels.unwrap_or_default(),
             least.to_degrees(),
             most.to_degrees()
         );

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 
-use crate::Result;
+use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Found, ImageScores, Judge, Judged, Samples};
 use crate::metrics::UNLABELLED;
 use crate::network::Task;
@@ -40,10 +40,18 @@ pub struct Case {
     pub profile: Option<(String, String)>,
 }
 
+/// What is wished of pictures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pictures {
+    /// The row of values along which a chart is drawn; `None` for the middle one of each image.
+    pub profile_row: Option<usize>,
+}
+
 /// How images are shown.
 #[derive(Debug, Clone)]
 pub(in crate::evaluation) struct Look<'a> {
     task: &'a Task,
+    pictures: Pictures,
     /// The channel of the image that is shown as the input; `None` where the images are results.
     input: Option<usize>,
 }
@@ -57,15 +65,15 @@ struct Shown<'a> {
 
 impl<'a> Look<'a> {
     /// For results of `task`; `input` is the channel of images that is shown, where they are not the results themselves.
-    pub(in crate::evaluation) fn new(task: &'a Task, input: Option<usize>) -> Self {
-        Self { task, input }
+    pub(in crate::evaluation) fn new(task: &'a Task, pictures: Pictures, input: Option<usize>) -> Self {
+        Self { task, pictures, input }
     }
 
     /// Judges the worst, the median and the best of `samples` once more, as `evaluation` has scored them, and makes pictures of
     /// them, one image at a time. Scores are those of the first judging: all that is kept of any image.
     ///
     /// # Errors
-    /// As [`Judge::again`].
+    /// As [`Judge::again`]; [`Error::Setting`] for a row that an image does not have.
     pub(in crate::evaluation) fn cases(
         &self,
         judge: &Judge,
@@ -79,6 +87,14 @@ impl<'a> Look<'a> {
             let (sample, target, found) = judge.again(judged, samples, watcher, place)?;
             let (sample, target, found) = in_cuts(sample, target, found);
             let shown = Shown { sample: sample.as_ref(), target: &target, found: &found };
+            let height = match &target {
+                Target::Classes(target) => target.nrows(),
+                Target::Values(target) => target.dim().1,
+            };
+            if let Some(row) = self.pictures.profile_row.filter(|row| *row >= height) {
+                let wanted = format!("{} has rows 0 to {}", sample.name, height.saturating_sub(1));
+                return Err(Error::setting("profile_row", row, wanted));
+            }
             cases.extend(self.case(word, place, &shown));
         }
         Ok(cases)
@@ -217,19 +233,20 @@ impl<'a> Look<'a> {
             format!("blue -{full:.4}, white 0, orange {full:.4}; the largest difference is {largest:.4}"),
             &difference_picture(difference.view(), full),
         );
-        let profile = profile(input.filter(|_| is_guess), found, target);
+        let profile = profile(input.filter(|_| is_guess), found, target, self.pictures.profile_row);
         Some(Case { word, place, layers, error, profile })
     }
 }
 
-/// The values along the middle row as a chart, with what it shows in words.
+/// The values along a row, or the middle one, as a chart, with what it shows in words.
 fn profile(
     input: Option<ArrayView2<f32>>,
     found: ArrayView2<f32>,
     target: ArrayView2<f32>,
+    wanted: Option<usize>,
 ) -> Option<(String, String)> {
     let (height, width) = target.dim();
-    let row = height / 2;
+    let row = wanted.unwrap_or(height / 2);
     let side = reduction((1, width), MOST_PIXELS);
     let series = |name: &str, image: ArrayView2<f32>| {
         let values = reduced(image.slice(s![row..=row, ..]), MOST_PIXELS);
@@ -237,14 +254,14 @@ fn profile(
         let points = values.iter().enumerate().map(|(index, &value)| (place(index), f64::from(value)));
         Series { name: name.into(), points: points.collect() }
     };
-    if height == 0 || width < 2 {
+    if row >= height || width < 2 {
         return None;
     }
     // The noisiest first, so that it does not cover the others.
     let mut lines: Vec<_> = input.map(|input| series("input", input)).into_iter().collect();
     lines.extend([series("output", found), series("target", target)]);
     let chart = Chart {
-        title: format!("Values along row {row}, the middle one"),
+        title: format!("Values along row {row}{}", if wanted.is_none() { ", the middle one" } else { "" }),
         x_label: "column in pixels".into(),
         y_label: "value".into(),
         series: lines,
@@ -353,7 +370,9 @@ mod tests {
         let judge = Judge::new(&task).with_measures(Measures::default());
         let mut judged = Copies { segments };
         let evaluation = judge.run(&mut judged, &samples, &mut (), |_, _| ()).unwrap();
-        Look::new(&task, input).cases(&judge, &mut judged, samples.as_slice(), &evaluation, &mut ()).unwrap()
+        Look::new(&task, Pictures::default(), input)
+            .cases(&judge, &mut judged, samples.as_slice(), &evaluation, &mut ())
+            .unwrap()
     }
 
     #[test]

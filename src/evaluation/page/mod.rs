@@ -12,8 +12,8 @@ mod file;
 
 use std::time::SystemTime;
 
-pub use cases::Case;
 pub(in crate::evaluation) use cases::Look;
+pub use cases::{Case, Pictures};
 pub use file::PageFile;
 
 use super::halves::Halves;

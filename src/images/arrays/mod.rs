@@ -120,6 +120,12 @@ pub(super) trait StoredArray: Send + Sync + fmt::Debug {
         let _ = part;
         Some(StoredBlock::default())
     }
+
+    /// Whether it is known that nothing of a block is stored, so that any part of it can be read by itself.
+    fn is_never_stored(&self, block: &[Range<usize>]) -> bool {
+        let _ = block;
+        false
+    }
 }
 
 /// What tells one state of a stored block from another, as far as its format says.

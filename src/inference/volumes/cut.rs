@@ -28,7 +28,8 @@ pub(super) struct Cut {
 }
 
 /// Bytes that a slab of so many slices takes with its results, read ahead, and a tile of `patch` on the device.
-fn wanted(ensemble: &Ensemble, budget: &Budget, volume: Extent, cut: &Cut) -> Result<u64> {
+/// `beside` bytes are there for each voxel of the slab besides.
+fn wanted(ensemble: &Ensemble, budget: &Budget, beside: u64, volume: Extent, cut: &Cut) -> Result<u64> {
     let architecture = &ensemble.model().architecture;
     let patch = patch(volume, cut);
     let plane = (volume.y * volume.x) as u64;
@@ -39,7 +40,7 @@ fn wanted(ensemble: &Ensemble, budget: &Budget, volume: Extent, cut: &Cut) -> Re
     let tile = patch.pixels() as u64 * (2 * architecture.inputs + 3 * architecture.outputs) as u64;
     let network = ensemble.bytes(patch)?;
     let network = if budget.counts_network() { network } else { 0 };
-    let each = network.saturating_add(4 * (slices + results + tile));
+    let each = network.saturating_add(4 * (slices + results + tile)).saturating_add(beside * plane * core);
     Ok(budget.on_all_devices(each).saturating_add(budget.held()))
 }
 
@@ -55,7 +56,7 @@ fn patch(volume: Extent, cut: &Cut) -> Extent {
 }
 
 /// How a volume of `extent` is cut, by the memory that there is, of which blocks of its files take `blocks` bytes; `read` gives its
-/// slices, `[channel][y][x]`, where a halo is to be measured.
+/// slices, `[channel][y][x]`, where a halo is to be measured. Whoever takes the results has `beside` bytes for each voxel of a slab.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] where there is not enough for the smallest tile; what comes of reading the volume where a halo is measured.
@@ -63,13 +64,14 @@ pub(super) fn cut(
     ensemble: &mut Ensemble,
     extent: Extent,
     (cutting, blocks): (&Cutting, u64),
+    beside: u64,
     read: &mut dyn FnMut(usize) -> Result<Array3<f32>>,
 ) -> Result<Cut> {
     let budget = Budget::of(cutting, ensemble, blocks);
     let all = [ensemble.halo_z(), ensemble.halo(), ensemble.halo()];
     let whole = Cut { tile: extent, halo: all };
     let holds = |ensemble: &Ensemble, cut: &Cut| {
-        wanted(ensemble, &budget, extent, cut).is_ok_and(|bytes| budget.allows(bytes))
+        wanted(ensemble, &budget, beside, extent, cut).is_ok_and(|bytes| budget.allows(bytes))
     };
     if cutting.tile.is_none() && holds(ensemble, &whole) {
         tell(ensemble, extent, &whole, all, blocks);
@@ -118,7 +120,7 @@ pub(super) fn cut(
                 "the memory for a tile of {LEAST_TILE} x {LEAST_TILE} x {LEAST_TILE} voxels with {} slices and {} pixels around it",
                 halo[0], halo[1]
             ),
-            wanted: wanted(ensemble, &budget, extent, &least)?,
+            wanted: wanted(ensemble, &budget, beside, extent, &least)?,
             limit_name: "what may be taken".into(),
             limit: budget.limit(),
             way_out: budget.way_out(),

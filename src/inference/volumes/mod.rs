@@ -5,15 +5,18 @@
 //! side as are to be seen, of which neighbouring slabs share what was read. A slab is cut into tiles where there is no memory for it in one
 //! piece.
 //!
-//! - `read`: slabs from files. `cut`: how a volume is cut by the memory that there is. `found`: results slice by slice.
+//! - `read`: slabs from files. `slabs`: predictions slice by slice, for whoever does not write them. `cut`: how a volume is cut by the
+//!   memory that there is. `found`: results slice by slice.
 
 mod cut;
 mod found;
 mod read;
+mod slabs;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use log::info;
@@ -23,7 +26,7 @@ use self::cut::{Cut, cut};
 use self::found::of_slices;
 use self::read::{ReadSlab, Reader, gathered, read_slice};
 use super::block_memory::BlockMemory;
-use super::ensemble::Ensemble;
+use super::ensemble::{Ensemble, Measured};
 use super::failures::{Failure, Failures};
 use super::outputs::Outputs;
 use super::parts::Part;
@@ -46,7 +49,7 @@ impl Ensemble {
     pub(super) fn tiles_of_volume(&mut self, extent: Extent, cutting: &Cutting) -> Result<Vec<Tile>> {
         // Nothing has to be measured where all that counts is seen.
         let mut read = |_| Ok(Array3::default((0, 0, 0)));
-        let cut = cut(self, extent, (cutting, 0), &mut read)?;
+        let cut = cut(self, extent, (cutting, 0), 0, &mut read)?;
         Ok(tiles(extent, cut.tile, cut.halo).collect())
     }
 }
@@ -93,7 +96,7 @@ pub(super) fn predict_volumes(
             None => {
                 let mut read = |slice: usize| read_slice(&images[volume.members.start + slice], grey);
                 let first = &images[volume.members.start];
-                let cut = cut(ensemble, volume.extent, (cutting, blocks.bytes(first)), &mut read)?;
+                let cut = cut(ensemble, volume.extent, (cutting, blocks.bytes(first)), 0, &mut read)?;
                 blocks.tell(first);
                 cuts.insert((z, y, x), cut);
                 cut
@@ -128,7 +131,10 @@ pub(super) fn predict_volumes(
             let cut = cuts[&(volume.extent.z, volume.extent.y, volume.extent.x)];
             let first = slab.first;
             ensemble.warn_of_range(&images[first].name(), &read.slices[slab.span.core_in_patch().start]);
-            let found = compute(ensemble, volume, slab, &cut, &read, products, progress);
+            let wanted =
+                Wanted { classes_only: products.want_classes_only(), deviation: products.want_deviation() };
+            let slices = (&read.slices[..], &*read.measured);
+            let found = compute(ensemble, (volume.extent, &slab.span, &cut), slices, wanted, progress);
             let found = found.map_err(|error| match error {
                 Error::Mismatch(problem) => Error::Mismatch(format!("{}: {problem}", images[first].name())),
                 other => other,
@@ -240,33 +246,37 @@ fn volumes(images: &[ImageSource]) -> Result<Vec<Volume>> {
     Ok(volumes)
 }
 
-/// What the models give for the slices of a slab.
+/// What is wanted of a slab.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wanted {
+    classes_only: bool,
+    deviation: bool,
+}
+
+/// What the models give for the slices that `span` keeps of a volume of `extent`; `slices` are those of its patch.
 fn compute(
     ensemble: &mut Ensemble,
-    volume: &Volume,
-    slab: &Slab,
-    cut: &Cut,
-    read: &ReadSlab,
-    products: &Products,
+    (extent, span, cut): (Extent, &Span, &Cut),
+    (slices, measured): (&[Arc<Array3<f32>>], &Measured),
+    wanted: Wanted,
     progress: &mut dyn FnMut(f64) -> Flow,
 ) -> Result<Vec<Found>> {
-    let Extent { y, x, .. } = volume.extent;
-    let (core, depth) = (slab.span.core_in_patch(), slab.span.patch.len());
+    let Extent { y, x, .. } = extent;
+    let (core, depth) = (span.core_in_patch(), span.patch.len());
     let plane = Extent::plane(y, x);
     let within = tiles(plane, Extent { z: 1, ..cut.tile }, [0, cut.halo[1], cut.halo[2]]);
     let count = within.len() as f64;
     let mut found: Option<Vec<Found>> = None;
     for (number, tile) in within.enumerate() {
         let mut share = |done: f64| progress((number as f64 + done) / count);
-        let patch = gathered(&read.slices, &tile.patch);
-        let one = if products.want_classes_only() {
-            ensemble.classify_measured((&patch, depth), &read.measured, &mut share)?
+        let patch = gathered(slices, &tile.patch);
+        let one = if wanted.classes_only {
+            ensemble.classify_measured((&patch, depth), measured, &mut share)?
         } else {
-            let deviation = products.want_deviation();
             Found::Prediction(ensemble.predict_measured(
                 (&patch, depth),
-                &read.measured,
-                deviation,
+                measured,
+                wanted.deviation,
                 &mut share,
             )?)
         };

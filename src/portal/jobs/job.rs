@@ -1,6 +1,6 @@
 //! What is asked for, and what has become of it.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -197,12 +197,26 @@ impl Job {
     /// Reads the job in `folder`.
     ///
     /// # Errors
-    /// [`Error::Input`] for what cannot be read.
+    /// [`Error::Input`] for what cannot be read, and for files and results outside of the folder: a page may ask for all that it names.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let text =
             read_text(&path, MOST_BYTES)?.ok_or_else(|| Error::input(&path, "is too large for a job"))?;
-        serde_json::from_str(&text).map_err(|error| Error::input(&path, format!("is no job: {error}")))
+        let job: Self = serde_json::from_str(&text)
+            .map_err(|error| Error::input(&path, format!("is no job: {error}")))?;
+        let results = job.finished.iter().flat_map(|finished| {
+            finished.labels.iter().chain(finished.values.as_ref().map(|(values, _)| values))
+        });
+        let is_inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+        let mut named = job.files.iter().map(|file| &file.path).chain(results);
+        if let Some(outside) = named.find(|named| !is_inside(named)) {
+            let problem = format!(
+                "names {}, which is not in the folder of the job; take the folder out of results/",
+                outside.display()
+            );
+            return Err(Error::input(&path, problem));
+        }
+        Ok(job)
     }
 
     /// Writes the job into `folder`.

@@ -186,6 +186,28 @@ fn what_was_cut_off_goes_on_and_what_was_stopped_does_not() {
 }
 
 #[test]
+fn a_job_that_names_files_outside_of_its_folder_is_passed_over() {
+    let bench = Bench::new();
+    let jobs = bench.jobs();
+    let name = jobs.add(wish(r#"{"kind":"predict","images":["i2"]}"#)).unwrap().unwrap();
+    let done = over(&jobs, &name);
+    jobs.close();
+    let folder = bench.project.folder().join("results").join(&name);
+    assert!(Job::read(&folder).is_ok());
+    for path in ["../../project.toml", "/etc/hostname", "a/../../../project.toml"] {
+        let mut job = done.clone();
+        job.files[0].path = path.into();
+        job.write(&folder).unwrap();
+        assert!(bench.jobs().file(&name, &job.files[0].name).is_none(), "{path}");
+        let mut job = done.clone();
+        job.finished[0].labels = Some(path.into());
+        job.write(&folder).unwrap();
+        let error = Job::read(&folder).unwrap_err().to_string();
+        assert!(error.contains(path) && error.contains("not in the folder of the job"), "{error}");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_told() {
     let bench = Bench::new();
     let jobs = bench.jobs();

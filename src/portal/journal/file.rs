@@ -304,7 +304,7 @@ impl JournalFile {
     pub(in crate::portal) fn hashes(&self, numbers: &BTreeSet<u64>) -> Result<HashMap<u64, String>> {
         let Some(first) = numbers.first() else { return Ok(HashMap::new()) };
         let text = self.text_from(*first)?;
-        let lines = text.split(|byte| *byte == b'\n').zip(*first.max(&1)..);
+        let lines = text.split(|byte| *byte == b'\n').zip(*first.max(&1)..=u64::MAX);
         let wanted = lines.filter(|(_, number)| numbers.contains(number));
         let hash = |line| Some(parted(std::str::from_utf8(without_return(line)).ok()?)?.1.to_owned());
         Ok(wanted.filter_map(|(line, number)| Some((number, hash(line)?))).collect())

@@ -8,7 +8,7 @@ use ndarray::{Array2, Axis};
 use serde::Deserialize;
 
 use super::pixels::{Named, Pixels};
-use super::{Class, Done, Image, Project, Run};
+use super::{Class, Done, Image, Project, Run, SERVER};
 use crate::files::UnfinishedFile;
 use crate::geometry::{Extent, Window};
 use crate::images::{
@@ -156,6 +156,18 @@ fn labels_of(
 }
 
 impl Project {
+    /// Lays the labels in the file at `path`, an image or stack or what Labkit and ilastik keep, over those of the image `id`. `values` says
+    /// which class each value stands for, such as `0:none,255:cell`; it may be empty. False where this is not known of all values: then
+    /// nothing is done.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a damaged file; [`Error::Mismatch`] for labels of another size, of very many values, for an image that there is
+    /// not, and for `values` that say something else; [`Error::Output`] where the project cannot be written.
+    pub fn lay_over(&self, id: &str, path: &Path, values: &str) -> Result<bool> {
+        let meanings = if values.is_empty() { Meanings::new() } else { meanings(values)? };
+        Ok(self.import(SERVER, id, path, &meanings)?.done.is_some())
+    }
+
     /// Lays the label image or stack in the file at `from` over the labels of an image, where it is known what all its values stand for: by
     /// `meanings`, as numbers of classes, or by the names that the file has, as those of Labkit and ilastik do.
     ///

@@ -9,8 +9,8 @@ use crate::images::{DatasetPlace, Hdf5File, ImageSource};
 const FLAT: &str = "bak";
 const DARK: &str = "drk";
 
-/// What the file `p` holds; `None` where it is laid out otherwise.
-pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Option<Found>> {
+/// What the file `p` holds in the datasets `all`; `None` where these are laid out otherwise.
+pub(super) fn find(p: &str, file: &Hdf5File, _: Option<&str>, all: &[DatasetPlace]) -> Result<Option<Found>> {
     let is_image = |dataset: &&DatasetPlace| {
         // Links would have images twice.
         !dataset.is_linked
@@ -36,7 +36,11 @@ pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Opt
     let read = |datasets: &[&DatasetPlace]| -> Result<Vec<ImageSource>> {
         let mut sources = Vec::new();
         for dataset in datasets {
-            sources.extend(images_of(p, &dataset.place, dataset.shape.len())?);
+            sources.extend(images_of(
+                p,
+                &dataset.place,
+                if dataset.shape.len() == 3 { "ZYX" } else { "YX" },
+            )?);
         }
         Ok(sources)
     };
@@ -47,9 +51,22 @@ pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Opt
     let angles = match (own, range) {
         (Some(own), _) => Some(Angles::new(own, Unit::Degrees)),
         (None, Some(range)) => {
-            // Both ends are there.
-            let step = range / (projections.len() - 1) as f64;
-            Some(Angles::new((0..projections.len()).map(|i| step * i as f64).collect(), Unit::Degrees))
+            // Both ends are there. An image that is missing leaves its number out.
+            let mut places: Vec<u64> = projections
+                .iter()
+                .filter_map(|dataset| numbers(dataset.name()).map(|(last, _)| last))
+                .collect();
+            let said = file.number(group, "nangles").filter(|said| *said >= 2.0 && said.fract() == 0.0);
+            let count = said.unwrap_or(projections.len() as f64);
+            let is_numbered = places.len() == projections.len()
+                && places.windows(2).all(|pair| pair[0] < pair[1])
+                && places.last().is_some_and(|last| (*last as f64) < count);
+            if !is_numbered {
+                places = (0..projections.len() as u64).collect();
+            }
+            let count = if is_numbered { count } else { projections.len() as f64 };
+            let step = range / (count - 1.0);
+            Some(Angles::new(places.into_iter().map(|place| step * place as f64).collect(), Unit::Degrees))
         }
         (None, None) => None,
     };
@@ -61,6 +78,7 @@ pub(super) fn find(p: &str, file: &Hdf5File, all: &[DatasetPlace]) -> Result<Opt
         flat_value: None,
         angles,
         pixel: file.number(group, "pxsize").filter(|size| *size > 0.0).map(|size| 1e-3 * size),
+        notes: Vec::new(),
     }))
 }
 

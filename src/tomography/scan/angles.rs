@@ -21,6 +21,8 @@ pub(super) enum Unit {
     Degrees,
     /// Degrees by custom, as nothing says it.
     Unsaid,
+    /// Something else, which is taken for degrees too.
+    Unknown,
 }
 
 impl Unit {
@@ -28,6 +30,7 @@ impl Unit {
         match text.map(|text| text.trim().to_lowercase()) {
             Some(text) if text.starts_with("rad") => Self::Radians,
             Some(text) if text.starts_with("deg") || text == "\u{b0}" => Self::Degrees,
+            Some(text) if !text.is_empty() => Self::Unknown,
             _ => Self::Unsaid,
         }
     }
@@ -38,7 +41,8 @@ impl Angles {
         Self { values, unit, is_assumed: false }
     }
 
-    /// Those in a text file, in degrees, one on each line; what follows a `#` does not count.
+    /// Those in a text file, in degrees, one at the end of each line; what follows a `#` does not count, nor does a first line without a
+    /// number.
     ///
     /// # Errors
     /// [`Error::Input`] for a file that cannot be read, or holds something else.
@@ -49,10 +53,16 @@ impl Angles {
             Error::input(path, problem)
         })?;
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let lines = lines.enumerate().filter(|(_, line)| !line.is_empty());
+        let angle = |line: &str| -> Option<f64> {
+            line.split([',', ' ', '\t', ';']).next_back().and_then(|word| word.parse().ok())
+        };
+        // The first line of a table may name its columns.
+        let mut head = lines.clone();
+        let names = head.next().is_some_and(|(_, line)| angle(line).is_none()) && head.next().is_some();
         let mut values = Vec::new();
-        for (number, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
-            let angle: Option<f64> =
-                line.split([',', ' ', '\t', ';']).next_back().and_then(|word| word.parse().ok());
+        for (number, line) in lines.skip(names.into()) {
+            let angle = angle(line);
             let problem = || {
                 let line = line.chars().take(40).collect::<String>();
                 format!("line {} is '{line}'; wanted an angle in degrees on each line", number + 1)
@@ -96,18 +106,44 @@ impl Angles {
         }
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let range = values.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least;
+        if count > 1 && range == 0.0 {
+            let problem =
+                format!("all {count} angles are {least}; give the right ones with `angles` or `range`");
+            return Err(Error::input(name, problem));
+        }
         // Many projections within seven degrees are no scan, but within two pi radians they are one.
         let look_like_radians = count >= MANY && (LEAST_RADIANS..=MOST_RADIANS).contains(&range);
+        // As many radians would be tens of turns.
+        let look_like_degrees = count >= MANY && (LEAST_DEGREES..=MOST_DEGREES).contains(&range);
         let in_radians = match unit {
-            Unit::Radians => true,
-            Unit::Degrees | Unit::Unsaid => look_like_radians,
+            Unit::Radians => !look_like_degrees,
+            Unit::Degrees | Unit::Unsaid | Unit::Unknown => look_like_radians,
         };
-        if in_radians && unit != Unit::Radians {
+        if unit == Unit::Unknown {
+            let taken = if in_radians { "radians" } else { "degrees" };
+            notes.push(format!("the unit of the angles is neither degrees nor radians: {taken} are taken"));
+        } else if in_radians && unit != Unit::Radians {
             notes.push(format!(
                 "the angles cover {range:.3}, which is taken for radians, as so many projections within {range:.3} degrees would be no scan"
             ));
+        } else if !in_radians && unit == Unit::Radians {
+            notes.push(format!(
+                "the angles cover {range:.1}, which is taken for degrees, as {range:.1} radians would be {:.0} turns",
+                range / (2.0 * PI)
+            ));
         }
         let factor = if in_radians { 1.0 } else { PI / 180.0 };
+        let degrees = (factor * range).to_degrees();
+        if degrees > MOST_TURNS * 360.0 {
+            let turns = degrees / 360.0;
+            notes.push(format!(
+                "the angles cover {degrees:.0} degrees, which are {turns:.0} turns: if they are in another unit, give the right ones with `angles` or `range`"
+            ));
+        } else if count >= MANY && degrees < FEW_DEGREES {
+            notes.push(format!(
+                "the angles cover {degrees:.1} degrees only, so that slices are blurred along one direction: if they are in another unit, give the right ones with `angles` or `range`"
+            ));
+        }
         Ok(values.into_iter().map(|angle| factor * angle).collect())
     }
 }
@@ -120,6 +156,13 @@ const MOST_ANGLES: usize = 1 << 20;
 const MANY: usize = 30;
 const LEAST_RADIANS: f64 = PI / 3.0;
 const MOST_RADIANS: f64 = 2.0 * PI + 0.1;
+/// The same of degrees, where a file says radians.
+const LEAST_DEGREES: f64 = 60.0;
+const MOST_DEGREES: f64 = 366.0;
+/// More turns than a scan that is reconstructed as a whole has.
+const MOST_TURNS: f64 = 10.0;
+/// Fewer degrees than a scan of all directions has.
+const FEW_DEGREES: f64 = 120.0;
 
 /// `count` angles in radians, evenly over `range` degrees, without its end.
 ///
@@ -151,6 +194,18 @@ mod tests {
         // A wrong unit is found.
         assert_eq!(of(&radians, Unit::Degrees, &mut notes), radians);
         assert_eq!(notes.len(), 1);
+        assert_eq!(of(&degrees, Unit::Radians, &mut notes), radians);
+        assert!(notes[1].contains("taken for degrees"), "{notes:?}");
+        assert_eq!(of(&degrees, Unit::of(Some("gon")), &mut notes), radians);
+        assert!(notes[2].contains("neither degrees nor radians"), "{notes:?}");
+        // Thousandths of degrees, and turns.
+        for (factor, wanted) in [(1000.0, "497 turns"), (1.0 / 360.0, "0.5 degrees only")] {
+            let other: Vec<f64> = degrees.iter().map(|angle| factor * angle).collect();
+            of(&other, Unit::Degrees, &mut notes);
+            assert!(notes.last().unwrap().contains(wanted), "{notes:?}");
+        }
+        let error = Angles::new(vec![5.0; 40], Unit::Degrees).in_radians("it", 40, &mut notes).unwrap_err();
+        assert!(error.to_string().contains("all 40 angles are 5"), "{error}");
         assert!(Angles::new(degrees, Unit::Degrees).in_radians("it", 181, &mut notes).is_err());
         assert!(Angles::new(vec![f64::NAN], Unit::Degrees).in_radians("it", 1, &mut notes).is_err());
     }
@@ -164,7 +219,8 @@ mod tests {
             Angles::read(path.to_str().unwrap())
         };
         assert_eq!(read("# degrees\n0\n0.5\n\n1 # one\n3, 1.5\n").unwrap().values, [0.0, 0.5, 1.0, 1.5]);
-        for damaged in ["a", "1\ninf", "1\n2 x"] {
+        assert_eq!(read("number,angle\n1,0\n2,0.5\n").unwrap().values, [0.0, 0.5]);
+        for damaged in ["a", "1\ninf", "1\n2 x", "a\nb\n1"] {
             assert!(read(damaged).unwrap_err().to_string().contains("wanted an angle"));
         }
     }

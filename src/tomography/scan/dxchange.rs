@@ -1,58 +1,125 @@
 //! DXchange (De Carlo et al., Journal of Synchrotron Radiation 21, 1224, 2014): `/exchange/data` and its neighbours.
 
 use super::angles::{Angles, Unit};
-use super::{Found, images_of};
-use crate::error::Result;
+use super::{Found, images_of, pixel};
+use crate::error::{Error, Result};
 use crate::images::{DatasetPlace, Hdf5File};
 
-const DATA: &str = "/exchange/data";
-const THETA: &str = "/exchange/theta";
-const FLATS: &str = "/exchange/data_white";
-const DARKS: &str = "/exchange/data_dark";
+/// The groups that hold raw data, of which the first one that is there is taken; others hold what was made of it.
+const GROUPS: [&str; 4] = ["/exchange", "/exchange_0", "/exchange_1", "/exchange1"];
 const ONE_FLAT: &str = "/process/acquisition/flat_fields/flat_field_value";
 const ROTATION: &str = "/process/acquisition/rotation";
-const PIXELS: [&str; 3] = [
+/// The size of a pixel in the plane of the object, in micrometres unless it says otherwise.
+const RESOLUTIONS: [&str; 2] = [
     "/measurement/instrument/detection_system/objective/resolution",
-    "/measurement/instrument/detector/pixel_size",
     "/measurement/instrument/detector/actual_pixel_size_x",
 ];
+/// That of the detector itself.
+const PIXEL: &str = "/measurement/instrument/detector/pixel_size";
+const MAGNIFICATION: &str = "/measurement/instrument/detection_system/objective/magnification";
 
-/// What the file `p` holds; `None` where it is laid out otherwise.
-pub(super) fn find(p: &str, file: &Hdf5File, _: &[DatasetPlace]) -> Result<Option<Found>> {
-    let at = |place: &str| file.dataset(place);
-    let Some(data) = at(DATA).filter(|data| data.shape.len() == 3) else { return Ok(None) };
-    let frames = |place: &str| match at(place) {
-        Some(frames) if (2..=3).contains(&frames.shape.len()) && !frames.shape.contains(&0) => {
-            images_of(p, place, frames.shape.len())
-        }
-        _ => Ok(Vec::new()),
+/// What the file `p` holds, or its group `within`; `None` where it is laid out otherwise.
+pub(super) fn find(
+    p: &str,
+    file: &Hdf5File,
+    within: Option<&str>,
+    _: &[DatasetPlace],
+) -> Result<Option<Found>> {
+    let named = within.filter(|group| group.contains("exchange"));
+    let groups = named.map_or(GROUPS.to_vec(), |group| vec![group]);
+    if within.is_some() != named.is_some() {
+        return Ok(None);
+    }
+    let data = groups.into_iter().find_map(|group| Some((group, file.dataset(&format!("{group}/data"))?)));
+    let Some((group, data)) = data else { return Ok(None) };
+    let &[first, second, third] = data.shape.as_slice() else {
+        let axes = data.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+        let problem = format!("{} is {axes}; wanted three axes: angle, row and column", data.place);
+        return Err(Error::input(p, problem));
     };
-    let (flats, darks) = (frames(FLATS)?, frames(DARKS)?);
+    let mut notes = Vec::new();
+    let theta = file.numbers(&format!("{group}/theta"))?.filter(|values| !values.is_empty());
+    let axis = match theta.as_ref().map(Vec::len) {
+        Some(count) if count != first && (count == second) != (count == third) => {
+            let place = if count == second { "second" } else { "third" };
+            notes.push(format!("{} has its {count} projections along the {place} axis", data.place));
+            if count == second { 1 } else { 2 }
+        }
+        _ => 0,
+    };
+    let size = without(&data.shape, axis);
+    let mut frames = |name: &str| {
+        let place = format!("{group}/{name}");
+        match file.dataset(&place) {
+            Some(frames) if !frames.shape.contains(&0) && frames.shape.len() == 2 => {
+                images_of(p, &place, "YX")
+            }
+            Some(frames) if !frames.shape.contains(&0) && frames.shape.len() == 3 => {
+                // As the projections lie, or one after the other.
+                let is_alike = without(&frames.shape, axis) == size;
+                images_of(p, &place, AXES[if is_alike { axis } else { 0 }])
+            }
+            Some(_) => {
+                notes.push(format!("{place} holds no images and is passed over"));
+                Ok(Vec::new())
+            }
+            None => Ok(Vec::new()),
+        }
+    };
+    let (flats, darks) = (frames("data_white")?, frames("data_dark")?);
     let flat_value = match flats.is_empty() {
         true => file.numbers(ONE_FLAT)?.and_then(|values| values.first().map(|value| *value as f32)),
         false => None,
     };
-    let pixel = PIXELS.iter().find_map(|place| {
-        let size = file.numbers(place).ok()??.first().copied().filter(|size| *size > 0.0)?;
-        let unit = file.text(place, "units")?;
-        Some(size * metres(&unit)?)
-    });
     Ok(Some(Found {
         layout: "DXchange",
-        projections: images_of(p, DATA, 3)?,
+        projections: images_of(p, &data.place, AXES[axis])?,
         flats,
         darks,
         flat_value,
-        angles: Some(angles(file, data.shape[0])?),
-        pixel,
+        angles: Some(match theta {
+            Some(values) => {
+                let unit = file.text(&format!("{group}/theta"), "units");
+                Angles::new(values, Unit::of(unit.as_deref()))
+            }
+            None => by_steps(file, data.shape[axis])?,
+        }),
+        pixel: pixel(file, &mut notes),
+        notes,
     }))
 }
 
-fn angles(file: &Hdf5File, count: usize) -> Result<Angles> {
-    if let Some(values) = file.numbers(THETA)?.filter(|values| !values.is_empty()) {
-        let unit = file.text(THETA, "units");
-        return Ok(Angles::new(values, Unit::of(unit.as_deref())));
+/// What the axes are where projections lie along the first, the second or the third one.
+const AXES: [&str; 3] = ["ZYX", "YZX", "YXZ"];
+
+/// The lengths of the other axes.
+fn without(shape: &[usize], axis: usize) -> Vec<usize> {
+    shape.iter().enumerate().filter(|(place, _)| *place != axis).map(|(_, length)| *length).collect()
+}
+
+/// How wide a pixel is in the plane of the object, in metres.
+fn pixel(file: &Hdf5File, notes: &mut Vec<String>) -> Option<f64> {
+    if let Some(size) = RESOLUTIONS.iter().find_map(|place| pixel::size(file, place, "um")) {
+        return Some(size);
     }
+    let size = pixel::number(file, PIXEL)?;
+    let said = file.text(PIXEL, "units").is_some_and(|unit| !unit.trim().is_empty());
+    let unit = if said { "" } else { pixel::likely_unit(size).unwrap_or("") };
+    let found = pixel::size(file, PIXEL, unit).zip(pixel::magnification(file, MAGNIFICATION));
+    match found {
+        None => notes.push(format!(
+            "how large a pixel is cannot be told from {PIXEL} ({size}), as its unit or the magnification is missing or none: `pixel_size` says it"
+        )),
+        Some(_) if !said => notes.push(format!(
+            "{PIXEL} ({size}) has no unit and is taken for {unit}: `pixel_size` says otherwise"
+        )),
+        Some(_) => {}
+    }
+    found.map(|(size, magnification)| size / magnification)
+}
+
+/// Angles by where the rotation starts and how far it goes from one projection to the next.
+fn by_steps(file: &Hdf5File, count: usize) -> Result<Angles> {
     let number = |name: &str| {
         let found = file.numbers(&format!("{ROTATION}/{name}"))?;
         Ok::<_, crate::Error>(found.and_then(|values| values.first().copied()))
@@ -66,16 +133,4 @@ fn angles(file: &Hdf5File, count: usize) -> Result<Angles> {
         }
         None => Angles::assumed(count),
     })
-}
-
-/// How many metres one of `unit` is.
-pub(super) fn metres(unit: &str) -> Option<f64> {
-    match unit.trim() {
-        "m" | "meter" | "meters" | "metre" => Some(1.0),
-        "cm" => Some(1e-2),
-        "mm" | "millimeter" | "millimeters" | "millimetre" => Some(1e-3),
-        "um" | "\u{b5}m" | "\u{3bc}m" | "micron" | "microns" | "micrometer" | "micrometers" => Some(1e-6),
-        "nm" => Some(1e-9),
-        _ => None,
-    }
 }

@@ -1,14 +1,18 @@
 //! Scans in files: projections at angles, with images of the beam alone and of darkness.
 //!
 //! - `dxchange`, `nxtomo`, `als`: the layouts of HDF5 files of synchrotrons. `stack`: projections in any image files, with angles
-//!   beside them. `angles`: the angles of all of these.
+//!   beside them. `angles`, `pixel`: the angles of all of these, and how large a pixel is.
 
 mod als;
 mod angles;
 mod dxchange;
 mod nxtomo;
+mod pixel;
 mod raw;
 mod stack;
+
+#[cfg(test)]
+mod tests;
 
 pub use raw::RawScan;
 
@@ -19,6 +23,7 @@ use ndarray::{Array3, Axis};
 
 use crate::error::{Error, Result};
 use crate::geometry::Window;
+use crate::images::units::{MICROMETRE, factor, sign};
 use crate::images::{Discovery, Hdf5File, ImageSource, Slices, Volume, VoxelSize, check_other};
 
 /// What a scan is taken from, where its file does not say it, or not rightly.
@@ -60,27 +65,40 @@ struct Found {
     darks: Vec<ImageSource>,
     flat_value: Option<f32>,
     angles: Option<angles::Angles>,
-    /// In metres.
+    /// How wide a pixel is in the plane of the object, in metres.
     pixel: Option<f64>,
+    /// What people are to know.
+    notes: Vec<String>,
 }
 
 impl Scan {
-    /// The scan in the file, folder or pattern `p`: HDF5 as DXchange, NXtomo or the beamline 8.3.2 of the ALS lay it out, or images in
-    /// any files.
+    /// The scan in the file, folder or pattern `p`: HDF5 as DXchange, NXtomo or the beamline 8.3.2 of the ALS lay it out, also the group of
+    /// it that stands behind a colon, or images in any files.
     ///
     /// # Errors
     /// [`Error::Input`] for what cannot be read, [`Error::Mismatch`] for angles or frames that do not fit the projections,
     /// [`Error::Setting`] where angles are missing.
     pub fn open(p: &str, files: &ScanFiles) -> Result<Self> {
-        let hdf5 = match Path::new(p).is_file() {
-            true => Hdf5File::open(Path::new(p))?,
+        let (path, within) = match p.rsplit_once(":/") {
+            Some((path, group)) if Path::new(path).is_file() => (path, Some(format!("/{group}"))),
+            _ => (p, None),
+        };
+        let within = within.as_deref().map(|group| group.trim_end_matches('/'));
+        let hdf5 = match Path::new(path).is_file() {
+            true => Hdf5File::open(Path::new(path))?,
             false => None,
         };
         let found = match &hdf5 {
             Some(file) => {
-                let all = file.datasets()?;
+                let mut all = file.datasets()?;
+                if let Some(group) = within {
+                    all.retain(|dataset| {
+                        dataset.place.strip_prefix(group).is_some_and(|rest| rest.starts_with('/'))
+                    });
+                }
                 let layouts = [dxchange::find, nxtomo::find, als::find];
-                let found = layouts.iter().find_map(|find| find(p, file, &all).transpose()).transpose()?;
+                let found = layouts.iter().find_map(|find| find(path, file, within, &all).transpose());
+                let found = found.transpose()?;
                 match found {
                     Some(found) => found,
                     None => stack::find(p)?,
@@ -92,7 +110,7 @@ impl Scan {
     }
 
     fn of(p: &str, found: Found, files: &ScanFiles) -> Result<Self> {
-        let mut notes = Vec::new();
+        let mut notes = found.notes;
         let projections = Slices::new(p, found.projections)?;
         let count = projections.extent().z;
         let given = files.angles.as_deref().map(angles::Angles::read).transpose()?;
@@ -124,9 +142,8 @@ impl Scan {
         };
         let flats = frames(&files.flats, found.flats, "flat fields")?;
         let darks = frames(&files.darks, found.darks, "dark fields")?;
-        let metres =
-            |size: f64| VoxelSize { z: 1e6 * size, y: 1e6 * size, x: 1e6 * size, unit: "\u{b5}m".into() };
-        let voxel_size = found.pixel.map(metres).or_else(|| projections.voxel_size().cloned());
+        let voxel_size = found.pixel.map(|metres| square(1e6 * metres));
+        let voxel_size = voxel_size.or_else(|| projections.voxel_size().cloned());
         Ok(Self {
             name: p.to_owned(),
             layout: found.layout,
@@ -172,14 +189,33 @@ impl Scan {
         (extent.y, extent.x)
     }
 
-    /// How large a pixel of the detector is, where the file says so.
+    /// How large a pixel of the detector is in the plane of the object, where that is known.
     pub fn voxel_size(&self) -> Option<&VoxelSize> {
         self.voxel_size.as_ref()
     }
 
+    /// How wide a pixel is, in centimetres, where that is known.
+    pub fn centimetres(&self) -> Option<f64> {
+        let size = self.voxel_size.as_ref()?;
+        Some(size.x * factor(sign(&size.unit), "cm")?)
+    }
+
+    /// The same scan, of square pixels so many `micrometres` wide, whatever its file says.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what is no width.
+    pub fn with_pixel_size(self, micrometres: f64) -> Result<Self> {
+        if !(micrometres.is_finite() && micrometres > 0.0) {
+            return Err(Error::setting("pixel_size", micrometres, "it must be a number above 0"));
+        }
+        Ok(Self { voxel_size: Some(square(micrometres)), ..self })
+    }
+
     /// How many images there are of the beam alone, and of darkness.
     pub fn frames(&self) -> (usize, usize) {
-        let count = |frames: &Option<Slices>| frames.as_ref().map_or(0, |frames| frames.extent().z);
+        let count = |frames: &Option<Slices>| {
+            frames.as_ref().map_or(0, |frames| frames.extent().z * frames.channels())
+        };
         (count(&self.flats), count(&self.darks))
     }
 
@@ -217,7 +253,7 @@ impl Scan {
     /// # Errors
     /// As [`Volume::read`].
     pub fn flats(&self, rows: Range<usize>) -> Result<Option<Array3<f32>>> {
-        self.flats.as_ref().map(|flats| all_rows(flats, rows)).transpose()
+        self.flats.as_ref().map(|flats| all_frames(flats, rows)).transpose()
     }
 
     /// Raw numbers of some rows of all images without the beam, `[image][row][column]`; `None` where there are none.
@@ -225,8 +261,12 @@ impl Scan {
     /// # Errors
     /// As [`Volume::read`].
     pub fn darks(&self, rows: Range<usize>) -> Result<Option<Array3<f32>>> {
-        self.darks.as_ref().map(|darks| all_rows(darks, rows)).transpose()
+        self.darks.as_ref().map(|darks| all_frames(darks, rows)).transpose()
     }
+}
+
+fn square(micrometres: f64) -> VoxelSize {
+    VoxelSize { z: micrometres, y: micrometres, x: micrometres, unit: MICROMETRE.into() }
 }
 
 fn all_rows(volume: &Slices, rows: Range<usize>) -> Result<Array3<f32>> {
@@ -243,11 +283,21 @@ fn all_rows(volume: &Slices, rows: Range<usize>) -> Result<Array3<f32>> {
     volume.read(window).map(|numbers| numbers.index_axis_move(Axis(0), 0))
 }
 
-/// The images of the dataset at `place` in the HDF5 file `p`: one for each index of its first axis.
+/// The same of flat or dark fields, of which three or four in a TIFF file are taken for the channels of one image by programs that write
+/// them: each channel is an image.
+fn all_frames(frames: &Slices, rows: Range<usize>) -> Result<Array3<f32>> {
+    let extent = frames.extent();
+    let found = frames.read(Window::new(0..extent.z, rows, 0..extent.x))?;
+    let (channels, count, height, width) = found.dim();
+    found
+        .into_shape_with_order((channels * count, height, width))
+        .map_err(|_| Error::Mismatch(format!("{} cannot be read as single images", frames.name())))
+}
+
+/// The images of the dataset at `place` in the HDF5 file `p`, whose `axes` are Y, X and, for several images, Z.
 ///
 /// # Errors
 /// As [`Discovery::discover`].
-fn images_of(p: &str, place: &str, axes: usize) -> Result<Vec<ImageSource>> {
-    let axes = if axes == 3 { "ZYX" } else { "YX" };
+fn images_of(p: &str, place: &str, axes: &str) -> Result<Vec<ImageSource>> {
     Discovery::new(Some(axes.into()), None, false).discover(&format!("{p}:{place}"))
 }

@@ -14,5 +14,6 @@ pub(super) fn find(p: &str) -> Result<Found> {
         flat_value: None,
         angles: None,
         pixel: None,
+        notes: Vec::new(),
     })
 }

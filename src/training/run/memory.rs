@@ -73,8 +73,8 @@ impl MemoryUse {
         // Steps go on being made ready while the network is judged and shown.
         let steps = steps_bytes(architecture, task, Shape { batch: pieces, ..shape });
         let waiting = sets + MODELS * parameter_bytes(architecture) + steps;
-        let tile = judge.shapes().into_iter().map(|shape| shape.extent.pixels()).max().unwrap_or(0);
-        let judged = judging_bytes(largest, tile, architecture);
+        let tile = judge.shapes().into_iter().map(|shape| shape.extent).max_by_key(Extent::pixels);
+        let judged = judging_bytes(largest, tile.unwrap_or(Extent::plane(0, 0)), architecture);
         let previewed = preview::bytes(judging.len(), whole);
         run.images = run.images.max(waiting + judged.max(previewed).saturating_add(judging.reading_bytes()));
         Ok(run)
@@ -105,11 +105,20 @@ pub fn image_bytes(architecture: &Architecture, task: &Task, extent: Extent) -> 
     4 * extent.pixels() as u64 * (architecture.inputs + targets) as u64
 }
 
-/// Of judging by one image in tiles of `tile` pixels: the tile as a batch with its targets and its outputs, the result for
-/// the image, and values in the units of the targets.
-fn judging_bytes(item: &Item, tile: usize, architecture: &Architecture) -> u64 {
-    let pixels = item.extent().pixels();
+/// Of judging by one image in tiles of `tile`: the tile as a batch with its targets and its outputs, the result for
+/// the image, and values in the units of the targets. Of a volume, a tile is there as it was read too, classes are found for a tile, and
+/// values for the slices that it keeps, beside their targets.
+fn judging_bytes(item: &Item, tile: Extent, architecture: &Architecture) -> u64 {
+    let (pixels, tile, slices) = (item.extent().pixels(), tile.pixels(), tile.z);
     let (inputs, outputs) = (architecture.inputs, architecture.outputs);
+    if item.is_volume() {
+        let slab = slices * item.extent().y * item.extent().x;
+        let (targets, results) = match item.target_channels() {
+            None => (1, 2 * tile),
+            Some(_) => (outputs, 2 * outputs * (tile + slab)),
+        };
+        return 4 * (tile * (2 * (inputs + targets) + outputs + 1) + results) as u64;
+    }
     let (targets, result) = match item.target_channels() {
         None => (1, 1),
         Some(_) => (outputs, 2 * outputs),

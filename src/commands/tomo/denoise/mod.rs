@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use log::info;
+use log::{info, warn};
 
 use self::plan::Plan;
 use super::reconstruct::{ReconstructionArguments, numbered, shares_of};
@@ -27,6 +27,9 @@ use crate::inference::{Cutting, Ensemble, Halo, Procedure, Request, Wishes};
 use crate::network::Model;
 use crate::tomography::{Scan, ScanWishes, reconstruct_scan};
 use crate::{Error, Result};
+
+/// With no more projections than one for so many columns, most of what is wrong with a slice is what they leave out.
+const COLUMNS_OF_FEW: usize = 4;
 
 /// Arguments of `tomo denoise`.
 #[derive(Debug, Args)]
@@ -79,7 +82,7 @@ pub fn run(arguments: &DenoiseArguments) -> Result<()> {
         })?,
         None => arguments.split,
     };
-    let scan = arguments.scan.open()?;
+    let scan = arguments.how.open(&arguments.scan)?;
     let count = scan.angles().len();
     if !(2..=count / 2).contains(&split) {
         let wanted = format!("wanted from 2 shares to {}, of at least two projections each", count / 2);
@@ -87,6 +90,12 @@ pub fn run(arguments: &DenoiseArguments) -> Result<()> {
     }
     if out.exists() {
         return Err(Error::output(out, "it is there already; name another file with `out`, or move it away"));
+    }
+    let columns = scan.size().1;
+    if COLUMNS_OF_FEW * count <= columns {
+        warn!(
+            "{count} projections of {columns} columns leave streaks, which are no noise and stay: with many projections of one sample, `train denoise --images FEW --targets MANY` learns to take them away too"
+        );
     }
     let work = arguments.work.clone().unwrap_or_else(|| work_folder(out));
     let device = arguments.device.choose()?;
@@ -135,7 +144,7 @@ pub fn run(arguments: &DenoiseArguments) -> Result<()> {
         return Err(failure.error);
     }
     timings.add("denoising", clock);
-    let text = report::write(&work, &scan, &plan, &shares, out, &timings)?;
+    let text = report::write(&work, &scan, &plan, &shares, out, arguments.how.unit(&scan), &timings)?;
     // Of an earlier run that was killed while it wrote a small file; nothing is gone on with any more.
     remove_unfinished(&work);
     console::line(text.trim_end());
@@ -184,7 +193,8 @@ fn reconstruct(
         let size = share.reconstructor.size();
         let slices = wishes.rows.len();
         info!(
-            "{split} reconstructions of {slices} slices of {size} x {size} pixels from {} projections each, centre {centre:.2}",
+            "{split} reconstructions of {slices} slices of {size} x {size} pixels in {} from {} projections each, centre {centre:.2}",
+            arguments.how.unit(scan),
             share.projections.len()
         );
     }

@@ -66,7 +66,7 @@ impl Sums {
     }
 }
 
-/// Writes `report.txt`, `report.json` and `picture.png` into the folder of the work, and gives back the text.
+/// Writes `report.txt`, `report.json` and `picture.png` into the folder of the work, and gives back the text; `unit` is that of the slices.
 ///
 /// # Errors
 /// Those of reading the volumes and writing the files.
@@ -76,6 +76,7 @@ pub(super) fn write(
     plan: &Plan,
     shares: &[PathBuf],
     out: &Path,
+    unit: &str,
     timings: &Timings,
 ) -> Result<String> {
     let open = |path: &Path| open_volume(&path.display().to_string());
@@ -121,7 +122,7 @@ pub(super) fn write(
     ];
     for (name, value) in lines {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "  {value:.4e}  {name}");
+        let _ = writeln!(text, "  {value:.4e} {unit}  {name}");
     }
     text += "More is taken away than there is noise where the network smooths what is there, and less where noise is left.\n";
     for (step, seconds) in &timings.0 {
@@ -136,6 +137,7 @@ pub(super) fn write(
         "minutes": plan.minutes(),
         "slices": extent.z,
         "size": [extent.y, extent.x],
+        "unit": unit,
         "noise": noise,
         "removed": removed,
         "deviation": left,

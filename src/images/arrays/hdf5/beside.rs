@@ -87,6 +87,11 @@ impl Hdf5File {
         Some(DatasetPlace { place: place.to_owned(), shape, is_linked })
     }
 
+    /// Whether there is a dataset at `place`, of whatever kind.
+    pub(crate) fn holds(&self, place: &str) -> bool {
+        self.stored(place).is_some()
+    }
+
     /// The dataset at `place`, and whether links lead there.
     fn stored(&self, place: &str) -> Option<(Dataset, bool)> {
         match self.0.at(place).ok()?? {

@@ -236,4 +236,8 @@ impl StoredArray for Chunked {
     fn stored(&self, part: &[Range<usize>]) -> Option<StoredBlock> {
         self.chunk_at(part).map(|chunk| StoredBlock { bytes: chunk.bytes, modified: None })
     }
+
+    fn is_never_stored(&self, block: &[Range<usize>]) -> bool {
+        self.chunk_at(block).is_none()
+    }
 }

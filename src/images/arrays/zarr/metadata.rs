@@ -20,6 +20,8 @@ use crate::images::source::{SampleKind, SampleType};
 /// The longest file of metadata that is read. Those of arrays have a few thousand bytes; where a group repeats what its members
 /// say they are longer.
 const MOST_JSON_BYTES: u64 = 2 << 20;
+/// The most objects in such a file, each of which takes some hundred bytes however short it is. Those of metadata are longer than this allows.
+const MOST_OBJECTS: usize = 1 << 16;
 /// The most axes that an array may have; there is no letter for more.
 const MOST_AXES: usize = 8;
 
@@ -158,6 +160,12 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         );
         Error::input(path, problem)
     })?;
+    if text.bytes().filter(|byte| *byte == b'{').count() > MOST_OBJECTS {
+        let problem = format!(
+            "describes more than {MOST_OBJECTS} things, which no metadata of an array do; export it again"
+        );
+        return Err(Error::input(path, problem));
+    }
     let read = serde_json::from_str(&text);
     read.map(Some).map_err(|error| {
         let problem = format!("does not say how an array is stored ({error}); copy or export it again");

@@ -145,7 +145,7 @@ impl ZarrFile {
 
     /// Writes a file of JSON inside the unfinished folder.
     fn write_json(&self, place: &str, json: &Value) -> Result<()> {
-        self.write(&self.unfinished.join(place), format!("{json:#}\n").as_bytes())
+        self.write(&self.unfinished.join(place), json_text(json).as_bytes())
     }
 
     fn write(&self, file: &Path, bytes: &[u8]) -> Result<()> {
@@ -209,10 +209,10 @@ impl ZarrFile {
         shared::take_back(&self.stack.path).map_err(|error| self.failed(error))?;
         for (place, json) in self.groups().into_iter().chain(self.arrays()) {
             // Of programs that find nothing here at the same time all write the same.
-            match read_json(&self.unfinished.join(&place)) {
+            match holds(&self.unfinished.join(&place), &json) {
                 None => self.write_json(&place, &json)?,
-                Some(found) if found == json => {}
-                Some(_) => {
+                Some(true) => {}
+                Some(false) => {
                     return Err(Error::output(&self.stack.path, shared::taken(&self.unfinished)));
                 }
             }
@@ -233,7 +233,7 @@ impl ZarrFile {
     /// groups.
     fn check_unfinished(&self) -> Result<()> {
         for (place, json) in self.arrays() {
-            if read_json(&self.unfinished.join(place)) != Some(json) {
+            if holds(&self.unfinished.join(place), &json) != Some(true) {
                 return Err(self.not_there());
             }
         }
@@ -465,11 +465,17 @@ fn replaced(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.replaced"))
 }
 
-/// What a file of JSON holds, where there is one and it is no larger than those of Zarr are.
-fn read_json(file: &Path) -> Option<Value> {
-    const MOST_BYTES: u64 = 16 << 20;
-    let text = read_text(file, MOST_BYTES).ok()??;
-    serde_json::from_str(&text).ok()
+/// JSON as the files of a folder have it.
+fn json_text(json: &Value) -> String {
+    format!("{json:#}\n")
+}
+
+/// Whether a file holds `json`, as [`json_text`] writes it; `None` where there is no file that can be read. What it holds else is not
+/// taken apart, which might take many times the memory of its text.
+fn holds(file: &Path, json: &Value) -> Option<bool> {
+    let wanted = json_text(json);
+    let found = read_text(file, wanted.len() as u64).ok()?;
+    Some(found.is_some_and(|found| found == wanted))
 }
 
 /// Whether the folder at `path` is one of Zarr, or an empty one.

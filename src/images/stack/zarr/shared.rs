@@ -9,9 +9,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{read_json, remove, replaced};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{remove, replaced};
 use crate::error::{Error, Result};
-use crate::files::{remove_unfinished, unfinished_name, write_bytes_atomic};
+use crate::files::{read_text, remove_unfinished, unfinished_name, write_bytes_atomic};
 
 /// The key of the attributes under which stands what made a folder.
 pub(super) const MADE_BY: &str = "msd_gpu";
@@ -129,10 +132,36 @@ impl SharedStack {
 
 /// What the folder is a result of, as its group says; `None` where there is none, or it does not say so.
 pub(super) fn work_of(folder: &Path) -> Option<String> {
-    let read = |name: &str| read_json(&folder.join(name));
-    let attributes =
-        read("zarr.json").map(|group| group["attributes"].clone()).or_else(|| read(".zattrs"))?;
-    attributes[MADE_BY][WORK].as_str().map(str::to_owned)
+    read_json::<Group>(&folder.join("zarr.json"))
+        .map(|group| group.attributes)
+        .or_else(|| read_json(&folder.join(".zattrs")))?
+        .made_by?
+        .work
+}
+
+/// A group, as far as it says what it is a result of.
+#[derive(Deserialize)]
+struct Group {
+    #[serde(default)]
+    attributes: Attributes,
+}
+
+#[derive(Default, Deserialize)]
+struct Attributes {
+    #[serde(rename = "msd_gpu")]
+    made_by: Option<MadeBy>,
+}
+
+#[derive(Deserialize)]
+struct MadeBy {
+    work: Option<String>,
+}
+
+/// What a file of JSON holds, where there is one and it is no larger than those of Zarr are.
+fn read_json<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    const MOST_BYTES: u64 = 16 << 20;
+    let text = read_text(file, MOST_BYTES).ok()??;
+    serde_json::from_str(&text).ok()
 }
 
 /// Whether all of the stack that is called `path` is there as a result of `work`, and has its name or is about to get it.

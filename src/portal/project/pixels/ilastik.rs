@@ -110,6 +110,11 @@ fn add_block(
         let found = format!("at least {} x {} pixels in {} slices", x.end, y.end, slices.end);
         return Err(other_size(image, &found));
     }
+    // A few bytes may stand for very many numbers along axes that images do not have.
+    let sides = [image.slices, image.height, image.width];
+    if count > sides.iter().fold(1, |pixels: u64, side| pixels.saturating_mul(*side as u64)) {
+        return Err(failed("has more numbers than the image has pixels"));
+    }
     let numbers = file.numbers_up_to(place, MOST_NUMBERS)?.ok_or_else(|| failed("holds no numbers"))?;
     for (index, value) in numbers.into_iter().enumerate().filter(|(_, value)| *value != 0.0) {
         if !(1.0..=254.0).contains(&value) {
