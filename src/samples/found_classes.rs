@@ -16,8 +16,7 @@ use crate::geometry::Window;
 use crate::images::{ImageCache, ImageSource, page_size};
 
 /// What is done with the name, the values and the weights of a label image.
-pub(super) type Visit<'a> =
-    dyn FnMut(&str, &mut Array2<i64>, Option<&Array2<f32>>) -> Result<()> + Send + 'a;
+pub(super) type Visit<'a> = dyn FnMut(&str, &mut Array2<i64>, Option<&Array2<f32>>) -> Result<()> + Send + 'a;
 
 /// Label images, one after the other.
 pub(super) trait LabelImages {

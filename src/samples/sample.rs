@@ -297,3 +297,34 @@ impl Sample {
         Cow::Owned(target)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::samples::LabelMapping;
+
+    #[test]
+    fn what_counts_of_label_values_is_what_counts_of_their_classes() {
+        let mapping = LabelMapping { values: vec![3, 5], ignored: Some(9) };
+        let all = array![[3_i64, 5], [5, 3]];
+        let labels = [
+            all.clone(),
+            array![[3, NO_LABEL], [5, 3]],
+            array![[9, 3], [3, 3]],
+            array![[9, NO_LABEL], [9, 9]],
+        ];
+        let weights = [None, Some(array![[0.0_f32, 2.0], [1.0, 1.0]]), Some(Array2::zeros((2, 2)))];
+        let mut found = Vec::new();
+        for labels in &labels {
+            let classes = Target::Classes(mapping.encode("l.tif", labels).unwrap());
+            for weights in weights.iter().map(Option::as_ref) {
+                let counting = Counting::of_labels(labels, weights, mapping.ignored);
+                assert_eq!(counting, Counting::of(&classes, weights), "{labels:?} {weights:?}");
+                found.push(counting);
+            }
+        }
+        assert!([Counting::Nothing, Counting::Some, Counting::All].iter().all(|one| found.contains(one)));
+    }
+}

@@ -19,8 +19,8 @@ use crate::error::{Error, Result, counted_channels};
 use crate::geometry::Footprint;
 use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
 use crate::samples::{
-    BlindSpots, ClassRows, ClassTotals, Classes, CoarseNoise, Dataset, Fingerprint, Interpolation, Item, Labelled, Measurements,
-    Stamp, correlated_noise,
+    BlindSpots, ClassRows, ClassTotals, Classes, CoarseNoise, Dataset, Fingerprint, Interpolation, Item,
+    Labelled, Measurements, Stamp, correlated_noise,
 };
 
 /// What the sets are called among what was measured.
@@ -317,7 +317,8 @@ impl Prepared {
         if is_new && fits_mixing && settings.mixing_start == MixingStart::Fitted {
             start::fit_mixing(&mut model, &training, seen.as_mut().and_then(SeenLabels::take_chosen))?;
         }
-        let favours = [settings.favour_rare, settings.favour_labelled].iter().flatten().any(|share| *share > 0.0);
+        let favours =
+            [settings.favour_rare, settings.favour_labelled].iter().flatten().any(|share| *share > 0.0);
         let rows = seen.filter(|_| favours).and_then(SeenLabels::rows);
         let blind_spots = settings.blind_spots(inputs);
         let coarse_noise = coarse_noise(&model);

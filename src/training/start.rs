@@ -45,11 +45,7 @@ struct Known {
 ///
 /// # Errors
 /// What comes of reading the images, and of a lack of memory.
-pub(super) fn fit_mixing(
-    model: &mut Model,
-    training: &Dataset,
-    chosen: Option<ChosenPixels>,
-) -> Result<()> {
+pub(super) fn fit_mixing(model: &mut Model, training: &Dataset, chosen: Option<ChosenPixels>) -> Result<()> {
     let architecture = &model.architecture;
     let channels = architecture.channels();
     if architecture.is_of_volumes() || channels > MOST_CHANNELS {
