@@ -80,7 +80,7 @@ fn labels_of_rare_classes_are_not_read_once_more_to_favour_them() {
     });
     let train = format!("train segment --images a.tif --targets labels.tif {USUAL}");
     let (found, said) = passes(&bench, PAGES, &format!("{train} --out rare"));
-    assert!(said.contains("`favour_rare`"), "{said}");
+    assert!(said.contains("--favour-rare 0.5"), "{said}");
     assert_eq!(found, OF_CLASSES, "{said}");
     let (found, said) = passes(&bench, PAGES, "train --resume rare --max-steps 2");
     assert_eq!(found, [""; 0], "{said}");
@@ -98,15 +98,13 @@ fn strokes_are_read_twice_though_shares_of_classes_are_looked_for_and_pixels_hav
         labels.row_mut(5 + z).assign(&page.row(5 + z).mapv(|value| value / 900));
         labels
     });
-    for z in 0..PAGES {
-        let weights = Array2::from_shape_fn(SIZE, |(y, x)| ((y + x + z) % 3) as f32);
-        bench.floats(&format!("weights/{z}.tif"), &weights.insert_axis(Axis(0)));
-    }
+    let weights = |z: usize| Array2::from_shape_fn(SIZE, |(y, x)| ((y + x + z) % 3) as f32);
+    bench.float_stack("weights.tif", &(0..PAGES).map(weights).collect::<Vec<_>>());
     let train = format!("train segment --images a.tif --targets labels.tif --ignore 7 {USUAL}");
-    for (number, more) in ["", "--class-weights balanced", "--weights weights"].iter().enumerate() {
+    for (number, more) in ["", "--class-weights balanced", "--weights weights.tif"].iter().enumerate() {
         let out = format!("strokes{number}");
         let (found, said) = passes(&bench, PAGES, &format!("{train} {more} --out {out}"));
-        assert!(said.contains("`favour_labelled` 1") && said.contains("`class_shares` images"), "{said}");
+        assert!(said.contains("--favour-labelled 1") && said.contains("--class-shares images"), "{said}");
         assert_eq!(found, OF_CLASSES, "{more} {said}");
         let (found, said) = passes(&bench, PAGES, &format!("train --resume {out} --max-steps 2"));
         assert_eq!(found, [""; 0], "{said}");
