@@ -15,6 +15,8 @@ pub(super) struct SeenLabels {
     chosen: Option<ChosenPixels>,
     /// Where the pixels of each class are, for draws that favour some.
     rows: Option<ClassRows>,
+    /// Rows are given up beyond so many bytes.
+    most_bytes: u64,
     /// The smallest weight of a pixel that counts; infinite before there is one.
     least_weight: f32,
 }
@@ -25,6 +27,7 @@ impl SeenLabels {
         Self {
             chosen: fitted.then(ChosenPixels::default),
             rows: favoured.then(ClassRows::default),
+            most_bytes: MOST_BYTES_OF_ROWS,
             least_weight: f32::INFINITY,
         }
     }
@@ -41,7 +44,7 @@ impl SeenLabels {
         if let Some(rows) = &mut self.rows {
             rows.add(place, item, labels, weights);
         }
-        self.rows = self.rows.take().filter(|rows| rows.bytes() <= MOST_BYTES_OF_ROWS);
+        self.rows = self.rows.take().filter(|rows| rows.bytes() <= self.most_bytes);
     }
 
     /// Whether labels were read at all.
@@ -98,7 +101,11 @@ mod tests {
     }
 
     fn seen(set: &Dataset) -> (ClassTotals, SeenLabels) {
-        let mut seen = SeenLabels::new(true, true);
+        seen_within(set, MOST_BYTES_OF_ROWS)
+    }
+
+    fn seen_within(set: &Dataset, most_bytes: u64) -> (ClassTotals, SeenLabels) {
+        let mut seen = SeenLabels { most_bytes, ..SeenLabels::new(true, true) };
         let wanted = Wanted { classes: CLASSES, ..Wanted::default() };
         let survey = Survey::of(set, &wanted, Some(&mut seen)).unwrap();
         (survey.totals, seen)
@@ -153,5 +160,18 @@ mod tests {
         assert!(labels.clone().weighed(&[1.0, 1e-45, 1.0]).is_none());
         assert!(labels.weighed(&[1e-3, 1e3, 1.0]).is_some());
         assert!(!SeenLabels::new(true, true).is_of_some());
+    }
+
+    #[test]
+    fn rows_that_take_too_much_memory_are_given_up_and_all_else_is_kept() {
+        for in_volumes in [false, true] {
+            let set = set(in_volumes);
+            let bytes = ClassPixels::of(&set).unwrap().bytes();
+            let (_, fits) = seen_within(&set, bytes);
+            assert!(fits.rows().is_some());
+            let (_, mut exceeds) = seen_within(&set, bytes - 1);
+            assert_eq!(exceeds.take_chosen(), Some(ChosenPixels::of(&set).unwrap()));
+            assert!(exceeds.rows().is_none());
+        }
     }
 }
