@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::dataset::Dataset;
+use super::dataset::{Dataset, Place};
+use super::item::Item;
 use super::measurements::{Measurements, Stamp};
 use super::random::below;
 use super::sample::Target;
@@ -23,6 +25,15 @@ pub struct ClassPixels {
     classes: Vec<OfClass>,
 }
 
+/// How many pixels of each class count in each row of the images of a dataset, which are counted as they are read.
+#[derive(Debug, Clone, Default)]
+pub struct ClassRows {
+    classes: BTreeMap<u32, Vec<InImage>>,
+    /// Those of the image that is being counted.
+    begun: BTreeMap<u32, Vec<u32>>,
+    bytes: u64,
+}
+
 /// The pixels of a class.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct OfClass {
@@ -38,6 +49,13 @@ struct InImage {
     until: u64,
     /// Pixels of the class in each row.
     rows: Vec<u32>,
+}
+
+impl InImage {
+    /// Bytes of what is known of an image of so many rows.
+    fn bytes(rows: usize) -> u64 {
+        (size_of::<Self>() + rows * size_of::<u32>()) as u64
+    }
 }
 
 impl OfClass {
@@ -65,24 +83,33 @@ impl ClassPixels {
     /// # Errors
     /// [`Error::Mismatch`] for regression targets, and for a dataset without a labelled pixel; what comes of reading targets.
     pub fn of(dataset: &Dataset) -> Result<Self> {
-        Self::known_or_of(dataset, &Measurements::default(), None)
+        Self::known_or_of(dataset, &Measurements::default(), None, None)
     }
 
-    /// As [`ClassPixels::of`], where an earlier run may have counted them when the stamp was the same.
+    /// As [`ClassPixels::of`], where an earlier run may have counted them when the stamp was the same, and where `rows` are those of the
+    /// dataset if all of it was read already.
     ///
     /// # Errors
     /// As [`ClassPixels::of`].
-    pub fn known_or_of(dataset: &Dataset, known: &Measurements, stamp: Option<Stamp>) -> Result<Self> {
+    pub fn known_or_of(
+        dataset: &Dataset,
+        known: &Measurements,
+        stamp: Option<Stamp>,
+        rows: Option<&ClassRows>,
+    ) -> Result<Self> {
         let is_usable =
             |classes: &Vec<OfClass>| !classes.is_empty() && classes.iter().all(|of| of.is_of(dataset));
-        let classes = known.known_or("class pixels", stamp, is_usable, || counted(dataset))?;
+        let classes = known.known_or("class pixels", stamp, is_usable, || match rows {
+            Some(rows) => rows.clone().by_class(),
+            None => counted(dataset)?.by_class(),
+        })?;
         Ok(Self { set: dataset.clone(), classes })
     }
 
     /// Bytes of what is known of all rows.
     pub fn bytes(&self) -> u64 {
         let images = self.classes.iter().flat_map(|of_class| &of_class.images);
-        images.map(|image| (size_of::<InImage>() + size_of_val(image.rows.as_slice())) as u64).sum()
+        images.map(|image| InImage::bytes(image.rows.len())).sum()
     }
 
     /// A class that the dataset has, each equally likely, and a pixel of it, each equally likely: the image's index, y,
@@ -146,25 +173,21 @@ impl ClassPixels {
     }
 }
 
-/// The pixels of each class.
-fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
-    let mut classes: BTreeMap<u32, Vec<InImage>> = BTreeMap::new();
-    let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    dataset.visit_targets(|place, target, weights| {
-        let (image, item) = (place.item, &dataset.items()[place.item]);
-        let Target::Classes(labels) = target else {
-            return Err(Error::Mismatch(format!(
-                "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare` and `favour_labelled`",
-                item.name()
-            )));
-        };
+impl ClassRows {
+    /// Adds the labels of `item`, or of a slice of it, which is at `place` and comes after all that were added.
+    pub fn add(&mut self, place: Place, item: &Item, labels: &Array2<u32>, weights: Option<&Array2<f32>>) {
         // Rows are those of all slices.
         let (all_rows, first) = (item.extent().z * item.extent().y, place.slice * labels.nrows());
+        let Self { classes, begun, bytes } = self;
         for (y, row) in labels.rows().into_iter().enumerate() {
             let mut run = (UNLABELLED, 0);
             let mut add = |(class, pixels): (u32, u32)| {
                 if class != UNLABELLED {
-                    found.entry(class).or_insert_with(|| vec![0; all_rows])[first + y] += pixels;
+                    let rows = begun.entry(class).or_insert_with(|| {
+                        *bytes += InImage::bytes(all_rows);
+                        vec![0; all_rows]
+                    });
+                    rows[first + y] += pixels;
                 }
             };
             for (x, &class) in row.iter().enumerate() {
@@ -180,20 +203,44 @@ fn counted(dataset: &Dataset) -> Result<Vec<OfClass>> {
             add(run);
         }
         if !place.is_last() {
-            return Ok(());
+            return;
         }
-        for (class, rows) in std::mem::take(&mut found) {
+        for (class, rows) in std::mem::take(begun) {
             let images = classes.entry(class).or_default();
             let pixels: u64 = rows.iter().map(|&pixels| u64::from(pixels)).sum();
             let until = pixels + images.last().map_or(0, |before| before.until);
-            images.push(InImage { image, until, rows });
+            images.push(InImage { image: place.item, until, rows });
         }
+    }
+
+    /// Bytes of what was counted.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn by_class(self) -> Result<Vec<OfClass>> {
+        if self.classes.is_empty() {
+            let problem = "found no labelled pixel to favour; wanted at least one";
+            return Err(Error::Mismatch(problem.into()));
+        }
+        Ok(self.classes.into_iter().map(|(class, images)| OfClass { class, images }).collect())
+    }
+}
+
+fn counted(dataset: &Dataset) -> Result<ClassRows> {
+    let mut rows = ClassRows::default();
+    dataset.visit_targets(|place, target, weights| {
+        let item = &dataset.items()[place.item];
+        let Target::Classes(labels) = target else {
+            return Err(Error::Mismatch(format!(
+                "the target of {} holds values, not classes, so that none is rare; leave out `favour_rare` and `favour_labelled`",
+                item.name()
+            )));
+        };
+        rows.add(place, item, labels, weights);
         Ok(())
     })?;
-    if classes.is_empty() {
-        return Err(Error::Mismatch("found no labelled pixel to favour; wanted at least one".into()));
-    }
-    Ok(classes.into_iter().map(|(class, images)| OfClass { class, images }).collect())
+    Ok(rows)
 }
 
 #[cfg(test)]

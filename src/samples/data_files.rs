@@ -17,7 +17,7 @@ use super::labels::LabelMapping;
 use super::measurements::{Measurements, Stamp, Stamps};
 use super::pair_list::Pair;
 use super::recordings::Recordings;
-use super::sample::{Sample, Target, unlabelled};
+use super::sample::{Counting, Sample, Target, unlabelled};
 use super::streaming::measured;
 use super::upscaled::Upscaled;
 use super::weight_images;
@@ -150,13 +150,28 @@ impl<'a> DataFiles<'a> {
         let names: Vec<_> = pairs.iter().map(|(_, target)| target.name()).collect();
         if let Some(room) = found.room_beside {
             let cache = Arc::new(ImageCache::new(room));
-            let mut labels =
-                FileLabels { pairs, names: &names, rule: &self.rule, cache: &cache, bytes: found.largest };
-            let stamp = Stamps::default().of(pairs.iter().map(|(_, target)| target));
+            let all_weights = self.weight_pages(&found)?;
+            let weights: Vec<_> = found.of_labelled(&all_weights).cloned().collect();
+            let mut labels = FileLabels {
+                pairs,
+                weights: &weights,
+                names: &names,
+                rule: &self.rule,
+                cache: &cache,
+                bytes: found.largest,
+            };
+            let targets = pairs.iter().map(|(_, target)| target);
+            let stamp = Stamps::default().of(targets.chain(weights.iter().flatten()));
             let stamp = stamp.map(|stamp| stamp.with(&(&self.rule, classes)));
             let found_classes = self.known_or("classes", stamp, FoundClasses::is_usable, || {
                 find_classes(&mut labels, &self.rule, classes).map(FoundClasses::from)
             })?;
+            // Of all images, also those without a target.
+            let mut of_labelled = found_classes.counting.iter().copied();
+            let has_target = found.has_target.iter();
+            let counting: Vec<Option<Counting>> = has_target
+                .map(|has_target| if *has_target { of_labelled.next() } else { Some(Counting::Nothing) })
+                .collect();
             let (mapping, rule) = found_classes.mapping(classes, &self.rule);
             let (shared_rule, shared_mapping) = (Arc::new(rule.clone()), Arc::new(mapping.clone()));
             let target = |index: usize, page: &ImageSource| match found.has_target[index] {
@@ -167,11 +182,11 @@ impl<'a> DataFiles<'a> {
                     mapping: shared_mapping.clone(),
                 },
             };
-            return Ok((self.in_files(&found, &cache, target)?, mapping, rule));
+            return Ok((self.in_files(&found, &cache, all_weights, target, &counting)?, mapping, rule));
         }
         let mut labels =
             pairs.iter().map(|(_, target)| self.rule.read(target)).collect::<Result<Vec<_>>>()?;
-        let (mapping, rule) = find_classes(&mut HeldLabels(&names, &mut labels), &self.rule, classes)?;
+        let (mapping, rule, _) = find_classes(&mut HeldLabels(&names, &mut labels), &self.rule, classes)?;
         let mut samples = Vec::with_capacity(found.pairs.len());
         let mut labels = names.iter().zip(labels);
         for ((image, _), has_target) in found.pairs.iter().zip(&found.has_target) {
@@ -214,7 +229,7 @@ impl<'a> DataFiles<'a> {
                 is_grey,
                 is_image: self.targets_are_images(),
             };
-            return self.in_files(&found, &cache, target);
+            return self.in_files(&found, &cache, self.weight_pages(&found)?, target, &[]);
         }
         let mut samples = Vec::with_capacity(pairs.len());
         for (image, target) in pairs {
@@ -268,13 +283,15 @@ impl<'a> DataFiles<'a> {
         Ok(set)
     }
 
-    /// The same of samples that stay in their files; `target` says of each by its number where its target is. All are read once, to
-    /// look at them.
+    /// The same of samples that stay in their files; `target` says of each by its number where its target is, and `counting` what of it
+    /// counts, where that is known. Targets of which it is not known are read to look at them.
     fn in_files(
         &self,
         found: &FoundPairs,
         cache: &Arc<ImageCache>,
+        weights: Vec<Option<ImageSource>>,
         target: impl Fn(usize, &ImageSource) -> TargetFile,
+        counting: &[Option<Counting>],
     ) -> Result<Dataset> {
         let pairs = found.pairs.as_slice();
         let pages: Vec<_> = pairs.iter().map(|(image, _)| image).collect();
@@ -283,7 +300,6 @@ impl<'a> DataFiles<'a> {
             let window = Window::whole(found.sizes[index].extent);
             Ok(has_equal_channels(&cache.image(pages[index], &window)?))
         })?;
-        let weights = self.weight_pages(found)?;
         let mut stamps = Stamps::default();
         let mut files: Vec<SampleFiles> = pairs
             .iter()
@@ -313,8 +329,11 @@ impl<'a> DataFiles<'a> {
             facts.len() == files.len() && facts.iter().zip(&files).all(|(facts, files)| files.may_have(facts))
         };
         let facts = self.known_or("facts", stamp, is_usable, || {
-            debug!("reading all targets, {} of each", files.len());
-            measured(files.len(), reading_bytes(found.largest), |index| files[index].facts())
+            let counting = |index: usize| counting.get(index).copied().flatten();
+            if (0..files.len()).any(|index| counting(index).is_none()) {
+                debug!("reading all targets, {} of each", files.len());
+            }
+            measured(files.len(), reading_bytes(found.largest), |index| files[index].facts(counting(index)))
         })?;
         let own_target = facts.iter().position(|facts| facts.is_its_own_target);
         self.warn_of_equals(pairs, own_target, facts.iter().all(|facts| facts.has_equal_channels));

@@ -48,6 +48,71 @@ pub struct Place {
     pub slices: usize,
 }
 
+/// What is visited of an image or of a slice of a volume.
+#[derive(Debug, Clone, Copy)]
+pub enum Visited<'a> {
+    /// All of an image.
+    Sample(&'a Sample),
+    /// The image `[channel][y][x]` of a slice.
+    Image(&'a Array3<f32>),
+    /// The target and the weights `[y][x]` of a slice.
+    Target(&'a Target, Option<&'a Array2<f32>>),
+}
+
+impl<'a> Visited<'a> {
+    /// The image, if it is there.
+    pub fn image(&self) -> Option<&'a Array3<f32>> {
+        match self {
+            Self::Sample(sample) => Some(&sample.image),
+            Self::Image(image) => Some(image),
+            Self::Target(..) => None,
+        }
+    }
+
+    /// The target and its weights, if they are there.
+    pub fn target(&self) -> Option<(&'a Target, Option<&'a Array2<f32>>)> {
+        match self {
+            Self::Sample(sample) => Some((&sample.target, sample.weights.as_ref())),
+            Self::Image(_) => None,
+            Self::Target(target, weights) => Some((target, *weights)),
+        }
+    }
+}
+
+/// What is wanted of a place.
+#[derive(Clone, Copy)]
+enum What {
+    Sample,
+    Image,
+    Target,
+}
+
+/// What is read of a place, or is in memory already.
+enum Read<'a> {
+    Sample(Cow<'a, Sample>),
+    Image(Cow<'a, Array3<f32>>),
+    Target(Target, Option<Array2<f32>>),
+}
+
+impl<'a> Read<'a> {
+    fn target(item: &'a Item) -> Result<Self> {
+        if item.is_in_memory() {
+            return item.sample().map(Self::Sample);
+        }
+        let (target, weights) = item.target_part(&Window::whole(item.extent()))?;
+        Ok(Self::Target(target, weights))
+    }
+
+    fn visited(&self, what: What) -> Visited<'_> {
+        match (self, what) {
+            (Self::Sample(sample), What::Target) => Visited::Target(&sample.target, sample.weights.as_ref()),
+            (Self::Sample(sample), _) => Visited::Sample(sample),
+            (Self::Image(image), _) => Visited::Image(image),
+            (Self::Target(target, weights), _) => Visited::Target(target, weights.as_ref()),
+        }
+    }
+}
+
 impl Place {
     /// Whether nothing comes of this image or volume any more.
     pub fn is_last(&self) -> bool {
@@ -191,6 +256,39 @@ impl Dataset {
         )
     }
 
+    /// As [`Dataset::visit`], but of each volume first the images of all slices and then their targets, as its fingerprint needs them:
+    /// no target is read twice for it.
+    ///
+    /// # Errors
+    /// As [`Dataset::visit`].
+    pub fn visit_apart(&self, mut visit: impl FnMut(Place, Visited) -> Result<()> + Send) -> Result<()> {
+        self.tell_of_pass("images and targets");
+        let mut parts = Vec::new();
+        for places in self.places().chunk_by(|one, next| one.item == next.item) {
+            match places {
+                [place] => parts.push((*place, What::Sample)),
+                slices => {
+                    for what in [What::Image, What::Target] {
+                        parts.extend(slices.iter().map(|place| (*place, what)));
+                    }
+                }
+            }
+        }
+        let read = |index: usize| {
+            let (place, what) = parts[index];
+            let item = self.at(place);
+            match what {
+                What::Sample => item.sample().map(Read::Sample),
+                What::Image => item.image().map(Read::Image),
+                What::Target => Read::target(item),
+            }
+        };
+        in_order(parts.len(), self.reading_bytes(), read, |index, read| {
+            let (place, what) = parts[index];
+            visit(place, read.visited(what))
+        })
+    }
+
     /// As [`Dataset::visit`], with the images alone.
     ///
     /// # Errors
@@ -235,22 +333,13 @@ impl Dataset {
         mut visit: impl FnMut(Place, &Target, Option<&Array2<f32>>) -> Result<()> + Send,
     ) -> Result<()> {
         self.tell_of_pass("targets");
-        enum Read<'a> {
-            Memory(Cow<'a, Sample>),
-            File(Target, Option<Array2<f32>>),
-        }
         let places = self.places();
-        let read = |index: usize| {
-            let item = self.at(places[index]);
-            if item.is_in_memory() {
-                return item.sample().map(Read::Memory);
+        let read = |index: usize| Read::target(self.at(places[index]));
+        in_order(places.len(), self.reading_bytes(), read, |index, read| {
+            match read.visited(What::Target).target() {
+                Some((target, weights)) => visit(places[index], target, weights),
+                None => Ok(()),
             }
-            let (target, weights) = item.target_part(&Window::whole(item.extent()))?;
-            Ok(Read::File(target, weights))
-        };
-        in_order(places.len(), self.reading_bytes(), read, |index, read| match &read {
-            Read::Memory(sample) => visit(places[index], &sample.target, sample.weights.as_ref()),
-            Read::File(target, weights) => visit(places[index], target, weights.as_ref()),
         })
     }
 

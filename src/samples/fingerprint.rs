@@ -6,7 +6,7 @@ use ndarray::{Array2, Array3, ArrayBase, Axis, Data, Dimension};
 use serde::{Deserialize, Serialize};
 use twox_hash::xxhash3_128::Hasher;
 
-use super::dataset::{Dataset, Place};
+use super::dataset::{Dataset, Place, Visited};
 use super::item::Item;
 use super::sample::{Sample, Target};
 use super::streaming::in_order;
@@ -46,27 +46,36 @@ impl Fingerprint {
     /// What comes of reading them.
     pub fn of_dataset(set: &Dataset) -> Result<Self> {
         let mut all = SetHasher::default();
-        set.visit(|place, sample| all.add(place, &set.items()[place.item], sample))?;
+        set.visit_apart(|place, part| all.add(place, &set.items()[place.item], part))?;
         Ok(all.fingerprint())
     }
 }
 
 /// The fingerprint of a dataset, sample by sample, and of volumes slice by slice; it is that of the volume in one piece.
 #[derive(Default)]
-pub struct SetHasher(Hasher);
+pub struct SetHasher {
+    hasher: Hasher,
+    /// Whether slices of the volume that is being added have weights.
+    has_weights: bool,
+}
 
 impl SetHasher {
-    /// Adds the next sample, which is `item` or a slice of it as `place` says. Targets of a volume, and all channels of it but the first,
-    /// come after the first channel of its last slice, and are read for that.
+    /// Adds the next sample, which is `item`, or a slice of it as `place` says: the images of all slices, and then their targets. All
+    /// channels of a volume but the first come after the first channel of its last slice, and weights after all targets; these are read
+    /// for that.
     ///
     /// # Errors
     /// What comes of reading these.
-    pub fn add(&mut self, place: Place, item: &Item, sample: &Sample) -> Result<()> {
-        let Self(hasher) = self;
-        if place.slices > 1 {
-            add_slice(hasher, place, item, &sample.image)?;
-            return if place.is_last() { add_targets(hasher, item) } else { Ok(()) };
-        }
+    pub fn add(&mut self, place: Place, item: &Item, part: Visited) -> Result<()> {
+        let Self { hasher, has_weights } = self;
+        let sample = match part {
+            Visited::Sample(sample) => sample,
+            Visited::Image(image) => return add_slice(hasher, place, item, image),
+            Visited::Target(target, weights) => {
+                *has_weights = weights.is_some() || *has_weights && place.slice > 0;
+                return add_target(hasher, place, item, target, *has_weights);
+            }
+        };
         add(hasher, &sample.image, f32::to_le_bytes);
         match &sample.target {
             Target::Classes(classes) => add(hasher, classes, u32::to_le_bytes),
@@ -80,7 +89,7 @@ impl SetHasher {
 
     /// Of all samples that were added.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(self.0.finish_128())
+        Fingerprint(self.hasher.finish_128())
     }
 }
 
@@ -128,13 +137,28 @@ fn add_slice(hasher: &mut Hasher, place: Place, item: &Item, image: &Array3<f32>
     Ok(())
 }
 
-/// Adds the targets and the weights of all slices of a volume, likewise.
-fn add_targets(hasher: &mut Hasher, item: &Item) -> Result<()> {
+/// Adds the target of the slice of a volume at `place`, likewise; `has_weights` says whether it or one before it has weights.
+fn add_target(
+    hasher: &mut Hasher,
+    place: Place,
+    item: &Item,
+    target: &Target,
+    has_weights: bool,
+) -> Result<()> {
     let Extent { z, y, x } = item.extent();
-    let slices = item.slices();
     let channels = item.target_channels();
     let shape = [channels.unwrap_or(1), z * y, x];
-    add_shape(hasher, if channels.is_some() { &shape } else { &shape[1..] });
+    if place.slice == 0 {
+        add_shape(hasher, if channels.is_some() { &shape } else { &shape[1..] });
+    }
+    match target {
+        Target::Classes(classes) => add_numbers(hasher, classes, u32::to_le_bytes),
+        Target::Values(values) => add_numbers(hasher, &values.index_axis(Axis(0), 0), f32::to_le_bytes),
+    }
+    if !place.is_last() {
+        return Ok(());
+    }
+    let slices = item.slices();
     let each = |visit: &mut (dyn FnMut(Target, Option<Array2<f32>>) + Send)| {
         let read = |slice: usize| slices[slice].target_part(&Window::whole(slices[slice].extent()));
         in_order(slices.len(), slices[0].bytes(), read, |_, (target, weights)| {
@@ -142,15 +166,10 @@ fn add_targets(hasher: &mut Hasher, item: &Item) -> Result<()> {
             Ok(())
         })
     };
-    let mut has_weights = false;
-    for channel in 0..shape[0] {
-        each(&mut |target, weights| {
-            has_weights |= weights.is_some();
-            match target {
-                Target::Classes(classes) => add_numbers(hasher, &classes, u32::to_le_bytes),
-                Target::Values(values) => {
-                    add_numbers(hasher, &values.index_axis(Axis(0), channel), f32::to_le_bytes);
-                }
+    for channel in 1..shape[0] {
+        each(&mut |target, _| {
+            if let Target::Values(values) = target {
+                add_numbers(hasher, &values.index_axis(Axis(0), channel), f32::to_le_bytes);
             }
         })?;
     }

@@ -38,8 +38,12 @@ pub(super) struct Size {
 impl FoundPairs {
     /// The pairs of images that have a target.
     pub(super) fn labelled(&self) -> Vec<Pair> {
-        let pairs = self.pairs.iter().zip(&self.has_target);
-        pairs.filter(|(_, has_target)| **has_target).map(|(pair, _)| pair.clone()).collect()
+        self.of_labelled(&self.pairs).cloned().collect()
+    }
+
+    /// Of what there is for each pair, that of images that have a target.
+    pub(super) fn of_labelled<'a, T>(&'a self, all: &'a [T]) -> impl Iterator<Item = &'a T> {
+        all.iter().zip(&self.has_target).filter(|(_, has_target)| **has_target).map(|(one, _)| one)
     }
 
     /// The group of each pair.

@@ -124,19 +124,24 @@ impl SampleFiles {
         facts.target_means.as_ref().is_none_or(|means| Some(means.len()) == self.target_channels())
     }
 
-    /// Looks at the sample: at all of its target and weights, and at as much of its image as it takes to see that this is another one
-    /// than the target, which mostly is a few rows. All of the image is looked at when it is measured.
+    /// Looks at the sample: at all of its target and weights, unless it is known what of these is `counting`, and at as much of its image as
+    /// it takes to see that this is another one than the target, which mostly is a few rows. All of the image is looked at when it is
+    /// measured.
     ///
     /// # Errors
     /// What comes of reading these, and numbers that are not finite where they count.
-    pub(super) fn facts(&self) -> Result<Facts> {
-        let (target, weights) = self.checked_target(&Window::whole(self.extent))?;
-        let means = match &target {
-            Target::Values(values) => gap_means(values),
-            Target::Classes(_) => None,
+    pub(super) fn facts(&self, counting: Option<Counting>) -> Result<Facts> {
+        let (counting, means) = match counting {
+            Some(counting) => (counting, None),
+            None => {
+                let (target, weights) = self.checked_target(&Window::whole(self.extent))?;
+                let means = match &target {
+                    Target::Values(values) => gap_means(values),
+                    Target::Classes(_) => None,
+                };
+                (Counting::of(&target, weights.as_ref()), means)
+            }
         };
-        let counting = Counting::of(&target, weights.as_ref());
-        drop((target, weights));
         let (is_its_own_target, has_equal_channels) = self.likeness()?;
         Ok(Facts {
             counting,
@@ -146,7 +151,8 @@ impl SampleFiles {
         })
     }
 
-    /// Whether the target holds the image, and whether the image has channels that are equal: read from the top down until neither may be.
+    /// Whether the target holds the image, and whether the image has channels that are equal: read from the top down until neither may be,
+    /// of the target only where it may hold the image.
     fn likeness(&self) -> Result<(bool, bool)> {
         let Extent { y: height, x: width, .. } = self.extent;
         let is_same = match &self.target {
@@ -162,14 +168,33 @@ impl SampleFiles {
         let mut start = 0;
         while start < height && (is_own || is_equal) {
             let end = start.saturating_add(rows).min(height);
-            let (image, target, weights) = self.checked(&Window::plane(start..end, 0..width))?;
-            let mut sample = Sample::new(String::new(), image, target).with_weights(weights);
-            sample.settle_gaps();
-            is_own &= sample.is_its_own_target();
-            is_equal &= has_equal_channels(&sample.image);
+            let part = Window::plane(start..end, 0..width);
+            let image = self.stored_image(&part)?;
+            is_equal &= has_equal_channels(&image);
+            is_own &= self.may_be_target(&image);
+            if is_own || image.iter().any(|value| !value.is_finite()) {
+                let (target, weights) = self.checked_target(&part)?;
+                self.check_image(&image, &target, weights.as_ref(), &part)?;
+                let mut sample = Sample::new(String::new(), image, target).with_weights(weights);
+                sample.settle_gaps();
+                is_own &= sample.is_its_own_target();
+            }
             (start, rows) = (end, rows.saturating_mul(4));
         }
         Ok((is_own || is_same, is_equal))
+    }
+
+    /// Whether the numbers of a part of the image may be those of the target: classes are counted from 0.
+    fn may_be_target(&self, image: &Array3<f32>) -> bool {
+        match &self.target {
+            TargetFile::Labels { mapping, .. } => {
+                let classes = mapping.values.len() as f32;
+                let is_class = |value: &f32| (0.0..classes).contains(value) && value.fract() == 0.0;
+                image.dim().0 == 1 && image.iter().all(is_class)
+            }
+            TargetFile::Nothing => false,
+            TargetFile::Values { .. } => true,
+        }
     }
 
     /// A part of image, target and weights. Numbers that are not finite, where they do not count, are NaN in the image, and in target
@@ -216,10 +241,20 @@ impl SampleFiles {
     fn checked(&self, part: &Window) -> Result<Numbers> {
         let (target, weights) = self.checked_target(part)?;
         let image = self.stored_image(part)?;
-        check_gaps_from(&self.image.name(), &image, (part.y, part.x), |y, x| {
-            target.counts_at(weights.as_ref(), y, x)
-        })?;
+        self.check_image(&image, &target, weights.as_ref(), part)?;
         Ok((image, target, weights))
+    }
+
+    /// Refuses numbers of a part of the image that are not finite where they count.
+    fn check_image(
+        &self,
+        image: &Array3<f32>,
+        target: &Target,
+        weights: Option<&Array2<f32>>,
+        part: &Window,
+    ) -> Result<()> {
+        let counts = |y: usize, x: usize| target.counts_at(weights, y, x);
+        check_gaps_from(&self.image.name(), image, (part.y, part.x), counts)
     }
 
     fn stored_image(&self, part: &Window) -> Result<Array3<f32>> {

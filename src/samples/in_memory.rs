@@ -48,7 +48,7 @@ impl Dataset {
     ) -> Result<(Self, LabelMapping, LabelRule)> {
         let names: Vec<_> = labelled.iter().map(|one| one.labels_name.clone()).collect();
         let mut labels: Vec<_> = labelled.iter_mut().map(|one| std::mem::take(&mut one.labels)).collect();
-        let (mapping, rule) = find_classes(&mut HeldLabels(&names, &mut labels), rule, classes)?;
+        let (mapping, rule, _) = find_classes(&mut HeldLabels(&names, &mut labels), rule, classes)?;
         let mut samples = Vec::with_capacity(labelled.len());
         for (Labelled { name, image, labels_name, weights, .. }, labels) in labelled.into_iter().zip(labels) {
             let target = Target::Classes(mapping.encode(&labels_name, &labels)?);

@@ -64,10 +64,10 @@ mod weights;
 
 pub use augmentation::Augmentation;
 pub use blind_spots::{BlindSpots, Replacement};
-pub use class_pixels::ClassPixels;
+pub use class_pixels::{ClassPixels, ClassRows};
 pub use coarse_noise::CoarseNoise;
 pub use data_files::{DataFiles, load_regression, load_segmentation};
-pub use dataset::{Classes, Dataset, Place};
+pub use dataset::{Classes, Dataset, Place, Visited};
 pub use fingerprint::{Fingerprint, ImageHasher, SetHasher};
 pub use in_memory::{Labelled, check_finite};
 pub use item::{ImageChange, Item, Part, TargetChange};

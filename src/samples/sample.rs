@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stacked;
 use crate::geometry::{Extent, Turn, Upright, Window};
+use crate::images::NO_LABEL;
 use crate::metrics::UNLABELLED;
 
 /// What a network is to give for an image, of the same height and width.
@@ -118,15 +119,36 @@ pub(super) enum Counting {
 }
 
 impl Counting {
+    /// Of label values with these weights, where `ignored` is no class.
+    pub(super) fn of_labels(
+        labels: &Array2<i64>,
+        weights: Option<&Array2<f32>>,
+        ignored: Option<i64>,
+    ) -> Self {
+        let is_class = |label: i64| label != NO_LABEL && ignored != Some(label);
+        let counting = match weights {
+            None => labels.iter().filter(|label| is_class(**label)).count(),
+            Some(weights) => {
+                let pixels = labels.iter().zip(weights);
+                pixels.filter(|(label, weight)| is_class(**label) && **weight > 0.0).count()
+            }
+        };
+        Self::of_count(counting, labels.len())
+    }
+
+    fn of_count(counting: usize, pixels: usize) -> Self {
+        match counting {
+            0 => Self::Nothing,
+            count if count == pixels => Self::All,
+            _ => Self::Some,
+        }
+    }
+
     /// Of all pixels of a target with these weights.
     pub(super) fn of(target: &Target, weights: Option<&Array2<f32>>) -> Self {
         if let (Target::Classes(classes), None) = (target, weights) {
-            let unlabelled = classes.iter().filter(|class| **class == UNLABELLED).count();
-            return match unlabelled {
-                0 => Self::All,
-                count if count == classes.len() => Self::Nothing,
-                _ => Self::Some,
-            };
+            let labelled = classes.iter().filter(|class| **class != UNLABELLED).count();
+            return Self::of_count(labelled, classes.len());
         }
         let (height, width) = match target {
             Target::Classes(classes) => classes.dim(),
@@ -273,5 +295,36 @@ impl Sample {
             }
         }
         Cow::Owned(target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::samples::LabelMapping;
+
+    #[test]
+    fn what_counts_of_label_values_is_what_counts_of_their_classes() {
+        let mapping = LabelMapping { values: vec![3, 5], ignored: Some(9) };
+        let all = array![[3_i64, 5], [5, 3]];
+        let labels = [
+            all.clone(),
+            array![[3, NO_LABEL], [5, 3]],
+            array![[9, 3], [3, 3]],
+            array![[9, NO_LABEL], [9, 9]],
+        ];
+        let weights = [None, Some(array![[0.0_f32, 2.0], [1.0, 1.0]]), Some(Array2::zeros((2, 2)))];
+        let mut found = Vec::new();
+        for labels in &labels {
+            let classes = Target::Classes(mapping.encode("l.tif", labels).unwrap());
+            for weights in weights.iter().map(Option::as_ref) {
+                let counting = Counting::of_labels(labels, weights, mapping.ignored);
+                assert_eq!(counting, Counting::of(&classes, weights), "{labels:?} {weights:?}");
+                found.push(counting);
+            }
+        }
+        assert!([Counting::Nothing, Counting::Some, Counting::All].iter().all(|one| found.contains(one)));
     }
 }

@@ -113,6 +113,11 @@ impl ClassTotals {
         self.0.iter().map(|total| if all > 0.0 { total / all } else { 0.0 }).collect()
     }
 
+    /// The same where the weight of each pixel is multiplied by that of its class.
+    pub fn weighed(self, weights: &[f32]) -> Self {
+        Self(self.0.into_iter().zip(weights).map(|(total, weight)| total * f64::from(*weight)).collect())
+    }
+
     /// Adds the pixels of a sample.
     ///
     /// # Panics

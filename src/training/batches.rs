@@ -72,10 +72,10 @@ impl Batches {
     /// # Errors
     /// What comes of reading them to count the pixels of classes.
     pub(super) fn of(prepared: &Prepared, settings: &Settings) -> Result<Self> {
-        let Prepared { training, measurements, stamp, .. } = prepared;
+        let Prepared { training, measurements, stamp, rows, .. } = prepared;
         let settings = prepared.filled(settings);
-        let new =
-            Self::new(training, &settings, || ClassPixels::known_or_of(training, measurements, *stamp))?;
+        let pixels = || ClassPixels::known_or_of(training, measurements, *stamp, rows.as_ref());
+        let new = Self::new(training, &settings, pixels)?;
         Ok(Self { coarse_noise: prepared.coarse_noise.clone(), ..new })
     }
 

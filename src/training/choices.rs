@@ -82,6 +82,12 @@ pub(super) fn usual_crop(settings: &Settings) -> usize {
     if settings.is_of_volumes() { CROP_OF_VOLUMES } else { CROP }
 }
 
+/// Whether draws may favour some pixels, once it is filled in what `settings` leave open.
+pub(super) fn may_favour(settings: &Settings) -> bool {
+    let may = |share: Option<f64>| share.is_none_or(|share| share > 0.0);
+    settings.crop != Some(0) && (may(settings.favour_rare) || may(settings.favour_labelled))
+}
+
 /// Fills in what `settings` leave open; gives lines that say what was chosen.
 pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
     let segments = settings.task == TaskKind::Segment;

@@ -20,6 +20,7 @@ mod read;
 mod relabel;
 mod reports;
 mod run;
+mod seen_labels;
 mod session;
 mod settings;
 mod shares;

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use log::{info, warn};
 
-use super::choices::{Facts, choose};
+use super::choices::{Facts, choose, may_favour};
 use super::initial::{same_outputs, take_parameters, target_of};
 use super::normalise::{Change, changes, normalise};
 use super::read::{read, segmentation};
 use super::relabel::check_channels;
 use super::run::RunFolder;
+use super::seen_labels::SeenLabels;
 use super::survey::{Survey, Wanted};
 use super::{MixingStart, Settings, TaskKind};
 use super::{start, stem};
@@ -18,8 +19,8 @@ use crate::error::{Error, Result, counted_channels};
 use crate::geometry::Footprint;
 use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
 use crate::samples::{
-    BlindSpots, Classes, CoarseNoise, Dataset, Fingerprint, Interpolation, Item, Labelled, Measurements,
-    Stamp, correlated_noise,
+    BlindSpots, ClassRows, ClassTotals, Classes, CoarseNoise, Dataset, Fingerprint, Interpolation, Item,
+    Labelled, Measurements, Stamp, correlated_noise,
 };
 
 /// What the sets are called among what was measured.
@@ -40,6 +41,10 @@ pub struct Prepared {
     pub(in crate::training) measurements: Measurements,
     /// What the places of the pixels of each class depend on.
     pub(in crate::training) stamp: Option<Stamp>,
+    /// How many pixels of each class are in each row, where draws favour some and that was counted already.
+    pub(in crate::training) rows: Option<ClassRows>,
+    /// The weight of the pixels of each class; of none for values.
+    pub(in crate::training) totals: ClassTotals,
     /// The pixels that are hidden from the network, where it learns without targets.
     pub(in crate::training) blind_spots: Option<BlindSpots>,
     /// The noise of coarse images that are made of fine ones, in the units of the normalised images.
@@ -198,12 +203,19 @@ impl Prepared {
             prints: validation.is_some(),
             usual: kept.and_then(|model| model.input.of_set()).cloned(),
         };
-        let survey = |name: &str, set: &Dataset, wanted: &Wanted| {
+        let survey = |name: &str, set: &Dataset, wanted: &Wanted, labels: Option<&mut SeenLabels>| {
             let stamp = set.stamp().map(|stamp| stamp.with(wanted));
             let is_usable = |known: &Survey| known.is_of(set, wanted);
-            measurements.known_or(&format!("{name} survey"), stamp, is_usable, || Survey::of(set, wanted))
+            let name = format!("{name} survey");
+            measurements.known_or(&name, stamp, is_usable, || Survey::of(set, wanted, labels))
         };
-        let found = survey(TRAINING, &training, &wanted)?;
+        let may_fit = fits_mixing && settings.mixing_start != MixingStart::Zero && !settings.is_of_volumes();
+        // Labels in memory are soon counted when draws turn out to need it.
+        let may_favour = may_favour(settings) && !training.is_in_memory();
+        let mut seen = (!regresses).then(|| SeenLabels::new(may_fit, may_favour));
+        let found = survey(TRAINING, &training, &wanted, seen.as_mut())?;
+        // None were read where the measurements are those of an earlier run.
+        let mut seen = seen.filter(SeenLabels::is_of_some);
         tell_of_gaps(&mut training, &found.gaps);
         let mut chosen = settings.clone();
         let pixels = training.sizes().iter().map(|size| size.pixels() as f64).sum::<f64>();
@@ -241,7 +253,7 @@ impl Prepared {
         provenance.insert("training_fingerprint".into(), found.fingerprint.to_string());
         if let Some(validation) = &mut validation {
             let wanted = Wanted { prints: true, usual: input.of_set().cloned(), ..Wanted::default() };
-            let judging = survey(VALIDATION, validation, &wanted)?;
+            let judging = survey(VALIDATION, validation, &wanted, None)?;
             tell_of_gaps(validation, &judging.gaps);
             warn_of_shared((&training, &found.prints), (validation, &judging.prints));
             let remedy =
@@ -253,8 +265,11 @@ impl Prepared {
         let (training_stamp, validation_stamp) =
             (training.stamp(), validation.as_ref().and_then(Dataset::stamp));
         let mut stamp = training_stamp;
+        let mut totals = found.totals;
         if let Some(weights) = class_weights {
-            let weights = weights.resolve(&found.totals)?;
+            let weights = weights.resolve(&totals)?;
+            totals = totals.weighed(&weights);
+            seen = seen.and_then(|seen| seen.weighed(&weights));
             stamp = stamp.map(|stamp| stamp.with(&weights));
             info!("weights of the classes: {weights:?}");
             training.weigh_classes(&weights);
@@ -300,8 +315,11 @@ impl Prepared {
         }
         let is_new = initial.as_ref().is_none_or(|initial| !same_outputs(&model, initial));
         if is_new && fits_mixing && settings.mixing_start == MixingStart::Fitted {
-            start::fit_mixing(&mut model, &training)?;
+            start::fit_mixing(&mut model, &training, seen.as_mut().and_then(SeenLabels::take_chosen))?;
         }
+        let favours =
+            [settings.favour_rare, settings.favour_labelled].iter().flatten().any(|share| *share > 0.0);
+        let rows = seen.filter(|_| favours).and_then(SeenLabels::rows);
         let blind_spots = settings.blind_spots(inputs);
         let coarse_noise = coarse_noise(&model);
         Ok(Self {
@@ -310,6 +328,8 @@ impl Prepared {
             model,
             measurements,
             stamp,
+            rows,
+            totals,
             blind_spots,
             coarse_noise,
             facts,

@@ -12,6 +12,8 @@ use crate::samples::{ClassTotals, Dataset, Target};
 #[derive(Debug, Clone)]
 pub struct Relabelled {
     pub(in crate::training) training: Dataset,
+    /// The weight of the pixels of each class in these.
+    pub(in crate::training) totals: ClassTotals,
     pub(in crate::training) validation: Option<Dataset>,
     pub(in crate::training) version: String,
 }
@@ -38,10 +40,11 @@ impl Prepared {
             return Err(Error::Mismatch(problem.into()));
         }
         let mut validation = validation.map(labelled).transpose()?.filter(|set| !set.is_empty());
-        let totals = check(&training, &self.model)?;
+        let mut totals = check(&training, &self.model)?;
         validation.iter().try_for_each(|set| check(set, &self.model).map(|_| ()))?;
         if let Some(weights) = settings.class_weights()? {
             let weights = weights.resolve(&totals)?;
+            totals = totals.weighed(&weights);
             training.weigh_classes(&weights);
             validation.iter_mut().for_each(|set| set.weigh_classes(&weights));
         }
@@ -49,13 +52,13 @@ impl Prepared {
             let changes = changes(set, &self.model.input)?;
             normalise(set, changes, self.model.target.as_ref());
         }
-        Ok(Relabelled { training, validation, version: version.into() })
+        Ok(Relabelled { training, totals, validation, version: version.into() })
     }
 
     /// The labels that these were prepared with, called `version`: for a run that is to record from which step on they hold.
     pub fn labels_called(&self, version: impl Into<String>) -> Relabelled {
         let (training, validation) = (self.training.clone(), self.validation.clone());
-        Relabelled { training, validation, version: version.into() }
+        Relabelled { training, totals: self.totals.clone(), validation, version: version.into() }
     }
 }
 

@@ -38,16 +38,11 @@ pub(super) struct SharesInImages {
 }
 
 impl SharesInImages {
-    /// Of the normalised images of `training`, with so many classes; `None` where fewer than two are labelled.
+    /// Of the normalised images of `training`, whose pixels have these `totals`; `None` where fewer than two classes are labelled.
     ///
     /// # Errors
-    /// What comes of reading images and targets.
-    pub(super) fn of(training: &Dataset, classes: usize) -> Result<Option<Self>> {
-        let mut totals = ClassTotals::new(classes);
-        training.visit_targets(|_, target, weights| {
-            totals.add_target(target, weights);
-            Ok(())
-        })?;
+    /// What comes of reading parts of the images.
+    pub(super) fn of(training: &Dataset, totals: &ClassTotals) -> Result<Option<Self>> {
         let labelled = totals.shares();
         if labelled.iter().filter(|share| **share > 0.0).count() < 2 {
             return Ok(None);
@@ -252,7 +247,9 @@ mod tests {
         let mut engine = Device::cpu().open(&architecture, &before).unwrap();
         let adjust = |set: &Dataset, engine: &mut dyn Engine| {
             let mut parameters = before.clone();
-            let shares = SharesInImages::of(set, 2).unwrap().unwrap();
+            let mut totals = ClassTotals::new(2);
+            set.items().iter().for_each(|item| totals.add(&item.sample().unwrap()));
+            let shares = SharesInImages::of(set, &totals).unwrap().unwrap();
             shares.adjust(engine, &mut parameters).unwrap();
             let biases = ParameterLayout::of(&architecture).output_biases();
             assert!(parameters[..biases.start] == before[..biases.start]);

@@ -41,17 +41,21 @@ struct Known {
 
 /// Sets the mixing weights and the biases of the outputs of `model`, which learns classes, by the normalised images of `training`. They are
 /// computed on the processor, so that they are the same whatever the network is trained on. Networks of volumes and networks with very many
-/// channels are left as they are.
+/// channels are left as they are. `chosen` are pixels of these images, where some were chosen when their targets were read.
 ///
 /// # Errors
 /// What comes of reading the images, and of a lack of memory.
-pub(super) fn fit_mixing(model: &mut Model, training: &Dataset) -> Result<()> {
+pub(super) fn fit_mixing(model: &mut Model, training: &Dataset, chosen: Option<ChosenPixels>) -> Result<()> {
     let architecture = &model.architecture;
     let channels = architecture.channels();
     if architecture.is_of_volumes() || channels > MOST_CHANNELS {
         return Ok(());
     }
-    let mut parts = chosen(training)?;
+    let chosen = match chosen {
+        Some(chosen) => chosen,
+        None => ChosenPixels::of(training)?,
+    };
+    let mut parts = chosen.by_part();
     let step = parts.len().div_ceil(MOST_PARTS).max(1);
     let mut known = Known::default();
     let mut engine = Device::cpu().open(architecture, &model.parameters)?;
@@ -74,7 +78,7 @@ pub(super) fn fit_mixing(model: &mut Model, training: &Dataset) -> Result<()> {
             }
         }
         known.classes.extend(pixels.iter().map(|pixel| pixel.class));
-        known.weights.extend(pixels.iter().map(|pixel| pixel.weight));
+        known.weights.extend(pixels.iter().map(|pixel| f64::from(pixel.weight)));
     }
     let features = Array2::from_shape_vec((known.classes.len(), channels + 1), known.features);
     let Ok(features) = features else { return Ok(()) };
@@ -97,45 +101,83 @@ pub(super) fn fit_mixing(model: &mut Model, training: &Dataset) -> Result<()> {
 }
 
 /// A labelled pixel.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Pixel {
+    image: usize,
     row: usize,
     column: usize,
     class: usize,
-    weight: f64,
+    weight: f32,
 }
 
-/// Labelled pixels, evenly among all, by image and by the corner of the part that they are in. Targets are read once.
-fn chosen(training: &Dataset) -> Result<BTreeMap<(usize, usize, usize), Vec<Pixel>>> {
-    // Those whose number among all is a multiple of `every`, which is doubled when there are too many.
-    let (mut count, mut every, mut kept) = (0_usize, 1_usize, Vec::new());
-    training.visit_targets(|place, target, weights| {
-        let Target::Classes(classes) = target else { return Ok(()) };
+/// Labelled pixels, evenly among all that were looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ChosenPixels {
+    /// How many were looked at.
+    count: usize,
+    /// Those are kept whose number among all is a multiple of this, which is doubled when there are too many.
+    every: usize,
+    kept: Vec<Pixel>,
+}
+
+impl Default for ChosenPixels {
+    fn default() -> Self {
+        Self { count: 0, every: 1, kept: Vec::new() }
+    }
+}
+
+impl ChosenPixels {
+    /// Of all images of `training`, whose targets are read for it.
+    ///
+    /// # Errors
+    /// What comes of reading them.
+    pub(super) fn of(training: &Dataset) -> Result<Self> {
+        let mut chosen = Self::default();
+        training.visit_targets(|place, target, weights| {
+            chosen.add(place.item, target, weights);
+            Ok(())
+        })?;
+        Ok(chosen)
+    }
+
+    /// Looks at the pixels of image `image`.
+    pub(super) fn add(&mut self, image: usize, target: &Target, weights: Option<&Array2<f32>>) {
+        let Target::Classes(classes) = target else { return };
         for ((row, column), &class) in classes.indexed_iter() {
-            let weight = weights.map_or(1.0, |weights| f64::from(weights[[row, column]]));
+            let weight = weights.map_or(1.0, |weights| weights[[row, column]]);
             if class == UNLABELLED || weight <= 0.0 {
                 continue;
             }
-            if count.is_multiple_of(every) {
-                kept.push((place.item, Pixel { row, column, class: class as usize, weight }));
+            if self.count.is_multiple_of(self.every) {
+                self.kept.push(Pixel { image, row, column, class: class as usize, weight });
             }
-            count += 1;
-            if kept.len() > MOST_PIXELS {
+            self.count += 1;
+            if self.kept.len() > MOST_PIXELS {
                 let mut number = 0;
-                kept.retain(|_| {
+                self.kept.retain(|_| {
                     number += 1;
                     number % 2 == 1
                 });
-                every *= 2;
+                self.every *= 2;
             }
         }
-        Ok(())
-    })?;
-    let mut found: BTreeMap<_, Vec<Pixel>> = BTreeMap::new();
-    for (image, pixel) in kept {
-        let part = (image, pixel.row / SIDE * SIDE, pixel.column / SIDE * SIDE);
-        found.entry(part).or_default().push(pixel);
     }
-    Ok(found)
+
+    /// The same where the weight of each pixel is multiplied by that of its class, which leaves none without weight.
+    pub(super) fn weighed(mut self, weights: &[f32]) -> Self {
+        self.kept.iter_mut().for_each(|pixel| pixel.weight *= weights[pixel.class]);
+        self
+    }
+
+    /// By image and by the corner of the part that they are in.
+    fn by_part(self) -> BTreeMap<(usize, usize, usize), Vec<Pixel>> {
+        let mut found: BTreeMap<_, Vec<Pixel>> = BTreeMap::new();
+        for pixel in self.kept {
+            let part = (pixel.image, pixel.row / SIDE * SIDE, pixel.column / SIDE * SIDE);
+            found.entry(part).or_default().push(pixel);
+        }
+        found
+    }
 }
 
 /// The weights `[class][feature]` of a multinomial logistic regression of `classes` on `features` `[pixel][feature]`, the last of which is 1;
@@ -261,7 +303,7 @@ mod tests {
             upscaling: None,
             provenance: BTreeMap::new(),
         };
-        fit_mixing(&mut model, &set).unwrap();
+        fit_mixing(&mut model, &set, None).unwrap();
         let mut engine = Device::cpu().open(&model.architecture, &model.parameters).unwrap();
         let shape = Shape { batch: 1, extent: Extent::plane(side, side) };
         let found = engine.classify(&Images { shape, pixels: image.iter().copied().collect() }).unwrap();

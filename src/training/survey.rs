@@ -3,9 +3,10 @@
 use ndarray::{Array2, Array3, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::seen_labels::SeenLabels;
 use crate::Result;
 use crate::network::{Measure, Measuring, Normalisation};
-use crate::samples::{ClassTotals, Dataset, Fingerprint, ImageHasher, Sample, SetHasher, Target};
+use crate::samples::{ClassTotals, Dataset, Fingerprint, ImageHasher, SetHasher, Target};
 
 /// What is to be found.
 #[derive(Debug, Default)]
@@ -62,14 +63,14 @@ impl Survey {
             && self.gaps.len() == set.len()
     }
 
-    /// Goes over `set`, of which every image is read once in each pass, of volumes slice after slice; targets of these are read once more,
-    /// as a fingerprint has them after all of the image. A deviation takes two of these, as its squares are those of distances
+    /// Goes over `set`, of which every image is read once in each pass, of volumes slice after slice, and targets of these after all of
+    /// the image, as a fingerprint has them. A deviation takes two of these, as its squares are those of distances
     /// from the mean of all, and each channel of which percentiles are wanted one more; targets are read again only where they are
-    /// measured too.
+    /// measured too. What else is wanted of labels is taken from them in the first pass.
     ///
     /// # Errors
     /// What comes of reading it.
-    pub(super) fn of(set: &Dataset, wanted: &Wanted) -> Result<Self> {
+    pub(super) fn of(set: &Dataset, wanted: &Wanted, mut labels: Option<&mut SeenLabels>) -> Result<Self> {
         let mut hasher = SetHasher::default();
         let mut prints = Vec::new();
         let mut totals = ClassTotals::new(wanted.classes);
@@ -81,44 +82,50 @@ impl Survey {
         let mut target = wanted.target.map(|measure| Measuring::new(measure, channels));
         let mut gaps: Vec<bool> = Vec::with_capacity(set.len());
         let (mut brightness, mut print) = (Brightness::default(), ImageHasher::default());
-        set.visit(|place, sample| {
+        set.visit_apart(|place, part| {
             let item = &set.items()[place.item];
-            hasher.add(place, item, sample)?;
+            hasher.add(place, item, part)?;
+            if let Some((found, weights)) = part.target() {
+                if wanted.classes > 0 {
+                    totals.add_target(found, weights);
+                }
+                if let Some(labels) = &mut labels {
+                    labels.add(place, item, found, weights);
+                }
+                measure_target(found, weights, &mut target);
+            }
+            let Some(image) = part.image() else { return Ok(()) };
             if place.slice == 0 {
                 gaps.push(false);
                 brightness = Brightness::default();
             }
             if wanted.classes > 0 || wanted.usual.is_some() {
-                brightness.add(&sample.image);
+                brightness.add(image);
             }
-            if wanted.classes > 0 {
-                totals.add(sample);
-                if place.is_last() {
-                    spread.add(&brightness);
-                }
+            if wanted.classes > 0 && place.is_last() {
+                spread.add(&brightness);
             }
             if wanted.prints {
-                print.add(place, item, &sample.image)?;
+                print.add(place, item, image)?;
                 if place.is_last() {
                     prints.push(std::mem::take(&mut print).fingerprint());
                 }
             }
-            let planes = levels.iter_mut().zip(sample.image.outer_iter());
+            let planes = levels.iter_mut().zip(image.outer_iter());
             for (level, plane) in planes.filter(|(level, _)| !matches!(level, Level::Several)) {
                 plane.iter().for_each(|value| level.add(*value));
             }
             if let (None, Some(usual), true) = (&misfit, &wanted.usual, place.is_last()) {
                 let found = match place.slices {
-                    1 => usual.misfit(sample.image.view()),
+                    1 => usual.misfit(image.view()),
                     _ => usual.misfit_of(brightness.of_channels()),
                 };
                 misfit = found.map(|misfit| (item.name().to_owned(), misfit));
             }
             if let Some(has_gaps) = gaps.last_mut() {
-                *has_gaps |= sample.image.iter().any(|value| !value.is_finite());
+                *has_gaps |= image.iter().any(|value| !value.is_finite());
             }
-            measure_image(&sample.image, &mut input);
-            measure_target(sample, &mut target);
+            measure_image(image, &mut input);
             Ok(())
         })?;
         let end_pass = |measuring: &mut Option<Measuring>| {
@@ -130,7 +137,7 @@ impl Survey {
             match wanting.1 {
                 true => set.visit(|_, sample| {
                     measure_image(&sample.image, &mut input);
-                    measure_target(sample, &mut target);
+                    measure_target(&sample.target, sample.weights.as_ref(), &mut target);
                     Ok(())
                 })?,
                 false => set.visit_images(|_, image| {
@@ -241,10 +248,10 @@ fn measure_image(image: &Array3<f32>, input: &mut Option<Measuring>) {
 }
 
 /// Adds the values of a target to what is measured.
-fn measure_target(sample: &Sample, target: &mut Option<Measuring>) {
-    if let (Some(target), Target::Values(values)) = (target, &sample.target) {
+fn measure_target(found: &Target, weights: Option<&Array2<f32>>, target: &mut Option<Measuring>) {
+    if let (Some(target), Target::Values(values)) = (target, found) {
         // What does not count may hold anything, and must not move the scale.
-        target.add(&(values.view(), sample.weights.as_ref().map(|weights| weights.view())));
+        target.add(&(values.view(), weights.map(|weights| weights.view())));
     }
 }
 
@@ -286,6 +293,7 @@ impl Level {
 mod tests {
     use super::*;
     use crate::metrics::UNLABELLED;
+    use crate::samples::Sample;
 
     /// Volumes whose slices are measured one after the other, and the same in one piece.
     fn sets(regresses: bool) -> [Dataset; 2] {
@@ -324,7 +332,7 @@ mod tests {
                     prints: true,
                     usual: Some(Normalisation::identity(2)),
                 };
-                let [slices, whole] = sets(regresses).map(|set| Survey::of(&set, &wanted).unwrap());
+                let [slices, whole] = sets(regresses).map(|set| Survey::of(&set, &wanted, None).unwrap());
                 let all = |found: &Survey| serde_json::to_string(found).unwrap();
                 assert_eq!(all(&slices), all(&whole));
                 assert!(slices.misfit.is_some() && slices.gaps == [true]);

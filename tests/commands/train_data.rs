@@ -1,8 +1,6 @@
 //! What training makes of images and targets: what counts, what is changed, what is set aside, and where the model says
 //! that it comes from.
 
-use std::process::Command;
-
 use msd_gpu::network::{InputNormalisation, Measure};
 use ndarray::{Array2, Array3, Axis, s};
 
@@ -660,37 +658,4 @@ fn weights_of_a_list_count() {
     bench.succeeds(&format!("{call} --out run"));
     bench.floats("data/w.tif", &ndarray::Array3::ones((1, 5, 6)));
     bench.refuses(&format!("{call} --out y"), &["w.tif", "6 x 5"]);
-}
-
-/// A debug line tells of each time that all of a set is read.
-#[test]
-fn images_in_files_are_read_twice_before_the_first_step_as_a_deviation_needs_the_mean_first() {
-    let bench = Bench::new();
-    let page = |z: usize| Array2::from_shape_fn((40, 50), |(y, x)| ((x / 7 + y / 9) % 2 * 900 + z) as u16);
-    let pages: Vec<_> = (0..4).map(page).collect();
-    let labels: Vec<_> = pages.iter().map(|page| page.mapv(|value| value / 900)).collect();
-    bench.stack("a.tif", &pages, "");
-    bench.stack("labels.tif", &labels, "");
-    for z in 0..4 {
-        bench.floats(&format!("noisy/{z}.tif"), &page(z).mapv(f32::from).insert_axis(Axis(0)));
-        bench.floats(&format!("clean/{z}.tif"), &page(z + 1).mapv(f32::from).insert_axis(Axis(0)));
-    }
-    let passes = |call: &str| {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_msd-gpu"));
-        program.current_dir(bench.path(".")).env("RUST_LOG", "msd_gpu=debug").args(call.split_whitespace());
-        let said = program.output().unwrap();
-        let said = String::from_utf8(said.stderr).unwrap();
-        let passes = said.lines().filter_map(|line| line.split("reading all ").nth(1)?.split(", 4").next());
-        (passes.map(str::to_owned).collect::<Vec<_>>(), said)
-    };
-    let usual = "--depth 2 --crop 16 --max-steps 1 --device cpu --cache 0";
-    let segment = "train segment --images a.tif --targets labels.tif --favour-rare 0";
-    let (found, said) = passes(&format!("{segment} {usual} --out classes"));
-    // Labels: which classes there are, what is labelled, the shares of the classes, and the pixels that the mixing layer is fitted to.
-    assert_eq!(found, ["targets", "targets", "images and targets", "images", "targets"], "{said}");
-    let (found, said) = passes("train --resume classes --max-steps 2");
-    assert_eq!(found, [""; 0], "{said}");
-    // Values of targets are measured as those of images are.
-    let (found, said) = passes(&format!("train regress --images noisy --targets clean {usual} --out values"));
-    assert_eq!(found, ["targets", "images and targets", "images and targets"], "{said}");
 }

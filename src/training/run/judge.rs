@@ -9,7 +9,7 @@ use crate::geometry::{Extent, Shape};
 use crate::inference::Tiling;
 use crate::network::{Architecture, Model};
 use crate::peers::Peers;
-use crate::samples::{BlindSpots, CoarseNoise, Dataset, Sample};
+use crate::samples::{BlindSpots, ClassTotals, CoarseNoise, Dataset, Sample};
 use crate::training::batches::Batches;
 use crate::training::prepare::Prepared;
 use crate::training::shares::SharesInImages;
@@ -72,7 +72,7 @@ impl<'a> Judge<'a> {
         let blind_spots = prepared.blind_spots.clone().map(|spots| (spots, seed));
         let coarse_noise = prepared.coarse_noise.clone().map(|noise| (noise, seed));
         let looks_for_shares = settings.class_shares == ClassShares::Images;
-        let shares = shares(&prepared.model, &prepared.training, looks_for_shares)?;
+        let shares = shares(&prepared.training, &prepared.totals, looks_for_shares)?;
         Ok(Self { blind_spots, coarse_noise, shares, looks_for_shares, ..judge })
     }
 
@@ -94,18 +94,19 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Judges by other images from now on.
+    /// Judges by other images from now on; the labels of those to train on have these `totals`.
     ///
     /// # Errors
     /// As [`Judge::new`].
     pub(in crate::training) fn relabel(
         &mut self,
         training: &Dataset,
+        totals: &ClassTotals,
         validation: Option<&Dataset>,
     ) -> Result<()> {
         let (blind_spots, coarse_noise) = (self.blind_spots.take(), self.coarse_noise.take());
         let looks_for_shares = self.looks_for_shares;
-        let shares = shares(self.model, training, looks_for_shares)?;
+        let shares = shares(training, totals, looks_for_shares)?;
         let judge = Self::of_sets(self.model, training, validation, self.loss);
         *self = Self { blind_spots, coarse_noise, shares, looks_for_shares, ..judge };
         Ok(())
@@ -224,8 +225,8 @@ impl<'a> Judge<'a> {
 }
 
 /// The shares of the classes in the images of a set, if they are looked for.
-fn shares(model: &Model, training: &Dataset, looks_for_them: bool) -> Result<Option<SharesInImages>> {
-    if looks_for_them { SharesInImages::of(training, model.architecture.outputs) } else { Ok(None) }
+fn shares(training: &Dataset, totals: &ClassTotals, looks_for_them: bool) -> Result<Option<SharesInImages>> {
+    if looks_for_them { SharesInImages::of(training, totals) } else { Ok(None) }
 }
 
 fn extents(set: &Dataset) -> impl Iterator<Item = Extent> {

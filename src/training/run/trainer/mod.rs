@@ -395,9 +395,10 @@ impl<'a> Trainer<'a> {
     }
 
     /// Goes on with other labels.
-    fn relabel(&mut self, Relabelled { training, validation, version }: Relabelled) -> Result<()> {
+    fn relabel(&mut self, labels: Relabelled) -> Result<()> {
+        let Relabelled { training, totals, validation, version } = labels;
         self.batches = Arc::new(self.batches.of_relabelled(&training, &self.settings)?);
-        self.judge.relabel(&training, validation.as_ref())?;
+        self.judge.relabel(&training, &totals, validation.as_ref())?;
         self.progress.take_labels(&version);
         Ok(())
     }
