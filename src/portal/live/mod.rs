@@ -10,7 +10,8 @@
 //! - `gains`: whether training still makes the network better.
 //! - `learning`: the thread; a run that takes labels between two steps.
 //! - `showing`: what is shown and told of a run while it goes on.
-//! - `looking`: the network applied to what people look at; where it is least sure.
+//! - `looking`: the network applied to what people look at.
+//! - `suggesting`: where people are sent for the next stroke.
 //! - `repeat`: the same training once more, from the journal ([`repeat()`]).
 //! - `results`: what it gave, in tiles.
 
@@ -24,6 +25,7 @@ mod repeat;
 mod results;
 mod showing;
 mod state;
+mod suggesting;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -290,11 +292,12 @@ impl Live {
         self.shared.look_at(view);
     }
 
-    /// Where the network is least sure; `None` before there is one. Takes as long as applying it to the images.
+    /// A region that looks like little that is labelled, and how unsure the network is there, from 0 to 1; `None` before there is
+    /// one. The first time this takes about as long as applying a small network to the images.
     ///
     /// # Errors
     /// What comes of reading images, and what the device refuses.
-    pub fn least_sure(&self) -> Result<Option<(Region, f32)>> {
+    pub fn suggest(&self) -> Result<Option<(Region, f32)>> {
         if self.shared.model().is_none() {
             return Ok(None);
         }
