@@ -45,7 +45,7 @@ const KEYS = [
     ]],
     ["Training and the page", [
         [["t"], "T", "Train or pause", trainOrPause],
-        [["n"], "N", "What it has not seen yet", () => !denoises() && state.training?.model && leastSure()],
+        [["n"], "N", "Where it is least sure", () => !denoises() && state.training?.model && leastSure()],
         [["alt+1"], "Alt + 1, 2, 3", "Label, Train, Results", () => showTab("label")],
         [["alt+2"], null, null, () => showTab("train")],
         [["alt+3"], null, null, () => showTab("results")],

@@ -26,8 +26,8 @@ const STEPS = [
     },
     {
         title: "4 of 5 · Correct it", at: "least-sure", tab: "train",
-        text: "Where it is wrong, paint the right class over it; it learns that while you go on. “Take me to what it has not seen” shows you "
-            + "places that look like nothing you have painted yet.",
+        text: "Where it is wrong, paint the right class over it; it learns that while you go on. “Take me where it is least sure” shows you "
+            + "what it has not understood yet.",
     },
     {
         title: "5 of 5 · Take it home", at: "tab-results", tab: "results",

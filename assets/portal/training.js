@@ -1,4 +1,4 @@
-// Training: one button, what state it is in, its curve, and what the network has not seen yet.
+// Training: one button, what state it is in, its curve, and where the network is least sure.
 
 import { getJson, sendJson } from "./api.js";
 import { decibelScale, drawChart, shareScale } from "./chart.js";
@@ -95,12 +95,12 @@ async function startAnew() {
     });
 }
 
-/** Goes to a place for the next stroke. */
+/** Goes to the place of which the network is least sure. */
 export function leastSure() {
     return perform(find("least-sure"), async () => {
         try {
             showPlace(await sendJson("POST", "/api/least-sure"));
-            say("Little like this is labelled yet. Paint a stroke here, best where the network is wrong.");
+            say("Here it is least sure. Is what it makes of this right?");
         } catch (error) {
             if (error.status !== 409) throw error;
             say(error.message);

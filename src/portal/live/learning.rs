@@ -51,7 +51,7 @@ pub(super) fn work(shared: &Shared) {
                     status.message = forgotten.err().map(|error| error.to_string());
                 });
             }
-            Next::Search => shared.found(looker.suggest(shared).map_err(|error| error.to_string())),
+            Next::Search => shared.found(looker.least_sure(shared).map_err(|error| error.to_string())),
             Next::Look => {
                 if !looker.look(shared, LOOKED_FOR) {
                     shared.look_again();

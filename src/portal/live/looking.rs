@@ -1,27 +1,33 @@
-//! Applies the network, as it is, to what people look at, and to where they are sent next.
+//! Applies the network, as it is, to what people look at; and finds where it is least sure.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ndarray::{Array3, ArrayView3, s};
+use ndarray::{Array2, Array3, s};
 
 use super::View;
 use super::results::{Place, ResultTile};
 use super::state::Shared;
-use super::suggesting::Suggester;
 use crate::Result;
 use crate::devices::Device;
 use crate::geometry::Window;
 use crate::inference::Predictor;
 use crate::network::{Model, Task};
 use crate::portal::events::Event;
-use crate::portal::project::{Project, Rect, Region};
+use crate::portal::journal::UNLABELLED;
+use crate::portal::project::{Image, Rect, Region};
 use crate::portal::tiles::TILE;
 
 /// Tiles along a side of what is computed at once: of more, less is computed twice, but it takes longer until something is seen.
 const BLOCK: usize = 2;
 /// Images that are held, as they were read.
 const MOST_IMAGES: usize = 8;
+/// Rows and columns of a region that may be unsure.
+const REGION: usize = 32;
+/// Images that are searched for one, and blocks of each.
+const MOST_SEARCHED: usize = 24;
+const MOST_BLOCKS: usize = 9;
 
 /// A part of a slice, of at most [`BLOCK`] x [`BLOCK`] tiles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,31 +41,18 @@ struct Block {
 /// A slice of an image, as it was read.
 type Held = ((String, usize), Arc<Array3<f32>>);
 
-/// The slices that were used last.
-#[derive(Default)]
-struct HeldImages {
-    slices: Vec<Held>,
-}
-
 /// A model on a device, and the images that were looked at last.
 pub(super) struct ViewPredictor {
     predictor: Option<Predictor>,
     /// The class numbers of the model's outputs.
     numbers: Vec<u8>,
     version: u64,
-    images: HeldImages,
-    suggester: Suggester,
+    images: Vec<Held>,
 }
 
 impl ViewPredictor {
     pub(super) fn new() -> Self {
-        Self {
-            predictor: None,
-            numbers: Vec::new(),
-            version: 0,
-            images: HeldImages::default(),
-            suggester: Suggester::default(),
-        }
+        Self { predictor: None, numbers: Vec::new(), version: 0, images: Vec::new() }
     }
 
     /// Whether there is a network to apply.
@@ -119,9 +112,24 @@ impl ViewPredictor {
         left == 0
     }
 
+    fn image(&mut self, shared: &Shared, id: &str, slice: usize) -> Result<Arc<Array3<f32>>> {
+        let key = (id.to_owned(), slice);
+        if let Some(place) = self.images.iter().position(|(known, _)| *known == key) {
+            let found = self.images.remove(place);
+            self.images.push(found);
+        } else {
+            let image = Arc::new(shared.project.read(id, slice)?);
+            self.images.push((key, image));
+            if self.images.len() > MOST_IMAGES {
+                self.images.remove(0);
+            }
+        }
+        Ok(Arc::clone(&self.images[self.images.len() - 1].1))
+    }
+
     /// The probabilities of a network that segments, or the values of one that denoises.
     fn results(&mut self, shared: &Shared, block: &Block) -> Result<Array3<f32>> {
-        let image = self.images.read(&shared.project, &block.image, block.slice)?;
+        let image = self.image(shared, &block.image, block.slice)?;
         let window = Window::plane(block.rows.clone(), block.columns.clone());
         match &mut self.predictor {
             Some(open) => match open.model().task {
@@ -156,53 +164,44 @@ impl ViewPredictor {
         shared.events.send(&Event::Result { version: self.version, region });
     }
 
-    /// A region that looks like little that is labelled, and how unsure the network is there, from 0 to 1: the mean entropy of its
-    /// probabilities, as a share of the largest that there can be. `None` without a network that segments, without images that it takes,
-    /// and where all is labelled.
+    /// The region without labels where the network is least sure, and how unsure it is on average, 0 to 1; `None` without a network or
+    /// images. Of large images and long stacks a part is searched, spread evenly.
     ///
     /// # Errors
-    /// What comes of reading images and labels, and what the device refuses.
-    pub(super) fn suggest(&mut self, shared: &Shared) -> Result<Option<(Region, f32)>> {
-        let Some(open) = &self.predictor else { return Ok(None) };
-        if !matches!(open.model().task, Task::Segment { .. }) {
+    /// As [`Self::look`].
+    pub(super) fn least_sure(&mut self, shared: &Shared) -> Result<Option<(Region, f32)>> {
+        if self.predictor.is_none() {
             return Ok(None);
         }
-        let (project, channels) = (&shared.project, open.model().architecture.inputs);
-        let images = &mut self.images;
-        let read = &mut |id: &str, slice: usize| images.read(project, id, slice);
-        let Some(region) = self.suggester.suggest(project, channels, read)? else { return Ok(None) };
-        let Some(image) = project.image(&region.image) else { return Ok(None) };
-        let side = BLOCK * TILE;
-        let block = |start: usize, whole: usize| start / side * side..(start / side * side + side).min(whole);
-        let (rows, columns) = (block(region.y, image.height), block(region.x, image.width));
-        let block = Block { image: image.id, slice: region.slice, rows, columns };
-        let probabilities = self.results(shared, &block)?;
-        // It is what is looked at next.
-        self.keep(shared, &block, &probabilities);
-        let (y, x) = (region.y - block.rows.start, region.x - block.columns.start);
-        let part = probabilities.slice(s![.., y..y + region.height, x..x + region.width]);
-        let uncertainty = mean_entropy(part);
-        Ok(Some((region, uncertainty)))
-    }
-}
-
-impl HeldImages {
-    /// A slice of an image, `[channel][y][x]`.
-    ///
-    /// # Errors
-    /// Those of reading it.
-    fn read(&mut self, project: &Project, id: &str, slice: usize) -> Result<Arc<Array3<f32>>> {
-        let key = (id.to_owned(), slice);
-        let found = match self.slices.iter().position(|(known, _)| *known == key) {
-            Some(place) => self.slices.remove(place),
-            None => (key, Arc::new(project.read(id, slice)?)),
-        };
-        let image = Arc::clone(&found.1);
-        self.slices.push(found);
-        if self.slices.len() > MOST_IMAGES {
-            self.slices.remove(0);
+        let slices: Vec<(Image, usize)> = shared
+            .project
+            .images()
+            .into_iter()
+            .flat_map(|image| (0..image.slices).map(move |slice| (image.clone(), slice)))
+            .collect();
+        let mut best: Option<(Region, f32)> = None;
+        for (image, slice) in spread(slices, MOST_SEARCHED) {
+            let (height, width) = (image.height, image.width);
+            let whole = View { tab: String::new(), image: image.id, slice, x: 0, y: 0, width, height };
+            let blocks = blocks_of(&whole, (image.slices, height, width));
+            let blocks: Vec<Block> = blocks.into_iter().map(|(_, block)| block).collect();
+            for block in spread(blocks, MOST_BLOCKS) {
+                let Ok(probabilities) = self.results(shared, &block) else { continue };
+                self.keep(shared, &block, &probabilities);
+                let (rows, columns) = (&block.rows, &block.columns);
+                let rect =
+                    Rect { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end };
+                let (labels, _) = shared.project.labels_in(&block.image, block.slice, &rect)?;
+                if let Some((y, x, height, width, uncertainty)) = least_sure_in(&probabilities, &labels)
+                    && best.as_ref().is_none_or(|(_, most)| uncertainty > *most)
+                {
+                    let (y, x) = (rows.start + y, columns.start + x);
+                    let (image, slice) = (block.image.clone(), block.slice);
+                    best = Some((Region { image, slice, x, y, width, height }, uncertainty));
+                }
+            }
         }
-        Ok(image)
+        Ok(best)
     }
 }
 
@@ -238,12 +237,46 @@ fn blocks_of(view: &View, (slices, height, width): (usize, usize, usize)) -> Vec
     along(view.y, view.height, height).into_iter().flat_map(of_row).collect()
 }
 
-/// The mean entropy of probabilities `[class][y][x]`, as a share of the largest that there can be.
-fn mean_entropy(probabilities: ArrayView3<'_, f32>) -> f32 {
-    let (classes, height, width) = probabilities.dim();
-    let each = probabilities.iter().filter(|p| **p > 0.0).map(|p| f64::from(-p * p.ln()));
-    let entropy = each.sum::<f64>() / (height * width).max(1) as f64;
-    (entropy as f32 / (classes.max(2) as f32).ln()).clamp(0.0, 1.0)
+/// At most so many of `all`, spread evenly.
+fn spread<T>(all: Vec<T>, most: usize) -> Vec<T> {
+    let count = all.len();
+    let mut next = 0;
+    let chosen = count.min(most);
+    let is_chosen = |index: usize, next: &mut usize| {
+        let wanted = *next < chosen && index == *next * count / chosen;
+        *next += usize::from(wanted);
+        wanted
+    };
+    all.into_iter()
+        .enumerate()
+        .filter(|(index, _)| is_chosen(*index, &mut next))
+        .map(|(_, one)| one)
+        .collect()
+}
+
+/// The square of [`REGION`] x [`REGION`] pixels, or what there is of it, without any label whose mean entropy is largest: its row,
+/// column, height, width, and that entropy as a share of the largest that there can be.
+fn least_sure_in(
+    probabilities: &Array3<f32>,
+    labels: &Array2<u8>,
+) -> Option<(usize, usize, usize, usize, f32)> {
+    let (count, height, width) = probabilities.dim();
+    let largest = (count.max(2) as f32).ln();
+    let mut found = Vec::new();
+    for y in (0..height).step_by(REGION) {
+        for x in (0..width).step_by(REGION) {
+            let (rows, columns) = (y..(y + REGION).min(height), x..(x + REGION).min(width));
+            if labels.slice(s![rows.clone(), columns.clone()]).iter().any(|label| *label != UNLABELLED) {
+                continue;
+            }
+            let part = probabilities.slice(s![.., rows.clone(), columns.clone()]);
+            let each = part.iter().filter(|p| **p > 0.0).map(|p| f64::from(-p * p.ln()));
+            let (height, width) = (rows.len(), columns.len());
+            let entropy = each.sum::<f64>() / (height * width) as f64;
+            found.push((y, x, height, width, entropy as f32 / largest));
+        }
+    }
+    found.into_iter().min_by_key(|(.., entropy)| Reverse((entropy * 1e6) as u64))
 }
 
 #[cfg(test)]
@@ -264,10 +297,25 @@ mod tests {
     }
 
     #[test]
-    fn half_and_half_is_as_unsure_as_can_be() {
-        let of =
-            |p: f32| mean_entropy(Array3::from_shape_fn((2, 3, 4), |(class, ..)| [p, 1.0 - p][class]).view());
-        assert!((of(0.5) - 1.0).abs() < 1e-5 && of(1.0) == 0.0, "{} {}", of(0.5), of(1.0));
-        assert!((of(0.9) - 0.469).abs() < 1e-3, "{}", of(0.9));
+    fn the_least_sure_region_has_no_label() {
+        let unsure = |y: usize, x: usize| y < 64 && x >= 64;
+        let p = |class: usize, y: usize, x: usize| if unsure(y, x) { 0.5 } else { [0.9, 0.1][class] };
+        let probabilities = Array3::from_shape_fn((2, 128, 100), |(class, y, x)| p(class, y, x));
+        let mut labels = Array2::from_elem((128, 100), 255);
+        let (y, x, height, width, entropy) = least_sure_in(&probabilities, &labels).unwrap();
+        assert_eq!((y, x, height, width), (0, 64, 32, 32));
+        assert!((entropy - 1.0).abs() < 1e-5, "{entropy}");
+        labels[[5, 70]] = 1;
+        let (y, x, ..) = least_sure_in(&probabilities, &labels).unwrap();
+        assert_ne!((y, x), (0, 64));
+        labels.fill(0);
+        assert_eq!(least_sure_in(&probabilities, &labels), None);
+    }
+
+    #[test]
+    fn what_is_searched_is_spread_evenly() {
+        assert_eq!(spread((0..10).collect(), 4), [0, 2, 5, 7]);
+        assert_eq!(spread(vec![1, 2], 4), [1, 2]);
+        assert!(spread(Vec::<u8>::new(), 4).is_empty());
     }
 }

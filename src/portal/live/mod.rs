@@ -10,8 +10,7 @@
 //! - `gains`: whether training still makes the network better.
 //! - `learning`: the thread; a run that takes labels between two steps.
 //! - `showing`: what is shown and told of a run while it goes on.
-//! - `looking`: the network applied to what people look at.
-//! - `suggesting`: where people are sent for the next stroke.
+//! - `looking`: the network applied to what people look at; where it is least sure.
 //! - `repeat`: the same training once more, from the journal ([`repeat()`]).
 //! - `results`: what it gave, in tiles.
 
@@ -25,7 +24,6 @@ mod repeat;
 mod results;
 mod showing;
 mod state;
-mod suggesting;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -292,12 +290,11 @@ impl Live {
         self.shared.look_at(view);
     }
 
-    /// A region that looks like little that is labelled, and how unsure the network is there, from 0 to 1; `None` before there is
-    /// one. The first time this takes about as long as applying a small network to the images.
+    /// Where the network is least sure; `None` before there is one. Takes as long as applying it to the images.
     ///
     /// # Errors
     /// What comes of reading images, and what the device refuses.
-    pub fn suggest(&self) -> Result<Option<(Region, f32)>> {
+    pub fn least_sure(&self) -> Result<Option<(Region, f32)>> {
         if self.shared.model().is_none() {
             return Ok(None);
         }

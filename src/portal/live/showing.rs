@@ -59,7 +59,7 @@ impl<'a> Shower<'a> {
             self.looker.update(model.clone(), self.device)?;
             self.shared.keep(Some(model));
             if is_searched {
-                self.shared.found(self.looker.suggest(self.shared).map_err(|error| error.to_string()));
+                self.shared.found(self.looker.least_sure(self.shared).map_err(|error| error.to_string()));
             }
             self.looker.look(self.shared, SHOWN_FOR);
             (self.shown, self.showing) = (Instant::now(), start.elapsed());

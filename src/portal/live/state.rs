@@ -15,7 +15,7 @@ const MOST_VIEWS: usize = 8;
 const MOST_POINTS: usize = 1000;
 /// Time between two reports to the pages.
 const REPORT: Duration = Duration::from_millis(250);
-/// The longest that a page waits for a place for the next stroke.
+/// The longest that a page waits for the place where the network is least sure.
 const LONGEST_SEARCH: Duration = Duration::from_secs(60);
 
 /// What is wanted of the thread.
@@ -117,7 +117,7 @@ impl Shared {
         wanted.trains && !wanted.closes && !wanted.forgets
     }
 
-    /// Whether somebody waits for a place for the next stroke.
+    /// Whether somebody waits for the place where the network is least sure.
     pub(super) fn is_searched(&self) -> bool {
         std::mem::take(&mut self.inner().wanted.searches)
     }
@@ -194,7 +194,7 @@ impl Shared {
         self.inner().looks = true;
     }
 
-    /// Waits for a place for the next stroke.
+    /// Waits for the place where the network is least sure.
     pub(super) fn search(&self) -> Found {
         let mut inner = self.inner();
         (inner.wanted.searches, inner.found) = (true, None);

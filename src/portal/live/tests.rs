@@ -88,7 +88,7 @@ fn strokes_are_learnt_as_they_are_drawn_and_a_restart_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path());
     let live = Live::new(Arc::clone(&project), Events::default(), "cpu".into());
-    assert!(live.suggest().unwrap().is_none() && live.model_file().is_none());
+    assert!(live.least_sure().unwrap().is_none() && live.model_file().is_none());
     live.look_at(view());
     live.start(small()).unwrap();
     // Nothing can be learnt from strokes of one class: it begins by itself once there are two.
@@ -119,7 +119,7 @@ fn strokes_are_learnt_as_they_are_drawn_and_a_restart_goes_on() {
     }
     let scored = until(&live, "scores", |status| status.score.is_some_and(|score| score > 0.6));
     assert!(scored.score_note.contains("set aside"), "{scored:?}");
-    let (region, uncertainty) = live.suggest().unwrap().unwrap();
+    let (region, uncertainty) = live.least_sure().unwrap().unwrap();
     assert!(region.image == "i1" && (0.0..=1.0).contains(&uncertainty), "{region:?} {uncertainty}");
     let labels = project.labels("i1", 0).unwrap().0;
     let inside =

@@ -79,10 +79,7 @@ pub(super) async fn look(State(app): AppState, body: Bytes) -> Answer {
 
 /// `POST /api/least-sure`.
 pub(super) async fn least_sure(State(app): AppState) -> Answer {
-    blocking(move || match app.project.check_has_labels().and_then(|()| app.live.suggest())? {
-        None if app.live.status().model => Err(Problem::conflict(
-            "there is no place without labels left in the images that the network takes",
-        )),
+    blocking(move || match app.project.check_has_labels().and_then(|()| app.live.least_sure())? {
         None => Err(Problem::conflict("the network has not looked at anything yet; train it first")),
         Some((region, uncertainty)) => {
             let mut answer = serde_json::to_value(&region).unwrap_or_default();
