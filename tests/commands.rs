@@ -34,6 +34,8 @@ mod names;
 mod ome;
 #[path = "commands/optimisation.rs"]
 mod optimisation;
+#[path = "commands/precision.rs"]
+mod precision;
 #[path = "commands/predict.rs"]
 mod predict;
 #[path = "commands/pyramids.rs"]

@@ -1,6 +1,6 @@
 //! Finds the devices of this machine.
 
-use super::device::Device;
+use super::device::{Device, Extras};
 use super::faults::{Fault, Remedy};
 use crate::Result;
 use crate::engine::{DeviceInfo, DeviceKind, DeviceLimits};
@@ -27,8 +27,13 @@ impl GpuAdapter {
     pub fn try_open(&self) -> Result<()> {
         match self.fault() {
             Some(fault) if fault.remedy == Remedy::Avoid => Err(fault.error(&self.info().name)),
-            _ => Device::open(self, None, false).map(drop),
+            _ => Device::open(self, None, Extras::default()).map(drop),
         }
+    }
+
+    /// Whether kernels can store numbers of two bytes (f16) on it.
+    pub fn has_halves(&self) -> bool {
+        self.0.features().contains(wgpu::Features::SHADER_F16)
     }
 
     /// What it allows.
