@@ -89,6 +89,23 @@ pub fn adapters() -> Vec<(GpuAdapter, DeviceInfo)> {
     kept.into_iter().map(|(info, adapter)| (GpuAdapter(adapter), device_info(&info))).collect()
 }
 
+/// A device that computes nothing and has `limits`: wgpu validates all that is recorded for it, and makes copies. It is for tests, and
+/// [`adapters`] does not find it.
+#[cfg(test)]
+pub(in crate::gpu) fn adapter_without_driver(limits: wgpu::Limits) -> GpuAdapter {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::NOOP;
+    descriptor.backend_options.noop = wgpu::NoopBackendOptions {
+        enable: true,
+        limits: Some(limits),
+        features: Some(wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16),
+        ..Default::default()
+    };
+    let instance = wgpu::Instance::new(descriptor);
+    let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::NOOP));
+    GpuAdapter(found.into_iter().next().expect("wgpu is built with its device without a driver"))
+}
+
 fn kind_rank(kind: wgpu::DeviceType) -> u8 {
     match kind {
         wgpu::DeviceType::DiscreteGpu => 0,
