@@ -4,7 +4,8 @@
 //     sum_o(p) += sum_k sum_t h_okt z_k(p + s_o t)      k: the sources that come before o's layer
 //
 // Bindings: 1 parameters, 2 hidden channels, 3 page of the outputs, 4 page of the sources; with WITHIN, the sources are in the
-// page of the outputs, which is then bound once (no thread reads what another one writes).
+// page of the outputs, which is then bound once (no thread reads what another one writes). With HALF, 4 is the sums that are not
+// complete, and 5 the page of the sources.
 // Tiling: a convolution with dilation s is s*s independent dense ones on lattices of stride s, so a thread
 // computes ROWS pixels y, y + s, y + 2s, ... from ROWS + 2 rows instead of 3 ROWS, for OUTPUTS outputs of one dilation, which
 // share what is loaded. With STAGED, a workgroup first copies the filters of CHUNK sources into its own memory, from where one
@@ -12,6 +13,7 @@
 // x: groups of outputs, then columns by LANES, so that the groups that run together share their sources in the cache;
 // y: lattice rows; z: images.
 
+//#include maps
 //#include geometry
 //#include hidden
 //#include mirror
@@ -39,24 +41,33 @@ struct ConvolveParams {
     groups: u32,
     span: u32,
     stride: u32,
-    unused: u32,
+    // Channels of a block, for whose sums there is room; only with HALF.
+    sum_channels: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: ConvolveParams;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 @group(0) @binding(2) var<storage, read> hidden: array<HiddenChannel>;
-@group(0) @binding(3) var<storage, read_write> maps: array<f32>;
+@group(0) @binding(3) var<storage, read_write> maps: array<MapNumber>;
+//#if HALF
+@group(0) @binding(4) var<storage, read_write> sums: array<f32>;
+//#end
 //#if WITHIN
 fn source_at(place: u32) -> f32 {
-    return maps[place];
+    return f32(maps[place]);
 }
 //#else
+//#if HALF
+@group(0) @binding(5) var<storage, read> sources: array<f16>;
+//#else
 @group(0) @binding(4) var<storage, read> sources: array<f32>;
+//#end
 
 fn source_at(place: u32) -> f32 {
-    return sources[place];
+    return f32(sources[place]);
 }
 //#end
+//#include sums
 
 //#if STAGED
 // Filters by source, column of taps and output: the taps above, at and below.
@@ -121,6 +132,7 @@ fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     let top = geometry.margin * geometry.pitch;
     //#for o in 0..OUTPUTS
     let plane_${o} = map_place(params.output_page_start, params.output_page_channels, image, output_${o});
+    let sums_${o} = sum_place(plane_${o}, image, output_${o});
     //#for t in 0..ROWS
     var sum_${o}_${t}: f32;
     //#end
@@ -131,7 +143,7 @@ fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
         //#end
     } else {
         //#for t in 0..ROWS
-        sum_${o}_${t} = maps[plane_${o} - top + row_${t + 1} + x];
+        sum_${o}_${t} = sum_at(sums_${o} - top + row_${t + 1} + x);
         //#end
     }
     //#end
@@ -196,13 +208,13 @@ fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     if column >= geometry.columns {
         return;
     }
-    // ReLU by comparison: max() may turn NaN into 0, and hide that training has failed.
     //#for o in 0..OUTPUTS
     if output_0 + params.stride * ${o}u < params.output_end {
         let finishes = output_${o} >= params.finish_start && output_${o} < params.finish_end;
         //#for t in 0..ROWS
         if y + ${t}u * s < geometry.rows {
-            maps[plane_${o} - top + row_${t + 1} + x] = select(sum_${o}_${t}, 0.0, finishes && sum_${o}_${t} < 0.0);
+            let at_${t} = row_${t + 1} + x - top;
+            store(plane_${o} + at_${t}, sums_${o} + at_${t}, sum_${o}_${t}, finishes);
         }
         //#end
         if finishes && geometry.boundary != 0u {

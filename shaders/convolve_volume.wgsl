@@ -6,11 +6,13 @@
 // Planes of volumes have no margins: what is seen beyond an edge is looked up for each axis, once for all sources.
 //
 // Bindings: 1 parameters, 2 hidden channels, 3 page of the outputs, 4 page of the sources; with WITHIN, the sources are in the
-// page of the outputs, which is then bound once (no thread reads what another one writes).
+// page of the outputs, which is then bound once (no thread reads what another one writes). With HALF, 4 is the sums that are not
+// complete, and 5 the page of the sources.
 // Tiling: a thread computes ROWS voxels y, y + s, y + 2s, ... of one output from ROWS + 2 rows of three slices.
 // x: outputs, then columns by 64, so that the outputs that run together share their sources in the cache; y: slices, then lattice
 // rows; z: volumes.
 
+//#include maps
 //#include geometry
 //#include hidden
 //#include boundary
@@ -35,7 +37,8 @@ struct ConvolveVolumeParams {
     bias_start: u32,
     // Lattice rows of a slice in groups of ROWS, for the dilation that has most of them.
     lattices: u32,
-    unused_0: u32,
+    // Channels of a block, for whose sums there is room; only with HALF.
+    sum_channels: u32,
     unused_1: u32,
     unused_2: u32,
 }
@@ -43,18 +46,26 @@ struct ConvolveVolumeParams {
 @group(0) @binding(0) var<uniform> params: ConvolveVolumeParams;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 @group(0) @binding(2) var<storage, read> hidden: array<HiddenChannel>;
-@group(0) @binding(3) var<storage, read_write> maps: array<f32>;
+@group(0) @binding(3) var<storage, read_write> maps: array<MapNumber>;
+//#if HALF
+@group(0) @binding(4) var<storage, read_write> sums: array<f32>;
+//#end
 //#if WITHIN
 fn source_at(place: u32) -> f32 {
-    return maps[place];
+    return f32(maps[place]);
 }
 //#else
+//#if HALF
+@group(0) @binding(5) var<storage, read> sources: array<f16>;
+//#else
 @group(0) @binding(4) var<storage, read> sources: array<f32>;
+//#end
 
 fn source_at(place: u32) -> f32 {
-    return sources[place];
+    return f32(sources[place]);
 }
 //#end
+//#include sums
 
 @compute @workgroup_size(64)
 fn convolve_volume(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -86,8 +97,10 @@ fn convolve_volume(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_i
     let y_${t} = source(i32(y) + (${t} - 1) * i32(s), i32(slice_rows));
     let row_${t} = u32(max(y_${t}, 0)) * geometry.pitch;
     //#end
-    let into = map_place(params.output_page_start, params.output_page_channels, image, output)
-        + (z * slice_rows + y) * geometry.pitch + x;
+    let output_plane = map_place(params.output_page_start, params.output_page_channels, image, output);
+    let pixel = (z * slice_rows + y) * geometry.pitch + x;
+    let into = output_plane + pixel;
+    let sums_at = sum_place(output_plane, image, output) + pixel;
     let step = s * geometry.pitch;
     //#for t in 0..ROWS
     var sum_${t} = 0.0;
@@ -122,9 +135,8 @@ fn convolve_volume(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_i
     //#for t in 0..ROWS
     if y + ${t}u * s < slice_rows {
         let at = into + ${t}u * step;
-        let sum = sum_${t} + select(maps[at], bias, params.first == 1u);
-        // ReLU by comparison: max() may turn NaN into 0, and hide that training has failed.
-        maps[at] = select(sum, 0.0, finishes && sum < 0.0);
+        let sum = sum_${t} + select(sum_at(sums_at + ${t}u * step), bias, params.first == 1u);
+        store(at, sums_at + ${t}u * step, sum, finishes);
     }
     //#end
 }

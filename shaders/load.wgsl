@@ -3,6 +3,7 @@
 // Bindings: 1 uploaded images [image][channel][y][x], 2 page of feature maps that holds the channels.
 // Tiling: one thread for each element of a plane, margins included: x columns, y rows, z image x channel.
 
+//#include maps
 //#include geometry
 //#include boundary
 
@@ -23,7 +24,7 @@ struct LoadParams {
 
 @group(0) @binding(0) var<uniform> params: LoadParams;
 @group(0) @binding(1) var<storage, read> images: array<f32>;
-@group(0) @binding(2) var<storage, read_write> maps: array<f32>;
+@group(0) @binding(2) var<storage, read_write> maps: array<MapNumber>;
 
 @compute @workgroup_size(64)
 fn load(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -45,5 +46,5 @@ fn load(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         value = images[(plane + u32(from_y)) * geometry.columns + u32(from_x)];
     }
     let place = i32(map_place(params.page_start, params.page_channels, image, channel));
-    maps[place + y * i32(geometry.pitch) + x] = value;
+    maps[place + y * i32(geometry.pitch) + x] = MapNumber(value);
 }

@@ -6,6 +6,7 @@
 // Tiling: a thread computes one pixel of up to OUTPUTS outputs. x: columns by 64; y: rows; z: image x tile of
 // outputs.
 
+//#include maps
 //#include geometry
 
 // Keep in sync with `MixParams` in src/gpu/network/params.rs.
@@ -26,7 +27,7 @@ struct MixParams {
 
 @group(0) @binding(0) var<uniform> params: MixParams;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
-@group(0) @binding(2) var<storage, read> sources: array<f32>;
+@group(0) @binding(2) var<storage, read> sources: array<MapNumber>;
 @group(0) @binding(3) var<storage, read_write> outputs: array<f32>;
 
 @compute @workgroup_size(64)
@@ -59,7 +60,7 @@ fn mix_maps(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     }
     var at = map_place(params.page_start, params.page_channels, image, params.source_start) + pixel;
     for (var source = params.source_start; source < params.source_end; source += 1u) {
-        let value = sources[at];
+        let value = f32(sources[at]);
         //#for o in 0..OUTPUTS
         sum_${o} = fma(parameters[weights_${o} + source], value, sum_${o});
         //#end

@@ -5,13 +5,14 @@
 // responses.
 // Tiling: one thread for each element of a plane, margins included: x columns, y rows, z image x response.
 
+//#include maps
 //#include geometry
 //#include stem
 //#include boundary
 
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 @group(0) @binding(2) var<storage, read> smoothed: array<f32>;
-@group(0) @binding(3) var<storage, read_write> maps: array<f32>;
+@group(0) @binding(3) var<storage, read_write> maps: array<MapNumber>;
 
 // The smoothed image at a place that may lie beyond its edge.
 fn at(start: u32, y: i32, x: i32) -> f32 {
@@ -71,5 +72,5 @@ fn stem_responses(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
         value = (found - parameters[change]) * parameters[change + 1u];
     }
     let place = i32(map_place(params.page_start, params.page_channels, image, channel));
-    maps[place + y * i32(geometry.pitch) + x] = value;
+    maps[place + y * i32(geometry.pitch) + x] = MapNumber(value);
 }

@@ -36,6 +36,8 @@ mod ome;
 mod optimisation;
 #[path = "commands/passes.rs"]
 mod passes;
+#[path = "commands/precision.rs"]
+mod precision;
 #[path = "commands/predict.rs"]
 mod predict;
 #[path = "commands/pyramids.rs"]

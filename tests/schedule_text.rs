@@ -19,7 +19,7 @@ fn check(name: &str, schedule: &Schedule) {
 }
 
 fn options(block: usize, max_page_bytes: u64) -> Options {
-    Options { block, max_page_bytes, alignment: 16, share_planes: false }
+    Options { block, max_page_bytes, alignment: 16, share_planes: false, half_maps: false }
 }
 
 #[test]

@@ -14,7 +14,11 @@ fn each(check: impl Fn(&str, &Shader, &naga::Module, &ModuleInfo)) {
             let name = format!("{} {variant:?}", shader.name);
             let module = parse(&name, shader, variant);
             let matrices = Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
-            let more = if has_matrices(shader) { matrices } else { Capabilities::empty() };
+            let more = match (has_matrices(shader), has_halves(variant)) {
+                (true, _) => matrices,
+                (false, true) => Capabilities::SHADER_FLOAT16,
+                (false, false) => Capabilities::empty(),
+            };
             let mut validator = Validator::new(ValidationFlags::all(), Capabilities::default() | more);
             let info = validator.validate(&module).unwrap_or_else(|e| {
                 let text = shader.expand(variant).unwrap_or_default();
@@ -28,6 +32,11 @@ fn each(check: impl Fn(&str, &Shader, &naga::Module, &ModuleInfo)) {
 /// Whether it uses matrix units, which only some devices have.
 fn has_matrices(shader: &Shader) -> bool {
     shader.name.ends_with("_matrix")
+}
+
+/// Whether it stores halves, which only some devices have.
+fn has_halves(variant: Variant) -> bool {
+    variant.contains(&("HALF", 1))
 }
 
 fn parse(name: &str, shader: &Shader, variant: Variant) -> naga::Module {

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::Result;
 use crate::devices::{self, Device, TuningPolicy};
-use crate::engine::DeviceInfo;
+use crate::engine::{DeviceInfo, Precision};
 
 /// Which device, and with which tiles.
 #[derive(Debug, Args)]
@@ -23,6 +23,25 @@ pub(super) struct TuningArguments {
     /// (which is made once for each GPU and kind of network, and never where the variable CI is set)
     #[arg(long)]
     no_tune: bool,
+}
+
+/// How a device stores feature maps.
+#[derive(Debug, Args)]
+pub(super) struct PrecisionArguments {
+    /// How a GPU stores feature maps: full, or half for half of their memory and traffic, with outputs that differ by some
+    /// thousandths of the largest; sums are full in any case. For applying networks: training is full
+    #[arg(long, value_name = "PRECISION", default_value = "full", value_parser = ["full", "half"])]
+    precision: String,
+}
+
+impl PrecisionArguments {
+    /// What `--precision` says.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] for what is no precision, which the parser lets nobody give.
+    pub(super) fn get(&self) -> Result<Precision> {
+        self.precision.parse()
+    }
 }
 
 impl DeviceArguments {

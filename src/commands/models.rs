@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::device::DeviceArguments;
+use super::device::{DeviceArguments, PrecisionArguments};
 use super::models_registry::RegistryArguments;
 use crate::Result;
 use crate::devices::Device;
@@ -35,6 +35,8 @@ pub struct ModelArguments<const REQUIRED: bool = true> {
     rescale: Option<String>,
     #[command(flatten)]
     device: DeviceArguments,
+    #[command(flatten)]
+    precision: PrecisionArguments,
 }
 
 impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
@@ -73,7 +75,9 @@ impl<const REQUIRED: bool> ModelArguments<REQUIRED> {
         }
         let rescale =
             self.rescale.as_deref().map(|text| Ensemble::rescale_measure(text, &models)).transpose()?;
-        let mut ensemble = Ensemble::on_all(&models, &devices(&self.device)?, tile, self.tta)?;
+        let precision = self.precision.get()?;
+        let devices = devices(&self.device)?.into_iter().map(|device| device.with_precision(precision));
+        let mut ensemble = Ensemble::on_all(&models, &devices.collect::<Vec<_>>(), tile, self.tta)?;
         ensemble.rescale(rescale);
         Ok(ensemble)
     }

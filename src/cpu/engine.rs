@@ -101,8 +101,13 @@ impl CpuEngine {
     }
 
     fn schedule(&self, extent: Extent, training: bool) -> Result<Schedule> {
-        let options =
-            Options { block: self.block, max_page_bytes: u64::MAX, alignment: ALIGNMENT, share_planes: true };
+        let options = Options {
+            block: self.block,
+            max_page_bytes: u64::MAX,
+            alignment: ALIGNMENT,
+            share_planes: true,
+            half_maps: false,
+        };
         let shape = Shape { batch: 1, extent };
         let build = if training { Schedule::training } else { Schedule::forward };
         build(&self.numbers.architecture, shape, &options)

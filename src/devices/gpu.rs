@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::{TuningPolicy, Variant};
-use crate::engine::{BackProjector, DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks};
+use crate::engine::{BackProjector, DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks, Precision};
 use crate::geometry::Shape;
 use crate::gpu::{
     self, Bucket, Cache, GpuAdapter, GpuEngine, GpuOptions, Remedy, Trial, Tuning, TuningKey, TuningResult,
@@ -42,13 +42,21 @@ pub(super) struct Gpu {
     policy: TuningPolicy,
     /// The sizes of tiles, once they are decided.
     tuning: Option<Tuning>,
+    precision: Precision,
 }
 
 impl Gpu {
     /// All GPUs, with what they are, best first.
     pub(super) fn list() -> Vec<(DeviceInfo, Self)> {
         let gpu = |(adapter, info): (GpuAdapter, DeviceInfo)| {
-            (info.clone(), Self { info, adapter, policy: TuningPolicy::default(), tuning: None })
+            let gpu = Self {
+                info: info.clone(),
+                adapter,
+                policy: TuningPolicy::default(),
+                tuning: None,
+                precision: Precision::Full,
+            };
+            (info, gpu)
         };
         gpu::adapters().into_iter().map(gpu).collect()
     }
@@ -59,6 +67,18 @@ impl Gpu {
 
     pub(super) fn with_policy(self, policy: TuningPolicy) -> Self {
         Self { policy, tuning: None, ..self }
+    }
+
+    pub(super) fn has_halves(&self) -> bool {
+        self.adapter.has_halves()
+    }
+
+    pub(super) fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
     }
 
     pub(super) fn without_search(self) -> Self {
@@ -172,7 +192,7 @@ impl Gpu {
     }
 
     pub(super) fn open(&self, architecture: &Architecture, parameters: &[f32]) -> Result<Box<dyn Engine>> {
-        let options = GpuOptions { tuning: self.tuning, ..Default::default() };
+        let options = GpuOptions { tuning: self.tuning, precision: self.precision, ..Default::default() };
         Ok(Box::new(GpuEngine::open(&self.adapter, architecture, parameters, options)?))
     }
 
@@ -188,6 +208,7 @@ impl Gpu {
             max_page_bytes: Some(variant.max_page_bytes),
             checked_shaders: Some(variant.checked),
             // Whether a driver still has the fault for which it is avoided is worth knowing.
+            precision: variant.precision,
             despite_faults: self.adapter.fault().is_some_and(|fault| fault.remedy == Remedy::Avoid),
         };
         Ok(Box::new(GpuEngine::open(&self.adapter, architecture, parameters, options)?))

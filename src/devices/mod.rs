@@ -17,7 +17,7 @@ use log::{info, warn};
 
 use self::gpu::Gpu;
 use crate::cpu::{self, CpuEngine, CpuOptions};
-use crate::engine::{BackProjector, DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks};
+use crate::engine::{BackProjector, DeviceInfo, DeviceKind, DeviceLimits, Engine, Peaks, Precision};
 use crate::geometry::Shape;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Cache, Trial, TuningResult};
@@ -47,6 +47,8 @@ pub struct Variant {
     pub checked: bool,
     /// Sizes of tiles of a GPU, one of [`Device::every_kernel`]; `None` for the safe ones.
     pub tiles: Option<String>,
+    /// How a GPU stores feature maps.
+    pub precision: Precision,
 }
 
 /// A device that a network can run on.
@@ -71,6 +73,26 @@ impl Device {
     /// The device with sizes of tiles from elsewhere; those of [`list`] and [`choose`] are safe ones.
     pub fn with_policy(self, policy: TuningPolicy) -> Self {
         self.map_gpu(|gpu| gpu.with_policy(policy))
+    }
+
+    /// Whether feature maps can be stored as halves on it.
+    pub fn has_halves(&self) -> bool {
+        self.gpu.as_ref().is_some_and(Gpu::has_halves)
+    }
+
+    /// The device with engines that store feature maps as `precision` says; with halves they apply networks and compute no gradients. A
+    /// device without halves stays as it is, with a warning.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        if precision == Precision::Half && !self.has_halves() {
+            warn!("{} has no numbers of two bytes: `precision full` is used on it", self.info.name);
+            return self;
+        }
+        self.map_gpu(|gpu| gpu.with_precision(precision))
+    }
+
+    /// How its engines store feature maps.
+    pub fn precision(&self) -> Precision {
+        self.gpu.as_ref().map_or(Precision::Full, Gpu::precision)
     }
 
     /// The device with the sizes of tiles that were found before, where it would search for them.

@@ -2,7 +2,7 @@
 
 use super::{TuningPolicy, Variant};
 use crate::Result;
-use crate::engine::{BackProjector, DeviceInfo, DeviceLimits, Engine, Peaks};
+use crate::engine::{BackProjector, DeviceInfo, DeviceLimits, Engine, Peaks, Precision};
 use crate::geometry::Shape;
 use crate::network::Architecture;
 
@@ -22,6 +22,18 @@ impl Gpu {
 
     pub(super) fn with_policy(self, _: TuningPolicy) -> Self {
         self
+    }
+
+    pub(super) fn has_halves(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn with_precision(self, _: Precision) -> Self {
+        self
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        match *self {}
     }
 
     pub(super) fn without_search(self) -> Self {

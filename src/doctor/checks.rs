@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::devices::{Device, Variant};
-use crate::engine::Engine;
+use crate::engine::{Engine, Precision};
 use crate::geometry::{Extent, Shape};
 use crate::network::Architecture;
 use crate::selftest::{
-    Agreement, Case, Compared, Outcome, Setting, adam_agrees, check_case, classes_agree,
+    Agreement, Case, Compared, Outcome, Setting, adam_agrees, check_case, classes_agree, halves_agree,
     random_network_agrees, random_network_in_order, steps_in_order, training_follows_float64,
 };
 
@@ -23,7 +23,7 @@ pub struct Checked {
     pub networks: (usize, usize),
     /// Sizes of tiles, which between them run every kernel, that agreed, and how many there are: none on the CPU.
     pub tiles: (usize, usize),
-    /// Other checks that agreed: classes, the optimiser, and twenty steps of training.
+    /// Other checks that agreed: classes, the optimiser, twenty steps of training, and halves where the device has them.
     pub others: (usize, usize),
     /// The largest error of feature maps and outputs, relative to the largest value.
     pub forward: f64,
@@ -37,6 +37,7 @@ pub struct Checked {
 struct Opening<'a> {
     device: &'a Device,
     checked: bool,
+    precision: Precision,
 }
 
 impl Opening<'_> {
@@ -53,6 +54,7 @@ impl Opening<'_> {
             max_page_bytes: setting.max_page_bytes,
             checked: self.checked,
             tiles: tiles.map(str::to_owned),
+            precision: self.precision,
         };
         self.device.open_variant(architecture, parameters, &variant)
     }
@@ -65,6 +67,7 @@ enum Check {
     Classes,
     Optimiser,
     Training,
+    Halves,
 }
 
 impl Check {
@@ -75,6 +78,7 @@ impl Check {
             Check::Classes => "classes".into(),
             Check::Optimiser => "the optimiser".into(),
             Check::Training => "twenty steps of training".into(),
+            Check::Halves => "feature maps as halves".into(),
         }
     }
 
@@ -93,10 +97,19 @@ impl Check {
             Check::Classes => classes_agree(&open).map(|()| Agreement::default()),
             Check::Optimiser => adam_agrees(&open).map(|()| Agreement::default()),
             Check::Training => training_follows_float64(&open, true).map(|()| Agreement::default()),
+            Check::Halves => {
+                let opening = Opening { precision: Precision::Half, ..*opening };
+                let open = |architecture: &Architecture, parameters: &[f32], setting: Setting| {
+                    opening.open(architecture, parameters, setting, None)
+                };
+                halves_agree(&open, 0..FEWEST_NETWORKS).map(|_| Agreement::default())
+            }
         }
     }
 }
 
+/// The other checks that every device goes through.
+const OTHERS: [Check; 3] = [Check::Classes, Check::Optimiser, Check::Training];
 const SEED: u64 = 5;
 
 /// A network and a batch on which the tiles of [`Device::every_kernel`] run every kernel, but that of 16x16 matrices for more than 64
@@ -111,16 +124,16 @@ fn every_kernel() -> Case {
 /// known where a driver ends the program. Stops at the first difference.
 pub fn check(device: &Device, checked: bool, limit: Duration, tell: &mut dyn FnMut(&str)) -> Checked {
     let begun = Instant::now();
-    let opening = Opening { device, checked };
+    let opening = Opening { device, checked, precision: Precision::Full };
     let every_tiles = device.every_kernel();
     let mut all = Checked {
         networks: (0, NETWORKS as usize),
         tiles: (0, every_tiles.len()),
-        others: (0, 3),
+        others: (0, OTHERS.len() + usize::from(device.has_halves())),
         ..Checked::default()
     };
     let first = (0..FEWEST_NETWORKS).map(Check::Network);
-    for check in first.chain(in_turn(every_tiles)) {
+    for check in first.chain(in_turn(every_tiles, device.has_halves())) {
         let is_due = matches!(check, Check::Network(seed) if seed < FEWEST_NETWORKS);
         if !is_due && begun.elapsed() > limit {
             break;
@@ -133,7 +146,7 @@ pub fn check(device: &Device, checked: bool, limit: Duration, tell: &mut dyn FnM
                 match check {
                     Check::Network(_) => all.networks.0 += 1,
                     Check::Tiles(_) => all.tiles.0 += 1,
-                    Check::Classes | Check::Optimiser | Check::Training => all.others.0 += 1,
+                    Check::Classes | Check::Optimiser | Check::Training | Check::Halves => all.others.0 += 1,
                 }
             }
             Err(difference) => {
@@ -163,12 +176,12 @@ pub struct Bisected {
 /// What the device refuses.
 pub fn bisect(device: &Device, limit: Duration, tell: &mut dyn FnMut(&str)) -> Outcome<Bisected> {
     let begun = Instant::now();
-    let opening = Opening { device, checked: false };
+    let opening = Opening { device, checked: false, precision: Precision::Full };
     let open = |architecture: &Architecture, parameters: &[f32], setting: Setting| {
         opening.open(architecture, parameters, setting, None)
     };
     let mut all = Bisected::default();
-    for check in (0..FEWEST_NETWORKS).map(Check::Network).chain(in_turn(device.every_kernel())) {
+    for check in (0..FEWEST_NETWORKS).map(Check::Network).chain(in_turn(device.every_kernel(), false)) {
         if all.networks > 0 && begun.elapsed() > limit {
             break;
         }
@@ -181,7 +194,7 @@ pub fn bisect(device: &Device, limit: Duration, tell: &mut dyn FnMut(&str)) -> O
                 };
                 steps_in_order(&open, &every_kernel(), Setting { block: 0, max_page_bytes: u64::MAX })?
             }
-            Check::Classes | Check::Optimiser | Check::Training => continue,
+            Check::Classes | Check::Optimiser | Check::Training | Check::Halves => continue,
         };
         all.networks += 1;
         all.quantities += compared.len();
@@ -194,13 +207,14 @@ pub fn bisect(device: &Device, limit: Duration, tell: &mut dyn FnMut(&str)) -> O
 }
 
 /// What is checked after the first networks: three tiles, then another network, and the other checks early. Tiles are taken in an order
-/// in which neighbours differ much, so that the first of them run many kernels.
-fn in_turn(tiles: Vec<String>) -> Vec<Check> {
+/// in which neighbours differ much, so that the first of them run many kernels. Halves are checked where the device has `halves`.
+fn in_turn(tiles: Vec<String>, halves: bool) -> Vec<Check> {
     // A prime that does not divide their number comes to all of them.
     let step = [7, 11, 13].into_iter().find(|&step: &usize| !tiles.len().is_multiple_of(step)).unwrap_or(1);
     let mut tiles = (0..tiles.len()).map(|n| Check::Tiles(tiles[n * step % tiles.len()].clone()));
     let mut networks = (FEWEST_NETWORKS..NETWORKS).map(Check::Network);
-    let mut all = vec![Check::Classes, Check::Optimiser, Check::Training];
+    let mut all = Vec::from(OTHERS);
+    all.extend(halves.then_some(Check::Halves));
     loop {
         let before = all.len();
         all.extend(tiles.by_ref().take(3));
@@ -239,9 +253,12 @@ mod tests {
     fn everything_has_its_turn() {
         for count in [0, 1, 7, 14, 49, 69, 77] {
             let tiles: Vec<String> = (0..count).map(|n| format!("number {n}")).collect();
-            let names: Vec<String> = in_turn(tiles).iter().map(Check::name).collect();
-            let different: BTreeSet<&String> = names.iter().collect();
-            assert_eq!((names.len(), different.len()), (3 + 20 + count, 3 + 20 + count), "{count}");
+            for (halves, others) in [(false, 3), (true, 4)] {
+                let names: Vec<String> = in_turn(tiles.clone(), halves).iter().map(Check::name).collect();
+                let different: BTreeSet<&String> = names.iter().collect();
+                let wanted = others + 20 + count;
+                assert_eq!((names.len(), different.len()), (wanted, wanted), "{count}");
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod gradients;
 mod judged;
 mod loss;
 mod optimiser;
+mod precision;
 mod targets;
 
 pub use back_projection::{BackProjection, BackProjector, LANES as BACK_PROJECTION_LANES};
@@ -25,6 +26,7 @@ pub use judged::{Judged, JudgedResult, LossSum, keep_inside};
 pub(crate) use loss::DiceSums;
 pub use loss::{Loss, LossKind};
 pub use optimiser::{Adam, Moments};
+pub use precision::Precision;
 pub use targets::{IGNORED, TargetValues, Targets, check_batch};
 
 use crate::Result;

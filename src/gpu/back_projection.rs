@@ -1,7 +1,7 @@
 //! Back-projection: slices of tomograms from filtered projections. It does not depend on networks.
 
 use super::runtime::adapters::GpuAdapter;
-use super::runtime::device::Device;
+use super::runtime::device::{Device, Extras};
 use super::runtime::kernel::{Binding, Kernel, Shader, params, source};
 use super::runtime::memory::{self, Use};
 use super::runtime::pipelines::{Pipeline, Pipelines, bind_group};
@@ -44,7 +44,7 @@ impl GpuBackProjector {
     /// # Errors
     /// When the device cannot be opened or refuses the kernel.
     pub fn open(adapter: &GpuAdapter) -> Result<Self> {
-        let device = Device::open(adapter, None, false)?;
+        let device = Device::open(adapter, None, Extras::default())?;
         let pipeline = Pipelines::default().get(&device, &Kernel::new(&BACK_PROJECT, &[]))?;
         Ok(Self { device, pipeline })
     }
@@ -66,7 +66,8 @@ impl BackProjector for GpuBackProjector {
         // What is read back is checked before anything is computed.
         let count = usize::try_from(numbers).unwrap_or(usize::MAX);
         let row_bytes = (4 * LANES * width) as u64;
-        let at_once = (memory::max_page_bytes(&device.limits) / row_bytes).clamp(1, ANGLES as u64) as usize;
+        let at_once =
+            (memory::max_page_bytes(&device.limits, 4) / row_bytes).clamp(1, ANGLES as u64) as usize;
         let projections = memory::buffer(device, "projections", at_once as u64 * row_bytes, Use::Storage)?;
         let angles = memory::buffer(device, "angles", 8 * at_once as u64, Use::Storage)?;
         let bytes = size_of::<BackProjectParams>();

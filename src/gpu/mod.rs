@@ -10,6 +10,8 @@
 
 mod back_projection;
 mod network;
+#[cfg(test)]
+mod recording_tests;
 mod runtime;
 pub mod shaders;
 mod tuning;

@@ -10,7 +10,7 @@ use ndarray::{Array2, Array3};
 use super::prediction::{Found, Prediction, RunningMean};
 use super::predictor::Predictor;
 use crate::devices::Device;
-use crate::engine::DeviceInfo;
+use crate::engine::{DeviceInfo, Precision};
 use crate::geometry::{Extent, Symmetry, as_volume, stacked};
 use crate::images::{ImageSource, Kernel, Resampling, mean_of_arrays, page_size};
 use crate::network::{Combination, InputNormalisation, Measure, Model, Normalisation, Task};
@@ -29,6 +29,8 @@ pub struct Ensemble {
     /// The models, each with its place in `predictors`.
     members: Vec<(usize, Model)>,
     symmetries: &'static [Symmetry],
+    /// How the device stores feature maps.
+    precision: Precision,
     /// What images are brought to the models' range by.
     rescale: Option<Measure>,
     /// Whether an image in another range was told of, on any device.
@@ -92,6 +94,7 @@ impl Ensemble {
             predictors,
             members,
             symmetries,
+            precision: device.precision(),
             rescale: None,
             told: Arc::default(),
             reserved: 0,
@@ -229,7 +232,17 @@ impl Ensemble {
             );
             model.parameters.iter().for_each(|parameter| hash.write(&parameter.to_le_bytes()));
         }
-        format!("{:032x} {} {:?}", hash.finish_128(), self.symmetries.len(), self.rescale)
+        // As before there were halves, so that results of then are known.
+        let halves = match self.has_halves() {
+            true => " half",
+            false => "",
+        };
+        format!("{:032x} {} {:?}{halves}", hash.finish_128(), self.symmetries.len(), self.rescale)
+    }
+
+    /// Whether feature maps are stored as halves, on any of the devices.
+    fn has_halves(&self) -> bool {
+        self.precision == Precision::Half || self.others.iter().any(Self::has_halves)
     }
 
     /// What it runs on; of several devices, the first.

@@ -8,7 +8,9 @@ use rayon::prelude::*;
 
 use super::tiling::Tiling;
 use crate::devices::Device;
-use crate::engine::{DeviceInfo, DeviceKind, Engine, Images, MAX_CLASSES, NOT_FINITE, most_likely};
+use crate::engine::{
+    DeviceInfo, DeviceKind, Engine, Images, MAX_CLASSES, NOT_FINITE, Precision, most_likely,
+};
 use crate::error::{Error, Result, counted_channels};
 use crate::geometry::{Extent, Shape, as_volume, as_volume_mut};
 use crate::images::has_equal_channels;
@@ -27,6 +29,8 @@ pub struct Predictor {
     model: Model,
     engine: Box<dyn Engine>,
     tiling: Tiling,
+    /// How the device stores feature maps.
+    precision: Precision,
     /// Rows and columns of a tile for which the device had memory, once it had too little for what the tiling wants.
     most: Option<usize>,
 }
@@ -49,7 +53,7 @@ impl Predictor {
         let device = device.tuned_for(&model.architecture, shape);
         let engine = device.open(&model.architecture, &model.parameters)?;
         let tiling = Tiling::new(&model.architecture, tile);
-        Ok(Self { model, engine, tiling, most: None })
+        Ok(Self { model, engine, tiling, precision: device.precision(), most: None })
     }
 
     /// Applies other parameters from now on: of the same model, which was trained further.
@@ -185,7 +189,7 @@ impl Predictor {
         )?;
         match outputs.iter().all(|value| value.is_finite()) {
             true => Ok(outputs),
-            false => Err(not_finite(image, &normalisation)),
+            false => Err(not_finite(image, &normalisation, self.precision)),
         }
     }
 
@@ -211,7 +215,7 @@ impl Predictor {
         )?;
         match classes.iter().all(|class| *class != NOT_FINITE) {
             true => Ok(classes.index_axis_move(Axis(0), 0).mapv(u32::from)),
-            false => Err(not_finite(image, &normalisation)),
+            false => Err(not_finite(image, &normalisation, self.precision)),
         }
     }
 
@@ -372,10 +376,16 @@ impl Predictor {
 }
 
 /// The error of an image that gives outputs that are not finite.
-fn not_finite(image: ArrayView3<'_, f32>, normalisation: &Normalisation) -> Error {
+fn not_finite(image: ArrayView3<'_, f32>, normalisation: &Normalisation, precision: Precision) -> Error {
+    let way_out = match precision {
+        Precision::Full => "check the image for extreme values",
+        Precision::Half => {
+            "halves end at 65504, so try `precision full`, or check the image for extreme values"
+        }
+    };
     let most = image.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     Error::Mismatch(format!(
-        "the network's outputs are not finite numbers: the image has values up to {most:e}, where {:e} becomes 0 for the network; check the image for extreme values",
+        "the network's outputs are not finite numbers: the image has values up to {most:e}, where {:e} becomes 0 for the network; {way_out}",
         normalisation.mean.first().copied().unwrap_or_default()
     ))
 }

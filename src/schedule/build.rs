@@ -25,6 +25,9 @@ pub struct Options {
     /// Whether gradient maps take the places of feature maps that nothing reads any more: training then takes one plane for
     /// each channel and one block more, instead of two for each channel.
     pub share_planes: bool,
+    /// Whether a forward pass stores feature maps as halves (f16) of two bytes. Sums are kept as numbers of four bytes until they are
+    /// complete, for the channels of one block. Training stores numbers of four bytes in any case.
+    pub half_maps: bool,
 }
 
 /// A network's computation for one shape of images, as plain data.
@@ -50,6 +53,9 @@ pub struct Schedule {
     /// Where planes are shared, how many planes further than the feature map of a channel its gradient map lies: those of a
     /// block of layers.
     pub gradient_shift: Option<usize>,
+    /// Where feature maps are halves, the buffer in which the sums of a block's channels lie until they are complete, laid out as
+    /// feature maps are; its channels are counted from the first of the block.
+    pub sums: Option<Page>,
     /// What to compute, in order.
     pub steps: Vec<Step>,
 }
@@ -61,7 +67,11 @@ impl Schedule {
     /// When the network or the shape is unusable, or one channel is larger than a page may be.
     pub fn forward(architecture: &Architecture, shape: Shape, options: &Options) -> Result<Self> {
         let mut schedule = Self::empty(architecture, shape, options)?;
-        schedule.add_forward(options.block.max(1));
+        let mut block = options.block.max(1);
+        if options.half_maps {
+            block = schedule.add_sums(block, options.max_page_bytes)?;
+        }
+        schedule.add_forward(block);
         Ok(schedule)
     }
 
@@ -70,6 +80,7 @@ impl Schedule {
     /// # Errors
     /// As [`Schedule::forward`].
     pub fn training(architecture: &Architecture, shape: Shape, options: &Options) -> Result<Self> {
+        let options = &Options { half_maps: false, ..*options };
         let mut schedule = Self::empty(architecture, shape, options)?;
         let hidden = architecture.stem_channels()..architecture.channels();
         let (batch, most) = (shape.batch, options.max_page_bytes);
@@ -80,12 +91,12 @@ impl Schedule {
             // their own.
             let shift = options.block.clamp(1, architecture.depth) * architecture.width;
             let planes = 0..architecture.channels() + shift;
-            schedule.map_pages = pages("feature maps", planes, &schedule.map_layout, batch, most)?;
+            schedule.map_pages = pages("feature maps", planes, &schedule.map_layout, batch, most, 4)?;
             schedule.gradient_layout = schedule.map_layout;
             schedule.gradient_shift = Some(shift);
         } else {
             let form = &schedule.gradient_layout;
-            schedule.gradient_pages = pages("gradient maps", hidden, form, batch, most)?;
+            schedule.gradient_pages = pages("gradient maps", hidden, form, batch, most, 4)?;
         }
         schedule.add_forward(options.block.max(1));
         schedule.steps.push(Step::Loss);
@@ -105,11 +116,18 @@ impl Schedule {
         self.steps.contains(&Step::Loss)
     }
 
-    /// Bytes of feature maps, gradient maps, outputs and output gradients; parameters and scratch come on top.
+    /// Bytes of feature maps, gradient maps, sums, outputs and output gradients; parameters and scratch come on top.
     pub fn bytes(&self) -> u64 {
-        let pages = self.map_pages.iter().chain(&self.gradient_pages).map(|page| page.length as u128);
+        let numbers = |pages: &[Page]| pages.iter().map(|page| page.length as u128).sum::<u128>();
         let outputs = self.output_length() as u128 * if self.trains() { 2 } else { 1 };
-        u64::try_from(4 * (pages.sum::<u128>() + outputs)).unwrap_or(u64::MAX)
+        let others = numbers(&self.gradient_pages) + numbers(self.sums.as_slice()) + outputs;
+        let maps = u128::from(self.map_bytes()) * numbers(&self.map_pages);
+        u64::try_from(maps + 4 * others).unwrap_or(u64::MAX)
+    }
+
+    /// Bytes of a number in feature maps: 4, or 2 where they are halves.
+    pub fn map_bytes(&self) -> u64 {
+        if self.sums.is_some() { 2 } else { 4 }
     }
 
     /// Rows of a plane without its margins: those of all slices, which lie one below the other.
@@ -179,8 +197,10 @@ impl Schedule {
         };
         let most = options.max_page_bytes;
         // The outputs are one buffer; checking them as one page of one channel finds those that are too large.
-        pages("outputs", 0..1, &output_layout, shape.batch * architecture.outputs, most)?;
-        let map_pages = pages("feature maps", 0..architecture.channels(), &map_layout, shape.batch, most)?;
+        pages("outputs", 0..1, &output_layout, shape.batch * architecture.outputs, most, 4)?;
+        let channels = 0..architecture.channels();
+        let number = if options.half_maps { 2 } else { 4 };
+        let map_pages = pages("feature maps", channels, &map_layout, shape.batch, most, number)?;
         Ok(Self {
             architecture: architecture.clone(),
             shape,
@@ -191,8 +211,24 @@ impl Schedule {
             map_pages,
             gradient_pages: Vec::new(),
             gradient_shift: None,
+            sums: None,
             steps: Vec::new(),
         })
+    }
+
+    /// Adds the buffer of sums for blocks of `block` layers, or of as many as one buffer has room for; gives how many.
+    fn add_sums(&mut self, block: usize, max_page_bytes: u64) -> Result<usize> {
+        let Architecture { width, depth, .. } = self.architecture;
+        let (form, batch) = (&self.map_layout, self.shape.batch);
+        let room = u128::from(max_page_bytes / 4).saturating_sub(2 * form.guard as u128);
+        let layer = (form.plane as u128).saturating_mul(batch as u128).saturating_mul(width as u128).max(1);
+        let fitting = usize::try_from(room / layer).unwrap_or(usize::MAX);
+        let block = block.clamp(1, depth.max(1)).min(fitting.max(1));
+        let channels = block * width;
+        // One buffer, as that of outputs: where not even one layer fits, this says so.
+        let whole = pages("sums of a layer", 0..1, form, batch.saturating_mul(channels), max_page_bytes, 4)?;
+        self.sums = whole.into_iter().next().map(|page| Page { channels: 0..channels, ..page });
+        Ok(block)
     }
 
     fn blocks(&self, block: usize) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
@@ -326,195 +362,4 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::geometry::Extent;
-
-    fn options(block: usize, max_page_bytes: u64) -> Options {
-        Options { block, max_page_bytes, alignment: 4, share_planes: false }
-    }
-
-    fn shape() -> Shape {
-        Shape { batch: 2, extent: Extent::plane(6, 7) }
-    }
-
-    /// What a plane holds.
-    #[derive(Debug, Clone, Copy, PartialEq)]
-    enum Held {
-        Nothing,
-        Map(usize),
-        Gradient(usize),
-    }
-
-    /// Which plane holds what, by the kind of page, the page and the plane.
-    struct Planes<'a> {
-        schedule: &'a Schedule,
-        held: Vec<((bool, usize, usize), Held)>,
-    }
-
-    impl Planes<'_> {
-        fn place(&self, what: Held) -> (bool, usize, usize) {
-            let schedule = self.schedule;
-            let (separate, page, plane) = match (what, schedule.gradient_shift) {
-                (Held::Map(c), _) => (false, schedule.map_page(c), c),
-                (Held::Gradient(c), Some(shift)) => (false, schedule.gradient_page(c), c + shift),
-                (Held::Gradient(c), None) => (true, schedule.gradient_page(c), c),
-                (Held::Nothing, _) => unreachable!(),
-            };
-            let pages = if separate { &schedule.gradient_pages } else { &schedule.map_pages };
-            assert!(pages[page].channels.contains(&plane), "{what:?} is not in page {page}");
-            (separate, page, plane)
-        }
-
-        fn write(&mut self, what: Held) {
-            let place = self.place(what);
-            self.held.retain(|(other, _)| *other != place);
-            self.held.push((place, what));
-        }
-
-        /// Nothing may be read after its plane was taken.
-        fn read(&self, what: Held) {
-            let place = self.place(what);
-            let held = self.held.iter().find(|(other, _)| *other == place).map_or(Held::Nothing, |h| h.1);
-            assert_eq!(held, what, "the plane {place:?} of {what:?} was taken");
-        }
-
-        fn read_maps(&self, channels: impl Iterator<Item = usize>) {
-            channels.for_each(|c| self.read(Held::Map(c)));
-        }
-
-        fn read_gradients(&self, channels: &Range<usize>) {
-            channels.clone().for_each(|c| self.read(Held::Gradient(c)));
-        }
-    }
-
-    /// Plays a schedule with bookkeeping instead of numbers: every pair of channels must be connected exactly once,
-    /// forward, backward and in the filter gradients, and nothing may be read before it is finished, nor after its plane
-    /// was taken by something else.
-    fn check(architecture: &Architecture, options: &Options) {
-        let schedule = Schedule::training(architecture, shape(), options).unwrap();
-        let (channels, inputs) = (architecture.channels(), architecture.stem_channels());
-        let layer_start = |c: usize| architecture.sources(architecture.layer_of(c - inputs)).end;
-        let mut forward = vec![vec![0; channels]; channels];
-        let (mut backward, mut filters) = (forward.clone(), forward.clone());
-        let mut finished: Vec<bool> = (0..channels).map(|c| c < inputs).collect();
-        let mut started = finished.clone();
-        let (mut finished_gradient, mut started_gradient) = (vec![false; channels], vec![false; channels]);
-        let mut planes = Planes { schedule: &schedule, held: Vec::new() };
-        for step in &schedule.steps {
-            match step {
-                Step::Load => (0..schedule.architecture.inputs).for_each(|c| planes.write(Held::Map(c))),
-                Step::Stem => {
-                    (schedule.architecture.inputs..inputs).for_each(|c| planes.write(Held::Map(c)));
-                }
-                Step::Convolve { sources, outputs, first, finishes } => {
-                    for o in outputs.clone() {
-                        assert_ne!(started[o], *first, "sum of {o} started twice or not at all");
-                        started[o] = true;
-                        assert!(!finished[o]);
-                        if *first {
-                            planes.write(Held::Map(o));
-                        }
-                        planes.read(Held::Map(o));
-                        for s in sources.clone().filter(|&s| s < layer_start(o)) {
-                            assert!(finished[s], "{o} reads {s} before it is finished");
-                            planes.read(Held::Map(s));
-                            forward[o][s] += 1;
-                        }
-                    }
-                    finishes.clone().for_each(|o| finished[o] = true);
-                }
-                Step::Mix { sources, .. } | Step::MixWeightGradient { sources, .. } => {
-                    planes.read_maps(sources.clone());
-                }
-                Step::Loss => {}
-                Step::MixInputGradient { channels, finishes } => {
-                    channels
-                        .clone()
-                        .for_each(|c| assert!(!std::mem::replace(&mut started_gradient[c], true)));
-                    channels.clone().for_each(|c| planes.write(Held::Gradient(c)));
-                    planes.read_maps(finishes.clone());
-                    finishes.clone().for_each(|c| finished_gradient[c] = true);
-                }
-                Step::InputGradient { gradients, channels, finishes } => {
-                    for (g, c) in gradients.clone().flat_map(|g| channels.clone().map(move |c| (g, c))) {
-                        assert!(finished_gradient[g] && started_gradient[c] && !finished_gradient[c]);
-                        assert!(c < layer_start(g));
-                        backward[g][c] += 1;
-                    }
-                    planes.read_gradients(gradients);
-                    planes.read_gradients(channels);
-                    planes.read_maps(finishes.clone());
-                    finishes.clone().for_each(|c| finished_gradient[c] = true);
-                }
-                Step::FilterGradient { gradients, sources } => {
-                    planes.read_gradients(gradients);
-                    for g in gradients.clone() {
-                        assert!(finished_gradient[g]);
-                        let read = sources.clone().filter(|&s| s < layer_start(g));
-                        planes.read_maps(read.clone());
-                        read.for_each(|s| filters[g][s] += 1);
-                    }
-                }
-                Step::BiasGradient { gradients } => planes.read_gradients(gradients),
-            }
-        }
-        for c in inputs..channels {
-            assert!(finished[c] && finished_gradient[c]);
-            planes.read(Held::Gradient(c));
-            for s in 0..channels {
-                let connected = usize::from(s < layer_start(c));
-                assert_eq!(forward[c][s], connected);
-                assert_eq!(filters[c][s], connected);
-                assert_eq!(backward[c][s], connected * usize::from(s >= inputs));
-            }
-        }
-        planes.read_maps((0..channels).filter(|&c| schedule.keeps_map(c)));
-    }
-
-    #[test]
-    fn every_pair_of_channels_is_connected_exactly_once() {
-        for width in 1..4 {
-            for depth in [1, 2, 5, 8] {
-                let architecture = Architecture { width, ..Architecture::new(2, 3, depth) };
-                for block in [1, 2, 3, 100] {
-                    for most in [u64::MAX, 60_000, 16_000] {
-                        for share_planes in [false, true] {
-                            check(&architecture, &Options { share_planes, ..options(block, most) });
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn shared_planes_take_one_for_each_channel_and_a_block_more() {
-        let architecture = Architecture { width: 2, ..Architecture::new(1, 3, 9) };
-        let shape = Shape { batch: 2, extent: Extent::plane(60, 70) };
-        let with = |share_planes, block| {
-            let options = Options { share_planes, ..options(block, u64::MAX) };
-            Schedule::training(&architecture, shape, &options).unwrap()
-        };
-        for block in [1, 4, 100] {
-            let (apart, shared) = (with(false, block), with(true, block));
-            assert_eq!(apart.steps, shared.steps);
-            assert_eq!(shared.map_pages[0].channels, 0..19 + 2 * block.min(9));
-            let plane = 4 * shape.batch * shared.map_layout.plane;
-            let outputs = 2 * 4 * shared.output_length();
-            let guards = 2 * 4 * shared.map_layout.guard;
-            assert_eq!(shared.bytes() as usize, (19 + 2 * block.min(9)) * plane + outputs + guards);
-            assert_eq!(shared.clone().into_forward().steps, apart.clone().into_forward().steps);
-        }
-        assert!(with(true, 4).bytes() < with(false, 4).bytes());
-    }
-
-    #[test]
-    fn recordings_cover_all_steps_and_end_with_layers() {
-        let schedule =
-            Schedule::training(&Architecture::new(1, 2, 5), shape(), &options(1, u64::MAX)).unwrap();
-        let pieces = schedule.recordings();
-        assert_eq!(pieces.iter().map(Range::len).sum::<usize>(), schedule.steps.len());
-        assert_eq!(pieces.len(), 5 + 5 + 1, "five layers forward, five backward, and the last gradients");
-    }
-}
+mod tests;

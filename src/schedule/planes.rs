@@ -128,7 +128,7 @@ impl Page {
     }
 }
 
-/// Cuts `channels` into as few pages as `max_bytes` for a buffer of 4-byte numbers allows.
+/// Cuts `channels` into as few pages as `max_bytes` for a buffer of numbers of `number_bytes` bytes allows.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] when not even one channel fits.
@@ -138,15 +138,16 @@ pub fn pages(
     form: &PlaneLayout,
     batch: usize,
     max_bytes: u64,
+    number_bytes: u64,
 ) -> Result<Vec<Page>> {
     let plane = (form.plane as u128) * batch as u128;
     let guards = 2 * form.guard as u128;
-    let most = (max_bytes / 4) as u128;
+    let most = u128::from(max_bytes / number_bytes.max(1));
     let fitting = most.saturating_sub(guards) / plane.max(1);
     if fitting == 0 && !channels.is_empty() {
         return Err(Error::OutOfMemory {
             buffer: format!("one channel of the {what}"),
-            wanted: u64::try_from(4 * (plane + guards)).unwrap_or(u64::MAX),
+            wanted: u64::try_from(u128::from(number_bytes) * (plane + guards)).unwrap_or(u64::MAX),
             limit_name: "the largest buffer of this device".into(),
             limit: max_bytes,
             way_out: "use smaller images, `tile`, `crop` or a smaller `batch`".into(),
@@ -181,16 +182,18 @@ mod tests {
     fn pages_hold_every_channel_once_and_stay_under_the_limit() {
         let form = PlaneLayout::maps(Extent::plane(8, 8), 2, 4).unwrap();
         let limit = 4 * (3 * 2 * form.plane + 2 * form.guard) as u64;
-        let pages = pages("feature maps", 2..9, &form, 2, limit).unwrap();
+        let pages = pages("feature maps", 2..9, &form, 2, limit, 4).unwrap();
         assert_eq!(pages.iter().map(|p| p.channels.clone()).collect::<Vec<_>>(), [2..5, 5..8, 8..9]);
         assert!(pages.iter().all(|p| 4 * p.length as u64 <= limit));
+        let halves = super::pages("feature maps", 2..9, &form, 2, limit / 2, 2).unwrap();
+        assert_eq!(halves, pages);
         assert_eq!(pages[1].origin(&form, 1, 6), form.guard + 4 * form.plane + form.origin());
     }
 
     #[test]
     fn a_limit_below_one_channel_is_an_error_with_the_bytes() {
         let form = PlaneLayout::maps(Extent::plane(8, 8), 2, 4).unwrap();
-        let error = pages("feature maps", 0..1, &form, 1, 64).unwrap_err().to_string();
+        let error = pages("feature maps", 0..1, &form, 1, 64, 4).unwrap_err().to_string();
         assert!(error.contains("64 bytes") && error.contains("tile"), "{error}");
     }
 

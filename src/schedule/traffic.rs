@@ -5,39 +5,46 @@ use super::{Schedule, Step};
 use crate::network::{Architecture, ParameterLayout};
 
 impl Step {
-    /// Planes that the step must read and write, each once, however often its kernels fetch them: the maps and gradients
-    /// that it reads; the sums that it writes, and reads too unless they start here; the maps whose signs are the ReLU's
-    /// mask. Uploaded images and targets count; margins, filters and partial sums do not.
-    pub fn planes_moved(&self, architecture: &Architecture) -> usize {
+    /// Bytes for each pixel of the images that the step must read and write, each plane once, however often its kernels fetch it: the maps and
+    /// gradients that it reads; the sums that it writes, and reads too unless they start here; the maps whose signs are the ReLU's
+    /// mask. Uploaded images and targets count; margins, filters and partial sums do not. A number in a feature map has `map` bytes, all
+    /// others have 4.
+    fn bytes_of_pixel(&self, architecture: &Architecture, map: usize) -> usize {
         let outputs = architecture.outputs;
-        let sums = |count: usize, first: bool| if first { count } else { 2 * count };
+        let sums = |count: usize, first: bool| if first { 4 * count } else { 8 * count };
         match self {
-            Step::Load => 2 * architecture.inputs,
+            Step::Load => (4 + map) * architecture.inputs,
             // Each plane of the image is read, smoothed along rows and columns, and its responses written.
-            Step::Stem => architecture.inputs * (1 + architecture.stem.responses()),
-            Step::Convolve { sources, outputs, first, .. } => sources.len() + sums(outputs.len(), *first),
-            Step::Mix { sources, first } => sources.len() + sums(outputs, *first),
-            // The targets are one plane of classes, or at least one of values.
-            Step::Loss => 2 * outputs + 1,
-            Step::MixWeightGradient { sources, .. } => sources.len() + outputs,
-            Step::MixInputGradient { channels, finishes } => outputs + channels.len() + finishes.len(),
-            Step::InputGradient { gradients, channels, finishes } => {
-                gradients.len() + sums(channels.len(), false) + finishes.len()
+            Step::Stem => architecture.inputs * (4 + map * architecture.stem.responses()),
+            Step::Convolve { sources, outputs, first, finishes } => {
+                let unfinished = outputs.len() - finishes.len();
+                let read = if *first { 0 } else { 4 * outputs.len() };
+                map * (sources.len() + finishes.len()) + 4 * unfinished + read
             }
-            Step::FilterGradient { gradients, sources } => gradients.len() + sources.len(),
-            Step::BiasGradient { gradients } => gradients.len(),
+            Step::Mix { sources, first } => map * sources.len() + sums(outputs, *first),
+            // The targets are one plane of classes, or at least one of values.
+            Step::Loss => 4 * (2 * outputs + 1),
+            Step::MixWeightGradient { sources, .. } => map * sources.len() + 4 * outputs,
+            Step::MixInputGradient { channels, finishes } => {
+                4 * (outputs + channels.len()) + map * finishes.len()
+            }
+            Step::InputGradient { gradients, channels, finishes } => {
+                4 * gradients.len() + sums(channels.len(), false) + map * finishes.len()
+            }
+            Step::FilterGradient { gradients, sources } => 4 * gradients.len() + map * sources.len(),
+            Step::BiasGradient { gradients } => 4 * gradients.len(),
         }
     }
 }
 
 impl Schedule {
-    /// Bytes that each kind of step must move for the whole batch, by [`Step::name`], in the order of the schedule; see
-    /// [`Step::planes_moved`] for what counts.
+    /// Bytes that each kind of step must move for the whole batch, by [`Step::name`], in the order of the schedule: maps, gradients and sums,
+    /// each plane once a step; margins, filters and partial sums do not count.
     pub fn traffic(&self) -> Vec<(&'static str, u64)> {
-        let plane = 4 * (self.shape.batch * self.shape.extent.pixels()) as u64;
+        let pixels = (self.shape.batch * self.shape.extent.pixels()) as u64;
         let mut traffic: Vec<(&'static str, u64)> = Vec::new();
         for step in &self.steps {
-            let bytes = plane * step.planes_moved(&self.architecture) as u64;
+            let bytes = pixels * step.bytes_of_pixel(&self.architecture, self.map_bytes() as usize) as u64;
             match traffic.iter_mut().find(|(name, _)| *name == step.name()) {
                 Some((_, sum)) => *sum += bytes,
                 None => traffic.push((step.name(), bytes)),
@@ -60,7 +67,8 @@ mod tests {
 
     fn traffic(block: usize) -> Vec<(&'static str, u64)> {
         let shape = Shape { batch: 2, extent: Extent::plane(3, 5) };
-        let options = Options { block, max_page_bytes: u64::MAX, alignment: 4, share_planes: false };
+        let options =
+            Options { block, max_page_bytes: u64::MAX, alignment: 4, share_planes: false, half_maps: false };
         Schedule::training(&Architecture::new(1, 2, 4), shape, &options).unwrap().traffic()
     }
 
@@ -92,5 +100,23 @@ mod tests {
     fn larger_blocks_move_less() {
         let sum = |block| traffic(block).iter().map(|(_, bytes)| bytes).sum::<u64>();
         assert!(sum(4) < sum(1), "{} and {}", sum(4), sum(1));
+    }
+    #[test]
+    fn halves_are_half_of_what_maps_move_and_sums_are_whole() {
+        let shape = Shape { batch: 2, extent: Extent::plane(3, 5) };
+        let options = Options {
+            block: 4,
+            max_page_bytes: u64::MAX,
+            alignment: 4,
+            share_planes: false,
+            half_maps: true,
+        };
+        let schedule = Schedule::forward(&Architecture::new(1, 2, 4), shape, &options).unwrap();
+        let pixel = 2 * 15;
+        // The image into four sums, of which the first is complete; one map into one; two into two; one into one.
+        let gather = 2 * (1 + 1) + 4 * 3;
+        let inside = (2 * (1 + 1) + 4) + (2 * (2 + 1) + 4 + 8) + (2 * (1 + 1) + 4);
+        let wanted = [("load", 4 + 2), ("convolve", gather + inside), ("mix", 2 * 5 + 4 * 2)];
+        assert_eq!(schedule.traffic(), wanted.map(|(name, bytes)| (name, pixel * bytes)));
     }
 }

@@ -23,6 +23,7 @@ mod checks;
 mod classes;
 mod compare;
 mod expected;
+mod halves;
 mod judging;
 mod losses;
 pub mod tolerance;
@@ -37,6 +38,7 @@ pub use checks::{
 };
 pub use classes::classes_agree;
 pub use compare::{Difference, Outcome};
+pub use halves::{check_forward, halves_agree, sums_of_halves_are_full};
 pub use judging::judging_agrees;
 pub use losses::losses_agree;
 

@@ -3,6 +3,8 @@
 
 /// Feature maps and outputs: a few hundred multiply-adds in float32.
 pub const FORWARD: f64 = 5e-6;
+/// Feature maps that are stored as halves, and outputs: each map is rounded to 11 bits, and so is all that is computed from it.
+pub const HALF_FORWARD: f64 = 2e-3;
 /// Gradient maps: two passes through the network.
 pub const GRADIENT_MAP: f64 = 1e-5;
 /// Gradients of parameters: sums over all pixels on top.

@@ -11,8 +11,8 @@ use serde_json::json;
 pub(super) use self::passes::Passes;
 use self::peers::{Key, Peers};
 use super::console;
-use super::device::DeviceArguments;
-use crate::engine::{Engine, Peaks};
+use super::device::{DeviceArguments, PrecisionArguments};
+use crate::engine::{Engine, Peaks, Precision};
 use crate::geometry::{Extent, Shape};
 use crate::network::{Architecture, initialise};
 use crate::schedule::update_traffic;
@@ -23,6 +23,8 @@ use crate::{Error, Result};
 pub struct BenchArguments {
     #[command(flatten)]
     device: DeviceArguments,
+    #[command(flatten)]
+    precision: PrecisionArguments,
     /// Dimensions of the network: 2 for images, 3 for volumes
     #[arg(long, value_name = "2|3", default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
     dimensions: u8,
@@ -69,10 +71,13 @@ struct Case {
     passes: Passes,
     /// What the device can do at best.
     peaks: Peaks,
+    /// How it stores feature maps.
+    precision: Precision,
     peers: Option<Peers>,
 }
 
-/// Times a forward pass and a training step: the paper's network on one batch, Adam and loss included.
+/// Times a forward pass and a training step: the paper's network on one batch, Adam and loss included. With halves, which are for
+/// applying networks, the forward pass alone.
 pub fn run(arguments: BenchArguments) -> Result<()> {
     for (name, value) in [("--repeats", arguments.repeats), ("--batch", arguments.batch)] {
         if value == 0 {
@@ -95,12 +100,14 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
         Some(tiles) => device.with_tiles(tiles)?,
         None => device.tuned_for(&architecture, shape),
     };
+    let device = device.with_precision(arguments.precision.get()?);
     let mut engine = device.open(&architecture, &initialise(&architecture, 1))?;
+    let trains = device.precision() == Precision::Full;
     // Asking for the memory first finds sizes that cannot be counted before any image is made.
-    engine.bytes(shape, true)?;
+    engine.bytes(shape, trains)?;
     let passes = Passes::new(architecture, shape)?;
     let peaks = device.peaks()?;
-    let case = Case { arguments, passes, peaks, peers };
+    let case = Case { arguments, passes, peaks, precision: device.precision(), peers };
     if !case.arguments.json {
         console::line(format!(
             "this device at best: {:.0} GFLOP/s in registers, copying {:.1} GB/s",
@@ -109,7 +116,7 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
         ));
     }
     case.measure(engine.as_mut(), false)?;
-    case.measure(engine.as_mut(), true)
+    if trains { case.measure(engine.as_mut(), true) } else { Ok(()) }
 }
 
 impl BenchArguments {
@@ -140,7 +147,11 @@ impl Case {
         if !a.json {
             let mebibytes = peak_bytes as f64 / (1 << 20) as f64;
             let line = format!("{what:<22}{:>9.2} ms {gflops:>8.1} GFLOP/s", seconds * 1e3);
-            console::line(format!("{line} {:>4.0} % of peak {mebibytes:>8.1} MiB  {name}", 100.0 * share));
+            let halves = if self.precision == Precision::Half { ", feature maps as halves" } else { "" };
+            console::line(format!(
+                "{line} {:>4.0} % of peak {mebibytes:>8.1} MiB  {name}{halves}",
+                100.0 * share
+            ));
             let against = self.peers.iter().flat_map(|peers| peers.lines(&key, seconds));
             against.for_each(console::line);
             return Ok(());
@@ -154,6 +165,9 @@ impl Case {
             "peak_gflops": self.peaks.operations / 1e9, "fraction_of_peak": share,
             "peak_gbytes_per_second": self.peaks.copied_bytes / 1e9,
         });
+        if self.precision == Precision::Half {
+            line["precision"] = self.precision.name().into();
+        }
         if let Some(peers) = &self.peers {
             line["against"] = peers.json(&key, seconds);
         }

@@ -8,7 +8,7 @@ use super::super::bench::Passes;
 use super::super::console;
 use super::parts::Part;
 use crate::devices::{self, Device, TuningPolicy, Variant};
-use crate::engine::DeviceKind;
+use crate::engine::{DeviceKind, Precision};
 use crate::geometry::{Extent, Shape};
 use crate::memory;
 use crate::network::{Architecture, initialise};
@@ -116,7 +116,13 @@ fn step(device: &Device, case: (usize, usize)) -> Result<Step> {
     let architecture = Architecture::new(1, 2, depth);
     let shape = Shape { batch: 1, extent: Extent::plane(size, size) };
     let tiles = device.clone().with_policy(TuningPolicy::Kept).tuned_for(&architecture, shape).tuning();
-    let variant = Variant { block: None, max_page_bytes: u64::MAX, checked: false, tiles: tiles.clone() };
+    let variant = Variant {
+        block: None,
+        max_page_bytes: u64::MAX,
+        checked: false,
+        tiles: tiles.clone(),
+        precision: Precision::Full,
+    };
     let mut engine = device.open_variant(&architecture, &initialise(&architecture, 1), &variant)?;
     let bytes = engine.bytes(shape, true)?;
     let passes = Passes::new(architecture, shape)?;

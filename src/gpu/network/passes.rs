@@ -57,6 +57,8 @@ pub(super) struct Current {
     /// Only where there is a stem.
     smoothed: Option<wgpu::Buffer>,
     maps: Vec<wgpu::Buffer>,
+    /// Sums that are not complete; only where feature maps are halves.
+    sums: Option<wgpu::Buffer>,
     outputs: wgpu::Buffer,
     /// The buffer through which outputs are read back; made for the first forward pass.
     staging: Option<wgpu::Buffer>,
@@ -111,10 +113,11 @@ struct Classes {
     staging: wgpu::Buffer,
 }
 
-fn page_buffers(device: &Device, name: &str, pages: &[Page]) -> Result<Vec<wgpu::Buffer>> {
+/// Buffers for pages of numbers of so many bytes.
+fn page_buffers(device: &Device, name: &str, pages: &[Page], number_bytes: u64) -> Result<Vec<wgpu::Buffer>> {
     let make = |page: &Page| {
         let name = format!("{name} {}..{}", page.channels.start, page.channels.end);
-        buffer(device, &name, 4 * page.length as u64, Use::Storage)
+        buffer(device, &name, number_bytes * page.length as u64, Use::Storage)
     };
     pages.iter().map(make).collect()
 }
@@ -131,7 +134,11 @@ impl Current {
                 0 => None,
                 length => Some(buffer(device, "smoothed images", 4 * length, Use::Storage)?),
             },
-            maps: page_buffers(device, "feature maps", &schedule.map_pages)?,
+            maps: page_buffers(device, "feature maps", &schedule.map_pages, schedule.map_bytes())?,
+            sums: match &schedule.sums {
+                None => None,
+                Some(page) => Some(buffer(device, "sums", 4 * page.length as u64, Use::Storage)?),
+            },
             outputs: buffer(device, "outputs", 4 * schedule.output_length() as u64, Use::Storage)?,
             staging: None,
             targets: None,
@@ -159,7 +166,7 @@ impl Current {
             memory::check(&device.limits, "partial sums", 4 * plan.partials, Use::Storage)?;
             self.make_targets(device)?;
             self.training = Some(Training {
-                gradients: page_buffers(device, "gradient maps", &schedule.gradient_pages)?,
+                gradients: page_buffers(device, "gradient maps", &schedule.gradient_pages, 4)?,
                 output_gradients: buffer(device, "output gradients", outputs, Use::Storage)?,
                 partials: buffer(device, "partial sums", 4 * plan.partials, Use::Storage)?,
             });
@@ -216,6 +223,7 @@ impl Current {
             Slot::Images => &self.images,
             Slot::Smoothed => self.smoothed.as_ref().expect("the plan has a stem, for which it was made"),
             Slot::MapPage(page) => &self.maps[page],
+            Slot::Sums => self.sums.as_ref().expect("the plan has halves, for which they were made"),
             Slot::Outputs => &self.outputs,
             Slot::Targets => &targets().values,
             Slot::Weights => &targets().weights,
@@ -372,6 +380,11 @@ impl Current {
         })
     }
 
+    /// Whether `plane` is stored in halves.
+    pub fn is_of_halves(&self, plane: Plane) -> bool {
+        matches!(plane, Plane::Map(_)) && self.sums.is_some()
+    }
+
     /// A plane `[z][y][x]` from its rows on the device.
     pub fn strip(&self, padded: &[f32]) -> Vec<f32> {
         let columns = self.shape().extent.x;
@@ -385,7 +398,12 @@ impl Current {
         let targets = self.targets.iter().flat_map(|t| [&t.values, &t.weights]);
         let judging = self.judging.iter().flat_map(|j| [&j.found, &j.staging]);
         let classes = self.classes.iter().flat_map(|c| [&c.found, &c.staging]);
-        let results = targets.chain(judging).chain(classes).chain(&self.staging).chain(&self.smoothed);
+        let results = targets
+            .chain(judging)
+            .chain(classes)
+            .chain(&self.staging)
+            .chain(&self.smoothed)
+            .chain(&self.sums);
         self.maps.iter().chain([&self.images, &self.outputs]).chain(training).chain(results)
     }
 

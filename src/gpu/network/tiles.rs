@@ -238,8 +238,8 @@ mod tests {
 
     use super::super::plan::{DispatchLimits, Pass, plan};
     use super::super::shaders::{
-        CONVOLVE_VOLUME_WITHIN, CONVOLVE_WITHIN, FILTER_GRADIENT, FILTER_GRADIENT_MATRIX,
-        FILTER_GRADIENT_PRODUCT, FILTER_GRADIENT_VOLUME, INPUT_GRADIENT_ALL_WITHIN,
+        CONVOLVE_HALF_WITHIN, CONVOLVE_VOLUME_WITHIN, CONVOLVE_WITHIN, FILTER_GRADIENT,
+        FILTER_GRADIENT_MATRIX, FILTER_GRADIENT_PRODUCT, FILTER_GRADIENT_VOLUME, INPUT_GRADIENT_ALL_WITHIN,
         INPUT_GRADIENT_VOLUME_ALL_WITHIN,
     };
     use super::*;
@@ -300,21 +300,34 @@ mod tests {
         let architecture = Architecture { width: 4, dilations: vec![1, 2], ..Architecture::new(2, 5, 10) };
         let shape = Shape { batch: 2, extent: Extent::plane(18, 70) };
         let mut run: BTreeSet<String> = BTreeSet::new();
+        let training = Pass::Training(LossKind::SquaredError);
         for tuning in Tuning::covering() {
             let options = Options {
                 block: tuning.block as usize,
                 max_page_bytes: u64::MAX,
                 alignment: 16,
                 share_planes: true,
+                half_maps: false,
             };
-            let schedule = Schedule::training(&architecture, shape, &options).unwrap();
             let limits = DispatchLimits::new(65_535);
-            let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
-            run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
+            let halves = Options { half_maps: true, ..options };
+            let schedules = [
+                (Schedule::training(&architecture, shape, &options).unwrap(), training),
+                (Schedule::forward(&architecture, shape, &halves).unwrap(), Pass::Forward),
+            ];
+            for (schedule, pass) in schedules {
+                let plan = plan(schedule, pass, &tuning, limits);
+                run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
+            }
         }
         // Those for several pages differ in what they bind alone.
-        let tiled: [&'static Shader; 4] =
-            [&CONVOLVE_WITHIN, &INPUT_GRADIENT_ALL_WITHIN, &FILTER_GRADIENT, &FILTER_GRADIENT_PRODUCT];
+        let tiled: [&'static Shader; 5] = [
+            &CONVOLVE_WITHIN,
+            &CONVOLVE_HALF_WITHIN,
+            &INPUT_GRADIENT_ALL_WITHIN,
+            &FILTER_GRADIENT,
+            &FILTER_GRADIENT_PRODUCT,
+        ];
         for shader in tiled {
             for variant in 0..shader.variants.len() {
                 let label = Kernel { shader, variant }.label();
@@ -337,7 +350,13 @@ mod tests {
         let shape = Shape { batch: 1, extent: Extent::new(2, 9, 20) };
         for tuning in Tuning::covering() {
             let block = tuning.block as usize;
-            let options = Options { block, max_page_bytes: u64::MAX, alignment: 16, share_planes: true };
+            let options = Options {
+                block,
+                max_page_bytes: u64::MAX,
+                alignment: 16,
+                share_planes: true,
+                half_maps: false,
+            };
             let schedule = Schedule::training(&architecture, shape, &options).unwrap();
             let limits = DispatchLimits::new(65_535);
             let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
@@ -361,7 +380,13 @@ mod tests {
         for (width, depth, block) in [(2, 12, 20), (2, 20, 20), (4, 20, 20)] {
             let architecture = Architecture { width, ..Architecture::new(2, 5, depth) };
             let shape = Shape { batch: 2, extent: Extent::plane(13, 40) };
-            let options = Options { block, max_page_bytes: u64::MAX, alignment: 16, share_planes: true };
+            let options = Options {
+                block,
+                max_page_bytes: u64::MAX,
+                alignment: 16,
+                share_planes: true,
+                half_maps: false,
+            };
             for units in KINDS {
                 let schedule = Schedule::training(&architecture, shape, &options).unwrap();
                 let limits = DispatchLimits { matrices: Some(units), ..DispatchLimits::new(65_535) };

@@ -1,6 +1,6 @@
 //! Finds the devices of this machine.
 
-use super::device::Device;
+use super::device::{Device, Extras};
 use super::faults::{Fault, Remedy};
 use crate::Result;
 use crate::engine::{DeviceInfo, DeviceKind, DeviceLimits};
@@ -27,8 +27,13 @@ impl GpuAdapter {
     pub fn try_open(&self) -> Result<()> {
         match self.fault() {
             Some(fault) if fault.remedy == Remedy::Avoid => Err(fault.error(&self.info().name)),
-            _ => Device::open(self, None, false).map(drop),
+            _ => Device::open(self, None, Extras::default()).map(drop),
         }
+    }
+
+    /// Whether kernels can store numbers of two bytes (f16) on it.
+    pub fn has_halves(&self) -> bool {
+        self.0.features().contains(wgpu::Features::SHADER_F16)
     }
 
     /// What it allows.
@@ -82,6 +87,23 @@ pub fn adapters() -> Vec<(GpuAdapter, DeviceInfo)> {
         }
     }
     kept.into_iter().map(|(info, adapter)| (GpuAdapter(adapter), device_info(&info))).collect()
+}
+
+/// A device that computes nothing and has `limits`: wgpu validates all that is recorded for it, and makes copies. It is for tests, and
+/// [`adapters`] does not find it.
+#[cfg(test)]
+pub(in crate::gpu) fn adapter_without_driver(limits: wgpu::Limits) -> GpuAdapter {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::NOOP;
+    descriptor.backend_options.noop = wgpu::NoopBackendOptions {
+        enable: true,
+        limits: Some(limits),
+        features: Some(wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16),
+        ..Default::default()
+    };
+    let instance = wgpu::Instance::new(descriptor);
+    let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::NOOP));
+    GpuAdapter(found.into_iter().next().expect("wgpu is built with its device without a driver"))
 }
 
 fn kind_rank(kind: wgpu::DeviceType) -> u8 {

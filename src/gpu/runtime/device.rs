@@ -21,19 +21,29 @@ pub(in crate::gpu) struct Device {
     problem: Arc<Mutex<Option<String>>>,
 }
 
+/// What is asked of a device beyond what every one has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::gpu) struct Extras {
+    /// Its matrix units, where it has some; wgpu calls what a device needs for them experimental.
+    pub matrices: bool,
+    /// Numbers of two bytes (f16), which the adapter must have.
+    pub halves: bool,
+}
+
 impl Device {
-    /// Opens `adapter`; `checked` as in [`crate::gpu::GpuOptions`]. Its matrix units can be used only where they are asked for with
-    /// `matrices`, as what a device needs for them is experimental.
-    pub fn open(adapter: &GpuAdapter, checked: Option<bool>, matrices: bool) -> Result<Self> {
+    /// Opens `adapter`; `checked` as in [`crate::gpu::GpuOptions`].
+    pub fn open(adapter: &GpuAdapter, checked: Option<bool>, extras: Extras) -> Result<Self> {
         let info = adapter.info();
         let limits = adapter.0.limits();
-        let units = if matrices { MatrixUnits::of(&adapter.0) } else { None };
+        let units = if extras.matrices { MatrixUnits::of(&adapter.0) } else { None };
+        let halves = if extras.halves { wgpu::Features::SHADER_F16 } else { wgpu::Features::empty() };
         let request = adapter.0.request_device(&wgpu::DeviceDescriptor {
             label: Some("msd-gpu"),
             required_limits: limits.clone(),
             // For timing steps on request.
             required_features: adapter.0.features() & wgpu::Features::TIMESTAMP_QUERY
-                | units.map_or(wgpu::Features::empty(), |_| matrices::FEATURES),
+                | units.map_or(wgpu::Features::empty(), |_| matrices::FEATURES)
+                | halves,
             experimental_features: match units {
                 // SAFETY: wgpu asks for this word that its experimental features may have errors. Kernels with matrices load and store
                 // only places that exist, and are used after a check on trusted devices, or where somebody asks for them.

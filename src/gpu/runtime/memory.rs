@@ -5,7 +5,7 @@ use wgpu::BufferUsages as Usages;
 use super::device::{Device, describe};
 use crate::{Error, Result};
 
-/// Bytes that the 32-bit indices of kernels, some of them signed, can reach.
+/// Bytes that the 32-bit indices of kernels, some of them signed, can reach, of numbers of four bytes.
 const INDEX_REACH: u64 = 4 * i32::MAX as u64;
 const WAY_OUT: &str = "use smaller images, `tile`, `crop` or a smaller `batch`";
 
@@ -22,9 +22,10 @@ pub(in crate::gpu) enum Use {
     Queries,
 }
 
-/// Largest buffer of maps in bytes that the device can make and bind, and that 32-bit indices can reach.
-pub(in crate::gpu) fn max_page_bytes(limits: &wgpu::Limits) -> u64 {
-    limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(INDEX_REACH) / 4 * 4
+/// Largest buffer of maps in bytes that the device can make and bind, and that 32-bit indices can reach, of numbers of so many bytes.
+pub(in crate::gpu) fn max_page_bytes(limits: &wgpu::Limits, number_bytes: u64) -> u64 {
+    let reach = INDEX_REACH / 4 * number_bytes;
+    limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(reach) / 4 * 4
 }
 
 /// Fails when a buffer of `bytes` bytes is above one of the device's limits.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::adapters::GpuAdapter;
-use super::device::Device;
+use super::device::{Device, Extras};
 use super::kernel::{Binding, Kernel, Shader, params, source};
 use super::memory::{self, Use};
 use super::pipelines::{Pipelines, bind_group};
@@ -61,7 +61,7 @@ pub static COPY: Shader = Shader {
 /// # Errors
 /// When the device cannot be opened or refuses.
 pub fn peaks(adapter: &GpuAdapter) -> Result<Peaks> {
-    let device = Device::open(adapter, None, false)?;
+    let device = Device::open(adapter, None, Extras::default())?;
     let peaks = Peaks { operations: multiply_add_peak(&device)?, copied_bytes: copy_peak(&device)? };
     device.check("measuring its peaks")?;
     Ok(peaks)
@@ -91,7 +91,8 @@ fn multiply_add_peak(device: &Device) -> Result<f64> {
 /// Bytes a second of copies in the device's memory, reading and writing counted: of the device's own command or of a kernel,
 /// whichever is faster. The command may be run by a unit that is far slower than the kernels' access to memory.
 fn copy_peak(device: &Device) -> Result<f64> {
-    let mut bytes = COPY_BYTES.min(device.limits.max_buffer_size).min(memory::max_page_bytes(&device.limits));
+    let mut bytes =
+        COPY_BYTES.min(device.limits.max_buffer_size).min(memory::max_page_bytes(&device.limits, 4));
     let (from, to) = loop {
         let make = |name| memory::buffer(device, name, bytes, Use::Storage);
         match make("a copy's source").and_then(|from| Ok((from, make("a copy")?))) {

@@ -116,7 +116,7 @@ mod tests {
             "no device here has a clock; install a software Vulkan, which has one (on Debian: apt-get install \
              mesa-vulkan-drivers libvulkan1)",
         );
-        let device = Device::open(&adapter, None, false).unwrap();
+        let device = Device::open(&adapter, None, crate::gpu::runtime::device::Extras::default()).unwrap();
         let mut timer = Timer::new(&device).unwrap();
         let kernels = ["first", "second"];
         for round in 1..=2 {

@@ -24,7 +24,8 @@ fn counted(
     let shape = Shape { batch: 1, extent };
     let tuning = Tuning::safe(kind);
     let block = tuning.block as usize;
-    let options = Options { block, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true };
+    let options =
+        Options { block, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true, half_maps: false };
     let limits = DispatchLimits::new(65_535);
     let limits = if kind == DeviceKind::Gpu { limits.of_card() } else { limits };
     let plan = if training {

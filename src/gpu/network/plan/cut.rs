@@ -168,7 +168,13 @@ mod tests {
     }
 
     fn planned_with(tuning: &Tuning, architecture: &Architecture, shape: Shape) -> Plan {
-        let options = Options { block: 10, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true };
+        let options = Options {
+            block: 10,
+            max_page_bytes: (1 << 31) - 4,
+            alignment: 16,
+            share_planes: true,
+            half_maps: false,
+        };
         let schedule = Schedule::training(architecture, shape, &options).unwrap();
         plan(schedule, Pass::Training(LossKind::CrossEntropy), tuning, DispatchLimits::new(MAX_WORKGROUPS))
     }

@@ -73,7 +73,8 @@ impl Planner<'_> {
             let across = (self.geometry.columns + 2 * self.geometry.margin).div_ceil(LANES);
             let rows = self.geometry.rows + 2 * self.geometry.margin;
             let workgroups = [across, rows, self.geometry.batch * count(&channels)];
-            self.push(&shaders::LOAD, &[], &params, &[Slot::Images, Slot::MapPage(index)], workgroups, 0);
+            let shader = if self.has_halves() { &shaders::LOAD_HALF } else { &shaders::LOAD };
+            self.push(shader, &[], &params, &[Slot::Images, Slot::MapPage(index)], workgroups, 0);
         }
     }
 
@@ -118,7 +119,11 @@ impl Planner<'_> {
                     let slots = [Slot::Parameters, Slot::Smoothed, Slot::MapPage(index)];
                     let across = (columns + 2 * margin).div_ceil(LANES);
                     let elements = [across, rows + 2 * margin, batch * count(&channels)];
-                    self.push(&shaders::STEM_RESPONSES, &[], &params, &slots, elements, 0);
+                    let shader = match self.has_halves() {
+                        true => &shaders::STEM_RESPONSES_HALF,
+                        false => &shaders::STEM_RESPONSES,
+                    };
+                    self.push(shader, &[], &params, &slots, elements, 0);
                 }
             }
         }
@@ -171,15 +176,27 @@ impl Planner<'_> {
             groups: groups.count,
             span: groups.span,
             stride: groups.stride,
-            unused: 0,
+            sum_channels: self.sum_channels(),
         };
-        let mut slots = vec![Slot::Parameters, Slot::Hidden, Slot::MapPage(into)];
-        let shader = if from == into { &shaders::CONVOLVE_WITHIN } else { &shaders::CONVOLVE };
-        slots.extend((from != into).then_some(Slot::MapPage(from)));
+        let slots = self.convolve_slots(from, into);
+        let shader = match (self.has_halves(), from == into) {
+            (false, false) => &shaders::CONVOLVE,
+            (false, true) => &shaders::CONVOLVE_WITHIN,
+            (true, false) => &shaders::CONVOLVE_HALF,
+            (true, true) => &shaders::CONVOLVE_HALF_WITHIN,
+        };
         let workgroups = [across, down(rows), self.geometry.batch];
         let work = self.per_pixel(9 * count(sources), count(outputs));
         let values = [("ROWS", rows), ("OUTPUTS", groups.outputs), ("STAGED", staged), ("LANES", lanes)];
         self.push(shader, &values, &params, &slots, workgroups, work);
+    }
+
+    /// What convolutions bind that read the page `from` and add to channels of the page `into`.
+    pub(super) fn convolve_slots(&self, from: usize, into: usize) -> Vec<Slot> {
+        let mut slots = vec![Slot::Parameters, Slot::Hidden, Slot::MapPage(into)];
+        slots.extend(self.has_halves().then_some(Slot::Sums));
+        slots.extend((from != into).then_some(Slot::MapPage(from)));
+        slots
     }
 
     pub(super) fn mix(&mut self, sources: &Range<usize>, first: bool) {
@@ -201,6 +218,7 @@ impl Planner<'_> {
         let slots = [Slot::Parameters, Slot::MapPage(page), Slot::Outputs];
         let workgroups = [self.columns(), self.geometry.rows, self.geometry.batch * tiles];
         let work = self.per_pixel(count(sources), self.geometry.outputs);
-        self.push(&shaders::MIX, &[("OUTPUTS", outputs)], &params, &slots, workgroups, work);
+        let shader = if self.has_halves() { &shaders::MIX_HALF } else { &shaders::MIX };
+        self.push(shader, &[("OUTPUTS", outputs)], &params, &slots, workgroups, work);
     }
 }

@@ -65,11 +65,16 @@ impl Planner<'_> {
             first: first.into(),
             bias_start: self.layout.biases().start as u32,
             lattices: down(rows),
+            sum_channels: self.sum_channels(),
             ..Default::default()
         };
-        let mut slots = vec![Slot::Parameters, Slot::Hidden, Slot::MapPage(into)];
-        let shader = if from == into { &shaders::CONVOLVE_VOLUME_WITHIN } else { &shaders::CONVOLVE_VOLUME };
-        slots.extend((from != into).then_some(Slot::MapPage(from)));
+        let slots = self.convolve_slots(from, into);
+        let shader = match (self.has_halves(), from == into) {
+            (false, false) => &shaders::CONVOLVE_VOLUME,
+            (false, true) => &shaders::CONVOLVE_VOLUME_WITHIN,
+            (true, false) => &shaders::CONVOLVE_VOLUME_HALF,
+            (true, true) => &shaders::CONVOLVE_VOLUME_HALF_WITHIN,
+        };
         let workgroups = [across, down(rows).saturating_mul(self.slices()), self.geometry.batch];
         let work = self.per_pixel(TAPS * count(sources), count(outputs));
         self.push(shader, &[("ROWS", rows)], &params, &slots, workgroups, work);

@@ -8,6 +8,8 @@ use crate::gpu::runtime::kernel::{Shader, StructLayout, Variant, source};
 /// The text of a piece in shaders/shared/.
 pub fn shared(name: &str) -> Option<&'static str> {
     match name {
+        "maps" => Some(source!("shared/maps")),
+        "sums" => Some(source!("shared/sums")),
         "geometry" => Some(source!("shared/geometry")),
         "hidden" => Some(source!("shared/hidden")),
         "mirror" => Some(source!("shared/mirror")),
@@ -40,105 +42,13 @@ macro_rules! shader {
     };
 }
 
-shader!(
-    /// Copies images into the input channels.
-    LOAD, "load", "load",
-    &[Uniform, Read, ReadWrite],
-    &[Geometry::LAYOUT, LoadParams::LAYOUT],
-    PLAIN
-);
-shader!(
-    /// Smooths a channel of the images along rows.
-    STEM_ROWS, "stem_rows", "stem_rows",
-    &[Uniform, Read, ReadWrite],
-    &[Geometry::LAYOUT, StemParams::LAYOUT],
-    PLAIN
-);
-shader!(
-    /// Smooths it along columns.
-    STEM_COLUMNS, "stem_columns", "stem_columns",
-    &[Uniform, ReadWrite],
-    &[Geometry::LAYOUT, StemParams::LAYOUT],
-    PLAIN
-);
-shader!(
-    /// The responses of the stem to it.
-    STEM_RESPONSES, "stem_responses", "stem_responses",
-    &[Uniform, Read, Read, ReadWrite],
-    &[Geometry::LAYOUT, StemParams::LAYOUT],
-    PLAIN
-);
+mod forward;
+
+pub use self::forward::*;
+
 /// Sources whose filters a workgroup of convolve keeps at a time, and gradients in input_gradient.
 const CHUNK: u32 = 16;
 
-/// The tiles of convolve, with the flags of a shader: rows and outputs a thread, staged or not, and threads.
-macro_rules! convolve_tiles {
-    ($flags:tt: $(($rows:literal, $outputs:literal, $staged:literal, $lanes:literal)),* $(,)?) => {
-        &[$(convolve_tiles!(one $rows $outputs $staged $lanes $flags)),*]
-    };
-    (one $rows:literal $outputs:literal $staged:literal $lanes:literal [$($flag:literal),*]) => {
-        &[
-            ("ROWS", $rows), ("OUTPUTS", $outputs), ("STAGED", $staged), ("LANES", $lanes), ("CHUNK", CHUNK),
-            $(($flag, 1)),*
-        ]
-    };
-    ($flags:tt) => {
-        convolve_tiles!($flags:
-            (8, 1, 0, 64), (4, 1, 0, 64), (2, 1, 0, 64), (1, 1, 0, 64),
-            (16, 1, 1, 64), (8, 1, 1, 64), (4, 1, 1, 64), (2, 1, 1, 64), (1, 1, 1, 64),
-            (16, 2, 1, 64), (8, 2, 1, 64), (4, 2, 1, 64), (2, 2, 1, 64), (1, 2, 1, 64),
-            (8, 3, 1, 64), (4, 3, 1, 64), (2, 3, 1, 64), (1, 3, 1, 64),
-            (8, 5, 1, 64), (4, 5, 1, 64), (2, 5, 1, 64), (1, 5, 1, 64),
-            (16, 1, 1, 128), (8, 1, 1, 128), (4, 1, 1, 128), (2, 1, 1, 128), (1, 1, 1, 128),
-            (16, 2, 1, 128), (8, 2, 1, 128), (4, 2, 1, 128), (2, 2, 1, 128), (1, 2, 1, 128),
-            (8, 3, 1, 128), (4, 3, 1, 128), (2, 3, 1, 128), (1, 3, 1, 128),
-            (8, 5, 1, 128), (4, 5, 1, 128), (2, 5, 1, 128), (1, 5, 1, 128),
-        )
-    };
-}
-
-shader!(
-    /// Adds dilated convolutions; `ROWS` pixels of `OUTPUTS` outputs a thread.
-    CONVOLVE, "convolve", "convolve",
-    &[Uniform, Read, Read, ReadWrite, Read],
-    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
-    convolve_tiles!([])
-);
-shader!(
-    /// The same where sources and outputs are in one page.
-    CONVOLVE_WITHIN, "convolve", "convolve",
-    &[Uniform, Read, Read, ReadWrite],
-    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
-    convolve_tiles!(["WITHIN"])
-);
-/// The tiles of convolve_volume, with the flags of a shader: rows a thread.
-macro_rules! convolve_volume_tiles {
-    ($($flag:literal),*) => {
-        &[&[("ROWS", 4), $(($flag, 1)),*], &[("ROWS", 2), $(($flag, 1)),*], &[("ROWS", 1), $(($flag, 1)),*]]
-    };
-}
-
-shader!(
-    /// Adds dilated convolutions of volumes; `ROWS` voxels a thread.
-    CONVOLVE_VOLUME, "convolve_volume", "convolve_volume",
-    &[Uniform, Read, Read, ReadWrite, Read],
-    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveVolumeParams::LAYOUT],
-    convolve_volume_tiles!()
-);
-shader!(
-    /// The same where sources and outputs are in one page.
-    CONVOLVE_VOLUME_WITHIN, "convolve_volume", "convolve_volume",
-    &[Uniform, Read, Read, ReadWrite],
-    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveVolumeParams::LAYOUT],
-    convolve_volume_tiles!("WITHIN")
-);
-shader!(
-    /// Adds the 1x1 mix; `OUTPUTS` outputs a thread.
-    MIX, "mix", "mix_maps",
-    &[Uniform, Read, Read, ReadWrite],
-    &[Geometry::LAYOUT, MixParams::LAYOUT],
-    &[&[("OUTPUTS", 1)], &[("OUTPUTS", 2)], &[("OUTPUTS", 4)]]
-);
 /// The bindings of a loss.
 const LOSS_BINDINGS: &[Binding] = &[Uniform, Uniform, Read, Read, Read, ReadWrite, ReadWrite];
 /// The structs of a loss.
@@ -435,13 +345,23 @@ shader!(
     &[&[("SUMS", 1)]]
 );
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 39] = [
+pub static SHADERS: [&Shader; 49] = [
     &LOAD,
+    &LOAD_HALF,
+    &STEM_ROWS,
+    &STEM_COLUMNS,
+    &STEM_RESPONSES,
+    &STEM_RESPONSES_HALF,
     &CONVOLVE,
     &CONVOLVE_WITHIN,
+    &CONVOLVE_HALF,
+    &CONVOLVE_HALF_WITHIN,
     &CONVOLVE_VOLUME,
     &CONVOLVE_VOLUME_WITHIN,
+    &CONVOLVE_VOLUME_HALF,
+    &CONVOLVE_VOLUME_HALF_WITHIN,
     &MIX,
+    &MIX_HALF,
     &SOFTMAX_CROSS_ENTROPY,
     &VALUE_LOSS,
     &SOFTMAX,
