@@ -67,6 +67,8 @@ pub(crate) struct Growth {
     pub(crate) group: Vec<usize>,
     /// Whether there can be other images in the same blocks.
     pub(crate) is_shared: bool,
+    /// Whether the array has no axis along which images lie, so that there never are others.
+    pub(crate) is_alone: bool,
 }
 
 impl fmt::Debug for OpenArray {
@@ -330,10 +332,12 @@ impl OpenArray {
         let layout = self.stored.layout();
         let part = self.part_of(number);
         // In one piece, nothing tells which numbers have been written.
+        let is_alone = self.outer().next().is_none();
         let Some(block) = &layout.block else {
-            return Growth { is_shared: self.image_count() > 1, blocks: 1, stored: 1, ..Growth::default() };
+            let is_shared = self.image_count() > 1;
+            return Growth { is_shared, is_alone, blocks: 1, stored: 1, ..Growth::default() };
         };
-        let mut growth = Growth::default();
+        let mut growth = Growth { is_alone, ..Growth::default() };
         for (place, length) in self.outer() {
             growth.is_shared |= block[place].min(length) > 1;
             growth.group.push(part[place].start / block[place].max(1));
