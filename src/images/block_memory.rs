@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::arrays::{BlockRoom, OpenArray};
+use super::arrays::{BlockRoom, Blocks, OpenArray};
 use super::slab::Slab;
 use super::source::ImageSource;
 
@@ -41,6 +41,11 @@ impl ImageSource {
         self.add_arrays(&mut found);
         found.retain(|array| array.blocks().is_some());
         found
+    }
+
+    /// Whether it is read in blocks in which other slices lie, too.
+    pub(crate) fn has_thick_blocks(&self) -> bool {
+        self.arrays_of_blocks().iter().any(|array| array.blocks().is_some_and(Blocks::are_thick))
     }
 
     /// The bytes of blocks that have to be kept so that each is unpacked once where images are read in order; 0 for an image that is

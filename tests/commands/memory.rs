@@ -129,8 +129,7 @@ fn a_prediction_from_thick_blocks_takes_no_more_than_it_may() {
     }
 }
 
-/// A slice is read while the one before it is written: each is there once as numbers, and the latter once more packed; of OME-Zarr what is
-/// packed is put together in one file.
+/// Some rows of a slice are read while those before them are written, and of OME-Zarr a row of chunks of each size is packed.
 #[test]
 fn converting_takes_few_slices_of_memory() {
     /// What there is besides: the program, and the rows that are on their way as float64 numbers.
@@ -148,5 +147,34 @@ fn converting_takes_few_slices_of_memory() {
         let (taken, _) = peak(&bench, &format!("convert a.tif --out {out}"));
         println!("{out}: {taken:.1} MiB");
         assert!(taken < BESIDE + slices * slice, "{out}: {taken} MiB for slices of {slice} MiB");
+    }
+}
+
+/// The rows of one slice that is larger than the memory that may be taken are read, changed and written before the next ones are there.
+#[test]
+fn converting_a_large_slice_takes_less_memory_than_that() {
+    const SIDE: u64 = 6144;
+    const MOST_MIB: f64 = 200.0;
+    let bench = Bench::new();
+    // Zeros take no room on the disk.
+    for (name, kind) in [("whole.npy", "<i8"), ("float.npy", "<f8")] {
+        let text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({SIDE}, {SIDE}), }}");
+        let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        header.extend(format!("{text:<117}\n").into_bytes());
+        bench.bytes(name, &header);
+        let file = std::fs::File::options().write(true).open(bench.path(name)).unwrap();
+        file.set_len(header.len() as u64 + SIDE * SIDE * 8).unwrap();
+    }
+    assert!((SIDE * SIDE * 8) as f64 / MEBIBYTE > MOST_MIB);
+    for (from, out) in [
+        ("float.npy", "a.ome.zarr"),
+        ("a.ome.zarr", "a.tif"),
+        ("a.tif", "a.npy --dtype u8 --window 1%..99%"),
+        ("whole.npy", "a.h5"),
+        ("whole.npy", "b.ome.zarr --ome 0.4"),
+    ] {
+        let (taken, _) = peak(&bench, &format!("convert {from} --out {out}"));
+        println!("{from} to {out}: {taken:.1} MiB");
+        assert!(taken < MOST_MIB, "{from} to {out}: {taken} MiB");
     }
 }

@@ -229,6 +229,16 @@ impl Blocks {
         &self.block
     }
 
+    /// How long a block is along each axis, and no longer than the array.
+    pub(super) fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    /// Whether several slices lie in one block.
+    pub(in crate::images) fn are_thick(&self) -> bool {
+        self.outer.iter().any(|axis| self.lengths[*axis] > 1)
+    }
+
     /// The bytes that the blocks have that one slice lies in.
     fn slab_bytes(&self) -> u64 {
         let thick = self.outer.iter().map(|axis| self.lengths[*axis] as u64);

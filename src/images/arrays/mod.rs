@@ -38,6 +38,7 @@ use std::time::SystemTime;
 use tiff::decoder::DecodingResult;
 
 pub(crate) use blocks::BlockRoom;
+pub(super) use blocks::Blocks;
 pub(super) use hdf5::checksum as hdf5_checksum;
 pub(crate) use hdf5::{DatasetPlace, Hdf5File};
 pub(super) use numbers::{copy_common, from_bytes, zeros_like};

@@ -353,6 +353,12 @@ impl OpenArray {
         growth
     }
 
+    /// How many rows of an image are in one row of blocks, so that they are unpacked together; 1 where any rows are read by themselves.
+    pub(in crate::images) fn rows_together(&self) -> usize {
+        let along = self.axes.iter().position(|axis| *axis == 'Y');
+        self.blocks.as_ref().zip(along).map_or(1, |(blocks, axis)| blocks.lengths()[axis])
+    }
+
     /// The blocks that it is read in; `None` where any part of it is read as quickly as its size allows.
     pub(in crate::images) fn blocks(&self) -> Option<&Blocks> {
         self.blocks.as_ref()

@@ -1,7 +1,7 @@
 //! Stacks as OME-Zarr: folders in which each image is a file of its own, and smaller copies of it for viewers.
 //!
-//! - `axes`: where an image lies in the array. `planes`: an image in smaller sizes and in chunks. `metadata`: files of JSON. `ranges`: how
-//!   viewers show channels.
+//! - `axes`: where an image lies in the array. `planes`: an image in smaller sizes and in chunks; `levels`: its rows as they come, to the
+//!   files of all sizes. `metadata`: files of JSON. `ranges`: how viewers show channels.
 //! - `shared`: a folder that several programs fill, each with images of its own ([`SharedStack`]).
 //!
 //! Values are an image: the arrays `0`, `1`, … of the levels stand in the root, whose attributes tell of them. Class labels are
@@ -21,11 +21,13 @@
 //! name only when all of it is there.
 
 mod axes;
+mod levels;
 mod metadata;
 mod planes;
 mod ranges;
 mod shared;
 
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -36,17 +38,19 @@ use serde_json::{Value, json};
 use tiff::decoder::DecodingResult;
 
 use self::axes::Axes;
+use self::levels::OpenPlane;
 use self::metadata::Grid;
 pub(in crate::images) use self::metadata::OmeVersion;
-use self::planes::{Plane, shard};
+use self::planes::Plane;
 use self::ranges::Ranges;
 pub use self::shared::SharedStack;
+use super::array_file::check_part;
 use super::shape::origin_in;
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_unfinished, unfinished_name, write_bytes_atomic};
 use crate::geometry::Window;
-use crate::images::decoded::{each_type, map_type};
+use crate::images::decoded::map_type;
 use crate::images::source::stem_of;
 
 /// The largest side of the smallest level.
@@ -63,8 +67,11 @@ pub(in crate::images) struct ZarrFile {
     place: String,
     /// The images that this program writes.
     own: Range<usize>,
-    /// The next of them.
+    /// The next of them, and how many of its rows have come.
     next: usize,
+    rows: usize,
+    /// Its channels, where not all of its rows have come.
+    open: HashMap<usize, OpenPlane>,
     /// Those of the smallest levels; not known of stacks that others fill too, of which all programs have to say the same.
     ranges: Ranges,
     /// Whether the folder has got its name meanwhile, from another program that has written the same.
@@ -96,8 +103,20 @@ impl ZarrFile {
         let next = own.start + stack.written;
         // What is another stack's stays where it is refused.
         let ranges = Ranges::new(axes.channel_count());
-        let mut file =
-            Self { stack, version, axes, unfinished, place, own, next, ranges, is_named: false, kept: true };
+        let mut file = Self {
+            stack,
+            version,
+            axes,
+            unfinished,
+            place,
+            own,
+            next,
+            rows: 0,
+            open: HashMap::new(),
+            ranges,
+            is_named: false,
+            kept: true,
+        };
         file.settle_replaced()?;
         if file.stack.share.is_some() {
             file.join()?;
@@ -157,13 +176,7 @@ impl ZarrFile {
 
     /// Writes a file in a folder that is there.
     fn write_there(&self, file: &Path, bytes: &[u8]) -> Result<()> {
-        write_bytes_atomic(file, bytes).map_err(|error| match error {
-            // What people know is the result, not a file in it.
-            Error::Output { problem, cause, .. } => {
-                Error::Output { path: self.stack.path.clone(), problem, cause }
-            }
-            other => other,
-        })
+        write_bytes_atomic(file, bytes).map_err(|error| self.of_result(error))
     }
 
     /// Refuses a place for the folder that is not there.
@@ -265,24 +278,29 @@ impl ZarrFile {
         if self.version == OmeVersion::V05 { folder.join("c") } else { folder }
     }
 
-    /// Writes a chunk or shard, in the folder of a level.
+    /// Writes a chunk, in the folder of a level.
     fn write_chunk(&self, level: usize, file: &Path, bytes: &[u8]) -> Result<()> {
-        // Of a folder that others fill too, the level must be there: else it has got its name meanwhile.
-        if self.stack.share.is_some() {
-            let (level, inside) = (self.level(level), file.parent().unwrap_or(file));
-            let mut folders: Vec<_> = inside
-                .ancestors()
-                .take_while(|folder| **folder != level && folder.starts_with(&level))
-                .collect();
-            while let Some(folder) = folders.pop() {
-                match std::fs::create_dir(folder) {
-                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(self.failed(error)),
-                    _ => {}
-                }
-            }
-            return self.write_there(file, bytes);
+        self.make_folder(level, file)?;
+        self.write_there(file, bytes)
+    }
+
+    /// Makes the folder of a chunk or shard, in the folder of a level.
+    fn make_folder(&self, level: usize, file: &Path) -> Result<()> {
+        let folder = file.parent().unwrap_or(file);
+        if self.stack.share.is_none() {
+            return std::fs::create_dir_all(folder).map_err(|error| self.failed(error));
         }
-        self.write(file, bytes)
+        // Of a folder that others fill too, the level must be there: else it has got its name meanwhile.
+        let level = self.level(level);
+        let mut folders: Vec<_> =
+            folder.ancestors().take_while(|folder| **folder != level && folder.starts_with(&level)).collect();
+        while let Some(folder) = folders.pop() {
+            match std::fs::create_dir(folder) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(self.failed(error)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Whether the folder has its name, from another program that has written what was left.
@@ -290,29 +308,6 @@ impl ZarrFile {
         self.stack.share.is_some()
             && !self.unfinished.exists()
             && self.stack.work.as_deref().is_some_and(|work| shared::is_complete(&self.stack.path, work))
-    }
-
-    /// Writes one channel of an image, and the smaller levels of it.
-    fn put_plane(&mut self, image: usize, channel: usize, mut plane: Plane) -> Result<()> {
-        for (level, [_, columns]) in self.levels().into_iter().enumerate() {
-            if level > 0 {
-                plane = plane.halved(self.labels());
-            }
-            if self.version == OmeVersion::V05 {
-                let chunks = plane.chunks(gzip);
-                self.write_chunk(level, &self.file(level, image, channel, [0, 0]), &shard(chunks))?;
-                continue;
-            }
-            let along = columns.div_ceil(planes::chunk_side(columns));
-            for (number, chunk) in plane.chunks(zlib).into_iter().enumerate() {
-                let place = [number / along, number % along];
-                self.write_chunk(level, &self.file(level, image, channel, place), &chunk)?;
-            }
-        }
-        if self.stack.share.is_none() {
-            self.ranges.add(self.axes.channel(image, channel), &plane);
-        }
-        Ok(())
     }
 
     /// What the groups say, and in which files inside the folder. The last is what programs know the folder by.
@@ -372,25 +367,25 @@ impl StackFile for ZarrFile {
         false
     }
 
+    fn takes_rows(&self) -> bool {
+        true
+    }
+
     fn put(&mut self, part: Window, numbers: DecodingResult) -> Result<()> {
         let (extent, channels) = (self.stack.extent, self.stack.channels);
-        let name = self.stack.path.display();
-        let whole = Window::new(part.slices(), 0..extent.y, 0..extent.x);
-        if part != whole || part.z != self.next || part.slices().end > self.own.end {
+        let is_whole = part.rows() == (0..extent.y) || part.extent.z == 1;
+        let is_next = part.z == self.next && part.y == self.rows && part.slices().end <= self.own.end;
+        if !(is_whole && is_next && part.columns() == (0..extent.x)) {
             return Err(Error::Mismatch(format!(
-                "{part} was given to {name}, which takes whole images in order, of which {} is the next; give it that",
-                self.next
+                "{part} was given to {}, which takes whole images in order, of which {} is the next, or whole rows of that, of which {} is the next; give it those",
+                self.stack.path.display(),
+                self.next,
+                self.rows
             )));
         }
-        let pixels = extent.y * extent.x;
-        let (count, bytes) = each_type!(&numbers, values => (values.len(), size_of_val(values.as_slice())));
-        let bits = usize::from(self.stack.numbers.bits);
-        if count != channels * part.extent.z * pixels || bytes != count * bits / 8 {
-            return Err(Error::Mismatch(format!(
-                "{name} was given {count} numbers for {part}; wanted {channels} of {} for each pixel",
-                self.stack.numbers
-            )));
-        }
+        check_part(&self.stack, &part, &numbers)?;
+        let pixels = part.extent.y * part.extent.x;
+        let is_end = part.rows().end == extent.y;
         let mut numbers = Some(numbers);
         for image in 0..part.extent.z {
             for channel in 0..channels {
@@ -405,16 +400,22 @@ impl StackFile for ZarrFile {
                     _ => numbers.as_ref().map(plane_of),
                 };
                 let Some(numbers) = numbers else { break };
-                let plane = Plane { numbers, rows: extent.y, columns: extent.x };
-                if let Err(error) = self.put_plane(part.z + image, channel, plane) {
+                let rows = Plane { numbers, rows: part.extent.y, columns: extent.x };
+                let open = self.open.remove(&channel);
+                let mut open = open.unwrap_or_else(|| self.open_plane(part.z + image, channel));
+                if let Err(error) = self.add_rows(&mut open, rows) {
                     self.is_named = self.is_named_by_others();
                     if !self.is_named {
                         return Err(error);
                     }
                 }
+                if !is_end {
+                    self.open.insert(channel, open);
+                }
             }
-            self.next += 1;
+            self.next += usize::from(is_end);
         }
+        self.rows = if is_end { 0 } else { part.rows().end };
         Ok(())
     }
 
