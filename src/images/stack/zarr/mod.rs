@@ -2,7 +2,7 @@
 //!
 //! - `axes`: where an image lies in the array. `planes`: an image in smaller sizes and in chunks; `levels`: its rows as they come, to the
 //!   files of all sizes. `metadata`: files of JSON. `ranges`: how viewers show channels.
-//! - `shared`: a folder that several programs fill, each with images of its own ([`SharedStack`]).
+//! - `folder`: the folder while it is unfinished, and how it gets its name. `shared`: one that several programs fill, each with images of its own ([`SharedStack`]).
 //!
 //! Values are an image: the arrays `0`, `1`, … of the levels stand in the root, whose attributes tell of them. Class labels are
 //! what OME-Zarr calls labels: their levels stand in the group `labels/NAME`, with colours and names of classes, and the group
@@ -21,6 +21,7 @@
 //! name only when all of it is there.
 
 mod axes;
+mod folder;
 mod levels;
 mod metadata;
 mod planes;
@@ -38,6 +39,7 @@ use serde_json::{Value, json};
 use tiff::decoder::DecodingResult;
 
 use self::axes::Axes;
+use self::folder::{is_zarr, remove};
 use self::levels::OpenPlane;
 use self::metadata::Grid;
 pub(in crate::images) use self::metadata::OmeVersion;
@@ -48,7 +50,7 @@ use super::array_file::check_part;
 use super::shape::origin_in;
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
-use crate::files::{read_text, remove_unfinished, unfinished_name, write_bytes_atomic};
+use crate::files::{unfinished_name, write_bytes_atomic};
 use crate::geometry::Window;
 use crate::images::decoded::map_type;
 use crate::images::source::stem_of;
@@ -179,91 +181,6 @@ impl ZarrFile {
         write_bytes_atomic(file, bytes).map_err(|error| self.of_result(error))
     }
 
-    /// Refuses a place for the folder that is not there.
-    fn check_place(&self) -> Result<()> {
-        let parent = self.stack.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(parent) = parent
-            && !parent.is_dir()
-        {
-            let problem = format!("the folder {} is not there; make the folder first", parent.display());
-            return Err(Error::output(&self.stack.path, problem));
-        }
-        Ok(())
-    }
-
-    /// Makes the unfinished folder anew.
-    fn start(&self) -> Result<()> {
-        self.check_place()?;
-        remove(&self.unfinished).map_err(|error| self.failed(error))?;
-        for (place, json) in self.arrays() {
-            self.write_json(&place, &json)?;
-        }
-        Ok(())
-    }
-
-    /// The images are gone that were written before.
-    fn not_there(&self) -> Error {
-        let problem = format!(
-            "{} images of it were to be there in {}, which holds none or others; start it anew",
-            self.stack.written,
-            self.unfinished.display()
-        );
-        Error::output(&self.stack.path, problem)
-    }
-
-    /// Makes the unfinished folder, or takes part in filling the one that another program has made.
-    fn join(&self) -> Result<()> {
-        if self.stack.work.is_none() {
-            let problem =
-                "several programs fill it, and it is not said what it is a result of; give its `work`";
-            return Err(Error::output(&self.stack.path, problem));
-        }
-        self.check_place()?;
-        shared::take_back(&self.stack.path).map_err(|error| self.failed(error))?;
-        for (place, json) in self.groups().into_iter().chain(self.arrays()) {
-            // Of programs that find nothing here at the same time all write the same.
-            match holds(&self.unfinished.join(&place), &json) {
-                None => self.write_json(&place, &json)?,
-                Some(true) => {}
-                Some(false) => {
-                    return Err(Error::output(&self.stack.path, shared::taken(&self.unfinished)));
-                }
-            }
-        }
-        // What this program has written before is not passed over where it is gone.
-        let last_level = self.levels().len() - 1;
-        let last = self.stack.channels.saturating_sub(1);
-        let is_gone = |image: &usize| !self.file(last_level, *image, last, [0, 0]).exists();
-        if (self.own.start..self.next).any(|image| is_gone(&image)) {
-            return Err(self.not_there());
-        }
-        (0..=last_level).try_for_each(|level| {
-            std::fs::create_dir_all(self.level(level)).map_err(|error| self.failed(error))
-        })
-    }
-
-    /// Refuses an unfinished folder that is another stack's, and removes what a killed program left of an image in it, or of the
-    /// groups.
-    fn check_unfinished(&self) -> Result<()> {
-        for (place, json) in self.arrays() {
-            if holds(&self.unfinished.join(place), &json) != Some(true) {
-                return Err(self.not_there());
-            }
-        }
-        // What the groups say may have been half-written, when all images were there.
-        for folder in ["", "labels", &self.place] {
-            remove_unfinished(self.unfinished.join(folder));
-        }
-        for channel in 0..self.stack.channels {
-            for level in 0..self.levels().len() {
-                if let Some(folder) = self.file(level, self.next, channel, [0, 0]).parent() {
-                    remove_unfinished(folder);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The file of a chunk or shard of one channel of an image, by its place among those of the image.
     fn file(&self, level: usize, image: usize, channel: usize, place: [usize; 2]) -> PathBuf {
         let mut file = self.level(level);
@@ -303,13 +220,6 @@ impl ZarrFile {
         Ok(())
     }
 
-    /// Whether the folder has its name, from another program that has written what was left.
-    fn is_named_by_others(&self) -> bool {
-        self.stack.share.is_some()
-            && !self.unfinished.exists()
-            && self.stack.work.as_deref().is_some_and(|work| shared::is_complete(&self.stack.path, work))
-    }
-
     /// What the groups say, and in which files inside the folder. The last is what programs know the folder by.
     fn groups(&self) -> Vec<(String, Value)> {
         let stem = stem_of(&self.stack.path);
@@ -341,24 +251,6 @@ impl ZarrFile {
 
     fn write_groups(&self) -> Result<()> {
         self.groups().iter().try_for_each(|(place, json)| self.write_json(place, json))
-    }
-
-    /// Brings back, or removes, a result that was about to be replaced when the program was killed.
-    fn settle_replaced(&self) -> Result<()> {
-        let replaced = replaced(&self.stack.path);
-        if !replaced.exists() {
-            return Ok(());
-        }
-        let settled = if self.stack.path.exists() {
-            match self.stack.share {
-                // Another program may be about to put it there.
-                Some(_) => Ok(()),
-                None => remove(&replaced),
-            }
-        } else {
-            std::fs::rename(&replaced, &self.stack.path)
-        };
-        settled.map_err(|error| self.failed(error))
     }
 }
 
@@ -437,16 +329,7 @@ impl StackFile for ZarrFile {
             };
         }
         self.write_groups()?;
-        let replaced = replaced(&self.stack.path);
-        let is_there = self.stack.path.exists();
-        if is_there {
-            std::fs::rename(&self.stack.path, &replaced).map_err(|error| self.failed(error))?;
-        }
-        std::fs::rename(&self.unfinished, &self.stack.path).map_err(|error| self.failed(error))?;
-        if is_there && let Err(error) = remove(&replaced) {
-            log::warn!("{} cannot be removed: {error}", replaced.display());
-        }
-        Ok(())
+        self.give_name()
     }
 }
 
@@ -460,38 +343,9 @@ impl Drop for ZarrFile {
     }
 }
 
-/// Where a result is kept while another takes its place.
-fn replaced(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.replaced"))
-}
-
 /// JSON as the files of a folder have it.
 fn json_text(json: &Value) -> String {
     format!("{json:#}\n")
-}
-
-/// Whether a file holds `json`, as [`json_text`] writes it; `None` where there is no file that can be read. What it holds else is not
-/// taken apart, which might take many times the memory of its text.
-fn holds(file: &Path, json: &Value) -> Option<bool> {
-    let wanted = json_text(json);
-    let found = read_text(file, wanted.len() as u64).ok()?;
-    Some(found.is_some_and(|found| found == wanted))
-}
-
-/// Whether the folder at `path` is one of Zarr, or an empty one.
-fn is_zarr(path: &Path) -> bool {
-    let has = |name: &str| path.join(name).is_file();
-    let is_empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    path.is_dir() && (has("zarr.json") || has(".zgroup") || has(".zarray") || is_empty())
-}
-
-/// Removes a folder with all that is in it, where there is one.
-fn remove(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
