@@ -129,6 +129,28 @@ fn a_prediction_from_thick_blocks_takes_no_more_than_it_may() {
     }
 }
 
+/// The modules share one room, which is a part of what may be taken.
+#[test]
+fn a_prediction_from_a_virtual_dataset_of_thick_blocks_takes_no_more_than_it_may() {
+    let bench = Bench::new();
+    bench.model("model.safetensors", &regression(1, 1));
+    // One slice touches 128 MiB of blocks of 16 modules.
+    let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/hdf5/virtual/thick_modules.h5");
+    std::fs::copy(modules, bench.path("m.h5")).unwrap();
+    let predict = |memory: &str| {
+        let call = "predict --model model.safetensors m.h5:/all --slices 0..2 --device cpu";
+        peak(&bench, &format!("{call} --memory {memory} --out {memory}.tif"))
+    };
+    let (taken, said) = predict("130MB");
+    println!("{taken:.1} MiB");
+    assert!(taken < 130e6 / MEBIBYTE, "{taken} MiB are taken where 130 MB may be");
+    assert!(said.contains("each block is unpacked up to"), "{said}");
+    // Where there is room for all of them, each is unpacked once.
+    let (_, said) = predict("1GB");
+    assert!(!said.contains("unpacked"), "{said}");
+    assert_eq!(bench.read_page("130MB.tif", 1), bench.read_page("1GB.tif", 1));
+}
+
 /// Some rows of a slice are read while those before them are written, and of OME-Zarr a row of chunks of each size is packed.
 #[test]
 fn converting_takes_few_slices_of_memory() {

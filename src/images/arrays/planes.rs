@@ -4,10 +4,12 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use super::axes::axes_of;
-use super::blocks::{Blocks, CACHE, places_of_blocks, ranges_of_block};
+use super::blocks::{BlockRoom, Blocks, CACHE, places_of_blocks, ranges_of_block};
+use super::blocks_behind::BlocksBehind;
 use super::numbers::{lengths, with_axes};
 use super::{ArrayLayout, StoredArray};
 use crate::error::{Bytes, Error, Result};
@@ -42,6 +44,8 @@ pub(in crate::images) struct OpenArray {
     axes: Vec<char>,
     /// Those that are read in one piece.
     blocks: Option<Blocks>,
+    /// Whether it was told that blocks of the arrays that it is made of are unpacked several times.
+    told: AtomicBool,
 }
 
 /// One image of an array.
@@ -112,7 +116,7 @@ impl OpenArray {
             axes.reverse();
         }
         let blocks = blocks_of(layout, &axes);
-        let array = Self { path: path.to_path_buf(), stored, axes, blocks };
+        let array = Self { path: path.to_path_buf(), stored, axes, blocks, told: AtomicBool::new(false) };
         let header = array.header(None);
         check_bytes(array.name(), header.channels, header.height, header.width, 4)?;
         array.check_counts()?;
@@ -279,7 +283,10 @@ impl OpenArray {
         }
         let samples = match &self.blocks {
             Some(blocks) => blocks.read(self.stored.as_ref(), &part)?,
-            None => self.stored.read(&part)?,
+            None => {
+                self.tell_of_blocks(BlockRoom::now());
+                self.stored.read(&part)?
+            }
         };
         // Channels first, then rows, then columns; all others have one number only.
         let rank = |axis: char| match axis {
@@ -356,12 +363,44 @@ impl OpenArray {
     /// How many rows of an image are in one row of blocks, so that they are unpacked together; 1 where any rows are read by themselves.
     pub(in crate::images) fn rows_together(&self) -> usize {
         let along = self.axes.iter().position(|axis| *axis == 'Y');
-        self.blocks.as_ref().zip(along).map_or(1, |(blocks, axis)| blocks.lengths()[axis])
+        match (&self.blocks, self.stored.blocks_behind(), along) {
+            (Some(blocks), _, Some(axis)) => blocks.lengths()[axis],
+            (_, Some(behind), _) => behind.rows(),
+            _ => 1,
+        }
     }
 
-    /// The blocks that it is read in; `None` where any part of it is read as quickly as its size allows.
-    pub(in crate::images) fn blocks(&self) -> Option<&Blocks> {
-        self.blocks.as_ref()
+    /// Whether it is read in blocks, its own or those of the arrays that it is made of; else any part of it is read as quickly as its size
+    /// allows.
+    pub(in crate::images) fn has_blocks(&self) -> bool {
+        self.blocks.is_some() || self.stored.blocks_behind().is_some_and(|behind| behind.wanted() > 0)
+    }
+
+    /// Whether several slices lie in one block.
+    pub(in crate::images) fn has_thick_blocks(&self) -> bool {
+        self.blocks.as_ref().is_some_and(|blocks| blocks.depth() > 1)
+            || self.stored.blocks_behind().is_some_and(BlocksBehind::are_thick)
+    }
+
+    /// See [`Blocks::wanted_bytes`]; 0 where it is not read in blocks.
+    pub(in crate::images) fn wanted_block_bytes(&self) -> u64 {
+        let behind = || self.stored.blocks_behind().map_or(0, BlocksBehind::wanted);
+        self.blocks.as_ref().map_or_else(behind, Blocks::wanted_bytes)
+    }
+
+    /// See [`Blocks::bytes_with`]; 0 where it is not read in blocks.
+    pub(in crate::images) fn block_bytes_with(&self, kept: u64) -> u64 {
+        let behind = || self.stored.blocks_behind().map_or(0, |behind| behind.bytes_with(kept));
+        self.blocks.as_ref().map_or_else(behind, |blocks| blocks.bytes_with(kept))
+    }
+
+    /// See [`Blocks::tell`].
+    pub(in crate::images) fn tell_of_blocks(&self, room: u64) {
+        match (&self.blocks, self.stored.blocks_behind()) {
+            (Some(blocks), _) => blocks.tell(self.name(), room),
+            (None, Some(behind)) => behind.tell(self.name(), room, &self.told),
+            (None, None) => {}
+        }
     }
 
     /// Refuses a channel that there is not.
