@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+use std::io::{Seek, SeekFrom, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -153,7 +154,7 @@ fn a_prediction_from_a_virtual_dataset_of_thick_blocks_takes_no_more_than_it_may
 
 /// Some rows of a slice are read while those before them are written, and of OME-Zarr a row of chunks of each size is packed.
 #[test]
-fn converting_takes_few_slices_of_memory() {
+fn converting_takes_no_more_memory_than_a_slice_and_the_program() {
     /// What there is besides: the program, and the rows that are on their way as float64 numbers.
     const BESIDE: f64 = 98.0;
     let bench = Bench::new();
@@ -165,10 +166,10 @@ fn converting_takes_few_slices_of_memory() {
     };
     bench.stack("a.tif", &[page(0), page(1)], "");
     let slice = (side * side * 2) as f64 / MEBIBYTE;
-    for (out, slices) in [("a.h5", 3.0), ("a.ome.zarr", 4.0)] {
+    for out in ["a.h5", "a.ome.zarr"] {
         let (taken, _) = peak(&bench, &format!("convert a.tif --out {out}"));
         println!("{out}: {taken:.1} MiB");
-        assert!(taken < BESIDE + slices * slice, "{out}: {taken} MiB for slices of {slice} MiB");
+        assert!(taken < BESIDE + slice, "{out}: {taken} MiB for slices of {slice} MiB");
     }
 }
 
@@ -176,16 +177,18 @@ fn converting_takes_few_slices_of_memory() {
 #[test]
 fn converting_a_large_slice_takes_less_memory_than_that() {
     const SIDE: u64 = 6144;
-    const MOST_MIB: f64 = 200.0;
+    const MOST_MIB: f64 = 230.0;
     let bench = Bench::new();
-    // Zeros take no room on the disk.
+    // Zeros, which take no room on the disk, before some rows of ones, so that percentiles differ.
     for (name, kind) in [("whole.npy", "<i8"), ("float.npy", "<f8")] {
         let text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({SIDE}, {SIDE}), }}");
         let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
         header.extend(format!("{text:<117}\n").into_bytes());
         bench.bytes(name, &header);
-        let file = std::fs::File::options().write(true).open(bench.path(name)).unwrap();
-        file.set_len(header.len() as u64 + SIDE * SIDE * 8).unwrap();
+        let mut file = std::fs::File::options().write(true).open(bench.path(name)).unwrap();
+        let ones: Vec<u8> = std::iter::repeat_n(1_f64.to_le_bytes(), 100 * SIDE as usize).flatten().collect();
+        file.seek(SeekFrom::Start(header.len() as u64 + (SIDE - 100) * SIDE * 8)).unwrap();
+        file.write_all(&ones).unwrap();
     }
     assert!((SIDE * SIDE * 8) as f64 / MEBIBYTE > MOST_MIB);
     for (from, out) in [
