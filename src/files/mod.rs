@@ -21,6 +21,6 @@ pub use atomic::{UnfinishedFile, write_atomic, write_bytes_atomic};
 pub use folder::{FolderLock, make_and_try};
 pub use leftovers::remove_unfinished;
 pub use lines::read_line;
-pub use resumable::{ResumableFile, read_exact_at, unfinished_name};
+pub use resumable::{ResumableFile, read_exact_at, unfinished_name, write_all_at};
 pub use stamp::{Stamp, nanoseconds};
 pub use text::read_text;

@@ -148,13 +148,21 @@ pub fn read_exact_at(file: &File, mut bytes: &mut [u8], mut place: u64) -> io::R
     Ok(())
 }
 
+/// Writes at a place, whatever other threads write meanwhile.
+///
+/// # Errors
+/// Those of the system.
 #[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], place: u64) -> io::Result<()> {
+pub fn write_all_at(file: &File, bytes: &[u8], place: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, place)
 }
 
+/// Writes at a place, whatever other threads write meanwhile.
+///
+/// # Errors
+/// Those of the system.
 #[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut place: u64) -> io::Result<()> {
+pub fn write_all_at(file: &File, mut bytes: &[u8], mut place: u64) -> io::Result<()> {
     use std::os::windows::fs::FileExt;
     while !bytes.is_empty() {
         let count = file.seek_write(bytes, place)?;

@@ -11,12 +11,12 @@ use super::source::ImageSource;
 pub(crate) fn usual_block_bytes<'a>(images: impl IntoIterator<Item = &'a ImageSource>) -> u64 {
     let mut found = Vec::new();
     images.into_iter().for_each(|image| image.add_arrays(&mut found));
-    let blocks: Vec<_> = found.into_iter().filter_map(OpenArray::blocks).collect();
+    found.retain(|array| array.has_blocks());
     let room = BlockRoom::usual();
-    let each = room / blocks.len().max(1) as u64;
-    let kept = blocks.iter().map(|blocks| blocks.wanted_bytes()).fold(0, u64::saturating_add).min(room);
+    let each = room / found.len().max(1) as u64;
+    let kept = found.iter().map(|array| array.wanted_block_bytes()).fold(0, u64::saturating_add).min(room);
     let unpacked =
-        blocks.iter().map(|blocks| blocks.bytes_with(each) - each.min(blocks.wanted_bytes())).max();
+        found.iter().map(|array| array.block_bytes_with(each) - each.min(array.wanted_block_bytes())).max();
     kept.saturating_add(unpacked.unwrap_or_default())
 }
 
@@ -39,15 +39,20 @@ impl ImageSource {
     fn arrays_of_blocks(&self) -> Vec<&OpenArray> {
         let mut found = Vec::new();
         self.add_arrays(&mut found);
-        found.retain(|array| array.blocks().is_some());
+        found.retain(|array| array.has_blocks());
         found
+    }
+
+    /// Whether it is read in blocks in which other slices lie, too.
+    pub(crate) fn has_thick_blocks(&self) -> bool {
+        self.arrays_of_blocks().iter().any(|array| array.has_thick_blocks())
     }
 
     /// The bytes of blocks that have to be kept so that each is unpacked once where images are read in order; 0 for an image that is
     /// not read in blocks.
     pub(crate) fn wanted_block_bytes(&self) -> u64 {
         let arrays = self.arrays_of_blocks();
-        let most = arrays.iter().filter_map(|array| array.blocks()).map(|blocks| blocks.wanted_bytes()).max();
+        let most = arrays.iter().map(|array| array.wanted_block_bytes()).max();
         // The room is shared alike.
         most.unwrap_or_default().saturating_mul(arrays.len() as u64)
     }
@@ -56,16 +61,13 @@ impl ImageSource {
     pub(crate) fn block_bytes(&self, kept: u64) -> u64 {
         let arrays = self.arrays_of_blocks();
         let each = kept / arrays.len().max(1) as u64;
-        let bytes = arrays.iter().filter_map(|array| array.blocks()).map(|blocks| blocks.bytes_with(each));
-        bytes.fold(0, u64::saturating_add)
+        arrays.iter().map(|array| array.block_bytes_with(each)).fold(0, u64::saturating_add)
     }
 
     /// Tells of blocks that have to be unpacked several times where so many bytes of them are kept.
     pub(crate) fn tell_of_blocks(&self, kept: u64) {
         let arrays = self.arrays_of_blocks();
         let each = kept / arrays.len().max(1) as u64;
-        for array in &arrays {
-            array.blocks().iter().for_each(|blocks| blocks.tell(array.name(), each));
-        }
+        arrays.iter().for_each(|array| array.tell_of_blocks(each));
     }
 }

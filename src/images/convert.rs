@@ -1,4 +1,5 @@
-//! A stack to another format, slice by slice, and of each some rows at a time.
+//! A stack to another format, slice by slice, and of each some rows at a time, which are read, changed and written before the next ones
+//! are there.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -7,6 +8,7 @@ use std::str::FromStr;
 
 use ndarray::{Array3, Axis};
 
+use super::arrays::BlockRoom;
 use super::decode::header;
 use super::number_type::NumberType;
 use super::numeric::Real;
@@ -15,13 +17,16 @@ use super::slices::{Slices, check_one_volume};
 use super::source::{ImageSource, SampleKind};
 use super::stack::{NewPlace, NewStack, StackFormat, StackSink};
 use super::statistics::Statistics;
-use super::stored_slice::{StoredSlice, bands};
+use super::stored_slice::{BandBytes, StoredSlice, bands, read_bands};
 use super::tiff::StackLayout;
 use super::volume::{Volume, VoxelSize};
 use crate::error::{Error, Result};
 use crate::geometry::{Extent, Window};
 use crate::pipeline::pipeline;
 use crate::watcher::{ImageReport, ImageWork, Watcher};
+
+/// Bytes of blocks that are kept where each is wanted once; as many cores unpack them as a part of this has room for.
+const THIN_BLOCK_BYTES: u64 = 64 << 20;
 
 /// How a stack is converted.
 #[derive(Debug, Clone)]
@@ -79,8 +84,9 @@ impl FromStr for ValueWindow {
 /// Writes the stack that `path` names and `pages` are to the file `out`, which gets its name when all of it is there; of an HDF5 file
 /// the dataset may be named too, as in `c.h5:/entry/data`.
 ///
-/// Slices are read and written at the same time, and of each that is read its stored numbers are in memory once. The axes along which
-/// slices lie and the size of pixels are kept where the format has them.
+/// Slices are read and written at the same time, some rows of each at a time, so that large ones take little memory. Of a slice whose rows
+/// its file does not store apart, as in PNG, JPEG and a single packed strip of TIFF, the stored numbers are in memory once. The axes along
+/// which slices lie and the size of pixels are kept where the format has them.
 ///
 /// # Errors
 /// [`Error::Mismatch`] for what is not one volume, [`Error::Input`] for what cannot be read, [`Error::Setting`] for wishes that
@@ -91,6 +97,18 @@ pub fn convert(
     out: &Path,
     wishes: &Conversion,
     watcher: &mut dyn Watcher,
+) -> Result<()> {
+    convert_in_bands(path, pages, out, wishes, watcher, BandBytes::USUAL)
+}
+
+/// As [`convert`], in bands of rows of so many `bytes`.
+fn convert_in_bands(
+    path: &str,
+    pages: Vec<ImageSource>,
+    out: &Path,
+    wishes: &Conversion,
+    watcher: &mut dyn Watcher,
+    bytes: BandBytes,
 ) -> Result<()> {
     check_one_volume(path, &pages)?;
     let NewPlace { path: out, dataset } = NewPlace::of(out)?;
@@ -134,9 +152,10 @@ pub fn convert(
     // Floating-point numbers do not have all whole ones of 64 bits.
     let whole = numbers.store_whole().filter(|_| is_wide && wishes.window.is_none());
     let mut progress = Progress { path, watcher, slices: z, passes: 1, done: 0 };
+    let _room = (!pages.iter().any(ImageSource::has_thick_blocks)).then(|| BlockRoom::of(thin_block_bytes()));
     if let Some(store) = whole {
         let sink = new.stored(wishes.format, numbers, colours, store)?;
-        write_slices(pages, sink, &mut progress, wishes.labels, |_: &mut Array3<i128>| {})?;
+        write_slices(pages, sink, &mut progress, (wishes.labels, bytes), |_: &mut Array3<i128>| {})?;
         let _ = progress.step(&[out.to_path_buf()]);
         return Ok(());
     }
@@ -148,11 +167,14 @@ pub fn convert(
             progress.passes = 2;
             let mut statistics =
                 Statistics::new(first.samples, slices.extent().pixels() as u64 * first.channels as u64, x);
-            for page in pages {
-                let slice = StoredSlice::read(page, wishes.labels)?;
-                slice.visit(|numbers| statistics.add(numbers.iter()))?;
+            let slice_numbers = sink.channels() as u64 * slices.extent().y as u64 * x as u64;
+            for (index, page) in pages.iter().enumerate() {
+                let before = index as u64 * slice_numbers;
+                for rows in read_bands(page, bytes)? {
+                    let slice = StoredSlice::read_rows(page, wishes.labels, rows)?;
+                    slice.visit(|place, numbers| statistics.add_at(before + place, numbers.iter()))?;
+                }
                 statistics.end_slice();
-                drop(slice);
                 progress.step(&[])?;
             }
             statistics.finish();
@@ -166,7 +188,7 @@ pub fn convert(
             Some((from, to))
         }
     };
-    write_slices(pages, sink, &mut progress, wishes.labels, |rows| {
+    write_slices(pages, sink, &mut progress, (wishes.labels, bytes), |rows| {
         if let Some(window) = window {
             scale(rows, window, largest);
         }
@@ -176,40 +198,59 @@ pub fn convert(
     Ok(())
 }
 
+/// The most bytes of blocks that are kept of arrays in which no two slices share one, so that each is wanted by one band of rows alone.
+fn thin_block_bytes() -> u64 {
+    BlockRoom::usual().min(THIN_BLOCK_BYTES)
+}
+
+/// Some rows of a slice that are on their way.
+struct Part {
+    slice: usize,
+    /// Those that are read together.
+    read: Range<usize>,
+    /// Those of them that are changed and written together.
+    rows: Range<usize>,
+}
+
 /// Reads slices, changes some of their rows at a time, and writes them to a file that gets its name when all are there.
 fn write_slices<N: Real + Send>(
     pages: &[ImageSource],
-    mut sink: StackSink<N>,
+    sink: StackSink<N>,
     progress: &mut Progress<'_>,
-    labels: bool,
+    (labels, bytes): (bool, BandBytes),
     change: impl Fn(&mut Array3<N>),
 ) -> Result<()> {
     let Extent { z, y, x } = sink.extent();
-    let rows = bands(y, sink.channels(), x);
-    let parts: Vec<(usize, Range<usize>)> =
-        (0..z).flat_map(|index| rows.iter().map(move |rows| (index, rows.clone()))).collect();
+    let mut sink = sink.by_rows();
+    let mut parts = Vec::new();
+    for (slice, page) in pages.iter().enumerate() {
+        for read in read_bands(page, bytes)? {
+            let some = bands(read.clone(), sink.channels(), x, bytes).into_iter();
+            parts.extend(some.map(|rows| Part { slice, read: read.clone(), rows }));
+        }
+    }
     let mut open: Option<StoredSlice> = None;
     pipeline(
         &parts,
-        |(index, rows)| {
-            // The last slice makes room before the next is read.
-            let slice = match open.take() {
-                Some(slice) => slice,
-                None => StoredSlice::read(&pages[*index], labels)?,
+        |Part { slice, read, rows }| {
+            // The last rows make room before the next are read.
+            let stored = match open.take() {
+                Some(stored) => stored,
+                None => StoredSlice::read_rows(&pages[*slice], labels, read.clone())?,
             };
-            let part = slice.rows(rows.clone());
-            open = (rows.end < y).then_some(slice);
+            let part = stored.rows(rows.clone());
+            open = (rows.end < read.end).then_some(stored);
             part
         },
-        |(index, rows), mut part| {
+        |Part { slice, rows, .. }, mut part| {
             change(&mut part);
-            if rows.end == y && index + 1 < z {
+            if rows.end == y && slice + 1 < z {
                 progress.step(&[])?;
             }
             Ok(part)
         },
-        |(index, rows), part| {
-            let window = Window::new(*index..index + 1, rows.clone(), 0..x);
+        |Part { slice, rows, .. }, part| {
+            let window = Window::new(*slice..slice + 1, rows.clone(), 0..x);
             sink.write(window, part.view().insert_axis(Axis(1)))
         },
     )?;
@@ -307,6 +348,10 @@ impl Progress<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "convert_tests.rs"]
+mod band_tests;
 
 #[cfg(test)]
 mod tests {

@@ -91,6 +91,22 @@ pub(super) fn header(page: &ImageSource) -> Result<Header> {
     }
 }
 
+/// How many rows of `page` are stored together, so that reading some of these takes as long as reading all, and as much memory where the
+/// file is decoded as a whole.
+///
+/// # Errors
+/// As [`header`].
+pub(super) fn rows_together(page: &ImageSource) -> Result<usize> {
+    match origin(page)? {
+        Origin::File(file, Format::Tiff) => {
+            let parts = page.parts();
+            parts.first().map_or(Ok(1), |part| tiff::rows_together(part, &file))
+        }
+        Origin::File(..) => Ok(header(page)?.height),
+        Origin::Array(image) => Ok(image.array.rows_together()),
+    }
+}
+
 /// What the header of an image says whose first plane is in a page with `header`.
 ///
 /// # Errors

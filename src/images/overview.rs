@@ -54,7 +54,7 @@ pub fn overview(path: &str, pages: Vec<ImageSource>, watcher: &mut dyn Watcher) 
     let mut picture = Array3::zeros((0, 0, 0));
     for (index, page) in slices.pages().iter().enumerate() {
         let slice = StoredSlice::read(page, false)?;
-        slice.visit(|numbers| statistics.add(numbers.iter()))?;
+        slice.visit(|_, numbers| statistics.add(numbers.iter()))?;
         statistics.end_slice();
         if index == extent.z / 2 {
             picture = small(&slice)?;

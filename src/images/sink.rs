@@ -1,5 +1,7 @@
 //! Where results go, part by part.
 
+use std::collections::HashMap;
+
 use ndarray::ArrayView4;
 
 use super::volume::check_window;
@@ -37,19 +39,23 @@ pub trait Sink<T>: Send {
     fn done(self: Box<Self>) -> Result<()>;
 }
 
-/// Which pixels of a volume have been written, a bit each.
+/// Which pixels of a volume have been written: a bit for each row, and one for each pixel of those rows alone that are not complete, so
+/// that large slices take little.
 #[derive(Debug)]
 pub(super) struct Coverage {
     extent: Extent,
-    written: Vec<u64>,
+    /// The rows of all slices, one slice after the other, that have been written.
+    rows: Vec<u64>,
+    /// Of rows that have been written in part, the pixels, and how many of them are missing.
+    parts: HashMap<usize, (Box<[u64]>, usize)>,
     missing: usize,
 }
 
 impl Coverage {
-    /// Of nothing yet. The caller has memory for at least a number for each pixel.
+    /// Of nothing yet. The caller has memory for at least a number for each pixel of a row, and for one for each row.
     pub(super) fn new(extent: Extent) -> Self {
-        let missing = extent.pixels();
-        Self { extent, written: vec![0; missing.div_ceil(64)], missing }
+        let rows = vec![0; (extent.z * extent.y).div_ceil(64)];
+        Self { extent, rows, parts: HashMap::new(), missing: extent.pixels() }
     }
 
     /// How many pixels have not been written.
@@ -65,24 +71,40 @@ impl Coverage {
     pub(super) fn add(&mut self, name: &str, window: &Window) -> Result<()> {
         check_window(name, self.extent, window)?;
         let Extent { y: height, x: width, .. } = self.extent;
+        let (start, end) = (window.x, window.columns().end);
         let words = || {
-            window.slices().flat_map(move |z| window.rows().map(move |y| (z * height + y) * width)).flat_map(
-                |row| {
-                    let (start, end) = (row + window.x, row + window.columns().end);
-                    (start / 64..end.div_ceil(64)).map(move |word| {
-                        let (first, last) =
-                            (start.max(word * 64) - word * 64, end.min(word * 64 + 64) - word * 64);
-                        (word, (u64::MAX >> (64 - (last - first))) << first)
-                    })
-                },
-            )
+            (start / 64..end.div_ceil(64)).map(|word| {
+                let (first, last) = (start.max(word * 64) - word * 64, end.min(word * 64 + 64) - word * 64);
+                (word, (u64::MAX >> (64 - (last - first))) << first)
+            })
         };
-        if words().any(|(word, bits)| self.written[word] & bits != 0) {
+        let rows = || window.slices().flat_map(|z| window.rows().map(move |y| z * height + y));
+        let was_written = |row: usize| {
+            self.rows[row / 64] >> (row % 64) & 1 != 0
+                || self
+                    .parts
+                    .get(&row)
+                    .is_some_and(|(written, _)| words().any(|(word, bits)| written[word] & bits != 0))
+        };
+        if rows().any(was_written) {
             return Err(Error::Mismatch(format!(
                 "pixels of {window} have been written to {name} before; write each pixel once"
             )));
         }
-        words().for_each(|(word, bits)| self.written[word] |= bits);
+        let count = end - start;
+        for row in rows() {
+            if count < width {
+                let (written, missing) =
+                    self.parts.entry(row).or_insert_with(|| (vec![0; width.div_ceil(64)].into(), width));
+                words().for_each(|(word, bits)| written[word] |= bits);
+                *missing -= count;
+                if *missing > 0 {
+                    continue;
+                }
+                self.parts.remove(&row);
+            }
+            self.rows[row / 64] |= 1 << (row % 64);
+        }
         self.missing -= window.extent.pixels();
         Ok(())
     }

@@ -59,6 +59,14 @@ impl Statistics {
         }
     }
 
+    /// As [`Statistics::add`], of numbers of which the first is in this place among all, where they come in another order.
+    pub(super) fn add_at<'a>(&mut self, place: u64, numbers: impl Iterator<Item = &'a f64>) {
+        if let Values::Samples { seen, .. } = &mut self.values {
+            *seen = place;
+        }
+        self.add(numbers);
+    }
+
     /// Adds numbers of a slice; the rest of them comes later, or [`Statistics::end_slice`].
     pub(super) fn add<'a>(&mut self, numbers: impl Iterator<Item = &'a f64>) {
         let (mut sum, mut added) = self.slice;

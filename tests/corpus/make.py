@@ -138,6 +138,7 @@ def write_hdf5():
     write_links()
     write_packed()
     write_virtual()
+    write_modules()
 
 
 def write_packed():
@@ -231,6 +232,19 @@ def write_virtual():
             plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             plist.set_virtual(blocks, f"frames_{lib}_%b.h5".encode(), b"entry/data", h5py.h5s.create_simple((4, 6, 7)))
             h5py.h5d.create(file.id, b"numbered", h5py.h5t.NATIVE_UINT16, space, plist)
+
+
+def write_modules():
+    """A virtual dataset of 16 modules side by side, whose chunks are 64 slices thick: one slice touches 128 MiB of them."""
+    with h5py.File(place("hdf5/virtual", "thick_modules.h5"), "w", libver=("v114", "v114")) as file:
+        layout = h5py.VirtualLayout((64, 1024, 1024), "u2")
+        for number in range(16):
+            # Of each slice one number, so that a chunk of 2 MiB becomes short.
+            data = np.repeat(np.arange(64, dtype="u2") + 64 * number, 256 * 256).reshape(64, 256, 256)
+            module = file.create_dataset(f"module_{number}", data=data, chunks=(64, 128, 128), **hdf5plugin.Zstd(clevel=19))
+            y, x = number // 4 * 256, number % 4 * 256
+            layout[:, y:y + 256, x:x + 256] = h5py.VirtualSource(module)
+        file.create_virtual_dataset("all", layout)
 
 
 def write_tiff():

@@ -335,6 +335,12 @@ fn bodies_that_are_too_large_or_end_too_early_leave_nothing() {
         }
         target.is_as_before(path);
     }
+    let points = vec!["[1,2]"; 2_700_000].join(",");
+    let stroke = r#"{"op":"stroke","image":"i1","slice":0,"class":0,"size":9,"points":["#;
+    let strokes = format!(r#"{{"tab":"a","entries":[{stroke}{points}]}}]}}"#);
+    let answer = target.server.send("POST", "/api/journal", strokes.as_bytes());
+    assert!(answer.status == 413 && answer.error().contains("fewer points"), "{}", answer.text());
+    target.is_as_before("very many points");
     for (path, length) in [("/api/upload/a.png", "99999999999999"), ("/api/import/i1", "99999999999999")] {
         let method = if path.contains("upload") { "PUT" } else { "POST" };
         let head = format!(

@@ -74,6 +74,11 @@ impl BlockRoom {
         CACHE.set_room(bytes.max(1));
     }
 
+    /// The bytes that they may take at present.
+    pub(super) fn now() -> u64 {
+        CACHE.room()
+    }
+
     /// The most bytes that blocks may take where nobody says how much.
     pub(crate) fn usual() -> u64 {
         static USUAL: OnceLock<u64> = OnceLock::new();
@@ -169,14 +174,48 @@ impl Kept {
     }
 }
 
+/// Whose room the blocks of an array have: that of the array itself, or an equal part of that of one which it is a part of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RoomPart {
+    /// Which array this is, among all.
+    number: u64,
+    /// How many parts of it there are.
+    parts: u64,
+}
+
+impl RoomPart {
+    /// The room of an array that is a new one.
+    pub(super) fn new() -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        Self { number: NUMBERS.fetch_add(1, Ordering::Relaxed), parts: 1 }
+    }
+
+    /// One of `count` equal parts of it.
+    pub(super) fn divided(self, count: usize) -> Self {
+        Self { parts: self.parts.saturating_mul(count.max(1) as u64), ..self }
+    }
+}
+
+/// How many blocks are unpacked at a time.
+fn at_a_time(room: u64, block_bytes: u64) -> usize {
+    let most = usize::try_from(room / AT_A_TIME / block_bytes.max(1)).unwrap_or(usize::MAX);
+    most.clamp(1, rayon::current_num_threads().max(1))
+}
+
+/// The bytes of stored blocks that are being unpacked where so many are kept.
+pub(super) fn unpacked_bytes(kept: u64, block_bytes: u64) -> u64 {
+    (at_a_time(kept, block_bytes) as u64).saturating_mul(block_bytes).saturating_mul(COPIES)
+}
+
 /// The blocks that an array is read in.
 ///
 /// Files store arrays in blocks ("chunks") that often are several slices thick. Whoever reads slice by slice would read and
 /// unpack each block once for every slice in it. So blocks are kept, and where there is no room for all blocks that one slice lies in,
 /// as many slices of each as there is room for: then a block is unpacked a few times, and not once for each slice.
 pub(in crate::images) struct Blocks {
-    /// Which array this is, among all.
+    /// Which array this is, among all, and whose room it has.
     number: u64,
+    room: RoomPart,
     /// How long a block is along each axis, and how long where the array is shorter than that.
     block: Vec<usize>,
     lengths: Vec<usize>,
@@ -200,7 +239,7 @@ impl fmt::Debug for Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         let mut kept = self.cache.lock();
-        kept.arrays.remove(&self.number);
+        kept.arrays.remove(&self.room.number);
         let all = (self.number, Vec::new())..(self.number.saturating_add(1), Vec::new());
         let own: Vec<Key> = kept.pieces.range(all).map(|(key, _)| key.clone()).collect();
         own.iter().for_each(|key| kept.remove(key));
@@ -218,15 +257,37 @@ impl Blocks {
         (slice_bytes, block_bytes): (u64, u64),
         cache: &'static Cache,
     ) -> Self {
-        static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let room = RoomPart::new();
         let told = AtomicBool::new(false);
-        Self { number, block, lengths, is_stored, outer, slice_bytes, block_bytes, cache, told }
+        let number = room.number;
+        Self { number, room, block, lengths, is_stored, outer, slice_bytes, block_bytes, cache, told }
+    }
+
+    /// The same in the room of another array, which tells of them.
+    pub(super) fn in_room(mut self, room: RoomPart) -> Self {
+        self.room = room;
+        self.told = AtomicBool::new(true);
+        self
     }
 
     /// How long a block is along each axis.
     pub(super) fn block(&self) -> &[usize] {
         &self.block
+    }
+
+    /// How long a block is along each axis, and no longer than the array.
+    pub(super) fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    /// How many slices lie in one block.
+    pub(super) fn depth(&self) -> usize {
+        self.outer.iter().map(|axis| self.lengths[*axis]).fold(1, usize::saturating_mul)
+    }
+
+    /// The bytes of one block.
+    pub(super) fn block_bytes(&self) -> u64 {
+        self.block_bytes
     }
 
     /// The bytes that the blocks have that one slice lies in.
@@ -246,18 +307,12 @@ impl Blocks {
     pub(in crate::images) fn bytes_with(&self, kept: u64) -> u64 {
         let kept = kept.min(self.wanted_bytes());
         let unpacked = if self.is_stored {
-            (self.at_a_time(kept) as u64).saturating_mul(self.block_bytes).saturating_mul(COPIES)
+            unpacked_bytes(kept, self.block_bytes)
         } else {
             // What is read of the file, before it becomes the numbers that are kept.
             kept.min(self.slab_bytes())
         };
         kept.saturating_add(unpacked)
-    }
-
-    /// How many blocks are unpacked at a time.
-    fn at_a_time(&self, room: u64) -> usize {
-        let most = usize::try_from(room / AT_A_TIME / self.block_bytes.max(1)).unwrap_or(usize::MAX);
-        most.clamp(1, rayon::current_num_threads().max(1))
     }
 
     /// How long the pieces of blocks are along each axis of which there is `room` for those that one slice lies in.
@@ -295,14 +350,14 @@ impl Blocks {
     pub(super) fn read(&self, array: &dyn StoredArray, wanted: &[Range<usize>]) -> Result<DecodingResult> {
         let layout = array.layout();
         let empty = || zeros(array.name(), layout.numbers, &lengths(wanted));
-        let room = self.cache.share(self.number);
+        let room = self.cache.share(self.room.number) / self.room.parts;
         self.tell(array.name(), room);
         let lengths = self.piece(room);
         // Memory is only taken once a block was read, as its file may be damaged.
         let mut part = None;
         let places = places_of_blocks(&self.block, wanted);
         // Not more at a time, so that little is there besides what is kept.
-        for some in places.chunks(self.at_a_time(room)) {
+        for some in places.chunks(at_a_time(room, self.block_bytes)) {
             let read: Vec<Result<Piece>> =
                 some.par_iter().map(|place| self.piece_at(array, place, wanted, &lengths)).collect();
             for piece in read {

@@ -133,6 +133,23 @@ fn arrays_that_are_read_in_turn_share_the_room_and_leave_it_when_they_are_closed
 }
 
 #[test]
+fn parts_of_an_array_have_the_room_of_one_or_equal_shares_of_it() {
+    let two = |part: RoomPart| {
+        let cache = Reading::new(room(16)).cache;
+        [(); 2].map(|()| Reading::with(cache)).map(|one| Reading { blocks: one.blocks.in_room(part), ..one })
+    };
+    // One after the other, as if they were one array.
+    let [one, other] = two(RoomPart::new());
+    [&one, &other].into_iter().for_each(|part| (0..SHAPE[0]).for_each(|z| part.slice(z)));
+    assert_eq!((one.unpacked(), other.unpacked()), (ALL_BLOCKS, ALL_BLOCKS));
+    // Side by side.
+    let [one, other] = two(RoomPart::new().divided(2));
+    (0..SHAPE[0]).for_each(|z| [&one, &other].into_iter().for_each(|part| part.slice(z)));
+    assert!(one.unpacked() <= 3 * ALL_BLOCKS && other.unpacked() <= 3 * ALL_BLOCKS);
+    assert_eq!(one.cache.lock().arrays.len(), 1);
+}
+
+#[test]
 fn less_room_takes_away_what_was_used_longest_ago() {
     let reading = Reading::new(room(1000));
     (0..SHAPE[0]).for_each(|z| reading.slice(z));

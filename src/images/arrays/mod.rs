@@ -2,7 +2,7 @@
 //!
 //! - [`StoredArray`]: what a format has to say and do. `numbers`: typed vectors and parts of arrays.
 //! - `axes`: which axis is which, where files do not say. `blocks`: blocks that were read, or some of their slices, kept while there is
-//!   room.
+//!   room; `blocks_behind`: those of the arrays that an array is made of.
 //! - `planes`: an array as images `[channel][y][x]`, one for each slice ([`OpenArray`]).
 //! - `contiguous`: numbers that lie one behind the other in a file; `raw`, `npy`, `mrc`, `nifti`: formats that are such
 //!   numbers behind a header (`head`). `list`: which of several arrays in a file is meant. `packed`: files inside a gzip or zip
@@ -15,6 +15,7 @@
 
 mod axes;
 mod blocks;
+mod blocks_behind;
 mod blosc;
 mod contiguous;
 mod hdf5;
@@ -38,6 +39,7 @@ use std::time::SystemTime;
 use tiff::decoder::DecodingResult;
 
 pub(crate) use blocks::BlockRoom;
+use blocks_behind::BlocksBehind;
 pub(super) use hdf5::checksum as hdf5_checksum;
 pub(crate) use hdf5::{DatasetPlace, Hdf5File};
 pub(super) use numbers::{copy_common, from_bytes, zeros_like};
@@ -113,6 +115,16 @@ pub(super) trait StoredArray: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) for what cannot be read, [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult>;
+
+    /// The blocks of other arrays that its numbers are read from, where it has none itself.
+    fn blocks_behind(&self) -> Option<&BlocksBehind> {
+        None
+    }
+
+    /// Bytes that are kept as long as it is open, besides its blocks, where these may be many.
+    fn held_bytes(&self) -> u64 {
+        0
+    }
 
     /// What is stored of a part, as [`StoredArray::read`] takes it, where another program may still be writing the array: `None` for
     /// nothing, so that reading it gives what stands for numbers that were never written.

@@ -4,10 +4,12 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use super::axes::axes_of;
-use super::blocks::{Blocks, CACHE, places_of_blocks, ranges_of_block};
+use super::blocks::{BlockRoom, Blocks, CACHE, places_of_blocks, ranges_of_block};
+use super::blocks_behind::BlocksBehind;
 use super::numbers::{lengths, with_axes};
 use super::{ArrayLayout, StoredArray};
 use crate::error::{Bytes, Error, Result};
@@ -42,6 +44,8 @@ pub(in crate::images) struct OpenArray {
     axes: Vec<char>,
     /// Those that are read in one piece.
     blocks: Option<Blocks>,
+    /// Whether it was told that blocks of the arrays that it is made of are unpacked several times.
+    told: AtomicBool,
 }
 
 /// One image of an array.
@@ -67,6 +71,8 @@ pub(crate) struct Growth {
     pub(crate) group: Vec<usize>,
     /// Whether there can be other images in the same blocks.
     pub(crate) is_shared: bool,
+    /// Whether the array has no axis along which images lie, so that there never are others.
+    pub(crate) is_alone: bool,
 }
 
 impl fmt::Debug for OpenArray {
@@ -110,7 +116,7 @@ impl OpenArray {
             axes.reverse();
         }
         let blocks = blocks_of(layout, &axes);
-        let array = Self { path: path.to_path_buf(), stored, axes, blocks };
+        let array = Self { path: path.to_path_buf(), stored, axes, blocks, told: AtomicBool::new(false) };
         let header = array.header(None);
         check_bytes(array.name(), header.channels, header.height, header.width, 4)?;
         array.check_counts()?;
@@ -277,7 +283,10 @@ impl OpenArray {
         }
         let samples = match &self.blocks {
             Some(blocks) => blocks.read(self.stored.as_ref(), &part)?,
-            None => self.stored.read(&part)?,
+            None => {
+                self.tell_of_blocks(BlockRoom::now());
+                self.stored.read(&part)?
+            }
         };
         // Channels first, then rows, then columns; all others have one number only.
         let rank = |axis: char| match axis {
@@ -330,10 +339,12 @@ impl OpenArray {
         let layout = self.stored.layout();
         let part = self.part_of(number);
         // In one piece, nothing tells which numbers have been written.
+        let is_alone = self.outer().next().is_none();
         let Some(block) = &layout.block else {
-            return Growth { is_shared: self.image_count() > 1, blocks: 1, stored: 1, ..Growth::default() };
+            let is_shared = self.image_count() > 1;
+            return Growth { is_shared, is_alone, blocks: 1, stored: 1, ..Growth::default() };
         };
-        let mut growth = Growth::default();
+        let mut growth = Growth { is_alone, ..Growth::default() };
         for (place, length) in self.outer() {
             growth.is_shared |= block[place].min(length) > 1;
             growth.group.push(part[place].start / block[place].max(1));
@@ -349,9 +360,47 @@ impl OpenArray {
         growth
     }
 
-    /// The blocks that it is read in; `None` where any part of it is read as quickly as its size allows.
-    pub(in crate::images) fn blocks(&self) -> Option<&Blocks> {
-        self.blocks.as_ref()
+    /// How many rows of an image are in one row of blocks, so that they are unpacked together; 1 where any rows are read by themselves.
+    pub(in crate::images) fn rows_together(&self) -> usize {
+        let along = self.axes.iter().position(|axis| *axis == 'Y');
+        match (&self.blocks, self.stored.blocks_behind(), along) {
+            (Some(blocks), _, Some(axis)) => blocks.lengths()[axis],
+            (_, Some(behind), _) => behind.rows(),
+            _ => 1,
+        }
+    }
+
+    /// Whether it is read in blocks, its own or those of the arrays that it is made of; else any part of it is read as quickly as its size
+    /// allows.
+    pub(in crate::images) fn has_blocks(&self) -> bool {
+        self.blocks.is_some() || self.stored.blocks_behind().is_some_and(|behind| behind.wanted() > 0)
+    }
+
+    /// Whether several slices lie in one block.
+    pub(in crate::images) fn has_thick_blocks(&self) -> bool {
+        self.blocks.as_ref().is_some_and(|blocks| blocks.depth() > 1)
+            || self.stored.blocks_behind().is_some_and(BlocksBehind::are_thick)
+    }
+
+    /// See [`Blocks::wanted_bytes`]; 0 where it is not read in blocks.
+    pub(in crate::images) fn wanted_block_bytes(&self) -> u64 {
+        let behind = || self.stored.blocks_behind().map_or(0, BlocksBehind::wanted);
+        self.blocks.as_ref().map_or_else(behind, Blocks::wanted_bytes)
+    }
+
+    /// See [`Blocks::bytes_with`]; 0 where it is not read in blocks.
+    pub(in crate::images) fn block_bytes_with(&self, kept: u64) -> u64 {
+        let behind = || self.stored.blocks_behind().map_or(0, |behind| behind.bytes_with(kept));
+        self.blocks.as_ref().map_or_else(behind, |blocks| blocks.bytes_with(kept))
+    }
+
+    /// See [`Blocks::tell`].
+    pub(in crate::images) fn tell_of_blocks(&self, room: u64) {
+        match (&self.blocks, self.stored.blocks_behind()) {
+            (Some(blocks), _) => blocks.tell(self.name(), room),
+            (None, Some(behind)) => behind.tell(self.name(), room, &self.told),
+            (None, None) => {}
+        }
     }
 
     /// Refuses a channel that there is not.

@@ -129,6 +129,11 @@ pub trait StackFile: Send {
     /// Whether [`StackFile::put`] takes parts of images, in any order; else it is given whole images only, in order.
     fn takes_parts(&self) -> bool;
 
+    /// Whether it takes whole rows of an image too, from the first one to the last.
+    fn takes_rows(&self) -> bool {
+        self.takes_parts()
+    }
+
     /// Writes numbers `[channel][image][y][x]`, as many as `part` has pixels times channels, of the stack's type. When this
     /// returns, they are in the hands of the system, so that they stay when the program is killed.
     ///
@@ -149,6 +154,10 @@ pub trait StackFile: Send {
 impl StackFile for Box<dyn StackFile> {
     fn takes_parts(&self) -> bool {
         (**self).takes_parts()
+    }
+
+    fn takes_rows(&self) -> bool {
+        (**self).takes_rows()
     }
 
     fn put(&mut self, part: Window, numbers: DecodingResult) -> Result<()> {

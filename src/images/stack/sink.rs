@@ -26,6 +26,8 @@ pub struct StackSink<T, F: StackFile = Box<dyn StackFile>> {
     channels: usize,
     file: F,
     store: Store<T>,
+    /// Whether parts are whole rows of a slice, from the first to the last.
+    by_rows: bool,
     /// The slices before this one are in the file.
     next: usize,
     slab: Option<Slab>,
@@ -71,7 +73,7 @@ impl<T: Copy + Default, F: StackFile> StackSink<T, F> {
         store: Store<T>,
         next: usize,
     ) -> Self {
-        Self { path: path.to_path_buf(), extent, channels, file, store, next, slab: None }
+        Self { path: path.to_path_buf(), extent, channels, file, store, by_rows: false, next, slab: None }
     }
 
     /// Passes over parts of the slice whose turn it is, which a program that was killed has written before.
@@ -85,6 +87,12 @@ impl<T: Copy + Default, F: StackFile> StackSink<T, F> {
     /// The same with another file, before anything is written.
     pub(in crate::images) fn map_file(self, file: impl FnOnce(F) -> F) -> Self {
         Self { file: file(self.file), ..self }
+    }
+
+    /// The same for parts that are whole rows of a slice, from the first to the last: these are in the file as soon as they have been
+    /// written, also where it takes no other parts.
+    pub(in crate::images) fn by_rows(self) -> Self {
+        Self { by_rows: self.file.takes_rows(), ..self }
     }
 
     /// Leaves the unfinished file when this is dropped, for another run to go on with.
@@ -146,7 +154,7 @@ impl<T: Copy + Default + Send, F: StackFile> Sink<T> for StackSink<T, F> {
         let (first, whole) =
             (self.next, (window.extent.y, window.extent.x) == (self.extent.y, self.extent.x));
         let complete = self.mark(window)?;
-        if self.file.takes_parts() || whole {
+        if self.file.takes_parts() || self.by_rows || whole {
             return self.file.put(window, numbers);
         }
         let is_complete = complete.is_some();

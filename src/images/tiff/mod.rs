@@ -35,7 +35,7 @@ pub use layout::StackLayout;
 pub(super) use pages::{Found, images};
 #[cfg(feature = "portal")]
 pub(super) use palette::has_palette;
-pub(super) use read::{decode, header};
+pub(super) use read::{decode, header, rows_together};
 pub use sink::TiffSink;
 pub(super) use sink::{has_ome_name, new_stack};
 pub(super) use voxel::voxel_size;

@@ -55,6 +55,19 @@ pub(in crate::images) fn header(page: &ImageSource, file: &File, directory: Opti
     })
 }
 
+/// How many rows of the page are in one strip, or in a row of tiles, so that they are unpacked together; 1 where any rows are read by
+/// themselves.
+///
+/// # Errors
+/// As [`header`].
+pub(in crate::images) fn rows_together(page: &ImageSource, file: &File) -> Result<usize> {
+    let directory = directory_of(page, file)?;
+    let mut file = BufReader::new(file);
+    let stored = Page::read(page, &mut file, directory)?;
+    let chunks = stored.chunks(page, &mut file)?;
+    Ok(if stored.compression == Compression::None { 1 } else { chunks.height })
+}
+
 /// Decodes one page of `file`, without decoding those before it, or the `part` of it.
 pub(in crate::images) fn decode(
     page: &ImageSource,

@@ -166,6 +166,9 @@ impl Growing {
             let stamp = Stamp { bytes: growth.bytes, modified: nanoseconds(growth.modified) };
             let of_file =
                 Stamp { bytes: stamp.bytes ^ file.bytes, modified: stamp.modified.max(file.modified) };
+            // Where the format does not say when an image was written, its file does, if it holds no other.
+            let is_of_file = growth.modified.is_none() && self.images.len() == 1;
+            let stamp = if is_of_file { of_file } else { stamp };
             match (growth.stored, is_passed) {
                 // Nothing is stored of what is all zeros, perhaps; or it is on its way.
                 (0, true) => all.push((number, stamp, Wait::Patience)),
@@ -227,11 +230,12 @@ impl Growing {
         self.images.get(place).and_then(|image| image.page).unwrap_or(place)
     }
 
-    /// Whether a slice is wanted and not over.
+    /// Whether a slice is wanted and not over. An array that is one image, and never has more, may be written again, as files are.
     fn is_awaited(&self, place: usize, arrivals: &Arrivals) -> bool {
         let number = self.number(place);
         let is_wanted = self.slices.as_ref().is_none_or(|slices| slices.contains(number));
-        is_wanted && !arrivals.is_over(&key_of(number))
+        let is_alone = || self.images[place].growth().is_some_and(|growth| growth.is_alone);
+        is_wanted && (!arrivals.is_over(&key_of(number)) || self.images.len() == 1 && is_alone())
     }
 }
 
@@ -413,6 +417,42 @@ mod tests {
         std::io::Write::write_all(&mut other.unwrap(), b"more").unwrap();
         let after = look();
         assert!(before.iter().zip(&after).all(|(before, after)| before.stamp != after.stamp));
+    }
+
+    #[test]
+    fn an_array_of_one_image_is_seen_again_when_it_was_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let zarr = folder.path().join("a.zarr");
+        std::fs::create_dir(&zarr).unwrap();
+        let text = r#"{"zarr_format": 2, "shape": [2, 2], "chunks": [2, 2], "dtype": "|u1",
+            "compressor": null, "fill_value": 0, "order": "C", "filters": null}"#;
+        std::fs::write(zarr.join(".zarray"), text).unwrap();
+        std::fs::write(zarr.join("0.0"), [1; 4]).unwrap();
+        let npy = folder.path().join("a.npy");
+        let text = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }";
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(format!("{text:<117}\n1234").into_bytes());
+        std::fs::write(&npy, bytes).unwrap();
+        for (path, written) in [(&npy, &npy), (&zarr, &zarr.join("0.0"))] {
+            let (now, later) = (Instant::now(), Instant::now() + 2 * STILL);
+            let mut arrivals = Arrivals::new(Duration::ZERO, Duration::ZERO);
+            let mut source = growing(path, None);
+            let first = source.look(&arrivals, now).unwrap().seen;
+            assert_eq!((first.len(), first[0].wait), (1, Wait::Settle), "{path:?}");
+            let stamp = first[0].stamp;
+            assert!(stamp.modified > 0, "{path:?}");
+            assert_eq!(arrivals.observe(first, now).0.len(), 1);
+            arrivals.done(&key_of(0), stamp);
+            let mut ready = |source: &mut Growing| {
+                let seen = source.look(&arrivals, later).unwrap().seen;
+                arrivals.observe(seen, later).0.len()
+            };
+            assert_eq!(ready(&mut source), 0, "{path:?}");
+            // Of the same size, a second later.
+            let again = std::fs::File::options().write(true).open(written).unwrap();
+            again.set_modified(std::time::SystemTime::now() + Duration::from_secs(1)).unwrap();
+            assert_eq!(ready(&mut source), 1, "{path:?}");
+        }
     }
 
     #[test]

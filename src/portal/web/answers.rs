@@ -80,10 +80,36 @@ pub(super) fn as_json(value: &Value) -> Response {
         .into_response()
 }
 
-/// The body of a request, which is JSON.
+/// Most values in the JSON of a request. As it is read, each takes up to a hundred bytes, in the place of the two or three that it has in
+/// the request.
+const MOST_VALUES: usize = 1 << 20;
+
+/// The body of a request, which is JSON of a limited number of values.
 pub(super) fn parsed<T: DeserializeOwned>(body: &Bytes) -> Answer<T> {
+    let count = values_in(body);
+    if count > MOST_VALUES {
+        let sentence = format!(
+            "the body of the request holds {count} numbers, texts and lists, but wanted at most {MOST_VALUES}; send fewer entries at a time, or strokes of fewer points"
+        );
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, sentence));
+    }
     serde_json::from_slice(body)
         .map_err(|error| Problem::bad(format!("the body of the request is not what it should be: {error}")))
+}
+
+/// How many values there are in JSON, or more, without reading it: each but the first stands behind a bracket, a comma or a colon.
+fn values_in(json: &[u8]) -> usize {
+    let (mut count, mut in_text, mut is_escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' | b',' | b':' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// A number in an address; anything else is an address that there is not.
@@ -141,4 +167,30 @@ pub(super) fn numbers(bytes: Vec<u8>, height: usize, width: usize, channels: usi
         headers.insert(name, value.into());
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_of_very_many_values_is_refused_before_it_is_read() {
+        for (text, count) in [
+            ("1", 1),
+            ("[1, 2]", 3),
+            (r#"{"a": [[1, 2], [3, 4]], "b": "x,y:[{\",,"}"#, 11),
+            (r#"["\\", 1]"#, 3),
+        ] {
+            // An object has a value for each name, too.
+            assert_eq!(values_in(text.as_bytes()), count, "{text}");
+        }
+        let points = |count: usize| Bytes::from(format!("[{}]", vec!["[1,2]"; count].join(",")));
+        assert_eq!(parsed::<Vec<[f64; 2]>>(&points(100_000)).unwrap().len(), 100_000);
+        let problem = parsed::<Vec<[f64; 2]>>(&points(400_000)).unwrap_err();
+        assert_eq!(problem.status, 413);
+        assert!(
+            problem.sentence.contains("holds 1200001 numbers")
+                && problem.sentence.contains("at most 1048576")
+        );
+    }
 }

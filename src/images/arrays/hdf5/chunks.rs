@@ -19,6 +19,9 @@ use crate::memory;
 /// A row of this many bytes is read to know what stands for chunks that were never written.
 const MOST_ROW_BYTES: usize = 256 << 20;
 
+/// What is kept of where a chunk is, here and by the library.
+pub(super) const BYTES_OF_CHUNK: u64 = 160;
+
 /// Where a chunk is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Chunk {
@@ -235,6 +238,10 @@ impl StoredArray for Chunked {
 
     fn stored(&self, part: &[Range<usize>]) -> Option<StoredBlock> {
         self.chunk_at(part).map(|chunk| StoredBlock { bytes: chunk.bytes, modified: None })
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.chunks.len() as u64 * BYTES_OF_CHUNK
     }
 
     fn is_never_stored(&self, block: &[Range<usize>]) -> bool {

@@ -1,8 +1,8 @@
 //! Stacks as OME-Zarr: folders in which each image is a file of its own, and smaller copies of it for viewers.
 //!
-//! - `axes`: where an image lies in the array. `planes`: an image in smaller sizes and in chunks. `metadata`: files of JSON. `ranges`: how
-//!   viewers show channels.
-//! - `shared`: a folder that several programs fill, each with images of its own ([`SharedStack`]).
+//! - `axes`: where an image lies in the array. `planes`: an image in smaller sizes and in chunks; `levels`: its rows as they come, to the
+//!   files of all sizes. `metadata`: files of JSON. `ranges`: how viewers show channels.
+//! - `folder`: the folder while it is unfinished, and how it gets its name. `shared`: one that several programs fill, each with images of its own ([`SharedStack`]).
 //!
 //! Values are an image: the arrays `0`, `1`, … of the levels stand in the root, whose attributes tell of them. Class labels are
 //! what OME-Zarr calls labels: their levels stand in the group `labels/NAME`, with colours and names of classes, and the group
@@ -21,11 +21,14 @@
 //! name only when all of it is there.
 
 mod axes;
+mod folder;
+mod levels;
 mod metadata;
 mod planes;
 mod ranges;
 mod shared;
 
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -36,17 +39,20 @@ use serde_json::{Value, json};
 use tiff::decoder::DecodingResult;
 
 use self::axes::Axes;
+use self::folder::{is_zarr, remove};
+use self::levels::OpenPlane;
 use self::metadata::Grid;
 pub(in crate::images) use self::metadata::OmeVersion;
-use self::planes::{Plane, shard};
+use self::planes::Plane;
 use self::ranges::Ranges;
 pub use self::shared::SharedStack;
+use super::array_file::check_part;
 use super::shape::origin_in;
 use super::{StackFile, TypedStack};
 use crate::error::{Error, Result};
-use crate::files::{read_text, remove_unfinished, unfinished_name, write_bytes_atomic};
+use crate::files::{unfinished_name, write_bytes_atomic};
 use crate::geometry::Window;
-use crate::images::decoded::{each_type, map_type};
+use crate::images::decoded::map_type;
 use crate::images::source::stem_of;
 
 /// The largest side of the smallest level.
@@ -63,8 +69,11 @@ pub(in crate::images) struct ZarrFile {
     place: String,
     /// The images that this program writes.
     own: Range<usize>,
-    /// The next of them.
+    /// The next of them, and how many of its rows have come.
     next: usize,
+    rows: usize,
+    /// Its channels, where not all of its rows have come.
+    open: HashMap<usize, OpenPlane>,
     /// Those of the smallest levels; not known of stacks that others fill too, of which all programs have to say the same.
     ranges: Ranges,
     /// Whether the folder has got its name meanwhile, from another program that has written the same.
@@ -96,8 +105,20 @@ impl ZarrFile {
         let next = own.start + stack.written;
         // What is another stack's stays where it is refused.
         let ranges = Ranges::new(axes.channel_count());
-        let mut file =
-            Self { stack, version, axes, unfinished, place, own, next, ranges, is_named: false, kept: true };
+        let mut file = Self {
+            stack,
+            version,
+            axes,
+            unfinished,
+            place,
+            own,
+            next,
+            rows: 0,
+            open: HashMap::new(),
+            ranges,
+            is_named: false,
+            kept: true,
+        };
         file.settle_replaced()?;
         if file.stack.share.is_some() {
             file.join()?;
@@ -157,98 +178,7 @@ impl ZarrFile {
 
     /// Writes a file in a folder that is there.
     fn write_there(&self, file: &Path, bytes: &[u8]) -> Result<()> {
-        write_bytes_atomic(file, bytes).map_err(|error| match error {
-            // What people know is the result, not a file in it.
-            Error::Output { problem, cause, .. } => {
-                Error::Output { path: self.stack.path.clone(), problem, cause }
-            }
-            other => other,
-        })
-    }
-
-    /// Refuses a place for the folder that is not there.
-    fn check_place(&self) -> Result<()> {
-        let parent = self.stack.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(parent) = parent
-            && !parent.is_dir()
-        {
-            let problem = format!("the folder {} is not there; make the folder first", parent.display());
-            return Err(Error::output(&self.stack.path, problem));
-        }
-        Ok(())
-    }
-
-    /// Makes the unfinished folder anew.
-    fn start(&self) -> Result<()> {
-        self.check_place()?;
-        remove(&self.unfinished).map_err(|error| self.failed(error))?;
-        for (place, json) in self.arrays() {
-            self.write_json(&place, &json)?;
-        }
-        Ok(())
-    }
-
-    /// The images are gone that were written before.
-    fn not_there(&self) -> Error {
-        let problem = format!(
-            "{} images of it were to be there in {}, which holds none or others; start it anew",
-            self.stack.written,
-            self.unfinished.display()
-        );
-        Error::output(&self.stack.path, problem)
-    }
-
-    /// Makes the unfinished folder, or takes part in filling the one that another program has made.
-    fn join(&self) -> Result<()> {
-        if self.stack.work.is_none() {
-            let problem =
-                "several programs fill it, and it is not said what it is a result of; give its `work`";
-            return Err(Error::output(&self.stack.path, problem));
-        }
-        self.check_place()?;
-        shared::take_back(&self.stack.path).map_err(|error| self.failed(error))?;
-        for (place, json) in self.groups().into_iter().chain(self.arrays()) {
-            // Of programs that find nothing here at the same time all write the same.
-            match holds(&self.unfinished.join(&place), &json) {
-                None => self.write_json(&place, &json)?,
-                Some(true) => {}
-                Some(false) => {
-                    return Err(Error::output(&self.stack.path, shared::taken(&self.unfinished)));
-                }
-            }
-        }
-        // What this program has written before is not passed over where it is gone.
-        let last_level = self.levels().len() - 1;
-        let last = self.stack.channels.saturating_sub(1);
-        let is_gone = |image: &usize| !self.file(last_level, *image, last, [0, 0]).exists();
-        if (self.own.start..self.next).any(|image| is_gone(&image)) {
-            return Err(self.not_there());
-        }
-        (0..=last_level).try_for_each(|level| {
-            std::fs::create_dir_all(self.level(level)).map_err(|error| self.failed(error))
-        })
-    }
-
-    /// Refuses an unfinished folder that is another stack's, and removes what a killed program left of an image in it, or of the
-    /// groups.
-    fn check_unfinished(&self) -> Result<()> {
-        for (place, json) in self.arrays() {
-            if holds(&self.unfinished.join(place), &json) != Some(true) {
-                return Err(self.not_there());
-            }
-        }
-        // What the groups say may have been half-written, when all images were there.
-        for folder in ["", "labels", &self.place] {
-            remove_unfinished(self.unfinished.join(folder));
-        }
-        for channel in 0..self.stack.channels {
-            for level in 0..self.levels().len() {
-                if let Some(folder) = self.file(level, self.next, channel, [0, 0]).parent() {
-                    remove_unfinished(folder);
-                }
-            }
-        }
-        Ok(())
+        write_bytes_atomic(file, bytes).map_err(|error| self.of_result(error))
     }
 
     /// The file of a chunk or shard of one channel of an image, by its place among those of the image.
@@ -265,52 +195,27 @@ impl ZarrFile {
         if self.version == OmeVersion::V05 { folder.join("c") } else { folder }
     }
 
-    /// Writes a chunk or shard, in the folder of a level.
+    /// Writes a chunk, in the folder of a level.
     fn write_chunk(&self, level: usize, file: &Path, bytes: &[u8]) -> Result<()> {
-        // Of a folder that others fill too, the level must be there: else it has got its name meanwhile.
-        if self.stack.share.is_some() {
-            let (level, inside) = (self.level(level), file.parent().unwrap_or(file));
-            let mut folders: Vec<_> = inside
-                .ancestors()
-                .take_while(|folder| **folder != level && folder.starts_with(&level))
-                .collect();
-            while let Some(folder) = folders.pop() {
-                match std::fs::create_dir(folder) {
-                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(self.failed(error)),
-                    _ => {}
-                }
-            }
-            return self.write_there(file, bytes);
-        }
-        self.write(file, bytes)
+        self.make_folder(level, file)?;
+        self.write_there(file, bytes)
     }
 
-    /// Whether the folder has its name, from another program that has written what was left.
-    fn is_named_by_others(&self) -> bool {
-        self.stack.share.is_some()
-            && !self.unfinished.exists()
-            && self.stack.work.as_deref().is_some_and(|work| shared::is_complete(&self.stack.path, work))
-    }
-
-    /// Writes one channel of an image, and the smaller levels of it.
-    fn put_plane(&mut self, image: usize, channel: usize, mut plane: Plane) -> Result<()> {
-        for (level, [_, columns]) in self.levels().into_iter().enumerate() {
-            if level > 0 {
-                plane = plane.halved(self.labels());
-            }
-            if self.version == OmeVersion::V05 {
-                let chunks = plane.chunks(gzip);
-                self.write_chunk(level, &self.file(level, image, channel, [0, 0]), &shard(chunks))?;
-                continue;
-            }
-            let along = columns.div_ceil(planes::chunk_side(columns));
-            for (number, chunk) in plane.chunks(zlib).into_iter().enumerate() {
-                let place = [number / along, number % along];
-                self.write_chunk(level, &self.file(level, image, channel, place), &chunk)?;
-            }
-        }
+    /// Makes the folder of a chunk or shard, in the folder of a level.
+    fn make_folder(&self, level: usize, file: &Path) -> Result<()> {
+        let folder = file.parent().unwrap_or(file);
         if self.stack.share.is_none() {
-            self.ranges.add(self.axes.channel(image, channel), &plane);
+            return std::fs::create_dir_all(folder).map_err(|error| self.failed(error));
+        }
+        // Of a folder that others fill too, the level must be there: else it has got its name meanwhile.
+        let level = self.level(level);
+        let mut folders: Vec<_> =
+            folder.ancestors().take_while(|folder| **folder != level && folder.starts_with(&level)).collect();
+        while let Some(folder) = folders.pop() {
+            match std::fs::create_dir(folder) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(self.failed(error)),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -347,24 +252,6 @@ impl ZarrFile {
     fn write_groups(&self) -> Result<()> {
         self.groups().iter().try_for_each(|(place, json)| self.write_json(place, json))
     }
-
-    /// Brings back, or removes, a result that was about to be replaced when the program was killed.
-    fn settle_replaced(&self) -> Result<()> {
-        let replaced = replaced(&self.stack.path);
-        if !replaced.exists() {
-            return Ok(());
-        }
-        let settled = if self.stack.path.exists() {
-            match self.stack.share {
-                // Another program may be about to put it there.
-                Some(_) => Ok(()),
-                None => remove(&replaced),
-            }
-        } else {
-            std::fs::rename(&replaced, &self.stack.path)
-        };
-        settled.map_err(|error| self.failed(error))
-    }
 }
 
 impl StackFile for ZarrFile {
@@ -372,25 +259,25 @@ impl StackFile for ZarrFile {
         false
     }
 
+    fn takes_rows(&self) -> bool {
+        true
+    }
+
     fn put(&mut self, part: Window, numbers: DecodingResult) -> Result<()> {
         let (extent, channels) = (self.stack.extent, self.stack.channels);
-        let name = self.stack.path.display();
-        let whole = Window::new(part.slices(), 0..extent.y, 0..extent.x);
-        if part != whole || part.z != self.next || part.slices().end > self.own.end {
+        let is_whole = part.rows() == (0..extent.y) || part.extent.z == 1;
+        let is_next = part.z == self.next && part.y == self.rows && part.slices().end <= self.own.end;
+        if !(is_whole && is_next && part.columns() == (0..extent.x)) {
             return Err(Error::Mismatch(format!(
-                "{part} was given to {name}, which takes whole images in order, of which {} is the next; give it that",
-                self.next
+                "{part} was given to {}, which takes whole images in order, of which {} is the next, or whole rows of that, of which {} is the next; give it those",
+                self.stack.path.display(),
+                self.next,
+                self.rows
             )));
         }
-        let pixels = extent.y * extent.x;
-        let (count, bytes) = each_type!(&numbers, values => (values.len(), size_of_val(values.as_slice())));
-        let bits = usize::from(self.stack.numbers.bits);
-        if count != channels * part.extent.z * pixels || bytes != count * bits / 8 {
-            return Err(Error::Mismatch(format!(
-                "{name} was given {count} numbers for {part}; wanted {channels} of {} for each pixel",
-                self.stack.numbers
-            )));
-        }
+        check_part(&self.stack, &part, &numbers)?;
+        let pixels = part.extent.y * part.extent.x;
+        let is_end = part.rows().end == extent.y;
         let mut numbers = Some(numbers);
         for image in 0..part.extent.z {
             for channel in 0..channels {
@@ -405,16 +292,22 @@ impl StackFile for ZarrFile {
                     _ => numbers.as_ref().map(plane_of),
                 };
                 let Some(numbers) = numbers else { break };
-                let plane = Plane { numbers, rows: extent.y, columns: extent.x };
-                if let Err(error) = self.put_plane(part.z + image, channel, plane) {
+                let rows = Plane { numbers, rows: part.extent.y, columns: extent.x };
+                let open = self.open.remove(&channel);
+                let mut open = open.unwrap_or_else(|| self.open_plane(part.z + image, channel));
+                if let Err(error) = self.add_rows(&mut open, rows) {
                     self.is_named = self.is_named_by_others();
                     if !self.is_named {
                         return Err(error);
                     }
                 }
+                if !is_end {
+                    self.open.insert(channel, open);
+                }
             }
-            self.next += 1;
+            self.next += usize::from(is_end);
         }
+        self.rows = if is_end { 0 } else { part.rows().end };
         Ok(())
     }
 
@@ -436,16 +329,7 @@ impl StackFile for ZarrFile {
             };
         }
         self.write_groups()?;
-        let replaced = replaced(&self.stack.path);
-        let is_there = self.stack.path.exists();
-        if is_there {
-            std::fs::rename(&self.stack.path, &replaced).map_err(|error| self.failed(error))?;
-        }
-        std::fs::rename(&self.unfinished, &self.stack.path).map_err(|error| self.failed(error))?;
-        if is_there && let Err(error) = remove(&replaced) {
-            log::warn!("{} cannot be removed: {error}", replaced.display());
-        }
-        Ok(())
+        self.give_name()
     }
 }
 
@@ -459,38 +343,9 @@ impl Drop for ZarrFile {
     }
 }
 
-/// Where a result is kept while another takes its place.
-fn replaced(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.replaced"))
-}
-
 /// JSON as the files of a folder have it.
 fn json_text(json: &Value) -> String {
     format!("{json:#}\n")
-}
-
-/// Whether a file holds `json`, as [`json_text`] writes it; `None` where there is no file that can be read. What it holds else is not
-/// taken apart, which might take many times the memory of its text.
-fn holds(file: &Path, json: &Value) -> Option<bool> {
-    let wanted = json_text(json);
-    let found = read_text(file, wanted.len() as u64).ok()?;
-    Some(found.is_some_and(|found| found == wanted))
-}
-
-/// Whether the folder at `path` is one of Zarr, or an empty one.
-fn is_zarr(path: &Path) -> bool {
-    let has = |name: &str| path.join(name).is_file();
-    let is_empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    path.is_dir() && (has("zarr.json") || has(".zgroup") || has(".zarray") || is_empty())
-}
-
-/// Removes a folder with all that is in it, where there is one.
-fn remove(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

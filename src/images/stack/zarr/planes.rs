@@ -1,11 +1,10 @@
-//! One plane of a stack: made smaller for the next level, cut into chunks and packed.
+//! One plane of a stack, or some rows of one: made smaller for the next level, cut into chunks and packed.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 use tiff::decoder::DecodingResult;
 
-use crate::images::arrays::crc32c;
 use crate::images::decoded::{each_type, map_type};
 use crate::images::numeric::ToFloat;
 
@@ -82,26 +81,53 @@ impl Plane {
         (0..self.rows.div_ceil(2)).into_par_iter().flat_map_iter(row).collect()
     }
 
-    /// The chunks, row by row, each packed by `pack`. Where the plane ends before a chunk does, that is filled with zeros.
-    pub(super) fn chunks(&self, pack: impl Fn(&[u8]) -> Vec<u8> + Sync) -> Vec<Vec<u8>> {
-        let [rows, columns] = [self.rows, self.columns].map(|side| side.div_ceil(chunk_side(side)));
-        (0..rows * columns)
+    /// Adds the rows below; `None` where these are numbers of another type.
+    pub(super) fn append(&mut self, below: Self) -> Option<()> {
+        macro_rules! append {
+            ($($variant:ident),*) => {
+                match (&mut self.numbers, below.numbers) {
+                    $((DecodingResult::$variant(numbers), DecodingResult::$variant(more)) => numbers.extend(more),)*
+                    _ => return None,
+                }
+            };
+        }
+        append!(U8, U16, U32, U64, I8, I16, I32, I64, F16, F32, F64);
+        self.rows += below.rows;
+        Some(())
+    }
+
+    /// The rows from number `row` on, which are taken away.
+    pub(super) fn split_off(&mut self, row: usize) -> Self {
+        let numbers = map_type!(&mut self.numbers, values => values.split_off(row * self.columns));
+        let rows = self.rows - row;
+        self.rows = row;
+        Self { numbers, rows, columns: self.columns }
+    }
+
+    /// The chunks of these rows of chunks of `height` rows, row by row, each packed by `pack`. Where the plane ends before a chunk does, that
+    /// is filled with zeros.
+    pub(super) fn chunks(
+        &self,
+        height: usize,
+        rows: Range<usize>,
+        pack: impl Fn(&[u8]) -> Vec<u8> + Sync,
+    ) -> Vec<Vec<u8>> {
+        let columns = self.columns.div_ceil(chunk_side(self.columns));
+        (rows.start * columns..rows.end * columns)
             .into_par_iter()
-            .map(|number| pack(&self.chunk(number / columns, number % columns)))
+            .map(|number| pack(&self.chunk(height, number / columns, number % columns)))
             .collect()
     }
 
-    /// The bytes of a chunk, the lowest of each number first.
-    fn chunk(&self, row: usize, column: usize) -> Vec<u8> {
-        let range = |number: usize, side: usize| -> Range<usize> {
-            let chunk = chunk_side(side);
-            number * chunk..((number + 1) * chunk).min(side)
-        };
-        let (rows, columns) = (range(row, self.rows), range(column, self.columns));
+    /// The bytes of a chunk of `height` rows, the lowest of each number first.
+    fn chunk(&self, height: usize, row: usize, column: usize) -> Vec<u8> {
+        let width = chunk_side(self.columns);
+        let rows = row * height..((row + 1) * height).min(self.rows);
+        let columns = column * width..((column + 1) * width).min(self.columns);
         let mut bytes = Vec::new();
         each_type!(&self.numbers, values => {
             let size = values.first().map_or(1, size_of_val);
-            let whole = chunk_side(self.columns) * size;
+            let whole = width * size;
             for row in rows {
                 let end = bytes.len() + whole;
                 let start = row * self.columns;
@@ -110,25 +136,8 @@ impl Plane {
                 }
                 bytes.resize(end, 0);
             }
-            bytes.resize(chunk_side(self.rows) * whole, 0);
+            bytes.resize(height * whole, 0);
         });
         bytes
     }
-}
-
-/// Chunks as one file, with the list of where they are and its checksum at the end. Each chunk is given up once it is in the file, so that
-/// they are not there twice.
-pub(super) fn shard(chunks: Vec<Vec<u8>>) -> Vec<u8> {
-    let length: usize = chunks.iter().map(|chunk| chunk.len() + 16).sum();
-    let mut file = Vec::with_capacity(length + 4);
-    let mut list = Vec::new();
-    for chunk in chunks {
-        list.extend_from_slice(&(file.len() as u64).to_le_bytes());
-        list.extend_from_slice(&(chunk.len() as u64).to_le_bytes());
-        file.extend(chunk);
-    }
-    let checksum = crc32c(&list);
-    file.extend_from_slice(&list);
-    file.extend_from_slice(&checksum.to_le_bytes());
-    file
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{remove, replaced};
+use super::folder::{remove, replaced};
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_unfinished, unfinished_name, write_bytes_atomic};
 

@@ -51,6 +51,23 @@ fn made([z, y, x]: [usize; 3], of: impl Fn(usize, usize, usize) -> f64) -> Vec<f
     numbers
 }
 
+/// Chunks of three slices of 6 x 7 numbers of two bytes, and a quarter more.
+#[test]
+fn blocks_of_parts_count_as_far_as_they_are_read_together() {
+    let sets = corpus().join("sets_v114.h5");
+    for (place, together) in
+        [("one_after_the_other", 1), ("in_turn", 3), ("modules", 2), ("of_another", 1), ("columns", 0)]
+    {
+        let array = array(&sets, place).unwrap();
+        assert_eq!(array.wanted_block_bytes(), together * 315, "{place}");
+        assert_eq!((array.has_blocks(), array.has_thick_blocks()), (together > 0, together > 0), "{place}");
+    }
+    let thick = array(&corpus().join("thick_modules.h5"), "all").unwrap();
+    assert_eq!((thick.wanted_block_bytes(), thick.rows_together()), (160 << 20, 128));
+    // What is kept, a chunk of 2 MiB that is unpacked, and where the 64 chunks are.
+    assert_eq!(thick.block_bytes_with(8 << 20), (8 << 20) + 3 * (2 << 20) + 64 * 160);
+}
+
 #[test]
 fn parts_are_those_of_other_files_wherever_they_lie() {
     for version in VERSIONS {

@@ -9,8 +9,11 @@ use hdf5_pure::{Dataset, Layout};
 
 use super::super::of_dataset;
 use super::super::opened::{At, Object, Opened, Outward};
+use super::behind::{Lists, behind};
 use super::{MOST_MEASURED, SourcePlace, Virtual};
 use crate::error::Result;
+use crate::images::arrays::blocks::RoomPart;
+use crate::images::arrays::blocks_behind::BlocksBehind;
 
 /// A virtual dataset may be made of others, which may be made of others, and so on.
 const MOST_NESTED: usize = 4;
@@ -26,12 +29,36 @@ pub(in super::super) struct Around {
     openings: Arc<AtomicUsize>,
     /// Whether the files that are needed are found already.
     has_files: bool,
+    /// Whose room the blocks of its parts have; that of nobody yet where it is the outermost one.
+    room: Option<RoomPart>,
+    /// The lists of what is open, of all of them.
+    lists: Lists,
 }
 
 impl Around {
     /// What is around a part of a dataset.
     pub(super) fn of_part(&self, has_files: bool) -> Self {
-        Self { nested: self.nested + 1, openings: self.openings.clone(), has_files }
+        Self { nested: self.nested + 1, has_files, ..self.clone() }
+    }
+
+    /// The same, with a room of its own where it has none.
+    pub(super) fn with_room(self) -> Self {
+        Self { room: Some(self.room()), ..self }
+    }
+
+    /// Whose room the blocks of its parts have.
+    pub(super) fn room(&self) -> RoomPart {
+        self.room.unwrap_or_else(RoomPart::new)
+    }
+
+    /// Lets `count` parts share the room alike.
+    pub(super) fn divide_room(&mut self, count: usize) {
+        self.room = Some(self.room().divided(count));
+    }
+
+    /// The lists of what is open.
+    pub(super) fn lists(&self) -> &Lists {
+        &self.lists
     }
 
     /// How many virtual datasets there are around it.
@@ -63,13 +90,14 @@ impl Virtual {
         }
     }
 
-    /// The files of all parts but this one, and those of their parts in turn, so that nothing is written over them.
+    /// The files of all parts but this one, and those of their parts in turn, so that nothing is written over them; and what is known of
+    /// the blocks of each other dataset, as far as these are looked at. Nothing of both where it was found before.
     ///
     /// # Errors
     /// [`Error::Input`] for one of its own that is not there, or must not be followed, and for more parts of parts than are opened.
-    pub(super) fn files(&self) -> Result<Vec<PathBuf>> {
+    pub(super) fn files(&self) -> Result<(Vec<PathBuf>, Vec<Option<BlocksBehind>>)> {
         if self.around.has_files {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), vec![None; self.sources.len()]));
         }
         let mut named = HashSet::new();
         let mut files = Vec::new();
@@ -80,27 +108,31 @@ impl Virtual {
         }
         let mut known: HashSet<PathBuf> = files.iter().cloned().collect();
         known.insert(self.opened.path.clone());
+        let mut blocks = Vec::new();
         for at in self.sources.iter().take(MOST_MEASURED) {
             // What is wrong with a part is told by whoever reads it.
-            let behind = self.files_behind(at).unwrap_or_default();
+            let (behind, of_part) = self.files_behind(at).unwrap_or_default();
             files.extend(behind.into_iter().filter(|path| known.insert(path.clone())));
+            blocks.push(of_part);
         }
         self.check_openings()?;
-        Ok(files)
+        Ok((files, blocks))
     }
 
-    /// The files to which links lead from the part's file, and those of a part that is virtual too.
-    fn files_behind(&self, at: &SourcePlace) -> Result<Vec<PathBuf>> {
+    /// The files to which links lead from the part's file, and those of a part that is virtual too; and its blocks.
+    fn files_behind(&self, at: &SourcePlace) -> Result<(Vec<PathBuf>, Option<BlocksBehind>)> {
         self.count_opening()?;
         let (other, place, dataset) = self.find(at)?;
         let mut files = vec![other.path.clone()];
+        let mut blocks = behind(&dataset);
         if dataset.layout().is_ok_and(|layout| layout == Layout::Virtual) {
             let name = format!("{}:{place}", other.name());
             let around = self.around.of_part(self.around.has_files);
             let stored = of_dataset(&name, other, &place, dataset, Vec::new(), around)?;
             files.extend(stored.layout().linked_files.iter().cloned());
+            blocks = stored.blocks_behind().copied();
         }
-        Ok(files)
+        Ok((files, blocks))
     }
 
     /// Counts that a part is opened, where this dataset is one itself.
@@ -170,7 +202,7 @@ mod tests {
             let Some(At::Here(place, Object::Dataset(dataset))) = opened.at("of_another").unwrap() else {
                 panic!("no dataset")
             };
-            let around = Around { nested: 1, openings: Arc::new(before.into()), has_files: false };
+            let around = Around { nested: 1, openings: Arc::new(before.into()), ..Around::default() };
             let found = of_dataset("a", opened, &place, dataset, Vec::new(), around.clone());
             (found.map(|_| ()), around.openings.load(Ordering::Relaxed) - before)
         };

@@ -2,8 +2,10 @@
 //! several, or the modules of a detector side by side.
 //!
 //! - `selection`: the part of a dataset that is meant. `mappings`: which parts are which parts of other datasets.
-//! - `files`: the files that parts are in. `gather`: numbers to where they lie in another array.
+//! - `files`: the files that parts are in. `gather`: numbers to where they lie in another array. `behind`: the blocks of parts, and the room
+//!   for them.
 
+mod behind;
 mod files;
 mod gather;
 mod mappings;
@@ -16,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tiff::decoder::DecodingResult;
 
+use self::behind::{Held, blocks_of_part};
 pub(super) use self::files::Around;
 use self::gather::{MOST_PIECES, Places, converted, first_index, gather, places};
 use self::mappings::{Mapping, numbered};
@@ -23,8 +26,8 @@ use self::selection::{Along, Selection};
 use super::opened::Opened;
 use crate::error::{Error, Result};
 use crate::images::arrays::blocks::Blocks;
+use crate::images::arrays::blocks_behind::BlocksBehind;
 use crate::images::arrays::numbers::{count_of, filled, from_bytes, lengths, zeros};
-use crate::images::arrays::planes::blocks_of;
 use crate::images::arrays::{ArrayLayout, StoredArray};
 
 /// More parts than this are not listed in memory.
@@ -48,6 +51,8 @@ pub(super) struct Virtual {
     /// Those that were used last, the last one behind all others.
     open: Mutex<Vec<(usize, Arc<Source>)>>,
     around: Around,
+    /// The blocks of the other datasets.
+    behind: BlocksBehind,
 }
 
 /// A part that is one of another dataset.
@@ -69,6 +74,7 @@ struct SourcePlace {
 struct Source {
     stored: Box<dyn StoredArray>,
     blocks: Option<Blocks>,
+    _held: Held,
 }
 
 impl fmt::Debug for Virtual {
@@ -116,11 +122,27 @@ impl Virtual {
             None => Vec::new(),
         };
         let fill = from_bytes(layout.numbers, big_endian, &said.number_for_nothing(layout.numbers));
-        let (parts, sources, open) = (Vec::new(), Vec::new(), Mutex::default());
-        let mut found = Self { name: name.to_owned(), opened, layout, fill, parts, sources, open, around };
+        let mut found = Self {
+            name: name.to_owned(),
+            opened,
+            layout,
+            fill,
+            parts: Vec::new(),
+            sources: Vec::new(),
+            open: Mutex::default(),
+            around: around.with_room(),
+            behind: BlocksBehind::default(),
+        };
         found.add_all(mappings)?;
-        let files = found.files()?;
+        let (files, blocks) = found.files()?;
         found.layout.linked_files.extend(files);
+        let (count, behind) = found.read_together(&blocks);
+        found.behind = behind;
+        if count > 1 {
+            // Those that were opened to know how long they are have the whole room.
+            found.open = Mutex::default();
+            found.around.divide_room(count);
+        }
         Ok(found)
     }
 
@@ -266,7 +288,8 @@ impl Virtual {
             return Ok(open[open.len() - 1].1.clone());
         }
         let source = Arc::new(self.open_source(&self.sources[number])?);
-        if open.len() >= (MOST_OPEN >> (2 * self.around.nested())).max(1) {
+        let most = (MOST_OPEN >> (2 * self.around.nested())).max(1);
+        while !open.is_empty() && (open.len() >= most || self.around.lists().are_too_long()) {
             open.remove(0);
         }
         open.push((number, source.clone()));
@@ -286,21 +309,9 @@ impl Virtual {
                 layout.numbers, self.layout.numbers
             )));
         }
-        // Which axis is which does not matter for how blocks are kept, but for the last two.
-        let count = layout.shape.len();
-        let axes: Vec<char> = (0..count)
-            .map(|axis| {
-                if axis + 1 == count {
-                    'X'
-                } else if axis + 2 == count {
-                    'Y'
-                } else {
-                    'Z'
-                }
-            })
-            .collect();
-        let blocks = blocks_of(layout, &axes);
-        Ok(Source { stored, blocks })
+        let blocks = blocks_of_part(layout).map(|blocks| blocks.in_room(self.around.room()));
+        let held = self.around.lists().add(stored.held_bytes());
+        Ok(Source { stored, blocks, _held: held })
     }
 
     /// Copies what is wanted of one part to where it lies in `into`; how many numbers that were.
@@ -403,6 +414,15 @@ impl StoredArray for Virtual {
 
     fn layout(&self) -> &ArrayLayout {
         &self.layout
+    }
+
+    fn blocks_behind(&self) -> Option<&BlocksBehind> {
+        Some(&self.behind)
+    }
+
+    fn held_bytes(&self) -> u64 {
+        let axes = self.layout.shape.len() * size_of::<Along>();
+        (self.parts.len() * (size_of::<Part>() + axes)) as u64
     }
 
     fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult> {

@@ -87,6 +87,11 @@ impl Along {
         }
     }
 
+    /// The first index; 0 where there is none.
+    pub(super) fn first(&self) -> u64 {
+        self.run_from(0).map_or(0, |run| run.start)
+    }
+
     /// One behind the last index; `None` for more than can be counted.
     pub(super) fn end(&self) -> Option<u64> {
         match self.length()? {
