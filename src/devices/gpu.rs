@@ -207,8 +207,8 @@ impl Gpu {
             block: variant.block,
             max_page_bytes: Some(variant.max_page_bytes),
             checked_shaders: Some(variant.checked),
-            // Whether a driver still has the fault for which it is avoided is worth knowing.
             precision: variant.precision,
+            // Whether a driver still has the fault for which it is avoided is worth knowing.
             despite_faults: self.adapter.fault().is_some_and(|fault| fault.remedy == Remedy::Avoid),
         };
         Ok(Box::new(GpuEngine::open(&self.adapter, architecture, parameters, options)?))

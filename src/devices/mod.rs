@@ -84,7 +84,10 @@ impl Device {
     /// device without halves stays as it is, with a warning.
     pub fn with_precision(self, precision: Precision) -> Self {
         if precision == Precision::Half && !self.has_halves() {
-            warn!("{} has no numbers of two bytes: `precision full` is used on it", self.info.name);
+            warn!(
+                "{} cannot store feature maps as halves (f16): `precision full` is used on it",
+                self.info.name
+            );
             return self;
         }
         self.map_gpu(|gpu| gpu.with_precision(precision))

@@ -49,11 +49,8 @@ pub fn check_forward(open: &Open, seed: u64, case: &Case, setting: Setting) -> O
             let what = format!("map {channel}");
             let error = compare(&what, map, &wanted[channel], size, tolerance::HALF_FORWARD, &context)?;
             all = all.max(error);
-            let is_half = |value: &&f32| half::f16::from_f32(**value).to_f32().to_bits() == value.to_bits();
-            ensure!(
-                map.iter().all(|value| is_half(&value)),
-                "{what} holds numbers that are no halves; {context:?}"
-            );
+            let is_half = |value: &f32| half::f16::from_f32(*value).to_f32().to_bits() == value.to_bits();
+            ensure!(map.iter().all(is_half), "{what} holds numbers that are no halves; {context:?}");
         }
     }
     let refused = engine.accumulate(&case.images, &case.targets, case.loss, 1.0);

@@ -95,7 +95,7 @@ impl GpuEngine {
         let half_maps = options.precision == Precision::Half;
         if half_maps && !adapter.has_halves() {
             let wanted = format!(
-                "{} has no numbers of two bytes (SHADER_F16 of wgpu); use `precision full`, or another device",
+                "{} cannot store feature maps as halves (SHADER_F16 of wgpu); use `precision full`, or another device",
                 adapter.info().name
             );
             return Err(Error::setting("precision", Precision::Half.name(), wanted));

@@ -250,6 +250,10 @@ mod tests {
     use crate::network::Architecture;
     use crate::schedule::{Options, Schedule};
 
+    fn options_of_block(block: usize) -> Options {
+        Options { block, max_page_bytes: u64::MAX, alignment: 16, share_planes: true, half_maps: false }
+    }
+
     #[test]
     fn text_comes_back_and_nothing_else_is_taken() {
         for tuning in Tuning::covering() {
@@ -302,13 +306,7 @@ mod tests {
         let mut run: BTreeSet<String> = BTreeSet::new();
         let training = Pass::Training(LossKind::SquaredError);
         for tuning in Tuning::covering() {
-            let options = Options {
-                block: tuning.block as usize,
-                max_page_bytes: u64::MAX,
-                alignment: 16,
-                share_planes: true,
-                half_maps: false,
-            };
+            let options = options_of_block(tuning.block as usize);
             let limits = DispatchLimits::new(65_535);
             let halves = Options { half_maps: true, ..options };
             let schedules = [
@@ -350,13 +348,7 @@ mod tests {
         let shape = Shape { batch: 1, extent: Extent::new(2, 9, 20) };
         for tuning in Tuning::covering() {
             let block = tuning.block as usize;
-            let options = Options {
-                block,
-                max_page_bytes: u64::MAX,
-                alignment: 16,
-                share_planes: true,
-                half_maps: false,
-            };
+            let options = options_of_block(block);
             let schedule = Schedule::training(&architecture, shape, &options).unwrap();
             let limits = DispatchLimits::new(65_535);
             let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
@@ -380,13 +372,7 @@ mod tests {
         for (width, depth, block) in [(2, 12, 20), (2, 20, 20), (4, 20, 20)] {
             let architecture = Architecture { width, ..Architecture::new(2, 5, depth) };
             let shape = Shape { batch: 2, extent: Extent::plane(13, 40) };
-            let options = Options {
-                block,
-                max_page_bytes: u64::MAX,
-                alignment: 16,
-                share_planes: true,
-                half_maps: false,
-            };
+            let options = options_of_block(block);
             for units in KINDS {
                 let schedule = Schedule::training(&architecture, shape, &options).unwrap();
                 let limits = DispatchLimits { matrices: Some(units), ..DispatchLimits::new(65_535) };

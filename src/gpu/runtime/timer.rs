@@ -105,6 +105,7 @@ mod tests {
     use super::*;
     use crate::gpu::NO_ADAPTER;
     use crate::gpu::runtime::adapters::GpuAdapter;
+    use crate::gpu::runtime::device::Extras;
 
     /// Deep networks in several pages take more spans than a set of queries holds.
     #[test]
@@ -116,7 +117,7 @@ mod tests {
             "no device here has a clock; install a software Vulkan, which has one (on Debian: apt-get install \
              mesa-vulkan-drivers libvulkan1)",
         );
-        let device = Device::open(&adapter, None, crate::gpu::runtime::device::Extras::default()).unwrap();
+        let device = Device::open(&adapter, None, Extras::default()).unwrap();
         let mut timer = Timer::new(&device).unwrap();
         let kernels = ["first", "second"];
         for round in 1..=2 {

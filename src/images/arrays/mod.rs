@@ -2,7 +2,7 @@
 //!
 //! - [`StoredArray`]: what a format has to say and do. `numbers`: typed vectors and parts of arrays.
 //! - `axes`: which axis is which, where files do not say. `blocks`: blocks that were read, or some of their slices, kept while there is
-//!   room; `blocks_behind`: those of the arrays that an array is made of.
+//!   room; `source_blocks`: those of the arrays that an array is made of.
 //! - `planes`: an array as images `[channel][y][x]`, one for each slice ([`OpenArray`]).
 //! - `contiguous`: numbers that lie one behind the other in a file; `raw`, `npy`, `mrc`, `nifti`: formats that are such
 //!   numbers behind a header (`head`). `list`: which of several arrays in a file is meant. `packed`: files inside a gzip or zip
@@ -15,7 +15,6 @@
 
 mod axes;
 mod blocks;
-mod blocks_behind;
 mod blosc;
 mod contiguous;
 mod hdf5;
@@ -29,6 +28,7 @@ mod open;
 mod packed;
 mod planes;
 mod raw;
+mod source_blocks;
 mod zarr;
 
 use std::fmt;
@@ -39,7 +39,6 @@ use std::time::SystemTime;
 use tiff::decoder::DecodingResult;
 
 pub(crate) use blocks::BlockRoom;
-use blocks_behind::BlocksBehind;
 pub(super) use hdf5::checksum as hdf5_checksum;
 pub(crate) use hdf5::{DatasetPlace, Hdf5File};
 pub(super) use numbers::{copy_common, from_bytes, zeros_like};
@@ -47,6 +46,7 @@ pub(super) use open::{open, open_raw};
 pub(crate) use planes::Growth;
 pub(super) use planes::{ArrayImage, OpenArray, Wanted};
 pub(super) use raw::RawFormat;
+use source_blocks::SourceBlocks;
 pub(super) use zarr::crc32c;
 
 use super::annotations::Annotations;
@@ -117,7 +117,7 @@ pub(super) trait StoredArray: Send + Sync + fmt::Debug {
     fn read(&self, part: &[Range<usize>]) -> Result<DecodingResult>;
 
     /// The blocks of other arrays that its numbers are read from, where it has none itself.
-    fn blocks_behind(&self) -> Option<&BlocksBehind> {
+    fn source_blocks(&self) -> Option<&SourceBlocks> {
         None
     }
 

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use super::axes::axes_of;
 use super::blocks::{BlockRoom, Blocks, CACHE, places_of_blocks, ranges_of_block};
-use super::blocks_behind::BlocksBehind;
 use super::numbers::{lengths, with_axes};
+use super::source_blocks::SourceBlocks;
 use super::{ArrayLayout, StoredArray};
 use crate::error::{Bytes, Error, Result};
 use crate::images::annotations::{Annotations, channel_names};
@@ -363,9 +363,9 @@ impl OpenArray {
     /// How many rows of an image are in one row of blocks, so that they are unpacked together; 1 where any rows are read by themselves.
     pub(in crate::images) fn rows_together(&self) -> usize {
         let along = self.axes.iter().position(|axis| *axis == 'Y');
-        match (&self.blocks, self.stored.blocks_behind(), along) {
+        match (&self.blocks, self.stored.source_blocks(), along) {
             (Some(blocks), _, Some(axis)) => blocks.lengths()[axis],
-            (_, Some(behind), _) => behind.rows(),
+            (_, Some(blocks), _) => blocks.rows(),
             _ => 1,
         }
     }
@@ -373,32 +373,32 @@ impl OpenArray {
     /// Whether it is read in blocks, its own or those of the arrays that it is made of; else any part of it is read as quickly as its size
     /// allows.
     pub(in crate::images) fn has_blocks(&self) -> bool {
-        self.blocks.is_some() || self.stored.blocks_behind().is_some_and(|behind| behind.wanted() > 0)
+        self.blocks.is_some() || self.stored.source_blocks().is_some_and(|blocks| blocks.wanted() > 0)
     }
 
     /// Whether several slices lie in one block.
     pub(in crate::images) fn has_thick_blocks(&self) -> bool {
         self.blocks.as_ref().is_some_and(|blocks| blocks.depth() > 1)
-            || self.stored.blocks_behind().is_some_and(BlocksBehind::are_thick)
+            || self.stored.source_blocks().is_some_and(SourceBlocks::are_thick)
     }
 
     /// See [`Blocks::wanted_bytes`]; 0 where it is not read in blocks.
     pub(in crate::images) fn wanted_block_bytes(&self) -> u64 {
-        let behind = || self.stored.blocks_behind().map_or(0, BlocksBehind::wanted);
-        self.blocks.as_ref().map_or_else(behind, Blocks::wanted_bytes)
+        let of_sources = || self.stored.source_blocks().map_or(0, SourceBlocks::wanted);
+        self.blocks.as_ref().map_or_else(of_sources, Blocks::wanted_bytes)
     }
 
     /// See [`Blocks::bytes_with`]; 0 where it is not read in blocks.
     pub(in crate::images) fn block_bytes_with(&self, kept: u64) -> u64 {
-        let behind = || self.stored.blocks_behind().map_or(0, |behind| behind.bytes_with(kept));
-        self.blocks.as_ref().map_or_else(behind, |blocks| blocks.bytes_with(kept))
+        let of_sources = || self.stored.source_blocks().map_or(0, |blocks| blocks.bytes_with(kept));
+        self.blocks.as_ref().map_or_else(of_sources, |blocks| blocks.bytes_with(kept))
     }
 
     /// See [`Blocks::tell`].
     pub(in crate::images) fn tell_of_blocks(&self, room: u64) {
-        match (&self.blocks, self.stored.blocks_behind()) {
+        match (&self.blocks, self.stored.source_blocks()) {
             (Some(blocks), _) => blocks.tell(self.name(), room),
-            (None, Some(behind)) => behind.tell(self.name(), room, &self.told),
+            (None, Some(blocks)) => blocks.tell(self.name(), room, &self.told),
             (None, None) => {}
         }
     }

@@ -9,11 +9,11 @@ use hdf5_pure::{Dataset, Layout};
 
 use super::super::of_dataset;
 use super::super::opened::{At, Object, Opened, Outward};
-use super::behind::{Lists, behind};
+use super::source_blocks::{Lists, blocks_of_dataset};
 use super::{MOST_MEASURED, SourcePlace, Virtual};
 use crate::error::Result;
 use crate::images::arrays::blocks::RoomPart;
-use crate::images::arrays::blocks_behind::BlocksBehind;
+use crate::images::arrays::source_blocks::SourceBlocks;
 
 /// A virtual dataset may be made of others, which may be made of others, and so on.
 const MOST_NESTED: usize = 4;
@@ -95,7 +95,7 @@ impl Virtual {
     ///
     /// # Errors
     /// [`Error::Input`] for one of its own that is not there, or must not be followed, and for more parts of parts than are opened.
-    pub(super) fn files(&self) -> Result<(Vec<PathBuf>, Vec<Option<BlocksBehind>>)> {
+    pub(super) fn files(&self) -> Result<(Vec<PathBuf>, Vec<Option<SourceBlocks>>)> {
         if self.around.has_files {
             return Ok((Vec::new(), vec![None; self.sources.len()]));
         }
@@ -120,17 +120,17 @@ impl Virtual {
     }
 
     /// The files to which links lead from the part's file, and those of a part that is virtual too; and its blocks.
-    fn files_behind(&self, at: &SourcePlace) -> Result<(Vec<PathBuf>, Option<BlocksBehind>)> {
+    fn files_behind(&self, at: &SourcePlace) -> Result<(Vec<PathBuf>, Option<SourceBlocks>)> {
         self.count_opening()?;
         let (other, place, dataset) = self.find(at)?;
         let mut files = vec![other.path.clone()];
-        let mut blocks = behind(&dataset);
+        let mut blocks = blocks_of_dataset(&dataset);
         if dataset.layout().is_ok_and(|layout| layout == Layout::Virtual) {
             let name = format!("{}:{place}", other.name());
             let around = self.around.of_part(self.around.has_files);
             let stored = of_dataset(&name, other, &place, dataset, Vec::new(), around)?;
             files.extend(stored.layout().linked_files.iter().cloned());
-            blocks = stored.blocks_behind().copied();
+            blocks = stored.source_blocks().copied();
         }
         Ok((files, blocks))
     }

@@ -2,14 +2,14 @@
 //! several, or the modules of a detector side by side.
 //!
 //! - `selection`: the part of a dataset that is meant. `mappings`: which parts are which parts of other datasets.
-//! - `files`: the files that parts are in. `gather`: numbers to where they lie in another array. `behind`: the blocks of parts, and the room
+//! - `files`: the files that parts are in. `gather`: numbers to where they lie in another array. `source_blocks`: the blocks of parts, and the room
 //!   for them.
 
-mod behind;
 mod files;
 mod gather;
 mod mappings;
 mod selection;
+mod source_blocks;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -18,16 +18,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tiff::decoder::DecodingResult;
 
-use self::behind::{Held, blocks_of_part};
 pub(super) use self::files::Around;
 use self::gather::{MOST_PIECES, Places, converted, first_index, gather, places};
 use self::mappings::{Mapping, numbered};
 use self::selection::{Along, Selection};
+use self::source_blocks::{Held, blocks_of_part};
 use super::opened::Opened;
 use crate::error::{Error, Result};
 use crate::images::arrays::blocks::Blocks;
-use crate::images::arrays::blocks_behind::BlocksBehind;
 use crate::images::arrays::numbers::{count_of, filled, from_bytes, lengths, zeros};
+use crate::images::arrays::source_blocks::SourceBlocks;
 use crate::images::arrays::{ArrayLayout, StoredArray};
 
 /// More parts than this are not listed in memory.
@@ -52,7 +52,7 @@ pub(super) struct Virtual {
     open: Mutex<Vec<(usize, Arc<Source>)>>,
     around: Around,
     /// The blocks of the other datasets.
-    behind: BlocksBehind,
+    source_blocks: SourceBlocks,
 }
 
 /// A part that is one of another dataset.
@@ -131,13 +131,13 @@ impl Virtual {
             sources: Vec::new(),
             open: Mutex::default(),
             around: around.with_room(),
-            behind: BlocksBehind::default(),
+            source_blocks: SourceBlocks::default(),
         };
         found.add_all(mappings)?;
         let (files, blocks) = found.files()?;
         found.layout.linked_files.extend(files);
-        let (count, behind) = found.read_together(&blocks);
-        found.behind = behind;
+        let (count, source_blocks) = found.read_together(&blocks);
+        found.source_blocks = source_blocks;
         if count > 1 {
             // Those that were opened to know how long they are have the whole room.
             found.open = Mutex::default();
@@ -416,8 +416,8 @@ impl StoredArray for Virtual {
         &self.layout
     }
 
-    fn blocks_behind(&self) -> Option<&BlocksBehind> {
-        Some(&self.behind)
+    fn source_blocks(&self) -> Option<&SourceBlocks> {
+        Some(&self.source_blocks)
     }
 
     fn held_bytes(&self) -> u64 {

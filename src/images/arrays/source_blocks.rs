@@ -8,7 +8,7 @@ use crate::images::notices::warn_once;
 
 /// The blocks of other arrays, which are stored, that an array is read from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::images) struct BlocksBehind {
+pub(in crate::images) struct SourceBlocks {
     /// See [`Blocks::wanted_bytes`].
     wanted: u64,
     /// Bytes of the largest one.
@@ -21,7 +21,7 @@ pub(in crate::images) struct BlocksBehind {
     lists: u64,
 }
 
-impl BlocksBehind {
+impl SourceBlocks {
     /// Those of one array, of which so many bytes of lists tell where they are; its rows lie along the axis `rows`.
     pub(super) fn of(blocks: &Blocks, rows: usize, lists: u64) -> Self {
         Self {

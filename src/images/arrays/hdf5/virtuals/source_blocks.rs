@@ -11,8 +11,8 @@ use super::super::{sample_type, shape_of};
 use super::Virtual;
 use crate::images::arrays::ArrayLayout;
 use crate::images::arrays::blocks::Blocks;
-use crate::images::arrays::blocks_behind::BlocksBehind;
 use crate::images::arrays::planes::blocks_of;
+use crate::images::arrays::source_blocks::SourceBlocks;
 
 /// The most bytes of the lists that tell where blocks are, of all datasets that a virtual one keeps open, and of their parts in turn.
 const MOST_LIST_BYTES: u64 = 32 << 20;
@@ -61,7 +61,7 @@ pub(super) fn blocks_of_part(layout: &ArrayLayout) -> Option<Blocks> {
 }
 
 /// The blocks of a dataset that is a part; `None` where it has none.
-pub(super) fn behind(dataset: &Dataset) -> Option<BlocksBehind> {
+pub(super) fn blocks_of_dataset(dataset: &Dataset) -> Option<SourceBlocks> {
     let Ok(Layout::Chunked { chunk_shape, .. }) = dataset.layout() else { return None };
     let (numbers, _) = sample_type(&dataset.datatype().ok()?)?;
     let shape = shape_of(&dataset.shape().ok()?)?;
@@ -73,13 +73,13 @@ pub(super) fn behind(dataset: &Dataset) -> Option<BlocksBehind> {
     let blocks = blocks_of_part(&layout)?;
     let places = layout.shape.iter().zip(blocks.block());
     let count = places.fold(1_u64, |all, (length, block)| all.saturating_mul(length.div_ceil(*block) as u64));
-    Some(BlocksBehind::of(&blocks, layout.shape.len() - 2, count.saturating_mul(BYTES_OF_CHUNK)))
+    Some(SourceBlocks::of(&blocks, layout.shape.len() - 2, count.saturating_mul(BYTES_OF_CHUNK)))
 }
 
 impl Virtual {
     /// How many other datasets are read together at most, and what is known of the blocks of these, of which those of each source are
     /// given as far as they are known.
-    pub(super) fn read_together(&self, known: &[Option<BlocksBehind>]) -> (usize, BlocksBehind) {
+    pub(super) fn read_together(&self, known: &[Option<SourceBlocks>]) -> (usize, SourceBlocks) {
         let outer = self.layout.shape.len().saturating_sub(2);
         // From the first to the last index along the axes of images, also where others lie between, as blocks are kept meanwhile.
         let ranges: Vec<Vec<(u64, u64)>> = self
@@ -90,7 +90,7 @@ impl Virtual {
             })
             .collect();
         let probes = (MOST_COMPARED / self.parts.len().max(1)).clamp(1, MOST_PROBES);
-        let mut found = BlocksBehind::default();
+        let mut found = SourceBlocks::default();
         known.iter().flatten().for_each(|one| found.add_alike(one));
         found.limit_lists(MOST_LIST_BYTES);
         let mut most = 1;
