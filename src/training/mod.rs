@@ -10,6 +10,7 @@
 //! stopped goes on from its checkpoint as if it had not been.
 
 mod batches;
+mod brightness;
 mod choices;
 mod described;
 mod folds;

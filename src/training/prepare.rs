@@ -229,7 +229,8 @@ impl Prepared {
         if let Task::Segment { classes } = &task {
             info!("the labelled pixels are {}", shares_text(classes, &shares));
         }
-        let facts = Facts { labelled, shares, spread: found.spread, initial: initial_network, noise };
+        let (spread, gain_by_itself) = (found.spread, found.gain_by_itself);
+        let facts = Facts { labelled, shares, spread, gain_by_itself, initial: initial_network, noise };
         let lines = choose(&mut chosen, &facts);
         lines.iter().for_each(|line| info!("{line}"));
         let settings = &chosen;

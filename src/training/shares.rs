@@ -26,8 +26,11 @@ const MOST_FACTOR: f64 = 4.0;
 /// Only where a class was painted so many times as much as it is found: where no class is rare, shares say more about what the network is not
 /// sure of than about the images.
 const LEAST_FACTOR: f64 = 2.0;
-/// Which part of the correction is made: networks that have seen few strokes are surer than they are right. This and the two factors above were
-/// chosen by `benches/results/2026-11-29-class-shares.md`.
+/// Classes whose probabilities are alike to this extent, from 0 to 1, become rarer together: how much there is of each is not told by a network
+/// that does not tell them apart. See [`likeness`].
+const MOST_LIKENESS: f64 = 0.5;
+/// Which part of the correction is made: networks that have seen few strokes are surer than they are right. This and the numbers
+/// above were chosen by `benches/results/2026-11-29-class-shares.md`.
 const CORRECTION_STRENGTH: f64 = 0.75;
 
 /// The shares of the classes in the labelled pixels, and parts of the images in which others are looked for.
@@ -89,12 +92,7 @@ impl SharesInImages {
                 probabilities.extend((0..classes).map(|class| (output(class) - largest).exp()));
             }
         }
-        let found = shares(&probabilities, &self.labelled);
-        let ratios: Vec<f64> = found
-            .iter()
-            .zip(&self.labelled)
-            .map(|(found, labelled)| if *labelled > 0.0 { found / labelled } else { 1.0 })
-            .collect();
+        let ratios = ratios(&probabilities, &self.labelled);
         if ratios.iter().any(|ratio| ratio * LEAST_FACTOR <= 1.0) {
             let biases = ParameterLayout::of(engine.architecture()).output_biases();
             for (bias, ratio) in parameters[biases].iter_mut().zip(ratios) {
@@ -121,6 +119,64 @@ fn spread(training: &Dataset) -> Vec<(usize, Window)> {
     }
     let chosen = all.len().min(MOST_PARTS);
     (0..chosen).map(|part| all[(2 * part + 1) * all.len() / (2 * chosen)]).collect()
+}
+
+/// By how much each class is found more often than it was labelled, by the probabilities `[pixel][class]`, up to a factor for each pixel, of a
+/// network that assumes the shares `labelled`: classes that it does not tell apart by the same.
+fn ratios(probabilities: &[f64], labelled: &[f64]) -> Vec<f64> {
+    let found = shares(probabilities, labelled);
+    let groups = alike(probabilities, labelled);
+    let sum = |shares: &[f64], group: usize| -> f64 {
+        shares.iter().zip(&groups).filter(|(_, of)| **of == group).map(|(share, _)| share).sum()
+    };
+    groups
+        .iter()
+        .map(|&group| match sum(labelled, group) {
+            labelled if labelled > 0.0 => sum(&found, group) / labelled,
+            _ => 1.0,
+        })
+        .collect()
+}
+
+/// Of each class the first one that it cannot be told from, or that this holds of by others in between: itself where it can be told from all.
+fn alike(probabilities: &[f64], labelled: &[f64]) -> Vec<usize> {
+    let likeness = likeness(probabilities, labelled);
+    let classes = labelled.len();
+    let mut groups: Vec<usize> = (0..classes).collect();
+    for one in 0..classes {
+        for other in 0..one {
+            if likeness[one * classes + other] > MOST_LIKENESS {
+                let (joined, into) = (groups[one].max(groups[other]), groups[one].min(groups[other]));
+                groups.iter_mut().filter(|group| **group == joined).for_each(|group| *group = into);
+            }
+        }
+    }
+    groups
+}
+
+/// How alike the probabilities of any two classes are over all pixels, `[class][class]`: the cosine of the angle between them, which is 0 where
+/// no pixel may be of either, and 1 where one is always as probable as the other.
+fn likeness(probabilities: &[f64], labelled: &[f64]) -> Vec<f64> {
+    let classes = labelled.len();
+    let mut products = vec![0.0; classes * classes];
+    for pixel in probabilities.chunks_exact(classes) {
+        let total: f64 =
+            pixel.iter().zip(labelled).filter(|(_, labelled)| **labelled > 0.0).map(|(of, _)| of).sum();
+        if !(total > 0.0 && total.is_finite()) {
+            continue;
+        }
+        for (one, of_one) in pixel.iter().enumerate() {
+            for (other, of_other) in pixel.iter().enumerate() {
+                products[one * classes + other] += of_one * of_other / total.powi(2);
+            }
+        }
+    }
+    let of_both = |one: usize, other: usize| {
+        let length = (products[one * (classes + 1)] * products[other * (classes + 1)]).sqrt();
+        let is_labelled = labelled[one] > 0.0 && labelled[other] > 0.0;
+        if is_labelled && length > 0.0 { products[one * classes + other] / length } else { 0.0 }
+    };
+    (0..classes * classes).map(|place| of_both(place / classes, place % classes)).collect()
 }
 
 /// The shares of the classes in pixels, by the probabilities `[pixel][class]`, up to a factor for each pixel, of a network that assumes
@@ -220,6 +276,32 @@ mod tests {
         assert!((found[1] - 0.125).abs() < 1e-9 && found[0] > 0.99 && found[2] == 0.0, "{found:?}");
         let unknown = shares(&[f64::NAN, 1.0], &[0.3, 0.7]);
         assert_eq!(unknown, [0.3, 0.7]);
+    }
+
+    #[test]
+    fn classes_that_are_not_told_apart_become_rarer_together() {
+        // Class 0 is sure. Where it is not, 1 and 2 are about as probable, a little more so for 1: taken by themselves, 2 would nearly vanish.
+        let pixel = |number: usize| match number % 5 {
+            0 => [1e-3, 0.5 + 0.02 * (number % 7) as f64, 0.44],
+            _ => [1.0, 1e-3, 1e-3],
+        };
+        let probabilities: Vec<f64> = (0..2000).flat_map(pixel).collect();
+        let labelled = [0.4, 0.3, 0.3];
+        let by_themselves = shares(&probabilities, &labelled);
+        assert!(by_themselves[1] > 1.5 * by_themselves[2], "{by_themselves:?}");
+        assert_eq!(alike(&probabilities, &labelled), [0, 1, 1]);
+        let together = ratios(&probabilities, &labelled);
+        assert_eq!(together[1], together[2]);
+        // A little more than a fifth of all in three fifths, as no share by itself falls below a quarter.
+        assert!((together[1] - 0.2 / 0.6).abs() < 0.03 && together[0] > 1.9, "{together:?}");
+        // A class that nobody labelled is like no other, and keeps its bias.
+        let with_another: Vec<f64> =
+            (0..2000).flat_map(|number| [pixel(number)[0], pixel(number)[1], 1.0]).collect();
+        assert_eq!(alike(&with_another, &[0.5, 0.5, 0.0]), [0, 1, 2]);
+        assert_eq!(ratios(&with_another, &[0.5, 0.5, 0.0])[2], 1.0);
+        // Those that overlap by little each have their own.
+        assert_eq!(alike(&pixels(0.3, 2000), &[0.5, 0.5]), [0, 1]);
+        assert_eq!(likeness(&[1.0, 1.0, 3.0, 3.0], &[0.5, 0.5]), [1.0; 4]);
     }
 
     fn model_and_set(labelled_ones: usize) -> (Architecture, Vec<f32>, Dataset) {

@@ -3,6 +3,7 @@
 use ndarray::{Array2, Array3, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::brightness::{Brightness, ClassLevels, Spread};
 use super::seen_labels::SeenLabels;
 use crate::Result;
 use crate::network::{Measure, Measuring, Normalisation};
@@ -34,6 +35,9 @@ pub(super) struct Survey {
     /// By how much the means of the images differ, in deviations within an image: of the channel in which they
     /// differ most. 0 where no classes are wanted.
     pub(super) spread: f32,
+    /// How much better the pixels of a class agree in all images, against those of others, when each image is normalised by itself;
+    /// `None` where labels do not tell, or no classes are wanted. See [`ClassLevels::gain`].
+    pub(super) gain_by_itself: Option<f32>,
     pub(super) input: Option<Normalisation>,
     pub(super) target: Option<Normalisation>,
     /// Of each channel the number that all its pixels are.
@@ -77,6 +81,7 @@ impl Survey {
         let mut levels = vec![Level::default(); set.channels()];
         let mut misfit = None;
         let mut spread = Spread::default();
+        let mut levels_of_classes = ClassLevels::default();
         let mut input = wanted.input.map(|measure| Measuring::new(measure, set.channels()));
         let channels = set.target_channels().unwrap_or(0);
         let mut target = wanted.target.map(|measure| Measuring::new(measure, channels));
@@ -104,6 +109,9 @@ impl Survey {
             }
             if wanted.classes > 0 && place.is_last() {
                 spread.add(&brightness);
+            }
+            if let (true, Some((Target::Classes(labels), weights))) = (wanted.classes > 0, part.target()) {
+                levels_of_classes.add(image, labels, weights);
             }
             if wanted.prints {
                 print.add(place, item, image)?;
@@ -152,89 +160,13 @@ impl Survey {
             prints,
             totals,
             spread: spread.most(),
+            gain_by_itself: levels_of_classes.gain(),
             input: input.map(|measuring| measuring.normalisation()),
             target: target.map(|measuring| measuring.normalisation()),
             levels: levels.into_iter().map(Level::number).collect(),
             misfit,
             gaps,
         })
-    }
-}
-
-/// How the brightness of images differs between them, and within each, channel by channel.
-#[derive(Debug, Default)]
-struct Spread(Vec<ChannelSpread>);
-
-#[derive(Debug, Clone, Default)]
-struct ChannelSpread {
-    means: Vec<f64>,
-    /// The sum of the variances within the images.
-    variances: f64,
-}
-
-/// How bright the channels of an image are, whose parts are added in the order of its rows.
-#[derive(Debug, Clone, Default)]
-struct Brightness(Vec<Moments>);
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Moments {
-    /// One of the pixels: distances from it keep the digits that squares of large numbers would lose.
-    first: Option<f64>,
-    count: f64,
-    sum: f64,
-    squares: f64,
-    /// The largest absolute value.
-    largest: f64,
-}
-
-impl Brightness {
-    fn add(&mut self, part: &Array3<f32>) {
-        self.0.resize(part.dim().0, Moments::default());
-        for (channel, plane) in self.0.iter_mut().zip(part.outer_iter()) {
-            for value in plane.iter().filter(|value| !value.is_nan()).map(|value| f64::from(*value)) {
-                let first = *channel.first.get_or_insert(value);
-                channel.count += 1.0;
-                channel.sum += value - first;
-                channel.squares += (value - first).powi(2);
-                channel.largest = channel.largest.max(value.abs());
-            }
-        }
-    }
-
-    /// The mean, the deviation and the largest absolute value of each channel; NaN without pixels.
-    fn of_channels(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
-        self.0.iter().map(|of| (of.mean().unwrap_or(f64::NAN), of.variance().sqrt(), of.largest))
-    }
-}
-
-impl Moments {
-    fn mean(&self) -> Option<f64> {
-        Some(self.first? + self.sum / self.count)
-    }
-
-    fn variance(&self) -> f64 {
-        (self.squares / self.count - (self.sum / self.count).powi(2)).max(0.0)
-    }
-}
-
-impl Spread {
-    fn add(&mut self, image: &Brightness) {
-        self.0.resize(image.0.len(), ChannelSpread::default());
-        for (channel, of_image) in self.0.iter_mut().zip(&image.0) {
-            let Some(mean) = of_image.mean() else { continue };
-            channel.means.push(mean);
-            channel.variances += of_image.variance();
-        }
-    }
-
-    fn most(&self) -> f32 {
-        let of_channel = |channel: &ChannelSpread| {
-            let count = channel.means.len() as f64;
-            let mean = channel.means.iter().sum::<f64>() / count;
-            let between = channel.means.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-            if channel.variances > 0.0 { (between / channel.variances).sqrt() as f32 } else { 0.0 }
-        };
-        self.0.iter().map(of_channel).fold(0.0, f32::max)
     }
 }
 
