@@ -47,6 +47,8 @@ def responses(image):
     from scipy import ndimage
     from skimage.feature import hessian_matrix, hessian_matrix_eigvals
 
+    if image.ndim == 3:
+        return np.concatenate([responses(channel) for channel in np.moveaxis(image, -1, 0)], 1)
     x = image.astype("f4")
     x = (x - x.mean()) / (x.std() + 1e-6)
     found = [x]

@@ -10,6 +10,8 @@ Writes OUT/NAME/{train,test}/{images,labels} and OUT/NAME/strokes-N for each dra
     cracks     a crack of 0.3 % of the pixels through layers of two materials that differ in grain alone
     rings      up to 257 full discs, and three rings, which are few of the pixels of a larger image
 
+More of them, of other kinds, are in phantoms.py.
+
 With --data DIR, which has superalloy/{train,test}/{images,labels} (NASA's pretrained-microscopy-models) and membrane/{images,labels}
 (ISBI 2012), these are taken too: `few` has strokes on 3 of the superalloy images, `ten` on all 10, `membrane` on 5.
 
@@ -23,6 +25,8 @@ import shutil
 import imageio.v3 as iio
 import numpy as np
 from scipy import ndimage
+
+import phantoms
 
 NOBODY = 255
 
@@ -130,7 +134,8 @@ def rings(rng, size=768):
     return to_bytes(image - image.mean()), labels
 
 
-PHANTOMS = {"textures": textures, "fibres": fibres, "cracks": cracks, "rings": rings}
+# What makes an image and its labels, how many images to train on and to test, and the strokes for each class.
+PHANTOMS = {kind.__name__: (kind, 4, 3, 3) for kind in (textures, fibres, cracks, rings)} | phantoms.KINDS
 
 
 def strokes(rng, labels, for_each_class):
@@ -173,12 +178,13 @@ def draw_strokes(folder, draws, images, for_each_class):
 
 def phantom(name, out, draws):
     rng = np.random.default_rng(sum(map(ord, name)))
-    for part, count in (("train", 4), ("test", 3)):
+    make, training, tests, for_each_class = PHANTOMS[name]
+    for part, count in (("train", training), ("test", tests)):
         for index in range(count):
-            image, labels = PHANTOMS[name](rng)
+            image, labels = make(rng)
             write(out / name / part / "images" / f"{index:02}.png", image)
             write(out / name / part / "labels" / f"{index:02}.png", labels)
-    draw_strokes(out / name, draws, 4, 3)
+    draw_strokes(out / name, draws, training, for_each_class)
 
 
 def superalloy(name, data, out, draws):
