@@ -149,7 +149,8 @@ fn open_with_halves(
 #[test]
 fn halves_agree() {
     if adapter().has_halves() {
-        msd_gpu::selftest::halves_agree(&open_with_halves, 0..24).unwrap();
+        let agreement = msd_gpu::selftest::halves_agree(&open_with_halves, 0..24).unwrap();
+        println!("{agreement:?}");
         msd_gpu::selftest::sums_of_halves_are_full(&open_with_halves).unwrap();
         msd_gpu::selftest::gradients_of_halves_are_full(&open_with_halves).unwrap();
     }
