@@ -90,8 +90,12 @@ fn measure(device: &Device) -> Result<Value> {
     if step.seconds < SHORT {
         step = self::step(device, CASES[1], Precision::Full)?;
     }
-    let half = match device.has_halves() {
-        true => Some(self::step(device, step.case, Precision::Half)?),
+    // A device on which steps take long has said enough.
+    let half = match device.has_halves() && step.seconds < SECONDS {
+        true => {
+            doing("the speed of training with halves");
+            Some(self::step(device, step.case, Precision::Half)?)
+        }
         false => None,
     };
     let mut found = json!({
