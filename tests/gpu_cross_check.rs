@@ -60,6 +60,16 @@ fn open_tuned(
     Ok(Box::new(GpuEngine::open(adapter, architecture, parameters, options)?))
 }
 
+fn open_tuned_with_halves(
+    adapter: &GpuAdapter,
+    architecture: &Architecture,
+    parameters: &[f32],
+    tuning: Tuning,
+) -> Result<Box<dyn Engine>> {
+    let options = GpuOptions { tuning: Some(tuning), precision: Precision::Half, ..Default::default() };
+    Ok(Box::new(GpuEngine::open(adapter, architecture, parameters, options)?))
+}
+
 /// Every kernel that the tuner may choose, in blocks of every size and shared by as many workgroups as it may choose.
 #[test]
 fn every_tuning_agrees() {
@@ -98,8 +108,15 @@ fn every_tuning_of_volumes_agrees() {
         let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
             open_tuned(&adapter, architecture, parameters, tuning)
         };
-        let outcome = check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });
-        outcome.unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
+        let setting = Setting { block: 0, max_page_bytes: u64::MAX };
+        check_case(&open, 5, &case, setting).unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
+        if adapter.has_halves() {
+            let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
+                open_tuned_with_halves(&adapter, architecture, parameters, tuning)
+            };
+            let outcome = check_halves(&open, 5, &case, setting);
+            outcome.unwrap_or_else(|difference| panic!("{tuning}, halves: {difference}"));
+        }
     }
 }
 
@@ -149,8 +166,7 @@ fn open_with_halves(
 #[test]
 fn halves_agree() {
     if adapter().has_halves() {
-        let agreement = msd_gpu::selftest::halves_agree(&open_with_halves, 0..24).unwrap();
-        println!("{agreement:?}");
+        msd_gpu::selftest::halves_agree(&open_with_halves, 0..24).unwrap();
         msd_gpu::selftest::sums_of_halves_are_full(&open_with_halves).unwrap();
         msd_gpu::selftest::gradients_of_halves_are_full(&open_with_halves).unwrap();
     }
@@ -175,10 +191,7 @@ fn every_tuning_with_halves_agrees() {
     let adapter = adapter();
     for tuning in Tuning::covering().into_iter().filter(|_| adapter.has_halves()) {
         let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
-            let options =
-                GpuOptions { tuning: Some(tuning), precision: Precision::Half, ..Default::default() };
-            let engine = GpuEngine::open(&adapter, architecture, parameters, options)?;
-            Ok(Box::new(engine) as Box<dyn Engine>)
+            open_tuned_with_halves(&adapter, architecture, parameters, tuning)
         };
         let setting = Setting { block: 0, max_page_bytes: u64::MAX };
         check_halves(&open, 5, &case, setting).unwrap_or_else(|difference| panic!("{tuning}: {difference}"));

@@ -130,5 +130,4 @@ mod tests {
         assert_eq!(found("filter_gradient"), pixel * 2 * (4 + 4));
         assert_eq!(found("bias_gradient"), pixel * 2 * 4);
     }
-
 }

@@ -91,10 +91,11 @@ fn check_backward(
     let outputs = engine.forward(&case.images)?;
     let wide = |plane: &[f32]| plane.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
     let outputs = outputs.chunks(a.outputs * extent.pixels());
-    let forwards = feature_maps(engine, case)?.into_iter().zip(outputs).map(|(maps, outputs)| reference::Forward {
-        maps: maps.iter().map(|map| wide(map)).collect(),
-        outputs: outputs.chunks(extent.pixels()).map(wide).collect(),
-    });
+    let forwards =
+        feature_maps(engine, case)?.into_iter().zip(outputs).map(|(maps, outputs)| reference::Forward {
+            maps: maps.iter().map(|map| wide(map)).collect(),
+            outputs: outputs.chunks(extent.pixels()).map(wide).collect(),
+        });
     let parameters = wide(&case.parameters);
     let expected = expected_of(case, forwards, f64::from(scale)).with_gradients(case, &parameters);
     let mut all = 0.0f64;
@@ -112,7 +113,8 @@ fn check_backward(
         }
     }
     let size = size_of(std::slice::from_ref(&expected.gradients));
-    let error = compare("gradients", &gradients, &expected.gradients, size, tolerance::HALF_GRADIENT, context)?;
+    let error =
+        compare("gradients", &gradients, &expected.gradients, size, tolerance::HALF_GRADIENT, context)?;
     engine.accumulate(&case.images, &case.targets, case.loss, scale)?;
     let twice: Vec<f64> = gradients.iter().map(|&g| 2.0 * f64::from(g)).collect();
     compare("gradients of two batches", &engine.gradients()?, &twice, size, tolerance::LOSS, context)?;

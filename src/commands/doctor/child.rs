@@ -129,13 +129,8 @@ fn step(device: &Device, case: (usize, usize), precision: Precision) -> Result<S
     let architecture = Architecture::new(1, 2, depth);
     let shape = Shape { batch: 1, extent: Extent::plane(size, size) };
     let tiles = device.clone().with_policy(TuningPolicy::Kept).tuned_for(&architecture, shape).tuning();
-    let variant = Variant {
-        block: None,
-        max_page_bytes: u64::MAX,
-        checked: false,
-        tiles: tiles.clone(),
-        precision,
-    };
+    let variant =
+        Variant { block: None, max_page_bytes: u64::MAX, checked: false, tiles: tiles.clone(), precision };
     let mut engine = device.open_variant(&architecture, &initialise(&architecture, 1), &variant)?;
     let bytes = engine.bytes(shape, true)?;
     let passes = Passes::new(architecture, shape)?;

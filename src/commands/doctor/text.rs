@@ -228,7 +228,9 @@ fn speed(devices: &[ShownDevice]) -> Vec<String> {
                     format!("{size}x{size}, depth {}", said["depth"], size = said["size"]),
                     format!("{:.1} ms", 1e3 * number("step_seconds")),
                     format!("{:.0} %", 100.0 * number("fraction_of_peak")),
-                    said["half_step_seconds"].as_f64().map_or("-".into(), |half| format!("{:.1} ms", 1e3 * half)),
+                    said["half_step_seconds"]
+                        .as_f64()
+                        .map_or("-".into(), |half| format!("{:.1} ms", 1e3 * half)),
                 ]);
             }
             Some(Err(_)) => rows.push(vec![index, "not measured".into()]),

@@ -73,8 +73,9 @@ impl Losses {
                 PENDING => break,
                 MAPPED => {
                     let Some((buffer, ..)) = self.under_way.pop_front() else { break };
-                    let (loss, beyond) =
-                        numbers(device, &buffer, "reading losses", |found: &[f32]| (found[0], found[1].to_bits() != 0))?;
+                    let (loss, beyond) = numbers(device, &buffer, "reading losses", |found: &[f32]| {
+                        (found[0], found[1].to_bits() != 0)
+                    })?;
                     self.read.push_back(loss);
                     if beyond && !self.warned {
                         warn!("{BEYOND_HALVES}; this is said once");

@@ -255,7 +255,8 @@ impl Planner<'_> {
         let slots = [Slot::Hidden, from, Slot::MapPage(map), Slot::Partials];
         let work = self.per_pixel(9 * count(sources), count(gradients));
         let (values, workgroups) = ([("CHANNELS", size)], [pairs, chunks, 1]);
-        let shader = if self.has_halves() { &shaders::FILTER_GRADIENT_HALF } else { &shaders::FILTER_GRADIENT };
+        let shader =
+            if self.has_halves() { &shaders::FILTER_GRADIENT_HALF } else { &shaders::FILTER_GRADIENT };
         self.push(shader, &values, &params, &slots, workgroups, work);
         self.sum_filters(gradients, sources, size, chunks)
     }
