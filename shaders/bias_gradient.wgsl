@@ -5,6 +5,7 @@
 // Tiling: a workgroup takes one channel. Work items are rows of 64 columns of an image; each chunk takes every
 // `chunks`-th item. x: channels; y: chunks.
 
+//#include maps
 //#include geometry
 //#include add_lanes
 
@@ -22,7 +23,7 @@ struct BiasGradientParams {
 }
 
 @group(0) @binding(0) var<uniform> params: BiasGradientParams;
-@group(0) @binding(1) var<storage, read> gradients: array<f32>;
+@group(0) @binding(1) var<storage, read> gradients: array<MapNumber>;
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)
@@ -37,7 +38,7 @@ fn bias_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
         let image = line / geometry.rows;
         if x < geometry.columns {
             let place = gradient_place(params.page_start, params.page_channels, image, channel);
-            sum += gradients[place + line % geometry.rows * geometry.pitch + x];
+            sum += f32(gradients[place + line % geometry.rows * geometry.pitch + x]);
         }
     }
     lane_sums[lane] = sum;

@@ -11,6 +11,7 @@
 // every `chunks`-th item. x: tiles of sources, then gradients, so that groups that run together share maps and
 // gradients in the cache; y: chunks.
 
+//#include maps
 //#include geometry
 //#include hidden
 //#include add_lanes
@@ -37,8 +38,8 @@ struct FilterGradientParams {
 
 @group(0) @binding(0) var<uniform> params: FilterGradientParams;
 @group(0) @binding(1) var<storage, read> hidden: array<HiddenChannel>;
-@group(0) @binding(2) var<storage, read> gradients: array<f32>;
-@group(0) @binding(3) var<storage, read> maps: array<f32>;
+@group(0) @binding(2) var<storage, read> gradients: array<MapNumber>;
+@group(0) @binding(3) var<storage, read> maps: array<MapNumber>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)
@@ -87,23 +88,23 @@ fn filter_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_i
         var above = 0.0;
         var level = 0.0;
         if counts && start >= 2u && start <= lattice_rows + 1u {
-            above = gradients[gradient_at + (start - 1u) * step];
+            above = f32(gradients[gradient_at + (start - 1u) * step]);
         }
         if counts && start >= 1u && start <= lattice_rows {
-            level = gradients[gradient_at + start * step];
+            level = f32(gradients[gradient_at + start * step]);
         }
         for (var row = start; row < end; row += 1u) {
             let along = row * step;
             var below = 0.0;
             if counts && row < lattice_rows {
-                below = gradients[gradient_at + along + step];
+                below = f32(gradients[gradient_at + along + step]);
             }
             //#for c in 0..CHANNELS
             {
                 let at = map_${c} + along;
-                let left = maps[at - s];
-                let middle = maps[at];
-                let right = maps[at + s];
+                let left = f32(maps[at - s]);
+                let middle = f32(maps[at]);
+                let right = f32(maps[at + s]);
                 // The tap above reaches this row from the gradient below it.
                 sum_${c}_0 = fma(below, left, sum_${c}_0);
                 sum_${c}_1 = fma(below, middle, sum_${c}_1);

@@ -11,6 +11,7 @@
 // chunk takes `items_of_chunk` consecutive ones, so that it finds in the cache the rows that it has read before.
 // x: tiles of sources, then tiles of gradients; y: chunks.
 
+//#include maps
 //#include geometry
 //#include hidden
 
@@ -41,8 +42,8 @@ struct FilterProductParams {
 
 @group(0) @binding(0) var<uniform> params: FilterProductParams;
 @group(0) @binding(1) var<storage, read> hidden: array<HiddenChannel>;
-@group(0) @binding(2) var<storage, read> gradients: array<f32>;
-@group(0) @binding(3) var<storage, read> maps: array<f32>;
+@group(0) @binding(2) var<storage, read> gradients: array<MapNumber>;
+@group(0) @binding(3) var<storage, read> maps: array<MapNumber>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
 // By pixel and gradient: its nine taps and three zeros. One more than there are, so that neighbouring pixels are in other banks.
@@ -110,7 +111,7 @@ fn filter_gradient_product(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin
                 let at_${r} = plane + select(0, row_${r}, counts_${r}) * pitch;
                 // Beside the rows there are zeros, so columns need no check.
                 //#for column in 0..3
-                let value_${3 * r + column} = select(0.0, gradients[at_${r} - s_${k} * (${column} - 1)], counts_${r});
+                let value_${3 * r + column} = select(0.0, f32(gradients[at_${r} - s_${k} * (${column} - 1)]), counts_${r});
                 //#end
                 //#end
                 shifted_${k}_0 = vec4<f32>(value_0, value_1, value_2, value_3);
@@ -123,7 +124,7 @@ fn filter_gradient_product(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin
                 let source = first_source + (part + ${PARTS * j}u) * 4u;
                 //#for c in 0..4
                 let plane_${c} = map_place(params.source_page_start, params.source_page_channels, image, min(source + ${c}u, last_source));
-                let value_${c} = maps[i32(plane_${c}) + y * pitch + x];
+                let value_${c} = f32(maps[i32(plane_${c}) + y * pitch + x]);
                 //#end
                 sources_${j} = vec4<f32>(value_0, value_1, value_2, value_3);
             }

@@ -10,6 +10,7 @@
 // columns by 64); each chunk takes every `chunks`-th item. x: sources, then gradients, so that groups that run together share their
 // gradients in the cache; y: chunks.
 
+//#include maps
 //#include geometry
 //#include hidden
 //#include boundary
@@ -36,8 +37,8 @@ struct FilterGradientVolumeParams {
 
 @group(0) @binding(0) var<uniform> params: FilterGradientVolumeParams;
 @group(0) @binding(1) var<storage, read> hidden: array<HiddenChannel>;
-@group(0) @binding(2) var<storage, read> gradients: array<f32>;
-@group(0) @binding(3) var<storage, read> maps: array<f32>;
+@group(0) @binding(2) var<storage, read> gradients: array<MapNumber>;
+@group(0) @binding(3) var<storage, read> maps: array<MapNumber>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)
@@ -69,8 +70,8 @@ fn filter_gradient_volume(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(
         let row_of_all = i32(line % geometry.rows);
         let x = i32(item % params.column_tiles * 64u + lane);
         if x < columns {
-            let value = gradients[i32(gradient_place(params.gradient_page_start, params.gradient_page_channels, image, gradient))
-                + row_of_all * pitch + x];
+            let plane = i32(gradient_place(params.gradient_page_start, params.gradient_page_channels, image, gradient));
+            let value = f32(gradients[plane + row_of_all * pitch + x]);
             let map = i32(map_place(params.source_page_start, params.source_page_channels, image, source_channel));
             let z = row_of_all / height;
             let y = row_of_all % height;
@@ -86,7 +87,7 @@ fn filter_gradient_volume(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(
                 let row = map + (z_${deep} * height + y_${down}) * pitch;
                 //#for across in 0..3
                 if x_${across} >= 0 {
-                    sum_${9 * deep + 3 * down + across} = fma(value, maps[row + x_${across}], sum_${9 * deep + 3 * down + across});
+                    sum_${9 * deep + 3 * down + across} = fma(value, f32(maps[row + x_${across}]), sum_${9 * deep + 3 * down + across});
                 }
                 //#end
             }

@@ -8,7 +8,7 @@
 // Bindings: 1 parameters, 2 hidden channels, 3 page of the gradients that are added to, then the page of those that are read,
 // but with GRADIENTS_WITHIN these are in page 3; then the page of the feature maps of the channels that are complete,
 // but with MAPS_WITHIN these are in page 3. So a page that is written is bound once (no thread reads what another one
-// writes); the two that are read may be the same.
+// writes); the two that are read may be the same. With HALF, 4 is the sums that are not complete and 5 scaling, before what is read.
 // Tiling: a thread computes ROWS consecutive pixels of a column for CHANNELS consecutive channels, whose
 // filters follow each other; so each gradient that is loaded serves CHANNELS sums, each weight ROWS. With STAGED, where channels
 // are four for each of QUADS, a workgroup first copies the filters of CHUNK gradients into its own memory, from where one load brings the
@@ -16,6 +16,7 @@
 // x: tiles of channels, then columns by 64, so that the groups that run together share their gradients in the
 // cache; y: rows by ROWS; z: images.
 
+//#include maps
 //#include geometry
 //#include hidden
 //#include mirror
@@ -206,15 +207,16 @@ fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     if channel + ${c}u <= last {
         let finishes = channel_${c} >= params.finish_start && channel_${c} < params.finish_end;
         let into = gradient_place(params.channel_page_start, params.channel_page_channels, image, channel_${c});
+        let sums_into = sum_place(into, image, channel_${c});
         let map = map_place(params.map_page_start, params.map_page_channels, image, channel_${c});
         //#for t in 0..ROWS
         if y + ${t}u < geometry.rows {
             let pixel = (y + ${t}u) * geometry.pitch + x;
-            var sum = sums[into + pixel] + sum_${t}_${c};
+            var sum = sum_at(sums_into + pixel) + sum_${t}_${c};
             if finishes {
                 sum = select(0.0, sum, map_at(map + pixel) > 0.0);
             }
-            sums[into + pixel] = sum;
+            store(into + pixel, sums_into + pixel, sum, finishes);
         }
         //#end
     }

@@ -8,11 +8,12 @@
 // Bindings: 1 parameters, 2 hidden channels, 3 page of the gradients that are added to, then the page of those that are read,
 // but with GRADIENTS_WITHIN these are in page 3; then the page of the feature maps of the channels that are complete,
 // but with MAPS_WITHIN these are in page 3. So a page that is written is bound once (no thread reads what another one
-// writes); the two that are read may be the same.
+// writes); the two that are read may be the same. With HALF, 4 is the sums that are not complete and 5 scaling, before what is read.
 // Tiling: a thread computes one voxel of CHANNELS consecutive channels, whose filters follow each other; so each gradient that is
 // loaded serves CHANNELS sums. x: tiles of channels, then columns by 64, so that the groups that run together share their gradients in
 // the cache; y: rows of all slices; z: volumes.
 
+//#include maps
 //#include geometry
 //#include hidden
 //#include mirror
@@ -87,13 +88,14 @@ fn input_gradient_volume(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(l
     //#for c in 0..CHANNELS
     if channel + ${c}u <= last {
         let finishes = channel_${c} >= params.finish_start && channel_${c} < params.finish_end;
-        let into = gradient_place(params.channel_page_start, params.channel_page_channels, image, channel_${c}) + voxel;
+        let into = gradient_place(params.channel_page_start, params.channel_page_channels, image, channel_${c});
+        let sums_into = sum_place(into, image, channel_${c}) + voxel;
         let map = map_place(params.map_page_start, params.map_page_channels, image, channel_${c}) + voxel;
-        var sum = sums[into] + sum_${c};
+        var sum = sum_at(sums_into) + sum_${c};
         if finishes {
             sum = select(0.0, sum, map_at(map) > 0.0);
         }
-        sums[into] = sum;
+        store(into + voxel, sums_into, sum, finishes);
     }
     //#end
 }

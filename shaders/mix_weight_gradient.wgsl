@@ -8,6 +8,7 @@
 // Work items are rows of 64 columns of an image; each chunk takes every `chunks`-th item. x: tiles of sources,
 // then of outputs; y: chunks.
 
+//#include maps
 //#include geometry
 //#include add_lanes
 
@@ -29,7 +30,7 @@ struct MixWeightGradientParams {
 
 @group(0) @binding(0) var<uniform> params: MixWeightGradientParams;
 @group(0) @binding(1) var<storage, read> output_gradients: array<f32>;
-@group(0) @binding(2) var<storage, read> maps: array<f32>;
+@group(0) @binding(2) var<storage, read> maps: array<MapNumber>;
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
 
 @compute @workgroup_size(64)
@@ -56,7 +57,7 @@ fn mix_weight_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(loc
             //#end
             //#for c in 0..CHANNELS
             {
-                let value = maps[map_place(params.page_start, params.page_channels, image, min(source + ${c}u, params.source_end - 1u)) + pixel];
+                let value = f32(maps[map_place(params.page_start, params.page_channels, image, min(source + ${c}u, params.source_end - 1u)) + pixel]);
                 //#for o in 0..OUTPUTS
                 sum_${o}_${c} = fma(gradient_${o}, value, sum_${o}_${c});
                 //#end

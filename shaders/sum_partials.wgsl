@@ -1,11 +1,16 @@
 // sum_partials: adds the partial sums [group][chunk][number] over the chunks in order, and adds the sums to
 // where they belong among the gradients, or to the loss.
 //
-// Bindings: 1 partials, 2 gradients of the parameters (or the loss); with FILTERS: 3 hidden channels.
+// With SCALED, gradients were multiplied by a power of two before they were stored as halves, by which the sums are divided.
+//
+// Bindings: 1 partials, 2 gradients of the parameters (or the loss); with FILTERS: 3 hidden channels; with SCALED, the last: scaling.
 // Tiling: a thread for each number of each group, over x and y.
 
 //#if FILTERS
 //#include hidden
+//#end
+//#if SCALED
+//#include scaling
 //#end
 
 // Keep in sync with `SumPartialsParams` in src/gpu/network/params.rs.
@@ -38,6 +43,13 @@ struct SumPartialsParams {
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 //#if FILTERS
 @group(0) @binding(3) var<storage, read> hidden: array<HiddenChannel>;
+//#end
+//#if SCALED
+//#if FILTERS
+@group(0) @binding(4) var<storage, read> scaling: array<u32>;
+//#else
+@group(0) @binding(3) var<storage, read> scaling: array<u32>;
+//#end
 //#end
 
 @compute @workgroup_size(64)
@@ -101,5 +113,8 @@ fn sum_partials(
         sum += partials[at];
         at += params.elements;
     }
+    //#if SCALED
+    sum *= power_of_two(-gradient_power(scaling[0]));
+    //#end
     sums[place] += sum;
 }

@@ -98,7 +98,7 @@ pub enum Error {
     },
     /// Training produced a loss that is not a finite number.
     #[error(
-        "the loss is {loss} at step {step}, on {images}; lower `lr`, or check the images for extreme values"
+        "the loss is {loss} at step {step}, on {images}; lower `lr`, check the images for extreme values, or where `precision` is half, train with full"
     )]
     Diverged {
         /// The step, from 1.

@@ -7,7 +7,7 @@ use msd_gpu::engine::{DeviceKind, Engine, Precision};
 use msd_gpu::geometry::{Boundary, Extent, Shape};
 use msd_gpu::gpu::{GpuAdapter, GpuEngine, GpuOptions, Tuning, adapters};
 use msd_gpu::network::{Architecture, initialise};
-use msd_gpu::selftest::{Case, Setting, check_case, check_forward};
+use msd_gpu::selftest::{Case, Setting, check_case, check_halves};
 use msd_gpu::{Error, Result};
 
 fn adapter() -> GpuAdapter {
@@ -60,6 +60,16 @@ fn open_tuned(
     Ok(Box::new(GpuEngine::open(adapter, architecture, parameters, options)?))
 }
 
+fn open_tuned_with_halves(
+    adapter: &GpuAdapter,
+    architecture: &Architecture,
+    parameters: &[f32],
+    tuning: Tuning,
+) -> Result<Box<dyn Engine>> {
+    let options = GpuOptions { tuning: Some(tuning), precision: Precision::Half, ..Default::default() };
+    Ok(Box::new(GpuEngine::open(adapter, architecture, parameters, options)?))
+}
+
 /// Every kernel that the tuner may choose, in blocks of every size and shared by as many workgroups as it may choose.
 #[test]
 fn every_tuning_agrees() {
@@ -98,8 +108,15 @@ fn every_tuning_of_volumes_agrees() {
         let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
             open_tuned(&adapter, architecture, parameters, tuning)
         };
-        let outcome = check_case(&open, 5, &case, Setting { block: 0, max_page_bytes: u64::MAX });
-        outcome.unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
+        let setting = Setting { block: 0, max_page_bytes: u64::MAX };
+        check_case(&open, 5, &case, setting).unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
+        if adapter.has_halves() {
+            let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
+                open_tuned_with_halves(&adapter, architecture, parameters, tuning)
+            };
+            let outcome = check_halves(&open, 5, &case, setting);
+            outcome.unwrap_or_else(|difference| panic!("{tuning}, halves: {difference}"));
+        }
     }
 }
 
@@ -144,12 +161,24 @@ fn open_with_halves(
     Ok(Box::new(GpuEngine::open(&adapter(), architecture, parameters, options)?))
 }
 
-/// Feature maps of two bytes, where the device has them: in one page and in several, in blocks of all sizes, images and volumes.
+/// Maps of two bytes, where the device has them: in one page and in several, in blocks of all sizes, images and volumes, all losses, and
+/// losses whose gradients are much too small for them.
 #[test]
 fn halves_agree() {
     if adapter().has_halves() {
         msd_gpu::selftest::halves_agree(&open_with_halves, 0..24).unwrap();
         msd_gpu::selftest::sums_of_halves_are_full(&open_with_halves).unwrap();
+        msd_gpu::selftest::gradients_of_halves_are_full(&open_with_halves).unwrap();
+    }
+}
+
+/// Twenty steps, and the same bits in a second run.
+#[test]
+fn training_with_halves_follows_float64() {
+    for segments in [true, false] {
+        if adapter().has_halves() {
+            msd_gpu::selftest::training_with_halves_follows_float64(&open_with_halves, segments).unwrap();
+        }
     }
 }
 
@@ -160,40 +189,31 @@ fn every_tuning_with_halves_agrees() {
     let shape = Shape { batch: 2, extent: Extent::plane(18, 70) };
     let case = Case::new(architecture, shape, true, 5);
     let adapter = adapter();
-    let mut seen = std::collections::BTreeSet::new();
     for tuning in Tuning::covering().into_iter().filter(|_| adapter.has_halves()) {
-        // The others are those of gradients.
-        let fields = tuning.to_string();
-        let fields = fields.split_whitespace().filter(|field| {
-            ["convolve_", "staged=", "workgroups=", "block="].iter().any(|name| field.starts_with(name))
-        });
-        if !seen.insert(fields.map(str::to_owned).collect::<Vec<_>>()) {
-            continue;
-        }
         let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
-            let options =
-                GpuOptions { tuning: Some(tuning), precision: Precision::Half, ..Default::default() };
-            let engine = GpuEngine::open(&adapter, architecture, parameters, options)?;
-            Ok(Box::new(engine) as Box<dyn Engine>)
+            open_tuned_with_halves(&adapter, architecture, parameters, tuning)
         };
         let setting = Setting { block: 0, max_page_bytes: u64::MAX };
-        check_forward(&open, 5, &case, setting).unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
+        check_halves(&open, 5, &case, setting).unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
     }
 }
 
-/// A network in halves takes less memory, and refuses to train.
+/// A network in halves takes less memory, to be applied and to be trained.
 #[test]
 fn halves_take_less_memory() {
     let architecture = Architecture::new(1, 2, 100);
     let parameters = initialise(&architecture, 1);
     let shape = Shape { batch: 1, extent: Extent::plane(512, 512) };
-    let bytes = |precision: Precision| {
-        let options = GpuOptions { precision, ..Default::default() };
-        GpuEngine::open(&adapter(), &architecture, &parameters, options).unwrap().bytes(shape, false).unwrap()
-    };
-    if adapter().has_halves() {
-        let (half, full) = (bytes(Precision::Half), bytes(Precision::Full));
-        assert!(half < full * 2 / 3, "{half} bytes, and {full} in full");
+    for training in [false, true] {
+        let bytes = |precision: Precision| {
+            let options = GpuOptions { precision, ..Default::default() };
+            let engine = GpuEngine::open(&adapter(), &architecture, &parameters, options).unwrap();
+            engine.bytes(shape, training).unwrap()
+        };
+        if adapter().has_halves() {
+            let (half, full) = (bytes(Precision::Half), bytes(Precision::Full));
+            assert!(half < full * 7 / 10, "{half} bytes, and {full} in full");
+        }
     }
 }
 

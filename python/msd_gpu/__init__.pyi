@@ -264,6 +264,7 @@ def train(
     validate_every: int = ...,
     seed: int = ...,
     device: str = ...,
+    precision: Literal["full", "half"] = ...,
     tensorboard: bool = ...,
     monitor: Literal["loss", "iou", "dice", "accuracy", "psnr", "ssim"] = ...,
     optimisation: _Optimisation = ...,

@@ -82,7 +82,7 @@ const KEYWORDS: [&str; 11] = [
 /// favour_labelled (the share of pieces about a labelled pixel), lr=0.003;
 /// max_epochs, max_minutes, max_steps (limits; 1000 epochs without any), patience (epochs without a better model),
 /// validate_every (epochs), monitor (what the best model is best in: "loss", or "iou" where a class is rare), seed=1, device="auto",
-/// tensorboard=False;
+/// precision="full" (or "half": how a GPU stores feature maps and gradient maps), tensorboard=False;
 /// optimisation: a dict of loss, optimizer, weight_decay, clip_norm, ema, schedule, warmup_steps, lr_steps, lr_factor,
 /// lr_patience;
 /// augmentation: a dict of rotate, scale, elastic, blur, contrast, brightness, gamma, poisson, noise.

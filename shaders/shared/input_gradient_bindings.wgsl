@@ -1,5 +1,5 @@
 // What input_gradient and input_gradient_volume are given, and how they read it: the same buffers in the same places. It needs the
-// pieces geometry and hidden. With GRADIENTS_WITHIN, the gradients that are read are in the page of those that are added to; with
+// pieces maps, geometry and hidden. With GRADIENTS_WITHIN, the gradients that are read are in the page of those that are added to; with
 // MAPS_WITHIN, the feature maps are.
 
 // Keep in sync with `InputGradientParams` in src/gpu/network/params.rs.
@@ -22,35 +22,57 @@ struct InputGradientParams {
     tiles: u32,
     // The largest dilation of the gradients: mirror images farther out are not seen. 0 for volumes, where each gradient's own bounds them.
     reach: u32,
+    // Channels of a block, for whose sums there is room; only with HALF.
+    sum_channels: u32,
 }
+//#if HALF
+//#include scaling
+//#end
 
 @group(0) @binding(0) var<uniform> params: InputGradientParams;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 @group(0) @binding(2) var<storage, read> hidden: array<HiddenChannel>;
-@group(0) @binding(3) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(3) var<storage, read_write> page: array<MapNumber>;
+//#if HALF
+@group(0) @binding(4) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(5) var<storage, read_write> scaling: Scaling;
+//#end
 //#if GRADIENTS_WITHIN
 fn gradient_at(place: i32) -> f32 {
-    return sums[place];
+    return f32(page[place]);
 }
 //#else
+//#if HALF
+@group(0) @binding(6) var<storage, read> gradients: array<f16>;
+//#else
 @group(0) @binding(4) var<storage, read> gradients: array<f32>;
+//#end
 
 fn gradient_at(place: i32) -> f32 {
-    return gradients[place];
+    return f32(gradients[place]);
 }
 //#end
 //#if MAPS_WITHIN
 fn map_at(place: u32) -> f32 {
-    return sums[place];
+    return f32(page[place]);
 }
+//#else
+//#if HALF
+//#if GRADIENTS_WITHIN
+@group(0) @binding(6) var<storage, read> maps: array<f16>;
+//#else
+@group(0) @binding(7) var<storage, read> maps: array<f16>;
+//#end
 //#else
 //#if GRADIENTS_WITHIN
 @group(0) @binding(4) var<storage, read> maps: array<f32>;
 //#else
 @group(0) @binding(5) var<storage, read> maps: array<f32>;
 //#end
+//#end
 
 fn map_at(place: u32) -> f32 {
-    return maps[place];
+    return f32(maps[place]);
 }
 //#end
+//#include gradient_sums

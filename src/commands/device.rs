@@ -29,7 +29,7 @@ pub(super) struct TuningArguments {
 #[derive(Debug, Args)]
 pub(super) struct PrecisionArguments {
     /// How a GPU stores feature maps: full, or half for half of their memory and traffic, with outputs that differ by some
-    /// thousandths of the largest; sums are full in any case. For applying networks: training is full
+    /// thousandths of the largest; sums are full in any case
     #[arg(long, value_name = "PRECISION", default_value = "full", value_parser = ["full", "half"])]
     precision: String,
 }

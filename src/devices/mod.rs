@@ -80,8 +80,8 @@ impl Device {
         self.gpu.as_ref().is_some_and(Gpu::has_halves)
     }
 
-    /// The device with engines that store feature maps as `precision` says; with halves they apply networks and compute no gradients. A
-    /// device without halves stays as it is, with a warning.
+    /// The device with engines that store feature maps and gradient maps as `precision` says. A device without halves stays as it is, with a
+    /// warning.
     pub fn with_precision(self, precision: Precision) -> Self {
         if precision == Precision::Half && !self.has_halves() {
             warn!(

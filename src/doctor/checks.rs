@@ -78,7 +78,7 @@ impl Check {
             Check::Classes => "classes".into(),
             Check::Optimiser => "the optimiser".into(),
             Check::Training => "twenty steps of training".into(),
-            Check::Halves => "feature maps as halves".into(),
+            Check::Halves => "maps and gradients as halves".into(),
         }
     }
 

@@ -1,9 +1,10 @@
-//! How feature maps are stored.
+//! How feature maps and gradient maps are stored.
 
 use crate::settings::named_choices;
 
 named_choices! {
-    /// How feature maps are stored while a network is applied. Sums, parameters and outputs are numbers of four bytes in any case.
+    /// How feature maps are stored while a network is applied or trained, and gradient maps with them. Sums, parameters, their gradients and
+    /// outputs are numbers of four bytes in any case.
     pub enum Precision of "precision", default Full {
         /// As numbers of four bytes (f32).
         Full = "full",

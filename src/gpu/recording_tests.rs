@@ -87,13 +87,7 @@ impl Recorded {
             let classes = |shape: Shape| Targets::classes(vec![1; shape.batch * shape.extent.pixels()]);
             for loss in [Loss::CrossEntropy, Loss::Focal { gamma: 2.0 }, Loss::Dice, Loss::CrossEntropyDice] {
                 engine.judge(&one, &classes(one.shape), loss).unwrap();
-                if self.precision == Precision::Half {
-                    continue;
-                }
                 engine.accumulate(&all, &classes(*shape), loss, 1.0).unwrap();
-            }
-            if self.precision == Precision::Half {
-                continue;
             }
             let values = || Targets::values(vec![0.5; outputs.len()]);
             let values_losses = [
@@ -150,15 +144,15 @@ fn tiles_of_all_sizes_are_recorded() {
     for tuning in Tuning::covering() {
         let recorded = Recorded { tuning, architecture: recorded.architecture.clone(), ..recorded };
         let images = recorded.images(recorded.shape);
-        let halves =
-            Recorded { precision: Precision::Half, architecture: recorded.architecture.clone(), ..recorded };
-        halves.open().forward(&images).unwrap_or_else(|error| panic!("{tuning}: {error}"));
-        let mut engine = recorded.open();
-        engine.forward(&images).unwrap_or_else(|error| panic!("{tuning}: {error}"));
-        engine
-            .accumulate(&images, &targets, Loss::CrossEntropy, 1.0)
-            .and_then(|()| engine.gradients())
-            .unwrap_or_else(|error| panic!("{tuning}: {error}"));
+        for precision in [Precision::Half, Precision::Full] {
+            let recorded = Recorded { precision, architecture: recorded.architecture.clone(), ..recorded };
+            let mut engine = recorded.open();
+            engine.forward(&images).unwrap_or_else(|error| panic!("{tuning}: {error}"));
+            engine
+                .accumulate(&images, &targets, Loss::CrossEntropy, 1.0)
+                .and_then(|()| engine.gradients())
+                .unwrap_or_else(|error| panic!("{tuning}: {error}"));
+        }
     }
 }
 

@@ -25,8 +25,8 @@ pub struct Options {
     /// Whether gradient maps take the places of feature maps that nothing reads any more: training then takes one plane for
     /// each channel and one block more, instead of two for each channel.
     pub share_planes: bool,
-    /// Whether a forward pass stores feature maps as halves (f16) of two bytes. Sums are kept as numbers of four bytes until they are
-    /// complete, for the channels of one block. Training stores numbers of four bytes in any case.
+    /// Whether feature maps and gradient maps are stored as halves (f16) of two bytes. Sums are kept as numbers of four bytes until they are
+    /// complete, for the channels of one block. In training, gradient maps share planes with feature maps then, whatever `share_planes` says.
     pub half_maps: bool,
 }
 
@@ -53,8 +53,8 @@ pub struct Schedule {
     /// Where planes are shared, how many planes further than the feature map of a channel its gradient map lies: those of a
     /// block of layers.
     pub gradient_shift: Option<usize>,
-    /// Where feature maps are halves, the buffer in which the sums of a block's channels lie until they are complete, laid out as
-    /// feature maps are; its channels are counted from the first of the block.
+    /// Where feature maps are halves, the buffer in which the sums of a block's channels lie until they are complete, those of feature maps
+    /// and later those of gradient maps, laid out as feature maps are; its channels are counted from the first of the block.
     pub sums: Option<Page>,
     /// What to compute, in order.
     pub steps: Vec<Step>,
@@ -67,10 +67,7 @@ impl Schedule {
     /// When the network or the shape is unusable, or one channel is larger than a page may be.
     pub fn forward(architecture: &Architecture, shape: Shape, options: &Options) -> Result<Self> {
         let mut schedule = Self::empty(architecture, shape, options)?;
-        let mut block = options.block.max(1);
-        if options.half_maps {
-            block = schedule.add_sums(block, options.max_page_bytes)?;
-        }
+        let block = schedule.block(options)?;
         schedule.add_forward(block);
         Ok(schedule)
     }
@@ -80,27 +77,28 @@ impl Schedule {
     /// # Errors
     /// As [`Schedule::forward`].
     pub fn training(architecture: &Architecture, shape: Shape, options: &Options) -> Result<Self> {
-        let options = &Options { half_maps: false, ..*options };
         let mut schedule = Self::empty(architecture, shape, options)?;
+        let block = schedule.block(options)?;
         let hidden = architecture.stem_channels()..architecture.channels();
         let (batch, most) = (shape.batch, options.max_page_bytes);
-        if options.share_planes {
+        if options.share_planes || options.half_maps {
             // Once the gradients of a block of layers are final, and those of the filters that lead to it are computed, nothing
             // reads its feature maps again: they were read by later layers, which are done. So the gradient maps of each
             // block go where the feature maps of the block after it were, and those of the last block into planes of
             // their own.
-            let shift = options.block.clamp(1, architecture.depth) * architecture.width;
+            let shift = block.min(architecture.depth) * architecture.width;
             let planes = 0..architecture.channels() + shift;
-            schedule.map_pages = pages("feature maps", planes, &schedule.map_layout, batch, most, 4)?;
+            let number = schedule.map_bytes();
+            schedule.map_pages = pages("feature maps", planes, &schedule.map_layout, batch, most, number)?;
             schedule.gradient_layout = schedule.map_layout;
             schedule.gradient_shift = Some(shift);
         } else {
             let form = &schedule.gradient_layout;
             schedule.gradient_pages = pages("gradient maps", hidden, form, batch, most, 4)?;
         }
-        schedule.add_forward(options.block.max(1));
+        schedule.add_forward(block);
         schedule.steps.push(Step::Loss);
-        schedule.add_backward(options.block.max(1));
+        schedule.add_backward(block);
         Ok(schedule)
     }
 
@@ -125,7 +123,7 @@ impl Schedule {
         u64::try_from(maps + 4 * others).unwrap_or(u64::MAX)
     }
 
-    /// Bytes of a number in feature maps: 4, or 2 where they are halves.
+    /// Bytes of a number in feature maps and gradient maps: 4, or 2 where they are halves.
     pub fn map_bytes(&self) -> u64 {
         if self.sums.is_some() { 2 } else { 4 }
     }
@@ -214,6 +212,12 @@ impl Schedule {
             sums: None,
             steps: Vec::new(),
         })
+    }
+
+    /// Layers in a block; where feature maps are halves, the buffer of sums for them is added.
+    fn block(&mut self, options: &Options) -> Result<usize> {
+        let block = options.block.max(1);
+        if options.half_maps { self.add_sums(block, options.max_page_bytes) } else { Ok(block) }
     }
 
     /// Adds the buffer of sums for blocks of `block` layers, or of as many as one buffer has room for; gives how many.

@@ -7,32 +7,34 @@ use crate::network::{Architecture, ParameterLayout};
 impl Step {
     /// Bytes for each pixel of the images that the step must read and write, each plane once, however often its kernels fetch it: the maps and
     /// gradients that it reads; the sums that it writes, and reads too unless they start here; the maps whose signs are the ReLU's
-    /// mask. Uploaded images and targets count; margins, filters and partial sums do not. A number in a feature map has `map` bytes, all
-    /// others have 4.
+    /// mask. Uploaded images and targets count; margins, filters and partial sums do not. A number in a feature map or a gradient map has `map`
+    /// bytes, all others have 4.
     fn bytes_of_pixel(&self, architecture: &Architecture, map: usize) -> usize {
         let outputs = architecture.outputs;
         let sums = |count: usize, first: bool| if first { 4 * count } else { 8 * count };
+        // Sums are written as they are until they are complete.
+        let stored = |count: usize, complete: usize| 4 * (count - complete) + map * complete;
         match self {
             Step::Load => (4 + map) * architecture.inputs,
             // Each plane of the image is read, smoothed along rows and columns, and its responses written.
             Step::Stem => architecture.inputs * (4 + map * architecture.stem.responses()),
             Step::Convolve { sources, outputs, first, finishes } => {
-                let unfinished = outputs.len() - finishes.len();
                 let read = if *first { 0 } else { 4 * outputs.len() };
-                map * (sources.len() + finishes.len()) + 4 * unfinished + read
+                map * sources.len() + stored(outputs.len(), finishes.len()) + read
             }
             Step::Mix { sources, first } => map * sources.len() + sums(outputs, *first),
             // The targets are one plane of classes, or at least one of values.
             Step::Loss => 4 * (2 * outputs + 1),
             Step::MixWeightGradient { sources, .. } => map * sources.len() + 4 * outputs,
             Step::MixInputGradient { channels, finishes } => {
-                4 * (outputs + channels.len()) + map * finishes.len()
+                4 * outputs + stored(channels.len(), finishes.len()) + map * finishes.len()
             }
             Step::InputGradient { gradients, channels, finishes } => {
-                4 * gradients.len() + sums(channels.len(), false) + map * finishes.len()
+                let sums = 4 * channels.len() + stored(channels.len(), finishes.len());
+                map * gradients.len() + sums + map * finishes.len()
             }
-            Step::FilterGradient { gradients, sources } => 4 * gradients.len() + map * sources.len(),
-            Step::BiasGradient { gradients } => 4 * gradients.len(),
+            Step::FilterGradient { gradients, sources } => map * (gradients.len() + sources.len()),
+            Step::BiasGradient { gradients } => map * gradients.len(),
         }
     }
 }
@@ -118,5 +120,14 @@ mod tests {
         let inside = (2 * (1 + 1) + 4) + (2 * (2 + 1) + 4 + 8) + (2 * (1 + 1) + 4);
         let wanted = [("load", 4 + 2), ("convolve", gather + inside), ("mix", 2 * 5 + 4 * 2)];
         assert_eq!(schedule.traffic(), wanted.map(|(name, bytes)| (name, pixel * bytes)));
+        let training = Schedule::training(&Architecture::new(1, 2, 4), shape, &options).unwrap();
+        let found = |name: &str| training.traffic().into_iter().find(|(found, _)| *found == name).unwrap().1;
+        // Two outputs; three sums, and a gradient map with its mask.
+        assert_eq!(found("mix_input_gradient"), pixel * (4 * 2 + 4 * 3 + 2 + 2));
+        // One gradient to one sum; two to two; one to one. In each step one is complete.
+        let inside = (2 + 4 + 2 + 2) + (2 * 2 + 4 * 2 + 4 + 2 + 2) + (2 + 4 + 2 + 2);
+        assert_eq!(found("input_gradient"), pixel * inside);
+        assert_eq!(found("filter_gradient"), pixel * 2 * (4 + 4));
+        assert_eq!(found("bias_gradient"), pixel * 2 * 4);
     }
 }

@@ -35,14 +35,27 @@ fn image_targets(targets: &Targets, index: usize, pixels: usize, outputs: usize)
 
 /// The forward pass and the loss.
 pub(super) fn expected_forward(case: &Case, parameters: &[f64]) -> Expected {
-    let Case { architecture, images, targets, .. } = case;
+    let Case { architecture, images, .. } = case;
     let extent = images.shape.extent;
-    let pixels = extent.pixels();
-    let mut all = Expected { images: Vec::new(), loss: 0.0, gradients: vec![0.0; parameters.len()] };
-    for (index, image) in images.pixels.chunks(pixels * architecture.inputs).enumerate() {
+    let forward = |image: &[f32]| {
         let image: Vec<f64> = image.iter().map(|&v| f64::from(v)).collect();
-        let forward = reference::forward(architecture, parameters, &image, extent);
-        let scale = f64::from(case.scale());
+        reference::forward(architecture, parameters, &image, extent)
+    };
+    let images = images.pixels.chunks(extent.pixels() * architecture.inputs).map(forward);
+    expected_of(case, images, f64::from(case.scale()))
+}
+
+/// The loss, multiplied by `scale`, where the images of the case have these feature maps and outputs.
+pub(super) fn expected_of(
+    case: &Case,
+    images: impl Iterator<Item = reference::Forward>,
+    scale: f64,
+) -> Expected {
+    let Case { architecture, targets, .. } = case;
+    let pixels = case.images.shape.extent.pixels();
+    let gradients = vec![0.0; case.parameters.len()];
+    let mut all = Expected { images: Vec::new(), loss: 0.0, gradients };
+    for (index, forward) in images.enumerate() {
         let targets = image_targets(targets, index, pixels, architecture.outputs);
         let (loss, output_gradient) = reference::loss(&forward.outputs, &targets, case.loss, scale);
         all.loss += loss;

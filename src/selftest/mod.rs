@@ -34,11 +34,11 @@ pub use checks::{
     Agreement, adam_agrees, changing_sizes_add_up, check_case, gradients_are_taken_and_put_back,
     larger_images_agree, larger_volumes_agree, memory_is_known, random_network_agrees, random_networks_agree,
     random_volumes_agree, sizes_take_turns, training_follows_float64, training_on_volumes_follows_float64,
-    wrong_batches_are_refused,
+    training_with_halves_follows_float64, wrong_batches_are_refused,
 };
 pub use classes::classes_agree;
 pub use compare::{Difference, Outcome};
-pub use halves::{check_forward, halves_agree, sums_of_halves_are_full};
+pub use halves::{check_halves, gradients_of_halves_are_full, halves_agree, sums_of_halves_are_full};
 pub use judging::judging_agrees;
 pub use losses::losses_agree;
 

@@ -3,6 +3,8 @@
 use msd_gpu::gpu::adapters;
 use msd_gpu::network::{Architecture, Model, ParameterLayout, initialise};
 
+use super::resume::same;
+use super::train::{bench, segment};
 use crate::support::{Bench, regression};
 
 /// A regression that looks at a pixel's surroundings.
@@ -50,6 +52,36 @@ fn halves_are_used_where_a_device_has_them_and_otherwise_it_is_said() {
     let timed = bench.succeeds("bench --device gpu --precision half --size 32 --depth 3 --repeats 1 --json");
     let lines: Vec<serde_json::Value> =
         timed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 1, "{timed}");
-    assert!(lines[0]["what"] == "forward" && lines[0]["precision"] == "half", "{timed}");
+    let whats: Vec<_> = lines.iter().map(|line| line["what"].as_str().unwrap()).collect();
+    assert_eq!(whats, ["forward", "train_step"], "{timed}");
+    assert!(lines.iter().all(|line| line["precision"] == "half"), "{timed}");
+}
+
+/// A run keeps its precision, and gives the same whether it was stopped or not; a device without halves trains with full numbers and says so.
+#[test]
+fn training_in_halves_goes_on_in_halves_alone() {
+    let bench = bench();
+    let settings = "--depth 4 --crop 16 --lr 0.01 --val-images val --val-targets val_labels --precision half";
+    let cpu = bench.run(&segment(&format!("{settings} --device cpu --max-epochs 1 --out cpu")));
+    let said = |stderr: &str| stderr.lines().filter(|line| line.contains("precision full")).count();
+    assert_eq!((cpu.code, said(&cpu.stderr)), (0, 1), "{}", cpu.stderr);
+    let config = |run: &str| std::fs::read_to_string(bench.path(&format!("{run}/config.toml"))).unwrap();
+    assert!(!config("cpu").contains("precision"), "{}", config("cpu"));
+    if !adapters().first().is_some_and(|(adapter, _)| adapter.has_halves()) {
+        return;
+    }
+
+    let gpu = format!("{settings} --device gpu --max-epochs");
+    for (run, epochs) in [("whole", 4), ("parts", 2)] {
+        bench.succeeds(&segment(&format!("{gpu} {epochs} --out {run}")));
+    }
+    for other in ["--device cpu", "--precision full"] {
+        let refused = bench.run(&format!("train --resume parts --max-epochs 4 {other}"));
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains("precision"), "{}", refused.stderr);
+    }
+    bench.succeeds("train --resume parts --max-epochs 4");
+    same(&bench, "whole", "parts");
+    assert!(config("parts").contains("precision = \"half\""), "{}", config("parts"));
+    assert_eq!(crate::train::model(&bench, "parts").provenance["precision"], "half");
 }

@@ -76,8 +76,7 @@ struct Case {
     peers: Option<Peers>,
 }
 
-/// Times a forward pass and a training step: the paper's network on one batch, Adam and loss included. With halves, which are for
-/// applying networks, the forward pass alone.
+/// Times a forward pass and a training step: the paper's network on one batch, Adam and loss included.
 pub fn run(arguments: BenchArguments) -> Result<()> {
     for (name, value) in [("--repeats", arguments.repeats), ("--batch", arguments.batch)] {
         if value == 0 {
@@ -102,9 +101,8 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
     };
     let device = device.with_precision(arguments.precision.get()?);
     let mut engine = device.open(&architecture, &initialise(&architecture, 1))?;
-    let trains = device.precision() == Precision::Full;
     // Asking for the memory first finds sizes that cannot be counted before any image is made.
-    engine.bytes(shape, trains)?;
+    engine.bytes(shape, true)?;
     let passes = Passes::new(architecture, shape)?;
     let peaks = device.peaks()?;
     let case = Case { arguments, passes, peaks, precision: device.precision(), peers };
@@ -116,7 +114,7 @@ pub fn run(arguments: BenchArguments) -> Result<()> {
         ));
     }
     case.measure(engine.as_mut(), false)?;
-    if trains { case.measure(engine.as_mut(), true) } else { Ok(()) }
+    case.measure(engine.as_mut(), true)
 }
 
 impl BenchArguments {
@@ -147,7 +145,7 @@ impl Case {
         if !a.json {
             let mebibytes = peak_bytes as f64 / (1 << 20) as f64;
             let line = format!("{what:<22}{:>9.2} ms {gflops:>8.1} GFLOP/s", seconds * 1e3);
-            let halves = if self.precision == Precision::Half { ", feature maps as halves" } else { "" };
+            let halves = if self.precision == Precision::Half { ", maps as halves" } else { "" };
             console::line(format!(
                 "{line} {:>4.0} % of peak {mebibytes:>8.1} MiB  {name}{halves}",
                 100.0 * share

@@ -86,17 +86,30 @@ fn measure(device: &Device) -> Result<Value> {
     doing("what it can do at best");
     let peaks = device.peaks()?;
     doing("the speed of training");
-    let mut step = step(device, CASES[0])?;
+    let mut step = step(device, CASES[0], Precision::Full)?;
     if step.seconds < SHORT {
-        step = self::step(device, CASES[1])?;
+        step = self::step(device, CASES[1], Precision::Full)?;
     }
-    Ok(json!({
+    // A device on which steps take long has said enough.
+    let half = match device.has_halves() && step.seconds < SECONDS {
+        true => {
+            doing("the speed of training with halves");
+            Some(self::step(device, step.case, Precision::Half)?)
+        }
+        false => None,
+    };
+    let mut found = json!({
         "limits": limits, "free_bytes": memory::free().map(|free| free.bytes),
         "shares_memory": device.info.shares_memory, "tiles": step.tiles,
         "peak_gflops": peaks.operations / 1e9, "peak_gbytes_per_second": peaks.copied_bytes / 1e9,
         "size": step.case.0, "depth": step.case.1, "step_seconds": step.seconds, "step_bytes": step.bytes,
         "fraction_of_peak": step.operations / step.seconds / peaks.operations,
-    }))
+    });
+    if let Some(half) = half {
+        found["half_step_seconds"] = half.seconds.into();
+        found["half_step_bytes"] = half.bytes.into();
+    }
+    Ok(found)
 }
 
 /// A training step as it was timed.
@@ -111,18 +124,13 @@ struct Step {
     bytes: u64,
 }
 
-fn step(device: &Device, case: (usize, usize)) -> Result<Step> {
+fn step(device: &Device, case: (usize, usize), precision: Precision) -> Result<Step> {
     let (size, depth) = case;
     let architecture = Architecture::new(1, 2, depth);
     let shape = Shape { batch: 1, extent: Extent::plane(size, size) };
     let tiles = device.clone().with_policy(TuningPolicy::Kept).tuned_for(&architecture, shape).tuning();
-    let variant = Variant {
-        block: None,
-        max_page_bytes: u64::MAX,
-        checked: false,
-        tiles: tiles.clone(),
-        precision: Precision::Full,
-    };
+    let variant =
+        Variant { block: None, max_page_bytes: u64::MAX, checked: false, tiles: tiles.clone(), precision };
     let mut engine = device.open_variant(&architecture, &initialise(&architecture, 1), &variant)?;
     let bytes = engine.bytes(shape, true)?;
     let passes = Passes::new(architecture, shape)?;

@@ -214,7 +214,7 @@ fn memory(devices: &[ShownDevice], report: bool) -> Vec<String> {
 
 fn speed(devices: &[ShownDevice]) -> Vec<String> {
     let mut lines: Vec<String> = section("Speed").into();
-    let names = ["", "at best", "copying", "a training step of", "takes", "of the best"];
+    let names = ["", "at best", "copying", "a training step of", "takes", "of the best", "with halves"];
     let mut rows = vec![names.map(str::to_owned).to_vec()];
     for device in devices {
         let index = format!("  {}", device.index);
@@ -228,6 +228,9 @@ fn speed(devices: &[ShownDevice]) -> Vec<String> {
                     format!("{size}x{size}, depth {}", said["depth"], size = said["size"]),
                     format!("{:.1} ms", 1e3 * number("step_seconds")),
                     format!("{:.0} %", 100.0 * number("fraction_of_peak")),
+                    said["half_step_seconds"]
+                        .as_f64()
+                        .map_or("-".into(), |half| format!("{:.1} ms", 1e3 * half)),
                 ]);
             }
             Some(Err(_)) => rows.push(vec![index, "not measured".into()]),

@@ -8,6 +8,7 @@ use super::params::LossCall;
 use super::passes::Fixed;
 use super::plan::{self, DispatchLimits, Pass, Plan};
 use super::recorder;
+use super::scaling;
 use super::shapes::{MAX_SPARE_BYTES, Shapes};
 use super::split::SplitFactors;
 use super::tiles::Tuning;
@@ -47,8 +48,7 @@ pub struct GpuOptions {
     pub checked_shaders: Option<bool>,
     /// Whether the adapter is used as if its driver had no known fault ([`crate::gpu::FAULTS`]), to see whether it has it.
     pub despite_faults: bool,
-    /// How feature maps are stored; halves are for applying networks alone, and for adapters that have them
-    /// ([`GpuAdapter::has_halves`]).
+    /// How feature maps and gradient maps are stored; halves are for adapters that have them ([`GpuAdapter::has_halves`]).
     pub precision: Precision,
 }
 
@@ -100,7 +100,8 @@ impl GpuEngine {
             );
             return Err(Error::setting("precision", Precision::Half.name(), wanted));
         }
-        let extras = Extras { matrices: tuning.matrices > 0, halves: half_maps };
+        // Kernels with matrices read numbers of four bytes.
+        let extras = Extras { matrices: tuning.matrices > 0 && !half_maps, halves: half_maps };
         let device = Device::open(adapter, options.checked_shaders, extras)?;
         let tuning = tuning.within(&device.limits);
         let limits = DispatchLimits::new(device.limits.max_compute_workgroups_per_dimension);
@@ -355,11 +356,6 @@ impl Engine for GpuEngine {
         _: &mut dyn FnMut() -> Flow,
     ) -> Result<()> {
         let doing = "computing gradients";
-        if self.options.half_maps {
-            let wanted =
-                "gradients are computed with `precision full` alone; halves are for applying a network";
-            return Err(Error::setting("precision", Precision::Half.name(), wanted));
-        }
         check_batch(&self.architecture, images, Some((targets, loss)))?;
         self.device.check(doing)?;
         let commands = self.start(images, Some(targets), Pass::Training(loss.kind()))?;
@@ -368,6 +364,8 @@ impl Engine for GpuEngine {
             false => SplitFactors::default(),
         };
         self.set_call(targets, loss, scale, split);
+        // The largest output gradient is looked for anew.
+        self.device.queue.write_buffer(&self.fixed.scaling, 0, &[0; scaling::BEYOND_AT as usize]);
         let submission = self.device.queue.submit(commands);
         self.submitted(submission, doing)
     }
@@ -387,6 +385,8 @@ impl Engine for GpuEngine {
         }
         encoder.copy_buffer_to_buffer(&self.fixed.loss, 0, &staging, 0, 4);
         encoder.clear_buffer(&self.fixed.loss, 0, None);
+        encoder.copy_buffer_to_buffer(&self.fixed.scaling, scaling::BEYOND_AT, &staging, 4, 4);
+        encoder.clear_buffer(&self.fixed.scaling, scaling::BEYOND_AT, None);
         let submission = self.device.queue.submit([encoder.finish()]);
         self.losses.sent(staging, submission.clone());
         self.submitted(submission, doing)
@@ -420,25 +420,13 @@ impl Engine for GpuEngine {
     }
 
     fn read_plane(&mut self, plane: Plane, image: usize) -> Result<Vec<f32>> {
-        let doing = "reading a plane";
-        self.device.check(doing)?;
-        let found = self.shapes.current().and_then(|current| Some((current, current.plane(plane, image)?)));
-        let Some((current, (buffer, range))) = found else {
-            return Err(Error::Mismatch(format!(
-                "there is no {plane:?} of image {image}; run a pass that computes it first"
-            )));
+        self.device.check("reading a plane")?;
+        let found = match self.shapes.current() {
+            Some(current) => current.read_plane(&self.device, &self.fixed, plane, image)?,
+            None => None,
         };
-        let padded: Vec<f32> = match current.is_of_halves(plane) {
-            false => readback::read(&self.device, Vec::new(), buffer, range, doing)?,
-            true => {
-                // Two of them are one number of four bytes; places of planes are even.
-                let pairs = range.start / 2..range.end.div_ceil(2);
-                let pairs: Vec<u32> = readback::read(&self.device, Vec::new(), buffer, pairs, doing)?;
-                let halves: &[u16] = bytemuck::cast_slice(&pairs);
-                halves.iter().map(|bits| half::f16::from_bits(*bits).to_f32()).collect()
-            }
-        };
-        Ok(current.strip(&padded))
+        let missing = || format!("there is no {plane:?} of image {image}; run a pass that computes it first");
+        found.ok_or_else(|| Error::Mismatch(missing()))
     }
 
     fn time_steps(&mut self, on: bool) -> bool {

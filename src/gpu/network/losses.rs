@@ -1,9 +1,13 @@
-//! Reads the losses of ended steps back to the host without waiting for the device, unless many steps are under way.
+//! Reads the losses of ended steps back to the host without waiting for the device, unless many steps are under way, and with them whether
+//! gradients were cut off.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use log::warn;
+
+use super::scaling::BEYOND_HALVES;
 use crate::Result;
 use crate::gpu::runtime::device::Device;
 use crate::gpu::runtime::memory::{self, Use};
@@ -18,10 +22,12 @@ pub(super) struct Losses {
     under_way: VecDeque<(wgpu::Buffer, Arc<AtomicU8>, wgpu::SubmissionIndex)>,
     idle: Vec<wgpu::Buffer>,
     read: VecDeque<f32>,
+    /// Whether it was said that gradients were cut off.
+    warned: bool,
 }
 
 impl Losses {
-    /// A buffer for the next loss to be copied into. Waits for the oldest step when too many are under way.
+    /// A buffer for the next loss to be copied into, and behind it whether gradients were cut off. Waits for the oldest step when too many are under way.
     pub fn next(&mut self, device: &Device) -> Result<wgpu::Buffer> {
         self.collect(device)?;
         while self.under_way.len() >= STEPS_UNDER_WAY {
@@ -67,8 +73,14 @@ impl Losses {
                 PENDING => break,
                 MAPPED => {
                     let Some((buffer, ..)) = self.under_way.pop_front() else { break };
-                    let loss = numbers(device, &buffer, "reading losses", |loss: &[f32]| loss[0])?;
+                    let (loss, beyond) = numbers(device, &buffer, "reading losses", |found: &[f32]| {
+                        (found[0], found[1].to_bits() != 0)
+                    })?;
                     self.read.push_back(loss);
+                    if beyond && !self.warned {
+                        warn!("{BEYOND_HALVES}; this is said once");
+                        self.warned = true;
+                    }
                     self.idle.push(buffer);
                 }
                 _ => {

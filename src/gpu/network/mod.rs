@@ -5,7 +5,7 @@
 //! - `plan` turns a schedule's steps into dispatches, as plain data;
 //! - `recorder` binds a plan to buffers and records it, `passes` holds the buffers of a shape and `shapes` those of a
 //!   few, `optimiser` changes the parameters, `losses` reads back the losses of ended steps;
-//! - `split` says by what numbers are multiplied before matrix units get them;
+//! - `split` says by what numbers are multiplied before matrix units get them, and `scaling` by what gradients that are stored as halves;
 //! - `engine` is the [`crate::engine::Engine`] that puts them together.
 
 mod engine;
@@ -15,6 +15,7 @@ mod params;
 mod passes;
 mod plan;
 mod recorder;
+mod scaling;
 pub(super) mod shaders;
 mod shapes;
 mod split;

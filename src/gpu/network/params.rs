@@ -83,6 +83,11 @@ params! {
 }
 
 params! {
+    /// Keep in sync with shaders/largest_gradient.wgsl.
+    LargestGradientParams { geometry: Geometry, chunks: u32, items: u32, column_tiles: u32 }
+}
+
+params! {
     /// Keep in sync with shaders/argmax.wgsl.
     ArgmaxParams { geometry: Geometry, class_start: u32 }
 }
@@ -93,7 +98,7 @@ params! {
         geometry: Geometry,
         channel_start: u32, channel_end: u32, finish_start: u32, finish_end: u32,
         page_start: u32, page_channels: u32, map_page_start: u32, map_page_channels: u32,
-        mix_start: u32, tiles: u32, beside: u32,
+        mix_start: u32, tiles: u32, beside: u32, sum_channels: u32,
     }
 }
 
@@ -104,7 +109,7 @@ params! {
         gradient_start: u32, gradient_end: u32, gradient_page_start: u32, gradient_page_channels: u32,
         channel_start: u32, channel_end: u32, channel_page_start: u32, channel_page_channels: u32,
         finish_start: u32, finish_end: u32, map_page_start: u32, map_page_channels: u32,
-        tiles: u32, reach: u32,
+        tiles: u32, reach: u32, sum_channels: u32,
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::params::LossCall;
 use super::plan::{ClassesLayout, JudgedLayout, Pass, Plan, Slot, hidden_channels, smoothed_length};
 use super::recorder::Recorder;
+use super::scaling;
 use crate::Result;
 use crate::engine::{Judged, JudgedResult, Loss, LossSum, Plane, TargetValues, Targets};
 use crate::geometry::Shape;
@@ -26,6 +27,8 @@ pub(super) struct Fixed {
     pub average: wgpu::Buffer,
     hidden: wgpu::Buffer,
     pub call: wgpu::Buffer,
+    /// By what gradients are multiplied, where they are halves.
+    pub scaling: wgpu::Buffer,
     pub loss: wgpu::Buffer,
 }
 
@@ -44,6 +47,7 @@ impl Fixed {
             average: buffer(device, "averaged parameters", bytes, Use::Storage)?,
             hidden,
             call: buffer(device, "the loss's scale", size_of::<LossCall>() as u64, Use::Uniform)?,
+            scaling: buffer(device, "the scale of gradients", scaling::BYTES, Use::Storage)?,
             loss: buffer(device, "the loss", 4, Use::Storage)?,
         })
     }
@@ -216,6 +220,7 @@ impl Current {
         let classes = || self.classes.as_ref().expect("buffers of classes were made");
         match slot {
             Slot::Call => &fixed.call,
+            Slot::Scaling => &fixed.scaling,
             Slot::Parameters => &fixed.parameters,
             Slot::ParameterGradients => &fixed.gradients,
             Slot::Hidden => &fixed.hidden,
@@ -345,7 +350,7 @@ impl Current {
 
     /// The buffer that holds a plane, and its rows there from row 0, column 0 on; nothing where the last pass did not compute
     /// it, or put something else in its place.
-    pub fn plane(&self, plane: Plane, image: usize) -> Option<(&wgpu::Buffer, Range<usize>)> {
+    fn plane(&self, plane: Plane, image: usize) -> Option<(&wgpu::Buffer, Range<usize>)> {
         let schedule = &self.schedule;
         let went_back = matches!(self.last, Some(Pass::Training(_)));
         let training = self.training.as_ref().filter(|_| went_back);
@@ -380,13 +385,43 @@ impl Current {
         })
     }
 
+    /// A plane `[z][y][x]`; nothing where the last pass did not compute it, or put something else in its place.
+    pub fn read_plane(
+        &self,
+        device: &Device,
+        fixed: &Fixed,
+        plane: Plane,
+        image: usize,
+    ) -> Result<Option<Vec<f32>>> {
+        let doing = "reading a plane";
+        let Some((buffer, range)) = self.plane(plane, image) else { return Ok(None) };
+        if !self.is_of_halves(plane) {
+            let padded: Vec<f32> = readback::read(device, Vec::new(), buffer, range, doing)?;
+            return Ok(Some(self.strip(&padded)));
+        }
+        // Two of them are one number of four bytes; places of planes are even.
+        let pairs = range.start / 2..range.end.div_ceil(2);
+        let pairs: Vec<u32> = readback::read(device, Vec::new(), buffer, pairs, doing)?;
+        let factor = match plane {
+            Plane::Gradient(_) => {
+                let largest: Vec<u32> = readback::read(device, Vec::new(), &fixed.scaling, 0..1, doing)?;
+                scaling::inverse(largest[0])
+            }
+            _ => 1.0,
+        };
+        let halves: &[u16] = bytemuck::cast_slice(&pairs);
+        let padded: Vec<f32> =
+            halves.iter().map(|bits| factor * half::f16::from_bits(*bits).to_f32()).collect();
+        Ok(Some(self.strip(&padded)))
+    }
+
     /// Whether `plane` is stored in halves.
-    pub fn is_of_halves(&self, plane: Plane) -> bool {
-        matches!(plane, Plane::Map(_)) && self.sums.is_some()
+    fn is_of_halves(&self, plane: Plane) -> bool {
+        matches!(plane, Plane::Map(_) | Plane::Gradient(_)) && self.sums.is_some()
     }
 
     /// A plane `[z][y][x]` from its rows on the device.
-    pub fn strip(&self, padded: &[f32]) -> Vec<f32> {
+    fn strip(&self, padded: &[f32]) -> Vec<f32> {
         let columns = self.shape().extent.x;
         let rows = padded.chunks(self.schedule.map_layout.pitch);
         rows.flat_map(|row| &row[..columns]).copied().collect()

@@ -238,9 +238,11 @@ mod tests {
 
     use super::super::plan::{DispatchLimits, Pass, plan};
     use super::super::shaders::{
-        CONVOLVE_HALF_WITHIN, CONVOLVE_VOLUME_WITHIN, CONVOLVE_WITHIN, FILTER_GRADIENT,
-        FILTER_GRADIENT_MATRIX, FILTER_GRADIENT_PRODUCT, FILTER_GRADIENT_VOLUME, INPUT_GRADIENT_ALL_WITHIN,
-        INPUT_GRADIENT_VOLUME_ALL_WITHIN,
+        CONVOLVE_HALF_WITHIN, CONVOLVE_VOLUME_HALF_WITHIN, CONVOLVE_VOLUME_WITHIN, CONVOLVE_WITHIN,
+        FILTER_GRADIENT, FILTER_GRADIENT_HALF, FILTER_GRADIENT_MATRIX, FILTER_GRADIENT_PRODUCT,
+        FILTER_GRADIENT_PRODUCT_HALF, FILTER_GRADIENT_VOLUME, FILTER_GRADIENT_VOLUME_HALF,
+        INPUT_GRADIENT_ALL_WITHIN, INPUT_GRADIENT_HALF_ALL_WITHIN, INPUT_GRADIENT_VOLUME_ALL_WITHIN,
+        INPUT_GRADIENT_VOLUME_HALF_ALL_WITHIN,
     };
     use super::*;
     use crate::engine::LossKind;
@@ -311,7 +313,7 @@ mod tests {
             let halves = Options { half_maps: true, ..options };
             let schedules = [
                 (Schedule::training(&architecture, shape, &options).unwrap(), training),
-                (Schedule::forward(&architecture, shape, &halves).unwrap(), Pass::Forward),
+                (Schedule::training(&architecture, shape, &halves).unwrap(), training),
             ];
             for (schedule, pass) in schedules {
                 let plan = plan(schedule, pass, &tuning, limits);
@@ -319,12 +321,15 @@ mod tests {
             }
         }
         // Those for several pages differ in what they bind alone.
-        let tiled: [&'static Shader; 5] = [
+        let tiled: [&'static Shader; 8] = [
             &CONVOLVE_WITHIN,
             &CONVOLVE_HALF_WITHIN,
             &INPUT_GRADIENT_ALL_WITHIN,
+            &INPUT_GRADIENT_HALF_ALL_WITHIN,
             &FILTER_GRADIENT,
+            &FILTER_GRADIENT_HALF,
             &FILTER_GRADIENT_PRODUCT,
+            &FILTER_GRADIENT_PRODUCT_HALF,
         ];
         for shader in tiled {
             for variant in 0..shader.variants.len() {
@@ -349,13 +354,22 @@ mod tests {
         for tuning in Tuning::covering() {
             let block = tuning.block as usize;
             let options = options_of_block(block);
-            let schedule = Schedule::training(&architecture, shape, &options).unwrap();
-            let limits = DispatchLimits::new(65_535);
-            let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
-            run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
+            for half_maps in [false, true] {
+                let options = Options { half_maps, ..options };
+                let schedule = Schedule::training(&architecture, shape, &options).unwrap();
+                let limits = DispatchLimits::new(65_535);
+                let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
+                run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
+            }
         }
-        let tiled: [&'static Shader; 3] =
-            [&CONVOLVE_VOLUME_WITHIN, &INPUT_GRADIENT_VOLUME_ALL_WITHIN, &FILTER_GRADIENT_VOLUME];
+        let tiled: [&'static Shader; 6] = [
+            &CONVOLVE_VOLUME_WITHIN,
+            &CONVOLVE_VOLUME_HALF_WITHIN,
+            &INPUT_GRADIENT_VOLUME_ALL_WITHIN,
+            &INPUT_GRADIENT_VOLUME_HALF_ALL_WITHIN,
+            &FILTER_GRADIENT_VOLUME,
+            &FILTER_GRADIENT_VOLUME_HALF,
+        ];
         for shader in tiled {
             for variant in 0..shader.variants.len() {
                 let label = Kernel { shader, variant }.label();

@@ -210,10 +210,28 @@ fn halves_take_half_and_the_sums_of_a_block() {
     assert!(small.sums.iter().all(|page| page.length <= planes));
     assert_eq!(small.steps, of(3, 4 * planes as u64, true).unwrap().steps);
     assert!(of(1, 4 * half.map_layout.plane as u64, true).is_err());
-    assert!(
-        Schedule::training(&architecture, shape, &Options { half_maps: true, ..options(3, u64::MAX) })
-            .unwrap()
-            .sums
-            .is_none()
-    );
+}
+
+/// Gradient maps lie in the planes of feature maps, in blocks as large as those whose sums there is room for.
+#[test]
+fn training_with_halves_takes_half_and_the_sums_of_a_block() {
+    let architecture = Architecture { width: 2, ..Architecture::new(1, 2, 12) };
+    let shape = Shape { batch: 2, extent: Extent::plane(30, 40) };
+    let of = |block, most, half_maps| {
+        let options = Options { half_maps, share_planes: true, ..options(block, most) };
+        Schedule::training(&architecture, shape, &options).unwrap()
+    };
+    let (full, half) = (of(10, u64::MAX, false), of(10, u64::MAX, true));
+    assert_eq!((&full.steps, &full.map_pages), (&half.steps, &half.map_pages));
+    let sums = half.sums.clone().unwrap();
+    let maps: usize = full.map_pages.iter().map(|page| page.length).sum();
+    assert_eq!(half.bytes() + 2 * maps as u64, full.bytes() + 4 * sums.length as u64);
+    let apart = Options { half_maps: true, share_planes: false, ..options(10, u64::MAX) };
+    assert_eq!(Schedule::training(&architecture, shape, &apart).unwrap(), half);
+    // Room for the sums of three layers and a bit: gradient maps lie as far from feature maps as a block of three has channels.
+    let most = 4 * (7 * shape.batch * half.map_layout.plane + 2 * half.map_layout.guard) as u64;
+    let small = of(10, most, true);
+    assert_eq!((small.sums.clone().unwrap().channels, small.gradient_shift), (0..6, Some(6)));
+    assert_eq!(small.steps, of(3, most, true).steps);
+    assert_eq!(half.clone().into_forward().sums, half.sums);
 }

@@ -15,7 +15,7 @@ pub use mixing_start::MixingStart;
 pub use monitor::Monitor;
 pub use optimisation::{Optimisation, Optimizer, RateSchedule};
 
-use crate::engine::Loss;
+use crate::engine::{Loss, Precision};
 use crate::geometry::{Boundary, Footprint};
 use crate::images::Discovery;
 use crate::network::{Architecture, DilationMode, Measure, SplitScheme, Stem, TaskKind, parse_dilations};
@@ -241,6 +241,11 @@ declare_settings! {
         ///
         /// Several share out the images of each step (see batch); the model is the same.
         device: String = "auto".into() => Setting::under(Device, "D").free_on_resume();
+        /// How a GPU stores feature maps and gradient maps: full, or half for about two thirds of the memory.
+        ///
+        /// Sums, losses, gradients of parameters and the optimiser are full in any case. A run that begins on a device that cannot store
+        /// halves is one with full.
+        precision: Precision = Precision::Full => Setting::under(Device, "PRECISION").omitted_at_default();
         /// Write event files into the run's folder, for: tensorboard --logdir RUN.
         tensorboard: bool = false => Setting::under(Run, "").free_on_resume();
         /// What the best model is best in, on the validation images.

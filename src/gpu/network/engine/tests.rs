@@ -4,6 +4,12 @@ use crate::geometry::Extent;
 use crate::gpu::adapter_for_tests;
 use crate::gpu::runtime::memory::Use;
 
+/// Those that an adapter has.
+fn precisions(adapter: &GpuAdapter) -> impl Iterator<Item = Precision> + use<> {
+    let has_halves = adapter.has_halves();
+    [Precision::Full, Precision::Half].into_iter().filter(move |p| has_halves || *p == Precision::Full)
+}
+
 /// A dispatch that is too much for a device is cut into several, which must not show.
 #[test]
 fn cut_dispatches_give_the_same_bits() {
@@ -20,8 +26,8 @@ fn cut_dispatches_give_the_same_bits() {
         let classes = (0..shape.extent.pixels() as u32).map(|i| i % 5 % 3).collect();
         (Images { shape, pixels }, Targets::classes(classes))
     };
-    let bits = |workgroups: u32, multiply_adds: u64| {
-        let options = GpuOptions { block: Some(2), ..Default::default() };
+    let bits = |precision: Precision, workgroups: u32, multiply_adds: u64| {
+        let options = GpuOptions { block: Some(2), precision, ..Default::default() };
         let mut engine = GpuEngine::open(&adapter, &architecture, &parameters, options).unwrap();
         engine.dispatch_limits = DispatchLimits { workgroups, multiply_adds, ..engine.dispatch_limits };
         engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
@@ -33,9 +39,11 @@ fn cut_dispatches_give_the_same_bits() {
         let judged = classes.into_iter().chain([(loss >> 32) as u32, loss as u32]).chain(in_bytes);
         numbers.concat().into_iter().map(f32::to_bits).chain(judged).collect::<Vec<_>>()
     };
-    let wanted = bits(65_535, u64::MAX);
-    assert!(wanted == bits(4, u64::MAX), "few workgroups along an axis");
-    assert!(wanted == bits(65_535, 200_000), "few multiply-adds a dispatch");
+    for precision in precisions(&adapter) {
+        let wanted = bits(precision, 65_535, u64::MAX);
+        assert!(wanted == bits(precision, 4, u64::MAX), "few workgroups along an axis, {precision}");
+        assert!(wanted == bits(precision, 65_535, 200_000), "few multiply-adds a dispatch, {precision}");
+    }
 }
 
 /// The memory that judging takes is known beforehand, with and without planes for training. After judging with Dice the outputs
@@ -44,7 +52,7 @@ fn cut_dispatches_give_the_same_bits() {
 fn judging_takes_what_was_said() {
     let architecture = Architecture::new(1, 3, 2);
     let parameters = crate::network::initialise(&architecture, 1);
-    let options = GpuOptions::default();
+    let adapter = adapter_for_tests();
     let shapes =
         [(40, 50), (33, 70)].map(|(rows, columns)| Shape { batch: 1, extent: Extent::plane(rows, columns) });
     let [trained, other] = shapes;
@@ -53,8 +61,11 @@ fn judging_takes_what_was_said() {
         let images = Images { shape, pixels: (0..pixels).map(|i| (i as f32 * 0.37).sin()).collect() };
         (images, Targets::classes((0..pixels as u32).map(|i| i % 3).collect()))
     };
-    for (trains, applying) in [(false, other), (true, trained), (true, other)] {
-        let mut engine = GpuEngine::open(&adapter_for_tests(), &architecture, &parameters, options).unwrap();
+    let cases = [(false, other), (true, trained), (true, other)];
+    let all = precisions(&adapter).flat_map(|precision| cases.map(|case| (precision, case)));
+    for (precision, (trains, applying)) in all {
+        let options = GpuOptions { precision, ..Default::default() };
+        let mut engine = GpuEngine::open(&adapter, &architecture, &parameters, options).unwrap();
         if trains {
             let (images, targets) = case(trained);
             engine.accumulate(&images, &targets, Loss::CrossEntropy, 1e-3).unwrap();

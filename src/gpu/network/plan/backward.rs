@@ -4,17 +4,21 @@ use std::ops::Range;
 
 use super::super::params::*;
 use super::super::shaders;
-use super::{FEWEST_STAGED, Planner, Slot, count, single_numbers, span, tile};
+use super::{FEWEST_STAGED, Planner, Slot, count, span, tile};
 use crate::geometry::Boundary;
 use crate::gpu::runtime::kernel::{Kernel, Shader};
 use crate::gpu::runtime::matrices::MatrixUnits;
 
 /// input_gradient as [`Planner::input_gradient_bindings`] takes it.
-static INPUT_GRADIENTS: [&Shader; 4] = [
+static INPUT_GRADIENTS: [&Shader; 8] = [
     &shaders::INPUT_GRADIENT,
     &shaders::INPUT_GRADIENT_WITHIN,
     &shaders::INPUT_GRADIENT_MAPS_WITHIN,
     &shaders::INPUT_GRADIENT_ALL_WITHIN,
+    &shaders::INPUT_GRADIENT_HALF,
+    &shaders::INPUT_GRADIENT_HALF_WITHIN,
+    &shaders::INPUT_GRADIENT_HALF_MAPS_WITHIN,
+    &shaders::INPUT_GRADIENT_HALF_ALL_WITHIN,
 ];
 
 /// Rows of a lattice that one work item of filter_gradient walks down.
@@ -111,11 +115,17 @@ impl Planner<'_> {
                 Some(_) => self.geometry.pitch - self.geometry.columns,
                 None => 0,
             },
+            sum_channels: self.sum_channels(),
         };
         let maps = Slot::MapPage(map_page);
-        let (within, apart) = (&shaders::MIX_INPUT_GRADIENT_MAPS_WITHIN, &shaders::MIX_INPUT_GRADIENT);
-        let shader: &'static Shader = if page == maps { within } else { apart };
+        let shader = match (self.has_halves(), page == maps) {
+            (false, false) => &shaders::MIX_INPUT_GRADIENT,
+            (false, true) => &shaders::MIX_INPUT_GRADIENT_MAPS_WITHIN,
+            (true, false) => &shaders::MIX_INPUT_GRADIENT_HALF,
+            (true, true) => &shaders::MIX_INPUT_GRADIENT_HALF_MAPS_WITHIN,
+        };
         let mut slots = vec![Slot::Parameters, Slot::OutputGradients, page];
+        slots.extend(self.slots_of_sums());
         slots.extend((page != maps).then_some(maps));
         let workgroups = [self.columns(), self.geometry.rows, self.geometry.batch * tiles];
         let work = self.per_pixel(self.geometry.outputs, count(channels));
@@ -156,7 +166,7 @@ impl Planner<'_> {
     }
 
     /// The parameters, the buffers and, of `shaders`, the one of an input gradient: with gradients and maps in pages of
-    /// their own, gradients in the page that is added to, maps in it, and both. `finished` are the channels that are
+    /// their own, gradients in the page that is added to, maps in it, and both; the second four are for halves. `finished` are the channels that are
     /// complete after the step, and the page of their maps.
     pub(super) fn input_gradient_bindings(
         &self,
@@ -164,7 +174,7 @@ impl Planner<'_> {
         channels: &Range<usize>,
         finished: (&Range<usize>, usize),
         tiles: u32,
-        shaders: &[&'static Shader; 4],
+        shaders: &[&'static Shader; 8],
     ) -> (InputGradientParams, Vec<Slot>, &'static Shader) {
         let (finishes, map_page) = finished;
         let (from, gradient_page_start, gradient_page_channels) = self.gradient_page(gradients.start);
@@ -186,18 +196,28 @@ impl Planner<'_> {
             map_page_channels,
             tiles,
             reach: 0,
+            sum_channels: self.sum_channels(),
         };
         let maps = Slot::MapPage(map_page);
         let mut slots = vec![Slot::Parameters, Slot::Hidden, into];
+        slots.extend(self.slots_of_sums());
         slots.extend([from, maps].into_iter().filter(|&page| page != into));
-        let shader = shaders[usize::from(from == into) + 2 * usize::from(maps == into)];
-        (params, slots, shader)
+        let kinds = [(from == into, 1), (maps == into, 2), (self.has_halves(), 4)];
+        let kind: usize = kinds.iter().filter(|(is, _)| *is).map(|(_, place)| place).sum();
+        (params, slots, shaders[kind])
+    }
+
+    /// What kernels bind besides gradient maps that are halves: sums that are not complete, and by what gradients are multiplied.
+    fn slots_of_sums(&self) -> impl Iterator<Item = Slot> + use<> {
+        self.has_halves().then_some([Slot::Sums, Slot::Scaling]).into_iter().flatten()
     }
 
     pub(super) fn filter_gradient(&mut self, gradients: &Range<usize>, sources: &Range<usize>) {
         let fewest = if self.tuning.matrices == 2 { FEWEST_FOR_MATRICES } else { 0 };
         let enough = self.per_pixel(9 * count(sources), count(gradients)) >= fewest;
-        let units = self.limits.matrices.filter(|_| self.tuning.matrices > 0 && enough);
+        // Their kernel splits numbers of four bytes into two halves.
+        let wanted = self.tuning.matrices > 0 && enough && !self.has_halves();
+        let units = self.limits.matrices.filter(|_| wanted);
         if let Some(units) = units.filter(|units| matrices_fit(*units, count(gradients), count(sources))) {
             return self.filter_matrix(units, gradients, sources);
         }
@@ -235,7 +255,9 @@ impl Planner<'_> {
         let slots = [Slot::Hidden, from, Slot::MapPage(map), Slot::Partials];
         let work = self.per_pixel(9 * count(sources), count(gradients));
         let (values, workgroups) = ([("CHANNELS", size)], [pairs, chunks, 1]);
-        self.push(&shaders::FILTER_GRADIENT, &values, &params, &slots, workgroups, work);
+        let shader =
+            if self.has_halves() { &shaders::FILTER_GRADIENT_HALF } else { &shaders::FILTER_GRADIENT };
+        self.push(shader, &values, &params, &slots, workgroups, work);
         self.sum_filters(gradients, sources, size, chunks)
     }
 
@@ -261,8 +283,12 @@ impl Planner<'_> {
             inputs: self.geometry.inputs,
             ..Default::default()
         };
-        let slots = [Slot::Partials, Slot::ParameterGradients, Slot::Hidden];
-        self.sum_partials(&shaders::SUM_FILTER_PARTIALS, &[("TAPS", taps)], &sum, &slots)
+        let slots = [Slot::Partials, Slot::ParameterGradients, Slot::Hidden, Slot::Scaling];
+        let (shader, slots) = match self.has_halves() {
+            true => (&shaders::SUM_SCALED_FILTER_PARTIALS, &slots[..]),
+            false => (&shaders::SUM_FILTER_PARTIALS, &slots[..3]),
+        };
+        self.sum_partials(shader, &[("TAPS", taps)], &sum, slots)
     }
 
     fn largest_dilation(&self, gradients: &Range<usize>) -> u32 {
@@ -318,14 +344,11 @@ impl Planner<'_> {
         };
         let slots = [Slot::Hidden, from, Slot::MapPage(map), Slot::Partials];
         let work = self.per_pixel(9 * count(sources), count(gradients));
-        self.push(
-            &shaders::FILTER_GRADIENT_PRODUCT,
-            &[("QUADS", quads)],
-            &params,
-            &slots,
-            [across, chunks, 1],
-            work,
-        );
+        let shader = match self.has_halves() {
+            true => &shaders::FILTER_GRADIENT_PRODUCT_HALF,
+            false => &shaders::FILTER_GRADIENT_PRODUCT,
+        };
+        self.push(shader, &[("QUADS", quads)], &params, &slots, [across, chunks, 1], work);
         self.sum_filters(gradients, sources, FOUR, chunks)
     }
 
@@ -385,91 +408,6 @@ impl Planner<'_> {
         };
         let slots = [Slot::Partials, Slot::ParameterGradients, Slot::Hidden];
         self.sum_partials(&shaders::SUM_MATRIX_PARTIALS, &[], &sum, &slots)
-    }
-
-    pub(super) fn mix_weight_gradient(&mut self, sources: &Range<usize>, biases: bool) {
-        let (outputs, channels) = (tile(self.geometry.outputs, 4), 4);
-        let tiles = count(sources).div_ceil(channels);
-        let groups = tiles * self.geometry.outputs.div_ceil(outputs);
-        let items = self.lines();
-        let chunks = self.chunks(groups, items);
-        let page = self.schedule.map_page(sources.start);
-        let (page_start, page_channels) = span(&self.schedule.map_pages[page]);
-        let params = MixWeightGradientParams {
-            geometry: self.geometry,
-            source_start: sources.start as u32,
-            source_end: sources.end as u32,
-            page_start,
-            page_channels,
-            tiles,
-            chunks,
-            items,
-            column_tiles: self.columns(),
-        };
-        let slots = [Slot::OutputGradients, Slot::MapPage(page), Slot::Partials];
-        let values = [("OUTPUTS", outputs)];
-        let work = self.per_pixel(count(sources), self.geometry.outputs);
-        self.push(&shaders::MIX_WEIGHT_GRADIENT, &values, &params, &slots, [groups, chunks, 1], work);
-        let sum = SumPartialsParams {
-            count: groups * outputs * channels,
-            elements: outputs * channels,
-            chunks,
-            target_start: self.mix_start(),
-            tiles,
-            across: channels,
-            source_start: sources.start as u32,
-            source_end: sources.end as u32,
-            row_end: self.geometry.outputs,
-            down: outputs,
-            row_length: self.geometry.channels,
-            ..Default::default()
-        };
-        self.sum_partials(&shaders::SUM_PARTIALS, &[], &sum, &[Slot::Partials, Slot::ParameterGradients]);
-        if biases {
-            let page = self.schedule.output_page();
-            let geometry = Geometry {
-                gradient_plane: self.geometry.output_plane,
-                gradient_origin: self.geometry.output_origin,
-                ..self.geometry
-            };
-            let (start, channels) = span(&page);
-            let target = self.layout.output_biases().start;
-            self.sum_planes((Slot::OutputGradients, start, channels), geometry, &page.channels, target);
-        }
-    }
-
-    pub(super) fn bias_gradient(&mut self, gradients: &Range<usize>) {
-        let page = self.gradient_page(gradients.start);
-        let target =
-            self.layout.biases().start + gradients.start - self.schedule.architecture.stem_channels();
-        self.sum_planes(page, self.geometry, gradients, target)
-    }
-
-    /// Adds up the pixels of each of `channels` of a page, a slot with its first channel and their number, into consecutive
-    /// gradients of parameters from `target` on.
-    fn sum_planes(
-        &mut self,
-        (slot, page_start, page_channels): (Slot, u32, u32),
-        geometry: Geometry,
-        channels: &Range<usize>,
-        target: usize,
-    ) {
-        let items = self.lines();
-        let chunks = self.chunks(count(channels), items).min(256);
-        let params = BiasGradientParams {
-            geometry,
-            channel_start: channels.start as u32,
-            page_start,
-            page_channels,
-            chunks,
-            items,
-            column_tiles: self.columns(),
-        };
-        let workgroups = [count(channels), chunks, 1];
-        let work = self.per_pixel(1, count(channels));
-        self.push(&shaders::BIAS_GRADIENT, &[], &params, &[slot, Slot::Partials], workgroups, work);
-        let sum = SumPartialsParams { chunks, ..single_numbers(count(channels), target as u32) };
-        self.sum_partials(&shaders::SUM_PARTIALS, &[], &sum, &[Slot::Partials, Slot::ParameterGradients])
     }
 }
 

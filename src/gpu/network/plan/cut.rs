@@ -63,6 +63,7 @@ placed!(
     ConvolveVolumeParams,
     MixParams,
     LossParams,
+    LargestGradientParams,
     ArgmaxParams,
     MixInputGradientParams,
     InputGradientParams,

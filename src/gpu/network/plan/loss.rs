@@ -49,6 +49,19 @@ impl Planner<'_> {
         }
         self.push(last, &[value], &params, &SLOTS, [chunks, 1, 1], work);
         let sum = SumPartialsParams { chunks, ..single_numbers(1, 0) };
-        self.sum_partials(&shaders::SUM_PARTIALS, &[], &sum, &[Slot::Partials, Slot::Loss])
+        self.sum_partials(&shaders::SUM_PARTIALS, &[], &sum, &[Slot::Partials, Slot::Loss]);
+        if self.has_halves() {
+            self.largest_gradient();
+        }
+    }
+
+    /// Finds the largest output gradient, by which all others are brought into the range of halves.
+    fn largest_gradient(&mut self) {
+        let items = self.lines() * self.geometry.outputs;
+        let chunks = self.chunks(1, items).min(MAX_CHUNKS);
+        let params =
+            LargestGradientParams { geometry: self.geometry, chunks, items, column_tiles: self.columns() };
+        let slots = [Slot::OutputGradients, Slot::Scaling];
+        self.push(&shaders::LARGEST_GRADIENT, &[], &params, &slots, [chunks, 1, 1], 0)
     }
 }

@@ -9,6 +9,7 @@ mod cut;
 mod forward;
 mod judge;
 mod loss;
+mod pixel_sums;
 mod volume;
 
 use std::ops::Range;
@@ -48,6 +49,8 @@ pub(super) enum Slot {
     MapPage(usize),
     /// The sums that are not complete, where feature maps are halves.
     Sums,
+    /// By what gradients are multiplied, where they are halves.
+    Scaling,
     GradientPage(usize),
     Outputs,
     OutputGradients,
@@ -368,7 +371,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether feature maps are halves.
+    /// Whether feature maps and gradient maps are halves.
     fn has_halves(&self) -> bool {
         self.schedule.sums.is_some()
     }

@@ -40,8 +40,10 @@ fn plans() -> Vec<Plan> {
             let halves = Options { half_maps: true, ..options };
             let forward = Schedule::forward(&architecture, volumes, &halves).unwrap();
             plans.push(plan(forward, Pass::Forward, &tunings[1], limits));
-            let schedule = Schedule::training(&architecture, volumes, &options).unwrap();
-            plans.push(plan(schedule, Pass::Training(LossKind::Dice), &tunings[1], limits));
+            for options in [options, halves] {
+                let schedule = Schedule::training(&architecture, volumes, &options).unwrap();
+                plans.push(plan(schedule, Pass::Training(LossKind::Dice), &tunings[1], limits));
+            }
         }
     }
     for (width, channels_in_page) in [(1, 100), (1, 2), (1, 4), (2, 3), (2, 5), (3, 7), (3, 11)] {
@@ -61,6 +63,9 @@ fn plans() -> Vec<Plan> {
                         plans.push(plan(forward, Pass::Forward, &tuning, limits));
                     }
                 }
+                let halves = Options { half_maps: true, ..options };
+                let schedule = Schedule::training(&architecture, shape, &halves).unwrap();
+                plans.push(plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits));
                 let schedule = Schedule::training(&architecture, shape, &options).unwrap();
                 for loss in LOSSES.into_iter().skip(index % 2).step_by(2) {
                     plans.push(plan(schedule.clone(), Pass::Training(loss), &tuning, limits));

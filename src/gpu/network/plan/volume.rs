@@ -13,11 +13,15 @@ const TAPS: u32 = 27;
 /// Channels a thread in input_gradient_volume, as the registry has them.
 const CHANNEL_TILES: [u32; 4] = [1, 2, 4, 5];
 /// input_gradient_volume as [`Planner::input_gradient_bindings`] takes it.
-static INPUT_GRADIENT_VOLUMES: [&Shader; 4] = [
+static INPUT_GRADIENT_VOLUMES: [&Shader; 8] = [
     &shaders::INPUT_GRADIENT_VOLUME,
     &shaders::INPUT_GRADIENT_VOLUME_WITHIN,
     &shaders::INPUT_GRADIENT_VOLUME_MAPS_WITHIN,
     &shaders::INPUT_GRADIENT_VOLUME_ALL_WITHIN,
+    &shaders::INPUT_GRADIENT_VOLUME_HALF,
+    &shaders::INPUT_GRADIENT_VOLUME_HALF_WITHIN,
+    &shaders::INPUT_GRADIENT_VOLUME_HALF_MAPS_WITHIN,
+    &shaders::INPUT_GRADIENT_VOLUME_HALF_ALL_WITHIN,
 ];
 /// Most voxels a thread in convolve_volume.
 const MOST_ROWS: u32 = 4;
@@ -122,7 +126,11 @@ impl Planner<'_> {
         };
         let slots = [Slot::Hidden, from, Slot::MapPage(map), Slot::Partials];
         let work = self.per_pixel(TAPS * count(sources), count(gradients));
-        self.push(&shaders::FILTER_GRADIENT_VOLUME, &[], &params, &slots, [pairs, chunks, 1], work);
+        let shader = match self.has_halves() {
+            true => &shaders::FILTER_GRADIENT_VOLUME_HALF,
+            false => &shaders::FILTER_GRADIENT_VOLUME,
+        };
+        self.push(shader, &[], &params, &slots, [pairs, chunks, 1], work);
         self.sum_filters(gradients, sources, 1, chunks)
     }
 }

@@ -10,6 +10,8 @@ pub fn shared(name: &str) -> Option<&'static str> {
     match name {
         "maps" => Some(source!("shared/maps")),
         "sums" => Some(source!("shared/sums")),
+        "gradient_sums" => Some(source!("shared/gradient_sums")),
+        "scaling" => Some(source!("shared/scaling")),
         "geometry" => Some(source!("shared/geometry")),
         "hidden" => Some(source!("shared/hidden")),
         "mirror" => Some(source!("shared/mirror")),
@@ -344,8 +346,12 @@ shader!(
     &[GradientSquaresParams::LAYOUT],
     &[&[("SUMS", 1)]]
 );
+mod halves;
+
+pub use self::halves::*;
+
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 49] = [
+pub static SHADERS: [&Shader; 67] = [
     &LOAD,
     &LOAD_HALF,
     &STEM_ROWS,
@@ -395,4 +401,22 @@ pub static SHADERS: [&Shader; 49] = [
     &ADAM,
     &CLIPPED_ADAM,
     &GRADIENT_SQUARES,
+    &LARGEST_GRADIENT,
+    &MIX_INPUT_GRADIENT_HALF,
+    &MIX_INPUT_GRADIENT_HALF_MAPS_WITHIN,
+    &INPUT_GRADIENT_HALF,
+    &INPUT_GRADIENT_HALF_WITHIN,
+    &INPUT_GRADIENT_HALF_MAPS_WITHIN,
+    &INPUT_GRADIENT_HALF_ALL_WITHIN,
+    &INPUT_GRADIENT_VOLUME_HALF,
+    &INPUT_GRADIENT_VOLUME_HALF_WITHIN,
+    &INPUT_GRADIENT_VOLUME_HALF_MAPS_WITHIN,
+    &INPUT_GRADIENT_VOLUME_HALF_ALL_WITHIN,
+    &FILTER_GRADIENT_HALF,
+    &FILTER_GRADIENT_VOLUME_HALF,
+    &FILTER_GRADIENT_PRODUCT_HALF,
+    &MIX_WEIGHT_GRADIENT_HALF,
+    &BIAS_GRADIENT_HALF,
+    &SUM_SCALED_PARTIALS,
+    &SUM_SCALED_FILTER_PARTIALS,
 ];

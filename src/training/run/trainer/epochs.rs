@@ -4,6 +4,7 @@ use log::info;
 
 use super::{Trainer, together};
 use crate::Result;
+use crate::engine::Precision;
 use crate::evaluation::{Evaluation, Scores, metric_names};
 use crate::training::settings::RateSchedule;
 use crate::watcher::{Epoch, Flow, ImageReport, Watcher};
@@ -80,6 +81,9 @@ impl Trainer<'_> {
             };
             // A resumed run may be on another device.
             self.model.provenance.insert("device".into(), self.engine.device().name.clone());
+            if self.settings.precision == Precision::Half {
+                self.model.provenance.insert("precision".into(), self.settings.precision.name().into());
+            }
             self.model.provenance.insert("steps".into(), step.to_string());
             for (name, value) in scores.metrics.iter().filter(|_| validated) {
                 self.model.provenance.insert(format!("validation_{name}"), value.to_string());

@@ -22,7 +22,7 @@ use super::outcome::{Outcome, StopReason};
 use super::reports::Reports;
 use super::resume::{check_same_data, check_same_network, check_same_settings, fingerprints};
 use crate::devices::Device;
-use crate::engine::{DeviceKind, Engine, Loss};
+use crate::engine::{DeviceKind, Engine, Loss, Precision};
 use crate::evaluation::metric_names;
 use crate::geometry::Shape;
 use crate::network::Model;
@@ -106,6 +106,24 @@ fn tuned(device: &Device, checkpoint: Option<&Checkpoint>, model: &Model, shape:
         None => device.clone(),
     };
     device.tuned_for(&model.architecture, shape)
+}
+
+/// The device that stores maps as `settings` say. On a device that cannot, a run that begins is one with full numbers, which its settings say
+/// from then on, and one that `goes_on` is refused, as its results would be neither those of halves nor those of full numbers. Whoever
+/// `leads` says so.
+fn storing(device: &Device, settings: &mut Settings, goes_on: bool, leads: bool) -> Result<Device> {
+    if settings.precision == Precision::Full || device.has_halves() {
+        return Ok(device.clone().with_precision(settings.precision));
+    }
+    if goes_on {
+        let wanted = format!(
+            "{} cannot store feature maps as halves (f16), with which the run was begun; go on with it on a device that can, or begin another with `precision full`",
+            device.info.name
+        );
+        return Err(Error::setting("precision", settings.precision.name(), wanted));
+    }
+    let asked = std::mem::take(&mut settings.precision);
+    Ok(if leads { device.clone().with_precision(asked) } else { device.clone() })
 }
 
 /// Where a run starts.
@@ -200,6 +218,7 @@ impl<'a> Trainer<'a> {
         let steps_in_epoch = known.unwrap_or_else(|| batches.steps_in_epoch());
         let mut settings = settings.clone();
         settings.fit(steps_in_epoch)?;
+        let device = storing(device, &mut settings, checkpoint.is_some(), leads)?;
         let judge = Judge::new(prepared, &settings)?;
         let started_with = checkpoint
             .as_ref()
@@ -213,7 +232,7 @@ impl<'a> Trainer<'a> {
         let validate_every = *settings.validate_every.get_or_insert_with(|| judge.rhythm(&batches));
         let judging_steps = judge.cost_in_steps(&batches);
         let decide = |device| tuned(&device, checkpoint.as_ref(), &model, batches.largest_shape());
-        let device = together::tuned_alike(peers, device.clone(), decide)?;
+        let device = together::tuned_alike(peers, device, decide)?;
         let mut engine = device.open(&model.architecture, &model.parameters)?;
         let metrics = metric_names(&model.task);
         let (mut progress, history) = match checkpoint {
