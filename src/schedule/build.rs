@@ -53,6 +53,9 @@ pub struct Schedule {
     /// Where planes are shared, how many planes further than the feature map of a channel its gradient map lies: those of a
     /// block of layers.
     pub gradient_shift: Option<usize>,
+    /// How many planes further than the feature map of a hidden channel its sum lies until it is complete: 0 where that is in the place of the
+    /// map. See [`Schedule::with_sums_apart`].
+    pub sum_shift: usize,
     /// Where feature maps are halves, the buffer in which the sums of a block's channels lie until they are complete, laid out as
     /// feature maps are; its channels are counted from the first of the block.
     pub sums: Option<Page>,
@@ -211,6 +214,7 @@ impl Schedule {
             map_pages,
             gradient_pages: Vec::new(),
             gradient_shift: None,
+            sum_shift: 0,
             sums: None,
             steps: Vec::new(),
         })

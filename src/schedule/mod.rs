@@ -7,6 +7,7 @@
 
 mod build;
 mod planes;
+mod runs;
 mod steps;
 mod text;
 mod traffic;

@@ -45,7 +45,16 @@ params! {
         source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
         output_start: u32, output_end: u32, output_page_start: u32, output_page_channels: u32,
         finish_start: u32, finish_end: u32, first: u32, bias_start: u32,
-        groups: u32, span: u32, stride: u32, sum_channels: u32,
+        groups: u32, span: u32, stride: u32, sum_planes: u32,
+    }
+}
+
+params! {
+    /// Keep in sync with shaders/convolve_layers.wgsl.
+    ConvolveLayersParams {
+        geometry: Geometry,
+        channel_start: u32, channel_end: u32, page_start: u32, page_channels: u32,
+        width: u32, sum_planes: u32, tile: u32, reach: u32,
     }
 }
 
@@ -56,7 +65,7 @@ params! {
         source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
         output_start: u32, output_end: u32, output_page_start: u32, output_page_channels: u32,
         finish_start: u32, finish_end: u32, first: u32, bias_start: u32,
-        lattices: u32, sum_channels: u32, unused_1: u32, unused_2: u32,
+        lattices: u32, sum_planes: u32, unused_1: u32, unused_2: u32,
     }
 }
 

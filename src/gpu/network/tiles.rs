@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::shaders::{MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES, PRODUCT_THREADS};
+use super::shaders::{LAYERS_THREADS, MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES, PRODUCT_THREADS};
 use crate::engine::DeviceKind;
 use crate::gpu::runtime::adapters::GpuAdapter;
 use crate::gpu::runtime::matrices::MatrixUnits;
@@ -33,6 +33,8 @@ pub struct Tuning {
     /// Whether matrix units compute filter gradients, where the device has some: 0 for no, 1 wherever they are worth their padding, 2
     /// where there is much to add up besides.
     pub(in crate::gpu) matrices: u32,
+    /// Most layers inside a block that one dispatch computes: 1 for each by itself.
+    pub(in crate::gpu) layers_at_once: u32,
 }
 
 /// One of the numbers of a [`Tuning`].
@@ -59,7 +61,7 @@ macro_rules! field {
 
 impl Tuning {
     /// What may be chosen, in the order in which it is tried: what is expected to matter most comes first.
-    pub const FIELDS: [Field; 11] = [
+    pub const FIELDS: [Field; 12] = [
         field!(convolve_rows, [8, 16, 4, 2, 1]),
         field!(workgroups, [32, 128, 512, 2048, 8192]),
         field!(block, [5, 10, 20, 50]),
@@ -71,9 +73,10 @@ impl Tuning {
         field!(staged, [0, 1]),
         field!(filter_product, [0, 1, 2]),
         field!(matrices, [0, 1, 2]),
+        field!(layers_at_once, [1, 3, 5, 7]),
     ];
     /// How many fields older texts have: those that came later are 0 or 1 there.
-    const FIELDS_OF_OLDER_TEXTS: [usize; 2] = [6, 10];
+    const FIELDS_OF_OLDER_TEXTS: [usize; 3] = [6, 10, 11];
 
     /// What does well enough on any device of a kind. That of software was measured on lavapipe (128x128, depth 30), that of hardware
     /// on an H100 (256x256, depth 50, to 2048x2048, depth 100).
@@ -90,6 +93,7 @@ impl Tuning {
             staged: 0,
             filter_product: 0,
             matrices: 0,
+            layers_at_once: 1,
         };
         match kind {
             DeviceKind::Gpu => Self {
@@ -139,6 +143,7 @@ impl Tuning {
         Self {
             filter_product: if fits { self.filter_product } else { 0 },
             matrices: if matrices_fit { self.matrices } else { 0 },
+            layers_at_once: if LAYERS_THREADS <= threads { self.layers_at_once } else { 1 },
             ..self
         }
     }
@@ -174,8 +179,20 @@ impl Tuning {
     /// Tunings that between them run every variant of every kernel that may be chosen, in blocks of every size and with every
     /// number of workgroups: what a cross-check has to go through.
     pub fn covering() -> Vec<Self> {
-        let [convolve, workgroups, block, rows, channels, filter, outputs, lanes, staged, product, matrices] =
-            &Self::FIELDS;
+        let [
+            convolve,
+            workgroups,
+            block,
+            rows,
+            channels,
+            filter,
+            outputs,
+            lanes,
+            staged,
+            product,
+            matrices,
+            layers,
+        ] = &Self::FIELDS;
         // Few workgroups, or tiles of small images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
         let safe = Self { workgroups: fewest, ..Self::safe(DeviceKind::Software) };
@@ -209,6 +226,11 @@ impl Tuning {
         }
         // Which kernel with matrices a device runs is for the device to say.
         all.extend(matrices.values.iter().map(|&matrices| Self { matrices, ..Self::safe(DeviceKind::Gpu) }));
+        // Few and many workgroups, as squares are made smaller for many; in blocks of ten and of twenty layers.
+        let safes = [safe, Self::safe(DeviceKind::Gpu)];
+        all.extend(safes.into_iter().flat_map(|safe| {
+            layers.values.iter().map(move |&layers_at_once| Self { layers_at_once, ..safe })
+        }));
         let blocks = block.values.iter().cycle();
         let safest = [safe, Self::safe(DeviceKind::Gpu)].into_iter().cycle();
         all.extend(
@@ -238,7 +260,7 @@ mod tests {
 
     use super::super::plan::{DispatchLimits, Pass, plan};
     use super::super::shaders::{
-        CONVOLVE_HALF_WITHIN, CONVOLVE_VOLUME_WITHIN, CONVOLVE_WITHIN, FILTER_GRADIENT,
+        CONVOLVE_HALF_WITHIN, CONVOLVE_LAYERS, CONVOLVE_VOLUME_WITHIN, CONVOLVE_WITHIN, FILTER_GRADIENT,
         FILTER_GRADIENT_MATRIX, FILTER_GRADIENT_PRODUCT, FILTER_GRADIENT_VOLUME, INPUT_GRADIENT_ALL_WITHIN,
         INPUT_GRADIENT_VOLUME_ALL_WITHIN,
     };
@@ -265,6 +287,11 @@ mod tests {
         let kept =
             Tuning::parse(older).map(|tuning| (tuning.convolve_rows, tuning.staged, tuning.filter_product));
         assert_eq!(kept, Some((4, 0, 0)));
+        // And before several layers were computed at once.
+        let safe = Tuning::safe(DeviceKind::Gpu);
+        let older = safe.to_string().replace(" layers_at_once=1", "");
+        assert!(!older.contains("layers"));
+        assert_eq!(Tuning::parse(&older), Some(safe));
         let text = Tuning::safe(DeviceKind::Software).to_string();
         for wrong in [
             "",
@@ -335,6 +362,33 @@ mod tests {
         for field in &Tuning::FIELDS {
             let found: BTreeSet<u32> = Tuning::covering().iter().map(|tuning| tuning.get(field)).collect();
             assert_eq!(found, field.values.iter().copied().collect(), "{}", field.name);
+        }
+    }
+
+    /// On devices with more memory for a workgroup and less, the cross-checks run all variants for several layers at once.
+    #[test]
+    fn several_layers_at_once_are_all_run() {
+        // Those of `every_tuning_agrees` and `layers_at_once_agree`.
+        let architecture = Architecture { width: 4, dilations: vec![1, 2], ..Architecture::new(2, 5, 10) };
+        let shape = Shape { batch: 2, extent: Extent::plane(18, 70) };
+        let narrow = Architecture { dilations: (1..=10).collect(), ..Architecture::new(1, 2, 23) };
+        let larger = Shape { batch: 1, extent: Extent::plane(40, 70) };
+        let mut run: BTreeSet<String> = BTreeSet::new();
+        for workgroup_bytes in [16_384, 32_768, 49_152] {
+            let tunings = Tuning::covering().into_iter();
+            let cases = tunings.flat_map(|t| [(t, &architecture, shape), (t, &narrow, larger)]);
+            for (tuning, architecture, shape) in cases {
+                let options = options_of_block(tuning.block as usize);
+                let schedule = Schedule::forward(architecture, shape, &options).unwrap();
+                let schedule = schedule.with_sums_apart(tuning.layers_at_once as usize, u64::MAX);
+                let limits = DispatchLimits { workgroup_bytes, ..DispatchLimits::new(65_535) };
+                let plan = plan(schedule, Pass::Forward, &tuning, limits);
+                run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
+            }
+        }
+        for variant in 0..CONVOLVE_LAYERS.variants.len() {
+            let label = Kernel { shader: &CONVOLVE_LAYERS, variant }.label();
+            assert!(run.contains(&label), "no covering tuning runs {label}");
         }
     }
 

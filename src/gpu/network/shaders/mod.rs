@@ -17,6 +17,7 @@ pub fn shared(name: &str) -> Option<&'static str> {
         "loss" => Some(source!("shared/loss")),
         "call" => Some(source!("shared/call")),
         "boundary" => Some(source!("shared/boundary")),
+        "fill_margins" => Some(source!("shared/fill_margins")),
         "stem" => Some(source!("shared/stem")),
         "input_gradient_bindings" => Some(source!("shared/input_gradient_bindings")),
         "class_loss" => Some(source!("shared/class_loss")),
@@ -345,7 +346,7 @@ shader!(
     &[&[("SUMS", 1)]]
 );
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 49] = [
+pub static SHADERS: [&Shader; 50] = [
     &LOAD,
     &LOAD_HALF,
     &STEM_ROWS,
@@ -356,6 +357,7 @@ pub static SHADERS: [&Shader; 49] = [
     &CONVOLVE_WITHIN,
     &CONVOLVE_HALF,
     &CONVOLVE_HALF_WITHIN,
+    &CONVOLVE_LAYERS,
     &CONVOLVE_VOLUME,
     &CONVOLVE_VOLUME_WITHIN,
     &CONVOLVE_VOLUME_HALF,
