@@ -9,7 +9,7 @@
 // Tiling: a workgroup computes a square of `tile` x `tile` pixels of all layers. Of each layer but the last it keeps the map in its own memory,
 // around the square too, as far as later layers read: so pixels around the square are computed by several workgroups, and written by
 // one. A place beyond the edge of the image holds what is seen there: the thread computes the pixel that is seen once more, and so no
-// later layer needs a case for the edge. The first layer is read from its plane, margins included. A thread computes PIXELS pixels at a
+// later layer needs a case for the edge; that pixel lies no farther from the square than the place. The first layer is read from its plane, margins included. A thread computes PIXELS pixels at a
 // time, which share the taps.
 // x, y: squares; z: images.
 

@@ -206,15 +206,16 @@ fn input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     if channel + ${c}u <= last {
         let finishes = channel_${c} >= params.finish_start && channel_${c} < params.finish_end;
         let into = gradient_place(params.channel_page_start, params.channel_page_channels, image, channel_${c});
+        let sums_at = into - params.sum_planes * geometry.gradient_plane;
         let map = map_place(params.map_page_start, params.map_page_channels, image, channel_${c});
         //#for t in 0..ROWS
         if y + ${t}u < geometry.rows {
             let pixel = (y + ${t}u) * geometry.pitch + x;
-            var sum = sums[into + pixel] + sum_${t}_${c};
+            var sum = sums[sums_at + pixel] + sum_${t}_${c};
             if finishes {
                 sum = select(0.0, sum, map_at(map + pixel) > 0.0);
             }
-            sums[into + pixel] = sum;
+            sums[select(sums_at, into, finishes) + pixel] = sum;
         }
         //#end
     }

@@ -30,6 +30,8 @@ struct MixInputGradientParams {
     tiles: u32,
     // Numbers to clear between the end of a row and the start of the next.
     beside: u32,
+    // How many planes before the gradient maps that they become sums lie. What is beside rows matters in the latter alone.
+    sum_planes: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: MixInputGradientParams;
@@ -77,12 +79,14 @@ fn mix_input_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(loca
     }
     //#for c in 0..CHANNELS
     if channel + ${c}u <= last {
-        if channel_${c} >= params.finish_start && channel_${c} < params.finish_end {
+        let finishes = channel_${c} >= params.finish_start && channel_${c} < params.finish_end;
+        if finishes {
             let map = map_at(map_place(params.map_page_start, params.map_page_channels, image, channel_${c}) + pixel);
             sum_${c} = select(0.0, sum_${c}, map > 0.0);
         }
         let plane = gradient_place(params.page_start, params.page_channels, image, channel_${c});
-        gradients[plane + pixel] = sum_${c};
+        let sums_at = plane - params.sum_planes * geometry.gradient_plane;
+        gradients[select(sums_at, plane, finishes) + pixel] = sum_${c};
         for (var beside = x; beside < params.beside; beside += geometry.columns) {
             let place = plane + geometry.columns + beside;
             gradients[place + group.y * geometry.pitch] = 0.0;

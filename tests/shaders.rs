@@ -52,7 +52,7 @@ fn every_variant_is_valid_and_has_one_entry_point() {
         assert_eq!(module.entry_points[0].name, shader.entry, "{name}");
         let [threads, rest @ ..] = module.entry_points[0].workgroup_size;
         let most = match shader.name {
-            "convolve_layers" => LAYERS_THREADS,
+            "convolve_layers" | "input_gradient_layers" => LAYERS_THREADS,
             _ if has_matrices(shader) => MATRIX_THREADS,
             _ => PRODUCT_THREADS,
         };
@@ -148,7 +148,9 @@ fn workgroup_memory_fits_every_device() {
         let most = match shader.name {
             "filter_gradient_product" => PRODUCT_BYTES,
             "filter_gradient_matrix" => MATRIX_BYTES,
-            "convolve_layers" if !name.contains("(\"NUMBERS\", 4096)") => LAYERS_BYTES,
+            "convolve_layers" | "input_gradient_layers" if !name.contains("(\"NUMBERS\", 4096)") => {
+                LAYERS_BYTES
+            }
             _ => 16_384,
         };
         let bytes: u32 = module

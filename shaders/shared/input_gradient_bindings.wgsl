@@ -22,6 +22,8 @@ struct InputGradientParams {
     tiles: u32,
     // The largest dilation of the gradients: mirror images farther out are not seen. 0 for volumes, where each gradient's own bounds them.
     reach: u32,
+    // How many planes before the gradient maps that they become sums lie; 0 for volumes.
+    sum_planes: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: InputGradientParams;

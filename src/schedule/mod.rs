@@ -14,5 +14,6 @@ mod traffic;
 
 pub use build::{Options, Schedule};
 pub use planes::{Page, PlaneLayout, pages};
+pub use runs::LayersAtOnce;
 pub use steps::Step;
 pub use traffic::update_traffic;

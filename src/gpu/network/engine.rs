@@ -161,8 +161,7 @@ impl GpuEngine {
 
     /// The dispatches of a schedule, with room in it for what the tuning wants.
     fn plan_of(&self, schedule: Schedule, pass: Pass) -> Plan {
-        let layers = self.tuning.layers_at_once as usize;
-        let schedule = schedule.with_sums_apart(layers, self.options.max_page_bytes);
+        let schedule = schedule.with_sums_apart(self.tuning.layers_at_once(), self.options.max_page_bytes);
         plan::plan(schedule, pass, &self.tuning, self.dispatch_limits)
     }
 

@@ -102,7 +102,7 @@ params! {
         geometry: Geometry,
         channel_start: u32, channel_end: u32, finish_start: u32, finish_end: u32,
         page_start: u32, page_channels: u32, map_page_start: u32, map_page_channels: u32,
-        mix_start: u32, tiles: u32, beside: u32,
+        mix_start: u32, tiles: u32, beside: u32, sum_planes: u32,
     }
 }
 
@@ -113,7 +113,17 @@ params! {
         gradient_start: u32, gradient_end: u32, gradient_page_start: u32, gradient_page_channels: u32,
         channel_start: u32, channel_end: u32, channel_page_start: u32, channel_page_channels: u32,
         finish_start: u32, finish_end: u32, map_page_start: u32, map_page_channels: u32,
-        tiles: u32, reach: u32,
+        tiles: u32, reach: u32, sum_planes: u32,
+    }
+}
+
+params! {
+    /// Keep in sync with shaders/input_gradient_layers.wgsl.
+    InputGradientLayersParams {
+        geometry: Geometry,
+        channel_start: u32, channel_end: u32, page_start: u32, page_channels: u32,
+        width: u32, gradient_planes: u32, sum_planes: u32, tile: u32,
+        reach: u32, farthest: u32,
     }
 }
 

@@ -7,6 +7,7 @@ use super::shaders::{LAYERS_THREADS, MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES
 use crate::engine::DeviceKind;
 use crate::gpu::runtime::adapters::GpuAdapter;
 use crate::gpu::runtime::matrices::MatrixUnits;
+use crate::schedule::LayersAtOnce;
 
 /// The sizes of tiles that kernels are run with: one of the values in [`Tuning::FIELDS`] for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,9 @@ pub struct Tuning {
     /// where there is much to add up besides.
     pub(in crate::gpu) matrices: u32,
     /// Most layers inside a block that one dispatch computes: 1 for each by itself.
-    pub(in crate::gpu) layers_at_once: u32,
+    pub(in crate::gpu) convolve_layers: u32,
+    /// The same for gradient maps.
+    pub(in crate::gpu) gradient_layers: u32,
 }
 
 /// One of the numbers of a [`Tuning`].
@@ -61,7 +64,7 @@ macro_rules! field {
 
 impl Tuning {
     /// What may be chosen, in the order in which it is tried: what is expected to matter most comes first.
-    pub const FIELDS: [Field; 12] = [
+    pub const FIELDS: [Field; 13] = [
         field!(convolve_rows, [8, 16, 4, 2, 1]),
         field!(workgroups, [32, 128, 512, 2048, 8192]),
         field!(block, [5, 10, 20, 50]),
@@ -73,7 +76,8 @@ impl Tuning {
         field!(staged, [0, 1]),
         field!(filter_product, [0, 1, 2]),
         field!(matrices, [0, 1, 2]),
-        field!(layers_at_once, [1, 3, 5, 7]),
+        field!(convolve_layers, [1, 3, 5, 7]),
+        field!(gradient_layers, [1, 3, 5, 7]),
     ];
     /// How many fields older texts have: those that came later are 0 or 1 there.
     const FIELDS_OF_OLDER_TEXTS: [usize; 3] = [6, 10, 11];
@@ -93,7 +97,8 @@ impl Tuning {
             staged: 0,
             filter_product: 0,
             matrices: 0,
-            layers_at_once: 1,
+            convolve_layers: 1,
+            gradient_layers: 1,
         };
         match kind {
             DeviceKind::Gpu => Self {
@@ -143,9 +148,16 @@ impl Tuning {
         Self {
             filter_product: if fits { self.filter_product } else { 0 },
             matrices: if matrices_fit { self.matrices } else { 0 },
-            layers_at_once: if LAYERS_THREADS <= threads { self.layers_at_once } else { 1 },
+            convolve_layers: if LAYERS_THREADS <= threads { self.convolve_layers } else { 1 },
+            gradient_layers: if LAYERS_THREADS <= threads { self.gradient_layers } else { 1 },
             ..self
         }
+    }
+
+    /// Most layers that are computed at once, forward and backward.
+    pub(super) fn layers_at_once(&self) -> LayersAtOnce {
+        let [forward, backward] = [self.convolve_layers, self.gradient_layers].map(|layers| layers as usize);
+        LayersAtOnce { forward, backward }
     }
 
     /// The value of a field.
@@ -192,6 +204,7 @@ impl Tuning {
             product,
             matrices,
             layers,
+            gradient_layers,
         ] = &Self::FIELDS;
         // Few workgroups, or tiles of small images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
@@ -229,7 +242,14 @@ impl Tuning {
         // Few and many workgroups, as squares are made smaller for many; in blocks of ten and of twenty layers.
         let safes = [safe, Self::safe(DeviceKind::Gpu)];
         all.extend(safes.into_iter().flat_map(|safe| {
-            layers.values.iter().map(move |&layers_at_once| Self { layers_at_once, ..safe })
+            // Others forward than backward.
+            let gradient_layers = gradient_layers.values.iter().cycle().skip(1);
+            let layers = layers.values.iter().zip(gradient_layers);
+            layers.map(move |(&convolve_layers, &gradient_layers)| Self {
+                convolve_layers,
+                gradient_layers,
+                ..safe
+            })
         }));
         let blocks = block.values.iter().cycle();
         let safest = [safe, Self::safe(DeviceKind::Gpu)].into_iter().cycle();
@@ -262,7 +282,7 @@ mod tests {
     use super::super::shaders::{
         CONVOLVE_HALF_WITHIN, CONVOLVE_LAYERS, CONVOLVE_VOLUME_WITHIN, CONVOLVE_WITHIN, FILTER_GRADIENT,
         FILTER_GRADIENT_MATRIX, FILTER_GRADIENT_PRODUCT, FILTER_GRADIENT_VOLUME, INPUT_GRADIENT_ALL_WITHIN,
-        INPUT_GRADIENT_VOLUME_ALL_WITHIN,
+        INPUT_GRADIENT_LAYERS, INPUT_GRADIENT_VOLUME_ALL_WITHIN,
     };
     use super::*;
     use crate::engine::LossKind;
@@ -289,7 +309,7 @@ mod tests {
         assert_eq!(kept, Some((4, 0, 0)));
         // And before several layers were computed at once.
         let safe = Tuning::safe(DeviceKind::Gpu);
-        let older = safe.to_string().replace(" layers_at_once=1", "");
+        let older = safe.to_string().replace(" convolve_layers=1 gradient_layers=1", "");
         assert!(!older.contains("layers"));
         assert_eq!(Tuning::parse(&older), Some(safe));
         let text = Tuning::safe(DeviceKind::Software).to_string();
@@ -373,22 +393,28 @@ mod tests {
         let shape = Shape { batch: 2, extent: Extent::plane(18, 70) };
         let narrow = Architecture { dilations: (1..=10).collect(), ..Architecture::new(1, 2, 23) };
         let larger = Shape { batch: 1, extent: Extent::plane(40, 70) };
+        let (wide, several) =
+            (Architecture { width: 2, ..narrow.clone() }, Shape { batch: 2, extent: Extent::plane(17, 33) });
         let mut run: BTreeSet<String> = BTreeSet::new();
         for workgroup_bytes in [16_384, 32_768, 49_152] {
+            let cases = [(&architecture, shape), (&narrow, larger), (&wide, several)];
             let tunings = Tuning::covering().into_iter();
-            let cases = tunings.flat_map(|t| [(t, &architecture, shape), (t, &narrow, larger)]);
-            for (tuning, architecture, shape) in cases {
+            for (tuning, (architecture, shape)) in tunings.flat_map(|tuning| cases.map(|case| (tuning, case)))
+            {
                 let options = options_of_block(tuning.block as usize);
-                let schedule = Schedule::forward(architecture, shape, &options).unwrap();
-                let schedule = schedule.with_sums_apart(tuning.layers_at_once as usize, u64::MAX);
+                let schedule = Schedule::training(architecture, shape, &options).unwrap();
+                let schedule = schedule.with_sums_apart(tuning.layers_at_once(), u64::MAX);
                 let limits = DispatchLimits { workgroup_bytes, ..DispatchLimits::new(65_535) };
-                let plan = plan(schedule, Pass::Forward, &tuning, limits);
+                let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
                 run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
             }
         }
-        for variant in 0..CONVOLVE_LAYERS.variants.len() {
-            let label = Kernel { shader: &CONVOLVE_LAYERS, variant }.label();
-            assert!(run.contains(&label), "no covering tuning runs {label}");
+        let shaders: [&'static Shader; 2] = [&CONVOLVE_LAYERS, &INPUT_GRADIENT_LAYERS];
+        for shader in shaders {
+            for variant in 0..shader.variants.len() {
+                let label = Kernel { shader, variant }.label();
+                assert!(run.contains(&label), "no covering tuning runs {label}");
+            }
         }
     }
 

@@ -14,7 +14,7 @@ fn cut_dispatches_give_the_same_bits() {
     let each = GpuOptions { block: Some(2), ..Default::default() };
     check_cut_dispatches(&adapter, &architecture, each);
     // Several layers at once: the same bits each time, and where their dispatch is cut.
-    let tuning = Tuning { layers_at_once: 5, ..Tuning::safe(DeviceKind::Software) };
+    let tuning = Tuning { convolve_layers: 5, gradient_layers: 5, ..Tuning::safe(DeviceKind::Software) };
     let at_once = GpuOptions { tuning: Some(tuning), ..Default::default() };
     check_cut_dispatches(&adapter, &Architecture { dilations: vec![1, 2], ..architecture }, at_once);
 }
@@ -33,6 +33,10 @@ fn check_cut_dispatches(adapter: &GpuAdapter, architecture: &Architecture, optio
     };
     let bits = |workgroups: u32, multiply_adds: u64| {
         let mut engine = GpuEngine::open(adapter, architecture, &parameters, options).unwrap();
+        let plan = engine.plan(shape, Pass::Training(LossKind::CrossEntropyDice)).unwrap();
+        let at_once = |d: &plan::Dispatch| d.kernel.shader.name.ends_with("_layers");
+        let wanted = if engine.tuning.convolve_layers > 1 { 2 } else { 0 };
+        assert_eq!(plan.dispatches.iter().filter(|d| at_once(d)).count(), wanted);
         engine.dispatch_limits = DispatchLimits { workgroups, multiply_adds, ..engine.dispatch_limits };
         engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
         let numbers = [engine.forward(&images).unwrap(), engine.gradients().unwrap()];
@@ -71,7 +75,7 @@ fn layers_at_once_agree() {
     let far = Architecture { dilations: vec![2, 7, 6, 5], ..Architecture::new(1, 2, 10) };
     let cases = [
         (narrow.clone(), 1, 40, 70),
-        (Architecture { boundary: Boundary::Symmetric, ..narrow.clone() }, 2, 17, 33),
+        (Architecture { width: 2, boundary: Boundary::Symmetric, ..narrow.clone() }, 2, 17, 33),
         (Architecture { boundary: Boundary::Zeros, ..narrow }, 1, 64, 9),
         (wide.clone(), 3, 33, 17),
         (Architecture { boundary: Boundary::Reflect, dilation_mode: DilationMode::Layer, ..wide }, 1, 50, 40),
@@ -80,7 +84,8 @@ fn layers_at_once_agree() {
         (Architecture { boundary: Boundary::Symmetric, ..far }, 2, 4, 1),
     ];
     let covering = Tuning::covering();
-    let tunings: Vec<Tuning> = covering.into_iter().filter(|tuning| tuning.layers_at_once > 1).collect();
+    let several = |tuning: &Tuning| tuning.convolve_layers > 1 || tuning.gradient_layers > 1;
+    let tunings: Vec<Tuning> = covering.into_iter().filter(several).collect();
     for (seed, (architecture, batch, rows, columns)) in cases.into_iter().enumerate() {
         let shape = Shape { batch, extent: Extent::plane(rows, columns) };
         let case = Case::new(architecture, shape, true, seed as u64);
@@ -93,11 +98,15 @@ fn layers_at_once_agree() {
             };
             let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
                 let engine = GpuEngine::open(&adapter, architecture, parameters, options)?;
-                for pass in [Pass::Forward, Pass::Training(LossKind::CrossEntropy)] {
+                let training = Pass::Training(LossKind::CrossEntropy);
+                for (pass, name, layers) in [
+                    (Pass::Forward, "convolve_layers", tuning.convolve_layers),
+                    (training, "convolve_layers", tuning.convolve_layers),
+                    (training, "input_gradient_layers", tuning.gradient_layers),
+                ] {
                     let plan = engine.plan(shape, pass)?;
-                    let at_once =
-                        plan.dispatches.iter().filter(|d| d.kernel.shader.name == "convolve_layers");
-                    assert!(at_once.count() > 0, "no layers at once in {:?}", plan.schedule);
+                    let found = plan.dispatches.iter().any(|d| d.kernel.shader.name == name);
+                    assert_eq!(found, layers > 1, "{name} with {tuning}: {}", plan.schedule);
                 }
                 Ok(Box::new(engine) as Box<dyn Engine>)
             };

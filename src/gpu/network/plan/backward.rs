@@ -107,6 +107,7 @@ impl Planner<'_> {
             map_page_channels,
             mix_start: self.mix_start(),
             tiles,
+            sum_planes: self.schedule.gradient_sum_shift as u32,
             beside: match self.schedule.gradient_shift {
                 Some(_) => self.geometry.pitch - self.geometry.columns,
                 None => 0,
@@ -186,6 +187,7 @@ impl Planner<'_> {
             map_page_channels,
             tiles,
             reach: 0,
+            sum_planes: self.schedule.gradient_sum_shift as u32,
         };
         let maps = Slot::MapPage(map_page);
         let mut slots = vec![Slot::Parameters, Slot::Hidden, into];
@@ -265,7 +267,7 @@ impl Planner<'_> {
         self.sum_partials(&shaders::SUM_FILTER_PARTIALS, &[("TAPS", taps)], &sum, &slots)
     }
 
-    fn largest_dilation(&self, gradients: &Range<usize>) -> u32 {
+    pub(super) fn largest_dilation(&self, gradients: &Range<usize>) -> u32 {
         let architecture = &self.schedule.architecture;
         let dilations = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels()));
         dilations.max().unwrap_or(0) as u32

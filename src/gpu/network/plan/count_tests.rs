@@ -23,7 +23,8 @@ fn counted(
     let architecture = Architecture { width, dimensions, ..Architecture::new(1, 2, depth) };
     let extent = if dimensions == 3 { Extent::new(side, side, side) } else { Extent::plane(side, side) };
     let shape = Shape { batch: 1, extent };
-    let tuning = Tuning { layers_at_once, ..Tuning::safe(kind) };
+    let tuning =
+        Tuning { convolve_layers: layers_at_once, gradient_layers: layers_at_once, ..Tuning::safe(kind) };
     let block = tuning.block as usize;
     let options =
         Options { block, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true, half_maps: false };
@@ -35,7 +36,7 @@ fn counted(
         true => (Schedule::training(&architecture, shape, &options), Pass::Training(LossKind::CrossEntropy)),
         false => (Schedule::forward(&architecture, shape, &options), Pass::Forward),
     };
-    let schedule = schedule.unwrap().with_sums_apart(layers_at_once as usize, options.max_page_bytes);
+    let schedule = schedule.unwrap().with_sums_apart(tuning.layers_at_once(), options.max_page_bytes);
     let plan = plan(schedule, pass, &tuning, limits);
     let mut kernels: BTreeMap<&str, usize> = BTreeMap::new();
     for dispatch in &plan.dispatches {

@@ -77,6 +77,7 @@ placed!(
     ArgmaxParams,
     MixInputGradientParams,
     InputGradientParams,
+    InputGradientLayersParams,
     FilterGradientParams,
     FilterGradientVolumeParams,
     FilterProductParams,
@@ -171,7 +172,8 @@ mod tests {
         staged: 0,
         filter_product: 0,
         matrices: 0,
-        layers_at_once: 1,
+        convolve_layers: 1,
+        gradient_layers: 1,
     };
     const MAX_WORKGROUPS: u32 = 65_535;
 

@@ -98,8 +98,8 @@ fn plan_with_layers_at_once(shape: Shape) -> Plan {
     let options =
         Options { block: 10, max_page_bytes: u64::MAX, alignment: 16, share_planes: true, half_maps: false };
     let schedule = Schedule::training(&Architecture::new(2, 3, 20), shape, &options).unwrap();
-    let tuning = Tuning { layers_at_once: 5, ..Tuning::safe(DeviceKind::Software) };
-    let schedule = schedule.with_sums_apart(5, u64::MAX);
+    let tuning = Tuning { convolve_layers: 5, gradient_layers: 5, ..Tuning::safe(DeviceKind::Software) };
+    let schedule = schedule.with_sums_apart(tuning.layers_at_once(), u64::MAX);
     plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, DispatchLimits::new(65_535))
 }
 

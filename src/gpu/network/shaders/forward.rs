@@ -101,24 +101,6 @@ shader!(
     &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveParams::LAYOUT],
     convolve_tiles!(["HALF", "WITHIN"])
 );
-/// Numbers of a workgroup's memory in which `convolve_layers` keeps maps, one size of it for each variant, and its threads.
-pub const LAYERS_NUMBERS: [u32; 3] = [4096, 8192, 12_288];
-pub const LAYERS_THREADS: u32 = 256;
-/// Bytes of a workgroup's memory that it takes at most: more than some devices have.
-pub const LAYERS_BYTES: u32 = 4 * LAYERS_NUMBERS[2];
-
-shader!(
-    /// Completes several consecutive layers at once; `NUMBERS` numbers of their maps in a workgroup's memory, `PIXELS` pixels a thread
-    /// at a time.
-    CONVOLVE_LAYERS, "convolve_layers", "convolve_layers",
-    &[Uniform, Read, Read, ReadWrite],
-    &[Geometry::LAYOUT, HiddenChannel::LAYOUT, ConvolveLayersParams::LAYOUT],
-    &[
-        &[("NUMBERS", LAYERS_NUMBERS[0]), ("PIXELS", 4), ("THREADS", LAYERS_THREADS)],
-        &[("NUMBERS", LAYERS_NUMBERS[1]), ("PIXELS", 4), ("THREADS", LAYERS_THREADS)],
-        &[("NUMBERS", LAYERS_NUMBERS[2]), ("PIXELS", 4), ("THREADS", LAYERS_THREADS)],
-    ]
-);
 /// The tiles of convolve_volume, with the flags of a shader: rows a thread.
 macro_rules! convolve_volume_tiles {
     ($($flag:literal),*) => {

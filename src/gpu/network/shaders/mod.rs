@@ -44,8 +44,10 @@ macro_rules! shader {
 }
 
 mod forward;
+mod layers;
 
 pub use self::forward::*;
+pub use self::layers::*;
 
 /// Sources whose filters a workgroup of convolve keeps at a time, and gradients in input_gradient.
 const CHUNK: u32 = 16;
@@ -346,7 +348,7 @@ shader!(
     &[&[("SUMS", 1)]]
 );
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 50] = [
+pub static SHADERS: [&Shader; 51] = [
     &LOAD,
     &LOAD_HALF,
     &STEM_ROWS,
@@ -381,6 +383,7 @@ pub static SHADERS: [&Shader; 50] = [
     &INPUT_GRADIENT_WITHIN,
     &INPUT_GRADIENT_MAPS_WITHIN,
     &INPUT_GRADIENT_ALL_WITHIN,
+    &INPUT_GRADIENT_LAYERS,
     &INPUT_GRADIENT_VOLUME,
     &INPUT_GRADIENT_VOLUME_WITHIN,
     &INPUT_GRADIENT_VOLUME_MAPS_WITHIN,
