@@ -63,7 +63,7 @@ macro_rules! field {
 }
 
 impl Tuning {
-    /// What may be chosen, in the order in which it is tried: what is expected to matter most comes first.
+    /// What may be chosen, in the order in which it is written.
     pub const FIELDS: [Field; 13] = [
         field!(convolve_rows, [8, 16, 4, 2, 1]),
         field!(workgroups, [32, 128, 512, 2048, 8192]),
@@ -158,6 +158,16 @@ impl Tuning {
     pub(super) fn layers_at_once(&self) -> LayersAtOnce {
         let [forward, backward] = [self.convolve_layers, self.gradient_layers].map(|layers| layers as usize);
         LayersAtOnce { forward, backward }
+    }
+
+    /// The fields in the order in which they are tried: what is expected to matter most comes first, as the time may be over before the end.
+    /// They are in the order of [`Tuning::FIELDS`], but for the layers at once, which came last and matter most for small images; how
+    /// many there can be depends on the block.
+    pub(in crate::gpu) fn fields_by_weight() -> impl Iterator<Item = &'static Field> {
+        let all: &'static [Field] = &Self::FIELDS;
+        let (before, after) = all.split_at(3);
+        let (between, layers) = after.split_at(after.len() - 2);
+        before.iter().chain(layers).chain(between)
     }
 
     /// The value of a field.
@@ -324,6 +334,14 @@ mod tests {
         ] {
             assert_eq!(Tuning::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn all_fields_are_tried_and_layers_at_once_right_after_blocks() {
+        let names: Vec<&str> = Tuning::fields_by_weight().map(|field| field.name).collect();
+        assert_eq!(names[2..6], ["block", "convolve_layers", "gradient_layers", "gradient_rows"]);
+        let all: BTreeSet<&str> = Tuning::FIELDS.iter().map(|field| field.name).collect();
+        assert_eq!((names.len(), names.into_iter().collect()), (all.len(), all));
     }
 
     #[test]
