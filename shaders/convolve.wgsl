@@ -16,7 +16,6 @@
 //#include maps
 //#include geometry
 //#include hidden
-//#include mirror
 
 // Keep in sync with `ConvolveParams` in src/gpu/network/params.rs.
 struct ConvolveParams {
@@ -41,8 +40,8 @@ struct ConvolveParams {
     groups: u32,
     span: u32,
     stride: u32,
-    // Channels of a block, for whose sums there is room; only with HALF.
-    sum_channels: u32,
+    // With HALF, in how many planes of their own sums lie: those of a block; else how many planes further than the maps that they become.
+    sum_planes: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: ConvolveParams;
@@ -68,29 +67,12 @@ fn source_at(place: u32) -> f32 {
 }
 //#end
 //#include sums
+//#include fill_margins
 
 //#if STAGED
 // Filters by source, column of taps and output: the taps above, at and below.
 var<workgroup> filters: array<vec4<f32>, ${3 * OUTPUTS * CHUNK}>;
 //#end
-
-// Repeats a finished pixel at its mirror images in the margins of the plane at `plane`.
-fn fill_margins(plane: u32, y: u32, x: u32) {
-    let geometry = params.geometry;
-    let margin = i32(geometry.margin);
-    let rows = i32(geometry.rows) + margin;
-    let columns = i32(geometry.columns) + margin;
-    let pitch = i32(geometry.pitch);
-    let value = maps[plane + y * geometry.pitch + x];
-    let left = lowest_image(i32(x), i32(geometry.columns), margin, geometry.boundary);
-    for (var row = lowest_image(i32(y), i32(geometry.rows), margin, geometry.boundary); row.x < rows; row = next_image(row)) {
-        for (var column = left; column.x < columns; column = next_image(column)) {
-            if row.x != i32(y) || column.x != i32(x) {
-                maps[i32(plane) + row.x * pitch + column.x] = value;
-            }
-        }
-    }
-}
 
 @compute @workgroup_size(${LANES})
 fn convolve(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

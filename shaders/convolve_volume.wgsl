@@ -37,8 +37,8 @@ struct ConvolveVolumeParams {
     bias_start: u32,
     // Lattice rows of a slice in groups of ROWS, for the dilation that has most of them.
     lattices: u32,
-    // Channels of a block, for whose sums there is room; only with HALF.
-    sum_channels: u32,
+    // As in convolve; 0 without HALF, as volumes are computed layer by layer.
+    sum_planes: u32,
     unused_1: u32,
     unused_2: u32,
 }

@@ -37,8 +37,9 @@ struct MixInputGradientParams {
     tiles: u32,
     // Numbers to clear between the end of a row and the start of the next.
     beside: u32,
-    // Channels of a block, for whose sums there is room; only with HALF.
-    sum_channels: u32,
+    // Where sums lie that are not complete: how many planes before the gradient maps that they become; with HALF, how many channels of a
+    // block there is room for. What is beside rows matters in gradient maps alone.
+    sum_planes: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: MixInputGradientParams;

@@ -1,14 +1,14 @@
-// Where the kernels that add to gradient maps leave sums that are not complete: in the planes of the gradient maps that they become, or
-// with HALF in f32 apart, as shared/sums.wgsl does for feature maps. Needs `page`, where gradient maps are written, and with HALF `sums`
+// Where the kernels that add to gradient maps leave sums that are not complete: in the planes of the gradient maps that they become,
+// or so many planes before these where several layers are computed at once; with HALF in f32 apart, as shared/sums.wgsl does for feature maps. Needs `page`, where gradient maps are written, and with HALF `sums`
 // and `scaling`.
 
 // The place of row 0, column 0 of the sums of `channel`, whose gradient map begins at `gradient`.
 fn sum_place(gradient: u32, image: u32, channel: u32) -> u32 {
     //#if HALF
-    let plane = image * params.sum_channels + (channel - params.geometry.inputs) % params.sum_channels;
+    let plane = image * params.sum_planes + (channel - params.geometry.inputs) % params.sum_planes;
     return params.geometry.gradient_origin + plane * params.geometry.gradient_plane;
     //#else
-    return gradient;
+    return gradient - params.sum_planes * params.geometry.gradient_plane;
     //#end
 }
 
@@ -36,6 +36,6 @@ fn store(gradient_at: u32, sums_at: u32, sum: f32, finishes: bool) {
         page[gradient_at] = f16(sum);
     }
     //#else
-    page[gradient_at] = sum;
+    page[select(sums_at, gradient_at, finishes)] = sum;
     //#end
 }

@@ -22,8 +22,9 @@ struct InputGradientParams {
     tiles: u32,
     // The largest dilation of the gradients: mirror images farther out are not seen. 0 for volumes, where each gradient's own bounds them.
     reach: u32,
-    // Channels of a block, for whose sums there is room; only with HALF.
-    sum_channels: u32,
+    // Where sums lie that are not complete: how many planes before the gradient maps that they become; with HALF, how many channels of a
+    // block there is room for. 0 for volumes of full numbers.
+    sum_planes: u32,
 }
 //#if HALF
 //#include scaling

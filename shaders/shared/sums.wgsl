@@ -1,13 +1,14 @@
-// Where the convolutions leave sums that are not complete: in the planes of the maps that they become, or with HALF, as halves would be
-// rounded again with each addition, in f32 apart, in as many planes as a block of layers has channels.
+// Where the convolutions leave sums that are not complete: in the planes of the maps that they become, or, where several layers are computed
+// at once, so many planes further; with HALF, as halves would be rounded again with each addition, in f32 apart, in as many planes as a block
+// of layers has channels.
 
 // The place of row 0, column 0 of the sums of `output`, whose feature map begins at `map`.
 fn sum_place(map: u32, image: u32, output: u32) -> u32 {
     //#if HALF
-    let plane = image * params.sum_channels + (output - params.geometry.inputs) % params.sum_channels;
+    let plane = image * params.sum_planes + (output - params.geometry.inputs) % params.sum_planes;
     return params.geometry.map_origin + plane * params.geometry.map_plane;
     //#else
-    return map;
+    return map + params.sum_planes * params.geometry.map_plane;
     //#end
 }
 
@@ -29,6 +30,6 @@ fn store(map_at: u32, sums_at: u32, sum: f32, finishes: bool) {
         sums[sums_at] = sum;
     }
     //#else
-    maps[map_at] = select(sum, 0.0, finishes && sum < 0.0);
+    maps[select(sums_at, map_at, finishes)] = select(sum, 0.0, finishes && sum < 0.0);
     //#end
 }

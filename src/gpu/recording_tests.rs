@@ -10,7 +10,7 @@ use super::runtime::adapters::{GpuAdapter, adapter_without_driver};
 use super::runtime::device::{Device, Extras};
 use super::runtime::kernel::{Binding, Kernel};
 use super::runtime::pipelines::{Pipelines, bind_group};
-use super::shaders::{PRODUCT_BYTES, SHADERS};
+use super::shaders::{LAYERS_BYTES, PRODUCT_BYTES, SHADERS};
 use crate::engine::{
     Adam, BACK_PROJECTION_LANES as LANES, BackProjection, BackProjector, DeviceKind, Engine, Gradients,
     Images, Loss, Precision, Targets,
@@ -20,7 +20,8 @@ use crate::network::{Architecture, initialise};
 
 /// The limits that every device has, with as much memory of a workgroup as the largest kernel takes.
 fn limits() -> wgpu::Limits {
-    wgpu::Limits { max_compute_workgroup_storage_size: PRODUCT_BYTES, ..wgpu::Limits::default() }
+    let largest = PRODUCT_BYTES.max(LAYERS_BYTES);
+    wgpu::Limits { max_compute_workgroup_storage_size: largest, ..wgpu::Limits::default() }
 }
 
 fn adapter() -> GpuAdapter {

@@ -2,7 +2,9 @@
 
 use super::back_projection::BACK_PROJECT;
 use super::network::shaders::SHADERS as NETWORK;
-pub use super::network::shaders::{MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES, PRODUCT_THREADS};
+pub use super::network::shaders::{
+    LAYERS_BYTES, LAYERS_THREADS, MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES, PRODUCT_THREADS,
+};
 pub use super::runtime::kernel::{Binding, Kernel, Shader, StructLayout, Variant};
 use super::runtime::peak::{COPY, MULTIPLY_ADDS};
 

@@ -51,8 +51,13 @@ pub struct Schedule {
     /// The buffers of gradient maps, of hidden channels only; none for a forward schedule, and none where planes are shared.
     pub gradient_pages: Vec<Page>,
     /// Where planes are shared, how many planes further than the feature map of a channel its gradient map lies: those of a
-    /// block of layers.
+    /// block of layers, and `gradient_sum_shift`.
     pub gradient_shift: Option<usize>,
+    /// How many planes further than the feature map of a hidden channel its sum lies until it is complete: 0 where that is in the place of the
+    /// map. See [`Schedule::with_sums_apart`].
+    pub sum_shift: usize,
+    /// The same for gradient maps: how many planes before the gradient map its sum lies.
+    pub gradient_sum_shift: usize,
     /// Where feature maps are halves, the buffer in which the sums of a block's channels lie until they are complete, those of feature maps
     /// and later those of gradient maps, laid out as feature maps are; its channels are counted from the first of the block.
     pub sums: Option<Page>,
@@ -166,7 +171,8 @@ impl Schedule {
 
     /// Whether the feature map of `channel` is still there after the gradients were computed.
     pub fn keeps_map(&self, channel: usize) -> bool {
-        self.gradient_shift.is_none_or(|shift| channel < self.architecture.stem_channels() + shift)
+        let first_plane = self.architecture.stem_channels();
+        self.gradient_shift.is_none_or(|shift| channel < first_plane + shift - self.gradient_sum_shift)
     }
 
     /// The steps cut where layers are complete: one recording for each piece.
@@ -209,6 +215,8 @@ impl Schedule {
             map_pages,
             gradient_pages: Vec::new(),
             gradient_shift: None,
+            sum_shift: 0,
+            gradient_sum_shift: 0,
             sums: None,
             steps: Vec::new(),
         })

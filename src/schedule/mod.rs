@@ -7,11 +7,13 @@
 
 mod build;
 mod planes;
+mod runs;
 mod steps;
 mod text;
 mod traffic;
 
 pub use build::{Options, Schedule};
 pub use planes::{Page, PlaneLayout, pages};
+pub use runs::LayersAtOnce;
 pub use steps::Step;
 pub use traffic::update_traffic;

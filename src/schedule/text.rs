@@ -65,6 +65,12 @@ impl Display for Schedule {
             }
             None => writeln!(f, "pages of maps: {}", Pages(&self.map_pages))?,
         }
+        if self.sum_shift > 0 {
+            writeln!(f, "sums c in plane c + {}", self.sum_shift)?;
+        }
+        if self.gradient_sum_shift > 0 {
+            writeln!(f, "sums of gradients {} planes before them", self.gradient_sum_shift)?;
+        }
         if self.trains() && self.gradient_shift.is_none() {
             writeln!(f, "pages of gradients: {}", Pages(&self.gradient_pages))?;
         }

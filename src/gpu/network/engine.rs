@@ -106,7 +106,8 @@ impl GpuEngine {
         let tuning = tuning.within(&device.limits);
         let limits = DispatchLimits::new(device.limits.max_compute_workgroups_per_dimension);
         let limits = if device.info.shares_memory { limits } else { limits.of_card() };
-        let limits = DispatchLimits { matrices: device.matrices, ..limits };
+        let workgroup_bytes = device.limits.max_compute_workgroup_storage_size;
+        let limits = DispatchLimits { matrices: device.matrices, workgroup_bytes, ..limits };
         let most = memory::max_page_bytes(&device.limits, if half_maps { 2 } else { 4 });
         let options = Options {
             block: options.block.unwrap_or(tuning.block as usize).max(1),
@@ -154,13 +155,15 @@ impl GpuEngine {
 
     /// The schedule for `shape` as dispatches.
     fn plan(&self, shape: Shape, pass: Pass) -> Result<Plan> {
-        let schedule = match pass {
-            Pass::Forward | Pass::Classify | Pass::Judge(_) => {
-                Schedule::forward(&self.architecture, shape, &self.options)?
-            }
-            Pass::Training(_) => Schedule::training(&self.architecture, shape, &self.options)?,
-        };
-        Ok(plan::plan(schedule, pass, &self.tuning, self.dispatch_limits))
+        let trains = matches!(pass, Pass::Training(_));
+        let schedule = if trains { Schedule::training } else { Schedule::forward };
+        Ok(self.plan_of(schedule(&self.architecture, shape, &self.options)?, pass))
+    }
+
+    /// The dispatches of a schedule, with room in it for what the tuning wants.
+    fn plan_of(&self, schedule: Schedule, pass: Pass) -> Plan {
+        let schedule = schedule.with_sums_apart(self.tuning.layers_at_once(), self.options.max_page_bytes);
+        plan::plan(schedule, pass, &self.tuning, self.dispatch_limits)
     }
 
     /// Makes the buffers and the recording for a pass over `shape` the current ones.
@@ -173,7 +176,7 @@ impl GpuEngine {
             self.shapes.current().is_some_and(|current| current.shape() == shape && current.trains());
         let plan = if trained && !matches!(pass, Pass::Training(_)) {
             let schedule = Schedule::training(&self.architecture, shape, &self.options)?.into_forward();
-            plan::plan(schedule, pass, &self.tuning, self.dispatch_limits)
+            self.plan_of(schedule, pass)
         } else {
             self.plan(shape, pass)?
         };

@@ -45,7 +45,16 @@ params! {
         source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
         output_start: u32, output_end: u32, output_page_start: u32, output_page_channels: u32,
         finish_start: u32, finish_end: u32, first: u32, bias_start: u32,
-        groups: u32, span: u32, stride: u32, sum_channels: u32,
+        groups: u32, span: u32, stride: u32, sum_planes: u32,
+    }
+}
+
+params! {
+    /// Keep in sync with shaders/convolve_layers.wgsl.
+    ConvolveLayersParams {
+        geometry: Geometry,
+        channel_start: u32, channel_end: u32, page_start: u32, page_channels: u32,
+        width: u32, sum_planes: u32, tile: u32, reach: u32,
     }
 }
 
@@ -56,7 +65,7 @@ params! {
         source_start: u32, source_end: u32, source_page_start: u32, source_page_channels: u32,
         output_start: u32, output_end: u32, output_page_start: u32, output_page_channels: u32,
         finish_start: u32, finish_end: u32, first: u32, bias_start: u32,
-        lattices: u32, sum_channels: u32, unused_1: u32, unused_2: u32,
+        lattices: u32, sum_planes: u32, unused_1: u32, unused_2: u32,
     }
 }
 
@@ -98,7 +107,7 @@ params! {
         geometry: Geometry,
         channel_start: u32, channel_end: u32, finish_start: u32, finish_end: u32,
         page_start: u32, page_channels: u32, map_page_start: u32, map_page_channels: u32,
-        mix_start: u32, tiles: u32, beside: u32, sum_channels: u32,
+        mix_start: u32, tiles: u32, beside: u32, sum_planes: u32,
     }
 }
 
@@ -109,7 +118,17 @@ params! {
         gradient_start: u32, gradient_end: u32, gradient_page_start: u32, gradient_page_channels: u32,
         channel_start: u32, channel_end: u32, channel_page_start: u32, channel_page_channels: u32,
         finish_start: u32, finish_end: u32, map_page_start: u32, map_page_channels: u32,
-        tiles: u32, reach: u32, sum_channels: u32,
+        tiles: u32, reach: u32, sum_planes: u32,
+    }
+}
+
+params! {
+    /// Keep in sync with shaders/input_gradient_layers.wgsl.
+    InputGradientLayersParams {
+        geometry: Geometry,
+        channel_start: u32, channel_end: u32, page_start: u32, page_channels: u32,
+        width: u32, gradient_planes: u32, sum_planes: u32, tile: u32,
+        reach: u32, farthest: u32,
     }
 }
 

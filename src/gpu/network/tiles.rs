@@ -3,10 +3,11 @@
 
 use std::fmt;
 
-use super::shaders::{MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES, PRODUCT_THREADS};
+use super::shaders::{LAYERS_THREADS, MATRIX_BYTES, MATRIX_THREADS, PRODUCT_BYTES, PRODUCT_THREADS};
 use crate::engine::DeviceKind;
 use crate::gpu::runtime::adapters::GpuAdapter;
 use crate::gpu::runtime::matrices::MatrixUnits;
+use crate::schedule::LayersAtOnce;
 
 /// The sizes of tiles that kernels are run with: one of the values in [`Tuning::FIELDS`] for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,10 @@ pub struct Tuning {
     /// Whether matrix units compute filter gradients, where the device has some: 0 for no, 1 wherever they are worth their padding, 2
     /// where there is much to add up besides.
     pub(in crate::gpu) matrices: u32,
+    /// Most layers inside a block that one dispatch computes: 1 for each by itself.
+    pub(in crate::gpu) convolve_layers: u32,
+    /// The same for gradient maps.
+    pub(in crate::gpu) gradient_layers: u32,
 }
 
 /// One of the numbers of a [`Tuning`].
@@ -58,8 +63,8 @@ macro_rules! field {
 }
 
 impl Tuning {
-    /// What may be chosen, in the order in which it is tried: what is expected to matter most comes first.
-    pub const FIELDS: [Field; 11] = [
+    /// What may be chosen, in the order in which it is written.
+    pub const FIELDS: [Field; 13] = [
         field!(convolve_rows, [8, 16, 4, 2, 1]),
         field!(workgroups, [32, 128, 512, 2048, 8192]),
         field!(block, [5, 10, 20, 50]),
@@ -71,9 +76,11 @@ impl Tuning {
         field!(staged, [0, 1]),
         field!(filter_product, [0, 1, 2]),
         field!(matrices, [0, 1, 2]),
+        field!(convolve_layers, [1, 3, 5, 7]),
+        field!(gradient_layers, [1, 3, 5, 7]),
     ];
     /// How many fields older texts have: those that came later are 0 or 1 there.
-    const FIELDS_OF_OLDER_TEXTS: [usize; 2] = [6, 10];
+    const FIELDS_OF_OLDER_TEXTS: [usize; 3] = [6, 10, 11];
 
     /// What does well enough on any device of a kind. That of software was measured on lavapipe (128x128, depth 30), that of hardware
     /// on an H100 (256x256, depth 50, to 2048x2048, depth 100).
@@ -90,6 +97,8 @@ impl Tuning {
             staged: 0,
             filter_product: 0,
             matrices: 0,
+            convolve_layers: 1,
+            gradient_layers: 1,
         };
         match kind {
             DeviceKind::Gpu => Self {
@@ -139,8 +148,26 @@ impl Tuning {
         Self {
             filter_product: if fits { self.filter_product } else { 0 },
             matrices: if matrices_fit { self.matrices } else { 0 },
+            convolve_layers: if LAYERS_THREADS <= threads { self.convolve_layers } else { 1 },
+            gradient_layers: if LAYERS_THREADS <= threads { self.gradient_layers } else { 1 },
             ..self
         }
+    }
+
+    /// Most layers that are computed at once, forward and backward.
+    pub(super) fn layers_at_once(&self) -> LayersAtOnce {
+        let [forward, backward] = [self.convolve_layers, self.gradient_layers].map(|layers| layers as usize);
+        LayersAtOnce { forward, backward }
+    }
+
+    /// The fields in the order in which they are tried: what is expected to matter most comes first, as the time may be over before the end.
+    /// They are in the order of [`Tuning::FIELDS`], but for the layers at once, which came last and matter most for small images; how
+    /// many there can be depends on the block.
+    pub(in crate::gpu) fn fields_by_weight() -> impl Iterator<Item = &'static Field> {
+        let all: &'static [Field] = &Self::FIELDS;
+        let (before, after) = all.split_at(3);
+        let (between, layers) = after.split_at(after.len() - 2);
+        before.iter().chain(layers).chain(between)
     }
 
     /// The value of a field.
@@ -174,8 +201,21 @@ impl Tuning {
     /// Tunings that between them run every variant of every kernel that may be chosen, in blocks of every size and with every
     /// number of workgroups: what a cross-check has to go through.
     pub fn covering() -> Vec<Self> {
-        let [convolve, workgroups, block, rows, channels, filter, outputs, lanes, staged, product, matrices] =
-            &Self::FIELDS;
+        let [
+            convolve,
+            workgroups,
+            block,
+            rows,
+            channels,
+            filter,
+            outputs,
+            lanes,
+            staged,
+            product,
+            matrices,
+            layers,
+            gradient_layers,
+        ] = &Self::FIELDS;
         // Few workgroups, or tiles of small images would be made smaller.
         let fewest = workgroups.values.iter().min().copied().unwrap_or(1);
         let safe = Self { workgroups: fewest, ..Self::safe(DeviceKind::Software) };
@@ -209,6 +249,18 @@ impl Tuning {
         }
         // Which kernel with matrices a device runs is for the device to say.
         all.extend(matrices.values.iter().map(|&matrices| Self { matrices, ..Self::safe(DeviceKind::Gpu) }));
+        // Few and many workgroups, as squares are made smaller for many; in blocks of ten and of twenty layers.
+        let safes = [safe, Self::safe(DeviceKind::Gpu)];
+        all.extend(safes.into_iter().flat_map(|safe| {
+            // Others forward than backward.
+            let gradient_layers = gradient_layers.values.iter().cycle().skip(1);
+            let layers = layers.values.iter().zip(gradient_layers);
+            layers.map(move |(&convolve_layers, &gradient_layers)| Self {
+                convolve_layers,
+                gradient_layers,
+                ..safe
+            })
+        }));
         let blocks = block.values.iter().cycle();
         let safest = [safe, Self::safe(DeviceKind::Gpu)].into_iter().cycle();
         all.extend(
@@ -238,11 +290,11 @@ mod tests {
 
     use super::super::plan::{DispatchLimits, Pass, plan};
     use super::super::shaders::{
-        CONVOLVE_HALF_WITHIN, CONVOLVE_VOLUME_HALF_WITHIN, CONVOLVE_VOLUME_WITHIN, CONVOLVE_WITHIN,
-        FILTER_GRADIENT, FILTER_GRADIENT_HALF, FILTER_GRADIENT_MATRIX, FILTER_GRADIENT_PRODUCT,
-        FILTER_GRADIENT_PRODUCT_HALF, FILTER_GRADIENT_VOLUME, FILTER_GRADIENT_VOLUME_HALF,
-        INPUT_GRADIENT_ALL_WITHIN, INPUT_GRADIENT_HALF_ALL_WITHIN, INPUT_GRADIENT_VOLUME_ALL_WITHIN,
-        INPUT_GRADIENT_VOLUME_HALF_ALL_WITHIN,
+        CONVOLVE_HALF_WITHIN, CONVOLVE_LAYERS, CONVOLVE_VOLUME_HALF_WITHIN, CONVOLVE_VOLUME_WITHIN,
+        CONVOLVE_WITHIN, FILTER_GRADIENT, FILTER_GRADIENT_HALF, FILTER_GRADIENT_MATRIX,
+        FILTER_GRADIENT_PRODUCT, FILTER_GRADIENT_PRODUCT_HALF, FILTER_GRADIENT_VOLUME,
+        FILTER_GRADIENT_VOLUME_HALF, INPUT_GRADIENT_ALL_WITHIN, INPUT_GRADIENT_HALF_ALL_WITHIN,
+        INPUT_GRADIENT_LAYERS, INPUT_GRADIENT_VOLUME_ALL_WITHIN, INPUT_GRADIENT_VOLUME_HALF_ALL_WITHIN,
     };
     use super::*;
     use crate::engine::LossKind;
@@ -267,6 +319,11 @@ mod tests {
         let kept =
             Tuning::parse(older).map(|tuning| (tuning.convolve_rows, tuning.staged, tuning.filter_product));
         assert_eq!(kept, Some((4, 0, 0)));
+        // And before several layers were computed at once.
+        let safe = Tuning::safe(DeviceKind::Gpu);
+        let older = safe.to_string().replace(" convolve_layers=1 gradient_layers=1", "");
+        assert!(!older.contains("layers"));
+        assert_eq!(Tuning::parse(&older), Some(safe));
         let text = Tuning::safe(DeviceKind::Software).to_string();
         for wrong in [
             "",
@@ -279,6 +336,14 @@ mod tests {
         ] {
             assert_eq!(Tuning::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn all_fields_are_tried_and_layers_at_once_right_after_blocks() {
+        let names: Vec<&str> = Tuning::fields_by_weight().map(|field| field.name).collect();
+        assert_eq!(names[2..6], ["block", "convolve_layers", "gradient_layers", "gradient_rows"]);
+        let all: BTreeSet<&str> = Tuning::FIELDS.iter().map(|field| field.name).collect();
+        assert_eq!((names.len(), names.into_iter().collect()), (all.len(), all));
     }
 
     #[test]
@@ -340,6 +405,39 @@ mod tests {
         for field in &Tuning::FIELDS {
             let found: BTreeSet<u32> = Tuning::covering().iter().map(|tuning| tuning.get(field)).collect();
             assert_eq!(found, field.values.iter().copied().collect(), "{}", field.name);
+        }
+    }
+
+    /// On devices with more memory for a workgroup and less, the cross-checks run all variants for several layers at once.
+    #[test]
+    fn several_layers_at_once_are_all_run() {
+        // Those of `every_tuning_agrees` and `layers_at_once_agree`.
+        let architecture = Architecture { width: 4, dilations: vec![1, 2], ..Architecture::new(2, 5, 10) };
+        let shape = Shape { batch: 2, extent: Extent::plane(18, 70) };
+        let narrow = Architecture { dilations: (1..=10).collect(), ..Architecture::new(1, 2, 23) };
+        let larger = Shape { batch: 1, extent: Extent::plane(40, 70) };
+        let (wide, several) =
+            (Architecture { width: 2, ..narrow.clone() }, Shape { batch: 2, extent: Extent::plane(17, 33) });
+        let mut run: BTreeSet<String> = BTreeSet::new();
+        for workgroup_bytes in [16_384, 32_768, 49_152] {
+            let cases = [(&architecture, shape), (&narrow, larger), (&wide, several)];
+            let tunings = Tuning::covering().into_iter();
+            for (tuning, (architecture, shape)) in tunings.flat_map(|tuning| cases.map(|case| (tuning, case)))
+            {
+                let options = options_of_block(tuning.block as usize);
+                let schedule = Schedule::training(architecture, shape, &options).unwrap();
+                let schedule = schedule.with_sums_apart(tuning.layers_at_once(), u64::MAX);
+                let limits = DispatchLimits { workgroup_bytes, ..DispatchLimits::new(65_535) };
+                let plan = plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits);
+                run.extend(plan.dispatches.iter().map(|dispatch| dispatch.kernel.label()));
+            }
+        }
+        let shaders: [&'static Shader; 2] = [&CONVOLVE_LAYERS, &INPUT_GRADIENT_LAYERS];
+        for shader in shaders {
+            for variant in 0..shader.variants.len() {
+                let label = Kernel { shader, variant }.label();
+                assert!(run.contains(&label), "no covering tuning runs {label}");
+            }
         }
     }
 

@@ -69,7 +69,8 @@ fn compile(device: &Device, kernel: &Kernel, label: &str) -> Result<Pipeline> {
     // tile; taps reach at most one margin beside a feature map, where its plane goes on, and two beside a gradient map,
     // where the next row, plane or guard of its page lies. Channels come from the plan, which cuts ranges where pages end;
     // classes and the lengths of what is uploaded are checked by `check_batch`; `memory` refuses buffers that 32-bit indices
-    // cannot reach. Loops count up to bounds that do not move, or go from mirror to mirror, at least a pixel at a time.
+    // cannot reach. What kernels of several layers keep around a square holds every place that a later layer reads; a pixel that a mirror
+    // shows lies no farther from the square than its image. Loops count up to bounds that do not move, or go from mirror to mirror, at least a pixel at a time.
     // Divisors (tiles, dilations, rows, outputs) are at least 1, and nothing signed that is divided is negative.
     // The tests run random networks with the checks on and off.
     let module = unsafe { device.wgpu.create_shader_module_trusted(descriptor, checks) };

@@ -48,7 +48,7 @@ pub(super) fn search(
         TuningResult { tuning: start, start, seconds: seconds_at_start, seconds_at_start, complete: true };
     let faster = |this: f64, other: f64| this < other * (1.0 - MARGIN);
     let mut refused = false;
-    for field in &Tuning::FIELDS {
+    for field in Tuning::fields_by_weight() {
         for &value in field.values {
             let Some(candidate) = found.tuning.with(field, value).filter(|c| *c != found.tuning) else {
                 continue;

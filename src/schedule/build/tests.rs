@@ -1,5 +1,6 @@
 use super::*;
 use crate::geometry::Extent;
+use crate::schedule::LayersAtOnce;
 
 fn options(block: usize, max_page_bytes: u64) -> Options {
     Options { block, max_page_bytes, alignment: 4, share_planes: false, half_maps: false }
@@ -15,6 +16,9 @@ enum Held {
     Nothing,
     Map(usize),
     Gradient(usize),
+    /// What is not complete, where it lies apart.
+    Sum(usize),
+    GradientSum(usize),
 }
 
 /// Which plane holds what, by the kind of page, the page and the plane.
@@ -30,6 +34,8 @@ impl Planes<'_> {
             (Held::Map(c), _) => (false, schedule.map_page(c), c),
             (Held::Gradient(c), Some(shift)) => (false, schedule.gradient_page(c), c + shift),
             (Held::Gradient(c), None) => (true, schedule.gradient_page(c), c),
+            (Held::Sum(c), _) => (false, 0, c + schedule.sum_shift),
+            (Held::GradientSum(c), shift) => (false, 0, c + shift.unwrap_or(0) - schedule.gradient_sum_shift),
             (Held::Nothing, _) => unreachable!(),
         };
         let pages = if separate { &schedule.gradient_pages } else { &schedule.map_pages };
@@ -62,8 +68,12 @@ impl Planes<'_> {
 /// Plays a schedule with bookkeeping instead of numbers: every pair of channels must be connected exactly once,
 /// forward, backward and in the filter gradients, and nothing may be read before it is finished, nor after its plane
 /// was taken by something else.
-fn check(architecture: &Architecture, options: &Options) {
+fn check(architecture: &Architecture, options: &Options, layers: LayersAtOnce) {
     let schedule = Schedule::training(architecture, shape(), options).unwrap();
+    let schedule = schedule.with_sums_apart(layers, options.max_page_bytes);
+    let sum = |c: usize| if schedule.sum_shift > 0 { Held::Sum(c) } else { Held::Map(c) };
+    let gradient_sum =
+        |c: usize| if schedule.gradient_sum_shift > 0 { Held::GradientSum(c) } else { Held::Gradient(c) };
     let (channels, inputs) = (architecture.channels(), architecture.stem_channels());
     let layer_start = |c: usize| architecture.sources(architecture.layer_of(c - inputs)).end;
     let mut forward = vec![vec![0; channels]; channels];
@@ -84,16 +94,19 @@ fn check(architecture: &Architecture, options: &Options) {
                     started[o] = true;
                     assert!(!finished[o]);
                     if *first {
-                        planes.write(Held::Map(o));
+                        planes.write(sum(o));
                     }
-                    planes.read(Held::Map(o));
+                    planes.read(sum(o));
                     for s in sources.clone().filter(|&s| s < layer_start(o)) {
                         assert!(finished[s], "{o} reads {s} before it is finished");
                         planes.read(Held::Map(s));
                         forward[o][s] += 1;
                     }
                 }
-                finishes.clone().for_each(|o| finished[o] = true);
+                finishes.clone().for_each(|o| {
+                    finished[o] = true;
+                    planes.write(Held::Map(o));
+                });
             }
             Step::Mix { sources, .. } | Step::MixWeightGradient { sources, .. } => {
                 planes.read_maps(sources.clone());
@@ -101,9 +114,12 @@ fn check(architecture: &Architecture, options: &Options) {
             Step::Loss => {}
             Step::MixInputGradient { channels, finishes } => {
                 channels.clone().for_each(|c| assert!(!std::mem::replace(&mut started_gradient[c], true)));
-                channels.clone().for_each(|c| planes.write(Held::Gradient(c)));
+                channels.clone().for_each(|c| planes.write(gradient_sum(c)));
                 planes.read_maps(finishes.clone());
-                finishes.clone().for_each(|c| finished_gradient[c] = true);
+                finishes.clone().for_each(|c| {
+                    finished_gradient[c] = true;
+                    planes.write(Held::Gradient(c));
+                });
             }
             Step::InputGradient { gradients, channels, finishes } => {
                 for (g, c) in gradients.clone().flat_map(|g| channels.clone().map(move |c| (g, c))) {
@@ -112,9 +128,12 @@ fn check(architecture: &Architecture, options: &Options) {
                     backward[g][c] += 1;
                 }
                 planes.read_gradients(gradients);
-                planes.read_gradients(channels);
+                channels.clone().for_each(|c| planes.read(gradient_sum(c)));
                 planes.read_maps(finishes.clone());
-                finishes.clone().for_each(|c| finished_gradient[c] = true);
+                finishes.clone().for_each(|c| {
+                    finished_gradient[c] = true;
+                    planes.write(Held::Gradient(c));
+                });
             }
             Step::FilterGradient { gradients, sources } => {
                 planes.read_gradients(gradients);
@@ -149,7 +168,10 @@ fn every_pair_of_channels_is_connected_exactly_once() {
             for block in [1, 2, 3, 100] {
                 for most in [u64::MAX, 60_000, 16_000] {
                     for share_planes in [false, true] {
-                        check(&architecture, &Options { share_planes, ..options(block, most) });
+                        for (forward, backward) in [(1, 1), (3, 1), (1, 5), (7, 3)] {
+                            let options = Options { share_planes, ..options(block, most) };
+                            check(&architecture, &options, LayersAtOnce { forward, backward });
+                        }
                     }
                 }
             }

@@ -1,8 +1,10 @@
 use super::*;
-use crate::engine::JudgedResult;
-use crate::geometry::Extent;
+use crate::engine::{DeviceKind, JudgedResult};
+use crate::geometry::{Boundary, Extent};
 use crate::gpu::adapter_for_tests;
 use crate::gpu::runtime::memory::Use;
+use crate::network::DilationMode;
+use crate::selftest::{Case, Setting, check_case};
 
 /// Those that an adapter has.
 fn precisions(adapter: &GpuAdapter) -> impl Iterator<Item = Precision> + use<> {
@@ -15,7 +17,16 @@ fn precisions(adapter: &GpuAdapter) -> impl Iterator<Item = Precision> + use<> {
 fn cut_dispatches_give_the_same_bits() {
     let adapter = adapter_for_tests();
     let architecture = Architecture { width: 3, dilations: vec![1, 2, 7], ..Architecture::new(2, 5, 4) };
-    let parameters = crate::network::initialise(&architecture, 1);
+    let each = GpuOptions { block: Some(2), ..Default::default() };
+    check_cut_dispatches(&adapter, &architecture, each);
+    // Several layers at once: the same bits each time, and where their dispatch is cut.
+    let tuning = Tuning { convolve_layers: 5, gradient_layers: 5, ..Tuning::safe(DeviceKind::Software) };
+    let at_once = GpuOptions { tuning: Some(tuning), ..Default::default() };
+    check_cut_dispatches(&adapter, &Architecture { dilations: vec![1, 2], ..architecture }, at_once);
+}
+
+fn check_cut_dispatches(adapter: &GpuAdapter, architecture: &Architecture, options: GpuOptions) {
+    let parameters = crate::network::initialise(architecture, 1);
     let shape = Shape { batch: 3, extent: Extent::plane(37, 150) };
     let pixels = shape.batch * shape.extent.pixels();
     let images = Images { shape, pixels: (0..2 * pixels).map(|i| (i as f32 * 0.37).sin()).collect() };
@@ -27,8 +38,13 @@ fn cut_dispatches_give_the_same_bits() {
         (Images { shape, pixels }, Targets::classes(classes))
     };
     let bits = |precision: Precision, workgroups: u32, multiply_adds: u64| {
-        let options = GpuOptions { block: Some(2), precision, ..Default::default() };
-        let mut engine = GpuEngine::open(&adapter, &architecture, &parameters, options).unwrap();
+        let options = GpuOptions { precision, ..options };
+        let mut engine = GpuEngine::open(adapter, architecture, &parameters, options).unwrap();
+        let plan = engine.plan(shape, Pass::Training(LossKind::CrossEntropyDice)).unwrap();
+        let at_once = |d: &plan::Dispatch| d.kernel.shader.name.ends_with("_layers");
+        let several = engine.tuning.convolve_layers > 1 && precision == Precision::Full;
+        let wanted = if several { 2 } else { 0 };
+        assert_eq!(plan.dispatches.iter().filter(|d| at_once(d)).count(), wanted);
         engine.dispatch_limits = DispatchLimits { workgroups, multiply_adds, ..engine.dispatch_limits };
         engine.accumulate(&images, &targets, Loss::CrossEntropyDice, 1e-3).unwrap();
         let numbers = [engine.forward(&images).unwrap(), engine.gradients().unwrap()];
@@ -39,10 +55,75 @@ fn cut_dispatches_give_the_same_bits() {
         let judged = classes.into_iter().chain([(loss >> 32) as u32, loss as u32]).chain(in_bytes);
         numbers.concat().into_iter().map(f32::to_bits).chain(judged).collect::<Vec<_>>()
     };
-    for precision in precisions(&adapter) {
+    for precision in precisions(adapter) {
         let wanted = bits(precision, 65_535, u64::MAX);
         assert!(wanted == bits(precision, 4, u64::MAX), "few workgroups along an axis, {precision}");
         assert!(wanted == bits(precision, 65_535, 200_000), "few multiply-adds a dispatch, {precision}");
+    }
+}
+
+/// Layers that are computed at once: dilations beyond the image, squares beyond it and squares that it is no multiple of, every boundary,
+/// batches, and layers of one channel and of two, with dilations of their own.
+#[test]
+fn layers_at_once_agree() {
+    let adapter = adapter_for_tests();
+    let narrow = Architecture { dilations: (1..=10).collect(), ..Architecture::new(1, 2, 23) };
+    let wide = Architecture {
+        width: 2,
+        dilations: vec![1, 4, 2],
+        dilation_mode: DilationMode::Channel,
+        boundary: Boundary::Zeros,
+        ..Architecture::new(2, 3, 12)
+    };
+    let stem = Architecture {
+        width: 2,
+        dilations: vec![5, 3, 4],
+        boundary: Boundary::Symmetric,
+        stem: "0.7".parse().unwrap(),
+        ..Architecture::new(1, 2, 10)
+    };
+    let far = Architecture { dilations: vec![2, 7, 6, 5], ..Architecture::new(1, 2, 10) };
+    let cases = [
+        (narrow.clone(), 1, 40, 70),
+        (Architecture { width: 2, boundary: Boundary::Symmetric, ..narrow.clone() }, 2, 17, 33),
+        (Architecture { boundary: Boundary::Zeros, ..narrow }, 1, 64, 9),
+        (wide.clone(), 3, 33, 17),
+        (Architecture { boundary: Boundary::Reflect, dilation_mode: DilationMode::Layer, ..wide }, 1, 50, 40),
+        (stem, 2, 3, 21),
+        (far.clone(), 1, 1, 5),
+        (Architecture { boundary: Boundary::Symmetric, ..far }, 2, 4, 1),
+    ];
+    let covering = Tuning::covering();
+    let several = |tuning: &Tuning| tuning.convolve_layers > 1 || tuning.gradient_layers > 1;
+    let tunings: Vec<Tuning> = covering.into_iter().filter(several).collect();
+    for (seed, (architecture, batch, rows, columns)) in cases.into_iter().enumerate() {
+        let shape = Shape { batch, extent: Extent::plane(rows, columns) };
+        let case = Case::new(architecture, shape, true, seed as u64);
+        // Every other tuning for each, to save time.
+        for &tuning in tunings.iter().skip(seed % 2).step_by(2) {
+            let options = GpuOptions {
+                tuning: Some(tuning),
+                checked_shaders: Some(seed / 2 % 2 == 0),
+                ..Default::default()
+            };
+            let open = |architecture: &Architecture, parameters: &[f32], _: Setting| {
+                let engine = GpuEngine::open(&adapter, architecture, parameters, options)?;
+                let training = Pass::Training(LossKind::CrossEntropy);
+                for (pass, name, layers) in [
+                    (Pass::Forward, "convolve_layers", tuning.convolve_layers),
+                    (training, "convolve_layers", tuning.convolve_layers),
+                    (training, "input_gradient_layers", tuning.gradient_layers),
+                ] {
+                    let plan = engine.plan(shape, pass)?;
+                    let found = plan.dispatches.iter().any(|d| d.kernel.shader.name == name);
+                    assert_eq!(found, layers > 1, "{name} with {tuning}: {}", plan.schedule);
+                }
+                Ok(Box::new(engine) as Box<dyn Engine>)
+            };
+            let outcome =
+                check_case(&open, seed as u64, &case, Setting { block: 0, max_page_bytes: u64::MAX });
+            outcome.unwrap_or_else(|difference| panic!("{tuning}: {difference}"));
+        }
     }
 }
 

@@ -111,11 +111,11 @@ impl Planner<'_> {
             map_page_channels,
             mix_start: self.mix_start(),
             tiles,
+            sum_planes: self.planes_of_gradient_sums(),
             beside: match self.schedule.gradient_shift {
                 Some(_) => self.geometry.pitch - self.geometry.columns,
                 None => 0,
             },
-            sum_channels: self.sum_channels(),
         };
         let maps = Slot::MapPage(map_page);
         let shader = match (self.has_halves(), page == maps) {
@@ -196,7 +196,7 @@ impl Planner<'_> {
             map_page_channels,
             tiles,
             reach: 0,
-            sum_channels: self.sum_channels(),
+            sum_planes: self.planes_of_gradient_sums(),
         };
         let maps = Slot::MapPage(map_page);
         let mut slots = vec![Slot::Parameters, Slot::Hidden, into];
@@ -291,7 +291,7 @@ impl Planner<'_> {
         self.sum_partials(shader, &[("TAPS", taps)], &sum, slots)
     }
 
-    fn largest_dilation(&self, gradients: &Range<usize>) -> u32 {
+    pub(super) fn largest_dilation(&self, gradients: &Range<usize>) -> u32 {
         let architecture = &self.schedule.architecture;
         let dilations = gradients.clone().map(|g| architecture.dilation(g - architecture.stem_channels()));
         dilations.max().unwrap_or(0) as u32

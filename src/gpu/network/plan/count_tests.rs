@@ -18,22 +18,26 @@ fn counted(
     depth: usize,
     width: usize,
     training: bool,
+    layers_at_once: u32,
 ) -> String {
     let architecture = Architecture { width, dimensions, ..Architecture::new(1, 2, depth) };
     let extent = if dimensions == 3 { Extent::new(side, side, side) } else { Extent::plane(side, side) };
     let shape = Shape { batch: 1, extent };
-    let tuning = Tuning::safe(kind);
+    let tuning =
+        Tuning { convolve_layers: layers_at_once, gradient_layers: layers_at_once, ..Tuning::safe(kind) };
     let block = tuning.block as usize;
     let options =
         Options { block, max_page_bytes: (1 << 31) - 4, alignment: 16, share_planes: true, half_maps: false };
     let limits = DispatchLimits::new(65_535);
-    let limits = if kind == DeviceKind::Gpu { limits.of_card() } else { limits };
-    let plan = if training {
-        let schedule = Schedule::training(&architecture, shape, &options).unwrap();
-        plan(schedule, Pass::Training(LossKind::CrossEntropy), &tuning, limits)
-    } else {
-        plan(Schedule::forward(&architecture, shape, &options).unwrap(), Pass::Forward, &tuning, limits)
+    // As much memory of a workgroup as most cards have.
+    let card = || DispatchLimits { workgroup_bytes: 49_152, ..limits.of_card() };
+    let limits = if kind == DeviceKind::Gpu { card() } else { limits };
+    let (schedule, pass) = match training {
+        true => (Schedule::training(&architecture, shape, &options), Pass::Training(LossKind::CrossEntropy)),
+        false => (Schedule::forward(&architecture, shape, &options), Pass::Forward),
     };
+    let schedule = schedule.unwrap().with_sums_apart(tuning.layers_at_once(), options.max_page_bytes);
+    let plan = plan(schedule, pass, &tuning, limits);
     let mut kernels: BTreeMap<&str, usize> = BTreeMap::new();
     for dispatch in &plan.dispatches {
         *kernels.entry(dispatch.kernel.shader.name).or_default() += 1;
@@ -42,7 +46,9 @@ fn counted(
     let bytes: u64 = plan.schedule.traffic().iter().map(|(_, bytes)| bytes).sum();
     let pass = if training { "training step" } else { "forward pass" };
     let size = vec![side.to_string(); dimensions].join("x");
-    let mut text = format!("{kind:?}, {size}, depth {depth}, width {width}, {pass}\n");
+    let at_once =
+        if layers_at_once > 1 { format!(", {layers_at_once} layers at once") } else { String::new() };
+    let mut text = format!("{kind:?}, {size}, depth {depth}, width {width}, {pass}{at_once}\n");
     let _ = writeln!(
         text,
         "  {} dispatches, {multiply_adds} multiply-adds, {bytes} bytes",
@@ -62,10 +68,16 @@ fn dispatches_are_as_many_as_written_down() {
             [(2, 256, 50, 1), (2, 1024, 100, 1), (2, 512, 100, 8), (3, 96, 30, 1)]
         {
             for training in [false, true] {
-                found += &counted(kind, dimensions, side, depth, width, training);
+                found += &counted(kind, dimensions, side, depth, width, training, 1);
             }
         }
     }
+    for layers_at_once in [3, 5] {
+        for training in [false, true] {
+            found += &counted(DeviceKind::Gpu, 2, 256, 50, 1, training, layers_at_once);
+        }
+    }
+    found += &counted(DeviceKind::Gpu, 2, 1024, 100, 1, true, 5);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/dispatches.txt");
     if std::env::var_os("MSD_GPU_WRITE_GOLDEN").is_some() {
         std::fs::write(&path, &found).unwrap();

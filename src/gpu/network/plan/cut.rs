@@ -11,6 +11,9 @@ use crate::gpu::runtime::matrices::MatrixUnits;
 const MAX_MULTIPLY_ADDS: u64 = 5_000_000_000;
 const MAX_MULTIPLY_ADDS_OF_CARDS: u64 = 50_000_000_000;
 
+/// Bytes of a workgroup's memory that every device has.
+const LEAST_WORKGROUP_BYTES: u32 = 16_384;
+
 /// What one dispatch may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DispatchLimits {
@@ -20,12 +23,19 @@ pub struct DispatchLimits {
     pub multiply_adds: u64,
     /// The matrix units that kernels may use.
     pub matrices: Option<MatrixUnits>,
+    /// Bytes of a workgroup's memory.
+    pub workgroup_bytes: u32,
 }
 
 impl DispatchLimits {
-    /// Those for a device of any kind that runs `workgroups` along an axis.
+    /// Those for a device of any kind that runs `workgroups` along an axis, with as little memory of workgroups as any has.
     pub fn new(workgroups: u32) -> Self {
-        Self { workgroups: workgroups.max(1), multiply_adds: MAX_MULTIPLY_ADDS, matrices: None }
+        Self {
+            workgroups: workgroups.max(1),
+            multiply_adds: MAX_MULTIPLY_ADDS,
+            matrices: None,
+            workgroup_bytes: LEAST_WORKGROUP_BYTES,
+        }
     }
 
     /// The same for a card with memory of its own.
@@ -60,6 +70,7 @@ placed!(
     LoadParams,
     StemParams,
     ConvolveParams,
+    ConvolveLayersParams,
     ConvolveVolumeParams,
     MixParams,
     LossParams,
@@ -67,6 +78,7 @@ placed!(
     ArgmaxParams,
     MixInputGradientParams,
     InputGradientParams,
+    InputGradientLayersParams,
     FilterGradientParams,
     FilterGradientVolumeParams,
     FilterProductParams,
@@ -161,6 +173,8 @@ mod tests {
         staged: 0,
         filter_product: 0,
         matrices: 0,
+        convolve_layers: 1,
+        gradient_layers: 1,
     };
     const MAX_WORKGROUPS: u32 = 65_535;
 

@@ -176,7 +176,7 @@ impl Planner<'_> {
             groups: groups.count,
             span: groups.span,
             stride: groups.stride,
-            sum_channels: self.sum_channels(),
+            sum_planes: self.planes_of_sums(),
         };
         let slots = self.convolve_slots(from, into);
         let shader = match (self.has_halves(), from == into) {

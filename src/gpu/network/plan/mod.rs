@@ -10,6 +10,7 @@ mod forward;
 mod judge;
 mod loss;
 mod pixel_sums;
+mod runs;
 mod volume;
 
 use std::ops::Range;
@@ -176,9 +177,14 @@ pub(super) fn plan(schedule: Schedule, pass: Pass, tuning: &Tuning, limits: Disp
         classes: None,
         step: 0,
     };
+    let runs = planner.runs();
     for (index, step) in schedule.steps.iter().enumerate() {
         planner.step = index;
-        planner.add(step);
+        match runs.iter().find(|run| run.steps.contains(&index)) {
+            Some(run) if run.steps.start == index => planner.add_run(run),
+            Some(_) => {}
+            None => planner.add(step),
+        }
     }
     planner.step = schedule.steps.len();
     match pass {
@@ -376,9 +382,16 @@ impl Planner<'_> {
         self.schedule.sums.is_some()
     }
 
-    /// Of how many channels sums that are not complete are kept apart from feature maps.
-    fn sum_channels(&self) -> u32 {
-        self.schedule.sums.as_ref().map_or(0, |page| count(&page.channels))
+    /// Where feature maps are halves, of how many channels sums that are not complete are kept apart; else how many planes further
+    /// than the maps that they become they lie.
+    fn planes_of_sums(&self) -> u32 {
+        self.schedule.sums.as_ref().map_or(self.schedule.sum_shift as u32, |page| count(&page.channels))
+    }
+
+    /// The same for gradient maps, before which they lie.
+    fn planes_of_gradient_sums(&self) -> u32 {
+        let shift = self.schedule.gradient_sum_shift as u32;
+        self.schedule.sums.as_ref().map_or(shift, |page| count(&page.channels))
     }
 
     fn mix_start(&self) -> u32 {

@@ -24,7 +24,7 @@ fn plans() -> Vec<Plan> {
     let shape = Shape { batch: 2, extent: Extent::plane(20, 30) };
     let tunings = [DeviceKind::Gpu, DeviceKind::Software].map(Tuning::safe);
     // Enough layers in a block for matrix units to be used.
-    let mut plans = vec![plan_with_matrices(shape)];
+    let mut plans = vec![plan_with_matrices(shape), plan_with_layers_at_once(shape)];
     // Of volumes, in one page and in several.
     let volumes = Shape { batch: 2, extent: Extent::new(3, 9, 20) };
     let layout = PlaneLayout::volumes(volumes.extent, 16).unwrap();
@@ -96,6 +96,16 @@ fn plan_with_matrices(shape: Shape) -> Plan {
     let limits = DispatchLimits { matrices, ..DispatchLimits::new(65_535) };
     let tuning = Tuning { matrices: 1, ..Tuning::safe(DeviceKind::Gpu) };
     plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, limits)
+}
+
+/// Training with several layers at once.
+fn plan_with_layers_at_once(shape: Shape) -> Plan {
+    let options =
+        Options { block: 10, max_page_bytes: u64::MAX, alignment: 16, share_planes: true, half_maps: false };
+    let schedule = Schedule::training(&Architecture::new(2, 3, 20), shape, &options).unwrap();
+    let tuning = Tuning { convolve_layers: 5, gradient_layers: 5, ..Tuning::safe(DeviceKind::Software) };
+    let schedule = schedule.with_sums_apart(tuning.layers_at_once(), u64::MAX);
+    plan(schedule, Pass::Training(LossKind::SquaredError), &tuning, DispatchLimits::new(65_535))
 }
 
 /// WebGPU's rule: a buffer that a dispatch writes is bound once in it. wgpu lets two bindings pass that both write.

@@ -69,7 +69,7 @@ impl Planner<'_> {
             first: first.into(),
             bias_start: self.layout.biases().start as u32,
             lattices: down(rows),
-            sum_channels: self.sum_channels(),
+            sum_planes: self.planes_of_sums(),
             ..Default::default()
         };
         let slots = self.convolve_slots(from, into);

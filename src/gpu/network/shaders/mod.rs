@@ -19,6 +19,7 @@ pub fn shared(name: &str) -> Option<&'static str> {
         "loss" => Some(source!("shared/loss")),
         "call" => Some(source!("shared/call")),
         "boundary" => Some(source!("shared/boundary")),
+        "fill_margins" => Some(source!("shared/fill_margins")),
         "stem" => Some(source!("shared/stem")),
         "input_gradient_bindings" => Some(source!("shared/input_gradient_bindings")),
         "class_loss" => Some(source!("shared/class_loss")),
@@ -45,8 +46,10 @@ macro_rules! shader {
 }
 
 mod forward;
+mod layers;
 
 pub use self::forward::*;
+pub use self::layers::*;
 
 /// Sources whose filters a workgroup of convolve keeps at a time, and gradients in input_gradient.
 const CHUNK: u32 = 16;
@@ -351,7 +354,7 @@ mod halves;
 pub use self::halves::*;
 
 /// Every kernel of networks.
-pub static SHADERS: [&Shader; 67] = [
+pub static SHADERS: [&Shader; 69] = [
     &LOAD,
     &LOAD_HALF,
     &STEM_ROWS,
@@ -362,6 +365,7 @@ pub static SHADERS: [&Shader; 67] = [
     &CONVOLVE_WITHIN,
     &CONVOLVE_HALF,
     &CONVOLVE_HALF_WITHIN,
+    &CONVOLVE_LAYERS,
     &CONVOLVE_VOLUME,
     &CONVOLVE_VOLUME_WITHIN,
     &CONVOLVE_VOLUME_HALF,
@@ -385,6 +389,7 @@ pub static SHADERS: [&Shader; 67] = [
     &INPUT_GRADIENT_WITHIN,
     &INPUT_GRADIENT_MAPS_WITHIN,
     &INPUT_GRADIENT_ALL_WITHIN,
+    &INPUT_GRADIENT_LAYERS,
     &INPUT_GRADIENT_VOLUME,
     &INPUT_GRADIENT_VOLUME_WITHIN,
     &INPUT_GRADIENT_VOLUME_MAPS_WITHIN,
