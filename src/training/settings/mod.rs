@@ -158,7 +158,7 @@ declare_settings! {
         /// Images and regression targets are normalised by it. Every pixel has a part in the mean, which is the default.
         normalise: String = AUTO.into() => Setting::under(Data, "MEASURE")
             .of_kind(ValueKind::Numbers)
-            .described_default("mean, of each image by itself where images differ more than the pixels of one; or init where there is one");
+            .described_default("mean, of each image by itself where the pixels of a class then agree better; or init where there is one");
         /// Normalise each image by itself, not all by the training images.
         normalise_per_image: bool = false => Setting::under(Data, "");
         /// Dimensions of the network: 2 for images, 3 for volumes, which are stacks or folders of slices.
