@@ -211,9 +211,12 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
         if by_itself && !settings.normalise_per_image {
             settings.normalise_per_image = true;
             let why = match facts.gain_by_itself {
-                Some(gain) => format!(
-                    "the pixels of a class agree {gain:.1} times better in all images where each is normalised by itself, so it is"
-                ),
+                Some(gain) => {
+                    let times = if gain > 100.0 { "more than 100".into() } else { format!("{gain:.1}") };
+                    format!(
+                        "the pixels of a class agree {times} times better in all images where each is normalised by itself, so it is"
+                    )
+                }
                 None => format!(
                     "the images differ in brightness by {:.1} times the contrast within one, so each is normalised by itself",
                     facts.spread

@@ -214,7 +214,7 @@ fn memory(devices: &[ShownDevice], report: bool) -> Vec<String> {
 
 fn speed(devices: &[ShownDevice]) -> Vec<String> {
     let mut lines: Vec<String> = section("Speed").into();
-    let names = ["", "at best", "copying", "a training step of", "takes", "of the best", "with halves"];
+    let names = ["", "at best", "copying", "training step of", "takes", "of best", "halves"];
     let mut rows = vec![names.map(str::to_owned).to_vec()];
     for device in devices {
         let index = format!("  {}", device.index);
