@@ -1,5 +1,7 @@
 //! What a run chooses by the images and labels that it sees, where the settings leave it open.
 
+use std::ops::RangeInclusive;
+
 use super::settings::AUTO;
 use super::{ClassShares, MixingStart, Monitor, Optimisation, Optimizer, RateSchedule, Settings, TaskKind};
 use crate::engine::Loss;
@@ -26,8 +28,10 @@ const AVERAGE_OF_FEW: f64 = 0.99;
 /// How fast weights decay where little is labelled: without, a network that is trained for minutes learns the strokes by heart, and
 /// gets worse than it was after ten seconds.
 const DECAY_OF_FEW: f64 = 1.0;
-/// Steps in which the learning rate is halved where little is labelled, for the same reason.
-const STEPS_OF_FEW: u64 = 800;
+/// How often all images are shown until the learning rate is halved where little is labelled, for the same reason: what was seen a hundred
+/// times is known by heart. In steps no fewer and no more than these. See `benches/results/2026-11-29-other-kinds-of-images.md`.
+const PASSES_OF_FEW: f64 = 20.0;
+const STEPS_OF_FEW: RangeInclusive<u64> = 100..=800;
 /// Where strokes are on images that differ by more than this ratio, without each being normalised by itself, pieces are shown brighter and
 /// darker, with more and less contrast.
 const LEAST_SPREAD: f32 = 0.1;
@@ -53,6 +57,8 @@ pub(super) struct Facts {
     pub(super) labelled: Option<f64>,
     /// The share of each class in what is labelled; empty for a regression.
     pub(super) shares: Vec<f64>,
+    /// The pixels of each image.
+    pub(super) pixels: Vec<usize>,
     /// By how much the means of the images differ, in deviations within an image.
     pub(super) spread: f32,
     /// How many times better the pixels of a class agree in all images when each of these is normalised by itself; `None` where labels do
@@ -65,6 +71,14 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Steps of one piece of at most `crop` x `crop` pixels that show as many pixels as all images have, so many times.
+    fn steps_of_passes(&self, crop: usize, passes: f64) -> u64 {
+        let whole = |pixels: usize| if crop == 0 { pixels.max(1) } else { crop * crop };
+        let pieces =
+            self.pixels.iter().map(|&pixels| (pixels as f64 / whole(pixels) as f64).max(1.0)).sum::<f64>();
+        (passes * pieces).round() as u64
+    }
+
     /// Whether labels are strokes rather than whole masks.
     fn has_few_labels(&self) -> bool {
         self.labelled.is_some_and(|share| share <= FEW)
@@ -141,11 +155,17 @@ pub(super) fn choose(settings: &mut Settings, facts: &Facts) -> Vec<String> {
     settings.optimisation.optimizer.get_or_insert_default();
     if few && settings.optimisation.schedule.is_none() {
         settings.optimisation.schedule = Some(RateSchedule::Step);
-        settings.optimisation.lr_steps = Some(STEPS_OF_FEW);
+        let steps = match settings.is_of_volumes() {
+            true => *STEPS_OF_FEW.end(),
+            false => facts
+                .steps_of_passes(settings.crop.unwrap_or(0), PASSES_OF_FEW / settings.batch.max(1) as f64),
+        };
+        let steps = steps.clamp(*STEPS_OF_FEW.start(), *STEPS_OF_FEW.end());
+        settings.optimisation.lr_steps = Some(steps);
         let mut line = "`schedule` step".to_owned();
         if settings.optimisation.lr_factor == Optimisation::default().lr_factor {
             settings.optimisation.lr_factor = 0.5;
-            line += &format!(", which halves the learning rate every {STEPS_OF_FEW} steps");
+            line += &format!(", which halves the learning rate every {steps} steps");
         }
         chosen.push(line);
     }
@@ -280,7 +300,7 @@ mod tests {
 
     fn chosen(task: TaskKind, labelled: Option<f64>, spread: f32) -> Settings {
         let mut settings = Settings::in_memory(task);
-        choose(&mut settings, &Facts { labelled, spread, ..Facts::default() });
+        choose(&mut settings, &Facts { labelled, spread, pixels: vec![1 << 18; 3], ..Facts::default() });
         settings
     }
 
@@ -291,7 +311,7 @@ mod tests {
         assert_eq!(strokes.optimisation.optimizer, Some(Optimizer::AdamW));
         assert_eq!(
             (strokes.optimisation.schedule(), strokes.optimisation.lr_steps),
-            (RateSchedule::Step, Some(800))
+            (RateSchedule::Step, Some(427))
         );
         assert_eq!((strokes.favour_labelled, strokes.optimisation.ema), (Some(1.0), Some(AVERAGE_OF_FEW)));
         assert_eq!((strokes.augmentation.contrast, strokes.augmentation.brightness), (Some(0.3), Some(0.2)));
@@ -343,6 +363,26 @@ mod tests {
             ((Some(Loss::Dice), Some(0.2), Some(Monitor::Dice)), Vec::new())
         );
         assert_eq!(of_shares(&[], Settings::in_memory(TaskKind::Regress)), (usual, Vec::new()));
+    }
+
+    #[test]
+    fn the_rate_for_strokes_falls_the_sooner_the_fewer_images_there_are() {
+        let steps = |pixels: &[usize], change: fn(&mut Settings)| {
+            let mut settings = Settings::in_memory(TaskKind::Segment);
+            change(&mut settings);
+            let facts = Facts { labelled: Some(0.004), pixels: pixels.to_vec(), ..Facts::default() };
+            choose(&mut settings, &facts);
+            settings.optimisation.lr_steps
+        };
+        // Three images of 512 x 512 pixels, as a step shows 192 x 192: 21 steps show all of them.
+        assert_eq!(steps(&[1 << 18; 3], |_| ()), Some(427));
+        assert_eq!(steps(&[1 << 18; 3], |settings| settings.batch = 4), Some(107));
+        assert_eq!(steps(&[1 << 18; 3], |settings| settings.dimensions = 3), Some(800));
+        assert_eq!(steps(&[1 << 18; 100], |_| ()), Some(800));
+        // An image that is smaller than a piece takes a step all the same, as one that is shown whole does.
+        assert_eq!(steps(&[96 * 96; 10], |_| ()), Some(200));
+        assert_eq!(steps(&[1 << 18; 10], |settings| settings.crop = Some(0)), Some(200));
+        assert_eq!(steps(&[96 * 96], |_| ()), Some(100));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::survey::{Survey, Wanted};
 use super::{MixingStart, Settings, TaskKind};
 use super::{start, stem};
 use crate::error::{Error, Result, counted_channels};
-use crate::geometry::Footprint;
+use crate::geometry::{Extent, Footprint};
 use crate::network::{Architecture, Class, InputNormalisation, Measure, Model, Task, initialise};
 use crate::samples::{
     BlindSpots, ClassRows, ClassTotals, Classes, CoarseNoise, Dataset, Fingerprint, Interpolation, Item,
@@ -230,7 +230,9 @@ impl Prepared {
             info!("the labelled pixels are {}", shares_text(classes, &shares));
         }
         let (spread, gain_by_itself) = (found.spread, found.gain_by_itself);
-        let facts = Facts { labelled, shares, spread, gain_by_itself, initial: initial_network, noise };
+        let pixels = training.sizes().iter().map(Extent::pixels).collect();
+        let facts =
+            Facts { labelled, shares, pixels, spread, gain_by_itself, initial: initial_network, noise };
         let lines = choose(&mut chosen, &facts);
         lines.iter().for_each(|line| info!("{line}"));
         let settings = &chosen;

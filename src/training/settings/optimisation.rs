@@ -52,7 +52,7 @@ declare_settings! {
             .described_default("0, or 0.99 where at most a tenth of the pixels is labelled");
         /// How the learning rate changes; plateau watches what `monitor` names.
         schedule: Option<RateSchedule> = None => under("SCHEDULE")
-            .described_default("constant, or where at most a tenth of the pixels is labelled step: half the rate every 800 steps");
+            .described_default("constant, or where at most a tenth of the pixels is labelled step: half the rate each time all images were shown twenty times, after 100 to 800 steps");
         /// Let the learning rate grow from nothing in this many steps.
         warmup_steps: u64 = 0 => under("STEPS");
         /// cosine: steps to its end [the whole run]; step: steps from one drop to the next.
