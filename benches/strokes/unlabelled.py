@@ -27,6 +27,7 @@ from scipy import ndimage
 
 NOBODY = 255
 COLUMNS = ["data", "draw", "steps", "arm", "mean_iou"]
+# What the program chose for strokes when this was measured: written out, as further labels, and later versions, change what it chooses.
 CHOSEN = ["--depth", 20, "--crop", 192, "--favour-labelled", 1, "--ema", 0.99, "--optimizer", "adamw", "--weight-decay", 1,
           "--schedule", "step", "--lr-steps", 800, "--lr-factor", 0.5, "--class-shares", "images"]  # fmt: skip
 
@@ -75,12 +76,12 @@ def judged(arguments, name, draw, steps, arm):
 
         def learn(out, targets, steps, *more):
             call(arguments, "train", "segment", "--images", folder / "train/images", "--targets", targets, "--ignore", NOBODY,
-                 "--max-steps", steps, "--seed", draw, "--device", "cpu", *more, "--out", scratch / out)  # fmt: skip
+                 "--max-steps", steps, "--seed", draw, "--device", "cpu", *CHOSEN, *more, "--out", scratch / out)  # fmt: skip
 
         if arm == "sure":
             learn("first", strokes, arguments.first, *(["--lr", 1e-9] if arguments.first == 1 else []))
             targets, weights = sure(arguments, folder, strokes, scratch)
-            learn("run", targets, steps, *CHOSEN, "--weights", weights)
+            learn("run", targets, steps, "--weights", weights)
         elif arm == "aside":
             learnt, aside, images = apart(folder, strokes, scratch)
             learn("run", learnt, steps, "--val-images", images, "--val-targets", aside)
